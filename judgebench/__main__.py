@@ -1,0 +1,6 @@
+"""``python -m judgebench``."""
+
+from judgebench.cli import main
+
+if __name__ == "__main__":
+    main()

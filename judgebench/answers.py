@@ -1,0 +1,61 @@
+"""Answers made elsewhere: rows of a file matched to a benchmark's examples."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from judgebench.outputs import Row
+from judgebench.records import Example, Generation
+from judgebench.task import Imported, TaskData
+
+FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generator": "generator"}
+"""Our names of the fields, and what a file calls them unless told otherwise."""
+
+
+def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] = FIELDS) -> Imported:
+    """One answer per row, matched by the row's id or, without one, by its instruction.
+
+    Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
+    """
+    names = {**FIELDS, **fields}
+    by_id = {example.id: example for example in data.examples}
+    by_instruction = {example.instruction: example for example in data.examples}
+    matched: dict[str, tuple[Row, Example]] = {}
+    generators = set()
+    for row in rows:
+        if names["instruction"] in row.fields or names["id"] not in row.fields:
+            key = row.text(names["instruction"])
+            example = by_instruction.get(key)
+        else:
+            key = row.text(names["id"])
+            example = by_id.get(key)
+        if example is None:
+            raise row.error(f"{key[:80]!r} is not one of this benchmark's {len(data.examples)} examples")
+        if example.id in matched:
+            raise row.error(f"{key[:80]!r} has an answer already, at line {matched[example.id][0].line}")
+        row.text(names["output"])
+        matched[example.id] = (row, example)
+        if names["generator"] in row.fields:
+            generators.add(row.text(names["generator"]))
+    if len(generators) > 1:
+        raise rows[0].error(
+            f"the file holds answers of {len(generators)} models ({', '.join(sorted(generators))[:200]}); split it"
+        )
+    candidate = next(iter(generators), None) or _stem(rows[0].path)
+    rest = tuple(example for example in data.examples if example.id not in matched)
+    return Imported(
+        candidate=candidate,
+        examples=(*(example for _, example in matched.values()), *rest),
+        generations=tuple(
+            Generation(example_id=example.id, model=candidate, outputs=(row.text(names["output"]),))
+            for row, example in matched.values()
+        ),
+        unknown=("how the answers were sampled",),
+        notes=(f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else (),
+    )
+
+
+def _stem(path: str) -> str:
+    name = Path(path).name
+    for suffix in (".gz", ".json", ".jsonl", ".csv", ".tsv", ".parquet"):
+        name = name.removesuffix(suffix)
+    return name or "outputs"

@@ -1,0 +1,67 @@
+"""The command line. Only typer is imported here; each command imports what it needs when it runs."""
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from judgebench.cli import cache, data, doctor, importing, leaderboard, run, scoring, tasks
+
+
+def _normalise(token: str) -> str:
+    """Underscores do for dashes, as in other harnesses."""
+    return token.replace("_", "-")
+
+
+app = typer.Typer(
+    name="judgebench",
+    help="Evaluate language models: generate answers, have them judged or verified, get numbers a paper can print.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"token_normalize_func": _normalise, "help_option_names": ["-h", "--help"]},
+)
+app.command("eval")(run.evaluate)
+app.command("generate")(run.generate)
+app.command("judge")(run.judge)
+app.command("score")(scoring.score)
+app.command("import")(importing.import_)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(data.app, name="data")
+app.command("doctor")(doctor.doctor)
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Run the command line and exit with its code: errors are one paragraph on stderr, without a traceback."""
+    from judgebench.errors import JudgebenchError
+
+    try:
+        code = app(standalone_mode=False)
+    except JudgebenchError as error:
+        _complain(str(error))
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            raise
+        code = error.exit_code
+    except typer.Abort:
+        _complain("interrupted; start the same command again to go on where it was")
+        code = 130
+    except TyperException as error:
+        # A flag or argument that does not parse: the message names it and the valid values.
+        said = getattr(error, "format_message", error.__str__)()
+        _complain(f"{said} See `judgebench {' '.join(sys.argv[1:2])} --help`.")
+        code = 2
+    except KeyboardInterrupt:
+        _complain("interrupted; start the same command again to go on where it was")
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 141
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(text: str) -> None:
+    from judgebench.display import printable
+
+    sys.stderr.write(f"judgebench: {printable(text)}\n")

@@ -1,0 +1,139 @@
+"""``leaderboard``: many runs in one table per protocol."""
+
+import csv
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from judgebench.leaderboard import Group
+
+
+class Format(StrEnum):
+    """How a leaderboard is written."""
+
+    RICH = "rich"
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
+
+
+def leaderboard(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders, or folders that hold some. Default: runs/.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
+    published: Annotated[bool, typer.Option("--published", help="Published figures too, marked as such.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
+) -> None:
+    """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
+    from judgebench import tasks
+    from judgebench.errors import UsageError
+    from judgebench.leaderboard import find_runs, group_rows, published_rows, rows_of
+
+    folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
+    rows = [row for run in find_runs(folders) for row in rows_of(run, task)]
+    if published:
+        rows += published_rows(task)
+    if not rows:
+        raise UsageError(f"nothing to show{f' for task {task!r}' if task else ''}; run `judgebench eval` first")
+    headlines = {}
+    for label in {row.task for row in rows}:
+        (spec,) = tasks.parse_specs(label)
+        headlines[label] = tasks.load(spec)[0].headline if spec.name in tasks.names() else ()
+    groups = group_rows(rows, headlines)
+    {Format.RICH: _rich, Format.MD: _markdown, Format.CSV: _csv, Format.JSON: _json}[form](groups)
+
+
+def _json(groups: "list[Group]") -> None:
+    from judgebench.cli.tables import print_json
+
+    print_json(groups)
+
+
+def _columns(group: "Group") -> list[str]:
+    return ["rank", "model", *group.headline, "95 % interval", "n", "missing", "flags", "from"]
+
+
+def _cells(group: "Group", rank: int) -> list[str]:
+    from judgebench.cli.tables import interval, number
+    from judgebench.display import cell
+
+    row = group.rows[rank]
+    first = row.scores.get(group.headline[0]) if group.headline else None
+    flags = [*row.flags, *([] if row.status.endswith("complete") else [row.status])]
+    return [
+        str(rank + 1),
+        cell(row.model) + (" (published)" if row.published else ""),
+        *(number(row.scores[metric]) if metric in row.scores else "" for metric in group.headline),
+        interval(first) if first else "",
+        str(first.n) if first and first.n else "",
+        str(first.n_missing) if first and not row.published else "",
+        cell(", ".join(flags), 120),
+        cell(row.origin, 120),
+    ]
+
+
+def _title(group: "Group") -> str:
+    title = f"{group.task}: protocol {group.rows[0].protocol_hash.removeprefix('sha256:')[:40]}"
+    if group.rows[0].starter:
+        title += "; starter set, not comparable with anything"
+    if group.differs:
+        title += f"; differs from the first table in {', '.join(group.differs[:6])}"
+    return title
+
+
+def _rich(groups: "list[Group]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for group in groups:
+        table = Table(title=Text(_title(group)), title_justify="left")
+        for name in _columns(group):
+            right = name in ("rank", "n", "missing", *group.headline)
+            table.add_column(name, justify="right" if right else "left", overflow="fold")
+        for rank in range(len(group.rows)):
+            table.add_row(*map(Text, _cells(group, rank)))
+        console.print(table)
+
+
+def _markdown(groups: "list[Group]") -> None:
+    def escape(text: str) -> str:
+        for character in "\\|`*_<>[]":
+            text = text.replace(character, f"\\{character}")
+        return text
+
+    for group in groups:
+        columns = _columns(group)
+        lines = [f"**{escape(_title(group))}**", "", "| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
+        lines += ["| " + " | ".join(map(escape, _cells(group, rank))) + " |" for rank in range(len(group.rows))]
+        typer.echo("\n".join(lines) + "\n")
+
+
+def _csv(groups: "list[Group]") -> None:
+    from judgebench.display import printable
+
+    def safe(text: str) -> str:
+        # A spreadsheet runs a cell that begins like a formula.
+        text = printable(text)
+        return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(
+        ["task", "protocol", "rank", "model", "published", "metric", "value", "stderr", "low", "high", "n", "n_missing",
+         "flags", "from"]
+    )  # fmt: skip
+    for group in groups:
+        for rank, row in enumerate(group.rows, 1):
+            for metric in group.headline:
+                score = row.scores.get(metric)
+                if score is None:
+                    continue
+                figures = [score.value, score.stderr, score.low, score.high, score.n, score.n_missing]
+                names = [safe(row.task), safe(row.protocol_hash), rank, safe(row.model), row.published, metric]
+                writer.writerow([*names, *figures, safe(", ".join(row.flags)), safe(row.origin)])

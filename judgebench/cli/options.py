@@ -1,0 +1,44 @@
+"""Flags that several commands share."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Judge = Annotated[
+    str | None,
+    typer.Option(help="Judge model, in the same grammar as --model. Default: the task's official judge.", metavar="J"),
+]
+JudgeArgs = Annotated[list[str], typer.Option("--judge-arg", help="Setting of the judge's backend.", metavar="K=V")]
+JudgeGen = Annotated[list[str], typer.Option("--judge-gen", help="Sampling of the judge.", metavar="K=V")]
+Mirror = Annotated[
+    list[Path],
+    typer.Option(help="Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", metavar="DIR"),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network for official files or checkpoints.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Tracebacks with errors; protocol details with results.")
+]
+
+
+def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
+    """``k=v`` flags as a mapping."""
+    from judgebench.errors import UsageError
+
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} {text!r} is not of the form KEY=VALUE")
+        found[key.strip().replace("-", "_")] = value
+    return found
+
+
+def mirrors(given: Iterable[Path]) -> tuple[Path, ...]:
+    """Mirror folders: the flags, then those in JUDGEBENCH_MIRROR (separated as in PATH)."""
+    import os
+
+    return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))

@@ -1,0 +1,29 @@
+"""``score``: read a run's replies again and compute its numbers, without a call."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from judgebench.cli import options
+
+
+def score(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    tasks: Annotated[
+        str,
+        typer.Option(help="Only these tasks, or other options for them, such as alpacaeval:upstream_compat=true."),
+    ] = "",
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score a run folder again with today's rules. Makes no call."""
+    from judgebench.cli.tables import print_results
+    from judgebench.evaluate import Settings, score_run
+    from judgebench.store import RunFolder
+
+    folder = RunFolder(run)
+    results = score_run(folder, Settings(tasks=tasks, mirrors=options.mirrors(mirror), offline=offline))
+    print_results(results, folder.require_manifest(), as_json=json, verbose=verbose)

@@ -1,0 +1,111 @@
+"""Results on stdout: tables for people, JSON for programs."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from judgebench.display import cell
+from judgebench.records import Score
+from judgebench.store import Manifest, Results
+
+if TYPE_CHECKING:
+    from judgebench.dry_run import Estimate
+
+
+def print_json(value: object) -> None:
+    """Indented JSON and nothing else."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def number(score: Score) -> str:
+    """A value as a table shows it; a dash where it could not be computed."""
+    if score.value is None:
+        return "–"
+    return f"{score.value:.0f}" if score.unit == "characters" else f"{score.value:.2f}"
+
+
+def interval(score: Score) -> str:
+    """``low – high`` or nothing."""
+    if score.low is None or score.high is None:
+        return ""
+    digits = 0 if score.unit == "characters" else 2
+    return f"{score.low:.{digits}f} – {score.high:.{digits}f}"
+
+
+def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbose: bool) -> None:
+    """One run's scores, what to doubt about them, and where the run lies."""
+    if as_json:
+        print_json(results)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for fields in manifest.tasks.values():
+        title = f"{cell(manifest.candidate)} on {fields.label}"
+        if fields.starter:
+            title += "  (starter set: not comparable with anything)"
+        table = Table(title=Text(title), title_justify="left")
+        for name in ("metric", "value", "95 % interval", "n", "missing"):
+            table.add_column(name, justify="left" if name == "metric" else "right")
+        for score in results.scores:
+            if score.task != fields.name:
+                continue
+            name = score.metric if score.group is None else f"  {score.metric} {cell(score.group)}"
+            table.add_row(Text(name), number(score), interval(score), str(score.n), str(score.n_missing))
+        console.print(table)
+        for score in results.scores:
+            if score.task == fields.name and score.group is None:
+                for line in _remarks(score):
+                    console.print(Text(line))
+        counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in fields.counts.items() if count)
+        console.print(Text(f"cases: {counts}"))
+        judges = ", ".join(map(cell, fields.judge_models)) or "none"
+        console.print(Text(f"judge: {judges}; protocol {fields.protocol_hash[7:15]}"))
+        for note in fields.notes:
+            console.print(Text(f"note: {cell(note, 300)}"))
+        if verbose:
+            for source in fields.sources:
+                console.print(Text(f"source: {source.name} sha256 {source.sha256} from {source.origin}"))
+    for finding in results.integrity:
+        if finding.flagged:
+            console.print(Text(f"integrity: {finding.check}: {cell(finding.message, 200)}", style="bold red"))
+    console.print(Text(f"run folder: {results.run} ({manifest.status})"))
+
+
+def _remarks(score: Score) -> list[str]:
+    lines = []
+    if score.value is None and score.reason:
+        lines.append(f"{score.metric}: {score.reason}")
+    if "C" in score.details:
+        low, high = score.details["lc_range_over_near_tied_C"]
+        tied = score.details["near_tied_C"]
+        lines.append(
+            f"{score.metric}: C = {score.details['C']:.6g}; {len(tied)} values of C are as good within noise, "
+            f"over which it is {low:.2f} – {high:.2f}"
+        )
+    if score.n_missing and "if_missing_all_lost_or_won" in score.details:
+        low, high = score.details["if_missing_all_lost_or_won"]
+        lines.append(f"{score.metric}: {low:.2f} – {high:.2f} if the {score.n_missing} missing had all been lost – won")
+    return lines
+
+
+def print_estimate(estimates: "list[Estimate]", *, as_json: bool) -> None:
+    """What ``--dry-run`` found."""
+    if as_json:
+        print_json(estimates)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="dry run: nothing was sent", title_justify="left")
+    for name in ("task", "stage", "model", "examples", "calls", "cached", "prompt tokens", "completion tokens", "USD"):
+        table.add_column(name, justify="left" if name in ("task", "stage", "model") else "right")
+    for e in estimates:
+        usd = "unknown" if e.usd_likely is None else f"{e.usd_low:.2f} / {e.usd_likely:.2f} / {e.usd_high:.2f}"
+        row = [e.task, e.stage, e.model, e.examples, e.calls, e.cached]
+        table.add_row(*(cell(str(value)) for value in row), f"{e.prompt_tokens:,}", f"{e.completion_tokens:,}", usd)
+    Console().print(table)

@@ -1,0 +1,57 @@
+"""``tasks list|info``: what can be evaluated."""
+
+from typing import Annotated
+
+import typer
+
+from judgebench.cli import options
+
+app = typer.Typer(help="What can be evaluated.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(json: options.Json = False) -> None:
+    """All tasks: bundled ones and those of installed packages."""
+    from judgebench import tasks
+    from judgebench.cli.tables import print_json
+
+    names = tasks.names()
+    if json:
+        print_json(names)
+    else:
+        typer.echo("\n".join(names))
+
+
+@app.command()
+def info(
+    task: Annotated[str, typer.Argument(metavar="T", help="NAME[@VERSION], or a path to a task.py.")],
+    json: options.Json = False,
+) -> None:
+    """One task: versions, metrics, options, official judge, files."""
+    from judgebench import tasks
+    from judgebench.cli.tables import print_json
+    from judgebench.sources import read_sources
+
+    (spec,) = tasks.parse_specs(task)
+    found, folder = tasks.load(spec)
+    sources = read_sources(folder)
+    facts = {
+        "task": found.label,
+        "metrics": list(found.headline),
+        "examples": found.official_examples,
+        "judge": found.judge_model or "none: answers are verified",
+        "options": dict(found.option_help),
+        "imports": sorted(found.importers),
+        "sources": {name: f"{source.place} ({source.licence})" for name, source in sources.items()},
+        "about": found.about,
+    }
+    if json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            typer.echo(f"{key}:")
+            for name, text in value.items():
+                typer.echo(f"  {name}: {text}")
+        else:
+            typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")

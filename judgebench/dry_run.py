@@ -1,0 +1,146 @@
+"""What a run would ask and what it may cost, without sending anything.
+
+Prompts that exist are counted exactly (as characters / 4); a judge's prompt about an answer that does not exist yet is
+estimated from the baseline's answer.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from judgebench.answers import read_answers
+from judgebench.cache import CallStore, call_key, default_store_path
+from judgebench.errors import UsageError
+from judgebench.evaluate import LoadedTask, Settings, judge_spec, load_tasks, override_sampling, settled_judge, subset
+from judgebench.models import Model
+from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
+from judgebench.models.wrappers import Price
+from judgebench.outputs import read_rows
+from judgebench.records import Generation, Request, Usage
+from judgebench.stages import generation_step
+
+CHARACTERS_PER_TOKEN = 4.0
+LOW, HIGH = 0.75, 1.5
+"""Factors on the likely number of tokens: tokenisers and languages differ."""
+TYPICAL_REPLY_TOKENS = 400
+"""A chat answer, where the request allows more."""
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of one task."""
+
+    task: str
+    stage: str
+    model: str
+    examples: int
+    calls: int
+    """Calls that would be made."""
+    cached: int
+    """Calls whose reply is in the call store."""
+    prompt_tokens: int
+    completion_tokens: int
+    usd_low: float | None
+    usd_likely: float | None
+    usd_high: float | None
+    """USD is null where the price is unknown."""
+
+
+def estimate(settings: Settings) -> list[Estimate]:
+    """An estimate for each stage of each task. Local checkpoints are not loaded: their calls cost nothing."""
+    if settings.model is None:
+        raise UsageError("--model is missing; name the model under test")
+    spec, arguments = parse_model(settings.model, settings.model_args)
+    store = CallStore(default_store_path())
+    try:
+        estimates = []
+        for one in load_tasks(settings):
+            generations: dict[str, Generation] = {}
+            if spec.kind == "file":
+                rows = read_rows(Path(spec.target))
+                generations = {g.example_id: g for g in read_answers(rows, one.data).generations}
+            one.data = subset(one.data, settings.limit, settings.ids)
+            if spec.kind != "file":
+                requests = _generation_requests(one, settings)
+                model = _opened(spec, arguments, settings)
+                estimates.append(_estimate(one, "generate", spec, model, requests, price_of(spec, arguments), store))
+            if one.data.judges:
+                estimates.append(_judge_estimate(one, settings, generations, store))
+        return estimates
+    finally:
+        store.close()
+
+
+def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
+    step = generation_step(override_sampling(one.task.sampling, settings.gen, "--gen"), settings.system)
+    requests = [step(example, ()) for example in one.data.examples]
+    return [request for request in requests if request is not None]
+
+
+def _judge_estimate(
+    one: LoadedTask, settings: Settings, generations: dict[str, Generation], store: CallStore
+) -> Estimate:
+    spec, arguments = judge_spec(one.task, settings)
+    model = _opened(spec, arguments, settings)
+    judges = {
+        name: settled_judge(judge, local=spec.kind in ("hf", "builtin"), settings=settings)
+        for name, judge in one.data.judges.items()
+    }
+    requests = []
+    for example in one.data.examples:
+        generation = generations.get(example.id) or _stand_in_answer(one, example.id)
+        if generation is None or (generations and example.id not in generations):
+            continue
+        for case in one.task.cases(one.data, generation):
+            if case.verdict is None:
+                requests.append(judges[case.judge].ask(case))
+    return _estimate(one, "judge", spec, model, requests, price_of(spec, arguments), store)
+
+
+def _stand_in_answer(one: LoadedTask, example_id: str) -> Generation | None:
+    """An answer as long as the baseline's, to estimate with."""
+    for baseline in one.data.baselines.values():
+        if example_id in baseline:
+            outputs = tuple(output + " " for output in baseline[example_id].outputs)
+            return Generation(example_id=example_id, model="?", outputs=outputs)
+    return None
+
+
+def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
+    """The model, for its identity; ``None`` for one that would have to be loaded or whose key is missing."""
+    if spec.kind not in ("http", "openai"):
+        return None
+    try:
+        return open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))
+    except UsageError:
+        return None
+
+
+def _estimate(
+    one: LoadedTask,
+    stage: str,
+    spec: ModelSpec,
+    model: Model | None,
+    requests: list[Request],
+    price: Price | None,
+    store: CallStore,
+) -> Estimate:
+    missing = [r for r in requests if model is None or store.get(call_key(model.identity, r)) is None]
+    prompt = sum(sum(len(message.content) for message in r.messages) for r in missing) / CHARACTERS_PER_TOKEN
+    most = [r.sampling.max_tokens or (1 if r.sampling.choices else TYPICAL_REPLY_TOKENS) for r in missing]
+    reply = sum(min(tokens, TYPICAL_REPLY_TOKENS) for tokens in most)
+    likely = Usage(prompt_tokens=round(prompt), completion_tokens=reply)
+    low = Usage(prompt_tokens=round(LOW * prompt), completion_tokens=round(LOW * reply))
+    high = Usage(prompt_tokens=round(HIGH * prompt), completion_tokens=sum(most))
+    return Estimate(
+        task=one.task.label,
+        stage=stage,
+        model=spec.text,
+        examples=len(one.data.examples),
+        calls=len(missing),
+        cached=len(requests) - len(missing),
+        prompt_tokens=likely.prompt_tokens,
+        completion_tokens=likely.completion_tokens,
+        usd_low=price.usd(low) if price else None,
+        usd_likely=price.usd(likely) if price else None,
+        usd_high=price.usd(high) if price else None,
+    )

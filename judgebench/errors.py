@@ -1,0 +1,64 @@
+"""Every exception that judgebench raises on purpose, and the exit code each one becomes.
+
+    JudgebenchError
+    ├── UsageError            2   a flag, task, model or input file that cannot be used as given
+    │   ├── RecordError       2   a line of a file that is not what it should be (names file:line)
+    │   └── SourceMissing     2   an official file is not here and may not be downloaded
+    ├── Incomplete            4   too many failed or unread examples; what is there is kept
+    ├── BudgetExceeded        5   the spending limit is reached; the run can be resumed
+    ├── ModelError            6   a candidate, judge or file host cannot be reached or refuses us
+    └── HashMismatch          7   an official file differs from its pinned hash
+
+One bad reply is a row with an ``error`` field, never an exception; an exception is a broken set-up.
+Messages are one paragraph: what was wanted, what was found, what to do.
+"""
+
+from pathlib import Path
+
+
+class JudgebenchError(Exception):
+    """Base of all errors that end a command with a message instead of a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(JudgebenchError):
+    """The command, or a file it was given, cannot be used."""
+
+    exit_code = 2
+
+
+class RecordError(UsageError):
+    """A line or row of a file is broken; ``path`` and ``line`` say where."""
+
+    def __init__(self, path: Path | str, line: int, problem: str) -> None:
+        self.path, self.line, self.problem = str(path), line, problem
+        super().__init__(f"{path}:{line}: {problem}")
+
+
+class SourceMissing(UsageError):
+    """An official file was found neither in a mirror nor in the cache, and no download is allowed."""
+
+
+class Incomplete(JudgebenchError):
+    """The run ended, but more examples failed or stayed unread than the limit allows."""
+
+    exit_code = 4
+
+
+class BudgetExceeded(JudgebenchError):
+    """Another call could take the run over its spending limit."""
+
+    exit_code = 5
+
+
+class ModelError(JudgebenchError):
+    """A model or host cannot be opened, reached or authenticated; no further request makes sense."""
+
+    exit_code = 6
+
+
+class HashMismatch(JudgebenchError):
+    """The bytes of an official file are not the pinned ones."""
+
+    exit_code = 7

@@ -1,0 +1,76 @@
+"""A judge that answers with one label token; the verdict is the label's probability, not the sampled token."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from judgebench.records import Case, Completion, Message, Request, Sampling, TokenLogprob, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogprobJudge:
+    """Pairwise judge read from the label probabilities of one token.
+
+    Source of the rule: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/completion_parsers.py (``logprob_parser``).
+    """
+
+    name: str
+    messages: Callable[[Case], tuple[Message, ...]]
+    prompt_sha256: str
+    labels: tuple[str, str]
+    """Tokens that name the first-shown and the second-shown answer."""
+    sampling: Sampling
+    binarise: bool = False
+    """The likelier label takes the whole win; an exact tie goes to the second label, as upstream's does."""
+    position: int = 0
+    """Which generated token holds the label: 0 the first, -1 the last."""
+    max_reasks: int = 0
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Prompt, labels, sampling and reading rule."""
+        return {
+            "prompt": self.prompt_sha256,
+            "labels": list(self.labels),
+            "sampling": msgspec.to_builtins(self.sampling),
+            "reading": "label token logprobs" + (", binarised" if self.binarise else ""),
+        }
+
+    def ask(self, case: Case) -> Request:
+        """One request with both answers filled in as shown."""
+        return Request(messages=self.messages(case), sampling=self.sampling)
+
+    def read(self, case: Case, completion: Completion) -> Verdict:
+        """Share of the first-shown answer: p(first label) / (p(first label) + p(second label))."""
+        if not completion.top_logprobs:
+            return Verdict(value=None, error="the reply carries no logprobs")
+        value = first_label_share(completion.top_logprobs[self.position], self.labels)
+        if value is None:
+            return Verdict(value=None, error=f"neither {self.labels[0]} nor {self.labels[1]} among the likely tokens")
+        if self.binarise:
+            value = 1.0 if value > 0.5 else 0.0
+        return Verdict(value=value, label=self.labels[0] if value > 0.5 else self.labels[1])
+
+    def constrained(self) -> "LogprobJudge":
+        """Scores both labels directly: the same ratio, and never unread for want of a place among the top tokens."""
+        if self.position != 0:
+            return self
+        return replace(self, sampling=Sampling(choices=self.labels))
+
+
+def first_label_share(alternatives: Sequence[TokenLogprob], labels: tuple[str, str]) -> float | None:
+    """Probability of the first label given that one of the two was said; ``None`` if neither is listed.
+
+    >>> first_label_share([("m", math.log(0.6)), ("M", math.log(0.2)), ("The", -3.0)], ("m", "M"))
+    0.75
+    """
+    logprobs = dict(alternatives)
+    first, second = (logprobs.get(label, -math.inf) for label in labels)
+    largest = max(first, second)
+    if largest == -math.inf:
+        return None
+    first_weight, second_weight = math.exp(first - largest), math.exp(second - largest)
+    return first_weight / (first_weight + second_weight)

@@ -1,0 +1,47 @@
+"""The one seam to anything that answers prompts. Candidates and judges are both a :class:`Model`.
+
+What a model is asked lies in ``Request``; concurrency, batching, retries and rate limits stay behind ``complete``.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from judgebench.records import Completion, Request
+
+
+class Model(Protocol):
+    """Answers requests.
+
+    ``complete`` takes requests lazily (it may pull from another thread, and the iterable may block until the next
+    request exists) and yields ``(index, completion)`` as each one finishes, ``index`` counting the requests from 0.
+    A request that cannot be answered is a completion with ``error``; :class:`~judgebench.errors.ModelError` is raised
+    when no request can be.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it, and what records name it: a checkpoint's folder name, a served model's id."""
+
+    @property
+    def identity(self) -> str:
+        """What determines its replies beside the request: endpoint and served name, or checkpoint and weights.
+
+        Part of the call store's key and never secret.
+        """
+
+    @property
+    def local(self) -> bool:
+        """It computes in this process, on this machine's device: it can score ``Sampling.choices``, and two local
+        models are run one after the other.
+        """
+
+    @property
+    def retries(self) -> Counter[str]:
+        """Attempts that were made again, by cause (``429``, ``500``, ``timeout``, ``malformed``, …)."""
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
+        """Yield the completion of each request, in the order they finish."""
+
+    def close(self) -> None:
+        """Free connections or device memory; the model is not used afterwards."""

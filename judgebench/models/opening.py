@@ -1,0 +1,180 @@
+"""From what people type after ``--model`` and ``--judge`` to a model."""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.cache import default_cache_dir
+from judgebench.errors import UsageError
+from judgebench.models import Model
+from judgebench.models.wrappers import Price
+from judgebench.resources import resource
+
+GRAMMAR = (
+    "a checkpoint folder or hub id, hf:ID, openai:NAME, http://HOST:PORT/v1#NAME (any OpenAI-compatible server), "
+    "file:outputs.json (answers made elsewhere) or builtin:tiny"
+)
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed model spec."""
+
+    text: str
+    """As typed, without credentials."""
+    kind: str
+    """``hf``, ``openai``, ``http``, ``file`` or ``builtin``."""
+    target: str
+
+
+class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is opened, beside what it is."""
+
+    arguments: dict[str, str] = {}
+    """``--model-arg`` or ``--judge-arg``: keyword arguments of the backend."""
+    api_key_env: str | None = None
+    concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    chat_template: str | None = None
+    offline: bool = False
+
+
+def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
+    """The spec of a model, and the arguments that are left for its backend.
+
+    Takes the spelling ``hf`` with ``pretrained=ID`` among the arguments too.
+    """
+    rest = dict(arguments or {})
+    if text == "hf" and "pretrained" in rest:
+        text = "hf:" + rest.pop("pretrained")
+    if text.startswith(("http://", "https://")):
+        _, hash_sign, name = text.partition("#")
+        if not hash_sign or not name:
+            raise UsageError(f"the model spec {_shown(text)} must end with #NAME, the model's name on that server")
+        return ModelSpec(text=_shown(text), kind="http", target=text), rest
+    kind, colon, target = text.partition(":")
+    if colon and kind in ("hf", "openai", "file", "builtin"):
+        if not target:
+            raise UsageError(f"the model spec {text!r} names nothing after {kind}:; expected {GRAMMAR}")
+        if kind == "builtin" and target != "tiny":
+            raise UsageError(f"there is no built-in model {target!r}; the only one is builtin:tiny")
+        return ModelSpec(text=text, kind=kind, target=target), rest
+    if colon and "/" not in kind and not Path(text).exists():
+        raise UsageError(f"the model spec {text!r} is not one of: {GRAMMAR}")
+    if not text:
+        raise UsageError(f"the model spec is empty; expected {GRAMMAR}")
+    return ModelSpec(text=text, kind="hf", target=text), rest
+
+
+def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
+    """Open the model; heavy libraries are imported here and only if it needs them."""
+    if spec.kind == "file":
+        raise UsageError(f"{spec.text} holds finished answers; it can be a candidate (--model), not a judge")
+    if spec.kind in ("http", "openai"):
+        return _open_http(spec, settings)
+    from judgebench.models.hf import HfModel
+
+    # A checkpoint that is used offline must not make the hub library wait for a network that is not there.
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    known: dict[str, Callable[[str], Any]] = {
+        "dtype": str,
+        "device": str,
+        "revision": str,
+        "batch_size": int,
+        "batch_tokens": int,
+        "trust_remote_code": lambda value: value.lower() in ("1", "true", "yes"),
+    }
+    arguments = _converted(settings.arguments, known, spec)
+    if settings.chat_template is not None:
+        arguments["chat_template"] = _template(settings.chat_template)
+    if spec.kind == "builtin":
+        from judgebench.models.tiny import tiny_checkpoint
+
+        return HfModel(tiny_checkpoint(default_cache_dir() / "models"), name="builtin:tiny", **arguments)
+    return HfModel(spec.target, **arguments)
+
+
+def _open_http(spec: ModelSpec, settings: OpenSettings) -> Model:
+    from judgebench.models.http_chat import HttpChat, openai_chat
+
+    known = {
+        "timeout_seconds": float,
+        "max_attempts": int,
+        "max_tokens_field": str,
+        "api_key_env": str,
+    }
+    arguments = _converted(settings.arguments, known, spec)
+    key_env = arguments.pop("api_key_env", None) or settings.api_key_env
+    for name, value in (("concurrency", settings.concurrency), ("rpm", settings.rpm), ("tpm", settings.tpm)):
+        if value is not None:
+            arguments[name] = value
+    if key_env is not None:
+        key = os.environ.get(key_env)
+        if not key:
+            raise UsageError(
+                f"the API key for {spec.text} was to come from the environment variable {key_env}, which is not set"
+            )
+        arguments |= {"api_key": key, "key_source": key_env}
+    if spec.kind == "openai":
+        return openai_chat(spec.target, **arguments)
+    url, _, name = spec.target.partition("#")
+    return HttpChat(name, url, name, **arguments)
+
+
+def _converted(given: Mapping[str, str], known: Mapping[str, Callable[[str], Any]], spec: ModelSpec) -> dict[str, Any]:
+    converted = {}
+    for key, text in given.items():
+        if key == "usd_per_million":
+            continue
+        if key not in known:
+            raise UsageError(
+                f"{spec.text} takes no argument {key!r}; it takes {', '.join([*known, 'usd_per_million'])}"
+            )
+        try:
+            converted[key] = known[key](text)
+        except ValueError as error:
+            raise UsageError(f"the argument {key}={text} of {spec.text} is not valid: {error}") from error
+    return converted
+
+
+def _template(text: str) -> str | None:
+    if text == "auto":
+        return None
+    if text == "none":
+        return "none"
+    try:
+        return Path(text).read_text()
+    except OSError as error:
+        raise UsageError(f"--chat-template must be auto, none or a readable file: {error}") from error
+
+
+def _shown(text: str) -> str:
+    """A URL without its user and password."""
+    scheme, _, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
+    """Price of a model: as given by ``usd_per_million=INPUT/OUTPUT``, 0 if local, else of the dated table."""
+    given = arguments.get("usd_per_million")
+    if given is not None:
+        try:
+            prompt, completion = (float(part) for part in given.split("/"))
+        except ValueError as error:
+            raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10") from error
+        return Price(prompt=prompt, completion=completion)
+    if spec.kind in ("hf", "builtin", "file"):
+        return Price(prompt=0.0, completion=0.0)
+    if spec.kind != "openai":
+        return None
+    table = tomllib.loads((resource("templates") / "prices.toml").read_text())["usd_per_million"]
+    if spec.target not in table:
+        return None
+    prompt, completion = table[spec.target]
+    return Price(prompt=prompt, completion=completion)

@@ -1,0 +1,312 @@
+"""``builtin:tiny``: a real Llama checkpoint whose weights are set by hand, so that every probability is known.
+
+It is opened by the ordinary hf backend, answers as a candidate and gives verdicts as a judge; :data:`PROGRAMS` is its
+whole behaviour and the place where tests look up the odds they compute expected win rates from. What it says has
+nothing to do with quality.
+
+How the weights work (one layer, one head, no training, no seed):
+
+- Embeddings are one-hot and the MLP is zero, so after the final norm the output matrix holds, per current token, the
+  log-probabilities of the next one: an exact bigram model.
+- At the generation prompt the head looks for triggers anywhere in the conversation. A trigger's key grows with its
+  priority, so the softmax picks the strongest one, however long the prompt is. Its value swamps the residual stream in
+  a dimension of its own, which the norm maps to the square root of the width: that dimension's output column is the
+  distribution of the reply's first token.
+- Every later token looks back at the generation prompt only, whose value is zero, so the bigram goes on undisturbed.
+"""
+
+import importlib
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from judgebench.codec import sha256_hex
+from judgebench.errors import UsageError
+from judgebench.models.hf import import_transformers
+
+
+class Program(Struct, frozen=True, kw_only=True):
+    """What is replied to prompts that contain a trigger."""
+
+    name: str
+    trigger: str | None
+    """A word or phrase, matched as written and as whole words; ``None`` for prompts without any trigger."""
+    replies: dict[tuple[str, ...], float]
+    """Reply, as the tokens it consists of, to its probability."""
+
+    @property
+    def texts(self) -> dict[str, float]:
+        """Reply text to its probability."""
+        return {"".join(reply): probability for reply, probability in self.replies.items()}
+
+
+def _says(text: str) -> dict[tuple[str, ...], float]:
+    """One certain reply, in tokens of two words: single ones would soon occur twice, and then not know what follows."""
+    return {tuple(re.findall(r"\s?\S+(?:\s\S+)?", text)): 1.0}
+
+
+PROGRAMS: tuple[Program, ...] = (
+    # Judges: P(first answer shown wins) is 0.7 whatever the answers are.
+    Program(name="judge-m", trigger="Best Model Identifier", replies={("m",): 0.7, ("M",): 0.3}),
+    Program(name="judge-letter", trigger="Answer with one letter", replies={("A",): 0.7, ("B",): 0.3}),
+    # Answers to instructions.
+    Program(
+        name="explain",
+        trigger="Explain",
+        replies=_says(
+            "Think of it as a chain of small causes. Each link is easy to follow once the previous one is clear, "
+            "so begin with whatever you already understand and move forward one step at a time."
+        ),
+    ),
+    Program(
+        name="write",
+        trigger="Write",
+        replies=_says(
+            "The rain stopped just before dawn. Nobody in town had slept, but when the first light came over those "
+            "hills, every window opened and people began to sing."
+        ),
+    ),
+    Program(
+        name="list",
+        trigger="List",
+        replies=_says("1. Bread\n2. Apples\n3. Olive oil\n4. Strong coffee\n5. Fresh basil"),
+    ),
+    Program(
+        name="describe",
+        trigger="Describe",
+        replies=_says("Tall, quiet and slightly crooked, like an old lighthouse that still works every night."),
+    ),
+    Program(
+        name="create",
+        trigger="Create",
+        replies=_says("Here is my draft: keep three goals, give each a date, review them on Fridays."),
+    ),
+    Program(
+        name="give",
+        trigger="Give",
+        replies=_says("For example, planting trees along a hot street lowers its temperature."),
+    ),
+    Program(name="why", trigger="Why", replies=_says("Mostly because warm air rises and cold air sinks.")),
+    Program(
+        name="how",
+        trigger="How",
+        replies=_says("Start with a plan, gather what you need, then work slowly and check every result twice."),
+    ),
+    Program(name="who", trigger="Who", replies=_says("A careful librarian from Lisbon.")),
+    Program(name="what", trigger="What", replies=_says("It depends on where you look, but usually about forty-two.")),
+    Program(name="default", trigger=None, replies=_says("I would be glad to help with that.")),
+)
+"""Strongest trigger first: the first row whose trigger occurs anywhere in the conversation makes the reply. A judge's
+prompt quotes instructions and answers, so judges stand above them.
+
+| program | trigger | first token (then the rest of the reply, with certainty) |
+| --- | --- | --- |
+| judge-m | ``Best Model Identifier`` | ``m`` 0.7, ``M`` 0.3, then the end |
+| judge-letter | ``Answer with one letter`` | ``A`` 0.7, ``B`` 0.3, then the end |
+| explain, write, … | ``Explain``, ``Write``, … | its one sentence 1.0 |
+| default | none of these | its one sentence 1.0 |
+
+A row may have several replies of several tokens; those that begin alike must part at a token of their own. Any token
+that is not on a reply's path has a probability of about e^-30 = 1e-13.
+"""
+
+_RECIPE = 1
+"""Raise it when the same table yields other files."""
+
+_CONTEXT_TOKENS = 32768
+_HEAD_WIDTH = 64
+"""Also the largest number of triggers: each has a dimension of the head's value."""
+_NOT_EVER = -30.0
+"""Logit of everything a program does not say."""
+_END = "<|end|>"
+_START = "<|assistant|>"
+_SPECIAL = ("<|pad|>", "<|bos|>", _END, "<|system|>", "<|user|>", _START)
+_CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+# Attention scores before the softmax. The weakest trigger outweighs a full context of other tokens (e^10.4) by e^13.6;
+# a stronger one outweighs the next by e^12, so neither length nor repetition changes the choice.
+_WEAKEST_SCORE = 24.0
+_SCORE_STEP = 12.0
+_LOOK_BACK_SCORE = 60.0
+_SWAMP = 30000.0
+"""Size of a trigger in the residual stream, where the token itself is 1; still a float16 number."""
+
+
+def _successors(programs: tuple[Program, ...]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """First tokens by program name, and next tokens by current token, as probabilities that sum to 1.
+
+    Raises ``ValueError`` where the table asks for something a bigram cannot say.
+    """
+    firsts: dict[str, dict[str, float]] = {}
+    successors: dict[str, dict[str, float]] = {}
+    for program in programs:
+        if not math.isclose(sum(program.replies.values()), 1.0):
+            raise ValueError(f"program {program.name}: the probabilities of its replies do not sum to 1")
+        weights: dict[str | None, dict[str, float]] = {}
+        paths: dict[str, tuple[str, ...]] = {}
+        for reply, probability in program.replies.items():
+            current: str | None = None
+            for position, token in enumerate((*reply, _END)):
+                if token != _END and paths.setdefault(token, reply[:position]) != reply[:position]:
+                    raise ValueError(f"program {program.name}: token {token!r} is reached in two ways")
+                row = weights.setdefault(current, {})
+                row[token] = row.get(token, 0.0) + probability
+                current = token
+        for token_before, row in weights.items():
+            total = sum(row.values())
+            shares = {token: weight / total for token, weight in row.items()}
+            if token_before is None:
+                firsts[program.name] = shares
+            elif successors.setdefault(token_before, shares) != shares:
+                raise ValueError(f"program {program.name}: token {token_before!r} already has another successor")
+    return firsts, successors
+
+
+def _check_triggers(triggers: list[str], tokens: set[str]) -> None:
+    """A token that begins earlier in the text would swallow the start of a trigger (the tokenizer goes leftmost)."""
+    if len(triggers) > _HEAD_WIDTH:
+        raise ValueError(f"{len(triggers)} triggers; the head has room for {_HEAD_WIDTH}")
+    for trigger in triggers:
+        for token in tokens - {trigger}:
+            if trigger in token or any(token.endswith(trigger[:length]) for length in range(1, len(trigger))):
+                raise ValueError(f"token {token!r} overlaps the trigger {trigger!r}")
+
+
+def _tokenizer(transformers: Any, triggers: list[str], tokens: set[str]) -> Any:
+    """Bytes, special tokens, the triggers, and the words of the replies; no merges."""
+    tokenizers = importlib.import_module("tokenizers")
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.BPE(vocab={token: number for number, token in enumerate([*_SPECIAL, *alphabet])}, merges=[])
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    backend.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in _SPECIAL])
+    backend.add_tokens([tokenizers.AddedToken(trigger, normalized=False, single_word=True) for trigger in triggers])
+    backend.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in sorted(tokens - set(alphabet))])
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token=_SPECIAL[0],
+        bos_token=_SPECIAL[1],
+        eos_token=_END,
+        model_max_length=_CONTEXT_TOKENS,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = _CHAT_TEMPLATE
+    return tokenizer
+
+
+def build_tiny(folder: Path, programs: tuple[Program, ...] = PROGRAMS) -> None:
+    """Write the checkpoint (weights, config, tokenizer, chat template; about 2 MB) into ``folder``."""
+    torch, transformers = import_transformers()
+    routed = [(program.name, program.trigger) for program in programs if program.trigger is not None]
+    (default,) = (program.name for program in programs if program.trigger is None)
+    firsts, successors = _successors(programs)
+    # A single byte is in the vocabulary already, and as an added token it would cut every word of a prompt.
+    added = {token for token in _tokens(firsts, successors) if len(token) > 1 and token != _END}
+    triggers = [trigger for _, trigger in routed]
+    _check_triggers(triggers, added)
+    tokenizer = _tokenizer(transformers, triggers, added)
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    size = len(vocabulary)
+    width = -(-(size + len(routed)) // _HEAD_WIDTH) * _HEAD_WIDTH
+    config = transformers.LlamaConfig(
+        vocab_size=size,
+        hidden_size=width,
+        intermediate_size=_HEAD_WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=_HEAD_WIDTH,
+        max_position_embeddings=_CONTEXT_TOKENS,
+        rms_norm_eps=1e-10,  # far below the mean square of a one-hot vector
+        tie_word_embeddings=False,
+        bos_token_id=vocabulary[_SPECIAL[1]],
+        eos_token_id=vocabulary[_END],
+        pad_token_id=vocabulary[_SPECIAL[0]],
+        rope_parameters={"rope_type": "default", "rope_theta": 1e8},
+    )
+    with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten, the caller's generator is not
+        model = transformers.LlamaForCausalLM(config).float()
+
+    def column(row: Mapping[str, float]) -> Any:
+        logits = torch.full((size,), _NOT_EVER)
+        for token, probability in row.items():
+            logits[vocabulary[token]] = math.log(probability)
+        return logits
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(1.0 if "norm" in name else 0.0)
+        model.model.embed_tokens.weight.copy_(torch.eye(size, width))
+        attention = model.model.layers[0].self_attn
+        start = vocabulary[_START]
+        # After its norm a token is a one-hot vector of height sqrt(width), and scores are divided by sqrt(head width).
+        # Rotary position encoding leaves the slowest pairs as they are: 1e-3 radians over the whole context.
+        height, gain = math.sqrt(width), math.sqrt(math.sqrt(_HEAD_WIDTH) / width)
+        look_back, route = _HEAD_WIDTH // 2 - 1, _HEAD_WIDTH // 2 - 2
+        attention.q_proj.weight[look_back, :size] = gain * _LOOK_BACK_SCORE
+        attention.q_proj.weight[look_back, start] = 0.0
+        attention.k_proj.weight[look_back, start] = gain
+        attention.q_proj.weight[route, start] = gain
+
+        head = column({_END: 1.0}).repeat(width, 1).T.contiguous()
+        for token, row in successors.items():
+            head[:, vocabulary[token]] = column(row)
+        head[:, start] = column(firsts[default])
+        for number, (name, trigger) in enumerate(routed):
+            score = _WEAKEST_SCORE + _SCORE_STEP * (len(routed) - 1 - number)
+            attention.k_proj.weight[route, vocabulary[trigger]] = gain * score
+            attention.v_proj.weight[number, vocabulary[trigger]] = 1 / height
+            attention.o_proj.weight[size + number, number] = _SWAMP
+            head[:, size + number] = column(firsts[name])
+        model.lm_head.weight.copy_(head / height)
+    model.generation_config = transformers.GenerationConfig(
+        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _tokens(firsts: Mapping[str, Mapping[str, float]], successors: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    for row in (*firsts.values(), *successors.values()):
+        yield from row
+
+
+def tiny_checkpoint(cache_folder: Path) -> Path:
+    """The checkpoint's folder inside ``cache_folder``, built if it is not there yet.
+
+    The folder's name carries a hash of the table, so an edited table is built anew. Processes may race: each builds in
+    a folder of its own and the first to rename wins.
+    """
+    target = cache_folder / f"tiny-{sha256_hex(repr((_RECIPE, PROGRAMS)).encode())[:12]}"
+    if target.is_dir():
+        return target
+    try:
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".tiny-", dir=cache_folder))
+    except OSError as error:
+        raise UsageError(
+            f"builtin:tiny is built once in the cache folder {cache_folder}, which cannot be written: {error}. "
+            "Point the cache at a writable folder."
+        ) from error
+    try:
+        build_tiny(building)
+        try:
+            building.rename(target)
+        except OSError:
+            if not target.is_dir():  # otherwise another process was first, with the same files
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target

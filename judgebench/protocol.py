@@ -1,0 +1,77 @@
+"""The two fingerprints of a run: what makes rows comparable, and what can change a number at all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from judgebench.codec import canonical_hash
+from judgebench.judges import Judge
+from judgebench.models import Model
+from judgebench.records import Example, Sampling, SourceUsed
+from judgebench.task import Task
+
+
+def judge_identity(judge_model: Model | str) -> dict[str, str]:
+    """A judge model as the protocol names it.
+
+    A served model is its name, wherever it is served; a local one is its weights, since its name is only a folder's.
+    """
+    if isinstance(judge_model, str):
+        return {"model": judge_model}
+    return {"model": judge_model.identity if judge_model.local else judge_model.name}
+
+
+def protocol(
+    task: Task,
+    examples: Sequence[Example],
+    sources: Sequence[SourceUsed],
+    judges: Mapping[str, tuple[Judge | None, Model | str]],
+    baselines: Mapping[str, str],
+) -> dict[str, Any]:
+    """Everything that must be equal for two rows of a task to be ranked together.
+
+    ``judges`` maps the name of each judge in use to its prompt and rule (``None`` if only a name is known) and to the
+    model that plays it; ``baselines`` maps baseline models to the hash of their answers where they are not official.
+    """
+    return {
+        "task": task.name,
+        "version": task.version,
+        "options": dict(sorted(task.options.items())),
+        "starter": task.starter,
+        "examples": {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))},
+        "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
+        "baselines": dict(sorted(baselines.items())),
+        "judges": {
+            name: {"prompt_and_rule": judge.fingerprint if judge else "unknown", **judge_identity(model)}
+            for name, (judge, model) in sorted(judges.items())
+        },
+    }
+
+
+def inputs(
+    protocol_fields: Mapping[str, Any], candidate: str, sampling: Sampling | None, system: str | None
+) -> dict[str, Any]:
+    """The protocol and the model under test: all that can change a number."""
+    return {
+        **protocol_fields,
+        "candidate": candidate,
+        "sampling": None if sampling is None else msgspec.to_builtins(sampling),
+        "system": system,
+    }
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two nested mappings differ.
+
+    >>> differing({"judge": {"model": "a", "seed": 0}}, {"judge": {"model": "b", "seed": 0}})
+    ['judge.model']
+    """
+    names = []
+    for key in sorted({*first, *second}):
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            names += differing(one, other, f"{prefix}{key}.")
+        elif one != other:
+            names.append(f"{prefix}{key}")
+    return names

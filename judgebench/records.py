@@ -1,0 +1,239 @@
+"""Every record that passes between stages or lies in a file. Immutable, and nothing here imports from judgebench.
+
+Example → Request → Completion → Generation → Case → Judgement → ExampleScore → Score
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: str
+    """``system``, ``user`` or ``assistant``."""
+    content: str
+
+
+class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a reply is drawn. ``None`` leaves a setting to the endpoint and is not sent."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    top_logprobs: int = 0
+    """How many alternatives to return for each generated token; 0 asks for no logprobs."""
+    choices: tuple[str, ...] = ()
+    """If given, nothing is generated: the model scores these labels by likelihood and returns them as the
+    alternatives of one position. Only local models can do it."""
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All that can change a reply; with the model's identity it is the key of the call store."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    repeat: int = 0
+    """Index of the repeat or re-ask: equal requests with another index are another call."""
+
+
+class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tokens that a provider billed, or that a local model processed."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+TokenLogprob = tuple[str, float]
+"""A token's text and its natural-log probability."""
+
+
+class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A reply, whole: what a later, better parser needs is all here."""
+
+    text: str | None = None
+    finish_reason: str | None = None
+    """``stop``, ``length``, ``content_filter``, …: the endpoint's own word."""
+    usage: Usage = Usage()
+    top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
+    """Per generated token, its most likely alternatives; ``None`` if the endpoint gave none."""
+    model: str | None = None
+    """The model string that the endpoint says answered."""
+    cached: bool = False
+    """The reply came from the call store. Never written: it is a fact of this process, not of the reply."""
+    error: str | None = None
+    """Why there is no usable reply, after all retries. Such a completion is not stored, so a re-run asks again."""
+
+
+class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One item of a benchmark."""
+
+    id: str
+    messages: tuple[Message, ...]
+    """The conversation to be answered; the last message is the user's."""
+    followups: tuple[str, ...] = ()
+    """Later user turns, each asked after the model's own reply to the one before."""
+    reference: str | None = None
+    sampling: Sampling | None = None
+    """Overrides the task's sampling for this item."""
+    meta: dict[str, Any] = {}
+
+    @property
+    def instruction(self) -> str:
+        """Text of the first user turn's question: the last message given."""
+        return self.messages[-1].content
+
+
+class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model's answer to one example: one output per turn. A failed one is a row with ``error``."""
+
+    example_id: str
+    model: str
+    outputs: tuple[str, ...]
+    finish_reasons: tuple[str | None, ...] = ()
+    usage: Usage = Usage()
+    error: str | None = None
+
+
+class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one model said, as a judge is shown it."""
+
+    model: str
+    turns: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The answer of the last turn."""
+        return self.turns[-1]
+
+
+class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was read from a judge's reply."""
+
+    value: float | None
+    """Game: the first-shown answer's share of the win, 0 to 1. Grading: the number on the judge's scale.
+    ``None`` with ``error`` if it could not be read."""
+    label: str | None = None
+    error: str | None = None
+
+
+class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a judge sees: one answer to grade, or two in the order shown."""
+
+    id: str
+    judge: str
+    """Name of the judge (prompt and reading rule) within the task."""
+    example: Example
+    answers: tuple[Answer, ...]
+    candidate: int = 0
+    """Index in ``answers`` of the model under test."""
+    turn: int = 1
+    verdict: Verdict | None = None
+    """Known without asking (identical answers are a tie): the judge is not called."""
+
+
+class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One judged case as it lies on disk. The case is rebuilt from the example and the generations."""
+
+    case_id: str
+    example_id: str
+    judge: str
+    judge_model: str
+    answers: tuple[str, ...]
+    """Model names in the order shown."""
+    candidate: int = 0
+    """Index in ``answers`` of the model under test."""
+    verdict: Verdict
+    turn: int = 1
+    reply: Completion | None = None
+    """The last reply, whole; ``None`` where nothing was asked."""
+    reasked: int = 0
+    """How many earlier replies to this case could not be read."""
+
+    @property
+    def failed(self) -> bool:
+        """No reply was to be had (as opposed to one that could not be read): a re-run asks again."""
+        return self.reply is not None and self.reply.error is not None
+
+
+class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One example's contribution to a metric, with the covariates that let fits be redone from disk."""
+
+    example_id: str
+    metric: str
+    value: float | None
+    weight: float = 1.0
+    covariates: dict[str, float | str | None] = {}
+
+
+class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One number of a result, as printed and as written to ``scores.json``."""
+
+    task: str
+    """The task's name; its version and options are in the manifest, by this name."""
+    metric: str
+    value: float | None
+    """``None`` with ``reason`` if it cannot be computed; never NaN."""
+    unit: str
+    """``percent`` (0 to 100), ``points``, ``rating``, ``characters`` or ``usd``."""
+    stderr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    """Confidence level of ``low`` and ``high``, e.g. 0.95."""
+    method: str | None = None
+    """How the value and its interval were computed."""
+    n: int
+    """Examples that entered the value."""
+    n_missing: int = 0
+    """Examples that should have and did not: failed, unread or without an answer."""
+    group: str | None = None
+    """A part of the examples such as ``category=math``; ``None`` for all."""
+    reason: str | None = None
+    details: dict[str, Any] = {}
+    """Counts and settings behind the value, e.g. the chosen regularisation."""
+
+
+class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An official file as a run used it."""
+
+    name: str
+    sha256: str
+    origin: str
+    """``mirror``, ``cache`` or ``download``."""
+    standin: bool = False
+    """A reconstruction was taken because the official file could not be had."""
+
+
+class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How the items of one stage of one task ended, in one session. Mutable: it is the tally itself."""
+
+    total: int = 0
+    resumed: int = 0
+    """Already in the run folder when the session started."""
+    skipped: int = 0
+    """Known without a call (identical answers)."""
+    cached: int = 0
+    """Answered from the call store."""
+    asked: int = 0
+    """Answered by the model in this session."""
+    failed: int = 0
+    """Ended without a reply, after all retries."""
+    unread: int = 0
+    """Ended with a reply that holds no verdict."""
+    reasked: int = 0
+    """Further calls because a reply could not be read."""
+    usage: Usage = Usage()
+    """Tokens of the calls asked in this session."""
+    usd: float | None = None
+    """Price of those tokens; ``None`` if no price is known."""
+    seconds: float = 0.0

@@ -1,0 +1,260 @@
+"""Official files: where they are pinned, how they are found, how they are verified.
+
+A task's ``sources.toml`` names each file's upstream place, sha256 and licence. A file is looked for in mirror folders
+(by content, ``.gz`` inflated), in the content-addressed user cache, and upstream, in that order. The hash is of the
+uncompressed bytes and is checked at every read. Nothing of these files is ever part of this repository.
+"""
+
+import gzip
+import os
+import socket
+import tomllib
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from judgebench.codec import sha256_hex, write_json
+from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
+from judgebench.records import SourceUsed
+
+GITHUB_RAW = "https://raw.githubusercontent.com"
+DOWNLOAD_SECONDS = 120
+CONNECT_SECONDS = 5
+UNPINNED = "unpinned"
+
+
+class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reconstruction of an official file that can be taken from a mirror when the official one cannot be had."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of ``sources.toml``."""
+
+    name: str
+    repo: str | None = None
+    """GitHub ``owner/name``; exactly one of ``repo`` and ``dataset`` is given."""
+    dataset: str | None = None
+    """Hugging Face dataset ``owner/name``."""
+    revision: str
+    path: str
+    sha256: str
+    """Hex digest of the uncompressed bytes, or ``unpinned``."""
+    bytes: int | None = None
+    licence: str
+    standin: StandIn | None = None
+
+    @property
+    def place(self) -> str:
+        """Where upstream hosts it, for people."""
+        return f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: list[Source] = []
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+def read_sources(folder: Path) -> dict[str, Source]:
+    """Entries of ``folder/sources.toml`` by name; empty if the task needs no official file."""
+    path = folder / "sources.toml"
+    if not path.exists():
+        return {}
+    try:
+        table = msgspec.convert(tomllib.loads(path.read_text()), _Table)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"{path} is not a valid list of sources: {error}") from error
+    for source in table.source:
+        if (source.repo is None) == (source.dataset is None):
+            raise UsageError(f"{path}: source {source.name!r} must name either a repo or a dataset")
+    return {source.name: source for source in table.source}
+
+
+class SourceFinder:
+    """Finds and verifies official files; remembers what it handed out in ``used``."""
+
+    def __init__(self, cache: Path, mirrors: Sequence[Path] = (), *, offline: bool = False) -> None:
+        for mirror in mirrors:
+            if not mirror.is_dir():
+                raise UsageError(f"the mirror {mirror} is not a folder; --mirror and JUDGEBENCH_MIRROR name folders")
+        self._cache = cache / "sources"
+        self._mirrors = [mirror.resolve() for mirror in mirrors]
+        self._offline = offline
+        self._index: dict[str, _Seen] | None = None
+
+    def fetch(self, source: Source) -> tuple[bytes, SourceUsed]:
+        """The verified bytes of a source and how they were come by.
+
+        Raises :class:`HashMismatch`, :class:`SourceMissing` (offline) or :class:`ModelError` (host unreachable).
+        """
+        found = self._from_mirror(source.path, source.sha256, source.bytes)
+        if found is not None:
+            return found, self._used(source, found, "mirror")
+        cached = self._cached_path(source)
+        if cached.exists():
+            data = cached.read_bytes()
+            self._verify(source, data, str(cached))
+            return data, self._used(source, data, "cache")
+        try:
+            return self._from_upstream(source)
+        except (SourceMissing, ModelError):
+            standin = source.standin
+            found = self._from_mirror(standin.file, standin.sha256, standin.bytes) if standin else None
+            if found is None:
+                raise
+            return found, self._used(source, found, "mirror", standin=True)
+
+    def locate(self, source: Source) -> str | None:
+        """Where a fetch would find the file without the network, or ``None``."""
+        if self._mirror_path(source.path, source.sha256, source.bytes) is not None:
+            return "mirror"
+        if self._cached_path(source).exists():
+            return "cache"
+        standin = source.standin
+        if standin is not None and self._mirror_path(standin.file, standin.sha256, standin.bytes) is not None:
+            return "stand-in"
+        return None
+
+    def _from_upstream(self, source: Source) -> tuple[bytes, SourceUsed]:
+        if self._offline:
+            self._reject_namesakes(source)
+            raise SourceMissing(self._missing_message(source) + " Run once without --offline, or fetch it elsewhere")
+        try:
+            data = _download(source)
+        except OSError as error:
+            self._reject_namesakes(source)
+            raise ModelError(f"{self._missing_message(source)} The download failed: {error}") from error
+        self._verify(source, data, source.place)
+        cached = self._cached_path(source)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_name(f"{cached.name}.{os.getpid()}.partial")
+        partial.write_bytes(data)
+        partial.replace(cached)
+        return data, self._used(source, data, "download")
+
+    def _used(self, source: Source, data: bytes, origin: str, *, standin: bool = False) -> SourceUsed:
+        return SourceUsed(name=source.name, sha256=sha256_hex(data), origin=origin, standin=standin)
+
+    def _cached_path(self, source: Source) -> Path:
+        if source.sha256 == UNPINNED:
+            return self._cache / "unpinned" / sha256_hex(source.place.encode())
+        return self._cache / source.sha256[:2] / source.sha256
+
+    def _verify(self, source: Source, data: bytes, where: str) -> None:
+        found = sha256_hex(data)
+        if source.sha256 not in (UNPINNED, found):
+            raise HashMismatch(
+                f"{source.name} ({source.place}) must have sha256 {source.sha256}, but {where} has {found}. "
+                f"Delete that copy and fetch again; if upstream really changed, the pinned revision is gone"
+            )
+
+    def _missing_message(self, source: Source) -> str:
+        looked = [*map(str, self._mirrors), str(self._cached_path(source))]
+        return (
+            f"The official file {source.name} ({source.place}, sha256 {source.sha256}, {source.licence}) is not here; "
+            f"looked in {', '.join(looked)}."
+        )
+
+    def _reject_namesakes(self, source: Source) -> None:
+        """A mirror file of the same name but other bytes is a stale or damaged copy: say so instead of 'missing'."""
+        name = Path(source.path).name
+        for path in self._mirror_files():
+            if path.name in (name, name + ".gz") and path.parent.name == Path(source.path).parent.name:
+                self._verify(source, _inflated(path), str(path))
+
+    def _from_mirror(self, name: str, sha256: str, size: int | None) -> bytes | None:
+        path = self._mirror_path(name, sha256, size)
+        return None if path is None else _inflated(path)
+
+    def _mirror_files(self) -> Iterator[Path]:
+        for mirror in self._mirrors:
+            for folder, folders, names in os.walk(mirror):
+                folders.sort()
+                for name in sorted(names):
+                    yield Path(folder) / name
+
+    def _mirror_path(self, name: str, sha256: str, size: int | None) -> Path | None:
+        if sha256 == UNPINNED:
+            wanted = (Path(name).name, Path(name).name + ".gz")
+            return next((path for path in self._mirror_files() if path.name in wanted), None)
+        for path in self._mirror_files():
+            if (size is None or _uncompressed_size(path) == size) and self._hash_of(path) == sha256:
+                return path
+        return None
+
+    def _hash_of(self, path: Path) -> str | None:
+        """Hash of a mirror file's uncompressed bytes, remembered by path, size and mtime; ``None`` if unreadable."""
+        index_path = self._cache / "mirror-index.json"
+        if self._index is None:
+            try:
+                self._index = msgspec.json.decode(index_path.read_bytes(), type=dict[str, _Seen])
+            except (OSError, msgspec.DecodeError):
+                self._index = {}
+        try:
+            status = path.stat()
+            seen = self._index.get(str(path))
+            if seen is None or (seen.size, seen.mtime_ns) != (status.st_size, status.st_mtime_ns):
+                seen = _Seen(status.st_size, status.st_mtime_ns, sha256_hex(_inflated(path)))
+                self._index[str(path)] = seen
+                self._cache.mkdir(parents=True, exist_ok=True)
+                write_json(index_path, self._index)
+        except (OSError, EOFError, zlib.error):
+            return None
+        return seen.sha256
+
+
+def _inflated(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
+def _uncompressed_size(path: Path) -> int | None:
+    """Size of the uncompressed bytes without reading them: a gzip file ends with it (RFC 1952, modulo 2^32)."""
+    try:
+        if path.suffix != ".gz":
+            return path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            return int.from_bytes(file.read(4), "little")
+    except OSError:
+        return None
+
+
+def _download(source: Source) -> bytes:
+    """Bytes from upstream; every failure is an ``OSError``."""
+    if source.dataset is not None:
+        from huggingface_hub import constants, hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        _require_reachable(constants.ENDPOINT)
+        try:
+            path = hf_hub_download(source.dataset, source.path, repo_type="dataset", revision=source.revision)
+        except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+            raise OSError(str(error).splitlines()[0]) from error
+        return Path(path).read_bytes()
+    _require_reachable(GITHUB_RAW)
+    url = f"{GITHUB_RAW}/{source.repo}/{source.revision}/{source.path}"
+    with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as reply:
+        body: bytes = reply.read()
+    return body
+
+
+def _require_reachable(base_url: str) -> None:
+    """Fail in seconds where there is no network: the hub's client alone would retry for half a minute."""
+    if urllib.request.getproxies():
+        return  # a proxy resolves and connects for us
+    parts = urllib.parse.urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()

@@ -1,0 +1,482 @@
+"""The arrows between records, run: examples → generations → cases → judgements → example scores → scores.
+
+Stages are joined by iterators: a generation is judged as soon as it is finished. What is known of a run folder is
+never asked again. Only ``store`` writes; everything a task does in here is pure.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import msgspec
+
+from judgebench.integrity import Finding, inspect_length_control, inspect_outputs
+from judgebench.judges import Judge
+from judgebench.models import Model
+from judgebench.models.feed import Feed
+from judgebench.models.wrappers import Price
+from judgebench.records import (
+    Case,
+    Completion,
+    Example,
+    Generation,
+    Judgement,
+    Message,
+    Request,
+    Sampling,
+    Score,
+    StageCounts,
+    Usage,
+    Verdict,
+)
+from judgebench.store import TaskFolder
+from judgebench.task import Generations, Task, TaskData
+
+T = TypeVar("T")
+IN_HAND = 4096
+"""Examples on their way between the first request and the last verdict, at most."""
+
+
+class _Dialogues(Generic[T]):
+    """Items that are carried through one request after another, many at a time."""
+
+    def __init__(self, items: Iterable[T], step: Callable[[T, tuple[Completion, ...]], Request | None]) -> None:
+        self._items = items
+        self._step = step
+        self._changed = threading.Condition()
+        self._next: deque[tuple[T, tuple[Completion, ...], Request]] = deque()
+        self._sent: dict[int, tuple[T, tuple[Completion, ...]]] = {}
+        self._open = 0
+        """Items begun and not yet finished: while there are any, more requests may come."""
+
+    def requests(self) -> Iterator[Request]:
+        """First requests of new items, and next ones of items whose reply came, until all are finished."""
+        feed: Feed[T] = Feed(self._items, ahead=64, on_ready=self._wake)
+        number = 0
+        try:
+            while (entry := self._take(feed)) is not None:
+                item, replies, request = entry
+                with self._changed:
+                    self._sent[number] = (item, replies)
+                yield request
+                number += 1
+        finally:
+            feed.close()
+
+    def _take(self, feed: Feed[T]) -> tuple[T, tuple[Completion, ...], Request] | None:
+        with self._changed:
+            while True:
+                if self._next:
+                    return self._next.popleft()
+                taken = feed.take(1, wait=False)
+                if taken:
+                    item = taken[0][1]
+                    request = self._step(item, ())
+                    assert request is not None, "an item without a first request never enters a dialogue"
+                    self._open += 1
+                    return item, (), request
+                if feed.ended and not self._open:
+                    return None
+                self._changed.wait()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def received(self, number: int, reply: Completion) -> tuple[T, tuple[Completion, ...]] | None:
+        """The item with all its replies, if this was the last one."""
+        with self._changed:
+            item, replies = self._sent.pop(number)
+            replies = (*replies, reply)
+            request = None if reply.error else self._step(item, replies)
+            if request is None:
+                self._open -= 1
+                self._changed.notify_all()
+                return item, replies
+            self._next.append((item, replies, request))
+            self._changed.notify_all()
+            return None
+
+
+def converse(
+    model: Model, items: Iterable[T], step: Callable[[T, tuple[Completion, ...]], Request | None]
+) -> Iterator[tuple[T, tuple[Completion, ...]]]:
+    """Carry each item through as many requests as ``step`` has for it, and yield it with its replies when done.
+
+    ``step(item, replies)`` gives the next request, or ``None`` after the last reply; it has one for no replies. Later
+    user turns, re-asks and refinements are all this. A reply with an error ends its item.
+    """
+    dialogues = _Dialogues(items, step)
+    for number, reply in model.complete(dialogues.requests()):
+        finished = dialogues.received(number, reply)
+        if finished is not None:
+            yield finished
+
+
+def generation_step(
+    sampling: Sampling, system: str | None
+) -> Callable[[Example, tuple[Completion, ...]], Request | None]:
+    """The requests of one example: its conversation, then each later user turn after the model's own reply."""
+    opening = () if system is None else (Message(role="system", content=system),)
+
+    def step(example: Example, replies: tuple[Completion, ...]) -> Request | None:
+        if len(replies) > len(example.followups):
+            return None
+        messages = [*opening, *example.messages]
+        for reply, followup in zip(replies, example.followups, strict=False):
+            messages.append(Message(role="assistant", content=reply.text or ""))
+            messages.append(Message(role="user", content=followup))
+        return Request(messages=tuple(messages), sampling=example.sampling or sampling)
+
+    return step
+
+
+def to_generation(example: Example, model: str, replies: Sequence[Completion]) -> Generation:
+    """One example's replies as a generation; it failed if a turn got none."""
+    return Generation(
+        example_id=example.id,
+        model=model,
+        outputs=tuple(reply.text or "" for reply in replies if not reply.error),
+        finish_reasons=tuple(reply.finish_reason for reply in replies if not reply.error),
+        usage=_usage(replies),
+        error=replies[-1].error,
+    )
+
+
+def judge_step(judges: Mapping[str, Judge]) -> Callable[[Case, tuple[Completion, ...]], Request | None]:
+    """The requests of one case: the judge's prompt, asked again while unreadable and the protocol allows."""
+
+    def step(case: Case, replies: tuple[Completion, ...]) -> Request | None:
+        judge = judges[case.judge]
+        if replies and (judge.read(case, replies[-1]).value is not None or len(replies) > judge.max_reasks):
+            return None
+        return msgspec.structs.replace(judge.ask(case), repeat=len(replies))
+
+    return step
+
+
+def to_judgement(case: Case, judge: Judge, judge_model: str, replies: Sequence[Completion]) -> Judgement:
+    """One case's replies as a judgement, read from the last of them; without a reply the judgement failed."""
+    reply = replies[-1]
+    verdict = Verdict(value=None, error=reply.error) if reply.error else judge.read(case, reply)
+    return _judgement(case, judge_model, verdict, reply=reply, reasked=len(replies) - 1)
+
+
+def _judgement(
+    case: Case, judge_model: str, verdict: Verdict, *, reply: Completion | None = None, reasked: int = 0
+) -> Judgement:
+    return Judgement(
+        case_id=case.id,
+        example_id=case.example.id,
+        judge=case.judge,
+        judge_model=judge_model,
+        answers=tuple(answer.model for answer in case.answers),
+        candidate=case.candidate,
+        turn=case.turn,
+        verdict=verdict,
+        reply=None if reply is None else msgspec.structs.replace(reply, cached=False),
+        reasked=reasked,
+    )
+
+
+def _usage(replies: Iterable[Completion]) -> Usage:
+    total = Usage()
+    for reply in replies:
+        total += reply.usage
+    return total
+
+
+@dataclass
+class TaskRun:
+    """One task of a run, on its way."""
+
+    key: str
+    """Names the task's folder and its rows."""
+    task: Task
+    data: TaskData
+    folder: TaskFolder
+    sampling: Sampling
+    judges: Mapping[str, Judge]
+    judge_models: Mapping[str, Model]
+    """By judge name; empty if this session does not judge."""
+    generations: dict[str, Generation] = field(default_factory=dict)
+    """Answers that exist already: of an earlier session, or of a file."""
+    prices: dict[str, Price | None] = field(default_factory=dict)
+    """By stage; ``None`` where the price of a token is not known."""
+    counts: dict[str, StageCounts] = field(default_factory=dict)
+    judge_models_returned: set[str] = field(default_factory=set)
+
+    def count(self, stage: str) -> StageCounts:
+        """The tally of a stage."""
+        return self.counts.setdefault(stage, StageCounts())
+
+    def tally(self, stage: str, replies: Sequence[Completion], seconds: float) -> None:
+        """Count one finished item by its last reply, and the tokens of what was asked now."""
+        counts, last = self.count(stage), replies[-1]
+        if last.error:
+            counts.failed += 1
+        elif last.cached:
+            counts.cached += 1
+        else:
+            counts.asked += 1
+        counts.reasked += sum(not reply.cached for reply in replies[:-1])
+        counts.usage += _usage(reply for reply in replies if not reply.cached)
+        price = self.prices.get(stage)
+        counts.usd = price.usd(counts.usage) if price else None
+        counts.seconds = seconds
+
+
+Observer = Callable[[TaskRun, str], None]
+"""Told after every finished item: the task and the stage (``generate`` or ``judge``)."""
+
+
+class Pipeline:
+    """Generates and judges what is missing, each answer judged as soon as it is finished.
+
+    The caller's thread writes; the candidate and each judge model are drained by a thread of their own, so that wall
+    time tends to the slowest of them and not to their sum.
+    """
+
+    def __init__(
+        self, runs: Sequence[TaskRun], candidate: Model | None, system: str | None, observer: Observer
+    ) -> None:
+        self._runs = runs
+        self._candidate = candidate
+        self._system = system
+        self._observe = observer
+        self._events: SimpleQueue[Callable[[], None] | BaseException | None] = SimpleQueue()
+        self._room = threading.Semaphore(IN_HAND)
+        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[TaskRun, Case] | None]]] = {}
+        self._judged: dict[str, set[str]] = {}
+        self._cases_left: dict[tuple[str, str], int] = {}
+        self._drains = 0
+        self._stopping = False
+
+    def run(self, *, generate: bool, judge: bool) -> None:
+        """Do the stages asked for. Raises what a model or task raised, after everything finished was written."""
+        missing = [(run, example) for run in self._runs for example in self._unanswered(run)] if generate else []
+        if judge:
+            self._open_channels()
+        for run in self._runs:
+            self._start_counts(run, generate=generate, judge=judge)
+        generating = bool(missing) and self._candidate is not None
+        if generating:
+            self._start(self._generate, missing)
+        for model, channel in self._channels.values():
+            self._start(self._judge, model, channel)
+        if judge:
+            for run in self._runs:
+                for example in run.data.examples:
+                    if example.id in run.generations:
+                        self._enqueue(run, run.generations[example.id])
+        if not generating:
+            self._close_channels()
+        self._drain()
+
+    def _unanswered(self, run: TaskRun) -> list[Example]:
+        return [
+            example
+            for example in run.data.examples
+            if example.id not in run.generations or run.generations[example.id].error
+        ]
+
+    def _open_channels(self) -> None:
+        for run in self._runs:
+            self._judged[run.key] = {j.case_id for j in run.folder.judgements() if not j.failed}
+            for model in run.judge_models.values():
+                self._channels.setdefault(id(model), (model, SimpleQueue()))
+
+    def _close_channels(self) -> None:
+        for _, channel in self._channels.values():
+            channel.put(None)
+
+    def _start_counts(self, run: TaskRun, *, generate: bool, judge: bool) -> None:
+        if generate:
+            counts = run.count("generate")
+            counts.total = len(run.data.examples)
+            counts.resumed = counts.total - len(self._unanswered(run))
+            self._observe(run, "generate")
+        if judge and run.judge_models:
+            run.count("judge")
+            self._observe(run, "judge")
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+                self._events.put(error)
+            else:
+                self._events.put(None)
+
+        self._drains += 1
+        threading.Thread(target=guarded, name=f"judgebench-{work.__name__.strip('_')}", daemon=True).start()
+
+    def _drain(self) -> None:
+        """Handle events until every thread is done. The generating thread ends first: it feeds the others."""
+        try:
+            while self._drains:
+                event = self._events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                if event is None:
+                    self._drains -= 1
+                elif event == self._generated:
+                    self._close_channels()
+                else:
+                    event()
+        except BaseException:
+            self._stopping = True
+            self._close_channels()
+            self._room.release()
+            self._handle_waiting()
+            raise
+
+    def _handle_waiting(self) -> None:
+        """What was finished before something broke is written before the error is told."""
+        while not self._events.empty():
+            event = self._events.get()
+            if callable(event) and event != self._generated:
+                event()
+
+    def _generated(self) -> None:
+        """Marks, among the events, that no further generation comes."""
+
+    def _generate(self, missing: Sequence[tuple[TaskRun, Example]]) -> None:
+        assert self._candidate is not None
+        steps = {run.key: generation_step(run.sampling, self._system) for run, _ in missing}
+
+        def step(item: tuple[TaskRun, Example], replies: tuple[Completion, ...]) -> Request | None:
+            return steps[item[0].key](item[1], replies)
+
+        def items() -> Iterator[tuple[TaskRun, Example]]:
+            for item in missing:
+                self._room.acquire()
+                if self._stopping:
+                    return
+                yield item
+
+        started = time.monotonic()
+        for (run, example), replies in converse(self._candidate, items(), step):
+            generation = to_generation(example, self._candidate.name, replies)
+            if self._stopping:
+                return
+            self._events.put(partial(self._answered, run, generation, replies, time.monotonic() - started))
+        self._events.put(self._generated)
+
+    def _answered(self, run: TaskRun, generation: Generation, replies: Sequence[Completion], seconds: float) -> None:
+        run.folder.append(generation)
+        run.generations[generation.example_id] = generation
+        run.tally("generate", replies, seconds)
+        self._observe(run, "generate")
+        if not (self._channels and self._enqueue(run, generation)):
+            self._room.release()
+
+    def _enqueue(self, run: TaskRun, generation: Generation) -> int:
+        """Send a generation's cases to their judges; how many must be waited for."""
+        if not run.judge_models or generation.error:
+            return 0
+        counts, waiting = run.count("judge"), 0
+        for case in run.task.cases(run.data, generation):
+            counts.total += 1
+            if case.id in self._judged[run.key]:
+                counts.resumed += 1
+            elif case.verdict is not None:
+                model = run.judge_models[case.judge]
+                run.folder.append(_judgement(case, model.name, case.verdict))
+                counts.skipped += 1
+            else:
+                waiting += 1
+                self._channels[id(run.judge_models[case.judge])][1].put((run, case))
+            self._observe(run, "judge")
+        self._cases_left[run.key, generation.example_id] = waiting
+        return waiting
+
+    def _judge(self, model: Model, channel: "SimpleQueue[tuple[TaskRun, Case] | None]") -> None:
+        steps = {run.key: judge_step(run.judges) for run in self._runs}
+
+        def step(item: tuple[TaskRun, Case], replies: tuple[Completion, ...]) -> Request | None:
+            return steps[item[0].key](item[1], replies)
+
+        started = time.monotonic()
+
+        def items() -> Iterator[tuple[TaskRun, Case]]:
+            while (item := channel.get()) is not None and not self._stopping:
+                yield item
+
+        for (run, case), replies in converse(model, items(), step):
+            judgement = to_judgement(case, run.judges[case.judge], model.name, replies)
+            if self._stopping:
+                return
+            self._events.put(partial(self._judged_one, run, judgement, replies, time.monotonic() - started))
+
+    def _judged_one(self, run: TaskRun, judgement: Judgement, replies: Sequence[Completion], seconds: float) -> None:
+        run.folder.append(judgement)
+        counts = run.count("judge")
+        run.tally("judge", replies, seconds)
+        if not judgement.failed and judgement.verdict.value is None:
+            counts.unread += 1
+        if judgement.reply is not None and judgement.reply.model:
+            run.judge_models_returned.add(judgement.reply.model)
+        key = run.key, judgement.example_id
+        self._cases_left[key] -= 1
+        if not self._cases_left[key]:
+            self._room.release()
+        self._observe(run, "judge")
+
+
+def score(task: Task, data: TaskData, folder: TaskFolder) -> tuple[list[Score], list[Finding], dict[str, int]]:
+    """Read the folder's replies again, score, summarise and check; write ``example_scores.jsonl`` and ``scores.json``.
+
+    Makes no call. Returns the scores, the integrity findings, and how the cases ended.
+    """
+    generations = {generation.example_id: generation for generation in folder.generations()}
+    judgements = list(_reread(task, data, generations, folder.judgements()))
+    example_scores = task.score(data, generations, judgements)
+    scores = task.summarise(data, example_scores)
+    folder.write_scores(example_scores, scores)
+    findings = inspect_outputs(task.name, generations.values(), data.fragments)
+    findings += inspect_length_control(task.name, scores)
+    return scores, findings, count_cases(data, generations, judgements)
+
+
+def _reread(
+    task: Task, data: TaskData, generations: Generations, judgements: Iterable[Judgement]
+) -> Iterator[Judgement]:
+    """Judgements with their verdicts read by today's rules from the replies on disk."""
+    for judgement in judgements:
+        judge, reply = data.judges.get(judgement.judge), judgement.reply
+        generation = generations.get(judgement.example_id)
+        if judge is None or reply is None or reply.error or generation is None:
+            yield judgement
+            continue
+        case = next((c for c in task.cases(data, generation) if c.id == judgement.case_id), None)
+        yield msgspec.structs.replace(judgement, verdict=judge.read(case, reply)) if case else judgement
+
+
+def count_cases(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> dict[str, int]:
+    """How the run's cases ended: every judged case is exactly one of read, unread, failed and skipped."""
+    counts = {
+        "examples": len(data.examples),
+        "without_answer": sum(e.id not in generations or bool(generations[e.id].error) for e in data.examples),
+        "read": 0,
+        "reasked_and_read": 0,
+        "unread": 0,
+        "failed": 0,
+        "skipped": 0,
+    }
+    for judgement in judgements:
+        if judgement.failed:
+            counts["failed"] += 1
+        elif judgement.verdict.value is None:
+            counts["unread"] += 1
+        elif judgement.reply is None and judgement.verdict.label is not None:
+            counts["skipped"] += 1
+        else:
+            counts["reasked_and_read" if judgement.reasked else "read"] += 1
+    return counts

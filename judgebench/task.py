@@ -1,0 +1,123 @@
+"""What a benchmark is: a value that holds its pure functions. How one is found is in ``tasks.py``."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from judgebench.errors import UsageError
+from judgebench.judges import Judge
+from judgebench.outputs import Row
+from judgebench.records import Case, Example, ExampleScore, Generation, Judgement, Sampling, Score
+
+Fetch = Callable[[str], bytes]
+"""Verified bytes of an official file, by its name in the task's ``sources.toml``."""
+
+Generations = Mapping[str, Generation]
+"""One model's generations by example id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """What ``load`` read: everything the pure functions need."""
+
+    examples: tuple[Example, ...]
+    baselines: Mapping[str, Generations]
+    """Answers to compare with, by model name."""
+    judges: Mapping[str, Judge]
+    fragments: tuple[str, ...] = ()
+    """Lines of the judge prompts that no honest answer contains."""
+    extras: Any = None
+    """Whatever else the task's own functions share, such as a table for a fit."""
+
+    @cached_property
+    def by_id(self) -> dict[str, Example]:
+        """The examples by id."""
+        return {example.id: example for example in self.examples}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """Somebody else's result file, as records."""
+
+    candidate: str
+    examples: tuple[Example, ...]
+    """In the order of the file, then the official ones that it lacks."""
+    generations: tuple[Generation, ...]
+    baselines: Mapping[str, Generations] = field(default_factory=dict)
+    """Baseline answers as the file has them."""
+    judgements: tuple[Judgement, ...] = ()
+    judge_model: str | None = None
+    """The judge as the file names it; ``None`` if the file holds no judgements."""
+    unknown: tuple[str, ...] = ()
+    """What the file does not say about the protocol that made it."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A benchmark with its version and options settled. All functions are pure; only ``load`` reads files."""
+
+    name: str
+    version: str
+    options: Mapping[str, Any]
+    """The options that differ from the task's defaults."""
+    headline: tuple[str, ...]
+    """Metrics in the order in which a table shows them; the first ranks."""
+    judge_model: str | None
+    """Model spec of the official judge; ``None`` if answers are verified, not judged."""
+    sampling: Sampling
+    """How answers are drawn unless the user says otherwise."""
+    official_examples: int
+    """How many examples the whole benchmark has: a run of fewer is not comparable with published numbers."""
+    starter: bool
+    """The data are the bundled starter set: numbers are not comparable with anything."""
+    load: Callable[[Fetch], TaskData]
+    cases: Callable[[TaskData, Generation], tuple[Case, ...]]
+    """The cases that one generation gives rise to."""
+    score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
+    summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
+    importers: Mapping[str, Callable[[Sequence[Row], TaskData], Imported]] = field(default_factory=dict)
+    """Readers of other programs' result files, by format name."""
+    about: str = ""
+    """What it measures, in a sentence."""
+    option_help: Mapping[str, str] = field(default_factory=dict)
+    """Every option with what it does."""
+
+    @property
+    def label(self) -> str:
+        """Name with version and options, as ``--tasks`` takes it."""
+        options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+        return f"{self.name}@{self.version}" + (f":{options}" if options else "")
+
+
+def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str], Any]], task: str) -> dict[str, Any]:
+    """Convert a task's options from the command line; a :class:`UsageError` names the valid ones."""
+    parsed = {}
+    for key, text in given.items():
+        if key not in allowed:
+            raise UsageError(f"task {task} has no option {key!r}; it has {', '.join(sorted(allowed))}")
+        try:
+            parsed[key] = allowed[key](text)
+        except ValueError as error:
+            raise UsageError(f"task {task}: {key}={text} is not valid: {error}") from error
+    return parsed
+
+
+def switch(text: str) -> bool:
+    """An option that is on or off."""
+    values = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in values:
+        raise ValueError("expected true or false")
+    return values[text.lower()]
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    """An option with a fixed set of values."""
+
+    def convert(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"expected one of {', '.join(values)}")
+        return text
+
+    return convert

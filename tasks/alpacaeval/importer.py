@@ -1,0 +1,216 @@
+"""Reads what ``alpaca_eval`` wrote: annotations.json (with judgements) and model_outputs.json (answers only).
+
+Both spellings of the judge's columns are read: plain, and with the ``preference_`` prefix of versions after 0.6.3.
+Spec of the fields: tatsu-lab/alpaca_eval@cd543a1 ``results/*/*/annotations.json``.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from judgebench.answers import read_answers
+from judgebench.judges.logprob import first_label_share
+from judgebench.judges.orders import candidate_share
+from judgebench.outputs import Row
+from judgebench.records import Completion, Example, Generation, Judgement, TokenLogprob, Usage, Verdict
+from judgebench.task import Imported, TaskData
+
+from .judges import ranking_verdict, tool_ranking_verdict
+
+RAW_TOLERANCE = 1e-9
+"""A stored preference has ten decimals, so one read again from its raw completion may differ by 5e-11."""
+
+JUDGE_MODELS = {
+    "weighted_alpaca_eval_gpt4_turbo": "gpt-4-1106-preview",
+    "alpaca_eval_clf_gpt4_turbo": "gpt-4-1106-preview",
+    "alpaca_eval_gpt4_turbo_fn": "gpt-4-1106-preview",
+    "alpaca_eval_cot_gpt4_turbo_fn": "gpt-4-1106-preview",
+    "alpaca_eval_gpt4": "gpt-4",
+    "alpaca_eval_gpt4_fn": "gpt-4",
+    "weighted_alpaca_eval_gpt4.1": "gpt-4.1-2025-04-14",
+    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18": "gpt-4o-mini-2024-07-18",
+}
+"""Judge model of each published evaluator (tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/evaluators_configs)."""
+
+LABEL_ANNOTATORS = {
+    "weighted_alpaca_eval_gpt4_turbo": "weighted_alpaca_eval_gpt4_turbo",
+    "weighted_alpaca_eval_gpt4.1": "weighted_alpaca_eval_gpt4_turbo",
+    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18": "weighted_alpaca_eval_gpt4_turbo",
+}
+"""Evaluators that share a prompt and reading rule with one of our judges, differing in the model only."""
+
+
+def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[str], bool]) -> Imported:
+    """Annotations if the rows have a ``preference``, else model outputs.
+
+    A row whose instruction is unknown or repeated, or whose fields have the wrong type, is a ``RecordError``.
+    """
+    if not any("preference" in row.fields for row in rows):
+        return read_answers(rows, data)
+    examples = {example.instruction: example for example in data.examples}
+    seen: dict[str, Row] = {}
+    names: dict[str, set[str]] = {"generator_1": set(), "generator_2": set(), "annotator": set()}
+    parts = []
+    for row in rows:
+        instruction = row.text("instruction")
+        example = examples.get(instruction)
+        if example is None:
+            raise row.error(f"the instruction {instruction[:80]!r} is not one of this benchmark's")
+        if instruction in seen:
+            raise row.error(f"the instruction {instruction[:80]!r} already stands at line {seen[instruction].line}")
+        seen[instruction] = row
+        for name, values in names.items():
+            if name in row.fields:
+                values.add(row.text(name))
+        parts.append((row, example))
+    candidate = _only(names["generator_2"], "generator_2", rows[0]) or "unknown"
+    baseline = _only(names["generator_1"], "generator_1", rows[0]) or next(iter(data.baselines))
+    annotator = _only(names["annotator"], "annotator", rows[0])
+    reader = _Annotations(candidate, baseline, annotator, switch)
+    read = [reader.row(row, example) for row, example in parts]
+    order = [example for _, example in parts]
+    rest = [example for example in data.examples if example.instruction not in seen]
+    disagreeing = sum(disagrees for *_, disagrees in read)
+    notes = []
+    if disagreeing:
+        notes.append(f"{disagreeing} raw completions do not give the stored preference; the stored one is kept")
+    if rest:
+        notes.append(f"{len(rest)} of {len(data.examples)} instructions have no row")
+    unknown = ["when the judge was asked", "how the answers were sampled"]
+    if annotator is None:
+        unknown.append("which judge and prompt were used")
+    return Imported(
+        candidate=candidate,
+        examples=(*order, *rest),
+        generations=tuple(generation for generation, *_ in read if generation is not None),
+        baselines={baseline: {g.example_id: g for _, g, *_ in read if g is not None}},
+        judgements=tuple(judgement for _, _, judgement, _ in read),
+        judge_model=JUDGE_MODELS.get(annotator or "", f"annotator:{annotator}"),
+        unknown=tuple(unknown),
+        notes=tuple(notes),
+    )
+
+
+def _only(values: set[str], field: str, row: Row) -> str | None:
+    if len(values) > 1:
+        raise row.error(
+            f"the file mixes {len(values)} values of {field!r}: {', '.join(sorted(values))[:200]}; split it"
+        )
+    return next(iter(values), None)
+
+
+class _Annotations:
+    """Turns one file's rows into records."""
+
+    def __init__(self, candidate: str, baseline: str, annotator: str | None, switch: Callable[[str], bool]) -> None:
+        self._candidate, self._baseline, self._switch = candidate, baseline, switch
+        self._annotator = annotator or "unknown"
+        self._judge = LABEL_ANNOTATORS.get(self._annotator, self._annotator)
+
+    def row(self, row: Row, example: Example) -> tuple[Generation | None, Generation | None, Judgement, bool]:
+        """The candidate's and baseline's answers (if there), the judgement, and whether raw and stored disagree."""
+        preference = row.number("preference")
+        if preference == 0:  # legacy code for a tie
+            preference = 1.5
+        if preference is not None and not 1 <= preference <= 2:
+            raise row.error(f"'preference' must lie in [1, 2], be 0 (legacy tie) or null, found {preference}")
+        generation = self._answer(row, example, "output_2", self._candidate)
+        baseline = self._answer(row, example, "output_1", self._baseline)
+        stored = None if preference is None else preference - 1
+        raw = _either(row, "raw_completion")
+        reply = None if raw is None else _reply(raw, row)
+        # The baseline is always output_1; in a raw completion the seeded order decides who was shown first.
+        candidate, reread = 1, None
+        if reply is not None:
+            candidate = 0 if self._switch(example.instruction) else 1
+            share = _share(self._annotator, reply)
+            reread = None if share is None else candidate_share(share, candidate)
+        agrees = _close(reread, stored)
+        if reply is None or not agrees:
+            reply, candidate, reread = None, 1, stored
+        first_share = None if reread is None else candidate_share(reread, candidate)
+        shown = (self._candidate, self._baseline) if candidate == 0 else (self._baseline, self._candidate)
+        judgement = Judgement(
+            case_id=example.id,
+            example_id=example.id,
+            judge=self._judge,
+            judge_model=JUDGE_MODELS.get(self._annotator, f"annotator:{self._annotator}"),
+            answers=shown,
+            candidate=candidate,
+            verdict=Verdict(value=first_share, error=None if first_share is not None else "null in the imported file"),
+            reply=reply,
+        )
+        return generation, baseline, judgement, raw is not None and not agrees
+
+    def _answer(self, row: Row, example: Example, field: str, model: str) -> Generation | None:
+        if field not in row.fields:
+            return None
+        return Generation(example_id=example.id, model=model, outputs=(row.text(field),))
+
+
+def _close(reread: float | None, stored: float | None) -> bool:
+    if reread is None or stored is None:
+        return reread is stored
+    return abs(reread - stored) <= RAW_TOLERANCE
+
+
+def _either(row: Row, field: str) -> Any:
+    return row.fields.get(field, row.fields.get(f"preference_{field}"))
+
+
+def _share(annotator: str, reply: Completion) -> float | None:
+    """The first-shown answer's share by the evaluator's own rule; ``None`` if unreadable or the rule is not known."""
+    if annotator.endswith("_fn"):
+        first = "model_1" if annotator == "alpaca_eval_gpt4_fn" else "m"
+        return tool_ranking_verdict(reply.text or "", first).value
+    if annotator == "alpaca_eval_gpt4":
+        return ranking_verdict(reply.text or "").value
+    if not reply.top_logprobs:
+        return None
+    position = -1 if "_cot_" in annotator else 0
+    share = first_label_share(reply.top_logprobs[position], ("m", "M"))
+    if share is not None and "_clf_" in annotator:
+        return 1.0 if share > 0.5 else 0.0
+    return share
+
+
+def _reply(raw: Any, row: Row) -> Completion | None:
+    """A raw completion as a reply: a choice object, text, or an already parsed ranking."""
+    if raw is None:
+        return None
+    if isinstance(raw, str):
+        return Completion(text=raw)
+    if isinstance(raw, list):
+        return Completion(text=repr(raw))
+    if not isinstance(raw, dict):
+        raise row.error("'raw_completion' must be an object, a list, text or null")
+    message = raw.get("message")
+    text = message.get("content") if isinstance(message, dict) else raw.get("text")
+    if "logprobs" not in raw and "ordered_models" in raw:
+        return Completion(text=str(raw))
+    total = raw.get("total_tokens")
+    usage = Usage(prompt_tokens=int(total) - 1, completion_tokens=1) if isinstance(total, int | float) else Usage()
+    return Completion(
+        text=text if isinstance(text, str) else None,
+        finish_reason=raw.get("finish_reason") if isinstance(raw.get("finish_reason"), str) else None,
+        usage=usage,
+        top_logprobs=_top_logprobs(raw.get("logprobs")),
+    )
+
+
+def _top_logprobs(logprobs: Any) -> tuple[tuple[TokenLogprob, ...], ...] | None:
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    if not isinstance(content, list):
+        return None
+    return tuple(
+        tuple(
+            (entry["token"], float(entry["logprob"]))
+            for entry in position.get("top_logprobs") or ()
+            if isinstance(entry, dict)
+            and isinstance(entry.get("token"), str)
+            and isinstance(entry.get("logprob"), int | float)
+            and math.isfinite(entry["logprob"])
+        )
+        for position in content
+        if isinstance(position, dict)
+    )

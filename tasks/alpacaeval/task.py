@@ -1,0 +1,241 @@
+"""AlpacaEval 2 (and 1): the share of 805 instructions on which a judge prefers the candidate to a baseline.
+
+One example: the instruction "What is some cool music from the 1920s?", the candidate's answer and gpt-4-1106-preview's
+are shown as ``m`` and ``M`` in an order drawn from the instruction, and the judge's probability of the candidate's
+letter is the preference. ``win_rate`` is its mean; ``lc_win_rate`` is what a logistic model predicts had both answers
+been equally long.
+
+Papers: Li et al. 2023, https://github.com/tatsu-lab/alpaca_eval; Dubois et al. 2024, arXiv 2404.04475.
+Followed: tatsu-lab/alpaca_eval@cd543a149df89434d8a54582c0151c0b945c3d20
+``src/alpaca_eval/{annotators/base.py,pairwise_evaluator.py,metrics/winrate.py,metrics/glm_winrate.py}``.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from judgebench.answers import read_answers
+from judgebench.errors import UsageError
+from judgebench.judges import Judge
+from judgebench.judges.orders import candidate_share, games, seeded_switch
+from judgebench.prompts import HousePrompt
+from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
+from judgebench.stats.length_control import AnchorRows
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
+
+from .importer import read_alpaca_eval
+from .judges import PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
+from .metrics import summarise
+
+SWITCH_KEY = "is_switched_outputs"
+"""Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What differs between the two editions."""
+
+    baseline: str
+    baseline_source: str
+    judge_model: str
+    judge: str
+
+
+EDITIONS = {
+    "2": Edition("gpt4_1106_preview", "baseline-2", "openai:gpt-4-1106-preview", "weighted_alpaca_eval_gpt4_turbo"),
+    "1": Edition("text_davinci_003", "baseline-1", "openai:gpt-4", "alpaca_eval_gpt4"),
+}
+
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "order": one_of("seeded", "both"),
+    "seed": int,
+    "judge": one_of("weighted_alpaca_eval_gpt4_turbo", "alpaca_eval_clf_gpt4_turbo", "alpaca_eval_gpt4"),
+    "upstream_compat": switch,
+    "lc_c": float,
+}
+
+OPTION_HELP = {
+    "order": "seeded (default, upstream's), or both: each pair is judged in both orders and the two are averaged",
+    "seed": "of the seeded order; upstream's default is 0",
+    "judge": "published evaluator: weighted_alpaca_eval_gpt4_turbo, alpaca_eval_clf_gpt4_turbo or alpaca_eval_gpt4",
+    "upstream_compat": "true looks difficulties up by row number, as upstream does, instead of by instruction",
+    "lc_c": "fixes C of the length-controlled fit instead of choosing it by cross-validation",
+}
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One row of an evaluation set, official or starter: the instruction and the baseline's answer."""
+
+    instruction: str
+    output: str
+    generator: str
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class LengthTable:
+    """What the length-controlled fit needs beside the run: gamed rows, and each official instruction's difficulty."""
+
+    anchors: AnchorRows
+    difficulty: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
+    """AlpacaEval ``@2`` (default) or ``@1``; see :data:`OPTION_HELP`."""
+    version = version or "2"
+    if version not in EDITIONS:
+        raise UsageError(f"alpacaeval has no version {version!r}; it has {', '.join(EDITIONS)}")
+    settings = parse_options(options, OPTIONS, "alpacaeval")
+    edition = EDITIONS[version]
+    order, seed = settings.get("order", "seeded"), settings.get("seed", 0)
+
+    def draw(instruction: str) -> bool:
+        return seeded_switch(SWITCH_KEY + instruction, seed)
+
+    judge = "house_pairwise_label" if starter else settings.get("judge", edition.judge)
+    return Task(
+        name="alpacaeval",
+        version=version,
+        options=settings,
+        headline=("lc_win_rate", "win_rate", "discrete_win_rate", "avg_length"),
+        judge_model=edition.judge_model,
+        sampling=Sampling(temperature=0.0, max_tokens=2048),
+        official_examples=805,
+        starter=starter,
+        load=partial(_load, edition=edition, judge=judge, starter=starter),
+        cases=partial(_cases, judge=judge, order=order, draw=draw),
+        score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
+        summarise=partial(summarise, c=settings.get("lc_c")),
+        importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": read_answers},
+        about="How often a judge prefers the model's answers to a baseline's, on 805 instructions.",
+        option_help=OPTION_HELP,
+    )
+
+
+def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskData:
+    if starter:
+        house = HousePrompt("pairwise_label.j2")
+        lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+        items = [msgspec.json.decode(line, type=Item) for line in lines]
+        examples = [_example(f"starter-{number:02d}", item) for number, item in enumerate(items, 1)]
+        judges: dict[str, Judge] = {judge: house_judge(house)}
+        return _data(examples, items, judges, house.fragments, None)
+    items = msgspec.json.decode(fetch(edition.baseline_source), type=list[Item])
+    examples = [_example(f"{index:03d}", item, index=index) for index, item in enumerate(items)]
+    if judge == "alpaca_eval_gpt4":
+        prompt = PublishedPrompt.parse(fetch("prompt-ranking"))
+        judges = {judge: RankingJudge(messages=prompt.messages, prompt_sha256=prompt.sha256)}
+    else:
+        prompt = PublishedPrompt.parse(fetch("prompt-label"))
+        judges = {judge: binary_judge(prompt) if "_clf_" in judge else weighted_judge(prompt)}
+    return _data(examples, items, judges, prompt.fragments, _length_table(fetch("gamed")))
+
+
+def _example(example_id: str, item: Item, **meta: int) -> Example:
+    messages = (Message(role="user", content=item.instruction),)
+    return Example(id=example_id, messages=messages, meta={"dataset": item.dataset, **meta})
+
+
+def _data(
+    examples: Sequence[Example],
+    items: Sequence[Item],
+    judges: Mapping[str, Judge],
+    fragments: tuple[str, ...],
+    extras: LengthTable | None,
+) -> TaskData:
+    baseline = {
+        example.id: Generation(example_id=example.id, model=item.generator, outputs=(item.output,))
+        for example, item in zip(examples, items, strict=True)
+    }
+    name = items[0].generator
+    return TaskData(
+        examples=tuple(examples), baselines={name: baseline}, judges=judges, fragments=fragments, extras=extras
+    )
+
+
+def _length_table(text: bytes) -> LengthTable:
+    """``df_gamed.csv``: 805 rows for each of two length-gamed baselines; the first 805 hold every difficulty.
+
+    Upstream takes the difficulties from this file too (metrics/glm_winrate.py ``_get_featurized_data``).
+    """
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    column = {
+        name: np.array([float(row[name]) for row in rows])
+        for name in ("preference", "index", "std_delta_len", "instruction_difficulty")
+    }
+    _, first = np.unique(column["index"], return_index=True)
+    return LengthTable(
+        anchors=AnchorRows(
+            preference=column["preference"],
+            std_delta_len=column["std_delta_len"],
+            difficulty=column["instruction_difficulty"],
+        ),
+        difficulty=column["instruction_difficulty"][first],
+    )
+
+
+def _cases(data: TaskData, generation: Generation, *, judge: str, order: str, draw: Any) -> tuple[Case, ...]:
+    example = data.by_id.get(generation.example_id)
+    (baseline,) = data.baselines.values()
+    other = baseline.get(generation.example_id)
+    if example is None or other is None:
+        return ()
+    return games(
+        example,
+        judge,
+        Answer(model=generation.model, turns=generation.outputs),
+        Answer(model=other.model, turns=other.outputs),
+        order=order,
+        switch=draw,
+    )
+
+
+def _score(
+    data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, upstream_compat: bool
+) -> list[ExampleScore]:
+    """One row per example that has an answer or a judgement; its value is the candidate's share of the win."""
+    ((_, baseline),) = data.baselines.items()
+    by_example: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        by_example.setdefault(judgement.example_id, []).append(judgement)
+    present = [e for e in data.examples if e.id in generations or e.id in by_example]
+    table = data.extras
+    scores = []
+    for row, example in enumerate(present):
+        own, other = generations.get(example.id), baseline.get(example.id)
+        index = row if upstream_compat else example.meta.get("index")
+        known = isinstance(table, LengthTable) and index is not None and index < len(table.difficulty)
+        scores.append(
+            ExampleScore(
+                example_id=example.id,
+                metric="preference",
+                value=_preference(by_example.get(example.id, [])),
+                covariates={
+                    "length": None if own is None or own.error else len(own.outputs[-1]),
+                    "baseline_length": None if other is None else len(other.outputs[-1]),
+                    "difficulty": float(table.difficulty[index]) if known else None,
+                    "dataset": example.meta.get("dataset"),
+                    "against_itself": float(own is not None and other is not None and own.model == other.model),
+                },
+            )
+        )
+    return scores
+
+
+def _preference(judgements: Sequence[Judgement]) -> float | None:
+    """The candidate's share, averaged over the orders judged; ``None`` if any of them is missing or unread."""
+    if not judgements:
+        return None
+    shares = []
+    for judgement in judgements:
+        if judgement.verdict.value is None:
+            return None
+        shares.append(candidate_share(judgement.verdict.value, judgement.candidate))
+    return sum(shares) / len(shares)

@@ -1,0 +1,32 @@
+"""Fixtures for all tests: nothing outside the test's own folders is touched, and no network is used."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.servers.plugin"]
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Cache, home and working directory of the test are its own; keys and mirrors of the user are not seen."""
+    folder = tmp_path_factory.mktemp("own")
+    for name in list(os.environ):
+        if name.startswith(("JUDGEBENCH_", "OPENAI_", "ANTHROPIC_", "HF_")) and name != "JUDGEBENCH_TEST_PROCESSES":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("HF_HOME", str(folder / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real published judgements, beside the checkout; tests that need them say so where they are absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the shared data (../shared/data) is not beside this checkout")
+    return SHARED_DATA

@@ -1,0 +1,228 @@
+"""An OpenAI-compatible chat server for tests and benchmarks: canned replies, faults on demand, a log of what it saw.
+
+Run as a program; its first line of output is the port. Replies come from a JSON-lines file of
+``{"key": <sha256 hex of the last message's text>, "choice": <choice object as OpenAI returns it>}`` with optional
+``usage`` and ``model``, or are one fixed label with logprobs. A fault hits a request on its first ``--fault-attempts``
+attempts only, so that retries succeed; which requests are hit depends on the seed and their text, not on their order.
+
+The log holds a JSON line per event: ``time``, ``key`` (sha256 of the body's ``messages`` as sent), ``event``
+(``start``, then ``finish``, ``abandoned`` by the client, or the fault's name), ``in_flight`` and, for ``start``,
+``attempt``.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+FAULTS = ("429", "500", "503", "truncated", "malformed", "string", "no_choices", "slow", "no_logprobs", "disconnect")
+FIXED_CHOICE = {
+    "index": 0,
+    "message": {"role": "assistant", "content": "m"},
+    "finish_reason": "length",
+    "logprobs": {
+        "content": [
+            {
+                "token": "m",
+                "logprob": -0.1053605,
+                "bytes": [109],
+                "top_logprobs": [
+                    {"token": "m", "logprob": -0.1053605, "bytes": [109]},
+                    {"token": "M", "logprob": -2.3025851, "bytes": [77]},
+                ],
+            }
+        ]
+    },
+}
+
+
+class Message(msgspec.Struct):
+    """What is read of a message."""
+
+    content: str
+
+
+class Body(msgspec.Struct):
+    """What is read of a request."""
+
+    messages: msgspec.Raw
+    model: str = ""
+
+
+class ChatServer:
+    """State of one server process."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.rates = dict(_rate(pair) for pair in options.faults.split(",") if pair)
+        self.key = os.environ[options.key_env] if options.key_env else None
+        self.choices: dict[str, dict[str, object]] = {}
+        if options.replies:
+            with Path(options.replies).open("rb") as file:
+                self.choices = {line["key"]: line for line in map(msgspec.json.decode, file)}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self.log_file = os.open(options.log, flags, 0o644) if options.log else None
+        self.attempts: dict[bytes, int] = {}
+        self.in_flight = 0
+        self.max_in_flight = options.max_in_flight
+        self.served = 0
+        self.bodies = msgspec.json.Decoder(Body)
+        self.messages = msgspec.json.Decoder(list[Message])
+        self.fixed = encoded_reply("fixed", FIXED_CHOICE, None)
+
+    def log(self, key: bytes, event: str, **more: object) -> None:
+        """Append an event."""
+        if self.log_file is not None:
+            line = {"time": time.time(), "key": key.hex(), "event": event, "in_flight": self.in_flight, **more}
+            # One write of a short line to a file opened for appending is whole, whenever the process is killed.
+            os.write(self.log_file, msgspec.json.encode(line) + b"\n")
+
+    async def settings(self, request: web.Request) -> web.Response:
+        """POST /settings changes options while the server runs."""
+        for name, value in (await request.json()).items():
+            setattr(self, name, value)
+        return web.json_response({"served": self.served})
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/chat/completions."""
+        data = await request.read()
+        body = self.bodies.decode(data)
+        key = hashlib.sha256(body.messages).digest()
+        attempt = self.attempts[key] = self.attempts.get(key, 0) + 1
+        self.in_flight += 1
+        self.log(key, "start", attempt=attempt)
+        fault = self.fault_of(key, attempt)
+        try:
+            response = await self.reply(request, body, fault)
+        except asyncio.CancelledError:
+            self.log(key, fault or "abandoned")
+            raise
+        finally:
+            self.in_flight -= 1
+        self.log(key, fault or "finish")
+        self.served += 1
+        return response
+
+    def fault_of(self, key: bytes, attempt: int) -> str | None:
+        """The fault that this attempt meets."""
+        if self.max_in_flight and self.in_flight > self.max_in_flight:
+            return "429"
+        if attempt > self.options.fault_attempts:
+            return None
+        draw = random.Random(key + f"{self.options.seed}/{attempt}".encode()).random()
+        for fault, rate in self.rates.items():
+            draw -= rate
+            if draw < 0:
+                return fault
+        return None
+
+    async def reply(self, request: web.Request, body: Body, fault: str | None) -> web.StreamResponse:
+        """The reply, or the fault in its place."""
+        sent = request.headers.get("Authorization", "")
+        if self.key is not None and sent != f"Bearer {self.key}":
+            # Servers have been seen to echo what they were sent.
+            return error(401, f"Incorrect API key provided: {sent}", "invalid_api_key")
+        if self.options.always:
+            status, _, message = self.options.always.partition(":")
+            return error(int(status), message, "scripted")
+        if fault in {"429", "503"}:
+            return error(int(fault), "Rate limit reached", "rate_limit", self.retry_after())
+        if fault == "500":
+            return error(500, "The server had an error", "server_error")
+        if fault == "disconnect":
+            assert request.transport is not None
+            request.transport.close()
+        await asyncio.sleep((self.options.slow_ms if fault == "slow" else self.options.delay_ms) / 1000)
+        data = self.answer(body, with_logprobs=fault != "no_logprobs")
+        if fault == "truncated":
+            return await truncated(request, data)
+        broken = {"malformed": data[: len(data) // 2], "string": b'"hello"', "no_choices": b'{"choices": []}'}
+        return web.Response(body=broken.get(fault or "", data), content_type="application/json")
+
+    def answer(self, body: Body, *, with_logprobs: bool) -> bytes:
+        """The body of a good reply."""
+        if not self.choices and with_logprobs:
+            return self.fixed
+        text = self.messages.decode(body.messages)[-1].content
+        found = self.choices.get(hashlib.sha256(text.encode()).hexdigest(), {})
+        choice = found.get("choice", FIXED_CHOICE)
+        assert isinstance(choice, dict)
+        if not with_logprobs:
+            choice = {**choice, "logprobs": None}
+        return encoded_reply(found.get("model") or body.model, choice, found.get("usage"))
+
+    def retry_after(self) -> dict[str, str]:
+        """The header that says when to come back, if one is asked for."""
+        value = self.options.retry_after
+        return {self.options.retry_after_field: value} if value else {}
+
+
+def encoded_reply(model: object, choice: dict[str, object], usage: object) -> bytes:
+    usage = usage or {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
+    reply = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model}
+    return msgspec.json.encode({**reply, "choices": [choice], "usage": usage})
+
+
+def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> web.Response:
+    body = {"error": {"message": message, "type": "test", "param": None, "code": code}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+async def truncated(request: web.Request, data: bytes) -> web.StreamResponse:
+    """Half of the reply under the whole one's length, then the connection is cut."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(data)), "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(data[: len(data) // 2])
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+def _rate(pair: str) -> tuple[str, float]:
+    fault, _, rate = pair.partition("=")
+    if fault not in FAULTS:
+        raise SystemExit(f"no such fault: {fault}; there are {', '.join(FAULTS)}")
+    return fault, float(rate)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--replies", help="JSON-lines file of replies; without it, one fixed reply")
+    parser.add_argument("--log", help="file to append a JSON line per event to")
+    parser.add_argument("--delay-ms", type=float, default=0.0)
+    parser.add_argument("--slow-ms", type=float, default=1000.0)
+    parser.add_argument("--faults", default="", help="e.g. 429=0.02,500=0.02,truncated=0.02; of " + ", ".join(FAULTS))
+    parser.add_argument("--fault-attempts", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--retry-after", default="", help="value of the header sent with 429 and 503")
+    parser.add_argument("--retry-after-field", default="Retry-After")
+    parser.add_argument("--max-in-flight", type=int, default=0, help="429 above so many requests at once")
+    parser.add_argument("--key-env", help="environment variable with the key to demand")
+    parser.add_argument("--always", default="", help="STATUS:MESSAGE to answer everything with")
+    return parser.parse_args()
+
+
+async def main() -> None:
+    server = ChatServer(arguments())
+    app = web.Application(client_max_size=64 * 2**20)
+    app.router.add_post("/v1/chat/completions", server.chat)
+    app.router.add_post("/settings", server.settings)
+    # A client that goes away ends its handler, which the log then tells.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", server.options.port, backlog=4096)
+    await site.start()
+    print(json.dumps(runner.addresses[0][1]), flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
