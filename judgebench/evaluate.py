@@ -334,7 +334,7 @@ class Runner:
         except UsageError as error:
             if self._settings.judge is not None:
                 raise
-            raise UsageError(f"{error}. {alternatives(task)}") from error
+            raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
 
     def _prepare(
         self, one: LoadedTask, spec: ModelSpec | None, identity: str, given: Imported | None, *, judge: bool

@@ -134,17 +134,17 @@ def _published_row(label: str, fields: dict[str, str]) -> Row:
 
 
 def group_rows(rows: Iterable[Row], headlines: dict[str, tuple[str, ...]]) -> list[Group]:
-    """Rows by task and protocol, each group ranked by the task's first metric, the largest group of a task first."""
+    """Rows by task and protocol, ranked by the task's first metric; larger groups first, published ones last."""
     grouped: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         grouped.setdefault((row.task, row.protocol_hash), []).append(row)
     groups = []
     firsts: dict[str, Row] = {}
-    for (task, _), members in sorted(grouped.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1])):
+    for (task, _), members in sorted(grouped.items(), key=_group_order):
         metrics = tuple(metric for metric in headlines.get(task, ()) if any(metric in row.scores for row in members))
         metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
         ranked = sorted(members, key=lambda row: (-_rank_value(row, metrics), row.model))
-        first = firsts.setdefault(task, members[0])
+        first = members[0] if members[0].published else firsts.setdefault(task, members[0])
         groups.append(
             Group(
                 task=task,
@@ -154,6 +154,11 @@ def group_rows(rows: Iterable[Row], headlines: dict[str, tuple[str, ...]]) -> li
             )
         )
     return groups
+
+
+def _group_order(item: tuple[tuple[str, str], list[Row]]) -> tuple[str, bool, int, str]:
+    (task, protocol_hash), members = item
+    return task, members[0].published, -len(members), protocol_hash
 
 
 def _rank_value(row: Row, metrics: Sequence[str]) -> float:

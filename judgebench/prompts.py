@@ -25,6 +25,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     for token in values:
         if token not in template:
             raise UsageError(f"the prompt template has no place for {token}; it begins {template[:60]!r}")
+    if not values:
+        return template
     tokens = re.compile("|".join(re.escape(token) for token in sorted(values, key=len, reverse=True)))
     return tokens.sub(lambda match: values[match.group()], template)
 

@@ -74,7 +74,10 @@ def _sources(mirror: list[Path]) -> list[tuple[str, str, str]]:
     rows = []
     for name in tasks.names():
         sources = read_sources(tasks.folder(name)).values()
-        missing = [source.name for source in sources if finder.locate(source) is None]
+        places = {source.name: finder.locate(source) for source in sources}
+        missing = [source for source, place in places.items() if place is None]
+        standins = [source for source, place in places.items() if place == "stand-in"]
         found = f"missing {', '.join(missing)}" if missing else "all official files are here"
+        found += f"; only a stand-in for {', '.join(standins)}" if standins else ""
         rows.append((f"task {name}", found, f"judgebench data fetch {name}" if missing else ""))
     return rows

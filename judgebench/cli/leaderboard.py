@@ -4,12 +4,15 @@ import csv
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from judgebench.leaderboard import Group
+
+
+INTERVAL = "95 % interval"
 
 
 class Format(StrEnum):
@@ -55,7 +58,7 @@ def _json(groups: "list[Group]") -> None:
 
 
 def _columns(group: "Group") -> list[str]:
-    return ["rank", "model", *group.headline, "95 % interval", "n", "missing", "flags", "from"]
+    return ["rank", "model", *group.headline, INTERVAL, "n", "missing", "flags", "from"]
 
 
 def _cells(group: "Group", rank: int) -> list[str]:
@@ -64,10 +67,11 @@ def _cells(group: "Group", rank: int) -> list[str]:
 
     row = group.rows[rank]
     first = row.scores.get(group.headline[0]) if group.headline else None
-    flags = [*row.flags, *([] if row.status.endswith("complete") else [row.status])]
+    flags = [flag for flag in row.flags if not flag.startswith("starter")]  # said in the title
+    flags += [] if row.status.endswith("complete") else [row.status]
     return [
         str(rank + 1),
-        cell(row.model) + (" (published)" if row.published else ""),
+        cell(row.model),
         *(number(row.scores[metric]) if metric in row.scores else "" for metric in group.headline),
         interval(first) if first else "",
         str(first.n) if first and first.n else "",
@@ -78,8 +82,9 @@ def _cells(group: "Group", rank: int) -> list[str]:
 
 
 def _title(group: "Group") -> str:
-    title = f"{group.task}: protocol {group.rows[0].protocol_hash.removeprefix('sha256:')[:40]}"
-    if group.rows[0].starter:
+    first = group.rows[0]
+    title = f"{group.task}: " + ("published" if first.published else f"protocol {first.protocol_hash[7:15]}")
+    if first.starter:
         title += "; starter set, not comparable with anything"
     if group.differs:
         title += f"; differs from the first table in {', '.join(group.differs[:6])}"
@@ -87,19 +92,47 @@ def _title(group: "Group") -> str:
 
 
 def _rich(groups: "list[Group]") -> None:
+    """One table per protocol; flags and places stand below it, so that the figures fit a terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
     for group in groups:
+        rows = [_cells(group, rank) for rank in range(len(group.rows))]
+        columns, left_out = _fitting(group, rows, console.width)
         table = Table(title=Text(_title(group)), title_justify="left")
-        for name in _columns(group):
-            right = name in ("rank", "n", "missing", *group.headline)
-            table.add_column(name, justify="right" if right else "left", overflow="fold")
-        for rank in range(len(group.rows)):
-            table.add_row(*map(Text, _cells(group, rank)))
+        for name in columns:
+            justify: Literal["left", "right"] = "left" if name in ("model", INTERVAL) else "right"
+            table.add_column(name, justify=justify, overflow="fold")
+        positions = [_columns(group).index(name) for name in columns]
+        for cells in rows:
+            table.add_row(*(Text(cells[n]) for n in positions))
         console.print(table)
+        if left_out:
+            console.print(Text(f"  left out for width: {', '.join(left_out)}"))
+        for cells, row in zip(rows, group.rows, strict=True):
+            if not row.published:
+                flags = f": {cells[-2]}" if cells[-2] else ""
+                console.print(Text(f"  {cells[0]}. {cells[-1]}{flags}"))
+    if any(row.published for group in groups for row in group.rows):
+        sources = sorted({row.origin for group in groups for row in group.rows if row.published})
+        console.print(Text("published figures: " + "; ".join(sources)))
+
+
+def _fitting(group: "Group", rows: list[list[str]], width: int) -> tuple[list[str], list[str]]:
+    """Columns that fit the terminal, and those left out: from the least of the metrics on; never the headline."""
+    shown = [name for name in _columns(group) if name not in ("flags", "from")]
+    sizes = {name: max([len(name), *(len(cells[n]) for cells in rows)]) + 3 for n, name in enumerate(_columns(group))}
+    sizes["model"] = min(sizes["model"], 35)
+    left_out: list[str] = []
+    for name in ("missing", *reversed(group.headline[1:])):
+        if sum(sizes[shown_name] for shown_name in shown) + 1 <= width:
+            break
+        if name in shown:
+            shown.remove(name)
+            left_out.insert(0, name)
+    return shown, left_out
 
 
 def _markdown(groups: "list[Group]") -> None:

@@ -103,7 +103,7 @@ def print_estimate(estimates: "list[Estimate]", *, as_json: bool) -> None:
 
     table = Table(title="dry run: nothing was sent", title_justify="left")
     for name in ("task", "stage", "model", "examples", "calls", "cached", "prompt tokens", "completion tokens", "USD"):
-        table.add_column(name, justify="left" if name in ("task", "stage", "model") else "right")
+        table.add_column(name, justify="left" if name in ("task", "stage", "model") else "right", overflow="fold")
     for e in estimates:
         usd = "unknown" if e.usd_likely is None else f"{e.usd_low:.2f} / {e.usd_likely:.2f} / {e.usd_high:.2f}"
         row = [e.task, e.stage, e.model, e.examples, e.calls, e.cached]

@@ -112,8 +112,10 @@ class _Annotations:
         preference = row.number("preference")
         if preference == 0:  # legacy code for a tie
             preference = 1.5
+        problem = "null in the imported file"
         if preference is not None and not 1 <= preference <= 2:
-            raise row.error(f"'preference' must lie in [1, 2], be 0 (legacy tie) or null, found {preference}")
+            # metrics/winrate.py leaves such rows out; here they are unread, so that they are counted.
+            problem, preference = f"a preference of {preference} lies outside [1, 2]", None
         generation = self._answer(row, example, "output_2", self._candidate)
         baseline = self._answer(row, example, "output_1", self._baseline)
         stored = None if preference is None else preference - 1
@@ -137,7 +139,7 @@ class _Annotations:
             judge_model=JUDGE_MODELS.get(self._annotator, f"annotator:{self._annotator}"),
             answers=shown,
             candidate=candidate,
-            verdict=Verdict(value=first_share, error=None if first_share is not None else "null in the imported file"),
+            verdict=Verdict(value=first_share, error=None if first_share is not None else problem),
             reply=reply,
         )
         return generation, baseline, judgement, raw is not None and not agrees

@@ -146,6 +146,8 @@ def _length_controlled(
         fit = length_controlled_win_rate(shares, difference, c=c, **model)
     except ValueError as error:
         return [_absent("lc_win_rate", total, str(error), None)]
+    if not any((fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias)):
+        formula += "; at this C the penalty leaves no term, so the prediction is one half"
     counts = resample_counts(int(rows.sum()), BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED))
     replicates = bootstrap_length_controlled(shares, difference, fit, counts, **model)
     interval = percentile_interval(replicates, LEVEL)
