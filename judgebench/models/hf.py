@@ -125,7 +125,7 @@ class HfModel:
         chat_template: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        """Open the checkpoint and put it on its device.
+        """Open the checkpoint: everything but its weights, which are loaded by the first request that needs them.
 
         ``path_or_id``: a folder, or the id of a model on the hub. ``dtype``: one of :data:`DTYPES`; ``auto`` is the
         checkpoint's own on an accelerator and float32 on a CPU. ``device``: the first of cuda, mps and cpu if not
@@ -133,59 +133,74 @@ class HfModel:
         for requests that set none. ``chat_template``: Jinja text instead of the tokenizer's own; ``"none"`` joins the
         messages by blank lines, as for a base model.
         """
-        torch, transformers = import_transformers()
-        self._torch = torch
+        self._torch, self._transformers = import_transformers()
         self.retries: Counter[str] = Counter()
         self._batch_size, self._batch_tokens, self._max_tokens = batch_size, batch_tokens, max_tokens
         if min(batch_size, batch_tokens, max_tokens) < 1:
             raise UsageError("batch_size, batch_tokens and max_tokens must be 1 or more.")
         if dtype not in DTYPES:
             raise UsageError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
-        self._device = _choose_device(torch, device)
+        self._device = _choose_device(self._torch, device)
         folder = _local_folder(path_or_id)
         self.name = name or (folder.resolve().name if folder else str(path_or_id))
-        dtype = "float32" if dtype == "auto" and self._device == "cpu" else dtype
-        options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        self._source = str(folder or path_or_id)
+        self._options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         if revision is not None:
-            options["revision"] = revision
-        source = str(folder or path_or_id)
+            self._options["revision"] = revision
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
-            model, loading = transformers.AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, output_loading_info=True, **options
-            )
+            self._tokenizer = self._transformers.AutoTokenizer.from_pretrained(self._source, **self._options)
+            config = self._transformers.AutoConfig.from_pretrained(self._source, **self._options)
         except Exception as error:
-            raise ModelError(
-                f"{source} cannot be opened as a causal language model: {_first_line(error)}. "
-                "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
-            ) from error
-        missing = sorted(loading["missing_keys"])
-        if missing:  # transformers would fill them with random numbers and only warn
-            raise ModelError(
-                f"{source} lacks {len(missing)} weights that its config.json asks for, such as {missing[0]}. "
-                "The checkpoint is incomplete or of another architecture."
-            )
+            raise self._cannot_be_opened(error) from error
         self._chat_template = chat_template
-        self._check_chat_template(source)
-        try:
-            self._model = model.to(self._device).eval()
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"{source} does not fit on or work with {self._device}: {_first_line(error)}.") from error
-        self._context = _context_tokens(model.config, self._tokenizer)
-        self._ends = _end_tokens(model.generation_config, self._tokenizer)
-        self._pad = next((i for i in (self._tokenizer.pad_token_id, *sorted(self._ends)) if i is not None), 0)
-        # Whatever the checkpoint says on penalties, beams or lengths: how a reply is drawn lies in the request.
-        self._model.generation_config = transformers.GenerationConfig(
-            do_sample=False, pad_token_id=self._pad, eos_token_id=sorted(self._ends) or None
-        )
+        self._check_chat_template(self._source)
+        self._context = _context_tokens(config, self._tokenizer)
+        own_dtype = str(config.dtype or "float32").removeprefix("torch.")
+        self._dtype = dtype if dtype != "auto" else "float32" if self._device == "cpu" else own_dtype
         if folder:
             checkpoint = checkpoint_digest(folder)
         else:
-            checkpoint = f"{source}@{getattr(model.config, '_commit_hash', None) or revision or 'main'}"
+            checkpoint = f"{self._source}@{getattr(config, '_commit_hash', None) or revision or 'main'}"
         template = f" template={sha256_hex(chat_template.encode())[:16]}" if chat_template is not None else ""
-        self.identity = f"hf:{checkpoint} dtype={str(model.dtype).removeprefix('torch.')}{template}"
-        self._forward_arguments = inspect.signature(model.forward).parameters
+        self.identity = f"hf:{checkpoint} dtype={self._dtype}{template}"
         self._token_texts: dict[int, str] = {}
+        self._model: Any = None
+
+    def load(self) -> None:
+        """Put the weights on the device, if they are not there. Raises :class:`ModelError`."""
+        if self._model is not None:
+            return
+        try:
+            model, loading = self._transformers.AutoModelForCausalLM.from_pretrained(
+                self._source, dtype=self._dtype, output_loading_info=True, **self._options
+            )
+        except Exception as error:
+            raise self._cannot_be_opened(error) from error
+        missing = sorted(loading["missing_keys"])
+        if missing:  # transformers would fill them with random numbers and only warn
+            raise ModelError(
+                f"{self._source} lacks {len(missing)} weights that its config.json asks for, such as {missing[0]}. "
+                "The checkpoint is incomplete or of another architecture."
+            )
+        self._ends = _end_tokens(model.generation_config, self._tokenizer)
+        self._pad = next((i for i in (self._tokenizer.pad_token_id, *sorted(self._ends)) if i is not None), 0)
+        # Whatever the checkpoint says on penalties, beams or lengths: how a reply is drawn lies in the request.
+        model.generation_config = self._transformers.GenerationConfig(
+            do_sample=False, pad_token_id=self._pad, eos_token_id=sorted(self._ends) or None
+        )
+        self._forward_arguments = inspect.signature(model.forward).parameters
+        try:
+            self._model = model.to(self._device).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f"{self._source} does not fit on or work with {self._device}: {_first_line(error)}."
+            ) from error
+
+    def _cannot_be_opened(self, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self._source} cannot be opened as a causal language model: {_first_line(error)}. "
+            "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
+        )
 
     def _check_chat_template(self, source: str) -> None:
         if self._chat_template is None and not self._tokenizer.chat_template:
@@ -216,6 +231,7 @@ class HfModel:
                     else:
                         yield index, prepared
                 if waiting:
+                    self.load()
                     batch = self._next_batch(waiting)
                     taken = {job.index for job in batch}
                     waiting = [job for job in waiting if job.index not in taken]
@@ -224,7 +240,7 @@ class HfModel:
             feed.close()
 
     def close(self) -> None:
-        """Free the weights and the device's memory."""
+        """Free the weights and the device's memory; another request would load them again."""
         self._model = None
         gc.collect()
         if self._torch.cuda.is_available():

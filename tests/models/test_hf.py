@@ -486,6 +486,7 @@ def test_batches_are_bounded_by_tokens(folder: Path, monkeypatch: pytest.MonkeyP
 def test_close_frees_the_model(folder: Path) -> None:
     """No network of it is left in memory."""
     opened = HfModel(folder)
+    opened.load()
     network = weakref.ref(opened._model)
     answers(opened, [ask("the fox", max_tokens=2)])
     opened.close()
@@ -585,9 +586,9 @@ def test_the_prompt_without_a_template_is_the_text_itself(folder: Path) -> None:
 
 
 def message_of(error: type[Exception], *arguments: Any, **options: Any) -> str:
-    """The one paragraph that opening ends with."""
+    """The one paragraph that opening or loading ends with."""
     with pytest.raises(error) as caught:
-        HfModel(*arguments, **options)
+        HfModel(*arguments, **options).load()
     text = str(caught.value)
     assert "\n" not in text
     return text
