@@ -54,6 +54,11 @@ def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] 
     )
 
 
+def import_answers(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
+    """The importer of the format ``outputs``."""
+    return (read_answers(rows, data),)
+
+
 def _stem(path: str) -> str:
     name = Path(path).name
     for suffix in (".gz", ".json", ".jsonl", ".csv", ".tsv", ".parquet"):

@@ -24,6 +24,8 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    json_object: bool = False
+    """Ask the endpoint for a JSON object (``response_format``)."""
     top_logprobs: int = 0
     """How many alternatives to return for each generated token; 0 asks for no logprobs."""
     choices: tuple[str, ...] = ()
@@ -82,7 +84,8 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The conversation to be answered; the last message is the user's."""
     followups: tuple[str, ...] = ()
     """Later user turns, each asked after the model's own reply to the one before."""
-    reference: str | None = None
+    references: tuple[str, ...] = ()
+    """Reference answers, one per turn; empty where there are none."""
     sampling: Sampling | None = None
     """Overrides the task's sampling for this item."""
     meta: dict[str, Any] = {}
@@ -154,10 +157,20 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Index in ``answers`` of the model under test."""
     verdict: Verdict
     turn: int = 1
-    reply: Completion | None = None
-    """The last reply, whole; ``None`` where nothing was asked."""
-    reasked: int = 0
-    """How many earlier replies to this case could not be read."""
+    repeat: int = 0
+    """Which of several judgements of the same case by the same judge model this is."""
+    replies: tuple[Completion, ...] = ()
+    """All replies, whole: more than one where the judge was asked again; none where nothing was asked."""
+
+    @property
+    def reply(self) -> Completion | None:
+        """The last reply."""
+        return self.replies[-1] if self.replies else None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What there is one judgement of: case, judge model, repeat."""
+        return self.case_id, self.judge_model, self.repeat
 
     @property
     def failed(self) -> bool:

@@ -17,6 +17,7 @@ import msgspec
 
 from judgebench.integrity import Finding, inspect_length_control, inspect_outputs
 from judgebench.judges import Judge
+from judgebench.judges.panel import Member, mean_of, panel_members, with_panel
 from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.models.wrappers import Price
@@ -38,6 +39,8 @@ from judgebench.store import TaskFolder
 from judgebench.task import Generations, Task, TaskData
 
 T = TypeVar("T")
+REPEAT_STRIDE = 100
+"""Repeat indices between two repeats of a case: room for the re-asks of each."""
 IN_HAND = 4096
 """Examples on their way between the first request and the last verdict, at most."""
 
@@ -148,40 +151,55 @@ def to_generation(example: Example, model: str, replies: Sequence[Completion]) -
     )
 
 
-def judge_step(judges: Mapping[str, Judge]) -> Callable[[Case, tuple[Completion, ...]], Request | None]:
-    """The requests of one case: the judge's prompt, asked again while unreadable and the protocol allows."""
+@dataclass(frozen=True)
+class Seat:
+    """A model that plays a judge. A jury has several for one judge."""
 
-    def step(case: Case, replies: tuple[Completion, ...]) -> Request | None:
-        judge = judges[case.judge]
-        if replies and (judge.read(case, replies[-1]).value is not None or len(replies) > judge.max_reasks):
+    judge: Judge
+    """The prompt and rule, as this model is asked: a local model may score the labels directly."""
+    model: Model
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One case before one seat."""
+
+    case: Case
+    seat: Seat
+    repeat: int = 0
+
+    def step(self, replies: tuple[Completion, ...]) -> Request | None:
+        """The judge's prompt, then whatever the protocol asks after replies that hold no verdict."""
+        if not replies:
+            request: Request | None = self.seat.judge.ask(self.case)
+        elif self.seat.judge.read(self.case, replies).value is not None:
             return None
-        return msgspec.structs.replace(judge.ask(case), repeat=len(replies))
+        else:
+            request = self.seat.judge.ask_again(self.case, replies)
+        index = self.repeat * REPEAT_STRIDE + len(replies)
+        return None if request is None else msgspec.structs.replace(request, repeat=index)
 
-    return step
-
-
-def to_judgement(case: Case, judge: Judge, judge_model: str, replies: Sequence[Completion]) -> Judgement:
-    """One case's replies as a judgement, read from the last of them; without a reply the judgement failed."""
-    reply = replies[-1]
-    verdict = Verdict(value=None, error=reply.error) if reply.error else judge.read(case, reply)
-    return _judgement(case, judge_model, verdict, reply=reply, reasked=len(replies) - 1)
-
-
-def _judgement(
-    case: Case, judge_model: str, verdict: Verdict, *, reply: Completion | None = None, reasked: int = 0
-) -> Judgement:
-    return Judgement(
-        case_id=case.id,
-        example_id=case.example.id,
-        judge=case.judge,
-        judge_model=judge_model,
-        answers=tuple(answer.model for answer in case.answers),
-        candidate=case.candidate,
-        turn=case.turn,
-        verdict=verdict,
-        reply=None if reply is None else msgspec.structs.replace(reply, cached=False),
-        reasked=reasked,
-    )
+    def judgement(self, replies: tuple[Completion, ...] = ()) -> Judgement:
+        """The case as it ended; without replies, as it was known beforehand."""
+        if not replies:
+            assert self.case.verdict is not None
+            verdict = self.case.verdict
+        elif replies[-1].error:
+            verdict = Verdict(value=None, error=replies[-1].error)
+        else:
+            verdict = self.seat.judge.read(self.case, replies)
+        return Judgement(
+            case_id=self.case.id,
+            example_id=self.case.example.id,
+            judge=self.case.judge,
+            judge_model=self.seat.model.name,
+            answers=tuple(answer.model for answer in self.case.answers),
+            candidate=self.case.candidate,
+            turn=self.case.turn,
+            repeat=self.repeat,
+            verdict=verdict,
+            replies=tuple(msgspec.structs.replace(reply, cached=False) for reply in replies),
+        )
 
 
 def _usage(replies: Iterable[Completion]) -> Usage:
@@ -201,15 +219,27 @@ class TaskRun:
     data: TaskData
     folder: TaskFolder
     sampling: Sampling
-    judges: Mapping[str, Judge]
-    judge_models: Mapping[str, Model]
-    """By judge name; empty if this session does not judge."""
+    seats: Mapping[str, tuple[Seat, ...]]
+    """The models that play each judge, by its name; empty if this session does not judge."""
+    judge_repeats: int = 1
     generations: dict[str, Generation] = field(default_factory=dict)
     """Answers that exist already: of an earlier session, or of a file."""
     prices: dict[str, Price | None] = field(default_factory=dict)
     """By stage; ``None`` where the price of a token is not known."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
+
+    @property
+    def judge_models(self) -> list[Model]:
+        """Every model that judges, once."""
+        return list({id(seat.model): seat.model for seats in self.seats.values() for seat in seats}.values())
+
+    def sittings(self, generation: Generation) -> Iterator[Sitting]:
+        """The generation's cases before each model that is to judge them, as often as it is to."""
+        for case in self.task.cases(self.data, generation):
+            for seat in self.seats[case.judge]:
+                for repeat in range(self.judge_repeats):
+                    yield Sitting(case, seat, repeat)
 
     def count(self, stage: str) -> StageCounts:
         """The tally of a stage."""
@@ -251,8 +281,8 @@ class Pipeline:
         self._observe = observer
         self._events: SimpleQueue[Callable[[], None] | BaseException | None] = SimpleQueue()
         self._room = threading.Semaphore(IN_HAND)
-        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[TaskRun, Case] | None]]] = {}
-        self._judged: dict[str, set[str]] = {}
+        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[TaskRun, Sitting] | None]]] = {}
+        self._judged: dict[str, set[tuple[str, str, int]]] = {}
         self._cases_left: dict[tuple[str, str], int] = {}
         self._drains = 0
         self._stopping = False
@@ -287,8 +317,8 @@ class Pipeline:
 
     def _open_channels(self) -> None:
         for run in self._runs:
-            self._judged[run.key] = {j.case_id for j in run.folder.judgements() if not j.failed}
-            for model in run.judge_models.values():
+            self._judged[run.key] = {j.key for j in run.folder.judgements() if not j.failed}
+            for model in run.judge_models:
                 self._channels.setdefault(id(model), (model, SimpleQueue()))
 
     def _close_channels(self) -> None:
@@ -301,7 +331,7 @@ class Pipeline:
             counts.total = len(run.data.examples)
             counts.resumed = counts.total - len(self._unanswered(run))
             self._observe(run, "generate")
-        if judge and run.judge_models:
+        if judge and run.seats:
             run.count("judge")
             self._observe(run, "judge")
 
@@ -379,40 +409,37 @@ class Pipeline:
 
     def _enqueue(self, run: TaskRun, generation: Generation) -> int:
         """Send a generation's cases to their judges; how many must be waited for."""
-        if not run.judge_models or generation.error:
+        if not run.seats or generation.error:
             return 0
         counts, waiting = run.count("judge"), 0
-        for case in run.task.cases(run.data, generation):
+        for sitting in run.sittings(generation):
             counts.total += 1
-            if case.id in self._judged[run.key]:
+            if (sitting.case.id, sitting.seat.model.name, sitting.repeat) in self._judged[run.key]:
                 counts.resumed += 1
-            elif case.verdict is not None:
-                model = run.judge_models[case.judge]
-                run.folder.append(_judgement(case, model.name, case.verdict))
+            elif sitting.case.verdict is not None:
+                run.folder.append(sitting.judgement())
                 counts.skipped += 1
             else:
                 waiting += 1
-                self._channels[id(run.judge_models[case.judge])][1].put((run, case))
+                self._channels[id(sitting.seat.model)][1].put((run, sitting))
             self._observe(run, "judge")
         self._cases_left[run.key, generation.example_id] = waiting
         return waiting
 
-    def _judge(self, model: Model, channel: "SimpleQueue[tuple[TaskRun, Case] | None]") -> None:
-        steps = {run.key: judge_step(run.judges) for run in self._runs}
-
-        def step(item: tuple[TaskRun, Case], replies: tuple[Completion, ...]) -> Request | None:
-            return steps[item[0].key](item[1], replies)
+    def _judge(self, model: Model, channel: "SimpleQueue[tuple[TaskRun, Sitting] | None]") -> None:
+        def step(item: tuple[TaskRun, Sitting], replies: tuple[Completion, ...]) -> Request | None:
+            return item[1].step(replies)
 
         started = time.monotonic()
 
-        def items() -> Iterator[tuple[TaskRun, Case]]:
+        def items() -> Iterator[tuple[TaskRun, Sitting]]:
             while (item := channel.get()) is not None and not self._stopping:
                 yield item
 
-        for (run, case), replies in converse(model, items(), step):
-            judgement = to_judgement(case, run.judges[case.judge], model.name, replies)
+        for (run, sitting), replies in converse(model, items(), step):
             if self._stopping:
                 return
+            judgement = sitting.judgement(replies)
             self._events.put(partial(self._judged_one, run, judgement, replies, time.monotonic() - started))
 
     def _judged_one(self, run: TaskRun, judgement: Judgement, replies: Sequence[Completion], seconds: float) -> None:
@@ -421,8 +448,7 @@ class Pipeline:
         run.tally("judge", replies, seconds)
         if not judgement.failed and judgement.verdict.value is None:
             counts.unread += 1
-        if judgement.reply is not None and judgement.reply.model:
-            run.judge_models_returned.add(judgement.reply.model)
+        run.judge_models_returned.update(reply.model for reply in replies if reply.model)
         key = run.key, judgement.example_id
         self._cases_left[key] -= 1
         if not self._cases_left[key]:
@@ -433,13 +459,19 @@ class Pipeline:
 def score(task: Task, data: TaskData, folder: TaskFolder) -> tuple[list[Score], list[Finding], dict[str, int]]:
     """Read the folder's replies again, score, summarise and check; write ``example_scores.jsonl`` and ``scores.json``.
 
-    Makes no call. Returns the scores, the integrity findings, and how the cases ended.
+    Makes no call. Returns the scores, the integrity findings, and how the cases ended. With several judge models or
+    repeats, the numbers are those of the panel's mean, with each member's and other foldings in groups of their own.
     """
     generations = {generation.example_id: generation for generation in folder.generations()}
     judgements = list(_reread(task, data, generations, folder.judgements()))
-    example_scores = task.score(data, generations, judgements)
-    scores = task.summarise(data, example_scores)
-    folder.write_scores(example_scores, scores)
+    members = [Member(name, task.score(data, generations, own)) for name, own in panel_members(judgements).items()] or [
+        Member("", task.score(data, generations, []))
+    ]
+    folded = mean_of(members)
+    scores = task.summarise(data, folded)
+    if len(members) > 1:
+        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored))
+    folder.write_scores(folded, scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments)
     findings += inspect_length_control(task.name, scores)
     return scores, findings, count_cases(data, generations, judgements)
@@ -449,14 +481,16 @@ def _reread(
     task: Task, data: TaskData, generations: Generations, judgements: Iterable[Judgement]
 ) -> Iterator[Judgement]:
     """Judgements with their verdicts read by today's rules from the replies on disk."""
+    cases: dict[str, dict[str, Case]] = {}
     for judgement in judgements:
-        judge, reply = data.judges.get(judgement.judge), judgement.reply
-        generation = generations.get(judgement.example_id)
-        if judge is None or reply is None or reply.error or generation is None:
+        judge, generation = data.judges.get(judgement.judge), generations.get(judgement.example_id)
+        if judge is None or not judgement.replies or judgement.failed or generation is None:
             yield judgement
             continue
-        case = next((c for c in task.cases(data, generation) if c.id == judgement.case_id), None)
-        yield msgspec.structs.replace(judgement, verdict=judge.read(case, reply)) if case else judgement
+        if generation.example_id not in cases:
+            cases = {generation.example_id: {case.id: case for case in task.cases(data, generation)}}
+        case = cases[generation.example_id].get(judgement.case_id)
+        yield msgspec.structs.replace(judgement, verdict=judge.read(case, judgement.replies)) if case else judgement
 
 
 def count_cases(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> dict[str, int]:
@@ -464,6 +498,7 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
     counts = {
         "examples": len(data.examples),
         "without_answer": sum(e.id not in generations or bool(generations[e.id].error) for e in data.examples),
+        "cases": 0,
         "read": 0,
         "reasked_and_read": 0,
         "unread": 0,
@@ -471,12 +506,13 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
         "skipped": 0,
     }
     for judgement in judgements:
+        counts["cases"] += 1
         if judgement.failed:
             counts["failed"] += 1
         elif judgement.verdict.value is None:
             counts["unread"] += 1
-        elif judgement.reply is None and judgement.verdict.label is not None:
+        elif not judgement.replies and judgement.verdict.label is not None:
             counts["skipped"] += 1
         else:
-            counts["reasked_and_read" if judgement.reasked else "read"] += 1
+            counts["reasked_and_read" if len(judgement.replies) > 1 else "read"] += 1
     return counts

@@ -60,6 +60,7 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Judges as asked for."""
     judge_models_returned: list[str] = []
     """Model strings that the judge's endpoint said answered."""
+    judge_repeats: int = 1
     counts: dict[str, int] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped, and missing."""
     notes: list[str] = []
@@ -219,8 +220,8 @@ class TaskFolder:
         return iter(_last_of_each(self._read("generations.jsonl", Generation), lambda g: g.example_id))
 
     def judgements(self) -> Iterator[Judgement]:
-        """Judgements so far; of two for one case the later one counts, and is the only one given."""
-        return iter(_last_of_each(self._read("judgements.jsonl", Judgement), lambda j: j.case_id))
+        """Judgements so far; of two with one key the later one counts, and is the only one given."""
+        return iter(_last_of_each(self._read("judgements.jsonl", Judgement), lambda j: j.key))
 
     def write_scores(self, example_scores: Iterable[ExampleScore], scores: Iterable[Score]) -> None:
         """Replace ``example_scores.jsonl`` and ``scores.json``."""
@@ -236,7 +237,7 @@ class TaskFolder:
             generations.sort(key=lambda g: order.get(g.example_id, len(order)))
             write_lines(self.path / "generations.jsonl", generations)
         if judgements:
-            judgements.sort(key=lambda j: (order.get(j.example_id, len(order)), j.turn, j.judge, j.case_id))
+            judgements.sort(key=lambda j: (order.get(j.example_id, len(order)), j.turn, j.judge, *j.key))
             write_lines(self.path / "judgements.jsonl", judgements)
 
     def close(self) -> None:

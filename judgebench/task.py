@@ -47,8 +47,6 @@ class Imported:
     baselines: Mapping[str, Generations] = field(default_factory=dict)
     """Baseline answers as the file has them."""
     judgements: tuple[Judgement, ...] = ()
-    judge_model: str | None = None
-    """The judge as the file names it; ``None`` if the file holds no judgements."""
     unknown: tuple[str, ...] = ()
     """What the file does not say about the protocol that made it."""
     notes: tuple[str, ...] = ()
@@ -64,8 +62,9 @@ class Task:
     """The options that differ from the task's defaults."""
     headline: tuple[str, ...]
     """Metrics in the order in which a table shows them; the first ranks."""
-    judge_model: str | None
-    """Model spec of the official judge; ``None`` if answers are verified, not judged."""
+    judge_models: Mapping[str, str]
+    """Model spec of the official judge model, by the name of the judge (prompt and rule) that it plays; empty if
+    answers are verified, not judged."""
     sampling: Sampling
     """How answers are drawn unless the user says otherwise."""
     official_examples: int
@@ -77,8 +76,8 @@ class Task:
     """The cases that one generation gives rise to."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
-    importers: Mapping[str, Callable[[Sequence[Row], TaskData], Imported]] = field(default_factory=dict)
-    """Readers of other programs' result files, by format name."""
+    importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
+    """Readers of other programs' result files, by format name; a file may hold several models."""
     about: str = ""
     """What it measures, in a sentence."""
     option_help: Mapping[str, str] = field(default_factory=dict)

@@ -16,15 +16,14 @@ class Judge(Protocol):
     def fingerprint(self) -> dict[str, Any]:
         """All that can change a verdict: prompt hash, sampling, reading rule. Part of the protocol hash."""
 
-    @property
-    def max_reasks(self) -> int:
-        """How often the protocol lets an unreadable reply be asked for again."""
-
     def ask(self, case: Case) -> Request:
         """The request for a case."""
 
-    def read(self, case: Case, completion: Completion) -> Verdict:
-        """The verdict in a reply; ``value=None`` with a reason if there is none."""
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
+        """The next request after replies that hold no verdict yet; ``None`` where the protocol asks no more."""
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
+        """The verdict in the replies, oldest first; ``value=None`` with a reason if there is none."""
 
     def constrained(self) -> "Judge":
         """The same judge for a local model that can score the labels by likelihood; itself if it needs more."""

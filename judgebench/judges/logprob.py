@@ -27,7 +27,6 @@ class LogprobJudge:
     """The likelier label takes the whole win; an exact tie goes to the second label, as upstream's does."""
     position: int = 0
     """Which generated token holds the label: 0 the first, -1 the last."""
-    max_reasks: int = 0
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -43,11 +42,15 @@ class LogprobJudge:
         """One request with both answers filled in as shown."""
         return Request(messages=self.messages(case), sampling=self.sampling)
 
-    def read(self, case: Case, completion: Completion) -> Verdict:
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
+        """Upstream never does."""
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
         """Share of the first-shown answer: p(first label) / (p(first label) + p(second label))."""
-        if not completion.top_logprobs:
+        alternatives = replies[-1].top_logprobs
+        if not alternatives:
             return Verdict(value=None, error="the reply carries no logprobs")
-        value = first_label_share(completion.top_logprobs[self.position], self.labels)
+        value = first_label_share(alternatives[self.position], self.labels)
         if value is None:
             return Verdict(value=None, error=f"neither {self.labels[0]} nor {self.labels[1]} among the likely tokens")
         if self.binarise:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from judgebench.answers import read_answers
+from judgebench.answers import import_answers
 from judgebench.judges.logprob import first_label_share
 from judgebench.judges.orders import candidate_share
 from judgebench.outputs import Row
@@ -40,13 +40,13 @@ LABEL_ANNOTATORS = {
 """Evaluators that share a prompt and reading rule with one of our judges, differing in the model only."""
 
 
-def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[str], bool]) -> Imported:
+def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[str], bool]) -> tuple[Imported, ...]:
     """Annotations if the rows have a ``preference``, else model outputs.
 
     A row whose instruction is unknown or repeated, or whose fields have the wrong type, is a ``RecordError``.
     """
     if not any("preference" in row.fields for row in rows):
-        return read_answers(rows, data)
+        return import_answers(rows, data)
     examples = {example.instruction: example for example in data.examples}
     seen: dict[str, Row] = {}
     names: dict[str, set[str]] = {"generator_1": set(), "generator_2": set(), "annotator": set()}
@@ -79,16 +79,16 @@ def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[s
     unknown = ["when the judge was asked", "how the answers were sampled"]
     if annotator is None:
         unknown.append("which judge and prompt were used")
-    return Imported(
+    imported = Imported(
         candidate=candidate,
         examples=(*order, *rest),
         generations=tuple(generation for generation, *_ in read if generation is not None),
         baselines={baseline: {g.example_id: g for _, g, *_ in read if g is not None}},
         judgements=tuple(judgement for _, _, judgement, _ in read),
-        judge_model=JUDGE_MODELS.get(annotator or "", f"annotator:{annotator}"),
         unknown=tuple(unknown),
         notes=tuple(notes),
     )
+    return (imported,)
 
 
 def _only(values: set[str], field: str, row: Row) -> str | None:
@@ -140,7 +140,7 @@ class _Annotations:
             answers=shown,
             candidate=candidate,
             verdict=Verdict(value=first_share, error=None if first_share is not None else problem),
-            reply=reply,
+            replies=() if reply is None else (reply,),
         )
         return generation, baseline, judgement, raw is not None and not agrees
 

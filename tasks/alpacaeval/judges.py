@@ -118,7 +118,6 @@ class RankingJudge:
     prompt_sha256: str
     name: str = "alpaca_eval_gpt4"
     sampling: Sampling = RANKING_SAMPLING
-    max_reasks: int = 0
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -133,9 +132,12 @@ class RankingJudge:
         """One request with both answers filled in as shown."""
         return Request(messages=self.messages(case), sampling=self.sampling)
 
-    def read(self, case: Case, completion: Completion) -> Verdict:
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
+        """Upstream never does."""
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
         """The whole win for the answer ranked first."""
-        return ranking_verdict(completion.text or "")
+        return ranking_verdict(replies[-1].text or "")
 
     def constrained(self) -> "RankingJudge":
         """A list of ranks has no labels to score."""

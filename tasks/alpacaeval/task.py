@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from judgebench.answers import read_answers
+from judgebench.answers import import_answers
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, games, seeded_switch
@@ -105,7 +105,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         version=version,
         options=settings,
         headline=("lc_win_rate", "win_rate", "discrete_win_rate", "avg_length"),
-        judge_model=edition.judge_model,
+        judge_models={} if starter else {judge: edition.judge_model},
         sampling=Sampling(temperature=0.0, max_tokens=2048),
         official_examples=805,
         starter=starter,
@@ -113,7 +113,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, judge=judge, order=order, draw=draw),
         score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
         summarise=partial(summarise, c=settings.get("lc_c")),
-        importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": read_answers},
+        importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
         about="How often a judge prefers the model's answers to a baseline's, on 805 instructions.",
         option_help=OPTION_HELP,
     )

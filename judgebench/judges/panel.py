@@ -1,0 +1,130 @@
+"""Several judges, or one judge several times, folded into one number per example; and what they say apart.
+
+A panel's headline is the mean of its members; each member alone, the median verdict (for games: the majority) and the
+mean without each member stand beside it in groups.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from statistics import fmean, median, pstdev
+
+import msgspec
+from msgspec import Struct
+
+from judgebench.records import ExampleScore, Judgement, Score
+
+Summarise = Callable[[Sequence[ExampleScore]], list[Score]]
+
+
+class Member(Struct, frozen=True):
+    """One judge model, or one repeat of it, with its example scores."""
+
+    name: str
+    scores: list[ExampleScore]
+
+
+def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+    """Judgements by panel member: the k-th model, and repeat, of each judge belong together.
+
+    Where every judge has one model the panel has one member, whichever models those are.
+    """
+    listed = list(judgements)
+    seats: dict[str, list[tuple[str, int]]] = {}
+    for judgement in listed:
+        own = seats.setdefault(judgement.judge, [])
+        if (judgement.judge_model, judgement.repeat) not in own:
+            own.append((judgement.judge_model, judgement.repeat))
+    if max((len(own) for own in seats.values()), default=0) <= 1:
+        return {"": listed} if listed else {}
+    for own in seats.values():
+        own.sort()
+    longest = max(seats.values(), key=len)
+    repeated = any(repeat for _, repeat in longest)
+    members: dict[str, list[Judgement]] = {}
+    for position, (model, repeat) in enumerate(longest):
+        mine = {judge: own[position % len(own)] for judge, own in seats.items()}
+        name = f"{model}#{repeat + 1}" if repeated else model
+        members[name] = [j for j in listed if mine[j.judge] == (j.judge_model, j.repeat)]
+    return members
+
+
+def mean_of(members: Sequence[Member]) -> list[ExampleScore]:
+    """Example scores averaged, by weight, over the members that have a value."""
+    return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean)
+
+
+def with_panel(scores: Sequence[Score], members: Sequence[Member], summarise: Summarise) -> list[Score]:
+    """The panel's scores, and after them each member's, the median's, and the mean's without each member.
+
+    The panel's rows say in their details how often two members agree and how much the members' own values spread.
+    """
+    apart = {
+        member.name: {s.metric: s.value for s in summarise(member.scores) if s.group is None} for member in members
+    }
+    agreement = _agreement(members)
+    extended = []
+    for score in scores:
+        if score.group is None:
+            values = [value for own in apart.values() if (value := own.get(score.metric)) is not None]
+            spread = pstdev(values) if len(values) > 1 else None
+            panel = {"judges": list(apart), "judges_agree": agreement, "sd_over_judges": spread}
+            score = msgspec.structs.replace(score, details={**score.details, **panel})
+        extended.append(score)
+    for group, scored in _foldings(members):
+        extended += [msgspec.structs.replace(s, group=group) for s in summarise(scored) if s.group is None]
+    return extended
+
+
+def _foldings(members: Sequence[Member]) -> list[tuple[str, list[ExampleScore]]]:
+    foldings = [(f"judge={member.name}", member.scores) for member in members]
+    foldings.append(("judges=median", _fold(members, _median)))
+    if len(members) > 2:
+        for left_out in members:
+            rest = [member for member in members if member is not left_out]
+            foldings.append((f"judges=without {left_out.name}", mean_of(rest)))
+    return foldings
+
+
+def _fold(members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], float]) -> list[ExampleScore]:
+    """One score per example and metric, from those members' that have a value."""
+    by_key: dict[tuple[str, str], list[ExampleScore]] = {}
+    for member in members:
+        for scored in member.scores:
+            by_key.setdefault((scored.example_id, scored.metric), []).append(scored)
+    folded = []
+    for those in by_key.values():
+        valued = [scored for scored in those if scored.value is not None]
+        folded.append(
+            msgspec.structs.replace(
+                those[0],
+                value=fold(valued) if valued else None,
+                weight=fmean(scored.weight for scored in valued or those),
+            )
+        )
+    return folded
+
+
+def _values(scores: Sequence[ExampleScore]) -> list[float]:
+    return [scored.value for scored in scores if scored.value is not None]
+
+
+def _weighted_mean(scores: Sequence[ExampleScore]) -> float:
+    return fmean(_values(scores), weights=[scored.weight for scored in scores])
+
+
+def _median(scores: Sequence[ExampleScore]) -> float:
+    return median(_values(scores))
+
+
+def _agreement(members: Sequence[Member]) -> float | None:
+    """Share of pairs of members' values of one example that are equal, or (shares of a win) on one side of a half."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for member in members:
+        for scored in member.scores:
+            values.setdefault((scored.example_id, scored.metric), []).extend(_values([scored]))
+    agreeing = [
+        one == other or (max(one, other) <= 1 and (one - 0.5) * (other - 0.5) > 0)
+        for those in values.values()
+        for one, other in combinations(those, 2)
+    ]
+    return fmean(agreeing) if agreeing else None
