@@ -24,7 +24,7 @@ from judgebench.codec import canonical_hash
 from judgebench.errors import BudgetExceeded, Incomplete, UsageError
 from judgebench.judges import Judge
 from judgebench.models import Model
-from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
+from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of, without_credentials
 from judgebench.models.wrappers import Budget, Metered, Stored
 from judgebench.outputs import read_rows
 from judgebench.protocol import differing, inputs, protocol
@@ -221,8 +221,8 @@ class Runner:
         self._observer = observer
         self._store: CallStore | None = None
         self._budget = Budget(settings.budget)
-        self._opened: dict[str, Opened] = {}
-        self._session = Session(argv=list(settings.argv), started_at=now())
+        self._opened: dict[ModelSpec, Opened] = {}
+        self._session = new_session(settings)
         self._started = time.monotonic()
         self.folder: RunFolder | None = None
         """Where the run lies, once that is settled."""
@@ -275,6 +275,8 @@ class Runner:
             manifests[one.key] = fields
         folder = self._folder(name, manifests)
         manifest = self._manifest(folder, spec, name, identity, manifests, candidate)
+        # Before any other file, so that a folder left by a killed process is known for a run.
+        folder.write_manifest(manifest)
         for run, one in zip(runs, loaded, strict=True):
             run.folder = folder.task(run.key)
             run.prices["generate"] = candidate.meter.price if candidate else None
@@ -295,7 +297,7 @@ class Runner:
                 _forbid_second_judge(folder, run)
                 run.folder, run.generations = folder.task(one.key), given
                 run.folder.write_examples(one.data.examples)
-                manifest.tasks[one.key] = fields
+                manifest.tasks[one.key] = _rejudged(manifest.tasks[one.key], fields)
                 runs.append(run)
             _hash_over_tasks(manifest)
             manifest.sessions.append(self._session)
@@ -307,8 +309,8 @@ class Runner:
 
     def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
         settings = self._settings
-        if spec.text in self._opened:
-            return self._opened[spec.text]
+        if spec in self._opened:
+            return self._opened[spec]
         opened = open_model(
             spec,
             OpenSettings(
@@ -324,8 +326,8 @@ class Runner:
         meter = Metered(opened, price_of(spec, arguments), self._budget)
         if self._store is None:
             self._store = CallStore(default_store_path())
-        self._opened[spec.text] = Opened(spec, Stored(meter, self._store), meter)
-        return self._opened[spec.text]
+        self._opened[spec] = Opened(spec, Stored(meter, self._store), meter)
+        return self._opened[spec]
 
     def _open_judge(self, task: Task) -> Opened:
         spec, arguments = judge_spec(task, self._settings)
@@ -396,7 +398,7 @@ class Runner:
                 f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
                 f"choose another --out, or repeat that run's command to go on with it"
             )
-        if existing is None and folder.path.exists() and any(folder.path.iterdir()):
+        if existing is None and folder.occupied:
             raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
         return folder
 
@@ -458,6 +460,7 @@ class Runner:
         """Run the stages; whatever happens, the manifest says how it ended."""
         self.folder = folder
         folder.write_manifest(manifest)
+        self._budget.settle(0.0, _spent(manifest))
         try:
             self._stages(runs, candidate, generate=generate, judge=judge)
         except BaseException as error:
@@ -528,6 +531,11 @@ def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> l
     return loaded
 
 
+def new_session(settings: Settings) -> Session:
+    """What the manifest says of the process that begins now; credentials in its command are left out."""
+    return Session(argv=[without_credentials(argument) for argument in settings.argv], started_at=now())
+
+
 def finish_run(folder: RunFolder, manifest: Manifest, runs: Sequence[TaskRun]) -> Results:
     """Score all tasks of a run, tidy their files, write ``results.json``. Makes no call."""
     results = Results(run=str(folder.path), model=manifest.candidate, status=manifest.status, scores=[], integrity=[])
@@ -577,10 +585,12 @@ def import_run(path: Path, form: str, settings: Settings) -> Results:
         known = ", ".join(sorted(one.task.importers)) or "none"
         raise UsageError(f"--from {form!r} is not a format that {one.key} can import; it can import: {known}")
     imported = reader(read_rows(path), one.data)
+    if not imported.judgements:
+        _require_coverage(one, {generation.example_id: generation for generation in imported.generations}, str(path))
     if settings.out is None:
         raise UsageError("--out is missing; name the run folder to make")
     folder = RunFolder(settings.out)
-    if folder.path.exists() and any(folder.path.iterdir()):
+    if folder.occupied:
         raise UsageError(f"{folder.path} is not empty; an import makes a new run folder")
     if imported.baselines:
         set_baselines(one, _completed(one, imported.baselines))
@@ -627,7 +637,8 @@ def _imported_manifest(
     )
     identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
     everything = inputs(fields, identity, None, None)
-    session = Session(argv=list(settings.argv), started_at=now(), finished_at=now(), status="complete")
+    session = new_session(settings)
+    session.finished_at, session.status = session.started_at, "complete"
     manifest = Manifest(
         run_id=folder.path.name,
         status="running",
@@ -738,6 +749,16 @@ def _forbid_second_judge(folder: RunFolder, run: TaskRun) -> None:
         )
 
 
+def _rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
+    """A task's new fields, with what the session that made the answers knew of them."""
+    made = {name: before.inputs.get(name) for name in ("sampling", "system")}
+    fields.inputs = {**fields.inputs, **made}
+    fields.input_hash = canonical_hash(fields.inputs)
+    fields.notes = list(dict.fromkeys([*before.notes, *fields.notes]))
+    fields.unknown, fields.judge_models_returned = before.unknown, before.judge_models_returned
+    return fields
+
+
 def _missing(manifest: Manifest, *, judged: bool) -> str | None:
     """A sentence about each task in which too many examples ended without a verdict or an answer."""
     sentences = []
@@ -750,6 +771,16 @@ def _missing(manifest: Manifest, *, judged: bool) -> str | None:
             listed = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
             sentences.append(f"{key}: of {counts['examples']} examples {listed} (limit {MISSING_LIMIT:.0%}).")
     return " ".join(sentences) or None
+
+
+def _spent(manifest: Manifest) -> float:
+    """USD that the run's earlier sessions paid. A session that was killed could not say what it had paid."""
+    return sum(
+        stage.usd or 0.0
+        for session in manifest.sessions
+        for stages in session.counts.values()
+        for stage in stages.values()
+    )
 
 
 def _status_of(error: BaseException) -> str:

@@ -65,7 +65,8 @@ def rows_of(run: RunFolder, task: str | None = None) -> list[Row]:
         if task is not None and task not in (key, fields.label, f"{key}@{fields.version}"):
             continue
         label = f"{fields.name}@{fields.version}"
-        scores = {s.metric: s for s in results.scores if s.group is None and s.task == fields.name}
+        own = [s for s in results.scores if s.group is None and s.task == fields.name]
+        scores = {s.metric: s for s in own if s.metric.isidentifier()}  # a run folder may be anybody's
         flags = [finding.check for finding in results.integrity if finding.flagged and finding.task == fields.name]
         flags += _protocol_flags(fields)
         rows.append(

@@ -6,7 +6,7 @@ Nothing about such a file is trusted: sizes are bounded and every complaint name
 import csv
 import gzip
 import io
-import json
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +19,8 @@ from judgebench.errors import RecordError, UsageError
 MAX_LINE_BYTES = 64 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
 CHUNK_BYTES = 2**20
+HALF_CHARACTER = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
+"""An escaped surrogate without its other half: Python's ``json`` writes such, no strict reader takes them."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -115,11 +117,7 @@ def _json_rows(path: Path, data: bytes) -> list[Row]:
     """A JSON list of objects, or JSON lines, told apart by the first character."""
     if data.lstrip()[:1] != b"[":
         return list(_json_lines(path, data))
-    try:
-        values = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
-        raise RecordError(path, _line_of_json_error(data), f"not valid JSON: {error}") from error
-    rows = [Row(str(path), number, value, data) for number, value in enumerate(values)]
+    rows = [Row(str(path), number, value, data) for number, value in enumerate(_decode(path, data))]
     for row in rows:
         if not isinstance(row.fields, dict):
             raise row.error(f"expected an object, found {_kind(row.fields)}")
@@ -127,40 +125,48 @@ def _json_rows(path: Path, data: bytes) -> list[Row]:
 
 
 def _json_lines(path: Path, data: bytes) -> Iterator[Row]:
-    decoder = msgspec.json.Decoder()
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
-        try:
-            value = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RecordError(path, number, f"not valid JSON: {error}") from error
+        value = _decode(path, line, number)
         if not isinstance(value, dict):
             raise RecordError(path, number, f"expected an object, found {_kind(value)}")
         yield Row(str(path), number, value)
 
 
-def _line_of_json_error(data: bytes) -> int:
+def _decode(path: Path, data: bytes, first_line: int = 1) -> Any:
+    """The JSON value of the bytes; a :class:`RecordError` names the line of whatever is wrong with them."""
     try:
-        json.loads(data.decode("utf-8", "replace"))
-    except json.JSONDecodeError as error:
-        return error.lineno
+        return msgspec.json.decode(data)
     except RecursionError:
-        pass
-    return 1
+        offset, problem = 0, "it is nested too deeply"
+    except UnicodeDecodeError:
+        offset, problem = _first_bad_byte(data), "it is not UTF-8"
+    except msgspec.DecodeError as error:
+        place, half = re.search(r"\(byte (\d+)\)", str(error)), HALF_CHARACTER.search(data)
+        offset, problem = int(place[1]) if place else len(data.rstrip()), str(error)
+        if half and not place:
+            offset, problem = half.start(), f"{half[0].decode()} is half of a surrogate pair"
+    raise RecordError(path, first_line + data.count(b"\n", 0, offset), f"not valid JSON: {problem}")
+
+
+def _first_bad_byte(data: bytes) -> int:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
 
 
 def _element_line(data: bytes, number: int) -> int:
     """The line on which an element of a valid JSON list begins."""
-    text = data.decode("utf-8", "replace")
-    decoder = json.JSONDecoder()
-    position = text.index("[") + 1
-    for remaining in range(number, -1, -1):
-        while text[position] in " \t\r\n,":
-            position += 1
-        if remaining:
-            _, position = decoder.raw_decode(text, position)
-    return text.count("\n", 0, position) + 1
+    start = end = data.index(b"[") + 1
+    for element in msgspec.json.decode(data, type=list[msgspec.Raw])[: number + 1]:
+        start = end
+        while data[start] in b" \t\r\n,":
+            start += 1
+        end = start + len(element)
+    return data.count(b"\n", 0, start) + 1
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
@@ -189,8 +195,11 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
     try:
         file = pyarrow.parquet.ParquetFile(_open(path))
-        number = 0
+        number, size = 0, 0
         for batch in file.iter_batches(batch_size=1024):
+            size += batch.nbytes
+            if size > MAX_FILE_BYTES:
+                raise RecordError(path, number + 1, f"the file holds more than {MAX_FILE_BYTES // 2**30} GiB")
             for fields in batch.to_pylist():
                 number += 1
                 yield Row(str(path), number, fields)

@@ -6,6 +6,7 @@ uncompressed bytes and is checked at every read. Nothing of these files is ever 
 """
 
 import gzip
+import http.client
 import os
 import socket
 import tomllib
@@ -13,6 +14,7 @@ import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -172,11 +174,16 @@ class SourceFinder:
         name = Path(source.path).name
         for path in self._mirror_files():
             if path.name in (name, name + ".gz") and path.parent.name == Path(source.path).parent.name:
-                self._verify(source, _inflated(path), str(path))
+                self._verify(source, _read(path), str(path))
 
     def _from_mirror(self, name: str, sha256: str, size: int | None) -> bytes | None:
         path = self._mirror_path(name, sha256, size)
-        return None if path is None else _inflated(path)
+        if path is None:
+            return None
+        data = _read(path)
+        if sha256 not in (UNPINNED, sha256_hex(data)):
+            raise HashMismatch(f"{path} had sha256 {sha256} and was changed without a new size or time; replace it")
+        return data
 
     def _mirror_files(self) -> Iterator[Path]:
         for mirror in self._mirrors:
@@ -208,8 +215,9 @@ class SourceFinder:
             if seen is None or (seen.size, seen.mtime_ns) != (status.st_size, status.st_mtime_ns):
                 seen = _Seen(status.st_size, status.st_mtime_ns, sha256_hex(_inflated(path)))
                 self._index[str(path)] = seen
-                self._cache.mkdir(parents=True, exist_ok=True)
-                write_json(index_path, self._index)
+                with suppress(OSError):  # not remembered: another process writes it too, or the cache is read-only
+                    self._cache.mkdir(parents=True, exist_ok=True)
+                    write_json(index_path, self._index)
         except (OSError, EOFError, zlib.error):
             return None
         return seen.sha256
@@ -218,6 +226,13 @@ class SourceFinder:
 def _inflated(path: Path) -> bytes:
     data = path.read_bytes()
     return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return _inflated(path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise HashMismatch(f"{path} cannot be read: {error}. Delete that copy and fetch again") from error
 
 
 def _uncompressed_size(path: Path) -> int | None:
@@ -246,8 +261,11 @@ def _download(source: Source) -> bytes:
         return Path(path).read_bytes()
     _require_reachable(GITHUB_RAW)
     url = f"{GITHUB_RAW}/{source.repo}/{source.revision}/{source.path}"
-    with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as reply:
-        body: bytes = reply.read()
+    try:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as reply:
+            body: bytes = reply.read()
+    except http.client.HTTPException as error:
+        raise OSError(f"the reply was cut off or is no HTTP ({error!r})") from error
     return body
 
 

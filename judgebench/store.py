@@ -136,6 +136,13 @@ class RunFolder:
         """Where the manifest lies."""
         return self.path / "manifest.json"
 
+    @property
+    def occupied(self) -> bool:
+        """Something is there already: a file, or a folder that holds more than what a killed process half wrote."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(path.suffix != ".partial" for path in self.path.iterdir())
+
     def manifest(self) -> Manifest | None:
         """The manifest; ``None`` if there is none. A broken one is a :class:`UsageError`."""
         try:

@@ -72,13 +72,9 @@ def folder(name: str) -> Path:
 
 def names() -> list[str]:
     """All tasks that can be named, sorted; a name taken twice is a :class:`UsageError` naming both owners."""
-    owners = dict.fromkeys(_bundled(), "bundled")
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name in owners:
-            raise UsageError(
-                f"two packages define the task {point.name!r}: {owners[point.name]} and {point.value}; uninstall one"
-            )
-        owners[point.name] = point.value
+    owners = _owners()
+    for name in owners:
+        _require_one_owner(name, owners)
     return sorted(owners)
 
 
@@ -95,7 +91,21 @@ def _bundled() -> list[str]:
     return sorted(path.parent.name for path in Path(__path__[0]).glob("*/task.py"))
 
 
+def _owners() -> dict[str, list[str]]:
+    owners = {name: ["bundled"] for name in _bundled()}
+    for point in entry_points(group=ENTRY_POINTS):
+        owners.setdefault(point.name, []).append(point.value)
+    return owners
+
+
+def _require_one_owner(name: str, owners: Mapping[str, list[str]]) -> None:
+    found = owners.get(name, [])
+    if len(found) > 1:
+        raise UsageError(f"two packages define the task {name!r}: {' and '.join(found)}; uninstall one")
+
+
 def _factory(name: str) -> tuple[Callable[..., Task], Path]:
+    _require_one_owner(name, _owners())
     points: Mapping[str, EntryPoint] = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     try:
         if name in _bundled():

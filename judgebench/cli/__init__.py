@@ -41,8 +41,6 @@ def main() -> None:
         code = app(standalone_mode=False)
     except JudgebenchError as error:
         _complain(str(error))
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            raise
         code = error.exit_code
     except typer.Abort:
         _complain("interrupted; start the same command again to go on where it was")
@@ -58,10 +56,18 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 141
+    except OSError as error:
+        _complain(f"a file could not be read or written: {error}")
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(text: str) -> None:
+    """One paragraph on stderr; with ``-v``, after the traceback of the error being handled."""
     from judgebench.display import printable
 
+    if "-v" in sys.argv or "--verbose" in sys.argv:
+        import traceback
+
+        sys.stderr.writelines(f"{printable(line)}\n" for line in traceback.format_exc().splitlines())
     sys.stderr.write(f"judgebench: {printable(text)}\n")

@@ -45,8 +45,9 @@ def leaderboard(
         raise UsageError(f"nothing to show{f' for task {task!r}' if task else ''}; run `judgebench eval` first")
     headlines = {}
     for label in {row.task for row in rows}:
-        (spec,) = tasks.parse_specs(label)
-        headlines[label] = tasks.load(spec)[0].headline if spec.name in tasks.names() else ()
+        name, _, version = label.partition("@")
+        known = name in tasks.names()
+        headlines[label] = tasks.load(tasks.TaskSpec(name, version))[0].headline if known else ()
     groups = group_rows(rows, headlines)
     {Format.RICH: _rich, Format.MD: _markdown, Format.CSV: _csv, Format.JSON: _json}[form](groups)
 
@@ -82,13 +83,15 @@ def _cells(group: "Group", rank: int) -> list[str]:
 
 
 def _title(group: "Group") -> str:
+    from judgebench.display import cell
+
     first = group.rows[0]
     title = f"{group.task}: " + ("published" if first.published else f"protocol {first.protocol_hash[7:15]}")
     if first.starter:
         title += "; starter set, not comparable with anything"
     if group.differs:
         title += f"; differs from the first table in {', '.join(group.differs[:6])}"
-    return title
+    return cell(title, 400)
 
 
 def _rich(groups: "list[Group]") -> None:

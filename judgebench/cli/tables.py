@@ -1,5 +1,6 @@
 """Results on stdout: tables for people, JSON for programs."""
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def print_json(value: object) -> None:
-    """Indented JSON and nothing else."""
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    sys.stdout.buffer.flush()
+    """Indented JSON and nothing else; in ASCII, so that no name or text in it can speak to the terminal."""
+    sys.stdout.write(json.dumps(json.loads(msgspec.json.encode(value)), indent=2) + "\n")
+    sys.stdout.flush()
 
 
 def number(score: Score) -> str:

@@ -420,6 +420,8 @@ class _Run:
         self._waking = False
         self._feed_error: BaseException | None = None
         self._refused = ""
+        self._probing = False
+        self._probed = asyncio.Event()
         self._feed = Feed(requests, ahead=chat.concurrency, on_ready=self._ready)
         self._future = engine.start(self._main())
         # Whatever becomes of the coroutine, even if it is cancelled before its first step, nobody waits for ever.
@@ -504,7 +506,9 @@ class _Run:
         chat = self._chat
         body = chat.body(request)
         asked_logprobs = request.sampling.top_logprobs > 0
-        lacking = 0
+        lacking = answered = 0
+        if asked_logprobs and not chat.gives_logprobs:
+            await self._probe()
         for attempt in range(1, chat.max_attempts + 1):
             try:
                 completion = await self._attempt(body, request)
@@ -514,15 +518,29 @@ class _Run:
             except _Again as again:
                 trouble = again
             except _Refused as refused:
+                self._probed.set()
                 return self._refusal(refused, asked_logprobs)
             else:
+                self._probed.set()
                 self._succeeded(completion)
                 return completion
+            if trouble.cause != "no_logprobs":
+                self._probed.set()
+            if attempt == 1:
+                answered = chat.answered
             if attempt == chat.max_attempts or (not chat.reached and attempt > len(UNREACHABLE_WAITS)):
                 break
             chat.retries[trouble.cause] += 1
             await asyncio.sleep(self._wait(trouble, attempt))
-        return self._given_up(trouble, attempt)
+        return self._given_up(trouble, attempt, others_answered=chat.answered > answered)
+
+    async def _probe(self) -> None:
+        """Let the first request that wants logprobs go alone: an endpoint that gives none is found before it is sent
+        (and paid for) a whole concurrency's worth. Whatever else the first reply is, the others follow.
+        """
+        if self._probing:
+            await self._probed.wait()
+        self._probing = True
 
     async def _attempt(self, body: bytes, request: Request) -> Completion:
         chat = self._chat
@@ -652,14 +670,18 @@ class _Run:
         longest = min(LONGEST_BACKOFF_SECONDS, self._chat.backoff_seconds * 2.0 ** (attempt - 1))
         return longest * self._random.uniform(0.5, 1.0)
 
-    def _given_up(self, trouble: _Again, attempts: int) -> Completion:
+    def _given_up(self, trouble: _Again, attempts: int, *, others_answered: bool) -> Completion:
+        """A completion without a reply; or, if the endpoint seems gone, a :class:`ModelError`.
+
+        ``others_answered`` while this request was tried again: then the trouble is this request's own.
+        """
         chat = self._chat
         if not chat.reached:
             raise ModelError(
                 f"{chat.name} was to be asked at {chat.endpoint}, but it cannot be reached ({trouble.detail}; "
                 f"{attempts} tries). Check the address and that the server runs, then start the same command again."
             )
-        chat.given_up_in_a_row += 1
+        chat.given_up_in_a_row += not others_answered
         if chat.given_up_in_a_row >= (HOPELESS_REQUESTS_LATER if chat.answered else HOPELESS_REQUESTS):
             raise ModelError(
                 f"{chat.name} was to be asked at {chat.endpoint}, but {chat.given_up_in_a_row} requests in a row got "

@@ -1,6 +1,7 @@
 """From what people type after ``--model`` and ``--judge`` to a model."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -54,8 +55,10 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
     if text.startswith(("http://", "https://")):
         _, hash_sign, name = text.partition("#")
         if not hash_sign or not name:
-            raise UsageError(f"the model spec {_shown(text)} must end with #NAME, the model's name on that server")
-        return ModelSpec(text=_shown(text), kind="http", target=text), rest
+            raise UsageError(
+                f"the model spec {without_credentials(text)} must end with #NAME, the model's name on that server"
+            )
+        return ModelSpec(text=without_credentials(text), kind="http", target=text), rest
     kind, colon, target = text.partition(":")
     if colon and kind in ("hf", "openai", "file", "builtin"):
         if not target:
@@ -153,11 +156,13 @@ def _template(text: str) -> str | None:
         raise UsageError(f"--chat-template must be auto, none or a readable file: {error}") from error
 
 
-def _shown(text: str) -> str:
-    """A URL without its user and password."""
-    scheme, _, rest = text.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+def without_credentials(text: str) -> str:
+    """The text with user, password and query (where some endpoints want the key) left out of a URL in it.
+
+    >>> without_credentials("--judge=http://me:pass@host:80/v1?key=secret#name")
+    '--judge=http://host:80/v1#name'
+    """
+    return re.sub(r"(https?://)(?:[^/\s]*@)?([^?#\s]*)(?:\?[^#\s]*)?", r"\1\2", text)
 
 
 def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
