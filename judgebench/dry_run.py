@@ -4,20 +4,23 @@ Prompts that exist are counted exactly (as characters / 4); a judge's prompt abo
 estimated from the baseline's answer.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from judgebench.answers import read_answers
+from judgebench.bench import judge_specs, settled_judge
 from judgebench.cache import CallStore, call_key, default_store_path
 from judgebench.errors import UsageError
-from judgebench.evaluate import LoadedTask, Settings, judge_spec, load_tasks, override_sampling, settled_judge, subset
+from judgebench.loading import LoadedTask, load_tasks, subset
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Price
 from judgebench.outputs import read_rows
-from judgebench.records import Generation, Request, Usage
-from judgebench.stages import generation_step
+from judgebench.records import Case, Generation, Request, Usage
+from judgebench.settings import Settings, override_sampling
+from judgebench.stages import REPEAT_STRIDE, generation_step
 
 CHARACTERS_PER_TOKEN = 4.0
 LOW, HIGH = 0.75, 1.5
@@ -64,7 +67,7 @@ def estimate(settings: Settings) -> list[Estimate]:
                 model = _opened(spec, arguments, settings)
                 estimates.append(_estimate(one, "generate", spec, model, requests, price_of(spec, arguments), store))
             if one.data.judges:
-                estimates.append(_judge_estimate(one, settings, generations, store))
+                estimates += _judge_estimates(one, settings, generations, store)
         return estimates
     finally:
         store.close()
@@ -76,24 +79,40 @@ def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
     return [request for request in requests if request is not None]
 
 
-def _judge_estimate(
+def _judge_estimates(
     one: LoadedTask, settings: Settings, generations: dict[str, Generation], store: CallStore
-) -> Estimate:
-    spec, arguments = judge_spec(one.task, settings)
-    model = _opened(spec, arguments, settings)
-    judges = {
-        name: settled_judge(judge, local=spec.kind in ("hf", "builtin"), settings=settings)
-        for name, judge in one.data.judges.items()
-    }
-    requests = []
+) -> list[Estimate]:
+    """One estimate for each judge model, over all judges that it plays."""
+    asked: dict[ModelSpec, list[Request]] = {}
+    arguments: dict[ModelSpec, dict[str, str]] = {}
+    seats = {name: judge_specs(one.task, name, settings) for name in one.data.judges}
+    for case in _cases(one, generations):
+        for spec, given in seats[case.judge]:
+            judge = settled_judge(one.data.judges[case.judge], local=spec.local, settings=settings)
+            arguments[spec] = given
+            for repeat in range(settings.judge_repeats):
+                request = judge.ask(case)
+                asked.setdefault(spec, []).append(msgspec.structs.replace(request, repeat=repeat * REPEAT_STRIDE))
+    return [
+        _estimate(
+            one,
+            "judge",
+            spec,
+            _opened(spec, arguments[spec], settings),
+            requests,
+            price_of(spec, arguments[spec]),
+            store,
+        )
+        for spec, requests in asked.items()
+    ]
+
+
+def _cases(one: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
+    """The cases to be asked about: of the answers there are, or of stand-ins as long as the baseline's."""
     for example in one.data.examples:
-        generation = generations.get(example.id) or _stand_in_answer(one, example.id)
-        if generation is None or (generations and example.id not in generations):
-            continue
-        for case in one.task.cases(one.data, generation):
-            if case.verdict is None:
-                requests.append(judges[case.judge].ask(case))
-    return _estimate(one, "judge", spec, model, requests, price_of(spec, arguments), store)
+        generation = generations.get(example.id) if generations else _stand_in_answer(one, example.id)
+        if generation is not None:
+            yield from (case for case in one.task.cases(one.data, generation) if case.verdict is None)
 
 
 def _stand_in_answer(one: LoadedTask, example_id: str) -> Generation | None:

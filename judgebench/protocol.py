@@ -12,27 +12,30 @@ from judgebench.records import Example, Sampling, SourceUsed
 from judgebench.task import Task
 
 
-def judge_identity(judge_model: Model | str) -> dict[str, str]:
+def judge_identity(judge_model: Model | str) -> str:
     """A judge model as the protocol names it.
 
     A served model is its name, wherever it is served; a local one is its weights, since its name is only a folder's.
     """
     if isinstance(judge_model, str):
-        return {"model": judge_model}
-    return {"model": judge_model.identity if judge_model.local else judge_model.name}
+        return judge_model
+    return judge_model.identity if judge_model.local else judge_model.name
 
 
 def protocol(
     task: Task,
     examples: Sequence[Example],
     sources: Sequence[SourceUsed],
-    judges: Mapping[str, tuple[Judge | None, Model | str]],
+    judges: Mapping[str, Sequence[tuple[Judge | None, Model | str]]],
     baselines: Mapping[str, str],
+    *,
+    judge_repeats: int = 1,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
-    ``judges`` maps the name of each judge in use to its prompt and rule (``None`` if only a name is known) and to the
-    model that plays it; ``baselines`` maps baseline models to the hash of their answers where they are not official.
+    ``judges`` maps the name of each judge in use to the models that play it, each with the prompt and rule it is asked
+    by (``None`` if only a name is known); ``baselines`` maps baseline models to the hash of their answers where they
+    are not official.
     """
     return {
         "task": task.name,
@@ -42,9 +45,13 @@ def protocol(
         "examples": {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))},
         "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
         "baselines": dict(sorted(baselines.items())),
+        "judge_repeats": judge_repeats,
         "judges": {
-            name: {"prompt_and_rule": judge.fingerprint if judge else "unknown", **judge_identity(model)}
-            for name, (judge, model) in sorted(judges.items())
+            name: [
+                {"prompt_and_rule": judge.fingerprint if judge else "unknown", "model": judge_identity(model)}
+                for judge, model in sorted(seats, key=lambda seat: judge_identity(seat[1]))
+            ]
+            for name, seats in sorted(judges.items())
         },
     }
 

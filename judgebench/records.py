@@ -247,6 +247,8 @@ class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):
     """Further calls because a reply could not be read."""
     usage: Usage = Usage()
     """Tokens of the calls asked in this session."""
-    usd: float | None = None
-    """Price of those tokens; ``None`` if no price is known."""
+    usd: float = 0.0
+    """Price of those tokens, as far as prices are known."""
+    unpriced: Usage = Usage()
+    """Tokens among them whose price is not known."""
     seconds: float = 0.0

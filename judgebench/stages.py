@@ -158,6 +158,9 @@ class Seat:
     judge: Judge
     """The prompt and rule, as this model is asked: a local model may score the labels directly."""
     model: Model
+    price: Price | None = None
+    spec: str = ""
+    """The model as it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,8 @@ class TaskRun:
     judge_repeats: int = 1
     generations: dict[str, Generation] = field(default_factory=dict)
     """Answers that exist already: of an earlier session, or of a file."""
-    prices: dict[str, Price | None] = field(default_factory=dict)
-    """By stage; ``None`` where the price of a token is not known."""
+    price: Price | None = None
+    """Of the candidate's tokens; ``None`` if not known."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
 
@@ -245,7 +248,7 @@ class TaskRun:
         """The tally of a stage."""
         return self.counts.setdefault(stage, StageCounts())
 
-    def tally(self, stage: str, replies: Sequence[Completion], seconds: float) -> None:
+    def tally(self, stage: str, replies: Sequence[Completion], price: Price | None, seconds: float) -> None:
         """Count one finished item by its last reply, and the tokens of what was asked now."""
         counts, last = self.count(stage), replies[-1]
         if last.error:
@@ -255,9 +258,12 @@ class TaskRun:
         else:
             counts.asked += 1
         counts.reasked += sum(not reply.cached for reply in replies[:-1])
-        counts.usage += _usage(reply for reply in replies if not reply.cached)
-        price = self.prices.get(stage)
-        counts.usd = price.usd(counts.usage) if price else None
+        usage = _usage(reply for reply in replies if not reply.cached)
+        counts.usage += usage
+        if price is None:
+            counts.unpriced += usage
+        else:
+            counts.usd += price.usd(usage)
         counts.seconds = seconds
 
 
@@ -402,7 +408,7 @@ class Pipeline:
     def _answered(self, run: TaskRun, generation: Generation, replies: Sequence[Completion], seconds: float) -> None:
         run.folder.append(generation)
         run.generations[generation.example_id] = generation
-        run.tally("generate", replies, seconds)
+        run.tally("generate", replies, run.price, seconds)
         self._observe(run, "generate")
         if not (self._channels and self._enqueue(run, generation)):
             self._room.release()
@@ -440,12 +446,16 @@ class Pipeline:
             if self._stopping:
                 return
             judgement = sitting.judgement(replies)
-            self._events.put(partial(self._judged_one, run, judgement, replies, time.monotonic() - started))
+            self._events.put(
+                partial(self._judged_one, run, sitting.seat, judgement, replies, time.monotonic() - started)
+            )
 
-    def _judged_one(self, run: TaskRun, judgement: Judgement, replies: Sequence[Completion], seconds: float) -> None:
+    def _judged_one(
+        self, run: TaskRun, seat: Seat, judgement: Judgement, replies: Sequence[Completion], seconds: float
+    ) -> None:
         run.folder.append(judgement)
         counts = run.count("judge")
-        run.tally("judge", replies, seconds)
+        run.tally("judge", replies, seat.price, seconds)
         if not judgement.failed and judgement.verdict.value is None:
             counts.unread += 1
         run.judge_models_returned.update(reply.model for reply in replies if reply.model)

@@ -14,16 +14,27 @@ def import_(
     form: Annotated[str, typer.Option("--from", help="Format: alpaca_eval or outputs.", metavar="FORMAT")],
     task: Annotated[str, typer.Option(help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…].")],
     out: Annotated[Path, typer.Option(help="Run folder to make.", metavar="RUN")],
+    model: Annotated[
+        str | None, typer.Option(help="Only this model of a file that holds several.", metavar="NAME")
+    ] = None,
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Read judgements or answers that exist already into a run folder, and score it."""
-    from judgebench.cli.tables import print_results
-    from judgebench.evaluate import Settings, import_run
+    from judgebench.cli.tables import print_json, print_results
+    from judgebench.importing import import_run
+    from judgebench.settings import Settings
     from judgebench.store import RunFolder
 
-    settings = Settings(tasks=task, out=out, mirrors=options.mirrors(mirror), offline=offline, argv=tuple(sys.argv))
-    results = import_run(source, form.replace("-", "_"), settings)
-    print_results(results, RunFolder(out).require_manifest(), as_json=json, verbose=verbose)
+    settings = Settings(
+        tasks=task, model=model, out=out, mirrors=options.mirrors(mirror), offline=offline, argv=tuple(sys.argv)
+    )
+    found = import_run(source, form.replace("-", "_"), settings)
+    if json:
+        print_json(found[0] if len(found) == 1 else found)
+        return
+    for results in found:
+        folder = RunFolder(Path(results.run))
+        print_results(results, folder.require_manifest(), as_json=False, verbose=verbose)

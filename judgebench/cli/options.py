@@ -6,9 +6,16 @@ from typing import Annotated
 
 import typer
 
-Judge = Annotated[
-    str | None,
-    typer.Option(help="Judge model, in the same grammar as --model. Default: the task's official judge.", metavar="J"),
+Judges = Annotated[
+    list[str],
+    typer.Option(
+        "--judge",
+        help="Judge model, in the same grammar as --model; given several times, a jury. Default: the official judge.",
+        metavar="J",
+    ),
+]
+JudgeRepeats = Annotated[
+    int, typer.Option(help="Judge each case K times, to see the judge's own variance.", min=1, metavar="K")
 ]
 JudgeArgs = Annotated[list[str], typer.Option("--judge-arg", help="Setting of the judge's backend.", metavar="K=V")]
 JudgeGen = Annotated[list[str], typer.Option("--judge-gen", help="Sampling of the judge.", metavar="K=V")]

@@ -9,7 +9,7 @@ import typer
 from judgebench.cli import options
 
 if TYPE_CHECKING:
-    from judgebench.evaluate import Settings
+    from judgebench.settings import Settings
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -87,13 +87,14 @@ def evaluate(
     config: Config = None,
     model: Model = None,
     tasks: Tasks = None,
-    judge: options.Judge = None,
+    judge: options.Judges = [],  # noqa: B006
     out: Out = None,
     limit: Limit = None,
     ids: Ids = None,
     starter: Starter = False,
     baseline: Baseline = None,
     model_arg: ModelArgs = [],  # noqa: B006 - typer reads the default and copies it
+    judge_repeats: options.JudgeRepeats = 1,
     judge_arg: options.JudgeArgs = [],  # noqa: B006
     gen: Gen = [],  # noqa: B006
     judge_gen: options.JudgeGen = [],  # noqa: B006
@@ -162,7 +163,8 @@ def generate(
 
 def judge(
     run: Annotated[Path, typer.Argument(help="Run folder with answers.")],
-    judge: options.Judge = None,
+    judge: options.Judges = [],  # noqa: B006
+    judge_repeats: options.JudgeRepeats = 1,
     judge_arg: options.JudgeArgs = [],  # noqa: B006
     judge_gen: options.JudgeGen = [],  # noqa: B006
     api_key_env: KeyEnv = None,
@@ -191,7 +193,7 @@ def judge(
 
 def _settings(**given: Any) -> "Settings":
     from judgebench.errors import UsageError
-    from judgebench.evaluate import Settings
+    from judgebench.settings import Settings
 
     given["mirrors"] = options.mirrors(given.pop("mirror"))
     lm_eval_args = [part for part in given.pop("model_args", "").split(",") if part]
@@ -203,6 +205,7 @@ def _settings(**given: Any) -> "Settings":
         if name in given:
             field = "judge_args" if name == "judge_arg" else name
             given[field] = options.pairs(given.pop(name), f"--{name.replace('_', '-')}")
+    given["judges"] = tuple(given.pop("judge", ()))
     if given["tasks"] is None:
         raise UsageError("--tasks is missing; `judgebench tasks list` shows what there is")
     return Settings(argv=tuple(sys.argv), **given)

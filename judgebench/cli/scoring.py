@@ -21,7 +21,8 @@ def score(
 ) -> None:
     """Score a run folder again with today's rules. Makes no call."""
     from judgebench.cli.tables import print_results
-    from judgebench.evaluate import Settings, score_run
+    from judgebench.scoring import score_run
+    from judgebench.settings import Settings
     from judgebench.store import RunFolder
 
     folder = RunFolder(run)

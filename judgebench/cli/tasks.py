@@ -39,7 +39,7 @@ def info(
         "task": found.label,
         "metrics": list(found.headline),
         "examples": found.official_examples,
-        "judge": found.judge_model or "none: answers are verified",
+        "judge": dict(found.judge_models) or "none: answers are verified",
         "options": dict(found.option_help),
         "imports": sorted(found.importers),
         "sources": {name: f"{source.place} ({source.licence})" for name, source in sources.items()},

@@ -30,6 +30,11 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """``hf``, ``openai``, ``http``, ``file`` or ``builtin``."""
     target: str
 
+    @property
+    def local(self) -> bool:
+        """It would compute in this process."""
+        return self.kind in ("hf", "builtin")
+
 
 class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is opened, beside what it is."""
@@ -174,7 +179,7 @@ def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
         except ValueError as error:
             raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10") from error
         return Price(prompt=prompt, completion=completion)
-    if spec.kind in ("hf", "builtin", "file"):
+    if spec.local or spec.kind == "file":
         return Price(prompt=0.0, completion=0.0)
     if spec.kind != "openai":
         return None

@@ -1,0 +1,142 @@
+"""Tasks with their data: official files fetched, cut down to a part, baselines put in."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from judgebench import tasks
+from judgebench.answers import read_answers
+from judgebench.cache import default_cache_dir
+from judgebench.codec import canonical_hash
+from judgebench.errors import UsageError
+from judgebench.outputs import read_rows
+from judgebench.records import SourceUsed
+from judgebench.settings import Settings
+from judgebench.sources import SourceFinder, read_sources
+from judgebench.store import Manifest, RunFolder
+from judgebench.task import Generations, Task, TaskData
+
+MISSING_LIMIT = 0.01
+"""Share of the examples that may end without an answer or a verdict before a run counts as incomplete (exit 4)."""
+
+
+@dataclass(kw_only=True)
+class LoadedTask:
+    """A task with its data and the files they came from."""
+
+    task: Task
+    data: TaskData
+    sources: list[SourceUsed]
+    baselines: dict[str, str] = field(default_factory=dict)
+    """Baselines that are not the benchmark's own, with the hash of their answers."""
+
+    @property
+    def key(self) -> str:
+        """Names the task's folder in a run."""
+        return self.task.name
+
+
+def load_tasks(settings: Settings) -> list[LoadedTask]:
+    """Find the tasks, fetch their files, cut them down to ``--limit`` and ``--ids``, put in ``--baseline``."""
+    finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+    loaded = [load_task(spec, finder, starter=settings.starter) for spec in tasks.parse_specs(settings.tasks)]
+    keys = [one.key for one in loaded]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UsageError(
+                f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
+            )
+    for one in loaded:
+        if settings.baseline is not None:
+            _replace_baseline(one, settings.baseline)
+    return loaded
+
+
+def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
+    """One task with its official files fetched and verified."""
+    task, place = tasks.load(spec, starter=starter)
+    sources, used = read_sources(place), []
+
+    def fetch(name: str) -> bytes:
+        data, how = finder.fetch(sources[name])
+        used.append(how)
+        return data
+
+    return LoadedTask(task=task, data=task.load(fetch), sources=used)
+
+
+def _replace_baseline(one: LoadedTask, baseline: str) -> None:
+    if baseline in one.data.baselines:
+        one.data = dataclasses.replace(one.data, baselines={baseline: one.data.baselines[baseline]})
+        return
+    if not Path(baseline).is_file():
+        known = ", ".join(one.data.baselines) or "none"
+        raise UsageError(f"--baseline {baseline!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
+    imported = read_answers(read_rows(Path(baseline)), one.data)
+    generations = {generation.example_id: generation for generation in imported.generations}
+    require_coverage(one, generations, f"the baseline {baseline}")
+    set_baselines(one, {imported.candidate: generations})
+
+
+def set_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None:
+    """Compare with these answers instead of the benchmark's own; equal ones change nothing."""
+    official: tuple[str | None, Generations] = next(iter(one.data.baselines.items()), (None, {}))
+    for name, generations in baselines.items():
+        if all(official[1].get(key) == generation for key, generation in generations.items()) and name == official[0]:
+            return
+    one.data = dataclasses.replace(one.data, baselines=dict(baselines))
+    one.baselines = {
+        name: canonical_hash([generations[key].outputs for key in sorted(generations)])
+        for name, generations in baselines.items()
+    }
+
+
+def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
+    """The first ``limit`` examples, or those whose ids stand in a file, one per line."""
+    examples = data.examples
+    if ids is not None:
+        try:
+            wanted = {line.strip() for line in ids.read_text().splitlines() if line.strip()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--ids {ids} cannot be read: {error}") from error
+        unknown = sorted(wanted - {example.id for example in examples})
+        if unknown:
+            raise UsageError(f"--ids {ids} names examples that do not exist: {', '.join(unknown[:5])}")
+        examples = tuple(example for example in examples if example.id in wanted)
+    if limit is not None:
+        examples = examples[:limit]
+    return data if examples == data.examples else dataclasses.replace(data, examples=examples)
+
+
+def require_coverage(one: LoadedTask, generations: Generations, what: str) -> None:
+    """Refuse answers that lack more than the limit of a task's examples; ``what`` names them."""
+    missing = [example for example in one.data.examples if example.id not in generations]
+    if len(missing) > MISSING_LIMIT * len(one.data.examples):
+        raise UsageError(
+            f"{what} answers {len(one.data.examples) - len(missing)} of the {len(one.data.examples)} examples of "
+            f"{one.key}; the first without an answer is {missing[0].id}: {missing[0].instruction[:80]!r}. At most "
+            f"{MISSING_LIMIT:.0%} may be missing; evaluate a part with --ids or --limit"
+        )
+
+
+def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> list[LoadedTask]:
+    """The tasks of a finished run, with the examples and baselines that the run has."""
+    finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+    given = {spec.name: spec for spec in tasks.parse_specs(settings.tasks)} if settings.tasks else {}
+    for name in given:
+        if name not in manifest.tasks:
+            raise UsageError(f"{folder.path} holds no task {name!r}; it holds {', '.join(manifest.tasks)}")
+    loaded = []
+    for key, fields in manifest.tasks.items():
+        if given and key not in given:
+            continue
+        options = {name: str(value) for name, value in fields.options.items()}
+        spec = tasks.TaskSpec(fields.name, fields.version, {**options, **(given[key].options if key in given else {})})
+        one = load_task(spec, finder, starter=fields.starter)
+        own = folder.task(key)
+        one.data = dataclasses.replace(one.data, examples=own.examples())
+        if baselines := own.baselines():
+            set_baselines(one, baselines)
+        loaded.append(one)
+    return loaded

@@ -1,0 +1,143 @@
+"""The manifest of a run, put together: fingerprints, versions, sessions, and how the run ended."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from judgebench.codec import canonical_hash
+from judgebench.errors import BudgetExceeded
+from judgebench.loading import MISSING_LIMIT, LoadedTask
+from judgebench.models.opening import ModelSpec, without_credentials
+from judgebench.protocol import inputs
+from judgebench.records import Sampling
+from judgebench.settings import Settings
+from judgebench.store import Manifest, Session, TaskManifest, now
+from judgebench.task import Imported
+
+
+def new_session(settings: Settings) -> Session:
+    """What the manifest says of the process that begins now; credentials in its command are left out."""
+    return Session(argv=[without_credentials(argument) for argument in settings.argv], started_at=now())
+
+
+def task_manifest(
+    one: LoadedTask,
+    protocol: dict[str, Any],
+    candidate_identity: str,
+    *,
+    sampling: Sampling | None,
+    system: str | None,
+    judge_models: Sequence[str],
+    judge_repeats: int = 1,
+    imported: Imported | None = None,
+) -> TaskManifest:
+    """A task's part of the manifest, both fingerprints computed."""
+    everything = inputs(protocol, candidate_identity, sampling, system)
+    return TaskManifest(
+        label=one.task.label,
+        name=one.task.name,
+        version=one.task.version,
+        options=dict(one.task.options),
+        starter=one.task.starter,
+        examples=len(one.data.examples),
+        sources=one.sources,
+        protocol=protocol,
+        protocol_hash=canonical_hash(protocol),
+        inputs=everything,
+        input_hash=canonical_hash(everything),
+        judge_models=sorted(set(judge_models)),
+        judge_repeats=judge_repeats,
+        notes=_source_notes(one) + list(imported.notes if imported else ()),
+        unknown=list(imported.unknown) if imported else [],
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what computes the numbers; of heavy libraries only if they are loaded."""
+    found = {"python": platform.python_version()}
+    for name in ("judgebench", "numpy", "msgspec", "aiohttp"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    for name in ("torch", "transformers"):
+        if name in sys.modules:
+            found[name] = str(sys.modules[name].__version__)
+    return found
+
+
+def git_revision(spec: ModelSpec) -> str | None:
+    """Commit of the repository that a checkpoint's folder lies in, if it does."""
+    folder = Path(spec.target)
+    if spec.kind != "hf" or not folder.is_dir():
+        return None
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None if asked.returncode == 0 else None
+
+
+def combined(hashes: Mapping[str, str]) -> str:
+    """One hash for several tasks'; a single task's is its own."""
+    return next(iter(hashes.values())) if len(hashes) == 1 else canonical_hash(dict(hashes))
+
+
+def hash_over_tasks(manifest: Manifest) -> None:
+    """Set the run's hashes from its tasks'."""
+    manifest.protocol_hash = combined({key: fields.protocol_hash for key, fields in manifest.tasks.items()})
+    manifest.input_hash = combined({key: fields.input_hash for key, fields in manifest.tasks.items()})
+
+
+def _source_notes(one: LoadedTask) -> list[str]:
+    return [
+        f"{source.name}: a reconstructed stand-in was used, because the official file could not be had"
+        for source in one.sources
+        if source.standin
+    ]
+
+
+def rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
+    """A task's new fields, with what the session that made the answers knew of them."""
+    made = {name: before.inputs.get(name) for name in ("sampling", "system")}
+    fields.inputs = {**fields.inputs, **made}
+    fields.input_hash = canonical_hash(fields.inputs)
+    fields.notes = list(dict.fromkeys([*before.notes, *fields.notes]))
+    fields.unknown, fields.judge_models_returned = before.unknown, before.judge_models_returned
+    return fields
+
+
+def missing(manifest: Manifest, *, judged: bool) -> str | None:
+    """A sentence about each task in which too many examples ended without a verdict or an answer."""
+    sentences = []
+    for key, fields in manifest.tasks.items():
+        counts = fields.counts
+        parts = {"without an answer": counts["without_answer"]}
+        if judged:
+            parts |= {"failed at the judge": counts["failed"], "unread": counts["unread"]}
+        if sum(parts.values()) > MISSING_LIMIT * counts["examples"]:
+            listed = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+            sentences.append(f"{key}: of {counts['examples']} examples {listed} (limit {MISSING_LIMIT:.0%}).")
+    return " ".join(sentences) or None
+
+
+def spent(manifest: Manifest) -> float:
+    """USD that the run's earlier sessions paid. A session that was killed could not say what it had paid."""
+    return sum(
+        stage.usd for session in manifest.sessions for stages in session.counts.values() for stage in stages.values()
+    )
+
+
+def status_of(error: BaseException) -> str:
+    """How a session that an error ended is marked."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, BudgetExceeded):
+        return "budget"
+    return "failed"

@@ -1,0 +1,57 @@
+"""What a run is told, and how that changes a task's own settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.errors import UsageError
+from judgebench.records import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a run is told; the flags of ``judgebench eval``."""
+
+    tasks: str
+    model: str | None = None
+    judges: tuple[str, ...] = ()
+    """Judge models; several are a jury. Empty: each judge's official model."""
+    judge_repeats: int = 1
+    out: Path | None = None
+    runs: Path = Path("runs")
+    limit: int | None = None
+    ids: Path | None = None
+    starter: bool = False
+    baseline: str | None = None
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    judge_args: Mapping[str, str] = field(default_factory=dict)
+    gen: Mapping[str, str] = field(default_factory=dict)
+    judge_gen: Mapping[str, str] = field(default_factory=dict)
+    system: str | None = None
+    chat_template: str | None = None
+    api_key_env: str | None = None
+    concurrency: int | None = None
+    judge_concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    budget: float | None = None
+    offline: bool = False
+    mirrors: tuple[Path, ...] = ()
+    argv: tuple[str, ...] = ()
+
+
+def override_sampling(sampling: Sampling, given: Mapping[str, str], flag: str) -> Sampling:
+    """The sampling with ``k=v`` settings changed; a :class:`UsageError` names the valid ones."""
+    names = [name for name in Sampling.__struct_fields__ if name not in ("choices", "top_logprobs")]
+    changes: dict[str, Any] = {}
+    for key, text in given.items():
+        if key not in names:
+            raise UsageError(f"{flag} {key}={text}: there is no such setting; there are {', '.join(names)}")
+        try:
+            changes[key] = (text,) if key == "stop" else int(text) if key in ("max_tokens", "seed") else float(text)
+        except ValueError as error:
+            raise UsageError(f"{flag} {key}={text} is not valid: {error}") from error
+    return msgspec.structs.replace(sampling, **changes)
