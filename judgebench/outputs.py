@@ -67,11 +67,19 @@ def _kind(value: Any) -> str:
     return {type(None): "null", dict: "an object", list: "a list", bool: "a boolean"}.get(type(value), repr(value)[:60])
 
 
+READABLE = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+
+
 def read_rows(path: Path) -> list[Row]:
-    """All rows of a file.
+    """All rows of a file, or of every readable file below a folder, in the order of their names.
 
     Raises :class:`UsageError` (absent, empty, unreadable) or :class:`RecordError` (a broken row, named by its line).
     """
+    if path.is_dir():
+        files = [f for f in sorted(path.rglob("*")) if f.is_file() and f.name.removesuffix(".gz").endswith(READABLE)]
+        if not files:
+            raise UsageError(f"{path} holds no file to read; readable are {', '.join(READABLE)}, each also as .gz")
+        return [row for file in files for row in read_rows(file)]
     if not path.is_file():
         raise UsageError(
             f"{path} is not a file; a file of outputs was expected (json, jsonl, csv, tsv, parquet, or .gz)"

@@ -42,9 +42,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: str
     repo: str | None = None
-    """GitHub ``owner/name``; exactly one of ``repo`` and ``dataset`` is given."""
+    """GitHub ``owner/name``; exactly one of ``repo``, ``dataset`` and ``url`` is given."""
     dataset: str | None = None
     """Hugging Face dataset ``owner/name``."""
+    url: str | None = None
+    """Another place, whole; ``revision`` and ``path`` then only say which version and name it is."""
     revision: str
     path: str
     sha256: str
@@ -56,7 +58,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def place(self) -> str:
         """Where upstream hosts it, for people."""
-        return f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
+        return self.url or f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,8 +81,8 @@ def read_sources(folder: Path) -> dict[str, Source]:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise UsageError(f"{path} is not a valid list of sources: {error}") from error
     for source in table.source:
-        if (source.repo is None) == (source.dataset is None):
-            raise UsageError(f"{path}: source {source.name!r} must name either a repo or a dataset")
+        if sum(place is not None for place in (source.repo, source.dataset, source.url)) != 1:
+            raise UsageError(f"{path}: source {source.name!r} must name one of repo, dataset and url")
     return {source.name: source for source in table.source}
 
 
@@ -259,8 +261,8 @@ def _download(source: Source) -> bytes:
         except (HfHubHTTPError, LocalEntryNotFoundError) as error:
             raise OSError(str(error).splitlines()[0]) from error
         return Path(path).read_bytes()
-    _require_reachable(GITHUB_RAW)
-    url = f"{GITHUB_RAW}/{source.repo}/{source.revision}/{source.path}"
+    url = source.url or f"{GITHUB_RAW}/{source.repo}/{source.revision}/{source.path}"
+    _require_reachable(url)
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as reply:
             body: bytes = reply.read()
