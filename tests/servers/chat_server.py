@@ -116,7 +116,8 @@ class ChatServer:
             return "429"
         if attempt > self.options.fault_attempts:
             return None
-        draw = random.Random(key + f"{self.options.seed}/{attempt}".encode()).random()
+        drawn = 1 if self.options.persistent else attempt
+        draw = random.Random(key + f"{self.options.seed}/{drawn}".encode()).random()
         for fault, rate in self.rates.items():
             draw -= rate
             if draw < 0:
@@ -201,6 +202,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slow-ms", type=float, default=1000.0)
     parser.add_argument("--faults", default="", help="e.g. 429=0.02,500=0.02,truncated=0.02; of " + ", ".join(FAULTS))
     parser.add_argument("--fault-attempts", type=int, default=1)
+    parser.add_argument("--persistent", type=int, default=0, help="1: a request meets the same at all its attempts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--retry-after", default="", help="value of the header sent with 429 and 503")
     parser.add_argument("--retry-after-field", default="Retry-After")

@@ -29,7 +29,8 @@ class Server:
 
     def events(self) -> list[dict[str, Any]]:
         """The log so far: ``time``, ``key``, ``event``, ``in_flight``."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last line may be on its way
+        return [json.loads(line) for line in whole.splitlines()]
 
     def counts(self) -> Counter[str]:
         """How often each event happened."""

@@ -1,0 +1,200 @@
+"""The published AlpacaEval 2 judgements of phi-2 as a chat server's replies, and the real command run against it.
+
+The replies are ``raw_completion`` of ``annotations_full/phi-2.json.gz``, keyed by the judge's user message as our own
+judge renders it (the rendering is checked against upstream's elsewhere).
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copy, copytree
+from typing import Any
+
+import msgspec
+
+from judgebench import tasks
+from judgebench.answers import read_answers
+from judgebench.cache import call_key, default_store_path
+from judgebench.evaluate import load_task
+from judgebench.models.http_chat import HttpChat
+from judgebench.outputs import read_rows
+from judgebench.records import Case, Request
+from judgebench.sources import SourceFinder
+from judgebench.store import Manifest, RunFolder
+from tests.servers.launch import Server
+
+JUDGE = "gpt-4-1106-preview"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One judge call whose reply was published."""
+
+    case: Case
+    request: Request
+    choice: dict[str, Any]
+    """The published ``raw_completion``."""
+    preference: float
+    """The published preference, 1 (baseline) to 2 (candidate)."""
+
+    @property
+    def key(self) -> str:
+        """What the server's log calls the request."""
+        return hashlib.sha256(msgspec.json.encode(self.request.messages)).hexdigest()
+
+    def store_key(self, server: Server) -> bytes:
+        """What the call store calls it."""
+        return call_key(HttpChat(JUDGE, server.base_url, JUDGE).identity, self.request)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Everything that the tests share."""
+
+    data: Path
+    """The shared data, as a mirror."""
+    mirror: Path
+    """A mirror of only what AlpacaEval 2 needs: quicker to search."""
+    replies: Path
+    """For the chat server's ``--replies``."""
+    calls: tuple[Call, ...]
+
+    @property
+    def annotations(self) -> Path:
+        """The published judgements, with raw completions."""
+        return self.data / "alpacaeval" / "annotations_full" / "phi-2.json.gz"
+
+    @property
+    def outputs(self) -> Path:
+        """The published answers."""
+        return self.data / "alpacaeval" / "model_outputs" / "phi-2.json.gz"
+
+    def eval(self, server: Server, out: Path | str, *more: str) -> list[str]:
+        """Arguments of ``judgebench`` that evaluate the published answers with the server as judge."""
+        model = ["--model", f"file:{self.outputs}", "--tasks", "alpacaeval"]
+        return ["eval", *model, *self.judge(server), "--out", str(out), *more]
+
+    def judge(self, server: Server) -> list[str]:
+        """Flags that name the judge and where the official files are, and ask for JSON."""
+        return ["--judge", f"{server.base_url}#{JUDGE}", "--mirror", str(self.mirror), "--offline", "--json"]
+
+
+def publish(data: Path, folder: Path) -> Published:
+    """Write the replies and the small mirror into ``folder``."""
+    source = data / "alpacaeval"
+    mirror = folder / "mirror"
+    copytree(source / "judge", mirror / "judge")
+    copytree(source / "glm", mirror / "glm")
+    copy(source / "eval_set" / "alpaca_eval_gpt4_baseline.json.gz", mirror)
+    published = Published(data, mirror, folder / "replies.jsonl", tuple(_calls(source, mirror, folder)))
+    with published.replies.open("w") as file:
+        file.writelines(json.dumps(_reply(call)) + "\n" for call in published.calls)
+    return published
+
+
+def _calls(source: Path, mirror: Path, cache: Path) -> Iterator[Call]:
+    (spec,) = tasks.parse_specs("alpacaeval")
+    one = load_task(spec, SourceFinder(cache, [mirror], offline=True), starter=False)
+    rows = json.loads(gzip.decompress((source / "annotations_full" / "phi-2.json.gz").read_bytes()))
+    annotated = {row["instruction"]: row for row in rows}
+    answers = read_answers(read_rows(source / "model_outputs" / "phi-2.json.gz"), one.data)
+    for generation in answers.generations:
+        (case,) = one.task.cases(one.data, generation)
+        row = annotated[case.example.instruction]
+        if row["raw_completion"] is not None:
+            request = one.data.judges[case.judge].ask(case)
+            yield Call(case, request, row["raw_completion"], row["preference"])
+
+
+def _reply(call: Call) -> dict[str, Any]:
+    total = int(call.choice["total_tokens"])
+    return {
+        "key": hashlib.sha256(call.request.messages[-1].content.encode()).hexdigest(),
+        "choice": {name: call.choice[name] for name in ("index", "message", "finish_reason", "logprobs")},
+        "usage": {"prompt_tokens": total - 1, "completion_tokens": 1, "total_tokens": total},
+        "model": JUDGE,
+    }
+
+
+def command(arguments: Iterable[str | Path]) -> list[str]:
+    """The real command."""
+    return [sys.executable, "-m", "judgebench", *map(str, arguments)]
+
+
+def judgebench(
+    arguments: Iterable[str | Path], *, code: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, which must be ``code``."""
+    ended = subprocess.run(
+        command(arguments), capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    assert ended.returncode == code, f"exit {ended.returncode}: {ended.stderr[-2000:]}"
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
+@contextmanager
+def started(arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
+    """The command while it runs, in a process group of its own, which does not outlive the block."""
+    process = subprocess.Popen(
+        command(arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> float:
+    """``kill -9`` of the process group; the time at which it was sent."""
+    sent = time.time()
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return sent
+
+
+def scores_of(ended: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Every field of every score that ``--json`` printed."""
+    scores: list[dict[str, Any]] = json.loads(ended.stdout)["scores"]
+    return scores
+
+
+def manifest_of(run: Path) -> Manifest:
+    """A run's manifest."""
+    return RunFolder(run).require_manifest()
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """A JSON-lines file's records; every line must be whole."""
+    text = path.read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def committed() -> set[bytes]:
+    """Keys of the calls that the store holds, read from a copy so that the store is left as the kill left it."""
+    store = default_store_path()
+    with tempfile.TemporaryDirectory() as folder:
+        for file in store.parent.glob(store.name + "*"):
+            copy(file, folder)
+        if not (Path(folder) / store.name).exists():
+            return set()
+        connection = sqlite3.connect(Path(folder) / store.name)
+        try:
+            return {key for (key,) in connection.execute("SELECT key FROM calls")}
+        except sqlite3.OperationalError:  # killed before the table was made
+            return set()
+        finally:
+            connection.close()
