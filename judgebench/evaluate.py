@@ -36,6 +36,10 @@ from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run
 from judgebench.task import Imported
 
 
+CHECKPOINT_SECONDS = 2.0
+"""How often the manifest is brought up to date while a run goes on: what a killed session spent is known that well."""
+
+
 class Runner:
     """One run of ``eval``, ``generate`` or ``judge``."""
 
@@ -168,9 +172,10 @@ class Runner:
         if existing is not None and existing.input_hash != input_hash:
             first = {key: fields.inputs for key, fields in existing.tasks.items()}
             second = {key: fields.inputs for key, fields in tasks_of_run.items()}
+            way_on = "`judgebench judge` goes on with it" if existing.status == "generated" else "repeat its command"
             raise UsageError(
                 f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
-                f"choose another --out, or repeat that run's command to go on with it"
+                f"choose another --out, or go on with that one: {way_on}"
             )
         if existing is None and folder.occupied:
             raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
@@ -235,8 +240,19 @@ class Runner:
         self.folder = folder
         folder.write_manifest(manifest)
         self._bench.budget.settle(0.0, spent(manifest))
+        session, checkpointed = self._session, time.monotonic()
+        session.counts = {run.key: run.counts for run in runs}
+
+        def observe(run: TaskRun, stage: str) -> None:
+            nonlocal checkpointed
+            self._observer(run, stage)
+            if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
+                session.seconds = round(time.monotonic() - self._started, 3)
+                folder.write_manifest(manifest)
+                checkpointed = time.monotonic()
+
         try:
-            self._stages(runs, candidate, generate=generate, judge=judge)
+            self._stages(runs, candidate, observe, generate=generate, judge=judge)
         except BaseException as error:
             self._end(folder, manifest, runs, status_of(error))
             raise
@@ -251,19 +267,21 @@ class Runner:
             )
         return results
 
-    def _stages(self, runs: Sequence[TaskRun], candidate: Opened | None, *, generate: bool, judge: bool) -> None:
+    def _stages(
+        self, runs: Sequence[TaskRun], candidate: Opened | None, observe: Observer, *, generate: bool, judge: bool
+    ) -> None:
         model = candidate.model if candidate else None
         system = self._settings.system
         judges = [judge_model for run in runs for judge_model in run.judge_models]
         shares_device = model is not None and model.local and any(judge_model.local for judge_model in judges)
         if not shares_device:
-            Pipeline(runs, model, system, self._observer).run(generate=generate, judge=judge)
+            Pipeline(runs, model, system, observe).run(generate=generate, judge=judge)
             return
         # Two local models on one device run one after the other, the first one's memory freed between them.
-        Pipeline(runs, model, system, self._observer).run(generate=generate, judge=False)
+        Pipeline(runs, model, system, observe).run(generate=generate, judge=False)
         if model is not None and all(judge_model is not model for judge_model in judges):
             model.close()
-        Pipeline(runs, None, system, self._observer).run(generate=False, judge=judge)
+        Pipeline(runs, None, system, observe).run(generate=False, judge=judge)
 
     def _end(self, folder: RunFolder, manifest: Manifest, runs: Sequence[TaskRun], status: str) -> None:
         for run in runs:
@@ -271,7 +289,6 @@ class Runner:
             fields = manifest.tasks[run.key]
             fields.judge_models_returned = sorted({*fields.judge_models_returned, *run.judge_models_returned})
         session = self._session
-        session.counts = {run.key: run.counts for run in runs}
         session.retries = self._bench.retries()
         session.finished_at, session.status = now(), status
         session.seconds = round(time.monotonic() - self._started, 3)

@@ -128,7 +128,7 @@ def missing(manifest: Manifest, *, judged: bool) -> str | None:
 
 
 def spent(manifest: Manifest) -> float:
-    """USD that the run's earlier sessions paid. A session that was killed could not say what it had paid."""
+    """USD that the run's earlier sessions paid; a killed one's is known up to its last checkpoint."""
     return sum(
         stage.usd for session in manifest.sessions for stages in session.counts.values() for stage in stages.values()
     )

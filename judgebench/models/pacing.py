@@ -1,0 +1,91 @@
+"""How fast an endpoint may be asked: concurrency that adapts to it, requests and tokens per minute, Retry-After."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+
+class ConcurrencyLimit:
+    """How many requests may be in flight: up under the cap while all goes well, down when the endpoint is overloaded.
+
+    Additive increase, multiplicative decrease, as TCP does it. Signals from requests that were sent before the last
+    decrease say nothing about the lower limit and are ignored, so one burst of refusals counts once. Lives on one
+    event loop.
+    """
+
+    DECREASE = 0.7
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.limit = float(cap)
+        self.in_flight = 0
+        self._increase = max(1.0, cap / 32)
+        self._decreased_at = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Wait for room, first come first served, and take it."""
+        if self.in_flight < int(self.limit) and not self._waiting:
+            self.in_flight += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the room back."""
+        self.in_flight -= 1
+        while self._waiting and self.in_flight < int(self.limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.in_flight += 1
+                turn.set_result(None)
+
+    def succeeded(self) -> None:
+        """One more success; a whole limit's worth of them raises the limit by one step."""
+        if self.limit < self.cap:
+            self.limit = min(float(self.cap), self.limit + self._increase / self.limit)
+
+    def overloaded(self, sent_at: float, now: float) -> None:
+        """The endpoint refused a request, sent at ``sent_at``, for want of capacity."""
+        if sent_at >= self._decreased_at:
+            self.limit = max(1.0, self.limit * self.DECREASE)
+            self._decreased_at = now
+
+
+class Pace:
+    """Spaces requests (or their tokens) evenly so that no minute holds more than the limit."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._seconds_each = 60.0 / per_minute if per_minute else 0.0
+        self._free_at = 0.0
+
+    def wait_for(self, units: float, now: float) -> float:
+        """Seconds to wait before sending; the units are booked."""
+        if not self._seconds_each:
+            return 0.0
+        start = max(now, self._free_at)
+        self._free_at = start + units * self._seconds_each
+        return start - now
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait as the endpoint asks for them: ``retry-after-ms``, or ``Retry-After`` in seconds or as a date."""
+    for field, unit in (("retry-after-ms", 0.001), ("Retry-After", 1.0)):
+        try:
+            seconds = float(headers.get(field, "")) * unit
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("Retry-After", "")).timestamp() - now)
+    except ValueError:
+        return None
