@@ -35,7 +35,6 @@ from judgebench.stages import Observer, Pipeline, TaskRun
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
 
-
 CHECKPOINT_SECONDS = 2.0
 """How often the manifest is brought up to date while a run goes on: what a killed session spent is known that well."""
 

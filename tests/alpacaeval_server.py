@@ -26,7 +26,7 @@ import msgspec
 from judgebench import tasks
 from judgebench.answers import read_answers
 from judgebench.cache import call_key, default_store_path
-from judgebench.evaluate import load_task
+from judgebench.loading import load_task
 from judgebench.models.http_chat import HttpChat
 from judgebench.outputs import read_rows
 from judgebench.records import Case, Request

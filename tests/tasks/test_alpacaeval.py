@@ -16,10 +16,13 @@ from judgebench.tasks.alpacaeval.judges import tool_ranking_verdict
 from judgebench import tasks
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
-from judgebench.evaluate import Settings, import_run, load_task, score_run
+from judgebench.importing import import_run
 from judgebench.judges.orders import seeded_switch
+from judgebench.loading import load_task
 from judgebench.outputs import Row, read_rows
 from judgebench.records import Answer, Case, Completion, Example, Generation, Message, Score
+from judgebench.scoring import score_run
+from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.store import RunFolder
 from judgebench.task import Task, TaskData
@@ -53,12 +56,12 @@ def write_annotations(path: Path, rows: list[dict[str, object]]) -> Path:
 def imported_scores(source: Path, task: str, out: Path) -> dict[str, Score]:
     """Scores over all examples, by metric, of an imported file."""
     settings = Settings(tasks=task, out=out, mirrors=(ALPACAEVAL,), offline=True)
-    return {s.metric: s for s in import_run(source, "alpaca_eval", settings).scores if s.group is None}
+    return {s.metric: s for s in import_run(source, "alpaca_eval", settings)[0].scores if s.group is None}
 
 
 def fast_scores(task: Task, data: TaskData, rows: list[dict[str, object]]) -> dict[str, Score]:
     """The same without a run folder and without subsets: what 200 imports need."""
-    imported = task.importers["alpaca_eval"]([Row("rows.json", n, row) for n, row in enumerate(rows)], data)
+    (imported,) = task.importers["alpaca_eval"]([Row("rows.json", n, row) for n, row in enumerate(rows)], data)
     data = dataclasses.replace(data, examples=imported.examples, baselines=imported.baselines)
     generations = {g.example_id: g for g in imported.generations}
     found = task.summarise(data, task.score(data, generations, imported.judgements))
@@ -129,12 +132,12 @@ def test_readings_equal_upstreams_parsers(
         value = tool_ranking_verdict(str(case["text"])).value
     elif case["kind"] == "ranking":
         (judge,) = loaded("alpacaeval@1")[1].judges.values()
-        value = judge.read(a_case(judge.name), Completion(text=str(case["text"]))).value
+        value = judge.read(a_case(judge.name), (Completion(text=str(case["text"])),)).value
     else:
         spec = "alpacaeval:judge=alpaca_eval_clf_gpt4_turbo" if case["binarize"] else "alpacaeval"
         (judge,) = loaded(spec)[1].judges.values()
         top = tuple((token, logprob) for token, logprob in case["top_logprobs"])  # type: ignore[attr-defined]
-        value = judge.read(a_case(judge.name), Completion(text="m", top_logprobs=(top,))).value
+        value = judge.read(a_case(judge.name), (Completion(text="m", top_logprobs=(top,)),)).value
     expected_value = case["value"]
     if expected_value is None:
         assert value is None
@@ -155,7 +158,7 @@ def test_raw_completions_give_the_stored_preferences(
     """Every published raw completion, read again, gives the published preference to 1e-9 (its own rounding)."""
     task, data = loaded("alpacaeval")
     path = ALPACAEVAL / "annotations_full" / f"{model}.json.gz"
-    imported = task.importers["alpaca_eval"](read_rows(path), data)
+    (imported,) = task.importers["alpaca_eval"](read_rows(path), data)
     stored = {row["instruction"]: row for row in read_json(path)}
     by_id = {example.id: example.instruction for example in data.examples}
     reread = 0
@@ -277,7 +280,7 @@ def test_both_spellings_of_the_judge_columns(loaded: Callable[[str], tuple[Task,
     rows = read_json(ALPACAEVAL / "annotations_full" / "gpt4_gamed.json.gz")[:50]
     renamed = [{f"preference_{k}" if k == "raw_completion" else k: v for k, v in row.items()} for row in rows]
     plain, prefixed = (
-        task.importers["alpaca_eval"]([Row("a.json", n, row) for n, row in enumerate(those)], data)
+        task.importers["alpaca_eval"]([Row("a.json", n, row) for n, row in enumerate(those)], data)[0]
         for those in (rows, renamed)
     )
     assert plain.judgements == prefixed.judgements
