@@ -14,12 +14,14 @@ FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generat
 def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] = FIELDS) -> Imported:
     """One answer per row, matched by the row's id or, without one, by its instruction.
 
+    The output is a string, or a list of strings with one for each turn of the conversation.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     names = {**FIELDS, **fields}
     by_id = {example.id: example for example in data.examples}
     by_instruction = {example.instruction: example for example in data.examples}
     matched: dict[str, tuple[Row, Example]] = {}
+    outputs: dict[str, tuple[str, ...]] = {}
     generators = set()
     for row in rows:
         if names["instruction"] in row.fields or names["id"] not in row.fields:
@@ -32,7 +34,7 @@ def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] 
             raise row.error(f"{key[:80]!r} is not one of this benchmark's {len(data.examples)} examples")
         if example.id in matched:
             raise row.error(f"{key[:80]!r} has an answer already, at line {matched[example.id][0].line}")
-        row.text(names["output"])
+        outputs[example.id] = turns_of(row, row.fields.get(names["output"]), names["output"], example)
         matched[example.id] = (row, example)
         if names["generator"] in row.fields:
             generators.add(row.text(names["generator"]))
@@ -46,12 +48,23 @@ def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] 
         candidate=candidate,
         examples=(*(example for _, example in matched.values()), *rest),
         generations=tuple(
-            Generation(example_id=example.id, model=candidate, outputs=(row.text(names["output"]),))
-            for row, example in matched.values()
+            Generation(example_id=example_id, model=candidate, outputs=own) for example_id, own in outputs.items()
         ),
         unknown=("how the answers were sampled",),
         notes=(f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else (),
     )
+
+
+def turns_of(row: Row, value: object, field: str, example: Example) -> tuple[str, ...]:
+    """A row's outputs, one per turn of the example; a :class:`~judgebench.errors.RecordError` for anything else."""
+    if not isinstance(value, list):
+        value = [row.text(field)]
+    if not all(isinstance(turn, str) for turn in value):
+        raise row.error(f"{field!r} must be a string, or a list of strings with one per turn")
+    turns = 1 + len(example.followups)
+    if len(value) != turns:
+        raise row.error(f"{field!r} has {len(value)} of the {turns} turns of example {example.id}")
+    return tuple(value)
 
 
 def import_answers(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:

@@ -1,7 +1,7 @@
 """What a run would ask and what it may cost, without sending anything.
 
-Prompts that exist are counted exactly (as characters / 4); a judge's prompt about an answer that does not exist yet is
-estimated from the baseline's answer.
+Prompts that exist are counted exactly (as characters / 4); what follows an answer that does not exist yet (a later turn,
+a judge's prompt) is estimated with the baseline's answer, or a typical one.
 """
 
 from collections.abc import Iterator
@@ -9,16 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from judgebench.answers import read_answers
 from judgebench.bench import judge_specs, settled_judge
 from judgebench.cache import CallStore, call_key, default_store_path
 from judgebench.errors import UsageError
-from judgebench.loading import LoadedTask, load_tasks, subset
+from judgebench.loading import LoadedTask, load_tasks, read_candidate, require_baseline, require_texts, subset
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Price
-from judgebench.outputs import read_rows
-from judgebench.records import Case, Generation, Request, Usage
+from judgebench.records import Case, Completion, Example, Generation, Request, Usage
 from judgebench.settings import Settings, override_sampling
 from judgebench.stages import REPEAT_STRIDE, generation_step
 
@@ -27,6 +25,7 @@ LOW, HIGH = 0.75, 1.5
 """Factors on the likely number of tokens: tokenisers and languages differ."""
 TYPICAL_REPLY_TOKENS = 400
 """A chat answer, where the request allows more."""
+TYPICAL_REPLY = "x" * int(CHARACTERS_PER_TOKEN * TYPICAL_REPLY_TOKENS)
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +56,10 @@ def estimate(settings: Settings) -> list[Estimate]:
     try:
         estimates = []
         for one in load_tasks(settings):
+            require_texts(one)
             generations: dict[str, Generation] = {}
             if spec.kind == "file":
-                rows = read_rows(Path(spec.target))
-                generations = {g.example_id: g for g in read_answers(rows, one.data).generations}
+                generations = {g.example_id: g for g in read_candidate(one, Path(spec.target)).generations}
             one.data = subset(one.data, settings.limit, settings.ids)
             if spec.kind != "file":
                 requests = _generation_requests(one, settings)
@@ -75,7 +74,10 @@ def estimate(settings: Settings) -> list[Estimate]:
 
 def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
     step = generation_step(override_sampling(one.task.sampling, settings.gen, "--gen"), settings.system)
-    requests = [step(example, ()) for example in one.data.examples]
+    typical = Completion(text=TYPICAL_REPLY)
+    requests = [
+        step(example, (typical,) * turn) for example in one.data.examples for turn in range(1 + len(example.followups))
+    ]
     return [request for request in requests if request is not None]
 
 
@@ -108,20 +110,20 @@ def _judge_estimates(
 
 
 def _cases(one: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
-    """The cases to be asked about: of the answers there are, or of stand-ins as long as the baseline's."""
+    """The cases to be asked about: of the answers there are, or of stand-ins."""
+    require_baseline(one)
     for example in one.data.examples:
-        generation = generations.get(example.id) if generations else _stand_in_answer(one, example.id)
+        generation = generations.get(example.id) if generations else _stand_in_answer(one, example)
         if generation is not None:
             yield from (case for case in one.task.cases(one.data, generation) if case.verdict is None)
 
 
-def _stand_in_answer(one: LoadedTask, example_id: str) -> Generation | None:
-    """An answer as long as the baseline's, to estimate with."""
-    for baseline in one.data.baselines.values():
-        if example_id in baseline:
-            outputs = tuple(output + " " for output in baseline[example_id].outputs)
-            return Generation(example_id=example_id, model="?", outputs=outputs)
-    return None
+def _stand_in_answer(one: LoadedTask, example: Example) -> Generation:
+    """An answer to estimate with: as long as the baseline's, or a typical one."""
+    known = (baseline[example.id].outputs for baseline in one.data.baselines.values() if example.id in baseline)
+    typical = tuple(TYPICAL_REPLY for _ in (0, *example.followups))
+    outputs = tuple(output + " " for output in next(known, typical))
+    return Generation(example_id=example.id, model="?", outputs=outputs)
 
 
 def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:

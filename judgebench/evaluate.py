@@ -8,11 +8,19 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from judgebench.answers import read_answers
 from judgebench.bench import Bench, Opened
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
-from judgebench.loading import LoadedTask, load_tasks, reload_tasks, require_coverage, subset
+from judgebench.loading import (
+    LoadedTask,
+    load_tasks,
+    read_candidate,
+    reload_tasks,
+    require_baseline,
+    require_coverage,
+    require_texts,
+    subset,
+)
 from judgebench.manifests import (
     combined,
     git_revision,
@@ -26,7 +34,6 @@ from judgebench.manifests import (
     task_manifest,
 )
 from judgebench.models.opening import ModelSpec, parse_model
-from judgebench.outputs import read_rows
 from judgebench.protocol import differing, protocol
 from judgebench.records import Sampling
 from judgebench.scoring import finish_run
@@ -60,9 +67,11 @@ class Runner:
         if spec.kind == "file" and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
         loaded = load_tasks(settings)
+        for one in loaded:
+            require_texts(one)
         given: dict[str, Imported] = {}
         if spec.kind == "file":
-            given = {one.key: read_answers(read_rows(Path(spec.target)), one.data) for one in loaded}
+            given = {one.key: read_candidate(one, Path(spec.target)) for one in loaded}
         for one in loaded:
             one.data = subset(one.data, settings.limit, settings.ids)
             if one.key in given:
@@ -80,6 +89,7 @@ class Runner:
             loaded = reload_tasks(folder, manifest, self._settings)
             runs = []
             for one in loaded:
+                require_texts(one)
                 given = {g.example_id: g for g in folder.task(one.key).generations()}
                 if not given:
                     raise UsageError(f"{folder.path} holds no answers of {one.key}; run `judgebench generate` first")
@@ -128,6 +138,8 @@ class Runner:
     ) -> tuple[TaskRun, TaskManifest]:
         """A task's part of the run, and its part of the manifest; the folder is settled later."""
         settings, task = self._settings, one.task
+        if judge:
+            require_baseline(one)
         sampling = override_sampling(task.sampling, settings.gen, "--gen")
         seats = self._bench.seats(task, one.data) if judge else {}
         fields = protocol(

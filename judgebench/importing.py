@@ -70,8 +70,8 @@ def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, se
 
 def _completed(one: LoadedTask, baselines: Mapping[str, Generations]) -> dict[str, dict[str, Generation]]:
     """A file's baseline answers; where it has no row, the benchmark's own, so that such rows can still be judged."""
-    official = next(iter(one.data.baselines.values()), {})
-    return {name: {**official, **generations} for name, generations in baselines.items()}
+    official = one.data.baselines
+    return {name: {**official.get(name, {}), **generations} for name, generations in baselines.items()}
 
 
 def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings) -> Manifest:

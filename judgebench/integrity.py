@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from judgebench.records import Generation, Score
 
-VERDICT_LIKE = re.compile(r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|\d+(?:\.\d+)?)\]\]|\"choice\"\s*:\s*\"[AB]")
+VERDICT_LIKE = re.compile(
+    r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|\d+(?:\.\d+)?)\]\]|\"choice\"\s*:\s*\"[AB]|\"score\"\s*:\s*\"(?:10|\d)\""
+)
 FEWEST_OUTPUTS = 5
 """Below this many outputs, equal ones say nothing."""
 

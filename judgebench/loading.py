@@ -1,21 +1,23 @@
 """Tasks with their data: official files fetched, cut down to a part, baselines put in."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from judgebench import tasks
-from judgebench.answers import read_answers
+from judgebench.answers import import_answers
 from judgebench.cache import default_cache_dir
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.outputs import read_rows
 from judgebench.records import SourceUsed
-from judgebench.settings import Settings
+from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.store import Manifest, RunFolder
-from judgebench.task import Generations, Task, TaskData
+from judgebench.task import Generations, Imported, Task, TaskData
 
 MISSING_LIMIT = 0.01
 """Share of the examples that may end without an answer or a verdict before a run counts as incomplete (exit 4)."""
@@ -48,6 +50,8 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
                 f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
             )
     for one in loaded:
+        if settings.gen:
+            one.data = _resampled(one.data, settings.gen)
         if settings.baseline is not None:
             _replace_baseline(one, settings.baseline)
     return loaded
@@ -66,25 +70,69 @@ def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> L
     return LoadedTask(task=task, data=task.load(fetch), sources=used)
 
 
+def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
+    """``--gen`` is stronger than an example's own sampling, as it is than the task's."""
+    examples = tuple(
+        msgspec.structs.replace(example, sampling=override_sampling(example.sampling, gen, "--gen"))
+        if example.sampling
+        else example
+        for example in data.examples
+    )
+    return dataclasses.replace(data, examples=examples)
+
+
+def read_given(one: LoadedTask, path: Path) -> Sequence[Imported]:
+    """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
+    return one.task.importers.get("outputs", import_answers)(read_rows(path), one.data)
+
+
+def read_candidate(one: LoadedTask, path: Path) -> Imported:
+    """The answers of the one model whose answers the file holds."""
+    found = read_given(one, path)
+    if len(found) != 1:
+        names = ", ".join(imported.candidate for imported in found)
+        raise UsageError(f"{path} holds answers of {len(found)} models ({names[:200]}); split it")
+    return found[0]
+
+
+def require_texts(one: LoadedTask) -> None:
+    """Refuse a task whose official texts could not be had, before anything is asked."""
+    if one.data.lacks:
+        raise UsageError(f"{one.task.label} cannot be asked: {one.data.lacks}")
+
+
+def require_baseline(one: LoadedTask) -> None:
+    """Refuse a task that has nothing to compare with, before anything is asked."""
+    if one.task.needs_baseline and not one.data.baselines:
+        raise UsageError(
+            f"{one.task.label} compares with another model's answers, which do not come with it; name a file of them "
+            f"with --baseline"
+        )
+
+
 def _replace_baseline(one: LoadedTask, baseline: str) -> None:
     if baseline in one.data.baselines:
         one.data = dataclasses.replace(one.data, baselines={baseline: one.data.baselines[baseline]})
         return
-    if not Path(baseline).is_file():
+    if not Path(baseline).exists():
         known = ", ".join(one.data.baselines) or "none"
         raise UsageError(f"--baseline {baseline!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
-    imported = read_answers(read_rows(Path(baseline)), one.data)
-    generations = {generation.example_id: generation for generation in imported.generations}
-    require_coverage(one, generations, f"the baseline {baseline}")
-    set_baselines(one, {imported.candidate: generations})
+    baselines = {}
+    for imported in read_given(one, Path(baseline)):
+        generations = {generation.example_id: generation for generation in imported.generations}
+        require_coverage(one, generations, f"the baseline {imported.candidate} of {baseline}")
+        baselines[imported.candidate] = generations
+    set_baselines(one, baselines)
 
 
 def set_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None:
     """Compare with these answers instead of the benchmark's own; equal ones change nothing."""
-    official: tuple[str | None, Generations] = next(iter(one.data.baselines.items()), (None, {}))
-    for name, generations in baselines.items():
-        if all(official[1].get(key) == generation for key, generation in generations.items()) and name == official[0]:
-            return
+    official = one.data.baselines
+    if all(
+        name in official and all(official[name].get(key) == generation for key, generation in generations.items())
+        for name, generations in baselines.items()
+    ):
+        return
     one.data = dataclasses.replace(one.data, baselines=dict(baselines))
     one.baselines = {
         name: canonical_hash([generations[key].outputs for key in sorted(generations)])

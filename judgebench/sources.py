@@ -60,6 +60,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Where upstream hosts it, for people."""
         return self.url or f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
 
+    @property
+    def mirror_name(self) -> str:
+        """What a mirror's copy is called where its hash is not known. A dataset's files are called alike in every
+        folder (``train-00000-of-00001.parquet``), so their folder's name must be right, too.
+        """
+        parts = Path(self.path).parts
+        return "/".join(parts[-2:] if self.dataset else parts[-1:])
+
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: list[Source] = []
@@ -103,7 +111,7 @@ class SourceFinder:
 
         Raises :class:`HashMismatch`, :class:`SourceMissing` (offline) or :class:`ModelError` (host unreachable).
         """
-        found = self._from_mirror(source.path, source.sha256, source.bytes)
+        found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
         if found is not None:
             return found, self._used(source, found, "mirror")
         cached = self._cached_path(source)
@@ -122,7 +130,7 @@ class SourceFinder:
 
     def locate(self, source: Source) -> str | None:
         """Where a fetch would find the file without the network, or ``None``."""
-        if self._mirror_path(source.path, source.sha256, source.bytes) is not None:
+        if self._mirror_path(source.mirror_name, source.sha256, source.bytes) is not None:
             return "mirror"
         if self._cached_path(source).exists():
             return "cache"
@@ -196,8 +204,9 @@ class SourceFinder:
 
     def _mirror_path(self, name: str, sha256: str, size: int | None) -> Path | None:
         if sha256 == UNPINNED:
-            wanted = (Path(name).name, Path(name).name + ".gz")
-            return next((path for path in self._mirror_files() if path.name in wanted), None)
+            depth = len(Path(name).parts)
+            wanted = (name, name + ".gz")
+            return next((path for path in self._mirror_files() if "/".join(path.parts[-depth:]) in wanted), None)
         for path in self._mirror_files():
             if (size is None or _uncompressed_size(path) == size) and self._hash_of(path) == sha256:
                 return path

@@ -29,6 +29,8 @@ class TaskData:
     """Lines of the judge prompts that no honest answer contains."""
     extras: Any = None
     """Whatever else the task's own functions share, such as a table for a fit."""
+    lacks: str | None = None
+    """What could not be had, where too little is left to ask a model anything: result files can still be imported."""
 
     @cached_property
     def by_id(self) -> dict[str, Example]:
@@ -69,6 +71,8 @@ class Task:
     """How answers are drawn unless the user says otherwise."""
     official_examples: int
     """How many examples the whole benchmark has: a run of fewer is not comparable with published numbers."""
+    needs_baseline: bool = False
+    """The answers to compare with do not come with the benchmark: ``--baseline`` must name a file of them."""
     starter: bool
     """The data are the bundled starter set: numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
@@ -77,7 +81,8 @@ class Task:
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
     importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
-    """Readers of other programs' result files, by format name; a file may hold several models."""
+    """Readers of other programs' result files, by format name; a file may hold several models. The one called
+    ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
     about: str = ""
     """What it measures, in a sentence."""
     option_help: Mapping[str, str] = field(default_factory=dict)

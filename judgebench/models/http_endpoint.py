@@ -162,6 +162,8 @@ class Endpoint:
             body["stop"] = sampling.stop
         if sampling.seed is not None:
             body["seed"] = sampling.seed
+        if sampling.json_object:
+            body["response_format"] = {"type": "json_object"}
         if sampling.top_logprobs:
             body["logprobs"] = True
             body["top_logprobs"] = sampling.top_logprobs

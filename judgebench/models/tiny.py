@@ -55,7 +55,20 @@ PROGRAMS: tuple[Program, ...] = (
     # Judges: P(first answer shown wins) is 0.7 whatever the answers are.
     Program(name="judge-m", trigger="Best Model Identifier", replies={("m",): 0.7, ("M",): 0.3}),
     Program(name="judge-letter", trigger="Answer with one letter", replies={("A",): 0.7, ("B",): 0.3}),
-    # Answers to instructions.
+    # MT-Bench's judges, official and ours: a verdict on two answers; a rating against a reference, of a second turn, of
+    # any other answer.
+    Program(name="judge-verdict", trigger="[[C]]", replies={("[[A]]",): 0.5, ("[[B]]",): 0.3, ("[[C]]",): 0.2}),
+    Program(
+        name="judge-reference", trigger="correctness and helpfulness", replies={("[[6]]",): 0.7, ("[[3]]",): 0.3}
+    ),
+    Program(name="judge-second-turn", trigger="second user question", replies={("[[4]]",): 0.6, ("[[8]]",): 0.4}),
+    Program(name="judge-rating", trigger="[[rating]]", replies={("[[7]]",): 0.8, ("[[9]]",): 0.2}),
+    # Answers to instructions; the first, to those that come back to an earlier answer.
+    Program(
+        name="look-back",
+        trigger="Looking back",
+        replies=_says("Second thoughts then: fewer words, plainer ones, and nothing that needs a footnote."),
+    ),
     Program(
         name="explain",
         trigger="Explain",
@@ -109,7 +122,11 @@ prompt quotes instructions and answers, so judges stand above them.
 | --- | --- | --- |
 | judge-m | ``Best Model Identifier`` | ``m`` 0.7, ``M`` 0.3, then the end |
 | judge-letter | ``Answer with one letter`` | ``A`` 0.7, ``B`` 0.3, then the end |
-| explain, write, … | ``Explain``, ``Write``, … | its one sentence 1.0 |
+| judge-verdict | ``[[C]]`` | ``[[A]]`` 0.5, ``[[B]]`` 0.3, ``[[C]]`` 0.2, then the end |
+| judge-reference | ``correctness and helpfulness`` | ``[[6]]`` 0.7, ``[[3]]`` 0.3, then the end |
+| judge-second-turn | ``second user question`` | ``[[4]]`` 0.6, ``[[8]]`` 0.4, then the end |
+| judge-rating | ``[[rating]]`` | ``[[7]]`` 0.8, ``[[9]]`` 0.2, then the end |
+| look-back, explain, … | ``Looking back``, ``Explain``, … | its one sentence 1.0 |
 | default | none of these | its one sentence 1.0 |
 
 A row may have several replies of several tokens; those that begin alike must part at a token of their own. Any token

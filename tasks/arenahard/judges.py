@@ -1,0 +1,246 @@
+"""Arena-Hard's judge prompts and reading rules. The prompts themselves are data, pulled at run time.
+
+Two pipelines read a verdict differently, both to the letter here: the current one (lmarena/arena-hard-auto@196f6b8:
+``gen_judgment.py``) and the legacy one that made all published v0.1 tables (the parent of 9a1d386).
+"""
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from judgebench.codec import sha256_hex
+from judgebench.errors import UsageError
+from judgebench.prompts import HousePrompt, distinctive_lines, fill
+from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
+
+Pipeline = Literal["current", "legacy"]
+
+PLACEHOLDERS = ("{QUESTION}", "{ANSWER_A}", "{ANSWER_B}")
+
+FIRST_SHARE = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
+"""Answer A's share of the win by label."""
+
+MIRRORED = {"B<<A": 1.0, "B<A": 1.0, "B=A": 0.5, "A<B": 0.0, "A<<B": 0.0}
+"""Spellings that only the current pipeline knows."""
+
+STRONG = frozenset({"A>>B", "B>>A", "A<<B", "B<<A"})
+"""Labels of a clear win, which counts as several battles."""
+
+ATTEMPTS = 2
+"""Requests of the legacy pipeline for one verdict (``number_of_judgment_attempts``)."""
+
+HOUSE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
+
+_DOUBLE = re.compile(r"\[\[([AB<>=]+)\]\]")
+_SINGLE = re.compile(r"\[([AB<>=]+)\]")
+
+
+def current_label(text: str) -> str | None:
+    """The last label in double brackets or, if there is none at all, in single ones; case does not matter.
+
+    >>> current_label("[[A>B]], no: [[b>a]]")
+    'B>A'
+    """
+    text = text.upper()
+    for pattern in (_DOUBLE, _SINGLE):
+        if labels := pattern.findall(text):
+            return str(labels[-1])
+    return None
+
+
+def legacy_labels(text: str) -> list[str]:
+    """The distinct labels in double brackets, in their order: one is the verdict, several are none.
+
+    >>> legacy_labels("[[A>B]], no: [[B>A]]")
+    ['A>B', 'B>A']
+    """
+    return list(dict.fromkeys(_DOUBLE.findall(text)))
+
+
+def verdict_of(label: str, pipeline: Pipeline) -> Verdict:
+    """The verdict that a label gives. Both rules also find labels that name no winner, such as ``A>>A``."""
+    known = FIRST_SHARE | MIRRORED if pipeline == "current" else FIRST_SHARE
+    if label not in known:
+        return Verdict(value=None, label=label, error=f"the label {label[:40]} names no winner")
+    return Verdict(value=known[label], label=label)
+
+
+def read_verdict(text: str, pipeline: Pipeline) -> Verdict:
+    """The verdict in a judge's words; of several attempts, in all of them joined."""
+    if pipeline == "current":
+        label = current_label(text)
+    else:
+        labels = legacy_labels(text)
+        if len(labels) > 1:
+            return Verdict(value=None, error=f"the reply names {len(labels)} labels: {', '.join(labels)[:80]}")
+        label = labels[0] if labels else None
+    return Verdict(value=None, error="the reply holds no label") if label is None else verdict_of(label, pipeline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameJudge:
+    """Shows two answers and reads which is better, and whether clearly."""
+
+    name: str
+    messages: Callable[[Case], tuple[Message, ...]]
+    prompt_sha256: str
+    sampling: Sampling
+    pipeline: Pipeline
+    follow_up: str | None = None
+    """What a judge that named no label is told before it is asked once more; ``None``: it is not asked again."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Prompt, sampling and reading rule."""
+        return {
+            "prompt": self.prompt_sha256,
+            "sampling": msgspec.to_builtins(self.sampling),
+            "reading": "last label, any case" if self.pipeline == "current" else "the only label",
+            "follow_up": self.follow_up and sha256_hex(self.follow_up.encode()),
+        }
+
+    def ask(self, case: Case) -> Request:
+        """One request with both answers filled in as shown."""
+        return Request(messages=self.messages(case), sampling=self.sampling)
+
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
+        """The conversation so far and the follow-up, if no label was named; contradicting ones are not asked about."""
+        if self.follow_up is None or len(replies) >= ATTEMPTS or legacy_labels(_joined(replies)):
+            return None
+        messages = list(self.messages(case))
+        for reply in replies:
+            messages.append(Message(role="assistant", content=reply.text or ""))
+            messages.append(Message(role="user", content=self.follow_up))
+        return Request(messages=tuple(messages), sampling=self.sampling)
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
+        """The verdict in all replies taken together, as the legacy pipeline has it; the current one has one reply."""
+        verdict = read_verdict(_joined(replies), self.pipeline)
+        if verdict.error and replies[-1].finish_reason == "length":
+            return msgspec.structs.replace(verdict, error=f"{verdict.error}; it was cut off at the token limit")
+        return verdict
+
+    def constrained(self) -> "GameJudge":
+        """Itself: the judge has to explain before it decides."""
+        return self
+
+
+def _joined(replies: tuple[Completion, ...]) -> str:
+    return "".join("\n" + (reply.text or "") for reply in replies)
+
+
+def official_judge(
+    name: str, system: str, template: str, *, sampling: Sampling, pipeline: Pipeline, follow_up: str | None
+) -> GameJudge:
+    """A judge with an official prompt: the system prompt as it is, the answers filled into the user template."""
+    if any(template.count(token) != 1 for token in PLACEHOLDERS):
+        raise UsageError(f"the judge's user template must hold each of {', '.join(PLACEHOLDERS)} once")
+
+    def messages(case: Case) -> tuple[Message, ...]:
+        first, second = case.answers
+        values = dict(zip(PLACEHOLDERS, (case.example.instruction, first.text, second.text), strict=True))
+        return Message(role="system", content=system), Message(role="user", content=fill(template, values))
+
+    return GameJudge(
+        name=name,
+        messages=messages,
+        prompt_sha256=sha256_hex(f"{system}\0{template}".encode()),
+        sampling=sampling,
+        pipeline=pipeline,
+        follow_up=follow_up,
+    )
+
+
+def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> GameJudge:
+    """Our own neutral prompt, for the starter set. It is never asked again."""
+
+    def messages(case: Case) -> tuple[Message, ...]:
+        first, second = case.answers
+        return prompt.messages(instruction=case.example.instruction, answer_1=first.text, answer_2=second.text)
+
+    return GameJudge(
+        name=name, messages=messages, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING, pipeline=pipeline
+    )
+
+
+def prompt_fragments(*texts: str) -> tuple[str, ...]:
+    """Lines of the prompts that give them away where they turn up in an answer."""
+    return distinctive_lines("\n".join(texts), PLACEHOLDERS)
+
+
+# -- the official files that hold the prompts
+
+
+def user_template(config: bytes) -> str:
+    """``prompt_template`` of a benchmark's YAML file."""
+    return _string(_yaml(config), "prompt_template")
+
+
+def system_prompt(judge_config: bytes) -> str:
+    """``system_prompt`` of the legacy YAML file, which v0.1 and hard_prompt share."""
+    return _string(_yaml(judge_config), "system_prompt")
+
+
+def category_system_prompt(settings: bytes, category: str) -> str:
+    """A category's system prompt from ``judge_utils.py`` or its stand-in; the Python file is parsed, never run."""
+    return _string(_prompts(settings)["judge_settings"][category], "system_prompt")
+
+
+def follow_up_message(judging: bytes) -> str:
+    """The user message after a reply without label, from the legacy ``gen_judgment.py`` or its stand-in."""
+    return _string(_prompts(judging), "legacy_retry_user_message")
+
+
+def _yaml(data: bytes) -> Mapping[str, Any]:
+    found = yaml.safe_load(data)
+    if not isinstance(found, dict):
+        raise UsageError("the judge's YAML file holds no settings")
+    return found
+
+
+def _string(found: Mapping[str, Any], key: str) -> str:
+    if not isinstance(found.get(key), str):
+        raise UsageError(f"the official judge prompts hold no text {key!r}")
+    return str(found[key])
+
+
+def _prompts(data: bytes) -> dict[str, Any]:
+    """A stand-in's JSON as it is, or the same fields from a Python file."""
+    try:
+        found = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        found = _from_python(ast.parse(data))
+    return dict(found)
+
+
+def _from_python(tree: ast.Module) -> dict[str, Any]:
+    constants: dict[str, Any] = {}
+    found: dict[str, Any] = {"judge_settings": {}}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if isinstance(node.value, ast.Dict) and node.targets[0].id == "JUDGE_SETTINGS":
+                found["judge_settings"] = _literal(node.value, constants)
+            elif isinstance(node.value, ast.Constant):
+                constants[node.targets[0].id] = node.value.value
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict) and all(isinstance(value, ast.Constant) for value in node.values):
+            entry = _literal(node, constants)
+            if entry.get("role") == "user":
+                found["legacy_retry_user_message"] = entry.get("content")
+    return found
+
+
+def _literal(node: ast.expr, constants: Mapping[str, Any]) -> Any:
+    """A literal in which names of constants may stand."""
+    if isinstance(node, ast.Dict):
+        return {
+            ast.literal_eval(key): _literal(value, constants)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if key is not None
+        }
+    return constants.get(node.id) if isinstance(node, ast.Name) else ast.literal_eval(node)
