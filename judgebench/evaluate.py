@@ -236,6 +236,9 @@ class Runner:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
         loaded = load_tasks(settings)
+        for one in loaded:
+            if judge and one.data.judges:
+                judge_spec(one.task, settings)  # a judge that is not named is missed before a checkpoint is opened
         given: dict[str, Imported] = {}
         if spec.kind == "file":
             if not generate:
@@ -513,9 +516,11 @@ def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> l
     """The tasks of a finished run, with the examples and baselines that the run has."""
     finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
     given = {spec.name: spec for spec in tasks.parse_specs(settings.tasks)} if settings.tasks else {}
-    for name in given:
+    for name, spec in given.items():
         if name not in manifest.tasks:
             raise UsageError(f"{folder.path} holds no task {name!r}; it holds {', '.join(manifest.tasks)}")
+        if spec.version not in (None, manifest.tasks[name].version):
+            raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
     loaded = []
     for key, fields in manifest.tasks.items():
         if given and key not in given:
@@ -579,6 +584,7 @@ def score_run(folder: RunFolder, settings: Settings) -> Results:
 
 def import_run(path: Path, form: str, settings: Settings) -> Results:
     """Turn somebody else's result file into a run folder, and score it."""
+    tasks.parse_one_spec(settings.tasks)
     (one,) = load_tasks(settings)
     reader = one.task.importers.get(form)
     if reader is None:
