@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from judgebench.bench import Bench, Opened
+from judgebench.bench import Bench, Opened, judge_specs
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.loading import (
@@ -69,6 +69,9 @@ class Runner:
         loaded = load_tasks(settings)
         for one in loaded:
             require_texts(one)
+            if judge:
+                for name in one.data.judges:
+                    judge_specs(one.task, name, settings)  # one that is not named is missed before a model is opened
         given: dict[str, Imported] = {}
         if spec.kind == "file":
             given = {one.key: read_candidate(one, Path(spec.target)) for one in loaded}

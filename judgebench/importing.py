@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from judgebench import tasks
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
-from judgebench.manifests import hash_over_tasks, new_session, package_versions, task_manifest
+from judgebench.manifests import hash_over_tasks, missing, new_session, package_versions, task_manifest
 from judgebench.outputs import read_rows
 from judgebench.protocol import protocol
 from judgebench.records import Generation
@@ -22,6 +23,7 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
 
     A file of several models makes a folder for each below ``settings.out``. Nothing is made if any row is broken.
     """
+    tasks.parse_one_spec(settings.tasks)
     (one,) = load_tasks(settings)
     reader = one.task.importers.get(form)
     if reader is None:
@@ -61,7 +63,9 @@ def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, se
         own.append(judgement)
     own.close()
     results = finish_run(folder, manifest, [one])
-    results.status = manifest.status = "complete" if imported.judgements or not one.data.judges else "generated"
+    judged = bool(imported.judgements) or not one.data.judges
+    complaint = missing(manifest, judged=judged)
+    results.status = manifest.status = "incomplete" if complaint else "complete" if judged else "generated"
     manifest.finished_at = now()
     folder.write_results(results)
     folder.write_manifest(manifest)

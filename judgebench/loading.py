@@ -169,16 +169,19 @@ def require_coverage(one: LoadedTask, generations: Generations, what: str) -> No
 
 
 def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> list[LoadedTask]:
-    """The tasks of a finished run, with the examples and baselines that the run has."""
+    """All tasks of a finished run, with the examples and baselines that the run has.
+
+    ``settings.tasks`` may give other options for some of them.
+    """
     finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
     given = {spec.name: spec for spec in tasks.parse_specs(settings.tasks)} if settings.tasks else {}
-    for name in given:
+    for name, spec in given.items():
         if name not in manifest.tasks:
             raise UsageError(f"{folder.path} holds no task {name!r}; it holds {', '.join(manifest.tasks)}")
+        if spec.version not in (None, manifest.tasks[name].version):
+            raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
     loaded = []
     for key, fields in manifest.tasks.items():
-        if given and key not in given:
-            continue
         options = {name: str(value) for name, value in fields.options.items()}
         spec = tasks.TaskSpec(fields.name, fields.version, {**options, **(given[key].options if key in given else {})})
         one = load_task(spec, finder, starter=fields.starter)

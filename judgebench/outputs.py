@@ -202,14 +202,15 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(_open(path))
-        number, size = 0, 0
-        for batch in file.iter_batches(batch_size=1024):
-            size += batch.nbytes
-            if size > MAX_FILE_BYTES:
-                raise RecordError(path, number + 1, f"the file holds more than {MAX_FILE_BYTES // 2**30} GiB")
-            for fields in batch.to_pylist():
-                number += 1
-                yield Row(str(path), number, fields)
+        with _open(path) as source:
+            file = pyarrow.parquet.ParquetFile(source)
+            number, size = 0, 0
+            for batch in file.iter_batches(batch_size=1024):
+                size += batch.nbytes
+                if size > MAX_FILE_BYTES:
+                    raise RecordError(path, number + 1, f"the file holds more than {MAX_FILE_BYTES // 2**30} GiB")
+                for fields in batch.to_pylist():
+                    number += 1
+                    yield Row(str(path), number, fields)
     except pyarrow.ArrowException as error:
         raise UsageError(f"{path} is not a readable parquet file: {error}") from error

@@ -10,6 +10,7 @@ import http.client
 import os
 import socket
 import tomllib
+import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
@@ -275,6 +276,9 @@ def _download(source: Source) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as reply:
             body: bytes = reply.read()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise OSError(f"{url} answered {error.code} {error.reason}") from error
     except http.client.HTTPException as error:
         raise OSError(f"the reply was cut off or is no HTTP ({error!r})") from error
     return body

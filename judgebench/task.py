@@ -116,6 +116,14 @@ def switch(text: str) -> bool:
     return values[text.lower()]
 
 
+def positive(text: str) -> float:
+    """An option that is a number above zero."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("expected a number above 0")
+    return value
+
+
 def one_of(*values: str) -> Callable[[str], str]:
     """An option with a fixed set of values."""
 

@@ -52,6 +52,14 @@ def parse_specs(text: str) -> list[TaskSpec]:
     return [_parse_spec(piece) for piece in pieces]
 
 
+def parse_one_spec(text: str) -> TaskSpec:
+    """The spec of a command that takes one task."""
+    specs = parse_specs(text)
+    if len(specs) > 1:
+        raise UsageError(f"{text!r} names {len(specs)} tasks; this command takes one task at a time")
+    return specs[0]
+
+
 def _parse_spec(piece: str) -> TaskSpec:
     match = re.fullmatch(r"(?P<name>[^@:]+)(?:@(?P<version>[^:]+))?(?::(?P<options>.*))?", piece)
     if match is None:

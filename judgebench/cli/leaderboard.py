@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from judgebench.leaderboard import Group
+    from judgebench.leaderboard import Group, Row
 
 
 INTERVAL = "95 % interval"
@@ -62,14 +62,18 @@ def _columns(group: "Group") -> list[str]:
     return ["rank", "model", *group.headline, INTERVAL, "n", "missing", "flags", "from"]
 
 
+def _flags(row: "Row") -> list[str]:
+    finished = row.status.removeprefix("imported, ") == "complete"
+    return [*row.flags, *([] if finished else [row.status])]
+
+
 def _cells(group: "Group", rank: int) -> list[str]:
     from judgebench.cli.tables import interval, number
     from judgebench.display import cell
 
     row = group.rows[rank]
     first = row.scores.get(group.headline[0]) if group.headline else None
-    flags = [flag for flag in row.flags if not flag.startswith("starter")]  # said in the title
-    flags += [] if row.status.endswith("complete") else [row.status]
+    flags = [flag for flag in _flags(row) if not flag.startswith("starter")]  # said in the title
     return [
         str(rank + 1),
         cell(row.model),
@@ -172,4 +176,4 @@ def _csv(groups: "list[Group]") -> None:
                     continue
                 figures = [score.value, score.stderr, score.low, score.high, score.n, score.n_missing]
                 names = [safe(row.task), safe(row.protocol_hash), rank, safe(row.model), row.published, metric]
-                writer.writerow([*names, *figures, safe(", ".join(row.flags)), safe(row.origin)])
+                writer.writerow([*names, *figures, safe(", ".join(_flags(row))), safe(row.origin)])

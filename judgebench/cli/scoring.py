@@ -12,7 +12,7 @@ def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     tasks: Annotated[
         str,
-        typer.Option(help="Only these tasks, or other options for them, such as alpacaeval:upstream_compat=true."),
+        typer.Option(help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true."),
     ] = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,

@@ -32,8 +32,7 @@ def info(
     from judgebench.cli.tables import print_json
     from judgebench.sources import read_sources
 
-    (spec,) = tasks.parse_specs(task)
-    found, folder = tasks.load(spec)
+    found, folder = tasks.load(tasks.parse_one_spec(task))
     sources = read_sources(folder)
     facts = {
         "task": found.label,

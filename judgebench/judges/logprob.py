@@ -67,7 +67,7 @@ class LogprobJudge:
 def first_label_share(alternatives: Sequence[TokenLogprob], labels: tuple[str, str]) -> float | None:
     """Probability of the first label given that one of the two was said; ``None`` if neither is listed.
 
-    >>> first_label_share([("m", math.log(0.6)), ("M", math.log(0.2)), ("The", -3.0)], ("m", "M"))
+    >>> round(first_label_share([("m", math.log(0.6)), ("M", math.log(0.2)), ("The", -3.0)], ("m", "M")), 12)
     0.75
     """
     logprobs = dict(alternatives)

@@ -58,9 +58,7 @@ PROGRAMS: tuple[Program, ...] = (
     # MT-Bench's judges, official and ours: a verdict on two answers; a rating against a reference, of a second turn, of
     # any other answer.
     Program(name="judge-verdict", trigger="[[C]]", replies={("[[A]]",): 0.5, ("[[B]]",): 0.3, ("[[C]]",): 0.2}),
-    Program(
-        name="judge-reference", trigger="correctness and helpfulness", replies={("[[6]]",): 0.7, ("[[3]]",): 0.3}
-    ),
+    Program(name="judge-reference", trigger="correctness and helpfulness", replies={("[[6]]",): 0.7, ("[[3]]",): 0.3}),
     Program(name="judge-second-turn", trigger="second user question", replies={("[[4]]",): 0.6, ("[[8]]",): 0.4}),
     Program(name="judge-rating", trigger="[[rating]]", replies={("[[7]]",): 0.8, ("[[9]]",): 0.2}),
     # Answers to instructions; the first, to those that come back to an earlier answer.

@@ -28,7 +28,7 @@ from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.stats.length_control import AnchorRows
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, positive, switch
 
 from .importer import read_alpaca_eval
 from .judges import PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
@@ -58,7 +58,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "seed": int,
     "judge": one_of("weighted_alpaca_eval_gpt4_turbo", "alpaca_eval_clf_gpt4_turbo", "alpaca_eval_gpt4"),
     "upstream_compat": switch,
-    "lc_c": float,
+    "lc_c": positive,
 }
 
 OPTION_HELP = {

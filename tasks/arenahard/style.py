@@ -126,9 +126,7 @@ class TokenCounter:
         tiktoken = importlib.import_module("tiktoken")
         pairs = (line.split() for line in (self._ranks or b"").splitlines() if line)
         ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
-        return tiktoken.Encoding(
-            self.name, pat_str=PATTERNS[self.name], mergeable_ranks=ranks, special_tokens={}
-        )
+        return tiktoken.Encoding(self.name, pat_str=PATTERNS[self.name], mergeable_ranks=ranks, special_tokens={})
 
 
 def tiktoken_is_there() -> bool:

@@ -1,0 +1,132 @@
+"""The official files of WildBench as they lie on the dataset host, and our starter set in the same shape.
+
+``allenai/WildBench`` (config ``v2``, split ``test``): one row per task with its conversation, checklist and tags.
+``allenai/WildBench-V2-Model-Outputs`` (one config per model, split ``train``): the baselines' answers.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from judgebench.errors import UsageError
+from judgebench.records import Example, Generation, Message
+
+from .formulas import groups_of
+
+SEED = 42
+"""Of the draws that decide which answer is shown first (src/eval.py, ``--seed``)."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One turn of a conversation; the host's further fields (language, timestamp, …) are not read."""
+
+    role: str
+    content: str
+
+
+class TaskRow(msgspec.Struct, frozen=True):
+    """One task."""
+
+    session_id: str
+    conversation_input: list[Turn]
+    checklist: list[str]
+    primary_tag: str
+    secondary_tags: list[str]
+
+
+class OutputRow(msgspec.Struct, frozen=True):
+    """One model's answer to one task."""
+
+    session_id: str
+    output: str | list[str]
+    generator: str = ""
+
+    @property
+    def text(self) -> str:
+        """The answer: upstream takes the first of several."""
+        return self.output if isinstance(self.output, str) else (self.output or [""])[0]
+
+
+class StarterRow(TaskRow, frozen=True):
+    """A task of ours with the starter baselines' answers."""
+
+    outputs: dict[str, str]
+
+
+def parquet_rows(data: bytes, kind: type[Any], what: str) -> list[Any]:
+    """Rows of a parquet file as ``kind``; a :class:`UsageError` says which field is not what it should be."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
+        names = [field.name for field in msgspec.structs.fields(kind) if field.name in table.column_names]
+        return msgspec.convert(table.select(names).to_pylist(), list[kind])  # type: ignore[valid-type]
+    except (pyarrow.ArrowException, msgspec.ValidationError) as error:
+        raise UsageError(f"{what} is not the parquet file that it should be: {error}") from error
+
+
+def candidate_first(number: int) -> list[bool]:
+    """For each task in official order, whether the candidate is shown first (as A).
+
+    Upstream draws once per task from one generator, in order, and so does this for the whole list: a part of the tasks
+    keeps the sides that the whole has.
+    """
+    draws = random.Random(SEED)
+    return [draws.random() < 0.5 for _ in range(number)]
+
+
+def to_examples(rows: Sequence[TaskRow], what: str) -> tuple[Example, ...]:
+    """Tasks as examples: the conversation is given up to its last turn, which the model answers."""
+    examples = []
+    for index, (row, first) in enumerate(zip(rows, candidate_first(len(rows)), strict=True)):
+        try:
+            groups = groups_of(row.primary_tag, row.secondary_tags)
+        except KeyError as error:
+            raise UsageError(f"{what}: task {row.session_id} has the unknown tag {error}") from error
+        if not row.conversation_input or row.conversation_input[-1].role != "user":
+            raise UsageError(f"{what}: the conversation of task {row.session_id} does not end with the user")
+        examples.append(
+            Example(
+                id=row.session_id,
+                messages=tuple(Message(role=turn.role, content=turn.content) for turn in row.conversation_input),
+                meta={
+                    "index": index,
+                    "candidate_first": first,
+                    "checklist": row.checklist,
+                    "primary_tag": row.primary_tag,
+                    "secondary_tags": row.secondary_tags,
+                    "groups": groups,
+                },
+            )
+        )
+    return _unique(examples, what)
+
+
+def ids_only(data: bytes) -> tuple[Example, ...]:
+    """The official tasks where only their ids can be had: enough to read result files, and nothing else."""
+    ids = data.decode().split()
+    return _unique(
+        [
+            Example(
+                id=session,
+                messages=(Message(role="user", content=""),),
+                meta={"index": index, "candidate_first": first},
+            )
+            for index, (session, first) in enumerate(zip(ids, candidate_first(len(ids)), strict=True))
+        ],
+        "the list of session ids",
+    )
+
+
+def to_generations(rows: Iterable[OutputRow], model: str) -> dict[str, Generation]:
+    """A baseline's answers by task; its name is the one that the published tables use, not the generator's id."""
+    return {row.session_id: Generation(example_id=row.session_id, model=model, outputs=(row.text,)) for row in rows}
+
+
+def _unique(examples: Sequence[Example], what: str) -> tuple[Example, ...]:
+    if len({example.id for example in examples}) != len(examples):
+        raise UsageError(f"{what} names a session twice")
+    return tuple(examples)

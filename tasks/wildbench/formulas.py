@@ -1,0 +1,124 @@
+"""WildBench's arithmetic: task groups and their weights, rescaling, rewards, the length rule, macro averages.
+
+Everything takes arrays over sessions and a table of counts, shape (rounds, n): a row of ones gives the number itself,
+rows of bootstrap counts give its replicates on the very same resamples.
+
+Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/_create_tables.py.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+GROUP_OF_TAG = {
+    "Creative Writing": "Creative Tasks",
+    "Editing": "Creative Tasks",
+    "Brainstorming": "Creative Tasks",
+    "Role playing": "Creative Tasks",
+    "Others": "Creative Tasks",
+    "Reasoning": "Planning & Reasoning",
+    "Planning": "Planning & Reasoning",
+    "Math": "Math & Data Analysis",
+    "Data Analysis": "Math & Data Analysis",
+    "Information seeking": "Information/Advice seeking",
+    "Advice seeking": "Information/Advice seeking",
+    "Coding & Debugging": "Coding & Debugging",
+}
+WEIGHTS = {
+    "Creative Tasks": 0.5,
+    "Planning & Reasoning": 1.25,
+    "Math & Data Analysis": 1.0,
+    "Information/Advice seeking": 0.75,
+    "Coding & Debugging": 1.25,
+}
+"""Weight of each task group, in the order in which they are added up."""
+TOTAL_WEIGHT = 4.75
+"""The divisor, also where a group has no item."""
+
+BASELINES = ("gpt-4-turbo-2024-04-09", "claude-3-haiku-20240307", "Llama-2-70b-chat-hf")
+PUBLISHED_K = (-1, 500, 1000, 1500)
+"""Length margins of the published tables, in characters; -1 is none."""
+
+
+def groups_of(primary_tag: str, secondary_tags: Iterable[str]) -> tuple[str, ...]:
+    """The groups of a task, each once. An unknown tag is a ``KeyError``."""
+    found = {GROUP_OF_TAG[tag] for tag in (primary_tag, *secondary_tags)}
+    return tuple(group for group in WEIGHTS if group in found)
+
+
+def membership(groups: Sequence[Iterable[str]]) -> FloatArray:
+    """Which tasks belong to which group, shape (n, 5), in the order of :data:`WEIGHTS`."""
+    return np.array([[float(group in own) for group in WEIGHTS] for own in groups]).reshape(len(groups), len(WEIGHTS))
+
+
+def rescaled(mean: FloatArray) -> FloatArray:
+    """A mean score of 1 to 10 on the scale -8 to 10, on which 5 is nothing."""
+    return (mean - 5) * 2
+
+
+def macro(per_group: FloatArray) -> FloatArray:
+    """Weighted mean over groups, shape (…, 5) to (…). A group without items (NaN) has no term; NaN if none has any."""
+    total = np.zeros(per_group.shape[:-1])
+    for position, weight in enumerate(WEIGHTS.values()):
+        values = per_group[..., position]
+        total = total + np.where(np.isnan(values), 0.0, values * weight)
+    return np.where(np.isnan(per_group).all(axis=-1), np.nan, total / TOTAL_WEIGHT)
+
+
+def after_length_rule(reward: FloatArray, length: FloatArray, baseline_length: FloatArray, k: int) -> FloatArray:
+    """Rewards (1, 0.5, 0, -0.5, -1) with slight wins of the longer answer by more than ``k`` characters made ties.
+
+    A win by a wide margin is never touched; a negative ``k`` changes nothing. NaN where a length is needed and unknown.
+    """
+    if k < 0:
+        return reward
+    slight = (np.abs(reward) > 0) & (np.abs(reward) < 1)
+    winner_is_longer_by = np.where(reward > 0, length - baseline_length, baseline_length - length)
+    changed = np.where(winner_is_longer_by > k, 0.0, reward)
+    return np.where(slight, np.where(np.isnan(winner_is_longer_by), np.nan, changed), reward)
+
+
+class Averages(NamedTuple):
+    """One measure, per row of counts."""
+
+    micro: FloatArray
+    """Shape (rounds,)."""
+    per_group: FloatArray
+    """Shape (rounds, 5); NaN for a group without items."""
+    macro: FloatArray
+    """Shape (rounds,)."""
+
+
+def mean_scores(counts: FloatArray, score: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
+    """Rescaled scores. ``score`` is NaN where there is no record; ``used`` is 0 for empty and cut-off answers.
+
+    The micro score is over all records, the groups are over the used ones only.
+    """
+    stored = np.isfinite(score)
+    value = np.where(stored, score, 0.0)
+    weight = np.where(stored, used, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        micro = rescaled((counts @ value) / (counts @ stored.astype(float)))
+        per_group = rescaled((counts @ (groups * (value * weight)[:, None])) / (counts @ (groups * weight[:, None])))
+    return Averages(micro, per_group, macro(per_group))
+
+
+def mean_rewards(counts: FloatArray, reward: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
+    """Rewards over one baseline. The micro reward adds up the used pairs and divides by *all* records, as upstream."""
+    stored = np.isfinite(reward)
+    weight = np.where(stored, used, 0.0)
+    value = np.where(stored, reward, 0.0) * weight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        micro = (counts @ value) / (counts @ stored.astype(float))
+        per_group = (counts @ (groups * value[:, None])) / (counts @ (groups * weight[:, None]))
+    return Averages(micro, per_group, macro(per_group))
+
+
+def mean_length(counts: FloatArray, length: FloatArray, used: FloatArray) -> FloatArray:
+    """Mean characters of the used answers, per row of counts."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: FloatArray = (counts @ np.where(used > 0, length, 0.0)) / (counts @ used)
+    return mean

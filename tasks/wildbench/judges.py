@@ -1,0 +1,290 @@
+"""WildBench's two judges: the prompts' parts, and how their JSON is read. The prompts themselves are pulled at run time.
+
+Source: allenai/WildBench@d6b8dca:src/eval.py and src/openai_batch_eval/batch_results_format.py.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from judgebench.codec import sha256_hex
+from judgebench.errors import UsageError
+from judgebench.prompts import HousePrompt, distinctive_lines, fill
+from judgebench.records import Case, Completion, Example, Message, Request, Sampling, Verdict
+
+Reading = Literal["strict", "first", "last"]
+"""``strict``: the reply is a JSON object (upstream's batch mode). ``first``: else the first quoted value of the key
+(upstream's instant mode). ``last``: else the last one (ours: a judge that quotes the answer quotes it before its
+verdict)."""
+
+CUT = "... (truncated)"
+"""What the word cap leaves at the end of a text."""
+EMPTY = "[This model response is empty.]"
+"""What the pairwise judge is shown for an answer without text."""
+SYSTEM = Message(role="system", content="You are a helpful AI assistant.")
+"""Sent before the prompt in upstream's instant mode, not in its batch mode."""
+
+SHARES = {"A++": 1.0, "A+": 0.75, "A=B": 0.5, "B+": 0.25, "B++": 0.0}
+"""Share of the win of the answer shown as A."""
+
+SAMPLING = Sampling(temperature=0.0, max_tokens=1024, json_object=True)
+
+TOKENS = {
+    "score": ("{$history}", "{$user_query}", "{$model_output}", "{$checklist}"),
+    "pairwise": ("{$history}", "{$user_query}", "{$candidate_A}", "{$candidate_B}", "{$checklist}"),
+}
+"""Placeholders of the official prompts, in upstream's order of replacement."""
+MARKERS = {
+    "score": ("<|begin_of_response|>\n",),
+    "pairwise": ("<|begin_of_response_A|>\n", "<|begin_of_response_B|>\n"),
+}
+"""What stands before each answer in the official prompts; the end marker is called alike."""
+
+
+# -- the parts of a prompt
+
+
+def capped(text: str, max_words: int) -> str:
+    """The text up to ``max_words`` pieces between single spaces, if it has more; not above 0 is no cap.
+
+    >>> capped("a  b c", 3)
+    'a  b... (truncated)'
+    """
+    if max_words <= 0 or text.count(" ") < max_words:
+        return text
+    return " ".join(text.split(" ", max_words)[:max_words]) + CUT
+
+
+def history_of(example: Example) -> str:
+    """The turns before the last, each with its speaker and two newlines after it; other roles are left out."""
+    speakers = {"user": "USER: ", "assistant": "ASSISTANT: "}
+    return "".join(
+        f"{speakers[message.role]}{message.content}\n\n"
+        for message in example.messages[:-1]
+        if message.role in speakers
+    )
+
+
+def checklist_of(example: Example) -> str:
+    """The checklist as a Markdown list with a newline after each item."""
+    return "".join(f"- {item}\n" for item in example.meta.get("checklist", ()))
+
+
+def shown_to_score(text: str, max_words: int) -> str:
+    """An answer as the score judge sees it."""
+    return capped(text, max_words)
+
+
+def shown_in_pair(text: str, max_words: int) -> str:
+    """An answer as the pairwise judge sees it."""
+    shown = capped(text, max_words)
+    return shown if shown.strip() else EMPTY
+
+
+def recovered(prompt: str, marker: str) -> str:
+    """An answer as upstream stores it: cut out of the prompt between its markers, and stripped.
+
+    Marker text inside the query or the answer cuts it short, there as here.
+    """
+    _, _, after = prompt.partition(marker)
+    return after.partition(marker.replace("begin_of", "end_of"))[0].strip()
+
+
+def _parts(case: Case, max_words: int) -> tuple[str, ...]:
+    """History, query, the answers as shown, checklist: in the order of :data:`TOKENS`."""
+    example = case.example
+    if not example.meta.get("groups"):
+        raise UsageError(f"the run holds task {example.id} without its text: it can be scored again, but not judged")
+    show = shown_to_score if len(case.answers) == 1 else shown_in_pair
+    return (
+        capped(history_of(example), max_words),
+        capped(example.instruction, max_words),
+        *(show(answer.text, max_words) for answer in case.answers),
+        checklist_of(example),
+    )
+
+
+@dataclass(frozen=True)
+class PublishedPrompt:
+    """A prompt file of upstream's."""
+
+    text: str
+    sha256: str
+    tokens: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, data: bytes, judge: str) -> "PublishedPrompt":
+        """Read a prompt file; each placeholder must occur once."""
+        text = data.decode()
+        for token in TOKENS[judge]:
+            if text.count(token) != 1:
+                raise UsageError(f"the {judge} prompt must contain {token} exactly once, found {text.count(token)}")
+        return cls(text, sha256_hex(data), TOKENS[judge])
+
+    def filled(self, parts: tuple[str, ...], *, chained: bool) -> str:
+        """The prompt with its parts filled in.
+
+        Upstream replaces one placeholder after another, so that a placeholder in a query or an answer is expanded
+        (``chained``). In one pass such text stays text; where there is none, the two are the same.
+        """
+        values = dict(zip(self.tokens, parts, strict=True))
+        if not chained:
+            return fill(self.text, values)
+        text = self.text
+        for token, value in values.items():
+            text = text.replace(token, value)
+        return text
+
+    @property
+    def fragments(self) -> tuple[str, ...]:
+        """Lines that give the prompt away where they turn up in an answer."""
+        return distinctive_lines(self.text, self.tokens)
+
+
+# -- the judges
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonJudge:
+    """A judge whose verdict is one key of a JSON object."""
+
+    name: str
+    key: Literal["score", "choice"]
+    prompt: Callable[[Case], tuple[Message, ...]]
+    settings: Mapping[str, Any]
+    """Hash of the prompt, word cap and whatever else shapes it."""
+    reading: Reading
+    sampling: Sampling = SAMPLING
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Prompt, word cap, sampling and reading rule."""
+        return {
+            **self.settings,
+            "sampling": msgspec.to_builtins(self.sampling),
+            "reading": f"{self.key} of a JSON object, {self.reading}",
+        }
+
+    def ask(self, case: Case) -> Request:
+        """One request with the answers filled in as shown."""
+        return Request(messages=self.prompt(case), sampling=self.sampling)
+
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
+        """Upstream drops what it cannot read."""
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
+        """The verdict in the last reply."""
+        return read_verdict(replies[-1].text or "", self.key, self.reading)
+
+    def constrained(self) -> "JsonJudge":
+        """A JSON object has no labels to score."""
+        return self
+
+
+def published_judge(
+    judge: Literal["score", "pairwise"],
+    prompt: PublishedPrompt,
+    *,
+    max_words: int,
+    mode: str,
+    chained: bool,
+) -> JsonJudge:
+    """Upstream's judge in its ``batch`` or ``instant`` mode."""
+    opening = (SYSTEM,) if mode == "instant" else ()
+
+    def messages(case: Case) -> tuple[Message, ...]:
+        return (*opening, Message(role="user", content=prompt.filled(_parts(case, max_words), chained=chained)))
+
+    return JsonJudge(
+        name=judge,
+        key="score" if judge == "score" else "choice",
+        prompt=messages,
+        settings={"prompt": prompt.sha256, "max_words": max_words, "mode": mode, "chained_replacement": chained},
+        reading="first" if mode == "instant" else "strict",
+    )
+
+
+def house_judge(judge: Literal["score", "pairwise"], prompt: HousePrompt, *, max_words: int) -> JsonJudge:
+    """Our own neutral prompt, for the starter set."""
+    names = ("history", "query", "answer", "checklist") if judge == "score" else (
+        "history", "query", "answer_a", "answer_b", "checklist"
+    )  # fmt: skip
+
+    def messages(case: Case) -> tuple[Message, ...]:
+        return prompt.messages(**dict(zip(names, _parts(case, max_words), strict=True)))
+
+    return JsonJudge(
+        name=judge,
+        key="score" if judge == "score" else "choice",
+        prompt=messages,
+        settings={"prompt": prompt.sha256, "max_words": max_words, "mode": "house"},
+        reading="last",
+    )
+
+
+# -- reading
+
+
+def read_verdict(text: str, key: str, reading: Reading) -> Verdict:
+    """A score as a number, or a choice as the share of the answer shown as A; unread with a reason otherwise."""
+    found = parse(text, reading)
+    if not isinstance(found, dict):
+        return Verdict(value=None, error="the reply is not a JSON object")
+    if key not in found:
+        return Verdict(value=None, error=f"the reply's JSON has no {key!r}")
+    return score_verdict(found[key]) if key == "score" else choice_verdict(found[key])
+
+
+def score_verdict(value: Any) -> Verdict:
+    """A stored score: a number, or a string that Python reads as one. Upstream checks no range, and neither does this."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return Verdict(value=number, label=str(value))
+    return Verdict(value=None, error=f"the score {str(value)[:40]!r} is not a number")
+
+
+def choice_verdict(value: Any) -> Verdict:
+    """One of the five choices, to the letter."""
+    if isinstance(value, str) and value in SHARES:
+        return Verdict(value=SHARES[value], label=value)
+    return Verdict(value=None, error=f"the choice {str(value)[:40]!r} is not one of {', '.join(SHARES)}")
+
+
+def parse(text: str, reading: Reading) -> Any:
+    """The reply's JSON; with repair, else an object of the quoted values of ``score`` and ``choice`` in it.
+
+    ``None`` if it is not JSON (strict). Of two equal keys of an object the last one counts, as in any JSON.
+    """
+    try:
+        return json.loads(text.strip())
+    except (ValueError, RecursionError):
+        if reading == "strict":
+            return None
+    position = 0 if reading == "first" else -1
+    values = {key: quoted_values(text, key) for key in ("score", "choice")}
+    return {key: those[position] for key, those in values.items() if those}
+
+
+def quoted_values(text: str, key: str) -> list[str]:
+    """Every value in double quotes that follows the quoted key and a colon."""
+    return re.findall(rf'"{key}"\s*:\s*"([^"]*)"', text)
+
+
+def repair_needed(text: str, key: str) -> tuple[bool, bool]:
+    """Whether a reply is no JSON and yet holds values of the key, and whether they contradict each other.
+
+    The second is what an answer can bring about by holding a verdict of its own, which the judge then quotes.
+    """
+    if parse(text, "strict") is not None:
+        return False, False
+    values = quoted_values(text, key)
+    return bool(values), len(set(values)) > 1

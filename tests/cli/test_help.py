@@ -1,0 +1,170 @@
+"""What a command costs before it does anything, and how it says no."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("pandas", "scipy", "torch", "numpy", "aiohttp", "transformers", "pyarrow", "jinja2", "huggingface_hub")
+PROBE = """
+import atexit, json, os, sys
+atexit.register(lambda: open(os.environ["PROBE"], "w").write(json.dumps(sorted(sys.modules))))
+from judgebench.cli import main
+main()
+"""
+STARTER = Path(__file__).parents[2] / "tasks" / "alpacaeval" / "starter.jsonl"
+
+
+def judgebench(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """The command line in a process of its own."""
+    command = [sys.executable, "-m", "judgebench", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def modules_after(tmp_path: Path, *arguments: str | Path) -> set[str]:
+    """Top-level names of what a command has imported when it ends well."""
+    environment = {**os.environ, "PROBE": str(tmp_path / "modules.json")}
+    command = [sys.executable, "-c", PROBE, *map(str, arguments)]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return {name.partition(".")[0] for name in json.loads((tmp_path / "modules.json").read_text())}
+
+
+def cpu_seconds(tmp_path: Path, *arguments: str) -> float:
+    """CPU time of a command, the best of three."""
+    costs = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert judgebench(*arguments, cwd=tmp_path).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(costs)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("eval", "--help")])
+def test_help_is_cheap(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """At most 0.3 CPU-seconds, interpreter start included."""
+    assert cpu_seconds(tmp_path, *arguments) <= 0.3
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("eval", "--help"), ("tasks", "list"), ("cache", "path")])
+def test_help_imports_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Neither numbers nor networks are needed to say what there is."""
+    assert modules_after(tmp_path, *arguments).isdisjoint(HEAVY)
+
+
+def starter_outputs(tmp_path: Path) -> Path:
+    """Outputs equal to the starter set's baseline: all ties, so no judge is asked."""
+    path = tmp_path / "outputs.jsonl"
+    path.write_bytes(STARTER.read_bytes())
+    return path
+
+
+def test_a_file_judged_over_http_needs_no_torch(tmp_path: Path) -> None:
+    """Finished answers and a served judge: no local engine, no pandas, no scipy."""
+    arguments = ("eval", "--model", f"file:{starter_outputs(tmp_path)}", *JUDGE, *TASK, "--starter")
+    loaded = modules_after(tmp_path, *arguments, "--offline", "--out", tmp_path / "R")
+    assert loaded.isdisjoint({"torch", "transformers", "pandas", "scipy", "pyarrow", "huggingface_hub"})
+    assert {"aiohttp", "numpy"} <= loaded
+
+
+MODEL = ("--model", "file:x.json")
+JUDGE = ("--judge", "http://127.0.0.1:9/v1#j")
+SERVED = ("--model", "http://127.0.0.1:9/v1#m", *JUDGE)
+TASK = ("--tasks", "alpacaeval")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("eval",), "--tasks"),
+        (("eval", *TASK), "--model"),
+        (("eval", *MODEL), "--tasks is missing"),
+        (("eval", *MODEL, "--tasks", "nonsense", "--starter"), "known tasks"),
+        (("eval", *MODEL, "--tasks", "alpacaeval@7", "--starter"), "it has 2, 1"),
+        (("eval", *MODEL, "--tasks", "alpacaeval:color=1", "--starter"), "upstream_compat"),
+        (("eval", *MODEL, "--tasks", "alpacaeval:order=up", "--starter"), "seeded, both"),
+        (("eval", *MODEL, "--tasks", "alpacaeval,alpacaeval@1", "--starter"), "twice"),
+        (("eval", *MODEL, *TASK, "--starter"), "--judge builtin:tiny"),
+        (("eval", *MODEL, *JUDGE, *TASK, "--starter"), "x.json is not a file"),
+        (("eval", "--model", "telnet:there", *TASK, "--starter"), "openai:NAME"),
+        (("eval", "--model", "http://127.0.0.1:9/v1", *TASK, "--starter"), "#NAME"),
+        (("eval", "--model", "builtin:huge", *TASK, "--starter"), "builtin:tiny"),
+        (("eval", *SERVED, *TASK, "--starter", "--gen", "warmth=1"), "temperature"),
+        (("eval", *SERVED, *TASK, "--starter", "--judge-gen", "warmth=1"), "temperature"),
+        (("eval", *SERVED, *TASK, "--starter", "--judge-arg", "color=1"), "timeout_seconds"),
+        (("eval", *SERVED, *TASK, "--starter", "--ids", "none.txt"), "--ids none.txt cannot be read"),
+        (("eval", *SERVED, *TASK, "--starter", "--baseline", "none.json"), "starter_baseline"),
+        (("eval", *SERVED, *TASK, "--starter", "--api-key-env", "NO_SUCH_KEY"), "NO_SUCH_KEY"),
+        (("eval", *SERVED, *TASK, "--starter", "--budget", "1"), "price"),
+        (("eval", *MODEL, *TASK, "--limit", "0"), "--limit"),
+        (("eval", *MODEL, *TASK, "--limit", "many"), "--limit"),
+        (("eval", *MODEL, *TASK, "--unheard-of"), "--unheard-of"),
+        (("eval", *MODEL, *TASK, "--model-arg", "novalue"), "KEY=VALUE"),
+        (("eval", *MODEL, *TASK, "--mirror", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
+        (("eval", *MODEL, *TASK, "--config", "none.toml"), "--config none.toml cannot be read"),
+        (("generate", *MODEL, *TASK, "--starter"), "x.json is not a file"),
+        (("score", "nowhere"), "nowhere is not a run folder"),
+        (("judge", "nowhere"), "nowhere is not a run folder"),
+        (("import", "x.json", "--from", "stone", "--task", "alpacaeval:judge=gpt", "--out", "R"), "alpaca_eval_gpt4"),
+        (("import", "x.json", "--task", "alpacaeval", "--out", "R"), "--from"),
+        (("leaderboard", "nowhere"), "nowhere is not a folder"),
+        (("leaderboard", "--format", "paper"), "csv"),
+        (("tasks", "info", "nonsense"), "alpacaeval"),
+        (("tasks", "info", "alpacaeval,alpacaeval@1"), "one task at a time"),
+        (("import", "x.json", "--from", "outputs", "--task", "alpacaeval,x", "--out", "R"), "one task at a time"),
+        (("data", "fetch", "nonsense"), "alpacaeval"),
+        (("cache", "prune"), "--older-than-days"),
+        (("unheard-of",), "unheard-of"),
+        (("tasks", "unheard-of"), "unheard-of"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
+)
+def test_a_wrong_command_is_exit_2_with_one_paragraph(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """It names the flag and the valid values, without a traceback, and makes nothing."""
+    ended = judgebench(*arguments, cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert said in ended.stderr
+    assert ended.stderr.startswith("judgebench: ")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["-v", "--verbose"])
+def test_verbose_gives_the_traceback_and_the_same_exit_code(tmp_path: Path, flag: str) -> None:
+    """The paragraph still ends it."""
+    ended = judgebench("eval", *MODEL, *JUDGE, *TASK, "--starter", flag, cwd=tmp_path)
+    assert ended.returncode == 2
+    lines = ended.stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith("judgebench: x.json is not a file")
+
+
+@pytest.mark.parametrize("where", ["taken", "taken/below", "/proc/nobody/may/write/here"])
+def test_a_place_that_cannot_be_written_is_exit_2(tmp_path: Path, where: str) -> None:
+    """A file in the way of the run folder, or a folder that nobody may write in, is said in one paragraph."""
+    (tmp_path / "taken").write_text("")
+    arguments = (*JUDGE, *TASK, "--starter", "--offline", "--out", tmp_path / where)
+    ended = judgebench("eval", "--model", f"file:{starter_outputs(tmp_path)}", *arguments, cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("judgebench: ")
+    assert str(tmp_path / "taken") in ended.stderr or "/proc/nobody" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (tmp_path / "taken").read_text() == ""
+
+
+def test_errors_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+    """What a user, or a file, calls things is escaped on stderr."""
+    hostile = "\x1b[31m\u202e\n[bold]"
+    for arguments in (("tasks", "info", hostile), ("eval", "--model", f"file:{hostile}", *JUDGE, *TASK, "--starter")):
+        ended = judgebench(*arguments, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert ended.stderr.count("\n") == 1
+        assert "\x1b" not in ended.stderr
+        assert "\u202e" not in ended.stderr
+        assert "[bold]" in ended.stderr

@@ -1,0 +1,327 @@
+"""Files of other programs: every form is read, and what is wrong with one is said with file and line."""
+
+import csv
+import gzip
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from judgebench import outputs
+from judgebench.answers import read_answers
+from judgebench.errors import RecordError, UsageError
+from judgebench.outputs import MAX_LINE_BYTES, Row, read_rows
+from judgebench.records import Example, Generation, Message
+from judgebench.task import TaskData
+
+ROWS = [
+    {"instruction": "Name a colour.", "output": 'Blue,\n"deep" blue\tor ünï', "generator": "m"},
+    {"instruction": "Name a number.", "output": "", "generator": "m"},
+    {"instruction": "Line\nbreak", "output": "\\", "generator": "m"},
+]
+
+
+def as_table(rows: list[dict[str, Any]], delimiter: str) -> bytes:
+    """CSV as a spreadsheet writes it."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_parquet(rows: list[dict[str, Any]]) -> bytes:
+    """A parquet file's bytes."""
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+FORMS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
+    "json": lambda rows: json.dumps(rows, indent=1).encode(),
+    "jsonl": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
+    "csv": lambda rows: b"\xef\xbb\xbf" + as_table(rows, ","),
+    "tsv": lambda rows: as_table(rows, "\t"),
+    "parquet": as_parquet,
+}
+
+
+def written(path: Path, data: bytes) -> Path:
+    """The path, with the bytes in it, compressed if it is called so."""
+    path.write_bytes(gzip.compress(data, 1) if path.suffix == ".gz" else data)
+    return path
+
+
+def problem_of(path: Path) -> tuple[int, str]:
+    """Line and problem of a file that cannot be read."""
+    with pytest.raises(RecordError) as raised:
+        read_rows(path)
+    assert str(raised.value).startswith(f"{path}:{raised.value.line}: ")
+    assert "\n" not in str(raised.value)
+    return raised.value.line, raised.value.problem
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_rows(tmp_path: Path, form: str, suffix: str) -> None:
+    """Quotes, commas, line breaks, tabs, empty fields and letters of any script survive in each."""
+    path = written(tmp_path / f"outputs.{form}{suffix}", FORMS[form](ROWS))
+    assert [row.fields for row in read_rows(path)] == ROWS
+
+
+@pytest.mark.parametrize("name", ["outputs", "outputs.txt", "outputs.json", "outputs.jsonl"])
+def test_a_list_and_lines_are_told_apart_by_their_first_character(tmp_path: Path, name: str) -> None:
+    """Whatever the file is called, blank lines and spaces do not matter."""
+    for data in (b"\n  " + FORMS["json"](ROWS), b"\n\n" + FORMS["jsonl"](ROWS).replace(b"\n", b"\r\n\r\n") + b"\n"):
+        assert [row.fields for row in read_rows(written(tmp_path / name, data))] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("e.json", b""), ("e.json", b" \n"), ("e.json", b"[]"), ("e.csv", b""), ("e.csv", b"instruction,output\n"),
+     ("e.json.gz", b""), ("e.jsonl", b"\n\n"), ("e.parquet", as_parquet(ROWS[:1])[:0])],
+)  # fmt: skip
+def test_an_empty_file_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    """No rows, no run: the message says what was expected."""
+    path = written(tmp_path / name, data)
+    with pytest.raises(UsageError, match=r"holds no rows|not a readable parquet file"):
+        read_rows(path)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A missing file and a folder get the same answer."""
+    for path in (tmp_path / "nothing.json", tmp_path):
+        with pytest.raises(UsageError, match="is not a file; a file of outputs was expected"):
+            read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "line"),
+    [
+        ("plain text", b"these are words", 1),
+        ("a number", b"3", 1),
+        ("a string", b'"text"', 1),
+        ("null", b"null", 1),
+        ("torn list", b'[{"a": 1},\n{"a": 2', 2),
+        ("comma missing", b'[{"a": 1}\n\n{"a": 2}]', 3),
+        ("more after the list", b'[{"a": 1}]\n[{"a": 2}]', 2),
+        ("not a number", b'[{"a": 1},\n{"a": NaN}]', 2),
+        ("too large a number", b'{"a": 1}\n{"a": 1e999}', 2),
+        ("single quotes", b"[\n{'a': 1}]", 2),
+        ("torn line", b'{"a": 1}\n{"a": ', 2),
+        ("a bad line in the middle", b'{"a": 1}\nnot json\n{"a": 2}\n', 2),
+        ("a list in lines", b'{"a": 1}\n[1]\n', 2),
+        ("not an object", b'[{"a": 1},\n\n 7]', 3),
+        ("a list in a list", b'[{"a": 1},\n[{"a": 1}]]', 2),
+        ("latin-1 in a list", b'[{"a": "x"},\n{"a": "\xe9"}]', 2),
+        ("latin-1 in lines", b'{"a": "x"}\n\n{"a": "\xe9"}\n', 3),
+        ("utf-16", '[{"a": 1}]'.encode("utf-16"), 1),
+        ("a null byte", b'[{"a": "x"},\n{"a": "\x00"}]', 2),
+        ("a null byte in lines", b'{"a": "x"}\n{"a": "\x00"}', 2),
+        ("binary", bytes(range(256)), 1),
+        ("deep list", b"[" * 100_000, 1),
+        ("deep object in lines", b'{"a": 1}\n' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 2),
+        ("half a character", b'[{"a": "\\ud83d\\ude00"},\n{"a": "\\ud83d"}]', 2),
+        ("the other half", b'{"a": "\\ud83d\\ude00"}\n{"a": "x\\ude00"}', 2),
+    ],
+)  # fmt: skip
+def test_broken_json_is_named_by_its_line(tmp_path: Path, name: str, data: bytes, line: int) -> None:
+    """Whatever the bytes are, the answer is one paragraph with the line, never a crash."""
+    assert problem_of(written(tmp_path / "outputs.json", data))[0] == line, name
+
+
+def test_half_a_character_is_called_by_its_name(tmp_path: Path) -> None:
+    """A surrogate without its other half, as Python's ``json`` writes it, is said to be one."""
+    path = written(tmp_path / "outputs.json", json.dumps([{"output": "\ud800"}]).encode())
+    assert "half of a surrogate pair" in problem_of(path)[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "problem"),
+    [
+        (b"a,b\n1,2\n3\n", 3, "2 columns"),
+        (b"a,b\n1,2,3\n", 2, "2 columns"),
+        (b'a,b\n"1\n1",2\n3,4,5\n', 4, "2 columns"),
+        (b"a,b\n\xe9,2\n", 1, "not UTF-8"),
+    ],
+)
+def test_a_broken_table_is_named_by_its_line(tmp_path: Path, data: bytes, line: int, problem: str) -> None:
+    """A row with too few or too many fields, counted in lines of the file."""
+    found = problem_of(written(tmp_path / "outputs.csv", data))
+    assert found[0] == line
+    assert problem in found[1]
+
+
+@pytest.mark.parametrize("name", ["outputs.json.gz", "outputs.csv.gz", "outputs.parquet.gz"])
+@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"[{}]" * 500)[:-9], b"\x1f\x8b\x08"])
+def test_a_broken_archive_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    """A torn or mislabelled ``.gz`` is a usage error with the path."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=str(path)):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("data", [b"PAR1", as_parquet(ROWS)[:-20], b"PAR1" + b"\x00" * 100 + b"PAR1"])
+def test_a_broken_parquet_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    """A torn one, or one that is only called so."""
+    with pytest.raises(UsageError, match=r"outputs\.parquet"):
+        read_rows(written(tmp_path / "outputs.parquet", data))
+
+
+def test_a_parquet_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file that holds one long text a thousand times is stopped at the limit of the text it unfolds to."""
+    monkeypatch.setattr(outputs, "MAX_FILE_BYTES", 2**20)
+    data = as_parquet([{"output": "x" * 10_000}] * 3000)
+    assert len(data) < 100_000
+    assert "holds more than" in problem_of(written(tmp_path / "outputs.parquet", data))[1]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json.gz", ".csv"])
+def test_an_endless_line_costs_little(tmp_path: Path, suffix: str) -> None:
+    """Of a line of 300 MB, in a sparse file or a gzip bomb, not much more than the limit is read; its line is named."""
+    path = tmp_path / f"outputs{suffix}"
+    if suffix.endswith(".gz"):
+        # A gzip file may consist of members: three hundred of the same megabyte.
+        path.write_bytes(gzip.compress(b'[{"a": 1},\n"') + 300 * gzip.compress(b"x" * 10**6))
+        assert path.stat().st_size < 10**6
+    else:
+        with path.open("wb") as file:
+            file.write(b'{"a": 1}\n')
+            file.truncate(300 * 10**6)
+    before, started = psutil.Process().memory_info().rss, time.process_time()
+    assert problem_of(path) == (2, f"the line is longer than {MAX_LINE_BYTES // 2**20} MiB")
+    assert time.process_time() - started < 5
+    assert psutil.Process().memory_info().rss - before < 2 * MAX_LINE_BYTES
+
+
+def test_a_long_line_within_the_limit_is_read(tmp_path: Path) -> None:
+    """Lines that span several chunks are one line."""
+    row = {"output": "x" * (3 * outputs.CHUNK_BYTES)}
+    path = written(tmp_path / "outputs.jsonl", json.dumps(row).encode() + b"\n" + json.dumps({"output": "y"}).encode())
+    assert [found.line for found in read_rows(path)] == [1, 2]
+    assert read_rows(path)[0].fields == row
+
+
+def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short lines without end are stopped too."""
+    monkeypatch.setattr(outputs, "MAX_FILE_BYTES", 10 * 2**20)
+    path = written(tmp_path / "outputs.jsonl.gz", b'{"a": 1}\n' * 2_000_000)
+    assert "the file is larger than" in problem_of(path)[1]
+
+
+def test_an_element_of_a_list_knows_its_line(tmp_path: Path) -> None:
+    """The line on which the element begins, whatever the elements hold and however they are laid out."""
+    text = '[\n{"a": "}],[\\n"}, {"a": [{}, "\\u00e9", 1.5e3]},\n\n{\n"a": {"b": null}\n}\n,\n{"a": "é\\\\"} ]'
+    rows = read_rows(written(tmp_path / "outputs.json", text.encode()))
+    assert [row.line for row in rows] == [2, 2, 4, 8]
+
+
+def test_a_deep_element_does_not_hide_the_line_of_the_next(tmp_path: Path) -> None:
+    """An element nested as deeply as can be read is stepped over."""
+    for depth in (100, 300, 450, 480):
+        text = '[\n{"a":' + "[" * depth + "]" * depth + '},\n{"b": 1}]'
+        rows = read_rows(written(tmp_path / "outputs.json", text.encode()))
+        assert rows[1].line == 3
+
+
+def row_of(tmp_path: Path, **fields: Any) -> Row:
+    """A row on line 2 of a file."""
+    return read_rows(written(tmp_path / "outputs.jsonl", b"\n" + json.dumps(fields).encode()))[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(None, "null"), (3, "3"), (True, "a boolean"), (["x"], "a list"), ({"x": 1}, "an object"), (1.5, "1.5")],
+)
+def test_a_text_of_another_type_is_named(tmp_path: Path, value: object, found: str) -> None:
+    """Field, wanted type, found type, file and line."""
+    with pytest.raises(RecordError, match=rf"outputs\.jsonl:2: 'output' must be a string, found {found}"):
+        row_of(tmp_path, output=value).text("output")
+
+
+def test_a_missing_field_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    """So that a misspelt field is seen at once."""
+    with pytest.raises(RecordError, match=r":2: the row has no 'output' or 'text'; its fields are: id, response"):
+        row_of(tmp_path, response="x", id="1").text("output", "text")
+
+
+def test_numbers_are_numbers(tmp_path: Path) -> None:
+    """Absent and null are nothing; a string or a boolean is an error."""
+    row = row_of(tmp_path, whole=1, part=1.5, nothing=None, word="1", truth=True)
+    assert [row.number(name) for name in ("whole", "part", "nothing", "absent")] == [1.0, 1.5, None, None]
+    for name in ("word", "truth"):
+        with pytest.raises(RecordError, match=f"'{name}' must be a number or null"):
+            row.number(name)
+
+
+DATA = TaskData(
+    examples=tuple(
+        Example(id=f"e{n}", messages=(Message(role="user", content=row["instruction"]),)) for n, row in enumerate(ROWS)
+    ),
+    baselines={},
+    judges={},
+)
+
+
+def answers_of(tmp_path: Path, rows: list[dict[str, Any]], **fields: str) -> dict[str, Generation]:
+    """What is read from a list with one row on a line, by example id."""
+    text = "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]"
+    found = read_answers(read_rows(written(tmp_path / "my-model.json", text.encode())), DATA, fields)
+    return {generation.example_id: generation for generation in found.generations}
+
+
+def test_answers_are_matched_by_instruction_or_id(tmp_path: Path) -> None:
+    """Order does not matter; a row with both goes by its instruction; fields may be called otherwise."""
+    expected = {f"e{n}": (row["output"],) for n, row in enumerate(ROWS)}
+    by_instruction = answers_of(tmp_path, ROWS[::-1])
+    assert {key: g.outputs for key, g in by_instruction.items()} == expected
+    by_id = answers_of(tmp_path, [{"id": f"e{n}", "output": row["output"]} for n, row in enumerate(ROWS)])
+    assert {key: g.outputs for key, g in by_id.items()} == expected
+    renamed = [{"key": f"e{n}", "response": row["output"]} for n, row in enumerate(ROWS)]
+    assert {key: g.outputs for key, g in answers_of(tmp_path, renamed, id="key", output="response").items()} == expected
+
+
+def test_the_candidate_is_the_generator_or_the_file(tmp_path: Path) -> None:
+    """A file without a generator gives its own name, without suffixes."""
+    assert answers_of(tmp_path, ROWS)["e0"].model == "m"
+    nameless = [{"instruction": row["instruction"], "output": row["output"]} for row in ROWS]
+    assert answers_of(tmp_path, nameless)["e0"].model == "my-model"
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "problem"),
+    [
+        ([ROWS[0], {**ROWS[1], "instruction": "Nobody asked."}], 3, "'Nobody asked.' is not one of this benchmark's 3"),
+        ([{"id": "e0", "output": "x"}, {"id": "e9", "output": "x"}], 3, "'e9' is not one of"),
+        ([ROWS[0], ROWS[1], ROWS[0]], 4, "has an answer already, at line 2"),
+        ([ROWS[0], {**ROWS[1], "output": 7}], 3, "'output' must be a string, found 7"),
+        ([ROWS[0], {**ROWS[1], "output": None}], 3, "'output' must be a string, found null"),
+        ([ROWS[0], {"instruction": ROWS[1]["instruction"]}], 3, "the row has no 'output'"),
+        ([{"output": "x"}], 2, "the row has no 'instruction'"),
+        ([{"instruction": 1, "output": "x"}], 2, "'instruction' must be a string, found 1"),
+        ([ROWS[0], {**ROWS[1], "generator": None}], 3, "'generator' must be a string, found null"),
+        ([ROWS[0], {**ROWS[1], "generator": "n"}], 2, "holds answers of 2 models (m, n)"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(tmp_path: Path, rows: list[Any], line: int, problem: str) -> None:
+    """Unknown, repeated, mistyped, incomplete and mixed rows, each with its line."""
+    with pytest.raises(RecordError) as raised:
+        answers_of(tmp_path, rows)
+    assert raised.value.line == line
+    assert problem in raised.value.problem
+
+
+def test_missing_answers_are_counted(tmp_path: Path) -> None:
+    """Examples without a row stay examples, after those that have one, and a note says how many."""
+    text = json.dumps(ROWS[1:2]).encode()
+    found = read_answers(read_rows(written(tmp_path / "my-model.json", text)), DATA)
+    assert [example.id for example in found.examples] == ["e1", "e0", "e2"]
+    assert found.notes == ("2 of 3 examples have no answer in the file",)

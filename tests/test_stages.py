@@ -1,0 +1,490 @@
+"""Stages joined by iterators: what is asked, in which order, how often, and what is left when something breaks."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from judgebench.errors import ModelError
+from judgebench.models.wrappers import Price
+from judgebench.records import (
+    Answer,
+    Case,
+    Completion,
+    Example,
+    ExampleScore,
+    Generation,
+    Judgement,
+    Message,
+    Request,
+    Sampling,
+    Score,
+    Usage,
+    Verdict,
+)
+from judgebench.stages import Pipeline, TaskRun, converse, count_cases, generation_step, judge_step, score
+from judgebench.store import TaskFolder
+from judgebench.task import Task, TaskData
+
+USAGE = Usage(prompt_tokens=10, completion_tokens=2)
+Reply = Callable[[Request], Completion]
+
+
+class Scripted:
+    """A model that replies by a function, ``workers`` requests at a time, and remembers what it was asked."""
+
+    local = False
+
+    def __init__(self, reply: Reply, name: str = "scripted", workers: int = 1) -> None:
+        self.name = self.identity = name
+        self.retries: Counter[str] = Counter()
+        self.asked: list[Request] = []
+        self._reply = reply
+        self._workers = workers
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
+        """One after the other, or as the workers finish."""
+        if self._workers == 1:
+            for index, request in enumerate(requests):
+                self.asked.append(request)
+                yield index, self._reply(request)
+            return
+        yield from self._in_parallel(requests)
+
+    def _in_parallel(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
+        # Requests are pulled in a thread of their own, as the real models do: the next may depend on a reply.
+        done: list[tuple[int, Completion] | BaseException | None] = []
+        ready = threading.Condition()
+
+        def put(item: tuple[int, Completion] | BaseException | None) -> None:
+            with ready:
+                done.append(item)
+                ready.notify()
+
+        def answer(index: int, request: Request) -> None:
+            try:
+                put((index, self._reply(request)))
+            except BaseException as error:  # noqa: BLE001 - carried to the caller
+                put(error)
+
+        def pull() -> None:
+            with ThreadPoolExecutor(self._workers) as pool:
+                for index, request in enumerate(requests):
+                    self.asked.append(request)
+                    pool.submit(answer, index, request)
+            put(None)
+
+        threading.Thread(target=pull, daemon=True).start()
+        while True:
+            with ready:
+                while not done:
+                    ready.wait()
+                item = done.pop(0)
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def said(text: str, **more: Any) -> Completion:
+    """A reply with a text."""
+    return Completion(text=text, finish_reason="stop", usage=USAGE, model="served-name", **more)
+
+
+def last(request: Request) -> str:
+    """What the request asks."""
+    return request.messages[-1].content
+
+
+def echo(request: Request) -> Completion:
+    """Says what it was asked, in capitals."""
+    return said(last(request).upper())
+
+
+def example(number: int, *followups: str) -> Example:
+    """A numbered example."""
+    return Example(id=f"e{number}", messages=(Message(role="user", content=f"question {number}"),), followups=followups)
+
+
+@dataclass(frozen=True)
+class Grader:
+    """A judge that reads a number; anything else is unreadable."""
+
+    name: str = "grader"
+    max_reasks: int = 0
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+    def ask(self, case: Case) -> Request:
+        """The answer itself is the prompt."""
+        return Request(messages=(Message(role="user", content=case.answers[0].text),), sampling=Sampling())
+
+    def read(self, case: Case, completion: Completion) -> Verdict:
+        """The reply's number."""
+        text = completion.text or ""
+        return Verdict(value=float(text)) if text.isdigit() else Verdict(value=None, error="no number")
+
+    def constrained(self) -> "Grader":
+        """Itself."""
+        return self
+
+
+def make_task(examples: tuple[Example, ...], judge: Grader) -> tuple[Task, TaskData]:
+    """A task that has each answer graded, and settles the answer SKIP without a call."""
+    data = TaskData(examples=examples, baselines={}, judges={judge.name: judge})
+
+    def cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+        return (
+            Case(
+                id=generation.example_id,
+                judge=judge.name,
+                example=data.by_id[generation.example_id],
+                answers=(Answer(model=generation.model, turns=generation.outputs),),
+                verdict=Verdict(value=0.0, label="skip") if generation.outputs[-1] == "SKIP" else None,
+            ),
+        )
+
+    def scores(data: TaskData, generations: Any, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+        return [ExampleScore(example_id=j.example_id, metric="grade", value=j.verdict.value) for j in judgements]
+
+    def summary(data: TaskData, found: Any) -> list[Score]:
+        values = [one.value for one in found if one.value is not None]
+        return [Score(task="graded", metric="grade", value=sum(values), unit="rating", method="sum", n=len(values))]
+
+    task = Task(
+        name="graded",
+        version="1",
+        options={},
+        headline=("grade",),
+        judge_model=None,
+        sampling=Sampling(temperature=0.0),
+        official_examples=len(examples),
+        starter=False,
+        load=lambda fetch: data,
+        cases=cases,
+        score=scores,
+        summarise=summary,
+    )
+    return task, data
+
+
+MakeRun = Callable[..., TaskRun]
+
+
+@pytest.fixture
+def make_run() -> Iterator[MakeRun]:
+    """Makes a task on its way, in a folder of its own; all folders are closed with the test."""
+    with ExitStack() as stack:
+
+        def make(
+            path: Path, examples: tuple[Example, ...], judge_model: Scripted | None, *, max_reasks: int = 0
+        ) -> TaskRun:
+            judge = Grader(max_reasks=max_reasks)
+            task, data = make_task(examples, judge)
+            folder = TaskFolder(path)
+            stack.callback(folder.close)
+            return TaskRun(
+                key="graded",
+                task=task,
+                data=data,
+                folder=folder,
+                sampling=task.sampling,
+                judges={judge.name: judge},
+                judge_models={} if judge_model is None else {judge.name: judge_model},
+            )
+
+        yield make
+
+
+def nothing(run: TaskRun, stage: str) -> None:
+    """An observer that does not look."""
+
+
+# -- converse
+
+
+def test_each_item_is_carried_to_its_end() -> None:
+    """Items need different numbers of requests; each comes back once, with its replies in order."""
+
+    def step(item: int, replies: tuple[Completion, ...]) -> Request | None:
+        if len(replies) == item:
+            return None
+        return Request(messages=(Message(role="user", content=f"{item}.{len(replies)}"),), sampling=Sampling())
+
+    for workers in (1, 4):
+        found = dict(converse(Scripted(echo, workers=workers), iter([3, 1, 2, 5, 4]), step))
+        assert {item: [reply.text for reply in replies] for item, replies in found.items()} == {
+            item: [f"{item}.{n}" for n in range(item)] for item in range(1, 6)
+        }
+
+
+def test_without_items_nothing_is_asked() -> None:
+    """An empty run ends."""
+    model = Scripted(echo)
+    assert list(converse(model, [], lambda item, replies: None)) == []
+    assert model.asked == []
+
+
+def test_followups_see_the_model_s_own_reply() -> None:
+    """Each later user turn comes after the model's reply to the one before, below the system message."""
+    model = Scripted(echo)
+    step = generation_step(Sampling(temperature=0.0), "Be brief.")
+    ((_, replies),) = converse(model, [example(1, "and then?", "so?")], step)
+    assert [reply.text for reply in replies] == ["QUESTION 1", "AND THEN?", "SO?"]
+    assert [(m.role, m.content) for m in model.asked[-1].messages] == [
+        ("system", "Be brief."),
+        ("user", "question 1"),
+        ("assistant", "QUESTION 1"),
+        ("user", "and then?"),
+        ("assistant", "AND THEN?"),
+        ("user", "so?"),
+    ]
+    assert {request.sampling.temperature for request in model.asked} == {0.0}
+    assert {request.repeat for request in model.asked} == {0}
+
+
+def test_an_example_s_own_sampling_wins() -> None:
+    """A category may be sampled warmer than the rest."""
+    warm = msgspec.structs.replace(example(1), sampling=Sampling(temperature=0.7))
+    request = generation_step(Sampling(temperature=0.0), None)(warm, ())
+    assert request is not None
+    assert request.sampling == Sampling(temperature=0.7)
+    assert len(request.messages) == 1
+
+
+def test_an_error_ends_its_item_and_no_other() -> None:
+    """The turns after a failed one are not asked."""
+    failing = Scripted(lambda r: Completion(error="timeout") if last(r) == "question 2" else echo(r))
+    found = {
+        item.id: replies
+        for item, replies in converse(
+            failing, [example(n, "more") for n in (1, 2, 3)], generation_step(Sampling(), None)
+        )
+    }
+    assert {key: [reply.error for reply in replies] for key, replies in found.items()} == {
+        "e1": [None, None],
+        "e2": ["timeout"],
+        "e3": [None, None],
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_items_that_do_not_exist_yet_hold_nothing_up(workers: int) -> None:
+    """While the iterator of items blocks, replies that came are yielded, and the next turns of open items are asked."""
+    release = threading.Event()
+
+    def items() -> Iterator[Example]:
+        yield example(1, "more")
+        assert release.wait(20), "the first item never finished"
+        yield example(2)
+
+    replies = converse(Scripted(echo, workers=workers), items(), generation_step(Sampling(), None))
+    assert next(replies)[0].id == "e1"
+    release.set()
+    assert [item.id for item, _ in replies] == ["e2"]
+
+
+def test_an_error_of_the_items_reaches_the_caller() -> None:
+    """After the items before it."""
+
+    def items() -> Iterator[Example]:
+        yield example(1)
+        raise RuntimeError("no more questions")
+
+    replies = converse(Scripted(echo), items(), generation_step(Sampling(), None))
+    assert next(replies)[0].id == "e1"
+    with pytest.raises(RuntimeError, match="no more questions"):
+        next(replies)
+
+
+@pytest.mark.parametrize(("readable_at", "reasks", "asked"), [(0, 3, 1), (2, 3, 3), (9, 3, 4), (9, 0, 1)])
+def test_an_unreadable_reply_is_asked_for_again(readable_at: int, reasks: int, asked: int) -> None:
+    """With another repeat index each time, so that the call store does not answer; at most ``max_reasks`` times."""
+    judge = Grader(max_reasks=reasks)
+    model = Scripted(lambda request: said("7" if request.repeat == readable_at else "hm"))
+    case = Case(id="c", judge="grader", example=example(1), answers=(Answer(model="m", turns=("text",)),))
+    ((_, replies),) = converse(model, [case], judge_step({"grader": judge}))
+    assert [request.repeat for request in model.asked] == list(range(asked))
+    assert len({request.messages for request in model.asked}) == 1
+    assert len(replies) == asked
+    assert (judge.read(case, replies[-1]).value == 7.0) == (readable_at < asked)
+
+
+# -- Pipeline
+
+GRADES = {"QUESTION 1": "1", "QUESTION 2": "hm", "QUESTION 3": "3"}
+
+
+def grade(request: Request) -> Completion:
+    """The grade of an answer; answers that have none fail."""
+    text = last(request)
+    if text == "QUESTION 4":
+        return Completion(error="HTTP 500 after 5 attempts")
+    return said(GRADES.get(text, "5"))
+
+
+def candidate(request: Request) -> Completion:
+    """Answers all but question 5; to question 6 it says SKIP."""
+    if last(request) == "question 5":
+        return Completion(error="timeout")
+    return said("SKIP") if last(request) == "question 6" else echo(request)
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
+    """Every case ends as exactly one of read, re-asked and read, unread, failed, skipped, without an answer."""
+
+    def judge(request: Request) -> Completion:
+        if last(request) == "QUESTION 7" and request.repeat == 0:
+            return said("hm")
+        return grade(request)
+
+    run = make_run(tmp_path, tuple(map(example, range(1, 13))), Scripted(judge, workers=workers), max_reasks=1)
+    run.prices = {"generate": None, "judge": Price(prompt=1e6, completion=0.0)}
+    Pipeline([run], Scripted(candidate, workers=workers), None, nothing).run(generate=True, judge=True)
+    run.folder.finish(run.data.examples)
+    _, _, counts = score(run.task, run.data, run.folder)
+    assert counts == {
+        "examples": 12,
+        "without_answer": 1,
+        "read": 7,
+        "reasked_and_read": 1,
+        "unread": 1,
+        "failed": 1,
+        "skipped": 1,
+    }
+    assert sum(counts.values()) == 2 * counts["examples"]
+    made, judged = run.count("generate"), run.count("judge")
+    assert (made.total, made.asked, made.failed, made.cached, made.resumed) == (12, 11, 1, 0, 0)
+    assert (judged.total, judged.asked, judged.failed, judged.skipped, judged.unread) == (11, 9, 1, 1, 1)
+    assert judged.asked + judged.failed + judged.skipped + judged.cached + judged.resumed == judged.total
+    # Nine readable or unread replies and one more for each of the two re-asks; the failed call cost nothing.
+    assert judged.reasked == 2
+    assert judged.usage == Usage(prompt_tokens=110, completion_tokens=22)
+    assert judged.usd == 110.0
+    assert made.usd is None
+    assert run.judge_models_returned == {"served-name"}
+
+
+def test_cached_replies_are_counted_as_such_and_cost_nothing(make_run: MakeRun, tmp_path: Path) -> None:
+    """Tokens are those of calls asked now."""
+    model = Scripted(lambda request: said("5", cached=last(request) == "QUESTION 1"))
+    run = make_run(tmp_path, (example(1), example(2)), model)
+    Pipeline([run], Scripted(echo), None, nothing).run(generate=True, judge=True)
+    judged = run.count("judge")
+    assert (judged.cached, judged.asked, judged.usage) == (1, 1, USAGE)
+    assert not any(judgement.reply and judgement.reply.cached for judgement in run.folder.judgements())
+
+
+def test_a_second_start_asks_only_what_is_missing(make_run: MakeRun, tmp_path: Path) -> None:
+    """Answers and verdicts on disk are kept; failed ones are asked again."""
+    examples = tuple(map(example, range(1, 8)))
+    first = make_run(tmp_path, examples, Scripted(grade))
+    Pipeline([first], Scripted(candidate), None, nothing).run(generate=True, judge=True)
+    first.folder.close()
+    judge, model = Scripted(lambda request: said("9")), Scripted(echo)
+    second = make_run(tmp_path, examples, judge)
+    second.generations = {g.example_id: g for g in second.folder.generations()}
+    Pipeline([second], model, None, nothing).run(generate=True, judge=True)
+    assert [last(request) for request in model.asked] == ["question 5"]
+    assert sorted(last(request) for request in judge.asked) == ["QUESTION 4", "QUESTION 5"]
+    assert second.count("generate").resumed == 6
+    assert second.count("judge").resumed == 5
+    assert count_cases(second.data, second.generations, second.folder.judgements())["failed"] == 0
+
+
+def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_path: Path) -> None:
+    """Stages are joined by iterators: the candidate can wait for the verdict on its first answer."""
+    judged = threading.Event()
+
+    def answer(request: Request) -> Completion:
+        if last(request) == "question 2":
+            assert judged.wait(20), "the first answer was not judged"
+        return echo(request)
+
+    def verdict(request: Request) -> Completion:
+        judged.set()
+        return said("5")
+
+    run = make_run(tmp_path, (example(1), example(2)), Scripted(verdict))
+    Pipeline([run], Scripted(answer), None, nothing).run(generate=True, judge=True)
+    assert run.count("judge").asked == 2
+
+
+def test_lines_are_on_disk_as_soon_as_the_observer_hears_of_them(make_run: MakeRun, tmp_path: Path) -> None:
+    """What was reported as finished survives a kill."""
+    run = make_run(tmp_path, tuple(map(example, range(1, 4))), Scripted(grade))
+    seen = []
+
+    def look(run: TaskRun, stage: str) -> None:
+        folder = TaskFolder(tmp_path)
+        seen.append((len(list(folder.generations())), run.count("generate").asked, len(list(folder.judgements()))))
+
+    Pipeline([run], Scripted(echo), None, look).run(generate=True, judge=True)
+    assert all(lines == counted for lines, counted, _ in seen)
+    assert seen[-1] == (3, 3, 3)
+
+
+@pytest.mark.parametrize("breaks", ["candidate", "judge"])
+def test_an_error_of_a_model_reaches_the_caller_after_what_is_finished_is_written(
+    make_run: MakeRun, tmp_path: Path, breaks: str
+) -> None:
+    """Nobody waits for a model that is gone, and nothing that was paid for is lost."""
+
+    def broken(request: Request) -> Completion:
+        if "7" in last(request):
+            raise ModelError("the key was refused")
+        return said("5")
+
+    good = Scripted(echo)
+    models = (Scripted(broken), Scripted(grade)) if breaks == "candidate" else (good, Scripted(broken))
+    run = make_run(tmp_path, tuple(map(example, range(1, 10))), models[1])
+    with pytest.raises(ModelError, match="the key was refused"):
+        Pipeline([run], models[0], None, nothing).run(generate=True, judge=True)
+    run.folder.close()
+    if breaks == "candidate":
+        assert [g.example_id for g in run.folder.generations()] == [f"e{n}" for n in range(1, 7)]
+    else:
+        assert [j.example_id for j in run.folder.judgements()] == [f"e{n}" for n in range(1, 7)]
+
+
+def test_stages_can_be_run_one_by_one(make_run: MakeRun, tmp_path: Path) -> None:
+    """``generate`` alone asks no judge, ``judge`` alone no candidate."""
+    judge = Scripted(grade)
+    run = make_run(tmp_path, (example(1), example(3)), judge)
+    Pipeline([run], Scripted(echo), None, nothing).run(generate=True, judge=False)
+    assert judge.asked == []
+    Pipeline([run], None, None, nothing).run(generate=False, judge=True)
+    assert [j.verdict.value for j in run.folder.judgements()] == [1.0, 3.0]
+
+
+def test_two_tasks_share_a_judge(make_run: MakeRun, tmp_path: Path) -> None:
+    """Their cases go through one call of the model, and come back to the right task."""
+    judge = Scripted(grade)
+    runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 7))]
+    runs[1].key = "other"
+    Pipeline(runs, Scripted(echo), None, nothing).run(generate=True, judge=True)
+    assert [sorted(j.example_id for j in run.folder.judgements()) for run in runs] == [["e1", "e2"], ["e7", "e8"]]
+    assert len(judge.asked) == 4
+
+
+def test_scoring_reads_the_replies_again(make_run: MakeRun, tmp_path: Path) -> None:
+    """Today's rule decides, not the verdict that was stored; nothing is asked."""
+    run = make_run(tmp_path, (example(1), example(3)), Scripted(grade))
+    Pipeline([run], Scripted(echo), None, nothing).run(generate=True, judge=True)
+    stale = [msgspec.structs.replace(j, verdict=Verdict(value=100.0)) for j in run.folder.judgements()]
+    for judgement in stale:
+        run.folder.append(judgement)
+    (found,), _, counts = score(run.task, run.data, run.folder)
+    assert found.value == 4.0
+    assert counts["read"] == 2

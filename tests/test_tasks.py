@@ -1,0 +1,151 @@
+"""How a task is named and found."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from judgebench import tasks
+from judgebench.errors import UsageError
+from judgebench.tasks import TaskSpec, parse_specs
+
+PLUGIN = '''
+"""A task of another package."""
+from judgebench.records import Sampling
+from judgebench.task import Task, TaskData
+
+
+def task(version, options, *, starter=False):
+    """A task without examples."""
+    return Task(
+        name="{name}", version=version or "1", options=options, headline=("score",), judge_model=None,
+        sampling=Sampling(), official_examples=0, starter=starter,
+        load=lambda fetch: TaskData(examples=(), baselines={{}}, judges={{}}),
+        cases=lambda data, generation: (), score=lambda data, generations, judgements: [],
+        summarise=lambda data, scores: [],
+    )
+'''
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a package with a module ``<package>_bench`` and its entry points where Python finds packages."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(package: str, points: str, code: str) -> None:
+        (tmp_path / f"{package}_bench.py").write_text(code)
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[judgebench.tasks]\n{points}\n")
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("text", "specs"),
+    [
+        ("alpacaeval", [TaskSpec("alpacaeval")]),
+        ("alpacaeval@1", [TaskSpec("alpacaeval", "1")]),
+        ("arena@v0.1,math", [TaskSpec("arena", "v0.1"), TaskSpec("math")]),
+        ("a:x=1,y=2,b", [TaskSpec("a", None, {"x": "1", "y": "2"}), TaskSpec("b")]),
+        ("a:x=1,b:y=2", [TaskSpec("a", None, {"x": "1"}), TaskSpec("b", None, {"y": "2"})]),
+        ("a@2:x=1", [TaskSpec("a", "2", {"x": "1"})]),
+        ("a:place=http://h:1/v1", [TaskSpec("a", None, {"place": "http://h:1/v1"})]),
+        (" a , b ,", [TaskSpec("a"), TaskSpec("b")]),
+        ("./bench/task.py", [TaskSpec("./bench/task.py")]),
+        ("a:", [TaskSpec("a")]),
+    ],
+)
+def test_specs_are_parsed(text: str, specs: list[TaskSpec]) -> None:
+    """NAME[@VERSION][:KEY=VALUE,…], several with commas between them."""
+    assert parse_specs(text) == specs
+
+
+@pytest.mark.parametrize("text", ["", ",", "@2", "a@", "a:x", ":x=1"])
+def test_a_spec_that_cannot_be_read_is_refused(text: str) -> None:
+    """The message quotes the flag."""
+    with pytest.raises(UsageError, match="--tasks"):
+        parse_specs(text)
+
+
+def test_a_command_for_one_task_refuses_two() -> None:
+    """Options with commas are one task; two tasks are an error."""
+    assert tasks.parse_one_spec("a:x=1,y=2") == TaskSpec("a", None, {"x": "1", "y": "2"})
+    with pytest.raises(UsageError, match="'a,b' names 2 tasks"):
+        tasks.parse_one_spec("a,b")
+
+
+def test_an_unknown_task_is_answered_with_the_known_ones() -> None:
+    """A misspelt name, or a path that is not there, is a usage error that lists what there is."""
+    with pytest.raises(UsageError, match=r"'alpacaevil'.*known tasks:.*alpacaeval"):
+        tasks.load(TaskSpec("alpacaevil"))
+    with pytest.raises(UsageError, match=r"no task is called './nowhere/task\.py'"):
+        tasks.load(TaskSpec("./nowhere/task.py"))
+
+
+def test_a_name_is_no_path() -> None:
+    """A task's name cannot leave the folder of tasks."""
+    for name in ("../judgebench", "..", ".", "alpacaeval/../alpacaeval", "/etc"):
+        with pytest.raises(UsageError, match="no task is called"):
+            tasks.load(TaskSpec(name))
+
+
+def test_listing_imports_no_task() -> None:
+    """``names()`` looks at folders and metadata only."""
+    for name in [name for name in sys.modules if name.startswith("judgebench.tasks.")]:
+        del sys.modules[name]
+    assert "alpacaeval" in tasks.names()
+    assert not [name for name in sys.modules if name.startswith("judgebench.tasks.")]
+
+
+def test_an_installed_package_brings_a_task(install: Callable[..., None]) -> None:
+    """An entry point is listed beside the bundled tasks, and its files lie beside its module."""
+    install("mypkg", "mine = mypkg_bench:task", PLUGIN.format(name="mine"))
+    assert {"alpacaeval", "mine"} <= set(tasks.names())
+    task, place = tasks.load(TaskSpec("mine", "3"))
+    assert task.label == "mine@3"
+    assert (place / "mypkg_bench.py").is_file()
+
+
+def test_a_broken_package_hides_no_other_task(install: Callable[..., None]) -> None:
+    """A plug-in that cannot be imported is listed, fails loudly when it is chosen, and only then."""
+    install("broken", "broken = broken_bench:task", "import a_module_that_is_not_there")
+    assert {"alpacaeval", "broken"} <= set(tasks.names())
+    tasks.load(TaskSpec("alpacaeval"), starter=True)
+    with pytest.raises(UsageError, match=r"'broken' cannot be loaded: ModuleNotFoundError"):
+        tasks.load(TaskSpec("broken"))
+
+
+@pytest.mark.parametrize("name", ["alpacaeval", "twice"])
+def test_a_name_taken_twice_names_both_owners(install: Callable[..., None], name: str) -> None:
+    """Two packages, or a package and this program, cannot define one name; other tasks can still be loaded."""
+    install("first", f"{name} = first_bench:task", PLUGIN.format(name=name))
+    install("second", f"{name} = second_bench:task", PLUGIN.format(name=name))
+    for ask in (tasks.names, lambda: tasks.load(TaskSpec(name))):
+        with pytest.raises(UsageError, match=rf"two packages define the task '{name}'") as raised:
+            ask()
+        owners = ["first_bench:task", "second_bench:task", *(["bundled"] if name == "alpacaeval" else [])]
+        assert all(owner in str(raised.value) for owner in owners)
+    if name != "alpacaeval":
+        tasks.load(TaskSpec("alpacaeval"), starter=True)
+
+
+def test_a_file_is_a_task(tmp_path: Path) -> None:
+    """A path to a task.py runs without being installed; its folder holds its files."""
+    path = tmp_path / "bench" / "task.py"
+    path.parent.mkdir()
+    path.write_text(PLUGIN.format(name="from_file"))
+    task, place = tasks.load(parse_specs(str(path))[0])
+    assert task.label == "from_file@1"
+    assert place == path.parent
+
+
+def test_a_file_that_is_no_task_is_named(tmp_path: Path) -> None:
+    """A syntax error, or a missing ``task`` function, is one paragraph with the path."""
+    for text in ("def task(:", "x = 1"):
+        path = tmp_path / "task.py"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"task\.py' cannot be loaded: (SyntaxError|AttributeError)"):
+            tasks.load(TaskSpec(str(path)))
