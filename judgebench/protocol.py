@@ -46,14 +46,16 @@ def protocol(
         "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
         "baselines": dict(sorted(baselines.items())),
         "judge_repeats": judge_repeats,
-        "judges": {
-            name: [
-                {"prompt_and_rule": judge.fingerprint if judge else "unknown", "model": judge_identity(model)}
-                for judge, model in sorted(seats, key=lambda seat: judge_identity(seat[1]))
-            ]
-            for name, seats in sorted(judges.items())
-        },
+        "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
     }
+
+
+def _panel(seats: Sequence[tuple[Judge | None, Model | str]]) -> dict[str, Any]:
+    played = [
+        {"prompt_and_rule": judge.fingerprint if judge else "unknown", "model": judge_identity(model)}
+        for judge, model in sorted(seats, key=lambda seat: judge_identity(seat[1]))
+    ]
+    return played[0] if len(played) == 1 else {"jury": played}
 
 
 def inputs(

@@ -25,6 +25,7 @@ from judgebench.records import (
     Case,
     Completion,
     Example,
+    ExampleScore,
     Generation,
     Judgement,
     Message,
@@ -470,17 +471,22 @@ def score(task: Task, data: TaskData, folder: TaskFolder) -> tuple[list[Score], 
     """Read the folder's replies again, score, summarise and check; write ``example_scores.jsonl`` and ``scores.json``.
 
     Makes no call. Returns the scores, the integrity findings, and how the cases ended. With several judge models or
-    repeats, the numbers are those of the panel's mean, with each member's and other foldings in groups of their own.
+    repeats, the numbers are those of the panel's mean (of all its verdicts, for a task that pools them), with each
+    member's and other foldings in groups of their own.
     """
     generations = {generation.example_id: generation for generation in folder.generations()}
     judgements = list(_reread(task, data, generations, folder.judgements()))
-    members = [Member(name, task.score(data, generations, own)) for name, own in panel_members(judgements).items()] or [
-        Member("", task.score(data, generations, []))
-    ]
-    folded = mean_of(members)
+    by_member = panel_members(judgements) or {"": []}
+    members = [Member(name, task.score(data, generations, own)) for name, own in by_member.items()]
+
+    def pooled(some: Sequence[Member]) -> list[ExampleScore]:
+        return task.score(data, generations, [judgement for member in some for judgement in by_member[member.name]])
+
+    together = pooled if task.pools_judges and len(members) > 1 else mean_of
+    folded = together(members)
     scores = task.summarise(data, folded)
     if len(members) > 1:
-        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored))
+        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored), together)
     folder.write_scores(folded, scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments)
     findings += inspect_length_control(task.name, scores)
@@ -508,7 +514,6 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
     counts = {
         "examples": len(data.examples),
         "without_answer": sum(e.id not in generations or bool(generations[e.id].error) for e in data.examples),
-        "cases": 0,
         "read": 0,
         "reasked_and_read": 0,
         "unread": 0,
@@ -516,7 +521,6 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
         "skipped": 0,
     }
     for judgement in judgements:
-        counts["cases"] += 1
         if judgement.failed:
             counts["failed"] += 1
         elif judgement.verdict.value is None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from judgebench import tasks
-from judgebench.evaluate import load_task
 from judgebench.integrity import Finding, inspect_length_control, inspect_outputs
+from judgebench.loading import load_task
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Generation, Score
 from judgebench.sources import SourceFinder

@@ -14,8 +14,8 @@ LAYERS = """
     codec resources display
     sources prompts cache outputs
     models judges stats
-    task tasks answers integrity
-    store stages protocol evaluate dry_run
+    task tasks answers integrity settings
+    store stages protocol loading bench manifests scoring importing evaluate dry_run
     leaderboard
     cli __main__ __init__
 """
@@ -25,11 +25,13 @@ ARROWS = {
     ("tasks", "task"),
     ("answers", "task"),
     ("stages", "store"),
-    ("evaluate", "store"),
-    ("evaluate", "stages"),
-    ("evaluate", "protocol"),
-    ("dry_run", "evaluate"),
-    ("dry_run", "stages"),
+    ("loading", "store"),
+    ("bench", "stages"),
+    *(("manifests", below) for below in ("loading", "protocol", "store")),
+    *(("scoring", below) for below in ("loading", "manifests", "stages", "store")),
+    *(("importing", below) for below in ("loading", "manifests", "protocol", "scoring", "store")),
+    *(("evaluate", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
+    *(("dry_run", below) for below in ("bench", "loading", "stages")),
     ("__main__", "cli"),
 }
 """The imports allowed within a layer."""

@@ -50,7 +50,7 @@ def fields(**changes: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "examples": data.examples,
         "sources": [SOURCE],
-        "judges": {name: (judge, SERVED) for name, judge in data.judges.items()},
+        "judges": {name: [(judge, SERVED)] for name, judge in data.judges.items()},
         "baselines": {},
     }
     return protocol(task, **{**arguments, **changes})
@@ -58,7 +58,7 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 def judged_by(model: Named | str) -> dict[str, Any]:
     """The judges of the starter set, played by a model."""
-    return {name: (judge, model) for name, judge in alpacaeval()[1].judges.items()}
+    return {name: [(judge, model)] for name, judge in alpacaeval()[1].judges.items()}
 
 
 def test_the_same_protocol_hashes_the_same() -> None:
@@ -100,7 +100,7 @@ def test_the_judge_s_sampling_and_rule_are_part_of_it() -> None:
     judge = next(iter(alpacaeval()[1].judges.values()))
     warmer = dataclasses.replace(judge, sampling=Sampling(temperature=0.5))  # type: ignore[type-var]
     for other in (warmer, judge.constrained()):
-        found = differing(fields(), fields(judges={judge.name: (other, SERVED)}))
+        found = differing(fields(), fields(judges={judge.name: [(other, SERVED)]}))
         assert found
         assert all(name.startswith("judges.house_pairwise_label.prompt_and_rule.sampling") for name in found)
 
@@ -109,7 +109,7 @@ def test_a_local_judge_is_its_weights() -> None:
     """A folder's name says nothing: two checkpoints of one name are two judges, one checkpoint in two places is one."""
     here, there = Named("ckpt", "hf:sha256:1", local=True), Named("copy", "hf:sha256:1", local=True)
     assert judge_identity(here) == judge_identity(there) != judge_identity(Named("ckpt", "hf:sha256:2", local=True))
-    assert judge_identity("gpt-4") == {"model": "gpt-4"}
+    assert judge_identity("gpt-4") == "gpt-4"
 
 
 def test_the_candidate_is_an_input_and_no_part_of_the_protocol() -> None:

@@ -323,7 +323,7 @@ def test_a_list_of_sources_is_read(tmp_path: Path) -> None:
         ("[[source", "not a valid list of sources"),
         ('[[source]]\nname="a"', "missing required field"),
         ('[[source]]\nname="a"\nrevision="1"\npath="p"\nsha256="x"\nlicence="MIT"\ncolour="red"', "unknown field"),
-        ('[[source]]\nname="a"\nrevision="1"\npath="p"\nsha256="x"\nlicence="MIT"', "either a repo or a dataset"),
+        ('[[source]]\nname="a"\nrevision="1"\npath="p"\nsha256="x"\nlicence="MIT"', "one of repo, dataset and url"),
     ],
 )
 def test_a_wrong_list_of_sources_is_named(tmp_path: Path, text: str, problem: str) -> None:

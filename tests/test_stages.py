@@ -29,7 +29,7 @@ from judgebench.records import (
     Usage,
     Verdict,
 )
-from judgebench.stages import Pipeline, TaskRun, converse, count_cases, generation_step, judge_step, score
+from judgebench.stages import Pipeline, Seat, Sitting, TaskRun, converse, count_cases, generation_step, score
 from judgebench.store import TaskFolder
 from judgebench.task import Task, TaskData
 
@@ -129,9 +129,13 @@ class Grader:
         """The answer itself is the prompt."""
         return Request(messages=(Message(role="user", content=case.answers[0].text),), sampling=Sampling())
 
-    def read(self, case: Case, completion: Completion) -> Verdict:
-        """The reply's number."""
-        text = completion.text or ""
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
+        """The same prompt, ``max_reasks`` times."""
+        return self.ask(case) if len(replies) <= self.max_reasks else None
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
+        """The last reply's number."""
+        text = replies[-1].text or ""
         return Verdict(value=float(text)) if text.isdigit() else Verdict(value=None, error="no number")
 
     def constrained(self) -> "Grader":
@@ -166,7 +170,7 @@ def make_task(examples: tuple[Example, ...], judge: Grader) -> tuple[Task, TaskD
         version="1",
         options={},
         headline=("grade",),
-        judge_model=None,
+        judge_models={},
         sampling=Sampling(temperature=0.0),
         official_examples=len(examples),
         starter=False,
@@ -187,7 +191,12 @@ def make_run() -> Iterator[MakeRun]:
     with ExitStack() as stack:
 
         def make(
-            path: Path, examples: tuple[Example, ...], judge_model: Scripted | None, *, max_reasks: int = 0
+            path: Path,
+            examples: tuple[Example, ...],
+            judge_model: Scripted | None,
+            *,
+            max_reasks: int = 0,
+            price: Price | None = None,
         ) -> TaskRun:
             judge = Grader(max_reasks=max_reasks)
             task, data = make_task(examples, judge)
@@ -199,8 +208,7 @@ def make_run() -> Iterator[MakeRun]:
                 data=data,
                 folder=folder,
                 sampling=task.sampling,
-                judges={judge.name: judge},
-                judge_models={} if judge_model is None else {judge.name: judge_model},
+                seats={} if judge_model is None else {judge.name: (Seat(judge, judge_model, price),)},
             )
 
         yield make
@@ -313,11 +321,12 @@ def test_an_unreadable_reply_is_asked_for_again(readable_at: int, reasks: int, a
     judge = Grader(max_reasks=reasks)
     model = Scripted(lambda request: said("7" if request.repeat == readable_at else "hm"))
     case = Case(id="c", judge="grader", example=example(1), answers=(Answer(model="m", turns=("text",)),))
-    ((_, replies),) = converse(model, [case], judge_step({"grader": judge}))
+    sitting = Sitting(case, Seat(judge, model))
+    ((_, replies),) = converse(model, [sitting], Sitting.step)
     assert [request.repeat for request in model.asked] == list(range(asked))
     assert len({request.messages for request in model.asked}) == 1
     assert len(replies) == asked
-    assert (judge.read(case, replies[-1]).value == 7.0) == (readable_at < asked)
+    assert (judge.read(case, replies).value == 7.0) == (readable_at < asked)
 
 
 # -- Pipeline
@@ -349,8 +358,13 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
             return said("hm")
         return grade(request)
 
-    run = make_run(tmp_path, tuple(map(example, range(1, 13))), Scripted(judge, workers=workers), max_reasks=1)
-    run.prices = {"generate": None, "judge": Price(prompt=1e6, completion=0.0)}
+    run = make_run(
+        tmp_path,
+        tuple(map(example, range(1, 13))),
+        Scripted(judge, workers=workers),
+        max_reasks=1,
+        price=Price(prompt=1e6, completion=0.0),
+    )
     Pipeline([run], Scripted(candidate, workers=workers), None, nothing).run(generate=True, judge=True)
     run.folder.finish(run.data.examples)
     _, _, counts = score(run.task, run.data, run.folder)
@@ -372,7 +386,8 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
     assert judged.reasked == 2
     assert judged.usage == Usage(prompt_tokens=110, completion_tokens=22)
     assert judged.usd == 110.0
-    assert made.usd is None
+    assert made.usd == 0.0
+    assert made.unpriced == made.usage
     assert run.judge_models_returned == {"served-name"}
 
 

@@ -31,7 +31,7 @@ def judgement(number: int, turn: int = 1, suffix: str = "", value: float = 1.0) 
         answers=("m", "base"),
         turn=turn,
         verdict=Verdict(value=value, label="A"),
-        reply=Completion(text="A"),
+        replies=(Completion(text="A"),),
     )
 
 

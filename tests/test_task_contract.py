@@ -64,7 +64,7 @@ def judgements(task: Task, data: TaskData, generations: dict[str, Generation]) -
             candidate=case.candidate,
             turn=case.turn,
             verdict=case.verdict or (Verdict(value=0.7, label="first") if number % 5 else unread),
-            reply=None if case.verdict else Completion(text="a reply"),
+            replies=() if case.verdict else (Completion(text="a reply"),),
         )
 
 
@@ -130,20 +130,18 @@ def test_judges_ask_and_read_without_state(task: Task, data: TaskData) -> None:
             assert judge.ask(case) == judge.ask(case)
             assert judge.ask(case).messages[-1].role == "user"
             for reply in (Completion(), Completion(text=""), Completion(text="\x00]]{[[", top_logprobs=((),))):
-                verdict = judge.read(case, reply)
+                verdict = judge.read(case, (reply,))
                 assert verdict.value is None
                 assert verdict.error
             encode(judge.fingerprint)
 
 
 def test_an_answer_equal_to_the_baseline_s_is_a_tie(task: Task, data: TaskData) -> None:
-    """Nobody is asked which of two equal texts is better."""
+    """Where the protocol does not ask which of two equal texts is better, it is neither."""
     for generations in data.baselines.values():
         for generation in generations.values():
             for case in task.cases(data, msgspec.structs.replace(generation, model="candidate")):
-                if len(case.answers) == 2:
-                    assert case.verdict is not None
-                    assert case.verdict.value == 0.5
+                assert case.verdict is None or case.verdict.value == 0.5
 
 
 def test_scoring_is_pure(task: Task, data: TaskData) -> None:

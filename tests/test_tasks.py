@@ -19,7 +19,7 @@ from judgebench.task import Task, TaskData
 def task(version, options, *, starter=False):
     """A task without examples."""
     return Task(
-        name="{name}", version=version or "1", options=options, headline=("score",), judge_model=None,
+        name="{name}", version=version or "1", options=options, headline=("score",), judge_models={{}},
         sampling=Sampling(), official_examples=0, starter=starter,
         load=lambda fetch: TaskData(examples=(), baselines={{}}, judges={{}}),
         cases=lambda data, generation: (), score=lambda data, generations, judgements: [],

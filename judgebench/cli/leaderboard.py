@@ -47,7 +47,8 @@ def leaderboard(
     for label in {row.task for row in rows}:
         name, _, version = label.partition("@")
         known = name in tasks.names()
-        headlines[label] = tasks.load(tasks.TaskSpec(name, version))[0].headline if known else ()
+        # What follows the version in a published table's label is for people.
+        headlines[label] = tasks.load(tasks.TaskSpec(name, version.partition(":")[0]))[0].headline if known else ()
     groups = group_rows(rows, headlines)
     {Format.RICH: _rich, Format.MD: _markdown, Format.CSV: _csv, Format.JSON: _json}[form](groups)
 

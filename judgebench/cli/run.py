@@ -24,16 +24,16 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         found = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"--config {path} cannot be read: {error}") from error
-    known = {parameter.name for parameter in context.command.params}
+    known = {parameter.name: parameter for parameter in context.command.params}
     settings: dict[str, Any] = {}
     for key, value in found.items():
         name = key.replace("-", "_")
-        name = {"tasks": "tasks", "model_arg": "model_arg", "judge_arg": "judge_arg"}.get(name, name)
         if name not in known or name == "config":
             raise UsageError(f"--config {path}: there is no flag --{key.replace('_', '-')}")
         if isinstance(value, dict):
             value = [f"{k}={v}" for k, v in value.items()]
-        settings[name] = value
+        repeated = getattr(known[name], "multiple", False)
+        settings[name] = [value] if repeated and not isinstance(value, list) else value
     context.default_map = {**(context.default_map or {}), **settings}
     return path
 

@@ -107,7 +107,7 @@ TASK = ("--tasks", "alpacaeval")
         (("eval", *MODEL, *TASK, "--model-arg", "novalue"), "KEY=VALUE"),
         (("eval", *MODEL, *TASK, "--mirror", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
         (("eval", *MODEL, *TASK, "--config", "none.toml"), "--config none.toml cannot be read"),
-        (("generate", *MODEL, *TASK, "--starter"), "x.json is not a file"),
+        (("generate", *MODEL, *TASK, "--starter"), "nothing to generate"),
         (("score", "nowhere"), "nowhere is not a run folder"),
         (("judge", "nowhere"), "nowhere is not a run folder"),
         (("import", "x.json", "--from", "stone", "--task", "alpacaeval:judge=gpt", "--out", "R"), "alpaca_eval_gpt4"),
