@@ -1,7 +1,7 @@
 """What a run would ask and what it may cost, without sending anything.
 
-Prompts that exist are counted exactly (as characters / 4); what follows an answer that does not exist yet (a later turn,
-a judge's prompt) is estimated with the baseline's answer, or a typical one.
+Prompts that exist are counted exactly (as characters / 4); what follows an answer that does not exist yet (a later
+turn, a judge's prompt) is estimated with the baseline's answer, or a typical one.
 """
 
 from collections.abc import Iterator

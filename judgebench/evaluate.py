@@ -35,7 +35,6 @@ from judgebench.manifests import (
 )
 from judgebench.models.opening import ModelSpec, parse_model
 from judgebench.protocol import differing, protocol
-from judgebench.records import Sampling
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings, override_sampling
 from judgebench.stages import Observer, Pipeline, TaskRun
@@ -125,9 +124,7 @@ class Runner:
         ]
         runs = [run for run, _ in prepared]
         folder = self._folder(name, {run.key: fields for run, fields in prepared})
-        manifest = self._manifest(
-            folder, spec, name, identity, {run.key: fields for run, fields in prepared}, candidate
-        )
+        manifest = self._manifest(folder, spec, name, identity, {run.key: fields for run, fields in prepared})
         # Before any other file, so that a folder left by a killed process is known for a run.
         folder.write_manifest(manifest)
         for run, one in zip(runs, loaded, strict=True):
@@ -202,7 +199,6 @@ class Runner:
         name: str,
         identity: str,
         tasks_of_run: dict[str, TaskManifest],
-        candidate: Opened | None,
     ) -> Manifest:
         manifest = folder.manifest()
         if manifest is None:
@@ -212,8 +208,6 @@ class Runner:
                 candidate=name,
                 candidate_identity=identity,
                 candidate_spec=spec.text,
-                sampling=override_sampling(Sampling(), self._settings.gen, "--gen") if candidate else None,
-                system=self._settings.system,
                 checkpoint_revision=git_revision(spec),
                 versions=package_versions(),
                 protocol_hash="",

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,18 @@ from judgebench.resources import resource
 from judgebench.store import Manifest, RunFolder, TaskManifest
 
 PUBLISHED_FIELDS = ("task", "model", "source")
+ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
+"""Ends of the columns that say more of a metric, not another one."""
+UNITS = {
+    "rating": "rating",
+    "score": "points",
+    "wb_score": "points",
+    "wb_score_micro": "points",
+    "wb_reward": "points",
+    "wb_reward_micro": "points",
+    "wb_elo": "rating",
+}
+"""Units of published metrics; those not listed are characters if a length, else percent."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +115,7 @@ def published_rows(task: str | None = None) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as file:
             for fields in csv.DictReader(file):
                 label = fields["task"]
-                if task is None or task in (label, label.partition("@")[0]):
+                if task is None or task in (label, label.partition(":")[0], label.partition("@")[0]):
                     rows.append(_published_row(label, fields))
     return rows
 
@@ -110,16 +123,18 @@ def published_rows(task: str | None = None) -> list[Row]:
 def _published_row(label: str, fields: dict[str, str]) -> Row:
     scores = {}
     for metric, text in fields.items():
-        if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith("_stderr") or not text:
+        if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
             continue
-        stderr = fields.get(f"{metric}_stderr")
+        about: dict[str, Any] = {
+            end[1:]: float(fields[metric + end]) for end in ABOUT_A_METRIC if fields.get(metric + end)
+        }
         scores[metric] = Score(
             task=label,
             metric=metric,
             value=float(text),
-            unit="characters" if metric.endswith("length") else "percent",
-            stderr=float(stderr) if stderr else None,
+            unit=UNITS.get(metric, "characters" if metric.endswith("length") else "percent"),
             method="published",
+            **about,
             n=int(fields["n"]) if fields.get("n") else 0,
         )
     return Row(

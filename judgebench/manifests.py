@@ -1,5 +1,6 @@
 """The manifest of a run, put together: fingerprints, versions, sessions, and how the run ended."""
 
+import dataclasses
 import platform
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from judgebench.codec import canonical_hash
 from judgebench.errors import BudgetExceeded
@@ -21,7 +24,29 @@ from judgebench.task import Imported
 
 def new_session(settings: Settings) -> Session:
     """What the manifest says of the process that begins now; credentials in its command are left out."""
-    return Session(argv=[without_credentials(argument) for argument in settings.argv], started_at=now())
+    return Session(
+        argv=[without_credentials(argument) for argument in settings.argv],
+        config=_config(settings),
+        started_at=now(),
+    )
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    """The settings that differ from their defaults; a model spec without its credentials."""
+    config: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        value = getattr(settings, field.name)
+        if field.name == "argv" or not value:
+            continue
+        shown = msgspec.to_builtins(value, enc_hook=str)
+        config[field.name] = (
+            without_credentials(shown)
+            if isinstance(shown, str)
+            else [without_credentials(text) for text in shown]
+            if isinstance(shown, list)
+            else shown
+        )
+    return config
 
 
 def task_manifest(
@@ -48,6 +73,9 @@ def task_manifest(
         protocol=protocol,
         protocol_hash=canonical_hash(protocol),
         inputs=everything,
+        sampling=sampling,
+        system=system,
+        seeds=dict(one.task.seeds),
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
         judge_repeats=judge_repeats,

@@ -258,7 +258,8 @@ class TaskRun:
             counts.cached += 1
         else:
             counts.asked += 1
-        counts.reasked += sum(not reply.cached for reply in replies[:-1])
+        if stage == "judge":  # several replies of a candidate are its turns
+            counts.reasked += sum(not reply.cached for reply in replies[:-1])
         usage = _usage(reply for reply in replies if not reply.cached)
         counts.usage += usage
         if price is None:
@@ -513,14 +514,17 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
     """How the run's cases ended: every judged case is exactly one of read, unread, failed and skipped."""
     counts = {
         "examples": len(data.examples),
-        "without_answer": sum(e.id not in generations or bool(generations[e.id].error) for e in data.examples),
+        "without_answer": 0,
         "read": 0,
         "reasked_and_read": 0,
         "unread": 0,
         "failed": 0,
         "skipped": 0,
     }
+    # An imported file may hold judgements without the answers: there were some.
+    answered = {generation.example_id for generation in generations.values() if not generation.error}
     for judgement in judgements:
+        answered.add(judgement.example_id)
         if judgement.failed:
             counts["failed"] += 1
         elif judgement.verdict.value is None:
@@ -529,4 +533,5 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
             counts["skipped"] += 1
         else:
             counts["reasked_and_read" if len(judgement.replies) > 1 else "read"] += 1
+    counts["without_answer"] = sum(example.id not in answered for example in data.examples)
     return counts

@@ -29,6 +29,8 @@ class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One process that worked on a run. ``finished_at`` stays null in a session that was killed."""
 
     argv: list[str]
+    config: dict[str, Any] = {}
+    """Every setting that is not the default, as resolved from flags and files."""
     started_at: str
     finished_at: str | None = None
     status: str = "running"
@@ -56,6 +58,11 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     inputs: dict[str, Any]
     """The protocol, and what else can change a number: the model under test and how it was sampled."""
     input_hash: str
+    sampling: Sampling | None = None
+    """How the answers were drawn; ``None`` if they came from a file. An example's own sampling overrides it."""
+    system: str | None = None
+    seeds: dict[str, int] = {}
+    """Seeds of what is random in the task's own computations."""
     judge_models: list[str] = []
     """Judges as asked for."""
     judge_models_returned: list[str] = []
@@ -77,14 +84,11 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     candidate: str
     candidate_identity: str
     candidate_spec: str
-    sampling: Sampling | None
-    system: str | None = None
     imported_from: str | None = None
     """Format of the files that the run was imported from; ``None`` if judgebench made it."""
     checkpoint_revision: str | None = None
     """Git commit of the checkpoint's folder, if it is in a repository."""
     versions: dict[str, str]
-    seeds: dict[str, int] = {}
     protocol_hash: str
     input_hash: str
     started_at: str

@@ -73,6 +73,9 @@ class Task:
     """How many examples the whole benchmark has: a run of fewer is not comparable with published numbers."""
     needs_baseline: bool = False
     """The answers to compare with do not come with the benchmark: ``--baseline`` must name a file of them."""
+    pools_judges: bool = False
+    """A panel's number is made from all its verdicts together, each with its own weight; else from the members' means
+    per example."""
     starter: bool
     """The data are the bundled starter set: numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
@@ -83,6 +86,8 @@ class Task:
     importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
     """Readers of other programs' result files, by format name; a file may hold several models. The one called
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Seeds of what is random in the functions above, for the manifest."""
     about: str = ""
     """What it measures, in a sentence."""
     option_help: Mapping[str, str] = field(default_factory=dict)

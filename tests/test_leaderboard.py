@@ -58,7 +58,6 @@ def write_run(
             candidate=model,
             candidate_identity="",
             candidate_spec="",
-            sampling=None,
             versions={},
             protocol_hash=fields.protocol_hash,
             input_hash="",

@@ -43,7 +43,6 @@ def manifest(status: str = "running", input_hash: str = "sha256:0123456789abcdef
         candidate="m",
         candidate_identity="i",
         candidate_spec="s",
-        sampling=None,
         versions={},
         protocol_hash="",
         input_hash=input_hash,

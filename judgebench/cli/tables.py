@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from judgebench.dry_run import Estimate
 
 
+IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}
+"""Details of a score with its bounds, and what they suppose."""
+
+
 def print_json(value: object) -> None:
     """Indented JSON and nothing else; in ASCII, so that no name or text in it can speak to the terminal."""
     sys.stdout.write(json.dumps(json.loads(msgspec.json.encode(value)), indent=2) + "\n")
@@ -88,9 +92,10 @@ def _remarks(score: Score) -> list[str]:
             f"{score.metric}: C = {score.details['C']:.6g}; {len(tied)} values of C are as good within noise, "
             f"over which it is {low:.2f} – {high:.2f}"
         )
-    if score.n_missing and "if_missing_all_lost_or_won" in score.details:
-        low, high = score.details["if_missing_all_lost_or_won"]
-        lines.append(f"{score.metric}: {low:.2f} – {high:.2f} if the {score.n_missing} missing had all been lost – won")
+    for detail, ends in IF_MISSING.items():
+        if score.n_missing and detail in score.details:
+            low, high = score.details[detail]
+            lines.append(f"{score.metric}: {low:.2f} – {high:.2f} if the {score.n_missing} missing had all been {ends}")
     return lines
 
 

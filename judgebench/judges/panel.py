@@ -14,6 +14,8 @@ from msgspec import Struct
 from judgebench.records import ExampleScore, Judgement, Score
 
 Summarise = Callable[[Sequence[ExampleScore]], list[Score]]
+Together = Callable[[Sequence["Member"]], list[ExampleScore]]
+"""Several members' example scores as one."""
 
 
 class Member(Struct, frozen=True):
@@ -53,8 +55,10 @@ def mean_of(members: Sequence[Member]) -> list[ExampleScore]:
     return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean)
 
 
-def with_panel(scores: Sequence[Score], members: Sequence[Member], summarise: Summarise) -> list[Score]:
-    """The panel's scores, and after them each member's, the median's, and the mean's without each member.
+def with_panel(
+    scores: Sequence[Score], members: Sequence[Member], summarise: Summarise, together: Together = mean_of
+) -> list[Score]:
+    """The panel's scores, and after them each member's, the median's, and the panel's without each member.
 
     The panel's rows say in their details how often two members agree and how much the members' own values spread.
     """
@@ -70,18 +74,18 @@ def with_panel(scores: Sequence[Score], members: Sequence[Member], summarise: Su
             panel = {"judges": list(apart), "judges_agree": agreement, "sd_over_judges": spread}
             score = msgspec.structs.replace(score, details={**score.details, **panel})
         extended.append(score)
-    for group, scored in _foldings(members):
+    for group, scored in _foldings(members, together):
         extended += [msgspec.structs.replace(s, group=group) for s in summarise(scored) if s.group is None]
     return extended
 
 
-def _foldings(members: Sequence[Member]) -> list[tuple[str, list[ExampleScore]]]:
+def _foldings(members: Sequence[Member], together: Together) -> list[tuple[str, list[ExampleScore]]]:
     foldings = [(f"judge={member.name}", member.scores) for member in members]
     foldings.append(("judges=median", _fold(members, _median)))
     if len(members) > 2:
         for left_out in members:
             rest = [member for member in members if member is not left_out]
-            foldings.append((f"judges=without {left_out.name}", mean_of(rest)))
+            foldings.append((f"judges=without {left_out.name}", together(rest)))
     return foldings
 
 

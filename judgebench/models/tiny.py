@@ -51,6 +51,18 @@ def _says(text: str) -> dict[tuple[str, ...], float]:
     return {tuple(re.findall(r"\s?\S+(?:\s\S+)?", text)): 1.0}
 
 
+_LABELS: dict[tuple[str, ...], float] = {
+    (f"[[{label}]]",): probability
+    for label, probability in (("A>>B", 0.2), ("A>B", 0.4), ("A=B", 0.2), ("B>A", 0.1), ("B>>A", 0.1))
+}
+_CHOICES: dict[tuple[str, ...], float] = {
+    (f'{{"choice": "{choice}"}}',): probability
+    for choice, probability in (("A++", 0.1), ("A+", 0.4), ("A=B", 0.2), ("B+", 0.2), ("B++", 0.1))
+}
+_SCORES: dict[tuple[str, ...], float] = {
+    (f'{{"score": "{score}"}}',): probability for score, probability in (("5", 0.2), ("7", 0.6), ("9", 0.2))
+}
+
 PROGRAMS: tuple[Program, ...] = (
     # Judges: P(first answer shown wins) is 0.7 whatever the answers are.
     Program(name="judge-m", trigger="Best Model Identifier", replies={("m",): 0.7, ("M",): 0.3}),
@@ -58,14 +70,27 @@ PROGRAMS: tuple[Program, ...] = (
     # MT-Bench's judges, official and ours: a verdict on two answers; a rating against a reference, of a second turn, of
     # any other answer.
     Program(name="judge-verdict", trigger="[[C]]", replies={("[[A]]",): 0.5, ("[[B]]",): 0.3, ("[[C]]",): 0.2}),
-    Program(name="judge-reference", trigger="correctness and helpfulness", replies={("[[6]]",): 0.7, ("[[3]]",): 0.3}),
-    Program(name="judge-second-turn", trigger="second user question", replies={("[[4]]",): 0.6, ("[[8]]",): 0.4}),
+    Program(name="judge-reference", trigger="Reference Answer", replies={("[[6]]",): 0.7, ("[[3]]",): 0.3}),
+    Program(name="judge-second-turn", trigger="Conversation with User", replies={("[[4]]",): 0.6, ("[[8]]",): 0.4}),
     Program(name="judge-rating", trigger="[[rating]]", replies={("[[7]]",): 0.8, ("[[9]]",): 0.2}),
-    # Answers to instructions; the first, to those that come back to an earlier answer.
+    # Arena-Hard's judges, official and ours: two answers again, with clear and narrow wins told apart.
+    Program(name="judge-labels", trigger="Assistant A is significantly better", replies=_LABELS),
+    Program(name="judge-labels-house", trigger="Verdict label", replies=_LABELS),
+    # WildBench's judges, official and ours: a choice between two answers, a score of one.
+    Program(name="judge-choice", trigger="Response B", replies=_CHOICES),
+    Program(name="judge-choice-card", trigger="JSON verdict card", replies=_CHOICES),
+    Program(name="judge-score", trigger="AI Response", replies=_SCORES),
+    Program(name="judge-score-card", trigger="JSON grade card", replies=_SCORES),
+    # Answers to instructions; the first two, to those that come back to an earlier answer.
     Program(
         name="look-back",
         trigger="Looking back",
         replies=_says("Second thoughts then: fewer words, plainer ones, and nothing that needs a footnote."),
+    ),
+    Program(
+        name="go-further",
+        trigger="Going further",
+        replies=_says("One step beyond that, every rule bends a little; here is where it breaks."),
     ),
     Program(
         name="explain",
@@ -121,9 +146,12 @@ prompt quotes instructions and answers, so judges stand above them.
 | judge-m | ``Best Model Identifier`` | ``m`` 0.7, ``M`` 0.3, then the end |
 | judge-letter | ``Answer with one letter`` | ``A`` 0.7, ``B`` 0.3, then the end |
 | judge-verdict | ``[[C]]`` | ``[[A]]`` 0.5, ``[[B]]`` 0.3, ``[[C]]`` 0.2, then the end |
-| judge-reference | ``correctness and helpfulness`` | ``[[6]]`` 0.7, ``[[3]]`` 0.3, then the end |
-| judge-second-turn | ``second user question`` | ``[[4]]`` 0.6, ``[[8]]`` 0.4, then the end |
+| judge-reference | ``Reference Answer`` | ``[[6]]`` 0.7, ``[[3]]`` 0.3, then the end |
+| judge-second-turn | ``Conversation with User`` | ``[[4]]`` 0.6, ``[[8]]`` 0.4, then the end |
 | judge-rating | ``[[rating]]`` | ``[[7]]`` 0.8, ``[[9]]`` 0.2, then the end |
+| judge-labels | ``Assistant A is significantly better`` | ``[[A>B]]`` 0.4, ``[[A>>B]]`` and ``[[A=B]]`` 0.2 each,
+``[[B>A]]`` and ``[[B>>A]]`` 0.1 each, then the end |
+| judge-labels-house | ``Verdict label`` | as judge-labels |
 | look-back, explain, … | ``Looking back``, ``Explain``, … | its one sentence 1.0 |
 | default | none of these | its one sentence 1.0 |
 

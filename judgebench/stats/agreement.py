@@ -55,9 +55,9 @@ def agreement_between(
 ) -> Agreement:
     """Compare each of ``votes`` with the one vote of ``other_votes`` on the same game.
 
-    ``games``, shape (n,), and ``other_games``, shape (m,), are codes; games that only one side voted on are left out. With
-    ``ties=False`` so is every comparison in which either vote is a tie. ``clusters``, shape (n,), and ``rng`` give the
-    ratio a percentile interval over 1,000 resamples of whole clusters, such as questions.
+    ``games``, shape (n,), and ``other_games``, shape (m,), are codes; games that only one side voted on are left out.
+    With ``ties=False`` so is every comparison in which either vote is a tie. ``clusters``, shape (n,), and ``rng`` give
+    the ratio a percentile interval over 1,000 resamples of whole clusters, such as questions.
 
     The counting is that of lm-sys/FastChat@0e6d3e4:fastchat/llm_judge/compute_agreement.py (Zheng et al. 2023,
     arXiv 2306.05685, table 5).

@@ -32,7 +32,7 @@ from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_op
 
 from .importer import read_alpaca_eval
 from .judges import PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
-from .metrics import summarise
+from .metrics import BOOTSTRAP_SEED, summarise
 
 SWITCH_KEY = "is_switched_outputs"
 """Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
@@ -114,6 +114,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
         summarise=partial(summarise, c=settings.get("lc_c")),
         importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
+        seeds={"order": seed, "bootstrap": BOOTSTRAP_SEED},
         about="How often a judge prefers the model's answers to a baseline's, on 805 instructions.",
         option_help=OPTION_HELP,
     )
