@@ -35,6 +35,11 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     if settings.out is None:
         raise UsageError("--out is missing; name the run folder to make")
     folders = [RunFolder(settings.out if len(found) == 1 else settings.out / slug(i.candidate)) for i in found]
+    if len({folder.path for folder in folders}) < len(folders):
+        names = ", ".join(imported.candidate for imported in found)
+        raise UsageError(
+            f"two models of {path} would have one folder ({names[:300]}); import one at a time with --model"
+        )
     for folder, imported in zip(folders, found, strict=True):
         if folder.occupied:
             raise UsageError(f"{folder.path} is not empty; an import makes a new run folder")

@@ -31,6 +31,9 @@ MIRRORED = {"B<<A": 1.0, "B<A": 1.0, "B=A": 0.5, "A<B": 0.0, "A<<B": 0.0}
 STRONG = frozenset({"A>>B", "B>>A", "A<<B", "B<<A"})
 """Labels of a clear win, which counts as several battles."""
 
+GAMES = (("#1", False), ("#2", True))
+"""Ends of the two games' case ids, and whether the model is shown first."""
+
 ATTEMPTS = 2
 """Requests of the legacy pipeline for one verdict (``number_of_judgment_attempts``)."""
 
@@ -63,10 +66,10 @@ def legacy_labels(text: str) -> list[str]:
 
 
 def verdict_of(label: str, pipeline: Pipeline) -> Verdict:
-    """The verdict that a label gives. Both rules also find labels that name no winner, such as ``A>>A``."""
+    """The verdict that a label gives. Both rules also find some that no table has, such as ``A>>A``."""
     known = FIRST_SHARE | MIRRORED if pipeline == "current" else FIRST_SHARE
     if label not in known:
-        return Verdict(value=None, label=label, error=f"the label {label[:40]} names no winner")
+        return Verdict(value=None, label=label, error=f"the {pipeline} pipeline knows no label {label[:40]}")
     return Verdict(value=known[label], label=label)
 
 
@@ -227,9 +230,9 @@ def _from_python(tree: ast.Module) -> dict[str, Any]:
                 found["judge_settings"] = _literal(node.value, constants)
             elif isinstance(node.value, ast.Constant):
                 constants[node.targets[0].id] = node.value.value
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict) and all(isinstance(value, ast.Constant) for value in node.values):
-            entry = _literal(node, constants)
+    for inner in ast.walk(tree):
+        if isinstance(inner, ast.Dict) and all(isinstance(value, ast.Constant) for value in inner.values):
+            entry = _literal(inner, constants)
             if entry.get("role") == "user":
                 found["legacy_retry_user_message"] = entry.get("content")
     return found

@@ -1,7 +1,7 @@
 """WildBench's arithmetic: task groups and their weights, rescaling, rewards, the length rule, macro averages.
 
-Everything takes arrays over sessions and a table of counts, shape (rounds, n): a row of ones gives the number itself,
-rows of bootstrap counts give its replicates on the very same resamples.
+Everything takes arrays over sessions and a table of counts, shape (rounds, n): its first row is all ones and gives the
+number itself, further rows of bootstrap counts give its replicates on the very same resamples.
 
 Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/_create_tables.py.
 """
@@ -92,6 +92,12 @@ class Averages(NamedTuple):
     """Shape (rounds,)."""
 
 
+def _averages(micro: FloatArray, per_group: FloatArray) -> Averages:
+    """With macro averages; a resample that missed a whole group is no replicate of one that has it."""
+    whole = (np.isnan(per_group) == np.isnan(per_group[0])).all(axis=1)
+    return Averages(micro, per_group, np.where(whole, macro(per_group), np.nan))
+
+
 def mean_scores(counts: FloatArray, score: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
     """Rescaled scores. ``score`` is NaN where there is no record; ``used`` is 0 for empty and cut-off answers.
 
@@ -103,7 +109,7 @@ def mean_scores(counts: FloatArray, score: FloatArray, used: FloatArray, groups:
     with np.errstate(invalid="ignore", divide="ignore"):
         micro = rescaled((counts @ value) / (counts @ stored.astype(float)))
         per_group = rescaled((counts @ (groups * (value * weight)[:, None])) / (counts @ (groups * weight[:, None])))
-    return Averages(micro, per_group, macro(per_group))
+    return _averages(micro, per_group)
 
 
 def mean_rewards(counts: FloatArray, reward: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
@@ -114,7 +120,7 @@ def mean_rewards(counts: FloatArray, reward: FloatArray, used: FloatArray, group
     with np.errstate(invalid="ignore", divide="ignore"):
         micro = (counts @ value) / (counts @ stored.astype(float))
         per_group = (counts @ (groups * value[:, None])) / (counts @ (groups * weight[:, None]))
-    return Averages(micro, per_group, macro(per_group))
+    return _averages(micro, per_group)
 
 
 def mean_length(counts: FloatArray, length: FloatArray, used: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""WildBench's two judges: the prompts' parts, and how their JSON is read. The prompts themselves are pulled at run time.
+"""WildBench's two judges: the parts of a prompt, and how a reply's JSON is read. The prompts are pulled at run time.
 
 Source: allenai/WildBench@d6b8dca:src/eval.py and src/openai_batch_eval/batch_results_format.py.
 """
@@ -241,7 +241,7 @@ def read_verdict(text: str, key: str, reading: Reading) -> Verdict:
 
 
 def score_verdict(value: Any) -> Verdict:
-    """A stored score: a number, or a string that Python reads as one. Upstream checks no range, and neither does this."""
+    """A stored score: a number, or a string that Python reads as one. As upstream's, its range is not checked."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -265,7 +265,7 @@ def parse(text: str, reading: Reading) -> Any:
     ``None`` if it is not JSON (strict). Of two equal keys of an object the last one counts, as in any JSON.
     """
     try:
-        return json.loads(text.strip())
+        return json.loads(text if reading == "strict" else text.strip())
     except (ValueError, RecursionError):
         if reading == "strict":
             return None

@@ -1,8 +1,9 @@
 """An OpenAI-compatible chat server for tests and benchmarks: canned replies, faults on demand, a log of what it saw.
 
 Run as a program; its first line of output is the port. Replies come from a JSON-lines file of
-``{"key": <sha256 hex of the last message's text>, "choice": <choice object as OpenAI returns it>}`` with optional
-``usage`` and ``model``, or are one fixed label with logprobs. A fault hits a request on its first ``--fault-attempts``
+``{"key": <sha256 hex of the last message's text, or of the whole ``messages`` as sent>, "choice": <choice object as
+OpenAI returns it>}`` with optional ``usage`` and ``model``, or are one fixed label with logprobs. A line with
+``status`` in place of the choice is always that error. A fault hits a request on its first ``--fault-attempts``
 attempts only, so that retries succeed; which requests are hit depends on the seed and their text, not on their order.
 
 The log holds a JSON line per event: ``time``, ``key`` (sha256 of the body's ``messages`` as sent), ``event``
@@ -141,18 +142,27 @@ class ChatServer:
             assert request.transport is not None
             request.transport.close()
         await asyncio.sleep((self.options.slow_ms if fault == "slow" else self.options.delay_ms) / 1000)
-        data = self.answer(body, with_logprobs=fault != "no_logprobs")
+        found = self.find(body)
+        if isinstance(found.get("status"), int):
+            return error(int(str(found["status"])), "This prompt has no answer", "scripted")
+        data = self.answer(body, found, with_logprobs=fault != "no_logprobs")
         if fault == "truncated":
             return await truncated(request, data)
         broken = {"malformed": data[: len(data) // 2], "string": b'"hello"', "no_choices": b'{"choices": []}'}
         return web.Response(body=broken.get(fault or "", data), content_type="application/json")
 
-    def answer(self, body: Body, *, with_logprobs: bool) -> bytes:
+    def find(self, body: Body) -> dict[str, object]:
+        """The line of this request: of the whole conversation, else of its last message."""
+        if not self.choices:
+            return {}
+        whole = self.choices.get(hashlib.sha256(body.messages).hexdigest())
+        text = self.messages.decode(body.messages)[-1].content
+        return whole or self.choices.get(hashlib.sha256(text.encode()).hexdigest(), {})
+
+    def answer(self, body: Body, found: dict[str, object], *, with_logprobs: bool) -> bytes:
         """The body of a good reply."""
         if not self.choices and with_logprobs:
             return self.fixed
-        text = self.messages.decode(body.messages)[-1].content
-        found = self.choices.get(hashlib.sha256(text.encode()).hexdigest(), {})
         choice = found.get("choice", FIXED_CHOICE)
         assert isinstance(choice, dict)
         if not with_logprobs:

@@ -1,0 +1,236 @@
+"""MT-Bench's judges: one for each published prompt. The prompts themselves are data, pulled at run time.
+
+Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/common.py.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from judgebench.codec import sha256_hex
+from judgebench.errors import UsageError
+from judgebench.judges.replies import bracketed_rating, first_label
+from judgebench.prompts import HousePrompt, distinctive_lines, fill
+from judgebench.records import Case, Completion, Example, Message, Request, Sampling, Verdict
+
+Messages = Callable[[Case], tuple[Message, ...]]
+
+JUDGE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
+"""How upstream asks OpenAI's judges."""
+ANTHROPIC_TOKENS = 1024
+LABELS = {"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5}
+"""Share of the win of the answer shown first; of several labels in a reply the first of this table counts."""
+LOWEST, HIGHEST = 1.0, 10.0
+GENERIC_SYSTEM = "You are a helpful assistant."
+"""Where this is a prompt's system text, the instruction is in the user text."""
+ESCAPES = {"{{": "{", "}}": "}"}
+"""Templates are Python format strings."""
+
+
+def judged_turns(example: Example) -> tuple[int, ...]:
+    """Only a question of exactly two turns has its second one judged (gen_judgment.py ``make_match``)."""
+    return (1, 2) if len(example.followups) == 1 else (1,)
+
+
+def rating_id(example: Example, turn: int) -> str:
+    """Id of the case in which a turn is rated."""
+    return f"{example.id}#turn-{turn}"
+
+
+def game_id(example: Example, turn: int, other: str, *, candidate_first: bool) -> str:
+    """Id of the case in which a turn is compared with another model's, in one of the two orders."""
+    return f"{example.id}#turn-{turn}#against-{other}#{'candidate' if candidate_first else 'baseline'}-first"
+
+
+def prompt_name(mode: str, guided: bool, turn: int) -> str:
+    """The published prompt for a mode, a category with or without reference answers, and a turn."""
+    names = {"single": ("single-v1", "single-math-v1"), "pairwise": ("pair-v2", "pair-math-v1")}
+    return names[mode][guided] + ("-multi-turn" if turn == 2 else "")
+
+
+def house_name(mode: str) -> str:
+    """Our own judge of a mode, for the starter set: one prompt serves all turns and categories."""
+    return {"single": "house_rating", "pairwise": "house_verdict"}[mode]
+
+
+class PublishedPrompt(msgspec.Struct, frozen=True):
+    """One line of ``judge_prompts.jsonl``."""
+
+    name: str
+    type: str
+    system_prompt: str
+    prompt_template: str
+    output_format: str
+
+    @property
+    def guided(self) -> bool:
+        """It shows reference answers."""
+        return "{ref_answer_1}" in self.prompt_template
+
+    @property
+    def sha256(self) -> str:
+        """Of everything that the judge is sent beside the case."""
+        return sha256_hex(msgspec.json.encode(self))
+
+    @property
+    def fragments(self) -> tuple[str, ...]:
+        """Lines that give the prompt away where they turn up in an answer."""
+        return distinctive_lines(f"{self.system_prompt}\n{self.prompt_template}", ("{", "}"))
+
+    def messages(self, case: Case, *, anthropic: bool = False) -> tuple[Message, ...]:
+        """The system text and the case filled into the template.
+
+        ``anthropic`` is how upstream asks Anthropic's judges to compare: the system text goes before the user's.
+        """
+        values = {f"{{{name}}}": text for name, text in case_texts(case, guided=self.guided).items()}
+        escapes = {token: text for token, text in ESCAPES.items() if token in self.prompt_template}
+        user = fill(self.prompt_template, values | escapes)
+        if anthropic and self.type == "pairwise":
+            if self.system_prompt != GENERIC_SYSTEM:
+                user = f"[Instruction]\n{self.system_prompt}\n\n{user}"
+            return (Message(role="user", content=user),)
+        return Message(role="system", content=self.system_prompt), Message(role="user", content=user)
+
+
+def read_prompts(data: bytes) -> dict[str, PublishedPrompt]:
+    """All published prompts by name."""
+    prompts = [msgspec.json.decode(line, type=PublishedPrompt) for line in data.splitlines() if line.strip()]
+    for prompt in prompts:
+        if prompt.output_format not in ("[[rating]]", "[[A]]"):
+            raise UsageError(
+                f"the judge prompt {prompt.name} asks for {prompt.output_format!r}, which is not read here"
+            )
+    return {prompt.name: prompt for prompt in prompts}
+
+
+def case_texts(case: Case, *, guided: bool) -> dict[str, str]:
+    """What is filled into a prompt, by upstream's names: ``question``, or ``question_1`` and ``question_2``, …"""
+    questions = (case.example.instruction, *case.example.followups)[: case.turn]
+    letters = ("",) if len(case.answers) == 1 else ("_a", "_b")
+    texts = _numbered("question", questions)
+    for letter, answer in zip(letters, case.answers, strict=True):
+        texts |= _numbered(f"answer{letter}", answer.turns[: case.turn])
+    if guided:
+        texts |= {f"ref_answer_{turn}": text for turn, text in enumerate(case.example.references[: case.turn], 1)}
+    return texts
+
+
+def _numbered(name: str, texts: Iterable[str]) -> dict[str, str]:
+    listed = list(texts)
+    return {name: listed[0]} if len(listed) == 1 else {f"{name}_{turn}": text for turn, text in enumerate(listed, 1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextJudge:
+    """A judge that explains itself and then gives a rating or a verdict; upstream never asks twice."""
+
+    name: str
+    messages: Messages
+    prompt_sha256: str
+    references_sha256: str | None
+    """Of the reference answers that it is shown; ``None`` if it sees none."""
+    sampling: Sampling
+    reading: str
+    read_text: Callable[[str], Verdict]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Prompt, references, sampling and reading rule."""
+        return {
+            "prompt": self.prompt_sha256,
+            "references": self.references_sha256,
+            "sampling": msgspec.to_builtins(self.sampling),
+            "reading": self.reading,
+        }
+
+    def ask(self, case: Case) -> Request:
+        """One request with questions, answers and, where they are needed, references."""
+        return Request(messages=self.messages(case), sampling=self.sampling)
+
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
+        """Upstream never does."""
+
+    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
+        """The verdict in the last reply."""
+        text = replies[-1].text
+        return Verdict(value=None, error="the reply is empty") if not text else self.read_text(text)
+
+    def constrained(self) -> "TextJudge":
+        """Itself: the verdict follows an explanation."""
+        return self
+
+
+def read_rating(text: str) -> Verdict:
+    """Upstream's reading of a rating; nothing is asked of the number."""
+    rating = bracketed_rating(text)
+    return Verdict(value=None, error=rating) if isinstance(rating, str) else Verdict(value=rating)
+
+
+def read_rating_strictly(text: str) -> Verdict:
+    """The same, and a number off the scale is no rating."""
+    verdict = read_rating(text)
+    problem = None if verdict.value is None else off_scale(verdict.value)
+    return verdict if problem is None else Verdict(value=None, error=problem)
+
+
+def off_scale(rating: float) -> str | None:
+    """What is wrong with a rating that is not from 1 to 10."""
+    return None if LOWEST <= rating <= HIGHEST else f"the rating {rating:g} lies outside {LOWEST:g} to {HIGHEST:g}"
+
+
+def read_label(text: str) -> Verdict:
+    """Upstream's reading of a verdict between two answers."""
+    label = first_label(text, list(LABELS))
+    if label is None:
+        return Verdict(value=None, error=f"the reply holds none of {', '.join(LABELS)}")
+    return Verdict(value=LABELS[label], label=label)
+
+
+READINGS: Mapping[str, tuple[str, Callable[[str], Verdict]]] = {
+    "single": ("first rating in double brackets, else in single ones", read_rating),
+    "strict": ("first rating in double brackets, else in single ones; from 1 to 10", read_rating_strictly),
+    "pairwise": ("first of [[A]], [[B]], [[C]] that occurs", read_label),
+}
+
+
+def published_judge(prompt: PublishedPrompt, *, references_sha256: str, strict: bool, anthropic: bool) -> TextJudge:
+    """The judge of one published prompt."""
+    reading, read_text = READINGS["strict" if strict and prompt.type == "single" else prompt.type]
+    sampling = msgspec.structs.replace(JUDGE_SAMPLING, max_tokens=ANTHROPIC_TOKENS) if anthropic else JUDGE_SAMPLING
+    return TextJudge(
+        name=prompt.name,
+        messages=lambda case: prompt.messages(case, anthropic=anthropic),
+        prompt_sha256=prompt.sha256,
+        references_sha256=references_sha256 if prompt.guided else None,
+        sampling=sampling,
+        reading=reading,
+        read_text=read_text,
+    )
+
+
+def house_judge(mode: str, prompt: HousePrompt, *, strict: bool) -> TextJudge:
+    """Our own neutral prompt, for the starter set."""
+    reading, read_text = READINGS["strict" if strict and mode == "single" else mode]
+    blank = {
+        "single": ("question_2", "answer_2", "reference_1", "reference_2"),
+        "pairwise": ("question_2", "answer_a_2", "answer_b_2", "reference_1", "reference_2"),
+    }[mode]
+
+    def messages(case: Case) -> tuple[Message, ...]:
+        texts = {}
+        for name, text in case_texts(case, guided=True).items():
+            numbered = name if name[-1].isdigit() else f"{name}_1"
+            texts[numbered.replace("ref_answer", "reference")] = text
+        return prompt.messages(**(dict.fromkeys(blank, "") | texts))
+
+    return TextJudge(
+        name=house_name(mode),
+        messages=messages,
+        prompt_sha256=prompt.sha256,
+        references_sha256=None,
+        sampling=JUDGE_SAMPLING,
+        reading=reading,
+        read_text=read_text,
+    )

@@ -1,0 +1,262 @@
+"""MT-Bench's numbers, from judgements.
+
+Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/show_result.py; the intervals are
+ours: questions are resampled, with both their turns.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from judgebench.judges.orders import candidate_share
+from judgebench.records import Example, ExampleScore, Judgement, Score
+from judgebench.stats.intervals import bootstrap_mean
+from judgebench.task import Generations, TaskData
+
+from .judges import HIGHEST, LOWEST, judged_turns, off_scale
+
+TASK = "mtbench"
+BOOTSTRAP_ROUNDS = 1000
+BOOTSTRAP_SEED = 0
+BOOTSTRAP = (
+    f"bootstrap percentile over questions with all their turns, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
+)
+SUPERSEDED = "#superseded-"
+"""Stands, with a number, behind the case id of a record that a later one of the same file replaces."""
+CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
+"""Order of the axes of upstream's radar chart; other categories follow in that of the examples."""
+HEADLINES = ("score", "adjusted_win_rate")
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+Value = Callable[[ExampleScore], float | None]
+
+
+# -- judgements → example scores
+
+
+def score(
+    data: TaskData,
+    generations: Generations,
+    judgements: Iterable[Judgement],
+    *,
+    mode: str,
+    strict: bool,
+    every_record: bool,
+) -> list[ExampleScore]:
+    """One row per question and turn (and baseline and result), whether it was judged or not."""
+    counted = [j for j in judgements if every_record or SUPERSEDED not in j.case_id]
+    if mode == "single":
+        return list(_ratings(data, counted, strict=strict))
+    return list(_results(data, counted))
+
+
+def _ratings(data: TaskData, judgements: Sequence[Judgement], *, strict: bool) -> Iterator[ExampleScore]:
+    records: dict[tuple[str, int], list[Judgement]] = {}
+    for judgement in judgements:
+        records.setdefault((judgement.example_id, judgement.turn), []).append(judgement)
+    for example in data.examples:
+        for turn in judged_turns(example):
+            own = records.get((example.id, turn), [])
+            values = [
+                None if j.verdict.value is None or (strict and off_scale(j.verdict.value)) else j.verdict.value
+                for j in own
+            ]
+            read = [value for value in values if value is not None]
+            yield _row(
+                example,
+                f"rating#turn-{turn}",
+                read,
+                failed=sum(judgement.failed for judgement in own),
+                unread=sum(v is None and not j.failed for v, j in zip(values, own, strict=True)),
+                turn=float(turn),
+                off_scale=float(sum(off_scale(value) is not None for value in read)),
+            )
+
+
+def _results(data: TaskData, judgements: Sequence[Judgement]) -> Iterator[ExampleScore]:
+    """Wins and losses by the rule of two games; what is neither is a tie."""
+    pairs: dict[tuple[str, int, str], dict[str, list[Judgement]]] = {}
+    others = dict.fromkeys(data.baselines)
+    for judgement in judgements:
+        other = judgement.answers[1 - judgement.candidate]
+        others[other] = None
+        record = judgement.case_id.partition(SUPERSEDED)[2]
+        pairs.setdefault((judgement.example_id, judgement.turn, other), {}).setdefault(record, []).append(judgement)
+    for other in others:
+        for example in data.examples:
+            for turn in judged_turns(example):
+                records = list(pairs.get((example.id, turn, other), {}).values())
+                outcomes = [_outcome(games) for games in records]
+                read = [outcome for outcome in outcomes if outcome is not None]
+                failed = sum(any(game.failed for game in games) for games in records)
+                for result, sign in (("win", 1), ("loss", -1)):
+                    yield _row(
+                        example,
+                        f"{result}#turn-{turn}#against-{other}",
+                        [float(outcome == sign) for outcome in read],
+                        failed=failed,
+                        unread=len(outcomes) - len(read) - failed,
+                        turn=float(turn),
+                        result=result,
+                        baseline=other,
+                    )
+
+
+def _outcome(games: Sequence[Judgement]) -> int | None:
+    """1, -1 or 0 for the candidate; a tie in one game, or two winners, is a tie. ``None`` unless both are read."""
+    shares = [candidate_share(g.verdict.value, g.candidate) for g in games if g.verdict.value is not None]
+    if len(shares) != 2:
+        return None
+    first, second = ((share > 0.5) - (share < 0.5) for share in shares)
+    return first if first == second else 0
+
+
+def _row(
+    example: Example, metric: str, values: Sequence[float], *, failed: int, unread: int, **covariates: float | str
+) -> ExampleScore:
+    """The mean of a question's records, with their number as its weight."""
+    return ExampleScore(
+        example_id=example.id,
+        metric=metric,
+        value=sum(values) / len(values) if values else None,
+        weight=float(max(len(values), 1)),
+        covariates={
+            "category": str(example.meta["category"]),
+            "failed": float(failed),
+            "unread": float(unread),
+            # Beside the one that an absent value stands for.
+            "further_missing": float(max(failed + unread - (not values), 0)),
+            **covariates,
+        },
+    )
+
+
+# -- example scores → scores
+
+
+def summarise(data: TaskData, scores: Sequence[ExampleScore], *, mode: str) -> list[Score]:
+    """All metrics of a run, the headline first, then by turn, category and (of several) baseline."""
+    groups: dict[str | None, list[ExampleScore]] = {None: list(scores)}
+    groups |= _grouped("turn", scores, (1.0, 2.0))
+    groups |= _grouped("category", scores, CATEGORIES)
+    baselines = _grouped("baseline", scores, ())
+    groups |= baselines if len(baselines) > 1 else {}
+    of_group = _rating_scores if mode == "single" else _result_scores
+    summarised = [score for group, rows in groups.items() for score in of_group(rows, group)]
+    # Of a comparison's categories only the headline: the parts of ten questions say little.
+    return [s for s in summarised if not (s.group or "").startswith("category=") or s.metric in HEADLINES]
+
+
+def _grouped(name: str, scores: Sequence[ExampleScore], first: Sequence[Any]) -> dict[str | None, list[ExampleScore]]:
+    """Rows by one of their covariates: the values in ``first`` in that order, then others as they occur."""
+    found: dict[Any, list[ExampleScore]] = {value: [] for value in first}
+    for row in scores:
+        if name in row.covariates:
+            found.setdefault(row.covariates[name], []).append(row)
+    shown = {value: f"{value:g}" if isinstance(value, float) else str(value) for value in found}
+    return {f"{name}={shown[value]}": rows for value, rows in found.items() if rows}
+
+
+def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
+    table = _Table(rows)
+    if not table.n:
+        return [table.absent("score", "points", "no answer has a rating", group)]
+    total, missing = float(table.weights @ table.values), table.missing
+    bounds = [(total + missing * rating) / (table.n + missing) for rating in (LOWEST, HIGHEST)]
+    details = {**table.counts, "outside_1_to_10": table.sum("off_scale"), "if_missing_all_rated_1_or_10": bounds}
+    return [table.mean("score", "points", table.values, "mean of ratings", group, details)]
+
+
+def _result_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
+    wins = _Table([row for row in rows if row.covariates["result"] == "win"])
+    losses = _Table([row for row in rows if row.covariates["result"] == "loss"])
+    names = ("win_rate", "loss_rate", "tie_rate", "adjusted_win_rate")
+    if not wins.n:
+        return [wins.absent(name, "percent", "no question has two verdicts", group) for name in names]
+    won, lost = float(wins.weights @ wins.values), float(losses.weights @ losses.values)
+    everything = wins.n + wins.missing
+    counts = {**wins.counts, "win": won, "loss": lost, "tie": wins.n - won - lost}
+    adjusted = won + counts["tie"] / 2
+    columns: dict[str, tuple[FloatArray, str, dict[str, Any]]] = {
+        "win_rate": (wins.values, "both games won", _bounds(won, wins.missing, everything)),
+        "loss_rate": (losses.values, "both games lost", {}),
+        "tie_rate": (1 - wins.values - losses.values, "a game tied, or one won and one lost", {}),
+        "adjusted_win_rate": (
+            (1 + wins.values - losses.values) / 2,
+            "wins and half the ties",
+            _bounds(adjusted, wins.missing, everything),
+        ),
+    }
+    return [
+        wins.mean(name, "percent", 100 * values, f"share of comparisons: {what}", group, {**counts, **bounds})
+        for name, (values, what, bounds) in columns.items()
+    ]
+
+
+def _bounds(won: float, missing: int, everything: int) -> dict[str, Any]:
+    return {"if_missing_all_lost_or_won": [100 * won / everything, 100 * (won + missing) / everything]}
+
+
+class _Table:
+    """Rows of one metric as columns; what has no value is counted."""
+
+    def __init__(self, rows: Sequence[ExampleScore]) -> None:
+        self._rows = rows
+        valued = [(row.example_id, row.weight, row.value) for row in rows if row.value is not None]
+        self.weights: FloatArray = np.array([weight for _, weight, _ in valued], dtype=float)
+        self.values: FloatArray = np.array([value for *_, value in valued], dtype=float)
+        self._questions = [example_id for example_id, *_ in valued]
+        self.n = round(float(self.weights.sum()))
+        self.missing = len(rows) - len(valued) + self.sum("further_missing")
+
+    def sum(self, covariate: str) -> int:
+        """Of a count over all rows."""
+        return round(sum(float(row.covariates.get(covariate) or 0) for row in self._rows))
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """How the missing ones came to be missing."""
+        failed, unread = self.sum("failed"), self.sum("unread")
+        return {"unread": unread, "failed": failed, "without_judgement": max(self.missing - failed - unread, 0)}
+
+    def mean(
+        self, metric: str, unit: str, values: FloatArray, what: str, group: str | None, details: Mapping[str, Any]
+    ) -> Score:
+        """The mean over rows, by weight; its interval is over questions."""
+        names, code = np.unique(self._questions, return_inverse=True)
+        weights = np.bincount(code, weights=self.weights, minlength=len(names))
+        sums = np.bincount(code, weights=self.weights * values, minlength=len(names))
+        result = bootstrap_mean(
+            sums / weights, weights, rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS
+        )
+        interval = result.interval
+        return Score(
+            task=TASK,
+            metric=metric,
+            value=float(self.weights @ values / self.weights.sum()),
+            unit=unit,
+            stderr=result.stderr,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
+            level=interval.level if interval else None,
+            method=f"{what}; {BOOTSTRAP}" if interval else f"{what}; too few questions for an interval",
+            n=self.n,
+            n_missing=self.missing,
+            group=group,
+            details={"questions": len(names), **details},
+        )
+
+    def absent(self, metric: str, unit: str, why: str, group: str | None) -> Score:
+        """No value, and why."""
+        return Score(
+            task=TASK,
+            metric=metric,
+            value=None,
+            unit=unit,
+            n=0,
+            n_missing=self.missing,
+            group=group,
+            reason=why,
+            details=self.counts,
+        )

@@ -1,0 +1,284 @@
+"""MT-Bench: how a judge rates a model's two answers to each of 80 two-turn questions, from 1 to 10.
+
+One example, in our own words: "Write a postcard from a museum guard …", and once that is answered, "Looking back at
+your postcard, turn it into a limerick." The judge sees the first answer alone, then the whole conversation, and ends
+each of its two replies with a rating such as ``[[7]]``; ``score`` is the mean of all ratings. In mode ``pairwise`` it
+compares two models' answers instead, in both orders. Math, reasoning and coding are judged beside reference answers.
+
+Paper: Zheng et al. 2023, arXiv 2306.05685.
+Followed: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d
+``fastchat/llm_judge/{common.py,gen_model_answer.py,gen_judgment.py,show_result.py}``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.codec import sha256_hex
+from judgebench.errors import UsageError
+from judgebench.judges import Judge
+from judgebench.prompts import HousePrompt
+from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
+from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, switch
+
+from .importer import read_fastchat, read_outputs
+from .judges import (
+    game_id,
+    house_judge,
+    house_name,
+    judged_turns,
+    prompt_name,
+    published_judge,
+    rating_id,
+    read_prompts,
+)
+from .metrics import score, summarise
+
+GUIDED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
+"""Categories that are judged beside reference answers (common.py ``NEED_REF_CATS``)."""
+
+TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+    "arena-hard-200": 0.0,
+}
+"""By category (common.py ``temperature_config``)."""
+OTHER_TEMPERATURE = 0.7
+MAX_TOKENS = 1024
+
+VERSIONS = {"1": 80, "vicuna": 80}
+"""Questions of each version."""
+JUDGE_MODEL = "openai:gpt-4"
+STARTER_BASELINE = "starter_baseline"
+
+
+def _model_name(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("expected a model's name as the imported file has it")
+    return text
+
+
+def _references(text: str) -> str:
+    if text != "gpt-4" and not Path(text).is_file():
+        raise ValueError("expected gpt-4, or a file of reference answers as FastChat writes them")
+    return text
+
+
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "mode": one_of("single", "pairwise", "pairwise-all"),
+    "strict": switch,
+    "upstream_compat": switch,
+    "references": _references,
+    "baseline": _model_name,
+    "anthropic_judge": switch,
+}
+
+OPTION_HELP = {
+    "mode": "single (default): each answer is rated; pairwise: against one baseline; pairwise-all: against several",
+    "strict": "true counts a rating outside 1 to 10 as unread; by default it counts as upstream counts it",
+    "upstream_compat": "true counts every record of an imported file, as upstream does, instead of the last",
+    "references": "reference answers: gpt-4 (default), or a FastChat reference_answer file",
+    "baseline": "in mode pairwise, which model of an imported file is the baseline; default gpt-3.5-turbo",
+    "anthropic_judge": "true asks as upstream asks Anthropic's judges: 1,024 tokens, no system message when comparing",
+}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One row of ``question.jsonl``."""
+
+    question_id: int
+    category: str
+    turns: tuple[str, ...]
+    required_temperature: float | None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the answers that a model gave to a question."""
+
+    turns: tuple[str, ...]
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """One row of a ``reference_answer`` file."""
+
+    question_id: int
+    choices: tuple[Choice, ...]
+
+
+class StarterItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of our own starter set."""
+
+    category: str
+    turns: tuple[str, ...]
+    baseline: tuple[str, ...]
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, settled."""
+
+    version: str
+    mode: str
+    strict: bool
+    upstream_compat: bool
+    references: str
+    baseline: str
+    anthropic_judge: bool
+
+    @property
+    def kind(self) -> str:
+        """The type of prompt that the mode needs."""
+        return "single" if self.mode == "single" else "pairwise"
+
+
+def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
+    """MT-Bench (``@1``, default) or the Vicuna questions (``@vicuna``); see :data:`OPTION_HELP`."""
+    version = version or "1"
+    if version not in VERSIONS:
+        raise UsageError(f"mtbench has no version {version!r}; it has {', '.join(VERSIONS)}")
+    given = parse_options(options, OPTIONS, "mtbench")
+    settings = Settings(
+        version=version,
+        mode=given.get("mode", "single"),
+        strict=given.get("strict", False),
+        upstream_compat=given.get("upstream_compat", False),
+        references=given.get("references", "gpt-4"),
+        baseline=given.get("baseline", "gpt-3.5-turbo"),
+        anthropic_judge=given.get("anthropic_judge", False),
+    )
+    if settings.strict and settings.upstream_compat:
+        raise UsageError("task mtbench: strict and upstream_compat contradict each other; choose one")
+    single = settings.mode == "single"
+    names = {prompt_name(settings.kind, guided, turn) for guided in (False, True) for turn in (1, 2)}
+    return Task(
+        name="mtbench",
+        version=version,
+        options=given,
+        headline=("score",) if single else ("adjusted_win_rate", "win_rate", "loss_rate", "tie_rate"),
+        judge_models={} if starter else dict.fromkeys(sorted(names), JUDGE_MODEL),
+        sampling=Sampling(temperature=OTHER_TEMPERATURE, max_tokens=MAX_TOKENS),
+        official_examples=VERSIONS[version],
+        needs_baseline=not single,
+        starter=starter,
+        load=partial(_load, settings=settings, starter=starter),
+        cases=partial(_cases, settings=settings, starter=starter),
+        score=partial(score, mode=settings.mode, strict=settings.strict, every_record=settings.upstream_compat),
+        summarise=partial(summarise, mode=settings.mode),
+        importers={
+            "fastchat": partial(read_fastchat, mode=settings.mode, baseline=settings.baseline),
+            "outputs": read_outputs,
+        },
+        about="How a judge rates a model's answers to 80 two-turn questions, or compares them with another model's.",
+        option_help=OPTION_HELP,
+    )
+
+
+def _load(fetch: Fetch, *, settings: Settings, starter: bool) -> TaskData:
+    if starter:
+        return _load_starter(settings)
+    questions = [
+        msgspec.json.decode(line, type=Question) for line in fetch(f"questions-{settings.version}").splitlines()
+    ]
+    if settings.references == "gpt-4":
+        references_file = fetch(f"references-{settings.version}")
+    else:
+        references_file = Path(settings.references).read_bytes()
+    references = _read_references(references_file, settings.references)
+    examples = tuple(_example(question, references, settings.references) for question in questions)
+    prompts = read_prompts(fetch("prompts"))
+    judges: dict[str, Judge] = {}
+    for name in sorted({name for example in examples for name in _judges_of(example, settings.kind)}):
+        judges[name] = published_judge(
+            prompts[name],
+            references_sha256=sha256_hex(references_file),
+            strict=settings.strict,
+            anthropic=settings.anthropic_judge,
+        )
+    fragments = sorted({line for name in judges for line in prompts[name].fragments})
+    return TaskData(examples=examples, baselines={}, judges=judges, fragments=tuple(fragments))
+
+
+def _read_references(data: bytes, name: str) -> dict[int, tuple[str, ...]]:
+    try:
+        rows = [msgspec.json.decode(line, type=Reference) for line in data.splitlines() if line.strip()]
+        return {row.question_id: row.choices[0].turns for row in rows}
+    except (msgspec.DecodeError, IndexError) as error:
+        raise UsageError(f"references={name} is not a file of FastChat's reference answers: {error}") from error
+
+
+def _example(question: Question, references: Mapping[int, tuple[str, ...]], source: str) -> Example:
+    guided = question.category in GUIDED
+    answers = references.get(question.question_id, ()) if guided else ()
+    if guided and len(answers) < len(question.turns):
+        raise UsageError(
+            f"references={source} has {len(answers)} of the {len(question.turns)} reference answers that question "
+            f"{question.question_id} ({question.category}) is judged beside"
+        )
+    temperature = TEMPERATURES.get(question.category, OTHER_TEMPERATURE)
+    if question.required_temperature is not None:
+        temperature = question.required_temperature
+    return Example(
+        id=str(question.question_id),
+        messages=(Message(role="user", content=question.turns[0]),),
+        followups=question.turns[1:],
+        references=answers[: len(question.turns)],
+        sampling=Sampling(temperature=temperature, max_tokens=MAX_TOKENS),
+        meta={"category": question.category},
+    )
+
+
+def _load_starter(settings: Settings) -> TaskData:
+    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+    items = [msgspec.json.decode(line, type=StarterItem) for line in lines]
+    references = {number: item.references for number, item in enumerate(items, 1)}
+    examples, baseline = [], {}
+    for number, item in enumerate(items, 1):
+        question = Question(question_id=number, category=item.category, turns=item.turns)
+        example = msgspec.structs.replace(_example(question, references, "starter"), id=f"starter-{number:02d}")
+        examples.append(example)
+        baseline[example.id] = Generation(example_id=example.id, model=STARTER_BASELINE, outputs=item.baseline)
+    prompt = HousePrompt({"single": "rating.j2", "pairwise": "verdict.j2"}[settings.kind])
+    judge = house_judge(settings.kind, prompt, strict=settings.strict)
+    return TaskData(
+        examples=tuple(examples),
+        baselines={} if settings.mode == "single" else {STARTER_BASELINE: baseline},
+        judges={judge.name: judge},
+        fragments=prompt.fragments,
+    )
+
+
+def _judges_of(example: Example, kind: str) -> list[str]:
+    return [prompt_name(kind, example.meta["category"] in GUIDED, turn) for turn in judged_turns(example)]
+
+
+def _cases(data: TaskData, generation: Generation, *, settings: Settings, starter: bool) -> tuple[Case, ...]:
+    """Each turn by itself: rated, or against each baseline's answers in both orders."""
+    example = data.by_id.get(generation.example_id)
+    if example is None or len(generation.outputs) <= len(example.followups):
+        return ()
+    kind = settings.kind
+    cases: list[Case] = []
+    for turn, published in zip(judged_turns(example), _judges_of(example, kind), strict=True):
+        make = partial(Case, judge=house_name(kind) if starter else published, example=example, turn=turn)
+        own = Answer(model=generation.model, turns=generation.outputs[:turn])
+        if kind == "single":
+            cases.append(make(id=rating_id(example, turn), answers=(own,)))
+            continue
+        for name, answers in data.baselines.items():
+            if example.id in answers:
+                other = Answer(model=name, turns=answers[example.id].outputs[:turn])
+                first, second = (game_id(example, turn, name, candidate_first=order) for order in (True, False))
+                cases.append(make(id=first, answers=(own, other), candidate=0))
+                cases.append(make(id=second, answers=(other, own), candidate=1))
+    return tuple(cases)

@@ -1,0 +1,521 @@
+"""Reads what WildBench's scripts wrote: score and pairwise result files, batch files, and model outputs.
+
+Shapes, told apart by their fields (a folder may hold several, and several models; ``eval=<judge>/ref=<baseline>`` in a
+path are upstream's names):
+
+- converted records of the batch mode (``model_test, score, model_output`` or ``model_A, model_B, winner, extent,
+  model_outputs``, both with ``parsed_result``), also without their answers;
+- items of the instant mode (``generator, result, parsed_result, error``, in pairs with ``assignment``), also those of
+  version 1, whose verdicts have no extent;
+- lines of ``.batch_results.jsonl``, and of ``.batch-submit.jsonl`` for the answers that were judged;
+- model outputs (``session_id, output, generator``).
+
+Source: allenai/WildBench@d6b8dca:src/eval.py, src/openai_batch_eval/batch_results_format.py.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.answers import read_answers
+from judgebench.errors import UsageError
+from judgebench.outputs import Row
+from judgebench.records import Completion, Example, Generation, Judgement, Usage, Verdict
+from judgebench.task import Imported, TaskData
+
+from .formulas import BASELINES
+from .judges import EMPTY, MARKERS, Reading, choice_verdict, read_verdict, recovered, score_verdict
+
+UNKNOWN_JUDGE = "unknown"
+FLAGS = {"": "", "trunc": "truncated", "truncated": "truncated", "empty": "empty"}
+LETTERS = ("A", "B")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One judged answer or pair of a file."""
+
+    row: Row
+    session: str
+    candidate: str
+    baseline: str | None
+    """``None`` for a score."""
+    position: int
+    """Index of the candidate among the answers shown."""
+    judge_model: str
+    verdict: Verdict
+    reply: Completion | None
+    """What the judge said, if the verdict can be read from it again."""
+    own: str | None
+    """The candidate's answer, as stored."""
+    other: str | None = None
+    lengths: tuple[tuple[int, str], ...] | None = None
+    """Length and flag of the candidate's and the baseline's answer, where the record has them instead of texts."""
+    contradicts: bool = False
+    """The stored verdict is not the one that the stored reply gives; the stored one counts."""
+
+    @property
+    def judge(self) -> str:
+        """The judge's name within the task."""
+        return "score" if self.baseline is None else "pairwise"
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """What there is one record of for each model."""
+        return self.session, self.baseline
+
+
+def read_wildbench(
+    rows: Sequence[Row], data: TaskData, *, judges: Sequence[str], reading: Reading
+) -> tuple[Imported, ...]:
+    """One run for each model under test, with all its scores and pairs.
+
+    A row of another shape, or of a session that is not the benchmark's, is a ``RecordError``. Repeated rows, verdicts
+    that cannot be read and calls that failed are counted.
+    """
+    if all("output" in row.fields and "session_id" in row.fields for row in rows):
+        return read_outputs(rows, data)
+    prompts = {row.text("custom_id"): _prompt(row) for row in rows if "body" in row.fields}
+    reader = _Reader(prompts, reading, frozenset(BASELINES) | frozenset(data.baselines))
+    files: dict[str, _Model] = {}
+    for row in rows:
+        if "body" in row.fields:
+            continue
+        record = reader.read(row)
+        if record is None:
+            continue
+        if record.session not in data.by_id:
+            raise row.error(f"the session {record.session[:80]!r} is not one of this benchmark's {len(data.examples)}")
+        if record.judge in judges:
+            files.setdefault(record.candidate, _Model(record.candidate)).add(record)
+    if not files:
+        wanted = " or ".join(judges)
+        raise UsageError(f"{rows[0].path} holds no {wanted} record that this task could import")
+    return tuple(model.imported(data, reader.notes) for model in files.values())
+
+
+def read_outputs(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
+    """Answers only: upstream's result files (``session_id``, a list whose first output counts), or our own shape."""
+    return (read_answers([_as_answer(row) for row in rows], data),)
+
+
+def _as_answer(row: Row) -> Row:
+    if "session_id" not in row.fields:
+        return row
+    output = row.fields.get("output")
+    first = (output or [""])[0] if isinstance(output, list) else output
+    fields = {"id": row.fields["session_id"], "output": first}
+    if isinstance(row.fields.get("generator"), str):
+        fields["generator"] = row.fields["generator"]
+    return msgspec.structs.replace(row, fields=fields)
+
+
+# -- one row
+
+
+class _Reader:
+    """Tells shapes apart and turns rows into records."""
+
+    def __init__(self, prompts: Mapping[str, str | None], reading: Reading, baselines: frozenset[str]) -> None:
+        self._prompts = prompts
+        self._reading = reading
+        self._baselines = baselines
+        self._skipped: Counter[str] = Counter()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out of all models."""
+        return tuple(f"{count} rows {why}" for why, count in self._skipped.items())
+
+    def read(self, row: Row) -> Record | None:
+        """The row's record; ``None`` for one that compares a model with itself."""
+        fields = row.fields
+        if "custom_id" in fields and "response" in fields:
+            return self._batch(row)
+        if "assignment" in fields or ("result" in fields and "generator" in fields):
+            return self._instant(row)
+        if "model_A" in fields and "model_B" in fields:
+            return self._converted_pair(row)
+        if "session_id" in fields and "score" in fields:
+            return self._converted_score(row)
+        found = ", ".join(sorted(map(str, fields)))[:300] or "none"
+        raise row.error(f"it is no record of WildBench; its fields are: {found}")
+
+    def _converted_score(self, row: Row) -> Record:
+        verdict, reply, contradicts = self._stored(row, score_verdict(row.fields["score"]), "score")
+        generator = row.text("model_test") if "model_test" in row.fields else None
+        return Record(
+            row=row,
+            session=row.text("session_id"),
+            candidate=_candidate(row, generator),
+            baseline=None,
+            position=0,
+            judge_model=_judge_of(row),
+            verdict=verdict,
+            reply=reply,
+            contradicts=contradicts,
+            own=_optional_text(row, "model_output"),
+            lengths=_lengths(row, ("len", "truncated", "empty")),
+        )
+
+    def _converted_pair(self, row: Row) -> Record | None:
+        ids = (row.text("model_A"), row.text("model_B"))
+        sides = self._sides(row, ids)
+        if sides is None:
+            return None
+        baseline, position = sides
+        verdict, reply, contradicts = self._stored(row, _winner_verdict(row, ids), "choice")
+        texts = row.fields.get("model_outputs")
+        if texts is not None and not (isinstance(texts, dict) and all(isinstance(texts.get(i), str) for i in ids)):
+            raise row.error("'model_outputs' must hold a text for each of the two models")
+        return Record(
+            row=row,
+            session=row.text("session_id"),
+            candidate=_candidate(row, ids[position]),
+            baseline=baseline,
+            position=position,
+            judge_model=_judge_of(row),
+            verdict=verdict,
+            reply=reply,
+            contradicts=contradicts,
+            own=texts[ids[position]] if texts else None,
+            other=texts[ids[1 - position]] if texts else None,
+            lengths=_lengths(row, ("len_test", "flag_test"), ("len_ref", "flag_ref")),
+        )
+
+    def _instant(self, row: Row) -> Record | None:
+        generator, reply = row.text("generator"), _instant_reply(row)
+        baseline, position, other = None, 0, None
+        if "assignment" in row.fields:
+            assignment = row.fields["assignment"]
+            if not isinstance(assignment, dict) or not all(isinstance(assignment.get(x), str) for x in LETTERS):
+                raise row.error("'assignment' must name the models shown as A and B")
+            ids = (assignment["A"], assignment["B"])
+            known = row.text("ref_generator") if "ref_generator" in row.fields else None
+            sides = self._sides(row, ids, known)
+            if sides is None:
+                return None
+            baseline, position = sides
+            other = _optional_text(row, "ref_output")
+        key = "score" if baseline is None else "choice"
+        config = row.fields.get("eval_config")
+        model = config.get("gpt") if isinstance(config, dict) else None
+        return Record(
+            row=row,
+            session=row.text("session_id"),
+            candidate=_candidate(row, generator),
+            baseline=baseline,
+            position=position,
+            judge_model=model if isinstance(model, str) else _judge_of(row),
+            verdict=self._read(reply, key),
+            reply=reply,
+            own=_optional_text(row, "model_output"),
+            other=other,
+        )
+
+    def _batch(self, row: Row) -> Record | None:
+        custom_id = row.text("custom_id")
+        session, *names = custom_id.split("||")
+        reply = _batch_reply(row)
+        prompt = self._prompts.get(custom_id)
+        baseline, position, texts = None, 0, [prompt and recovered(prompt, MARKERS["score"][0])]
+        if len(names) == 2 and names[0].startswith("A:") and names[1].startswith("B:"):
+            names = [name[2:] for name in names]
+            sides = self._sides(row, (names[0], names[1]))
+            if sides is None:
+                return None
+            baseline, position = sides
+            texts = [prompt and recovered(prompt, marker) for marker in MARKERS["pairwise"]]
+        elif len(names) != 1:
+            raise row.error(f"the custom_id {custom_id[:80]!r} is not SESSION||MODEL or SESSION||A:MODEL||B:MODEL")
+        return Record(
+            row=row,
+            session=session,
+            candidate=_candidate(row, names[position]),
+            baseline=baseline,
+            position=position,
+            judge_model=_judge_of(row, reply.model),
+            verdict=self._read(reply, "score" if baseline is None else "choice"),
+            reply=reply,
+            own=texts[position],
+            other=texts[1 - position] if baseline else None,
+        )
+
+    def _sides(self, row: Row, ids: tuple[str, str], baseline: str | None = None) -> tuple[str, int] | None:
+        """The baseline's name and the candidate's index; ``None`` where a model is compared with itself."""
+        if ids[0] == ids[1]:
+            self._skipped["compare a model with itself, whose reward is 0 by definition"] += 1
+            return None
+        named = baseline or _in_path(row, "ref")
+        if named is not None:
+            holding = [index for index, model in enumerate(ids) if named in model or model in named]
+        else:
+            # Upstream's rule: the baseline is the first id that contains its name.
+            holding = [index for index, model in enumerate(ids) if any(name in model for name in self._baselines)]
+        if len(holding) != 1:
+            raise row.error(
+                f"it cannot be told which of {ids[0]!r} and {ids[1]!r} is the baseline; put the file into a folder "
+                f"'ref=<baseline>', as upstream does"
+            )
+        model = ids[holding[0]]
+        return next((name for name in sorted(self._baselines) if name in model), named or model), 1 - holding[0]
+
+    def _stored(self, row: Row, stored: Verdict, key: str) -> tuple[Verdict, Completion | None, bool]:
+        """The stored verdict, with the judge's parsed words if they give the same one."""
+        parsed = row.fields.get("parsed_result")
+        if not isinstance(parsed, dict):
+            return stored, None, False
+        reply = Completion(text=json.dumps(parsed, ensure_ascii=False), usage=_usage(row))
+        read = read_verdict(reply.text or "", key, "strict")
+        agrees = read.value == stored.value
+        return (read, reply, False) if agrees else (stored, None, True)
+
+    def _read(self, reply: Completion, key: str) -> Verdict:
+        if reply.error:
+            return Verdict(value=None, error=reply.error)
+        return read_verdict(reply.text or "", key, self._reading)
+
+
+def _winner_verdict(row: Row, ids: tuple[str, str]) -> Verdict:
+    """From the winner's id and the extent of the win."""
+    winner, extent = row.fields.get("winner"), row.fields.get("extent")
+    if winner == "tie":
+        return choice_verdict("A=B")
+    if isinstance(winner, str) and winner in ids and extent in (1, 2) and not isinstance(extent, bool):
+        return choice_verdict(LETTERS[ids.index(winner)] + "+" * int(extent))
+    if extent is None and isinstance(winner, str) and winner in ids:
+        return Verdict(value=None, error="the record has a winner, but not by how much")
+    return Verdict(value=None, error=f"winner {str(winner)[:40]!r} with extent {str(extent)[:10]!r} is no verdict")
+
+
+def _candidate(row: Row, generator: str | None) -> str:
+    """The model's name: the file's in upstream's folders, else the generator's without its owner, else the file's."""
+    if generator is None or _in_path(row, "eval") is not None:
+        name = Path(row.path).name
+        for suffix in (".gz", ".jsonl", ".json", ".batch_results", ".parquet"):
+            name = name.removesuffix(suffix)
+        return name.rpartition("__")[2]
+    return generator.rpartition("/")[2]
+
+
+def _in_path(row: Row, name: str) -> str | None:
+    """The value of ``name=value`` in the row's path."""
+    found = re.search(rf"(?:^|/){name}=([^/]+?)(?:__[^/]*)?(?:/|$)", row.path)
+    return found[1] if found else None
+
+
+def _judge_of(row: Row, model: str | None = None) -> str:
+    return model or _in_path(row, "eval") or UNKNOWN_JUDGE
+
+
+def _optional_text(row: Row, name: str) -> str | None:
+    """A text that may be absent; of a list, the first."""
+    value = row.fields.get(name)
+    if isinstance(value, list):
+        value = value[0] if value else ""
+    if value is None or isinstance(value, str):
+        return value
+    raise row.error(f"{name!r} must be a string")
+
+
+def _lengths(row: Row, *names: tuple[str, ...]) -> tuple[tuple[int, str], ...] | None:
+    """Length and flag of each answer, from fields that stand in for texts."""
+    found = []
+    for length_name, *flag_names in names:
+        length = row.fields.get(length_name)
+        if not isinstance(length, int) or isinstance(length, bool):
+            return None
+        flag = ""
+        for name in flag_names:
+            value = row.fields.get(name)
+            if value is True:
+                flag = flag or name
+            elif isinstance(value, str):
+                flag = flag or FLAGS.get(value, "")
+        found.append((length, flag))
+    return tuple(found)
+
+
+def _usage(row: Row) -> Usage:
+    meta = row.fields.get("meta_data")
+    return _tokens(meta.get("usage") if isinstance(meta, dict) else row.fields)
+
+
+def _tokens(usage: Any) -> Usage:
+    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
+    whole = [count if isinstance(count, int) else 0 for count in counts]
+    return Usage(prompt_tokens=whole[0], completion_tokens=whole[1])
+
+
+def _instant_reply(row: Row) -> Completion:
+    """What the judge said. After an error upstream stores the *previous* item's reply, so that one is not taken."""
+    error = row.fields.get("error")
+    if error not in (None, "N/A"):
+        return Completion(error=f"the call failed: {str(error)[:200]}")
+    result = row.fields.get("result")
+    if not isinstance(result, str) or result == "N/A":
+        return Completion(error="the item was never judged")
+    return Completion(text=result)
+
+
+def _batch_reply(row: Row) -> Completion:
+    """The service's answer to one request of a batch."""
+    response = row.fields.get("response")
+    response = response if isinstance(response, dict) else {}
+    body = response.get("body")
+    if row.fields.get("error") or not isinstance(body, dict) or response.get("status_code", 200) != 200:
+        return Completion(error=f"the request failed: {str(row.fields.get('error') or response)[:200]}")
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    text = message.get("content") if isinstance(message, dict) else None
+    model, reason = body.get("model"), choice.get("finish_reason") if isinstance(choice, dict) else None
+    return Completion(
+        text=text if isinstance(text, str) else None,
+        finish_reason=reason if isinstance(reason, str) else None,
+        model=model if isinstance(model, str) else None,
+        usage=_tokens(body.get("usage")),
+        error=None if isinstance(message, dict) else "the response holds no message",
+    )
+
+
+def _prompt(row: Row) -> str | None:
+    body = row.fields["body"]
+    messages = body.get("messages") if isinstance(body, dict) else None
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    text = last.get("content") if isinstance(last, dict) else None
+    return text if isinstance(text, str) else None
+
+
+# -- one model
+
+
+@dataclass
+class _Model:
+    """One model's records, and what is wrong with them."""
+
+    name: str
+    records: dict[tuple[str, str | None], Record] = field(default_factory=dict)
+    repeated: int = 0
+    repeated_otherwise: int = 0
+
+    def add(self, record: Record) -> None:
+        """Keep the first record of each session and judge; count the others."""
+        first = self.records.setdefault(record.key, record)
+        if first is record:
+            return
+        self.repeated += 1
+        self.repeated_otherwise += first.verdict.value != record.verdict.value
+
+    def imported(self, data: TaskData, notes: Iterable[str]) -> Imported:
+        """The model's run."""
+        judge_models = self._judge_models()
+        records = list(self.records.values())
+        seen = dict.fromkeys(record.session for record in records)
+        rest = [example for example in data.examples if example.id not in seen]
+        stored = self._stored_lengths()
+        baselines: dict[str, dict[str, Generation]] = {}
+        for record in records:
+            if record.baseline is not None and record.other is not None:
+                answer = _generation(record.session, record.baseline, record.other)
+                baselines.setdefault(record.baseline, {})[record.session] = answer
+        return Imported(
+            candidate=self.name,
+            examples=(*(_with_lengths(data.by_id[session], stored.get(session)) for session in seen), *rest),
+            generations=tuple(_generation(session, self.name, text) for session, text in self._answers().items()),
+            baselines=baselines,
+            judgements=tuple(_judgement(record, self.name, judge_models[record.judge]) for record in records),
+            unknown=self._unknown(judge_models.values()),
+            notes=(*notes, *self._notes(data)),
+        )
+
+    def _judge_models(self) -> dict[str, str]:
+        """Who played each judge. Verdicts of two models are two protocols, and are never mixed."""
+        found: dict[str, dict[str, Record]] = {}
+        for record in self.records.values():
+            own = found.setdefault(record.judge, {})
+            if record.judge_model != UNKNOWN_JUDGE:
+                own.setdefault(record.judge_model, record)
+        for own in found.values():
+            if len(own) > 1:
+                (one, first), (other, second), *_ = own.items()
+                raise second.row.error(
+                    f"{self.name} was judged by {other} here and by {one} in {first.row.path}: these are two "
+                    f"protocols, import them one by one"
+                )
+        return {judge: next(iter(own), UNKNOWN_JUDGE) for judge, own in found.items()}
+
+    def _answers(self) -> dict[str, str]:
+        """The model's answers: whole ones from scores if there are any, else as they were shown in pairs."""
+        texts: dict[str, str] = {}
+        for record in sorted(self.records.values(), key=lambda record: record.baseline is not None):
+            if record.own is not None:
+                texts.setdefault(record.session, record.own)
+        order = dict.fromkeys(session for session, _ in self.records)
+        return {session: texts[session] for session in order if session in texts}
+
+    def _stored_lengths(self) -> dict[str, dict[str, list[list[int | str]]]]:
+        """Lengths of sessions without texts, by judge (``score``, or the baseline's name)."""
+        texts = self._answers()
+        found: dict[str, dict[str, list[list[int | str]]]] = {}
+        for record in self.records.values():
+            if record.lengths is not None and record.session not in texts:
+                lengths: list[list[int | str]] = [list(pair) for pair in record.lengths]
+                found.setdefault(record.session, {})[record.baseline or "score"] = lengths
+        return found
+
+    def _unknown(self, judge_models: Iterable[str]) -> tuple[str, ...]:
+        unknown = ["when the judge was asked", "how the answers were sampled"]
+        if UNKNOWN_JUDGE in judge_models:
+            unknown.append("which model judged")
+        return tuple(unknown)
+
+    def _notes(self, data: TaskData) -> Iterable[str]:
+        by_judge: dict[str, list[Record]] = {}
+        for record in self.records.values():
+            by_judge.setdefault(record.baseline or "score", []).append(record)
+        for judge, those in by_judge.items():
+            if missing := len(data.examples) - len(those):
+                what = "score" if judge == "score" else f"verdict against {judge}"
+                yield f"{missing} of {len(data.examples)} tasks have no {what} in the file"
+        reasons = Counter(record.verdict.error for record in self.records.values() if record.verdict.error)
+        for reason, count in reasons.most_common(5):
+            yield f"{count} verdicts cannot be read: {reason}"
+        if self.repeated:
+            yield (
+                f"{self.repeated} rows repeat a session, {self.repeated_otherwise} of them with another verdict; the "
+                f"first of each is kept"
+            )
+        if disagreeing := sum(record.contradicts for record in self.records.values()):
+            yield f"{disagreeing} stored verdicts are not those of the stored replies; the stored ones are kept"
+
+
+def _generation(session: str, model: str, text: str) -> Generation:
+    return Generation(example_id=session, model=model, outputs=("" if text.strip() == EMPTY else text,))
+
+
+def _with_lengths(example: Example, stored: Mapping[str, Any] | None) -> Example:
+    if not stored:
+        return example
+    return msgspec.structs.replace(example, meta={**example.meta, "stored": stored})
+
+
+def _judgement(record: Record, candidate: str, judge_model: str) -> Judgement:
+    baseline, position = record.baseline, record.position
+    answers = (candidate,) if baseline is None else (candidate, baseline) if position == 0 else (baseline, candidate)
+    return Judgement(
+        case_id=f"{record.session}#{baseline or 'score'}",
+        example_id=record.session,
+        judge=record.judge,
+        judge_model=judge_model,
+        answers=answers,
+        candidate=position,
+        verdict=record.verdict,
+        replies=() if record.reply is None else (record.reply,),
+    )

@@ -1,0 +1,380 @@
+"""WildBench's numbers, from example scores.
+
+Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/{_create_tables,_merge_results}.py; the intervals are ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from judgebench.records import ExampleScore, Score
+from judgebench.stats.intervals import percentile_interval, resample_counts
+from judgebench.task import TaskData
+
+from .formulas import (
+    WEIGHTS,
+    Averages,
+    FloatArray,
+    mean_length,
+    mean_rewards,
+    mean_scores,
+    membership,
+)
+
+TASK = "wildbench"
+BOOTSTRAP_ROUNDS = 1000
+BOOTSTRAP_SEED = 0
+BOOTSTRAP = f"bootstrap percentile over sessions, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
+NO_LENGTHS = "the run holds judgements without the answers, so it is not known which are empty, cut off or long"
+NO_TAGS = "the official tasks could not be had, so it is not known which belong to which group"
+NO_VERDICT = "no example has a verdict"
+
+
+def summarise(
+    data: TaskData,
+    scores: Sequence[ExampleScore],
+    *,
+    judges: Sequence[str],
+    baselines: Sequence[str],
+    k: int,
+    margins: Sequence[int],
+) -> list[Score]:
+    """All metrics of a run, the headline first.
+
+    ``baselines`` are those whose mean is the reward; ``k`` is the length margin of the headline, ``margins`` are all.
+    """
+    table = _Table(data, scores)
+    found = []
+    if "score" in judges:
+        found += _scores(table)
+    if "pairwise" in judges:
+        found += _rewards(table, baselines, k, margins)
+    columns = [table.column(f"reward:{name}:{k}") for name in table.baselines]
+    compared = [column for column in columns if not column.against_itself]
+    found.append(_length(table, table.column("score") if "score" in judges else [*compared, _Column([])][0], None))
+    headline = [score for score in found if score.group is None]
+    headline.sort(key=lambda score: (score.metric == "length", score.metric.endswith("_micro")))
+    return headline + [score for score in found if score.group is not None]
+
+
+class _Column:
+    """One metric's example scores, a row for each example of the run."""
+
+    def __init__(self, scores: Sequence[ExampleScore | None]) -> None:
+        rows: list[Mapping[str, Any]] = [{} if score is None else score.covariates for score in scores]
+        self.there = any(score is not None for score in scores)
+        self.value = _array([None if score is None else score.value for score in scores])
+        self.length = _array([row.get("length") for row in rows])
+        self.flags = [row.get("flag") or "" for row in rows]
+        self.against_itself = self.there and all(row.get("against_itself") for row in rows if row)
+        known = np.isfinite(self.length)
+        if scores and any("baseline_length" in row for row in rows):
+            known &= np.isfinite(_array([row.get("baseline_length") for row in rows]))
+        self.used = (known & np.array([not flag for flag in self.flags], dtype=bool)).astype(float)
+        self.stored = np.isfinite(self.value)
+        self.lengths_known = bool(known[self.stored].all())
+        self.marks = {mark: sum(bool(row.get(mark)) for row in rows) for mark in ("repaired", "disputed")}
+
+    def counts(self) -> dict[str, Any]:
+        """What a reader of a mean over the used ones should know."""
+        stored = [flag for flag, there in zip(self.flags, self.stored, strict=True) if there]
+        left_out = {f"n_{name}": stored.count(name) for name in ("truncated", "empty")}
+        return {**left_out, **{f"n_{mark}": count for mark, count in self.marks.items() if count}}
+
+
+class _Table:
+    """A run's example scores by metric, its examples' groups, and the resamples that all numbers share."""
+
+    def __init__(self, data: TaskData, scores: Sequence[ExampleScore]) -> None:
+        self._by_metric: dict[str, dict[str, ExampleScore]] = {}
+        for score in scores:
+            self._by_metric.setdefault(score.metric, {})[score.example_id] = score
+        self._ids = [example.id for example in data.examples]
+        self.total = len(self._ids)
+        groups = [example.meta.get("groups", ()) for example in data.examples]
+        self.tags_known = all(groups)
+        self.groups = membership(groups)
+        # Row 0 counts each example once: the numbers themselves. The others are resamples.
+        rows = [np.ones((1, self.total))]
+        if self.total > 1:
+            rows.append(
+                resample_counts(self.total, BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED)).astype(float)
+            )
+        self.counts = np.concatenate(rows)
+
+    @property
+    def baselines(self) -> list[str]:
+        """Every baseline that the run compares with."""
+        return list(dict.fromkeys(name.split(":")[1] for name in self._by_metric if name.startswith("reward:")))
+
+    def column(self, metric: str) -> _Column:
+        """A metric's example scores."""
+        own = self._by_metric.get(metric, {})
+        return _Column([own.get(example_id) for example_id in self._ids])
+
+    def score(
+        self,
+        metric: str,
+        replicates: FloatArray,
+        *,
+        method: str,
+        n: int,
+        missing: int,
+        unit: str = "points",
+        group: str | None = None,
+        reason: str = NO_VERDICT,
+        details: Mapping[str, Any] | None = None,
+    ) -> Score:
+        """A number (the first replicate) with its interval (the others)."""
+        value = replicates[0]
+        if not np.isfinite(value):
+            return Score(
+                task=TASK, metric=metric, value=None, unit=unit, n=0, n_missing=self.total, group=group, reason=reason
+            )
+        drawn = replicates[1:][np.isfinite(replicates[1:])] if n > 1 else replicates[:0]
+        interval = percentile_interval(drawn)
+        return Score(
+            task=TASK,
+            metric=metric,
+            value=float(value),
+            unit=unit,
+            stderr=float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
+            level=interval.level if interval else None,
+            method=f"{method}; {BOOTSTRAP}" if interval else f"{method}; too few examples for an interval",
+            n=n,
+            n_missing=missing,
+            group=group,
+            details=dict(details or {}),
+        )
+
+    @property
+    def nothing(self) -> FloatArray:
+        """Replicates of a number that cannot be computed."""
+        return np.full(len(self.counts), np.nan)
+
+
+def _array(values: Sequence[float | None]) -> FloatArray:
+    """Numbers with NaN for ``None``: only inside this module, never in a record."""
+    return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
+
+
+def _why(table: _Table, *columns: _Column) -> str:
+    if not all(column.lengths_known for column in columns):
+        return NO_LENGTHS
+    return NO_VERDICT if table.tags_known else NO_TAGS
+
+
+# -- scores
+
+
+def _scores(table: _Table) -> list[Score]:
+    column = table.column("score")
+    averages = mean_scores(table.counts, column.value, column.used, table.groups)
+    n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
+    missing = table.total - n
+    known = column.lengths_known and table.tags_known
+    why = _why(table, column)
+    bounds = [_all_scored(table, column, value) for value in (1.0, 10.0)]
+    found = [
+        table.score(
+            "wb_score",
+            10 * averages.macro if known else table.nothing,
+            method="10 x weighted mean of five groups' rescaled scores, without cut-off and empty answers",
+            n=used,
+            missing=missing,
+            reason=why,
+            details={**column.counts(), "if_missing_all_lost_or_won": [10 * float(b.macro[0]) for b in bounds]},
+        ),
+        table.score(
+            "wb_score_micro",
+            10 * averages.micro,
+            method="10 x rescaled mean score of all answers",
+            n=n,
+            missing=missing,
+            details={**column.counts(), "if_missing_all_lost_or_won": [10 * float(b.micro[0]) for b in bounds]},
+        ),
+    ]
+    for position, group in enumerate(WEIGHTS):
+        inside = table.groups[:, position] > 0
+        found.append(
+            table.score(
+                "wb_score",
+                10 * averages.per_group[:, position] if known else table.nothing,
+                method="10 x rescaled mean score, without cut-off and empty answers",
+                n=int((column.stored * column.used)[inside].sum()),
+                missing=int((~column.stored)[inside].sum()),
+                group=f"category={group}",
+                reason=why if table.tags_known else NO_TAGS,
+            )
+        )
+    return found
+
+
+def _all_scored(table: _Table, column: _Column, value: float) -> Averages:
+    """The averages if every missing example had got this score."""
+    score = np.where(column.stored, column.value, value)
+    used = np.where(column.stored, column.used, 1.0)
+    return mean_scores(np.ones((1, table.total)), score, used, table.groups)
+
+
+def _length(table: _Table, column: _Column, group: str | None) -> Score:
+    used = column.used * column.stored
+    return table.score(
+        "length",
+        mean_length(table.counts, column.length, used) if column.lengths_known else table.nothing,
+        method="mean characters of the answers as judged, without cut-off and empty ones",
+        unit="characters",
+        n=int(used.sum()),
+        missing=table.total - int(column.stored.sum()),
+        group=group,
+        reason=_why(table, column) if not column.lengths_known else NO_VERDICT,
+    )
+
+
+# -- rewards
+
+
+class _Pairs:
+    """One baseline at one length margin."""
+
+    def __init__(self, table: _Table, name: str, k: int) -> None:
+        self.name = name
+        self.column = table.column(f"reward:{name}:{k}")
+        self.averages = mean_rewards(table.counts, self.column.value, self.column.used, table.groups)
+        if self.column.against_itself:
+            zeros = np.zeros(len(table.counts))
+            self.averages = Averages(zeros, np.zeros((len(zeros), len(WEIGHTS))), zeros)
+
+    @property
+    def complete(self) -> bool:
+        """It has a number."""
+        return bool(np.isfinite(self.averages.macro[0]))
+
+    def bound(self, table: _Table, reward: float) -> Averages:
+        """The averages if every missing example had ended so."""
+        if self.column.against_itself:
+            return self.averages
+        value = np.where(self.column.stored, self.column.value, reward)
+        used = np.where(self.column.stored, self.column.used, 1.0)
+        return mean_rewards(np.ones((1, table.total)), value, used, table.groups)
+
+
+def _rewards(table: _Table, baselines: Sequence[str], k: int, margins: Sequence[int]) -> list[Score]:
+    names = list(dict.fromkeys([*baselines, *table.baselines]))
+    pairs = {(name, margin): _Pairs(table, name, margin) for name in names for margin in margins}
+    found = _mixed(table, [pairs[name, k] for name in baselines], k, None)
+    for position, group in enumerate(WEIGHTS):
+        found += _mixed(table, [pairs[name, k] for name in baselines], k, f"category={group}", position)
+    for margin in margins:
+        found += _mixed(table, [pairs[name, margin] for name in baselines], margin, f"k={margin}")
+    for name in names:
+        found += _against(table, pairs[name, k], k)
+    return found
+
+
+def _mixed(
+    table: _Table, parts: Sequence[_Pairs], k: int, group: str | None, position: int | None = None
+) -> list[Score]:
+    """The mean over the baselines: with macro and micro averages, or (``position``) within one task group."""
+    absent = [part.name for part in parts if not part.column.there]
+    inside = np.ones(table.total, bool) if position is None else table.groups[:, position] > 0
+    compared = [part for part in parts if not part.column.against_itself]
+    stored = np.logical_and.reduce([np.ones(table.total, bool), *(part.column.stored for part in compared)])
+    used = np.logical_and.reduce([stored, *(part.column.used > 0 for part in compared)])
+    length_known = all(part.column.lengths_known for part in compared)
+    missing = int((~stored & inside).sum())
+    method = f"100 x mean over {len(parts)} baselines of the {{}} reward, K = {k}"
+    if absent:
+        why = f"it is the mean over {len(parts)} baselines; nothing was compared with {', '.join(absent)}"
+    else:
+        why = _why(table, *(part.column for part in compared))
+    if position is not None:
+        columns = {"wb_reward": [part.averages.per_group[:, position] for part in parts]}
+    else:
+        columns = {
+            "wb_reward": [part.averages.macro for part in parts],
+            "wb_reward_micro": [part.averages.micro for part in parts],
+        }
+    found = []
+    for metric, values in columns.items():
+        is_macro = metric == "wb_reward"
+        computable = not absent and length_known and (table.tags_known or not is_macro)
+        kind = "micro" if not is_macro else "task-macro" if position is None else "task group's"
+        details: dict[str, Any] = {"K": k}
+        if group is None and computable:
+            details["if_missing_all_lost_or_won"] = [
+                _mean([100 * getattr(part.bound(table, r), "macro" if is_macro else "micro") for part in parts])[
+                    0
+                ].item()
+                for r in (-1.0, 1.0)
+            ]
+        found.append(
+            table.score(
+                metric,
+                _mean([100 * value for value in values]) if computable else table.nothing,
+                method=method.format(kind),
+                n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
+                missing=missing,
+                group=group,
+                reason=why,
+                details=details if group is None else None,
+            )
+        )
+    return found
+
+
+def _mean(values: Sequence[FloatArray]) -> FloatArray:
+    """Equal weights, added up in upstream's order: haiku, llama, gpt-4-turbo (that is: the first one last)."""
+    total = np.zeros_like(values[0])
+    for value in (*values[1:], values[0]):
+        total = total + value
+    return total / len(values)
+
+
+def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
+    """One baseline's reward, macro and micro, and the mean length of the answers compared with it."""
+    group = f"baseline={part.name}"
+    column = part.column
+    if column.against_itself:
+        method = "a model against itself: 0 by definition"
+        return [
+            Score(task=TASK, metric=metric, value=0.0, unit="points", method=method, n=table.total, group=group)
+            for metric in ("wb_reward", "wb_reward_micro")
+        ]
+    n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
+    missing = table.total - n
+    why = _why(table, column) if column.there else "nothing was compared with it"
+    macro = 100 * part.averages.macro if column.lengths_known and table.tags_known else table.nothing
+    return [
+        table.score(
+            "wb_reward",
+            macro,
+            method=f"100 x weighted mean of five groups' rewards, K = {k}, without cut-off and empty answers",
+            n=used,
+            missing=missing,
+            group=group,
+            reason=why,
+            details={"K": k, **column.counts()},
+        ),
+        table.score(
+            "wb_reward_micro",
+            100 * part.averages.micro if column.lengths_known else table.nothing,
+            method=f"100 x sum of rewards of used pairs / number of all pairs, K = {k}",
+            n=n,
+            missing=missing,
+            group=group,
+            reason=why,
+            details={"K": k, **_endings(column), **column.counts()},
+        ),
+        _length(table, column, group),
+    ]
+
+
+def _endings(column: _Column) -> dict[str, int]:
+    """How the used pairs ended, after the length rule: upstream's columns. Only whole verdicts have such a name."""
+    names = {1.0: "win_much", 0.5: "win", 0.0: "tie", -0.5: "lose", -1.0: "lose_much"}
+    values = column.value[(column.used > 0) & column.stored]
+    return {name: int((values == reward).sum()) for reward, name in names.items()} | {"total": int(column.stored.sum())}

@@ -1,0 +1,319 @@
+"""The leaderboard's tables from upstream's result files, for many models at once; the inputs of WB-Elo on the way.
+
+``judgebench`` runs score one model. These functions read the files of a whole leaderboard, as
+allenai/WildBench@d6b8dca:leaderboard/data_dir/{_create_tables,_merge_results}.py do, and give the same numbers: micro
+and macro scores and rewards, their mixes, and ranks. A model that was not compared with a baseline has no reward over
+it (upstream writes 0, which ranks before everybody who lost; ``zero_fill`` does the same).
+"""
+
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from judgebench.errors import RecordError
+
+from .formulas import (
+    BASELINES,
+    WEIGHTS,
+    FloatArray,
+    after_length_rule,
+    mean_length,
+    mean_rewards,
+    mean_scores,
+)
+from .judges import CUT, EMPTY, score_verdict
+
+ENDINGS = {"win_much": 1.0, "win": 0.5, "tie": 0.0, "lose": -0.5, "lose_much": -1.0}
+SHORT = {"gpt4t": BASELINES[0], "haiku": BASELINES[1], "llama": BASELINES[2]}
+"""Upstream's short names of the baselines."""
+
+
+class ScoreRecord(msgspec.Struct, frozen=True):
+    """What the tables need of one stored score."""
+
+    session_id: str
+    score: str | float
+    model_output: str
+
+
+class PairRecord(msgspec.Struct, frozen=True):
+    """What the tables need of one stored pair."""
+
+    session_id: str
+    winner: str
+    extent: int
+    model_outputs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Records:
+    """One model's records as columns, in the order of the tasks; NaN where a task has none."""
+
+    value: FloatArray
+    """Scores, or rewards before the length rule."""
+    used: FloatArray
+    """1 for answers (and pairs) that are neither cut off nor empty."""
+    length: FloatArray
+    baseline_length: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One model's line of the score table."""
+
+    score: float
+    adjusted_score: float
+    macro: float
+    per_group: dict[str, float]
+    total: int
+    avg_len: float | None
+
+
+@dataclass(frozen=True)
+class RewardRow:
+    """One model's line of the table of one baseline and length margin."""
+
+    endings: dict[str, int]
+    reward: float
+    macro: float
+    per_group: dict[str, float]
+    total: int
+    avg_len: float | None
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One model's line of the leaderboard, in points; ``None`` where a baseline is missing."""
+
+    model: str
+    rewards: dict[str, float | None]
+    macro_rewards: dict[str, float | None]
+    mixture_of_rewards: float | None
+    task_macro_reward: float | None
+    mixture_per_group: dict[str, float | None]
+    wb_score: float
+    wb_score_macro: float
+    length: float | None
+    reward_score_avg: float | None
+    rank_score_macro: int
+    rank_task_macro_reward: int | None
+
+
+# -- reading
+
+
+def read_scores(path: Path, position: Mapping[str, int]) -> Records:
+    """A model's stored scores; ``position`` gives each session's place in the official order."""
+    rows = _decode(path, _scores)
+    values = []
+    for row in rows:
+        verdict = score_verdict(row.score)
+        if verdict.value is None:
+            raise RecordError(path, 1, f"session {row.session_id}: {verdict.error}")
+        values.append(verdict.value)
+    texts = [row.model_output for row in rows]
+    return _records([row.session_id for row in rows], values, position, texts)
+
+
+def read_pairs(path: Path, baseline: str, position: Mapping[str, int]) -> Records | None:
+    """A model's stored pairs with a baseline; ``None`` where the file compares a model with itself."""
+    rows = _decode(path, _pairs)
+    ids = list(rows[0].model_outputs) if rows else []
+    if len(ids) == 1:
+        return None
+    holding = [model for model in ids if baseline in model]
+    if len(ids) != 2 or not holding:
+        raise RecordError(path, 1, f"one of two models should be {baseline}; found {', '.join(ids)[:200] or 'none'}")
+    other = holding[0]  # upstream's rule: the first id that contains the baseline's name
+    own = ids[1 - ids.index(other)]
+    reward = {(own, 2): 1.0, (own, 1): 0.5, (other, 1): -0.5, (other, 2): -1.0}
+    values = [0.0 if row.winner == "tie" else reward[row.winner, row.extent] for row in rows]
+    return _records(
+        [row.session_id for row in rows],
+        values,
+        position,
+        [row.model_outputs[own] for row in rows],
+        [row.model_outputs[other] for row in rows],
+    )
+
+
+_scores = msgspec.json.Decoder(list[ScoreRecord])
+_pairs = msgspec.json.Decoder(list[PairRecord])
+
+
+T = TypeVar("T")
+
+
+def _decode(path: Path, decoder: msgspec.json.Decoder[T]) -> T:
+    data = path.read_bytes()
+    try:
+        return decoder.decode(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(path, 1, f"not a result file of WildBench: {error}") from error
+
+
+def _records(
+    sessions: Sequence[str],
+    values: Sequence[float],
+    position: Mapping[str, int],
+    texts: Sequence[str],
+    baseline_texts: Sequence[str] | None = None,
+) -> Records:
+    at = np.array([position[session] for session in sessions], dtype=int)
+
+    def column(numbers: Sequence[float], missing: float) -> FloatArray:
+        filled = np.full(len(position), missing)
+        filled[at] = numbers
+        return filled
+
+    both = [texts] if baseline_texts is None else [texts, baseline_texts]
+    used = [not any(text.endswith(CUT) or text in ("", EMPTY) for text in pair) for pair in zip(*both, strict=True)]
+    lengths = [column([len(text) for text in own], np.nan) for own in both]
+    return Records(column(values, np.nan), column(used, 0.0), *lengths)
+
+
+# -- rows
+
+
+def _per_group(values: FloatArray) -> dict[str, float]:
+    """Groups that have an item."""
+    return {group: value for group, value in zip(WEIGHTS, values.tolist(), strict=True) if value == value}
+
+
+def _avg_len(records: Records) -> float | None:
+    length = mean_length(np.ones((1, len(records.value))), records.length, records.used)[0].item()
+    return length if length == length else None
+
+
+def score_row(records: Records, groups: FloatArray) -> ScoreRow:
+    """A model's scores. ``groups`` is the membership of the tasks, shape (n, 5)."""
+    averages = mean_scores(np.ones((1, len(groups))), records.value, records.used, groups)
+    adjusted = averages.micro[0].item()
+    values = records.value[np.isfinite(records.value)]
+    return ScoreRow(
+        score=values.sum().item() / len(values),
+        adjusted_score=adjusted,
+        macro=averages.macro[0].item(),
+        per_group=_per_group(averages.per_group[0]),
+        total=len(values),
+        avg_len=_avg_len(records),
+    )
+
+
+def reward_row(records: Records, groups: FloatArray, k: int) -> RewardRow:
+    """A model's rewards over one baseline at one length margin."""
+    assert records.baseline_length is not None
+    value = after_length_rule(records.value, records.length, records.baseline_length, k)
+    averages = mean_rewards(np.ones((1, len(groups))), value, records.used, groups)
+    stored = np.isfinite(value)
+    counted = value[stored & (records.used > 0)]
+    return RewardRow(
+        endings={name: int((counted == reward).sum()) for name, reward in ENDINGS.items()},
+        reward=averages.micro[0].item(),
+        macro=averages.macro[0].item(),
+        per_group=_per_group(averages.per_group[0]),
+        total=int(stored.sum()),
+        avg_len=_avg_len(records),
+    )
+
+
+def leaderboard(
+    scores: Mapping[str, ScoreRow], rewards: Mapping[str, Mapping[str, RewardRow]], *, zero_fill: bool = False
+) -> list[BoardRow]:
+    """The table of all models that have scores, best task-macro score first.
+
+    ``rewards`` maps each baseline to its models. A baseline's own row over itself is 0 by definition; what else is
+    missing is ``None``, unless ``zero_fill`` makes it 0 as upstream does. Ranks are 1-based and stable; a model
+    without a reward has no rank in it.
+    """
+    entries = {model: _mixed(model, rewards, zero_fill=zero_fill) for model in scores}
+    by_score = _ranks({model: 10 * row.macro for model, row in scores.items()})
+    by_reward = _ranks({model: mixed["macro"] for model, mixed in entries.items()})
+    rows = []
+    for model in sorted(scores, key=by_score.__getitem__):
+        row, mixed = scores[model], entries[model]
+        wb_score_macro, macro = 10 * row.macro, mixed["macro"]
+        rows.append(
+            BoardRow(
+                model=model,
+                rewards={b: _reward(model, b, rewards, lambda r: r.reward, zero_fill=zero_fill) for b in BASELINES},
+                macro_rewards={
+                    b: _reward(model, b, rewards, lambda r: r.macro, zero_fill=zero_fill) for b in BASELINES
+                },
+                mixture_of_rewards=mixed["micro"],
+                task_macro_reward=macro,
+                mixture_per_group={group: mixed[group] for group in WEIGHTS},
+                wb_score=row.adjusted_score * 10,
+                wb_score_macro=wb_score_macro,
+                length=row.avg_len,
+                reward_score_avg=None if macro is None else (wb_score_macro + macro) / 2,
+                rank_score_macro=by_score[model],
+                rank_task_macro_reward=by_reward.get(model),
+            )
+        )
+    return rows
+
+
+def _mixed(model: str, rewards: Mapping[str, Mapping[str, RewardRow]], *, zero_fill: bool) -> dict[str, float | None]:
+    """Equal-weight means over the three baselines: ``micro``, ``macro`` and each group."""
+    of: dict[str, Getter] = {
+        "micro": lambda row: row.reward,
+        "macro": lambda row: row.macro,
+        **{group: partial(_of_group, group) for group in WEIGHTS},
+    }
+    mixed: dict[str, float | None] = {}
+    for name, get in of.items():
+        haiku, llama, gpt4t = (
+            _reward(model, SHORT[short], rewards, get, zero_fill=zero_fill) for short in ("haiku", "llama", "gpt4t")
+        )
+        mixed[name] = None
+        if haiku is not None and llama is not None and gpt4t is not None:
+            mixed[name] = (haiku + llama + gpt4t) / 3
+    return mixed
+
+
+Getter = Callable[[RewardRow], float | None]
+
+
+def _of_group(group: str, row: RewardRow) -> float | None:
+    return row.per_group.get(group)
+
+
+def _reward(
+    model: str,
+    baseline: str,
+    rewards: Mapping[str, Mapping[str, RewardRow]],
+    get: Getter,
+    *,
+    zero_fill: bool,
+) -> float | None:
+    row = rewards.get(baseline, {}).get(model)
+    if row is not None:
+        value = get(row)
+        return None if value is None else value * 100
+    return 0.0 if zero_fill or model == baseline else None
+
+
+def _ranks(values: Mapping[str, float | None]) -> dict[str, int]:
+    known = {model: value for model, value in values.items() if value is not None}
+    ordered = sorted(known, key=lambda model: -known[model])
+    return {model: rank for rank, model in enumerate(ordered, 1)}
+
+
+# -- WB-Elo
+
+
+def score_table(models: Sequence[Records]) -> tuple[FloatArray, FloatArray]:
+    """Scores and lengths, shape (tasks, models), NaN where an answer has no score or is cut off or empty.
+
+    They are what :func:`judgebench.stats.elo.votes_from_scores` makes WB-Elo's votes of.
+    """
+    scores = np.stack([np.where(records.used > 0, records.value, np.nan) for records in models], axis=1)
+    lengths = np.stack([records.length for records in models], axis=1)
+    return scores, np.where(np.isnan(scores), np.nan, lengths)

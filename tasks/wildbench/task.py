@@ -1,0 +1,380 @@
+"""WildBench v2: 1,024 hard tasks from real conversations, judged with a checklist for each.
+
+One example: a user has talked with an assistant for a while and now asks for ten more entries of a game's data file;
+the checklist asks whether each has a colour of its own, whether they are balanced, and so on. ``wb_score`` is what a
+judge gives the answer from 1 to 10, on a scale on which 5 is nothing; ``wb_reward`` is how much better (A++, A+, A=B,
+B+, B++) another judge finds it than three baselines' answers, where a slight win by a much longer answer is a tie.
+
+Paper: Lin et al. 2024, arXiv 2406.04770.
+Followed: allenai/WildBench@d6b8dcaf377d173d031980f97c16e1a82618c03d ``src/eval.py``,
+``src/openai_batch_eval/batch_results_format.py`` and ``leaderboard/data_dir/{_create_tables,_merge_results}.py``.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from judgebench.errors import UsageError
+from judgebench.judges import Judge
+from judgebench.judges.orders import candidate_share, game
+from judgebench.prompts import HousePrompt
+from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Sampling
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
+
+from .dataset import (
+    OutputRow,
+    StarterRow,
+    TaskRow,
+    ids_only,
+    parquet_rows,
+    to_examples,
+    to_generations,
+)
+from .formulas import BASELINES, PUBLISHED_K, after_length_rule
+from .importer import read_outputs, read_wildbench
+from .judges import (
+    CUT,
+    EMPTY,
+    MARKERS,
+    PublishedPrompt,
+    capped,
+    house_judge,
+    published_judge,
+    recovered,
+    repair_needed,
+    shown_in_pair,
+)
+from .metrics import summarise
+
+STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What differs between the two protocol versions, and what the options change."""
+
+    score_model: str
+    score_words: int
+    """Word cap of the score prompt; not above 0 is none."""
+    pair_words: int = 1000
+    pair_model: str = "openai:gpt-4-turbo-2024-04-09"
+
+
+PROTOCOLS = {
+    "v2.0625": Protocol("openai:gpt-4o-2024-05-13", -1),
+    "v2.0522": Protocol("openai:gpt-4-turbo-2024-04-09", 1000),
+}
+
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "metrics": one_of("both", "score", "reward"),
+    "reward_k": int,
+    "judge_mode": one_of("batch", "instant"),
+    "max_words": int,
+    "upstream_compat": switch,
+}
+
+OPTION_HELP = {
+    "metrics": "both (default), score (one judgement for each answer) or reward (one for each answer and baseline)",
+    "reward_k": "a slight win by an answer longer by more than this many characters is a tie; 500, and -1 is never",
+    "judge_mode": "batch (default: prompt alone, strict JSON) or instant (a system message, broken JSON is repaired)",
+    "max_words": "word cap of history, query and answers in all prompts; upstream: none for scores, 1000 for pairs",
+    "upstream_compat": "true fills the prompts as upstream does, where placeholders in an answer are expanded",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A task's options, settled."""
+
+    judges: tuple[Literal["score", "pairwise"], ...]
+    protocol: Protocol
+    baselines: tuple[str, ...]
+    reward_k: int
+    mode: str
+    chained: bool
+
+    @property
+    def margins(self) -> tuple[int, ...]:
+        """Every length margin that is reported."""
+        return tuple(sorted({self.reward_k, *PUBLISHED_K}))
+
+    def words(self, judge: str) -> int:
+        """The word cap of a judge's prompt."""
+        return self.protocol.score_words if judge == "score" else self.protocol.pair_words
+
+
+def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
+    """WildBench ``@v2.0625`` (default: the current leaderboard) or ``@v2.0522`` (the paper); :data:`OPTION_HELP`."""
+    version = version or "v2.0625"
+    if version not in PROTOCOLS:
+        raise UsageError(f"wildbench has no version {version!r}; it has {', '.join(PROTOCOLS)}")
+    settings = parse_options(options, OPTIONS, "wildbench")
+    protocol, words = PROTOCOLS[version], settings.get("max_words")
+    if words is not None:
+        protocol = Protocol(protocol.score_model, words, words)
+    plan = Plan(
+        judges=_JUDGES[settings.get("metrics", "both")],
+        protocol=protocol,
+        baselines=STARTER_BASELINES if starter else BASELINES,
+        reward_k=settings.get("reward_k", 500),
+        mode=settings.get("judge_mode", "batch"),
+        chained=settings.get("upstream_compat", False) and not starter,
+    )
+    models = {"score": protocol.score_model, "pairwise": protocol.pair_model}
+    micro = [f"{metric}_micro" for metric in _METRICS.values()]
+    headline = [*_METRICS.values(), *micro]
+    return Task(
+        name="wildbench",
+        version=version,
+        options=settings,
+        headline=(*(m for m in headline if any(m.startswith(_METRICS[judge]) for judge in plan.judges)), "length"),
+        judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
+        sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=4096),
+        official_examples=1024,
+        starter=starter,
+        load=partial(_load, plan=plan, starter=starter),
+        cases=_cases,
+        score=partial(_score, plan=plan),
+        summarise=partial(
+            summarise, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
+        ),
+        importers={
+            "wildbench": partial(
+                read_wildbench, judges=plan.judges, reading="first" if plan.mode == "instant" else "strict"
+            ),
+            "outputs": read_outputs,
+        },
+        about="How well a model answers 1,024 hard tasks of real users, by a judge with a checklist for each task.",
+        option_help=OPTION_HELP,
+    )
+
+
+_JUDGES: dict[str, tuple[Literal["score", "pairwise"], ...]] = {
+    "both": ("score", "pairwise"),
+    "score": ("score",),
+    "reward": ("pairwise",),
+}
+_METRICS = {"score": "wb_score", "pairwise": "wb_reward"}
+
+
+# -- data
+
+
+def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
+    if starter:
+        return _starter(plan)
+    prompts = {judge: PublishedPrompt.parse(fetch(f"prompt-{judge}"), judge) for judge in plan.judges}
+    judges: dict[str, Judge] = {
+        judge: published_judge(judge, prompt, max_words=plan.words(judge), mode=plan.mode, chained=plan.chained)
+        for judge, prompt in prompts.items()
+    }
+    fragments = tuple(sorted({line for prompt in prompts.values() for line in prompt.fragments}))
+    tasks = fetch("tasks")
+    if not tasks.startswith(b"PAR1"):
+        return TaskData(
+            examples=ids_only(tasks),
+            baselines={},
+            judges=judges,
+            fragments=fragments,
+            lacks="of the official tasks only the ids could be had. They come from the dataset allenai/WildBench; run "
+            "once without --offline, or put its v2/test-00000-of-00001.parquet into a mirror",
+        )
+    wanted = plan.baselines if "pairwise" in plan.judges else ()
+    return TaskData(
+        examples=to_examples(parquet_rows(tasks, TaskRow, "tasks"), "tasks"),
+        baselines={name: to_generations(parquet_rows(fetch(name), OutputRow, name), name) for name in wanted},
+        judges=judges,
+        fragments=fragments,
+    )
+
+
+def _starter(plan: Plan) -> TaskData:
+    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+    rows = [msgspec.json.decode(line, type=StarterRow) for line in lines]
+    prompts = {judge: HousePrompt(f"wildbench_{judge}.j2") for judge in plan.judges}
+    wanted = plan.baselines if "pairwise" in plan.judges else ()
+    return TaskData(
+        examples=to_examples(rows, "the starter set"),
+        baselines={
+            name: {
+                row.session_id: Generation(example_id=row.session_id, model=name, outputs=(row.outputs[name],))
+                for row in rows
+            }
+            for name in wanted
+        },
+        judges={judge: house_judge(judge, prompt, max_words=plan.words(judge)) for judge, prompt in prompts.items()},
+        fragments=tuple(sorted({line for prompt in prompts.values() for line in prompt.fragments})),
+    )
+
+
+# -- cases
+
+
+def is_itself(model: str, baseline: str) -> bool:
+    """The model under test is the baseline, under whatever provider's prefix."""
+    return re.split(r"[/:#]", model)[-1] == baseline
+
+
+def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+    """A score case, and a game with each baseline in the order drawn for the task."""
+    example = data.by_id.get(generation.example_id)
+    if example is None:
+        return ()
+    candidate = Answer(model=generation.model, turns=generation.outputs)
+    cases = []
+    if "score" in data.judges:
+        cases.append(Case(id=f"{example.id}#score", judge="score", example=example, answers=(candidate,)))
+    if "pairwise" in data.judges:
+        for name, answers in data.baselines.items():
+            other = answers.get(example.id)
+            if other is not None and not is_itself(generation.model, name):
+                cases.append(
+                    game(
+                        example,
+                        "pairwise",
+                        candidate,
+                        Answer(model=name, turns=other.outputs),
+                        candidate_first=example.meta["candidate_first"],
+                        id_suffix=f"#{name}",
+                    )
+                )
+    return tuple(cases)
+
+
+# -- example scores
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An answer as upstream stores it with a judgement: its length, and why it does not count, if it does not."""
+
+    length: int | None
+    """``None`` if the run holds no answer."""
+    flag: str = ""
+    """``truncated``, ``empty`` or nothing."""
+
+    @classmethod
+    def of(cls, text: str) -> "Stored":
+        """From the text as the judge was shown it."""
+        text = text.strip()
+        if text.endswith(CUT):
+            return cls(len(text), "truncated")
+        return cls(len(text), "empty" if text in ("", EMPTY) else "")
+
+
+UNKNOWN = Stored(None)
+
+
+def _score(
+    data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, plan: Plan
+) -> list[ExampleScore]:
+    """Rows ``score`` and ``reward:<baseline>:<margin>`` of every example that has an answer or a judgement."""
+    by_example: dict[str, list[Judgement]] = {}
+    names = dict.fromkeys(data.baselines)
+    for judgement in judgements:
+        by_example.setdefault(judgement.example_id, []).append(judgement)
+        if judgement.judge == "pairwise":
+            names[judgement.answers[1 - judgement.candidate]] = None
+    rows = []
+    for example in data.examples:
+        own, mine = generations.get(example.id), by_example.get(example.id, [])
+        if own is None and not mine:
+            continue
+        scorer = _Scorer(data, plan, example, None if own is None or own.error else own)
+        if "score" in plan.judges:
+            rows.append(scorer.score(next((j for j in mine if j.judge == "score"), None)))
+        if "pairwise" in plan.judges:
+            pairs = {j.answers[1 - j.candidate]: j for j in mine if j.judge == "pairwise"}
+            model = own.model if own else next((j.answers[j.candidate] for j in mine), "")
+            for name in dict.fromkeys([*plan.baselines, *names]):
+                if is_itself(model, name):
+                    rows += scorer.itself(name)
+                elif name in names:
+                    rows += scorer.rewards(name, pairs.get(name))
+    return rows
+
+
+class _Scorer:
+    """One example's rows."""
+
+    def __init__(self, data: TaskData, plan: Plan, example: Example, own: Generation | None) -> None:
+        self._data, self._plan, self._example, self._own = data, plan, example, own
+        self._cases = {case.id: case for case in _cases(data, own)} if own is not None and plan.chained else {}
+
+    def score(self, judgement: Judgement | None) -> ExampleScore:
+        stored = self._stored("score", 0)
+        return ExampleScore(
+            example_id=self._example.id,
+            metric="score",
+            value=None if judgement is None else judgement.verdict.value,
+            covariates={"length": stored.length, "flag": stored.flag, **_repairs(judgement, "score")},
+        )
+
+    def rewards(self, baseline: str, judgement: Judgement | None) -> list[ExampleScore]:
+        own, other = self._stored(baseline, 0), self._stored(baseline, 1)
+        reward = np.nan
+        if judgement is not None and judgement.verdict.value is not None:
+            reward = 2 * candidate_share(judgement.verdict.value, judgement.candidate) - 1
+        lengths = [np.array(np.nan if s.length is None else float(s.length)) for s in (own, other)]
+        covariates = {
+            "length": own.length,
+            "baseline_length": other.length,
+            "flag": own.flag or other.flag,
+            **_repairs(judgement, "choice"),
+        }
+        return [
+            self._reward_row(
+                baseline, k, float(after_length_rule(np.array(reward), lengths[0], lengths[1], k)), covariates
+            )
+            for k in self._plan.margins
+        ]
+
+    def itself(self, baseline: str) -> list[ExampleScore]:
+        """A model against itself: 0, by definition, and nobody is asked."""
+        return [self._reward_row(baseline, k, 0.0, {"against_itself": 1.0}) for k in self._plan.margins]
+
+    def _reward_row(
+        self, baseline: str, k: int, reward: float, covariates: Mapping[str, float | str | None]
+    ) -> ExampleScore:
+        return ExampleScore(
+            example_id=self._example.id,
+            metric=f"reward:{baseline}:{k}",
+            value=None if np.isnan(reward) else reward,
+            covariates=dict(covariates),
+        )
+
+    def _stored(self, judge: str, side: int) -> Stored:
+        """The candidate's (0) or the baseline's (1) answer in a judgement: ``score``, or the baseline's name."""
+        if self._own is None:
+            imported = self._example.meta.get("stored", {}).get(judge)
+            return Stored(*imported[side]) if imported else UNKNOWN
+        case = self._cases.get(f"{self._example.id}#{judge}")
+        if case is not None:
+            return self._recovered(case, side)
+        answer = self._own if side == 0 else self._data.baselines.get(judge, {}).get(self._example.id)
+        if answer is None:
+            return UNKNOWN
+        text = answer.outputs[-1]
+        if judge == "score":
+            return Stored.of(capped(text, self._plan.words("score")))
+        return Stored.of(shown_in_pair(text, self._plan.words("pairwise")))
+
+    def _recovered(self, case: Case, side: int) -> Stored:
+        """Cut out of the prompt, as upstream does."""
+        prompt = self._data.judges[case.judge].ask(case).messages[-1].content
+        shown = case.candidate if side == 0 else 1 - case.candidate
+        return Stored.of(recovered(prompt, MARKERS[case.judge][shown]))
+
+
+def _repairs(judgement: Judgement | None, key: str) -> dict[str, float]:
+    """Marks of a reply that is no JSON: verdicts could be picked out of it, and they contradict each other."""
+    if judgement is None or judgement.reply is None or judgement.failed:
+        return {}
+    repaired, disputed = repair_needed(judgement.reply.text or "", key)
+    return ({"repaired": 1.0} if repaired else {}) | ({"disputed": 1.0} if disputed else {})
