@@ -456,7 +456,7 @@ def _newton(
         # Ratings leave one direction open, and equal features others: a trace of curvature there, where the slope is 0.
         trace = hessian[:, diagonal, diagonal].mean(axis=1)
         hessian[:, :n, :n] += (trace / n)[:, None, None]
-        hessian[:, diagonal, diagonal] += penalty + 1e-13 * trace[:, None]
+        hessian[:, diagonal, diagonal] += penalty + 1e-10 * trace[:, None]
         return gradient, hessian
 
     found, lost = np.zeros(rounds, dtype=bool), np.zeros(rounds, dtype=bool)

@@ -418,7 +418,7 @@ def expected(request: pytest.FixtureRequest) -> Expected:
 @needs_data
 @pytest.mark.parametrize("reweighted", [False, True])
 def test_ratings_equal_the_converged_optimum(expected: Expected, reweighted: bool) -> None:
-    """Within 1e-9 rating points of the converged optimum (found: 2e-12), and within 0.1 of arena-rank (0.015)."""
+    """Within 1e-9 rating points of the converged optimum (found: 1e-12), and within 0.1 of arena-rank (0.018)."""
     battles = expected.columns.counted()
     ratings = rating_list(bradley_terry(weighted_by_pair(battles) if reweighted else battles).ratings)
     assert ratings == pytest.approx(expected.of(f"converged_mle_reweighted_{reweighted}"), abs=1e-9)
@@ -428,7 +428,7 @@ def test_ratings_equal_the_converged_optimum(expected: Expected, reweighted: boo
 @needs_data
 @pytest.mark.parametrize("reweighted", [False, True])
 def test_sandwich_equals_arena_rank(expected: Expected, reweighted: bool) -> None:
-    """Bounds within 0.1 points of arena-rank's (found: 0.016), which is at its own early stop; variances within 0.1 %."""
+    """Bounds within 0.1 points of arena-rank's (found: 0.019, its early stop), variances within 0.1 percent."""
     battles = expected.columns.counted()
     fit = bradley_terry(weighted_by_pair(battles) if reweighted else battles)
     low, high, variance = bounds(sandwich_spreads(fit))
@@ -440,7 +440,7 @@ def test_sandwich_equals_arena_rank(expected: Expected, reweighted: bool) -> Non
 
 @needs_data
 def test_ratings_near_fastchat(expected: Expected) -> None:
-    """Within 0.1 points of FastChat's solver, up to its anchor (found: 0.06)."""
+    """Within 0.15 points of FastChat's solver with one model's rating set equal (found: 0.11, its early stop)."""
     names = expected.names
     at = names.index("gpt-4-0314") if "gpt-4-0314" in names else 0
     wanted = expected.of("fastchat_bt", "ratings")
@@ -507,8 +507,8 @@ def test_official_arena_table_of_76_models() -> None:
 def test_arena_hard_battles(name: str) -> None:
     """Win rates to the two printed decimals, ratings within 0.02 of scikit-learn's, bounds within bootstrap noise.
 
-    Upstream's bounds come from 100 rounds. The official two models, with 1,244 and 1,414 battles, agree within 0.6
-    points; for others, with up to 41 bounds to compare and down to 492 battles, within 1.1 standard deviations.
+    The bounds in the files come from one run of 100 rounds, whose standard error is 0.27 standard deviations: 1.1 of
+    these, as above. (Of the official two models, 25.39 against 24.70 is the largest difference.)
     """
     names, columns, _ = read_battles(SHARED / "arena_hard" / "battles" / f"{name}.csv.gz")
     wanted = pd.read_csv(SHARED / "arena_hard" / "battles" / f"{name}_expected.csv", index_col="model").loc[names]
@@ -527,7 +527,27 @@ def test_arena_hard_battles(name: str) -> None:
         ]
     )
     deviation = 100 * np.sqrt(0.01 * rates * (1 - 0.01 * rates) / wanted["n_battles"].fillna(1e9).to_numpy())
-    allowed = 0.6 if name.startswith("official") else 1.1 * deviation + 0.01
-    assert (np.abs(differences) <= allowed).all()
-    if name.startswith("official"):
-        assert [f"{rate:.2f}" for rate in rates] == ["23.34", "50.00", "37.90"]
+    assert (np.abs(differences) <= 1.1 * deviation + 0.01).all()
+
+
+@needs_data
+def test_official_arena_hard_models() -> None:
+    """Exactly the published 37.90 and 23.34, and bounds within 0.6 points of both published tables (found: 0.4).
+
+    The tables of 2024-07-31 and 2024-11-14 were made by two runs of 100 rounds from the same battles.
+    """
+    folder = SHARED / "arena_hard"
+    names, columns, _ = read_battles(folder / "battles" / "official_gpt4turbo_2models.csv.gz")
+    fit = bradley_terry(columns.counted(), anchor=Anchor(names.index("gpt-4-0314"), 1000))
+    spreads = bootstrap_ratings(fit, rng=np.random.default_rng(0), rounds=2000).spreads()
+    low, high, _ = (100 * predicted_win_rate(column, 1000) for column in bounds(spreads))
+    first = pd.read_csv(folder / "leaderboards" / "v0.1_20240731.csv", index_col="model")
+    second = pd.read_csv(folder / "leaderboards" / "v0.1_20241114.csv", index_col="model")
+    for model, printed in (("gpt-4-0613", "37.90"), ("gpt-3.5-turbo-0125", "23.34")):
+        at = names.index(model)
+        assert f"{100 * predicted_win_rate(rating_list(fit.ratings)[at], 1000):.2f}" == printed
+        for table_low, table_high in (
+            first.loc[model, ["rating_q025", "rating_q975"]],
+            second.loc[model, "score"] + second.loc[model, ["ci_low_offset", "ci_high_offset"]],
+        ):
+            assert (low[at], high[at]) == pytest.approx((table_low, table_high), abs=0.6)

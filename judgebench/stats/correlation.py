@@ -1,0 +1,183 @@
+"""Pearson, Spearman and Kendall correlations, each with an interval and the number of items it rests on.
+
+Benchmarks are praised for correlations with human ratings over a handful of models. Over 6 models a correlation of 0.98
+has a 95 % interval from about 0.8 to 1: the interval is part of the result here, and ``Correlation.sentence`` says it.
+
+Intervals are normal ones of the transformed coefficient, z = atanh(r), transformed back:
+
+    Pearson    standard error of z: 1 / sqrt(n - 3)                         Fisher 1921
+    Spearman   sqrt((1 + r^2 / 2) / (n - 3))                                Bonett and Wright 2000
+    Kendall    sqrt(0.437 / (n - 4))                                        Fieller, Hartley and Pearson 1957
+
+or percentiles of the coefficients of resampled items (``bootstrap_correlation``), which need more items than that.
+
+References
+----------
+Fisher: On the "probable error" of a coefficient of correlation deduced from a small sample. Metron 1, 1921.
+Fieller, Hartley, Pearson: Tests for rank correlation coefficients. Biometrika 44, 1957.
+Bonett, Wright: Sample size requirements for estimating Pearson, Kendall and Spearman correlations. Psychometrika 65,
+2000.
+"""
+
+from dataclasses import dataclass
+from math import atanh, sqrt, tanh
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from judgebench.stats.intervals import Interval, percentile_interval
+
+FloatArray = NDArray[np.float64]
+
+Kind = Literal["pearson", "spearman", "kendall"]
+
+# Items up to which the sentence warns: below some 25, the normal approximation of atanh(r) is itself rough.
+_FEW = 25
+# Numbers handled together when resampling.
+_TOGETHER = 2_000_000
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation coefficient with what it rests on."""
+
+    kind: Kind
+    value: float | None
+    """-1 to 1; Kendall's is tau-b. ``None`` with fewer than two items, or if one side is constant."""
+    interval: Interval | None
+    """``None`` with too few items for one, or if the coefficient is exactly 1 or -1."""
+    n: int
+    """Items."""
+    reason: str | None
+    """Why value or interval is missing."""
+
+    def sentence(self) -> str:
+        """The coefficient as it should be quoted: with its interval, n, and a word of warning if n is small.
+
+        >>> correlation([1, 2, 3, 4, 5, 6], [1, 3, 2, 4, 6, 5], "spearman").sentence()
+        'Spearman 0.886, 95 % interval 0.066 to 0.992, n = 6 (few: the interval itself is rough)'
+        """
+        name = self.kind.capitalize()
+        if self.value is None:
+            return f"{name}: none ({self.reason}), n = {self.n}"
+        if self.interval is None:
+            return f"{name} {self.value:.3f}, no interval ({self.reason}), n = {self.n}"
+        low, high, level = self.interval.low, self.interval.high, 100 * self.interval.level
+        few = " (few: the interval itself is rough)" if self.n < _FEW else ""
+        return f"{name} {self.value:.3f}, {level:g} % interval {low:.3f} to {high:.3f}, n = {self.n}{few}"
+
+
+def correlation(x: ArrayLike, y: ArrayLike, kind: Kind = "pearson", *, level: float = 0.95) -> Correlation:
+    """Correlation of x and y, shape (n,), with the interval of its kind.
+
+    ``"pearson"`` is of the values, ``"spearman"`` of their ranks (equal values share the mean rank), ``"kendall"`` is
+    tau-b.
+
+    >>> result = correlation([1, 2, 3, 4, 5], [1, 2, 3, 5, 4])
+    >>> round(result.value, 3), round(result.interval.low, 3), round(result.interval.high, 3)
+    (0.9, 0.086, 0.993)
+    """
+    one, other = _checked(x, y, kind, level)
+    n = len(one)
+    value = _value(one, other, kind)
+    if value is None:
+        return Correlation(kind, None, None, n, "fewer than two items" if n < 2 else "all values of one side are equal")
+    # A coefficient that is 1 but for rounding.
+    if abs(value) > 1 - 1e-12:
+        return Correlation(kind, value, None, n, "the coefficient is at its limit, where no interval is known")
+    spare = n - (4 if kind == "kendall" else 3)
+    if spare < 1:
+        return Correlation(kind, value, None, n, f"an interval needs {5 if kind == 'kendall' else 4} items")
+    variance = {"pearson": 1.0, "spearman": 1 + value**2 / 2, "kendall": 0.437}[kind] / spare
+    method = {"pearson": "Fisher z", "spearman": "Bonett-Wright z", "kendall": "Fieller z"}[kind]
+    half = NormalDist().inv_cdf((1 + level) / 2) * sqrt(variance)
+    interval = Interval(tanh(atanh(value) - half), tanh(atanh(value) + half), level, method)
+    return Correlation(kind, value, interval, n, None)
+
+
+def bootstrap_correlation(
+    x: ArrayLike,
+    y: ArrayLike,
+    kind: Kind = "pearson",
+    *,
+    rng: np.random.Generator,
+    rounds: int = 2000,
+    level: float = 0.95,
+) -> Correlation:
+    """Correlation of x and y, shape (n,), with a percentile interval over resampled items.
+
+    Resamples in which one side is constant have no coefficient and are left out; if more are left out than lie beyond
+    one bound, there is no interval. With few items the interval is too narrow: 6 items are resampled as 4 different
+    ones on average.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=200)
+    >>> bootstrap_correlation(x, x + rng.normal(size=200), "kendall", rng=rng, rounds=200).sentence()
+    'Kendall 0.477, 95 % interval 0.414 to 0.528, n = 200'
+    """
+    one, other = _checked(x, y, kind, level)
+    if rounds < 1:
+        raise ValueError(f"a bootstrap needs at least one round, got {rounds}")
+    n, value = len(one), _value(one, other, kind)
+    if value is None:
+        return Correlation(kind, None, None, n, "fewer than two items" if n < 2 else "all values of one side are equal")
+    together = max(1, _TOGETHER // n**2)
+    parts = []
+    for begin in range(0, rounds, together):
+        drawn = rng.integers(n, size=(min(together, rounds - begin), n))
+        parts.append(_coefficients(one[drawn], other[drawn], kind))
+    replicates = np.concatenate(parts)
+    if rounds - len(replicates) > (1 - level) / 2 * rounds:
+        return Correlation(kind, value, None, n, f"{rounds - len(replicates)} of {rounds} resamples were constant")
+    return Correlation(kind, value, percentile_interval(replicates, level), n, None)
+
+
+def _value(one: FloatArray, other: FloatArray, kind: Kind) -> float | None:
+    if len(one) < 2:
+        return None
+    values = _coefficients(one[None], other[None], kind)
+    return float(values[0]) if len(values) else None
+
+
+def _coefficients(one: FloatArray, other: FloatArray, kind: Kind) -> FloatArray:
+    """Coefficients of rows (rounds, n); rows in which one side is constant are left out."""
+    vary = (np.ptp(one, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
+    one, other = one[vary], other[vary]
+    if not len(one):
+        return np.zeros(0)
+    if kind == "kendall":
+        # tau-b is the correlation of the signs of differences.
+        signs = [np.sign(side[:, :, None] - side[:, None, :]).reshape(len(side), -1) for side in (one, other)]
+        return _cosines(signs[0], signs[1])
+    if kind == "spearman":
+        one, other = _mean_ranks(one), _mean_ranks(other)
+    # Scaled first, so that squares neither overflow nor vanish.
+    one, other = (side / np.abs(side).max(axis=1, keepdims=True) for side in (one, other))
+    return _cosines(one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True))
+
+
+def _cosines(one: FloatArray, other: FloatArray) -> FloatArray:
+    lengths = np.sqrt(np.square(one).sum(axis=1)) * np.sqrt(np.square(other).sum(axis=1))
+    cosines: FloatArray = np.clip((one * other).sum(axis=1) / lengths, -1, 1)
+    return cosines
+
+
+def _mean_ranks(values: FloatArray) -> FloatArray:
+    """Ranks from 1 within rows (rounds, n); equal values share the mean of their ranks."""
+    differences = values[:, :, None] - values[:, None, :]
+    return np.asarray(1 + (differences > 0).sum(axis=2) + ((differences == 0).sum(axis=2) - 1) / 2)
+
+
+def _checked(x: ArrayLike, y: ArrayLike, kind: str, level: float) -> tuple[FloatArray, FloatArray]:
+    one, other = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ValueError(f"x and y hold one number per item each; got shapes {one.shape} and {other.shape}")
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise ValueError("x and y must be finite: leave out items that lack one")
+    if kind not in ("pearson", "spearman", "kendall"):
+        raise ValueError(f"kinds of correlation are pearson, spearman and kendall; got {kind}")
+    if not 0 < level < 1:
+        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    return one, other
