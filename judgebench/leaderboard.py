@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.protocol import differing
 from judgebench.records import Score
@@ -97,6 +98,45 @@ def rows_of(run: RunFolder, task: str | None = None) -> list[Row]:
             )
         )
     return rows
+
+
+def in_one_table(rows: Iterable[Row]) -> list[Row]:
+    """The rows, with the scores that a task makes of all runs of one protocol together in place of their own.
+
+    What is missing of an example's score is a matter of the run, so those counts stay.
+    """
+    listed = list(rows)
+    tables: dict[str, dict[str, Row]] = {}
+    for row in listed:
+        if not row.published:
+            tables.setdefault(f"{row.task} {row.protocol_hash}", {})[row.origin] = row
+    together: dict[tuple[str, str], dict[str, Score]] = {}
+    for members in tables.values():
+        first = next(iter(members.values()))
+        name, _, version = first.task.partition("@")
+        if len(members) < 2 or name not in tasks.names():
+            continue
+        options = {key: str(value) for key, value in _options(first).items()}
+        tabulate = tasks.load(tasks.TaskSpec(name, version, options), starter=first.starter)[0].tabulate
+        if tabulate is not None:
+            given = {origin: RunFolder(Path(origin)).task(name).example_scores() for origin in members}
+            for origin, scores in tabulate(given).items():
+                together[first.task, origin] = {score.metric: score for score in scores}
+    return [_with(row, together.get((row.task, row.origin), {})) for row in listed]
+
+
+def _options(row: Row) -> dict[str, Any]:
+    options = row.protocol.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _with(row: Row, scores: dict[str, Score]) -> Row:
+    made = {}
+    for metric, score in scores.items():
+        own = row.scores.get(metric)
+        missing = score.n_missing if own is None else own.n + own.n_missing - score.n
+        made[metric] = msgspec.structs.replace(score, n_missing=missing)
+    return msgspec.structs.replace(row, scores={**row.scores, **made}) if made else row
 
 
 def _status(manifest: Manifest) -> str:

@@ -239,6 +239,10 @@ class TaskFolder:
         write_lines(self.path / "example_scores.jsonl", example_scores)
         write_json(self.path / "scores.json", list(scores))
 
+    def example_scores(self) -> list[ExampleScore]:
+        """The example scores of the last scoring; none before the first."""
+        return list(self._read("example_scores.jsonl", ExampleScore))
+
     def finish(self, examples: Iterable[Example]) -> None:
         """Close the appended files and rewrite them in example order."""
         self.close()

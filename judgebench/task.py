@@ -83,6 +83,8 @@ class Task:
     """The cases that one generation gives rise to."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
+    tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
+    """Scores that take all runs of a table together, by run; there they stand in for the run's own of that metric."""
     importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
     """Readers of other programs' result files, by format name; a file may hold several models. The one called
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""

@@ -35,10 +35,10 @@ def leaderboard(
     """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
     from judgebench import tasks
     from judgebench.errors import UsageError
-    from judgebench.leaderboard import find_runs, group_rows, published_rows, rows_of
+    from judgebench.leaderboard import find_runs, group_rows, in_one_table, published_rows, rows_of
 
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
-    rows = [row for run in find_runs(folders) for row in rows_of(run, task)]
+    rows = in_one_table(row for run in find_runs(folders) for row in rows_of(run, task))
     if published:
         rows += published_rows(task)
     if not rows:

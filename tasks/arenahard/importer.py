@@ -18,8 +18,8 @@ from judgebench.outputs import Row
 from judgebench.records import Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Generations, Imported, TaskData
 
+from .battles import Rules
 from .judges import GAMES, read_verdict, verdict_of
-from .metrics import Rules
 from .style import known_style
 
 ERROR = "$ERROR$"

@@ -9,7 +9,8 @@
 Each question is two games: in the first the baseline's answer is A, in the second the model's. The judge explains and
 ends with one of five labels, from ``[[A>>B]]`` (A is much better) to ``[[B>>A]]``. A clear win counts as three battles,
 and the win rate is the model's share of all battles. Two pipelines read and count the verdicts differently; v2.0's
-tables come from the current one, v0.1's from the legacy one. What each does is in ``judges.py`` and ``metrics.py``.
+tables come from the current one, v0.1's from the legacy one. What each does is in ``judges.py``, ``battles.py`` and
+``controlled.py``.
 
 Paper: Li et al. 2024, From Crowdsourced Data to High-Quality Benchmarks, arXiv 2406.11939.
 Followed: lmarena/arena-hard-auto@196f6b826783b3da7310e361a805fa36f0be83f3, and for the legacy pipeline the parent of
@@ -31,6 +32,8 @@ from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
 
+from .battles import Rules, example_scores
+from .controlled import CONTROLS
 from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
     GAMES,
@@ -43,7 +46,7 @@ from .judges import (
     system_prompt,
     user_template,
 )
-from .metrics import CONTROLS, Rules, example_scores, summarise
+from .metrics import summarise, tabulate
 from .style import ENCODINGS, TokenCounter, tiktoken_is_there
 
 
@@ -199,6 +202,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, first_game_only=rules.first_game_only),
         score=partial(_score, rules=rules),
         summarise=partial(summarise, rules=rules),
+        tabulate=partial(tabulate, rules=rules),
         importers={"arena_hard": importer, "outputs": partial(import_outputs, arena_hard=importer)},
         about="How often a judge prefers the model's answers to a baseline's, on hard prompts and in both orders.",
         option_help=OPTION_HELP,
@@ -218,39 +222,39 @@ def _load(
     unavailable: dict[str, str] = {}
     prompts = [template]
     for category in categories:
-        system = _system_prompt(fetch, category.name)
-        prompts.append(system)
-        judges[category.name] = official_judge(
-            category.name, system, template, sampling=model.sampling, pipeline=rules.pipeline, follow_up=follow_up
-        )
         try:
             answers = read_answer_file(fetch(category.baseline_source))
         except (SourceMissing, ModelError) as error:
             if category.name != "creative_writing":
                 raise
-            unavailable[category.name] = str(error)
-            continue
-        own = {question.uid for question in questions if question.category == category.name}
-        baselines[category.baseline] = {
-            uid: Generation(example_id=uid, model=category.baseline, outputs=(text,))
-            for uid, (text, _) in answers.items()
-            if uid in own
-        }
-        known_styles |= {text: style for text, style in answers.values() if style}
+            # Asked for by itself it stays, to be imported, or judged against answers given by --baseline.
+            if len(categories) > 1:
+                unavailable[category.name] = str(error)
+                continue
+        else:
+            own = {question.uid for question in questions if question.category == category.name}
+            baselines[category.baseline] = {
+                uid: Generation(example_id=uid, model=category.baseline, outputs=(text,))
+                for uid, (text, _) in answers.items()
+                if uid in own
+            }
+            known_styles |= {text: style for text, style in answers.values() if style}
+        system = _system_prompt(fetch, category.name)
+        prompts.append(system)
+        judges[category.name] = official_judge(
+            category.name, system, template, sampling=model.sampling, pipeline=rules.pipeline, follow_up=follow_up
+        )
     examples = [_example(question) for question in questions]
-    # A category asked for by itself stays, so that it can be imported, or judged against answers given by --baseline.
-    left_out = unavailable if len(categories) > 1 else {}
-    shown = [c.name for c in categories if c.name not in left_out]
     return TaskData(
-        examples=tuple(example for example in examples if example.meta["category"] in shown),
+        examples=tuple(example for example in examples if example.meta["category"] in judges),
         baselines=baselines,
         judges=judges,
         fragments=prompt_fragments(*prompts),
         extras=Extras(
             counter=_counter(fetch, ENCODINGS[rules.pipeline]),
             known_styles=known_styles,
-            unavailable=left_out,
-            set_aside=tuple(example for example in examples if example.meta["category"] in left_out),
+            unavailable=unavailable,
+            set_aside=tuple(example for example in examples if example.meta["category"] in unavailable),
         ),
     )
 

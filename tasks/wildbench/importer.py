@@ -410,6 +410,11 @@ class _Model:
         first = self.records.setdefault(record.key, record)
         if first is record:
             return
+        if first.row.path != record.row.path and first.verdict.value != record.verdict.value:
+            raise record.row.error(
+                f"{self.name} has another verdict on session {record.session} in {first.row.path}: these are two "
+                f"protocols, import them one by one"
+            )
         self.repeated += 1
         self.repeated_otherwise += first.verdict.value != record.verdict.value
 

@@ -8,6 +8,7 @@ it (upstream writes 0, which ranks before everybody who lost; ``zero_fill`` does
 
 import gzip
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from judgebench.errors import RecordError
 
 from .formulas import (
     BASELINES,
+    PUBLISHED_K,
     WEIGHTS,
     FloatArray,
     after_length_rule,
@@ -32,6 +34,8 @@ from .judges import CUT, EMPTY, score_verdict
 ENDINGS = {"win_much": 1.0, "win": 0.5, "tie": 0.0, "lose": -0.5, "lose_much": -1.0}
 SHORT = {"gpt4t": BASELINES[0], "haiku": BASELINES[1], "llama": BASELINES[2]}
 """Upstream's short names of the baselines."""
+READERS = 2
+"""Threads that read files."""
 
 
 class ScoreRecord(msgspec.Struct, frozen=True):
@@ -304,6 +308,32 @@ def _ranks(values: Mapping[str, float | None]) -> dict[str, int]:
     known = {model: value for model, value in values.items() if value is not None}
     ordered = sorted(known, key=lambda model: -known[model])
     return {model: rank for rank, model in enumerate(ordered, 1)}
+
+
+def leaderboards(
+    score_files: Mapping[str, Path],
+    pair_files: Mapping[str, Mapping[str, Path]],
+    position: Mapping[str, int],
+    groups: FloatArray,
+    margins: Sequence[int] = PUBLISHED_K,
+) -> dict[int, list[BoardRow]]:
+    """The leaderboard at each length margin, from files: of scores by model, of pairs by baseline and model.
+
+    ``position`` gives each session's place in the official order, ``groups`` its groups, shape (n, 5).
+    """
+    compared = [(baseline, model, path) for baseline, files in pair_files.items() for model, path in files.items()]
+    with ThreadPoolExecutor(READERS) as pool:  # one file is read while another one is decoded
+        pairs = list(pool.map(lambda one: read_pairs(one[2], one[0], position), compared))
+        scores = list(pool.map(lambda path: score_row(read_scores(path, position), groups), score_files.values()))
+    rows = dict(zip(score_files, scores, strict=True))
+    boards = {}
+    for k in margins:
+        rewards: dict[str, dict[str, RewardRow]] = {baseline: {} for baseline in pair_files}
+        for (baseline, model, _), records in zip(compared, pairs, strict=True):
+            if records is not None:
+                rewards[baseline][model] = reward_row(records, groups, k)
+        boards[k] = leaderboard(rows, rewards)
+    return boards
 
 
 # -- WB-Elo

@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from judgebench.tasks.arenahard.metrics import StyleBattles, _battles
+from judgebench.tasks.arenahard.controlled import StyleBattles
 
 from judgebench import tasks
 from judgebench.loading import load_task
@@ -102,14 +101,8 @@ def rows_below(*folders: Path) -> list[Row]:
 def joint_battles(task: Task, data: TaskData, rows: Sequence[Row], models: Sequence[str]) -> StyleBattles:
     """Battles of several models in one table, as a published one has them."""
     found = imported(task, data, rows)
-    parts = []
-    for model in models:
-        _, scores = example_scores(task, data, found[model])
-        parts.append(_battles([score for score in scores if score.value is not None])[0])
-    return StyleBattles(
-        np.concatenate([np.full(len(part.share), number) for number, part in enumerate(parts)]),
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("share", "style", "baseline_style")),
-    )
+    scored = [example_scores(task, data, found[model])[1] for model in models]
+    return StyleBattles.of([[score for score in own if score.value is not None] for own in scored])
 
 
 def rows_against(baseline: str, *folders: Path) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from judgebench.tasks.arenahard import style
-from judgebench.tasks.arenahard.metrics import win_rates
+from judgebench.tasks.arenahard.controlled import win_rates
 
 from judgebench import tasks
 from judgebench.codec import sha256_hex
@@ -18,6 +18,7 @@ from judgebench.records import Generation
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.stats.bradley_terry import SCALE, Anchor, bradley_terry, count_battles, predicted_win_rate
+from tests.alpacaeval_server import judgebench
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
     ANSWERS,
@@ -429,3 +430,36 @@ def test_both_categories_against_their_own_baselines(tmp_path: Path, load: Load)
     assert scores["win_rate", "category=hard_prompt"].value == 0.0
     assert scores["win_rate", "category=creative_writing"].value == 100.0
     assert scores["win_rate", None].value == 25.0
+
+
+def test_the_order_of_rows_does_not_matter(load: Load) -> None:
+    """Shuffled judgements give every number again, intervals too."""
+    task, data = load("arenahard@v0.1")
+    rows = rows_against("gpt-4-0314", JUDGEMENTS / "gpt-4o", ANSWERS)
+    shuffled = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
+    assert files.scores_of(task, data, shuffled) == files.scores_of(task, data, rows)
+
+
+def test_runs_of_one_protocol_are_controlled_in_one_table(tmp_path: Path) -> None:
+    """A folder of three models becomes three runs, whose own numbers are each model's alone; ``leaderboard`` fits them
+    together and gives upstream's table (within 0.4 points of its unconverged fit), with the converged coefficients.
+    """
+    (tmp_path / "in").mkdir()
+    for path in [*(JUDGEMENTS / TABLE).iterdir(), *ANSWERS.iterdir()]:
+        name = path.name.removesuffix(".jsonl.gz")
+        if name in (*REBUILT, "gpt-4-0314"):
+            (tmp_path / "in" / f"{path.parent.name}-{path.name}").symlink_to(path)
+    settings = Settings(tasks="arenahard@v0.1:pipeline=current", out=tmp_path / "out", mirrors=MIRRORS, offline=True)
+    import_run(tmp_path / "in", "arena_hard", settings)
+    wanted = files.expected("current")[f"{TABLE}|style"]
+    (group,) = json.loads(judgebench(["leaderboard", tmp_path / "out", "--format", "json"]).stdout)
+    assert {row["model"] for row in group["rows"]} == set(REBUILT)
+    for row in group["rows"]:
+        score = row["scores"]["win_rate_style_controlled"]
+        assert "3 models in one table" in score["method"]
+        assert score["value"] == pytest.approx(100 * wanted["converged_winrate"][row["model"]], abs=1e-4)
+        assert score["value"] == pytest.approx(100 * wanted["upstream_winrate_fullfit"][row["model"]], abs=0.4)
+        assert score["low"] < score["value"] < score["high"]
+        assert score["n"] + score["n_missing"] == 500
+        coefficients = list(score["details"]["coefficients"].values())
+        assert coefficients == pytest.approx(wanted["converged_coefs"][4:], abs=1e-5)

@@ -2,10 +2,14 @@
 
 import dataclasses
 import gzip
+import hashlib
 import itertools
 import json
 import math
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -40,9 +44,13 @@ from judgebench.records import Case, Completion, Generation, Judgement, Score, V
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
+from judgebench.stats.elo import shuffled_elo, votes_from_scores
 from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
 from judgebench.tasks import TaskSpec
+from tests.alpacaeval_server import judgebench, kill, manifest_of, started
+from tests.alpacaeval_server import scores_of as scores_of_command
+from tests.servers.launch import Server
 from tests.tasks import wildbench_data as wb
 from tests.tasks.wildbench_data import GROUPS, WILDBENCH
 
@@ -917,11 +925,14 @@ def test_repeated_rows_are_counted_and_the_first_is_kept(loaded: Load) -> None:
 
 
 def test_two_judges_of_one_model_are_refused(loaded: Load) -> None:
-    """Scores by gpt-4o and by gpt-4-turbo are two protocols, and are never averaged."""
+    """Scores by gpt-4o and by gpt-4-turbo are two protocols, named or only seen to differ, and are never mixed."""
     task, data = loaded("wildbench")
     rows = [*rows_of([a_score(0)], "eval=gpt-4o/m.json"), *rows_of([a_score(1)], "eval=gpt-4-turbo/m.json")]
     with pytest.raises(RecordError, match="two protocols"):
         task.importers["wildbench"](rows, data)
+    other = a_score(0, score="3", parsed_result={"score": "3"})
+    with pytest.raises(RecordError, match="two protocols"):
+        task.importers["wildbench"]([*rows_of([a_score(0)], "old.json"), *rows_of([other], "new.json")], data)
 
 
 def test_failed_requests_of_a_batch_are_failed_judgements(loaded: Load) -> None:
@@ -1102,28 +1113,41 @@ def test_the_tiny_judge_answers_the_official_prompts(synthetic: Load, tmp_path: 
     assert values == [7, 7, 0.75, 0.75]
 
 
-# -- WB-Elo's inputs
+# -- WB-Elo
 
 
-ELO_SETTINGS = [(2, 2, 14856, 5650), (3, 2, 14856, 3287), (3, 1, 12493, 3287)]
-
-
-@pytest.mark.parametrize(("margin", "tie_margin", "votes", "decided"), ELO_SETTINGS)
-def test_the_votes_of_wb_elo_are_upstreams(margin: int, tie_margin: int, votes: int, decided: int) -> None:
-    """Votes among the six current models, all and decided ones, are counted exactly as in ``wb_elo_expected.csv``."""
+@pytest.mark.parametrize("config", ["A", "B", "C"])
+def test_wb_elo_from_score_files_is_upstreams(config: str) -> None:
+    """Votes among the six current models are exactly upstream's, all and decided ones; mean ratings lie within the
+    stated tolerance of the mean of 600 of its rounds.
+    """
     order = {session: number for number, session in enumerate(wb.session_ids())}
     files = wb.score_files("v0625-gpt4o")
     records = [
         tables.read_scores(wb.write_records(path_for(model), wb.score_records(path)), order)
         for model, path in files.items()
     ]
-    scores, lengths = tables.score_table(records)
-    assert scores.shape == lengths.shape == (1024, 6)
-    gaps = [np.abs(scores[:, i] - scores[:, j]) for i, j in itertools.combinations(range(6), 2)]
-    gaps = [gap[np.isfinite(gap)] for gap in gaps]
-    assert sum(int((gap >= margin).sum()) for gap in gaps) == decided
-    assert sum(int(((gap >= margin) | (gap <= tie_margin)).sum()) for gap in gaps) == votes
-    assert (np.isnan(scores) == np.isnan(lengths)).all()
+    wanted = {row["model"].replace("-128k", ""): row for row in wb.elo_expected() if row["config"] == config}
+    setting = next(iter(wanted.values()))
+    given = {row["model"].replace("-128k", ""): row["Arena Elo (hard-en) - latest"] for row in wb.published("external")}
+    votes = votes_from_scores(
+        *tables.score_table(records),
+        margin=float(setting["margin"]),
+        tie_margin=float(setting["tie_margin"]),
+        length_margin=float(setting["length_margin"]),
+    )
+    assert (votes.n_votes, votes.n_decided) == (int(setting["votes"]), int(setting["non_tie_votes"]))
+    ratings = shuffled_elo(
+        votes,
+        anchors=[float(given[model]) if given.get(model, "-") != "-" else None for model in files],
+        dynamic=setting["dynamic"] == "True",
+        interval=int(setting["interval"]),
+    )
+    for number, model in enumerate(files):
+        if model in wanted:
+            std = float(wanted[model]["std"])
+            tolerance = 4 * std / math.sqrt(128) + 0.6
+            assert ratings.summary(number).mean == pytest.approx(float(wanted[model]["avg"]), abs=tolerance), model
 
 
 # -- what may not be in the repository
@@ -1143,3 +1167,175 @@ def test_no_official_sentence_is_in_the_repository() -> None:
         if path.is_file():
             found = words.findall(path.read_text().lower())
             assert not official & {tuple(found[n : n + 12]) for n in range(len(found) - 11)}, path
+
+
+# -- end to end, through a server
+
+MODEL = "reka-edge"
+BROKEN = {
+    3: '```json\n{"score": "8"}\n```',
+    4: "$ERROR$",
+    5: '{"strengths": "cut',
+    6: '{"strengths": "x", "weaknesses": "y"}',
+    7: "7",
+}
+"""What the judge says instead of a score, by the task's place: none of it is a verdict in batch mode."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EndToEnd:
+    """A model's real answers, its judge's real words as a server's replies, and what the run must come to."""
+
+    mirror: Path
+    answers: Path
+    clean: Path
+    """Replies as stored."""
+    broken: Path
+    """Some of them replaced by what cannot be read."""
+    rewards: dict[str, list[float]]
+    """By baseline: what the served choices make of each task's pair, before the length rule."""
+
+    def eval(self, server: Server, run: Path, *more: str) -> list[str]:
+        """Arguments of ``judgebench``."""
+        judge = ["--judge", f"{server.base_url}#judge", "--mirror", str(self.mirror), "--offline", "--json"]
+        return ["eval", "--model", f"file:{self.answers}", "--tasks", "wildbench", *judge, "--out", str(run), *more]
+
+
+@pytest.fixture(scope="module")
+def end_to_end(official: Path, loaded: Load, tmp_path_factory: pytest.TempPathFactory) -> EndToEnd:
+    """reka-edge's published answers and scores; its pairs get the fixtures' synthetic choices."""
+    folder = tmp_path_factory.mktemp("server")
+    task, data = loaded("wildbench")
+    records = wb.read_json(WILDBENCH / "score_records_full" / f"v0625-gpt4o__{MODEL}.jsonl.gz")
+    texts = {row["session_id"]: row["model_output"] for row in records}
+    said = {row["session_id"]: json.dumps(row["parsed_result"], indent=4) for row in records}
+    rows = [{"session_id": session, "output": [texts[session]], "generator": MODEL} for session in texts]
+    answers = wb.write_records(folder / "outputs.json", rows)
+    choices = {
+        (BASELINES[number], row["session_id"]): row["choice"]
+        for number, short in enumerate(wb.BASELINES)
+        for row in wb.read_json(WILDBENCH / "pairwise_records" / f"ref={wb.BASELINES[short]}__{MODEL}.jsonl.gz")
+    }
+    rewards: dict[str, list[float]] = {name: [] for name in BASELINES}
+    lines, damaged = [], []
+    for number, example in enumerate(data.examples):
+        if example.id not in texts:
+            continue
+        for case in task.cases(data, Generation(example_id=example.id, model=MODEL, outputs=(texts[example.id],))):
+            reply = said[example.id]
+            if case.judge == "pairwise":
+                baseline = case.answers[1 - case.candidate].model
+                choice = choices.get((baseline, example.id), "A=B")
+                reply = json.dumps({"analysis of A": "…", "choice": choice})
+                reward = {"A++": 1.0, "A+": 0.5, "A=B": 0.0, "B+": -0.5, "B++": -1.0}[choice]
+                rewards[baseline].append(-reward if case.candidate else reward)
+            prompt = data.judges[case.judge].ask(case).messages[-1].content
+            lines.append(reply_line(prompt, reply))
+            damaged.append(reply_line(prompt, BROKEN.get(number, reply) if case.judge == "score" else reply))
+    paths = [folder / "clean.jsonl", folder / "broken.jsonl"]
+    for path, those in zip(paths, (lines, damaged), strict=True):
+        path.write_text("\n".join(those) + "\n")
+    return EndToEnd(official, answers, paths[0], paths[1], rewards)
+
+
+def reply_line(prompt: str, text: str) -> str:
+    """A line of the server's replies."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": None}
+    key = hashlib.sha256(prompt.encode()).hexdigest()
+    return json.dumps({"key": key, "choice": choice, "model": "judge-2024", "usage": USAGE})
+
+
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+
+
+def printed(ended: subprocess.CompletedProcess[str]) -> dict[tuple[str, str | None], dict[str, Any]]:
+    """The scores that the command printed."""
+    return {(score["metric"], score["group"]): score for score in scores_of_command(ended)}
+
+
+def test_stored_judge_texts_through_a_server_give_the_expected_numbers(
+    end_to_end: EndToEnd, tmp_path: Path, start_chat_server: Callable[..., Server]
+) -> None:
+    """All 1,023 real replies to our own requests: the published score bit for bit and the expected macro score; each
+    baseline's micro reward is the sum of the served choices; a second run asks nothing.
+    """
+    server = start_chat_server(replies=end_to_end.clean)
+    arguments = end_to_end.eval(server, tmp_path / "run")
+    first = judgebench(arguments)
+    found = printed(first)
+    wanted = wb.expected()[MODEL, "v0625-gpt4o"]
+    assert found["wb_score_micro", None]["value"] == 10 * wanted["adjusted_score"][0]
+    assert found["wb_score", None]["value"] == pytest.approx(10 * wanted["task_macro_score"][0], abs=1e-9)
+    assert found["length", None]["value"] == pytest.approx(wanted["avg_len"][0], abs=1e-9)
+    assert found["wb_score_micro", None]["n_missing"] == 1
+    _, data = loader(end_to_end.mirror, tmp_path / "cache")("wildbench")
+    texts = {g.example_id: g.outputs[0] for g in RunFolder(tmp_path / "run").task("wildbench").generations()}
+    for baseline, rewards in end_to_end.rewards.items():
+        total = 0.0
+        for session, reward in zip([e.id for e in data.examples if e.id in texts], rewards, strict=True):
+            shown = capped(texts[session], 1000).strip()
+            longer = len(shown) - len(data.baselines[baseline][session].outputs[0])
+            if shown and not shown.endswith("... (truncated)"):
+                total += 0.0 if (reward == 0.5 and longer > 500) or (reward == -0.5 and -longer > 500) else reward
+        value = found["wb_reward_micro", f"baseline={baseline}"]["value"]
+        assert value == pytest.approx(100 * total / 1023, abs=1e-9)
+    asked = server.seen().total()
+    assert asked == 4 * 1023
+    manifest = manifest_of(tmp_path / "run")
+    counts = manifest.tasks["wildbench"].counts
+    assert (counts["read"], counts["unread"], counts["failed"], counts["without_answer"]) == (asked, 0, 0, 1)
+    assert manifest.tasks["wildbench"].judge_models_returned == ["judge-2024"]
+    assert printed(judgebench(arguments)) == found
+    assert server.seen().total() == asked
+
+
+def test_unread_and_failed_cases_are_counted(
+    end_to_end: EndToEnd, tmp_path: Path, start_chat_server: Callable[..., Server]
+) -> None:
+    """Fenced, cut, empty-handed and non-JSON replies are unread, requests that the server refuses for good fail; all
+    cases add up, and what is missing is beside each number with the bounds if it had gone either way.
+    """
+    server = start_chat_server(replies=end_to_end.broken, faults="500=0.002", fault_attempts=99, persistent=1)
+    ended = judgebench([*end_to_end.eval(server, tmp_path / "run"), "--judge-arg", "max_attempts=2"], code=4)
+    assert "unread" in ended.stderr
+    manifest = manifest_of(tmp_path / "run")
+    counts = manifest.tasks["wildbench"].counts
+    refused = len({event["key"] for event in server.events() if event["event"] == "500"})
+    assert counts["failed"] == refused > 0
+    assert 0 < counts["unread"] <= len(BROKEN)
+    assert counts["read"] + counts["unread"] + counts["failed"] == 4 * 1023
+    scores = json.loads((tmp_path / "run" / "wildbench" / "scores.json").read_text())
+    found = {(score["metric"], score["group"]): score for score in scores}
+    for metric in ("wb_score_micro", "wb_reward_micro"):
+        low, high = found[metric, None]["details"]["if_missing_all_lost_or_won"]
+        assert low < found[metric, None]["value"] < high
+    score = found["wb_score_micro", None]
+    assert score["n"] + score["n_missing"] == 1024
+    assert score["n_missing"] >= 1 + counts["unread"]
+
+
+def test_killed_and_started_again_the_result_is_the_same(
+    end_to_end: EndToEnd, tmp_path: Path, start_chat_server: Callable[..., Server]
+) -> None:
+    """``kill -9`` five times in the middle; the last life's numbers are those of a run that was left alone."""
+    server = start_chat_server(replies=end_to_end.broken, delay_ms=20)
+    arguments = [*end_to_end.eval(server, tmp_path / "run"), "--limit", "300", "--judge-concurrency", "8"]
+    for _ in range(5):
+        seen = server.seen().total()
+        with started(arguments) as process:
+            deadline = time.monotonic() + 60
+            while server.seen().total() < seen + 40:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            kill(process)
+            assert process.returncode == -signal.SIGKILL, "ended before it was killed"
+    last = judgebench(arguments, code=4)
+    quiet = start_chat_server(replies=end_to_end.broken)
+    alone = [*end_to_end.eval(quiet, tmp_path / "alone"), "--limit", "300"]
+    judgebench(alone, code=4, JUDGEBENCH_CACHE=str(tmp_path / "other"))
+    names = ("generations.jsonl", "judgements.jsonl", "example_scores.jsonl", "scores.json")
+    first, second = ([(tmp_path / run / "wildbench" / name).read_bytes() for name in names] for run in ("run", "alone"))
+    assert first == second
+    assert "unread" in last.stderr
+    assert server.seen().total() >= quiet.seen().total() == 4 * 300
+    assert max(server.seen().values()) <= 6

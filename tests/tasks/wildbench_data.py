@@ -57,6 +57,13 @@ def expected() -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
 
 
 @cache
+def elo_expected() -> list[dict[str, str]]:
+    """``wb_elo_expected.csv``."""
+    with (WILDBENCH / "wb_elo_expected.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
 def session_ids() -> list[str]:
     """The 1,024 real session ids in official order."""
     return (WILDBENCH / "session_ids.txt").read_text().split()

@@ -1,0 +1,187 @@
+"""From verdicts to battles: what each example's games come to, and how both answers are written.
+
+Sources: lmarena/arena-hard-auto@196f6b8:``show_result.py`` (``load_judgments``); the parent of its commit 9a1d386:
+``show_result.py`` (``get_battles_from_judgment``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from judgebench.judges.orders import candidate_share
+from judgebench.records import Example, ExampleScore, Judgement
+from judgebench.task import Generations, TaskData
+
+from .judges import STRONG, Pipeline
+from .style import FEATURES, TokenCounter, markdown
+
+SIDES = ("", "baseline_")
+"""What the names of a score's features begin with: the model's, the baseline's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How verdicts become numbers."""
+
+    pipeline: Pipeline
+    weight: int = 3
+    """Battles that a clear win counts as."""
+    first_game_only: bool = False
+    control: str = "both"
+    upstream_compat: bool = False
+
+
+@dataclass
+class _Tally:
+    """What the judges said about one example."""
+
+    won: float = 0.0
+    tied: float = 0.0
+    lost: float = 0.0
+    unread: int = 0
+    failed: int = 0
+    unjudged: int = 0
+    dropped: int = 0
+    """Games that were read and count nothing, because the other game of the question was not."""
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def battles(self) -> float:
+        return self.won + self.tied + self.lost
+
+    def add(self, judgements: Sequence[Judgement], rules: Rules) -> None:
+        """One judge's games: the current pipeline drops both if one is missing, the legacy one only that one."""
+        by_side = {judgement.candidate: judgement for judgement in judgements}
+        wanted = [by_side.get(side) for side in ((1,) if rules.first_game_only else (1, 0))]
+        read = []
+        for judgement in wanted:
+            if judgement is None:
+                self.unjudged += 1
+            elif judgement.verdict.value is not None:
+                read.append(judgement)
+            elif judgement.failed:
+                self.failed += 1
+            else:
+                self.unread += 1
+                if judgement.verdict.label is not None:
+                    self.unknown.append(judgement.verdict.label)
+        if rules.pipeline == "current" and len(read) < len(wanted):
+            self.dropped += len(read)
+            return
+        for judgement in read:
+            self._count(judgement, rules.weight)
+
+    def _count(self, judgement: Judgement, weight: int) -> None:
+        assert judgement.verdict.value is not None
+        share = candidate_share(judgement.verdict.value, judgement.candidate)
+        battles = weight if judgement.verdict.label in STRONG else 1
+        if share == 0.5:
+            self.tied += battles
+        else:
+            self.won += battles * share
+            self.lost += battles * (1 - share)
+
+    def score(self, example: Example, styles: Mapping[str, float | None]) -> ExampleScore:
+        """The model's share of the example's battles, weighted with their number."""
+        return ExampleScore(
+            example_id=example.id,
+            metric="win_rate",
+            value=(self.won + self.tied / 2) / self.battles if self.battles else None,
+            weight=self.battles or 1.0,
+            covariates={
+                "won": self.won,
+                "tied": self.tied,
+                "lost": self.lost,
+                "unread": float(self.unread),
+                "failed": float(self.failed),
+                "unjudged": float(self.unjudged),
+                "dropped": float(self.dropped),
+                "unknown_labels": " ".join(sorted(self.unknown)) or None,
+                "category": example.meta["category"],
+                "subcategory": example.meta.get("subcategory"),
+                **styles,
+            },
+        )
+
+
+def example_scores(
+    data: TaskData,
+    generations: Generations,
+    judgements: Iterable[Judgement],
+    rules: Rules,
+    counter: TokenCounter,
+    known_styles: Mapping[str, Mapping[str, float]],
+) -> list[ExampleScore]:
+    """One row per example that has an answer or a judgement. Several judges' battles are pooled, as upstream's are."""
+    judged: dict[str, dict[tuple[str, int], list[Judgement]]] = {}
+    candidate_of: dict[str, str] = {}
+    baseline_of: dict[str, str] = {}
+    for judgement in judgements:
+        by_judge = judged.setdefault(judgement.example_id, {})
+        by_judge.setdefault((judgement.judge_model, judgement.repeat), []).append(judgement)
+        candidate_of[judgement.example_id] = judgement.answers[judgement.candidate]
+        baseline_of[judgement.example_id] = judgement.answers[1 - judgement.candidate]
+    style = partial(_style, counter=counter, known_styles=known_styles)
+    scores = []
+    for example in data.examples:
+        own = generations.get(example.id)
+        if own is None and example.id not in judged:
+            continue
+        tally = _Tally()
+        for games in judged.get(example.id, {"": []}).values():
+            tally.add(games, rules)
+        other = next((name for name, given in data.baselines.items() if example.id in given), "")
+        baseline = baseline_of.get(example.id, other)
+        against = data.baselines.get(baseline, {}).get(example.id)
+        model = own.model if own else candidate_of[example.id]
+        text = own.outputs[-1] if own and own.outputs and not own.error else None
+        styles = style(example, model, text)
+        styles |= {
+            SIDES[1] + name: value
+            for name, value in style(example, baseline, against.outputs[-1] if against else None).items()
+        }
+        scores.append(tally.score(example, styles))
+    return scores
+
+
+def _style(
+    example: Example,
+    model: str,
+    text: str | None,
+    *,
+    counter: TokenCounter,
+    known_styles: Mapping[str, Mapping[str, float]],
+) -> dict[str, float | None]:
+    """Features of an answer: as its file says, else counted; ``None`` where neither is possible."""
+    found: dict[str, float | None] = dict.fromkeys(FEATURES)
+    if text is not None:
+        counted = markdown(text)
+        if counted is not None:
+            found |= dict(zip(FEATURES[1:], map(float, counted.totals), strict=True))
+    given = {**known_styles.get(text or "", {}), **example.meta.get("styles", {}).get(model, {})}
+    # Which encoding a file's lengths were counted in is part of the name there.
+    found |= {name: given[name] for name in FEATURES[1:] if name in given}
+    found["token_len"] = given.get(counter.name)
+    if found["token_len"] is None and text is not None:
+        tokens = counter.count(text)
+        found["token_len"] = None if tokens is None else float(tokens)
+    return found
+
+
+def number(score: ExampleScore, name: str) -> float | None:
+    """One of a score's counts or features."""
+    value = score.covariates[name]
+    assert not isinstance(value, str)
+    return value
+
+
+def whole_battles(scores: Iterable[ExampleScore]) -> bool:
+    """Whether these shares are made from won, tied and lost battles, and not, say, a median of judges."""
+    for score in scores:
+        won, tied, lost = (number(score, name) or 0.0 for name in ("won", "tied", "lost"))
+        total = won + tied + lost
+        if not total or not all(count.is_integer() for count in (won, tied, lost)):
+            return False
+        if score.value is None or abs(score.value - (won + tied / 2) / total) > 1e-9:
+            return False
+    return True

@@ -1,0 +1,73 @@
+"""What estimates of win rates have in common: upstream's way, bounds where nothing varies, rows without a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from judgebench.records import Score
+from judgebench.stats.intervals import Interval, percentile_interval
+
+TASK = "arenahard"
+LEVEL = 0.95
+SEED = 0
+
+UPSTREAM_LEVEL = {"current": 0.90, "legacy": 0.95}
+"""Upstream prints the 5th and 95th percentile, or the 2.5th and 97.5th."""
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What upstream's script would print, up to its random numbers."""
+
+    estimate: float
+    rates: FloatArray
+    """Of resampled battles, in percent."""
+    pipeline: str
+
+    @property
+    def interval(self) -> Interval | None:
+        """At upstream's level; ``None`` without resamples."""
+        return percentile_interval(
+            self.rates, UPSTREAM_LEVEL[self.pipeline], "upstream's bootstrap percentile over single battles"
+        )
+
+    def details(self) -> dict[str, Any] | None:
+        """For the details of a score."""
+        interval = self.interval
+        if interval is None:
+            return None
+        return {"value": self.estimate, **bounds(interval), "method": interval.method}
+
+
+def one_sided(value: float, n: int) -> Interval:
+    """The exact binomial interval of none, or all, of n questions: resampling equal shares would give no width."""
+    beyond = 100 * (1 - ((1 - LEVEL) / 2) ** (1 / n))
+    low, high = (0.0, beyond) if value == 0.0 else (100 - beyond, 100.0)
+    return Interval(low, high, LEVEL, "exact binomial over questions, all of which ended alike")
+
+
+def bounds(interval: Interval | None) -> dict[str, Any]:
+    """The fields of a score that an interval fills."""
+    if interval is None:
+        return {"low": None, "high": None, "level": None}
+    return {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def absent(metric: str, total: int, why: str, group: str | None, details: Mapping[str, Any] | None = None) -> Score:
+    """A row without a value."""
+    return Score(
+        task=TASK,
+        metric=metric,
+        value=None,
+        unit="percent",
+        n=0,
+        n_missing=total,
+        group=group,
+        reason=why,
+        details=dict(details or {}),
+    )
