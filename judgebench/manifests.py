@@ -32,21 +32,23 @@ def new_session(settings: Settings) -> Session:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    """The settings that differ from their defaults; a model spec without its credentials."""
-    config: dict[str, Any] = {}
-    for field in dataclasses.fields(Settings):
-        value = getattr(settings, field.name)
-        if field.name == "argv" or not value:
-            continue
-        shown = msgspec.to_builtins(value, enc_hook=str)
-        config[field.name] = (
-            without_credentials(shown)
-            if isinstance(shown, str)
-            else [without_credentials(text) for text in shown]
-            if isinstance(shown, list)
-            else shown
-        )
-    return config
+    """The settings that differ from their defaults; text without the credentials of an address in it."""
+    given = {
+        field.name: msgspec.to_builtins(getattr(settings, field.name), enc_hook=str)
+        for field in dataclasses.fields(Settings)
+        if field.name != "argv" and getattr(settings, field.name)
+    }
+    return {name: _without_credentials(value) for name, value in given.items()}
+
+
+def _without_credentials(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, list | tuple):
+        return [_without_credentials(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _without_credentials(inner) for name, inner in value.items()}
+    return value
 
 
 def task_manifest(

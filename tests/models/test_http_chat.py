@@ -285,7 +285,7 @@ def test_credentials_in_the_address_are_sent_but_not_shown() -> None:
     for text in (message, model.identity, model.name, model.address, str(model.url)):
         assert "secret-word" not in text
         assert "somebody" not in text
-    assert "hidden-token" not in message + model.identity + model.endpoint
+    assert "hidden-token" not in message + model.identity + model.address
     assert model.headers["Authorization"].startswith("Basic ")
 
 
