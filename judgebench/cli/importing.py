@@ -11,7 +11,12 @@ from judgebench.cli import options
 
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The file to import; .gz is read everywhere.")],
-    form: Annotated[str, typer.Option("--from", help="Format: alpaca_eval or outputs.", metavar="FORMAT")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--from", help="Format: alpaca_eval, fastchat, wildbench, arena-hard or outputs.", metavar="FORMAT"
+        ),
+    ],
     task: Annotated[str, typer.Option(help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…].")],
     out: Annotated[Path, typer.Option(help="Run folder to make.", metavar="RUN")],
     model: Annotated[

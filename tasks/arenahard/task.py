@@ -3,8 +3,7 @@
 ``@v2.0`` (default): 500 hard prompts of coding and mathematics against o3-mini, 250 of creative writing against Gemini
 2.0 Flash, judged by GPT-4.1. ``@v0.1``: 500 prompts against GPT-4-0314, judged by GPT-4 Turbo. A question of v0.1:
 
-    {"uid": "328c149ed45a41c0b9d6f14659e63599", "category": "arena-hard-v0.1",
-     "cluster": "ABC Sequence Puzzles & Groups", "prompt": "Use ABC notation to write a melody …"}
+    {"uid": "328c149ed45a41c0b9d6f14659e63599", "cluster": "ABC Sequence Puzzles & Groups", "prompt": "Use ABC …"}
 
 Each question is two games: in the first the baseline's answer is A, in the second the model's. The judge explains and
 ends with one of five labels, from ``[[A>>B]]`` (A is much better) to ``[[B>>A]]``. A clear win counts as three battles,

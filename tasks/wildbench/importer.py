@@ -267,14 +267,18 @@ class _Reader:
         return next((name for name in sorted(self._baselines) if name in model), named or model), 1 - holding[0]
 
     def _stored(self, row: Row, stored: Verdict, key: str) -> tuple[Verdict, Completion | None, bool]:
-        """The stored verdict, with the judge's parsed words if they give the same one."""
+        """The stored verdict, with the judge's parsed words if they give the same one.
+
+        Without words it has no label, by which cases are known that nobody was asked about.
+        """
+        bare = msgspec.structs.replace(stored, label=None)
         parsed = row.fields.get("parsed_result")
         if not isinstance(parsed, dict):
-            return stored, None, False
+            return bare, None, False
         reply = Completion(text=json.dumps(parsed, ensure_ascii=False), usage=_usage(row))
         read = read_verdict(reply.text or "", key, "strict")
         agrees = read.value == stored.value
-        return (read, reply, False) if agrees else (stored, None, True)
+        return (read, reply, False) if agrees else (bare, None, True)
 
     def _read(self, reply: Completion, key: str) -> Verdict:
         if reply.error:

@@ -52,7 +52,8 @@ def summarise(
         found += _rewards(table, baselines, k, margins)
     columns = [table.column(f"reward:{name}:{k}") for name in table.baselines]
     compared = [column for column in columns if not column.against_itself]
-    found.append(_length(table, table.column("score") if "score" in judges else [*compared, _Column([])][0], None))
+    judged = [column for column in (table.column("score"), *compared) if column.stored.any()]
+    found.append(_length(table, (judged or [table.column("score")])[0], None))
     headline = [score for score in found if score.group is None]
     headline.sort(key=lambda score: (score.metric == "length", score.metric.endswith("_micro")))
     return headline + [score for score in found if score.group is not None]
@@ -162,6 +163,8 @@ def _array(values: Sequence[float | None]) -> FloatArray:
 
 
 def _why(table: _Table, *columns: _Column) -> str:
+    if not any(column.stored.any() for column in columns):
+        return NO_VERDICT
     if not all(column.lengths_known for column in columns):
         return NO_LENGTHS
     return NO_VERDICT if table.tags_known else NO_TAGS
