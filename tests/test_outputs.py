@@ -160,7 +160,11 @@ def test_a_broken_table_is_named_by_its_line(tmp_path: Path, data: bytes, line: 
 
 
 @pytest.mark.parametrize("name", ["outputs.json.gz", "outputs.csv.gz", "outputs.parquet.gz"])
-@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"[{}]" * 500)[:-9], b"\x1f\x8b\x08"])
+@pytest.mark.parametrize(
+    "data",
+    [b"not gzip at all", gzip.compress(b"[{}]" * 500, mtime=0)[:-9], b"\x1f\x8b\x08"],
+    ids=["no", "torn", "start"],
+)
 def test_a_broken_archive_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
     """A torn or mislabelled ``.gz`` is a usage error with the path."""
     path = tmp_path / name
@@ -169,7 +173,9 @@ def test_a_broken_archive_is_refused(tmp_path: Path, name: str, data: bytes) -> 
         read_rows(path)
 
 
-@pytest.mark.parametrize("data", [b"PAR1", as_parquet(ROWS)[:-20], b"PAR1" + b"\x00" * 100 + b"PAR1"])
+@pytest.mark.parametrize(
+    "data", [b"PAR1", as_parquet(ROWS)[:-20], b"PAR1" + b"\x00" * 100 + b"PAR1"], ids=["short", "torn", "hollow"]
+)
 def test_a_broken_parquet_file_is_refused(tmp_path: Path, data: bytes) -> None:
     """A torn one, or one that is only called so."""
     with pytest.raises(UsageError, match=r"outputs\.parquet"):

@@ -1,0 +1,63 @@
+"""What ``make eval`` runs: a real local checkpoint answers and judges the starter sets, without key, GPU or network."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from judgebench import tasks
+from judgebench.judges.orders import seeded_switch
+from judgebench.models.tiny import PROGRAMS
+from judgebench.tasks import TaskSpec
+
+TASKS = "alpacaeval,mtbench,wildbench,arenahard"
+
+
+def evaluate(folder: Path) -> dict[str, Any]:
+    """Run it in ``folder`` and return what ``--json`` prints."""
+    arguments = ["eval", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", TASKS, "--starter", "--json"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "judgebench", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return dict(json.loads(ended.stdout))
+
+
+def expected_win_rate() -> float:
+    """AlpacaEval's starter win rate on paper: the judge's odds of the first letter, in the seeded orders."""
+    task, _ = tasks.load(TaskSpec("alpacaeval"), starter=True)
+    (odds,) = (program.texts["A"] for program in PROGRAMS if program.name == "judge-letter")
+    first = [
+        seeded_switch("is_switched_outputs" + example.instruction) for example in task.load(lambda _: b"").examples
+    ]
+    return 100 * sum(odds if candidate_first else 1 - odds for candidate_first in first) / len(first)
+
+
+def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) -> None:
+    """To 1e-4 of float32 odds; the run folder is complete; the second start of the command makes no new call."""
+    pytest.importorskip("torch")
+    results = evaluate(tmp_path)
+    (win_rate,) = (
+        score["value"]
+        for score in results["scores"]
+        if (score["task"], score["metric"], score["group"]) == ("alpacaeval", "win_rate", None)
+    )
+    assert expected_win_rate() == pytest.approx(55.0)
+    assert win_rate == pytest.approx(expected_win_rate(), abs=1e-4)
+    folder = tmp_path / results["run"]
+    for key in TASKS.split(","):
+        for name in ("examples", "generations", "judgements", "example_scores"):
+            assert (folder / key / f"{name}.jsonl").stat().st_size
+        assert (folder / key / "scores.json").stat().st_size
+    again = evaluate(tmp_path)
+    assert again["scores"] == results["scores"]
+    manifest = msgspec.json.decode((tmp_path / again["run"] / "manifest.json").read_bytes())
+    (session,) = manifest["sessions"]
+    stages = [stage for of_task in session["counts"].values() for stage in of_task.values()]
+    assert len(stages) == 8
+    assert not sum(stage["asked"] + stage["failed"] for stage in stages)
+    assert sum(stage["cached"] for stage in stages) > 100
