@@ -148,7 +148,12 @@ def judgebench(
 def started(arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
     """The command while it runs, in a process group of its own, which does not outlive the block."""
     process = subprocess.Popen(
-        command(arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(arguments),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # A shell starts its background jobs with SIGINT ignored, and so would everything below them be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
