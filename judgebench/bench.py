@@ -125,6 +125,7 @@ def alternatives(task: Task) -> str:
     known = [f"{entry['spec']} ({entry['note']})" for entry in table["judge"] if task.name in entry["tasks"]]
     official = ", ".join(sorted(set(task.judge_models.values())))
     return (
-        f"The official judge of {task.label} is {official}. Other judges (list of {table['as_of']}): "
-        f"{'; '.join(known)}. Another judge is another protocol: its numbers are not comparable with published ones"
+        f"The official judge of {task.label} is {official}. Other judges (list of {table['as_of']}, not checked "
+        f"since): {'; '.join(known)}. Another judge is another protocol: its numbers are not comparable with "
+        "published ones"
     )
