@@ -60,7 +60,7 @@ def openai_chat(
     if not api_key:
         raise UsageError(
             f"openai:{name} needs an API key, but the environment variable {api_key_env} is not set. "
-            "Set it, name another variable with --api-key-env, or use a local model (hf:… or vllm:…)."
+            "Set it, name another variable with --api-key-env, or use a local model (hf:…)."
         )
     address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
     return HttpChat(name, address, name, api_key, key_source=f"the key in {api_key_env}", **options)

@@ -149,7 +149,7 @@ class Endpoint:
         if sampling.choices:
             raise ModelError(
                 f"{self.name} was asked to score the labels {', '.join(sampling.choices)} by likelihood, but an HTTP "
-                "endpoint cannot do that. Use a local judge (hf:… or vllm:…), or a protocol that reads logprobs."
+                "endpoint cannot do that. Use a local judge (hf:…), or a protocol that reads logprobs."
             )
         body: dict[str, Any] = {"model": self.served_model, "messages": request.messages}
         if sampling.temperature is not None:

@@ -375,7 +375,7 @@ class Run:
         return ModelError(
             f"Token log-probabilities were wanted from {endpoint.name}, because this protocol reads its verdict from "
             f"them, but {endpoint.address} {found}. Use a judge or server that returns logprobs (vLLM does), or a "
-            "local judge (hf:… or vllm:…), which scores the labels itself; another judge is another protocol."
+            "local judge (hf:…), which scores the labels itself; another judge is another protocol."
         )
 
     def _succeeded(self, completion: Completion) -> None:
