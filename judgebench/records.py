@@ -74,6 +74,8 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """The reply came from the call store. Never written: it is a fact of this process, not of the reply."""
     error: str | None = None
     """Why there is no usable reply, after all retries. Such a completion is not stored, so a re-run asks again."""
+    reasoning: str | None = None
+    """The model's thinking, where the endpoint gives it apart from the answer."""
 
 
 class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +91,10 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sampling: Sampling | None = None
     """Overrides the task's sampling for this item."""
     meta: dict[str, Any] = {}
+    item: str | None = None
+    """With ``--repeats``: id of the item that several examples ask, each for an answer of its own."""
+    repeat: int = 0
+    """Which of those this one is, from 0."""
 
     @property
     def instruction(self) -> str:
@@ -105,6 +111,8 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     finish_reasons: tuple[str | None, ...] = ()
     usage: Usage = Usage()
     error: str | None = None
+    thinking: tuple[str | None, ...] = ()
+    """What the model thought before each output, which is not part of it; empty if it never did."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,13 +128,15 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was read from a judge's reply."""
+    """What was read from a judge's reply, or found by a verifier."""
 
     value: float | None
     """Game: the first-shown answer's share of the win, 0 to 1. Grading: the number on the judge's scale.
     ``None`` with ``error`` if it could not be read."""
     label: str | None = None
     error: str | None = None
+    details: dict[str, Any] = {}
+    """What a verifier found besides: the extracted answer, the parts of its verdict."""
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,8 +154,21 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Known without asking (identical answers are a tie): the judge is not called."""
 
 
+class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a verifier is given: one answer to hold against a rule or a reference. Plain data, so that it can cross to
+    another process.
+    """
+
+    id: str
+    example_id: str
+    verifier: str
+    """Name of the verifier within the task."""
+    arguments: dict[str, Any]
+    """The keyword arguments of its function."""
+
+
 class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One judged case as it lies on disk. The case is rebuilt from the example and the generations."""
+    """One judged or verified case as it lies on disk. The case is rebuilt from the example and the generations."""
 
     case_id: str
     example_id: str

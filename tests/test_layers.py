@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     records errors
     codec resources display
-    sources prompts cache outputs
+    sources prompts cache outputs thinking
     models judges stats
     task tasks answers integrity settings
     store stages protocol loading bench manifests scoring importing evaluate dry_run

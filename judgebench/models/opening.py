@@ -46,6 +46,8 @@ class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     rpm: float | None = None
     tpm: float | None = None
     chat_template: str | None = None
+    thinking: str = "auto"
+    """``auto``, ``on`` or ``off``: what the chat template, or the endpoint, is told; see ``thinking.py``."""
     offline: bool = False
 
 
