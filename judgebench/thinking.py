@@ -1,9 +1,9 @@
 """The thinking part of a model's reply, told apart from the answer: only the answer is judged or verified.
 
-A thinking part is closed by ``</think>``; it is opened by ``<think>`` at the start of the reply, or by the prompt, as many
-chat templates do. Everything up to the first closing tag is thinking, and the white space between the tag and the answer
-belongs to neither. (As lm-eval's ``think_end_token``, EleutherAI/lm-evaluation-harness 0.4.13, but for replies without the
-tag: there one that was cut off while thinking is graded like an answer.)
+A thinking part is closed by ``</think>``; it is opened by ``<think>`` at the start of the reply, or by the prompt, as
+many chat templates do. Everything up to the first closing tag is thinking, and the white space between the tag and the
+answer belongs to neither. (As lm-eval's ``think_end_token``, EleutherAI/lm-evaluation-harness 0.4.13, but for replies
+without the tag: there one that was cut off while thinking is graded like an answer.)
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ import msgspec
 from judgebench.records import Completion, Generation
 
 POLICIES = ("auto", "on", "off")
-"""``auto``: the model does as its template has it, and a thinking part is known by its tags. ``on``: the template is told
-to enable thinking, and a reply without a closing tag is one that never came to its answer. ``off``: the template is told
-not to, and replies are graded whole.
+"""``auto``: the model does as its template has it, and a thinking part is known by its tags. ``on``: the template is
+told to enable thinking, and a reply without a closing tag is one that never came to its answer. ``off``: the template
+is told not to, and replies are graded whole.
 """
 
 OPENING, CLOSING = "<think>", "</think>"
