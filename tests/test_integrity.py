@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from judgebench import tasks
-from judgebench.integrity import inspect_grading, inspect_length_control, inspect_outputs
+from judgebench.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.loading import load_task
 from judgebench.prompts import HousePrompt
-from judgebench.records import Generation, Judgement, Score, Verdict
+from judgebench.records import Answer, Case, Generation, Judgement, Score, Verdict
 from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
 from judgebench.tasks import TaskSpec
