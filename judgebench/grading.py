@@ -37,6 +37,8 @@ MEMORY_BYTES = 2 * 2**30
 """What a worker may take beyond what it starts with."""
 BATCH = 16
 """Checks handed to a worker at a time, at most."""
+NOTHING = "[invalid]"
+"""In place of the extracted answer where none was found; lm-eval's word."""
 KILLED = ("timeout", "memory", "crash")
 """Labels of the verdicts on checks whose worker was ended."""
 

@@ -14,7 +14,7 @@ LAYERS = """
     codec resources display
     sources prompts cache outputs thinking grading_worker
     models judges stats grading
-    task tasks answers integrity settings lm_eval
+    task tasks answers integrity settings lm_eval accuracy
     store stages protocol loading bench manifests scoring importing exporting evaluate dry_run
     leaderboard
     cli __main__ __init__
@@ -25,6 +25,7 @@ ARROWS = {
     ("tasks", "task"),
     ("answers", "task"),
     ("lm_eval", "task"),
+    ("accuracy", "task"),
     ("stages", "store"),
     ("loading", "store"),
     ("bench", "stages"),

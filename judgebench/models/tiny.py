@@ -84,6 +84,16 @@ PROGRAMS: tuple[Program, ...] = (
     # Word problems, by what they ask for: a number in every form that a rule looks for, and one in loose prose.
     Program(name="total", trigger="Work out the total", replies=_says("The answer is 42.\n#### 42")),
     Program(name="price", trigger="Work out the price", replies=_says("That comes to $7.5.")),
+    # Competition problems: with the closing phrase and a box, with a box that holds an equation.
+    Program(
+        name="fraction",
+        trigger="Simplify the expression",
+        replies=_says(
+            "It comes down to $\\boxed{\\frac{3}{4}}$.\n"
+            "Final Answer: The final answer is $\\frac{3}{4}$. I hope it is correct."
+        ),
+    ),
+    Program(name="unknown", trigger="Solve the equation", replies=_says("There is one way: $\\boxed{x = 5}$.")),
     # Answers to instructions; the first two, to those that come back to an earlier answer.
     Program(
         name="look-back",

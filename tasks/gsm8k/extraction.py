@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 
+from judgebench.grading import NOTHING
 from judgebench.records import Verdict
 
-INVALID = "[invalid]"
-"""What lm-eval's filter gives where nothing matches."""
 MAX_CHARACTERS = 1_000_000
 """Longer answers are not looked at: no answer to a word problem is."""
 SHOWN_CHARACTERS = 10_000
@@ -40,10 +39,10 @@ def filtered(text: str, pattern: str, select: int) -> str:
     """
     found = re.findall(pattern, text)
     if not found:
-        return INVALID
+        return NOTHING
     match = found[select]
     if isinstance(match, tuple):
-        match = next((group for group in match if group), INVALID)
+        match = next((group for group in match if group), NOTHING)
     return str(match).strip()
 
 
@@ -162,11 +161,11 @@ def verify(output: str, answer: str, version: str) -> Verdict:
     ``strict``, ``flexible`` and ``numeric``. Value 0 with label ``too_long`` if the output was not looked at.
     """
     if len(output) > MAX_CHARACTERS:
-        nothing = {rule: [INVALID, False] for rule in RULES}
+        nothing = {rule: [NOTHING, False] for rule in RULES}
         return Verdict(value=0.0, label="too_long", details=nothing)
     details = {rule: _shown(*check(output, answer, version)) for rule, check in RULES.items()}
     right = bool(details["strict"][1])
-    label = "equal" if right else "no answer" if details["strict"][0] == INVALID else "different"
+    label = "equal" if right else "no_answer" if details["strict"][0] == NOTHING else "not_equal"
     return Verdict(value=float(right), label=label, details=details)
 
 
@@ -186,7 +185,7 @@ def _flexible(output: str, answer: str, version: str) -> tuple[str, bool]:
 
 def _numeric(output: str, answer: str, version: str) -> tuple[str, bool]:
     found = numeric_answer(output)
-    return (INVALID, False) if found is None else (str(found), found == numeric_gold(answer))
+    return (NOTHING, False) if found is None else (str(found), found == numeric_gold(answer))
 
 
 RULES: dict[str, Callable[[str, str, str], tuple[str, bool]]] = {

@@ -23,7 +23,7 @@ from judgebench.task import Fetch, Task, TaskData, parse_options
 
 from . import prompts
 from .extraction import gold_of, verify
-from .metrics import METRICS, score, summarise
+from .metrics import ACCURACY, METRICS, score
 from .prompts import STOPS, Fixed, Row
 
 VERSIONS = tuple(STOPS)
@@ -86,7 +86,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, version=version, starter=starter),
         checks=partial(_checks, version=version),
         score=score,
-        summarise=summarise,
+        summarise=ACCURACY.summarise,
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},
         exporters={"lm_eval": LM_EVAL[version].write},
         repeats=True,

@@ -453,7 +453,7 @@ def repeats_changed(answer: Text, prompt_to_repeat: str) -> bool:
 @CHECKERS.add("repeat:repeat_simple")
 def repeats_sentence(answer: Text) -> bool:
     """A certain sentence and nothing else."""
-    return sha256_hex(answer.stripped.lower().encode()) == _ONLY_SENTENCE
+    return sha256_hex(answer.stripped.lower().encode(errors="replace")) == _ONLY_SENTENCE
 
 
 @CHECKERS.add("repeat:repeat_span", prompt_to_repeat=text, n_start=whole_number, n_end=whole_number)

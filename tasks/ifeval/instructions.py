@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from .registry import Checkers, one_of, relation, text, texts, whole_number
+from .registry import Checkers, character, one_of, relation, text, texts, whole_number
 from .texts import Text
 
 CHECKERS = Checkers(name="ifeval", version="1")
@@ -26,7 +26,7 @@ LANGUAGES = tuple(
 )
 """The codes that upstream knows."""
 
-_compare = relation(at_least="at least", less_than="less than")
+_compare = relation({"at least": int.__ge__, "less than": int.__lt__})
 _ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _LITERAL = re.compile(r"[A-Za-z0-9 ]+")
 
@@ -79,7 +79,7 @@ def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
     )
 
 
-@CHECKERS.add("keywords:letter_frequency", letter=text, let_frequency=whole_number, let_relation=_compare)
+@CHECKERS.add("keywords:letter_frequency", letter=character, let_frequency=whole_number, let_relation=_compare)
 def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: Compare) -> bool:
     """How often a character is there, whatever its case."""
     return let_relation(text.lower.count(letter.lower()), let_frequency)

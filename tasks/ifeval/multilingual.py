@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from . import instructions as english
-from .registry import Checkers, Kind, one_of, relation, text, whole_number
+from .registry import Checkers, Kind, character, one_of, relation, text, whole_number
 from .texts import Text
 
 CHECKERS = Checkers(name="m-ifeval", version="1")
@@ -45,15 +45,9 @@ ANSWERS = {
 """One of which a constrained response contains."""
 
 
-def _es(value: Any) -> Compare:
-    comparisons: dict[str, Compare] = {"al menos": int.__ge__, "como máximo": int.__le__}
-    if value not in comparisons:
-        raise ValueError("'al menos' or 'como máximo'")
-    return comparisons[value]
-
-
-_fr = relation(at_least="au moins", less_than="moins de")
-_ja = relation(at_least="以上", less_than="未満")
+_es = relation({"al menos": int.__ge__, "como máximo": int.__le__})
+_fr = relation({"au moins": int.__ge__, "moins de": int.__lt__})
+_ja = relation({"以上": int.__ge__, "未満": int.__lt__})
 
 
 def _share(language: str, names: tuple[str, ...], **arguments: Kind) -> None:
@@ -341,7 +335,7 @@ def japanese_title(answer: Text) -> bool:
     return english.has_title(answer.text, "『", "』")
 
 
-@CHECKERS.add("ja:keywords:letter_frequency", letter=text, let_frequency=whole_number, let_relation=_ja)
+@CHECKERS.add("ja:keywords:letter_frequency", letter=character, let_frequency=whole_number, let_relation=_ja)
 def kana_frequency(answer: Text, letter: str, let_frequency: int, let_relation: Compare) -> bool:
     """How often a kana is there, as hiragana or katakana."""
     return let_relation(answer.text.count(letter) + answer.text.count(chr(ord(letter) + 96)), let_frequency)

@@ -118,6 +118,13 @@ def text(value: Any) -> str:
     return value
 
 
+def character(value: Any) -> str:
+    """A single character."""
+    if not isinstance(value, str) or len(value) != 1:
+        raise ValueError("a single character")
+    return value
+
+
 def texts(value: Any) -> tuple[str, ...]:
     """A list of strings."""
     if not isinstance(value, list | tuple) or not value or not all(isinstance(part, str) and part for part in value):
@@ -136,13 +143,12 @@ def one_of(*values: str) -> Kind:
     return kind
 
 
-def relation(at_least: str, less_than: str) -> Kind:
+def relation(comparisons: Mapping[str, Callable[[int, int], bool]]) -> Kind:
     """How a count is compared, by the words for it: a function of the count and the wanted number."""
-    comparisons: dict[str, Callable[[int, int], bool]] = {at_least: int.__ge__, less_than: int.__lt__}
 
     def kind(value: Any) -> Callable[[int, int], bool]:
-        if value not in comparisons:
-            raise ValueError(f"{at_least!r} or {less_than!r}")
+        if not isinstance(value, str) or value not in comparisons:
+            raise ValueError(" or ".join(map(repr, comparisons)))
         return comparisons[value]
 
     return kind

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 
-from . import language
+from .language import language_of
 from .sentences import Punkt, SentenceSplitter
 from .words import word_tokens
 
@@ -54,12 +54,12 @@ class Text:
     @cached_property
     def language(self) -> str | None:
         """Label of its language; ``None`` if it has no letters."""
-        return _language(self.text)
+        return language_of(self.text)
 
     @cached_property
     def language_in_lower_case(self) -> str | None:
         """The same for the text in lower case: langdetect sees little in words of capitals."""
-        return _language(self.lower)
+        return language_of(self.lower)
 
 
 class Answer:
@@ -116,10 +116,3 @@ class Answer:
         if rule(self.strict):
             return True, True
         return False, any(map(rule, self.relaxed))
-
-
-def _language(text: str) -> str | None:
-    try:
-        return language.detect(text)
-    except language.NoFeatures:
-        return None

@@ -39,5 +39,5 @@ def _verify(answer: Answer, instruction_ids: Sequence[str], kwargs: Sequence[Map
         strictly, loosely = answer.follows(rule)
         strict.append(strictly)
         loose.append(loosely)
-    label = "no answer" if answer.strict is None else "followed" if all(strict) else "not followed"
+    label = "no_answer" if answer.strict is None else "followed" if all(strict) else "not_followed"
     return Verdict(value=float(all(strict)), label=label, details={"strict": strict, "loose": loose})

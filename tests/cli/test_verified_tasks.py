@@ -1,4 +1,4 @@
-"""IFEval and GSM8K end to end: real answers out of a server process, verified, killed and resumed; no judge.
+"""IFEval, GSM8K and MATH end to end: real answers out of a server process, verified, killed and resumed; no judge.
 
 The server's replies are published responses, so that the scores must be those of the same responses given as a file.
 """
@@ -27,8 +27,11 @@ LIMIT = 120
 RESPONSES = {
     "ifeval": ("ifeval/responses/gpt-4-20231107.jsonl.gz", "key", "response"),
     "gsm8k": ("gsm8k/responses/rho-math-7b-v0.1.jsonl.gz", "idx", "output"),
+    "math": ("math/responses/rho-math-1b-interpreter-v0.1.jsonl.gz", "id", "output"),
 }
-TASKS = {"ifeval": "ifeval", "gsm8k": "gsm8k"}
+TASKS = {"ifeval": "ifeval", "gsm8k": "gsm8k", "math": "math"}
+CHECKS = {"ifeval": 1, "gsm8k": 1, "math": 3}
+"""Of one answer."""
 StartServer = Callable[..., Server]
 
 
@@ -114,7 +117,7 @@ def test_answers_of_a_server_score_as_the_same_answers_of_a_file(
     manifest = manifest_of(tmp_path / "run")
     assert manifest.status == "complete"
     for name, label in TASKS.items():
-        assert manifest.tasks[name].counts["verified"] >= LIMIT
+        assert manifest.tasks[name].counts["verified"] >= LIMIT * CHECKS[name]
         assert manifest.tasks[name].judge_models == []
         given = ["--model", f"file:{published.outputs[name]}", "--tasks", label, "--out", tmp_path / name]
         flags = ["--limit", str(LIMIT), "--mirror", published.data, "--offline", "--json"]

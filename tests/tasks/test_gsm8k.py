@@ -276,7 +276,7 @@ def test_a_megabyte_of_anything_is_graded_within_the_limit() -> None:
     ]
     with GradingPool() as pool:
         verdicts = pool.verify(data.verifiers, checks)
-    assert {verdict.label for verdict in verdicts} <= {"no answer", "different"}
+    assert {verdict.label for verdict in verdicts} <= {"no_answer", "not_equal"}
     assert {verdict.value for verdict in verdicts} == {0.0}
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from judgebench.tasks.ifeval import registry
 from judgebench.tasks.ifeval.dataset import Row, as_on_the_hub, read_prompts
-from judgebench.tasks.ifeval.language import NoFeatures, detect
+from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.registry import WrongArguments
 from judgebench.tasks.ifeval.texts import Answer
 from judgebench.tasks.ifeval.verification import verify, verify_with_sentences
@@ -219,7 +219,7 @@ def test_what_cannot_be_checked_is_left_out_and_counted(
 def test_a_blank_answer_follows_nothing(text: str) -> None:
     """Not even what asks for the absence of something."""
     verdict = verify(["punctuation:no_comma", "keywords:forbidden_words"], [{}, {"forbidden_words": ["x"]}], text)
-    assert (verdict.value, verdict.label) == (0.0, "no answer")
+    assert (verdict.value, verdict.label) == (0.0, "no_answer")
     assert verdict.details == {"strict": [False, False], "loose": [False, False]}
 
 
@@ -248,6 +248,11 @@ def test_the_variants_are_distinct() -> None:
         ("keywords:frequency", {"keyword": "a", "frequency": 2}, "lacks its argument 'relation'"),
         ("keywords:frequency", {"keyword": "a", "frequency": 2, "relation": "at most"}, "'at least' or 'less than'"),
         ("keywords:frequency", {"keyword": "a", "frequency": -1, "relation": "at least"}, "at least 0"),
+        (
+            "keywords:letter_frequency",
+            {"letter": "qu", "let_frequency": 2, "let_relation": "at least"},
+            "wants a single character",
+        ),
         ("language:response_language", {"language": "zh"}, "wants one of 'en'"),
         ("punctuation:no_comma", {"comma": 1}, "has no argument 'comma'; it takes: none"),
     ],
@@ -319,8 +324,7 @@ def test_a_package_adds_checkers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_language_without_letters_cannot_be_told() -> None:
     """Which counts as followed; the case checks look at the case first, so digits fail them."""
-    with pytest.raises(NoFeatures):
-        detect("12 345 — 🙂!")
+    assert language_of("12 345 — 🙂!") is None
     verdict = verify(["language:response_language", "change_case:english_capital"], [{"language": "fr"}, {}], "12")
     assert verdict.details["strict"] == [True, False]
 

@@ -1,0 +1,86 @@
+"""MATH's rows: the 5,000 of its test set, the 500 of MATH-500, and our own starter set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from .hendrycks import last_box
+from .prompts import STARTER_CLOSING, Exemplar
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One problem, whichever file it is from."""
+
+    id: str
+    problem: str
+    solution: str
+    answer: str
+    """The short answer: what stands in the solution's last box."""
+    subject: str
+    level: int
+
+
+class _Full(msgspec.Struct, frozen=True):
+    problem: str
+    solution: str
+    type: str
+    level: str
+    """``Level 3``."""
+
+
+class _FiveHundred(msgspec.Struct, frozen=True):
+    problem: str
+    solution: str
+    answer: str
+    subject: str
+    level: int
+    unique_id: str
+
+
+class _Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    problem: str
+    solution: str
+    subject: str
+    level: int
+    shot: bool = False
+    """It stands before the others as a worked example and is not asked."""
+
+
+def read_full(data: bytes) -> Iterator[Row]:
+    """The test set, by row number."""
+    for number, line in enumerate(data.splitlines()):
+        row = msgspec.json.decode(line, type=_Full)
+        level = int(row.level.removeprefix("Level "))
+        yield Row(str(number), row.problem, row.solution, boxed(row.solution), row.type, level)
+
+
+def read_five_hundred(data: bytes) -> Iterator[Row]:
+    """MATH-500, by the names that it gives its rows."""
+    for line in data.splitlines():
+        row = msgspec.json.decode(line, type=_FiveHundred)
+        yield Row(row.unique_id, row.problem, row.solution, row.answer, row.subject, row.level)
+
+
+def boxed(solution: str) -> str:
+    """A solution's short answer."""
+    answer = last_box(solution)
+    if answer is None:
+        raise ValueError("a reference solution has no box")
+    return answer
+
+
+def starter_rows() -> tuple[list[Exemplar], list[Row]]:
+    """The worked examples, and what is asked."""
+    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+    rows = [msgspec.json.decode(line, type=_Starter) for line in lines]
+    shots = [
+        Exemplar(row.problem, row.solution + STARTER_CLOSING.replace("{answer}", boxed(row.solution)))
+        for row in rows
+        if row.shot
+    ]
+    asked = [
+        Row(f"starter-{number:02d}", row.problem, row.solution, boxed(row.solution), row.subject, row.level)
+        for number, row in enumerate((row for row in rows if not row.shot), start=1)
+    ]
+    return shots, asked

@@ -1,0 +1,149 @@
+r"""lm-eval's ``exact_match`` of its Minerva tasks, version 3.1: a closing phrase, normalised strings, sympy.
+
+Source: EleutherAI/lm-evaluation-harness 0.4.13 ``lm_eval/tasks/minerva_math/utils.py`` (after Lewkowycz et al. 2022,
+arXiv 2206.14858, appendix D). What sympy's parser takes for equal here is not always so: it stops silently at a comma,
+so ``2, 5`` equals ``2``. That belongs to the rule.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from judgebench.records import Verdict
+
+from . import hendrycks, limits
+from .numeric import certainly_differ
+
+CACHED_REFERENCES = 1000
+OPENING = "Final Answer: The final answer is"
+CLOSING = " I hope it is correct"
+APPENDED = "I hope it is correct."
+"""To every output, as upstream does."""
+
+REPLACED = (
+    *(("an ", ""), ("a ", ""), (".$", "$"), (r"\$", ""), ("\\ ", ""), (" ", ""), ("mbox", "text")),
+    *((r",\text{and}", ","), (r"\text{and}", ","), (r"\text{m}", r"\text{}")),
+)
+REMOVED = (
+    *("square", "ways", "integers", "dollars", "mph", "inches", "ft", "hours", "km", "units", r"\ldots"),
+    *("sue", "points", "feet", "minutes", "digits", "cents", "degrees", "cm", "gm", "pounds", "meters", "meals"),
+    *("edges", "students", "childrentickets", "multiples"),
+    *(r"\text{s}", r"\text{.}", "\\text{\ns}", r"\text{}^2", r"\text{}^3", "\\text{\n}", r"\text{}", r"\mathrm{th}"),
+    *(r"^\circ", r"^{\circ}", r"\;", r",\!", "{,}", '"', r"\dots"),
+)
+"""In this order; words only outside the names of LaTeX commands."""
+UNWRAPPED = (
+    (re.compile(r"(.*?)(\$)(.*?)(\$)(.*)"), r"$\3$"),
+    (re.compile(r"(\\text\{)(.*?)(\})"), r"\2"),
+    (re.compile(r"(\\textbf\{)(.*?)(\})"), r"\2"),
+    (re.compile(r"(\\overline\{)(.*?)(\})"), r"\2"),
+    (re.compile(r"(\\boxed\{)(.*)(\})"), r"\2"),
+    (re.compile(r"(frac)([^{])(.)"), r"frac{\2}{\3}"),
+    (re.compile(r"(sqrt)(\[[^\]]*\])(\w)"), r"\1\2{\3}"),
+    (re.compile(r"(sqrt)(?!\[)([^{])"), r"sqrt{\2}"),
+)
+COMMAND = re.compile(r"(\\[a-zA-Z]+)")
+THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
+WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,29})")
+"""What sympy's parser can only read as that number."""
+
+
+def closing_answer(output: str) -> str | None:
+    r"""What an output gives in the closing phrase of the worked examples; ``None`` without it.
+
+    >>> closing_answer("Final Answer: The final answer is $7$. I hope it is correct.")
+    '$7$'
+    """
+    for line in (output + APPENDED).split("\n"):
+        _, opened, rest = line.partition(OPENING)
+        if not opened:
+            continue
+        # Upstream's two full stops match any character, so one must stand before the closing words and one after.
+        end = rest.find(CLOSING, 1)
+        if 0 < end < len(rest) - len(CLOSING):
+            return rest[: end - 1].strip()
+    return None
+
+
+def normalise(answer: str) -> str:
+    """The string that is compared and parsed. Takes time quadratic in its length: bound that first."""
+    answer = answer.rpartition("=")[2]
+    for part in REMOVED:
+        if part.isalpha():
+            answer = re.sub(rf"(?<!\\)\b{part}\b", "", answer)
+    for before, after in REPLACED:
+        answer = answer.replace(before, after)
+    for part in REMOVED:
+        answer = _without(answer, part) if part.isalpha() else answer.replace(part, "")
+    for pattern, replacement in UNWRAPPED:
+        answer = pattern.sub(replacement, answer)
+    answer = answer.replace("$", "")
+    return answer.replace(",", "") if THOUSANDS.fullmatch(answer) else answer
+
+
+def _without(answer: str, word: str) -> str:
+    if word not in answer:
+        return answer
+    parts = COMMAND.split(answer)
+    parts[::2] = [part.replace(word, "") for part in parts[::2]]
+    return "".join(parts)
+
+
+class _Unparsed(Exception):
+    """Carries the label of the verdict."""
+
+
+def verify_closing(output: str, gold: str) -> Verdict:
+    """Hold the answer in an output's closing phrase against the reference answer, which is the solution's last box."""
+    if len(output) > limits.OUTPUT_CHARACTERS:
+        return Verdict(value=0.0, label="too_long")
+    found = closing_answer(output)
+    if found is None:
+        return Verdict(value=0.0, label="no_answer")
+    label = "too_long" if len(found) > limits.ANSWER_CHARACTERS else _label(normalise(found), normalise(gold))
+    return Verdict(value=float(label == "equal"), label=label, details={"answer": found[: hendrycks.SHOWN_CHARACTERS]})
+
+
+def _label(answer: str, gold: str) -> str:
+    if answer and answer == gold:
+        return "equal"
+    if WHOLE_NUMBER.fullmatch(answer) and WHOLE_NUMBER.fullmatch(gold):
+        return "equal" if int(answer) == int(gold) else "not_equal"
+    try:
+        first, second = _parsed(answer), _reference(gold)
+    except _Unparsed as problem:
+        return str(problem)
+    return "equal" if _same(first, second) else "not_equal"
+
+
+@lru_cache(maxsize=CACHED_REFERENCES)
+def _reference(gold: str) -> Any:
+    return _parsed(gold)
+
+
+def _parsed(text: str) -> Any:
+    """Sympy's expression for a LaTeX string, not evaluated. Raises :class:`_Unparsed`."""
+    problem = limits.text_problem(text)
+    if problem:
+        raise _Unparsed(problem)
+    from sympy.parsing.latex import parse_latex
+
+    try:
+        expression = parse_latex(text)
+    except Exception as error:
+        raise _Unparsed("parse_error") from error
+    problem = limits.value_problem(expression)
+    if problem:
+        raise _Unparsed(problem)
+    return expression
+
+
+def _same(first: Any, second: Any) -> bool:
+    import sympy
+
+    try:
+        if certainly_differ(first, second):
+            return False
+        return bool(sympy.simplify(first - second) == 0)
+    except Exception:  # noqa: BLE001 - as above
+        return False
