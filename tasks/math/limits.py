@@ -31,6 +31,7 @@ SUMMARY = (
 )
 """For the fingerprint."""
 
+BINOMIAL = re.compile(r"binom\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}")
 LONG_RUN = re.compile(rf"([-+!^'√])(?:\s*\1){{{DEPTH},}}")
 OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
 
@@ -45,7 +46,15 @@ def text_problem(text: str) -> str | None:
     """
     if len(text) > ANSWER_CHARACTERS:
         return "too_long"
-    return "too_deep" if LONG_RUN.search(text) or _depth(text) > DEPTH else None
+    if LONG_RUN.search(text) or _depth(text) > DEPTH:
+        return "too_deep"
+    return "too_large" if any(_is_large(int(many), int(few)) for many, few in BINOMIAL.findall(text)) else None
+
+
+def _is_large(many: int, few: int) -> bool:
+    """Whether a binomial coefficient is; the parser computes it at once."""
+    few = min(few, max(many - few, 0))
+    return few * math.log10(max(many, 2)) > VALUE_DIGITS and many * math.log10(2) > VALUE_DIGITS
 
 
 def _depth(text: str) -> int:
@@ -135,7 +144,9 @@ def _combined(node: Any, parts: Sequence[_Size]) -> _Size:
         terms = 1.0 if _is_rational(node) else sum(part.terms for part in parts)
         return replace(largest, digits=largest.digits + math.log10(len(parts)), terms=terms)
     if isinstance(node, sympy.Mul):
-        return replace(largest, digits=sum(part.digits for part in parts))
+        return replace(
+            largest, digits=sum(part.digits for part in parts), terms=math.prod(part.terms for part in parts)
+        )
     if isinstance(node, sympy.Pow):
         return _power(node, *parts)
     if isinstance(node, sympy.exp):

@@ -21,12 +21,14 @@ from typing import Any
 from judgebench.records import Verdict
 
 from . import hendrycks, limits
+from .arithmetic import plainly_apart
 from .numeric import certainly_differ
 
 CACHED_REFERENCES = 1000
 PARTS = ("first", "next1", "next2", "next3", "next4", "next5")
 """How the package names the formulas that it reads as one list."""
-WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)")
+LONG_BLANK = re.compile(r"(\s{30})\s+")
+"""The package's patterns take time cubic in the length of white space; what is over is no part of an answer."""
 NOT_LAYOUT = re.compile(rf"[%=]|{re.escape(hendrycks.UNIT)}|[\w.]\s+[\w.]")
 """Where Hendrycks' rule drops more than layout: percent signs, left sides, units, blanks between words or numbers."""
 
@@ -47,24 +49,29 @@ class Found:
     """What Math-Verify finds in a text, read no further than it is asked for."""
 
     def __init__(self, text: str) -> None:
-        self._places = _places(text)
+        self._places = _places(LONG_BLANK.sub(r"\1", text))
         self._first = next(self._places, None)
         self.text = _text_of(self._first)
         """What the first place holds, as it would be parsed; ``None`` without a place or if it holds a list."""
         self._values: list[Any] | None = None
 
     @property
-    def whole_number(self) -> int | None:
-        """The number, if it is one and no percentage."""
-        if self.text is None or not WHOLE_NUMBER.fullmatch(self.text) or self._first is None:
-            return None
-        return None if any(_groups(self._first[0], "percent")) else int(self.text)
+    def percentage(self) -> bool:
+        """The first place holds one."""
+        return self._first is not None and bool(_groups(self._first[0], "percent"))
 
     @property
     def values(self) -> list[Any]:
-        """The expression, if one can be read, then the text of the first place. Raises :class:`Refused`."""
+        """The expression, if one can be read, then the text of the first place; nothing where the package raises, as
+        there. Raises :class:`Refused`.
+        """
         if self._values is None:
-            self._values = list(self._read())
+            try:
+                self._values = list(self._read())
+            except Refused:
+                raise
+            except Exception:  # noqa: BLE001 - the package takes whatever is raised for "nothing found"
+                self._values = []
         return self._values
 
     @property
@@ -188,7 +195,10 @@ def _text_of(place: Place | None) -> str | None:
         return None
     if hasattr(place[1], "normalization_config") or place[0].groupdict().get("expr"):
         return first
-    return str(extract_match(*place)[1])
+    try:
+        return str(extract_match(*place)[1])
+    except Exception:  # noqa: BLE001 - as above
+        return None
 
 
 @lru_cache(maxsize=CACHED_REFERENCES)
@@ -230,8 +240,7 @@ def _without_parsing(answer: Found, reference: Found) -> str | None:
         return None
     if answer.text.strip() == reference.text.strip():
         return "equal"
-    numbers = answer.whole_number, reference.whole_number
-    if None not in numbers and numbers[0] != numbers[1]:
+    if plainly_apart(answer.text, reference.text, percent=answer.percentage or reference.percentage):
         return "not_equal"
     return "equal" if _same_but_for_layout(answer.text, reference.text) and reference.readable else None
 

@@ -4,6 +4,7 @@ The run ends, every check has a verdict with a reason, no honest answer notices,
 """
 
 import gc
+import os
 import threading
 from functools import cache
 from itertools import chain
@@ -26,9 +27,11 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 MEMORY_MARGIN = 64 * 2**20
 """What the interpreter's allocator may keep of the messages that were sent."""
 STEPS = {"math": 37}
-"""Every how many answers are put to a task, one unless told: a timeout is tried twice at 5 CPU seconds each, and some
-of what is parsed times out. No divisor of the number of kinds, so that all kinds come up.
+"""Every how many answers are put to a task, one unless told: a timeout is tried twice at 5 CPU seconds each, and one in
+sixty of these answers runs into it where it is parsed. No divisor of the number of kinds, so that all kinds come up.
+The whole campaign is run by hand (benchmarks/README.md).
 """
+WHOLE = "JUDGEBENCH_HOSTILE_WHOLE" in os.environ
 HONEST = "A plain answer, in two sentences. It wants nothing of the reader."
 
 
@@ -75,7 +78,7 @@ def test_hostile_answers_harm_nobody(loaded: tuple[Task, TaskData]) -> None:
     where no hostile answer is near. Afterwards there are as many processes and threads as before, and no more memory.
     """
     task, data = loaded
-    texts = [as_recorded(text) for _, text in hostile()[:: STEPS.get(task.name, 1)]]
+    texts = [as_recorded(text) for _, text in hostile()[:: 1 if WHOLE else STEPS.get(task.name, 1)]]
     examples = [data.examples[number % len(data.examples)] for number in range(len(texts))]
     bad = [
         checks_of(task, data, example, text, f"hostile-{number}")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from judgebench.tasks.math import hendrycks, limits, minerva
+from judgebench.tasks.math.arithmetic import plainly_apart
 from judgebench.tasks.math.mathverify import verify_output
 from judgebench.tasks.math.numeric import certainly_differ
 from judgebench.tasks.math.prompts import read_exemplars
@@ -486,3 +487,40 @@ def test_other_versions_and_options_are_refused() -> None:
         tasks.load(tasks.TaskSpec("math", "400"))
     with pytest.raises(UsageError, match="chat, minerva4"):
         tasks.load(tasks.TaskSpec("math", None, {"prompt": "few"}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "apart"),
+    [
+        ("5", "6", True),
+        ("5", "5.0", False),
+        ("5", "5.0000001", False),
+        (r"\frac{1}{2}", "0.5", False),
+        ("198", r"198\%", False),
+        ("1.98", r"198\%", False),
+        ("19.8", r"198\%", True),
+        ("x = 5", "5", False),
+        ("x = 5", "6", True),
+        ("3 + 4 = 7", "8", True),
+        ("a=1,b=2", "3", False),
+        ("f(2) = 3", "4", True),
+        ("f(3)", "4", False),
+        (r"1\frac{1}{2}", "2", False),
+        ("1/2x", "2", False),
+        ("2^10", "5", False),
+        ("2^{10}", "5", True),
+        ("-2^2", "4", True),
+        ("-2^2", "-4", False),
+        ("x", "5", True),
+        ("5", "x", False),
+        ("10,000", "9999", True),
+        ("1,2", "3", False),
+        ("e", "2", False),
+        ("1/0", "2", False),
+        ("(" * 300 + ")" * 300, "2", False),
+        ("9^{9^{9}}", "2", False),
+    ],
+)
+def test_plain_arithmetic_is_told_apart_by_its_value(answer: str, reference: str, apart: bool) -> None:
+    """Where every reader agrees on what is written; all else is left to the package."""
+    assert plainly_apart(answer, reference) == apart
