@@ -11,8 +11,8 @@ compared; the two prompts for which lm-eval draws a random letter are left out o
 ``--rounds`` times, of which the fastest counts.
 
 ``math``: a folder of files of ``{"id", "output"}`` lines, with a ``"solution"`` where the id is not MATH-500's.
-Math-Verify's ``parse`` and ``verify`` go over the outputs one by one, as lm-eval calls them; ours goes through the pool.
-Each once, and both have imported their packages before.
+Math-Verify's ``parse`` and ``verify`` go over the outputs one by one, as lm-eval calls them; ours goes through the
+pool. Each once, and both have imported their packages before.
 
 Seconds are on the wall. The reference is one process, as its authors run it; ours has as many workers as cores.
 """
