@@ -68,7 +68,7 @@ class Bench:
             if self._settings.judges:
                 raise
             raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
-        judge = settled_judge(judge, local=opened.model.local, settings=self._settings)
+        judge = settled_judge(judge, spec, settings=self._settings)
         return Seat(judge, opened.model, opened.price, spec.text)
 
     def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
@@ -106,13 +106,22 @@ def judge_specs(task: Task, judge: str, settings: Settings) -> list[tuple[ModelS
     return [parse_model(official, settings.judge_args)]
 
 
-def settled_judge(judge: Judge, *, local: bool, settings: Settings) -> Judge:
-    """The judge as it will be used: labels scored directly by a local model, sampling as the user says."""
-    if local:
+def settled_judge(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
+    """The judge as it will be used: labels scored directly by a local model, sampling as the user says.
+
+    Raises :class:`UsageError` for a model that cannot give the log-probabilities which the judge reads.
+    """
+    if spec.local:
         judge = judge.constrained()
+    changed: Any = judge
+    if changed.sampling.top_logprobs and not spec.gives_logprobs:
+        raise UsageError(
+            f"the judge {judge.name} reads its verdict from token log-probabilities, but {spec.text} is asked over a "
+            "protocol that has none. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
+            "does), or a local judge (hf:…), which scores the labels itself; another judge is another protocol"
+        )
     if not settings.judge_gen:
         return judge
-    changed: Any = judge
     settled: Judge = dataclasses.replace(
         changed, sampling=override_sampling(changed.sampling, settings.judge_gen, "--judge-gen")
     )

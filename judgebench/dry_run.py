@@ -90,7 +90,7 @@ def _judge_estimates(
     seats = {name: judge_specs(one.task, name, settings) for name in one.data.judges}
     for case in _cases(one, generations):
         for spec, given in seats[case.judge]:
-            judge = settled_judge(one.data.judges[case.judge], local=spec.local, settings=settings)
+            judge = settled_judge(one.data.judges[case.judge], spec, settings=settings)
             arguments[spec] = given
             for repeat in range(settings.judge_repeats):
                 request = judge.ask(case)
@@ -128,7 +128,7 @@ def _stand_in_answer(one: LoadedTask, example: Example) -> Generation:
 
 def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
     """The model, for its identity; ``None`` for one that would have to be loaded or whose key is missing."""
-    if spec.kind not in ("http", "openai"):
+    if spec.kind not in ("http", "openai", "anthropic"):
         return None
     try:
         return open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))

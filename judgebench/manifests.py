@@ -94,7 +94,7 @@ def package_versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    for name in ("torch", "transformers"):
+    for name in ("torch", "transformers", "vllm"):
         if name in sys.modules:
             found[name] = str(sys.modules[name].__version__)
     return found
@@ -103,7 +103,7 @@ def package_versions() -> dict[str, str]:
 def git_revision(spec: ModelSpec) -> str | None:
     """Commit of the repository that a checkpoint's folder lies in, if it does."""
     folder = Path(spec.target)
-    if spec.kind != "hf" or not folder.is_dir():
+    if spec.kind not in ("hf", "vllm") or not folder.is_dir():
         return None
     try:
         asked = subprocess.run(

@@ -18,7 +18,8 @@ import msgspec
 import pytest
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models.hf import HfModel, checkpoint_digest
+from judgebench.models.checkpoints import checkpoint_digest
+from judgebench.models.hf import HfModel
 from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
 
