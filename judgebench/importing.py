@@ -7,6 +7,7 @@ from pathlib import Path
 from judgebench import tasks
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
+from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
 from judgebench.manifests import hash_over_tasks, missing, new_session, package_versions, task_manifest
 from judgebench.outputs import read_rows
@@ -16,6 +17,7 @@ from judgebench.scoring import finish_run
 from judgebench.settings import Settings
 from judgebench.store import Manifest, Results, RunFolder, now, slug
 from judgebench.task import Generations, Imported
+from judgebench.thinking import of_generation
 
 
 def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
@@ -46,13 +48,16 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         if not imported.judgements:
             answers = {generation.example_id: generation for generation in imported.generations}
             require_coverage(one, answers, str(path))
-    return [
-        _write(folder, dataclasses.replace(one), imported, form, settings)
-        for folder, imported in zip(folders, found, strict=True)
-    ]
+    with GradingPool() as pool:
+        return [
+            _write(folder, dataclasses.replace(one), imported, form, settings, pool)
+            for folder, imported in zip(folders, found, strict=True)
+        ]
 
 
-def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings) -> Results:
+def _write(
+    folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings, pool: GradingPool
+) -> Results:
     if imported.baselines:
         set_baselines(one, _completed(one, imported.baselines))
     one.data = dataclasses.replace(one.data, examples=imported.examples)
@@ -63,11 +68,11 @@ def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, se
     if one.baselines:
         own.write_baselines(g for answers in one.data.baselines.values() for g in answers.values())
     for generation in imported.generations:
-        own.append(generation)
+        own.append(of_generation(generation, settings.thinking))
     for judgement in imported.judgements:
         own.append(judgement)
     own.close()
-    results = finish_run(folder, manifest, [one])
+    results = finish_run(folder, manifest, [one], pool)
     judged = bool(imported.judgements) or not one.data.judges
     complaint = missing(manifest, judged=judged)
     results.status = manifest.status = "incomplete" if complaint else "complete" if judged else "generated"
@@ -94,6 +99,8 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
         one.sources,
         {name: [(one.data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         one.baselines,
+        one.data.verifiers,
+        repeats=max((example.repeat + 1 for example in imported.examples), default=1),
     )
     identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
     session = new_session(settings)
@@ -117,6 +124,7 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
                 identity,
                 sampling=None,
                 system=None,
+                thinking=settings.thinking,
                 judge_models=[model for models in used.values() for model in models],
                 imported=imported,
             )

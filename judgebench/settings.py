@@ -32,6 +32,9 @@ class Settings:
     judge_gen: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
     chat_template: str | None = None
+    thinking: str = "auto"
+    repeats: int = 1
+    """Answers to ask for each example."""
     api_key_env: str | None = None
     concurrency: int | None = None
     judge_concurrency: int | None = None

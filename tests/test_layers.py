@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     records errors
     codec resources display
-    sources prompts cache outputs thinking
-    models judges stats
+    sources prompts cache outputs thinking grading_worker
+    models judges stats grading
     task tasks answers integrity settings
     store stages protocol loading bench manifests scoring importing evaluate dry_run
     leaderboard
