@@ -12,6 +12,7 @@ from judgebench.judges import Judge
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Budget, Metered, Price, Stored
+from judgebench.records import Sampling
 from judgebench.resources import resource
 from judgebench.settings import Settings, override_sampling
 from judgebench.stages import Seat
@@ -86,6 +87,8 @@ class Bench:
                 chat_template=settings.chat_template if candidate else None,
                 thinking=settings.thinking if candidate else "auto",
                 offline=settings.offline,
+                replicas=settings.replicas if candidate else 1,
+                cluster=settings.cluster if candidate else None,
             ),
         )
         price = price_of(spec, arguments)
@@ -114,8 +117,7 @@ def settled_judge(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge
     """
     if spec.local:
         judge = judge.constrained()
-    changed: Any = judge
-    if changed.sampling.top_logprobs and not spec.gives_logprobs:
+    if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.gives_logprobs:
         raise UsageError(
             f"the judge {judge.name} reads its verdict from token log-probabilities, but {spec.text} is asked over a "
             "protocol that has none. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
@@ -123,6 +125,7 @@ def settled_judge(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge
         )
     if not settings.judge_gen:
         return judge
+    changed: Any = judge
     settled: Judge = dataclasses.replace(
         changed, sampling=override_sampling(changed.sampling, settings.judge_gen, "--judge-gen")
     )

@@ -20,12 +20,13 @@ from judgebench.loading import (
     require_baseline,
     require_texts,
     subset,
+    task_sampling,
 )
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Price
 from judgebench.records import Case, Completion, Example, Generation, Request, Usage
-from judgebench.settings import Settings, override_sampling
+from judgebench.settings import Settings
 from judgebench.stages import REPEAT_STRIDE, generation_step
 
 CHARACTERS_PER_TOKEN = 4.0
@@ -84,10 +85,12 @@ def estimate(settings: Settings) -> list[Estimate]:
 
 
 def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
-    step = generation_step(override_sampling(one.task.sampling, settings.gen, "--gen"), settings.system)
+    step = generation_step(task_sampling(one, settings), settings.system, settings.thinking, settings.refine)
     typical = Completion(text=TYPICAL_REPLY)
     requests = [
-        step(example, (typical,) * turn) for example in one.data.examples for turn in range(1 + len(example.followups))
+        step(example, (typical,) * asked)
+        for example in one.data.examples
+        for asked in range((1 + len(example.followups)) * (1 + len(settings.refine)))
     ]
     return [request for request in requests if request is not None]
 

@@ -14,7 +14,7 @@ LAYERS = """
     codec resources display
     sources prompts cache outputs thinking grading_worker
     models judges stats grading
-    task tasks answers integrity settings
+    task tasks answers integrity settings presets
     store stages protocol loading bench manifests scoring importing evaluate dry_run
     leaderboard
     cli __main__ __init__
@@ -24,6 +24,7 @@ LAYERS = """
 ARROWS = {
     ("tasks", "task"),
     ("answers", "task"),
+    ("presets", "settings"),
     ("stages", "store"),
     ("loading", "store"),
     ("bench", "stages"),

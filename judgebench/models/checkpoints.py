@@ -103,6 +103,12 @@ def read_adapter(path: str) -> Adapter:
         ) from error
 
 
+class _ShardIndex(Struct):
+    """What a sharded checkpoint's index says, as far as it is needed here."""
+
+    weight_map: dict[str, str]
+
+
 class Checkpoint:
     """A checkpoint as far as it is known without its weights: configuration, tokenizer, prompts."""
 
@@ -120,12 +126,16 @@ class Checkpoint:
         context: int | None = None,
     ) -> None:
         """``path_or_id``: a folder, or the id of a model on the hub. ``max_tokens`` holds for requests that set none.
-        ``lora``: folder of an adapter, in the format of PEFT. ``context``: tokens to be had at most, if fewer than the
-        model was made for.
+        ``lora``: folder of an adapter, in the format of PEFT; such a folder may also be the model, and then names its
+        base. A tokenizer that was saved with the adapter is the one used. ``context``: tokens to be had at most, if
+        fewer than the model was made for.
 
         Raises :class:`UsageError` for what the user can mend, :class:`ModelError` for files that cannot be read.
         """
         _, transformers = import_transformers()
+        base = _base_of_adapter(path_or_id) if lora is None else None
+        if base is not None:
+            path_or_id, lora = base, str(path_or_id)
         self.folder = _local_folder(path_or_id)
         self.adapter = None if lora is None else read_adapter(lora)
         own_name = self.folder.resolve().name if self.folder else str(path_or_id)
@@ -135,8 +145,10 @@ class Checkpoint:
         """Keyword arguments of every ``from_pretrained``."""
         if revision is not None:
             self.options["revision"] = revision
+        own_tokenizer = self.adapter is not None and (self.adapter.folder / "tokenizer_config.json").is_file()
+        tokenizer_source = str(self.adapter.folder) if self.adapter and own_tokenizer else self.source
         try:
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(self.source, **self.options)
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_source, **self.options)
             self.config = transformers.AutoConfig.from_pretrained(self.source, **self.options)
             self.ends = _end_tokens(transformers, self)
         except Exception as error:
@@ -164,18 +176,31 @@ class Checkpoint:
 
     def cannot_be_opened(self, error: Exception) -> ModelError:
         """The error to end with when its files cannot be used."""
+        if "gated repo" in str(error):
+            return ModelError(
+                f"{self.source} is gated: the hub gives it only to those who have accepted its terms. Accept them on "
+                "its page, and set HF_TOKEN to a token of that account."
+            )
         return ModelError(
             f"{self.source} cannot be opened as a causal language model: {first_line(error)}. "
             "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
         )
 
     def check_weights(self) -> None:
-        """Raise :class:`ModelError` if there are no weights in the folder, or files that are cut off.
+        """Raise :class:`ModelError` if weights are missing in the folder, or files are cut off.
 
-        Only what safetensors files say of themselves at their beginning is read.
+        Only the index of a sharded checkpoint and what safetensors files say of themselves at their beginning is read.
         """
         if self.folder is None:
             return
+        for index in self.folder.glob("*.index.json"):
+            shards = set(msgspec.json.decode(index.read_bytes(), type=_ShardIndex).weight_map.values())
+            absent = sorted(shard for shard in shards if not (self.folder / shard).is_file())
+            if absent:
+                raise ModelError(
+                    f"{len(absent)} of the {len(shards)} weight files that {index} names are missing, such as "
+                    f"{absent[0]}. Copy or download them again."
+                )
         weights = [path for path in self.folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES]
         if not any(path.name not in _TRAINING_FILES for path in weights):
             raise ModelError(
@@ -269,6 +294,21 @@ def first_line(error: BaseException) -> str:
     """An exception in one line, without its last full stop."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+
+
+def _base_of_adapter(path_or_id: str | Path) -> str | None:
+    """The base model that a folder of an adapter names; ``None`` for anything else."""
+    folder = Path(path_or_id).expanduser()
+    if (folder / "config.json").is_file() or not (folder / "adapter_config.json").is_file():
+        return None
+    read_adapter(str(folder))
+    base = msgspec.json.decode((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
+    if not base:
+        raise UsageError(
+            f"The folder {folder} holds an adapter that names no base model. Give the base as the model, and the "
+            "folder with --model-arg lora=FOLDER."
+        )
+    return str(base)
 
 
 def _local_folder(path_or_id: str | Path) -> Path | None:

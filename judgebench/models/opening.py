@@ -1,11 +1,14 @@
 """From what people type after ``--model`` and ``--judge`` to a model."""
 
+import glob
 import importlib
 import importlib.util
+import math
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +37,11 @@ _CHECKPOINT_ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "revision": str,
     "max_tokens": int,
     "trust_remote_code": _flag,
+    "lora": str,
 }
 _HF_ARGUMENTS: dict[str, Callable[[str], Any]] = {"device": str, "batch_size": int, "batch_tokens": int}
 _VLLM_ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "quantization": str,
-    "lora": str,
     "max_model_len": int,
     "max_num_seqs": int,
     "gpu_memory_utilization": float,
@@ -82,6 +85,9 @@ class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     thinking: str = "auto"
     """``auto``, ``on`` or ``off``: what the chat template, or the endpoint, is told; see ``thinking.py``."""
     offline: bool = False
+    replicas: int = 1
+    """Engines of a local model, each in a Ray actor; 1 without a cluster is in this process."""
+    cluster: str | None = None
 
 
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
@@ -114,6 +120,24 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
     return ModelSpec(text=text, kind="vllm" if _vllm_runs_here() else "hf", target=text), rest
 
 
+def expand(text: str) -> list[str]:
+    """The model specs that a pattern over checkpoint folders stands for, ``step_2`` before ``step_10``; else the text.
+
+    Only folders with a ``config.json`` are checkpoints. Raises :class:`UsageError` for a pattern that fits none.
+    """
+    prefix, colon, pattern = text.rpartition(":") if text.startswith(("hf:", "vllm:")) else ("", "", text)
+    if not any(character in pattern for character in "*?[") or "://" in text or text.startswith("file:"):
+        return [text]
+    found = [path for path in glob.glob(pattern) if (Path(path) / "config.json").is_file()]
+    if not found:
+        raise UsageError(f"--model {text!r} fits no checkpoint: no folder of that pattern holds a config.json")
+
+    def by_number(path: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+    return [prefix + colon + path for path in sorted(found, key=by_number)]
+
+
 def _vllm_runs_here() -> bool:
     """Whether vLLM is installed and a GPU is there for it."""
     if importlib.util.find_spec("vllm") is None or importlib.util.find_spec("torch") is None:
@@ -125,8 +149,19 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     """Open the model; heavy libraries are imported here and only if it needs them."""
     if spec.kind == "file":
         raise UsageError(f"{spec.text} holds finished answers; it can be a candidate (--model), not a judge")
+    pooled = settings.replicas > 1 or settings.cluster is not None
     if spec.kind in ("http", "openai", "anthropic"):
+        if pooled:
+            raise UsageError(f"--replicas and --cluster are for checkpoints; {spec.text} is served by somebody else")
         return _open_http(spec, settings)
+    if pooled:
+        from judgebench.models.ray_pool import RayPool
+
+        alone = msgspec.structs.replace(settings, replicas=1, cluster=None)
+        spanned = (settings.arguments.get(f"{kind}_parallel_size", "1") for kind in ("tensor", "pipeline", "data"))
+        return RayPool(
+            partial(open_model, spec, alone), settings.replicas, settings.cluster, math.prod(map(int, spanned))
+        )
     # A checkpoint that is used offline must not make the hub library wait for a network that is not there.
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"

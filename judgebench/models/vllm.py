@@ -163,6 +163,7 @@ class VllmModel:
         )
         arguments = sizes | {
             "model": self._checkpoint.source,
+            "tokenizer": self._checkpoint.tokenizer.name_or_path,
             "revision": revision,
             "tokenizer_revision": revision,
             "trust_remote_code": trust_remote_code,
@@ -265,9 +266,8 @@ class VllmModel:
                     self._engine = start(self._vllm, self._arguments)
             except Exception as error:
                 raise ModelError(
-                    f"vLLM {self._vllm.__version__} cannot run {self._checkpoint.source}: {_cause(error)}. If memory "
-                    "is the reason, a smaller max_model_len, another gpu_memory_utilization or a larger "
-                    "tensor_parallel_size (--model-arg KEY=VALUE) may help; hf:… opens what vLLM does not know."
+                    f"vLLM {self._vllm.__version__} cannot run {self._checkpoint.source}: {_cause(error)}. "
+                    f"{_advice(error)}"
                 ) from error
         return self._engine
 
@@ -326,6 +326,8 @@ class VllmModel:
         if isinstance(outcome, Exception):
             raise self._failed(outcome)
         (reply,) = outcome.outputs
+        if reply.finish_reason not in ("stop", "length"):
+            return Completion(error=f"vLLM gave the request up ({reply.finish_reason}); its log says why")
         if not question.tokens:
             alternatives = [
                 _likeliest(position, job.request.sampling.top_logprobs) for position in reply.logprobs or ()
@@ -393,9 +395,24 @@ def _cause(error: BaseException) -> str:
     """An exception of vLLM in one line. Pydantic's first line says only how many mistakes there are."""
     details = getattr(error, "errors", None)
     if callable(details):
-        first = details()[0]
-        return str(first.get("msg", first)).strip().splitlines()[0].rstrip(".")
+        said = str(details()[0]["msg"]).removeprefix("Value error, ")
+        return said.splitlines()[0].rstrip(".")
     return first_line(error)
+
+
+def _advice(error: BaseException) -> str:
+    """What to do about an engine that did not start."""
+    text = str(error).lower()
+    if "engine core" in text:
+        why = "What its engine process wrote before this says why; often it is memory. "
+    elif "memory" in text or "kv cache" in text:
+        why = ""
+    else:
+        return "hf:… opens what vLLM does not know."
+    return (
+        f"{why}Try --model-arg with a smaller max_model_len, another gpu_memory_utilization or a larger "
+        "tensor_parallel_size."
+    )
 
 
 class _Engine(Protocol):
@@ -447,7 +464,8 @@ class _ParallelEngines:
 
     def __init__(self, vllm: Any, arguments: dict[str, Any]) -> None:
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="judgebench-vllm", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judgebench-vllm", daemon=True)
+        self._thread.start()
         self._tokens_input = importlib.import_module("vllm.inputs.engine").tokens_input
         self._ended: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self._engine: Any = None
@@ -475,8 +493,10 @@ class _ParallelEngines:
 
     def close(self) -> None:
         """Stop the engines and the thread that speaks with them."""
-        self._loop.call_soon_threadsafe(self._engine.shutdown)
-        self._stop_loop()
+        try:
+            self._wait_for(self._end())
+        finally:
+            self._stop_loop()
 
     async def _start(self, vllm: Any, arguments: dict[str, Any]) -> None:
         # In a coroutine because the engine looks for the loop that it will run in.
@@ -497,5 +517,14 @@ class _ParallelEngines:
     def _wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    async def _end(self) -> None:
+        self._engine.shutdown()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def _stop_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

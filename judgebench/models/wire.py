@@ -84,7 +84,8 @@ def settle(wire: Wire, completion: Completion, sampling: Sampling, refused: Coll
     unsent = wire.lacks.union(refused)
     if not unsent:
         return completion
-    left_out = tuple(name for name in SETTINGS if name in unsent and getattr(sampling, name) not in (None, False))
+    unset = Sampling()
+    left_out = tuple(name for name in SETTINGS if name in unsent and getattr(sampling, name) != getattr(unset, name))
     if left_out:
         completion = msgspec.structs.replace(completion, left_out=left_out)
     return cut(completion, sampling.stop) if "stop" in unsent else completion

@@ -9,8 +9,8 @@ error. A fault hits a request on its first ``--fault-attempts`` attempts only, s
 are hit depends on the seed and their text, not on their order.
 
 The log holds a JSON line per event: ``time``, ``key`` (sha256 of the body's ``messages``, or ``input``, as sent),
-``event`` (``start``, then ``finish``, ``abandoned`` by the client, or the fault's name), ``in_flight`` and, for
-``start``, ``attempt``; with ``--log-bodies`` also ``path``, ``headers`` and ``body``.
+``event`` (``start``, then ``finish``, ``refused`` with status 400, ``abandoned`` by the client, or the fault's name),
+``in_flight`` and, for ``start``, ``attempt``; with ``--log-bodies`` also ``path``, ``headers`` and ``body``.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from pathlib import Path
 
 import msgspec
 from aiohttp import web
-
 from protocols import PROTOCOLS, Protocol, Refusal
 
 FAULTS = (
@@ -131,7 +130,7 @@ class ChatServer:
             raise
         finally:
             self.in_flight -= 1
-        self.log(key, fault or "finish")
+        self.log(key, fault or ("refused" if response.status == 400 else "finish"))
         self.served += 1
         return response
 
@@ -192,9 +191,17 @@ class ChatServer:
 
     def answer(self, protocol: Protocol, body: Body, found: dict[str, object], *, with_logprobs: bool) -> bytes:
         """The body of a good reply."""
-        if not self.choices and with_logprobs and protocol is PROTOCOLS["/v1/chat/completions"]:
+        if (
+            not (self.choices or self.options.ratings)
+            and with_logprobs
+            and protocol is PROTOCOLS["/v1/chat/completions"]
+        ):
             return self.fixed
         line = {"choice": FIXED_CHOICE, "model": body.model, **found}
+        if self.options.ratings:
+            rating = 1 + hashlib.sha256(body.conversation).digest()[0] % 10
+            message = {"role": "assistant", "content": f"Rating: [[{rating}]]"}
+            line["choice"] = {"index": 0, "message": message, "finish_reason": "stop"}
         if not with_logprobs:
             assert isinstance(line["choice"], dict)
             line["choice"] = {**line["choice"], "logprobs": None}
@@ -227,6 +234,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--replies", help="JSON-lines file of replies; without it, one fixed reply")
+    parser.add_argument("--ratings", type=int, default=0, help="1: reply [[1 + first byte of the key modulo 10]]")
     parser.add_argument("--log", help="file to append a JSON line per event to")
     parser.add_argument("--delay-ms", type=float, default=0.0)
     parser.add_argument("--slow-ms", type=float, default=1000.0)
