@@ -3,8 +3,8 @@
 ``throughput``: a random Llama answers prompts and replies of mixed length (lognormal, greedy), each way in turn within
 one process: ``generate`` one prompt at a time; ``generate`` in padded batches of 16, in order of arrival and sorted by
 prompt length; transformers' own continuous batching with 16 places, where it has it; and the hf backend as it is opened
-by default, tokenizer, chat template and decoding of the replies included. Only tokens of a reply count, not those that a
-row adds while it waits for its batch. CPU seconds are those of this process and its children.
+by default, tokenizer, chat template and decoding of the replies included. Only tokens of a reply count, not those that
+a row adds while it waits for its batch. CPU seconds are those of this process and its children.
 
 ``memory``: many one-token requests stream through the wired checkpoint; resident memory is printed on the way.
 """
@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
