@@ -250,9 +250,9 @@ def _plans(**given: Any) -> "list[Settings]":
     models = [name for text in given.pop("model") for name in expand(text)]
     if (outputs := given.pop("model_outputs", None)) is not None:
         models.append(f"file:{outputs}")
+    common = _settings(**given)
     if not models:
         raise UsageError("--model is missing; name the model under test")
-    common = _settings(**given)
     if len(models) == 1 and not prompts:
         return [dataclasses.replace(common, model=models[0])]
     plans = []

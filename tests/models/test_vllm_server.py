@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from judgebench.errors import ModelError
+from judgebench.evaluate import Runner
 from judgebench.models import Model
 from judgebench.models.http_chat import anthropic_chat, served_chat
 from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
+from judgebench.settings import Settings
 from tests.models.llama import answers, ask
 from tests.servers.vllm_server import vllm_server
 
@@ -101,3 +104,21 @@ def test_a_server_that_wants_a_key_is_told_from_one_without_the_model(
         replies(anthropic_chat("tiny", base_url=address), ask("hi"))
     with pytest.raises(ModelError, match="does not exist"):
         replies(anthropic_chat("other", base_url=address, api_key_env="KEY"), ask("hi"))
+
+
+def test_a_run_gives_the_win_rate_computed_on_paper(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AlpacaEval's starter set, answered and judged over chat completions: the 55.00 of a run in this process."""
+    monkeypatch.setenv("KEY", KEY)
+    settings = Settings(
+        tasks="alpacaeval",
+        model=f"{address}/v1#tiny",
+        judges=(f"{address}/v1#tiny",),
+        api_key_env="KEY",
+        starter=True,
+        out=tmp_path / "run",
+    )
+    scores = Runner(settings, lambda *_: None).evaluate().scores
+    (win_rate,) = (score.value for score in scores if (score.metric, score.group) == ("win_rate", None))
+    assert win_rate == pytest.approx(55.0, abs=1e-3)
