@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from judgebench.codec import canonical_hash
+from judgebench.errors import UsageError
 from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, reload_tasks
 from judgebench.manifests import hash_over_tasks
@@ -28,6 +29,12 @@ def finish_run(folder: RunFolder, manifest: Manifest, loaded: Sequence[LoadedTas
 def score_run(folder: RunFolder, settings: Settings) -> Results:
     """Read a run's replies again with today's rules. ``settings.tasks`` may give other options for its tasks."""
     manifest = folder.require_manifest()
+    for key, fields in manifest.tasks.items():
+        if reported_by := fields.protocol.get("reported_by"):
+            raise UsageError(
+                f"{folder.path} holds reported numbers only: those of {key} were computed by {reported_by}, and the "
+                f"answers are not here. Import the samples file to have them scored"
+            )
     loaded = reload_tasks(folder, manifest, settings)
     for one in loaded:
         fields = manifest.tasks[one.key]

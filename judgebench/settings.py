@@ -35,6 +35,8 @@ class Settings:
     system: str | None = None
     chat_template: str | None = None
     thinking: str = "auto"
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What an imported file calls our fields."""
     repeats: int = 1
     """Answers to ask for each example."""
     refine: tuple[str, ...] = ()

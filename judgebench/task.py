@@ -52,6 +52,12 @@ class Imported:
     baselines: Mapping[str, Generations] = field(default_factory=dict)
     """Baseline answers as the file has them."""
     judgements: tuple[Judgement, ...] = ()
+    stored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the other program found, by metric and example: only compared with what is found here."""
+    reported: tuple[Score, ...] = ()
+    """Numbers of a file that holds no answers: they are kept as they are."""
+    reported_by: str | None = None
+    """The program that reports them, with its version."""
     unknown: tuple[str, ...] = ()
     """What the file does not say about the protocol that made it."""
     notes: tuple[str, ...] = ()

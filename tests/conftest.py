@@ -8,6 +8,9 @@ import pytest
 
 pytest_plugins = ["tests.servers.plugin"]
 
+# It is run as a program, and finds its neighbour as such.
+collect_ignore = ["servers/chat_server.py"]
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
