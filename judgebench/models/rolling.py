@@ -4,9 +4,10 @@ One cache holds keys and values of all rows. Its columns are shared: every row e
 it may, with a mask over what lies before. So a network is asked exactly what it is asked in a batch that is padded on
 the left, and any network whose whole memory is keys and values will do (:func:`can_roll`).
 
-transformers has continuous batching of its own (5.16 and later). On a CPU it was 1.7 times as slow for small models
-and as fast for middling ones (``benchmarks/generation.py``), draws from one generator for the whole batch, which makes
-a reply depend on its neighbours, and gives no alternatives of a token; this serves every request in one way.
+transformers has continuous batching of its own. It is not used: it draws from one generator for the whole batch, which
+makes a reply depend on its neighbours, it knows neither stop strings nor a token's alternatives, and where there is no
+flash attention every token is held against the keys of all rows. This serves every request in one way, and on a CPU at
+1.1 to 1.4 times the rate (``benchmarks/generation.py``).
 """
 
 import inspect
