@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from judgebench.bench import Bench, Opened, judge_specs
+from judgebench.bench import Bench, Opened, judge_specs, settled_judge
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading import GradingPool
@@ -78,8 +78,10 @@ class Runner:
         for one in loaded:
             require_texts(one)
             if judge:
-                for name in one.data.judges:
-                    judge_specs(one.task, name, settings)  # one that is not named is missed before a model is opened
+                # A judge that is not named, or that cannot give what is read from it, is told before a model is opened.
+                for name, rule in one.data.judges.items():
+                    for judge_spec, _ in judge_specs(one.task, name, settings):
+                        settled_judge(rule, judge_spec, settings=settings)
         given: dict[str, Imported] = {}
         if spec.kind == "file":
             if settings.repeats > 1 or settings.refine:

@@ -34,8 +34,10 @@ def import_transformers() -> tuple[Any, Any]:
             f"Opening a local checkpoint needs torch and transformers, which cannot be imported ({error}). "
             "Install them with: pip install 'judgebench[local]'"
         ) from error
-    # What it warns of is checked here instead: missing weights, over-long prompts.
+    # What it warns of is checked here instead: missing weights, over-long prompts. The hub's client would speak of each
+    # attempt to reach it.
     transformers.utils.logging.set_verbosity_error()
+    importlib.import_module("huggingface_hub").logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return torch, transformers
 

@@ -152,6 +152,7 @@ class VllmModel:
             thinking=thinking,
             trust_remote_code=trust_remote_code,
         )
+        self._checkpoint.check_weights()
         self.name = self._checkpoint.name
         on_cpu = importlib.import_module("vllm.platforms").current_platform.is_cpu()
         settled = dtype if dtype != "auto" else "float32" if on_cpu else self._checkpoint.own_dtype
@@ -259,7 +260,6 @@ class VllmModel:
 
     def _started(self) -> "_Engine":
         if self._engine is None:
-            self._checkpoint.check_weights()
             start = _ParallelEngines if self._arguments["data_parallel_size"] > 1 else _SteppedEngine
             try:
                 with _without_warnings():
