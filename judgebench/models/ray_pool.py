@@ -62,7 +62,7 @@ class Engine:
 
     def retries(self) -> Counter[str]:
         """As the model."""
-        return Counter(self._model.retries)
+        return Counter(self._opened.retries if self._opened else ())
 
     def ask(self, session: int, numbered: Sequence[tuple[int, Request]]) -> None:
         """Requests for a stream of replies, each with the number it has there."""
@@ -112,24 +112,25 @@ class RayPool:
         """
         self._ray = _import_ray()
         self._make = make
+        self._actors: list[Any] = []
+        self._lost = Counter[str]()
+        self._sessions = itertools.count()
         self._owned = not self._ray.is_initialized()
         if self._owned:
             self._connect(cluster, replicas)
         try:
             self._options = self._room(replicas, devices_each)
-            self._actors = [self._start() for _ in range(replicas)]
+            self._actors += [self._start() for _ in range(replicas)]
             opened = [actor.facts.remote() for actor in self._actors]
             facts = [self._result(reference) for reference in opened]
             self.name, self.identity, self.local = facts[0]
         except BaseException:
             self.close()
             raise
-        self._lost = Counter[str]()
-        self._sessions = itertools.count()
 
     @property
     def retries(self) -> Counter[str]:
-        """Those of the engines that are alive, and requests asked again because an actor died."""
+        """Those of the engines, but for what died unheard with an actor, and requests asked again because one died."""
         total = Counter(self._lost)
         for actor in self._actors:
             try:
@@ -183,7 +184,8 @@ class RayPool:
 
     def close(self) -> None:
         """End the actors, and Ray if it was started here."""
-        for actor in getattr(self, "_actors", ()):
+        self._lost = self.retries
+        for actor in self._actors:
             self._ray.kill(actor)
         self._actors = []
         if self._owned:

@@ -1,4 +1,4 @@
-"""``judgebench eval`` with local checkpoints: refused in time, killed and resumed, short of memory, one after another."""
+"""``judgebench eval`` with local checkpoints: refused in time, killed, short of memory, one after another."""
 
 import functools
 import gc
@@ -76,54 +76,38 @@ def answers_of(run: Path) -> dict[str, tuple[str, ...]]:
 # Refused before any work
 
 
-def with_two_bos(folder: Path) -> None:
-    template = folder / "chat_template.jinja"
-    template.write_text("<|bos|>" + template.read_text())
+DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes] | None, int, str]] = {
+    "two BOS tokens": (
+        "chat_template.jinja",
+        lambda text: b"<|bos|>" + text,
+        2,
+        "begins the prompt with two BOS tokens",
+    ),
+    "no template": ("chat_template.jinja", None, 2, "--chat-template none"),
+    "a short context": (
+        "config.json",
+        lambda text: text.replace(b'"max_position_embeddings": 8192', b'"max_position_embeddings": 64'),
+        2,
+        "it has 64 tokens, the longest prompt 133",
+    ),
+    "no config": ("config.json", None, 2, "holds no config.json"),
+    "a broken config": ("config.json", lambda _: b"{", 6, "cannot be opened as a causal language model"),
+    "cut weights": ("model.safetensors", lambda weights: weights[:5000], 6, "was cut off"),
+    "no weights": ("model.safetensors", None, 6, "holds no weights"),
+}
+"""What is done to a checkpoint: the file, its new content (none: it is taken away), the exit code, what is said."""
 
 
-def without_template(folder: Path) -> None:
-    (folder / "chat_template.jinja").unlink()
-
-
-def with_cut_weights(folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:5000])
-
-
-def without_weights(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
-def with_a_broken_config(folder: Path) -> None:
-    (folder / "config.json").write_text("{")
-
-
-def without_config(folder: Path) -> None:
-    (folder / "config.json").unlink()
-
-
-def with_little_context(folder: Path) -> None:
-    config = msgspec.json.decode((folder / "config.json").read_bytes())
-    (folder / "config.json").write_bytes(msgspec.json.encode({**config, "max_position_embeddings": 64}))
-
-
-@pytest.mark.parametrize(
-    ("damage", "code", "said"),
-    [
-        (with_two_bos, 2, "begins the prompt with two BOS tokens"),
-        (without_template, 2, "--chat-template none"),
-        (with_little_context, 2, "it has 64 tokens, the longest prompt 133"),
-        (without_config, 2, "holds no config.json"),
-        (with_cut_weights, 6, "was cut off"),
-        (without_weights, 6, "holds no weights"),
-        (with_a_broken_config, 6, "cannot be opened as a causal language model"),
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_refused_before_any_work(
-    checkpoint: Path, judgebench: Callable[..., Ended], damage: Callable[[Path], None], code: int, said: str
+    checkpoint: Path, judgebench: Callable[..., Ended], damage: str
 ) -> None:
     """One paragraph, exit 2 for what another flag mends and 6 for files that cannot be used; no run folder."""
-    damage(checkpoint)
+    name, change, code, said = DAMAGES[damage]
+    if change is None:
+        (checkpoint / name).unlink()
+    else:
+        (checkpoint / name).write_bytes(change((checkpoint / name).read_bytes()))
     ended = judgebench("eval", "--model", "hf:ckpt", *STARTER, *WIRED_JUDGE)
     assert (ended.code, ended.stderr.count("\n")) == (code, 1), ended.stderr
     assert said in ended.stderr

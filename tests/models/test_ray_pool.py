@@ -10,10 +10,14 @@ from typing import Any, ClassVar
 import pytest
 
 from judgebench.errors import ModelError, UsageError
+from judgebench.evaluate import Runner
 from judgebench.models.hf import HfModel
-from judgebench.models.ray_pool import RayPool
+from judgebench.models.ray_pool import WINDOW, RayPool
 from judgebench.models.tiny import tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
+from judgebench.settings import Settings
+from judgebench.stages import TaskRun
+from judgebench.store import Results, RunFolder
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'judgebench[ray]'")
 pytest.importorskip("torch")
@@ -96,6 +100,38 @@ def test_an_actor_that_is_killed_loses_nothing(two_nodes: Any, checkpoint: Path)
         assert 0 < pool.retries["engine lost"] <= 64
     finally:
         pool.close()
+
+
+def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(two_nodes: Any, tmp_path: Path) -> None:
+    """Every answer and number is equal, each item was asked or known once, and the manifest says how many requests died
+    with the engine and were asked of another: its window at most.
+    """
+    tasks, settings = ("alpacaeval", "mtbench", "ifeval"), {"model": "builtin:tiny", "judges": ("builtin:tiny",)}
+
+    def run(name: str, observer: Any, **more: Any) -> tuple[Results, RunFolder]:
+        given = Settings(tasks=",".join(tasks), starter=True, out=tmp_path / name, **settings, **more)
+        return Runner(given, observer).evaluate(), RunFolder(tmp_path / name)
+
+    killed: list[int] = []
+
+    def kill_one(task_run: TaskRun, stage: str) -> None:
+        if task_run.counts[stage].asked >= 3 and not killed:
+            killed.append(_actors_alive()[0]["pid"])
+            os.kill(killed[0], 9)
+
+    # A row at a time, so that many are on their way when the actor dies.
+    results, folder = run("pooled", kill_one, replicas=2, model_args={"batch_size": "1"})
+    expected, alone = run("alone", lambda *_: None)
+    assert killed
+    assert results.scores == expected.scores
+    for task in tasks:
+        rows, others = ({g.example_id: g.outputs for g in at.task(task).generations()} for at in (folder, alone))
+        assert rows == others
+    (session,) = folder.require_manifest().sessions
+    stages = [counts["generate"] for counts in session.counts.values()]
+    assert sum(stage.failed for stage in stages) == 0
+    assert sum(stage.asked + stage.cached for stage in stages) == sum(stage.total for stage in stages)
+    assert 0 < session.retries["builtin:tiny"]["engine lost"] <= WINDOW
 
 
 class Dying:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.evaluate import Runner
 from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
 from judgebench.models.vllm import VllmModel, _ParallelEngines
-from judgebench.settings import Settings
-from tests.cli.test_first_command import TASKS
-from tests.models.llama import answers, ask
+from tests.cli.test_first_command import expected_win_rate
+from tests.models.llama import answers, ask, save_random_llama
+from tests.models.whole_runs import SHORT_AND_GREEDY, assert_same_scores, run_of
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -146,24 +145,31 @@ def test_the_asynchronous_interface_says_the_same(model: VllmModel) -> None:
     assert multiprocessing.active_children() == []
 
 
-def scores_of(spec: str, arguments: dict[str, str], out: Path) -> dict[tuple[str, str, str | None], float | None]:
-    """Every number of a run of the starter sets in which one model answers and judges."""
-    settings = Settings(
-        tasks=TASKS, model=spec, judges=(spec,), model_args=arguments, judge_args=arguments, starter=True, out=out
-    )
-    scores = Runner(settings, lambda *_: None).evaluate().scores
-    return {(score.task, score.metric, score.group): score.value for score in scores}
+ENGINE = {"max_model_len": "16384", "max_num_seqs": "16", "enforce_eager": "true"}
 
 
 def test_a_run_gives_the_numbers_of_hf_and_of_paper(folder: Path, tmp_path: Path) -> None:
-    """All starter sets, answered and judged by the wired checkpoint in vLLM: each number is that of the run through
-    hf, and AlpacaEval's win rate the 55.00 that the wired odds give on paper.
+    """All starter sets, answered and judged by the wired checkpoint in vLLM: answers and numbers are those of the run
+    through hf, and AlpacaEval's win rate the 55.00 that the wired odds give on paper.
     """
-    engine = {"max_model_len": "16384", "max_num_seqs": "16", "enforce_eager": "true"}
-    ours = scores_of(f"vllm:{folder}", engine, tmp_path / "vllm")
-    assert ours["alpacaeval", "win_rate", None] == pytest.approx(55.0, abs=1e-4)
-    by_hf = scores_of("builtin:tiny", {}, tmp_path / "hf")
-    assert ours.keys() == by_hf.keys()
-    assert len({task for task, _, _ in ours}) == len(TASKS.split(","))
-    for key, value in by_hf.items():
-        assert ours[key] == (value if value is None else pytest.approx(value, abs=1e-3)), key
+    spec = f"vllm:{folder}"
+    ours = run_of(tmp_path / "vllm", spec, spec, model_args=ENGINE, judge_args=ENGINE)
+    assert ours.scores["alpacaeval", "win_rate", None] == pytest.approx(expected_win_rate(), abs=1e-4)
+    by_hf = run_of(tmp_path / "hf", "builtin:tiny", "builtin:tiny")
+    assert ours.answers == by_hf.answers
+    assert_same_scores(ours, by_hf)
+
+
+def test_a_random_model_answers_every_task_as_through_hf(tmp_path: Path) -> None:
+    """Greedy answers are equal token for token, and with the same judge so is every number."""
+    random = tmp_path / "random"
+    random.mkdir()
+    save_random_llama(random, head_dim=64, context=16384)
+    ours, by_hf = (
+        run_of(tmp_path / name, f"{name}:{random}", "builtin:tiny", model_args=arguments, gen=SHORT_AND_GREEDY)
+        for name, arguments in (("vllm", ENGINE), ("hf", {}))
+    )
+    assert ours.answers == by_hf.answers
+    assert ours.tokens == by_hf.tokens
+    assert len(set(ours.answers.values())) > 60
+    assert_same_scores(ours, by_hf)

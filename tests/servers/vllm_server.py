@@ -34,6 +34,8 @@ def vllm_server(checkpoint: Path, *, name: str, key: str, context: int, log: Pat
             [
                 *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", *flags, f"--api-key={key}"),
                 *("--host=127.0.0.1", f"--port={port}", "--dtype=float32", "--enforce-eager"),
+                # It would add the checkpoint's own penalties and temperature to what a request says.
+                "--generation-config=vllm",
             ],
             stdout=file,
             stderr=subprocess.STDOUT,
