@@ -1,10 +1,19 @@
-"""How fast the hf backend answers, and in how much memory: ``python benchmarks/generation.py throughput|memory``.
+"""How fast answers come: ``python benchmarks/generation.py throughput|overlap|engines|memory``.
 
 ``throughput``: a random Llama answers prompts and replies of mixed length (lognormal, greedy), each way in turn within
 one process: ``generate`` one prompt at a time; ``generate`` in padded batches of 16, in order of arrival and sorted by
 prompt length; transformers' own continuous batching with 16 places, where it has it; and the hf backend as it is opened
 by default, tokenizer, chat template and decoding of the replies included. Only tokens of a reply count, not those that
-a row adds while it waits for its batch. CPU seconds are those of this process and its children.
+a row adds while it waits for its batch. CPU seconds are those of this process and its children. A 100 M model needs
+about 2.5 CPU-seconds per prompt and way on one core: choose ``--prompts`` accordingly.
+
+``overlap``: AlpacaEval's first questions, answered by the tiny random Llama in this process and judged over HTTP by a
+loopback server whose delay makes judging take as long as generation did: ``generate`` and ``judge`` one after the
+other, then ``eval``, by the clock. The official files are looked for in JUDGEBENCH_MIRROR and the user cache.
+
+``engines``: by the clock, on the device that is there. With a GPU, the hf backend against ``generate`` one prompt at a
+time; where vLLM is installed, the vllm backend against ``LLM.generate`` of the same prompts in tokens (on a CPU too,
+with ``VLLM_ENABLE_V1_MULTIPROCESSING=0`` and one thread).
 
 ``memory``: many one-token requests stream through the wired checkpoint; resident memory is printed on the way.
 """
@@ -15,7 +24,9 @@ import platform
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +35,18 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from judgebench.models.hf import HfModel  # noqa: E402 - the checkout's own, wherever the program is started from
+from judgebench.cache import default_cache_dir  # noqa: E402 - the checkout's own, wherever the program is started from
+from judgebench.cli import options as flags  # noqa: E402
+from judgebench.evaluate import Runner  # noqa: E402
+from judgebench.models import Model  # noqa: E402
+from judgebench.models.hf import HfModel  # noqa: E402
 from judgebench.models.tiny import tiny_checkpoint  # noqa: E402
+from judgebench.models.vllm import VllmModel  # noqa: E402
 from judgebench.records import Message, Request, Sampling  # noqa: E402
+from judgebench.settings import Settings  # noqa: E402
+from judgebench.store import RunFolder  # noqa: E402
 from tests.models.llama import WORDS, save_tokenizer  # noqa: E402
+from tests.servers.launch import chat_server  # noqa: E402
 
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {
@@ -98,9 +117,9 @@ class Workload:
         self.network = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
         self.network.generation_config = transformers.GenerationConfig(do_sample=False, eos_token_id=2, pad_token_id=0)
 
-    def padded(self, size: int, *, by_length: bool) -> list[list[int]]:
-        """Replies from left-padded batches of ``generate``, each run to its longest limit."""
-        order = list(range(len(self.prompts)))
+    def padded(self, size: int, *, by_length: bool, most: int | None = None) -> list[list[int]]:
+        """Replies from left-padded batches of ``generate``, each run to its longest limit, to ``most`` prompts."""
+        order = list(range(len(self.prompts)))[:most]
         if by_length:
             order.sort(key=lambda number: len(self.prompts[number]))
         replies: list[list[int]] = [[] for _ in order]
@@ -111,8 +130,8 @@ class Workload:
             mask = [[0] * (width - len(self.prompts[n])) + [1] * len(self.prompts[n]) for n in batch]
             with self._torch.inference_mode():
                 tokens = self.network.generate(
-                    input_ids=self._torch.tensor(ids),
-                    attention_mask=self._torch.tensor(mask),
+                    input_ids=self._torch.tensor(ids, device=self.network.device),
+                    attention_mask=self._torch.tensor(mask, device=self.network.device),
                     max_new_tokens=max(self.limits[number] for number in batch),
                 )
             for number, row in zip(batch, tokens[:, width:].tolist(), strict=True):
@@ -190,6 +209,97 @@ def throughput(size: str, prompts: int, rounds: int) -> None:
             print("ratio    " + ", ".join(f"{mine / rate:.2f} x {way}" for way, rate in rates.items()), flush=True)
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before
+
+
+def overlap(prompts: int) -> None:
+    concurrency = 8
+    mirrors = tuple(folder for folder in (*flags.mirrors([]), default_cache_dir()) if folder.is_dir())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_model(folder / "model", "tiny")
+
+        def runner(step: str, limit: int, judge: str | None = None) -> Runner:
+            # Nothing is to be known from the step before.
+            os.environ["JUDGEBENCH_CACHE"] = str(folder / step)
+            settings = Settings(
+                tasks="alpacaeval",
+                model=f"hf:{folder / 'model'}",
+                judges=(judge,) if judge else (),
+                judge_concurrency=concurrency,
+                gen={"temperature": "0", "max_tokens": "64"},
+                limit=limit,
+                mirrors=mirrors,
+                offline=True,
+                out=folder / "runs" / step,
+            )
+            return Runner(settings, lambda *_: None)
+
+        with chat_server(log="/dev/null") as server:
+            runner("warm-up", 20, f"{server.base_url}#judge").evaluate()
+        generation = seconds_of(lambda: runner("generate", prompts).evaluate(judge=False))
+        with chat_server(delay_ms=1000 * generation * concurrency / prompts, log="/dev/null") as server:
+            judge = f"{server.base_url}#judge"
+            judging = seconds_of(lambda: runner("judge", prompts, judge).rejudge(RunFolder(folder / "runs/generate")))
+            together = seconds_of(lambda: runner("eval", prompts, judge).evaluate())
+    slowest = max(generation, judging)
+    print(f"{prompts} prompts: generate {generation:.2f} s, judge {judging:.2f} s, eval {together:.2f} s")
+    in_turn = (generation + judging) / slowest
+    print(f"ratio    {together / slowest:.2f} x the slower of the two; one after the other {in_turn:.2f} x")
+
+
+def engines(size: str, prompts: int) -> None:
+    import torch
+
+    if not torch.cuda.is_available() and find_spec("vllm") is None:
+        raise SystemExit("There is neither a GPU nor vLLM here: nothing to be measured by the clock.")
+    requests, warm_up = mixed_requests(prompts), mixed_requests(prompts + 16)[prompts:]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_model(folder, size)
+        workload = Workload(folder, requests)
+        if torch.cuda.is_available():
+            workload.network.to("cuda")
+            workload.padded(1, by_length=False, most=4)
+            replies: list[list[int]] = []
+            seconds = seconds_of(lambda: replies.extend(workload.padded(1, by_length=False)))
+            naive = sum(map(len, replies)) / seconds
+            del workload.network
+            rate = clocked(HfModel(folder), warm_up, requests)
+            print(f"generate one by one {naive:.0f} tokens/s, hf {rate:.0f} tokens/s\nratio    {rate / naive:.2f}")
+        if find_spec("vllm") is not None:
+            model = VllmModel(folder)
+            rate = clocked(model, warm_up, requests)
+            bare = bare_vllm(model, workload)
+            print(f"LLM.generate {bare:.0f} tokens/s, vllm {rate:.0f} tokens/s\nratio    {rate / bare:.3f}")
+
+
+def clocked(model: Model, warm_up: Sequence[Request], requests: Sequence[Request]) -> float:
+    """Tokens of replies per second; the model is closed."""
+    list(model.complete(warm_up))
+    tokens: list[int] = []
+    seconds = seconds_of(lambda: tokens.extend(c.usage.completion_tokens for _, c in model.complete(requests)))
+    model.close()
+    return sum(tokens) / seconds
+
+
+def bare_vllm(model: VllmModel, workload: Workload) -> float:
+    """The same by ``LLM.generate``, opened as the backend opens its engine."""
+    import vllm
+
+    engine = vllm.LLM(**model._arguments)
+    prompts = [{"prompt_token_ids": tokens} for tokens in workload.prompts]
+    parameters = [vllm.SamplingParams(temperature=0.0, max_tokens=limit) for limit in workload.limits]
+    engine.generate(prompts[:16], parameters[:16], use_tqdm=False)
+    engine.reset_prefix_cache()
+    outputs: list[object] = []
+    seconds = seconds_of(lambda: outputs.extend(engine.generate(prompts, parameters, use_tqdm=False)))
+    return sum(len(output.outputs[0].token_ids) for output in outputs) / seconds  # type: ignore[attr-defined]
+
+
 def memory(count: int) -> None:
     process = psutil.Process()
 
@@ -211,7 +321,7 @@ def memory(count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("throughput", "memory"))
+    parser.add_argument("part", choices=("throughput", "overlap", "engines", "memory"))
     parser.add_argument("--size", choices=tuple(SIZES), default="tiny")
     parser.add_argument("--prompts", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=1)
@@ -230,6 +340,10 @@ def main() -> None:
     )
     if options.part == "throughput":
         throughput(options.size, options.prompts, options.rounds)
+    elif options.part == "overlap":
+        overlap(options.prompts)
+    elif options.part == "engines":
+        engines(options.size, options.prompts)
     else:
         memory(options.requests)
 

@@ -135,10 +135,15 @@ def settled_judge(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge
 def alternatives(task: Task) -> str:
     """What to do when a task's official judge cannot be used: the judges that are known to do, as one sentence."""
     table = tomllib.loads((resource("templates") / "judges.toml").read_text())
-    known = [f"{entry['spec']} ({entry['note']})" for entry in table["judge"] if task.name in entry["tasks"]]
-    official = ", ".join(sorted(set(task.judge_models.values())))
+
+    def described(spec: str, *notes: str) -> str:
+        """With what is known of it, its last day among that."""
+        end = [f"its vendor serves it until {table['shutdown'][spec]}"] if spec in table["shutdown"] else []
+        return f"{spec} ({'; '.join([*end, *notes])})" if end or notes else spec
+
+    known = [described(entry["spec"], entry["note"]) for entry in table["judge"] if task.name in entry["tasks"]]
+    official = ", ".join(map(described, sorted(set(task.judge_models.values()))))
     return (
-        f"The official judge of {task.label} is {official}. Other judges (list of {table['as_of']}, not checked "
-        f"since): {'; '.join(known)}. Another judge is another protocol: its numbers are not comparable with "
-        "published ones"
+        f"The official judge of {task.label} is {official}. Other judges, as of {table['as_of']}: {'; '.join(known)}. "
+        "Another judge is another protocol: its numbers are not comparable with published ones"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from judgebench import __version__
 from judgebench.cli import options
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
@@ -40,7 +41,7 @@ def doctor(
 
 
 def _engines() -> list[tuple[str, str, str]]:
-    rows = [("judgebench", version("judgebench"), "")]
+    rows = [("judgebench", __version__, "")]
     found = {name: installed_version(name) for name in ENGINES}
     for name, (extra, lacking) in ENGINES.items():
         mend = "" if found[name] else f"pip install 'judgebench[{extra}]'"
@@ -53,8 +54,13 @@ def installed_version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
+        if importlib.util.find_spec(name) is None:
+            return None
+    try:
         # vLLM's build for CPUs is installed under another name.
-        return None if importlib.util.find_spec(name) is None else str(importlib.import_module(name).__version__)
+        return str(importlib.import_module(name).__version__)
+    except Exception as error:  # noqa: BLE001 - a plugin import: whatever is wrong with it is what is to be told
+        return f"installed, but it cannot be imported ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
 
 
 def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:

@@ -42,3 +42,12 @@ def test_a_package_without_metadata_of_its_name_is_found(monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(tmp_path))
     assert doctor.installed_version("built_elsewhere") == "1.2"
     assert doctor.installed_version("no_such_package_at_all") is None
+
+
+def test_a_package_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As vLLM beside another version of torch; the rest is told all the same."""
+    (tmp_path / "built_for_another.py").write_text("raise OSError('undefined symbol: of_torch')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "cannot be imported (OSError: undefined symbol: of_torch)" in str(
+        doctor.installed_version("built_for_another")
+    )

@@ -49,6 +49,7 @@ class Ended(msgspec.Struct):
     """How a command ended."""
 
     code: int
+    stdout: str
     stderr: str
 
 
@@ -63,7 +64,7 @@ def judgebench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
             main()
         code = ended.value.code
         assert isinstance(code, int)
-        return Ended(code, capsys.readouterr().err)
+        return Ended(code, *capsys.readouterr())
 
     return run
 
@@ -193,6 +194,21 @@ def test_a_judge_without_logprobs_is_refused_before_the_candidate_is_opened(
     assert ended.code == 2
     assert "reads its verdict from token log-probabilities" in ended.stderr
     assert "absent" not in ended.stderr
+
+
+# What the model reads
+
+
+def test_the_first_prompt_is_shown_and_kept(checkpoint: Path, judgebench: Callable[..., Ended]) -> None:
+    """As the template writes it, special tokens included: with ``-v``, and in the manifest."""
+    command = ("eval", "--model", "hf:ckpt", *STARTER, *WIRED_JUDGE, *GREEDY)
+    quiet, verbose = judgebench(*command, "--out", "one"), judgebench(*command, "--out", "two", "-v")
+    assert (quiet.code, verbose.code) == (0, 0), verbose.stderr
+    first = RunFolder(Path("two")).require_manifest().tasks["alpacaeval"].first_prompt
+    (example, *_) = RunFolder(Path("two")).task("alpacaeval").examples()
+    assert first == f"<|bos|><|user|>{example.instruction}<|end|><|assistant|>"
+    assert first.splitlines()[0] in verbose.stdout
+    assert "<|assistant|>" not in quiet.stdout
 
 
 # Short of memory
