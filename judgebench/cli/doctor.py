@@ -10,7 +10,6 @@ from pathlib import Path
 
 import typer
 
-from judgebench import __version__
 from judgebench.cli import options
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
@@ -41,7 +40,7 @@ def doctor(
 
 
 def _engines() -> list[tuple[str, str, str]]:
-    rows = [("judgebench", __version__, "")]
+    rows = [("judgebench", str(installed_version("judgebench")), "")]
     found = {name: installed_version(name) for name in ENGINES}
     for name, (extra, lacking) in ENGINES.items():
         mend = "" if found[name] else f"pip install 'judgebench[{extra}]'"

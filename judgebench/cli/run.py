@@ -244,7 +244,7 @@ def _plans(**given: Any) -> "list[Settings]":
 
     from judgebench.errors import UsageError
     from judgebench.models.opening import expand
-    from judgebench.store import slug
+    from judgebench.store import RunFolder, slug
 
     prompts = tuple(_prompt(path) for path in given.pop("refine"))
     models = [name for text in given.pop("model") for name in expand(text)]
@@ -255,6 +255,11 @@ def _plans(**given: Any) -> "list[Settings]":
         raise UsageError("--model is missing; name the model under test")
     if len(models) == 1 and not prompts:
         return [dataclasses.replace(common, model=models[0])]
+    if common.out is not None and RunFolder(common.out).manifest() is not None:
+        raise UsageError(
+            f"{common.out} holds a run itself; of several models or steps each gets a folder of its own in --out, so "
+            "choose another"
+        )
     plans = []
     for model in models:
         for steps in range(len(prompts) + 1):
