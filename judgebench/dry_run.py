@@ -20,12 +20,13 @@ from judgebench.loading import (
     require_baseline,
     require_texts,
     subset,
+    task_sampling,
 )
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Price
 from judgebench.records import Case, Completion, Example, Generation, Request, Usage
-from judgebench.settings import Settings, override_sampling
+from judgebench.settings import Settings
 from judgebench.stages import REPEAT_STRIDE, generation_step
 
 CHARACTERS_PER_TOKEN = 4.0
@@ -84,10 +85,12 @@ def estimate(settings: Settings) -> list[Estimate]:
 
 
 def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
-    step = generation_step(override_sampling(one.task.sampling, settings.gen, "--gen"), settings.system)
+    step = generation_step(task_sampling(one, settings), settings.system, settings.thinking, settings.refine)
     typical = Completion(text=TYPICAL_REPLY)
     requests = [
-        step(example, (typical,) * turn) for example in one.data.examples for turn in range(1 + len(example.followups))
+        step(example, (typical,) * asked)
+        for example in one.data.examples
+        for asked in range((1 + len(example.followups)) * (1 + len(settings.refine)))
     ]
     return [request for request in requests if request is not None]
 
@@ -101,7 +104,7 @@ def _judge_estimates(
     seats = {name: judge_specs(one.task, name, settings) for name in one.data.judges}
     for case in _cases(one, generations):
         for spec, given in seats[case.judge]:
-            judge = settled_judge(one.data.judges[case.judge], local=spec.local, settings=settings)
+            judge = settled_judge(one.data.judges[case.judge], spec, settings=settings)
             arguments[spec] = given
             for repeat in range(settings.judge_repeats):
                 request = judge.ask(case)
@@ -139,7 +142,7 @@ def _stand_in_answer(one: LoadedTask, example: Example) -> Generation:
 
 def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
     """The model, for its identity; ``None`` for one that would have to be loaded or whose key is missing."""
-    if spec.kind not in ("http", "openai"):
+    if spec.kind not in ("http", "openai", "anthropic"):
         return None
     try:
         return open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))

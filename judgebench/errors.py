@@ -7,12 +7,14 @@
     ├── Incomplete            4   too many failed or unread examples; what is there is kept
     ├── BudgetExceeded        5   the spending limit is reached; the run can be resumed
     ├── ModelError            6   a candidate, judge or file host cannot be reached or refuses us
-    └── HashMismatch          7   an official file differs from its pinned hash
+    ├── HashMismatch          7   an official file differs from its pinned hash
+    └── SeveralFailed             of several runs in one command, some; the code of the first
 
 One bad reply is a row with an ``error`` field, never an exception; an exception is a broken set-up.
 Messages are one paragraph: what was wanted, what was found, what to do.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -62,3 +64,12 @@ class HashMismatch(JudgebenchError):
     """The bytes of an official file are not the pinned ones."""
 
     exit_code = 7
+
+
+class SeveralFailed(JudgebenchError):
+    """Some of the runs of one command failed; the others were made."""
+
+    def __init__(self, failures: Sequence[tuple[str, JudgebenchError]], of: int) -> None:
+        self.exit_code = failures[0][1].exit_code
+        listed = "; ".join(f"{name}: {str(error).rstrip('.')}" for name, error in failures)
+        super().__init__(f"{len(failures)} of {of} runs failed. {listed}")

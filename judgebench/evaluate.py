@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from judgebench.bench import Bench, Opened, judge_specs
+from judgebench.bench import Bench, Opened, judge_specs, settled_judge
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading import GradingPool
@@ -22,6 +22,7 @@ from judgebench.loading import (
     require_coverage,
     require_texts,
     subset,
+    task_sampling,
 )
 from judgebench.manifests import (
     combined,
@@ -38,8 +39,8 @@ from judgebench.manifests import (
 from judgebench.models.opening import ModelSpec, parse_model
 from judgebench.protocol import differing, protocol
 from judgebench.scoring import finish_run
-from judgebench.settings import Settings, override_sampling
-from judgebench.stages import Observer, Pipeline, TaskRun
+from judgebench.settings import Settings
+from judgebench.stages import Observer, Pipeline, TaskRun, generation_step
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
 
@@ -60,6 +61,11 @@ class Runner:
         self.folder: RunFolder | None = None
         """Where the run lies, once that is settled."""
 
+    @property
+    def spent(self) -> float:
+        """USD that this process paid for the run."""
+        return sum(stage.usd for stages in self._session.counts.values() for stage in stages.values())
+
     def evaluate(self, *, judge: bool = True) -> Results:
         """Make the answers (or take them from a file), have them judged unless told otherwise, score them."""
         settings = self._settings
@@ -72,12 +78,14 @@ class Runner:
         for one in loaded:
             require_texts(one)
             if judge:
-                for name in one.data.judges:
-                    judge_specs(one.task, name, settings)  # one that is not named is missed before a model is opened
+                # A judge that is not named, or that cannot give what is read from it, is told before a model is opened.
+                for name, rule in one.data.judges.items():
+                    for judge_spec, _ in judge_specs(one.task, name, settings):
+                        settled_judge(rule, judge_spec, settings=settings)
         given: dict[str, Imported] = {}
         if spec.kind == "file":
-            if settings.repeats > 1:
-                raise UsageError(f"{spec.text} holds finished answers: --repeats has nothing to ask for")
+            if settings.repeats > 1 or settings.refine:
+                raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine have nobody to ask")
             given = {one.key: read_candidate(one, Path(spec.target), settings.thinking) for one in loaded}
         for one in loaded:
             one.data = subset(one.data, settings.limit, settings.ids)
@@ -129,11 +137,16 @@ class Runner:
     ) -> Results:
         candidate = None if given else self._bench.candidate(spec, arguments)
         name = candidate.model.name if candidate else next(iter(given.values())).candidate
+        if self._settings.refine:
+            name += f"+refine{len(self._settings.refine)}"
         identity = candidate.model.identity if candidate else _file_identity(given)
         prepared = [
             self._prepare(one, identity, sampled=not given, judge=judge, imported=given.get(one.key)) for one in loaded
         ]
         runs = [run for run, _ in prepared]
+        if candidate:
+            for run, fields in prepared:
+                fields.first_prompt = self._first_prompt(candidate, run)
         folder = self._folder(name, {run.key: fields for run, fields in prepared})
         manifest = self._manifest(folder, spec, name, identity, {run.key: fields for run, fields in prepared})
         # Before any other file, so that a folder left by a killed process is known for a run.
@@ -141,6 +154,7 @@ class Runner:
         for run, one in zip(runs, loaded, strict=True):
             run.folder = folder.task(run.key)
             run.price = candidate.price if candidate else None
+            run.candidate = name
             self._fill(run, one, given.get(run.key))
         return self._work(folder, manifest, loaded, runs, candidate, generate=not given, judge=judge)
 
@@ -151,7 +165,7 @@ class Runner:
         settings, task = self._settings, one.task
         if judge:
             require_baseline(one)
-        sampling = override_sampling(task.sampling, settings.gen, "--gen")
+        sampling = task_sampling(one, settings)
         seats = self._bench.seats(task, one.data) if judge else {}
         fields = protocol(
             task,
@@ -163,7 +177,6 @@ class Runner:
             },
             one.baselines,
             one.data.verifiers,
-            repeats=settings.repeats,
             judge_repeats=settings.judge_repeats,
         )
         manifest = task_manifest(
@@ -173,6 +186,7 @@ class Runner:
             sampling=sampling if sampled else None,
             system=settings.system,
             thinking=settings.thinking,
+            refine=settings.refine,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             judge_repeats=settings.judge_repeats,
             imported=imported,
@@ -186,8 +200,16 @@ class Runner:
             seats=seats,
             judge_repeats=settings.judge_repeats,
             thinking=settings.thinking,
+            refine=settings.refine,
         )
         return run, manifest
+
+    def _first_prompt(self, candidate: Opened, run: TaskRun) -> str | None:
+        """What the model reads first. All prompts are looked at: what is wrong with one is said before any work."""
+        step = generation_step(run.sampling, self._settings.system, run.thinking, run.refine)
+        requests = [request for example in run.data.examples if (request := step(example, ())) is not None]
+        candidate.model.check(requests)
+        return candidate.model.render(requests[0]) if requests else None
 
     def _folder(self, name: str, tasks_of_run: Mapping[str, TaskManifest]) -> RunFolder:
         input_hash = combined({key: fields.input_hash for key, fields in tasks_of_run.items()})

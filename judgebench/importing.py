@@ -158,7 +158,6 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
         {name: [(one.data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         one.baselines,
         one.data.verifiers,
-        repeats=max((example.repeat + 1 for example in imported.examples), default=1),
     )
     if imported.reported:
         fields |= {"reported_by": imported.reported_by}

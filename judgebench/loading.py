@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from judgebench import tasks
+from judgebench import presets, tasks
 from judgebench.answers import import_answers
 from judgebench.cache import default_cache_dir
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.outputs import read_rows
-from judgebench.records import SourceUsed
+from judgebench.records import Sampling, SourceUsed
 from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.store import Manifest, RunFolder
@@ -50,9 +50,10 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
             raise UsageError(
                 f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
             )
+    presets.require_use(settings, keys)
     for one in loaded:
-        if settings.gen:
-            one.data = _resampled(one.data, settings.gen)
+        if given := presets.answer_settings(settings, one.task.name):
+            one.data = _resampled(one.data, given)
         if settings.baseline is not None:
             _replace_baseline(one, settings.baseline, settings.thinking)
     return loaded
@@ -72,7 +73,7 @@ def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> L
 
 
 def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
-    """``--gen`` is stronger than an example's own sampling, as it is than the task's."""
+    """``--gen`` and ``--preset`` are stronger than an example's own sampling, as they are than the task's."""
     examples = tuple(
         msgspec.structs.replace(example, sampling=override_sampling(example.sampling, gen, "--gen"))
         if example.sampling
@@ -80,6 +81,11 @@ def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
         for example in data.examples
     )
     return dataclasses.replace(data, examples=examples)
+
+
+def task_sampling(one: LoadedTask, settings: Settings) -> Sampling:
+    """How answers are drawn, but for examples with a sampling of their own."""
+    return override_sampling(one.task.sampling, presets.answer_settings(settings, one.task.name), "--gen")
 
 
 def read_given(one: LoadedTask, path: Path, thinking: str) -> list[Imported]:
@@ -173,7 +179,7 @@ def repeated(one: LoadedTask, settings: Settings) -> TaskData:
         )
     examples = []
     for example in one.data.examples:
-        sampling = example.sampling or override_sampling(one.task.sampling, settings.gen, "--gen")
+        sampling = example.sampling or task_sampling(one, settings)
         if not sampling.temperature:
             raise UsageError(
                 f"--repeats {settings.repeats} asks {one.task.label} at temperature 0, where all answers to an item "

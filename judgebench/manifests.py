@@ -59,12 +59,13 @@ def task_manifest(
     sampling: Sampling | None,
     system: str | None,
     thinking: str,
+    refine: Sequence[str] = (),
     judge_models: Sequence[str],
     judge_repeats: int = 1,
     imported: Imported | None = None,
 ) -> TaskManifest:
     """A task's part of the manifest, both fingerprints computed."""
-    everything = inputs(protocol, candidate_identity, sampling, system, thinking)
+    everything = inputs(protocol, candidate_identity, sampling, system, thinking, refine)
     return TaskManifest(
         label=one.task.label,
         name=one.task.name,
@@ -79,6 +80,7 @@ def task_manifest(
         sampling=sampling,
         system=system,
         thinking=thinking,
+        refine=list(refine),
         seeds=dict(one.task.seeds),
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
@@ -96,7 +98,7 @@ def package_versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    for name in ("torch", "transformers"):
+    for name in ("torch", "transformers", "vllm"):
         if name in sys.modules:
             found[name] = str(sys.modules[name].__version__)
     return found
@@ -105,7 +107,7 @@ def package_versions() -> dict[str, str]:
 def git_revision(spec: ModelSpec) -> str | None:
     """Commit of the repository that a checkpoint's folder lies in, if it does."""
     folder = Path(spec.target)
-    if spec.kind != "hf" or not folder.is_dir():
+    if spec.kind not in ("hf", "vllm") or not folder.is_dir():
         return None
     try:
         asked = subprocess.run(
@@ -137,7 +139,7 @@ def _source_notes(one: LoadedTask) -> list[str]:
 
 def rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
     """A task's new fields, with what the session that made the answers knew of them."""
-    made = {name: before.inputs.get(name) for name in ("sampling", "system", "thinking")}
+    made = {name: before.inputs.get(name) for name in ("sampling", "system", "thinking", "refine")}
     fields.inputs = {**fields.inputs, **made}
     fields.input_hash = canonical_hash(fields.inputs)
     fields.notes = list(dict.fromkeys([*before.notes, *fields.notes]))

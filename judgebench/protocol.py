@@ -31,7 +31,6 @@ def protocol(
     baselines: Mapping[str, str],
     verifiers: Mapping[str, Verifier],
     *,
-    repeats: int = 1,
     judge_repeats: int = 1,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
@@ -48,7 +47,7 @@ def protocol(
         "examples": {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))},
         "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
         "baselines": dict(sorted(baselines.items())),
-        "repeats": repeats,
+        "repeats": max((example.repeat + 1 for example in examples), default=1),
         "judge_repeats": judge_repeats,
         "verifiers": {name: verifier.fingerprint for name, verifier in sorted(verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
@@ -64,7 +63,12 @@ def _panel(seats: Sequence[tuple[Judge | None, Model | str]]) -> dict[str, Any]:
 
 
 def inputs(
-    protocol_fields: Mapping[str, Any], candidate: str, sampling: Sampling | None, system: str | None, thinking: str
+    protocol_fields: Mapping[str, Any],
+    candidate: str,
+    sampling: Sampling | None,
+    system: str | None,
+    thinking: str,
+    refine: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The protocol and the model under test: all that can change a number."""
     return {
@@ -73,6 +77,7 @@ def inputs(
         "sampling": None if sampling is None else msgspec.to_builtins(sampling),
         "system": system,
         "thinking": thinking,
+        "refine": list(refine),
     }
 
 

@@ -64,7 +64,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     text: str | None = None
     finish_reason: str | None = None
-    """``stop``, ``length``, ``content_filter``, …: the endpoint's own word."""
+    """``stop``, ``length`` or ``content_filter`` (a refusal too); for anything else the endpoint's own word."""
     usage: Usage = Usage()
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
     """Per generated token, its most likely alternatives; ``None`` if the endpoint gave none."""
@@ -76,6 +76,8 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """Why there is no usable reply, after all retries. Such a completion is not stored, so a re-run asks again."""
     reasoning: str | None = None
     """The model's thinking, where the endpoint gives it apart from the answer."""
+    left_out: tuple[str, ...] = ()
+    """Settings of the request's sampling that the endpoint refuses and that were not sent."""
 
 
 class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

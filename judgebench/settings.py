@@ -28,6 +28,8 @@ class Settings:
     baseline: str | None = None
     model_args: Mapping[str, str] = field(default_factory=dict)
     judge_args: Mapping[str, str] = field(default_factory=dict)
+    preset: str | None = None
+    """A paper's way to draw answers; ``gen`` is stronger."""
     gen: Mapping[str, str] = field(default_factory=dict)
     judge_gen: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
@@ -37,12 +39,17 @@ class Settings:
     """What an imported file calls our fields."""
     repeats: int = 1
     """Answers to ask for each example."""
+    refine: tuple[str, ...] = ()
+    """Prompts that each answer goes through, one after the other, before it counts."""
     api_key_env: str | None = None
     concurrency: int | None = None
     judge_concurrency: int | None = None
     rpm: float | None = None
     tpm: float | None = None
     budget: float | None = None
+    replicas: int = 1
+    cluster: str | None = None
+    """Address of a Ray cluster; ``None``: this machine."""
     offline: bool = False
     mirrors: tuple[Path, ...] = ()
     argv: tuple[str, ...] = ()

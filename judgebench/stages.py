@@ -22,6 +22,7 @@ from judgebench.judges.panel import Member, mean_of, panel_members, with_panel
 from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.models.wrappers import Price
+from judgebench.prompts import fill
 from judgebench.records import (
     Case,
     Completion,
@@ -125,18 +126,32 @@ def converse(
 
 
 def generation_step(
-    sampling: Sampling, system: str | None, thinking: str = "auto"
+    sampling: Sampling, system: str | None, thinking: str = "auto", refine: Sequence[str] = ()
 ) -> Callable[[Example, tuple[Completion, ...]], Request | None]:
-    """The requests of one example: its conversation, then each later user turn after the model's own answer."""
+    """The requests of one example: its conversation, then each later user turn after the model's own answer.
+
+    With ``refine``, every turn's answer goes through those prompts before the next turn: a prompt with ``{response}``
+    (and ``{instruction}``) in it is asked by itself, any other goes on with the conversation.
+    """
     opening = () if system is None else (Message(role="system", content=system),)
+    rounds = 1 + len(refine)
 
     def step(example: Example, replies: tuple[Completion, ...]) -> Request | None:
-        if len(replies) > len(example.followups):
+        turn, done = divmod(len(replies), rounds)
+        if turn > len(example.followups):
             return None
+        answers = [of_completion(reply, thinking).answer for reply in replies]
         messages = [*opening, *example.messages]
-        for reply, followup in zip(replies, example.followups, strict=False):
-            messages.append(Message(role="assistant", content=of_completion(reply, thinking).answer))
+        for answer, followup in zip(answers[rounds - 1 :: rounds], example.followups, strict=False):
+            messages.append(Message(role="assistant", content=answer))
             messages.append(Message(role="user", content=followup))
+        asked = messages[-1].content
+        for answer, prompt in zip(answers[turn * rounds :], refine[:done], strict=True):
+            if "{response}" in prompt:
+                messages = [*opening, Message(role="user", content=fill_present(prompt, asked, answer))]
+            else:
+                messages.append(Message(role="assistant", content=answer))
+                messages.append(Message(role="user", content=fill_present(prompt, asked, answer)))
         return Request(
             messages=tuple(messages), sampling=example.sampling or sampling, repeat=example.repeat * REPEAT_STRIDE
         )
@@ -144,15 +159,27 @@ def generation_step(
     return step
 
 
-def to_generation(example: Example, model: str, replies: Sequence[Completion], thinking: str = "auto") -> Generation:
-    """One example's replies as a generation, their thinking parts kept apart; it failed if a turn got no reply."""
-    parts = [of_completion(reply, thinking) for reply in replies if not reply.error]
+def fill_present(prompt: str, instruction: str, response: str) -> str:
+    """A refinement prompt with those of its two tokens filled that it has."""
+    values = {"{instruction}": instruction, "{response}": response}
+    return fill(prompt, {token: text for token, text in values.items() if token in prompt})
+
+
+def to_generation(
+    example: Example, model: str, replies: Sequence[Completion], thinking: str = "auto", rounds: int = 1
+) -> Generation:
+    """One example's replies as a generation, their thinking parts kept apart; it failed if a turn got no reply.
+
+    ``rounds`` is the number of replies to a turn, of which the last one counts.
+    """
+    last_of_turns = [reply for reply in replies[rounds - 1 :: rounds] if not reply.error]
+    parts = [of_completion(reply, thinking) for reply in last_of_turns]
     return Generation(
         example_id=example.id,
         model=model,
         outputs=tuple(part.answer for part in parts),
         thinking=tuple(part.thinking for part in parts) if any(part.thinking is not None for part in parts) else (),
-        finish_reasons=tuple(reply.finish_reason for reply in replies if not reply.error),
+        finish_reasons=tuple(reply.finish_reason for reply in last_of_turns),
         usage=_usage(replies),
         error=replies[-1].error,
     )
@@ -238,6 +265,10 @@ class TaskRun:
     """Of the candidate's tokens; ``None`` if not known."""
     thinking: str = "auto"
     """How the candidate's replies are split in thinking and answer."""
+    refine: tuple[str, ...] = ()
+    """Prompts that each answer goes through."""
+    candidate: str = ""
+    """What the answers are filed under, if not the candidate's own name."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
 
@@ -401,7 +432,7 @@ class Pipeline:
 
     def _generate(self, missing: Sequence[tuple[TaskRun, Example]]) -> None:
         assert self._candidate is not None
-        steps = {run.key: generation_step(run.sampling, self._system, run.thinking) for run, _ in missing}
+        steps = {run.key: generation_step(run.sampling, self._system, run.thinking, run.refine) for run, _ in missing}
 
         def step(item: tuple[TaskRun, Example], replies: tuple[Completion, ...]) -> Request | None:
             return steps[item[0].key](item[1], replies)
@@ -415,7 +446,9 @@ class Pipeline:
 
         started = time.monotonic()
         for (run, example), replies in converse(self._candidate, items(), step):
-            generation = to_generation(example, self._candidate.name, replies, run.thinking)
+            generation = to_generation(
+                example, run.candidate or self._candidate.name, replies, run.thinking, 1 + len(run.refine)
+            )
             if self._stopping:
                 return
             self._events.put(partial(self._answered, run, generation, replies, time.monotonic() - started))

@@ -63,6 +63,10 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     system: str | None = None
     thinking: str = "auto"
     """How replies were split in thinking and answer; see ``thinking.py``."""
+    refine: list[str] = []
+    """Prompts that each answer went through before it counted."""
+    first_prompt: str | None = None
+    """The prompt of the first example as the model reads it; ``None`` if an endpoint or a file made it."""
     seeds: dict[str, int] = {}
     """Seeds of what is random in the task's own computations."""
     judge_models: list[str] = []

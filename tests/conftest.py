@@ -1,13 +1,23 @@
 """Fixtures for all tests: nothing outside the test's own folders is touched, and no network is used."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["tests.servers.plugin"]
 
+# It is run as a program, and finds its neighbour as such.
+collect_ignore = ["servers/chat_server.py"]
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of vLLM are skipped where it is not installed."""
+    if item.get_closest_marker("vllm") and find_spec("vllm") is None:
+        pytest.skip("needs vLLM, which has a venv of its own: make test-vllm")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ LAYERS = """
     codec resources display
     sources prompts cache outputs thinking grading_worker
     models judges stats grading
-    task tasks answers integrity settings lm_eval accuracy
+    task tasks answers integrity settings presets lm_eval accuracy
     store stages protocol loading bench manifests scoring importing exporting evaluate dry_run
     leaderboard
     cli __main__ __init__
@@ -24,6 +24,7 @@ LAYERS = """
 ARROWS = {
     ("tasks", "task"),
     ("answers", "task"),
+    ("presets", "settings"),
     ("lm_eval", "task"),
     ("accuracy", "task"),
     ("stages", "store"),

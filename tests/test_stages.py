@@ -439,6 +439,26 @@ def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_
     assert run.count("judge").asked == 2
 
 
+def test_the_next_task_is_answered_while_the_last_is_judged(make_run: MakeRun, tmp_path: Path) -> None:
+    """The judge can keep every verdict on the first task back until the second one's last answer is made."""
+    answered = threading.Event()
+
+    def answer(request: Request) -> Completion:
+        if last(request) == "question 4":
+            answered.set()
+        return echo(request)
+
+    def verdict(request: Request) -> Completion:
+        assert answered.wait(20), "the second task waited for the verdicts on the first"
+        return said("5")
+
+    judge = Scripted(verdict)
+    runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 3))]
+    runs[1].key = "other"
+    Pipeline(runs, Scripted(answer), None, nothing, POOL).run(generate=True, judge=True)
+    assert [run.count("judge").asked for run in runs] == [2, 2]
+
+
 def test_lines_are_on_disk_as_soon_as_the_observer_hears_of_them(make_run: MakeRun, tmp_path: Path) -> None:
     """What was reported as finished survives a kill."""
     run = make_run(tmp_path, tuple(map(example, range(1, 4))), Scripted(grade))

@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Evaluate language models: generate answers, have them judged or verified, get numbers a paper can print.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"token_normalize_func": _normalise, "help_option_names": ["-h", "--help"]},
 )

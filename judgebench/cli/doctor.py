@@ -1,7 +1,10 @@
 """``doctor``: what this machine can run, and the one command that mends each gap."""
 
+import importlib
+import importlib.util
 import os
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -9,7 +12,16 @@ import typer
 
 from judgebench.cli import options
 
-KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
+ENGINES = {
+    "torch": ("local", "no local models"),
+    "transformers": ("local", "no local models"),
+    "peft": ("local", "no adapters on local models"),
+    "vllm": ("vllm", "checkpoints are answered by transformers"),
+    "ray": ("ray", "one engine at a time, no --replicas"),
+    "tiktoken": ("style", "no token lengths for Arena-Hard's style control"),
+}
+"""Package → the extra that brings it, and what is not to be had without it."""
 
 
 def doctor(
@@ -28,23 +40,55 @@ def doctor(
 
 
 def _engines() -> list[tuple[str, str, str]]:
-    rows = [("judgebench", version("judgebench"), "")]
-    for name in ("torch", "transformers"):
-        try:
-            rows.append((name, version(name), ""))
-        except PackageNotFoundError:
-            rows.append((name, "not installed: no local models", "pip install 'judgebench[local]'"))
-    if rows[1][2] == "":
-        import torch
+    rows = [("judgebench", str(installed_version("judgebench")), "")]
+    found = {name: installed_version(name) for name in ENGINES}
+    for name, (extra, lacking) in ENGINES.items():
+        mend = "" if found[name] else f"pip install 'judgebench[{extra}]'"
+        rows.append((name, found[name] or f"not installed: {lacking}", mend))
+    return [*rows, *_devices(found)]
 
-        accelerator = "none: local models run on the CPU"
-        if torch.cuda.is_available():
-            free, total = torch.cuda.mem_get_info()
-            accelerator = f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-        elif torch.backends.mps.is_available():
-            accelerator = "Apple MPS"
-        rows.append(("accelerator", accelerator, ""))
-    return rows
+
+def installed_version(name: str) -> str | None:
+    """The version of a package that can be imported; ``None`` if it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if importlib.util.find_spec(name) is None:
+            return None
+    try:
+        # vLLM's build for CPUs is installed under another name.
+        return str(importlib.import_module(name).__version__)
+    except Exception as error:  # noqa: BLE001 - a plugin import: whatever is wrong with it is what is to be told
+        return f"installed, but it cannot be imported ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+
+
+def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
+    """Processors, memory and accelerators, and where a checkpoint would be answered."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = [("processor", f"{cores} cores, {_free_memory()} of memory free", "")]
+    if not found["torch"] or not found["transformers"]:
+        return [*rows, ("a checkpoint (--model PATH)", "cannot be answered here", "pip install 'judgebench[local]'")]
+    import torch
+
+    from judgebench.models.opening import parse_model
+
+    cards = [
+        f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        for number in range(torch.cuda.device_count())
+        for free, total in [torch.cuda.mem_get_info(number)]
+    ]
+    if torch.backends.mps.is_available():
+        cards.append("Apple MPS")
+    rows += [(f"accelerator {number}", card, "") for number, card in enumerate(cards)] or [("accelerator", "none", "")]
+    engine = "vLLM" if parse_model("checkpoint")[0].kind == "vllm" else "transformers"
+    return [*rows, ("a checkpoint (--model PATH)", f"by {engine}, on {'the accelerator' if cards else 'the CPU'}", "")]
+
+
+def _free_memory() -> str:
+    try:
+        return f"{os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    except (ValueError, OSError, AttributeError):
+        return "an unknown amount"
 
 
 def _keys() -> list[tuple[str, str, str]]:

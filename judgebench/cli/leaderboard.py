@@ -33,9 +33,8 @@ def leaderboard(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
 ) -> None:
     """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
-    from judgebench import tasks
     from judgebench.errors import UsageError
-    from judgebench.leaderboard import find_runs, group_rows, in_one_table, published_rows, rows_of
+    from judgebench.leaderboard import find_runs, in_one_table, published_rows, rows_of
 
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     rows = in_one_table(row for run in find_runs(folders) for row in rows_of(run, task))
@@ -43,6 +42,14 @@ def leaderboard(
         rows += published_rows(task)
     if not rows:
         raise UsageError(f"nothing to show{f' for task {task!r}' if task else ''}; run `judgebench eval` first")
+    print_table(rows, form)
+
+
+def print_table(rows: "list[Row]", form: Format = Format.RICH) -> None:
+    """Rows in groups of equal protocol, each ranked by its task's headline metric."""
+    from judgebench import tasks
+    from judgebench.leaderboard import group_rows
+
     headlines = {}
     for label in {row.task for row in rows}:
         name, _, version = label.partition("@")

@@ -9,7 +9,11 @@ import typer
 from judgebench.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from judgebench.errors import JudgebenchError
     from judgebench.settings import Settings
+    from judgebench.store import Results
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -42,11 +46,13 @@ Config = Annotated[
     Path | None,
     typer.Option(help="Flags from a TOML file.", metavar="FILE", callback=_read_config, is_eager=True),
 ]
-Model = Annotated[
-    str | None,
+Models = Annotated[
+    list[str],
     typer.Option(
-        help="Model under test: a checkpoint folder or hub id, hf:ID, openai:NAME, http://HOST:PORT/v1#NAME, "
-        "file:outputs.json or builtin:tiny.",
+        "--model",
+        help="Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
+        "http://HOST:PORT/v1#NAME, file:outputs.json or builtin:tiny. Given several times, or with a pattern such as "
+        "'ckpt/step_*', each in turn.",
         metavar="M",
     ),
 ]
@@ -69,6 +75,18 @@ LmEvalArgs = Annotated[
 ModelOutputs = Annotated[
     Path | None, typer.Option("--model-outputs", help="As alpaca_eval spells --model file:F.", hidden=True)
 ]
+Preset = Annotated[
+    str | None, typer.Option(help="A paper's sampling of the answers; a wrong name lists them.", metavar="NAME")
+]
+Refine = Annotated[
+    list[Path],
+    typer.Option(
+        help="Prompt that each answer goes through before it counts, with {response} and {instruction} filled in; "
+        "without {response} it goes on with the conversation. Given several times, one after the other; every step is "
+        "a run of its own.",
+        metavar="FILE",
+    ),
+]
 Gen = Annotated[list[str], typer.Option(help="Sampling of the answers, such as temperature=0.7.", metavar="K=V")]
 System = Annotated[str | None, typer.Option(help="System message before each conversation.", metavar="TEXT")]
 ChatTemplate = Annotated[
@@ -88,6 +106,12 @@ Repeats = Annotated[
 KeyEnv = Annotated[str | None, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")]
 Concurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the model.", min=1, metavar="N")]
 JudgeConcurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the judge.", min=1, metavar="N")]
+Replicas = Annotated[
+    int, typer.Option(help="Engines of the model, each in a Ray actor with a device of its own.", min=1, metavar="N")
+]
+Cluster = Annotated[
+    str | None, typer.Option(help="Ray cluster for the replicas, or auto. Default: this machine.", metavar="ADDRESS")
+]
 Rpm = Annotated[float | None, typer.Option(help="Most requests a minute to an endpoint.", min=0.001, metavar="N")]
 Tpm = Annotated[float | None, typer.Option(help="Most tokens a minute to an endpoint.", min=1, metavar="N")]
 Budget = Annotated[float | None, typer.Option(help="Hard ceiling on spending, in USD.", min=0, metavar="USD")]
@@ -96,7 +120,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked
 
 def evaluate(
     config: Config = None,
-    model: Model = None,
+    model: Models = [],  # noqa: B006 - typer reads the default and copies it
     tasks: Tasks = None,
     judge: options.Judges = [],  # noqa: B006
     out: Out = None,
@@ -104,21 +128,25 @@ def evaluate(
     ids: Ids = None,
     starter: Starter = False,
     baseline: Baseline = None,
-    model_arg: ModelArgs = [],  # noqa: B006 - typer reads the default and copies it
+    model_arg: ModelArgs = [],  # noqa: B006
     judge_repeats: options.JudgeRepeats = 1,
     judge_arg: options.JudgeArgs = [],  # noqa: B006
+    preset: Preset = None,
     gen: Gen = [],  # noqa: B006
     judge_gen: options.JudgeGen = [],  # noqa: B006
     system: System = None,
     chat_template: ChatTemplate = None,
     thinking: Thinking = "auto",
     repeats: Repeats = 1,
+    refine: Refine = [],  # noqa: B006
     api_key_env: KeyEnv = None,
     concurrency: Concurrency = None,
     judge_concurrency: JudgeConcurrency = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
     budget: Budget = None,
+    replicas: Replicas = 1,
+    cluster: Cluster = None,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     dry_run: DryRun = False,
@@ -135,35 +163,39 @@ def evaluate(
     given = {
         key: value for key, value in locals().items() if key not in ("config", "dry_run", "json", "quiet", "verbose")
     }
-    settings = _settings(**given)
+    plans = _plans(**given)
     if dry_run:
         from judgebench.cli.tables import print_estimate
         from judgebench.dry_run import estimate
 
-        print_estimate(estimate(settings), as_json=json)
+        print_estimate([one for settings in plans for one in estimate(settings)], as_json=json)
         return
-    _report(settings, json=json, quiet=quiet, verbose=verbose)
+    _report(plans, json=json, quiet=quiet, verbose=verbose)
 
 
 def generate(
     config: Config = None,
-    model: Model = None,
+    model: Models = [],  # noqa: B006 - typer reads the default and copies it
     tasks: Tasks = None,
     out: Out = None,
     limit: Limit = None,
     ids: Ids = None,
     starter: Starter = False,
     model_arg: ModelArgs = [],  # noqa: B006
+    preset: Preset = None,
     gen: Gen = [],  # noqa: B006
     system: System = None,
     chat_template: ChatTemplate = None,
     thinking: Thinking = "auto",
     repeats: Repeats = 1,
+    refine: Refine = [],  # noqa: B006
     api_key_env: KeyEnv = None,
     concurrency: Concurrency = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
     budget: Budget = None,
+    replicas: Replicas = 1,
+    cluster: Cluster = None,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
@@ -173,7 +205,7 @@ def generate(
 ) -> None:
     """Answer a benchmark's examples into a run folder; `judgebench judge` goes on from there."""
     given = {key: value for key, value in locals().items() if key not in ("config", "json", "quiet", "verbose")}
-    _report(_settings(**given), json=json, quiet=quiet, verbose=verbose, judge=False)
+    _report(_plans(**given), json=json, quiet=quiet, verbose=verbose, judge=False)
 
 
 def judge(
@@ -206,6 +238,46 @@ def judge(
     print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
 
 
+def _plans(**given: Any) -> "list[Settings]":
+    """The runs that the flags ask for: one for each model and each step of refinement."""
+    import dataclasses
+
+    from judgebench.errors import UsageError
+    from judgebench.models.opening import expand
+    from judgebench.store import RunFolder, slug
+
+    prompts = tuple(_prompt(path) for path in given.pop("refine"))
+    models = [name for text in given.pop("model") for name in expand(text)]
+    if (outputs := given.pop("model_outputs", None)) is not None:
+        models.append(f"file:{outputs}")
+    common = _settings(**given)
+    if not models:
+        raise UsageError("--model is missing; name the model under test")
+    if len(models) == 1 and not prompts:
+        return [dataclasses.replace(common, model=models[0])]
+    if common.out is not None and RunFolder(common.out).manifest() is not None:
+        raise UsageError(
+            f"{common.out} holds a run itself; of several models or steps each gets a folder of its own in --out, so "
+            "choose another"
+        )
+    plans = []
+    for model in models:
+        for steps in range(len(prompts) + 1):
+            suffix = f"-refine{steps}" if steps else ""
+            out = None if common.out is None else common.out / f"{slug(model)}{suffix}"
+            plans.append(dataclasses.replace(common, model=model, refine=prompts[:steps], out=out))
+    return plans
+
+
+def _prompt(path: Path) -> str:
+    from judgebench.errors import UsageError
+
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--refine {path} cannot be read: {error}") from error
+
+
 def _settings(**given: Any) -> "Settings":
     from judgebench.errors import UsageError
     from judgebench.settings import Settings
@@ -215,8 +287,6 @@ def _settings(**given: Any) -> "Settings":
     lm_eval_args = [part for part in given.pop("model_args", "").split(",") if part]
     if "model_arg" in given:
         given["model_args"] = options.pairs([*given.pop("model_arg"), *lm_eval_args], "--model-arg")
-    if (outputs := given.pop("model_outputs", None)) is not None:
-        given["model"] = f"file:{outputs}"
     for name in ("judge_arg", "gen", "judge_gen"):
         if name in given:
             field = "judge_args" if name == "judge_arg" else name
@@ -229,19 +299,54 @@ def _settings(**given: Any) -> "Settings":
     return Settings(argv=tuple(sys.argv), **given)
 
 
-def _report(settings: "Settings", *, json: bool, quiet: bool, verbose: bool, judge: bool = True) -> None:
-    from judgebench.cli.progress import Progress
-    from judgebench.cli.tables import print_results
-    from judgebench.errors import Incomplete
-    from judgebench.evaluate import Runner
+def _report(plans: "Sequence[Settings]", *, json: bool, quiet: bool, verbose: bool, judge: bool = True) -> None:
+    """Make the runs one after the other. Of several, one that fails does not keep the next from being made."""
+    from judgebench.cli.tables import print_json, print_results
+    from judgebench.errors import BudgetExceeded, JudgebenchError, SeveralFailed
     from judgebench.store import RunFolder
 
+    found: list[Results] = []
+    failures: list[tuple[str, JudgebenchError]] = []
+    left = plans[0].budget
+    for settings in plans:
+        results, spent, failure = _run(settings, left, quiet=quiet, judge=judge)
+        left = None if left is None else max(0.0, left - spent)
+        if results is not None:
+            found.append(results)
+            if not json:
+                print_results(results, RunFolder(Path(results.run)).require_manifest(), as_json=False, verbose=verbose)
+        if failure is not None and (len(plans) == 1 or isinstance(failure, BudgetExceeded)):
+            if json and found:
+                print_json(found[0] if len(plans) == 1 else found)
+            raise failure
+        if failure is not None:
+            failures.append((str(settings.model), failure))
+    if json:
+        print_json(found[0] if len(plans) == 1 else found)
+    elif len(found) > 1:
+        from judgebench.cli.leaderboard import print_table
+        from judgebench.leaderboard import in_one_table, rows_of
+
+        print_table(in_one_table(row for results in found for row in rows_of(RunFolder(Path(results.run)))))
+    if failures:
+        raise SeveralFailed(failures, of=len(plans))
+
+
+def _run(
+    settings: "Settings", budget: float | None, *, quiet: bool, judge: bool
+) -> "tuple[Results | None, float, JudgebenchError | None]":
+    """One run: what it found, the USD it paid, and what it failed of, if it did."""
+    import dataclasses
+
+    from judgebench.cli.progress import Progress
+    from judgebench.errors import Incomplete, JudgebenchError
+    from judgebench.evaluate import Runner
+
     with Progress(shown=not quiet) as progress:
-        runner = Runner(settings, progress.update)
+        runner = Runner(dataclasses.replace(settings, budget=budget), progress.update)
         try:
-            results = runner.evaluate(judge=judge)
-        except Incomplete:
-            if runner.folder is not None:
-                print_results(runner.folder.results(), runner.folder.require_manifest(), as_json=json, verbose=verbose)
-            raise
-    print_results(results, RunFolder(Path(results.run)).require_manifest(), as_json=json, verbose=verbose)
+            return runner.evaluate(judge=judge), runner.spent, None
+        except Incomplete as error:
+            return (runner.folder.results() if runner.folder else None), runner.spent, error
+        except JudgebenchError as error:
+            return None, runner.spent, error

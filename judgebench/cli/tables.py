@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from judgebench.display import cell
+from judgebench.display import cell, printable
 from judgebench.records import Score
 from judgebench.store import Manifest, Results
 
@@ -73,6 +73,10 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
         for note in fields.notes:
             console.print(Text(f"note: {cell(note, 300)}"))
         if verbose:
+            if fields.first_prompt is not None:
+                console.print(Text("first prompt, as the model reads it:"))
+                for line in fields.first_prompt.splitlines():
+                    console.print(Text(f"  {printable(line)}", style="dim"))
             for source in fields.sources:
                 console.print(Text(f"source: {source.name} sha256 {source.sha256} from {source.origin}"))
     for finding in results.integrity:

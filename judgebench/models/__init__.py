@@ -4,7 +4,7 @@ What a model is asked lies in ``Request``; concurrency, batching, retries and ra
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from judgebench.records import Completion, Request
@@ -42,6 +42,14 @@ class Model(Protocol):
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """Yield the completion of each request, in the order they finish."""
+
+    def render(self, request: Request) -> str | None:
+        """The prompt as the model reads it; ``None`` where that is made elsewhere, or cannot be made."""
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Raise :class:`~judgebench.errors.UsageError` for what can be told of the requests before any is asked: a
+        chat template that drops the system message, prompts longer than the context.
+        """
 
     def close(self) -> None:
         """Free connections or device memory; the model is not used afterwards."""

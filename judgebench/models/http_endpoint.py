@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint: its address and key, the bodies sent to it, its replies read, its errors told.
+"""An endpoint that serves a model: its address and key, what is known of it so far, its errors told.
 
 Secrets live here and are shown nowhere: whatever may stand in a message goes through :meth:`Endpoint.shown`.
 """
@@ -6,63 +6,20 @@ Secrets live here and are shown nowhere: whatever may stand in a message goes th
 import base64
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from yarl import URL
 
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.pacing import ConcurrencyLimit, Pace
-from judgebench.records import Completion, Request, TokenLogprob, Usage
+from judgebench.models.wire import Wire, given_up, settle
+from judgebench.models.wire_chat import ChatCompletions
+from judgebench.records import Completion, Request
 
 KEY_LIKE = re.compile(r"\b(sk|pk|gsk|xai)[-_][\w*.-]{6,}")
 
-
-class _Alternative(Struct):
-    token: str
-    logprob: float
-
-
-class _Position(Struct):
-    token: str
-    logprob: float
-    top_logprobs: list[_Alternative] = []
-
-    def alternatives(self) -> tuple[TokenLogprob, ...]:
-        if not self.top_logprobs:
-            return ((self.token, self.logprob),)
-        return tuple([(alternative.token, alternative.logprob) for alternative in self.top_logprobs])
-
-
-class _Logprobs(Struct):
-    content: list[_Position] | None = None
-
-
-class _ReplyMessage(Struct):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(Struct):
-    message: _ReplyMessage
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Tokens(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Reply(Struct):
-    choices: list[_Choice]
-    usage: _Tokens | None = None
-    model: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Reply)
 _encoder = msgspec.json.Encoder()
 
 
@@ -76,37 +33,37 @@ class Endpoint:
         served_model: str,
         api_key: str | None = None,
         *,
+        wire: Wire | None = None,
         concurrency: int = 64,
         rpm: float | None = None,
         tpm: float | None = None,
         timeout_seconds: float = 600.0,
         max_attempts: int = 8,
         backoff_seconds: float = 0.5,
-        max_tokens_field: str = "max_tokens",
         extra_body: Mapping[str, Any] | None = None,
         key_source: str = "the API key",
     ) -> None:
-        """``rpm`` and ``tpm`` limit requests and tokens per minute. ``extra_body`` is added to each request's body and
-        to the identity; ``max_tokens_field`` is for endpoints that want ``max_completion_tokens``. ``key_source`` is
-        where the key came from, for messages. Credentials in ``base_url`` are sent, and shown nowhere.
+        """``wire`` is the protocol, chat completions if not given. ``rpm`` and ``tpm`` limit requests and tokens per
+        minute. ``extra_body`` is added to each request's body and to the identity. ``key_source`` is where the key came
+        from, for messages. Credentials in ``base_url`` are sent, and shown nowhere.
         """
         url = _parsed(base_url)
         authorization = _authorization(api_key, url, key_source)
+        self.wire = wire or ChatCompletions()
         self.concurrency = _positive("concurrency", concurrency)
         self.max_attempts = _positive("max_attempts", max_attempts)
         self.timeout_seconds = timeout_seconds
         self.backoff_seconds = backoff_seconds
         self.address = str(url.with_user(None).with_query(None).with_fragment(None)).rstrip("/")
         """The address as it may be shown."""
-        self.url = (url.with_user(None).with_fragment(None) / "chat/completions").with_query(url.query)
+        self.url = (url.with_user(None).with_fragment(None) / self.wire.path).with_query(url.query)
         self.host = url.host or ""
         self.served_model = served_model
         self.key_source = key_source if authorization else "a request without a key"
         self._name = name
         sent = authorization.get("Authorization", "").partition(" ")[2]
         self._secrets = tuple(secret for secret in (sent, url.password, *url.query.values()) if secret)
-        self.headers = {"Content-Type": "application/json", **authorization}
-        self._max_tokens_field = max_tokens_field
+        self.headers = {"Content-Type": "application/json", **self.wire.headers(api_key), **authorization}
         self._extra_body = dict(extra_body or {})
         self._retries: Counter[str] = Counter()
         self.limit = ConcurrencyLimit(concurrency)
@@ -119,6 +76,8 @@ class Endpoint:
         self.refused_at_first = 0
         self.gives_logprobs = False
         self.logprobs_doubted = False
+        self.refused: frozenset[str] = frozenset()
+        """Fields of the body that this endpoint refuses, and that are put another way or left out since."""
 
     @property
     def name(self) -> str:
@@ -127,9 +86,13 @@ class Endpoint:
 
     @property
     def identity(self) -> str:
-        """Endpoint without credentials, served name, and the extra body if there is one."""
-        extra = "?" + msgspec.json.encode(self._extra_body, order="sorted").decode() if self._extra_body else ""
-        return f"http:{self.address}#{self.served_model}{extra}"
+        """Protocol, endpoint without credentials, served name, and what is sent beside the request if anything is.
+
+        Not what the endpoint turns out to refuse: that follows from endpoint and request, and each completion tells.
+        """
+        beside = {**self.wire.settings, **self._extra_body}
+        extra = "?" + msgspec.json.encode(beside, order="sorted").decode() if beside else ""
+        return f"{self.wire.scheme}:{self.address}#{self.served_model}{extra}"
 
     @property
     def local(self) -> bool:
@@ -138,37 +101,48 @@ class Endpoint:
 
     @property
     def retries(self) -> Counter[str]:
-        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``connection`` or
-        ``no_logprobs``.
+        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``connection``,
+        ``no_logprobs``, or ``refused`` and the field of the body that was given up for it.
         """
         return self._retries
 
+    def render(self, request: Request) -> str | None:
+        """Nothing: the endpoint puts the chat template on."""
+        return None
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Nothing can be told before the endpoint is asked: its template and its context are its own."""
+
     def body(self, request: Request) -> bytes:
-        """The JSON to send: what is set, and nothing else."""
+        """The JSON to send: what is set and not refused before, and nothing else."""
         sampling = request.sampling
         if sampling.choices:
             raise ModelError(
                 f"{self.name} was asked to score the labels {', '.join(sampling.choices)} by likelihood, but an HTTP "
                 "endpoint cannot do that. Use a local judge (hf:…), or a protocol that reads logprobs."
             )
-        body: dict[str, Any] = {"model": self.served_model, "messages": request.messages}
-        if sampling.temperature is not None:
-            body["temperature"] = sampling.temperature
-        if sampling.top_p is not None:
-            body["top_p"] = sampling.top_p
-        if sampling.max_tokens is not None:
-            body[self._max_tokens_field] = sampling.max_tokens
-        if sampling.stop:
-            body["stop"] = sampling.stop
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
-        if sampling.json_object:
-            body["response_format"] = {"type": "json_object"}
-        if sampling.top_logprobs:
-            body["logprobs"] = True
-            body["top_logprobs"] = sampling.top_logprobs
-        body.update(self._extra_body)
-        return _encoder.encode(body)
+        if sampling.top_logprobs and not self.wire.gives_logprobs:
+            raise self.no_logprobs(f"is asked over a protocol that has none (/{self.wire.path})")
+        return _encoder.encode({**self.wire.body(self.served_model, request, self.refused), **self._extra_body})
+
+    def read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
+        """The reply to a request that was sent without what is ``refused``; ``ValueError`` if it is none."""
+        return settle(self.wire, self.wire.read(data), request.sampling, refused)
+
+    def gives_up(self, sent: bytes, said: str) -> str | None:
+        """What of the body that was sent is refused with this message and can be done without; remembered."""
+        field = given_up(self.wire, sent, said)
+        if field is not None:
+            self.refused |= {field}
+        return field
+
+    def no_logprobs(self, found: str) -> ModelError:
+        """What to raise where token log-probabilities are wanted and cannot be had."""
+        return ModelError(
+            f"Token log-probabilities were wanted from {self.name}, because this protocol reads its verdict from "
+            f"them, but {self.address} {found}. Use a judge or server that returns logprobs (vLLM does), or a "
+            "local judge (hf:…), which scores the labels itself; another judge is another protocol."
+        )
 
     def said(self, data: bytes) -> str:
         """What the endpoint said of an error: one short printable line without secrets."""
@@ -192,33 +166,6 @@ class Endpoint:
         return text if len(text) <= 300 else text[:297] + "..."
 
 
-def read_reply(data: bytes) -> Completion:
-    """The first choice of a chat completion.
-
-    Raises ``ValueError`` for anything else: ``msgspec.DecodeError`` and ``UnicodeDecodeError`` are such.
-    """
-    try:
-        reply = _decoder.decode(data)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not reply.choices:
-        raise ValueError("no choices")
-    return _completion(reply)
-
-
-def _completion(reply: _Reply) -> Completion:
-    choice = reply.choices[0]
-    message, tokens = choice.message, reply.usage or _Tokens()
-    content = choice.logprobs.content if choice.logprobs else None
-    return Completion(
-        text=message.content if message.content is not None else message.refusal or "",
-        finish_reason=choice.finish_reason,
-        usage=Usage(prompt_tokens=tokens.prompt_tokens, completion_tokens=tokens.completion_tokens),
-        top_logprobs=None if content is None else tuple([position.alternatives() for position in content]),
-        model=reply.model,
-    )
-
-
 def _parsed(base_url: str) -> URL:
     try:
         url = URL(base_url)
@@ -227,8 +174,8 @@ def _parsed(base_url: str) -> URL:
     if url.scheme not in {"http", "https"} or not url.host:
         shown = re.sub(r"//[^/]*@", "//", base_url).partition("?")[0]
         raise UsageError(
-            f"The address of an OpenAI-compatible server was wanted, but {shown!r} is none. "
-            "Write it as http://HOST:PORT/v1 or https://HOST/v1."
+            f"The address of a server was wanted, but {shown!r} is none. Write it as http://HOST:PORT/v1 or "
+            "https://HOST/v1; for anthropic:NAME without the /v1."
         )
     return url
 

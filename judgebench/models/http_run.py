@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
@@ -20,7 +20,7 @@ import aiohttp
 
 from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
-from judgebench.models.http_endpoint import Endpoint, read_reply
+from judgebench.models.http_endpoint import Endpoint
 from judgebench.models.pacing import retry_after
 from judgebench.records import Completion, Request
 
@@ -38,6 +38,8 @@ HOPELESS_REQUESTS = 20
 """So many requests given up in a row, with none answered meanwhile, mean that the endpoint is gone. Fewer may be the
 few left over that it cannot answer."""
 OVERLOAD = frozenset({429, 503, 529})
+NO_CREDIT = b"credit balance is too low"
+"""How Anthropic's endpoint says, with status 400, that an account is empty."""
 TOO_LONG = re.compile(
     r"context.{0,8}length|too long|too many tokens|maximum.{0,12}(tokens|context)|content.{0,3}(filter|polic)", re.I
 )
@@ -231,14 +233,13 @@ class Run:
     async def _answer(self, request: Request) -> Completion:
         """The reply, or after all retries a completion that says why there is none."""
         endpoint = self._endpoint
-        body = endpoint.body(request)
         asked_logprobs = request.sampling.top_logprobs > 0
         lacking = answered = 0
         if asked_logprobs and not endpoint.gives_logprobs:
             await self._probe()
         for attempt in range(1, endpoint.max_attempts + 1):
             try:
-                completion = await self._attempt(body, request)
+                completion = await self._attempt(request)
                 if asked_logprobs and not completion.top_logprobs and completion.text:
                     lacking += 1
                     raise self._lacks_logprobs(lacking)
@@ -269,7 +270,25 @@ class Run:
             await self._probed.wait()
         self._probing = True
 
-    async def _attempt(self, body: bytes, request: Request) -> Completion:
+    async def _attempt(self, request: Request) -> Completion:
+        """The reply. Sent once more, and at once, for each setting that the endpoint turns out to refuse."""
+        endpoint = self._endpoint
+        while True:
+            refused, body = endpoint.refused, endpoint.body(request)
+            status, headers, data, sent_at = await self._send(body, request)
+            if status == 200:
+                completion = self._read(data, request, refused)
+                endpoint.limit.succeeded()
+                return completion
+            if status in OVERLOAD:
+                endpoint.limit.overloaded(sent_at, time.monotonic())
+            field = endpoint.gives_up(body, endpoint.said(data)) if status == 400 else None
+            if field is None:
+                raise self._trouble(status, headers, data)
+            endpoint.retries[f"refused {field}"] += 1
+
+    async def _send(self, body: bytes, request: Request) -> tuple[int, Mapping[str, str], bytes, float]:
+        """Status, headers and body of the response, and when the request was sent (by the monotonic clock)."""
         endpoint = self._endpoint
         if endpoint.paced:
             await self._pace(body, request)
@@ -289,13 +308,7 @@ class Run:
         finally:
             endpoint.limit.leave()
         endpoint.reached = True
-        if response.status == 200:
-            completion = self._read(data)
-            endpoint.limit.succeeded()
-            return completion
-        if response.status in OVERLOAD:
-            endpoint.limit.overloaded(sent_at, time.monotonic())
-        raise self._trouble(response.status, response.headers, data)
+        return response.status, response.headers, data, sent_at
 
     async def _pace(self, body: bytes, request: Request) -> None:
         now = time.monotonic()
@@ -304,12 +317,12 @@ class Run:
             max(self._endpoint.requests_pace.wait_for(1, now), self._endpoint.tokens_pace.wait_for(tokens, now))
         )
 
-    def _read(self, data: bytes) -> Completion:
+    def _read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
         try:
-            return read_reply(data)
+            return self._endpoint.read(data, request, refused)
         except ValueError as error:
             said = self._endpoint.said(data)
-            raise _Again("malformed", f"a reply that is no chat completion ({error}): {said}") from error
+            raise _Again("malformed", f"a reply that is not of the protocol ({error}): {said}") from error
 
     def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
         """What to raise for a status other than 200."""
@@ -320,10 +333,10 @@ class Run:
                 f"{endpoint.name} was to be asked at {endpoint.address}, but it refused {endpoint.key_source} "
                 f"(HTTP {status}: {said}). Check that the key is valid, belongs to this endpoint and may use the model."
             )
-        if status == 429 and b"insufficient_quota" in data:
+        if status == 402 or (status == 429 and b"insufficient_quota" in data) or NO_CREDIT in data:
             return ModelError(
                 f"{endpoint.name} was to be asked at {endpoint.address}, but the account has no quota left "
-                f"(HTTP 429: {said}). Add credit or use another key, then start the same command again: what is "
+                f"(HTTP {status}: {said}). Add credit or use another key, then start the same command again: what is "
                 "finished is kept."
             )
         if status in {408, 409, 429} or status >= 500:
@@ -331,8 +344,8 @@ class Run:
         if (status == 404 or status < 400) and not endpoint.answered:
             return ModelError(
                 f"The model {endpoint.served_model} was wanted at {endpoint.address}, but the endpoint answered "
-                f"HTTP {status}: {said}. Check the model's name, and that the address ends where /chat/completions "
-                "follows (often in /v1)."
+                f"HTTP {status}: {said}. Check the model's name, and that the address ends where "
+                f"/{endpoint.wire.path} follows."
             )
         return _Refused(status, said)
 
@@ -343,7 +356,7 @@ class Run:
         if endpoint.answered or TOO_LONG.search(refused.said):
             return Completion(error=error)
         if asked_logprobs and "logprob" in refused.said.lower():
-            raise self._no_logprobs(f"refuses to give them (HTTP {refused.status}: {refused.said})")
+            raise endpoint.no_logprobs(f"refuses to give them (HTTP {refused.status}: {refused.said})")
         endpoint.refused_at_first += 1
         self._refused = error
         if endpoint.refused_at_first >= REFUSED_REQUESTS:
@@ -366,17 +379,9 @@ class Run:
         """
         endpoint = self._endpoint
         if times > 1 and not endpoint.gives_logprobs:
-            return self._no_logprobs("gave none, twice")
+            return endpoint.no_logprobs("gave none, twice")
         first, endpoint.logprobs_doubted = not endpoint.logprobs_doubted, True
         return _Again("no_logprobs", "a reply without the logprobs that were asked for", 0.0 if first else None)
-
-    def _no_logprobs(self, found: str) -> ModelError:
-        endpoint = self._endpoint
-        return ModelError(
-            f"Token log-probabilities were wanted from {endpoint.name}, because this protocol reads its verdict from "
-            f"them, but {endpoint.address} {found}. Use a judge or server that returns logprobs (vLLM does), or a "
-            "local judge (hf:…), which scores the labels itself; another judge is another protocol."
-        )
 
     def _succeeded(self, completion: Completion) -> None:
         endpoint = self._endpoint

@@ -1,9 +1,14 @@
 """From what people type after ``--model`` and ``--judge`` to a model."""
 
+import glob
+import importlib
+import importlib.util
+import math
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +21,35 @@ from judgebench.models.wrappers import Price
 from judgebench.resources import resource
 
 GRAMMAR = (
-    "a checkpoint folder or hub id, hf:ID, openai:NAME, http://HOST:PORT/v1#NAME (any OpenAI-compatible server), "
-    "file:outputs.json (answers made elsewhere) or builtin:tiny"
+    "a checkpoint folder or hub id, vllm:ID, hf:ID, openai:NAME, anthropic:NAME, http://HOST:PORT/v1#NAME (any "
+    "OpenAI-compatible server), file:outputs.json (answers made elsewhere) or builtin:tiny"
 )
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("1", "true", "yes", "0", "false", "no"):
+        raise ValueError("it is true or false")
+    return text.lower() in ("1", "true", "yes")
+
+
+_CHECKPOINT_ARGUMENTS: dict[str, Callable[[str], Any]] = {
+    "dtype": str,
+    "revision": str,
+    "max_tokens": int,
+    "trust_remote_code": _flag,
+    "lora": str,
+}
+_HF_ARGUMENTS: dict[str, Callable[[str], Any]] = {"device": str, "batch_size": int, "batch_tokens": int}
+_VLLM_ARGUMENTS: dict[str, Callable[[str], Any]] = {
+    "quantization": str,
+    "max_model_len": int,
+    "max_num_seqs": int,
+    "gpu_memory_utilization": float,
+    "enforce_eager": _flag,
+    "tensor_parallel_size": int,
+    "pipeline_parallel_size": int,
+    "data_parallel_size": int,
+}
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,13 +58,18 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     """As typed, without credentials."""
     kind: str
-    """``hf``, ``openai``, ``http``, ``file`` or ``builtin``."""
+    """``vllm``, ``hf``, ``openai``, ``anthropic``, ``http``, ``file`` or ``builtin``."""
     target: str
 
     @property
     def local(self) -> bool:
         """It would compute in this process."""
-        return self.kind in ("hf", "builtin")
+        return self.kind in ("vllm", "hf", "builtin")
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """As far as can be told before it is asked; Anthropic's protocol has none."""
+        return self.kind != "anthropic"
 
 
 class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,16 +85,20 @@ class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     thinking: str = "auto"
     """``auto``, ``on`` or ``off``: what the chat template, or the endpoint, is told; see ``thinking.py``."""
     offline: bool = False
+    replicas: int = 1
+    """Engines of a local model, each in a Ray actor; 1 without a cluster is in this process."""
+    cluster: str | None = None
 
 
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
     """The spec of a model, and the arguments that are left for its backend.
 
-    Takes the spelling ``hf`` with ``pretrained=ID`` among the arguments too.
+    Takes the spelling ``hf`` or ``vllm`` with ``pretrained=ID`` among the arguments too. A checkpoint without a backend
+    before it goes to vLLM where that and a GPU are there.
     """
     rest = dict(arguments or {})
-    if text == "hf" and "pretrained" in rest:
-        text = "hf:" + rest.pop("pretrained")
+    if text in ("hf", "vllm") and "pretrained" in rest:
+        text = f"{text}:{rest.pop('pretrained')}"
     if text.startswith(("http://", "https://")):
         _, hash_sign, name = text.partition("#")
         if not hash_sign or not name:
@@ -67,7 +107,7 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
             )
         return ModelSpec(text=without_credentials(text), kind="http", target=text), rest
     kind, colon, target = text.partition(":")
-    if colon and kind in ("hf", "openai", "file", "builtin"):
+    if colon and kind in ("vllm", "hf", "openai", "anthropic", "file", "builtin"):
         if not target:
             raise UsageError(f"the model spec {text!r} names nothing after {kind}:; expected {GRAMMAR}")
         if kind == "builtin" and target != "tiny":
@@ -77,31 +117,65 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
         raise UsageError(f"the model spec {text!r} is not one of: {GRAMMAR}")
     if not text:
         raise UsageError(f"the model spec is empty; expected {GRAMMAR}")
-    return ModelSpec(text=text, kind="hf", target=text), rest
+    return ModelSpec(text=text, kind="vllm" if _vllm_runs_here() else "hf", target=text), rest
+
+
+def expand(text: str) -> list[str]:
+    """The model specs that a pattern over checkpoint folders stands for, ``step_2`` before ``step_10``; else the text.
+
+    Only folders with a ``config.json`` are checkpoints. Raises :class:`UsageError` for a pattern that fits none.
+    """
+    prefix, colon, pattern = text.rpartition(":") if text.startswith(("hf:", "vllm:")) else ("", "", text)
+    if not any(character in pattern for character in "*?[") or "://" in text or text.startswith("file:"):
+        return [text]
+    found = [path for path in glob.glob(pattern) if (Path(path) / "config.json").is_file()]
+    if not found:
+        raise UsageError(f"--model {text!r} fits no checkpoint: no folder of that pattern holds a config.json")
+
+    def by_number(path: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+    return [prefix + colon + path for path in sorted(found, key=by_number)]
+
+
+def _vllm_runs_here() -> bool:
+    """Whether vLLM is installed and a GPU is there for it."""
+    if importlib.util.find_spec("vllm") is None or importlib.util.find_spec("torch") is None:
+        return False
+    return bool(importlib.import_module("torch").cuda.is_available())
 
 
 def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     """Open the model; heavy libraries are imported here and only if it needs them."""
     if spec.kind == "file":
         raise UsageError(f"{spec.text} holds finished answers; it can be a candidate (--model), not a judge")
-    if spec.kind in ("http", "openai"):
+    pooled = settings.replicas > 1 or settings.cluster is not None
+    if spec.kind in ("http", "openai", "anthropic"):
+        if pooled:
+            raise UsageError(f"--replicas and --cluster are for checkpoints; {spec.text} is served by somebody else")
         return _open_http(spec, settings)
-    from judgebench.models.hf import HfModel
+    if pooled:
+        from judgebench.models.ray_pool import RayPool
 
+        alone = msgspec.structs.replace(settings, replicas=1, cluster=None)
+        spanned = (settings.arguments.get(f"{kind}_parallel_size", "1") for kind in ("tensor", "pipeline", "data"))
+        return RayPool(
+            partial(open_model, spec, alone), settings.replicas, settings.cluster, math.prod(map(int, spanned))
+        )
     # A checkpoint that is used offline must not make the hub library wait for a network that is not there.
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    known: dict[str, Callable[[str], Any]] = {
-        "dtype": str,
-        "device": str,
-        "revision": str,
-        "batch_size": int,
-        "batch_tokens": int,
-        "trust_remote_code": lambda value: value.lower() in ("1", "true", "yes"),
-    }
-    arguments = _converted(settings.arguments, known, spec)
+    takes = _VLLM_ARGUMENTS if spec.kind == "vllm" else _HF_ARGUMENTS
+    arguments = _converted(settings.arguments, _CHECKPOINT_ARGUMENTS | takes, spec)
+    arguments["thinking"] = settings.thinking
     if settings.chat_template is not None:
         arguments["chat_template"] = _template(settings.chat_template)
+    if spec.kind == "vllm":
+        from judgebench.models.vllm import VllmModel
+
+        return VllmModel(spec.target, **arguments)
+    from judgebench.models.hf import HfModel
+
     if spec.kind == "builtin":
         from judgebench.models.tiny import tiny_checkpoint
 
@@ -110,30 +184,26 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
 
 
 def _open_http(spec: ModelSpec, settings: OpenSettings) -> Model:
-    from judgebench.models.http_chat import HttpChat, openai_chat
+    from judgebench.models.http_chat import anthropic_chat, openai_chat, served_chat
 
-    known = {
+    known: dict[str, Callable[[str], Any]] = {
         "timeout_seconds": float,
         "max_attempts": int,
-        "max_tokens_field": str,
         "api_key_env": str,
+        "reasoning_effort": str,
+        **({"base_url": str} if spec.kind == "anthropic" else {"api": str}),
     }
-    arguments = _converted(settings.arguments, known, spec)
-    key_env = arguments.pop("api_key_env", None) or settings.api_key_env
-    for name, value in (("concurrency", settings.concurrency), ("rpm", settings.rpm), ("tpm", settings.tpm)):
+    arguments = {"thinking": settings.thinking, **_converted(settings.arguments, known, spec)}
+    for name in ("concurrency", "rpm", "tpm", "api_key_env"):
+        value = getattr(settings, name)
         if value is not None:
-            arguments[name] = value
-    if key_env is not None:
-        key = os.environ.get(key_env)
-        if not key:
-            raise UsageError(
-                f"the API key for {spec.text} was to come from the environment variable {key_env}, which is not set"
-            )
-        arguments |= {"api_key": key, "key_source": key_env}
+            arguments.setdefault(name, value)
     if spec.kind == "openai":
         return openai_chat(spec.target, **arguments)
+    if spec.kind == "anthropic":
+        return anthropic_chat(spec.target, **arguments)
     url, _, name = spec.target.partition("#")
-    return HttpChat(name, url, name, **arguments)
+    return served_chat(name, url, **arguments)
 
 
 def _converted(given: Mapping[str, str], known: Mapping[str, Callable[[str], Any]], spec: ModelSpec) -> dict[str, Any]:
@@ -183,7 +253,7 @@ def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
         return Price(prompt=prompt, completion=completion)
     if spec.local or spec.kind == "file":
         return Price(prompt=0.0, completion=0.0)
-    if spec.kind != "openai":
+    if spec.kind not in ("openai", "anthropic"):
         return None
     table = tomllib.loads((resource("templates") / "prices.toml").read_text())["usd_per_million"]
     if spec.target not in table:

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
-from judgebench.models.hf import import_transformers
+from judgebench.models.checkpoints import import_transformers
 
 
 class Program(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ there are, and what they cost, is said elsewhere.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
 
@@ -65,6 +65,14 @@ class Stored:
             yield from session.replies()
         finally:
             session.stop()
+
+    def render(self, request: Request) -> str | None:
+        """As the model does."""
+        return self._model.render(request)
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """As the model does."""
+        self._model.check(requests)
 
     def close(self) -> None:
         """Close the model. The store is shared and stays open."""
@@ -303,6 +311,14 @@ class Metered:
             self.usage += completion.usage
             self.calls += completion.error is None
         return self.price.usd(completion.usage) if self.price else 0.0
+
+    def render(self, request: Request) -> str | None:
+        """As the model does."""
+        return self._model.render(request)
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """As the model does."""
+        self._model.check(requests)
 
     def close(self) -> None:
         """Close the model."""

@@ -219,9 +219,19 @@ def test_another_run_s_folder_is_refused(
     rows = [json.loads(line) for line in STARTER.read_text().splitlines()]
     (tmp_path / "other.jsonl").write_text("".join(json.dumps({**row, "output": "Other."}) + "\n" for row in rows))
     before = contents(tmp_path / "R")
-    text = paragraph(judgebench(*finished, *more, cwd=tmp_path), 2)
+    # A model given again would be a second one.
+    command = ("eval", *finished[3:]) if "--model" in more else finished
+    text = paragraph(judgebench(*command, *more, cwd=tmp_path), 2)
     assert text.startswith("judgebench: R holds another run, which differs in ")
     assert differs in text
+    assert contents(tmp_path / "R") == before
+
+
+def test_several_runs_are_not_put_into_one_that_is_there(tmp_path: Path, finished: tuple[str | Path, ...]) -> None:
+    """Each has a folder of its own in ``--out``, which must then be none itself."""
+    before = contents(tmp_path / "R")
+    text = paragraph(judgebench(*finished, *JUDGE, "--model", "file:other.jsonl", cwd=tmp_path), 2)
+    assert "R holds a run itself" in text
     assert contents(tmp_path / "R") == before
 
 

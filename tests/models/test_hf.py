@@ -1,5 +1,6 @@
 """The hf backend on real checkpoints: a small random Llama, and the wired one whose probabilities are known."""
 
+import functools
 import importlib
 import itertools
 import math
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -18,86 +20,15 @@ import msgspec
 import pytest
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models.hf import HfModel, checkpoint_digest
+from judgebench.models import hf
+from judgebench.models.checkpoints import checkpoint_digest
+from judgebench.models.hf import HfModel
 from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
+from tests.models.llama import CONTEXT, SPECIAL, answers, ask, prompts, save_random_llama, save_tokenizer
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-
-CONTEXT = 256
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "bright",
-    "owls",
-    "watch",
-]
-CHAT_TEMPLATE = (
-    "<|bos|>{% for m in messages %}"
-    "{% if m['role'] == 'system' %}{{ raise_exception('no system role here') }}{% endif %}"
-    "<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-SPECIAL = ["<|pad|>", "<|bos|>", "<|end|>", "<|user|>", "<|assistant|>", "<|stop|>"]
-
-
-def save_tokenizer(folder: Path) -> Any:
-    """Bytes and a few words; it adds a BOS by itself, which a chat prompt already has."""
-    tokenizers = importlib.import_module("tokenizers")
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.BPE(vocab={token: i for i, token in enumerate([*SPECIAL, *alphabet])}, merges=[])
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = tokenizers.decoders.ByteLevel()
-    backend.add_special_tokens(SPECIAL)
-    backend.add_tokens([" " + word for word in WORDS])
-    backend.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<|bos|> $A", special_tokens=[("<|bos|>", 1)]
-    )
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<|pad|>", bos_token="<|bos|>", eos_token="<|end|>"
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return tokenizer
-
-
-def save_random_llama(folder: Path) -> None:
-    """Two layers, tied embeddings, weights wide enough to be sharp."""
-    tokenizer = save_tokenizer(folder)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
-        initializer_range=0.4,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = transformers.LlamaForCausalLM(config)
-    # Settings that must not leak into our replies, and a second end token that must count.
-    model.generation_config = transformers.GenerationConfig(
-        do_sample=True, temperature=1.7, repetition_penalty=3.0, eos_token_id=[2, 5], pad_token_id=0
-    )
-    model.save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
@@ -128,25 +59,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HfModel]:
     opened = HfModel(tiny_checkpoint(tmp_path_factory.mktemp("cache")), name="tiny")
     yield opened
     opened.close()
-
-
-def ask(text: str, *, repeat: int = 0, **sampling: Any) -> Request:
-    """A request of one user turn."""
-    return Request(messages=(Message(role="user", content=text),), sampling=Sampling(**sampling), repeat=repeat)
-
-
-def prompts(n: int) -> list[str]:
-    """Prompts of very unlike lengths."""
-    return [
-        " ".join(WORDS[(place * 5 + step) % len(WORDS)] for step in range(place * 7 % 23 + 1)) for place in range(n)
-    ]
-
-
-def answers(model: HfModel, requests: list[Request]) -> list[Completion]:
-    """Completions in the order of the requests."""
-    found = dict(model.complete(requests))
-    assert sorted(found) == list(range(len(requests)))
-    return [found[place] for place in range(len(requests))]
 
 
 def reference(folder: Path) -> tuple[Any, Any]:
@@ -190,6 +102,117 @@ def test_greedy_replies_do_not_depend_on_batch_size_or_order(folder: Path) -> No
         assert [reply.text for reply in forwards] == [reply.text for reply in first]
         assert [reply.text for reply in backwards] == [reply.text for reply in first]
         assert [reply.usage for reply in forwards] == [reply.usage for reply in first]
+
+
+def mixed_requests(n: int) -> list[Request]:
+    """Requests of unlike lengths and sampling."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"temperature": 0.9, "top_p": 0.8},
+        {"stop": ("e", " fox")},
+        {"top_logprobs": 3},
+        {"temperature": 1.3, "top_logprobs": 1, "stop": ("ow",)},
+    ]
+    return [
+        ask(text, max_tokens=1 + place * 11 % 40, **kinds[place % len(kinds)]) for place, text in enumerate(prompts(n))
+    ]
+
+
+def assert_alike(replies: list[Completion], expected: list[Completion]) -> None:
+    """Equal in everything but the last bits of their logprobs."""
+    for reply, other in zip(replies, expected, strict=True):
+        assert (reply.text, reply.finish_reason, reply.usage) == (other.text, other.finish_reason, other.usage)
+        for position, place in zip(reply.top_logprobs or (), other.top_logprobs or (), strict=True):
+            assert dict(position) == pytest.approx(dict(place), abs=1e-4)
+
+
+def test_rows_that_come_and_go_reply_as_rows_that_wait_for_each_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 mixed requests get the same in the rolling batch, in padded batches of ``generate``, and one by one."""
+    requests = mixed_requests(64)
+    rolling = answers(HfModel(folder, batch_size=8), requests)
+    alone = answers(HfModel(folder, batch_size=1), requests)
+    monkeypatch.setattr(hf, "can_roll", lambda *_: False)
+    assert_alike(answers(HfModel(folder, batch_size=8), requests), rolling)
+    assert_alike(alone, rolling)
+    assert len({reply.text for reply in rolling}) > 30
+    assert {reply.finish_reason for reply in rolling} == {"stop", "length"}
+
+
+NETWORKS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "a sliding window": ("Mistral", {"sliding_window": 8}, True),
+    "windows in some layers": (
+        "Gemma2",
+        {"head_dim": 8, "sliding_window": 8, "tie_word_embeddings": False, "hidden_activation": "gelu_pytorch_tanh"},
+        True,
+    ),
+    "compressed keys and values": (
+        "DeepseekV3",
+        {
+            "num_key_value_heads": 4,
+            "q_lora_rank": 16,
+            "kv_lora_rank": 16,
+            "qk_rope_head_dim": 8,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 8,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "n_group": 1,
+            "topk_group": 1,
+            "moe_intermediate_size": 16,
+            "first_k_dense_replace": 1,
+        },
+        True,
+    ),
+    "convolutions": ("Lfm2", {"layer_types": ["conv", "full_attention"]}, False),
+    "a state": ("Mamba", {"state_size": 8}, False),
+}
+"""What the network remembers → model family, settings, and whether rows can come and go in its batch."""
+
+
+@pytest.mark.parametrize("memory", NETWORKS)
+def test_networks_of_other_kinds_reply_as_in_transformers(memory: str, tmp_path: Path) -> None:
+    """Whatever a network remembers of a row, replies in batches are those of ``generate`` for each prompt alone."""
+    family, settings, rolls = NETWORKS[memory]
+    tokenizer = save_tokenizer(tmp_path)
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.4,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    config = getattr(transformers, f"{family}Config")(**sizes | settings | {"vocab_size": len(tokenizer)})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype="float32").eval()
+    loaded.generation_config = transformers.GenerationConfig(eos_token_id=2, pad_token_id=0)
+    texts, expected = prompts(12), []
+    for text in texts:
+        ids = chat_ids(tokenizer, text)
+        out = loaded.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20)[0, ids.shape[1] :]
+        expected.append(tokenizer.decode(out, skip_special_tokens=True))
+    opened = HfModel(tmp_path, batch_size=5)
+    replies = answers(opened, [ask(text, max_tokens=20) for text in texts])
+    assert [reply.text for reply in replies] == expected
+    assert len(set(expected)) > 5
+    assert opened._rolls is rolls
+
+
+def test_a_reply_is_yielded_when_it_ends(folder: Path) -> None:
+    """The shortest of a batch comes first, whatever its place, and does not wait for the longest."""
+    requests = [ask(text, max_tokens=5 * (8 - place)) for place, text in enumerate(["the fox " * 3] * 8)]
+    order = [(index, reply.usage.completion_tokens) for index, reply in HfModel(folder).complete(requests)]
+    lengths = [length for _, length in order]
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) > 3
 
 
 def test_learned_positions_are_counted_without_padding_and_never_exceeded(tmp_path: Path) -> None:
@@ -425,17 +448,19 @@ def test_an_empty_choice_is_a_failed_row(model: HfModel) -> None:
 
 
 def limit_rows(monkeypatch: pytest.MonkeyPatch, rows: int, error: Exception) -> list[int]:
-    """Make ``generate`` fail as a full device does for more than ``rows`` rows; returns the batch sizes tried."""
+    """Make the network fail as a full device does for more than ``rows`` rows; returns the batch sizes tried."""
     tried: list[int] = []
-    real = transformers.LlamaForCausalLM.generate
+    real = transformers.LlamaForCausalLM.forward
 
-    def generate(self: Any, *arguments: Any, **named: Any) -> Any:
+    # Its parameters are read: transformers and we ask the network only for what it can give.
+    @functools.wraps(real)
+    def forward(self: Any, *arguments: Any, **named: Any) -> Any:
         tried.append(named["input_ids"].shape[0])
         if tried[-1] > rows:
             raise error
         return real(self, *arguments, **named)
 
-    monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", generate)
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "forward", forward)
     return tried
 
 
@@ -449,12 +474,42 @@ def test_out_of_memory_halves_the_batch(folder: Path, monkeypatch: pytest.Monkey
     requests = [ask("the quick fox " * 4, max_tokens=6, repeat=repeat) for repeat in range(16)]
     model = HfModel(folder, batch_size=8)
     expected = answers(model, requests)
+    model.close()
     tried = limit_rows(monkeypatch, 2, error)
     assert answers(model, requests) == expected
-    assert model.retries["out of memory"] == sum(size > 2 for size in tried)
-    assert model.retries["out of memory"] > 0
-    assert all(after == size // 2 for size, after in itertools.pairwise(tried) if size > 2)
-    assert max(tried[-4:]) <= 2
+    assert model.retries["out of memory"] == sum(size > 2 for size in tried) == 2
+    assert tried[:3] == [8, 4, 2]
+
+
+def test_out_of_memory_in_mid_reply_changes_no_reply(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were put back go on from where they were: greedy, drawn, stopped and with logprobs alike."""
+    requests = mixed_requests(24)
+    opened = HfModel(folder, batch_size=8)
+    expected = answers(opened, requests)
+    opened.close()
+    real, calls = transformers.LlamaForCausalLM.forward, itertools.count()
+
+    @functools.wraps(real)
+    def forward(self: Any, *arguments: Any, **named: Any) -> Any:
+        output = real(self, *arguments, **named)
+        if next(calls) in (5, 9):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return output
+
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "forward", forward)
+    assert_alike(answers(opened, requests), expected)
+    assert opened.retries["out of memory"] == 2
+
+
+def test_labels_are_scored_in_halves_when_memory_is_short(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The likelihoods are those of the whole batch."""
+    requests = [ask(text, choices=(" fox", "AB")) for text in prompts(6)]
+    opened = HfModel(folder)
+    expected = answers(opened, requests)
+    opened.close()
+    tried = limit_rows(monkeypatch, 5, torch.OutOfMemoryError("CUDA out of memory."))
+    assert_alike(answers(opened, requests), expected)
+    assert opened.retries["out of memory"] == sum(size > 5 for size in tried) > 0
 
 
 def test_a_request_that_does_not_fit_alone_is_a_failed_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,13 +528,16 @@ def test_another_failure_of_the_device_ends_the_run(folder: Path, monkeypatch: p
 
 
 def test_batches_are_bounded_by_tokens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prompt and reply of all rows together stay within ``batch_tokens``; a request above it goes alone."""
+    """Prompt and reply of all rows together stay within ``batch_tokens``; a request above it goes alone, and those
+    that came before it do not wait for those after.
+    """
     tried = limit_rows(monkeypatch, 99, RuntimeError())
     model = HfModel(folder, batch_size=16, batch_tokens=60)
     requests = [ask("the fox", max_tokens=10, repeat=repeat) for repeat in range(8)]
     replies = answers(model, [*requests, ask("x" * 100, max_tokens=10)])
     width = replies[0].usage.prompt_tokens + 10
-    assert 1 < max(tried) <= 60 // width
+    assert max(tried) == 60 // width > 1
+    assert tried[-1] == 1
     assert replies[-1].error is None
 
 
@@ -606,10 +664,124 @@ def test_a_folder_without_config_is_named(tmp_path: Path) -> None:
 
 
 def test_corrupt_weights_are_an_error_before_any_work(copy: Path) -> None:
-    """A truncated weight file cannot be opened."""
+    """A truncated weight file is named when the model is opened, and so is a folder without any."""
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
-    assert "cannot be opened" in message_of(ModelError, copy)
+    with pytest.raises(ModelError, match=r"model\.safetensors cannot be read"):
+        HfModel(copy)
+    weights.unlink()
+    with pytest.raises(ModelError, match="holds no weights"):
+        HfModel(copy)
+
+
+def test_a_corrupt_config_is_an_error_when_the_model_is_opened(copy: Path) -> None:
+    """The message names the checkpoint and what was wanted."""
+    (copy / "config.json").write_text("{")
+    assert "Wanted: a checkpoint that transformers can load" in message_of(ModelError, copy)
+
+
+def test_a_gated_checkpoint_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's refusal becomes what to do about it."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("You are trying to access a gated repo.\nMake sure to have access to it.")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", refuse)
+    assert "HF_TOKEN" in message_of(ModelError, "somebody/gated-model")
+
+
+def test_a_sharded_checkpoint_replies_as_the_whole_one(folder: Path, tmp_path: Path) -> None:
+    """Weights in several safetensors files are one model; a file that is missing is named."""
+    sharded = Path(shutil.copytree(folder, tmp_path / "sharded", ignore=shutil.ignore_patterns("*.safetensors")))
+    reference(folder)[0].save_pretrained(sharded, max_shard_size="60KB")
+    shutil.copy(folder / "generation_config.json", sharded)
+    shards = sorted(sharded.glob("model-*.safetensors"))
+    assert len(shards) == 2
+    requests = [ask(text, max_tokens=8) for text in prompts(5)]
+    assert [reply.text for reply in answers(HfModel(sharded), requests)] == [
+        reply.text for reply in answers(HfModel(folder), requests)
+    ]
+    shards[1].unlink()
+    assert shards[1].name in message_of(ModelError, sharded)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_keeps_the_wired_odds(tiny: HfModel, dtype: str) -> None:
+    """Within what the format can tell apart (a relative 2^-8 or 2^-11 of each log-probability)."""
+    program = PROGRAMS[0]
+    (reply,) = answers(
+        HfModel(tiny._checkpoint.source, dtype=dtype), [ask(f"{program.trigger}: ", choices=tuple(program.texts))]
+    )
+    assert reply.top_logprobs is not None
+    odds = {label: math.exp(value) for label, value in reply.top_logprobs[0]}
+    assert odds == pytest.approx(program.texts, abs=0.01)
+
+
+# Adapters
+
+
+@pytest.fixture(scope="module")
+def adapter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter of the random Llama that changes what it says."""
+    peft = pytest.importorskip("peft")
+    path = tmp_path_factory.mktemp("adapters") / "step-20"
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's use of transformers
+        torch.manual_seed(1)
+        settings = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+        peft.get_peft_model(reference(folder)[0], settings).save_pretrained(path)
+    return path
+
+
+def test_an_adapter_changes_the_replies_as_peft_has_it(folder: Path, adapter: Path) -> None:
+    """Given as the model or beside its base, it replies as peft's own merged weights do."""
+    peft = importlib.import_module("peft")
+    loaded, tokenizer = reference(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        merged = peft.PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload()
+    texts, expected = prompts(8), []
+    for text in texts:
+        ids = chat_ids(tokenizer, text)
+        out = merged.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=10)[0, ids.shape[1] :]
+        expected.append(tokenizer.decode(out, skip_special_tokens=True))
+    requests = [ask(text, max_tokens=10) for text in texts]
+    beside, plain = HfModel(folder, lora=str(adapter)), HfModel(folder)
+    as_model = HfModel(adapter)
+    assert [reply.text for reply in answers(beside, requests)] == expected
+    assert [reply.text for reply in answers(as_model, requests)] == expected
+    assert [reply.text for reply in answers(plain, requests)] != expected
+    assert as_model.name == beside.name == "random-llama+step-20"
+    assert as_model.identity == beside.identity
+    assert beside.identity != plain.identity
+
+
+def test_an_adapters_own_tokenizer_is_used(folder: Path, adapter: Path, tmp_path: Path) -> None:
+    """Trainers save the chat format that an adapter was trained with beside it."""
+    own = Path(shutil.copytree(adapter, tmp_path / "own"))
+    tokenizer = reference(folder)[1]
+    tokenizer.chat_template = "Q: {{ messages[0]['content'] }} A:"
+    tokenizer.save_pretrained(own)
+    assert HfModel(own).render(ask("why?")) == "Q: why? A:"
+    assert HfModel(folder, lora=str(adapter)).render(ask("why?")) == "<|bos|><|user|>why?<|end|><|assistant|>"
+
+
+def test_an_adapter_of_another_base_is_named(folder: Path, adapter: Path, tmp_path: Path) -> None:
+    """Weights that fit nowhere are an error, not a model without its adapter."""
+    other = Path(shutil.copytree(adapter, tmp_path / "other"))
+    settings = msgspec.json.decode((other / "adapter_config.json").read_bytes())
+    settings["target_modules"] = ["c_attn"]
+    (other / "adapter_config.json").write_bytes(msgspec.json.encode(settings))
+    assert "another base" in message_of(ModelError, folder, lora=str(other))
+    del settings["base_model_name_or_path"]
+    (other / "adapter_config.json").write_bytes(msgspec.json.encode(settings))
+    assert "names no base" in message_of(UsageError, other)
+
+
+def test_without_peft_the_extra_is_named(folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message holds the command that installs it."""
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert "pip install 'judgebench[local]'" in message_of(UsageError, folder, lora=str(adapter))
 
 
 def test_missing_weights_are_an_error_and_not_random_numbers(copy: Path) -> None:
@@ -636,6 +808,8 @@ def test_unknown_dtype_and_device_are_named(folder: Path) -> None:
     """The message lists what would do."""
     assert "bfloat16" in message_of(UsageError, folder, dtype="int3")
     assert "cpu" in message_of(UsageError, folder, device="abacus")
+    if not torch.cuda.is_available():
+        assert "this machine or this build of torch lacks" in message_of(UsageError, folder, device="cuda")
 
 
 def test_a_batch_of_nothing_is_refused(folder: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from judgebench.errors import UsageError
 from judgebench.models import tiny
-from judgebench.models.hf import HfModel, checkpoint_digest
+from judgebench.models.checkpoints import checkpoint_digest
+from judgebench.models.hf import HfModel
 from judgebench.models.tiny import PROGRAMS, Program, build_tiny, tiny_checkpoint
 from judgebench.records import Message, Request, Sampling
 

@@ -1,14 +1,16 @@
-"""An OpenAI-compatible chat server for tests and benchmarks: canned replies, faults on demand, a log of what it saw.
+"""A chat server for tests and benchmarks: canned replies, faults on demand, a log of what it saw.
 
-Run as a program; its first line of output is the port. Replies come from a JSON-lines file of
-``{"key": <sha256 hex of the last message's text, or of the whole ``messages`` as sent>, "choice": <choice object as
-OpenAI returns it>}`` with optional ``usage`` and ``model``, or are one fixed label with logprobs. A line with
-``status`` in place of the choice is always that error. A fault hits a request on its first ``--fault-attempts``
-attempts only, so that retries succeed; which requests are hit depends on the seed and their text, not on their order.
+It speaks OpenAI's chat completions and Responses API and Anthropic's Messages API (``protocols.py``). Run as a program;
+its first line of output is the port. Replies come from a JSON-lines file of ``{"key": <sha256 hex of the last message's
+text, or of the whole ``messages`` as sent>, "choice": <choice object as OpenAI returns it>}`` with optional ``usage``
+and ``model``, or are one fixed label with logprobs. Over the other protocols the choice is put in their words, or the
+line holds a whole ``message`` or ``response`` of theirs. A line with ``status`` in place of the choice is always that
+error. A fault hits a request on its first ``--fault-attempts`` attempts only, so that retries succeed; which requests
+are hit depends on the seed and their text, not on their order.
 
-The log holds a JSON line per event: ``time``, ``key`` (sha256 of the body's ``messages`` as sent), ``event``
-(``start``, then ``finish``, ``abandoned`` by the client, or the fault's name), ``in_flight`` and, for ``start``,
-``attempt``.
+The log holds a JSON line per event: ``time``, ``key`` (sha256 of the body's ``messages``, or ``input``, as sent),
+``event`` (``start``, then ``finish``, ``refused`` with status 400, ``abandoned`` by the client, or the fault's name),
+``in_flight`` and, for ``start``, ``attempt``; with ``--log-bodies`` also ``path``, ``headers`` and ``body``.
 """
 
 import argparse
@@ -22,8 +24,21 @@ from pathlib import Path
 
 import msgspec
 from aiohttp import web
+from protocols import PROTOCOLS, Protocol, Refusal
 
-FAULTS = ("429", "500", "503", "truncated", "malformed", "string", "no_choices", "slow", "no_logprobs", "disconnect")
+FAULTS = (
+    "429",
+    "500",
+    "503",
+    "529",
+    "truncated",
+    "malformed",
+    "string",
+    "no_choices",
+    "slow",
+    "no_logprobs",
+    "disconnect",
+)
 FIXED_CHOICE = {
     "index": 0,
     "message": {"role": "assistant", "content": "m"},
@@ -53,8 +68,15 @@ class Message(msgspec.Struct):
 class Body(msgspec.Struct):
     """What is read of a request."""
 
-    messages: msgspec.Raw
+    messages: msgspec.Raw = msgspec.Raw(b"[]")
+    input: msgspec.Raw = msgspec.Raw(b"")
+    """What the Responses API calls the messages."""
     model: str = ""
+
+    @property
+    def conversation(self) -> msgspec.Raw:
+        """The messages, whatever they are called."""
+        return self.input or self.messages
 
 
 class ChatServer:
@@ -76,7 +98,7 @@ class ChatServer:
         self.served = 0
         self.bodies = msgspec.json.Decoder(Body)
         self.messages = msgspec.json.Decoder(list[Message])
-        self.fixed = encoded_reply("fixed", FIXED_CHOICE, None)
+        self.fixed = PROTOCOLS["/v1/chat/completions"].reply({"choice": FIXED_CHOICE, "model": "fixed"})
 
     def log(self, key: bytes, event: str, **more: object) -> None:
         """Append an event."""
@@ -92,22 +114,23 @@ class ChatServer:
         return web.json_response({"served": self.served})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/chat/completions."""
+        """POST of a conversation, over any of the protocols."""
         data = await request.read()
         body = self.bodies.decode(data)
-        key = hashlib.sha256(body.messages).digest()
+        key = hashlib.sha256(body.conversation).digest()
         attempt = self.attempts[key] = self.attempts.get(key, 0) + 1
         self.in_flight += 1
-        self.log(key, "start", attempt=attempt)
+        seen = {"path": request.path, "headers": dict(request.headers), "body": msgspec.Raw(data)}
+        self.log(key, "start", attempt=attempt, **(seen if self.options.log_bodies else {}))
         fault = self.fault_of(key, attempt)
         try:
-            response = await self.reply(request, body, fault)
+            response = await self.reply(request, PROTOCOLS[request.path], body, data, fault)
         except asyncio.CancelledError:
             self.log(key, fault or "abandoned")
             raise
         finally:
             self.in_flight -= 1
-        self.log(key, fault or "finish")
+        self.log(key, fault or ("refused" if response.status == 400 else "finish"))
         self.served += 1
         return response
 
@@ -125,19 +148,26 @@ class ChatServer:
                 return fault
         return None
 
-    async def reply(self, request: web.Request, body: Body, fault: str | None) -> web.StreamResponse:
+    async def reply(
+        self, request: web.Request, protocol: Protocol, body: Body, data: bytes, fault: str | None
+    ) -> web.StreamResponse:
         """The reply, or the fault in its place."""
-        sent = request.headers.get("Authorization", "")
-        if self.key is not None and sent != f"Bearer {self.key}":
+        error = protocol.error
+        sent = protocol.key(request.headers)
+        if self.key is not None and sent != self.key:
             # Servers have been seen to echo what they were sent.
             return error(401, f"Incorrect API key provided: {sent}", "invalid_api_key")
         if self.options.always:
             status, _, message = self.options.always.partition(":")
             return error(int(status), message, "scripted")
-        if fault in {"429", "503"}:
+        if fault in {"429", "503", "529"}:
             return error(int(fault), "Rate limit reached", "rate_limit", self.retry_after())
         if fault == "500":
             return error(500, "The server had an error", "server_error")
+        try:
+            protocol.check(request.headers, msgspec.json.decode(data), self.options.refuse.split(","))
+        except Refusal as refusal:
+            return error(400, str(refusal), "invalid_request_error")
         if fault == "disconnect":
             assert request.transport is not None
             request.transport.close()
@@ -145,45 +175,42 @@ class ChatServer:
         found = self.find(body)
         if isinstance(found.get("status"), int):
             return error(int(str(found["status"])), "This prompt has no answer", "scripted")
-        data = self.answer(body, found, with_logprobs=fault != "no_logprobs")
+        answer = self.answer(protocol, body, found, with_logprobs=fault != "no_logprobs")
         if fault == "truncated":
-            return await truncated(request, data)
-        broken = {"malformed": data[: len(data) // 2], "string": b'"hello"', "no_choices": b'{"choices": []}'}
-        return web.Response(body=broken.get(fault or "", data), content_type="application/json")
+            return await truncated(request, answer)
+        broken = {"malformed": answer[: len(answer) // 2], "string": b'"hello"', "no_choices": b'{"choices": []}'}
+        return web.Response(body=broken.get(fault or "", answer), content_type="application/json")
 
     def find(self, body: Body) -> dict[str, object]:
         """The line of this request: of the whole conversation, else of its last message."""
         if not self.choices:
             return {}
-        whole = self.choices.get(hashlib.sha256(body.messages).hexdigest())
-        text = self.messages.decode(body.messages)[-1].content
+        whole = self.choices.get(hashlib.sha256(body.conversation).hexdigest())
+        text = self.messages.decode(body.conversation)[-1].content
         return whole or self.choices.get(hashlib.sha256(text.encode()).hexdigest(), {})
 
-    def answer(self, body: Body, found: dict[str, object], *, with_logprobs: bool) -> bytes:
+    def answer(self, protocol: Protocol, body: Body, found: dict[str, object], *, with_logprobs: bool) -> bytes:
         """The body of a good reply."""
-        if not self.choices and with_logprobs:
+        if (
+            not (self.choices or self.options.ratings)
+            and with_logprobs
+            and protocol is PROTOCOLS["/v1/chat/completions"]
+        ):
             return self.fixed
-        choice = found.get("choice", FIXED_CHOICE)
-        assert isinstance(choice, dict)
+        line = {"choice": FIXED_CHOICE, "model": body.model, **found}
+        if self.options.ratings:
+            rating = 1 + hashlib.sha256(body.conversation).digest()[0] % 10
+            message = {"role": "assistant", "content": f"Rating: [[{rating}]]"}
+            line["choice"] = {"index": 0, "message": message, "finish_reason": "stop"}
         if not with_logprobs:
-            choice = {**choice, "logprobs": None}
-        return encoded_reply(found.get("model") or body.model, choice, found.get("usage"))
+            assert isinstance(line["choice"], dict)
+            line["choice"] = {**line["choice"], "logprobs": None}
+        return protocol.reply(line)
 
     def retry_after(self) -> dict[str, str]:
         """The header that says when to come back, if one is asked for."""
         value = self.options.retry_after
         return {self.options.retry_after_field: value} if value else {}
-
-
-def encoded_reply(model: object, choice: dict[str, object], usage: object) -> bytes:
-    usage = usage or {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
-    reply = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model}
-    return msgspec.json.encode({**reply, "choices": [choice], "usage": usage})
-
-
-def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> web.Response:
-    body = {"error": {"message": message, "type": "test", "param": None, "code": code}}
-    return web.json_response(body, status=status, headers=headers)
 
 
 async def truncated(request: web.Request, data: bytes) -> web.StreamResponse:
@@ -207,6 +234,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--replies", help="JSON-lines file of replies; without it, one fixed reply")
+    parser.add_argument("--ratings", type=int, default=0, help="1: reply [[1 + first byte of the key modulo 10]]")
     parser.add_argument("--log", help="file to append a JSON line per event to")
     parser.add_argument("--delay-ms", type=float, default=0.0)
     parser.add_argument("--slow-ms", type=float, default=1000.0)
@@ -218,6 +246,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--retry-after-field", default="Retry-After")
     parser.add_argument("--max-in-flight", type=int, default=0, help="429 above so many requests at once")
     parser.add_argument("--key-env", help="environment variable with the key to demand")
+    parser.add_argument("--refuse", default="", help="fields of the body to refuse, e.g. temperature,top_p")
+    parser.add_argument("--log-bodies", type=int, default=0, help="1: log what was sent, credentials too")
     parser.add_argument("--always", default="", help="STATUS:MESSAGE to answer everything with")
     return parser.parse_args()
 
@@ -225,7 +255,8 @@ def arguments() -> argparse.Namespace:
 async def main() -> None:
     server = ChatServer(arguments())
     app = web.Application(client_max_size=64 * 2**20)
-    app.router.add_post("/v1/chat/completions", server.chat)
+    for path in PROTOCOLS:
+        app.router.add_post(path, server.chat)
     app.router.add_post("/settings", server.settings)
     # A client that goes away ends its handler, which the log then tells.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)

@@ -27,10 +27,19 @@ class Server:
         """What a client is given."""
         return f"http://127.0.0.1:{self.port}/v1"
 
+    @property
+    def root_url(self) -> str:
+        """What a client of Anthropic's protocol is given."""
+        return f"http://127.0.0.1:{self.port}"
+
     def events(self) -> list[dict[str, Any]]:
         """The log so far: ``time``, ``key``, ``event``, ``in_flight``."""
         whole, _, _ = self.log.read_text().rpartition("\n")  # the last line may be on its way
         return [json.loads(line) for line in whole.splitlines()]
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """What was sent, with ``log_bodies=1``."""
+        return [event["body"] for event in self.events() if event["event"] == "start"]
 
     def counts(self) -> Counter[str]:
         """How often each event happened."""

@@ -1,0 +1,350 @@
+"""What the local backends share: a checkpoint before its weights, requests as tokens, and tokens as completions.
+
+How the tokens between the two come about is each backend's own.
+"""
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from judgebench.codec import sha256_hex
+from judgebench.errors import ModelError, UsageError
+from judgebench.models.prompting import ChatPrompts, Unaskable
+from judgebench.records import Completion, Request, TokenLogprob, Usage
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+_WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf"})
+_TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"})
+_TRAINING_FILES = frozenset({"optimizer.pt", "scheduler.pt", "training_args.bin", "trainer_state.json"})
+_SMALL_BYTES = 16 * 2**20
+
+
+def import_transformers() -> tuple[Any, Any]:
+    """The modules ``torch`` and ``transformers``, made quiet; :class:`UsageError` if they are not installed."""
+    try:
+        torch, transformers = (importlib.import_module(name) for name in ("torch", "transformers"))
+    except ImportError as error:
+        raise UsageError(
+            f"Opening a local checkpoint needs torch and transformers, which cannot be imported ({error}). "
+            "Install them with: pip install 'judgebench[local]'"
+        ) from error
+    # What it warns of is checked here instead: missing weights, over-long prompts. The hub's client would speak of each
+    # attempt to reach it.
+    transformers.utils.logging.set_verbosity_error()
+    importlib.import_module("huggingface_hub").logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return torch, transformers
+
+
+def checkpoint_digest(folder: Path, small_bytes: int = _SMALL_BYTES) -> str:
+    """``sha256:<hex>`` that changes when a file of the checkpoint does.
+
+    Configuration, tokenizer and code count by content, and so do weight files up to ``small_bytes``; larger ones by
+    name, size and modification time, because reading 100 GB before the first request would be no service.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name in _TRAINING_FILES or path.name.startswith("rng_state"):
+            continue
+        status = path.stat()
+        if path.suffix in _TEXT_SUFFIXES or (path.suffix in _WEIGHT_SUFFIXES and status.st_size <= small_bytes):
+            fact = sha256_hex(path.read_bytes())
+        elif path.suffix in _WEIGHT_SUFFIXES:
+            fact = f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+        else:
+            continue
+        digest.update(f"{path.name}\0{fact}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+class Job(Struct):
+    """A request in tokens."""
+
+    index: int
+    request: Request
+    prompt: list[int]
+    max_tokens: int
+    """New tokens allowed, the context considered."""
+    labels: list[list[int]]
+    """The tokens of each of ``Sampling.choices``."""
+
+    @property
+    def rows(self) -> list[tuple[int, ...]]:
+        """What must follow the prompt in the rows that score the labels: all but each label's last token."""
+        return sorted({tuple(label[:-1]) for label in self.labels}) or [()]
+
+    @property
+    def reply_tokens(self) -> int:
+        """Most tokens that can follow the prompt."""
+        return max(map(len, self.labels)) if self.labels else self.max_tokens
+
+
+class Adapter(Struct, frozen=True, kw_only=True):
+    """A LoRA adapter on disk."""
+
+    folder: Path
+    rank: int
+
+
+def read_adapter(path: str) -> Adapter:
+    """The adapter in a folder. Raises :class:`UsageError`."""
+    folder = Path(path).expanduser()
+    try:
+        settings = msgspec.json.decode((folder / "adapter_config.json").read_bytes(), type=dict[str, Any])
+        return Adapter(folder=folder, rank=int(settings["r"]))
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"The folder {folder} holds no LoRA adapter that can be used: {first_line(error)}. Wanted: a folder with "
+            "adapter_config.json, which names the rank `r`, and adapter_model.safetensors, as PEFT writes them."
+        ) from error
+
+
+class _ShardIndex(Struct):
+    """What a sharded checkpoint's index says, as far as it is needed here."""
+
+    weight_map: dict[str, str]
+
+
+class Checkpoint:
+    """A checkpoint as far as it is known without its weights: configuration, tokenizer, prompts."""
+
+    def __init__(
+        self,
+        path_or_id: str | Path,
+        *,
+        name: str | None,
+        revision: str | None,
+        max_tokens: int,
+        chat_template: str | None,
+        thinking: str,
+        trust_remote_code: bool,
+        lora: str | None = None,
+        context: int | None = None,
+    ) -> None:
+        """``path_or_id``: a folder, or the id of a model on the hub. ``max_tokens`` holds for requests that set none.
+        ``lora``: folder of an adapter, in the format of PEFT; such a folder may also be the model, and then names its
+        base. A tokenizer that was saved with the adapter is the one used. ``context``: tokens to be had at most, if
+        fewer than the model was made for.
+
+        Raises :class:`UsageError` for what the user can mend, :class:`ModelError` for files that cannot be read.
+        """
+        _, transformers = import_transformers()
+        base = _base_of_adapter(path_or_id) if lora is None else None
+        if base is not None:
+            path_or_id, lora = base, str(path_or_id)
+        self.folder = _local_folder(path_or_id)
+        self.adapter = None if lora is None else read_adapter(lora)
+        own_name = self.folder.resolve().name if self.folder else str(path_or_id)
+        self.name = name or (f"{own_name}+{self.adapter.folder.resolve().name}" if self.adapter else own_name)
+        self.source = str(self.folder or path_or_id)
+        self.options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        """Keyword arguments of every ``from_pretrained``."""
+        if revision is not None:
+            self.options["revision"] = revision
+        own_tokenizer = self.adapter is not None and (self.adapter.folder / "tokenizer_config.json").is_file()
+        tokenizer_source = str(self.adapter.folder) if self.adapter and own_tokenizer else self.source
+        try:
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_source, **self.options)
+            self.config = transformers.AutoConfig.from_pretrained(self.source, **self.options)
+            self.ends = _end_tokens(transformers, self)
+        except Exception as error:
+            raise self.cannot_be_opened(error) from error
+        own_context = _context_tokens(self.config, self.tokenizer)
+        if context is not None and own_context is not None and context > own_context:
+            raise UsageError(
+                f"A context of {context} tokens is asked for, but {self.source} was made for {own_context}. Give a "
+                "smaller one; a model that can be stretched has its factor in config.json (rope scaling)."
+            )
+        self.context = context or own_context
+        """Positions it has for prompt and reply together; ``None`` if neither configuration nor tokenizer says."""
+        self.max_tokens = max_tokens
+        self.prompts = ChatPrompts(
+            self.tokenizer, source=self.source, chat_template=chat_template, thinking=thinking, context=self.context
+        )
+        self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
+        if self.folder:
+            digest = checkpoint_digest(self.folder)
+        else:
+            digest = f"{self.source}@{getattr(self.config, '_commit_hash', None) or revision or 'main'}"
+        self.digest = f"{digest} lora={checkpoint_digest(self.adapter.folder)}" if self.adapter else digest
+        """What tells its files from others', the adapter's among them."""
+        self._token_texts: dict[int, str] = {}
+
+    def cannot_be_opened(self, error: Exception) -> ModelError:
+        """The error to end with when its files cannot be used."""
+        if "gated repo" in str(error):
+            return ModelError(
+                f"{self.source} is gated: the hub gives it only to those who have accepted its terms. Accept them on "
+                "its page, and set HF_TOKEN to a token of that account."
+            )
+        return ModelError(
+            f"{self.source} cannot be opened as a causal language model: {first_line(error)}. "
+            "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
+        )
+
+    def check_weights(self) -> None:
+        """Raise :class:`ModelError` if weights are missing in the folder, or files are cut off.
+
+        Only the index of a sharded checkpoint and what safetensors files say of themselves at their beginning is read.
+        """
+        if self.folder is None:
+            return
+        for index in self.folder.glob("*.index.json"):
+            shards = set(msgspec.json.decode(index.read_bytes(), type=_ShardIndex).weight_map.values())
+            absent = sorted(shard for shard in shards if not (self.folder / shard).is_file())
+            if absent:
+                raise ModelError(
+                    f"{len(absent)} of the {len(shards)} weight files that {index} names are missing, such as "
+                    f"{absent[0]}. Copy or download them again."
+                )
+        weights = [path for path in self.folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES]
+        if not any(path.name not in _TRAINING_FILES for path in weights):
+            raise ModelError(
+                f"The folder {self.folder} holds no weights (*.safetensors, *.bin): nothing can be loaded."
+            )
+        for path in weights:
+            if path.suffix == ".safetensors":
+                try:
+                    with importlib.import_module("safetensors").safe_open(path, framework="pt"):
+                        pass
+                except Exception as error:
+                    raise ModelError(
+                        f"{path} cannot be read: {first_line(error)}. The file was cut off or is of another format; "
+                        "copy or download it again."
+                    ) from error
+
+    def render(self, request: Request) -> str | None:
+        """The prompt as the model reads it; ``None`` if the chat template refuses the conversation."""
+        try:
+            return self.prompts.text(request.messages)
+        except Unaskable:
+            return None
+
+    def prepare(self, index: int, request: Request) -> Job | Completion:
+        """The request in tokens, or why it cannot be asked."""
+        try:
+            prompt = self.prompts.tokens(request.messages)
+        except Unaskable as error:
+            return Completion(error=str(error))
+        labels: list[list[int]] = [
+            self.tokenizer(choice, add_special_tokens=False).input_ids for choice in request.sampling.choices
+        ]
+        if not all(labels):
+            return Completion(error="a choice without any token cannot be scored")
+        wanted = request.sampling.max_tokens or self.max_tokens
+        needed = max(map(len, labels), default=1)
+        room = max(wanted, needed) if self.context is None else self.context - len(prompt)
+        if room < needed:
+            return Completion(error=f"the prompt has {len(prompt)} tokens, the model's context is {self.context}")
+        return Job(index=index, request=request, prompt=prompt, max_tokens=min(wanted, room), labels=labels)
+
+    def completion(self, job: Job, reply: list[int], alternatives: Sequence[Sequence[tuple[int, float]]]) -> Completion:
+        """The reply's tokens, its end token included, as a completion cut at the first stop string.
+
+        ``alternatives``: per token of the reply the likeliest ones and their log-probabilities, likeliest first.
+        """
+        sampling = job.request.sampling
+        ended = bool(reply) and reply[-1] in self.ends
+        spoken = reply[:-1] if ended else reply
+        text: str = self.tokenizer.decode(spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        cut = earliest(text, sampling.stop)
+        if cut is not None:
+            text, ended = text[:cut], True
+        top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
+        if sampling.top_logprobs:
+            top_logprobs = tuple(
+                tuple((self._token_text(token), value) for token, value in position)
+                for position in alternatives[: len(spoken)]
+            )
+        return Completion(
+            text=text,
+            finish_reason="stop" if ended else "length",
+            usage=Usage(prompt_tokens=len(job.prompt), completion_tokens=len(reply)),
+            top_logprobs=top_logprobs,
+            model=self.name,
+        )
+
+    def scored(self, job: Job, values: Sequence[float]) -> Completion:
+        """The labels of ``Sampling.choices`` with their log-likelihoods, likeliest first, as a completion."""
+        pairs = sorted(zip(job.request.sampling.choices, values, strict=True), key=lambda pair: -pair[1])
+        return Completion(
+            text=pairs[0][0],
+            finish_reason="stop",
+            usage=Usage(prompt_tokens=len(job.prompt)),
+            top_logprobs=(tuple(pairs),),
+            model=self.name,
+        )
+
+    def _token_text(self, token: int) -> str:
+        if token not in self._token_texts:
+            self._token_texts[token] = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        return self._token_texts[token]
+
+
+def earliest(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins."""
+    return min((place for place in (text.find(one) for one in stop) if place >= 0), default=None)
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line, without its last full stop."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+
+
+def _base_of_adapter(path_or_id: str | Path) -> str | None:
+    """The base model that a folder of an adapter names; ``None`` for anything else."""
+    folder = Path(path_or_id).expanduser()
+    if (folder / "config.json").is_file() or not (folder / "adapter_config.json").is_file():
+        return None
+    read_adapter(str(folder))
+    base = msgspec.json.decode((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
+    if not base:
+        raise UsageError(
+            f"The folder {folder} holds an adapter that names no base model. Give the base as the model, and the "
+            "folder with --model-arg lora=FOLDER."
+        )
+    return str(base)
+
+
+def _local_folder(path_or_id: str | Path) -> Path | None:
+    """The folder meant, or ``None`` for an id of the hub. A path that is not there is no id but a mistake."""
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UsageError(f"The folder {path} is no checkpoint: it holds no config.json. Give the folder that does.")
+        return path
+    text = str(path_or_id)
+    if isinstance(path_or_id, Path) or path.is_file() or text.startswith((".", "~", "/")) or text.count("/") > 1:
+        raise UsageError(
+            f"There is no checkpoint folder {text}. Give a folder with config.json, weights and tokenizer, or the id "
+            "of a model on the hub such as org/name."
+        )
+    return None
+
+
+def _context_tokens(config: Any, tokenizer: Any) -> int | None:
+    """Positions the model was made for; ``None`` if neither the config nor the tokenizer says."""
+    text_config: Mapping[str, Any] = config.get_text_config().to_dict()
+    for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        if isinstance(text_config.get(key), int):
+            return int(text_config[key])
+    # Tokenizers without a limit carry a number of about 1e30.
+    return int(tokenizer.model_max_length) if tokenizer.model_max_length < 2**31 else None
+
+
+def _end_tokens(transformers: Any, checkpoint: Checkpoint) -> frozenset[int]:
+    """All tokens that end a reply: chat models name several in their generation config."""
+    try:
+        settings = transformers.GenerationConfig.from_pretrained(checkpoint.source, **checkpoint.options)
+    except OSError:  # it has no generation_config.json
+        settings = transformers.GenerationConfig.from_model_config(checkpoint.config)
+    named = settings.eos_token_id
+    several = named if isinstance(named, list) else [named]
+    return frozenset(token for token in (*several, checkpoint.tokenizer.eos_token_id) if token is not None)

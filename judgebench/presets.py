@@ -1,0 +1,48 @@
+"""Presets: how papers drew their answers, benchmark by benchmark, as data in ``templates/presets/NAME.toml``."""
+
+import tomllib
+from typing import Any
+
+import msgspec
+
+from judgebench.errors import UsageError
+from judgebench.resources import resource
+from judgebench.settings import Settings
+
+
+class Preset(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of presets."""
+
+    name: str
+    about: str
+    source: str
+    """Where the figures are from, pinned."""
+    sampling: dict[str, dict[str, float]]
+    """Task name → setting → value."""
+
+
+def names() -> list[str]:
+    """All presets, sorted."""
+    return sorted(path.stem for path in (resource("templates") / "presets").glob("*.toml"))
+
+
+def load(name: str) -> Preset:
+    """A preset by its name; a :class:`UsageError` names those there are."""
+    if name not in names():
+        raise UsageError(f"--preset {name!r} does not exist; there are {', '.join(names())}")
+    table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text())
+    about, source = table.pop("about"), table.pop("source")
+    return Preset(name=name, about=about, source=source, sampling=msgspec.convert(table, dict[str, dict[str, float]]))
+
+
+def answer_settings(settings: Settings, task: str) -> dict[str, str]:
+    """How the answers of a task are to be drawn where that is not the task's own way: ``--gen`` over ``--preset``."""
+    preset = load(settings.preset).sampling.get(task, {}) if settings.preset else {}
+    return {**{key: f"{value:g}" for key, value in preset.items()}, **settings.gen}
+
+
+def require_use(settings: Settings, tasks: list[str]) -> None:
+    """Refuse a preset that says nothing of any of the tasks: it would change nothing."""
+    if settings.preset and not any(task in load(settings.preset).sampling for task in tasks):
+        known = ", ".join(sorted(load(settings.preset).sampling))
+        raise UsageError(f"--preset {settings.preset} is for {known}, not for {', '.join(tasks)}")

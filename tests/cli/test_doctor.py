@@ -1,0 +1,53 @@
+"""``doctor``: what would run where, and one command for each gap; never the value of a key."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from judgebench.cli import doctor
+
+
+def rows(tmp_path: Path, **environment: str) -> dict[str, dict[str, str]]:
+    """What ``doctor --json`` says, by check."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "judgebench", "doctor", "--json"],
+        env={**os.environ, "JUDGEBENCH_CACHE": str(tmp_path / "cache"), "JUDGEBENCH_MIRROR": "", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {row["check"]: row for row in json.loads(ended.stdout)}
+
+
+def test_every_engine_device_key_and_task_has_a_row(tmp_path: Path) -> None:
+    """With a command to mend what is missing, and none where nothing is."""
+    found = rows(tmp_path, OPENAI_API_KEY="sk-very-secret", ANTHROPIC_API_KEY="")
+    assert "very-secret" not in json.dumps(found)
+    assert found["OPENAI_API_KEY"] == {"check": "OPENAI_API_KEY", "found": "set", "mend": ""}
+    assert "export ANTHROPIC_API_KEY" in found["ANTHROPIC_API_KEY"]["mend"]
+    assert {"processor", "a checkpoint (--model PATH)", "cache", *doctor.ENGINES} <= set(found)
+    assert found["task mtbench"]["mend"] == "judgebench data fetch mtbench"
+    for name, (extra, lacking) in doctor.ENGINES.items():
+        there = lacking not in found[name]["found"]
+        assert found[name]["mend"] == ("" if there else f"pip install 'judgebench[{extra}]'")
+
+
+def test_a_package_without_metadata_of_its_name_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As vLLM's build for CPUs is; one that is not there is none."""
+    (tmp_path / "built_elsewhere.py").write_text('__version__ = "1.2"\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert doctor.installed_version("built_elsewhere") == "1.2"
+    assert doctor.installed_version("no_such_package_at_all") is None
+
+
+def test_a_package_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As vLLM beside another version of torch; the rest is told all the same."""
+    (tmp_path / "built_for_another.py").write_text("raise OSError('undefined symbol: of_torch')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "cannot be imported (OSError: undefined symbol: of_torch)" in str(
+        doctor.installed_version("built_for_another")
+    )
