@@ -264,6 +264,11 @@ def length_controlled_interval(
     names, place = np.unique(np.arange(rows) if clusters is None else np.asarray(clusters), return_inverse=True)
     if len(place) != rows:
         raise ValueError(f"clusters need one entry for each of {rows} rows, got {len(place)}")
+    shares = np.asarray(preference, dtype=float)
+    low, high = float(np.nanmin(shares)), float(np.nanmax(shares))
+    if low == high:
+        # Where all verdicts are wins, the fit is as near to 100 as the penalty lets it, and so is every refit.
+        return score_interval(100 * low, np.zeros(len(names)), 0.0, 100.0, level=level)
     given: _Optional = {"difficulty": difficulty, "anchors": anchors}
     loose = length_controlled_win_rate(preference, length_difference, c=C_GRID[-1], **given)
     count, found = len(names), []
@@ -278,8 +283,8 @@ def length_controlled_interval(
     interval, reason = score_interval(loose.win_rate, influence, 0.0, 100.0, level=level)
     if interval is None:
         return None, reason
-    low, high = min(interval.low, fit.win_rate), max(interval.high, fit.win_rate)
-    return Interval(low, high, level, "jackknife score, at the loosest penalty"), None
+    ends = min(interval.low, fit.win_rate), max(interval.high, fit.win_rate)
+    return Interval(*ends, level, "jackknife score, at the loosest penalty"), None
 
 
 @dataclass(frozen=True, eq=False)

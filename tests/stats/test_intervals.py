@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from judgebench.stats.intervals import bootstrap_mean, percentile_interval, resample_counts
+from judgebench.stats.intervals import (
+    bca_interval,
+    bootstrap_mean,
+    percentile_interval,
+    resample_counts,
+    studentised_interval,
+)
 
 ALPACAEVAL = Path(__file__).parents[2].parent / "shared" / "data" / "alpacaeval"
 
@@ -159,3 +165,39 @@ def test_alpacaeval_win_rates_and_standard_errors() -> None:
         assert result.stderr == pytest.approx(expected.loc[model, "pub_standard_error"], abs=1e-9)
         compared += 1
     assert compared == len(expected)
+
+
+def test_bca_without_skewness_is_the_percentile_interval() -> None:
+    """Replicates centred on the estimate and symmetric influences shift nothing."""
+    replicates = np.arange(-500.0, 501)
+    interval, reason = bca_interval(replicates, 0.0, [-1.0, 1.0])
+    plain = percentile_interval(replicates)
+    assert reason is None
+    assert interval is not None
+    assert plain is not None
+    assert (interval.low, interval.high) == pytest.approx((plain.low, plain.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("replicates", "jackknife", "reason"),
+    [
+        ([1.0, 2.0, 3.0], [0.0, 1.0], "all resamples lie on one side"),
+        ([-1.0, 1.0], [0.0, 0.0], "no resampled unit changes"),
+        ([1.0], [0.0, 1.0], "fewer than two resamples"),
+    ],
+)
+def test_bca_that_cannot_be_says_why(replicates: list[float], jackknife: list[float], reason: str) -> None:
+    """One side only, nothing that matters, too few rounds."""
+    interval, why = bca_interval(replicates, 0.0, jackknife)
+    assert interval is None
+    assert why is not None
+    assert why.startswith(reason)
+
+
+def test_studentised_leaves_out_few_resamples_without_spread() -> None:
+    """One of a hundred without spread is left out; ten of a hundred leave no interval."""
+    replicates, spreads = np.linspace(-1, 1, 100), np.ones(100)
+    spreads[:1] = 0
+    assert studentised_interval(replicates, spreads, 0.0, 1.0)[0] is not None
+    spreads[:10] = 0
+    assert studentised_interval(replicates, spreads, 0.0, 1.0) == (None, "10 of 100 resamples have no spread")
