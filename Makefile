@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
-	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks alpacaeval,mtbench,wildbench,arenahard --starter
+	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks alpacaeval,mtbench,wildbench,arenahard,ifeval,gsm8k --starter
 	$(BIN)/judgebench leaderboard
 
 test: $(STAMP)

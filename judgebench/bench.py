@@ -84,6 +84,7 @@ class Bench:
                 rpm=settings.rpm,
                 tpm=settings.tpm,
                 chat_template=settings.chat_template if candidate else None,
+                thinking=settings.thinking if candidate else "auto",
                 offline=settings.offline,
             ),
         )

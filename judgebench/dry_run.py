@@ -12,7 +12,15 @@ import msgspec
 from judgebench.bench import judge_specs, settled_judge
 from judgebench.cache import CallStore, call_key, default_store_path
 from judgebench.errors import UsageError
-from judgebench.loading import LoadedTask, load_tasks, read_candidate, require_baseline, require_texts, subset
+from judgebench.loading import (
+    LoadedTask,
+    load_tasks,
+    read_candidate,
+    repeated,
+    require_baseline,
+    require_texts,
+    subset,
+)
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
 from judgebench.models.wrappers import Price
@@ -59,8 +67,11 @@ def estimate(settings: Settings) -> list[Estimate]:
             require_texts(one)
             generations: dict[str, Generation] = {}
             if spec.kind == "file":
-                generations = {g.example_id: g for g in read_candidate(one, Path(spec.target)).generations}
+                given = read_candidate(one, Path(spec.target), settings.thinking)
+                generations = {g.example_id: g for g in given.generations}
             one.data = subset(one.data, settings.limit, settings.ids)
+            if settings.repeats > 1:
+                one.data = repeated(one, settings)
             if spec.kind != "file":
                 requests = _generation_requests(one, settings)
                 model = _opened(spec, arguments, settings)

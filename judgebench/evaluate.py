@@ -11,11 +11,13 @@ from pathlib import Path
 from judgebench.bench import Bench, Opened, judge_specs
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
+from judgebench.grading import GradingPool
 from judgebench.loading import (
     LoadedTask,
     load_tasks,
     read_candidate,
     reload_tasks,
+    repeated,
     require_baseline,
     require_coverage,
     require_texts,
@@ -52,6 +54,7 @@ class Runner:
         self._settings = settings
         self._observer = observer
         self._bench = Bench(settings)
+        self._pool = GradingPool()
         self._session = new_session(settings)
         self._started = time.monotonic()
         self.folder: RunFolder | None = None
@@ -73,16 +76,20 @@ class Runner:
                     judge_specs(one.task, name, settings)  # one that is not named is missed before a model is opened
         given: dict[str, Imported] = {}
         if spec.kind == "file":
-            given = {one.key: read_candidate(one, Path(spec.target)) for one in loaded}
+            if settings.repeats > 1:
+                raise UsageError(f"{spec.text} holds finished answers: --repeats has nothing to ask for")
+            given = {one.key: read_candidate(one, Path(spec.target), settings.thinking) for one in loaded}
         for one in loaded:
             one.data = subset(one.data, settings.limit, settings.ids)
+            if settings.repeats > 1:
+                one.data = repeated(one, settings)
             if one.key in given:
                 known = {generation.example_id: generation for generation in given[one.key].generations}
                 require_coverage(one, known, spec.target)
         try:
             return self._run(spec, arguments, loaded, given, judge=judge)
         finally:
-            self._bench.close()
+            self._close()
 
     def rejudge(self, folder: RunFolder) -> Results:
         """Judge what a run folder holds and is not judged yet."""
@@ -105,7 +112,11 @@ class Runner:
             manifest.sessions.append(self._session)
             return self._work(folder, manifest, loaded, runs, None, generate=False, judge=True)
         finally:
-            self._bench.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._bench.close()
+        self._pool.close()
 
     def _run(
         self,
@@ -151,6 +162,8 @@ class Runner:
                 for name, rule in one.data.judges.items()
             },
             one.baselines,
+            one.data.verifiers,
+            repeats=settings.repeats,
             judge_repeats=settings.judge_repeats,
         )
         manifest = task_manifest(
@@ -159,6 +172,7 @@ class Runner:
             identity,
             sampling=sampling if sampled else None,
             system=settings.system,
+            thinking=settings.thinking,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             judge_repeats=settings.judge_repeats,
             imported=imported,
@@ -171,6 +185,7 @@ class Runner:
             sampling=sampling,
             seats=seats,
             judge_repeats=settings.judge_repeats,
+            thinking=settings.thinking,
         )
         return run, manifest
 
@@ -264,7 +279,7 @@ class Runner:
         except BaseException as error:
             self._end(folder, manifest, runs, status_of(error))
             raise
-        results = finish_run(folder, manifest, loaded)
+        results = finish_run(folder, manifest, loaded, self._pool)
         complaint = missing(manifest, judged=judge)
         self._end(folder, manifest, runs, "incomplete" if complaint else "complete" if judge else "generated")
         results.status = manifest.status
@@ -283,13 +298,13 @@ class Runner:
         judges = [judge_model for run in runs for judge_model in run.judge_models]
         shares_device = model is not None and model.local and any(judge_model.local for judge_model in judges)
         if not shares_device:
-            Pipeline(runs, model, system, observe).run(generate=generate, judge=judge)
+            Pipeline(runs, model, system, observe, self._pool).run(generate=generate, judge=judge)
             return
         # Two local models on one device run one after the other, the first one's memory freed between them.
-        Pipeline(runs, model, system, observe).run(generate=generate, judge=False)
+        Pipeline(runs, model, system, observe, self._pool).run(generate=generate, judge=False)
         if model is not None and all(judge_model is not model for judge_model in judges):
             model.close()
-        Pipeline(runs, None, system, observe).run(generate=False, judge=judge)
+        Pipeline(runs, None, system, observe, self._pool).run(generate=False, judge=judge)
 
     def _end(self, folder: RunFolder, manifest: Manifest, runs: Sequence[TaskRun], status: str) -> None:
         for run in runs:

@@ -1,21 +1,28 @@
 """Other programs' result files as run folders: one folder for each model in the file."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from judgebench import tasks
+from judgebench.answers import import_answers, parse_fields
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
+from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
 from judgebench.manifests import hash_over_tasks, missing, new_session, package_versions, task_manifest
 from judgebench.outputs import read_rows
 from judgebench.protocol import protocol
-from judgebench.records import Generation
+from judgebench.records import ExampleScore, Generation
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings
 from judgebench.store import Manifest, Results, RunFolder, now, slug
 from judgebench.task import Generations, Imported
+from judgebench.thinking import of_generation
+
+ROUNDING = 1e-9
+"""Shares of a few parts, computed in another order, may differ by this much."""
 
 
 def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
@@ -29,6 +36,10 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     if reader is None:
         known = ", ".join(sorted(one.task.importers)) or "none"
         raise UsageError(f"--from {form!r} is not a format that {one.key} can import; it can import: {known}")
+    if settings.fields:
+        if form != "outputs":
+            raise UsageError(f"--fields names the fields of a file of outputs; those of {form!r} are fixed")
+        reader = partial(import_answers, fields=parse_fields(settings.fields))
     found = [i for i in reader(read_rows(path), one.data) if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} holds nothing of the model {settings.model!r}")
@@ -43,19 +54,52 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     for folder, imported in zip(folders, found, strict=True):
         if folder.occupied:
             raise UsageError(f"{folder.path} is not empty; an import makes a new run folder")
-        if not imported.judgements:
+        if not imported.judgements and not imported.reported:
             answers = {generation.example_id: generation for generation in imported.generations}
-            require_coverage(one, answers, str(path))
-    return [
-        _write(folder, dataclasses.replace(one), imported, form, settings)
-        for folder, imported in zip(folders, found, strict=True)
-    ]
+            require_coverage(_with_examples(one, imported), answers, str(path))
+    with GradingPool() as pool:
+        return [
+            _write_reported(folder, one, imported, form, settings)
+            if imported.reported
+            else _write(folder, dataclasses.replace(one), imported, form, settings, pool)
+            for folder, imported in zip(folders, found, strict=True)
+        ]
 
 
-def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings) -> Results:
+def _with_examples(one: LoadedTask, imported: Imported) -> LoadedTask:
+    """The task with the examples that the file is about, which may be a part or ask each several times."""
+    return dataclasses.replace(one, data=dataclasses.replace(one.data, examples=imported.examples))
+
+
+def _write_reported(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings) -> Results:
+    """A run folder of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
+    manifest = _manifest(folder, _with_examples(one, imported), imported, form, settings)
+    manifest.status, manifest.finished_at = "complete", now()
+    fields = manifest.tasks[one.key]
+    fields.examples = max(score.n for score in imported.reported)
+    fields.counts = {"examples": fields.examples}
+    fields.notes.append("numbers as the file reports them; nothing was graded here")
+    own = folder.task(one.key)
+    own.write_examples(())
+    own.write_scores((), imported.reported)
+    results = Results(
+        run=str(folder.path),
+        model=imported.candidate,
+        status=manifest.status,
+        scores=list(imported.reported),
+        integrity=[],
+    )
+    folder.write_results(results)
+    folder.write_manifest(manifest)
+    return results
+
+
+def _write(
+    folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings, pool: GradingPool
+) -> Results:
     if imported.baselines:
         set_baselines(one, _completed(one, imported.baselines))
-    one.data = dataclasses.replace(one.data, examples=imported.examples)
+    one = _with_examples(one, imported)
     manifest = _manifest(folder, one, imported, form, settings)
     folder.write_manifest(manifest)
     own = folder.task(one.key)
@@ -63,11 +107,12 @@ def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, se
     if one.baselines:
         own.write_baselines(g for answers in one.data.baselines.values() for g in answers.values())
     for generation in imported.generations:
-        own.append(generation)
+        own.append(of_generation(generation, settings.thinking))
     for judgement in imported.judgements:
         own.append(judgement)
     own.close()
-    results = finish_run(folder, manifest, [one])
+    results = finish_run(folder, manifest, [one], pool)
+    manifest.tasks[one.key].notes += _compared(own.example_scores(), imported.stored)
     judged = bool(imported.judgements) or not one.data.judges
     complaint = missing(manifest, judged=judged)
     results.status = manifest.status = "incomplete" if complaint else "complete" if judged else "generated"
@@ -75,6 +120,24 @@ def _write(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, se
     folder.write_results(results)
     folder.write_manifest(manifest)
     return results
+
+
+def _compared(rows: Iterable[ExampleScore], stored: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """For each metric, how many of the other program's verdicts are not ours; of one in parts, the share that holds."""
+    ours: dict[tuple[str, str], list[float | None]] = {}
+    for row in rows:
+        ours.setdefault((row.metric, row.example_id), []).append(row.value)
+    notes = []
+    for metric, values in stored.items():
+        compared = [
+            (example_id, value, sum(own) / len(own))
+            for example_id, value in values.items()
+            if (own := [part for part in ours.get((metric, example_id), [None]) if part is not None])
+        ]
+        unlike = [example_id for example_id, value, own in compared if abs(value - own) > ROUNDING]
+        where = f", first on {unlike[0]}" if unlike else ""
+        notes.append(f"{metric}: {len(unlike)} of {len(compared)} verdicts in the file are not ours{where}")
+    return notes
 
 
 def _completed(one: LoadedTask, baselines: Mapping[str, Generations]) -> dict[str, dict[str, Generation]]:
@@ -94,8 +157,15 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
         one.sources,
         {name: [(one.data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         one.baselines,
+        one.data.verifiers,
+        repeats=max((example.repeat + 1 for example in imported.examples), default=1),
     )
-    identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
+    if imported.reported:
+        fields |= {"reported_by": imported.reported_by}
+    if imported.reported:
+        identity = "reported:" + canonical_hash(imported.reported)
+    else:
+        identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
     session = new_session(settings)
     session.finished_at, session.status = session.started_at, "complete"
     manifest = Manifest(
@@ -117,6 +187,7 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
                 identity,
                 sampling=None,
                 system=None,
+                thinking=settings.thinking,
                 judge_models=[model for models in used.values() for model in models],
                 imported=imported,
             )

@@ -1,7 +1,7 @@
 """Tasks with their data: official files fetched, cut down to a part, baselines put in."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.store import Manifest, RunFolder
 from judgebench.task import Generations, Imported, Task, TaskData
+from judgebench.thinking import of_generation
 
 MISSING_LIMIT = 0.01
 """Share of the examples that may end without an answer or a verdict before a run counts as incomplete (exit 4)."""
@@ -53,7 +54,7 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
         if settings.gen:
             one.data = _resampled(one.data, settings.gen)
         if settings.baseline is not None:
-            _replace_baseline(one, settings.baseline)
+            _replace_baseline(one, settings.baseline, settings.thinking)
     return loaded
 
 
@@ -81,14 +82,18 @@ def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
     return dataclasses.replace(data, examples=examples)
 
 
-def read_given(one: LoadedTask, path: Path) -> Sequence[Imported]:
+def read_given(one: LoadedTask, path: Path, thinking: str) -> list[Imported]:
     """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
-    return one.task.importers.get("outputs", import_answers)(read_rows(path), one.data)
+    found = one.task.importers.get("outputs", import_answers)(read_rows(path), one.data)
+    return [
+        dataclasses.replace(imported, generations=tuple(of_generation(g, thinking) for g in imported.generations))
+        for imported in found
+    ]
 
 
-def read_candidate(one: LoadedTask, path: Path) -> Imported:
+def read_candidate(one: LoadedTask, path: Path, thinking: str) -> Imported:
     """The answers of the one model whose answers the file holds."""
-    found = read_given(one, path)
+    found = read_given(one, path, thinking)
     if len(found) != 1:
         names = ", ".join(imported.candidate for imported in found)
         raise UsageError(f"{path} holds answers of {len(found)} models ({names[:200]}); split it")
@@ -110,7 +115,7 @@ def require_baseline(one: LoadedTask) -> None:
         )
 
 
-def _replace_baseline(one: LoadedTask, baseline: str) -> None:
+def _replace_baseline(one: LoadedTask, baseline: str, thinking: str) -> None:
     if baseline in one.data.baselines:
         one.data = dataclasses.replace(one.data, baselines={baseline: one.data.baselines[baseline]})
         return
@@ -118,7 +123,7 @@ def _replace_baseline(one: LoadedTask, baseline: str) -> None:
         known = ", ".join(one.data.baselines) or "none"
         raise UsageError(f"--baseline {baseline!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
     baselines = {}
-    for imported in read_given(one, Path(baseline)):
+    for imported in read_given(one, Path(baseline), thinking):
         generations = {generation.example_id: generation for generation in imported.generations}
         require_coverage(one, generations, f"the baseline {imported.candidate} of {baseline}")
         baselines[imported.candidate] = generations
@@ -155,6 +160,30 @@ def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
     if limit is not None:
         examples = examples[:limit]
     return data if examples == data.examples else dataclasses.replace(data, examples=examples)
+
+
+def repeated(one: LoadedTask, settings: Settings) -> TaskData:
+    """Each example as many times as ``--repeats`` says, the repeats of one together.
+
+    Raises :class:`UsageError` where all answers to one example would be equal, or the task has no use for several.
+    """
+    if not one.task.repeats:
+        raise UsageError(
+            f"--repeats {settings.repeats}: {one.task.label} has no number over several answers to one item"
+        )
+    examples = []
+    for example in one.data.examples:
+        sampling = example.sampling or override_sampling(one.task.sampling, settings.gen, "--gen")
+        if not sampling.temperature:
+            raise UsageError(
+                f"--repeats {settings.repeats} asks {one.task.label} at temperature 0, where all answers to an item "
+                "are one; give a temperature, such as --gen temperature=0.7"
+            )
+        examples += [
+            msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
+            for number in range(settings.repeats)
+        ]
+    return dataclasses.replace(one.data, examples=tuple(examples))
 
 
 def require_coverage(one: LoadedTask, generations: Generations, what: str) -> None:

@@ -58,12 +58,13 @@ def task_manifest(
     *,
     sampling: Sampling | None,
     system: str | None,
+    thinking: str,
     judge_models: Sequence[str],
     judge_repeats: int = 1,
     imported: Imported | None = None,
 ) -> TaskManifest:
     """A task's part of the manifest, both fingerprints computed."""
-    everything = inputs(protocol, candidate_identity, sampling, system)
+    everything = inputs(protocol, candidate_identity, sampling, system, thinking)
     return TaskManifest(
         label=one.task.label,
         name=one.task.name,
@@ -77,6 +78,7 @@ def task_manifest(
         inputs=everything,
         sampling=sampling,
         system=system,
+        thinking=thinking,
         seeds=dict(one.task.seeds),
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
@@ -135,7 +137,7 @@ def _source_notes(one: LoadedTask) -> list[str]:
 
 def rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
     """A task's new fields, with what the session that made the answers knew of them."""
-    made = {name: before.inputs.get(name) for name in ("sampling", "system")}
+    made = {name: before.inputs.get(name) for name in ("sampling", "system", "thinking")}
     fields.inputs = {**fields.inputs, **made}
     fields.input_hash = canonical_hash(fields.inputs)
     fields.notes = list(dict.fromkeys([*before.notes, *fields.notes]))

@@ -122,7 +122,9 @@ def _bounded_bytes(path: Path) -> bytes:
 
 
 def _json_rows(path: Path, data: bytes) -> list[Row]:
-    """A JSON list of objects, or JSON lines, told apart by the first character."""
+    """A JSON list of objects, JSON lines, or one object over several lines; told apart by how the text begins."""
+    if re.match(rb"\s*\{\s*\n", data):
+        return [Row(str(path), 1, _decode(path, data))]
     if data.lstrip()[:1] != b"[":
         return list(_json_lines(path, data))
     rows = [Row(str(path), number, value, data) for number, value in enumerate(_decode(path, data))]

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import canonical_hash
+from judgebench.grading import Verifier
 from judgebench.judges import Judge
 from judgebench.models import Model
 from judgebench.records import Example, Sampling, SourceUsed
@@ -28,7 +29,9 @@ def protocol(
     sources: Sequence[SourceUsed],
     judges: Mapping[str, Sequence[tuple[Judge | None, Model | str]]],
     baselines: Mapping[str, str],
+    verifiers: Mapping[str, Verifier],
     *,
+    repeats: int = 1,
     judge_repeats: int = 1,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
@@ -45,7 +48,9 @@ def protocol(
         "examples": {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))},
         "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
         "baselines": dict(sorted(baselines.items())),
+        "repeats": repeats,
         "judge_repeats": judge_repeats,
+        "verifiers": {name: verifier.fingerprint for name, verifier in sorted(verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
     }
 
@@ -59,7 +64,7 @@ def _panel(seats: Sequence[tuple[Judge | None, Model | str]]) -> dict[str, Any]:
 
 
 def inputs(
-    protocol_fields: Mapping[str, Any], candidate: str, sampling: Sampling | None, system: str | None
+    protocol_fields: Mapping[str, Any], candidate: str, sampling: Sampling | None, system: str | None, thinking: str
 ) -> dict[str, Any]:
     """The protocol and the model under test: all that can change a number."""
     return {
@@ -67,6 +72,7 @@ def inputs(
         "candidate": candidate,
         "sampling": None if sampling is None else msgspec.to_builtins(sampling),
         "system": system,
+        "thinking": thinking,
     }
 
 

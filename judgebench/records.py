@@ -245,7 +245,7 @@ class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     sha256: str
     origin: str
-    """``mirror``, ``cache`` or ``download``."""
+    """``mirror``, ``nltk``, ``cache`` or ``download``."""
     standin: bool = False
     """A reconstruction was taken because the official file could not be had."""
 

@@ -32,6 +32,11 @@ class Settings:
     judge_gen: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
     chat_template: str | None = None
+    thinking: str = "auto"
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What an imported file calls our fields."""
+    repeats: int = 1
+    """Answers to ask for each example."""
     api_key_env: str | None = None
     concurrency: int | None = None
     judge_concurrency: int | None = None

@@ -1,18 +1,22 @@
 """Official files: where they are pinned, how they are found, how they are verified.
 
 A task's ``sources.toml`` names each file's upstream place, sha256 and licence. A file is looked for in mirror folders
-(by content, ``.gz`` inflated), in the content-addressed user cache, and upstream, in that order. The hash is of the
-uncompressed bytes and is checked at every read. Nothing of these files is ever part of this repository.
+(by content, ``.gz`` inflated), if it is NLTK's in NLTK's data folders, in the content-addressed user cache, and
+upstream, in that order. The hash is of the uncompressed bytes and is checked at every read. Nothing of these files is
+ever part of this repository.
 """
 
 import gzip
 import http.client
+import io
 import os
 import socket
+import sys
 import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -50,6 +54,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Another place, whole; ``revision`` and ``path`` then only say which version and name it is."""
     revision: str
     path: str
+    member: str | None = None
+    """The file is this member of the zip archive at ``path``; ``sha256`` and ``bytes`` are the member's."""
+    nltk: str | None = None
+    """Where NLTK has the file, below one of its data folders."""
     sha256: str
     """Hex digest of the uncompressed bytes, or ``unpinned``."""
     bytes: int | None = None
@@ -59,14 +67,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def place(self) -> str:
         """Where upstream hosts it, for people."""
-        return self.url or f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
+        whole = self.url or f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
+        return f"{self.member} in {whole}" if self.member else whole
+
+    @property
+    def file(self) -> Path:
+        """Its own name, with the folders that it lies in upstream."""
+        return Path(self.member or self.path)
 
     @property
     def mirror_name(self) -> str:
         """What a mirror's copy is called where its hash is not known. A dataset's files are called alike in every
         folder (``train-00000-of-00001.parquet``), so their folder's name must be right, too.
         """
-        parts = Path(self.path).parts
+        parts = self.file.parts
         return "/".join(parts[-2:] if self.dataset else parts[-1:])
 
 
@@ -92,6 +106,8 @@ def read_sources(folder: Path) -> dict[str, Source]:
     for source in table.source:
         if sum(place is not None for place in (source.repo, source.dataset, source.url)) != 1:
             raise UsageError(f"{path}: source {source.name!r} must name one of repo, dataset and url")
+        if source.member is not None and source.bytes is None:
+            raise UsageError(f"{path}: source {source.name!r} is a member of an archive and must name its bytes")
     return {source.name: source for source in table.source}
 
 
@@ -106,6 +122,7 @@ class SourceFinder:
         self._mirrors = [mirror.resolve() for mirror in mirrors]
         self._offline = offline
         self._index: dict[str, _Seen] | None = None
+        self._archives: dict[str, bytes] = {}
 
     def fetch(self, source: Source) -> tuple[bytes, SourceUsed]:
         """The verified bytes of a source and how they were come by.
@@ -115,6 +132,9 @@ class SourceFinder:
         found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
         if found is not None:
             return found, self._used(source, found, "mirror")
+        found = _from_nltk(source)
+        if found is not None:
+            return found, self._used(source, found, "nltk")
         cached = self._cached_path(source)
         if cached.exists():
             data = cached.read_bytes()
@@ -133,6 +153,8 @@ class SourceFinder:
         """Where a fetch would find the file without the network, or ``None``."""
         if self._mirror_path(source.mirror_name, source.sha256, source.bytes) is not None:
             return "mirror"
+        if _from_nltk(source) is not None:
+            return "nltk"
         if self._cached_path(source).exists():
             return "cache"
         standin = source.standin
@@ -145,7 +167,7 @@ class SourceFinder:
             self._reject_namesakes(source)
             raise SourceMissing(self._missing_message(source) + " Run once without --offline, or fetch it elsewhere")
         try:
-            data = _download(source)
+            data = self._downloaded(source)
         except OSError as error:
             self._reject_namesakes(source)
             raise ModelError(f"{self._missing_message(source)} The download failed: {error}") from error
@@ -156,6 +178,15 @@ class SourceFinder:
         partial.write_bytes(data)
         partial.replace(cached)
         return data, self._used(source, data, "download")
+
+    def _downloaded(self, source: Source) -> bytes:
+        """Bytes from upstream; an archive comes once for all its members."""
+        if source.member is None:
+            return _download(source)
+        archive = f"{source.url} {source.repo} {source.dataset} {source.revision} {source.path}"
+        if archive not in self._archives:
+            self._archives[archive] = _download(source)
+        return _member(self._archives[archive], source)
 
     def _used(self, source: Source, data: bytes, origin: str, *, standin: bool = False) -> SourceUsed:
         return SourceUsed(name=source.name, sha256=sha256_hex(data), origin=origin, standin=standin)
@@ -175,16 +206,20 @@ class SourceFinder:
 
     def _missing_message(self, source: Source) -> str:
         looked = [*map(str, self._mirrors), str(self._cached_path(source))]
-        return (
+        message = (
             f"The official file {source.name} ({source.place}, sha256 {source.sha256}, {source.licence}) is not here; "
             f"looked in {', '.join(looked)}."
         )
+        if source.nltk:
+            package = Path(source.nltk).parts[1]
+            message += f" NLTK's data folders lack it, too; python -m nltk.downloader {package} would put it there."
+        return message
 
     def _reject_namesakes(self, source: Source) -> None:
         """A mirror file of the same name but other bytes is a stale or damaged copy: say so instead of 'missing'."""
-        name = Path(source.path).name
+        name = source.file.name
         for path in self._mirror_files():
-            if path.name in (name, name + ".gz") and path.parent.name == Path(source.path).parent.name:
+            if path.name in (name, name + ".gz") and path.parent.name == source.file.parent.name:
                 self._verify(source, _read(path), str(path))
 
     def _from_mirror(self, name: str, sha256: str, size: int | None) -> bytes | None:
@@ -257,6 +292,35 @@ def _uncompressed_size(path: Path) -> int | None:
             return int.from_bytes(file.read(4), "little")
     except OSError:
         return None
+
+
+def _from_nltk(source: Source) -> bytes | None:
+    """NLTK's copy if it has one; of another version, it is passed over."""
+    for folder in _nltk_folders() if source.nltk else ():
+        path = folder / str(source.nltk)
+        with suppress(OSError):
+            data = path.read_bytes()
+            if sha256_hex(data) == source.sha256:
+                return data
+    return None
+
+
+def _nltk_folders() -> Iterator[Path]:
+    """Where NLTK looks for its data (3.9.1, ``nltk/data.py``)."""
+    yield from (Path(folder) for folder in os.environ.get("NLTK_DATA", "").split(os.pathsep) if folder)
+    for parent in ("~", sys.prefix, f"{sys.prefix}/share", f"{sys.prefix}/lib"):
+        yield Path(os.path.expanduser(parent)) / "nltk_data"
+    for parent in ("share", "local/share", "lib", "local/lib"):
+        yield Path("/usr", parent, "nltk_data")
+
+
+def _member(archive: bytes, source: Source) -> bytes:
+    """A member of a zip archive, not larger than it says; an ``OSError`` if there is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened, opened.open(str(source.member)) as member:
+            return member.read(source.bytes or 0)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, zlib.error, RuntimeError) as error:
+        raise OSError(f"the archive {source.path} does not give up {source.member}: {error}") from error
 
 
 def _download(source: Source) -> bytes:

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from judgebench.integrity import Finding, inspect_length_control, inspect_outputs
+from judgebench.grading import KILLED, GradingPool
+from judgebench.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.judges import Judge
 from judgebench.judges.panel import Member, mean_of, panel_members, with_panel
 from judgebench.models import Model
@@ -38,6 +39,7 @@ from judgebench.records import (
 )
 from judgebench.store import TaskFolder
 from judgebench.task import Generations, Task, TaskData
+from judgebench.thinking import of_completion
 
 T = TypeVar("T")
 REPEAT_STRIDE = 100
@@ -123,9 +125,9 @@ def converse(
 
 
 def generation_step(
-    sampling: Sampling, system: str | None
+    sampling: Sampling, system: str | None, thinking: str = "auto"
 ) -> Callable[[Example, tuple[Completion, ...]], Request | None]:
-    """The requests of one example: its conversation, then each later user turn after the model's own reply."""
+    """The requests of one example: its conversation, then each later user turn after the model's own answer."""
     opening = () if system is None else (Message(role="system", content=system),)
 
     def step(example: Example, replies: tuple[Completion, ...]) -> Request | None:
@@ -133,19 +135,23 @@ def generation_step(
             return None
         messages = [*opening, *example.messages]
         for reply, followup in zip(replies, example.followups, strict=False):
-            messages.append(Message(role="assistant", content=reply.text or ""))
+            messages.append(Message(role="assistant", content=of_completion(reply, thinking).answer))
             messages.append(Message(role="user", content=followup))
-        return Request(messages=tuple(messages), sampling=example.sampling or sampling)
+        return Request(
+            messages=tuple(messages), sampling=example.sampling or sampling, repeat=example.repeat * REPEAT_STRIDE
+        )
 
     return step
 
 
-def to_generation(example: Example, model: str, replies: Sequence[Completion]) -> Generation:
-    """One example's replies as a generation; it failed if a turn got none."""
+def to_generation(example: Example, model: str, replies: Sequence[Completion], thinking: str = "auto") -> Generation:
+    """One example's replies as a generation, their thinking parts kept apart; it failed if a turn got no reply."""
+    parts = [of_completion(reply, thinking) for reply in replies if not reply.error]
     return Generation(
         example_id=example.id,
         model=model,
-        outputs=tuple(reply.text or "" for reply in replies if not reply.error),
+        outputs=tuple(part.answer for part in parts),
+        thinking=tuple(part.thinking for part in parts) if any(part.thinking is not None for part in parts) else (),
         finish_reasons=tuple(reply.finish_reason for reply in replies if not reply.error),
         usage=_usage(replies),
         error=replies[-1].error,
@@ -230,6 +236,8 @@ class TaskRun:
     """Answers that exist already: of an earlier session, or of a file."""
     price: Price | None = None
     """Of the candidate's tokens; ``None`` if not known."""
+    thinking: str = "auto"
+    """How the candidate's replies are split in thinking and answer."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
 
@@ -281,12 +289,18 @@ class Pipeline:
     """
 
     def __init__(
-        self, runs: Sequence[TaskRun], candidate: Model | None, system: str | None, observer: Observer
+        self,
+        runs: Sequence[TaskRun],
+        candidate: Model | None,
+        system: str | None,
+        observer: Observer,
+        pool: GradingPool,
     ) -> None:
         self._runs = runs
         self._candidate = candidate
         self._system = system
         self._observe = observer
+        self._pool = pool
         self._events: SimpleQueue[Callable[[], None] | BaseException | None] = SimpleQueue()
         self._room = threading.Semaphore(IN_HAND)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[TaskRun, Sitting] | None]]] = {}
@@ -387,7 +401,7 @@ class Pipeline:
 
     def _generate(self, missing: Sequence[tuple[TaskRun, Example]]) -> None:
         assert self._candidate is not None
-        steps = {run.key: generation_step(run.sampling, self._system) for run, _ in missing}
+        steps = {run.key: generation_step(run.sampling, self._system, run.thinking) for run, _ in missing}
 
         def step(item: tuple[TaskRun, Example], replies: tuple[Completion, ...]) -> Request | None:
             return steps[item[0].key](item[1], replies)
@@ -401,7 +415,7 @@ class Pipeline:
 
         started = time.monotonic()
         for (run, example), replies in converse(self._candidate, items(), step):
-            generation = to_generation(example, self._candidate.name, replies)
+            generation = to_generation(example, self._candidate.name, replies, run.thinking)
             if self._stopping:
                 return
             self._events.put(partial(self._answered, run, generation, replies, time.monotonic() - started))
@@ -412,6 +426,8 @@ class Pipeline:
         run.generations[generation.example_id] = generation
         run.tally("generate", replies, run.price, seconds)
         self._observe(run, "generate")
+        if not generation.error:
+            self._pool.begin(run.data.verifiers, run.task.checks(run.data, generation))
         if not (self._channels and self._enqueue(run, generation)):
             self._room.release()
 
@@ -468,15 +484,21 @@ class Pipeline:
         self._observe(run, "judge")
 
 
-def score(task: Task, data: TaskData, folder: TaskFolder) -> tuple[list[Score], list[Finding], dict[str, int]]:
-    """Read the folder's replies again, score, summarise and check; write ``example_scores.jsonl`` and ``scores.json``.
+def score(
+    task: Task, data: TaskData, folder: TaskFolder, pool: GradingPool
+) -> tuple[list[Score], list[Finding], dict[str, int]]:
+    """Read the folder's replies again, or verify its answers; score, summarise, check, and write what was found.
 
     Makes no call. Returns the scores, the integrity findings, and how the cases ended. With several judge models or
     repeats, the numbers are those of the panel's mean (of all its verdicts, for a task that pools them), with each
     member's and other foldings in groups of their own.
     """
     generations = {generation.example_id: generation for generation in folder.generations()}
-    judgements = list(_reread(task, data, generations, folder.judgements()))
+    if data.verifiers:
+        judgements = verify(task, data, generations, pool)
+        folder.write_judgements(judgements)
+    else:
+        judgements = list(_reread(task, data, generations, folder.judgements()))
     by_member = panel_members(judgements) or {"": []}
     members = [Member(name, task.score(data, generations, own)) for name, own in by_member.items()]
 
@@ -489,9 +511,32 @@ def score(task: Task, data: TaskData, folder: TaskFolder) -> tuple[list[Score], 
     if len(members) > 1:
         scores = with_panel(scores, members, lambda scored: task.summarise(data, scored), together)
     folder.write_scores(folded, scores)
-    findings = inspect_outputs(task.name, generations.values(), data.fragments)
+    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
     findings += inspect_length_control(task.name, scores)
+    findings += inspect_grading(task.name, judgements, KILLED)
     return scores, findings, count_cases(data, generations, judgements)
+
+
+VERIFIED_BY = "judgebench"
+"""What stands for the judge model where an answer was verified."""
+
+
+def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
+    """The verdict on every check of every answer, in the order of the examples."""
+    given = [generations[example.id] for example in data.examples if example.id in generations]
+    checks = [(g, check) for g in given if not g.error for check in task.checks(data, g)]
+    verdicts = pool.verify(data.verifiers, [check for _, check in checks])
+    return [
+        Judgement(
+            case_id=check.id,
+            example_id=check.example_id,
+            judge=check.verifier,
+            judge_model=VERIFIED_BY,
+            answers=(generation.model,),
+            verdict=verdict,
+        )
+        for (generation, check), verdict in zip(checks, verdicts, strict=True)
+    ]
 
 
 def _reread(
@@ -529,6 +574,9 @@ def count_cases(data: TaskData, generations: Generations, judgements: Iterable[J
             counts["failed"] += 1
         elif judgement.verdict.value is None:
             counts["unread"] += 1
+        elif judgement.judge_model == VERIFIED_BY:
+            ended = judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"
+            counts[ended] = counts.get(ended, 0) + 1
         elif not judgement.replies and judgement.verdict.label is not None:
             counts["skipped"] += 1
         else:

@@ -61,6 +61,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sampling: Sampling | None = None
     """How the answers were drawn; ``None`` if they came from a file. An example's own sampling overrides it."""
     system: str | None = None
+    thinking: str = "auto"
+    """How replies were split in thinking and answer; see ``thinking.py``."""
     seeds: dict[str, int] = {}
     """Seeds of what is random in the task's own computations."""
     judge_models: list[str] = []
@@ -233,6 +235,10 @@ class TaskFolder:
     def judgements(self) -> Iterator[Judgement]:
         """Judgements so far; of two with one key the later one counts, and is the only one given."""
         return iter(_last_of_each(self._read("judgements.jsonl", Judgement), lambda j: j.key))
+
+    def write_judgements(self, judgements: Iterable[Judgement]) -> None:
+        """Replace ``judgements.jsonl``: of answers that were verified, which costs nothing to do again."""
+        write_lines(self.path / "judgements.jsonl", judgements)
 
     def write_scores(self, example_scores: Iterable[ExampleScore], scores: Iterable[Score]) -> None:
         """Replace ``example_scores.jsonl`` and ``scores.json``."""

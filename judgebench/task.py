@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from judgebench.errors import UsageError
+from judgebench.grading import Verifier
 from judgebench.judges import Judge
 from judgebench.outputs import Row
-from judgebench.records import Case, Example, ExampleScore, Generation, Judgement, Sampling, Score
+from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 
 Fetch = Callable[[str], bytes]
 """Verified bytes of an official file, by its name in the task's ``sources.toml``."""
@@ -24,7 +25,9 @@ class TaskData:
     examples: tuple[Example, ...]
     baselines: Mapping[str, Generations]
     """Answers to compare with, by model name."""
-    judges: Mapping[str, Judge]
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    """Rules that answers are held against without asking a model, by name."""
     fragments: tuple[str, ...] = ()
     """Lines of the judge prompts that no honest answer contains."""
     extras: Any = None
@@ -49,9 +52,25 @@ class Imported:
     baselines: Mapping[str, Generations] = field(default_factory=dict)
     """Baseline answers as the file has them."""
     judgements: tuple[Judgement, ...] = ()
+    stored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the other program found, by metric and example: only compared with what is found here."""
+    reported: tuple[Score, ...] = ()
+    """Numbers of a file that holds no answers: they are kept as they are."""
+    reported_by: str | None = None
+    """The program that reports them, with its version."""
     unknown: tuple[str, ...] = ()
     """What the file does not say about the protocol that made it."""
     notes: tuple[str, ...] = ()
+
+
+def no_cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+    """Of a task whose answers are verified."""
+    return ()
+
+
+def no_checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
+    """Of a task whose answers are judged."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +83,7 @@ class Task:
     """The options that differ from the task's defaults."""
     headline: tuple[str, ...]
     """Metrics in the order in which a table shows them; the first ranks."""
-    judge_models: Mapping[str, str]
+    judge_models: Mapping[str, str] = field(default_factory=dict)
     """Model spec of the official judge model, by the name of the judge (prompt and rule) that it plays; empty if
     answers are verified, not judged."""
     sampling: Sampling
@@ -79,8 +98,10 @@ class Task:
     starter: bool
     """The data are the bundled starter set: numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
-    cases: Callable[[TaskData, Generation], tuple[Case, ...]]
-    """The cases that one generation gives rise to."""
+    cases: Callable[[TaskData, Generation], tuple[Case, ...]] = no_cases
+    """The cases that one generation gives rise to, for the judges."""
+    checks: Callable[[TaskData, Generation], tuple[Check, ...]] = no_checks
+    """The checks that one generation gives rise to, for the verifiers."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
@@ -88,6 +109,12 @@ class Task:
     importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
     """Readers of other programs' result files, by format name; a file may hold several models. The one called
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
+    exporters: Mapping[str, Callable[[TaskData, Generations, Sequence[ExampleScore], Sequence[Score]], Any]] = field(
+        default_factory=dict
+    )
+    """Writers of other programs' result files, by format name."""
+    repeats: bool = False
+    """Its numbers know several answers to one item, so ``--repeats`` may ask for them."""
     seeds: Mapping[str, int] = field(default_factory=dict)
     """Seeds of what is random in the functions above, for the manifest."""
     about: str = ""

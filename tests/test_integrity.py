@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from judgebench import tasks
-from judgebench.integrity import Finding, inspect_length_control, inspect_outputs
+from judgebench.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.loading import load_task
 from judgebench.prompts import HousePrompt
-from judgebench.records import Answer, Case, Generation, Score
+from judgebench.records import Answer, Case, Generation, Judgement, Score, Verdict
 from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
 from judgebench.tasks import TaskSpec
@@ -40,10 +40,47 @@ def test_honest_outputs_are_not_flagged() -> None:
     assert {finding.check for finding in found} == {
         "empty_output",
         "constant_output",
+        "unclosed_thinking",
         "verdict_like_output",
         "prompt_fragments",
     }
     assert all((finding.count, finding.n, finding.flagged) == (0, 200, False) for finding in found)
+
+
+def test_what_only_a_judge_could_be_fooled_by_is_not_looked_for_where_none_reads() -> None:
+    """A verified answer may hold ``[[1, 2]]`` as often as it likes."""
+    found = inspect_outputs("t", generations(["[[A]]"] * 3 + HONEST), (), judged=False)
+    assert {finding.check for finding in found} == {"empty_output", "constant_output", "unclosed_thinking"}
+
+
+def test_answers_that_ended_while_thinking_are_counted() -> None:
+    """They are empty, and the reason is known."""
+    cut_off = Generation(example_id="cut", model="m", outputs=("",), thinking=("2 and 2, well",))
+    thought = Generation(example_id="whole", model="m", outputs=("4",), thinking=("2 and 2",))
+    found = {finding.check: finding for finding in inspect_outputs("t", [cut_off, thought], ())}
+    assert (found["unclosed_thinking"].count, found["unclosed_thinking"].flagged) == (1, True)
+
+
+def test_checks_that_went_over_a_limit_are_named() -> None:
+    """Those that did not are not; without any there is nothing to say."""
+
+    def verified(name: str, label: str | None) -> Judgement:
+        return Judgement(
+            case_id=name,
+            example_id=name,
+            judge="rule",
+            judge_model="judgebench",
+            answers=("m",),
+            verdict=Verdict(value=0.0, label=label),
+        )
+
+    killed = ("timeout", "memory")
+    (found,) = inspect_grading(
+        "t", [verified("a", "timeout"), verified("b", "unequal"), verified("c", "error")], killed
+    )
+    assert (found.count, found.n, found.flagged) == (2, 3, True)
+    assert "a (timeout), c (error)" in found.message
+    assert inspect_grading("t", [verified("b", "unequal")], killed) == []
 
 
 @pytest.mark.parametrize(

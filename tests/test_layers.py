@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     records errors
     codec resources display
-    sources prompts cache outputs thinking
-    models judges stats
-    task tasks answers integrity settings
-    store stages protocol loading bench manifests scoring importing evaluate dry_run
+    sources prompts cache outputs thinking grading_worker
+    models judges stats grading
+    task tasks answers integrity settings lm_eval
+    store stages protocol loading bench manifests scoring importing exporting evaluate dry_run
     leaderboard
     cli __main__ __init__
 """
@@ -24,12 +24,14 @@ LAYERS = """
 ARROWS = {
     ("tasks", "task"),
     ("answers", "task"),
+    ("lm_eval", "task"),
     ("stages", "store"),
     ("loading", "store"),
     ("bench", "stages"),
     *(("manifests", below) for below in ("loading", "protocol", "store")),
     *(("scoring", below) for below in ("loading", "manifests", "stages", "store")),
     *(("importing", below) for below in ("loading", "manifests", "protocol", "scoring", "store")),
+    ("exporting", "store"),
     *(("evaluate", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
     *(("dry_run", below) for below in ("bench", "loading", "stages")),
     ("__main__", "cli"),

@@ -52,6 +52,7 @@ def fields(**changes: Any) -> dict[str, Any]:
         "sources": [SOURCE],
         "judges": {name: [(judge, SERVED)] for name, judge in data.judges.items()},
         "baselines": {},
+        "verifiers": data.verifiers,
     }
     return protocol(task, **{**arguments, **changes})
 
@@ -114,10 +115,12 @@ def test_a_local_judge_is_its_weights() -> None:
 
 def test_the_candidate_is_an_input_and_no_part_of_the_protocol() -> None:
     """Two candidates share a protocol and differ in their inputs; so with sampling and system message."""
-    base = inputs(fields(), "file:1", Sampling(temperature=0.0), None)
-    assert differing(base, inputs(fields(), "file:2", Sampling(temperature=0.0), None)) == ["candidate"]
-    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.7), None)) == ["sampling.temperature"]
-    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.0), "Be brief.")) == ["system"]
+    base = inputs(fields(), "file:1", Sampling(temperature=0.0), None, "auto")
+    assert differing(base, inputs(fields(), "file:2", Sampling(temperature=0.0), None, "auto")) == ["candidate"]
+    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.7), None, "auto")) == [
+        "sampling.temperature"
+    ]
+    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.0), "Be brief.", "auto")) == ["system"]
 
 
 def test_differing_names_what_only_one_side_has() -> None:

@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import io
 import os
 import threading
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -330,4 +332,95 @@ def test_a_wrong_list_of_sources_is_named(tmp_path: Path, text: str, problem: st
     """File and problem in one message."""
     (tmp_path / "sources.toml").write_text(text)
     with pytest.raises(UsageError, match=rf"sources\.toml.*{problem}"):
+        read_sources(tmp_path)
+
+
+def archive(*members: tuple[str, bytes]) -> bytes:
+    """A zip file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, data in members:
+            opened.writestr(name, data)
+    return buffer.getvalue()
+
+
+MEMBER = msgspec.structs.replace(SOURCE, path="packages/all.zip", member="all/questions.csv")
+
+
+def test_a_member_is_taken_out_of_its_archive(cache: Path, upstream: Upstream) -> None:
+    """The hash is the member's, the cache holds it, and one download serves all members."""
+    second = msgspec.structs.replace(
+        MEMBER, name="others", member="all/others.csv", sha256=sha256(OTHER), bytes=len(OTHER)
+    )
+    upstream.put(MEMBER, archive(("all/questions.csv", CONTENT), ("all/others.csv", OTHER)))
+    finder = SourceFinder(cache)
+    assert [finder.fetch(source)[0] for source in (MEMBER, second)] == [CONTENT, OTHER]
+    assert len(upstream.asked) == 1
+    assert cached(cache, MEMBER).read_bytes() == CONTENT
+    data, used = SourceFinder(cache, offline=True).fetch(MEMBER)
+    assert (data, used.origin) == (CONTENT, "cache")
+    assert "all/questions.csv in somebody/bench@abc123:packages/all.zip" in MEMBER.place
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (archive(("all/another.csv", CONTENT)), ModelError),
+        (b"no archive", ModelError),
+        (archive(("all/questions.csv", CONTENT[::-1])), HashMismatch),
+        (archive(("all/questions.csv", CONTENT + bytes(50_000_000))), None),
+    ],
+    ids=["absent", "broken", "other bytes", "longer"],
+)
+def test_a_wrong_archive_is_refused(
+    cache: Path, upstream: Upstream, data: bytes, error: type[Exception] | None
+) -> None:
+    """It is said what is wrong with it, and no more is unpacked than the member is pinned to have."""
+    upstream.put(MEMBER, data)
+    if error is None:
+        assert SourceFinder(cache).fetch(MEMBER)[0] == CONTENT
+        return
+    with pytest.raises(error, match="questions"):
+        SourceFinder(cache).fetch(MEMBER)
+    assert not cached(cache, MEMBER).exists()
+
+
+def test_a_mirror_holds_the_member_itself(mirror: Path, cache: Path) -> None:
+    """Not its archive: it is known by its own bytes."""
+    (mirror / "anything.txt").write_bytes(CONTENT)
+    data, used = SourceFinder(cache, [mirror], offline=True).fetch(MEMBER)
+    assert (data, used.origin) == (CONTENT, "mirror")
+
+
+NLTK = msgspec.structs.replace(SOURCE, nltk="tokenizers/package_tab/questions.csv")
+
+
+def test_nltk_s_own_copy_is_taken(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first folder of ``NLTK_DATA`` that has the wanted bytes; other versions are passed over."""
+    for folder, data in (("old", CONTENT[::-1]), ("right", CONTENT)):
+        path = tmp_path / folder / str(NLTK.nltk)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    folders = [tmp_path / name for name in ("nowhere", "old", "right")]
+    monkeypatch.setenv("NLTK_DATA", os.pathsep.join(map(str, folders)))
+    finder = SourceFinder(cache, offline=True)
+    assert finder.locate(NLTK) == "nltk"
+    data, used = finder.fetch(NLTK)
+    assert (data, used.origin, used.sha256) == (CONTENT, "nltk", SOURCE.sha256)
+    assert finder.locate(SOURCE) is None
+
+
+def test_what_nltk_lacks_is_missed_with_its_command(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to get it with NLTK."""
+    monkeypatch.setenv("NLTK_DATA", "/nowhere")
+    with pytest.raises(SourceMissing, match=r"python -m nltk\.downloader package_tab"):
+        SourceFinder(cache, offline=True).fetch(NLTK)
+
+
+def test_a_member_must_be_pinned_to_a_size(tmp_path: Path) -> None:
+    """So much of an archive is unpacked, and no more."""
+    fields = msgspec.to_builtins(MEMBER) | {"bytes": None}
+    lines = [f"{key} = {value!r}" for key, value in fields.items() if value is not None]
+    (tmp_path / "sources.toml").write_text("[[source]]\n" + "\n".join(lines))
+    with pytest.raises(UsageError, match="must name its bytes"):
         read_sources(tmp_path)

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from judgebench.errors import ModelError
+from judgebench.grading import GradingPool
 from judgebench.models.wrappers import Price
 from judgebench.records import (
     Answer,
@@ -33,6 +34,8 @@ from judgebench.stages import Pipeline, Seat, Sitting, TaskRun, converse, count_
 from judgebench.store import TaskFolder
 from judgebench.task import Task, TaskData
 
+POOL = GradingPool()
+"""Nothing is verified here: it starts no process."""
 USAGE = Usage(prompt_tokens=10, completion_tokens=2)
 Reply = Callable[[Request], Completion]
 
@@ -365,9 +368,9 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
         max_reasks=1,
         price=Price(prompt=1e6, completion=0.0),
     )
-    Pipeline([run], Scripted(candidate, workers=workers), None, nothing).run(generate=True, judge=True)
+    Pipeline([run], Scripted(candidate, workers=workers), None, nothing, POOL).run(generate=True, judge=True)
     run.folder.finish(run.data.examples)
-    _, _, counts = score(run.task, run.data, run.folder)
+    _, _, counts = score(run.task, run.data, run.folder, POOL)
     assert counts == {
         "examples": 12,
         "without_answer": 1,
@@ -395,7 +398,7 @@ def test_cached_replies_are_counted_as_such_and_cost_nothing(make_run: MakeRun, 
     """Tokens are those of calls asked now."""
     model = Scripted(lambda request: said("5", cached=last(request) == "QUESTION 1"))
     run = make_run(tmp_path, (example(1), example(2)), model)
-    Pipeline([run], Scripted(echo), None, nothing).run(generate=True, judge=True)
+    Pipeline([run], Scripted(echo), None, nothing, POOL).run(generate=True, judge=True)
     judged = run.count("judge")
     assert (judged.cached, judged.asked, judged.usage) == (1, 1, USAGE)
     assert not any(judgement.reply and judgement.reply.cached for judgement in run.folder.judgements())
@@ -405,12 +408,12 @@ def test_a_second_start_asks_only_what_is_missing(make_run: MakeRun, tmp_path: P
     """Answers and verdicts on disk are kept; failed ones are asked again."""
     examples = tuple(map(example, range(1, 8)))
     first = make_run(tmp_path, examples, Scripted(grade))
-    Pipeline([first], Scripted(candidate), None, nothing).run(generate=True, judge=True)
+    Pipeline([first], Scripted(candidate), None, nothing, POOL).run(generate=True, judge=True)
     first.folder.close()
     judge, model = Scripted(lambda request: said("9")), Scripted(echo)
     second = make_run(tmp_path, examples, judge)
     second.generations = {g.example_id: g for g in second.folder.generations()}
-    Pipeline([second], model, None, nothing).run(generate=True, judge=True)
+    Pipeline([second], model, None, nothing, POOL).run(generate=True, judge=True)
     assert [last(request) for request in model.asked] == ["question 5"]
     assert sorted(last(request) for request in judge.asked) == ["QUESTION 4", "QUESTION 5"]
     assert second.count("generate").resumed == 6
@@ -432,7 +435,7 @@ def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_
         return said("5")
 
     run = make_run(tmp_path, (example(1), example(2)), Scripted(verdict))
-    Pipeline([run], Scripted(answer), None, nothing).run(generate=True, judge=True)
+    Pipeline([run], Scripted(answer), None, nothing, POOL).run(generate=True, judge=True)
     assert run.count("judge").asked == 2
 
 
@@ -445,7 +448,7 @@ def test_lines_are_on_disk_as_soon_as_the_observer_hears_of_them(make_run: MakeR
         folder = TaskFolder(tmp_path)
         seen.append((len(list(folder.generations())), run.count("generate").asked, len(list(folder.judgements()))))
 
-    Pipeline([run], Scripted(echo), None, look).run(generate=True, judge=True)
+    Pipeline([run], Scripted(echo), None, look, POOL).run(generate=True, judge=True)
     assert all(lines == counted for lines, counted, _ in seen)
     assert seen[-1] == (3, 3, 3)
 
@@ -465,7 +468,7 @@ def test_an_error_of_a_model_reaches_the_caller_after_what_is_finished_is_writte
     models = (Scripted(broken), Scripted(grade)) if breaks == "candidate" else (good, Scripted(broken))
     run = make_run(tmp_path, tuple(map(example, range(1, 10))), models[1])
     with pytest.raises(ModelError, match="the key was refused"):
-        Pipeline([run], models[0], None, nothing).run(generate=True, judge=True)
+        Pipeline([run], models[0], None, nothing, POOL).run(generate=True, judge=True)
     run.folder.close()
     if breaks == "candidate":
         assert [g.example_id for g in run.folder.generations()] == [f"e{n}" for n in range(1, 7)]
@@ -477,9 +480,9 @@ def test_stages_can_be_run_one_by_one(make_run: MakeRun, tmp_path: Path) -> None
     """``generate`` alone asks no judge, ``judge`` alone no candidate."""
     judge = Scripted(grade)
     run = make_run(tmp_path, (example(1), example(3)), judge)
-    Pipeline([run], Scripted(echo), None, nothing).run(generate=True, judge=False)
+    Pipeline([run], Scripted(echo), None, nothing, POOL).run(generate=True, judge=False)
     assert judge.asked == []
-    Pipeline([run], None, None, nothing).run(generate=False, judge=True)
+    Pipeline([run], None, None, nothing, POOL).run(generate=False, judge=True)
     assert [j.verdict.value for j in run.folder.judgements()] == [1.0, 3.0]
 
 
@@ -488,7 +491,7 @@ def test_two_tasks_share_a_judge(make_run: MakeRun, tmp_path: Path) -> None:
     judge = Scripted(grade)
     runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 7))]
     runs[1].key = "other"
-    Pipeline(runs, Scripted(echo), None, nothing).run(generate=True, judge=True)
+    Pipeline(runs, Scripted(echo), None, nothing, POOL).run(generate=True, judge=True)
     assert [sorted(j.example_id for j in run.folder.judgements()) for run in runs] == [["e1", "e2"], ["e7", "e8"]]
     assert len(judge.asked) == 4
 
@@ -496,10 +499,10 @@ def test_two_tasks_share_a_judge(make_run: MakeRun, tmp_path: Path) -> None:
 def test_scoring_reads_the_replies_again(make_run: MakeRun, tmp_path: Path) -> None:
     """Today's rule decides, not the verdict that was stored; nothing is asked."""
     run = make_run(tmp_path, (example(1), example(3)), Scripted(grade))
-    Pipeline([run], Scripted(echo), None, nothing).run(generate=True, judge=True)
+    Pipeline([run], Scripted(echo), None, nothing, POOL).run(generate=True, judge=True)
     stale = [msgspec.structs.replace(j, verdict=Verdict(value=100.0)) for j in run.folder.judgements()]
     for judgement in stale:
         run.folder.append(judgement)
-    (found,), _, counts = score(run.task, run.data, run.folder)
+    (found,), _, counts = score(run.task, run.data, run.folder, POOL)
     assert found.value == 4.0
     assert counts["read"] == 2

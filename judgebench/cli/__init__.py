@@ -5,7 +5,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from judgebench.cli import cache, data, doctor, importing, leaderboard, run, scoring, tasks
+from judgebench.cli import cache, data, doctor, exporting, importing, leaderboard, run, scoring, tasks
 
 
 def _normalise(token: str) -> str:
@@ -26,6 +26,7 @@ app.command("generate")(run.generate)
 app.command("judge")(run.judge)
 app.command("score")(scoring.score)
 app.command("import")(importing.import_)
+app.command("export")(exporting.export)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(data.app, name="data")

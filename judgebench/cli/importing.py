@@ -14,7 +14,9 @@ def import_(
     form: Annotated[
         str,
         typer.Option(
-            "--from", help="Format: alpaca_eval, fastchat, wildbench, arena-hard or outputs.", metavar="FORMAT"
+            "--from",
+            help="Format: alpaca_eval, fastchat, wildbench, arena-hard, lm-eval or outputs.",
+            metavar="FORMAT",
         ),
     ],
     task: Annotated[str, typer.Option(help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…].")],
@@ -22,6 +24,9 @@ def import_(
     model: Annotated[
         str | None, typer.Option(help="Only this model of a file that holds several.", metavar="NAME")
     ] = None,
+    fields: Annotated[
+        str, typer.Option(help="What a file of outputs calls our fields.", metavar="id=KEY,output=RESPONSE,…")
+    ] = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     json: options.Json = False,
@@ -34,7 +39,13 @@ def import_(
     from judgebench.store import RunFolder
 
     settings = Settings(
-        tasks=task, model=model, out=out, mirrors=options.mirrors(mirror), offline=offline, argv=tuple(sys.argv)
+        tasks=task,
+        model=model,
+        out=out,
+        fields=options.pairs(filter(None, fields.split(",")), "--fields"),
+        mirrors=options.mirrors(mirror),
+        offline=offline,
+        argv=tuple(sys.argv),
     )
     found = import_run(source, form.replace("-", "_"), settings)
     if json:

@@ -74,6 +74,17 @@ System = Annotated[str | None, typer.Option(help="System message before each con
 ChatTemplate = Annotated[
     str | None, typer.Option(help="Chat template of a local model: auto, none or a file.", metavar="auto|none|FILE")
 ]
+Thinking = Annotated[
+    str,
+    typer.Option(
+        help="A thinking model: auto (the template decides, tagged thinking is cut off), on (asked to think; a reply "
+        "that never closes its thinking is empty), off (asked not to; replies are taken whole).",
+        metavar="auto|on|off",
+    ),
+]
+Repeats = Annotated[
+    int, typer.Option(help="Ask each example K times: maj@k and pass@k of a verified task.", min=1, metavar="K")
+]
 KeyEnv = Annotated[str | None, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")]
 Concurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the model.", min=1, metavar="N")]
 JudgeConcurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the judge.", min=1, metavar="N")]
@@ -100,6 +111,8 @@ def evaluate(
     judge_gen: options.JudgeGen = [],  # noqa: B006
     system: System = None,
     chat_template: ChatTemplate = None,
+    thinking: Thinking = "auto",
+    repeats: Repeats = 1,
     api_key_env: KeyEnv = None,
     concurrency: Concurrency = None,
     judge_concurrency: JudgeConcurrency = None,
@@ -144,6 +157,8 @@ def generate(
     gen: Gen = [],  # noqa: B006
     system: System = None,
     chat_template: ChatTemplate = None,
+    thinking: Thinking = "auto",
+    repeats: Repeats = 1,
     api_key_env: KeyEnv = None,
     concurrency: Concurrency = None,
     rpm: Rpm = None,
@@ -194,6 +209,7 @@ def judge(
 def _settings(**given: Any) -> "Settings":
     from judgebench.errors import UsageError
     from judgebench.settings import Settings
+    from judgebench.thinking import POLICIES
 
     given["mirrors"] = options.mirrors(given.pop("mirror"))
     lm_eval_args = [part for part in given.pop("model_args", "").split(",") if part]
@@ -206,6 +222,8 @@ def _settings(**given: Any) -> "Settings":
             field = "judge_args" if name == "judge_arg" else name
             given[field] = options.pairs(given.pop(name), f"--{name.replace('_', '-')}")
     given["judges"] = tuple(given.pop("judge", ()))
+    if given.get("thinking", "auto") not in POLICIES:
+        raise UsageError(f"--thinking {given['thinking']!r} is not one of {', '.join(POLICIES)}")
     if given["tasks"] is None:
         raise UsageError("--tasks is missing; `judgebench tasks list` shows what there is")
     return Settings(argv=tuple(sys.argv), **given)

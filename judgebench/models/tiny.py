@@ -81,6 +81,9 @@ PROGRAMS: tuple[Program, ...] = (
     Program(name="judge-choice-card", trigger="JSON verdict card", replies=_CHOICES),
     Program(name="judge-score", trigger="AI Response", replies=_SCORES),
     Program(name="judge-score-card", trigger="JSON grade card", replies=_SCORES),
+    # Word problems, by what they ask for: a number in every form that a rule looks for, and one in loose prose.
+    Program(name="total", trigger="Work out the total", replies=_says("The answer is 42.\n#### 42")),
+    Program(name="price", trigger="Work out the price", replies=_says("That comes to $7.5.")),
     # Answers to instructions; the first two, to those that come back to an earlier answer.
     Program(
         name="look-back",

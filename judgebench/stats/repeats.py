@@ -1,0 +1,68 @@
+"""Several answers to one item: the chance that one of k is right, and the answer that most of k give.
+
+Notes
+-----
+pass@k asks for the probability that at least one of k answers drawn without replacement from the n at hand is right.
+With c right ones it is ``1 - C(n - c, k) / C(n, k)``, which is an unbiased estimate of the chance that one of k fresh
+answers is right; ``1 - (1 - c/n)**k`` is biased low. The ratio is a product of c factors below one, so nothing
+overflows however many answers there are.
+
+References
+----------
+Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, equation 1 and figure 3.
+Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", arXiv 2203.11171 (the majority vote).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def pass_at_k(answers: ArrayLike, correct: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Estimated probability that one of ``k`` answers to an item is right, shape (n_items,).
+
+    ``answers`` and ``correct``, shapes (n_items,), count an item's answers and how many of them are right. Raises
+    ``ValueError`` for an item with fewer than ``k`` answers, of which nothing can be said without bias.
+
+    >>> pass_at_k([4, 4, 4], [0, 1, 4], 2).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    n = np.asarray(answers, dtype=np.int64)
+    c = np.asarray(correct, dtype=np.int64)
+    if n.ndim != 1 or c.shape != n.shape:
+        raise ValueError(f"answers and correct are one count per item, got shapes {n.shape}, {c.shape}")
+    if k < 1:
+        raise ValueError(f"k is at least 1, got {k}")
+    if ((c < 0) | (c > n)).any():
+        raise ValueError("of an item's answers between none and all are correct")
+    if (n < k).any():
+        raise ValueError(f"pass@{k} needs {k} answers to each item; one has {int(n.min())}")
+    # C(n-c, k) / C(n, k) is the product of 1 - k/i over n-c < i <= n; with fewer than k wrong answers a factor is 0.
+    i = np.arange(1, n.max(initial=1) + 1)
+    counted = (i > (n - c)[:, None]) & (i <= n[:, None])
+    missed: NDArray[np.float64] = np.where(counted, np.maximum(1 - k / i, 0.0), 1.0).prod(axis=1)
+    return 1 - missed
+
+
+def majority(answers: Sequence[str]) -> str:
+    """The most frequent answer; of equally frequent ones the one seen first.
+
+    The rule of EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/filters/selection.py`` ``MajorityVoteFilter``.
+
+    >>> majority(["7", "8", "8", "7", "9"])
+    '7'
+    """
+    if not answers:
+        raise ValueError("a majority needs at least one answer")
+    return Counter(answers).most_common(1)[0][0]
+
+
+def powers_up_to(n: int) -> tuple[int, ...]:
+    """The k for which pass@k and a majority are shown: powers of two from 2 up, and ``n`` itself.
+
+    >>> powers_up_to(10)
+    (2, 4, 8, 10)
+    """
+    return tuple(sorted({*(2**exponent for exponent in range(1, n.bit_length()) if 2**exponent <= n), n} - {0, 1}))

@@ -1,0 +1,98 @@
+"""Rows of prompts as examples, and the starter set."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.errors import UsageError
+from judgebench.records import Example, Message
+
+from .registry import find
+
+CHANGED_ROW = 2785
+"""Of GitHub's copy. In the hub's, which lm-eval asks and published numbers are of, it wants one placeholder only."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A prompt with its instructions."""
+
+    key: int | str
+    prompt: str
+    instruction_id_list: tuple[str, ...]
+    kwargs: tuple[dict[str, Any] | None, ...]
+    """Arguments of each instruction; null ones are no arguments."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The examples that can be verified, and what cannot."""
+
+    examples: tuple[Example, ...]
+    excluded: int = 0
+    """Prompts with an instruction that has no checker: they are not asked."""
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    """How often each such instruction occurs."""
+    needs_sentences: bool = False
+
+
+def read_rows(data: bytes) -> list[Row]:
+    """Rows of a JSON-lines file."""
+    return [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
+
+
+def as_on_the_hub(row: Row) -> Row:
+    """The row as lm-eval asks it."""
+    if row.key != CHANGED_ROW:
+        return row
+    prompt = row.prompt.replace("at least 3 placeholders", "at least one placeholder")
+    kwargs = tuple(
+        {**given, "num_placeholders": 1} if given and "num_placeholders" in given else given for given in row.kwargs
+    )
+    return msgspec.structs.replace(row, prompt=prompt, kwargs=kwargs)
+
+
+def read_prompts(rows: Iterable[tuple[str, Row]], *, drop_falsy: bool) -> Prompts:
+    """Examples of rows with their ids.
+
+    lm-eval drops every argument that Python takes for false, IFBench only null. Raises
+    :class:`~judgebench.errors.UsageError` for a row whose arguments are not what its instructions take.
+    """
+    examples: list[Example] = []
+    unsupported: Counter[str] = Counter()
+    excluded, needs_sentences = 0, False
+    for example_id, row in rows:
+        checkers = [find(instruction_id) for instruction_id in row.instruction_id_list]
+        unknown = [name for name, checker in zip(row.instruction_id_list, checkers, strict=True) if checker is None]
+        if unknown:
+            unsupported.update(unknown)
+            excluded += 1
+            continue
+        given = [
+            {key: value for key, value in (own or {}).items() if (value if drop_falsy else value is not None)}
+            for own in row.kwargs
+        ]
+        try:
+            for name, checker, own in zip(row.instruction_id_list, checkers, given, strict=True):
+                if checker is not None:
+                    checker.settle(name, own)
+                    needs_sentences |= checker.needs_sentences
+        except ValueError as error:
+            raise UsageError(f"the prompt {example_id} cannot be verified: {error}") from error
+        examples.append(
+            Example(
+                id=example_id,
+                messages=(Message(role="user", content=row.prompt),),
+                meta={"instruction_ids": list(row.instruction_id_list), "kwargs": given},
+            )
+        )
+    return Prompts(tuple(examples), excluded, dict(sorted(unsupported.items())), needs_sentences)
+
+
+def starter_rows() -> list[tuple[str, Row]]:
+    """Our own rows with their ids."""
+    rows = read_rows((Path(__file__).parent / "starter.jsonl").read_bytes())
+    return [(f"starter-{row.key:02d}", row) for row in rows]

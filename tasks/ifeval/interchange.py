@@ -1,0 +1,44 @@
+"""How IFEval's rows look in lm-eval: what is needed to read its files and to write ours as such."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from judgebench.lm_eval import LmEvalTask
+from judgebench.records import Example
+
+
+def _document(example: Example) -> Mapping[str, Any]:
+    return {
+        "key": int(example.id) if example.id.isdecimal() else example.id,
+        "prompt": example.instruction,
+        "instruction_id_list": example.meta["instruction_ids"],
+        "kwargs": example.meta["kwargs"],
+    }
+
+
+def _key(document: Mapping[str, Any]) -> str | None:
+    key = document.get("key")
+    return None if key is None else str(key)
+
+
+LM_EVAL = LmEvalTask(
+    benchmark="ifeval",
+    name="ifeval",
+    version=4.0,
+    n_shot=0,
+    metrics={
+        f"{metric},none": metric
+        for metric in (
+            "prompt_level_strict_acc",
+            "inst_level_strict_acc",
+            "prompt_level_loose_acc",
+            "inst_level_loose_acc",
+        )
+    },
+    lists=("inst_level_strict_acc,none", "inst_level_loose_acc,none"),
+    document=_document,
+    key=_key,
+    target=lambda example: "0",
+    others=("leaderboard_ifeval",),
+)
+"""Of version 1. ``leaderboard_ifeval`` is the same task in another group."""

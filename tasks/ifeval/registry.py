@@ -1,0 +1,148 @@
+"""Checkers by instruction id: how one is written, found and given its arguments.
+
+A checker of ours stands in one of this folder's modules. An installed package adds its own by an entry point of the
+group ``judgebench.instructions`` that names a :class:`Checkers`; two of one id are an error.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+ENTRY_POINTS = "judgebench.instructions"
+
+Kind = Callable[[Any], Any]
+"""Turns an argument of the data into what the rule works with; a ``ValueError`` says what was expected."""
+
+
+class WrongArguments(ValueError):
+    """An instruction's arguments in the data are not what its checker takes."""
+
+
+@dataclass(frozen=True)
+class Checker:
+    """One instruction's rule."""
+
+    follows: Callable[..., bool]
+    """Called with the text, then with the arguments by name."""
+    arguments: Mapping[str, Kind]
+    needs_sentences: bool = False
+    """It looks at English sentences, so that the Punkt tables must be there."""
+
+    def settle(self, instruction_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as the rule wants them; :class:`WrongArguments` names what is missing, unknown or wrong."""
+        unknown = sorted(kwargs.keys() - self.arguments.keys())
+        missing = sorted(self.arguments.keys() - kwargs.keys())
+        if unknown or missing:
+            takes = ", ".join(self.arguments) or "none"
+            problem = f"has no argument {unknown[0]!r}" if unknown else f"lacks its argument {missing[0]!r}"
+            raise WrongArguments(f"the instruction {instruction_id} {problem}; it takes: {takes}")
+        settled = {}
+        for name, kind in self.arguments.items():
+            try:
+                settled[name] = kind(kwargs[name])
+            except ValueError as error:
+                found = repr(kwargs[name])[:80]
+                raise WrongArguments(
+                    f"the instruction {instruction_id} has {name} {found}, but wants {error}"
+                ) from error
+        return settled
+
+
+@dataclass
+class Checkers:
+    """A set of checkers with its version, which stands in the results."""
+
+    name: str
+    version: str
+    by_id: dict[str, Checker] = field(default_factory=dict)
+
+    def add(
+        self, *instruction_ids: str, needs_sentences: bool = False, **arguments: Kind
+    ) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
+        """Register the decorated rule for these ids."""
+
+        def register(rule: Callable[..., bool]) -> Callable[..., bool]:
+            for instruction_id in instruction_ids:
+                self.by_id[instruction_id] = Checker(rule, arguments, needs_sentences)
+            return rule
+
+        return register
+
+
+def find(instruction_id: str) -> Checker | None:
+    """The checker of an instruction; ``None`` if nobody has one."""
+    return _checkers().get(instruction_id)
+
+
+def fingerprint(instruction_ids: Iterable[str]) -> str:
+    """The sets of checkers that check these instructions, with their versions."""
+    used = set(instruction_ids)
+    return ", ".join(f"{checkers.name} {checkers.version}" for checkers in _sets() if used & checkers.by_id.keys())
+
+
+@cache
+def _checkers() -> dict[str, Checker]:
+    found: dict[str, tuple[str, Checker]] = {}
+    for checkers in _sets():
+        for instruction_id, checker in checkers.by_id.items():
+            if instruction_id in found:
+                raise WrongArguments(
+                    f"the instruction {instruction_id} has two checkers, of {found[instruction_id][0]} and "
+                    f"{checkers.name}; uninstall one"
+                )
+            found[instruction_id] = checkers.name, checker
+    return {instruction_id: checker for instruction_id, (_, checker) in found.items()}
+
+
+def _sets() -> Iterator[Checkers]:
+    from . import ifbench, instructions, multilingual
+
+    yield from (instructions.CHECKERS, multilingual.CHECKERS, ifbench.CHECKERS)
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        yield entry.load()
+
+
+def whole_number(value: Any) -> int:
+    """A count of at least 0; the data of IFBench have them as floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        raise ValueError("a whole number of at least 0")
+    return int(value)
+
+
+def text(value: Any) -> str:
+    """A string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("a string")
+    return value
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of strings."""
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(part, str) and part for part in value):
+        raise ValueError("a list of strings")
+    return tuple(value)
+
+
+def one_of(*values: str) -> Kind:
+    """One of these strings."""
+
+    def kind(value: Any) -> str:
+        if value not in values:
+            raise ValueError(f"one of {', '.join(map(repr, values))}")
+        return str(value)
+
+    return kind
+
+
+def relation(at_least: str, less_than: str) -> Kind:
+    """How a count is compared, by the words for it: a function of the count and the wanted number."""
+    comparisons: dict[str, Callable[[int, int], bool]] = {at_least: int.__ge__, less_than: int.__lt__}
+
+    def kind(value: Any) -> Callable[[int, int], bool]:
+        if value not in comparisons:
+            raise ValueError(f"{at_least!r} or {less_than!r}")
+        return comparisons[value]
+
+    return kind

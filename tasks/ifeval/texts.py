@@ -1,0 +1,125 @@
+"""One answer as the instructions look at it: in eight variants, each with counts that are made once and when wanted."""
+
+import re
+from collections.abc import Callable
+from functools import cached_property
+
+from . import language
+from .sentences import Punkt, SentenceSplitter
+from .words import word_tokens
+
+_WORD = re.compile(r"\w+")
+
+
+class Text:
+    """A variant of an answer."""
+
+    def __init__(self, text: str, shared: "Answer") -> None:
+        self.text = text
+        self._shared = shared
+
+    @cached_property
+    def lower(self) -> str:
+        """In lower case."""
+        return self.text.lower()
+
+    @cached_property
+    def stripped(self) -> str:
+        """Without whitespace around it."""
+        return self.text.strip()
+
+    @cached_property
+    def words(self) -> int:
+        r"""Number of matches of ``\w+`` (of the standard library: other engines count combining marks, too)."""
+        return sum(1 for _ in _WORD.finditer(self.text))
+
+    @cached_property
+    def sentences(self) -> int:
+        """Number of English sentences."""
+        return self._shared.splitter.count(self.text)
+
+    @cached_property
+    def capital_words(self) -> int:
+        """Number of word tokens in capitals."""
+        return sum(self._shared.capital_words(sentence) for sentence in self.sentences_of(self.text))
+
+    def sentences_of(self, part: str) -> list[str]:
+        """The English sentences of a part of it."""
+        return self._shared.splitter.sentences(part)
+
+    def tokens_of(self, part: str) -> list[str]:
+        """The word tokens of a part of it, sentence by sentence."""
+        return [token for sentence in self.sentences_of(part) for token in self._shared.tokens(sentence)]
+
+    @cached_property
+    def language(self) -> str | None:
+        """Label of its language; ``None`` if it has no letters."""
+        return _language(self.text)
+
+    @cached_property
+    def language_in_lower_case(self) -> str | None:
+        """The same for the text in lower case: langdetect sees little in words of capitals."""
+        return _language(self.lower)
+
+
+class Answer:
+    """An answer with its variants."""
+
+    def __init__(self, text: str, punkt: Punkt | None) -> None:
+        self._text = text
+        self._punkt = punkt
+        self._tokens: dict[str, list[str]] = {}
+        self._capital_words: dict[str, int] = {}
+
+    @cached_property
+    def splitter(self) -> SentenceSplitter:
+        """For all variants: most of their sentences are the same."""
+        if self._punkt is None:
+            raise ValueError("an instruction counts sentences, but the Punkt tables were not loaded for it")
+        return SentenceSplitter(self._punkt)
+
+    def tokens(self, sentence: str) -> list[str]:
+        """A sentence's word tokens, remembered: the variants share most sentences."""
+        if sentence not in self._tokens:
+            self._tokens[sentence] = word_tokens(sentence)
+        return self._tokens[sentence]
+
+    def capital_words(self, sentence: str) -> int:
+        """Number of a sentence's word tokens in capitals."""
+        if sentence not in self._capital_words:
+            self._capital_words[sentence] = sum(map(str.isupper, self.tokens(sentence)))
+        return self._capital_words[sentence]
+
+    @cached_property
+    def strict(self) -> Text | None:
+        """The answer as it is; ``None`` if it is blank, which follows nothing."""
+        return Text(self._text, self) if self._text.strip() else None
+
+    @cached_property
+    def relaxed(self) -> tuple[Text, ...]:
+        """The other seven variants of the loose rule in their order, without blank ones and repetitions.
+
+        Without asterisks; without the first line, the last, both; those three without asterisks. (lm-eval 0.4.13
+        ``tasks/ifeval/utils.py``: lines end at line feeds only, and what is left of them is stripped.)
+        """
+        lines = self._text.split("\n")
+        parts = ["\n".join(kept).strip() for kept in (lines[1:], lines[:-1], lines[1:-1])]
+        variants = [self._text.replace("*", ""), *parts, *(part.replace("*", "") for part in parts)]
+        distinct = dict.fromkeys(variant for variant in variants if variant.strip())
+        distinct.pop(self._text, None)
+        return tuple(Text(variant, self) for variant in distinct)
+
+    def follows(self, rule: Callable[[Text], bool]) -> tuple[bool, bool]:
+        """Whether a rule holds strictly, and loosely: for any variant."""
+        if self.strict is None:
+            return False, False
+        if rule(self.strict):
+            return True, True
+        return False, any(map(rule, self.relaxed))
+
+
+def _language(text: str) -> str | None:
+    try:
+        return language.detect(text)
+    except language.NoFeatures:
+        return None

@@ -1,0 +1,49 @@
+"""The shared real IFEval data as the tests use it."""
+
+import gzip
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from judgebench.tasks.ifeval.sentences import Punkt, read_punkt
+
+from judgebench import tasks
+from judgebench.loading import load_task
+from judgebench.sources import SourceFinder
+from judgebench.task import Task, TaskData
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+IFEVAL = SHARED / "ifeval"
+MIRRORS = (IFEVAL, SHARED / "upstream")
+needs_data = pytest.mark.skipif(not IFEVAL.is_dir(), reason="../shared/data is not beside this checkout")
+MODELS = sorted(path.name.removesuffix(".jsonl.gz") for path in (IFEVAL / "responses").glob("*.gz"))
+
+
+def read_lines(name: str) -> list[dict[str, Any]]:
+    """Records of a JSON-lines file, ``.gz`` or not."""
+    path = IFEVAL / name
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in data.splitlines()]
+
+
+@cache
+def responses(model: str) -> dict[str, str]:
+    """A model's answers by prompt."""
+    return {str(row["key"]): row["response"] for row in read_lines(f"responses/{model}.jsonl.gz")}
+
+
+@cache
+def loaded(spec: str, cache_folder: Path) -> tuple[Task, TaskData]:
+    """A task with the shared data as its mirror."""
+    (parsed,) = tasks.parse_specs(spec)
+    one = load_task(parsed, SourceFinder(cache_folder, MIRRORS, offline=True), starter=False)
+    return one.task, one.data
+
+
+@cache
+def punkt() -> Punkt:
+    """The English Punkt model."""
+    names = ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab")
+    return read_punkt(*((IFEVAL / "punkt_tab_english" / name).read_bytes() for name in names))
