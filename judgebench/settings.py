@@ -37,6 +37,10 @@ class Settings:
     """What an imported file calls our fields."""
     repeats: int = 1
     """Answers to ask for each example."""
+    stop_when: str | None = None
+    """When enough is known to stop judging; see ``stopping.py``."""
+    labels: Path | None = None
+    """A few human verdicts on the answers; see ``labels.py``."""
     api_key_env: str | None = None
     concurrency: int | None = None
     judge_concurrency: int | None = None

@@ -15,10 +15,8 @@ Which interval
 ``benchmarks/coverage.py`` simulates data shaped like ours, with 80 to 1,024 prompts and win rates from 0.03 to 0.97;
 benchmarks/README.md has the figures.
 
-* A score with bounds (win rate, accuracy, grade from 1 to 10, reward from -1 to 1, and mixes and pooled ratios of them):
-  ``bounded_estimate``. It holds the truth in 93 to 97 % of samples in every setting but one: a judge's probabilities
-  (not wins and losses) of some 80 prompts, where the expected number of wins or of losses is below five. There, use
-  ``bootstrap_estimates`` with ``"studentised"``.
+* A score with bounds (win rate, accuracy, grade from 1 to 10, reward from -1 to 1; mixes and pooled ratios of them):
+  ``bounded_estimate``. It holds the truth in 93 to 97 % of samples in every setting.
 * The difference of two runs: ``clustered_estimate``, in every setting. For a single score it is for what has no bounds,
   such as a length; near a bound it is too short.
 * ``bootstrap_estimates`` for statistics that are computed together, or to see the shape of the distribution. With 80
@@ -39,7 +37,7 @@ from judgebench.stats.intervals import (
     resample_counts,
     studentised_interval,
 )
-from judgebench.stats.proportions import ALL_EQUAL, ONE_CLUSTER, score_interval
+from judgebench.stats.proportions import ALL_EQUAL, ONE_CLUSTER, score_interval, share_interval
 
 FloatArray = NDArray[np.float64]
 
@@ -226,19 +224,37 @@ def clustered_estimate(statistic: ClusterTotals, *, level: float = 0.95) -> Esti
 def bounded_estimate(statistic: ClusterTotals, low: float = 0.0, high: float = 1.0, *, level: float = 0.95) -> Estimate:
     """The value with ``proportions.score_interval`` between ``low`` and ``high``, which no row can exceed.
 
-    All wins, or all losses, have an interval here, though no standard error above 0.
+    A mean of clusters that weigh the same and are each wholly at one bound is a share of independent trials, and has
+    Wilson's own interval. All wins, or all losses, have an interval here, though no standard error above 0.
 
     Examples
     --------
     >>> estimate = bounded_estimate(cluster_totals([1.0] * 20))
     >>> estimate.stderr, round(estimate.interval.low, 3), estimate.interval.high
-    (0.0, 0.82, 1.0)
+    (0.0, 0.839, 1.0)
     """
     value, stderr, reason = statistic.value, statistic.stderr, missing_reason(statistic)
     interval = None
     if value is not None and stderr is not None:
-        interval, reason = score_interval(value, statistic.influence(), low, high, trials=statistic.trials, level=level)
+        wins = _wins(statistic, low, high)
+        if wins is None:
+            about = statistic.influence()
+            interval, reason = score_interval(value, about, low, high, trials=statistic.trials, level=level)
+        else:
+            share, reason = share_interval(wins, statistic.n_clusters, level=level), None
+            assert share is not None
+            width = high - low
+            interval = Interval(low + width * share.low, low + width * share.high, level, share.method)
     return Estimate(value, stderr, interval, statistic.n, statistic.n_clusters, reason)
+
+
+def _wins(statistic: ClusterTotals, low: float, high: float) -> int | None:
+    """How many clusters are wholly at the upper bound; ``None`` unless all others are at the lower one."""
+    if len(statistic.weights) > 1 or statistic.weights[0] != 1 or np.ptp(statistic.denominator):
+        return None
+    share = (statistic.numerator / statistic.denominator - low) / (high - low)
+    won = np.abs(share - 1) < _ROUNDING
+    return int(won.sum()) if (won | (np.abs(share) < _ROUNDING)).all() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -410,9 +426,9 @@ class _Columns:
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = weights / total
             q = np.concatenate([scale, -scale * deviation], axis=1)
-        above, right = np.triu_indices(q.shape[1])
-        twice = np.where(above == right, 1.0, 2.0)
-        squares = np.einsum("rk,rk->r", counts @ products, q[:, above] * q[:, right] * twice)
+            above, right = np.triu_indices(q.shape[1])
+            twice = np.where(above == right, 1.0, 2.0)
+            squares = np.einsum("rk,rk->r", counts @ products, q[:, above] * q[:, right] * twice)
         # What is left by rounding where a resample has no spread, perhaps less than nothing.
         largest = np.max(squares, where=np.isfinite(squares), initial=0.0)
         squares = np.where(squares > _ROUNDING * largest, squares, 0.0)

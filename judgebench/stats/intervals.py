@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -21,19 +19,6 @@ class Interval:
     level: float
     """Nominal coverage, e.g. 0.95."""
     method: str
-
-
-@dataclass(frozen=True)
-class MeanEstimate:
-    """A mean over examples with its uncertainty, in the unit of the values."""
-
-    estimate: float | None
-    """``None`` if there were no values."""
-    stderr: float | None
-    """Standard error of the mean; ``None`` with fewer than two values."""
-    interval: Interval | None
-    """``None`` with fewer than two values."""
-    n: int
 
 
 def resample_counts(n: int, rounds: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -155,55 +140,3 @@ def studentised_interval(
         return None, "fewer than two resamples"
     low, high = estimate - stderr * interval.high, estimate - stderr * interval.low
     return Interval(low, high, level, interval.method), None
-
-
-def bootstrap_mean(
-    values: ArrayLike,
-    weights: ArrayLike | None = None,
-    *,
-    rng: np.random.Generator,
-    rounds: int = 1000,
-    level: float = 0.95,
-) -> MeanEstimate:
-    """Mean of ``values``, shape (n,), with its standard error and a percentile bootstrap interval.
-
-    ``weights``, shape (n,), positive, belong to the examples and are resampled with them. Values must be finite:
-    a missing one is the caller's to leave out and count.
-
-    Notes
-    -----
-    The standard error is the analytic one, sd / sqrt(n) with ddof 1 (with weights, that of the ratio of weighted sums),
-    because that is what published tables hold; only the interval is resampled.
-
-    Examples
-    --------
-    >>> result = bootstrap_mean([0.0, 1.0, 1.0, 0.0], rng=np.random.default_rng(0))
-    >>> result.estimate, round(result.stderr, 4)
-    (0.5, 0.2887)
-    >>> bootstrap_mean([1.0], rng=np.random.default_rng(0))
-    MeanEstimate(estimate=1.0, stderr=None, interval=None, n=1)
-    """
-    values = np.asarray(values, dtype=float)
-    weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=float)
-    _check_mean_arguments(values, weights)
-    n = len(values)
-    if n == 0:
-        return MeanEstimate(None, None, None, n)
-    total = weights.sum()
-    estimate = float(weights @ values / total)
-    if n == 1:
-        return MeanEstimate(estimate, None, None, n)
-    stderr = float(np.sqrt(n / (n - 1) * np.square(weights * (values - estimate)).sum()) / total)
-    counts = resample_counts(n, rounds, rng).astype(float)
-    # About the estimate, so that rounding stays small when values hardly differ.
-    replicates = estimate + counts @ (weights * (values - estimate)) / (counts @ weights)
-    return MeanEstimate(estimate, stderr, percentile_interval(replicates, level), n)
-
-
-def _check_mean_arguments(values: FloatArray, weights: FloatArray) -> None:
-    if values.ndim != 1 or weights.shape != values.shape:
-        raise ValueError(f"values and weights are one number per example, got shapes {values.shape}, {weights.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("values must be finite: leave missing examples out")
-    if not (np.isfinite(weights) & (weights > 0)).all():
-        raise ValueError("weights must be positive and finite")

@@ -35,6 +35,9 @@ FloatArray = NDArray[np.float64]
 _TOGETHER = 2_000_000
 
 
+TOO_FEW_CLUSTERS = "so few clusters differ that changing their signs often leaves a difference without spread"
+
+
 @dataclass(frozen=True)
 class Contrast:
     """Run ``first`` - run ``second``, positions in the sequence of runs."""
@@ -148,9 +151,12 @@ def _contrasts(
         interval = p_value = None
         stderr = statistic.stderr
         if value is not None and stderr:
-            half = critical * stderr
-            interval = Interval(value - half, value + half, level, "simultaneous max-t")
             p_value = float((1 + (largest >= abs(value) / stderr).sum()) / (1 + rounds))
+            if np.isfinite(critical):
+                half = critical * stderr
+                interval = Interval(value - half, value + half, level, "simultaneous max-t")
+            else:
+                reason = TOO_FEW_CLUSTERS
         contrasts.append(Contrast(*pair, value, stderr, interval, p_value, reason))
     return tuple(contrasts)
 

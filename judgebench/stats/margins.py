@@ -34,7 +34,7 @@ class Decision:
     p_value: float | None
     """Of the test whose rejection is PASS, by Student's t."""
     p_corrected: float | None
-    """The same with Hall's correction for skewness; PASS needs both below alpha."""
+    """The same with Hall's correction for skewness, and degrees of freedom by kurtosis; PASS needs both below alpha."""
     p_worse: float | None
     """Of the test whose rejection is FAIL, by Student's t."""
     p_worse_corrected: float | None
@@ -73,7 +73,8 @@ def non_inferiority(
     (lenient: < -margin). A loss that is certain, but certainly smaller than the margin, passes.
     Losses that are seldom but whole (a few prompts of 80 that the candidate gets wrong) make differences skewed, and t
     pass too often. With k = (sum of cubed influences) / (sum of squared ones)^1.5, Hall's t + k (2 t^2 + 1) / 6 + k^2
-    t^3 / 27 must reject as well; for symmetric differences both are the same.
+    t^3 / 27 must reject as well, at 2 / variance(log variance) degrees of freedom, at most n - 1. With differences of
+    one size in both directions both tests are the same.
     The numbers of clusters are n * ((z_alpha + z_power) * stderr / distance)^2, with the distance of the observed
     difference (or of 0) from the boundary of the nearer verdict.
 
@@ -173,11 +174,14 @@ def _p_above(distance: float, difference: ClusterTotals, sign: int) -> tuple[flo
     _, stderr, count = _numbers(difference)
     parts = difference.influence()
     parts *= sign / np.abs(parts).max()
-    skewness = float((parts**3).sum() / np.square(parts).sum() ** 1.5)
+    squares = np.square(parts)
+    skewness = float((parts**3).sum() / squares.sum() ** 1.5)
+    uncertainty = float(np.square(squares - squares.mean()).sum() / squares.sum() ** 2)
+    degrees = min(count - 1.0, 2 / max(uncertainty, 1e-12))
     # Beyond, p is 0 or 1 anyway, and the cube is too large for a float.
     t = min(max(distance / stderr, -1e9), 1e9)
     corrected = t + skewness * (2 * t**2 + 1) / 6 + skewness**2 * t**3 / 27
-    return float(stdtr(count - 1, -t)), float(stdtr(count - 1, -corrected))
+    return float(stdtr(count - 1, -t)), float(stdtr(degrees, -corrected))
 
 
 def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: float) -> Verdict:

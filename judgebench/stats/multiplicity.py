@@ -1,9 +1,9 @@
 """p-values of several tests at once, adjusted so that they can be read like one.
 
-An adjusted p-value at most 0.05 is a rejection at 5 % of the family (Holm, Hochberg, Hommel) or, among the rejections,
-of an expected share of false ones (Benjamini-Hochberg, Benjamini-Yekutieli). Gates use Holm, which needs no assumption;
-tables for exploration Benjamini-Hochberg. If the p-values belong to runs compared on the same prompts, the max-t
-adjustment of ``many_runs`` is sharper, because it knows how they hang together.
+An adjusted p-value at most 0.05 is a rejection at 5 % of the family (Bonferroni, Holm, Hochberg, Hommel) or, among the
+rejections, of an expected share of false ones (Benjamini-Hochberg, Benjamini-Yekutieli). Gates use Holm, which needs no
+assumption; tables for exploration Benjamini-Hochberg. If the p-values belong to runs compared on the same prompts, the
+max-t adjustment of ``many_runs`` is sharper, because it knows how they hang together.
 
 References
 ----------
@@ -21,14 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
-Adjustment = Literal["holm", "hochberg", "hommel", "bh", "by"]
+Adjustment = Literal["bonferroni", "holm", "hochberg", "hommel", "bh", "by"]
 
 
 def adjusted_p_values(p_values: ArrayLike, method: Adjustment = "holm") -> FloatArray:
     """Adjusted p-values, in the order given, shape (tests,).
 
-    Holm is valid under any dependence; Hochberg and Hommel, a little sharper, and Benjamini-Hochberg under independence
-    or positive dependence; Benjamini-Yekutieli under any again.
+    Holm is valid under any dependence, and never less sharp than Bonferroni; Hochberg and Hommel, a little sharper, and
+    Benjamini-Hochberg under independence or positive dependence; Benjamini-Yekutieli under any again.
 
     Examples
     --------
@@ -43,7 +43,9 @@ def adjusted_p_values(p_values: ArrayLike, method: Adjustment = "holm") -> Float
     count = len(given)
     order = np.argsort(given, kind="stable")
     ascending, rank = given[order], np.arange(1, count + 1)
-    if method == "holm":
+    if method == "bonferroni":
+        raised = count * ascending
+    elif method == "holm":
         raised = np.maximum.accumulate((count - rank + 1) * ascending)
     elif method == "hochberg":
         raised = _smallest_above((count - rank + 1) * ascending)

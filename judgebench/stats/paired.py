@@ -197,6 +197,11 @@ class McNemar:
     """With half of the observed table's probability; the one to quote."""
     chi2: float | None
     """(b - c)^2 / (b + c) of the discordant counts; ``None`` without any."""
+    p_chi2: float | None
+    """Its upper tail at one degree of freedom."""
+    chi2_corrected: float | None
+    """With Edwards' continuity correction, (max(|b - c| - 1, 0))^2 / (b + c)."""
+    p_chi2_corrected: float | None
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
@@ -210,7 +215,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
     >>> result.first_only, result.second_only, result.p_exact, result.p_mid
     (3, 1, 0.625, 0.375)
     """
-    from scipy.special import bdtr
+    from scipy.special import bdtr, chdtrc
 
     one, other = np.asarray(first), np.asarray(second)
     if one.ndim != 1 or one.shape != other.shape or not (np.isin(one, (0, 1)) & np.isin(other, (0, 1))).all():
@@ -221,6 +226,8 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
     below = float(bdtr(low, discordant, 0.5)) if discordant else 1.0
     point = below - (float(bdtr(low - 1, discordant, 0.5)) if low else 0.0)
     exact = min(1.0, 2 * below)
+    chi2 = (b - c) ** 2 / discordant if discordant else None
+    corrected = max(abs(b - c) - 1, 0) ** 2 / discordant if discordant else None
     return McNemar(
         both=int((one & other).sum()),
         first_only=b,
@@ -228,7 +235,10 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
         neither=int((~one & ~other).sum()),
         p_exact=exact,
         p_mid=1.0 if b == c == 0 else min(1.0, 2 * below - point),
-        chi2=(b - c) ** 2 / discordant if discordant else None,
+        chi2=chi2,
+        p_chi2=None if chi2 is None else float(chdtrc(1, chi2)),
+        chi2_corrected=corrected,
+        p_chi2_corrected=None if corrected is None else float(chdtrc(1, corrected)),
     )
 
 

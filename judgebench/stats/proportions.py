@@ -23,16 +23,17 @@ from judgebench.stats.intervals import Interval
 ONE_CLUSTER = "there is one cluster only, and uncertainty is seen between clusters"
 ALL_EQUAL = "all values are equal, so their spread cannot be told from them"
 
-_PRIOR_CLUSTERS = 0.4
+_PRIOR_CLUSTERS, _PRIOR_ALONE = 0.4, 3.0
 
-ShareMethod = Literal["wilson", "clopper-pearson", "jeffreys"]
+ShareMethod = Literal["wilson", "clopper-pearson", "jeffreys", "normal", "agresti-coull"]
 
 
 def share_interval(successes: int, n: int, *, level: float = 0.95, method: ShareMethod = "wilson") -> Interval | None:
     """The interval of a share of n independent trials; ``None`` without trials.
 
     ``"wilson"`` covers the level on average over shares; ``"clopper-pearson"`` covers at least it for every share, and
-    is the longest; ``"jeffreys"`` is the Bayesian interval with the prior Beta(1/2, 1/2).
+    is the longest; ``"jeffreys"`` is the Bayesian interval with the prior Beta(1/2, 1/2). ``"normal"`` (share -/+ z
+    standard errors) and ``"agresti-coull"`` are what papers print: the first fails near 0 and 1, see above.
     Rows that belong together (orders, turns, repeats) are not independent: see ``clustered.bounded_estimate``.
 
     Examples
@@ -52,6 +53,12 @@ def share_interval(successes: int, n: int, *, level: float = 0.95, method: Share
     tail, failures = (1 - level) / 2, n - successes
     if method == "wilson":
         low, high = _wilson(successes / n, float(n), float(ndtri((1 + level) / 2)))
+    elif method in ("normal", "agresti-coull"):
+        quantile = float(ndtri((1 + level) / 2))
+        added = quantile**2 if method == "agresti-coull" else 0.0
+        centre = (successes + added / 2) / (n + added)
+        half = quantile * (centre * (1 - centre) / (n + added)) ** 0.5
+        low, high = max(centre - half, 0.0), min(centre + half, 1.0)
     elif method == "clopper-pearson":
         low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
         high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
@@ -93,12 +100,12 @@ def score_interval(
     interval for that many trials is taken, with two corrections for few prompts and a value near a bound, where r is
     known badly and is too small just when the value is too extreme:
 
-    * r is drawn towards that of clusters wholly at a bound, (k r + 0.4 max(r, 1)) / (k + 0.4), where k = (sum l^2)^2 /
-      sum l^4 is the number of clusters that carry the variance, l their influences;
+    * r is drawn towards that of clusters wholly at a bound, (k r + w max(r, 1)) / (k + w), where k = (sum l^2)^2 /
+      sum l^4 is the number of clusters that carry the variance, l their influences, and w = 0.4 + 3 / k^5;
     * the quantile is Student's at 2 / variance(log m) degrees of freedom, m = p (1 - p) / stderr^2, at most G - 1.
       That variance is the sum of squares of (1 - 2 p) / (p (1 - p)) * l - (l^2 - mean l^2) / sum l^2.
 
-    Neither changes anything for one trial per cluster, where p alone tells the spread. The 0.4 was chosen in
+    Neither changes anything for one trial per cluster, where p alone tells the spread. 0.4 and 3 were chosen in
     simulations (``benchmarks/coverage.py``). If all values are at one bound, r is 1.
 
     Examples
@@ -126,7 +133,8 @@ def score_interval(
             return None, ALL_EQUAL
         ratio = squares * count / (count - 1) * effective / variance
         carriers = squares**2 / float((parts**4).sum())
-        effective /= (carriers * ratio + _PRIOR_CLUSTERS * max(ratio, 1.0)) / (carriers + _PRIOR_CLUSTERS)
+        prior = _PRIOR_CLUSTERS + _PRIOR_ALONE / carriers**5
+        effective /= (carriers * ratio + prior * max(ratio, 1.0)) / (carriers + prior)
         relative = (1 - 2 * share) / variance * parts - (np.square(parts) - squares / count) / squares
         degrees = min(degrees, 2 / max(float(np.square(relative).sum()), 1e-12))
     ends = _wilson(share, effective, float(stdtrit(degrees, (1 + level) / 2)))

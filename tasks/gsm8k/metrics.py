@@ -1,17 +1,15 @@
 """GSM8K's numbers, from verdicts.
 
 Means and their standard errors are lm-eval's (sample sd over the square root of n); intervals, and everything over
-several answers to one item, are ours.
+several answers to one item, are ours: an item is one cluster, with all its answers.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from judgebench.records import Example, ExampleScore, Judgement, Score
-from judgebench.stats.intervals import bootstrap_mean
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
 from judgebench.task import Generations, TaskData
 
@@ -20,9 +18,6 @@ from .extraction import INVALID, normalised
 TASK = "gsm8k"
 METRICS = {"exact_match_strict": "strict", "exact_match_flexible": "flexible", "numeric": "numeric"}
 """The rule behind each metric; the first ranks, and is the one of ``maj@k`` and ``pass@k`` outside a group."""
-BOOTSTRAP_ROUNDS = 1000
-BOOTSTRAP_SEED = 0
-BOOTSTRAP = f"bootstrap percentile over items, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
 NOT_GRADED = ("too_long", "timeout", "memory", "crash", "error")
 """Labels of verdicts that count as wrong without the answer having been compared."""
 CUT_OFF = "length"
@@ -133,7 +128,7 @@ def _score(
     n: int | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> Score:
-    """A mean over items in percent; its interval resamples items."""
+    """A mean over items in percent; its interval is over items."""
     n = len(values) if n is None else n
     details = dict(details) if details else {"items": items}
     if not values:
@@ -149,20 +144,19 @@ def _score(
             reason=reason,
             details=details,
         )
-    result = bootstrap_mean(
-        [100 * value for value in values], rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS
-    )
+    result = bounded_estimate(cluster_totals([100 * value for value in values]), 0, 100)
     interval = result.interval
+    how = f"interval: {interval.method} over items" if interval else f"no interval: {result.reason}"
     return Score(
         task=TASK,
         metric=metric,
-        value=result.estimate,
+        value=result.value,
         unit="percent",
         stderr=result.stderr,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         level=interval.level if interval else None,
-        method=f"{what}; {BOOTSTRAP}" if interval else f"{what}; too few items for an interval",
+        method=f"{what}; {how}",
         n=n,
         n_missing=missing,
         group=group,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +18,9 @@ from judgebench.stats.clustered import (
     clustered_estimate,
     difference,
 )
-from judgebench.stats.intervals import bca_interval, bootstrap_mean, percentile_interval, resample_counts
+from judgebench.stats.intervals import bca_interval, percentile_interval, resample_counts
 
-from .judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes, needs_data
+from .judge_meta import SHARED, SUBSETS, expected, llmbar_labels, llmbar_votes, needs_data
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -52,7 +53,9 @@ def test_two_orders_of_llmbar(name: str) -> None:
     want = expected("paired_comparison")["clustered_both_orders"][name]
     estimate = clustered_estimate(cluster_totals(values, clusters=np.repeat(np.arange(419), 2)))
     assert estimate.value == pytest.approx(want["mean"], rel=1e-12)
+    assert (estimate.n, estimate.n_clusters) == (want["n_obs"], want["n_clusters"])
     assert estimate.stderr == pytest.approx(want["se_clustered_CR1_statsmodels"], rel=1e-12)
+    assert estimate.stderr * (418 / 419) ** 0.5 == pytest.approx(want["se_clustered_CR0"], rel=1e-12)
     ignored = clustered_estimate(cluster_totals(values)).stderr
     assert ignored == pytest.approx(want["se_iid_ddof1"], rel=1e-12)
     assert 0.7 < ignored / want["se_clustered_CR1_statsmodels"] < 0.8
@@ -95,13 +98,20 @@ def test_mix_equals_statsmodels_contrast() -> None:
     assert estimate.stderr == pytest.approx(contrast.sd.item() * np.sqrt(120 / 119), rel=1e-10)
 
 
-def test_existing_weighted_mean_agrees() -> None:
-    """The ratio of weighted sums and its error are those of ``bootstrap_mean``."""
-    rng = generator(7)
-    values, weights = rng.random(60), rng.random(60) + 0.1
-    known = bootstrap_mean(values, weights, rng=generator())
-    estimate = clustered_estimate(cluster_totals(weights * values, weights))
-    assert (estimate.value, estimate.stderr) == pytest.approx((known.estimate, known.stderr), rel=1e-12)
+@needs_data
+def test_alpacaeval_win_rates_and_standard_errors() -> None:
+    """Raw win rate and standard error of 39 models equal AlpacaEval 2's published table (1.4e-10: their rounding)."""
+    expected = pd.read_csv(SHARED / "alpacaeval" / "expected.csv").set_index("model").dropna(subset="pub_win_rate")
+    annotations = pd.read_parquet(SHARED / "alpacaeval" / "ae2_annotations.parquet").dropna(subset="preference")
+    compared = 0
+    for model, rows in annotations.groupby("model"):
+        if model not in expected.index:
+            continue
+        result = clustered_estimate(cluster_totals(100 * (rows["preference"].to_numpy() - 1)))
+        assert result.value == pytest.approx(expected.loc[model, "pub_win_rate"], abs=1e-9)
+        assert result.stderr == pytest.approx(expected.loc[model, "pub_standard_error"], abs=1e-9)
+        compared += 1
+    assert compared == len(expected)
 
 
 @given(

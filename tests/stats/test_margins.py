@@ -1,5 +1,7 @@
 """Non-inferiority and equivalence against the fixture and statsmodels' TOST."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,10 @@ def test_llmbar_margins(margin: str) -> None:
     both = difference(cluster_totals(second), cluster_totals(first))
     decision = non_inferiority(both, float(margin))
     assert decision.p_value == pytest.approx(want["p_t"], rel=1e-9)
+    assert both.value is not None
+    assert both.stderr is not None
+    z = (both.value + float(margin)) / both.stderr
+    assert (z, NormalDist().cdf(-z)) == pytest.approx((want["z"], want["p_normal"]), rel=1e-9)
     assert (decision.verdict == "PASS") == want["noninferior_at_0.05"]
     assert equivalence(both, float(margin)).p_value == pytest.approx(want["tost_p_statsmodels"], rel=1e-9)
     assert decision.interval is not None

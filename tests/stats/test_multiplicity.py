@@ -13,6 +13,7 @@ NAMES: dict[Adjustment, str] = {
     "holm": "holm",
     "hochberg": "simes-hochberg",
     "hommel": "hommel",
+    "bonferroni": "bonferroni",
     "bh": "fdr_bh",
     "by": "fdr_by",
 }

@@ -22,7 +22,8 @@ def test_mcnemar_of_llmbar() -> None:
     ]
     assert result.p_exact == pytest.approx(want["mcnemar_exact_p"], abs=1e-12)
     assert result.p_mid == pytest.approx(want["mcnemar_midp"], rel=1e-10)
-    assert result.chi2 == pytest.approx(want["mcnemar_chi2"][0], rel=1e-12)
+    assert (result.chi2, result.p_chi2) == pytest.approx(tuple(want["mcnemar_chi2"]), rel=1e-10)
+    assert (result.chi2_corrected, result.p_chi2_corrected) == pytest.approx(tuple(want["mcnemar_chi2_cc"]), rel=1e-10)
 
 
 @needs_data
@@ -31,6 +32,8 @@ def test_paired_difference_of_llmbar() -> None:
     want = expected("paired_comparison")
     first, second = (cluster_totals(llmbar_correct(name)[:, 0]) for name in ("GPT-4/Vanilla", "GPT-4/Swap"))
     result = paired_comparison(first, second, rng=generator(), rounds=200)
+    assert (result.first, result.second) == pytest.approx((want["acc1"], want["acc2"]), rel=1e-12)
+    assert result.difference.n_clusters == want["n"]
     assert result.difference.value == pytest.approx(want["paired_diff"], rel=1e-12)
     assert result.difference.stderr == pytest.approx(want["paired_se_ddof1"], rel=1e-12)
     assert result.stderr_unpaired == pytest.approx(want["unpaired_se_ddof1"], rel=1e-12)

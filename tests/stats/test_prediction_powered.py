@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from judgebench.stats.clustered import cluster_totals, clustered_estimate
 from judgebench.stats.prediction_powered import prediction_powered_mean
 from tests.stats.judge_meta import expected, lines, needs_data
 
@@ -47,6 +48,11 @@ def test_ppi_py_on_shared_labels(place: int) -> None:
         assert found.value == pytest.approx(wanted["point"], rel=1e-9)  # type: ignore[index]
         assert [found.interval.low, found.interval.high] == pytest.approx(wanted["ci95"], rel=1e-9)  # type: ignore[index]
     assert found.weight == pytest.approx(numbers["lambda_hat_formula"], rel=1e-9)
+    assert found.weight == pytest.approx(numbers["lambda_hat_implied_by_ppi_py"], rel=1e-9)
+    everyone = [line for line in lines("pandalm/cross_annotations") if line[numbers["judge"]] is not None]
+    for column, key in (("majority", "human_mean_all"), (numbers["judge"], "judge_mean_all")):
+        shares = [SHARE[line[column]] for line in everyone]
+        assert clustered_estimate(cluster_totals(shares)).value == pytest.approx(numbers[key], rel=1e-12)
     assert found.effective_labels is not None
     assert found.effective_labels > 100
 
@@ -72,6 +78,11 @@ def test_one_sided_bounds_are_not_dropped(place: int) -> None:
     assert found is not None
     assert found.low == pytest.approx(numbers["one_sided_larger_95_fixed_lambda_hat"][0], rel=1e-9)  # type: ignore[index]
     assert found.high == np.inf
+    both = prediction_powered_mean(human, judged, rest).interval
+    assert both is not None
+    returned = numbers["ppi_py_one_sided_request_with_lambda_None_returns"]
+    assert [both.low, both.high] == pytest.approx(returned, rel=1e-9)  # type: ignore[arg-type]
+    assert both.low < found.low
     less = prediction_powered_mean(1 - human, 1 - judged, 1 - rest, alternative="less").interval
     assert less is not None
     assert less.high == pytest.approx(1 - found.low, rel=1e-9)

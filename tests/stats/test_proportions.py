@@ -9,11 +9,18 @@ from judgebench.stats.proportions import ShareMethod, score_interval, share_inte
 
 from .judge_meta import expected, needs_data
 
+NAMES = [
+    ("wilson", "wilson"),
+    ("clopper-pearson", "beta"),
+    ("jeffreys", "jeffreys"),
+    ("normal", "normal"),
+    ("agresti-coull", "agresti_coull"),
+]
+"""Ours and statsmodels'."""
+
 
 @needs_data
-@pytest.mark.parametrize(
-    ("method", "name"), [("wilson", "wilson"), ("clopper-pearson", "beta"), ("jeffreys", "jeffreys")]
-)
+@pytest.mark.parametrize(("method", "name"), NAMES)
 def test_published_cases(method: ShareMethod, name: str) -> None:
     """All shares of the fixture, made by statsmodels' proportion_confint, to 1e-10."""
     for case in expected("proportion_intervals_95"):
@@ -22,9 +29,7 @@ def test_published_cases(method: ShareMethod, name: str) -> None:
         assert (interval.low, interval.high) == pytest.approx(case[name], abs=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("method", "name"), [("wilson", "wilson"), ("clopper-pearson", "beta"), ("jeffreys", "jeffreys")]
-)
+@pytest.mark.parametrize(("method", "name"), NAMES)
 def test_statsmodels(method: ShareMethod, name: str) -> None:
     """Other levels and counts, against statsmodels."""
     witness = pytest.importorskip("statsmodels.stats.proportion").proportion_confint
@@ -34,7 +39,7 @@ def test_statsmodels(method: ShareMethod, name: str) -> None:
         assert (interval.low, interval.high) == pytest.approx(witness(successes, n, 1 - level, name), abs=1e-10)
 
 
-@given(st.integers(0, 60), st.integers(1, 60), st.sampled_from(["wilson", "clopper-pearson", "jeffreys"]))
+@given(st.integers(0, 60), st.integers(1, 60), st.sampled_from([ours for ours, _ in NAMES]))
 def test_losses_mirror_wins(successes: int, more: int, method: ShareMethod) -> None:
     """The interval of the losses is 1 - that of the wins."""
     n = successes + more

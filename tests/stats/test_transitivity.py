@@ -28,6 +28,8 @@ def test_pandalms_models(judge: str) -> None:
         assert matrix.share[i, j] == pytest.approx(numbers["win_rate"][f"{one}>{two}"], abs=1e-12)
         assert matrix.share[j, i] == pytest.approx(1 - matrix.share[i, j], abs=1e-12)
         assert matrix.games[i, j] == numbers["games"][f"{one}|{two}"]
+    means = np.nanmean(np.where(np.eye(len(models), dtype=bool), np.nan, matrix.share), axis=1)
+    assert dict(zip(models, means, strict=True)) == pytest.approx(numbers["mean_win_rate"], abs=1e-12)
     found = cycles(matrix)
     assert found.triads == numbers["cyclic_triads"]
     assert found.possible == numbers["max_triads"]
