@@ -1,7 +1,7 @@
 """Numbers of a benchmark whose answers are right or wrong, by one rule or several: shares, by group, over repeats.
 
 Means and their standard errors are lm-eval's (sample sd over the square root of n); intervals, and everything over
-several answers to one item, are ours.
+several answers to one item, are ours: an item is one cluster, with all its answers.
 """
 
 from collections import Counter
@@ -9,17 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from judgebench.grading import KILLED, NOTHING
 from judgebench.records import Example, ExampleScore, Generation, Score, Verdict
-from judgebench.stats.intervals import bootstrap_mean
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
 from judgebench.task import TaskData
 
-BOOTSTRAP_ROUNDS = 1000
-BOOTSTRAP_SEED = 0
-BOOTSTRAP = f"bootstrap percentile over items, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
 NOT_GRADED = ("too_long", "too_deep", "too_large", *KILLED, "error")
 """Labels of verdicts that count as wrong without the answer having been compared."""
 CUT_OFF = "length"
@@ -126,7 +121,7 @@ class Accuracy:
         n: int | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Score:
-        """A mean over items in percent; its interval resamples items."""
+        """A mean over items in percent; its interval is over items."""
         n = len(values) if n is None else n
         details = dict(details) if details else {"items": items}
         if not values:
@@ -141,20 +136,19 @@ class Accuracy:
                 reason="no item has an answer with a verdict" if items else "there is no item",
                 details=details,
             )
-        result = bootstrap_mean(
-            [100 * value for value in values], rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS
-        )
+        result = bounded_estimate(cluster_totals([100 * value for value in values]), 0, 100)
         interval = result.interval
+        how = f"interval: {interval.method} over items" if interval else f"no interval: {result.reason}"
         return Score(
             task=self.task,
             metric=metric,
-            value=result.estimate,
+            value=result.value,
             unit="percent",
             stderr=result.stderr,
             low=interval.low if interval else None,
             high=interval.high if interval else None,
             level=interval.level if interval else None,
-            method=f"{what}; {BOOTSTRAP}" if interval else f"{what}; too few items for an interval",
+            method=f"{what}; {how}",
             n=n,
             n_missing=missing,
             group=group,

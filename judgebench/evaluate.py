@@ -12,6 +12,7 @@ from judgebench.bench import Bench, Opened, judge_specs, settled_judge
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading import GradingPool
+from judgebench.labels import Labels, labels_for
 from judgebench.loading import (
     LoadedTask,
     load_tasks,
@@ -38,9 +39,11 @@ from judgebench.manifests import (
 )
 from judgebench.models.opening import ModelSpec, parse_model
 from judgebench.protocol import differing, protocol
+from judgebench.records import EarlyStop
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings
 from judgebench.stages import Observer, Pipeline, TaskRun, generation_step
+from judgebench.stopping import ORDER_SEED, Watch, stop_rule
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
 
@@ -58,6 +61,7 @@ class Runner:
         self._pool = GradingPool()
         self._session = new_session(settings)
         self._started = time.monotonic()
+        self._labels: Labels | None = None
         self.folder: RunFolder | None = None
         """Where the run lies, once that is settled."""
 
@@ -91,9 +95,12 @@ class Runner:
             one.data = subset(one.data, settings.limit, settings.ids)
             if settings.repeats > 1:
                 one.data = repeated(one, settings)
+            if settings.stop_when is not None:
+                stop_rule(settings.stop_when, one.task, judged=bool(one.data.judges))
             if one.key in given:
                 known = {generation.example_id: generation for generation in given[one.key].generations}
                 require_coverage(one, known, spec.target)
+        self._labels = labels_for(settings.labels, {one.key: (one.task, one.data) for one in loaded})
         try:
             return self._run(spec, arguments, loaded, given, judge=judge)
         finally:
@@ -110,7 +117,10 @@ class Runner:
                 given = {g.example_id: g for g in folder.task(one.key).generations()}
                 if not given:
                     raise UsageError(f"{folder.path} holds no answers of {one.key}; run `judgebench generate` first")
-                run, fields = self._prepare(one, manifest.candidate_identity, sampled=False, judge=True)
+                stop = manifest.tasks[one.key].protocol.get("stop_when")
+                run, fields = self._prepare(
+                    one, manifest.candidate_identity, sampled=False, judge=True, stop_when=stop and stop["rule"]
+                )
                 _forbid_second_judge(folder, run)
                 run.folder, run.generations = folder.task(one.key), given
                 run.folder.write_examples(one.data.examples)
@@ -141,7 +151,15 @@ class Runner:
             name += f"+refine{len(self._settings.refine)}"
         identity = candidate.model.identity if candidate else _file_identity(given)
         prepared = [
-            self._prepare(one, identity, sampled=not given, judge=judge, imported=given.get(one.key)) for one in loaded
+            self._prepare(
+                one,
+                identity,
+                sampled=not given,
+                judge=judge,
+                imported=given.get(one.key),
+                stop_when=self._settings.stop_when,
+            )
+            for one in loaded
         ]
         runs = [run for run, _ in prepared]
         if candidate:
@@ -159,7 +177,14 @@ class Runner:
         return self._work(folder, manifest, loaded, runs, candidate, generate=not given, judge=judge)
 
     def _prepare(
-        self, one: LoadedTask, identity: str, *, sampled: bool, judge: bool, imported: Imported | None = None
+        self,
+        one: LoadedTask,
+        identity: str,
+        *,
+        sampled: bool,
+        judge: bool,
+        imported: Imported | None = None,
+        stop_when: str | None = None,
     ) -> tuple[TaskRun, TaskManifest]:
         """A task's part of the run, and its part of the manifest; the folder is settled later."""
         settings, task = self._settings, one.task
@@ -167,6 +192,7 @@ class Runner:
             require_baseline(one)
         sampling = task_sampling(one, settings)
         seats = self._bench.seats(task, one.data) if judge else {}
+        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(one.data.judges))
         fields = protocol(
             task,
             one.data.examples,
@@ -178,6 +204,7 @@ class Runner:
             one.baselines,
             one.data.verifiers,
             judge_repeats=settings.judge_repeats,
+            stop_when=None if rule is None else {"rule": rule.text, "metric": rule.metric, "order_seed": ORDER_SEED},
         )
         manifest = task_manifest(
             one,
@@ -201,6 +228,7 @@ class Runner:
             judge_repeats=settings.judge_repeats,
             thinking=settings.thinking,
             refine=settings.refine,
+            watch=None if rule is None else Watch(rule, [example.id for example in one.data.examples]),
         )
         return run, manifest
 
@@ -301,7 +329,10 @@ class Runner:
         except BaseException as error:
             self._end(folder, manifest, runs, status_of(error))
             raise
-        results = finish_run(folder, manifest, loaded, self._pool)
+        for run in runs:
+            if judge and run.watch is not None:
+                manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
+        results = finish_run(folder, manifest, loaded, self._pool, self._labels)
         complaint = missing(manifest, judged=judge)
         self._end(folder, manifest, runs, "incomplete" if complaint else "complete" if judge else "generated")
         results.status = manifest.status
@@ -345,6 +376,14 @@ def _file_identity(given: Mapping[str, Imported]) -> str:
     return "outputs:" + canonical_hash(
         {key: [[g.example_id, *g.outputs] for g in imported.generations] for key, imported in given.items()}
     )
+
+
+def _outcome(run: TaskRun, watch: Watch) -> EarlyStop:
+    """How the watched run ended, with the calls that are in its folder."""
+    looked_at = set(watch.order[: watch.n])
+    calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.folder.judgements()]
+    so_far = sum(count for example_id, count in calls if example_id in looked_at)
+    return watch.outcome(sum(count for _, count in calls), so_far)
 
 
 def _forbid_second_judge(folder: RunFolder, run: TaskRun) -> None:

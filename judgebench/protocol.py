@@ -32,12 +32,14 @@ def protocol(
     verifiers: Mapping[str, Verifier],
     *,
     judge_repeats: int = 1,
+    stop_when: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
     ``judges`` maps the name of each judge in use to the models that play it, each with the prompt and rule it is asked
     by (``None`` if only a name is known); ``baselines`` maps baseline models to the hash of their answers where they
-    are not official.
+    are not official. ``stop_when`` is how judging was to stop early, if it was: such numbers are estimates of the full
+    ones.
     """
     return {
         "task": task.name,
@@ -51,6 +53,7 @@ def protocol(
         "judge_repeats": judge_repeats,
         "verifiers": {name: verifier.fingerprint for name, verifier in sorted(verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
+        **({"stop_when": dict(stop_when)} if stop_when else {}),
     }
 
 

@@ -241,6 +241,28 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Counts and settings behind the value, e.g. the chosen regularisation."""
 
 
+class EarlyStop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a run with ``--stop-when`` ended."""
+
+    rule: str
+    """As it was given."""
+    metric: str
+    half_width: float
+    """In the metric's unit."""
+    level: float
+    seed: int
+    """Of the random order."""
+    population: int
+    """Examples in all."""
+    n: int
+    """Examples, from the beginning of the order on, that the numbers are made from."""
+    early_stopped: bool
+    judge_calls: int
+    """Judge replies in the run folder."""
+    judge_calls_saved: int
+    """What the rest would have cost, at the rate of the examples judged."""
+
+
 class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An official file as a run used it."""
 

@@ -41,6 +41,10 @@ class Settings:
     """Answers to ask for each example."""
     refine: tuple[str, ...] = ()
     """Prompts that each answer goes through, one after the other, before it counts."""
+    stop_when: str | None = None
+    """When enough is known to stop judging; see ``stopping.py``."""
+    labels: Path | None = None
+    """A few human verdicts on the answers; see ``labels.py``."""
     api_key_env: str | None = None
     concurrency: int | None = None
     judge_concurrency: int | None = None

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -18,7 +19,8 @@ import msgspec
 from judgebench.grading import KILLED, GradingPool
 from judgebench.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.judges import Judge
-from judgebench.judges.panel import Member, mean_of, panel_members, with_panel
+from judgebench.judges.panel import Member, Together, mean_of, panel_members, with_panel
+from judgebench.markup import style_counts
 from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.models.wrappers import Price
@@ -38,6 +40,7 @@ from judgebench.records import (
     Usage,
     Verdict,
 )
+from judgebench.stopping import Watch
 from judgebench.store import TaskFolder
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import of_completion
@@ -84,7 +87,8 @@ class _Dialogues(Generic[T]):
                 if taken:
                     item = taken[0][1]
                     request = self._step(item, ())
-                    assert request is not None, "an item without a first request never enters a dialogue"
+                    if request is None:
+                        continue
                     self._open += 1
                     return item, (), request
                 if feed.ended and not self._open:
@@ -115,8 +119,8 @@ def converse(
 ) -> Iterator[tuple[T, tuple[Completion, ...]]]:
     """Carry each item through as many requests as ``step`` has for it, and yield it with its replies when done.
 
-    ``step(item, replies)`` gives the next request, or ``None`` after the last reply; it has one for no replies. Later
-    user turns, re-asks and refinements are all this. A reply with an error ends its item.
+    ``step(item, replies)`` gives the next request, or ``None`` after the last reply; an item without a first request is
+    dropped. Later user turns, re-asks and refinements are all this. A reply with an error ends its item.
     """
     dialogues = _Dialogues(items, step)
     for number, reply in model.complete(dialogues.requests()):
@@ -205,6 +209,11 @@ class Sitting:
     seat: Seat
     repeat: int = 0
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """That of its judgement."""
+        return self.case.id, self.seat.model.name, self.repeat
+
     def step(self, replies: tuple[Completion, ...]) -> Request | None:
         """The judge's prompt, then whatever the protocol asks after replies that hold no verdict."""
         if not replies:
@@ -269,8 +278,22 @@ class TaskRun:
     """Prompts that each answer goes through."""
     candidate: str = ""
     """What the answers are filed under, if not the candidate's own name."""
+    watch: Watch | None = None
+    """Looks at each judged example and says when to stop; ``None`` if all are to be judged."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
+
+    @property
+    def stopped(self) -> bool:
+        """Enough is known: nothing more is asked."""
+        return self.watch is not None and self.watch.decided
+
+    @property
+    def queue(self) -> list[Example]:
+        """The examples in the order in which they are asked and judged."""
+        if self.watch is None:
+            return list(self.data.examples)
+        return [self.data.by_id[example_id] for example_id in self.watch.order]
 
     @property
     def judge_models(self) -> list[Model]:
@@ -335,7 +358,9 @@ class Pipeline:
         self._events: SimpleQueue[Callable[[], None] | BaseException | None] = SimpleQueue()
         self._room = threading.Semaphore(IN_HAND)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[TaskRun, Sitting] | None]]] = {}
-        self._judged: dict[str, set[tuple[str, str, int]]] = {}
+        self._judged: dict[str, dict[tuple[str, str, int], Judgement | None]] = {}
+        self._watched: dict[tuple[str, str], list[Judgement]] = {}
+        """Judgements of unfinished examples, where somebody watches."""
         self._cases_left: dict[tuple[str, str], int] = {}
         self._drains = 0
         self._stopping = False
@@ -347,30 +372,33 @@ class Pipeline:
             self._open_channels()
         for run in self._runs:
             self._start_counts(run, generate=generate, judge=judge)
+        if judge:
+            for run in self._runs:
+                for example in run.queue:
+                    generation = run.generations.get(example.id)
+                    if generation and not run.stopped and not (generate and generation.error):
+                        self._enqueue(run, generation)
         generating = bool(missing) and self._candidate is not None
         if generating:
             self._start(self._generate, missing)
         for model, channel in self._channels.values():
             self._start(self._judge, model, channel)
-        if judge:
-            for run in self._runs:
-                for example in run.data.examples:
-                    if example.id in run.generations:
-                        self._enqueue(run, run.generations[example.id])
         if not generating:
             self._close_channels()
         self._drain()
 
     def _unanswered(self, run: TaskRun) -> list[Example]:
         return [
-            example
-            for example in run.data.examples
-            if example.id not in run.generations or run.generations[example.id].error
+            example for example in run.queue if example.id not in run.generations or run.generations[example.id].error
         ]
 
     def _open_channels(self) -> None:
         for run in self._runs:
-            self._judged[run.key] = {j.key for j in run.folder.judgements() if not j.failed}
+            self._judged[run.key] = {}
+            for judgement in run.folder.judgements():
+                if not judgement.failed:
+                    # What was judged before is needed again only where somebody watches.
+                    self._judged[run.key][judgement.key] = judgement if run.watch else None
             for model in run.judge_models:
                 self._channels.setdefault(id(model), (model, SimpleQueue()))
 
@@ -433,25 +461,35 @@ class Pipeline:
     def _generate(self, missing: Sequence[tuple[TaskRun, Example]]) -> None:
         assert self._candidate is not None
         steps = {run.key: generation_step(run.sampling, self._system, run.thinking, run.refine) for run, _ in missing}
+        runs = {run.key: run for run, _ in missing}.values()
 
         def step(item: tuple[TaskRun, Example], replies: tuple[Completion, ...]) -> Request | None:
+            if item[0].stopped:
+                if not replies:
+                    self._room.release()
+                return None
             return steps[item[0].key](item[1], replies)
 
         def items() -> Iterator[tuple[TaskRun, Example]]:
             for item in missing:
-                self._room.acquire()
-                if self._stopping:
-                    return
-                yield item
+                if not item[0].stopped:
+                    self._room.acquire()
+                    if self._stopping:
+                        return
+                    yield item
 
         started = time.monotonic()
         for (run, example), replies in converse(self._candidate, items(), step):
-            generation = to_generation(
-                example, run.candidate or self._candidate.name, replies, run.thinking, 1 + len(run.refine)
-            )
             if self._stopping:
                 return
-            self._events.put(partial(self._answered, run, generation, replies, time.monotonic() - started))
+            if not replies[-1].error and steps[run.key](example, replies) is not None:
+                self._room.release()  # the run was stopped between two turns
+            else:
+                name = run.candidate or self._candidate.name
+                generation = to_generation(example, name, replies, run.thinking, 1 + len(run.refine))
+                self._events.put(partial(self._answered, run, generation, replies, time.monotonic() - started))
+            if all(other.stopped for other in runs):
+                break
         self._events.put(self._generated)
 
     def _answered(self, run: TaskRun, generation: Generation, replies: Sequence[Completion], seconds: float) -> None:
@@ -461,33 +499,42 @@ class Pipeline:
         self._observe(run, "generate")
         if not generation.error:
             self._pool.begin(run.data.verifiers, run.task.checks(run.data, generation))
-        if not (self._channels and self._enqueue(run, generation)):
+        if not (self._channels and not run.stopped and self._enqueue(run, generation)):
             self._room.release()
 
     def _enqueue(self, run: TaskRun, generation: Generation) -> int:
         """Send a generation's cases to their judges; how many must be waited for."""
-        if not run.seats or generation.error:
+        if not run.seats:
+            return 0
+        if generation.error:
+            self._watch(run, generation.example_id)
             return 0
         counts, waiting = run.count("judge"), 0
         for sitting in run.sittings(generation):
             counts.total += 1
-            if (sitting.case.id, sitting.seat.model.name, sitting.repeat) in self._judged[run.key]:
+            if sitting.key in self._judged[run.key]:
                 counts.resumed += 1
+                self._note(run, self._judged[run.key][sitting.key])
             elif sitting.case.verdict is not None:
-                run.folder.append(sitting.judgement())
+                judgement = sitting.judgement()
+                run.folder.append(judgement)
                 counts.skipped += 1
+                self._note(run, judgement)
             else:
                 waiting += 1
                 self._channels[id(sitting.seat.model)][1].put((run, sitting))
             self._observe(run, "judge")
         self._cases_left[run.key, generation.example_id] = waiting
+        if not waiting:
+            self._watch(run, generation.example_id)
         return waiting
 
     def _judge(self, model: Model, channel: "SimpleQueue[tuple[TaskRun, Sitting] | None]") -> None:
         def step(item: tuple[TaskRun, Sitting], replies: tuple[Completion, ...]) -> Request | None:
-            return item[1].step(replies)
+            return None if item[0].stopped else item[1].step(replies)
 
         started = time.monotonic()
+        runs = [run for run in self._runs if any(model is own for own in run.judge_models)]
 
         def items() -> Iterator[tuple[TaskRun, Sitting]]:
             while (item := channel.get()) is not None and not self._stopping:
@@ -496,10 +543,34 @@ class Pipeline:
         for (run, sitting), replies in converse(model, items(), step):
             if self._stopping:
                 return
-            judgement = sitting.judgement(replies)
-            self._events.put(
-                partial(self._judged_one, run, sitting.seat, judgement, replies, time.monotonic() - started)
-            )
+            if replies[-1].error or sitting.step(replies) is None:  # else the run was stopped before a re-ask
+                judgement = sitting.judgement(replies)
+                self._events.put(
+                    partial(self._judged_one, run, sitting.seat, judgement, replies, time.monotonic() - started)
+                )
+            if all(other.stopped for other in runs):
+                # Closes the dialogues: what the backend holds and has not sent is never sent.
+                return
+
+    def _note(self, run: TaskRun, judgement: Judgement | None) -> None:
+        """Keep a judgement until its example is finished, if somebody watches."""
+        if run.watch is not None and judgement is not None:
+            self._watched.setdefault((run.key, judgement.example_id), []).append(judgement)
+
+    def _watch(self, run: TaskRun, example_id: str) -> None:
+        """Show a finished example to the run's watch, and give back the room of all that is no longer wanted."""
+        if run.watch is None or run.stopped:
+            return
+        judgements = self._watched.pop((run.key, example_id), [])
+        generation = run.generations[example_id]
+        data = replace(run.data, examples=(run.data.by_id[example_id],))
+        rows = [] if generation.error else fold_members(run.task, data, {example_id: generation}, judgements)[1]
+        run.watch.finished(example_id, rows)
+        if run.watch.decided:
+            for (key, example), left in self._cases_left.items():
+                if key == run.key and left > 0:
+                    self._cases_left[key, example] = 0
+                    self._room.release()
 
     def _judged_one(
         self, run: TaskRun, seat: Seat, judgement: Judgement, replies: Sequence[Completion], seconds: float
@@ -512,26 +583,50 @@ class Pipeline:
         run.judge_models_returned.update(reply.model for reply in replies if reply.model)
         key = run.key, judgement.example_id
         self._cases_left[key] -= 1
+        self._note(run, judgement)
         if not self._cases_left[key]:
             self._room.release()
+            self._watch(run, judgement.example_id)
         self._observe(run, "judge")
 
 
+Adjust = Callable[[list[Score], Sequence[ExampleScore]], list[Score]]
+"""A task's scores, given its example scores, as they are to be written."""
+
+
 def score(
-    task: Task, data: TaskData, folder: TaskFolder, pool: GradingPool
+    task: Task, data: TaskData, folder: TaskFolder, pool: GradingPool, adjust: Adjust | None = None
 ) -> tuple[list[Score], list[Finding], dict[str, int]]:
     """Read the folder's replies again, or verify its answers; score, summarise, check, and write what was found.
 
-    Makes no call. Returns the scores, the integrity findings, and how the cases ended. With several judge models or
-    repeats, the numbers are those of the panel's mean (of all its verdicts, for a task that pools them), with each
-    member's and other foldings in groups of their own.
+    Makes no call. Only what belongs to the examples of ``data`` counts. Returns the scores, the integrity findings, and
+    how the cases ended. With several judge models or repeats, the numbers are those of the panel's mean (of all its
+    verdicts, for a task that pools them), with each member's and other foldings in groups of their own.
     """
-    generations = {generation.example_id: generation for generation in folder.generations()}
+    generations = {g.example_id: g for g in folder.generations() if g.example_id in data.by_id}
     if data.verifiers:
         judgements = verify(task, data, generations, pool)
         folder.write_judgements(judgements)
     else:
-        judgements = list(_reread(task, data, generations, folder.judgements()))
+        own = (judgement for judgement in folder.judgements() if judgement.example_id in data.by_id)
+        judgements = list(_reread(task, data, generations, own))
+    members, folded, together = fold_members(task, data, generations, judgements)
+    scores = task.summarise(data, folded)
+    if len(members) > 1:
+        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored), together)
+    if adjust is not None:
+        scores = adjust(scores, folded)
+    folder.write_scores(with_styles(task, data, generations, folded), scores)
+    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
+    findings += inspect_length_control(task.name, scores)
+    findings += inspect_grading(task.name, judgements, KILLED)
+    return scores, findings, count_cases(data, generations, judgements)
+
+
+def fold_members(
+    task: Task, data: TaskData, generations: Generations, judgements: Sequence[Judgement]
+) -> tuple[list[Member], list[ExampleScore], Together]:
+    """The panel's members with their example scores, the panel's example scores, and how they are put together."""
     by_member = panel_members(judgements) or {"": []}
     members = [Member(name, task.score(data, generations, own)) for name, own in by_member.items()]
 
@@ -539,15 +634,45 @@ def score(
         return task.score(data, generations, [judgement for member in some for judgement in by_member[member.name]])
 
     together = pooled if task.pools_judges and len(members) > 1 else mean_of
-    folded = together(members)
-    scores = task.summarise(data, folded)
-    if len(members) > 1:
-        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored), together)
-    folder.write_scores(folded, scores)
-    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
-    findings += inspect_length_control(task.name, scores)
-    findings += inspect_grading(task.name, judgements, KILLED)
-    return scores, findings, count_cases(data, generations, judgements)
+    return members, together(members), together
+
+
+def with_styles(
+    task: Task, data: TaskData, generations: Generations, rows: Sequence[ExampleScore]
+) -> list[ExampleScore]:
+    """Example scores of comparisons, with counts of both answers' style among their covariates.
+
+    A task's own counts stay; where an answer is not there, neither is its style.
+    """
+    return [
+        msgspec.structs.replace(row, covariates={**_styles(task, data, generations, row), **row.covariates})
+        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise)
+        else row
+        for row in rows
+    ]
+
+
+def _styles(task: Task, data: TaskData, generations: Generations, row: ExampleScore) -> dict[str, float]:
+    generation = generations.get(row.example_id)
+    if generation is None or generation.error:
+        return {}
+    pairs = {
+        case.answers[1 - case.candidate].model: (
+            case.answers[case.candidate].text,
+            case.answers[1 - case.candidate].text,
+        )
+        for case in task.cases(data, generation)
+        if len(case.answers) == 2
+    }
+    # Of several baselines, the one that the example score is called after.
+    named = [texts for model, texts in pairs.items() if len(pairs) == 1 or model in row.metric.split(":")]
+    if len(named) != 1:
+        return {}
+    own, other = (style_counts(text) for text in named[0])
+    # A task that counts Markdown by its own rules may still know no length, as where its tokeniser is not there.
+    counted = sum(f"baseline_{name}" in row.covariates for name in row.covariates)
+    wanted = ("length",) if counted > 1 else tuple(own)
+    return {side + name: count[name] for side, count in (("", own), ("baseline_", other)) for name in wanted}
 
 
 VERIFIED_BY = "judgebench"

@@ -20,7 +20,17 @@ import msgspec
 from judgebench.codec import decode_lines, encode, write_json, write_lines
 from judgebench.errors import UsageError
 from judgebench.integrity import Finding
-from judgebench.records import Example, ExampleScore, Generation, Judgement, Sampling, Score, SourceUsed, StageCounts
+from judgebench.records import (
+    EarlyStop,
+    Example,
+    ExampleScore,
+    Generation,
+    Judgement,
+    Sampling,
+    Score,
+    SourceUsed,
+    StageCounts,
+)
 
 MANIFEST_VERSION = 1
 
@@ -74,6 +84,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     judge_models_returned: list[str] = []
     """Model strings that the judge's endpoint said answered."""
     judge_repeats: int = 1
+    early_stop: EarlyStop | None = None
+    """How judging ended, of a run with ``--stop-when`` that came to its end."""
     counts: dict[str, int] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped, and missing."""
     notes: list[str] = []
@@ -111,6 +123,8 @@ class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     status: str
     scores: list[Score]
     integrity: list[Finding]
+    early_stops: dict[str, EarlyStop] = {}
+    """By task, of those that were judged with ``--stop-when``."""
 
 
 def now() -> str:

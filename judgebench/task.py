@@ -74,6 +74,33 @@ def no_checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ItemMean:
+    """A metric that is a plain mean over the examples, each of which has one number within known bounds.
+
+    Only such metrics can be stopped early, planned for in the worst case, or anchored in human labels. A fit over all
+    examples, or a ratio whose denominator depends on the verdicts, is none.
+    """
+
+    of: Callable[[Sequence[ExampleScore]], float | None]
+    """An example's number from its example scores; ``None`` if something of it is missing."""
+    lower: float = 0.0
+    upper: float = 1.0
+    scale: float = 100.0
+    """The metric is the mean times this."""
+    share: bool = False
+    """The number is the candidate's share of the win, so that a human's verdict on the pair is its like."""
+
+
+def only(metric: str) -> Callable[[Sequence[ExampleScore]], float | None]:
+    """The value of the example score called ``metric``: an :class:`ItemMean` of one row per example."""
+
+    def value(rows: Sequence[ExampleScore]) -> float | None:
+        return next((row.value for row in rows if row.metric == metric), None)
+
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A benchmark with its version and options settled. All functions are pure; only ``load`` reads files."""
 
@@ -104,6 +131,12 @@ class Task:
     """The checks that one generation gives rise to, for the verifiers."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
+    means: Mapping[str, ItemMean] = field(default_factory=dict)
+    """The metrics, among those summarised, that are plain means over examples."""
+    pairwise: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Patterns (as of file names) of the example scores that say how a comparison with a baseline's answer ended, with
+    the values of a loss and of a win. Counts of both answers' style are among their covariates, each under its name
+    and ``baseline_`` before it; what a task does not count itself is counted for it."""
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
     """Scores that take all runs of a table together, by run; there they stand in for the run's own of that metric."""
     importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)

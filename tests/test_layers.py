@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     records errors
     codec resources display
-    sources prompts cache outputs thinking grading_worker
+    sources prompts cache outputs thinking grading_worker markup
     models judges stats grading
-    task tasks answers integrity settings presets lm_eval accuracy
-    store stages protocol loading bench manifests scoring importing exporting evaluate dry_run
-    leaderboard
+    task tasks answers integrity settings presets lm_eval accuracy labels stopping
+    store stages protocol loading bench manifests scoring importing exporting evaluate dry_run planning correlating
+    leaderboard explaining
     cli __main__ __init__
 """
 """From the bottom, layer 0, up. ``models``, ``judges``, ``stats`` and ``cli`` are folders."""
@@ -27,6 +27,8 @@ ARROWS = {
     ("presets", "settings"),
     ("lm_eval", "task"),
     ("accuracy", "task"),
+    ("labels", "task"),
+    ("stopping", "task"),
     ("stages", "store"),
     ("loading", "store"),
     ("bench", "stages"),
@@ -34,6 +36,7 @@ ARROWS = {
     *(("scoring", below) for below in ("loading", "manifests", "stages", "store")),
     *(("importing", below) for below in ("loading", "manifests", "protocol", "scoring", "store")),
     ("exporting", "store"),
+    *(("planning", below) for below in ("loading", "store")),
     *(("evaluate", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
     *(("dry_run", below) for below in ("bench", "loading", "stages")),
     ("__main__", "cli"),

@@ -5,7 +5,20 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from judgebench.cli import cache, data, doctor, exporting, importing, leaderboard, run, scoring, tasks
+from judgebench.cli import (
+    cache,
+    correlate,
+    data,
+    doctor,
+    explain,
+    exporting,
+    importing,
+    leaderboard,
+    plan,
+    run,
+    scoring,
+    tasks,
+)
 
 
 def _normalise(token: str) -> str:
@@ -29,6 +42,9 @@ app.command("score")(scoring.score)
 app.command("import")(importing.import_)
 app.command("export")(exporting.export)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("explain")(explain.explain)
+app.command("plan")(plan.plan)
+app.command("correlate")(correlate.correlate)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)

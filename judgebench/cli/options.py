@@ -19,6 +19,13 @@ JudgeRepeats = Annotated[
 ]
 JudgeArgs = Annotated[list[str], typer.Option("--judge-arg", help="Setting of the judge's backend.", metavar="K=V")]
 JudgeGen = Annotated[list[str], typer.Option("--judge-gen", help="Sampling of the judge.", metavar="K=V")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Human verdicts on a random sample of the examples (CSV: example_id,label): win rates anchored in them.",
+        metavar="FILE",
+    ),
+]
 Mirror = Annotated[
     list[Path],
     typer.Option(help="Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", metavar="DIR"),

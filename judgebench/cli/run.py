@@ -103,6 +103,14 @@ Thinking = Annotated[
 Repeats = Annotated[
     int, typer.Option(help="Ask each example K times: maj@k and pass@k of a verified task.", min=1, metavar="K")
 ]
+StopWhen = Annotated[
+    str | None,
+    typer.Option(
+        help="Judge in random order and stop when enough is known: 'ci<1.5', or 'METRIC ci<1.5', for an interval "
+        "narrower than plus or minus 1.5.",
+        metavar="RULE",
+    ),
+]
 KeyEnv = Annotated[str | None, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")]
 Concurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the model.", min=1, metavar="N")]
 JudgeConcurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the judge.", min=1, metavar="N")]
@@ -139,6 +147,8 @@ def evaluate(
     thinking: Thinking = "auto",
     repeats: Repeats = 1,
     refine: Refine = [],  # noqa: B006
+    stop_when: StopWhen = None,
+    labels: options.Labels = None,
     api_key_env: KeyEnv = None,
     concurrency: Concurrency = None,
     judge_concurrency: JudgeConcurrency = None,

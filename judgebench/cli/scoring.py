@@ -14,6 +14,7 @@ def score(
         str,
         typer.Option(help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true."),
     ] = "",
+    labels: options.Labels = None,
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     json: options.Json = False,
@@ -26,5 +27,5 @@ def score(
     from judgebench.store import RunFolder
 
     folder = RunFolder(run)
-    results = score_run(folder, Settings(tasks=tasks, mirrors=options.mirrors(mirror), offline=offline))
+    results = score_run(folder, Settings(tasks=tasks, labels=labels, mirrors=options.mirrors(mirror), offline=offline))
     print_results(results, folder.require_manifest(), as_json=json, verbose=verbose)

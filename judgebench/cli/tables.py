@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from judgebench.display import cell, printable
-from judgebench.records import Score
+from judgebench.records import EarlyStop, Score
 from judgebench.store import Manifest, Results
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
                     console.print(Text(line))
         counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in fields.counts.items() if count)
         console.print(Text(f"cases: {counts}"))
+        if fields.early_stop is not None:
+            console.print(Text(_stopped(fields.early_stop)))
         judges = ", ".join(map(cell, fields.judge_models)) or "none"
         console.print(Text(f"judge: {judges}; protocol {fields.protocol_hash[7:15]}"))
         for note in fields.notes:
@@ -83,6 +85,16 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
         if finding.flagged:
             console.print(Text(f"integrity: {finding.check}: {cell(finding.message, 200)}", style="bold red"))
     console.print(Text(f"run folder: {results.run} ({manifest.status})"))
+
+
+def _stopped(stop: EarlyStop) -> str:
+    if not stop.early_stopped:
+        return f"stop when {stop.rule}: not reached before all {stop.population} examples were judged"
+    return (
+        f"stopped early ({stop.rule}): {stop.n} of {stop.population} examples in random order; {stop.judge_calls} "
+        f"judge calls made, about {stop.judge_calls_saved} saved. The interval of {stop.metric} holds however often it "
+        "was looked at; the other metrics have none"
+    )
 
 
 def _remarks(score: Score) -> list[str]:

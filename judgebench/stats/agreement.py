@@ -1,10 +1,24 @@
-"""How often two votes on the same game agree.
+"""How often two votes on the same game agree, and how much of that chance would not give.
 
 A game is what both voters saw: question, turn and pair of answers. A vote is +1 (the first answer), -1 (the second) or
 0 (a tie), so votes on one game must all be counted from the same answer: see :func:`orient`.
+
+The coefficients take any labels, as numbers. A judge's coefficient means little without that of the humans among each
+other.
+
+References
+----------
+Cohen: A coefficient of agreement for nominal scales. Educational and Psychological Measurement 20, 1960.
+Fleiss: Measuring nominal scale agreement among many raters. Psychological Bulletin 76, 1971.
+Gwet: Computing inter-rater reliability and its variance in the presence of high agreement. British Journal of
+Mathematical and Statistical Psychology 61, 2008.
+Hayes, Krippendorff: Answering the call for a standard reliability measure for coding data. Communication Methods and
+Measures 1, 2007.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +26,12 @@ from numpy.typing import ArrayLike, NDArray
 from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+Metric = Literal["nominal", "ordinal", "interval", "ratio"]
+
+# Numbers handled together when resampling.
+_TOGETHER = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -131,3 +151,245 @@ def _interval(
     counts = resample_counts(len(names), 1000, rng).astype(float)
     drawn = counts @ totals
     return percentile_interval((counts @ agrees)[drawn > 0] / drawn[drawn > 0])
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """Agreement beyond chance: 1 is perfect, 0 what chance gives."""
+
+    name: str
+    value: float | None
+    interval: Interval | None
+    """By resampling units; ``None`` if none was asked for (without rng), or with fewer than two units."""
+    units: int
+    """Units that at least two raters labelled."""
+    reason: str | None
+    """Why the value, or an interval that was asked for, is missing."""
+
+
+def krippendorff_alpha(
+    labels: ArrayLike,
+    metric: Metric = "nominal",
+    *,
+    rng: np.random.Generator | None = None,
+    rounds: int = 1000,
+    level: float = 0.95,
+) -> Coefficient:
+    """Krippendorff's alpha of labels, shape (raters, units), NaN where a rater gave none: 1 - D_o / D_e.
+
+    ``metric`` says how far apart two labels are: ``"nominal"`` 0 or 1, ``"ordinal"`` by rank, ``"interval"`` by squared
+    difference, ``"ratio"`` by that of difference over sum. Units with fewer than two labels say nothing and are left
+    out. At most 100 different labels. With ``rng``, a percentile interval over resampled units (Krippendorff 2018,
+    chapter 12; Hayes and Krippendorff 2007).
+
+    >>> none = np.nan
+    >>> votes = [[1, 2, 3, 3, 2, 1, 4, 1, 2, none], [1, 2, 3, 3, 2, 2, 4, 1, 2, 5], [none, 3, 3, 3, 2, 3, 4, 2, 2, 5]]
+    >>> round(krippendorff_alpha(votes).value, 3), round(krippendorff_alpha(votes, "interval").value, 3)
+    (0.675, 0.862)
+    """
+    if metric not in ("nominal", "ordinal", "interval", "ratio"):
+        raise ValueError(f"metrics are nominal, ordinal, interval and ratio; got {metric}")
+    values, counts = _label_counts(labels)
+    counts = counts[counts.sum(axis=1) >= 2]
+    units = len(counts)
+    name = f"Krippendorff's alpha, {metric}"
+    if not units:
+        return Coefficient(name, None, None, 0, "no unit has two labels")
+    # Ordered pairs within a unit, each unit weighing as much as it has labels.
+    counts, frequency = np.unique(counts, axis=0, return_counts=True)
+    times = frequency.astype(float)
+    raters = counts.sum(axis=1)
+    coincidences = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(len(values))
+    coincidences = (coincidences / (raters - 1)[:, None, None]).reshape(len(counts), -1)
+    value = _alphas(times[None] @ coincidences, values, metric)[0]
+    if np.isnan(value):
+        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
+    if rng is not None and units > 1:
+        drawn = [
+            _alphas(draws @ coincidences, values, metric) for draws in _resampled(times, len(values) ** 2, rounds, rng)
+        ]
+        return _with_interval(name, float(value), np.concatenate(drawn), units, level)
+    return Coefficient(name, float(value), None, units, None)
+
+
+def cohen_kappa(
+    first: ArrayLike,
+    second: ArrayLike,
+    weights: Literal["none", "linear", "quadratic"] = "none",
+    *,
+    rng: np.random.Generator | None = None,
+    rounds: int = 1000,
+    level: float = 0.95,
+) -> Coefficient:
+    """Cohen's kappa of two raters' labels of the same units, shapes (n,), each rater with rates of its own.
+
+    ``"linear"`` and ``"quadratic"`` weigh a disagreement by the distance of the labels' ranks, to the power 1 or 2.
+
+    >>> cohen_kappa([1, 1, 2, 2, 2], [1, 2, 2, 2, 2]).value
+    0.5454545454545454
+    """
+    table = _pair_table(first, second)
+    name = "Cohen's kappa" + ("" if weights == "none" else f", {weights}")
+    ranks = np.arange(len(table))
+    distance = np.abs(ranks[:, None] - ranks)
+    penalty = {"none": (distance > 0) * 1.0, "linear": distance * 1.0, "quadratic": distance**2.0}[weights]
+    return _from_pairs(name, table, lambda tables: _kappas(tables, penalty), rng, rounds, level)
+
+
+def gwet_ac1(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    rng: np.random.Generator | None = None,
+    rounds: int = 1000,
+    level: float = 0.95,
+) -> Coefficient:
+    """Gwet's AC1 of two raters' labels, shapes (n,): kappa's relative for labels of which one is far more frequent.
+
+    Chance agrees with probability sum of p (1 - p) / (K - 1) over the K labels, p their mean rates (Gwet 2008).
+
+    >>> round(gwet_ac1([1, 1, 1, 1, 2], [1, 1, 1, 1, 1]).value, 3)  # kappa is 0
+    0.756
+    """
+    table = _pair_table(first, second)
+    return _from_pairs("Gwet's AC1", table, _ac1s, rng, rounds, level)
+
+
+def fleiss_kappa(counts: ArrayLike, chance: Literal["observed", "uniform"] = "observed") -> Coefficient:
+    """Fleiss' kappa from how many raters gave each unit each label, shape (units, labels); as many raters on each unit.
+
+    ``"uniform"`` chance, 1 / labels, is Randolph's kappa.
+
+    >>> round(fleiss_kappa([[3, 0], [2, 1], [0, 3], [3, 0]]).value, 3)
+    0.625
+    """
+    table = np.asarray(counts, dtype=float)
+    if table.ndim != 2 or not ((table >= 0) & (table == np.floor(table))).all():
+        raise ValueError(f"a count of raters is wanted for every unit and label; got shape {table.shape}")
+    name = "Fleiss' kappa" if chance == "observed" else "Randolph's kappa"
+    units = len(table)
+    if not units:
+        return Coefficient(name, None, None, 0, "there are no units")
+    raters = table[0].sum()
+    if (table.sum(axis=1) != raters).any() or raters < 2:
+        raise ValueError("every unit needs the same number of raters, at least 2; alpha allows different numbers")
+    seen = float(((np.square(table).sum(axis=1) - raters) / (raters * (raters - 1))).mean())
+    expected = 1 / table.shape[1] if chance == "uniform" else float(np.square(table.mean(axis=0) / raters).sum())
+    if expected > 1 - 1e-12:
+        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
+    return Coefficient(name, (seen - expected) / (1 - expected), None, units, None)
+
+
+def _label_counts(labels: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """The different labels, ascending, and how often each unit got each; shapes (k,) and (units, k)."""
+    table = np.asarray(labels, dtype=float)
+    if table.ndim != 2 or np.isinf(table).any():
+        raise ValueError(f"labels are finite numbers, or NaN for none, one row per rater; got shape {table.shape}")
+    given = ~np.isnan(table)
+    values, code = np.unique(table[given], return_inverse=True)
+    if len(values) > 100:
+        raise ValueError(f"there are {len(values)} different labels: round them to at most 100")
+    counts = np.zeros((table.shape[1], len(values)))
+    np.add.at(counts, (np.nonzero(given)[1], code), 1)
+    return values, counts
+
+
+def _alphas(coincidences: FloatArray, values: FloatArray, metric: Metric) -> FloatArray:
+    """Alpha of each row, a coincidence table laid flat; NaN where only one label occurs."""
+    k = len(values)
+    tables = coincidences.reshape(-1, k, k)
+    margins = tables.sum(axis=2)
+    total = margins.sum(axis=1)
+    if metric == "ordinal":
+        # Labels between the two, and half of the two themselves; margins differ from row to row.
+        below = np.cumsum(margins, axis=1) - margins / 2
+        distance = np.square(below[:, :, None] - below[:, None, :])
+    elif metric == "nominal":
+        distance = (1 - np.eye(k))[None]
+    else:
+        gap, size = values[:, None] - values, values[:, None] + values
+        if metric == "ratio":
+            if (values < 0).any():
+                raise ValueError("the ratio metric is for labels that are not negative")
+            gap = gap / np.where(size > 0, size, 1)
+        distance = np.square(gap)[None]
+    observed = (tables * distance).sum(axis=(1, 2))
+    expected = (margins[:, :, None] * margins[:, None, :] * distance).sum(axis=(1, 2)) / np.maximum(total - 1, 1)
+    alphas: FloatArray = np.where(expected > 0, 1 - observed / np.where(expected > 0, expected, 1), np.nan)
+    return alphas
+
+
+def _pair_table(first: ArrayLike, second: ArrayLike) -> FloatArray:
+    """How many units got each pair of labels, in ascending order; shape (k, k)."""
+    one, two = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if one.ndim != 1 or one.shape != two.shape:
+        raise ValueError(f"both raters give every unit a label; got shapes {one.shape} and {two.shape}")
+    if not (np.isfinite(one).all() and np.isfinite(two).all()):
+        raise ValueError("labels are finite numbers: leave out units that lack one")
+    values, code = np.unique(np.concatenate([one, two]), return_inverse=True)
+    if len(values) > 100:
+        raise ValueError(f"there are {len(values)} different labels: round them to at most 100")
+    table = np.zeros((len(values), len(values)))
+    np.add.at(table, (code[: len(one)], code[len(one) :]), 1)
+    return table
+
+
+def _from_pairs(
+    name: str,
+    table: FloatArray,
+    statistic: Callable[[FloatArray], FloatArray],
+    rng: np.random.Generator | None,
+    rounds: int,
+    level: float,
+) -> Coefficient:
+    units = int(table.sum())
+    if not units:
+        return Coefficient(name, None, None, 0, "there are no units")
+    value = float(statistic(table[None])[0])
+    if np.isnan(value):
+        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
+    if rng is not None and units > 1:
+        resampled = _resampled(table.ravel(), table.size, rounds, rng)
+        drawn = [statistic(draws.reshape(-1, *table.shape)) for draws in resampled]
+        return _with_interval(name, value, np.concatenate(drawn), units, level)
+    return Coefficient(name, value, None, units, None)
+
+
+def _resampled(frequency: FloatArray, cells: int, rounds: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Frequencies of the kinds of units in resamples, shapes (some rounds, kinds): units alike need no telling apart.
+
+    ``cells`` are the numbers that a round is worked into: they bound how many rounds are handled together.
+    """
+    units, together = int(frequency.sum()), max(1, _TOGETHER // max(len(frequency), cells))
+    for begin in range(0, rounds, together):
+        yield rng.multinomial(units, frequency / units, size=min(together, rounds - begin)).astype(float)
+
+
+def _with_interval(name: str, value: float, replicates: FloatArray, units: int, level: float) -> Coefficient:
+    # A resample in which all labels are equal has no coefficient.
+    replicates = replicates[~np.isnan(replicates)]
+    if len(replicates) < 2 or np.ptp(replicates) < 1e-12:
+        return Coefficient(name, value, None, units, "no unit differs from the others, and resamples cannot show one")
+    return Coefficient(name, value, percentile_interval(replicates, level), units, None)
+
+
+def _kappas(tables: FloatArray, penalty: FloatArray) -> FloatArray:
+    """1 - mean penalty / that of independent raters, per table (k, k); NaN where that is 0."""
+    total = tables.sum(axis=(1, 2))
+    expected = (tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] * penalty).sum(axis=(1, 2)) / total
+    kappas: FloatArray = np.where(
+        expected > 0, 1 - (tables * penalty).sum(axis=(1, 2)) / np.where(expected > 0, expected, 1), np.nan
+    )
+    return kappas
+
+
+def _ac1s(tables: FloatArray) -> FloatArray:
+    total = tables.sum(axis=(1, 2))
+    rates = (tables.sum(axis=1) + tables.sum(axis=2)) / (2 * total[:, None])
+    k = tables.shape[1]
+    if k < 2:
+        return np.full(len(tables), np.nan)
+    expected = (rates * (1 - rates)).sum(axis=1) / (k - 1)
+    seen = np.trace(tables, axis1=1, axis2=2) / total
+    coefficients: FloatArray = (seen - expected) / (1 - expected)
+    return coefficients

@@ -75,6 +75,37 @@ def separability(low: ArrayLike, high: ArrayLike) -> Separability:
     return Separability(1 - overlapping / pairs if pairs else None, overlapping, pairs)
 
 
+def paired_separability(draws: ArrayLike, level: float = 0.95) -> Separability:
+    """Share of pairs whose *difference* keeps its sign in the central ``level`` of bootstrap draws, shape (rounds, n).
+
+    Draws of one row must be of the same resampled examples for all items: then the difficulty of the examples cancels,
+    and pairs are told apart whose intervals overlap. ``overlapping`` counts the pairs not told apart.
+
+    >>> rng = np.random.default_rng(0)
+    >>> examples = rng.normal(size=(500, 1))
+    >>> draws = np.array([0.0, 0.3]) + examples + 0.1 * rng.normal(size=(500, 2))
+    >>> paired_separability(draws).share
+    1.0
+    >>> low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    >>> separability(low, high).share
+    0.0
+    """
+    table = np.asarray(draws, dtype=float)
+    if table.ndim != 2 or not np.isfinite(table).all():
+        raise ValueError(f"draws are finite numbers of shape (rounds, items); got shape {table.shape}")
+    if not 0 < level < 1:
+        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    n = table.shape[1]
+    pairs, apart = n * (n - 1) // 2, 0
+    if not len(table) or not pairs:
+        return Separability(None, 0, pairs)
+    for item in range(n - 1):
+        gaps = table[:, item + 1 :] - table[:, item, None]
+        low, high = np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        apart += int(((low > 0) | (high < 0)).sum())
+    return Separability(apart / pairs, pairs - apart, pairs)
+
+
 def strict_agreement(score: ArrayLike, reference: ArrayLike) -> float | None:
     """Share of pairs that score and reference, shape (n,), order alike; a tie in either does not agree.
 

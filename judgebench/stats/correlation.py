@@ -20,6 +20,7 @@ Bonett, Wright: Sample size requirements for estimating Pearson, Kendall and Spe
 """
 
 from dataclasses import dataclass
+from itertools import permutations
 from math import atanh, sqrt, tanh
 from statistics import NormalDist
 from typing import Literal
@@ -35,6 +36,8 @@ Kind = Literal["pearson", "spearman", "kendall"]
 
 # Items up to which the sentence warns: below some 25, the normal approximation of atanh(r) is itself rough.
 _FEW = 25
+# Items up to which all orders are gone through: 5,040.
+_ALL_ORDERS = 7
 # Numbers handled together when resampling.
 _TOGETHER = 2_000_000
 
@@ -87,14 +90,59 @@ def correlation(x: ArrayLike, y: ArrayLike, kind: Kind = "pearson", *, level: fl
     # A coefficient that is 1 but for rounding.
     if abs(value) > 1 - 1e-12:
         return Correlation(kind, value, None, n, "the coefficient is at its limit, where no interval is known")
-    spare = n - (4 if kind == "kendall" else 3)
-    if spare < 1:
+    if n < (5 if kind == "kendall" else 4):
         return Correlation(kind, value, None, n, f"an interval needs {5 if kind == 'kendall' else 4} items")
+    return Correlation(kind, value, correlation_interval(value, n, kind, level=level), n, None)
+
+
+def correlation_interval(value: float, n: int, kind: Kind = "pearson", *, level: float = 0.95) -> Interval:
+    """The interval of a coefficient of which only the value and the number of items are known, as printed in papers.
+
+    WildBench's "0.98" is over six models:
+
+    >>> interval = correlation_interval(0.98, 6)
+    >>> round(interval.low, 2), round(interval.high, 3)
+    (0.82, 0.998)
+    """
+    spare = n - (4 if kind == "kendall" else 3)
+    if not -1 < value < 1 or spare < 1:
+        raise ValueError(
+            f"an interval needs a coefficient between -1 and 1 and at least {n - spare + 1} items; got {value} over {n}"
+        )
+    _check_kind(kind, level)
     variance = {"pearson": 1.0, "spearman": 1 + value**2 / 2, "kendall": 0.437}[kind] / spare
     method = {"pearson": "Fisher z", "spearman": "Bonett-Wright z", "kendall": "Fieller z"}[kind]
     half = NormalDist().inv_cdf((1 + level) / 2) * sqrt(variance)
-    interval = Interval(tanh(atanh(value) - half), tanh(atanh(value) + half), level, method)
-    return Correlation(kind, value, interval, n, None)
+    return Interval(tanh(atanh(value) - half), tanh(atanh(value) + half), level, method)
+
+
+def permutation_p(
+    x: ArrayLike, y: ArrayLike, kind: Kind = "pearson", *, rng: np.random.Generator, rounds: int = 10_000
+) -> float | None:
+    """Two-sided p-value of "no association": how often shuffled values, shape (n,), correlate as strongly.
+
+    Up to 7 items all orders are gone through and the p-value is exact; beyond, ``rounds`` random ones and the one seen
+    are. ``None`` where there is no coefficient. Below 10 items this is the p-value to use.
+
+    >>> permutation_p([1, 2, 3, 4, 5], [1, 2, 3, 5, 4], "kendall", rng=np.random.default_rng(0))  # 2 * 5 of 120 orders
+    0.08333333333333333
+    """
+    one, other = _checked(x, y, kind, 0.95)
+    value, n = _value(one, other, kind), len(one)
+    if value is None:
+        return None
+    exact = n <= _ALL_ORDERS
+    orders = np.array(list(permutations(range(n)))) if exact else None
+    total = rounds if orders is None else len(orders)
+    together = max(1, _TOGETHER // n**2)
+    as_strong = 0
+    for begin in range(0, total, together):
+        size = min(together, total - begin)
+        drawn = rng.permuted(np.tile(np.arange(n), (size, 1)), axis=1) if orders is None else orders[begin:][:size]
+        shuffled = coefficients(np.broadcast_to(one, (size, n)), other[drawn], kind)
+        # Orders that give the same coefficient may differ by rounding.
+        as_strong += int((np.abs(shuffled) >= abs(value) - 1e-9).sum())
+    return as_strong / total if exact else (as_strong + 1) / (total + 1)
 
 
 def bootstrap_correlation(
@@ -127,7 +175,7 @@ def bootstrap_correlation(
     parts = []
     for begin in range(0, rounds, together):
         drawn = rng.integers(n, size=(min(together, rounds - begin), n))
-        parts.append(_coefficients(one[drawn], other[drawn], kind))
+        parts.append(coefficients(one[drawn], other[drawn], kind))
     replicates = np.concatenate(parts)
     if rounds - len(replicates) > (1 - level) / 2 * rounds:
         return Correlation(kind, value, None, n, f"{rounds - len(replicates)} of {rounds} resamples were constant")
@@ -137,12 +185,12 @@ def bootstrap_correlation(
 def _value(one: FloatArray, other: FloatArray, kind: Kind) -> float | None:
     if len(one) < 2:
         return None
-    values = _coefficients(one[None], other[None], kind)
+    values = coefficients(one[None], other[None], kind)
     return float(values[0]) if len(values) else None
 
 
-def _coefficients(one: FloatArray, other: FloatArray, kind: Kind) -> FloatArray:
-    """Coefficients of rows (rounds, n); rows in which one side is constant are left out."""
+def coefficients(one: FloatArray, other: FloatArray, kind: Kind) -> FloatArray:
+    """Coefficients of the rows of two tables, shapes (rounds, n); rows in which one side is constant are left out."""
     vary = (np.ptp(one, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
     one, other = one[vary], other[vary]
     if not len(one):
@@ -176,8 +224,12 @@ def _checked(x: ArrayLike, y: ArrayLike, kind: str, level: float) -> tuple[Float
         raise ValueError(f"x and y hold one number per item each; got shapes {one.shape} and {other.shape}")
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         raise ValueError("x and y must be finite: leave out items that lack one")
+    _check_kind(kind, level)
+    return one, other
+
+
+def _check_kind(kind: str, level: float) -> None:
     if kind not in ("pearson", "spearman", "kendall"):
         raise ValueError(f"kinds of correlation are pearson, spearman and kendall; got {kind}")
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
-    return one, other

@@ -1,6 +1,7 @@
 """AlpacaEval's numbers, from example scores.
 
-Source: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/{winrate.py,glm_winrate.py}; the intervals are ours.
+Source: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/{winrate.py,glm_winrate.py}; the intervals are ours,
+as is the standard error of the length-controlled rate.
 """
 
 from collections.abc import Sequence
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
-from judgebench.stats.intervals import bootstrap_mean, percentile_interval, resample_counts
+from judgebench.stats.clustered import Estimate, bounded_estimate, cluster_totals, clustered_estimate
+from judgebench.stats.intervals import percentile_interval, resample_counts
 from judgebench.stats.length_control import (
     AnchorRows,
     LengthControlled,
     bootstrap_length_controlled,
+    length_controlled_interval,
     length_controlled_win_rate,
 )
 from judgebench.task import TaskData
@@ -22,7 +25,7 @@ TASK = "alpacaeval"
 BOOTSTRAP_ROUNDS = 1000
 BOOTSTRAP_SEED = 0
 LEVEL = 0.95
-BOOTSTRAP = f"bootstrap percentile over examples, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
+BOOTSTRAP = f"{BOOTSTRAP_ROUNDS} bootstrap rounds over examples, seed {BOOTSTRAP_SEED}, refitted at this C"
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -64,18 +67,18 @@ def _win_rates(preference: FloatArray, total: int, *, group: str | None) -> list
 
 
 def _mean_score(metric: str, shares: FloatArray, missing: int, group: str | None, details: dict[str, Any]) -> Score:
-    result = bootstrap_mean(100 * shares, rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS)
+    result = bounded_estimate(cluster_totals(100 * shares), 0, 100)
     interval = result.interval
     return Score(
         task=TASK,
         metric=metric,
-        value=result.estimate,
+        value=result.value,
         unit="percent",
         stderr=result.stderr,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         level=interval.level if interval else None,
-        method=f"mean; {BOOTSTRAP}" if interval else "mean; too few examples for an interval",
+        method=f"mean; {_how(result)}",
         n=result.n,
         n_missing=missing,
         group=group,
@@ -83,12 +86,17 @@ def _mean_score(metric: str, shares: FloatArray, missing: int, group: str | None
     )
 
 
+def _how(result: Estimate) -> str:
+    interval = result.interval
+    return f"interval: {interval.method} over examples" if interval else f"no interval: {result.reason}"
+
+
 def _average_length(length: FloatArray, total: int) -> Score:
     """Mean characters of the outputs, cut to an integer as upstream prints it."""
     lengths = length[np.isfinite(length)]
     if len(lengths) == 0:
         return _absent("avg_length", total, "the run holds no outputs", None, unit="characters")
-    result = bootstrap_mean(lengths, rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS)
+    result = clustered_estimate(cluster_totals(lengths))
     interval = result.interval
     return Score(
         task=TASK,
@@ -99,7 +107,7 @@ def _average_length(length: FloatArray, total: int) -> Score:
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         level=interval.level if interval else None,
-        method=f"mean, cut to an integer; {BOOTSTRAP}",
+        method=f"mean, cut to an integer; {_how(result)}",
         n=len(lengths),
         n_missing=total - len(lengths),
     )
@@ -150,7 +158,10 @@ def _length_controlled(
         formula += "; at this C the penalty leaves no term, so the prediction is one half"
     counts = resample_counts(int(rows.sum()), BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED))
     replicates = bootstrap_length_controlled(shares, difference, fit, counts, **model)
-    interval = percentile_interval(replicates, LEVEL)
+    # Of refits at the C that was chosen, percentiles are off by as much as its penalty draws the rate towards 50.
+    interval, unknown = length_controlled_interval(shares, difference, fit, level=LEVEL, **model)
+    how = f"interval: {interval.method}, refitted without each example" if interval else f"no interval: {unknown}"
+    drawn = percentile_interval(replicates, LEVEL)
     headline = Score(
         task=TASK,
         metric="lc_win_rate",
@@ -160,10 +171,10 @@ def _length_controlled(
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         level=interval.level if interval else None,
-        method=f"{formula}, C = {fit.c:.6g}{' (given)' if c else ''}; {BOOTSTRAP}, refitted at this C",
+        method=f"{formula}, C = {fit.c:.6g}{' (given)' if c else ''}; {how}; standard error: {BOOTSTRAP}",
         n=fit.n_judged,
         n_missing=total - fit.n_judged,
-        details=_fit_details(fit),
+        details={**_fit_details(fit), "bootstrap_percentiles": [drawn.low, drawn.high] if drawn else None},
     )
     return [headline, _spread(fit, total)]
 

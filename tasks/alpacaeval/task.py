@@ -28,7 +28,7 @@ from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.stats.length_control import AnchorRows
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, positive, switch
+from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options, positive, switch
 
 from .importer import read_alpaca_eval
 from .judges import PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
@@ -113,6 +113,11 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, judge=judge, order=order, draw=draw),
         score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
         summarise=partial(summarise, c=settings.get("lc_c")),
+        means={
+            "win_rate": ItemMean(of=only("preference"), share=True),
+            "discrete_win_rate": ItemMean(of=_decided_preference, share=True),
+        },
+        pairwise={"preference": (0.0, 1.0)},
         importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
         seeds={"order": seed, "bootstrap": BOOTSTRAP_SEED},
         about="How often a judge prefers the model's answers to a baseline's, on 805 instructions.",
@@ -240,3 +245,9 @@ def _preference(judgements: Sequence[Judgement]) -> float | None:
             return None
         shares.append(candidate_share(judgement.verdict.value, judgement.candidate))
     return sum(shares) / len(shares)
+
+
+def _decided_preference(rows: Sequence[ExampleScore]) -> float | None:
+    """What ``discrete_win_rate`` is the mean of: the likelier side has the whole win."""
+    value = only("preference")(rows)
+    return value if value is None or value == 0.5 else float(value > 0.5)

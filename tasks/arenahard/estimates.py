@@ -8,6 +8,7 @@ import numpy as np
 
 from judgebench.records import Score
 from judgebench.stats.intervals import Interval, percentile_interval
+from judgebench.stats.proportions import share_interval
 
 TASK = "arenahard"
 LEVEL = 0.95
@@ -45,10 +46,10 @@ class Upstream:
 
 
 def one_sided(value: float, n: int) -> Interval:
-    """The exact binomial interval of none, or all, of n questions: resampling equal shares would give no width."""
-    beyond = 100 * (1 - ((1 - LEVEL) / 2) ** (1 / n))
-    low, high = (0.0, beyond) if value == 0.0 else (100 - beyond, 100.0)
-    return Interval(low, high, LEVEL, "exact binomial over questions, all of which ended alike")
+    """Wilson's interval of none, or all, of n questions: resampling equal shares would give no width."""
+    share = share_interval(n if value else 0, n, level=LEVEL)
+    assert share is not None
+    return Interval(100 * share.low, 100 * share.high, LEVEL, "wilson over questions, all of which ended alike")
 
 
 def bounds(interval: Interval | None) -> dict[str, Any]:

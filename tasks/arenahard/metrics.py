@@ -7,18 +7,18 @@ the plain share of battles won; only control for style needs a fit, in ``control
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
-from judgebench.stats.intervals import bootstrap_mean
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.task import TaskData
 
 from .battles import Rules, number, whole_battles
 from .controlled import Controlled, control_style, over_categories
-from .estimates import SEED, TASK, FloatArray, Upstream, absent, bounds, one_sided
+from .estimates import SEED, TASK, FloatArray, Upstream, absent, bounds
 
 ROUNDS = 1000
 
@@ -110,16 +110,15 @@ class _WinRate:
         if not len(self.shares):
             details = {**self.games, "unknown_labels": self.unknown_labels}
             return absent("win_rate", self.n_missing, "no question has a verdict", group, details)
-        mean = bootstrap_mean(100 * self.shares, self.weights, rng=np.random.default_rng(SEED), rounds=ROUNDS)
-        assert mean.estimate is not None
-        value, stderr, interval = mean.estimate, mean.stderr, mean.interval
-        if interval is not None:
-            interval = replace(interval, method=f"bootstrap percentile over questions, {ROUNDS} rounds, seed {SEED}")
-            if value in (0.0, 100.0):
-                stderr, interval = None, one_sided(value, len(self.shares))
+        # A question's two games, with all their battles, are one cluster: one row.
+        mean = bounded_estimate(cluster_totals(100 * self.weights * self.shares, self.weights), 0, 100)
+        assert mean.value is not None
+        value, stderr, interval = mean.value, mean.stderr or None, mean.interval
+        how = f"{interval.method} over questions" if interval else f"no interval: {mean.reason}"
         upstream = self._upstream()
         if self.rules.upstream_compat and upstream is not None:
             value, interval, stderr = upstream.estimate, upstream.interval, None
+            how = interval.method if interval else how
         return Score(
             task=TASK,
             metric="win_rate",
@@ -127,8 +126,7 @@ class _WinRate:
             unit="percent",
             stderr=stderr,
             **bounds(interval),
-            method=f"share of battles won, ties as halves, a clear win as {self.rules.weight}; "
-            + (interval.method if interval else "too few questions for an interval"),
+            method=f"share of battles won, ties as halves, a clear win as {self.rules.weight}; {how}",
             n=len(self.shares),
             n_missing=self.n_missing,
             group=group,

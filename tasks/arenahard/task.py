@@ -201,6 +201,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, first_game_only=rules.first_game_only),
         score=partial(_score, rules=rules),
         summarise=partial(summarise, rules=rules),
+        pairwise={"win_rate": (0.0, 1.0)},
         tabulate=partial(tabulate, rules=rules),
         importers={"arena_hard": importer, "outputs": partial(import_outputs, arena_hard=importer)},
         about="How often a judge prefers the model's answers to a baseline's, on hard prompts and in both orders.",

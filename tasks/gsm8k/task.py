@@ -19,7 +19,7 @@ from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.lm_eval import LmEvalTask
 from judgebench.records import Check, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Task, TaskData, parse_options
+from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
 
 from . import prompts
 from .extraction import gold_of, verify
@@ -87,6 +87,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         checks=partial(_checks, version=version),
         score=score,
         summarise=ACCURACY.summarise,
+        means={metric: ItemMean(of=only(metric)) for metric in METRICS},
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},
         exporters={"lm_eval": LM_EVAL[version].write},
         repeats=True,

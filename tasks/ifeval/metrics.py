@@ -1,18 +1,16 @@
 """IFEval's numbers, from verdicts.
 
 The four means and the standard error of the two over prompts are lm-eval's (sample standard deviation over the square
-root of n; lm-eval 0.4.13 gives none for those over instructions). The intervals are ours: prompts are resampled with
-all their instructions.
+root of n). lm-eval 0.4.13 gives none for those over instructions; ours there, and all intervals, have a prompt with all
+its instructions as one cluster.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
-from judgebench.stats.intervals import bootstrap_mean
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.task import Generations, TaskData
 
 from .dataset import Prompts
@@ -25,12 +23,6 @@ METRICS = {
     "inst_level_loose_acc": "loose",
 }
 """Which of a verdict's two lists each metric counts."""
-BOOTSTRAP_ROUNDS = 1000
-BOOTSTRAP_SEED = 0
-BOOTSTRAP = (
-    f"interval ours: bootstrap percentile over prompts with all their instructions, {BOOTSTRAP_ROUNDS} rounds, seed "
-    f"{BOOTSTRAP_SEED}"
-)
 WHAT = {True: "share of prompts with all instructions followed", False: "share of instructions followed, pooled"}
 
 
@@ -122,29 +114,26 @@ def _score(data: TaskData, metric: str, rows: Sequence[ExampleScore], group: str
             reason="no prompt has an answer with a verdict",
             details=details,
         )
-    prompts, code = np.unique([example_id for example_id, _ in valued], return_inverse=True)
-    instructions = np.bincount(code, minlength=len(prompts))
-    followed = np.bincount(code, weights=100 * np.array([value for _, value in valued]), minlength=len(prompts))
-    estimate = bootstrap_mean(
-        followed / instructions, instructions, rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS
-    )
+    ids, values = zip(*valued, strict=True)
+    estimate = bounded_estimate(cluster_totals([100 * value for value in values], clusters=ids), 0, 100)
     interval = estimate.interval
-    what = WHAT[of_prompts(metric)]
+    unit = "prompts" if of_prompts(metric) else "prompts with all their instructions, as is the standard error"
+    how = f"interval ours: {interval.method} over {unit}" if interval else f"no interval: {estimate.reason}"
     return Score(
         task=TASK,
         metric=metric,
         # Not by way of the prompts' own shares, so that it is lm-eval's to the last digit.
-        value=100 * sum(value for _, value in valued) / len(valued),
+        value=100 * sum(values) / len(values),
         unit="percent",
-        stderr=estimate.stderr if of_prompts(metric) else None,
+        stderr=estimate.stderr,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         level=interval.level if interval else None,
-        method=f"{what}; {BOOTSTRAP}" if interval else f"{what}; too few prompts for an interval",
-        n=len(valued),
+        method=f"{WHAT[of_prompts(metric)]}; {how}",
+        n=len(values),
         n_missing=missing,
         group=group,
-        details={"prompts": len(prompts), **details},
+        details={"prompts": estimate.n_clusters, **details},
     )
 
 

@@ -20,12 +20,12 @@ from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.records import Check, Example, Generation, Sampling
-from judgebench.task import Fetch, Task, TaskData, parse_options
+from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
 
 from .dataset import Prompts, Row, as_on_the_hub, read_prompts, read_rows, starter_rows
 from .interchange import LM_EVAL
 from .language import SEED
-from .metrics import METRICS, TASK, score, summarise
+from .metrics import METRICS, TASK, of_prompts, score, summarise
 from .registry import fingerprint
 from .sentences import read_punkt
 from .verification import verify, verify_with_sentences
@@ -54,6 +54,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         checks=_checks,
         score=score,
         summarise=summarise,
+        means={metric: ItemMean(of=only(metric)) for metric in METRICS if of_prompts(metric)},
         importers={"outputs": import_answers, **({"lm_eval": LM_EVAL.read} if version == "1" else {})},
         exporters={"lm_eval": LM_EVAL.write} if version == "1" else {},
         about="How many instructions of a form that a program can check a model's answers follow.",

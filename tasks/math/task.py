@@ -19,7 +19,7 @@ from judgebench.answers import import_answers
 from judgebench.errors import UsageError
 from judgebench.grading import NOTHING, Verifier
 from judgebench.records import Check, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options
+from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options
 
 from . import hendrycks, limits, prompts
 from .dataset import Row, read_five_hundred, read_full, starter_rows
@@ -76,6 +76,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         checks=_checks,
         score=_score,
         summarise=ACCURACY.summarise,
+        means={metric: ItemMean(of=only(metric)) for metric in RULES},
         importers={"lm_eval": lm_eval.read, "outputs": import_answers},
         exporters={"lm_eval": lm_eval.write},
         repeats=True,

@@ -1,7 +1,7 @@
 """MT-Bench's numbers, from judgements.
 
-Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/show_result.py; the intervals are
-ours: questions are resampled, with both their turns.
+Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/show_result.py; standard errors and
+intervals are ours: a question is one cluster, with both its turns and all its baselines.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,17 +11,12 @@ import numpy as np
 
 from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement, Score
-from judgebench.stats.intervals import bootstrap_mean
+from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
 from judgebench.task import Generations, TaskData
 
 from .judges import HIGHEST, LOWEST, judged_turns, off_scale
 
 TASK = "mtbench"
-BOOTSTRAP_ROUNDS = 1000
-BOOTSTRAP_SEED = 0
-BOOTSTRAP = (
-    f"bootstrap percentile over questions with all their turns, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
-)
 SUPERSEDED = "#superseded-"
 """Stands, with a number, behind the case id of a record that a later one of the same file replaces."""
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
@@ -165,7 +160,9 @@ def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Scor
     total, missing = float(table.weights @ table.values), table.missing
     bounds = [(total + missing * rating) / (table.n + missing) for rating in (LOWEST, HIGHEST)]
     details = {**table.counts, "outside_1_to_10": table.sum("off_scale"), "if_missing_all_rated_1_or_10": bounds}
-    return [table.mean("score", "points", table.values, "mean of ratings", group, details)]
+    # A rating off the scale is counted as it is, so that the scale is no bound of the mean.
+    ends = None if details["outside_1_to_10"] else (LOWEST, HIGHEST)
+    return [table.mean("score", "points", table.values, ends, "mean of ratings", group, details)]
 
 
 def _result_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
@@ -189,7 +186,7 @@ def _result_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Scor
         ),
     }
     return [
-        wins.mean(name, "percent", 100 * values, f"share of comparisons: {what}", group, {**counts, **bounds})
+        wins.mean(name, "percent", 100 * values, (0, 100), f"share of comparisons: {what}", group, {**counts, **bounds})
         for name, (values, what, bounds) in columns.items()
     ]
 
@@ -221,16 +218,24 @@ class _Table:
         return {"unread": unread, "failed": failed, "without_judgement": max(self.missing - failed - unread, 0)}
 
     def mean(
-        self, metric: str, unit: str, values: FloatArray, what: str, group: str | None, details: Mapping[str, Any]
+        self,
+        metric: str,
+        unit: str,
+        values: FloatArray,
+        ends: tuple[float, float] | None,
+        what: str,
+        group: str | None,
+        details: Mapping[str, Any],
     ) -> Score:
-        """The mean over rows, by weight; its interval is over questions."""
-        names, code = np.unique(self._questions, return_inverse=True)
-        weights = np.bincount(code, weights=self.weights, minlength=len(names))
-        sums = np.bincount(code, weights=self.weights * values, minlength=len(names))
-        result = bootstrap_mean(
-            sums / weights, weights, rng=np.random.default_rng(BOOTSTRAP_SEED), rounds=BOOTSTRAP_ROUNDS
-        )
+        """The mean over rows, by weight; its interval is over questions. ``ends`` are what no value can exceed."""
+        totals = cluster_totals(self.weights * values, self.weights, clusters=self._questions)
+        result = bounded_estimate(totals, *ends) if ends else clustered_estimate(totals)
         interval = result.interval
+        how = (
+            f"interval: {interval.method} over questions with all their turns"
+            if interval
+            else f"no interval: {result.reason}"
+        )
         return Score(
             task=TASK,
             metric=metric,
@@ -240,11 +245,11 @@ class _Table:
             low=interval.low if interval else None,
             high=interval.high if interval else None,
             level=interval.level if interval else None,
-            method=f"{what}; {BOOTSTRAP}" if interval else f"{what}; too few questions for an interval",
+            method=f"{what}; {how}",
             n=self.n,
             n_missing=self.missing,
             group=group,
-            details={"questions": len(names), **details},
+            details={"questions": result.n_clusters, **details},
         )
 
     def absent(self, metric: str, unit: str, why: str, group: str | None) -> Score:

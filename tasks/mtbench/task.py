@@ -36,6 +36,7 @@ from .judges import (
     rating_id,
     read_prompts,
 )
+from .means import means
 from .metrics import score, summarise
 
 GUIDED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
@@ -175,6 +176,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, settings=settings, starter=starter),
         score=partial(score, mode=settings.mode, strict=settings.strict, every_record=settings.upstream_compat),
         summarise=partial(summarise, mode=settings.mode),
+        means=means(settings.mode),
         importers={
             "fastchat": partial(read_fastchat, mode=settings.mode, baseline=settings.baseline),
             "outputs": read_outputs,

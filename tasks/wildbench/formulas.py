@@ -1,7 +1,6 @@
 """WildBench's arithmetic: task groups and their weights, rescaling, rewards, the length rule, macro averages.
 
-Everything takes arrays over sessions and a table of counts, shape (rounds, n): its first row is all ones and gives the
-number itself, further rows of bootstrap counts give its replicates on the very same resamples.
+Everything takes arrays over sessions. What an interval needs of them, session by session, is in ``metrics.py``.
 
 Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/_create_tables.py.
 """
@@ -82,23 +81,15 @@ def after_length_rule(reward: FloatArray, length: FloatArray, baseline_length: F
 
 
 class Averages(NamedTuple):
-    """One measure, per row of counts."""
+    """One measure."""
 
-    micro: FloatArray
-    """Shape (rounds,)."""
+    micro: float
     per_group: FloatArray
-    """Shape (rounds, 5); NaN for a group without items."""
-    macro: FloatArray
-    """Shape (rounds,)."""
+    """Shape (5,); NaN for a group without items."""
+    macro: float
 
 
-def _averages(micro: FloatArray, per_group: FloatArray) -> Averages:
-    """With macro averages; a resample that missed a whole group is no replicate of one that has it."""
-    whole = (np.isnan(per_group) == np.isnan(per_group[0])).all(axis=1)
-    return Averages(micro, per_group, np.where(whole, macro(per_group), np.nan))
-
-
-def mean_scores(counts: FloatArray, score: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
+def mean_scores(score: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
     """Rescaled scores. ``score`` is NaN where there is no record; ``used`` is 0 for empty and cut-off answers.
 
     The micro score is over all records, the groups are over the used ones only.
@@ -107,24 +98,23 @@ def mean_scores(counts: FloatArray, score: FloatArray, used: FloatArray, groups:
     value = np.where(stored, score, 0.0)
     weight = np.where(stored, used, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        micro = rescaled((counts @ value) / (counts @ stored.astype(float)))
-        per_group = rescaled((counts @ (groups * (value * weight)[:, None])) / (counts @ (groups * weight[:, None])))
-    return _averages(micro, per_group)
+        micro = rescaled(value.sum() / stored.sum())
+        per_group = rescaled(((value * weight) @ groups) / (weight @ groups))
+    return Averages(float(micro), per_group, float(macro(per_group)))
 
 
-def mean_rewards(counts: FloatArray, reward: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
+def mean_rewards(reward: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
     """Rewards over one baseline. The micro reward adds up the used pairs and divides by *all* records, as upstream."""
     stored = np.isfinite(reward)
     weight = np.where(stored, used, 0.0)
     value = np.where(stored, reward, 0.0) * weight
     with np.errstate(invalid="ignore", divide="ignore"):
-        micro = (counts @ value) / (counts @ stored.astype(float))
-        per_group = (counts @ (groups * value[:, None])) / (counts @ (groups * weight[:, None]))
-    return _averages(micro, per_group)
+        micro = value.sum() / stored.sum()
+        per_group = (value @ groups) / (weight @ groups)
+    return Averages(float(micro), per_group, float(macro(per_group)))
 
 
-def mean_length(counts: FloatArray, length: FloatArray, used: FloatArray) -> FloatArray:
-    """Mean characters of the used answers, per row of counts."""
+def mean_length(length: FloatArray, used: FloatArray) -> float:
+    """Mean characters of the used answers; NaN without any."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean: FloatArray = (counts @ np.where(used > 0, length, 0.0)) / (counts @ used)
-    return mean
+        return float(np.where(used > 0, length, 0.0).sum() / used.sum())

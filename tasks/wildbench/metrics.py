@@ -1,18 +1,22 @@
 """WildBench's numbers, from example scores.
 
-Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/{_create_tables,_merge_results}.py; the intervals are ours.
+Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/{_create_tables,_merge_results}.py; standard errors and intervals
+are ours. Every number is a weighted sum of means, over groups and baselines, and a session is one cluster in all of
+them: it may belong to two groups, and is compared with every baseline.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
-from judgebench.stats.intervals import percentile_interval, resample_counts
+from judgebench.stats.clustered import ClusterTotals, bounded_estimate, clustered_estimate
 from judgebench.task import TaskData
 
 from .formulas import (
+    TOTAL_WEIGHT,
     WEIGHTS,
     Averages,
     FloatArray,
@@ -20,12 +24,14 @@ from .formulas import (
     mean_rewards,
     mean_scores,
     membership,
+    rescaled,
 )
 
 TASK = "wildbench"
-BOOTSTRAP_ROUNDS = 1000
-BOOTSTRAP_SEED = 0
-BOOTSTRAP = f"bootstrap percentile over sessions, {BOOTSTRAP_ROUNDS} rounds, seed {BOOTSTRAP_SEED}"
+SCORE_BOUNDS = (-80.0, 100.0)
+"""Of ten times a rescaled score."""
+REWARD_BOUNDS = (-100.0, 100.0)
+GROUP_WEIGHTS = np.array(list(WEIGHTS.values())) / TOTAL_WEIGHT
 NO_LENGTHS = "the run holds judgements without the answers, so it is not known which are empty, cut off or long"
 NO_TAGS = "the official tasks could not be had, so it is not known which belong to which group"
 NO_VERDICT = "no example has a verdict"
@@ -85,7 +91,7 @@ class _Column:
 
 
 class _Table:
-    """A run's example scores by metric, its examples' groups, and the resamples that all numbers share."""
+    """A run's example scores by metric, and its examples' groups."""
 
     def __init__(self, data: TaskData, scores: Sequence[ExampleScore]) -> None:
         self._by_metric: dict[str, dict[str, ExampleScore]] = {}
@@ -96,13 +102,6 @@ class _Table:
         groups = [example.meta.get("groups", ()) for example in data.examples]
         self.tags_known = all(groups)
         self.groups = membership(groups)
-        # Row 0 counts each example once: the numbers themselves. The others are resamples.
-        rows = [np.ones((1, self.total))]
-        if self.total > 1:
-            rows.append(
-                resample_counts(self.total, BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED)).astype(float)
-            )
-        self.counts = np.concatenate(rows)
 
     @property
     def baselines(self) -> list[str]:
@@ -117,8 +116,10 @@ class _Table:
     def score(
         self,
         metric: str,
-        replicates: FloatArray,
+        value: float,
+        spread: ClusterTotals,
         *,
+        ends: tuple[float, float] | None,
         method: str,
         n: int,
         missing: int,
@@ -127,34 +128,47 @@ class _Table:
         reason: str = NO_VERDICT,
         details: Mapping[str, Any] | None = None,
     ) -> Score:
-        """A number (the first replicate) with its interval (the others)."""
-        value = replicates[0]
-        if not np.isfinite(value):
+        """A number with its interval. ``ends`` are the bounds of each of the means that it is a weighted sum of."""
+        if not math.isfinite(value):
             return Score(
                 task=TASK, metric=metric, value=None, unit=unit, n=0, n_missing=self.total, group=group, reason=reason
             )
-        drawn = replicates[1:][np.isfinite(replicates[1:])] if n > 1 else replicates[:0]
-        interval = percentile_interval(drawn)
+        if ends is None:
+            estimate = clustered_estimate(spread)
+        else:
+            estimate = bounded_estimate(spread, *(float(spread.weights.sum()) * end for end in ends))
+        interval = estimate.interval
+        how = f"interval: {interval.method} over sessions" if interval else f"no interval: {estimate.reason}"
         return Score(
             task=TASK,
             metric=metric,
-            value=float(value),
+            value=value,
             unit=unit,
-            stderr=float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
+            stderr=estimate.stderr,
             low=interval.low if interval else None,
             high=interval.high if interval else None,
             level=interval.level if interval else None,
-            method=f"{method}; {BOOTSTRAP}" if interval else f"{method}; too few examples for an interval",
+            method=f"{method}; {how}",
             n=n,
             n_missing=missing,
             group=group,
             details=dict(details or {}),
         )
 
-    @property
-    def nothing(self) -> FloatArray:
-        """Replicates of a number that cannot be computed."""
-        return np.full(len(self.counts), np.nan)
+
+def _totals(numerator: FloatArray, denominator: FloatArray, weights: FloatArray) -> ClusterTotals:
+    """Totals by session, shapes (n, terms), without the terms and sessions that have no row."""
+    terms = denominator.sum(axis=0) > 0
+    sessions = denominator[:, terms].any(axis=1)
+    rows = np.ix_(sessions, terms)
+    return ClusterTotals(
+        np.flatnonzero(sessions), numerator[rows], denominator[rows], weights[terms], int(sessions.sum())
+    )
+
+
+def _whole(value: FloatArray, counted: FloatArray) -> ClusterTotals:
+    """Totals of one mean: what is added up, and how much each session counts."""
+    return _totals(value[:, None], counted[:, None], np.ones(1))
 
 
 def _array(values: Sequence[float | None]) -> FloatArray:
@@ -175,7 +189,9 @@ def _why(table: _Table, *columns: _Column) -> str:
 
 def _scores(table: _Table) -> list[Score]:
     column = table.column("score")
-    averages = mean_scores(table.counts, column.value, column.used, table.groups)
+    averages = mean_scores(column.value, column.used, table.groups)
+    value, stored = np.where(column.stored, 10 * rescaled(column.value), 0.0), column.stored.astype(float)
+    inside = table.groups * (stored * column.used)[:, None]
     n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
     missing = table.total - n
     known = column.lengths_known and table.tags_known
@@ -184,31 +200,37 @@ def _scores(table: _Table) -> list[Score]:
     found = [
         table.score(
             "wb_score",
-            10 * averages.macro if known else table.nothing,
+            10 * averages.macro if known else math.nan,
+            _totals(value[:, None] * inside, inside, GROUP_WEIGHTS),
+            ends=SCORE_BOUNDS,
             method="10 x weighted mean of five groups' rescaled scores, without cut-off and empty answers",
             n=used,
             missing=missing,
             reason=why,
-            details={**column.counts(), "if_missing_all_lost_or_won": [10 * float(b.macro[0]) for b in bounds]},
+            details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.macro for b in bounds]},
         ),
         table.score(
             "wb_score_micro",
             10 * averages.micro,
+            _whole(value, stored),
+            ends=SCORE_BOUNDS,
             method="10 x rescaled mean score of all answers",
             n=n,
             missing=missing,
-            details={**column.counts(), "if_missing_all_lost_or_won": [10 * float(b.micro[0]) for b in bounds]},
+            details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.micro for b in bounds]},
         ),
     ]
     for position, group in enumerate(WEIGHTS):
-        inside = table.groups[:, position] > 0
+        own = table.groups[:, position] > 0
         found.append(
             table.score(
                 "wb_score",
-                10 * averages.per_group[:, position] if known else table.nothing,
+                10 * float(averages.per_group[position]) if known else math.nan,
+                _whole(value * inside[:, position], inside[:, position]),
+                ends=SCORE_BOUNDS,
                 method="10 x rescaled mean score, without cut-off and empty answers",
-                n=int((column.stored * column.used)[inside].sum()),
-                missing=int((~column.stored)[inside].sum()),
+                n=int((column.stored * column.used)[own].sum()),
+                missing=int((~column.stored)[own].sum()),
                 group=f"category={group}",
                 reason=why if table.tags_known else NO_TAGS,
             )
@@ -220,14 +242,16 @@ def _all_scored(table: _Table, column: _Column, value: float) -> Averages:
     """The averages if every missing example had got this score."""
     score = np.where(column.stored, column.value, value)
     used = np.where(column.stored, column.used, 1.0)
-    return mean_scores(np.ones((1, table.total)), score, used, table.groups)
+    return mean_scores(score, used, table.groups)
 
 
 def _length(table: _Table, column: _Column, group: str | None) -> Score:
     used = column.used * column.stored
     return table.score(
         "length",
-        mean_length(table.counts, column.length, used) if column.lengths_known else table.nothing,
+        mean_length(column.length, used) if column.lengths_known else math.nan,
+        _whole(np.where(used > 0, column.length, 0.0), used),
+        ends=None,
         method="mean characters of the answers as judged, without cut-off and empty ones",
         unit="characters",
         n=int(used.sum()),
@@ -246,15 +270,16 @@ class _Pairs:
     def __init__(self, table: _Table, name: str, k: int) -> None:
         self.name = name
         self.column = table.column(f"reward:{name}:{k}")
-        self.averages = mean_rewards(table.counts, self.column.value, self.column.used, table.groups)
+        self.averages = mean_rewards(self.column.value, self.column.used, table.groups)
         if self.column.against_itself:
-            zeros = np.zeros(len(table.counts))
-            self.averages = Averages(zeros, np.zeros((len(zeros), len(WEIGHTS))), zeros)
-
-    @property
-    def complete(self) -> bool:
-        """It has a number."""
-        return bool(np.isfinite(self.averages.macro[0]))
+            self.averages = Averages(0.0, np.zeros(len(WEIGHTS)), 0.0)
+        stored = self.column.stored.astype(float)
+        used = self.column.used * stored
+        value = np.where(used > 0, 100 * self.column.value, 0.0)
+        self.micro = (value[:, None], stored[:, None])
+        """Points that each session adds up to, and how much it counts: numerator and denominator, shape (n, 1)."""
+        self.by_group = (table.groups * value[:, None], table.groups * used[:, None])
+        """The same of the groups, shape (n, 5)."""
 
     def bound(self, table: _Table, reward: float) -> Averages:
         """The averages if every missing example had ended so."""
@@ -262,7 +287,7 @@ class _Pairs:
             return self.averages
         value = np.where(self.column.stored, self.column.value, reward)
         used = np.where(self.column.stored, self.column.used, 1.0)
-        return mean_rewards(np.ones((1, table.total)), value, used, table.groups)
+        return mean_rewards(value, used, table.groups)
 
 
 def _rewards(table: _Table, baselines: Sequence[str], k: int, margins: Sequence[int]) -> list[Score]:
@@ -295,12 +320,15 @@ def _mixed(
     else:
         why = _why(table, *(part.column for part in compared))
     if position is not None:
-        columns = {"wb_reward": [part.averages.per_group[:, position] for part in parts]}
+        own = slice(position, position + 1)
+        columns = {"wb_reward": [float(part.averages.per_group[position]) for part in parts]}
+        terms = {"wb_reward": [tuple(column[:, own] for column in part.by_group) for part in compared]}
     else:
         columns = {
             "wb_reward": [part.averages.macro for part in parts],
             "wb_reward_micro": [part.averages.micro for part in parts],
         }
+        terms = {"wb_reward": [p.by_group for p in compared], "wb_reward_micro": [p.micro for p in compared]}
     found = []
     for metric, values in columns.items():
         is_macro = metric == "wb_reward"
@@ -309,15 +337,20 @@ def _mixed(
         details: dict[str, Any] = {"K": k}
         if group is None and computable:
             details["if_missing_all_lost_or_won"] = [
-                _mean([100 * getattr(part.bound(table, r), "macro" if is_macro else "micro") for part in parts])[
-                    0
-                ].item()
+                _mean([100 * getattr(part.bound(table, r), "macro" if is_macro else "micro") for part in parts])
                 for r in (-1.0, 1.0)
             ]
+        weights = GROUP_WEIGHTS if is_macro and position is None else np.ones(1)
+        nothing = np.zeros((table.total, 0))
+        numerator, denominator = (
+            np.concatenate([nothing, *(pair[side] for pair in terms[metric])], axis=1) for side in (0, 1)
+        )
         found.append(
             table.score(
                 metric,
-                _mean([100 * value for value in values]) if computable else table.nothing,
+                _mean([100 * value for value in values]) if computable else math.nan,
+                _totals(numerator, denominator, np.tile(weights / len(parts), len(compared))),
+                ends=REWARD_BOUNDS,
                 method=method.format(kind),
                 n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
                 missing=missing,
@@ -329,12 +362,9 @@ def _mixed(
     return found
 
 
-def _mean(values: Sequence[FloatArray]) -> FloatArray:
+def _mean(values: Sequence[float]) -> float:
     """Equal weights, added up in upstream's order: haiku, llama, gpt-4-turbo (that is: the first one last)."""
-    total = np.zeros_like(values[0])
-    for value in (*values[1:], values[0]):
-        total = total + value
-    return total / len(values)
+    return sum((*values[1:], values[0])) / len(values)
 
 
 def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
@@ -350,11 +380,12 @@ def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
     n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
     missing = table.total - n
     why = _why(table, column) if column.there else "nothing was compared with it"
-    macro = 100 * part.averages.macro if column.lengths_known and table.tags_known else table.nothing
     return [
         table.score(
             "wb_reward",
-            macro,
+            100 * part.averages.macro if column.lengths_known and table.tags_known else math.nan,
+            _totals(*part.by_group, GROUP_WEIGHTS),
+            ends=REWARD_BOUNDS,
             method=f"100 x weighted mean of five groups' rewards, K = {k}, without cut-off and empty answers",
             n=used,
             missing=missing,
@@ -364,7 +395,9 @@ def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
         ),
         table.score(
             "wb_reward_micro",
-            100 * part.averages.micro if column.lengths_known else table.nothing,
+            100 * part.averages.micro if column.lengths_known else math.nan,
+            _totals(*part.micro, np.ones(1)),
+            ends=REWARD_BOUNDS,
             method=f"100 x sum of rewards of used pairs / number of all pairs, K = {k}",
             n=n,
             missing=missing,

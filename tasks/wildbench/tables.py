@@ -191,20 +191,20 @@ def _per_group(values: FloatArray) -> dict[str, float]:
 
 
 def _avg_len(records: Records) -> float | None:
-    length = mean_length(np.ones((1, len(records.value))), records.length, records.used)[0].item()
+    length = mean_length(records.length, records.used)
     return length if length == length else None
 
 
 def score_row(records: Records, groups: FloatArray) -> ScoreRow:
     """A model's scores. ``groups`` is the membership of the tasks, shape (n, 5)."""
-    averages = mean_scores(np.ones((1, len(groups))), records.value, records.used, groups)
-    adjusted = averages.micro[0].item()
+    averages = mean_scores(records.value, records.used, groups)
+    adjusted = averages.micro
     values = records.value[np.isfinite(records.value)]
     return ScoreRow(
         score=values.sum().item() / len(values),
         adjusted_score=adjusted,
-        macro=averages.macro[0].item(),
-        per_group=_per_group(averages.per_group[0]),
+        macro=averages.macro,
+        per_group=_per_group(averages.per_group),
         total=len(values),
         avg_len=_avg_len(records),
     )
@@ -214,14 +214,14 @@ def reward_row(records: Records, groups: FloatArray, k: int) -> RewardRow:
     """A model's rewards over one baseline at one length margin."""
     assert records.baseline_length is not None
     value = after_length_rule(records.value, records.length, records.baseline_length, k)
-    averages = mean_rewards(np.ones((1, len(groups))), value, records.used, groups)
+    averages = mean_rewards(value, records.used, groups)
     stored = np.isfinite(value)
     counted = value[stored & (records.used > 0)]
     return RewardRow(
         endings={name: int((counted == reward).sum()) for name, reward in ENDINGS.items()},
-        reward=averages.micro[0].item(),
-        macro=averages.macro[0].item(),
-        per_group=_per_group(averages.per_group[0]),
+        reward=averages.micro,
+        macro=averages.macro,
+        per_group=_per_group(averages.per_group),
         total=int(stored.sum()),
         avg_len=_avg_len(records),
     )

@@ -144,6 +144,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         summarise=partial(
             summarise, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
         ),
+        pairwise={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
         importers={
             "wildbench": partial(
                 read_wildbench, judges=plan.judges, reading="first" if plan.mode == "instant" else "strict"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from judgebench.stats.benchmark_quality import (
     agreement_with_confidence,
     pair_forecast,
+    paired_separability,
     separability,
     strict_agreement,
 )
@@ -70,6 +71,32 @@ def test_no_pairs_give_none(n: int) -> None:
 
 
 # Agreement
+
+
+def test_paired_separability_equals_counting_pair_by_pair() -> None:
+    """Of 6 items with draws that share their examples: pairs whose difference has quantiles on one side of 0."""
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(300, 1)) + np.linspace(0, 0.5, 6) + 0.1 * rng.normal(size=(300, 6))
+    apart = 0
+    for one in range(6):
+        for other in range(one):
+            low, high = np.quantile(draws[:, one] - draws[:, other], [0.025, 0.975])
+            apart += low > 0 or high < 0
+    found = paired_separability(draws)
+    assert 0 < apart < 15
+    assert (found.share, found.overlapping, found.pairs) == (apart / 15, 15 - apart, 15)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    assert separability(low, high).share == 0
+
+
+def test_paired_separability_with_too_little() -> None:
+    """No draws or one item: no share. Draws that are missing are named."""
+    assert paired_separability(np.zeros((0, 3))).share is None
+    assert paired_separability(np.zeros((5, 1))).share is None
+    with pytest.raises(ValueError, match="finite"):
+        paired_separability([[0.0, np.nan]])
+    with pytest.raises(ValueError, match="level"):
+        paired_separability([[0.0, 1.0]], level=95)
 
 
 def test_strict_agreement_does_not_count_ties() -> None:

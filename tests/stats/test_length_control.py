@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.intervals import percentile_interval, resample_counts
 from judgebench.stats.length_control import (
     C_GRID,
@@ -25,8 +26,10 @@ from judgebench.stats.length_control import (
     AnchorRows,
     LengthControlled,
     bootstrap_length_controlled,
+    length_controlled_interval,
     length_controlled_win_rate,
 )
+from judgebench.stats.proportions import score_interval
 
 ALPACAEVAL = Path(__file__).parents[2].parent / "shared" / "data" / "alpacaeval"
 needs_alpacaeval = pytest.mark.skipif(
@@ -368,6 +371,72 @@ def test_bootstrap_counts_must_match_the_rows() -> None:
         bootstrap_length_controlled(
             problem.preference, problem.length_difference, fit, np.ones((3, 11), dtype=np.int64)
         )
+
+
+# Interval
+
+
+def test_interval_is_the_jackknife_written_out() -> None:
+    """Refits without each row, made one by one at the largest C, give the same score interval."""
+    problem = made_up(n=40, nulls=0, seed=16)
+    fit, loose = problem.fit(), problem.fit(C_GRID[-1])
+    without = np.array(refit_one_by_one(problem, 1 - np.eye(40, dtype=np.int64), C_GRID[-1]))
+    interval, reason = length_controlled_interval(
+        problem.preference, problem.length_difference, fit, difficulty=problem.difficulty, anchors=problem.anchors
+    )
+    want, _ = score_interval(loose.win_rate, 39 / 40 * (without.mean() - without), 0, 100)
+    assert reason is None
+    assert interval is not None
+    assert want is not None
+    assert interval.low == pytest.approx(min(want.low, fit.win_rate), abs=1e-6)
+    assert interval.high == pytest.approx(max(want.high, fit.win_rate), abs=1e-6)
+
+
+def test_interval_without_any_length_effect_is_that_of_the_mean() -> None:
+    """Equal lengths: the win rate is the mean preference, and so is its interval, to the penalty's 1e-4."""
+    preference = np.random.default_rng(1).random(60)
+    fit = length_controlled_win_rate(preference, np.zeros(60), c=C_GRID[-1])
+    interval, _ = length_controlled_interval(preference, np.zeros(60), fit)
+    plain = bounded_estimate(cluster_totals(100 * preference), 0, 100).interval
+    assert interval is not None
+    assert plain is not None
+    assert (interval.low, interval.high) == pytest.approx((plain.low, plain.high), abs=0.01)
+
+
+def test_interval_of_copied_rows_in_clusters() -> None:
+    """Each row given twice under its cluster: the same interval to within the spread's n - 1."""
+    problem = made_up(n=60, nulls=0, seed=17)
+    preference, difference = problem.preference.repeat(2), problem.length_difference.repeat(2)
+    once, _ = length_controlled_interval(
+        problem.preference,
+        problem.length_difference,
+        length_controlled_win_rate(problem.preference, problem.length_difference),
+    )
+    twice, _ = length_controlled_interval(
+        preference,
+        difference,
+        length_controlled_win_rate(preference, difference),
+        clusters=np.arange(60).repeat(2),
+    )
+    assert once is not None
+    assert twice is not None
+    assert twice.high - twice.low == pytest.approx(once.high - once.low, rel=0.05)
+
+
+def test_interval_of_one_sided_and_tied_verdicts() -> None:
+    """All wins have Wilson's interval below 100; all ties have the reason why there is none."""
+    lengths = np.arange(30.0)
+    won = length_controlled_win_rate(np.ones(30), lengths)
+    interval, _ = length_controlled_interval(np.ones(30), lengths, won)
+    assert interval is not None
+    assert interval.high == 100
+    assert 80 < interval.low < 95
+    tied = length_controlled_win_rate(np.full(30, 0.5), lengths)
+    none, reason = length_controlled_interval(np.full(30, 0.5), lengths, tied)
+    assert none is None
+    assert reason is not None
+    with pytest.raises(ValueError, match="one entry for each of 30 rows"):
+        length_controlled_interval(np.ones(30), lengths, won, clusters=[1])
 
 
 # AlpacaEval's own numbers

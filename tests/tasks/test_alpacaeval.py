@@ -210,6 +210,9 @@ def test_alpacaeval_2_model(model: str, loaded: Callable[[str], tuple[Task, Task
     for name in ("n_wins", "n_wins_base", "n_draws", "n_total"):
         assert scores["win_rate"].details[name] == int(float(wanted[f"up_{name}"]))
     assert scores["win_rate"].n + scores["win_rate"].n_missing == 805
+    assert scores["win_rate"].low < scores["win_rate"].value < scores["win_rate"].high
+    assert str(scores["win_rate"].method).endswith(("clustered score over examples", "wilson over examples"))
+    assert "refitted without each example" in str(scores["lc_win_rate"].method)
     assert scores["lc_win_rate"].value == pytest.approx(float(wanted["up_length_controlled_winrate"]), abs=0.1)
     if wanted["pub_length_controlled_winrate"]:
         assert scores["lc_win_rate"].value == pytest.approx(float(wanted["pub_length_controlled_winrate"]), abs=0.16)

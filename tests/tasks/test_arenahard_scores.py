@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from judgebench.tasks.arenahard.controlled import win_rates
 from judgebench import tasks
 from judgebench.codec import sha256_hex
 from judgebench.importing import import_run
-from judgebench.outputs import read_rows
+from judgebench.outputs import Row, read_rows
 from judgebench.records import Generation
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.stats.bradley_terry import SCALE, Anchor, bradley_terry, count_battles, predicted_win_rate
+from judgebench.task import Task, TaskData
 from tests.alpacaeval_server import judgebench
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
@@ -277,6 +279,15 @@ def test_the_style_bootstrap_is_upstreams(load: Load) -> None:
 # -- the run's own scores
 
 
+def question_error(task: Task, data: TaskData, rows: list[Row]) -> float:
+    """Of the share of battles won, in percent: statsmodels' regression weighted with battles, a question a row."""
+    api = pytest.importorskip("statsmodels.api")
+    _, scored = files.example_scores(task, data, files.imported(task, data, rows)[REBUILT[0]])
+    own = [score for score in scored if score.value is not None]
+    weights = [score.weight for score in own]
+    return float(api.WLS([100 * s.value for s in own], np.ones(len(own)), weights=weights).fit(cov_type="HC1").bse[0])
+
+
 def test_one_model_alone(load: Load) -> None:
     """The usual run is one model against its baseline: the fit has an intercept and the features, whose zero is the
     model's own mean difference; the rate at equal style stands beside it, and upstream's interval too.
@@ -294,6 +305,7 @@ def test_one_model_alone(load: Load) -> None:
     assert abs(score.details["at_equal_style"] - score.value) > 0.1
     assert score.details["upstream"]["level"] == 0.9
     assert raw.low is not None
+    assert raw.stderr == pytest.approx(question_error(task, data, rows), rel=1e-9)
     assert raw.details["upstream"]["low"] > raw.low, "games of one question go together, so single battles are too sure"
 
 
@@ -338,7 +350,7 @@ def test_the_current_pipeline_drops_a_question_the_legacy_one_a_game(load: Load)
 @pytest.mark.parametrize(("label", "value"), [("A>>B", 0.0), ("B>>A", 100.0)])
 @pytest.mark.parametrize("pipeline", ["current", "legacy"])
 def test_nothing_or_everything_won(label: str, value: float, pipeline: str, load: Load) -> None:
-    """0 and 100 are reported with an exact one-sided interval, no infinite Elo, with style control too."""
+    """0 and 100 are reported with Wilson's interval of 20 questions, no infinite Elo, with style control too."""
     task, data = load(f"arenahard@v0.1:pipeline={pipeline}")
     swapped = {"A>>B": "B>>A", "B>>A": "A>>B"}[label]
     uids = [example.id for example in data.examples[:20]]
@@ -347,8 +359,9 @@ def test_nothing_or_everything_won(label: str, value: float, pipeline: str, load
     scores = files.scores_of(task, data, rows_of(records))[REBUILT[0]]
     plain, styled = scores["win_rate", None], scores["win_rate_style_controlled", None]
     assert plain.value == value
-    assert plain.low == pytest.approx(0.0 if value == 0 else 100 * 0.025 ** (1 / 20))
-    assert plain.high == pytest.approx(100.0 if value else 100 * (1 - 0.025 ** (1 / 20)))
+    square = NormalDist().inv_cdf(0.975) ** 2
+    assert plain.low == pytest.approx(100 * 20 / (20 + square) if value else 0.0)
+    assert plain.high == pytest.approx(100.0 if value else 100 * square / (20 + square))
     assert styled.value is not None
     # The legacy fit penalises ratings, so its style-controlled rate is never quite 0 or 100.
     assert abs(styled.value - value) < (0.0 if pipeline == "current" else 3.0) + 1e-12

@@ -455,6 +455,12 @@ def test_repeats_give_majorities_and_pass_at_k() -> None:
     assert (score.n, score.details["items"]) == (8, 2)
     # Two items at 75 and 25 %: sd 35.36 over the square root of 2. Answers of one item are not independent.
     assert score.stderr == pytest.approx(25.0)
+    assert score.method is not None
+    assert score.method.endswith("clustered score over items")
+    voted = found["maj@4", None]
+    # Wilson's interval of one item of two, for z = 1.95996.
+    assert (voted.low, voted.high) == pytest.approx((9.453121, 90.546879), abs=1e-5)
+    assert str(voted.method).endswith("wilson over items")
     assert {group for metric, group in found if metric == "maj@4"} == {
         None,
         "metric=exact_match_flexible",

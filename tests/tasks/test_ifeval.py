@@ -74,6 +74,18 @@ def scores(task: Task, data: TaskData, answers: dict[str, str]) -> dict[tuple[st
     return {(score.metric, score.group): score for score in task.summarise(data, rows)}
 
 
+def clustered_error(data: TaskData, made: list[Judgement], metric: str) -> float:
+    """Of the share of instructions followed, in percent: statsmodels' regression on a constant, a prompt a cluster."""
+    api = pytest.importorskip("statsmodels.api")
+    rule = metric.split("_")[2]
+    followed = [(number, held) for number, one in enumerate(made) for held in one.verdict.details[rule]]
+    prompts, values = zip(*followed, strict=True)
+    fit = api.OLS([100.0 * value for value in values], [1.0] * len(values)).fit(
+        cov_type="cluster", cov_kwds={"groups": prompts}
+    )
+    return float(fit.bse[0])
+
+
 # -- upstream's verdicts
 
 
@@ -110,7 +122,7 @@ def test_every_verdict_is_upstream_s(model: str, tmp_path_factory: pytest.TempPa
         assert score.low < score.value < score.high
         stderr = metrics[f"{metric}_stderr"]
         if stderr == "N/A":
-            assert score.stderr is None
+            assert score.stderr == pytest.approx(clustered_error(data, made, metric), rel=1e-9)
         else:
             assert score.stderr == pytest.approx(100 * stderr, abs=100 * EXACT)
     for instruction, counted in metrics["per_instruction"].items():
@@ -354,7 +366,7 @@ def test_missing_answers_and_ended_checks() -> None:
     assert fourth not in answers
 
 
-def test_instructions_of_one_prompt_are_resampled_together() -> None:
+def test_instructions_of_one_prompt_are_one_cluster() -> None:
     """Ten prompts of which half follow both instructions: over prompts the interval is as wide as that of the ten."""
     task, data = starter()
     two = [example for example in data.examples if len(example.meta["instruction_ids"]) == 2]

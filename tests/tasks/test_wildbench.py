@@ -711,19 +711,47 @@ def test_a_missing_baseline_is_null_and_a_model_against_itself_is_zero(loaded: L
     assert {c.id.split("#")[1] for generation in itself for c in task.cases(data, generation)} == set(BASELINES[1:])
 
 
-def test_intervals_resample_sessions(loaded: Load) -> None:
-    """Every headline has a 95 % interval around it; that of the micro score is as wide as the analytic one; the macro
-    interval of a shuffled file is the same, because resamples belong to the tasks.
-    """
+def test_every_headline_has_an_interval_over_sessions(loaded: Load) -> None:
+    """At 95 %, and it holds the number; the micro score's standard error is the analytic one of a plain mean."""
     found = score_result(loaded, "v0625-gpt4o", "gemma-2b-it") | reward_result(loaded, "reka-edge", 500)
     for metric in ("wb_score", "wb_score_micro", "wb_reward", "wb_reward_micro", "length"):
         score = found[metric, None]
         assert score.low < score.value < score.high
         assert (score.level, score.unit) == (0.95, "characters" if metric == "length" else "points")
-        assert "bootstrap" in str(score.method)
+        assert "over sessions" in str(score.method)
     values = [float(row["score"]) for row in wb.read_json(wb.score_files("v0625-gpt4o")["gemma-2b-it"])]
     analytic = 20 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    assert found["wb_score_micro", None].stderr == pytest.approx(analytic, rel=0.1)
+    assert found["wb_score_micro", None].stderr == pytest.approx(analytic, rel=1e-12)
+
+
+def test_the_mix_s_standard_error_is_a_contrast_clustered_by_session(loaded: Load) -> None:
+    """The mean over three baselines of five groups' weighted means is a contrast of a regression on 15 indicators; a
+    session, which is in several groups and compared with all baselines, is one cluster. statsmodels, to 1e-9.
+    """
+    api = pytest.importorskip("statsmodels.api")
+    task, data = loaded("wildbench:metrics=reward,reward_k=500")
+    rows = [row for short in wb.BASELINES for row in rows_of(wb.pair_records(short, "reka-edge"), f"{short}.json")]
+    imported = imported_from(task, data, rows)
+    data = dataclasses.replace(data, examples=imported.examples, baselines=imported.baselines)
+    scored = task.score(data, {g.example_id: g for g in imported.generations}, imported.judgements)
+    (mix,) = (s for s in task.summarise(data, scored) if (s.metric, s.group) == ("wb_reward", None))
+    groups = {example.id: example.meta["groups"] for example in data.examples}
+    table = [
+        (s.example_id, list(wb.BASELINES.values()).index(s.metric.split(":")[1]) * 5 + wb.GROUPS.index(group), s.value)
+        for s in scored
+        if s.metric.endswith(":500") and s.value is not None and not s.covariates.get("flag")
+        for group in groups[s.example_id]
+    ]
+    sessions, terms, values = (np.array(column) for column in zip(*table, strict=True))
+    fit = api.OLS(100 * values, np.eye(15)[terms]).fit(
+        cov_type="cluster", cov_kwds={"groups": np.unique(sessions, return_inverse=True)[1], "use_correction": False}
+    )
+    contrast = fit.t_test(np.tile([0.5, 1.25, 1.0, 0.75, 1.25], 3) / 4.75 / 3)
+    count = len(set(sessions))
+    assert mix.value == pytest.approx(contrast.effect[0], rel=1e-9)
+    assert mix.stderr == pytest.approx(contrast.sd.item() * math.sqrt(count / (count - 1)), rel=1e-9)
+    ignored = api.OLS(100 * values, np.eye(15)[terms]).fit().t_test(np.tile([0.5, 1.25, 1.0, 0.75, 1.25], 3) / 14.25)
+    assert ignored.sd.item() < 0.9 * mix.stderr, "rewards of one session are alike, so ignoring it is too sure"
 
 
 # -- importing

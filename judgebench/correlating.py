@@ -1,0 +1,287 @@
+"""Leaderboards against human ratings: which metric follows them, how surely, and whether one follows them better.
+
+Tables are CSV files with a ``model`` column and one column per metric, what ``judgebench leaderboard`` prints as CSV or
+JSON, and the published tables in ``leaderboards/`` by their name. Models are matched by name; capitals, dashes, dots
+and other signs between letters and digits do not count, since every table spells them in its own way.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from judgebench.errors import RecordError, UsageError
+from judgebench.resources import resource
+from judgebench.stats.correlation import Kind
+from judgebench.stats.correlation_comparison import CorrelationComparison, correlation_table
+from judgebench.stats.intervals import Interval
+
+KINDS: tuple[Kind, ...] = ("pearson", "spearman", "kendall")
+SEED = 0
+LARGEST_BYTES = 64 * 2**20
+ABSENT = ("", "-", "–", "—", "na", "n/a", "nan", "none", "null")
+NO_METRICS = ("task", "source", "n", "protocol", "rank", "published", "flags", "from", "n_missing")
+"""Columns of our own tables that are about a row, not about a model."""
+ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
+
+Column = dict[str, float]
+"""A number by model."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric's correlation with the reference."""
+
+    metric: str
+    kind: str
+    value: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    method: str | None
+    p: float | None
+    """Two-sided, of no association, by permutation."""
+    n: int
+    """Models that have both numbers."""
+    reason: str | None
+    sentence: str
+    """As it should be quoted."""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one metric correlates better than another, over the models that both and the reference have."""
+
+    kind: str
+    first: str
+    second: str
+    first_value: float | None
+    second_value: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    p_williams: float | None
+    p_adjusted: float | None
+    """Williams', by Holm over all pairs of the table."""
+    p_steiger: float | None
+    n: int
+    reason: str | None
+
+
+class Correlations(msgspec.Struct, frozen=True, kw_only=True):
+    """All metrics against one reference."""
+
+    against: str
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+
+
+def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds: Sequence[Kind]) -> Correlations:
+    """Correlate the tables' metrics (only those named, if any are) with the reference, and compare them two by two.
+
+    Metrics are compared by Pearson's and Spearman's coefficients; for Kendall's there is no such test.
+    """
+    columns: dict[str, Column] = {}
+    for name in tables:
+        for metric, column in _read(name).items():
+            label = metric if metric not in columns else f"{_stem(name)}:{metric}"
+            if label in columns:
+                raise UsageError(f"two of the leaderboards have a metric {label!r}: give each file once")
+            columns[label] = column
+    label, reference, notes = _reference(against, columns)
+    columns.pop(label, None)
+    if metrics:
+        columns = {name: columns[_named(name, columns, "--metric")] for name in metrics}
+    if not columns:
+        raise UsageError(f"{', '.join(tables)}: there is no metric beside {label} to correlate with it")
+    rng = np.random.default_rng(SEED)
+    rows: list[Row] = []
+    comparisons: list[Comparison] = []
+    for kind in kinds:
+        if kind == "kendall":
+            single = [correlation_table({name: column}, reference, kind, rng=rng) for name, column in columns.items()]
+            found = [table.rows[0] for table in single]
+        else:
+            table = correlation_table(columns, reference, kind, rng=rng)
+            found = list(table.rows)
+            comparisons += [
+                _comparison(kind, pair.first, pair.second, pair.comparison, pair.p_adjusted)
+                for pair in table.comparisons
+            ]
+        for row in found:
+            coefficient = row.correlation
+            rows.append(
+                Row(
+                    metric=row.metric,
+                    kind=kind,
+                    value=coefficient.value,
+                    **_bounds(coefficient.interval),
+                    method=None if coefficient.interval is None else coefficient.interval.method,
+                    p=row.p,
+                    n=coefficient.n,
+                    reason=coefficient.reason,
+                    sentence=coefficient.sentence(),
+                )
+            )
+    if not any(row.n for row in rows):
+        shown = ", ".join(sorted(next(iter(columns.values())))[:3])
+        raise UsageError(f"no model of {', '.join(tables)} is in {label}: their names differ (theirs are {shown}, …)")
+    return Correlations(against=label, rows=tuple(rows), comparisons=tuple(comparisons), notes=tuple(notes))
+
+
+def _comparison(
+    kind: str, first: str, second: str, found: CorrelationComparison, p_adjusted: float | None
+) -> Comparison:
+    return Comparison(
+        kind=kind,
+        first=first,
+        second=second,
+        first_value=found.first.value,
+        second_value=found.second.value,
+        difference=found.difference,
+        **_bounds(found.interval),
+        p_williams=found.p,
+        p_adjusted=p_adjusted,
+        p_steiger=found.p_steiger,
+        n=found.n,
+        reason=found.reason,
+    )
+
+
+def _bounds(interval: Interval | None) -> dict[str, Any]:
+    if interval is None:
+        return {"low": None, "high": None, "level": None}
+    return {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _reference(against: str, columns: Mapping[str, Column]) -> tuple[str, Column, list[str]]:
+    """The reference's name, its numbers, and what should be said about the choice."""
+    if against in columns or any(label.endswith(f":{against}") for label in columns):
+        label = _named(against, columns, "--against")
+        return label, columns[label], []
+    stem = against.partition("@")[0]
+    if not _bundled(stem).is_file():
+        raise UsageError(
+            f"--against {against!r} is neither a column of the leaderboards ({', '.join(columns)}) nor a published "
+            f"table ({', '.join(sorted(path.stem for path in resource('leaderboards').glob('*.csv')))})"
+        )
+    found = {
+        label.removesuffix(":rating"): column for label, column in _read(stem).items() if label.endswith(":rating")
+    }
+    if against in found:
+        return against, found[against], []
+    dated = sorted(label for label in found if re.search(r"@\d{4}-\d\d-\d\d:category=overall$", label))
+    if against != stem or not dated:
+        raise UsageError(f"--against {against!r} is not in the published table; it has {', '.join(found)}")
+    others = ", ".join(label for label in found if label != dated[-1])
+    note = f"{dated[-1]} was taken, the newest overall ratings; others, each on a scale of its own: {others}"
+    return dated[-1], found[dated[-1]], [note]
+
+
+def _named(name: str, columns: Mapping[str, Column], flag: str) -> str:
+    matching = [name] if name in columns else [label for label in columns if label.endswith(f":{name}")]
+    if len(matching) != 1:
+        what = "is not among" if not matching else "may be several of"
+        raise UsageError(f"{flag} {name!r} {what} the metrics: {', '.join(columns)}")
+    return matching[0]
+
+
+def _bundled(name: str) -> Path:
+    return Path(str(resource("leaderboards"))) / f"{name}.csv"
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem
+
+
+def _read(name: str) -> dict[str, Column]:
+    """The metrics of a table, by name."""
+    path = Path(name)
+    if not path.exists() and re.fullmatch(r"[\w-]+", name) and _bundled(name).is_file():
+        path = _bundled(name)
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise UsageError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: that is no leaderboard")
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the leaderboard {name} cannot be read: {error}") from error
+    found: dict[str, Column] = {}
+    seen: dict[tuple[str, str], str] = {}
+    cells = _json_cells(path, text) if path.suffix == ".json" else _csv_cells(path, text)
+    for line, metric, model, value in cells:
+        key = re.sub(r"[^a-z0-9]+", "", model.casefold()) or model
+        before = seen.setdefault((metric, key), model)
+        column = found.setdefault(metric, {})
+        if key in column:
+            raise RecordError(path, line, f"{metric} of {model!r} is given already (as {before!r})")
+        column[key] = value
+    if not found:
+        raise UsageError(f"{path} holds no column of numbers beside a column of models")
+    return found
+
+
+def _json_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
+    """What ``judgebench leaderboard --format json`` prints: groups of rows with scores."""
+    try:
+        groups = json.loads(text)
+        for group in groups:
+            for row in group["rows"]:
+                for metric, score in row["scores"].items():
+                    if score["value"] is not None:
+                        yield 0, f"{group['task']}:{metric}", str(row["model"]), float(score["value"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path} is not what `judgebench leaderboard --format json` prints: {error!r}") from error
+
+
+def _csv_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [" ".join(name.split()) for name in next(reader, [])]
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise RecordError(path, reader.line_num, f"not CSV: {error}") from error
+    lowered = [name.casefold() for name in header]
+    if "model" not in lowered:
+        raise UsageError(f"{path} has no column 'model'; its columns are {', '.join(header)[:300] or 'none'}")
+    if len(set(lowered)) < len(lowered):
+        raise UsageError(f"{path} has a column twice: {', '.join(header)[:300]}")
+    for line, row in rows:
+        if len(row) != len(header):
+            raise RecordError(path, line, f"{len(row)} cells, where the header has {len(header)}")
+    place = lowered.index("model")
+    task = lowered.index("task") if "task" in lowered else None
+    if {"metric", "value"} <= set(lowered):
+        metric, value = lowered.index("metric"), lowered.index("value")
+        for line, row in rows:
+            number = _number(row[value])
+            if number is not None:
+                name = row[metric] if task is None else f"{row[task]}:{row[metric]}"
+                yield line, name, row[place], number
+        return
+    skipped = (place, *(n for n, name in enumerate(lowered) if name in NO_METRICS or name.endswith(ABOUT_A_METRIC)))
+    several = task is not None and len({row[task] for _, row in rows}) > 1
+    for position, name in enumerate(header):
+        if position in skipped or not all(_is_number(row[position]) for _, row in rows):
+            continue
+        for line, row in rows:
+            number = _number(row[position])
+            if number is not None:
+                yield line, f"{row[task]}:{name}" if several and task is not None else name, row[place], number
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().casefold() in ABSENT or _number(text) is not None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None

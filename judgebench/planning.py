@@ -1,0 +1,289 @@
+"""Power: what difference a number of examples can see, how many examples a difference needs, and what repeats buy.
+
+The variance comes from a stored run (or two), or, without one, from the worst case that the metric's bounds allow.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from judgebench import tasks
+from judgebench.errors import UsageError
+from judgebench.judges.panel import panel_members
+from judgebench.loading import reload_tasks
+from judgebench.records import ExampleScore, Score
+from judgebench.settings import Settings
+from judgebench.stats.power import (
+    DifferenceVariance,
+    RunVariance,
+    detectable_difference,
+    paired_variance,
+    planned_variance,
+    required_answers,
+    required_prompts,
+    run_variance,
+    worth_of_repeats,
+)
+from judgebench.stopping import by_example
+from judgebench.store import RunFolder
+from judgebench.task import ItemMean, Task
+
+REPEATS = (1, 2, 4, 8)
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Repeats(msgspec.Struct, frozen=True, kw_only=True):
+    """What several answers to each example are worth."""
+
+    answers: int
+    detectable: float
+    equivalent_examples: int
+    """Examples with one answer each that would see as much."""
+    calls: int
+    """Answers in all."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The power of a comparison of two runs on the same examples."""
+
+    task: str
+    metric: str
+    unit: str
+    alpha: float
+    """Two-sided."""
+    power: float
+    n: int
+    """Examples."""
+    detectable: float
+    """The true difference that n examples find with this power, in the unit."""
+    delta: float | None = None
+    """The difference that is asked about."""
+    required: int | None = None
+    """Examples that it needs."""
+    required_answers: int | None = None
+    """Answers to each of the n examples that it needs instead; null if no number does."""
+    repeats: tuple[Repeats, ...]
+    variance: dict[str, float]
+    """Of the difference, per example, in squared units: ``prompts``, ``answers``, ``judging``."""
+    judge_calls_per_example: float | None = None
+    source: str
+    """Where the variance is from."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of :func:`plan`."""
+
+    task: str
+    metric: str | None = None
+    baselines: Sequence[Path] = ()
+    delta: float | None = None
+    n: int | None = None
+    correlation: float = 0.0
+    alpha: float = 0.05
+    power: float = 0.8
+
+
+def plan(question: Question, settings: Settings) -> Plan:
+    """Answer it. Raises :class:`UsageError` where a run or metric gives no variance."""
+    specs = tasks.parse_specs(question.task)
+    if len(specs) != 1:
+        raise UsageError(f"--task {question.task}: plan for one task at a time")
+    _check(question)
+    task, _ = tasks.load(specs[0])
+    metric = question.metric or task.headline[0]
+    folders = [RunFolder(path) for path in question.baselines]
+    notes: list[str] = []
+    calls = None
+    if not folders:
+        variance, unit, source = _worst_case(task, metric, question, notes)
+        n = question.n or task.official_examples
+    else:
+        own, used = _task_of(folders[0], task, specs[0].version)
+        stored = _score(folders[0], task.name, metric)
+        unit = stored.unit
+        n = question.n or used
+        mean = own.means.get(metric)
+        if mean is None:
+            variance, source = _from_stderr(stored, folders, question, notes)
+        else:
+            tables = [
+                _table(folder, _task_of(folder, task, specs[0].version)[0], metric, settings) for folder in folders
+            ]
+            variance, source = _from_tables(tables, mean, folders, question, notes)
+        calls = _calls(folders[0], task.name)
+    if not variance.per_prompt():
+        raise UsageError(f"--baseline {folders[0].path}: all examples have the same {metric}, so there is no variance")
+    alpha, power, required, answers = question.alpha, question.power, None, None
+    if question.delta is not None:
+        required = required_prompts(variance, question.delta, alpha=alpha, power=power)
+        answers = required_answers(variance, n, question.delta, alpha=alpha, power=power)
+    separate = variance.answers + variance.judging > 0
+    if not separate:
+        notes.append(
+            "the noise of sampling and judging anew is not told apart from the examples', so repeats look worthless "
+            "here: a run with --repeats or --judge-repeats tells what they buy"
+        )
+    return Plan(
+        task=task.label,
+        metric=metric,
+        unit=unit,
+        alpha=alpha,
+        power=power,
+        n=n,
+        detectable=detectable_difference(variance, n, alpha=alpha, power=power),
+        delta=question.delta,
+        required=required,
+        required_answers=answers,
+        repeats=tuple(
+            Repeats(
+                answers=bought.answers,
+                detectable=bought.difference,
+                equivalent_examples=bought.equivalent_prompts,
+                calls=bought.calls,
+            )
+            for bought in (worth_of_repeats(variance, n, REPEATS, alpha=alpha, power=power) if separate else ())
+        ),
+        variance={"prompts": variance.prompts, "answers": variance.answers, "judging": variance.judging},
+        judge_calls_per_example=calls,
+        source=source,
+        notes=tuple(notes),
+    )
+
+
+def _check(question: Question) -> None:
+    if len(question.baselines) > 2:
+        raise UsageError(f"--baseline is given {len(question.baselines)} times; one run, or two to be compared")
+    if question.delta is not None and not 0 < question.delta < float("inf"):
+        raise UsageError(f"--delta {question.delta:g}: a difference to be found is above 0")
+    if not -1 <= question.correlation <= 1:
+        raise UsageError(f"--correlation {question.correlation:g} does not lie between -1 and 1")
+    if not (0 < question.alpha < 1 and 0 < question.power < 1):
+        raise UsageError(f"--alpha {question.alpha:g} and --power {question.power:g} lie between 0 and 1")
+
+
+def _worst_case(task: Task, metric: str, question: Question, notes: list[str]) -> tuple[DifferenceVariance, str, str]:
+    mean = task.means.get(metric)
+    if mean is None:
+        known = metric in task.headline
+        usable = ", ".join(task.means) or "none"
+        what = "is no plain mean over examples, so its variance has no bound" if known else "is unknown"
+        raise UsageError(
+            f"--task {task.label}: without --baseline RUN the worst case is planned for, and {metric} {what}. Give a "
+            f"run of this task with --baseline, or --metric ({usable})"
+        )
+    widest = (mean.scale * (mean.upper - mean.lower)) ** 2 / 4
+    notes.append(
+        "assumed: each example's number is at one end of its range or the other, as often as not, which is the most "
+        "variance that there can be; a stored run (--baseline) asks for fewer examples"
+    )
+    notes.append(_correlation_note(question.correlation))
+    unit = "percent" if mean.scale == 100 else "points"
+    return planned_variance(RunVariance(widest, 0.0, 0.0, None), question.correlation), unit, "worst case"
+
+
+def _correlation_note(correlation: float) -> str:
+    if correlation:
+        return f"assumed: over the examples, the two runs' scores correlate by {correlation:g} (--correlation)"
+    return (
+        "assumed: the two runs' scores do not correlate over the examples (--correlation 0), the cautious choice; "
+        "checkpoints of one model do, and two stored runs (--baseline twice) tell by how much"
+    )
+
+
+def _from_stderr(
+    stored: Score, folders: Sequence[RunFolder], question: Question, notes: list[str]
+) -> tuple[DifferenceVariance, str]:
+    if stored.stderr is None or not stored.n:
+        why = stored.reason or "its scores.json has none"
+        raise UsageError(f"{folders[0].path}: {stored.metric} has no standard error to plan with ({why})")
+    if len(folders) > 1:
+        raise UsageError(
+            f"{stored.metric} is no plain mean over examples, so two runs do not tell how their difference varies; "
+            "give one --baseline, and --correlation if it is known"
+        )
+    notes.append(f"{stored.metric} is no plain mean over examples: its own standard error over {stored.n} is scaled")
+    notes.append(_correlation_note(question.correlation))
+    spread = stored.stderr**2 * stored.n
+    run = RunVariance(spread, 0.0, 0.0, None)
+    return planned_variance(run, question.correlation), f"standard error of {folders[0].path}"
+
+
+def _from_tables(
+    tables: Sequence[dict[str, FloatArray]],
+    mean: ItemMean,
+    folders: Sequence[RunFolder],
+    question: Question,
+    notes: list[str],
+) -> tuple[DifferenceVariance, str]:
+    shared = [item for item in tables[0] if all(item in table for table in tables)]
+    if len(shared) < 2:
+        raise UsageError(
+            f"{' and '.join(str(folder.path) for folder in folders)}: a variance needs two examples with a score"
+            + (" in both runs" if len(folders) > 1 else "")
+        )
+    arrays = [mean.scale * np.stack([table[item] for item in shared]) for table in tables]
+    runs = [run_variance(array) for array in arrays]
+    notes += [f"{folder.path}: {run.reason}" for folder, run in zip(folders, runs, strict=True) if run.reason]
+    if len(arrays) == 2:
+        return paired_variance(*arrays), f"the paired differences of {folders[0].path} and {folders[1].path}"
+    notes.append(_correlation_note(question.correlation))
+    return planned_variance(runs[0], question.correlation), f"the scores of {folders[0].path}"
+
+
+def _task_of(folder: RunFolder, task: Task, version: str | None) -> tuple[Task, int]:
+    """The task as the run had it, and its number of examples."""
+    manifest = folder.require_manifest()
+    fields = manifest.tasks.get(task.name)
+    if fields is None:
+        raise UsageError(f"{folder.path} holds no task {task.name!r}; it holds {', '.join(manifest.tasks)}")
+    if version is not None and version != fields.version:
+        raise UsageError(f"{folder.path} holds {fields.label}, not {task.name}@{version}")
+    options = {name: str(value) for name, value in fields.options.items()}
+    return tasks.load(tasks.TaskSpec(task.name, fields.version, options), starter=fields.starter)[0], fields.examples
+
+
+def _score(folder: RunFolder, task: str, metric: str) -> Score:
+    scores = [score for score in folder.results().scores if score.task == task and score.group is None]
+    for score in scores:
+        if score.metric == metric:
+            return score
+    raise UsageError(f"{folder.path} has no metric {metric!r} of {task}; it has {', '.join(s.metric for s in scores)}")
+
+
+def _table(folder: RunFolder, task: Task, metric: str, settings: Settings) -> dict[str, FloatArray]:
+    """Numbers by item, each of shape (answers, judgings); items that lack one are left out."""
+    own, mean = folder.task(task.name), task.means[metric]
+    judgements = list(own.judgements())
+    one_judge = len({judgement.judge_model for judgement in judgements}) == 1
+    members: list[Sequence[ExampleScore]] = [own.example_scores()]
+    if one_judge and any(judgement.repeat for judgement in judgements):
+        manifest = folder.require_manifest()
+        (one,) = (one for one in reload_tasks(folder, manifest, settings) if one.key == task.name)
+        generations = {generation.example_id: generation for generation in own.generations()}
+        members = [one.task.score(one.data, generations, some) for some in panel_members(judgements).values()]
+    numbers = [{key: mean.of(rows) for key, rows in by_example(scores).items()} for scores in members]
+    answers: dict[str, list[list[float | None]]] = {}
+    for example in own.examples():
+        answers.setdefault(example.item or example.id, []).append([of.get(example.id) for of in numbers])
+    shapes = Counter(len(rows) for rows in answers.values())
+    usual = shapes.most_common(1)[0][0] if shapes else 0
+    return {
+        item: np.array(rows, dtype=float)
+        for item, rows in answers.items()
+        if len(rows) == usual and all(value is not None for row in rows for value in row)
+    }
+
+
+def _calls(folder: RunFolder, task: str) -> float | None:
+    """Judge replies per example of a run; ``None`` where answers are verified."""
+    calls = [(judgement.example_id, len(judgement.replies)) for judgement in folder.task(task).judgements()]
+    total = sum(count for _, count in calls)
+    return total / len({example_id for example_id, _ in calls}) if total else None

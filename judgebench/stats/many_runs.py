@@ -1,0 +1,178 @@
+"""More than two runs on the same prompts: all pairs, or all against a baseline, and the ranks that are certain.
+
+Among twenty runs that are equally good, the best looks significantly better than the worst. The comparisons here hold
+together: with the chance ``level`` all intervals of a family cover at once. As in Dunnett's and Tukey's procedures the
+critical value is that of the largest |t| of the family, but its distribution comes from the runs' own dependence: the
+clusters' influences are given random signs, the same for all runs (a wild cluster bootstrap), which keeps the
+correlation of the comparisons and needs no normality. It is between Dunnett's (independent groups) and no adjustment
+(equal runs), and never as strict as Holm's.
+
+References
+----------
+Dunnett: A multiple comparison procedure for comparing several treatments with a control. Journal of the American
+Statistical Association 50, 1955.
+Cameron, Gelbach, Miller: Bootstrap-based improvements for inference with clustered errors. Review of Economics and
+Statistics 90, 2008.
+Chernozhukov, Chetverikov, Kato: Gaussian approximations and multiplier bootstrap for maxima of sums of high-dimensional
+random vectors. Annals of Statistics 41, 2013.
+Mogstad, Romano, Shaikh, Wilhelm: Inference for ranks. Review of Economic Studies 91, 2024.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from judgebench.stats.clustered import ClusterTotals, difference, missing_reason
+from judgebench.stats.intervals import Interval
+from judgebench.stats.paired import random_signs
+
+FloatArray = NDArray[np.float64]
+
+# Numbers held at once while resampling.
+_TOGETHER = 2_000_000
+
+
+TOO_FEW_CLUSTERS = "so few clusters differ that changing their signs often leaves a difference without spread"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Run ``first`` - run ``second``, positions in the sequence of runs."""
+
+    first: int
+    second: int
+    difference: float | None
+    stderr: float | None
+    interval: Interval | None
+    """All of a family cover together."""
+    p_value: float | None
+    """Adjusted for the family."""
+    reason: str | None
+    """Why interval and p-value are missing."""
+
+
+@dataclass(frozen=True)
+class RankInterval:
+    """The ranks that a run may have, 1 the best, all runs' together with the chance of the level."""
+
+    low: int
+    high: int
+
+
+def compare_with_baseline(
+    runs: Sequence[ClusterTotals],
+    baseline: int,
+    *,
+    rng: np.random.Generator,
+    rounds: int = 10_000,
+    level: float = 0.95,
+) -> tuple[Contrast, ...]:
+    """Each other run minus the baseline, in the order of the runs.
+
+    Examples
+    --------
+    >>> from judgebench.stats.clustered import cluster_totals
+    >>> rng = np.random.default_rng(0)
+    >>> runs = [cluster_totals(rng.normal(mean, 1, 200)) for mean in (0, 0, 0.5)]
+    >>> [contrast.p_value < 0.05 for contrast in compare_with_baseline(runs, 0, rng=rng)]
+    [False, True]
+    """
+    if not 0 <= baseline < len(runs):
+        raise ValueError(f"the baseline is one of {len(runs)} runs, by position; got {baseline}")
+    pairs = [(k, baseline) for k in range(len(runs)) if k != baseline]
+    return _contrasts(runs, pairs, rng, rounds, level)
+
+
+def compare_all_pairs(
+    runs: Sequence[ClusterTotals], *, rng: np.random.Generator, rounds: int = 10_000, level: float = 0.95
+) -> tuple[Contrast, ...]:
+    """Every two runs: 0 - 1, 0 - 2, ..., 1 - 2, ...
+
+    Examples
+    --------
+    >>> from judgebench.stats.clustered import cluster_totals
+    >>> rng = np.random.default_rng(0)
+    >>> runs = [cluster_totals(rng.normal(mean, 1, 200)) for mean in (0, 0, 0.5)]
+    >>> [contrast.p_value < 0.05 for contrast in compare_all_pairs(runs, rng=rng)]
+    [False, True, True]
+    """
+    return _contrasts(runs, list(combinations(range(len(runs)), 2)), rng, rounds, level)
+
+
+def rank_intervals(contrasts: Sequence[Contrast], n_runs: int) -> tuple[RankInterval, ...]:
+    """Ranks that the intervals of all pairs leave open, larger values being better.
+
+    A run's best rank is 1 + the runs certainly better, its worst n - the runs certainly worse. A pair without interval
+    is undecided.
+
+    Examples
+    --------
+    >>> from judgebench.stats.clustered import cluster_totals
+    >>> rng = np.random.default_rng(0)
+    >>> runs = [cluster_totals(rng.normal(mean, 1, 200)) for mean in (0, 0, 0.5)]
+    >>> [(rank.low, rank.high) for rank in rank_intervals(compare_all_pairs(runs, rng=rng), 3)]
+    [(2, 3), (2, 3), (1, 1)]
+    """
+    better, worse = [0] * n_runs, [0] * n_runs
+    for contrast in contrasts:
+        if contrast.interval is None or contrast.interval.low <= 0 <= contrast.interval.high:
+            continue
+        ahead, behind = contrast.first, contrast.second
+        if contrast.interval.high < 0:
+            ahead, behind = behind, ahead
+        better[behind] += 1
+        worse[ahead] += 1
+    return tuple(RankInterval(1 + ahead, n_runs - behind) for ahead, behind in zip(better, worse, strict=True))
+
+
+def _contrasts(
+    runs: Sequence[ClusterTotals], pairs: Sequence[tuple[int, int]], rng: np.random.Generator, rounds: int, level: float
+) -> tuple[Contrast, ...]:
+    if rounds < 1 or not 0 < level < 1:
+        raise ValueError(f"resampling needs a round and a level between 0 and 1; got {rounds} and {level}")
+    statistics = [difference(runs[first], runs[second]) for first, second in pairs]
+    reasons = [missing_reason(statistic) for statistic in statistics]
+    values = [statistic.value for statistic in statistics]
+    usable = [k for k, reason in enumerate(reasons) if reason is None]
+    if not usable:
+        return tuple(
+            Contrast(*pair, value, statistic.stderr, None, None, reason)
+            for pair, value, statistic, reason in zip(pairs, values, statistics, reasons, strict=True)
+        )
+    largest = _largest_t([statistics[k] for k in usable], rng, rounds)
+    # The order statistic, not an interpolation: the data count as one more resample, as in the p-values.
+    place = min(int(np.ceil(level * (rounds + 1))), rounds) - 1
+    critical = float(np.partition(largest, place)[place])
+    contrasts = []
+    for pair, statistic, value, reason in zip(pairs, statistics, values, reasons, strict=True):
+        interval = p_value = None
+        stderr = statistic.stderr
+        if value is not None and stderr:
+            p_value = float((1 + (largest >= abs(value) / stderr).sum()) / (1 + rounds))
+            if np.isfinite(critical):
+                half = critical * stderr
+                interval = Interval(value - half, value + half, level, "simultaneous max-t")
+            else:
+                reason = TOO_FEW_CLUSTERS
+        contrasts.append(Contrast(*pair, value, stderr, interval, p_value, reason))
+    return tuple(contrasts)
+
+
+def _largest_t(statistics: Sequence[ClusterTotals], rng: np.random.Generator, rounds: int) -> FloatArray:
+    """The largest |t| of the family in each round, shape (rounds,), were all differences 0."""
+    influence = np.stack([statistic.influence() for statistic in statistics], axis=1)
+    count = len(influence)
+    squares = np.square(influence).sum(axis=0)
+    largest = []
+    together = max(1, _TOGETHER // max(count, influence.shape[1]))
+    for begin in range(0, rounds, together):
+        sums = random_signs(min(together, rounds - begin), count, rng) @ influence
+        # Signs move the mean, so the spread about it, which t is in units of, differs from round to round.
+        spread = np.sqrt(np.maximum(count / (count - 1) * (squares - np.square(sums) / count), 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.abs(sums) / spread
+        largest.append(np.where(spread > 0, ratio, np.inf).max(axis=1))
+    return np.concatenate(largest)

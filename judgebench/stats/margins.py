@@ -1,0 +1,204 @@
+"""Is a candidate at most a margin worse (non-inferiority), or the same within a margin (equivalence)?
+
+That no difference was found is no answer: a small set finds none whatever the truth. The answers here are PASS, FAIL
+and INCONCLUSIVE, each with the error rate alpha of its own, and how many clusters would probably decide.
+
+References
+----------
+Schuirmann: A comparison of the two one-sided tests procedure and the power approach for assessing the equivalence of
+average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
+Hall: On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54, 1992.
+Wellek: Testing statistical hypotheses of equivalence and noninferiority. Chapman and Hall, second edition, 2010.
+"""
+
+from dataclasses import dataclass
+from math import ceil, inf
+from typing import Literal
+
+import numpy as np
+
+from judgebench.stats.clustered import ClusterTotals, missing_reason, t_quantile
+from judgebench.stats.intervals import Interval
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the difference candidate - reference says about a margin."""
+
+    verdict: Verdict
+    difference: float | None
+    interval: Interval | None
+    """Of level 1 - 2 alpha, so that each bound is one-sided at alpha."""
+    p_value: float | None
+    """Of the test whose rejection is PASS, by Student's t."""
+    p_corrected: float | None
+    """The same with Hall's correction for skewness, and degrees of freedom by kurtosis; PASS needs both below alpha."""
+    p_worse: float | None
+    """Of the test whose rejection is FAIL, by Student's t."""
+    p_worse_corrected: float | None
+    """The same with the correction; FAIL needs both."""
+    n_clusters: int
+    n_to_decide: int | None
+    """Clusters with which a repetition would decide with the given power, if the true difference is the observed one.
+    ``None`` if that lies just where no number of them decides."""
+    n_if_equal: int | None
+    """Clusters that would PASS with the given power if there is no true difference."""
+    reason: str | None
+    """Why the data decide nothing by themselves: then the verdict is INCONCLUSIVE."""
+
+
+def non_inferiority(
+    difference: ClusterTotals, margin: float, *, alpha: float = 0.05, power: float = 0.8, lenient: bool = False
+) -> Decision:
+    """PASS: the candidate is less than ``margin`` worse. FAIL: it is worse.
+
+    Parameters
+    ----------
+    difference
+        ``clustered.difference`` of candidate and reference, larger being better.
+    margin
+        Not negative, in the unit of the values. At 0, PASS means significantly better.
+    alpha
+        One-sided, of each of both tests.
+    power
+        That the two numbers of clusters give.
+    lenient
+        FAIL only if the candidate is worse by more than the margin.
+
+    Notes
+    -----
+    With t the one-sided quantile: PASS if difference - t * stderr > -margin; else FAIL if difference + t * stderr < 0
+    (lenient: < -margin). A loss that is certain, but certainly smaller than the margin, passes.
+    Losses that are seldom but whole (a few prompts of 80 that the candidate gets wrong) make differences skewed, and t
+    pass too often. With k = (sum of cubed influences) / (sum of squared ones)^1.5, Hall's t + k (2 t^2 + 1) / 6 + k^2
+    t^3 / 27 must reject as well, at 2 / variance(log variance) degrees of freedom, at most n - 1. With differences of
+    one size in both directions both tests are the same.
+    The numbers of clusters are n * ((z_alpha + z_power) * stderr / distance)^2, with the distance of the observed
+    difference (or of 0) from the boundary of the nearer verdict.
+
+    Examples
+    --------
+    >>> from judgebench.stats.clustered import cluster_totals
+    >>> difference = cluster_totals(np.random.default_rng(0).normal(0, 0.5, 400))
+    >>> non_inferiority(difference, 0.1).verdict, non_inferiority(difference, 0.01).verdict
+    ('PASS', 'INCONCLUSIVE')
+    """
+    _check(margin, alpha, power)
+    missing = _undecidable(difference)
+    if missing is not None:
+        return missing
+    value, stderr, count = _numbers(difference)
+    boundary = -margin if lenient else 0.0
+    passing = _p_above(value + margin, difference, +1)
+    failing = _p_above(boundary - value, difference, -1)
+    distance = max(value + margin, boundary - value)
+    return Decision(
+        _verdict(passing, failing, alpha),
+        value,
+        _interval(value, stderr, count, alpha),
+        *passing,
+        *failing,
+        count,
+        _clusters(distance, stderr, count, alpha, power),
+        _clusters(margin, stderr, count, alpha, power),
+        None,
+    )
+
+
+def equivalence(difference: ClusterTotals, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> Decision:
+    """PASS: both are within ``margin`` of each other (two one-sided tests). FAIL: they are farther apart.
+
+    Arguments as for ``non_inferiority``, but the margin is above 0. PASS if the interval of level 1 - 2 alpha lies
+    within the margins, FAIL if it lies beyond one of them. ``n_if_equal`` counts both tests:
+    z at power is that of (1 + power) / 2.
+
+    Examples
+    --------
+    >>> from judgebench.stats.clustered import cluster_totals
+    >>> difference = cluster_totals(np.random.default_rng(0).normal(0, 0.5, 900))
+    >>> equivalence(difference, 0.1).verdict, equivalence(difference, 0.02).verdict
+    ('PASS', 'INCONCLUSIVE')
+    """
+    _check(margin, alpha, power)
+    if margin == 0:
+        raise ValueError("nothing is ever shown to be exactly equal: an equivalence margin is above 0")
+    missing = _undecidable(difference)
+    if missing is not None:
+        return missing
+    value, stderr, count = _numbers(difference)
+    above, below = _p_above(value + margin, difference, +1), _p_above(margin - value, difference, -1)
+    farther = _p_above(value - margin, difference, +1), _p_above(-margin - value, difference, -1)
+    passing = max(above[0], below[0]), max(above[1], below[1])
+    failing = min(farther[0][0], farther[1][0]), min(farther[0][1], farther[1][1])
+    return Decision(
+        _verdict(passing, failing, alpha),
+        value,
+        _interval(value, stderr, count, alpha),
+        *passing,
+        *failing,
+        count,
+        _clusters(abs(margin - abs(value)), stderr, count, alpha, power),
+        _clusters(margin, stderr, count, alpha, (1 + power) / 2),
+        None,
+    )
+
+
+def _check(margin: float, alpha: float, power: float) -> None:
+    if not 0 <= margin < inf:
+        raise ValueError(f"a margin is the largest loss that is accepted, finite and not negative; got {margin}")
+    if not (0 < alpha < 0.5 and 0 < power < 1):
+        raise ValueError(f"alpha lies between 0 and 0.5, power between 0 and 1; got {alpha} and {power}")
+
+
+def _undecidable(difference: ClusterTotals) -> Decision | None:
+    reason = missing_reason(difference)
+    if reason is None:
+        return None
+    return Decision(
+        "INCONCLUSIVE", difference.value, None, None, None, None, None, difference.n_clusters, None, None, reason
+    )
+
+
+def _numbers(difference: ClusterTotals) -> tuple[float, float, int]:
+    assert difference.value is not None
+    assert difference.stderr is not None
+    return difference.value, difference.stderr, difference.n_clusters
+
+
+def _p_above(distance: float, difference: ClusterTotals, sign: int) -> tuple[float, float]:
+    """One-sided p-values of a distance above 0, Student's and corrected; ``sign`` is that of the value in it."""
+    from scipy.special import stdtr
+
+    _, stderr, count = _numbers(difference)
+    parts = difference.influence()
+    parts *= sign / np.abs(parts).max()
+    squares = np.square(parts)
+    skewness = float((parts**3).sum() / squares.sum() ** 1.5)
+    uncertainty = float(np.square(squares - squares.mean()).sum() / squares.sum() ** 2)
+    degrees = min(count - 1.0, 2 / max(uncertainty, 1e-12))
+    # Beyond, p is 0 or 1 anyway, and the cube is too large for a float.
+    t = min(max(distance / stderr, -1e9), 1e9)
+    corrected = t + skewness * (2 * t**2 + 1) / 6 + skewness**2 * t**3 / 27
+    return float(stdtr(count - 1, -t)), float(stdtr(degrees, -corrected))
+
+
+def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: float) -> Verdict:
+    if max(passing) < alpha:
+        return "PASS"
+    return "FAIL" if max(failing) < alpha else "INCONCLUSIVE"
+
+
+def _interval(value: float, stderr: float, count: int, alpha: float) -> Interval:
+    half = t_quantile(count - 1, 1 - 2 * alpha) * stderr
+    return Interval(value - half, value + half, 1 - 2 * alpha, "clustered t")
+
+
+def _clusters(distance: float, stderr: float, count: int, alpha: float, power: float) -> int | None:
+    from scipy.special import ndtri
+
+    # Nearer than that no set of prompts is large enough.
+    if distance <= 1e-6 * stderr:
+        return None
+    return max(2, ceil(count * (float(ndtri(1 - alpha) + ndtri(power)) * stderr / distance) ** 2))

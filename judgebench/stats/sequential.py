@@ -1,0 +1,481 @@
+"""Intervals and decisions that stay valid however often one looks: judge in random order, stop when it is decided.
+
+A fixed-size interval holds at one size chosen beforehand. Looked at after every item, a 95 % interval is left by the
+truth far more often than 5 % of the time. A *confidence sequence* holds at all sizes at once, so that a run may stop at
+any moment for any reason.
+
+The population is the benchmark itself: its N items, judged in an order drawn at random, without replacement. What is
+estimated is the score of the full set. The more of it is judged the less can change, and after the last item nothing:
+the sequence then closes on the exact score. (Whether other prompts would give the same score is another question; that
+is what the intervals of :mod:`judgebench.stats.intervals` are for.)
+
+For a candidate mean m, let x_1, x_2, ... be the scores scaled to [0, 1], S_t their sum, and
+
+    m_t = (N m - S_{t-1}) / (N - t + 1)                                                                        (1)
+
+the mean of what is left before item t if m is the mean of all (m_t = m without a finite population). With bets that are
+fixed before item t is seen,
+
+    lambda_t = sqrt(2 ln(k / alpha) / (t ln(1 + t) v_{t-1})),   v_t = (1/4 + sum (x_i - mu_i)^2) / (t + 1)      (2)
+    K+_t = prod (1 + min(lambda_i, c / m_i) (x_i - m_i)),                                                      (3)
+    K-_t = prod (1 - min(lambda_i, c / (1 - m_i)) (x_i - m_i))
+
+where mu_t = (1/2 + S_t) / (t + 1) and c = 1/2, the capitals K are non-negative martingales that start at 1 if m is the
+mean. By Ville's inequality each ever reaches k / alpha with probability alpha / k at most. A mean is rejected by the
+first of K+ (the scores are higher) and K- (they are lower) to reach k / alpha: k = 2 for both sides, 1 for one. A mean
+that would need scores outside [0, 1] from the items left is rejected for certain.
+
+K+ falls and K- rises with m, so that the means not rejected are an interval.
+
+Bets (2) are for a run without end. A benchmark has one, and N is known: by default, with a population, the capital is
+the mean of two capitals (3) with c = 0.9, whose bets are once and twice
+
+    lambda_t = sqrt(2 ln(k / alpha) / (N v_{t-1}))                                                             (4)
+
+(a mean of martingales is one, too, and rises and falls with m alike). An interval of plus or minus 5 points on 805 even
+games then takes half of them; with bets (2) it takes 80 %.
+
+References
+----------
+Waudby-Smith, Ramdas: Estimating means of bounded random variables by betting. JRSS B 86(1), 2024, arXiv:2010.09686.
+Waudby-Smith, Ramdas: Confidence sequences for sampling without replacement. NeurIPS 2020, arXiv:2006.04347.
+gostevehoward/confseq@70b1ef3:src/confseq/betting.py (the grid, and that it is widened by one step).
+"""
+
+from dataclasses import dataclass, replace
+from math import log
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from judgebench.stats.intervals import Interval
+
+FloatArray = NDArray[np.float64]
+
+Alternative = Literal["two-sided", "greater", "less"]
+Bets = Literal["horizon", "running"]
+
+# c of equation (3), and the multiples of equation (2) or (4) whose capitals are averaged.
+_LARGEST_LOSS = {"running": 0.5, "horizon": 0.9}
+_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0])}
+# Scaled scores, and what is left of them, are exact to this.
+_ROUNDING = 1e-9
+# Numbers of the table items x grid handled together.
+_TOGETHER = 500_000
+
+
+@dataclass(frozen=True, eq=False)
+class ConfidenceSequence:
+    """The running mean and its interval after each item. Shapes (n,), in the unit of the scores."""
+
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    level: float
+    """Probability that the full-set score is inside at every n at once."""
+    method: str
+    population: int | None
+    """Items of the full set, or ``None`` if there is no end to them."""
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval after the last item; ``None`` before the first."""
+        if not len(self.low):
+            return None
+        return Interval(float(self.low[-1]), float(self.high[-1]), self.level, self.method)
+
+    def first_narrower(self, half_width: float) -> int | None:
+        """After how many items the interval was first narrower than plus or minus ``half_width``; ``None`` if never.
+
+        >>> sequence = betting_sequence([0.0, 1.0] * 200, 400)
+        >>> sequence.first_narrower(0.05), sequence.first_narrower(0.0)
+        (286, None)
+        """
+        narrow = np.flatnonzero((self.high - self.low) / 2 < half_width)
+        return int(narrow[0]) + 1 if len(narrow) else None
+
+
+@dataclass(frozen=True, eq=False)
+class BettingState:
+    """All that the items so far say, as far as the next bets need it: pass it on to judge the next items.
+
+    Made by :func:`start_betting`, moved on by :func:`continue_betting`.
+    """
+
+    lower: float
+    upper: float
+    population: int | None
+    level: float
+    alternative: Alternative
+    bets: Bets
+    grid: FloatArray
+    """Candidate means, scaled to [0, 1]; shape (m,)."""
+    n: int
+    """Items so far."""
+    total: float
+    """Sum of their scaled scores."""
+    deviations: float
+    """Sum of (x_i - mu_i)^2 of equation (2)."""
+    log_higher: FloatArray
+    """log K+ per bet and candidate; shape (bets, m)."""
+    log_lower: FloatArray
+    """log K- per bet and candidate; shape (bets, m)."""
+    low: float
+    """Lower bound so far, scaled: bounds only move inwards."""
+    high: float
+
+
+@dataclass(frozen=True)
+class SequentialDecision:
+    """Whether the mean is above a threshold, decided as early as the items allow."""
+
+    verdict: Literal["above", "below", "undecided"]
+    """``"above"`` includes equality."""
+    n: int
+    """Items it took; all that were given if undecided."""
+    population: int
+    saved: int
+    """Items of the population that need not be judged: population - n, and 0 while undecided."""
+    p_below: float
+    """Anytime-valid p-value of "the mean is at or above the threshold", small if it is below."""
+    p_above: float
+    """Anytime-valid p-value of "the mean is below the threshold"."""
+
+
+def start_betting(
+    population: int | None,
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    level: float = 0.95,
+    alternative: Alternative = "two-sided",
+    bets: Bets = "horizon",
+    steps: int = 1000,
+) -> BettingState:
+    """The state before the first item.
+
+    ``population`` is the number of items of the full set, ``None`` for independent draws without end. Scores lie in
+    [``lower``, ``upper``]: [0, 1] for shares of the win, [-1, 1] for their paired differences. ``alternative`` is
+    ``"greater"`` for a lower bound alone, ``"less"`` for an upper bound alone. ``bets`` are those of (4),
+    ``"horizon"``, or of (2), ``"running"``; without a population they are always those of (2). Bounds are rounded
+    outwards to a grid of ``steps`` steps.
+    """
+    if not lower < upper or not np.isfinite([lower, upper]).all():
+        raise ValueError(f"scores need a finite range; got {lower} to {upper}")
+    if population is not None and population < 1:
+        raise ValueError(f"a population has at least one item; got {population}")
+    if not 0 < level < 1:
+        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    if alternative not in ("two-sided", "greater", "less"):
+        raise ValueError(f"alternatives are two-sided, greater and less; got {alternative}")
+    if steps < 2:
+        raise ValueError(f"a grid needs at least 2 steps; got {steps}")
+    if bets not in ("horizon", "running"):
+        raise ValueError(f"bets are horizon or running; got {bets}")
+    bets = "running" if population is None else bets
+    return _start(population, lower, upper, level, alternative, bets, np.linspace(0, 1, steps + 1))
+
+
+def continue_betting(state: BettingState, values: ArrayLike) -> tuple[BettingState, ConfidenceSequence]:
+    """Take the next scores, shape (n,), and give the new state and the bounds after each of them.
+
+    Taking scores one by one, or all at once, gives the same bounds. Work and memory grow with n times the grid, memory
+    up to a limit.
+
+    >>> state = start_betting(100)
+    >>> state, _ = continue_betting(state, [1, 1, 0.5, 1, 1, 0, 1, 1, 1, 1])
+    >>> state, sequence = continue_betting(state, [1, 1, 1, 1, 0.5])
+    >>> sequence.interval
+    Interval(low=0.561, high=0.98, level=0.95, method='betting, without replacement')
+    """
+    scaled = _scaled(values, state.lower, state.upper)
+    _check_room(state.n + len(scaled), state.population)
+    rows = max(1, _TOGETHER // len(state.grid))
+    parts = []
+    for begin in range(0, len(scaled), rows):
+        state, part = _advance(state, scaled[begin : begin + rows])
+        parts.append(part)
+    mean, low, high = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0))
+    width = state.upper - state.lower
+    method = "betting" if state.population is None else "betting, without replacement"
+    method += {"two-sided": "", "greater": ", lower bound", "less": ", upper bound"}[state.alternative]
+    # Rounded so that a step of the grid reads as one: 0.487, not 0.48700000000000004.
+    sequence = ConfidenceSequence(
+        state.lower + width * mean,
+        np.round(state.lower + width * low, 12),
+        np.round(state.lower + width * high, 12),
+        state.level,
+        method,
+        state.population,
+    )
+    return state, sequence
+
+
+def betting_sequence(
+    values: ArrayLike,
+    population: int | None,
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    level: float = 0.95,
+    alternative: Alternative = "two-sided",
+    bets: Bets = "horizon",
+    steps: int = 1000,
+) -> ConfidenceSequence:
+    """Confidence sequence of the mean by betting, for scores (n,) in random order.
+
+    The options are those of :func:`start_betting`. With clusters (turns or orders of a prompt) an item is a cluster of
+    its own size, and its score the mean: every prompt must have as many.
+
+    Notes
+    -----
+    Bounds only move inwards ("running intersection"): what was rejected stays so. The order must be random, drawn
+    before any verdict is seen; an order by category or difficulty voids the guarantee. Every item of the population
+    must have a score in the end, so an unread verdict enters as what the benchmark counts it as.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> scores = rng.permutation([1.0] * 60 + [0.5] * 10 + [0.0] * 30)
+    >>> sequence = betting_sequence(scores[:50], 100)
+    >>> sequence.interval.low < 0.65 < sequence.interval.high
+    True
+    >>> betting_sequence(scores, 100).interval  # all of it: the score itself
+    Interval(low=0.65, high=0.65, level=0.95, method='betting, without replacement')
+    """
+    state = start_betting(
+        population, lower=lower, upper=upper, level=level, alternative=alternative, bets=bets, steps=steps
+    )
+    return continue_betting(state, values)[1]
+
+
+def empirical_bernstein_sequence(
+    values: ArrayLike,
+    population: int | None,
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    level: float = 0.95,
+) -> ConfidenceSequence:
+    """Confidence sequence of the mean in closed form, for scores (n,) in random order: no grid, and wider than betting.
+
+    With lambda_t of equation (2), at most 1/2, and psi(l) = -ln(1 - l) - l, the bounds after t items are
+
+        [sum lambda_i (x_i + S_{i-1} / (N - i + 1)) -+ (ln(2 / alpha) + sum psi(lambda_i) (x_i - mean_{i-1})^2)]
+            / sum lambda_i N / (N - i + 1)
+
+    where mean_0 = 0; without a finite population the terms with N are dropped. The upper bound is the lower one of the
+    mirrored scores, 1 - x. Bounds may move outwards again: there is no running intersection.
+
+    >>> rng = np.random.default_rng(0)
+    >>> scores = rng.permutation([1.0] * 300 + [0.0] * 100)
+    >>> interval = empirical_bernstein_sequence(scores[:200], 400).interval
+    >>> round(interval.low, 3), round(interval.high, 3), interval.method
+    (0.638, 0.811, 'empirical Bernstein, without replacement')
+    """
+    # The checks of the range and the level are the same.
+    start = start_betting(population, lower=lower, upper=upper, level=level, bets="running")
+    scaled = _scaled(values, lower, upper)
+    _check_room(len(scaled), population)
+    time = np.arange(1, len(scaled) + 1)
+    floor, ceiling = _logical(np.cumsum(scaled), time, population)
+    low = np.maximum(_bernstein_bound(start, scaled), floor)
+    high = np.minimum(1 - _bernstein_bound(start, 1 - scaled), ceiling)
+    method = "empirical Bernstein" + ("" if population is None else ", without replacement")
+    width = upper - lower
+    return ConfidenceSequence(
+        lower + width * np.cumsum(scaled) / time, lower + width * low, lower + width * high, level, method, population
+    )
+
+
+def decide(
+    values: ArrayLike,
+    population: int,
+    threshold: float,
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    level: float = 0.95,
+) -> SequentialDecision:
+    """Whether the mean of the full set is at or above ``threshold``, from scores (n,) in random order.
+
+    Each wrong answer has a probability of at most 1 - ``level``, however often it is asked for. A gate on the paired
+    differences d in [-1, 1], candidate less baseline, with a largest drop of 0.02 asks
+
+        decide(d, population, -0.02, lower=-1, upper=1)
+
+    ``"above"`` passes, ``"below"`` fails. With all N scores there is always an answer, the sign of mean - threshold;
+    what is decided is about these N items.
+
+    The answer comes from the capitals (4) at the threshold itself, each against 1 / (1 - level), or when the items left
+    cannot change it any more.
+
+    >>> rng = np.random.default_rng(1)
+    >>> differences = rng.permutation([1.0] * 100 + [0.0] * 350 + [-1.0] * 50)  # a gain of 10 points
+    >>> decision = decide(differences, 500, -0.02, lower=-1, upper=1)
+    >>> decision.verdict, decision.n, decision.saved
+    ('above', 98, 402)
+    """
+    if not lower <= threshold <= upper:
+        raise ValueError(f"a threshold lies within the range of the scores, {lower} to {upper}; got {threshold}")
+    if population < 1 or not 0 < level < 1:
+        raise ValueError(f"a decision needs a population and a level between 0 and 1; got {population} and {level}")
+    scaled = _scaled(values, lower, upper)
+    _check_room(len(scaled), population)
+    if not len(scaled):
+        return SequentialDecision("undecided", 0, population, 0, 1.0, 1.0)
+    candidate = (threshold - lower) / (upper - lower)
+    wanted = candidate * population
+    total = np.cumsum(scaled)
+    left = population - np.arange(1, len(scaled) + 1)
+    # Sums of scaled scores are exact to some 1e-16 per item: an equality is told from a difference by more than that.
+    slack = 1e-12 * population
+    settled_above, settled_below = total >= wanted - slack, total + left < wanted - slack
+    start = _start(population, lower, upper, level, "greater", "horizon", np.array([candidate]))
+    each_higher, each_below, _ = _capital(start, scaled)
+    higher, below = _mean_capital(each_higher)[:, 0], _mean_capital(each_below)[:, 0]
+    # A capital is worth nothing where the other side is certain.
+    p_above = np.where(settled_above, 0.0, np.where(settled_below, 1.0, np.exp(-np.maximum(higher, 0))))
+    p_below = np.where(settled_below, 0.0, np.where(settled_above, 1.0, np.exp(-np.maximum(below, 0))))
+    decided = (p_above <= 1 - level) | (p_below <= 1 - level)
+    n = int(np.argmax(decided)) + 1 if decided.any() else len(scaled)
+    verdict: Literal["above", "below", "undecided"] = "undecided"
+    if decided.any():
+        verdict = "above" if p_above[n - 1] <= p_below[n - 1] else "below"
+    saved = 0 if verdict == "undecided" else population - n
+    return SequentialDecision(verdict, n, population, saved, float(p_below[:n].min()), float(p_above[:n].min()))
+
+
+def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, FloatArray]:
+    """The state after more scores, and mean, low and high after each of them; shape (3, n)."""
+    each_higher, each_below, dead = _capital(state, scaled)
+    higher, below = _mean_capital(each_higher), _mean_capital(each_below)
+    sides = 2 if state.alternative == "two-sided" else 1
+    goal = log(sides / (1 - state.level))
+    # The means between the last rejected for being too low and the first rejected for being too high are kept. A step
+    # more on each side, as the capital is known at the steps only.
+    steps = len(state.grid) - 1
+    time, total = state.n + np.arange(1, len(scaled) + 1), state.total + np.cumsum(scaled)
+    low, high = np.zeros(len(scaled)), np.ones(len(scaled))
+    if state.alternative != "less":
+        rejected = (higher > goal) & ~dead
+        last = np.where(rejected.any(axis=1), steps - np.argmax(rejected[:, ::-1], axis=1), 0)
+        low = state.grid[last]
+    if state.alternative != "greater":
+        rejected = (below > goal) & ~dead
+        first = np.where(rejected.any(axis=1), np.argmax(rejected, axis=1), steps)
+        high = state.grid[first]
+    floor, ceiling = _logical(total, time, state.population)
+    low = np.maximum.accumulate(np.maximum(np.maximum(low, floor), state.low))
+    high = np.minimum.accumulate(np.minimum(np.minimum(high, ceiling), state.high))
+    # With both sides rejected by bad luck, the interval would be empty: it stays where it was last.
+    crossed = low > high + _ROUNDING
+    if crossed.any():
+        where = int(np.argmax(crossed))
+        low[where:], high[where:] = (state.low, state.high) if where == 0 else (low[where - 1], high[where - 1])
+    # Bounds that meet, but for rounding.
+    high = np.maximum(low, high)
+    _, mean_deviations = _bets(state, scaled)
+    after = replace(
+        state,
+        n=state.n + len(scaled),
+        total=float(total[-1]),
+        deviations=mean_deviations,
+        log_higher=each_higher[:, -1],
+        log_lower=each_below[:, -1],
+        low=float(low[-1]),
+        high=float(high[-1]),
+    )
+    return after, np.stack([total / time, low, high])
+
+
+def _start(
+    population: int | None,
+    lower: float,
+    upper: float,
+    level: float,
+    alternative: Alternative,
+    bets: Bets,
+    grid: FloatArray,
+) -> BettingState:
+    even = np.zeros((len(_SCALES[bets]), len(grid)))
+    return BettingState(lower, upper, population, level, alternative, bets, grid, 0, 0.0, 0.0, even, even, 0.0, 1.0)
+
+
+def _capital(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Log K+ and log K-, shapes (bets, n, m), and whether m_t has been outside [0, 1], shape (n, m)."""
+    n = len(scaled)
+    before = state.total + np.concatenate([[0.0], np.cumsum(scaled)])[:n]
+    time = state.n + np.arange(1, n + 1)
+    means = np.broadcast_to(state.grid, (n, len(state.grid)))
+    if state.population is not None:
+        means = (state.population * state.grid - before[:, None]) / (state.population - time + 1)[:, None]
+    dead = (means < -_ROUNDING) | (means > 1 + _ROUNDING)
+    means = np.clip(means, 0.0, 1.0)
+    bets = (_SCALES[state.bets][:, None] * _bets(state, scaled)[0])[:, :, None]
+    gaps, largest = scaled[:, None] - means, _LARGEST_LOSS[state.bets]
+    with np.errstate(divide="ignore"):
+        up, down = np.minimum(bets, largest / means), np.minimum(bets, largest / (1 - means))
+    higher = state.log_higher[:, None] + np.cumsum(np.log1p(up * gaps), axis=1)
+    below = state.log_lower[:, None] + np.cumsum(np.log1p(-down * gaps), axis=1)
+    return higher, below, dead
+
+
+def _mean_capital(logs: FloatArray) -> FloatArray:
+    """Log of the mean of the capitals of several bets, shape (n, m)."""
+    return np.asarray(logs[0] if len(logs) == 1 else np.logaddexp.reduce(logs, axis=0) - log(len(logs)))
+
+
+def _bernstein_bound(start: BettingState, scaled: FloatArray) -> FloatArray:
+    """The lower bound of :func:`empirical_bernstein_sequence` on scaled scores."""
+    n, population = len(scaled), start.population
+    bets = np.minimum(_bets(start, scaled)[0], 0.5)
+    before = np.concatenate([[0.0], np.cumsum(scaled)])[:n]
+    time = np.arange(1, n + 1)
+    known, weight = np.zeros(n), np.ones(n)
+    if population is not None:
+        known, weight = before / (population - time + 1), population / (population - time + 1)
+    means = before / np.maximum(time - 1, 1)
+    spent = np.cumsum(np.square(scaled - means) * (-np.log1p(-bets) - bets))
+    bound: FloatArray = (np.cumsum(bets * (scaled + known)) - log(2 / (1 - start.level)) - spent) / np.cumsum(
+        bets * weight
+    )
+    return bound
+
+
+def _bets(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, float]:
+    """lambda_t of equation (2) or (4), shape (n,), and the sum of squared deviations after the last."""
+    n = len(scaled)
+    time = state.n + np.arange(1, n + 1)
+    running = (0.5 + state.total + np.cumsum(scaled)) / (time + 1)
+    deviations = state.deviations + np.concatenate([[0.0], np.cumsum(np.square(scaled - running))])
+    variance = (0.25 + deviations[:n]) / time
+    sides = 2 if state.alternative == "two-sided" else 1
+    horizon = time * np.log1p(time)
+    if state.bets == "horizon" and state.population is not None:
+        horizon = np.full(n, float(state.population))
+    bets: FloatArray = np.sqrt(2 * log(sides / (1 - state.level)) / (horizon * variance))
+    return bets, float(deviations[-1])
+
+
+def _logical(total: FloatArray, time: NDArray[np.int64], population: int | None) -> tuple[FloatArray, FloatArray]:
+    """Where the mean of all must lie, whatever the items left will be."""
+    if population is None:
+        return np.zeros(len(total)), np.ones(len(total))
+    return total / population, 1 - (time - total) / population
+
+
+def _check_room(n: int, population: int | None) -> None:
+    if population is not None and n > population:
+        raise ValueError(f"{n} scores are more than the {population} items of the population")
+
+
+def _scaled(values: ArrayLike, lower: float, upper: float) -> FloatArray:
+    scores = np.asarray(values, dtype=float)
+    if scores.ndim != 1:
+        raise ValueError(f"there is one score per item; got shape {scores.shape}")
+    # Also false for NaN.
+    if not ((scores >= lower) & (scores <= upper)).all():
+        raise ValueError(f"scores lie between {lower} and {upper}, and none may be missing")
+    return np.asarray((scores - lower) / (upper - lower))

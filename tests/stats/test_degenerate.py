@@ -1,0 +1,398 @@
+"""Every public procedure on data from which nothing can be told: a reason instead of a number, no warning, no NaN.
+
+Warnings are errors in the whole suite, so that each call here also shows that there is none.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import judgebench.stats
+from judgebench.stats import (
+    agreement,
+    benchmark_quality,
+    bradley_terry,
+    calibration,
+    clustered,
+    correlation,
+    correlation_comparison,
+    elo,
+    intervals,
+    jury,
+    length_control,
+    many_runs,
+    margins,
+    multiplicity,
+    paired,
+    power,
+    prediction_powered,
+    proportions,
+    relative,
+    repeats,
+    rogan_gladen,
+    sequential,
+    style_control,
+    style_share,
+    transitivity,
+    variance_components,
+)
+
+Array = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Data:
+    """Shares of a win, one per row, and which rows belong together."""
+
+    shares: Array
+    clusters: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return len(self.shares)
+
+    @property
+    def other(self) -> Array:
+        """A second run's shares."""
+        return self.shares[::-1].copy()
+
+    @property
+    def votes(self) -> NDArray[np.int64]:
+        """1, 0 or -1 of the rows that have a share."""
+        known = self.shares[np.isfinite(self.shares)]
+        return (known > 0.5).astype(int) - (known < 0.5).astype(int)
+
+    @property
+    def right(self) -> NDArray[np.int64]:
+        """1 or 0 of the rows that have a share."""
+        return (self.votes > 0).astype(int)
+
+    @property
+    def lengths(self) -> Array:
+        """Length differences that separate wins from losses."""
+        return np.where(self.shares > 0.5, 200.0, -200.0)
+
+    @property
+    def styles(self) -> Array:
+        """Four counts, shape (n, 4), of which each separates wins from losses."""
+        return np.repeat(np.where(self.shares > 0.5, 200.0, 100.0)[:, None], 4, axis=1)
+
+    @property
+    def totals(self) -> clustered.ClusterTotals:
+        """Of the mean share."""
+        return clustered.cluster_totals(self.shares, clusters=self.clusters)
+
+    @property
+    def runs(self) -> list[clustered.ClusterTotals]:
+        """Three runs."""
+        columns = (self.shares, self.other, self.shares)
+        return [clustered.cluster_totals(column, clusters=self.clusters) for column in columns]
+
+    @property
+    def battles(self) -> bradley_terry.Battles:
+        """Of two models, one row each."""
+        return bradley_terry.count_battles(np.zeros(self.n, int), np.ones(self.n, int), self.shares, n_items=2)
+
+
+def data(shares: Sequence[float], clusters: Sequence[int] | None = None) -> Data:
+    """Each row its own cluster by default."""
+    return Data(np.array(shares, dtype=float), np.arange(len(shares)) if clusters is None else np.array(clusters))
+
+
+CASES = {
+    "none": data([]),
+    "one": data([1.0]),
+    "two": data([1.0, 0.0]),
+    "two alike": data([1.0, 1.0]),
+    "all ties": data([0.5] * 12),
+    "all wins": data([1.0] * 12),
+    "all losses": data([0.0] * 12),
+    "constant": data([0.3] * 12),
+    "with NaN": data([1.0, 0.0, math.nan] * 4),
+    "only NaN": data([math.nan] * 12),
+    "one cluster": data([1.0, 0.0, 0.5] * 4, [0] * 12),
+    "separated": data([1.0] * 6 + [0.0] * 6),
+}
+
+
+def rng() -> np.random.Generator:
+    """A fixed random generator."""
+    return np.random.default_rng(0)
+
+
+def controlled(d: Data) -> length_control.LengthControlled:
+    """The length-controlled fit at a given C, as few rows have no folds."""
+    return length_control.length_controlled_win_rate(d.shares, d.lengths, c=1.0)
+
+
+def styled(d: Data) -> style_control.StyleControlled:
+    """The style-controlled ratings of two models."""
+    first, second = np.zeros(d.n, int), np.ones(d.n, int)
+    return style_control.style_controlled(first, second, d.shares, d.styles - 150, n_items=2)
+
+
+def components(d: Data) -> variance_components.VarianceComponents:
+    """Items with two rows each."""
+    return variance_components.variance_components(d.shares, {"item": np.arange(d.n) // 2}, [("item",)])
+
+
+def named(column: Array) -> dict[str, float | None]:
+    """A leaderboard's column: no number for NaN."""
+    return {f"model {k}": None if math.isnan(value) else float(value) for k, value in enumerate(column)}
+
+
+def judged(d: Data) -> rogan_gladen.JudgeErrors:
+    """Error rates of a judge; a label set without wins or losses has none."""
+    found = rogan_gladen.judge_errors(d.right, d.right)
+    if found is None:
+        pytest.skip("there are no error rates to correct with")
+    return found
+
+
+PROCEDURES: dict[str, Callable[[Data], Any]] = {
+    "agreement.orient": lambda d: agreement.orient(["a"] * len(d.votes), ["b"] * len(d.votes), d.votes),
+    "agreement.agreement_between": lambda d: agreement.agreement_between(
+        np.arange(len(d.votes)), d.votes, np.arange(len(d.votes)), d.votes[::-1], rng=rng()
+    ),
+    "agreement.agreement_within": lambda d: agreement.agreement_within(
+        np.arange(len(d.votes)) // 2, d.votes, rng=rng()
+    ),
+    "agreement.krippendorff_alpha": lambda d: agreement.krippendorff_alpha(
+        np.stack([d.shares, d.other]), "interval", rng=rng(), rounds=50
+    ),
+    "agreement.cohen_kappa": lambda d: agreement.cohen_kappa(d.votes, d.votes[::-1], rng=rng(), rounds=50),
+    "agreement.gwet_ac1": lambda d: agreement.gwet_ac1(d.votes, d.votes[::-1], rng=rng(), rounds=50),
+    "agreement.fleiss_kappa": lambda d: agreement.fleiss_kappa(
+        np.stack([d.right, 1 - d.right], axis=1) * 2 if len(d.right) else np.zeros((0, 2), int)
+    ),
+    "benchmark_quality.separability": lambda d: benchmark_quality.separability(d.shares, d.shares),
+    "benchmark_quality.paired_separability": lambda d: benchmark_quality.paired_separability(
+        np.stack([d.shares, d.other])
+    ),
+    "benchmark_quality.strict_agreement": lambda d: benchmark_quality.strict_agreement(d.shares, d.other),
+    "benchmark_quality.agreement_with_confidence": lambda d: benchmark_quality.agreement_with_confidence(
+        d.shares, d.shares, d.other, d.other
+    ),
+    "benchmark_quality.pair_forecast": lambda d: benchmark_quality.pair_forecast(d.shares, np.zeros(d.n), d.other),
+    "bradley_terry.count_battles": lambda d: d.battles,
+    "bradley_terry.weighted_by_pair": lambda d: bradley_terry.weighted_by_pair(d.battles),
+    "bradley_terry.bradley_terry": lambda d: bradley_terry.bradley_terry(d.battles),
+    "bradley_terry.sandwich_spreads": lambda d: bradley_terry.sandwich_spreads(bradley_terry.bradley_terry(d.battles)),
+    "bradley_terry.bootstrap_ratings": lambda d: bradley_terry.bootstrap_ratings(
+        bradley_terry.bradley_terry(d.battles), rng=rng(), rounds=20
+    ),
+    "bradley_terry.ranks": lambda d: bradley_terry.ranks([None] * d.n),
+    "calibration.calibration": lambda d: calibration.calibration(d.shares, d.right),
+    "calibration.logistic_curve": lambda d: calibration.logistic_curve(d.shares, d.right),
+    "calibration.isotonic_curve": lambda d: calibration.isotonic_curve(d.shares, d.right),
+    "calibration.recalibrated": lambda d: calibration.recalibrated(
+        d.shares, d.right, calibration.logistic_curve, rng=rng()
+    ),
+    "calibration.selective_accuracy": lambda d: calibration.selective_accuracy(d.shares, d.right),
+    "clustered.cluster_totals": lambda d: d.totals,
+    "clustered.difference": lambda d: clustered.difference(*d.runs[:2]),
+    "clustered.clustered_estimate": lambda d: clustered.clustered_estimate(d.totals),
+    "clustered.bounded_estimate": lambda d: clustered.bounded_estimate(d.totals),
+    "clustered.bootstrap_replicates": lambda d: clustered.bootstrap_replicates([d.totals], rng=rng(), rounds=50),
+    "clustered.bootstrap_estimates": lambda d: [
+        clustered.bootstrap_estimates([d.totals], rng=rng(), rounds=50, method=method)
+        for method in ("percentile", "bca", "studentised")
+    ],
+    "clustered.missing_reason": lambda d: clustered.missing_reason(d.totals),
+    "correlation.correlation": lambda d: [
+        correlation.correlation(d.shares, d.other, kind) for kind in ("pearson", "spearman", "kendall")
+    ],
+    "correlation.correlation_interval": lambda d: correlation.correlation_interval(1.0, d.n),
+    "correlation.permutation_p": lambda d: correlation.permutation_p(d.shares, d.other, rng=rng(), rounds=50),
+    "correlation.bootstrap_correlation": lambda d: correlation.bootstrap_correlation(
+        d.shares, d.other, rng=rng(), rounds=50
+    ),
+    "correlation_comparison.compare_correlations": lambda d: correlation_comparison.compare_correlations(
+        d.shares, d.other, d.shares
+    ),
+    "correlation_comparison.bootstrap_comparison": lambda d: correlation_comparison.bootstrap_comparison(
+        d.shares, d.other, d.shares, rng=rng(), rounds=50
+    ),
+    "correlation_comparison.correlation_table": lambda d: correlation_comparison.correlation_table(
+        {"first": named(d.shares), "second": named(d.other)}, named(d.shares), rng=rng()
+    ),
+    "elo.online_elo": lambda d: elo.online_elo(np.zeros(d.n, int), np.ones(d.n, int), d.shares, n_items=2),
+    "elo.votes_from_scores": lambda d: elo.votes_from_scores(np.stack([d.shares, d.other])),
+    "elo.shuffled_elo": lambda d: elo.shuffled_elo(elo.votes_from_scores(np.stack([d.shares, d.other])), rounds=2),
+    "intervals.resample_counts": lambda d: intervals.resample_counts(d.n, 5, rng()),
+    "intervals.percentile_interval": lambda d: intervals.percentile_interval(d.shares),
+    "intervals.bca_interval": lambda d: intervals.bca_interval(d.shares, 0.5, d.shares),
+    "intervals.studentised_interval": lambda d: intervals.studentised_interval(d.shares, np.zeros(d.n), 0.5, 0.1),
+    "jury.majority": lambda d: jury.majority(np.stack([d.votes, d.votes])),
+    "jury.accuracy": lambda d: jury.accuracy(d.votes, d.votes),
+    "jury.log_odds_weights": lambda d: jury.log_odds_weights(d.shares),
+    "jury.jury_report": lambda d: jury.jury_report(np.stack([d.votes, d.votes]), d.votes),
+    "jury.dawid_skene": lambda d: jury.dawid_skene(np.stack([d.right, d.right]), 2),
+    "length_control.length_controlled_win_rate": lambda d: [
+        length_control.length_controlled_win_rate(d.shares, d.lengths, c=c) for c in (None, 1.0)
+    ],
+    "length_control.bootstrap_length_controlled": lambda d: length_control.bootstrap_length_controlled(
+        d.shares, d.lengths, controlled(d), intervals.resample_counts(d.n, 20, rng())
+    ),
+    "length_control.length_controlled_interval": lambda d: length_control.length_controlled_interval(
+        d.shares, d.lengths, controlled(d), clusters=d.clusters
+    ),
+    "many_runs.compare_with_baseline": lambda d: many_runs.compare_with_baseline(d.runs, 2, rng=rng(), rounds=50),
+    "many_runs.compare_all_pairs": lambda d: many_runs.compare_all_pairs(d.runs, rng=rng(), rounds=50),
+    "many_runs.rank_intervals": lambda d: many_runs.rank_intervals(
+        many_runs.compare_all_pairs(d.runs, rng=rng(), rounds=50), 3
+    ),
+    "margins.non_inferiority": lambda d: margins.non_inferiority(clustered.difference(*d.runs[:2]), 0.02),
+    "margins.equivalence": lambda d: margins.equivalence(clustered.difference(*d.runs[:2]), 0.02),
+    "multiplicity.adjusted_p_values": lambda d: multiplicity.adjusted_p_values(d.shares),
+    "paired.paired_comparison": lambda d: paired.paired_comparison(*d.runs[:2], rng=rng(), rounds=50),
+    "paired.permutation_p_value": lambda d: paired.permutation_p_value(*d.runs[:2], rng=rng(), rounds=50),
+    "paired.bootstrap_p_value": lambda d: paired.bootstrap_p_value(d.totals, rng=rng(), rounds=50),
+    "paired.mcnemar": lambda d: paired.mcnemar(d.right, d.right[::-1]),
+    "power.run_variance": lambda d: power.run_variance(np.stack([d.shares, d.other], axis=1)),
+    "power.paired_variance": lambda d: power.paired_variance(d.shares[:, None], d.other[:, None]),
+    "power.planned_variance": lambda d: power.planned_variance(power.run_variance(d.shares[:, None]), 0.5),
+    "power.detectable_difference": lambda d: power.detectable_difference(variance(d), d.n),
+    "power.required_prompts": lambda d: power.required_prompts(variance(d), 0.02),
+    "power.required_answers": lambda d: power.required_answers(variance(d), d.n, 0.02),
+    "power.worth_of_repeats": lambda d: power.worth_of_repeats(variance(d), d.n),
+    "prediction_powered.prediction_powered_mean": lambda d: [
+        prediction_powered.prediction_powered_mean(d.shares, d.other, d.shares, bounds=bounds)
+        for bounds in (None, (0.0, 1.0))
+    ],
+    "proportions.share_interval": lambda d: [
+        proportions.share_interval(int(d.right.sum()), len(d.right), method=method)
+        for method in ("wilson", "clopper-pearson", "jeffreys")
+    ],
+    "proportions.score_interval": lambda d: proportions.score_interval(
+        float(d.shares.sum() / max(d.n, 1)), d.shares - d.shares.sum() / max(d.n, 1)
+    ),
+    "relative.paired_ratio": lambda d: relative.paired_ratio(*d.runs[:2]),
+    "repeats.pass_at_k": lambda d: repeats.pass_at_k(np.ones(len(d.right), int), d.right, 1),
+    "repeats.majority": lambda d: repeats.majority([str(share) for share in d.shares]),
+    "rogan_gladen.judge_errors": lambda d: rogan_gladen.judge_errors(d.right, d.right),
+    "rogan_gladen.corrected_win_rate": lambda d: rogan_gladen.corrected_win_rate(1.0, max(d.n, 1), judged(d)),
+    "rogan_gladen.delta_interval": lambda d: rogan_gladen.delta_interval(1.0, max(d.n, 1), judged(d)),
+    "rogan_gladen.label_allocation": lambda d: rogan_gladen.label_allocation(d.n, 1.0, judged(d), 1),
+    "sequential.betting_sequence": lambda d: sequential.betting_sequence(d.shares, 20),
+    "sequential.continue_betting": lambda d: sequential.continue_betting(sequential.start_betting(20), d.shares),
+    "sequential.empirical_bernstein_sequence": lambda d: sequential.empirical_bernstein_sequence(d.shares, 20),
+    "sequential.decide": lambda d: sequential.decide(d.shares, 20, 0.5),
+    "style_control.style_controlled": styled,
+    "style_control.style_differences": lambda d: style_control.style_differences(0 * d.styles, 0 * d.styles, "ratio"),
+    "style_control.sandwich_style_spreads": lambda d: style_control.sandwich_style_spreads(styled(d)),
+    "style_control.bootstrap_style_controlled": lambda d: style_control.bootstrap_style_controlled(
+        styled(d), rng=rng(), rounds=5
+    ),
+    "style_share.style_report": lambda d: style_share.style_report(
+        d.shares, d.styles, d.styles[::-1], clusters=d.clusters, rng=rng(), rounds=20
+    ),
+    "style_share.style_only_judge": lambda d: style_share.style_only_judge(
+        d.shares, d.styles, d.styles[::-1], clusters=d.clusters
+    ),
+    "transitivity.win_matrix": lambda d: transitivity.win_matrix(
+        np.zeros(d.n, int), np.ones(d.n, int), d.shares, models=3
+    ),
+    "transitivity.cycles": lambda d: transitivity.cycles(
+        transitivity.win_matrix(np.arange(d.n) % 3, (np.arange(d.n) + 1) % 3, d.shares, models=3)
+    ),
+    "transitivity.item_cycles": lambda d: transitivity.item_cycles(
+        np.arange(len(d.votes)) // 3,
+        np.arange(len(d.votes)) % 3,
+        (np.arange(len(d.votes)) + 1) % 3,
+        d.votes,
+        models=3,
+        rng=rng(),
+    ),
+    "transitivity.fit_test": lambda d: transitivity.fit_test(
+        np.arange(d.n) % 3, (np.arange(d.n) + 1) % 3, d.shares, models=3
+    ),
+    "variance_components.variance_components": components,
+    "variance_components.mean_stderr": lambda d: variance_components.mean_stderr(components(d), {"item": d.n}),
+    "variance_components.reliability": lambda d: variance_components.reliability(
+        components(d), "item", {"residual": 1}
+    ),
+}
+"""Each procedure by module and name, as data of this shape go into it."""
+
+PARTS = {
+    "bradley_terry": {
+        "predicted_win_rate",
+        "comparable_items",
+        "strongly_connected",
+        "place_ratings",
+        "laplacian",
+        "draw_counts",
+        "sigmoid",
+        "checked_battles",
+    },
+    "clustered": {"t_quantile"},
+    "correlation": {"coefficients"},
+    "correlation_comparison": {"williams_p"},
+    "paired": {"random_signs"},
+    "repeats": {"powers_up_to"},
+    "sequential": {"start_betting"},
+}
+"""Functions that the procedures above call on data they have checked, or that take no data."""
+
+MARKED_ABSENT = {"WinMatrix.share", "ShuffledElo.ratings"}
+"""Arrays whose documented mark for "none" is NaN."""
+
+
+def variance(d: Data) -> power.DifferenceVariance:
+    """Of two runs with one answer per prompt."""
+    return power.paired_variance(d.shares[:, None], d.other[:, None])
+
+
+def check_finite(found: Any, where: str) -> None:
+    """No number in a result, however deep, is NaN or infinite."""
+    if where in MARKED_ABSENT or found is None or isinstance(found, (str, bool, int)):
+        return
+    if isinstance(found, (float, np.floating)):
+        assert math.isfinite(found), where
+    elif isinstance(found, np.ndarray):
+        assert found.dtype.kind in "OUS" or np.isfinite(found).all(), where
+    elif dataclasses.is_dataclass(found):
+        for field in dataclasses.fields(found):
+            check_finite(getattr(found, field.name), f"{type(found).__name__}.{field.name}")
+    elif isinstance(found, Mapping):
+        for name, part in found.items():
+            check_finite(part, f"{where}[{name}]")
+    else:
+        for part in found:
+            check_finite(part, where)
+
+
+@pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.parametrize("name", list(PROCEDURES))
+def test_a_reason_instead_of_a_number(name: str, case: str) -> None:
+    """A result without NaN, or a ``ValueError`` that says in words what is wrong with the data."""
+    message, found = "", None
+    try:
+        found = PROCEDURES[name](CASES[case])
+    except ValueError as error:
+        message = str(error)
+    assert not message or len(message.split()) > 4
+    check_finite(found, name)
+
+
+def test_every_public_procedure_is_listed() -> None:
+    """A new function of ``stats/`` is tried on these data, or named as a part of one that is."""
+    public = {
+        f"{module.name}.{name}"
+        for module in pkgutil.iter_modules(judgebench.stats.__path__)
+        for name, value in vars(importlib.import_module(f"judgebench.stats.{module.name}")).items()
+        if inspect.isfunction(value) and not name.startswith("_") and value.__module__.endswith(f".{module.name}")
+    }
+    parts = {f"{module}.{name}" for module, names in PARTS.items() for name in names}
+    assert public == set(PROCEDURES) | parts
+    assert not set(PROCEDURES) & parts

@@ -1,0 +1,110 @@
+"""Families of runs: Dunnett's and Tukey's procedures as witnesses, order and ranks."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from judgebench.stats.clustered import cluster_totals, clustered_estimate, difference
+from judgebench.stats.many_runs import compare_all_pairs, compare_with_baseline, rank_intervals
+from judgebench.stats.paired import paired_comparison
+
+from .test_clustered import generator
+
+
+def unrelated(means: tuple[float, ...], seed: int) -> list[NDArray[np.float64]]:
+    """Columns of 400 nearly normal values with exactly these means, variance 1 and no correlation.
+
+    Then the variance of each paired difference is the pooled one of independent groups, and the procedures for those
+    must give the same.
+    """
+    draws = generator(seed).normal(size=(400, len(means)))
+    basis = np.linalg.qr(draws - draws.mean(axis=0))[0]
+    return list((basis * np.sqrt(399) + means).T)
+
+
+def test_independent_normal_runs_are_dunnetts() -> None:
+    """Runs that share nothing: adjusted p-values are those of scipy's Dunnett test."""
+    from scipy.stats import dunnett
+
+    columns = unrelated((0.0, 0.02, 0.15, 0.2), 1)
+    ours = compare_with_baseline([cluster_totals(column) for column in columns], 0, rng=generator(), rounds=20_000)
+    theirs = dunnett(*columns[1:], control=columns[0], rng=generator(2)).pvalue
+    assert [contrast.p_value for contrast in ours] == pytest.approx(theirs, abs=0.015)  # 20,000 rounds: 0.0035
+
+
+def test_independent_normal_runs_are_tukeys() -> None:
+    """All pairs of four such runs: adjusted p-values are those of scipy's Tukey test."""
+    from scipy.stats import tukey_hsd
+
+    columns = unrelated((0.0, 0.1, 0.2, 0.25), 3)
+    ours = compare_all_pairs([cluster_totals(column) for column in columns], rng=generator(), rounds=20_000)
+    theirs = tukey_hsd(*columns).pvalue
+    assert [contrast.p_value for contrast in ours] == pytest.approx(
+        [theirs[contrast.first, contrast.second] for contrast in ours], abs=0.015
+    )
+
+
+def test_one_comparison_is_the_paired_one() -> None:
+    """Two runs: nothing to adjust, so p is the permutation's and the interval nearly the clustered t."""
+    rng = generator(4)
+    runs = [cluster_totals(rng.normal(mean, 1, 300)) for mean in (0.15, 0.0)]
+    (contrast,) = compare_all_pairs(runs, rng=rng, rounds=40_000)
+    alone = paired_comparison(*runs, rng=rng, rounds=40_000)
+    # Both are drawn: standard errors below 0.002.
+    assert contrast.p_value == pytest.approx(alone.p_permutation, abs=0.01)
+    interval = clustered_estimate(difference(*runs)).interval
+    assert interval is not None
+    assert contrast.interval is not None
+    assert contrast.interval.low == pytest.approx(interval.low, abs=0.01)
+
+
+def test_equal_runs_need_no_adjustment() -> None:
+    """Five copies of one run against a baseline are one comparison: the adjusted p-value stays that of one."""
+    rng = generator(5)
+    baseline, run = (cluster_totals(rng.normal(mean, 1, 200)) for mean in (0.0, 0.2))
+    one = compare_with_baseline([baseline, run], 0, rng=generator(6), rounds=5000)
+    five = compare_with_baseline([baseline, *[run] * 5], 0, rng=generator(6), rounds=5000)
+    assert [contrast.p_value for contrast in five] == pytest.approx([one[0].p_value] * 5, abs=1e-12)
+
+
+def test_the_order_of_runs_does_not_matter() -> None:
+    """Reversed runs have the mirrored contrasts, from the same signs."""
+    rng = generator(7)
+    runs = [cluster_totals(rng.normal(mean, 1, 100)) for mean in (0.0, 0.1, 0.5)]
+    forward = {(c.first, c.second): c for c in compare_all_pairs(runs, rng=generator(8), rounds=500)}
+    backward = {(2 - c.second, 2 - c.first): c for c in compare_all_pairs(runs[::-1], rng=generator(8), rounds=500)}
+    for pair, contrast in forward.items():
+        assert contrast.p_value == pytest.approx(backward[pair].p_value, abs=1e-12)
+        assert contrast.difference == pytest.approx(-(backward[pair].difference or 0.0), abs=1e-12)
+
+
+def test_ranks_follow_the_intervals() -> None:
+    """Two clear groups of two: the better share ranks 1 and 2, the worse 3 and 4."""
+    rng = generator(9)
+    skill = rng.normal(size=200)
+    runs = [cluster_totals(skill + mean + rng.normal(0, 0.1, 200)) for mean in (0.0, 1.0, 1.0, 0.0)]
+    runs[2] = cluster_totals(runs[1].numerator[:, 0] + rng.normal(0, 0.1, 200))
+    runs[3] = cluster_totals(runs[0].numerator[:, 0] + rng.normal(0, 0.1, 200))
+    ranks = rank_intervals(compare_all_pairs(runs, rng=rng, rounds=2000), 4)
+    assert [(rank.low, rank.high) for rank in ranks] == [(3, 4), (1, 2), (1, 2), (3, 4)]
+
+
+def test_runs_that_never_differ_have_a_reason() -> None:
+    """A copy is 0 away, without interval; the others keep theirs, and the ranks stay open."""
+    rng = generator(10)
+    run, other = (cluster_totals(rng.random(50)) for _ in range(2))
+    copy, far, _ = compare_all_pairs([run, run, other], rng=rng, rounds=200)
+    assert (copy.difference, copy.interval, copy.p_value) == (0.0, None, None)
+    assert copy.reason is not None
+    assert far.interval is not None
+    assert rank_intervals([copy], 2)[0].high == 2
+    assert compare_all_pairs([run, run], rng=rng, rounds=200)[0].reason is not None
+
+
+def test_wrong_arguments() -> None:
+    """A baseline that is no run, and no rounds."""
+    run = cluster_totals(np.arange(5.0))
+    with pytest.raises(ValueError, match="one of 1 runs"):
+        compare_with_baseline([run], 1, rng=generator())
+    with pytest.raises(ValueError, match="needs a round"):
+        compare_all_pairs([run, run], rng=generator(), rounds=0)
