@@ -222,10 +222,11 @@ def clustered_estimate(statistic: ClusterTotals, *, level: float = 0.95) -> Esti
 
 
 def bounded_estimate(statistic: ClusterTotals, low: float = 0.0, high: float = 1.0, *, level: float = 0.95) -> Estimate:
-    """The value with ``proportions.score_interval`` between ``low`` and ``high``, which no row can exceed.
+    """The value with ``proportions.score_interval`` between ``low`` and ``high``, which no row should exceed.
 
     A mean of clusters that weigh the same and are each wholly at one bound is a share of independent trials, and has
-    Wilson's own interval. All wins, or all losses, have an interval here, though no standard error above 0.
+    Wilson's own interval. All wins, or all losses, have an interval here, though no standard error above 0. Where rows
+    exceed the bounds so far that the value does (a judge's rating off its scale), it is ``clustered_estimate``.
 
     Examples
     --------
@@ -235,6 +236,8 @@ def bounded_estimate(statistic: ClusterTotals, low: float = 0.0, high: float = 1
     """
     value, stderr, reason = statistic.value, statistic.stderr, missing_reason(statistic)
     interval = None
+    if value is not None and not low - _ROUNDING * (high - low) <= value <= high + _ROUNDING * (high - low):
+        return clustered_estimate(statistic, level=level)
     if value is not None and stderr is not None:
         wins = _wins(statistic, low, high)
         if wins is None:

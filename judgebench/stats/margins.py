@@ -20,6 +20,9 @@ import numpy as np
 from judgebench.stats.clustered import ClusterTotals, missing_reason, t_quantile
 from judgebench.stats.intervals import Interval
 
+WHOLE_LOSSES = 3
+"""How many whole losses a margin must be worth for its test to keep its level."""
+
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
@@ -46,11 +49,17 @@ class Decision:
     n_if_equal: int | None
     """Clusters that would PASS with the given power if there is no true difference."""
     reason: str | None
-    """Why the data decide nothing by themselves: then the verdict is INCONCLUSIVE."""
+    """Why the data decide nothing by themselves, or cannot PASS: then the verdict is INCONCLUSIVE, or FAIL."""
 
 
 def non_inferiority(
-    difference: ClusterTotals, margin: float, *, alpha: float = 0.05, power: float = 0.8, lenient: bool = False
+    difference: ClusterTotals,
+    margin: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    lenient: bool = False,
+    most: float | None = None,
 ) -> Decision:
     """PASS: the candidate is less than ``margin`` worse. FAIL: it is worse.
 
@@ -66,6 +75,10 @@ def non_inferiority(
         That the two numbers of clusters give.
     lenient
         FAIL only if the candidate is worse by more than the margin.
+    most
+        What a cluster can lose at most (100 for wins in percent), if there is such a bound. Then a margin that is worth
+        fewer than three whole losses never passes: a set of so few clusters cannot exclude losses that rare, and no
+        test of a mean keeps its level there (``benchmarks/coverage.py``).
 
     Notes
     -----
@@ -94,16 +107,23 @@ def non_inferiority(
     passing = _p_above(value + margin, difference, +1)
     failing = _p_above(boundary - value, difference, -1)
     distance = max(value + margin, boundary - value)
+    verdict, needed, reason = _verdict(passing, failing, alpha), 0, None
+    if most is not None and margin > 0:
+        needed = ceil(WHOLE_LOSSES * most / margin)
+        if count < needed:
+            reason = f"the margin is worth fewer than {WHOLE_LOSSES} whole losses: that takes {needed} clusters"
+            verdict = "INCONCLUSIVE" if verdict == "PASS" else verdict
+    decide, equal = (_clusters(d, stderr, count, alpha, power) for d in (distance, margin))
     return Decision(
-        _verdict(passing, failing, alpha),
+        verdict,
         value,
         _interval(value, stderr, count, alpha),
         *passing,
         *failing,
         count,
-        _clusters(distance, stderr, count, alpha, power),
-        _clusters(margin, stderr, count, alpha, power),
-        None,
+        None if decide is None else max(decide, needed),
+        None if equal is None else max(equal, needed),
+        reason,
     )
 
 

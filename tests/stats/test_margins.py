@@ -43,6 +43,18 @@ def test_tost_equals_statsmodels() -> None:
         assert equivalence(both, margin).p_value == pytest.approx(witness(first, second, -margin, margin)[0], rel=1e-9)
 
 
+def test_a_margin_of_fewer_than_three_whole_losses_never_passes() -> None:
+    """80 prompts cannot exclude that two of a hundred are lost; the number that could is named. FAIL stays FAIL."""
+    same = cluster_totals([0.0] * 70 + [0.01, -0.01] * 5)
+    assert non_inferiority(same, 0.02).verdict == "PASS"
+    decision = non_inferiority(same, 0.02, most=1.0)
+    assert (decision.verdict, decision.n_if_equal) == ("INCONCLUSIVE", 150)
+    assert decision.reason is not None
+    assert "150 clusters" in decision.reason
+    assert non_inferiority(cluster_totals([-0.5, -0.4] * 40), 0.02, most=1.0).verdict == "FAIL"
+    assert non_inferiority(same, 0.05, most=1.0).verdict == "PASS"
+
+
 def test_three_verdicts() -> None:
     """Clearly worse fails, clearly within the margin passes, a loss between them passes only a wide margin."""
     noise = generator(2).normal(0, 0.1, 400)
