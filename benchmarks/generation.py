@@ -252,7 +252,8 @@ def overlap(prompts: int) -> None:
             slowest = max(generation, judging)
             print(
                 f"{kind:<6} {prompts} prompts: generate {generation:.2f} s, judge {judging:.2f} s, "
-                f"eval {together:.2f} s; {together / slowest:.2f} x the slower, one after the other {(generation + judging) / slowest:.2f} x",
+                f"eval {together:.2f} s; {together / slowest:.2f} x the slower, "
+                f"one after the other {(generation + judging) / slowest:.2f} x",
                 flush=True,
             )
 
