@@ -7,9 +7,10 @@ by default, tokenizer, chat template and decoding of the replies included. Only 
 a row adds while it waits for its batch. CPU seconds are those of this process and its children. A 100 M model needs
 about 2.5 CPU-seconds per prompt and way on one core: choose ``--prompts`` accordingly.
 
-``overlap``: AlpacaEval's first questions, answered by the tiny random Llama in this process and judged over HTTP by a
-loopback server whose delay makes judging take as long as generation did: ``generate`` and ``judge`` one after the
-other, then ``eval``, by the clock. The official files are looked for in JUDGEBENCH_MIRROR and the user cache.
+``overlap``: AlpacaEval's first questions, judged over HTTP by a loopback server whose delay makes judging take as long
+as generation did: ``generate`` and ``judge`` one after the other, then ``eval``, by the clock. The answers come from
+another such server, which waits too and leaves the processor alone, then from the tiny random Llama in this process.
+The official files are looked for in JUDGEBENCH_MIRROR and the user cache.
 
 ``engines``: by the clock, on the device that is there. With a GPU, the hf backend against ``generate`` one prompt at a
 time; where vLLM is installed, the vllm backend against ``LLM.generate`` of the same prompts in tokens (on a CPU too,
@@ -222,13 +223,14 @@ def overlap(prompts: int) -> None:
         folder = Path(name)
         save_model(folder / "model", "tiny")
 
-        def runner(step: str, limit: int, judge: str | None = None) -> Runner:
+        def runner(step: str, limit: int, candidate: str, judge: str | None = None) -> Runner:
             # Nothing is to be known from the step before.
             os.environ["JUDGEBENCH_CACHE"] = str(folder / step)
             settings = Settings(
                 tasks="alpacaeval",
-                model=f"hf:{folder / 'model'}",
+                model=candidate,
                 judges=(judge,) if judge else (),
+                concurrency=concurrency,
                 judge_concurrency=concurrency,
                 gen={"temperature": "0", "max_tokens": "64"},
                 limit=limit,
@@ -238,17 +240,26 @@ def overlap(prompts: int) -> None:
             )
             return Runner(settings, lambda *_: None)
 
-        with chat_server(log="/dev/null") as server:
-            runner("warm-up", 20, f"{server.base_url}#judge").evaluate()
-        generation = seconds_of(lambda: runner("generate", prompts).evaluate(judge=False))
-        with chat_server(delay_ms=1000 * generation * concurrency / prompts, log="/dev/null") as server:
-            judge = f"{server.base_url}#judge"
-            judging = seconds_of(lambda: runner("judge", prompts, judge).rejudge(RunFolder(folder / "runs/generate")))
-            together = seconds_of(lambda: runner("eval", prompts, judge).evaluate())
-    slowest = max(generation, judging)
-    print(f"{prompts} prompts: generate {generation:.2f} s, judge {judging:.2f} s, eval {together:.2f} s")
-    in_turn = (generation + judging) / slowest
-    print(f"ratio    {together / slowest:.2f} x the slower of the two; one after the other {in_turn:.2f} x")
+        def measure(kind: str, candidate: str) -> None:
+            with chat_server(log="/dev/null") as server:
+                runner(f"{kind}-warm-up", 20, candidate, f"{server.base_url}#judge").evaluate()
+            generation = seconds_of(lambda: runner(f"{kind}-generate", prompts, candidate).evaluate(judge=False))
+            with chat_server(delay_ms=1000 * generation * concurrency / prompts, log="/dev/null") as server:
+                judge = f"{server.base_url}#judge"
+                answered = RunFolder(folder / "runs" / f"{kind}-generate")
+                judging = seconds_of(lambda: runner(f"{kind}-judge", prompts, candidate, judge).rejudge(answered))
+                together = seconds_of(lambda: runner(f"{kind}-eval", prompts, candidate, judge).evaluate())
+            slowest = max(generation, judging)
+            print(
+                f"{kind:<6} {prompts} prompts: generate {generation:.2f} s, judge {judging:.2f} s, "
+                f"eval {together:.2f} s; {together / slowest:.2f} x the slower, "
+                f"one after the other {(generation + judging) / slowest:.2f} x",
+                flush=True,
+            )
+
+        with chat_server(delay_ms=400, log="/dev/null") as server:
+            measure("served", f"{server.base_url}#candidate")
+        measure("hf", f"hf:{folder / 'model'}")
 
 
 def engines(size: str, prompts: int) -> None:
