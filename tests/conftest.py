@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.plugin"]
+pytest_plugins = ["tests.servers.plugin", "pytester"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

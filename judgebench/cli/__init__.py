@@ -5,7 +5,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from judgebench.cli import cache, data, doctor, exporting, importing, leaderboard, run, scoring, tasks
+from judgebench.cli import cache, compare, data, doctor, exporting, gate, importing, leaderboard, run, scoring, tasks
 
 
 def _normalise(token: str) -> str:
@@ -28,6 +28,8 @@ app.command("score")(scoring.score)
 app.command("import")(importing.import_)
 app.command("export")(exporting.export)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
+app.command("gate")(gate.gate)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)

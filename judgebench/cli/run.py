@@ -1,6 +1,7 @@
 """``eval``, ``generate`` and ``judge``: the commands that ask models."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,6 +120,7 @@ def evaluate(
     rpm: Rpm = None,
     tpm: Tpm = None,
     budget: Budget = None,
+    track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     dry_run: DryRun = False,
@@ -133,7 +135,9 @@ def evaluate(
     Start the same command again after an interruption: it goes on where it was.
     """
     given = {
-        key: value for key, value in locals().items() if key not in ("config", "dry_run", "json", "quiet", "verbose")
+        key: value
+        for key, value in locals().items()
+        if key not in ("config", "dry_run", "json", "quiet", "track", "verbose")
     }
     settings = _settings(**given)
     if dry_run:
@@ -142,7 +146,7 @@ def evaluate(
 
         print_estimate(estimate(settings), as_json=json)
         return
-    _report(settings, json=json, quiet=quiet, verbose=verbose)
+    _report(settings, json=json, quiet=quiet, verbose=verbose, track=track)
 
 
 def generate(
@@ -198,7 +202,7 @@ def judge(
     settings = _settings(tasks="", **given)
     from judgebench.cli.progress import Progress
     from judgebench.cli.tables import print_results
-    from judgebench.evaluate import Runner
+    from judgebench.runner import Runner
     from judgebench.store import RunFolder
 
     with Progress(shown=not quiet) as progress:
@@ -229,13 +233,17 @@ def _settings(**given: Any) -> "Settings":
     return Settings(argv=tuple(sys.argv), **given)
 
 
-def _report(settings: "Settings", *, json: bool, quiet: bool, verbose: bool, judge: bool = True) -> None:
+def _report(
+    settings: "Settings", *, json: bool, quiet: bool, verbose: bool, judge: bool = True, track: Sequence[str] = ()
+) -> None:
     from judgebench.cli.progress import Progress
     from judgebench.cli.tables import print_results
     from judgebench.errors import Incomplete
-    from judgebench.evaluate import Runner
+    from judgebench.runner import Runner
     from judgebench.store import RunFolder
+    from judgebench.tracking import require_trackers
 
+    require_trackers(track)
     with Progress(shown=not quiet) as progress:
         runner = Runner(settings, progress.update)
         try:
@@ -243,5 +251,7 @@ def _report(settings: "Settings", *, json: bool, quiet: bool, verbose: bool, jud
         except Incomplete:
             if runner.folder is not None:
                 print_results(runner.folder.results(), runner.folder.require_manifest(), as_json=json, verbose=verbose)
+                options.report_to(track, runner.folder)
             raise
     print_results(results, RunFolder(Path(results.run)).require_manifest(), as_json=json, verbose=verbose)
+    options.report_to(track, RunFolder(Path(results.run)))

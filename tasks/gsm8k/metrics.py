@@ -53,7 +53,7 @@ def score(data: TaskData, generations: Generations, judgements: Iterable[Judgeme
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
     """The three metrics; with repeats, ``maj@k`` and ``pass@k`` by each of them."""
-    summarised, by_metric = [], {metric: _items(data, scores, metric) for metric in METRICS}
+    summarised, by_metric = [], {m: list(items_of(data.by_id, scores, m).values()) for m in METRICS}
     for metric, items in by_metric.items():
         rows = [row for item in items for row in item]
         summarised.append(_mean_score(metric, items, _counts(rows, len(items))))
@@ -61,20 +61,21 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
     for metric, items in by_metric.items():
         group = None if metric == next(iter(METRICS)) else f"metric={metric}"
         for k in powers_up_to(repeats):
-            summarised.append(_score(f"maj@{k}", *_voted(items, k, metric), len(items), _MAJORITY, group))
-            summarised.append(_score(f"pass@{k}", *_passed(items, k), len(items), _PASS, group))
+            summarised.append(_score(f"maj@{k}", *voted(items, k, metric), len(items), _MAJORITY, group))
+            summarised.append(_score(f"pass@{k}", *passed(items, k), len(items), _PASS, group))
     return summarised
 
 
-def _items(data: TaskData, scores: Sequence[ExampleScore], metric: str) -> list[list[ExampleScore]]:
-    """Rows of a metric by item, in the order of the repeats."""
-    examples = data.by_id
+def items_of(
+    examples: Mapping[str, Example], scores: Sequence[ExampleScore], metric: str
+) -> dict[str, list[ExampleScore]]:
+    """Rows of a metric by item, in the order of the repeats; ``examples`` by id."""
     items: dict[str, list[tuple[int, ExampleScore]]] = {}
     for row in scores:
         if row.metric == metric and row.example_id in examples:
-            example: Example = examples[row.example_id]
+            example = examples[row.example_id]
             items.setdefault(example.item or example.id, []).append((example.repeat, row))
-    return [[row for _, row in sorted(rows, key=lambda pair: pair[0])] for rows in items.values()]
+    return {item: [row for _, row in sorted(rows, key=lambda pair: pair[0])] for item, rows in items.items()}
 
 
 def _counts(rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:
@@ -101,7 +102,7 @@ _MAJORITY = "share of items whose most frequent answer of the first k is right; 
 _PASS = "unbiased estimate that one of k answers is right (arXiv 2107.03374, equation 1)"
 
 
-def _voted(items: Sequence[Sequence[ExampleScore]], k: int, metric: str) -> tuple[list[float], int]:
+def voted(items: Sequence[Sequence[ExampleScore]], k: int, metric: str) -> tuple[list[float], int]:
     """Whether each item's majority is right, and how many items have fewer than the k answers.
 
     Answers are the same if the metric compares them so. Like lm-eval, "no answer found" is a vote of its own.
@@ -116,7 +117,8 @@ def _voted(items: Sequence[Sequence[ExampleScore]], k: int, metric: str) -> tupl
     return values, len(items) - len(values)
 
 
-def _passed(items: Sequence[Sequence[ExampleScore]], k: int) -> tuple[list[float], int]:
+def passed(items: Sequence[Sequence[ExampleScore]], k: int) -> tuple[list[float], int]:
+    """Each item's estimate of ``pass@k``, and how many items have fewer than the k answers."""
     values = [[row.value for row in item if row.value is not None] for item in items]
     enough = [item for item in values if len(item) >= k]
     passed = pass_at_k([len(item) for item in enough], [int(sum(item)) for item in enough], k)
