@@ -1,8 +1,27 @@
 """Text from models and files made safe to show: it cannot move a cursor, colour a line or turn its direction."""
 
+import html
+import re
 import unicodedata
 
 _KEPT = "\t"
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": "{`}",
+    "*": "{*}",
+    "[": "{[}",
+    "]": "{]}",
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+    "–": "--",
+    "\0": "{}",  # not of the text, of which none is left: it keeps two hyphens from becoming a dash
+    "…": r"\ldots{}",
+}
 
 
 def printable(text: str, limit: int | None = None) -> str:
@@ -29,3 +48,52 @@ def _escape(character: str) -> str:
 def cell(text: str, limit: int = 60) -> str:
     """A value for one cell of a terminal or Markdown table: one line, no markup."""
     return printable(text.replace("\n", "⏎"), limit)
+
+
+def slug(name: str) -> str:
+    """A model's name as a folder name: no separators, dots in front, control characters or endless length."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "model"
+
+
+def markdown(text: str) -> str:
+    """Text for a cell of a Markdown table: neither markup, a link, HTML nor the end of the cell.
+
+    >>> markdown("a | b <i> *c*")
+    'a \\\\| b \\\\<i\\\\> \\\\*c\\\\*'
+    """
+    shown = re.sub(r"([\\|`*_<>\[\]~#&!$])", r"\\\1", cell(text, len(text)))
+    # An address becomes a link without any markup.
+    return re.sub(r"(?i)(?<=http)(?=:)|(?<=https)(?=:)|(?<=www)(?=\.)|(?<=ftp)(?=:)", r"\\", shown)
+
+
+def markup(text: str) -> str:
+    """Text for HTML, within an element or a quoted attribute; ASCII, so that no declared encoding can change it.
+
+    >>> markup("<b> é")
+    '&lt;b&gt; &#233;'
+    """
+    return html.escape(printable(text)).encode("ascii", "xmlcharrefreplace").decode()
+
+
+def latex(text: str) -> str:
+    """Text for LaTeX: no command, and nothing that a plain pdflatex cannot set (it shows as its code point).
+
+    >>> latex("100 % of a_b 模")
+    '100 \\\\% of a\\\\_b \\\\texttt{U+6A21}'
+    """
+    shown = re.sub("-(?=-)", "-\0", printable(text.replace("\n", " ")).replace("\t", " "))
+    return "".join(
+        _TEX.get(c) or (c if ord(c) < 128 or 0xC0 <= ord(c) < 256 else f"\\texttt{{U+{ord(c):04X}}}") for c in shown
+    )
+
+
+def figure(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """A number in the unit of a score; a dash where there is none, and never a zero with a minus.
+
+    >>> figure(-0.001, "percent"), figure(-1.25, "points", signed=True), figure(2155.2, "characters")
+    ('0.00', '-1.25', '2155')
+    """
+    if value is None:
+        return "–"
+    digits = 0 if unit == "characters" else 2
+    return f"{round(value, digits) + 0.0:{'+' if signed else ''}.{digits}f}"

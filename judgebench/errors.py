@@ -19,7 +19,11 @@ from pathlib import Path
 
 
 class JudgebenchError(Exception):
-    """Base of all errors that end a command with a message instead of a traceback."""
+    """Base of all errors that end a command with a message instead of a traceback.
+
+    >>> UsageError("no such task").exit_code
+    2
+    """
 
     exit_code = 1
 

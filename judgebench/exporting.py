@@ -1,7 +1,9 @@
 """Run folders as other programs' result files, so that their tools can read our numbers beside their own."""
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,76 +11,178 @@ from typing import Any
 import msgspec
 
 from judgebench import tasks
-from judgebench.codec import write_json, write_lines
+from judgebench.archive import write_archive
+from judgebench.cache import default_cache_dir
+from judgebench.codec import encode
 from judgebench.errors import UsageError
+from judgebench.formats import eval_results, every_eval_ever, tables
+from judgebench.loading import load_task
+from judgebench.run_folders import Run, read_run
+from judgebench.settings import Settings
+from judgebench.sources import SourceFinder
+from judgebench.spreadsheets import csv_bytes
 from judgebench.store import Manifest, RunFolder
-from judgebench.task import TaskData
+from judgebench.task import Finished, Task, TaskData
 from judgebench.tasks import TaskSpec
 
 PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")
-"""The parts of a results file that hold something for each task."""
+"""The parts of a lm-eval results file that hold something for each task."""
+OF_ANY_RUN = ("archive", "csv", "eval_results", "every_eval_ever", "parquet")
+"""Formats that every task can be written in."""
+FILES = (".csv", ".parquet", ".zip", ".json")
+"""What an export that is one file is called: a table, an archive, lm-eval's results."""
+
+Content = bytes | Mapping[str, Any] | Sequence[Any]
+"""Of a file: bytes as they are; else one JSON value, or in a ``.jsonl`` file one on each line."""
 
 
-def export_run(folder: RunFolder, form: str, out: Path) -> list[Path]:
+def export_run(folder: RunFolder, form: str, out: Path, settings: Settings | None = None) -> list[Path]:
     """Write a run in another program's format; the files made.
 
-    ``lm_eval``: a results file and, per task, its samples, under ``out`` as lm-eval lays them out; or the results alone
-    if ``out`` is called ``.json``. Nothing is overwritten.
+    They lie under the folder ``out``. For ``csv``, ``parquet``, ``archive`` and the results of ``lm_eval`` alone it may
+    be called like a file (``.csv``, ``.parquet``, ``.zip``, ``.json``). Nothing is overwritten, and if anything fails,
+    nothing is left. ``settings`` says where official files are looked for, should a format need them.
     """
-    if form != "lm_eval":
-        raise UsageError(f"--to {form.replace('_', '-')!r} is not a format that can be exported; there is: lm-eval")
-    manifest = folder.require_manifest()
-    parts = [_part(folder, key, manifest, form) for key in manifest.tasks]
-    results = _results(manifest, parts)
-    if out.suffix == ".json":
-        files: dict[Path, Any] = {out: results}
-    else:
-        place = out / results["model_name_sanitized"]
-        date = _time(manifest).isoformat(timespec="microseconds").replace(":", "-")
-        files = {place / f"results_{date}.json": results}
-        files |= {place / f"samples_{part['task']}_{date}.jsonl": part["samples"] for part in parts}
-    for path in files:
-        if path.exists():
-            raise UsageError(f"{path} exists already; an export overwrites nothing")
-    for path, content in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".jsonl":
-            write_lines(path, content)
-        else:
-            write_json(path, content)
+    run = read_run(folder.path)
+    if form == "archive":
+        path = out if out.suffix else out.with_name(f"{out.name}.zip")
+        write_archive(run.path, path)
+        return [path]
+    files = _files(run, form, out, settings or Settings(tasks=""))
+    if out.suffix in FILES and out not in files:
+        raise UsageError(
+            f"--out {out} is called like a file, and {form.replace('_', '-')} would make it a folder; name a folder, "
+            f"or a file of that format where it can be one ({', '.join(FILES)})"
+        )
+    _write(files)
     return list(files)
 
 
-def _part(folder: RunFolder, key: str, manifest: Manifest, form: str) -> Mapping[str, Any]:
-    """One task's part, from what lies in the run folder: no official file is needed."""
-    fields = manifest.tasks[key]
-    if fields.protocol.get("reported_by"):
-        raise UsageError(f"{folder.path} holds reported numbers only; the file they came from is what there is of them")
-    options = {name: str(value) for name, value in fields.options.items()}
-    task, _ = tasks.load(TaskSpec(fields.name, fields.version, options), starter=fields.starter)
-    exporter = task.exporters.get(form)
-    if exporter is None:
-        raise UsageError(f"{folder.path}: {task.label} has no counterpart in {form.replace('_', '-')}")
-    own = folder.task(key)
-    scores = [score for score in folder.results().scores if score.task == fields.name]
-    generations = {generation.example_id: generation for generation in own.generations()}
-    part: Mapping[str, Any] = exporter(
-        TaskData(examples=own.examples(), baselines={}), generations, own.example_scores(), scores
+def _files(run: Run, form: str, out: Path, settings: Settings) -> dict[Path, Content]:
+    if form == "every_eval_ever":
+        return {out / name: content for name, content in every_eval_ever.documents(run)}
+    if form == "eval_results":
+        own = {key: _task(run, key) for key in run.tasks}
+        return {out / name: content for name, content in eval_results.to_yaml(run, own).items()}
+    if form in ("csv", "parquet"):
+        rows = list(tables.score_rows(run))
+        content = csv_bytes(rows, tables.FIELDS) if form == "csv" else tables.to_parquet(rows)
+        return {out if out.suffix == f".{form}" else out / f"scores.{form}": content}
+    if form == "lm_eval":
+        return _lm_eval_files(run, out)
+    files: dict[Path, Content] = {}
+    for key, exporter in _exporters(run, form).items():
+        finished = _finished(run, key, _official(run, key, settings))
+        files |= {out / name: content for name, content in exporter(finished).items()}
+    return files
+
+
+def _exporters(run: Run, form: str) -> dict[str, Any]:
+    """The exporters of the run's tasks that have one of this format."""
+    for key, own in run.tasks.items():
+        if own.fields.protocol.get("reported_by"):
+            raise UsageError(
+                f"{run.path} holds reported numbers only for {key}; the file they came from is what there is of them"
+            )
+    every = {key: _task(run, key).exporters for key in run.tasks}
+    found = {key: exporters[form] for key, exporters in every.items() if form in exporters}
+    if not found:
+        known = sorted({*OF_ANY_RUN, *(name for exporters in every.values() for name in exporters)})
+        raise UsageError(
+            f"--to {form.replace('_', '-')!r} is not a format that {', '.join(run.tasks)} can be exported to; there is:"
+            f" {', '.join(name.replace('_', '-') for name in known)}"
+        )
+    return found
+
+
+def _spec(run: Run, key: str) -> TaskSpec:
+    fields = run.tasks[key].fields
+    return TaskSpec(fields.name, fields.version, {name: str(value) for name, value in fields.options.items()})
+
+
+def _task(run: Run, key: str) -> Task:
+    return tasks.load(_spec(run, key), starter=run.tasks[key].fields.starter)[0]
+
+
+def _official(run: Run, key: str, settings: Settings) -> TaskData:
+    """The benchmark's own data, for what a run folder does not repeat: official baselines above all."""
+    finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+    return load_task(_spec(run, key), finder, starter=run.tasks[key].fields.starter).data
+
+
+def _finished(run: Run, key: str, data: TaskData) -> Finished:
+    own = run.tasks[key]
+    baselines = own.folder.baselines() or data.baselines
+    return Finished(
+        candidate=run.manifest.candidate,
+        data=dataclasses.replace(data, examples=own.examples(), baselines=baselines),
+        generations=own.generations(),
+        judgements=own.judgements(),
+        example_scores=own.example_scores(),
+        scores=own.scores,
     )
-    return part
 
 
-def _results(manifest: Manifest, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _write(files: Mapping[Path, Content]) -> None:
+    """All of the files or none: each is whole before the first one gets its name."""
+    for path in files:
+        if path.exists():
+            raise UsageError(f"{path} exists already; an export overwrites nothing")
+    with ExitStack() as undo:
+        partials = {}
+        for path, content in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partials[path] = partial = path.with_name(path.name + ".partial")
+            undo.callback(partial.unlink, missing_ok=True)
+            with partial.open("wb") as file:
+                file.writelines(_encoded(path, content))
+        for path, partial in partials.items():
+            partial.replace(path)
+
+
+def _encoded(path: Path, content: Content) -> Iterable[bytes]:
+    if isinstance(content, bytes):
+        yield content
+    elif path.suffix == ".jsonl":
+        for record in content:
+            yield encode(record) + b"\n"
+    else:
+        yield msgspec.json.format(encode(content), indent=2) + b"\n"
+
+
+# -- lm-eval
+
+
+def _lm_eval_files(run: Run, out: Path) -> dict[Path, Content]:
+    """A results file and, per task, its samples, as lm-eval lays them out; or the results alone, called ``.json``."""
+    manifest = run.manifest
+    # No official file is needed: all that lm-eval writes lies in the run folder.
+    parts = {
+        key: exporter(_finished(run, key, TaskData(examples=(), baselines={})))
+        for key, exporter in _exporters(run, "lm_eval").items()
+    }
+    results = _lm_eval_results(manifest, parts)
+    if out.suffix == ".json":
+        return {out: results}
+    place = out / results["model_name_sanitized"]
+    date = _time(manifest).isoformat(timespec="microseconds").replace(":", "-")
+    return {place / f"results_{date}.json": results} | {
+        place / f"samples_{part['task']}_{date}.jsonl": part["samples"] for part in parts.values()
+    }
+
+
+def _lm_eval_results(manifest: Manifest, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     name = manifest.candidate
+    named = [(part, manifest.tasks[key]) for key, part in parts.items()]
     return {
-        **{field: {part["task"]: part[field] for part in parts} for field in PER_TASK},
+        **{field: {part["task"]: part[field] for part in parts.values()} for field in PER_TASK},
         "group_subtasks": {},
         "config": {
             "model": manifest.candidate_spec,
             "model_args": {},
             "gen_kwargs": {
                 part["task"]: msgspec.to_builtins(fields.sampling) if fields.sampling else None
-                for part, fields in zip(parts, manifest.tasks.values(), strict=True)
+                for part, fields in named
             },
             "limit": None,
         },
@@ -92,8 +196,8 @@ def _results(manifest: Manifest, parts: list[Mapping[str, Any]]) -> dict[str, An
         "judgebench": {
             "run_id": manifest.run_id,
             "protocol_hash": manifest.protocol_hash,
-            "tasks": {part["task"]: fields.label for part, fields in zip(parts, manifest.tasks.values(), strict=True)},
-            "starter": any(fields.starter for fields in manifest.tasks.values()),
+            "tasks": {part["task"]: fields.label for part, fields in named},
+            "starter": any(fields.starter for _, fields in named),
         },
     }
 

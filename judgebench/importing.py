@@ -1,26 +1,37 @@
 """Other programs' result files as run folders: one folder for each model in the file."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from judgebench import tasks
 from judgebench.answers import import_answers, parse_fields
+from judgebench.archive import unpack_archive
 from judgebench.codec import canonical_hash
+from judgebench.display import slug
 from judgebench.errors import UsageError
+from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
 from judgebench.manifests import hash_over_tasks, missing, new_session, package_versions, task_manifest
 from judgebench.outputs import read_rows
 from judgebench.protocol import protocol
-from judgebench.records import ExampleScore, Generation
+from judgebench.records import ExampleScore, Generation, Score
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings
-from judgebench.store import Manifest, Results, RunFolder, now, slug
+from judgebench.store import Manifest, Results, RunFolder, now
 from judgebench.task import Generations, Imported
 from judgebench.thinking import of_generation
 
+Reports = Mapping[str, tuple[str, Sequence[Score]]]
+"""By model, who reports its scores, and the scores."""
+REPORTS: Mapping[str, Callable[..., Reports]] = {
+    "csv": tables.read_scores,
+    "parquet": tables.read_scores,
+    "every_eval_ever": every_eval_ever.read_scores,
+}
+"""Readers of files that hold numbers of any benchmark and nothing to grade; besides there is ``eval_results``."""
 ROUNDING = 1e-9
 """Shares of a few parts, computed in another order, may differ by this much."""
 
@@ -30,17 +41,20 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
 
     A file of several models makes a folder for each below ``settings.out``. Nothing is made if any row is broken.
     """
+    if form == "archive":
+        return [_import_archive(path, settings)]
     tasks.parse_one_spec(settings.tasks)
     (one,) = load_tasks(settings)
     reader = one.task.importers.get(form)
-    if reader is None:
-        known = ", ".join(sorted(one.task.importers)) or "none"
+    if reader is None and form not in (*REPORTS, "eval_results"):
+        known = ", ".join(sorted({*one.task.importers, *REPORTS, "eval_results", "archive"}))
         raise UsageError(f"--from {form!r} is not a format that {one.key} can import; it can import: {known}")
     if settings.fields:
         if form != "outputs":
             raise UsageError(f"--fields names the fields of a file of outputs; those of {form!r} are fixed")
         reader = partial(import_answers, fields=parse_fields(settings.fields))
-    found = [i for i in reader(read_rows(path), one.data) if settings.model in (None, i.candidate)]
+    every = reader(read_rows(path), one.data) if reader else _reports(path, form, one, settings)
+    found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} holds nothing of the model {settings.model!r}")
     if settings.out is None:
@@ -64,6 +78,45 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
             else _write(folder, dataclasses.replace(one), imported, form, settings, pool)
             for folder, imported in zip(folders, found, strict=True)
         ]
+
+
+def _import_archive(path: Path, settings: Settings) -> Results:
+    """A run as it was exported, manifest and all."""
+    if settings.out is None:
+        raise UsageError("--out is missing; name the run folder to make")
+    if settings.tasks or settings.model or settings.fields:
+        raise UsageError("an archive holds a run with all its tasks: --task, --model and --fields have no use there")
+    unpack_archive(path, settings.out)
+    return RunFolder(settings.out).results()
+
+
+def _reports(path: Path, form: str, one: LoadedTask, settings: Settings) -> list[Imported]:
+    """What a file of numbers says of a task: one record for each model."""
+    read = REPORTS.get(form)
+    if read is None:
+        found = _hub_reports(path, one, settings)
+    else:
+        found = read(read_rows(path), one.task.name, one.task.version, starter=one.task.starter)
+    if not found:
+        kind = "the starter set" if one.task.starter else "the official set"
+        raise UsageError(f"{path} holds no number of {one.task.name}@{one.task.version}, {kind}, that judgebench wrote")
+    return [
+        Imported(candidate=model, examples=(), generations=(), reported=tuple(scores), reported_by=reported_by)
+        for model, (reported_by, scores) in found.items()
+    ]
+
+
+def _hub_reports(path: Path, one: LoadedTask, settings: Settings) -> Reports:
+    """From a YAML file, or those below a folder; which model they are about stands in none of them."""
+    files = sorted(path.rglob(".eval_results/*.yaml")) if path.is_dir() else [path]
+    model = settings.model or (path.name if path.is_dir() else path.stem)
+    for file in files:
+        if not file.is_file() or file.stat().st_size > eval_results.MAX_BYTES:
+            raise UsageError(f"{file} is not a file of .eval_results, which is YAML of a few hundred bytes")
+        reported_by, scores = eval_results.from_yaml(file.read_bytes(), str(file), one.task)
+        if scores:
+            return {model: (reported_by, scores)}
+    return {}
 
 
 def _with_examples(one: LoadedTask, imported: Imported) -> LoadedTask:

@@ -20,7 +20,7 @@ import msgspec
 
 from judgebench.outputs import Row
 from judgebench.records import Example, ExampleScore, Generation, Score
-from judgebench.task import Generations, Imported, TaskData
+from judgebench.task import Finished, Generations, Imported, TaskData
 
 UNKNOWN = "lm-eval"
 """In place of the version, where a file does not say it."""
@@ -223,29 +223,27 @@ class LmEvalTask:
 
     # -- export
 
-    def write(
-        self, data: TaskData, generations: Generations, example_scores: Sequence[ExampleScore], scores: Sequence[Score]
-    ) -> dict[str, Any]:
+    def write(self, run: Finished) -> dict[str, Any]:
         """The exporter of the format ``lm_eval``: this task's part of a results file, and its samples.
 
         Answers to one item are one sample with several replies. Keys are those of lm-eval's results file, each with
         this task's value; ``samples`` are its rows. Only metrics that lm-eval has are written.
         """
         rows: dict[tuple[str, str], list[ExampleScore]] = {}
-        for row in example_scores:
+        for row in run.example_scores:
             rows.setdefault((row.metric, row.example_id), []).append(row)
         items: dict[str, list[Example]] = {}
-        for example in data.examples:
+        for example in run.data.examples:
             items.setdefault(example.item or example.id, []).append(example)
         samples = [
             sample
             for number, examples in enumerate(items.values())
-            for sample in self._samples(number, examples, generations, rows)
+            for sample in self._samples(number, examples, run.generations, rows)
         ]
         metrics = list(dict.fromkeys(key.partition(",")[0] for key in self.metrics))
         return {
             "task": self.name,
-            "results": {"name": self.name, "alias": self.name, **self._results(scores, len(items))},
+            "results": {"name": self.name, "alias": self.name, **self._results(run.scores, len(items))},
             "configs": {"task": self.name, "num_fewshot": self.n_shot, "metadata": {"version": self.version}},
             "versions": self.version,
             "n-shot": self.n_shot,

@@ -9,7 +9,6 @@ file is rewritten in example order, so that two runs can be diffed.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from judgebench.codec import decode_lines, encode, write_json, write_lines
+from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.integrity import Finding
 from judgebench.records import (
@@ -115,6 +115,12 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tasks: dict[str, TaskManifest]
 
 
+class _Versioned(msgspec.Struct):
+    """What can be read of a manifest of any version."""
+
+    version: int
+
+
 class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``results.json``, and what ``--json`` prints."""
 
@@ -130,11 +136,6 @@ class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def slug(name: str) -> str:
-    """A model's name as a folder name: no separators, dots in front, control characters or endless length."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "model"
 
 
 def new_run_folder(root: Path, model: str, input_hash: str) -> Path:
@@ -168,15 +169,22 @@ class RunFolder:
         return any(path.suffix != ".partial" for path in self.path.iterdir())
 
     def manifest(self) -> Manifest | None:
-        """The manifest; ``None`` if there is none. A broken one is a :class:`UsageError`."""
+        """The manifest; ``None`` if there is none. A broken one or one of another version is a :class:`UsageError`."""
         try:
-            return msgspec.json.decode(self.manifest_path.read_bytes(), type=Manifest)
+            data = self.manifest_path.read_bytes()
+            version = msgspec.json.decode(data, type=_Versioned).version
+            if version == MANIFEST_VERSION:
+                return msgspec.json.decode(data, type=Manifest)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
             raise UsageError(
                 f"{self.manifest_path} is not a manifest of this version of judgebench: {error}"
             ) from error
+        raise UsageError(
+            f"{self.manifest_path} is of version {version}, and this judgebench reads version {MANIFEST_VERSION}; "
+            f"use the judgebench that made the run"
+        )
 
     def require_manifest(self) -> Manifest:
         """The manifest, or a :class:`UsageError` saying that this is no run folder."""
@@ -200,8 +208,11 @@ class RunFolder:
         try:
             return msgspec.json.decode(path.read_bytes(), type=Results)
         except FileNotFoundError as error:
-            raise UsageError(f"{self.path} has no results yet; run `judgebench score {self.path}`") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(
+                f"{self.path} has no results yet: its run did not end. Start the same command again to go on, or run "
+                f"`judgebench score {self.path}` to score what is there"
+            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
             raise UsageError(f"{path} is not a results file of this version of judgebench: {error}") from error
 
     def task(self, key: str) -> "TaskFolder":

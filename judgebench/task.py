@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
@@ -11,11 +11,18 @@ from judgebench.judges import Judge
 from judgebench.outputs import Row
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 
+if TYPE_CHECKING:
+    # Needs numpy, which listing the tasks does not.
+    from judgebench.stats.clustered import ClusterTotals
+
 Fetch = Callable[[str], bytes]
 """Verified bytes of an official file, by its name in the task's ``sources.toml``."""
 
 Generations = Mapping[str, Generation]
 """One model's generations by example id."""
+
+Totals = Mapping[tuple[str, str | None], "ClusterTotals"]
+"""Scores by metric and group, each as totals over the items that vary independently, in the score's unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +108,19 @@ def only(metric: str) -> Callable[[Sequence[ExampleScore]], float | None]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Finished:
+    """One task of a scored run, as an exporter is given it."""
+
+    candidate: str
+    data: TaskData
+    """With the run's own examples and baselines."""
+    generations: Generations
+    judgements: Sequence[Judgement]
+    example_scores: Sequence[ExampleScore]
+    scores: Sequence[Score]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A benchmark with its version and options settled. All functions are pure; only ``load`` reads files."""
 
@@ -137,15 +157,24 @@ class Task:
     """Patterns (as of file names) of the example scores that say how a comparison with a baseline's answer ended, with
     the values of a loss and of a win. Counts of both answers' style are among their covariates, each under its name
     and ``baseline_`` before it; what a task does not count itself is counted for it."""
+    totals: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], Totals] | None = None
+    """Scores as sums over items, which is what two runs are compared by; a score that is no such sum is linearised.
+
+    Given are the examples, only example scores that have a value, and the official files, should a number need one.
+    ``None``: those metrics can be compared that are plain means of the example scores of their name.
+    """
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """The least and the most that one item can come to, by metric; what is in percent lies between 0 and 100."""
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
     """Scores that take all runs of a table together, by run; there they stand in for the run's own of that metric."""
     importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
     """Readers of other programs' result files, by format name; a file may hold several models. The one called
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
-    exporters: Mapping[str, Callable[[TaskData, Generations, Sequence[ExampleScore], Sequence[Score]], Any]] = field(
-        default_factory=dict
-    )
-    """Writers of other programs' result files, by format name."""
+    exporters: Mapping[str, "Callable[[Finished], Any]"] = field(default_factory=dict)
+    """Writers of other programs' result files, by format name: the rows of each file by its path. (``lm_eval`` gives
+    the task's part of a results file, and its samples.)"""
+    hub: tuple[str, str] | None = None
+    """Dataset and task under which the Hugging Face Hub ranks the headline metric, if it does."""
     repeats: bool = False
     """Its numbers know several answers to one item, so ``--repeats`` may ask for them."""
     seeds: Mapping[str, int] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.plugin"]
+pytest_plugins = ["tests.servers.plugin", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
 collect_ignore = ["servers/chat_server.py"]

@@ -11,14 +11,14 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = """
     records errors
-    codec resources display
+    codec resources display spreadsheets
     sources prompts cache outputs thinking grading_worker markup
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
-    store stages protocol loading bench manifests scoring importing exporting evaluate dry_run planning correlating
-    leaderboard explaining
-    cli __main__ __init__
-"""
+    store stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating
+    ranking comparison gating gate_policy gate_reports tracking explaining
+    cli api pytest_plugin __main__ __init__
+"""  # noqa: E501 - a layer is a line
 """From the bottom, layer 0, up. ``models``, ``judges``, ``stats`` and ``cli`` are folders."""
 
 ARROWS = {
@@ -35,10 +35,20 @@ ARROWS = {
     *(("manifests", below) for below in ("loading", "protocol", "store")),
     *(("scoring", below) for below in ("loading", "manifests", "stages", "store")),
     *(("importing", below) for below in ("loading", "manifests", "protocol", "scoring", "store")),
-    ("exporting", "store"),
     *(("planning", below) for below in ("loading", "store")),
-    *(("evaluate", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
+    *(("importing", below) for below in ("archive", "formats")),
+    *(("exporting", below) for below in ("archive", "formats", "loading", "run_folders", "store")),
+    ("formats", "run_folders"),
+    ("archive", "store"),
+    *(("run_folders", below) for below in ("archive", "store")),
+    ("common_fits", "run_folders"),
+    *(("runner", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
     *(("dry_run", below) for below in ("bench", "loading", "stages")),
+    *(("gating", below) for below in ("comparison", "gate_policy", "ranking")),
+    ("gate_policy", "comparison"),
+    ("gate_reports", "gating"),
+    ("api", "cli"),
+    ("__init__", "api"),
     ("__main__", "cli"),
 }
 """The imports allowed within a layer."""

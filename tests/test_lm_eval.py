@@ -18,9 +18,10 @@ from judgebench import tasks
 from judgebench.errors import RecordError, UsageError
 from judgebench.exporting import export_run
 from judgebench.importing import import_run
-from judgebench.leaderboard import group_rows
-from judgebench.leaderboard import rows_of as rows_in
+from judgebench.ranking import group_rows
+from judgebench.ranking import rows_of as rows_in
 from judgebench.records import Score
+from judgebench.run_folders import read_run
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
 from judgebench.store import Results, RunFolder, TaskManifest
@@ -154,7 +155,7 @@ def test_reported_numbers_are_not_scored_again_nor_ranked_with_ours(tmp_path: Pa
     reported, ours = task_of(tmp_path / "reported"), task_of(tmp_path / "ours")
     assert reported.protocol_hash != ours.protocol_hash
     assert reported.protocol["reported_by"] == ("lm-eval 0.4.13, gsm8k_cot 3.0 with 4 shots, without a chat template")
-    rows = [row for name in ("reported", "ours") for row in rows_in(RunFolder(tmp_path / name))]
+    rows = [row for name in ("reported", "ours") for row in rows_in(read_run(tmp_path / name))]
     assert len(group_rows(rows, {"gsm8k": ("exact_match_strict",)})) == 2
 
 
@@ -298,7 +299,7 @@ def test_the_results_alone_and_nothing_overwritten(tmp_path: Path) -> None:
     assert export_run(RunFolder(tmp_path / "run"), "lm_eval", out) == [out]
     with pytest.raises(UsageError, match="exists already"):
         export_run(RunFolder(tmp_path / "run"), "lm_eval", out)
-    with pytest.raises(UsageError, match="there is: lm-eval"):
+    with pytest.raises(UsageError, match=r"there is: archive, csv, .*lm-eval"):
         export_run(RunFolder(tmp_path / "run"), "helm", tmp_path / "other.json")
 
 

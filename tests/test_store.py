@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from judgebench.codec import decode_lines, encode, write_json, write_lines
+from judgebench.display import slug
 from judgebench.errors import RecordError, UsageError
 from judgebench.records import Completion, Example, Generation, Judgement, Message, Verdict
-from judgebench.store import Manifest, Results, RunFolder, TaskFolder, new_run_folder, slug
+from judgebench.store import Manifest, Results, RunFolder, TaskFolder, new_run_folder
 
 
 def example(number: int) -> Example:

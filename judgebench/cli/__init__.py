@@ -7,11 +7,13 @@ from typer.exceptions import TyperException
 
 from judgebench.cli import (
     cache,
+    compare,
     correlate,
     data,
     doctor,
     explain,
     exporting,
+    gate,
     importing,
     leaderboard,
     plan,
@@ -42,6 +44,8 @@ app.command("score")(scoring.score)
 app.command("import")(importing.import_)
 app.command("export")(exporting.export)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
+app.command("gate")(gate.gate)
 app.command("explain")(explain.explain)
 app.command("plan")(plan.plan)
 app.command("correlate")(correlate.correlate)

@@ -5,18 +5,36 @@ from typing import Annotated
 
 import typer
 
+from judgebench.cli import options
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    form: Annotated[str, typer.Option("--to", help="Format: lm-eval.", metavar="FORMAT")],
-    out: Annotated[
-        Path, typer.Option(help="Folder for results and samples, or a .json file for the results alone.", metavar="DIR")
+    form: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="Format: archive, csv, parquet, eval-results, every-eval-ever; of one task: alpaca-eval, fastchat, "
+            "arena-hard, wildbench, lm-eval.",
+            metavar="FORMAT",
+        ),
     ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the files; or the one file itself: .csv, .parquet, .zip, or .json for lm-eval's results.",
+            metavar="DIR|FILE",
+        ),
+    ],
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
 ) -> None:
-    """Write a run as the result files of another program."""
+    """Write a run as the result files of another program, or as one file."""
     from judgebench.display import printable
     from judgebench.exporting import export_run
+    from judgebench.settings import Settings
     from judgebench.store import RunFolder
 
-    for path in export_run(RunFolder(run), form.replace("-", "_"), out):
+    settings = Settings(tasks="", mirrors=options.mirrors(mirror), offline=offline)
+    for path in export_run(RunFolder(run), form.replace("-", "_"), out, settings):
         typer.echo(printable(str(path)))

@@ -15,12 +15,15 @@ def import_(
         str,
         typer.Option(
             "--from",
-            help="Format: alpaca_eval, fastchat, wildbench, arena-hard, lm-eval or outputs.",
+            help="Format: alpaca_eval, fastchat, wildbench, arena-hard, lm-eval or outputs; of numbers alone csv, "
+            "parquet, every-eval-ever or eval-results; or archive.",
             metavar="FORMAT",
         ),
     ],
-    task: Annotated[str, typer.Option(help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…].")],
     out: Annotated[Path, typer.Option(help="Run folder to make.", metavar="RUN")],
+    task: Annotated[
+        str, typer.Option(help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…]; an archive names its own.")
+    ] = "",
     model: Annotated[
         str | None, typer.Option(help="Only this model of a file that holds several.", metavar="NAME")
     ] = None,
@@ -34,10 +37,13 @@ def import_(
 ) -> None:
     """Read judgements or answers that exist already into a run folder, and score it."""
     from judgebench.cli.tables import print_json, print_results
+    from judgebench.errors import UsageError
     from judgebench.importing import import_run
     from judgebench.settings import Settings
     from judgebench.store import RunFolder
 
+    if not task and form != "archive":
+        raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
     settings = Settings(
         tasks=task,
         model=model,

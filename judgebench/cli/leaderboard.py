@@ -1,27 +1,28 @@
-"""``leaderboard``: many runs in one table per protocol."""
+"""``leaderboard``: many runs in one table per protocol, and one across tasks."""
 
-import csv
-import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from judgebench.cli.rendering import Format
+
 if TYPE_CHECKING:
-    from judgebench.leaderboard import Group, Row
+    from collections.abc import Iterator, Sequence
+
+    from judgebench.cli.rendering import Sheet
+    from judgebench.ranking import Across, Group, Row
+    from judgebench.records import Score
+    from judgebench.run_folders import Unreadable
 
 
 INTERVAL = "95 % interval"
-
-
-class Format(StrEnum):
-    """How a leaderboard is written."""
-
-    RICH = "rich"
-    MD = "md"
-    CSV = "csv"
-    JSON = "json"
+RANKS = "ranks"
+SHOWN_DIFFERENCES = 6
+RANKS_NOTE = (
+    "ranks: those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
+    "shared a prompt; judgebench compare pairs the prompts and sees more"
+)
 
 
 def leaderboard(
@@ -30,158 +31,199 @@ def leaderboard(
     ] = None,
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     published: Annotated[bool, typer.Option("--published", help="Published figures too, marked as such.")] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Order of the rows: a metric, model, length, usd or unread. Ranks stay.", metavar="COLUMN"),
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Only models of this name, with * and ?. Repeatable.", metavar="PATTERN"),
+    ] = None,
+    pins: Annotated[
+        list[str] | None, typer.Option("--pin", help="This model first in each table. Repeatable.", metavar="MODEL")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
 ) -> None:
     """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
+    from judgebench import ranking as tables
+    from judgebench.cli.rendering import write_csv, write_sheets
+    from judgebench.cli.tables import print_json
     from judgebench.errors import UsageError
-    from judgebench.leaderboard import find_runs, in_one_table, published_rows, rows_of
+    from judgebench.run_folders import read_runs
 
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
-    rows = in_one_table(row for run in find_runs(folders) for row in rows_of(run, task))
-    if published:
-        rows += published_rows(task)
-    if not rows:
+    found = read_runs(folders)
+    _list_unreadable(found.unreadable)
+    rows = tables.in_one_table(found.readable, task)
+    others = tables.published_rows(task) if published else []
+    if not rows and not others:
         raise UsageError(f"nothing to show{f' for task {task!r}' if task else ''}; run `judgebench eval` first")
-    print_table(rows, form)
+    print_tables(rows, others, form, sort=sort, filters=filters or (), pins=pins or ())
 
 
-def print_table(rows: "list[Row]", form: Format = Format.RICH) -> None:
-    """Rows in groups of equal protocol, each ranked by its task's headline metric."""
-    from judgebench import tasks
-    from judgebench.leaderboard import group_rows
-
-    headlines = {}
-    for label in {row.task for row in rows}:
-        name, _, version = label.partition("@")
-        known = name in tasks.names()
-        # What follows the version in a published table's label is for people.
-        headlines[label] = tasks.load(tasks.TaskSpec(name, version.partition(":")[0]))[0].headline if known else ()
-    groups = group_rows(rows, headlines)
-    {Format.RICH: _rich, Format.MD: _markdown, Format.CSV: _csv, Format.JSON: _json}[form](groups)
-
-
-def _json(groups: "list[Group]") -> None:
+def print_tables(
+    rows: "Sequence[Row]",
+    others: "Sequence[Row]" = (),
+    form: Format = Format.RICH,
+    *,
+    sort: str | None = None,
+    filters: "Sequence[str]" = (),
+    pins: "Sequence[str]" = (),
+) -> None:
+    """Rows in groups of equal protocol, each ranked by its task's headline metric; ``others`` are published ones."""
+    from judgebench import ranking as tables
+    from judgebench.cli.rendering import write_csv, write_sheets
     from judgebench.cli.tables import print_json
 
-    print_json(groups)
+    headlines = tables.headlines({row.task for row in (*rows, *others)})
+    groups = tables.beside_published(tables.group_rows([*rows, *others], headlines), others)
+    groups = tables.arranged(groups, sort=sort, filters=filters, pins=pins)
+    if form is Format.JSON:
+        print_json(groups)
+    elif form is Format.CSV:
+        write_csv(CSV_COLUMNS, _lines(groups))
+    else:
+        write_sheets(_sheets(groups, tables.across_tasks(groups), terminal=form is Format.RICH), form)
 
 
-def _columns(group: "Group") -> list[str]:
-    return ["rank", "model", *group.headline, INTERVAL, "n", "missing", "flags", "from"]
+def _list_unreadable(unreadable: "Sequence[Unreadable]") -> None:
+    from judgebench.display import printable
+
+    for one in unreadable:
+        typer.echo(f"judgebench: left out: {printable(one.reason)}", err=True)
 
 
-def _flags(row: "Row") -> list[str]:
-    finished = row.status.removeprefix("imported, ") == "complete"
-    return [*row.flags, *([] if finished else [row.status])]
+def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -> "list[Sheet]":
+    """The tables, the one across tasks last; notes stand below the last."""
+    from dataclasses import replace
+
+    sheets = [_sheet(group, terminal=terminal) for group in groups] + ([_across_sheet(across)] if across else [])
+    notes = [RANKS_NOTE] if any(row.rank_low for group in groups for row in group.rows) else []
+    sources = sorted({row.origin for group in groups for row in group.rows if row.published})
+    if sources and terminal:
+        notes.append(f"published figures: {'; '.join(sources)}")
+    sheets[-1] = replace(sheets[-1], remarks=(*sheets[-1].remarks, *notes))
+    return sheets
 
 
-def _cells(group: "Group", rank: int) -> list[str]:
-    from judgebench.cli.tables import interval, number
-    from judgebench.display import cell
+def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
+    """All columns that some row has something in; flags and places stand below, so that the figures fit a terminal."""
+    from judgebench.cli.rendering import Sheet
+    from judgebench.cli.tables import interval
+    from judgebench.ranking import length_of
 
-    row = group.rows[rank]
-    first = row.scores.get(group.headline[0]) if group.headline else None
-    flags = [flag for flag in _flags(row) if not flag.startswith("starter")]  # said in the title
-    return [
-        str(rank + 1),
-        cell(row.model),
-        *(number(row.scores[metric]) if metric in row.scores else "" for metric in group.headline),
-        interval(first) if first else "",
-        str(first.n) if first and first.n else "",
-        str(first.n_missing) if first and not row.published else "",
-        cell(", ".join(flags), 120),
-        cell(row.origin, 120),
+    rows, metrics = group.rows, group.headline
+    first = [row.scores.get(metrics[0]) if metrics else None for row in rows]
+    flags = [", ".join(_flags(row, said="starter")) for row in rows]
+    lengths = [length_of(row) for row in rows]
+    columns = {
+        "rank": [("* " if row.pinned else "") + ("–" if row.rank is None else str(row.rank)) for row in rows],
+        RANKS: ["" if row.rank_low is None else f"{row.rank_low} – {row.rank_high}" for row in rows],
+        "model": [row.model for row in rows],
+        **{metric: [_number(score) for score in first] for metric in metrics[:1]},
+        INTERVAL: ["" if score is None else interval(score) for score in first],
+        **{metric: [_number(row.scores.get(metric)) for row in rows] for metric in metrics[1:]},
+        "published": ["" if row.published_value is None else f"{row.published_value:.2f}" for row in rows],
+        "n": ["" if score is None or not score.n else str(score.n) for score in first],
+        "missing": [
+            "" if score is None or row.published else str(score.n_missing)
+            for row, score in zip(rows, first, strict=True)
+        ],
+        "unread": ["" if row.unread is None else f"{100 * row.unread:.1f} %" for row in rows],
+        "length": [_number(None if score is None or score.metric in metrics else score) for score in lengths],
+        "USD": ["" if row.usd is None else f"{'≥ ' if row.unpriced else ''}{row.usd:.2f}" for row in rows],
+        **({} if terminal else {"flags": flags, "from": [row.origin for row in rows]}),
+    }
+    always = ("rank", "model", *metrics[:1])
+    kept = {name: cells for name, cells in columns.items() if name in always or any(cells)}
+    spare = ("missing", "length", "n", *reversed(metrics[1:]), "unread", "published", "USD", RANKS)
+    places = [
+        f"{cells}. {row.origin}" + (f": {doubts}" if doubts else "")
+        for cells, row, doubts in zip(columns["rank"], rows, flags, strict=True)
+        if not row.published
     ]
+    return Sheet(
+        _title(group),
+        tuple(kept),
+        tuple(zip(*kept.values(), strict=True)),
+        remarks=tuple(places) if terminal else (),
+        texts=1 + list(kept).index("model"),
+        spare=tuple(name for name in spare if name in kept),
+    )
+
+
+def _number(score: "Score | None") -> str:
+    from judgebench.cli.tables import number
+
+    return "" if score is None else number(score)
+
+
+def _flags(row: "Row", said: str | None = None) -> list[str]:
+    """What to doubt about a row; without flags that begin like what is ``said`` already."""
+    finished = row.status.removeprefix("imported, ") == "complete"
+    flags = [*row.flags, *([] if finished else [row.status])]
+    return [flag for flag in flags if said is None or not flag.startswith(said)]
 
 
 def _title(group: "Group") -> str:
-    from judgebench.display import cell
-
     first = group.rows[0]
     title = f"{group.task}: " + ("published" if first.published else f"protocol {first.protocol_hash[7:15]}")
     if first.starter:
         title += "; starter set, not comparable with anything"
     if group.differs:
-        title += f"; differs from the first table in {', '.join(group.differs[:6])}"
-    return cell(title, 400)
+        title += f"; differs from the first table in {', '.join(group.differs[:SHOWN_DIFFERENCES])}"
+        if len(group.differs) > SHOWN_DIFFERENCES:
+            title += f" and {len(group.differs) - SHOWN_DIFFERENCES} more"
+    return title
 
 
-def _rich(groups: "list[Group]") -> None:
-    """One table per protocol; flags and places stand below it, so that the figures fit a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _across_sheet(across: "Across") -> "Sheet":
+    """The headline of each task with the rank in it, for each model."""
+    from judgebench.cli.rendering import Sheet
 
-    console = Console()
+    columns = ("model", *(f"{group.task} {' '.join(group.headline[:1])}" for group in across.groups), "mean rank")
+    rows = []
+    for standing in across.standings:
+        cells = [
+            _across_cell(row, group, further)
+            for row, group, further in zip(standing.cells, across.groups, standing.further, strict=True)
+        ]
+        mean = "" if standing.mean_rank is None else f"{standing.mean_rank:.2f}"
+        rows.append((("* " if standing.pinned else "") + standing.model, *cells, mean))
+    remarks = ["each cell: value, and rank within the task's first table"]
+    if any(any(standing.further) for standing in across.standings):
+        remarks.append("+n: the newest of several runs is shown")
+    return Sheet("across tasks", columns, tuple(rows), remarks=tuple(remarks), spare=columns[-1:1:-1])
+
+
+def _across_cell(row: "Row | None", group: "Group", further: int) -> str:
+    score = None if row is None or not group.headline else row.scores.get(group.headline[0])
+    if row is None or score is None:
+        return ""
+    rank = "" if row.rank is None else f" ({row.rank})"
+    return _number(score) + rank + (f" +{further}" if further else "")
+
+
+CSV_COLUMNS = (
+    *("task", "protocol", "rank", "rank_low", "rank_high", "model", "published", "metric", "value", "stderr", "low"),
+    *("high", "n", "n_missing", "published_value", "unread", "usd", "flags", "from"),
+)
+
+
+def _lines(groups: "list[Group]") -> "Iterator[tuple[object, ...]]":
+    """A line for each metric of each row; ranks and published values are those of the first metric."""
     for group in groups:
-        rows = [_cells(group, rank) for rank in range(len(group.rows))]
-        columns, left_out = _fitting(group, rows, console.width)
-        table = Table(title=Text(_title(group)), title_justify="left")
-        for name in columns:
-            justify: Literal["left", "right"] = "left" if name in ("model", INTERVAL) else "right"
-            table.add_column(name, justify=justify, overflow="fold")
-        positions = [_columns(group).index(name) for name in columns]
-        for cells in rows:
-            table.add_row(*(Text(cells[n]) for n in positions))
-        console.print(table)
-        if left_out:
-            console.print(Text(f"  left out for width: {', '.join(left_out)}"))
-        for cells, row in zip(rows, group.rows, strict=True):
-            if not row.published:
-                flags = f": {cells[-2]}" if cells[-2] else ""
-                console.print(Text(f"  {cells[0]}. {cells[-1]}{flags}"))
-    if any(row.published for group in groups for row in group.rows):
-        sources = sorted({row.origin for group in groups for row in group.rows if row.published})
-        console.print(Text("published figures: " + "; ".join(sources)))
-
-
-def _fitting(group: "Group", rows: list[list[str]], width: int) -> tuple[list[str], list[str]]:
-    """Columns that fit the terminal, and those left out: from the least of the metrics on; never the headline."""
-    shown = [name for name in _columns(group) if name not in ("flags", "from")]
-    sizes = {name: max([len(name), *(len(cells[n]) for cells in rows)]) + 3 for n, name in enumerate(_columns(group))}
-    sizes["model"] = min(sizes["model"], 35)
-    left_out: list[str] = []
-    for name in ("missing", *reversed(group.headline[1:])):
-        if sum(sizes[shown_name] for shown_name in shown) + 1 <= width:
-            break
-        if name in shown:
-            shown.remove(name)
-            left_out.insert(0, name)
-    return shown, left_out
-
-
-def _markdown(groups: "list[Group]") -> None:
-    def escape(text: str) -> str:
-        for character in "\\|`*_<>[]":
-            text = text.replace(character, f"\\{character}")
-        return text
-
-    for group in groups:
-        columns = _columns(group)
-        lines = [f"**{escape(_title(group))}**", "", "| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
-        lines += ["| " + " | ".join(map(escape, _cells(group, rank))) + " |" for rank in range(len(group.rows))]
-        typer.echo("\n".join(lines) + "\n")
-
-
-def _csv(groups: "list[Group]") -> None:
-    from judgebench.display import printable
-
-    def safe(text: str) -> str:
-        # A spreadsheet runs a cell that begins like a formula.
-        text = printable(text)
-        return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(
-        ["task", "protocol", "rank", "model", "published", "metric", "value", "stderr", "low", "high", "n", "n_missing",
-         "flags", "from"]
-    )  # fmt: skip
-    for group in groups:
-        for rank, row in enumerate(group.rows, 1):
+        for row in group.rows:
             for metric in group.headline:
                 score = row.scores.get(metric)
                 if score is None:
                     continue
-                figures = [score.value, score.stderr, score.low, score.high, score.n, score.n_missing]
-                names = [safe(row.task), safe(row.protocol_hash), rank, safe(row.model), row.published, metric]
-                writer.writerow([*names, *figures, safe(", ".join(_flags(row))), safe(row.origin)])
+                first = metric == group.headline[0]
+                yield (
+                    *(row.task, row.protocol_hash),
+                    *((row.rank, row.rank_low, row.rank_high) if first else (None, None, None)),
+                    *(row.model, row.published, metric),
+                    *(score.value, score.stderr, score.low, score.high, score.n, score.n_missing),
+                    *(row.published_value if first else None, row.unread, row.usd),
+                    *(", ".join(_flags(row)), row.origin),
+                )

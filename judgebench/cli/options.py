@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from judgebench.store import RunFolder
 
 Judges = Annotated[
     list[str],
@@ -32,6 +35,14 @@ Mirror = Annotated[
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network for official files or checkpoints.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Track = Annotated[
+    list[str],
+    typer.Option(
+        "--track",
+        help="Log the scored run to an experiment tracker: wandb, mlflow or trackio. Repeatable.",
+        metavar="NAME",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tracebacks with errors; protocol details with results.")
@@ -56,3 +67,12 @@ def mirrors(given: Iterable[Path]) -> tuple[Path, ...]:
     import os
 
     return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))
+
+
+def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:
+    """Tell the trackers of a run; what goes wrong there is a warning."""
+    from judgebench.display import printable
+    from judgebench.tracking import track
+
+    for problem in track(trackers, folder):
+        typer.echo(f"judgebench: warning: {printable(problem)}", err=True)

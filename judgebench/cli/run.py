@@ -1,6 +1,7 @@
 """``eval``, ``generate`` and ``judge``: the commands that ask models."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,6 +158,7 @@ def evaluate(
     budget: Budget = None,
     replicas: Replicas = 1,
     cluster: Cluster = None,
+    track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     dry_run: DryRun = False,
@@ -171,7 +173,9 @@ def evaluate(
     Start the same command again after an interruption: it goes on where it was.
     """
     given = {
-        key: value for key, value in locals().items() if key not in ("config", "dry_run", "json", "quiet", "verbose")
+        key: value
+        for key, value in locals().items()
+        if key not in ("config", "dry_run", "json", "quiet", "track", "verbose")
     }
     plans = _plans(**given)
     if dry_run:
@@ -180,7 +184,7 @@ def evaluate(
 
         print_estimate([one for settings in plans for one in estimate(settings)], as_json=json)
         return
-    _report(plans, json=json, quiet=quiet, verbose=verbose)
+    _report(plans, json=json, quiet=quiet, verbose=verbose, track=track)
 
 
 def generate(
@@ -240,7 +244,7 @@ def judge(
     settings = _settings(tasks="", **given)
     from judgebench.cli.progress import Progress
     from judgebench.cli.tables import print_results
-    from judgebench.evaluate import Runner
+    from judgebench.runner import Runner
     from judgebench.store import RunFolder
 
     with Progress(shown=not quiet) as progress:
@@ -309,12 +313,22 @@ def _settings(**given: Any) -> "Settings":
     return Settings(argv=tuple(sys.argv), **given)
 
 
-def _report(plans: "Sequence[Settings]", *, json: bool, quiet: bool, verbose: bool, judge: bool = True) -> None:
+def _report(
+    plans: "Sequence[Settings]",
+    *,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    judge: bool = True,
+    track: Sequence[str] = (),
+) -> None:
     """Make the runs one after the other. Of several, one that fails does not keep the next from being made."""
     from judgebench.cli.tables import print_json, print_results
     from judgebench.errors import BudgetExceeded, JudgebenchError, SeveralFailed
     from judgebench.store import RunFolder
+    from judgebench.tracking import require_trackers
 
+    require_trackers(track)
     found: list[Results] = []
     failures: list[tuple[str, JudgebenchError]] = []
     left = plans[0].budget
@@ -323,6 +337,7 @@ def _report(plans: "Sequence[Settings]", *, json: bool, quiet: bool, verbose: bo
         left = None if left is None else max(0.0, left - spent)
         if results is not None:
             found.append(results)
+            options.report_to(track, RunFolder(Path(results.run)))
             if not json:
                 print_results(results, RunFolder(Path(results.run)).require_manifest(), as_json=False, verbose=verbose)
         if failure is not None and (len(plans) == 1 or isinstance(failure, BudgetExceeded)):
@@ -334,10 +349,11 @@ def _report(plans: "Sequence[Settings]", *, json: bool, quiet: bool, verbose: bo
     if json:
         print_json(found[0] if len(plans) == 1 else found)
     elif len(found) > 1:
-        from judgebench.cli.leaderboard import print_table
-        from judgebench.leaderboard import in_one_table, rows_of
+        from judgebench.cli.leaderboard import print_tables
+        from judgebench.ranking import in_one_table
+        from judgebench.run_folders import read_runs
 
-        print_table(in_one_table(row for results in found for row in rows_of(RunFolder(Path(results.run)))))
+        print_tables(in_one_table(read_runs([Path(results.run) for results in found]).readable))
     if failures:
         raise SeveralFailed(failures, of=len(plans))
 
@@ -350,7 +366,7 @@ def _run(
 
     from judgebench.cli.progress import Progress
     from judgebench.errors import Incomplete, JudgebenchError
-    from judgebench.evaluate import Runner
+    from judgebench.runner import Runner
 
     with Progress(shown=not quiet) as progress:
         runner = Runner(dataclasses.replace(settings, budget=budget), progress.update)

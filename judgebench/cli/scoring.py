@@ -15,7 +15,8 @@ def score(
         typer.Option(help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true."),
     ] = "",
     labels: options.Labels = None,
-    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    track: options.Track = [],  # noqa: B006 - typer reads the default and copies it
+    mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -25,7 +26,10 @@ def score(
     from judgebench.scoring import score_run
     from judgebench.settings import Settings
     from judgebench.store import RunFolder
+    from judgebench.tracking import require_trackers
 
+    require_trackers(track)
     folder = RunFolder(run)
     results = score_run(folder, Settings(tasks=tasks, labels=labels, mirrors=options.mirrors(mirror), offline=offline))
     print_results(results, folder.require_manifest(), as_json=json, verbose=verbose)
+    options.report_to(track, folder)

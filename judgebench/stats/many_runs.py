@@ -16,14 +16,17 @@ Statistics 90, 2008.
 Chernozhukov, Chetverikov, Kato: Gaussian approximations and multiplier bootstrap for maxima of sums of high-dimensional
 random vectors. Annals of Statistics 41, 2013.
 Mogstad, Romano, Shaikh, Wilhelm: Inference for ranks. Review of Economic Studies 91, 2024.
+Hayter: A proof of the conjecture that the Tukey-Kramer multiple comparisons procedure is conservative. Annals of
+Statistics 12, 1984.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.clustered import ClusterTotals, difference, missing_reason
 from judgebench.stats.intervals import Interval
@@ -126,6 +129,55 @@ def rank_intervals(contrasts: Sequence[Contrast], n_runs: int) -> tuple[RankInte
         better[behind] += 1
         worse[ahead] += 1
     return tuple(RankInterval(1 + ahead, n_runs - behind) for ahead, behind in zip(better, worse, strict=True))
+
+
+def ranks_of_estimates(
+    values: ArrayLike, stderrs: Sequence[float | None], *, level: float = 0.95
+) -> tuple[RankInterval, ...]:
+    """The ranks that values with standard errors leave open, where the runs' examples are not at hand: Tukey-Kramer.
+
+    Runs count as independent. Those that find the same prompts hard are not, and for them these ranks are wider than
+    the ones of ``compare_all_pairs``, which pairs the prompts. A value without a standard error, or two with 0, are
+    undecided.
+
+    Examples
+    --------
+    >>> ranks = ranks_of_estimates([50.0, 51.0, 70.0], [1.5, 1.5, 1.5])
+    >>> [(rank.low, rank.high) for rank in ranks]
+    [(2, 3), (2, 3), (1, 1)]
+    """
+    value = np.asarray(values, dtype=float)
+    variance = np.square(np.array([np.nan if stderr is None else stderr for stderr in stderrs], dtype=float))
+    if value.shape != variance.shape:
+        raise ValueError(f"each of {len(value)} values needs a standard error or None; got {len(variance)}")
+    if not 0 < level < 1:
+        raise ValueError(f"the level is between 0 and 1; got {level}")
+    if len(value) < 2:
+        return tuple(RankInterval(1, 1) for _ in value)
+    spread = np.sqrt(variance[:, None] + variance[None, :])
+    behind = (value[None, :] - value[:, None] > _critical_range(len(value), level) / np.sqrt(2) * spread) & (spread > 0)
+    return tuple(
+        RankInterval(1 + int(better), len(value) - int(worse))
+        for better, worse in zip(behind.sum(axis=1), behind.sum(axis=0), strict=True)
+    )
+
+
+@cache
+def _critical_range(count: int, level: float) -> float:
+    """What the range of ``count`` independent standard normal numbers exceeds with the chance 1 - ``level``.
+
+    P(range <= q) = count * integral of density(z) (Phi(z) - Phi(z - q))^(count - 1) over the largest z.
+    """
+    from scipy.special import ndtr
+
+    z, step = np.linspace(-9, 9, 3601, retstep=True)
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    low, high = 0.0, 20.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        held = count * float((density * (ndtr(z) - ndtr(z - middle)) ** (count - 1)).sum() * step)
+        low, high = (middle, high) if held < level else (low, middle)
+    return high
 
 
 def _contrasts(

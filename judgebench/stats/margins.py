@@ -127,6 +127,42 @@ def non_inferiority(
     )
 
 
+def unpaired_non_inferiority(
+    difference: float, stderr: float, n: int, margin: float, *, alpha: float = 0.05, power: float = 0.8
+) -> Decision:
+    """``non_inferiority`` where only two numbers are known, such as a published one, and the error of their difference.
+
+    ``stderr`` is the root of the summed squares of both errors, ``n`` the items behind the candidate's. The quantile is
+    the normal one, and nothing is known of skewness. Numbers of items suppose that the whole error falls as n grows.
+
+    Examples
+    --------
+    >>> unpaired_non_inferiority(-0.5, 1.4, 805, 5.0).verdict, unpaired_non_inferiority(-0.5, 1.4, 805, 1.0).n_to_decide
+    ('PASS', 39020)
+    """
+    from scipy.special import ndtr, ndtri
+
+    _check(margin, alpha, power)
+    if not stderr > 0:
+        reason = "the numbers come without an error, so their difference cannot be judged"
+        return Decision("INCONCLUSIVE", difference, None, None, None, None, None, n, None, None, reason)
+    passing, failing = (float(ndtr(-distance / stderr)) for distance in (difference + margin, -difference))
+    half = float(ndtri(1 - alpha)) * stderr
+    return Decision(
+        _verdict((passing, passing), (failing, failing), alpha),
+        difference,
+        Interval(difference - half, difference + half, 1 - 2 * alpha, "unpaired normal"),
+        passing,
+        passing,
+        failing,
+        failing,
+        n,
+        _clusters(max(difference + margin, -difference), stderr, n, alpha, power),
+        _clusters(margin, stderr, n, alpha, power),
+        None,
+    )
+
+
 def equivalence(difference: ClusterTotals, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> Decision:
     """PASS: both are within ``margin`` of each other (two one-sided tests). FAIL: they are farther apart.
 

@@ -182,9 +182,19 @@ def _length_controlled(
 def _against_itself(total: int, n: int) -> list[Score]:
     """The baseline's own row: upstream fits nothing and predicts one half throughout."""
     method = "the baseline against itself: 50 by definition"
+    missing = total - n
     return [
-        Score(task=TASK, metric=metric, value=value, unit="percent", method=method, n=n, n_missing=total - n)
-        for metric, value in (("lc_win_rate", 50.0), ("lc_standard_error", 0.0))
+        Score(
+            task=TASK,
+            metric="lc_win_rate",
+            value=50.0,
+            unit="percent",
+            stderr=0.0,
+            method=method,
+            n=n,
+            n_missing=missing,
+        ),
+        Score(task=TASK, metric="lc_standard_error", value=0.0, unit="percent", method=method, n=n, n_missing=missing),
     ]
 
 

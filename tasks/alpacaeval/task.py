@@ -10,8 +10,6 @@ Followed: tatsu-lab/alpaca_eval@cd543a149df89434d8a54582c0151c0b945c3d20
 ``src/alpaca_eval/{annotators/base.py,pairwise_evaluator.py,metrics/winrate.py,metrics/glm_winrate.py}``.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from judgebench.answers import import_answers
 from judgebench.errors import UsageError
@@ -27,12 +24,14 @@ from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.stats.length_control import AnchorRows
 from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options, positive, switch
 
+from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
 from .judges import PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
+from .lengths import LengthTable, length_table
 from .metrics import BOOTSTRAP_SEED, summarise
+from .totals import totals
 
 SWITCH_KEY = "is_switched_outputs"
 """Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
@@ -79,14 +78,6 @@ class Item(msgspec.Struct, frozen=True):
     dataset: str = ""
 
 
-@dataclass(frozen=True)
-class LengthTable:
-    """What the length-controlled fit needs beside the run: gamed rows, and each official instruction's difficulty."""
-
-    anchors: AnchorRows
-    difficulty: np.ndarray[Any, np.dtype[np.float64]]
-
-
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """AlpacaEval ``@2`` (default) or ``@1``; see :data:`OPTION_HELP`."""
     version = version or "2"
@@ -118,7 +109,10 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
             "discrete_win_rate": ItemMean(of=_decided_preference, share=True),
         },
         pairwise={"preference": (0.0, 1.0)},
+        totals=partial(totals, c=settings.get("lc_c")),
         importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
+        exporters={"alpaca_eval": write_alpaca_eval},
+        hub=None if version == "1" else ("tatsu-lab/alpaca_eval", "alpaca_eval_gpt4_baseline"),
         seeds={"order": seed, "bootstrap": BOOTSTRAP_SEED},
         about="How often a judge prefers the model's answers to a baseline's, on 805 instructions.",
         option_help=OPTION_HELP,
@@ -141,7 +135,7 @@ def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskD
     else:
         prompt = PublishedPrompt.parse(fetch("prompt-label"))
         judges = {judge: binary_judge(prompt) if "_clf_" in judge else weighted_judge(prompt)}
-    return _data(examples, items, judges, prompt.fragments, _length_table(fetch("gamed")))
+    return _data(examples, items, judges, prompt.fragments, length_table(fetch("gamed")))
 
 
 def _example(example_id: str, item: Item, **meta: int) -> Example:
@@ -163,27 +157,6 @@ def _data(
     name = items[0].generator
     return TaskData(
         examples=tuple(examples), baselines={name: baseline}, judges=judges, fragments=fragments, extras=extras
-    )
-
-
-def _length_table(text: bytes) -> LengthTable:
-    """``df_gamed.csv``: 805 rows for each of two length-gamed baselines; the first 805 hold every difficulty.
-
-    Upstream takes the difficulties from this file too (metrics/glm_winrate.py ``_get_featurized_data``).
-    """
-    rows = list(csv.DictReader(io.StringIO(text.decode())))
-    column = {
-        name: np.array([float(row[name]) for row in rows])
-        for name in ("preference", "index", "std_delta_len", "instruction_difficulty")
-    }
-    _, first = np.unique(column["index"], return_index=True)
-    return LengthTable(
-        anchors=AnchorRows(
-            preference=column["preference"],
-            std_delta_len=column["std_delta_len"],
-            difficulty=column["instruction_difficulty"],
-        ),
-        difficulty=column["instruction_difficulty"][first],
     )
 
 

@@ -190,7 +190,7 @@ def control_style(
     tables: Mapping[str, Sequence[ExampleScore]], rules: Rules, counter: TokenCounter | None
 ) -> dict[str, Controlled]:
     """Style-controlled win rates of models in one table and category, by name. ``counter`` only explains itself."""
-    known = {name: _known(scores, rules) for name, scores in tables.items()}
+    known = {name: known_styles(scores, rules) for name, scores in tables.items()}
     found = {name: Controlled(None, reason=_why(tables[name], own, counter)) for name, own in known.items()}
     usable = {name: own for name, own in known.items() if own and whole_battles(own)}
     if not usable:
@@ -241,7 +241,7 @@ def over_categories(found: Sequence[Controlled]) -> Controlled:
     )
 
 
-def _known(scores: Sequence[ExampleScore], rules: Rules) -> list[ExampleScore]:
+def known_styles(scores: Sequence[ExampleScore], rules: Rules) -> list[ExampleScore]:
     """Those with a verdict and all features that the control reads: the current pipeline always relates to length."""
     places = CONTROLS[rules.control] if rules.pipeline == "legacy" else {0, *CONTROLS[rules.control]}
     needed = [side + FEATURES[place] for side in SIDES for place in sorted(places)]

@@ -33,6 +33,7 @@ from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_op
 
 from .battles import Rules, example_scores
 from .controlled import CONTROLS
+from .exporter import write_arena_hard
 from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
     GAMES,
@@ -47,6 +48,7 @@ from .judges import (
 )
 from .metrics import summarise, tabulate
 from .style import ENCODINGS, TokenCounter, tiktoken_is_there
+from .totals import totals
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,10 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=partial(_score, rules=rules),
         summarise=partial(summarise, rules=rules),
         pairwise={"win_rate": (0.0, 1.0)},
+        totals=partial(totals, rules=rules),
         tabulate=partial(tabulate, rules=rules),
         importers={"arena_hard": importer, "outputs": partial(import_outputs, arena_hard=importer)},
+        exporters={"arena_hard": partial(write_arena_hard, pipeline=rules.pipeline)},
         about="How often a judge prefers the model's answers to a baseline's, on hard prompts and in both orders.",
         option_help=OPTION_HELP,
     )

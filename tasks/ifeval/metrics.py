@@ -83,12 +83,12 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
             summarised.append(_score(data, metric, own, f"language={language}"))
     for metric, rows in by_metric.items():
         if not of_prompts(metric):
-            for group, own in _grouped(rows).items():
+            for group, own in grouped(rows).items():
                 summarised.append(_score(data, metric, own, group))
     return summarised
 
 
-def _grouped(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
+def grouped(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
     """By category (what stands before the last colon), then by instruction, in the order of their names."""
     groups: dict[str, list[ExampleScore]] = {}
     for row in rows:

@@ -28,6 +28,7 @@ from .language import SEED
 from .metrics import METRICS, TASK, of_prompts, score, summarise
 from .registry import fingerprint
 from .sentences import read_punkt
+from .totals import totals
 from .verification import verify, verify_with_sentences
 
 VERSIONS = {"1": 541, "multilingual": 522, "ifbench": 300}
@@ -55,8 +56,10 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=score,
         summarise=summarise,
         means={metric: ItemMean(of=only(metric)) for metric in METRICS if of_prompts(metric)},
+        totals=totals,
         importers={"outputs": import_answers, **({"lm_eval": LM_EVAL.read} if version == "1" else {})},
         exporters={"lm_eval": LM_EVAL.write} if version == "1" else {},
+        hub=("google/IFEval", "ifeval") if version == "1" else None,
         about="How many instructions of a form that a program can check a model's answers follow.",
     )
 

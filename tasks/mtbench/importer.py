@@ -191,7 +191,7 @@ class _Judgements:
         turn, (judge_model, judge) = _turn(row, example), _judge(row)
         model = row.text("model")
         run = self.by_model.setdefault(model, _Run())
-        text = row.text("judgment") if "judgment" in row.fields else None
+        text = row.text("judgment") if row.fields.get("judgment") is not None else None
         stored, problem = None, "no rating was stored"
         if "score" in row.fields:
             stored = row.number("score")
@@ -235,7 +235,7 @@ class _Judgements:
                     turn=turn,
                 )
                 verdict = _stored_game(row, game)
-                text = row.text(f"{game}_judgment") if f"{game}_judgment" in row.fields else None
+                text = row.text(f"{game}_judgment") if row.fields.get(f"{game}_judgment") is not None else None
                 self._add(run, row, case, judge_model, verdict, text, _reread_game, f"{game}_")
 
     def _answer(self, model: str, example: Example, turn: int) -> Answer:

@@ -132,15 +132,19 @@ def _row(
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, mode: str) -> list[Score]:
     """All metrics of a run, the headline first, then by turn, category and (of several) baseline."""
+    of_group = _rating_scores if mode == "single" else _result_scores
+    summarised = [score for group, rows in groups_of(scores).items() for score in of_group(rows, group)]
+    # Of a comparison's categories only the headline: the parts of ten questions say little.
+    return [s for s in summarised if not (s.group or "").startswith("category=") or s.metric in HEADLINES]
+
+
+def groups_of(scores: Sequence[ExampleScore]) -> dict[str | None, list[ExampleScore]]:
+    """All rows (under ``None``), then by turn, category and, of several, baseline."""
     groups: dict[str | None, list[ExampleScore]] = {None: list(scores)}
     groups |= _grouped("turn", scores, (1.0, 2.0))
     groups |= _grouped("category", scores, CATEGORIES)
     baselines = _grouped("baseline", scores, ())
-    groups |= baselines if len(baselines) > 1 else {}
-    of_group = _rating_scores if mode == "single" else _result_scores
-    summarised = [score for group, rows in groups.items() for score in of_group(rows, group)]
-    # Of a comparison's categories only the headline: the parts of ten questions say little.
-    return [s for s in summarised if not (s.group or "").startswith("category=") or s.metric in HEADLINES]
+    return groups | (baselines if len(baselines) > 1 else {})
 
 
 def _grouped(name: str, scores: Sequence[ExampleScore], first: Sequence[Any]) -> dict[str | None, list[ExampleScore]]:

@@ -25,8 +25,11 @@ from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, switch
 
+from .exporter import write_fastchat
 from .importer import read_fastchat, read_outputs
 from .judges import (
+    HIGHEST,
+    LOWEST,
     game_id,
     house_judge,
     house_name,
@@ -38,6 +41,7 @@ from .judges import (
 )
 from .means import means
 from .metrics import score, summarise
+from .totals import totals
 
 GUIDED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
 """Categories that are judged beside reference answers (common.py ``NEED_REF_CATS``)."""
@@ -177,10 +181,13 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=partial(score, mode=settings.mode, strict=settings.strict, every_record=settings.upstream_compat),
         summarise=partial(summarise, mode=settings.mode),
         means=means(settings.mode),
+        totals=partial(totals, mode=settings.mode),
+        bounds={"score": (LOWEST, HIGHEST)},
         importers={
             "fastchat": partial(read_fastchat, mode=settings.mode, baseline=settings.baseline),
             "outputs": read_outputs,
         },
+        exporters={"fastchat": write_fastchat},
         about="How a judge rates a model's answers to 80 two-turn questions, or compares them with another model's.",
         option_help=OPTION_HELP,
     )

@@ -65,7 +65,7 @@ def summarise(
     return headline + [score for score in found if score.group is not None]
 
 
-class _Column:
+class Column:
     """One metric's example scores, a row for each example of the run."""
 
     def __init__(self, scores: Sequence[ExampleScore | None]) -> None:
@@ -108,10 +108,10 @@ class _Table:
         """Every baseline that the run compares with."""
         return list(dict.fromkeys(name.split(":")[1] for name in self._by_metric if name.startswith("reward:")))
 
-    def column(self, metric: str) -> _Column:
+    def column(self, metric: str) -> Column:
         """A metric's example scores."""
         own = self._by_metric.get(metric, {})
-        return _Column([own.get(example_id) for example_id in self._ids])
+        return Column([own.get(example_id) for example_id in self._ids])
 
     def score(
         self,
@@ -176,7 +176,7 @@ def _array(values: Sequence[float | None]) -> FloatArray:
     return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
 
 
-def _why(table: _Table, *columns: _Column) -> str:
+def _why(table: _Table, *columns: Column) -> str:
     if not any(column.stored.any() for column in columns):
         return NO_VERDICT
     if not all(column.lengths_known for column in columns):
@@ -238,14 +238,14 @@ def _scores(table: _Table) -> list[Score]:
     return found
 
 
-def _all_scored(table: _Table, column: _Column, value: float) -> Averages:
+def _all_scored(table: _Table, column: Column, value: float) -> Averages:
     """The averages if every missing example had got this score."""
     score = np.where(column.stored, column.value, value)
     used = np.where(column.stored, column.used, 1.0)
     return mean_scores(score, used, table.groups)
 
 
-def _length(table: _Table, column: _Column, group: str | None) -> Score:
+def _length(table: _Table, column: Column, group: str | None) -> Score:
     used = column.used * column.stored
     return table.score(
         "length",
@@ -409,7 +409,7 @@ def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
     ]
 
 
-def _endings(column: _Column) -> dict[str, int]:
+def _endings(column: Column) -> dict[str, int]:
     """How the used pairs ended, after the length rule: upstream's columns. Only whole verdicts have such a name."""
     names = {1.0: "win_much", 0.5: "win", 0.0: "tie", -0.5: "lose", -1.0: "lose_much"}
     values = column.value[(column.used > 0) & column.stored]

@@ -36,6 +36,7 @@ from .dataset import (
     to_examples,
     to_generations,
 )
+from .exporter import write_wildbench
 from .formulas import BASELINES, PUBLISHED_K, after_length_rule
 from .importer import read_outputs, read_wildbench
 from .judges import (
@@ -51,6 +52,7 @@ from .judges import (
     shown_in_pair,
 )
 from .metrics import summarise
+from .totals import BOUNDS, totals
 
 STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
 
@@ -145,12 +147,16 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
             summarise, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
         ),
         pairwise={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
+        totals=partial(totals, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins),
+        bounds=BOUNDS,
         importers={
             "wildbench": partial(
                 read_wildbench, judges=plan.judges, reading="first" if plan.mode == "instant" else "strict"
             ),
             "outputs": read_outputs,
         },
+        exporters={"wildbench": partial(write_wildbench, version=version)},
+        hub=("allenai/WildBench", "v2"),
         about="How well a model answers 1,024 hard tasks of real users, by a judge with a checklist for each task.",
         option_help=OPTION_HELP,
     )

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import studentized_range
 
 from judgebench.stats.clustered import cluster_totals, clustered_estimate, difference
-from judgebench.stats.many_runs import compare_all_pairs, compare_with_baseline, rank_intervals
+from judgebench.stats.many_runs import compare_all_pairs, compare_with_baseline, rank_intervals, ranks_of_estimates
 from judgebench.stats.paired import paired_comparison
 
 from .test_clustered import generator
@@ -108,3 +109,26 @@ def test_wrong_arguments() -> None:
         compare_with_baseline([run], 1, rng=generator())
     with pytest.raises(ValueError, match="needs a round"):
         compare_all_pairs([run, run], rng=generator(), rounds=0)
+
+
+def test_ranks_of_estimates_are_tukeys() -> None:
+    """Two values are told apart just beyond the studentised range of their number (scipy, known variance)."""
+    for count in (2, 3, 10):
+        margin = studentized_range.ppf(0.95, count, 1e7)
+        rest = [-1000.0 * k for k in range(1, count - 1)]
+        for factor, apart in ((0.999, False), (1.001, True)):
+            values = [0.0, -margin * factor, *(value - margin for value in rest)]
+            ranks = ranks_of_estimates(values, [1.0] * count)
+            assert (ranks[0].high == 1) is apart
+            assert (ranks[1].low == 2) is apart
+
+
+def test_ranks_of_estimates_without_errors_are_open() -> None:
+    """A value without a standard error is undecided with all; a known one is told from a measured one."""
+    assert [(r.low, r.high) for r in ranks_of_estimates([90.0, 10.0, 50.0], [1.0, 1.0, None])] == [
+        (1, 2), (2, 3), (1, 3)
+    ]  # fmt: skip
+    assert [(r.low, r.high) for r in ranks_of_estimates([90.0, 50.0], [1.0, 0.0])] == [(1, 1), (2, 2)]
+    assert [(r.low, r.high) for r in ranks_of_estimates([90.0, 50.0], [0.0, 0.0])] == [(1, 2), (1, 2)]
+    assert [(r.low, r.high) for r in ranks_of_estimates([1.0], [None])] == [(1, 1)]
+    assert ranks_of_estimates([], []) == ()

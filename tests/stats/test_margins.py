@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgebench.stats.clustered import cluster_totals, difference
-from judgebench.stats.margins import equivalence, non_inferiority
+from judgebench.stats.margins import equivalence, non_inferiority, unpaired_non_inferiority
 
 from .judge_meta import expected, needs_data
 from .test_clustered import generator, llmbar_correct
@@ -137,3 +137,32 @@ def test_wrong_margins() -> None:
             non_inferiority(statistic, margin, alpha=alpha)
     with pytest.raises(ValueError, match="exactly equal"):
         equivalence(statistic, 0)
+
+
+def test_two_numbers_with_their_error() -> None:
+    """At a difference of -1 with error 0.5 the 5 % bounds are -1.822 and -0.178, so 1.8 and 1.85 part the verdicts."""
+    for margin, wanted in ((1.85, "PASS"), (1.8, "FAIL")):
+        assert unpaired_non_inferiority(-1.0, 0.5, 805, margin).verdict == wanted
+    decision = unpaired_non_inferiority(-1.0, 0.5, 805, 1.8)
+    assert decision.interval is not None
+    assert (decision.interval.low, decision.interval.high) == pytest.approx((-1.8224, -0.1776), abs=1e-4)
+    assert unpaired_non_inferiority(-0.5, 0.5, 805, 1.0).verdict == "INCONCLUSIVE"
+
+
+def test_two_numbers_agree_with_the_paired_test_of_symmetric_differences() -> None:
+    """With many clusters and no skewness, Student's quantile is the normal one and the correction nothing."""
+    values = np.tile([1.0, -1.0], 5000) - 0.01
+    paired = non_inferiority(cluster_totals(values), 0.02)
+    assert paired.difference is not None
+    stderr = cluster_totals(values).stderr
+    assert stderr is not None
+    unpaired = unpaired_non_inferiority(paired.difference, stderr, 10_000, 0.02)
+    assert unpaired.p_value == pytest.approx(paired.p_value, rel=1e-3)
+    assert unpaired.n_to_decide == pytest.approx(paired.n_to_decide, rel=1e-3)
+
+
+def test_a_number_without_an_error_decides_nothing() -> None:
+    """Two bare numbers may differ by chance or not."""
+    decision = unpaired_non_inferiority(-1.0, 0.0, 805, 5.0)
+    assert (decision.verdict, decision.interval) == ("INCONCLUSIVE", None)
+    assert decision.reason is not None

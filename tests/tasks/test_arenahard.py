@@ -11,8 +11,8 @@ from judgebench.tasks.arenahard.judges import current_label, follow_up_message, 
 from judgebench import tasks
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
-from judgebench.leaderboard import published_rows
 from judgebench.models.tiny import PROGRAMS
+from judgebench.ranking import published_rows
 from judgebench.records import Answer, Case, Completion, Example, Generation, Message
 from tests.alpacaeval_server import judgebench
 from tests.alpacaeval_server import scores_of as printed_scores

@@ -18,12 +18,12 @@ from judgebench.tasks.gsm8k.prompts import drawn_shots, read_fixed
 
 from judgebench import tasks
 from judgebench.errors import UsageError
-from judgebench.evaluate import Runner
 from judgebench.grading import GradingPool
 from judgebench.lm_eval import prompt_text
 from judgebench.loading import load_task, require_texts, subset
 from judgebench.models.tiny import PROGRAMS
 from judgebench.records import Check, Generation, Judgement, Score
+from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData

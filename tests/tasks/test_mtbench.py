@@ -25,17 +25,17 @@ from judgebench.bench import alternatives
 from judgebench.cache import call_key
 from judgebench.dry_run import estimate
 from judgebench.errors import RecordError, UsageError
-from judgebench.evaluate import Runner
 from judgebench.importing import import_run
 from judgebench.judges.replies import bracketed_rating, first_label, pair_of_ratings
-from judgebench.leaderboard import published_rows
 from judgebench.loading import load_task, load_tasks
 from judgebench.models import tiny
 from judgebench.models.http_chat import HttpChat
 from judgebench.models.tiny import PROGRAMS, Program, build_tiny
 from judgebench.outputs import Row, read_rows
+from judgebench.ranking import published_rows
 from judgebench.records import Completion, Example, Generation, Judgement, Message, Request, Score
 from judgebench.resources import resource
+from judgebench.runner import Runner
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder

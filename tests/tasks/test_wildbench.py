@@ -33,7 +33,6 @@ from judgebench.tasks.wildbench.judges import capped, parse, quoted_values, read
 
 from judgebench import tasks
 from judgebench.errors import RecordError, SourceMissing, UsageError
-from judgebench.evaluate import Runner
 from judgebench.importing import import_run
 from judgebench.judges.orders import candidate_share
 from judgebench.loading import load_task
@@ -41,6 +40,7 @@ from judgebench.models.http_chat import HttpChat
 from judgebench.models.tiny import PROGRAMS
 from judgebench.outputs import Row, read_rows
 from judgebench.records import Case, Completion, Generation, Judgement, Score, Verdict
+from judgebench.runner import Runner
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder

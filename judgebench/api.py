@@ -1,0 +1,392 @@
+"""What ``import judgebench`` offers: an evaluation, runs, comparisons, the gate and leaderboards, from Python.
+
+Functions take paths and plain values and return records; each result has ``frame()``, a pandas table, and shows itself
+as a table in a notebook. What a command would exit with is an exception here, see ``errors.py``.
+"""
+
+import html
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from judgebench import comparison, gate_policy, gating, ranking, run_folders
+from judgebench.cli.options import mirrors as all_mirrors
+from judgebench.cli.progress import Progress
+from judgebench.display import printable
+from judgebench.errors import UsageError
+from judgebench.records import Score
+from judgebench.runner import Runner
+from judgebench.settings import Settings
+from judgebench.store import RunFolder
+from judgebench.tracking import require_trackers
+from judgebench.tracking import track as tell
+
+if TYPE_CHECKING:
+    import pandas
+
+PathLike = str | Path
+SHOWN_ROWS = 200
+"""Rows that a notebook shows of a result; ``frame()`` has all."""
+PUBLISHED = "published:"
+"""Before the name of a model of the published tables."""
+OF_SETTINGS = {field.name for field in fields(Settings)} - {"model", "tasks", "judges", "argv", "fields"}
+"""What ``evaluate`` takes besides its own parameters."""
+SCORE_COLUMNS = tuple(name for name in Score.__struct_fields__ if name != "details")
+
+
+class _Table:
+    """A result that can be seen as a table."""
+
+    _title = ""
+
+    def _rows(self) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def frame(self) -> "pandas.DataFrame":
+        """The result as a pandas table, a column for each field; raises :class:`UsageError` without pandas."""
+        return _frame(self._rows())
+
+    def _repr_html_(self) -> str:
+        """For notebooks. Names are other people's text, so all of it is escaped."""
+        rows = self._rows()
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        head = "".join(f"<th>{_cell(name)}</th>" for name in columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{_cell(row.get(name))}</td>' for name in columns)}</tr>" for row in rows[:SHOWN_ROWS]
+        )
+        more = f"<p>{len(rows) - SHOWN_ROWS} more rows: frame() has all</p>" if len(rows) > SHOWN_ROWS else ""
+        return f"<p>{_cell(self._title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _frame(rows: list[dict[str, Any]]) -> "pandas.DataFrame":
+    try:
+        import pandas
+    except ImportError as error:
+        raise UsageError("a table needs pandas; run `pip install 'judgebench[frames]'`") from error
+    return pandas.DataFrame(rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value), 200))
+
+
+@dataclass(frozen=True, repr=False)
+class Run(_Table):
+    """A scored run.
+
+    >>> run = load_run("runs/mine")
+    >>> run.model, run.status
+    ('mine', 'complete')
+    >>> run.score("exact_match_strict").value
+    75.0
+    """
+
+    record: run_folders.Run
+    """The run as it lies on disk, with examples, answers and verdicts."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies: a folder, or the archive it was read from."""
+        return self.record.path
+
+    @property
+    def model(self) -> str:
+        """The model under test."""
+        return self.record.manifest.candidate
+
+    @property
+    def status(self) -> str:
+        """``complete``, ``incomplete``, ``generated``, ``interrupted``, ``budget`` or ``failed``."""
+        return self.record.manifest.status
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """Every number of the run, those of groups such as ``category=math`` too."""
+        return tuple(score for task in self.record.tasks.values() for score in task.scores)
+
+    def score(self, metric: str, *, task: str | None = None, group: str | None = None) -> Score:
+        """One number; a :class:`UsageError` if there is none of that name, or several tasks have it."""
+        found = [s for s in self.scores if s.metric == metric and s.group == group and task in (None, s.task)]
+        if len(found) != 1:
+            known = ", ".join(dict.fromkeys(f"{s.task} {s.metric}" for s in self.scores if s.group is None))
+            raise UsageError(f"{len(found)} scores are called {metric!r} here; there are {known}. Name the task too")
+        return found[0]
+
+    def examples(self, task: str | None = None) -> "pandas.DataFrame":
+        """A pandas table of the example scores of a task, which may be left out where there is only one."""
+        if task is None and len(self.record.tasks) > 1:
+            raise UsageError(f"{self.path} holds several tasks; name one of {', '.join(self.record.tasks)}")
+        key = next(iter(self.record.tasks)) if task is None else task
+        if key not in self.record.tasks:
+            raise UsageError(f"{self.path} holds no task {key!r}; it holds {', '.join(self.record.tasks)}")
+        rows = [msgspec.to_builtins(row) for row in self.record.tasks[key].example_scores()]
+        return _frame([{**row, **row.pop("covariates")} for row in rows])
+
+    @property
+    def _title(self) -> str:  # type: ignore[override]
+        return f"{self.model} ({self.status}): {self.path}"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [{"model": self.model, **{name: getattr(s, name) for name in SCORE_COLUMNS}} for s in self.scores]
+
+    def __repr__(self) -> str:
+        return f"<judgebench.Run {printable(self.model)!r} {', '.join(self.record.tasks)}: {self.status}>"
+
+
+@dataclass(frozen=True)
+class Comparison(_Table):
+    """Runs beside the first one, item by item.
+
+    >>> comparison = compare("runs/base", "runs/mine")
+    >>> comparison.record.tasks[0].common
+    16
+    >>> comparison.frame().set_index("metric")["difference"].to_dict()["exact_match_strict"]
+    25.0
+    """
+
+    record: comparison.Comparison
+    """Differences, ranks, flips, and the runs of another protocol, which are not compared."""
+
+    @property
+    def _title(self) -> str:  # type: ignore[override]
+        return "; ".join(f"{place}: {run.model}, {run.path}" for place, run in enumerate(self.record.runs))
+
+    def _rows(self) -> list[dict[str, Any]]:
+        models = [run.model for run in self.record.runs]
+        return [
+            {
+                "task": task.task,
+                **msgspec.to_builtins(one),
+                "first_model": models[one.first],
+                "second_model": models[one.second],
+            }
+            for task in self.record.tasks
+            for one in task.differences
+        ]
+
+
+@dataclass(frozen=True)
+class Gate(_Table):
+    """What a candidate came to against a baseline.
+
+    >>> result = gate("runs/base", "runs/mine", max_drop=2)
+    >>> result.verdict, result.passed
+    ('INCONCLUSIVE', False)
+    >>> result.record.checks[0].n
+    16
+    """
+
+    record: gating.Gate
+    """Each check with its interval, and how many items would decide it."""
+
+    @property
+    def verdict(self) -> str:
+        """``PASS``, ``FAIL`` or ``INCONCLUSIVE``."""
+        return self.record.verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check that blocks was passed; an inconclusive one was not."""
+        return self.verdict == "PASS"
+
+    @property
+    def _title(self) -> str:  # type: ignore[override]
+        return f"{self.verdict}: {self.record.candidate} against {self.record.baseline}"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(check) for check in self.record.checks]
+
+
+@dataclass(frozen=True)
+class Leaderboard(_Table):
+    """Rows by task and protocol, best first.
+
+    >>> table = leaderboard("runs")
+    >>> [(row.rank, row.model) for row in table.groups[0].rows]
+    [(1, 'mine'), (2, 'base')]
+    """
+
+    groups: tuple[ranking.Group, ...]
+    """Rows of one protocol together; only they are ranked with each other."""
+    unreadable: tuple[run_folders.Unreadable, ...] = ()
+    """Runs below the folders that could not be read, with the reason."""
+    _title = "ranks hold within one protocol"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "task": row.task,
+                "protocol": row.protocol_hash,
+                "rank": row.rank,
+                "model": row.model,
+                "published": row.published,
+                **{metric: row.scores[metric].value for metric in group.headline if metric in row.scores},
+                "flags": ", ".join(row.flags),
+                "origin": row.origin,
+            }
+            for group in self.groups
+            for row in group.rows
+        ]
+
+
+# -- functions
+
+
+def evaluate(
+    model: str,
+    tasks: str | Sequence[str],
+    *,
+    judge: str | Sequence[str] = (),
+    track: str | Sequence[str] = (),
+    progress: bool = True,
+    **settings: Any,
+) -> Run:
+    """Have a model answer benchmarks and the answers judged; goes on with a run that was interrupted.
+
+    Parameters
+    ----------
+    model
+        As ``--model`` takes it: a checkpoint folder or hub id, an address, or ``file:answers.jsonl``.
+    tasks
+        As ``--tasks`` takes them.
+    judge
+        Judge models; several are a jury, none is each task's official judge.
+    track
+        Experiment trackers to log the run to: ``wandb``, ``mlflow``, ``trackio``. One that fails is a warning.
+    progress
+        How far it is, on stderr.
+    settings
+        Any other field of :class:`~judgebench.settings.Settings`, which are the flags of ``judgebench eval``: ``out``,
+        ``limit``, ``starter``, ``gen={"temperature": 0.7}``, ``budget``, …
+
+    Raises
+    ------
+    JudgebenchError
+        :class:`UsageError` and the others of ``errors.py``. After an :class:`Incomplete` the run is there all the same.
+
+    Examples
+    --------
+    >>> run = evaluate("file:answers.jsonl", "gsm8k", starter=True, out="runs/again", progress=False)
+    >>> run.score("exact_match_strict").value
+    75.0
+    """
+    trackers = _several(track)
+    require_trackers(trackers)
+    with Progress(shown=progress) as display:
+        runner = Runner(_settings(model, tasks, judge, settings), display.update)
+        results = runner.evaluate()
+    for problem in tell(trackers, RunFolder(Path(results.run))):
+        warnings.warn(problem, stacklevel=2)
+    return load_run(results.run)
+
+
+def load_run(path: PathLike) -> Run:
+    """A run folder, or the archive of one; a :class:`UsageError` if it cannot be read.
+
+    >>> run = load_run("runs/mine")
+    >>> run
+    <judgebench.Run 'mine' gsm8k: complete>
+    >>> run.frame()["metric"].tolist()
+    ['exact_match_strict', 'exact_match_flexible', 'numeric']
+    """
+    return Run(comparison.open_run(Path(path)))
+
+
+def compare(
+    *runs: PathLike | Run,
+    adjust: comparison.Adjust = "holm",
+    task: str | None = None,
+    flips: int = 0,
+    mirrors: Iterable[PathLike] = (),
+) -> Comparison:
+    """Compare every later run with the first, item by item; a :class:`UsageError` if nothing can be compared.
+
+    ``adjust`` is how p-values are adjusted for their number, ``flips`` how many of the items that changed most are
+    kept for each pair, ``mirrors`` are folders with official files.
+
+    >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
+    1.0
+    """
+    files = comparison.official_files(all_mirrors(Path(mirror) for mirror in mirrors))
+    opened = [_opened(run) for run in runs]
+    return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
+
+
+def gate(
+    baseline: PathLike | Run,
+    candidate: PathLike | Run,
+    *,
+    max_drop: float | None = None,
+    policy: PathLike | gate_policy.Policy | None = None,
+    mirrors: Iterable[PathLike] = (),
+) -> Gate:
+    """Whether a candidate is worse than a baseline by more than is accepted.
+
+    ``baseline`` may be ``published:NAME``, a model of the published tables. Either ``max_drop``, in the metric's unit,
+    or a ``policy`` (a TOML file) is given. Unlike protocols are a :class:`UsageError` that names the fields.
+
+    >>> gate("runs/base", "runs/mine", max_drop=60).record.checks[0].max_drop
+    60
+    """
+    if (max_drop is None) == (policy is None):
+        raise UsageError("how much may be lost is said by max_drop or by policy, one of the two")
+    if policy is None:
+        policy = gate_policy.checked(gate_policy.Policy(defaults=gate_policy.Defaults(max_drop=max_drop)), "max_drop")
+    elif not isinstance(policy, gate_policy.Policy):
+        policy = gate_policy.read_policy(Path(policy))
+    named = str(baseline) if not isinstance(baseline, Run) else ""
+    files = comparison.official_files(all_mirrors(Path(mirror) for mirror in mirrors))
+    against = named.removeprefix(PUBLISHED) if named.startswith(PUBLISHED) else _opened(baseline)
+    return Gate(gating.gate(against, _opened(candidate), policy, files=files))
+
+
+def leaderboard(*paths: PathLike, task: str | None = None, published: bool = False) -> Leaderboard:
+    """Runs, and the runs below folders, ranked by task and protocol, beside published figures if asked for.
+
+    >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
+    [75.0, 50.0]
+    """
+    found = run_folders.read_runs([Path(path) for path in paths])
+    rows = ranking.in_one_table(found.readable, task)
+    others = ranking.published_rows(task) if published else []
+    if not rows and not others:
+        raise UsageError("nothing to rank: no run holds that task. Name run folders, or folders that hold some")
+    metrics = ranking.headlines({row.task for row in (*rows, *others)})
+    groups = ranking.beside_published(ranking.group_rows([*rows, *others], metrics), others)
+    return Leaderboard(tuple(groups), found.unreadable)
+
+
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _opened(run: PathLike | Run) -> run_folders.Run:
+    return run.record if isinstance(run, Run) else comparison.open_run(Path(run))
+
+
+def _settings(model: str, tasks: str | Sequence[str], judge: str | Sequence[str], given: Mapping[str, Any]) -> Settings:
+    """The settings of a run, of plain values: paths as text, numbers as they are."""
+    unknown = sorted(set(given) - set(OF_SETTINGS))
+    if unknown:
+        raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {', '.join(sorted(OF_SETTINGS))}")
+    values = dict(given)
+    for name in ("out", "runs", "ids"):
+        if values.get(name) is not None:
+            values[name] = Path(values[name])
+    for name in ("model_args", "judge_args", "gen", "judge_gen"):
+        if name in values:
+            values[name] = {key: str(value) for key, value in values[name].items()}
+    values["mirrors"] = all_mirrors(Path(mirror) for mirror in values.get("mirrors", ()))
+    return Settings(
+        model=model,
+        tasks=tasks if isinstance(tasks, str) else ",".join(tasks),
+        judges=_several(judge),
+        argv=("judgebench.evaluate",),
+        **values,
+    )

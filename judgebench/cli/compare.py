@@ -1,0 +1,182 @@
+"""``compare``: runs on the same items, item by item."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from judgebench.cli import options
+from judgebench.cli.rendering import Format
+
+if TYPE_CHECKING:
+    from judgebench.cli.rendering import Sheet
+    from judgebench.comparison import Comparison, Difference, Flip, Shown, TaskComparison
+
+ANSWER_CHARACTERS = 1500
+"""Of each answer and verdict that a flip shows; ``--format json`` has them whole."""
+
+
+class Adjust(StrEnum):
+    """How p-values are adjusted for their number."""
+
+    HOLM = "holm"
+    BH = "bh"
+    NONE = "none"
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="A B [C]…", help="Run folders or archives; the later ones less the first.")
+    ],
+    adjust: Annotated[Adjust, typer.Option(help="p-values for the number of metrics and models.")] = Adjust.HOLM,
+    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
+    flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
+) -> None:
+    """Compare runs item by item: every metric, with interval and p-value. Unlike protocols are named, not compared."""
+    from judgebench.cli.rendering import write_sheets
+    from judgebench.cli.tables import print_json
+    from judgebench.comparison import compare as compare_runs
+    from judgebench.comparison import official_files, open_run
+
+    found = compare_runs(
+        [open_run(path) for path in runs],
+        adjust=adjust.value,
+        task=task,
+        flips=flips,
+        files=official_files(options.mirrors(mirror), offline=offline),
+    )
+    if form is Format.JSON:
+        print_json(found)
+    elif form is Format.CSV:
+        _csv(found)
+    else:
+        write_sheets(_sheets(found), form)
+
+
+def _sheets(found: "Comparison") -> "list[Sheet]":
+    from judgebench.cli.rendering import Sheet
+
+    runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
+    sheets = [
+        Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", (), (), runs + found.notes)
+    ]
+    for task in found.tasks:
+        sheets.append(_differences(found, task))
+        if task.ranks:
+            sheets.append(_ranks(found, task))
+        sheets += [_flip(found, task, flip) for flip in task.flips]
+    for key, several in found.unlike.items():
+        for one in several:
+            rows = tuple((name, *values) for name, values in zip(one.fields, one.values, strict=True))
+            title = f"{key}: {_letter(one.run)} was made by another protocol, and is not compared"
+            sheets.append(Sheet(title, ("field", "first run", _letter(one.run)), rows, texts=3))
+    return sheets
+
+
+def _letter(run: int) -> str:
+    return chr(ord("A") + run) if run < 26 else f"run {run + 1}"
+
+
+def _differences(found: "Comparison", task: "TaskComparison") -> "Sheet":
+    from judgebench.cli.rendering import Sheet
+
+    level = f"{100 * found.level:g} % interval"
+    adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
+    columns = ("metric", "runs", "first", "second", "difference", level, "gain", "p", adjusted, "n")
+    remarks = [
+        f"{_letter(one.run)} lacks {one.missing} of {one.items} items; what one run lacks is left out of all"
+        for one in task.coverage
+        if one.missing
+    ]
+    remarks += [f"{metric} is not compared: {why}" for metric, why in task.not_compared]
+    reasons = dict.fromkeys((one.metric, one.reason) for one in task.differences if one.reason and one.group is None)
+    remarks += [f"{metric}: {why}" for metric, why in reasons]
+    title = f"{task.task}: {task.common} items in common, protocol {task.protocol_hash[7:15]}"
+    if task.starter:
+        title += "; starter set, not comparable with anything"
+    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n", "first")
+    return Sheet(title, columns, tuple(_cells(one) for one in task.differences), tuple(remarks), 2, spare)
+
+
+def _cells(one: "Difference") -> tuple[str, ...]:
+    from judgebench.cli.rendering import chance, span
+    from judgebench.display import figure
+
+    gain = "" if one.relative_gain is None else f"{one.relative_gain:+.1f} %"
+    return (
+        one.metric if one.group is None else f"  {one.metric} {one.group}",
+        f"{_letter(one.second)} - {_letter(one.first)}",
+        figure(one.first_value, one.unit),
+        figure(one.second_value, one.unit),
+        figure(one.difference, one.unit, signed=True),
+        span(one.low, one.high, one.unit, signed=True),
+        gain,
+        chance(one.p),
+        chance(one.p_adjusted),
+        str(one.n),
+    )
+
+
+def _ranks(found: "Comparison", task: "TaskComparison") -> "Sheet":
+    from judgebench.cli.rendering import Sheet
+    from judgebench.display import figure
+
+    rows = [
+        (
+            rank.metric,
+            f"{_letter(rank.run)}: {found.runs[rank.run].model}",
+            figure(rank.value, ""),
+            str(rank.low) if rank.low == rank.high else f"{rank.low} to {rank.high}",
+        )
+        for rank in sorted(task.ranks, key=lambda rank: (rank.low, rank.high))
+    ]
+    order = {metric: place for place, metric in enumerate(dict.fromkeys(rank.metric for rank in task.ranks))}
+    rows.sort(key=lambda row: order[row[0]])
+    title = f"{task.task}: ranks that are certain, all together at {100 * found.level:g} %"
+    return Sheet(title, ("metric", "run", "value", "rank"), tuple(rows), texts=2)
+
+
+def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> "Sheet":
+    from judgebench.cli.rendering import Sheet
+
+    def side(shown: "Shown") -> tuple[str, ...]:
+        return (
+            f"{_letter(shown.run)}: {found.runs[shown.run].model}",
+            "–" if shown.value is None else f"{shown.value:g}",
+            " ⏎⏎ ".join(_cut(answer) for answer in shown.answers),
+            " ⏎⏎ ".join(_cut(verdict) for verdict in shown.verdicts),
+        )
+
+    title = f"{task.task} {flip.example_id}: {flip.measure} {flip.change:+g}; {_cut(flip.prompt, 200)}"
+    columns = ("run", flip.measure, "answer", "verdicts")
+    return Sheet(title, columns, tuple(side(shown) for shown in flip.runs), texts=4)
+
+
+def _cut(text: str, limit: int = ANSWER_CHARACTERS) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _csv(found: "Comparison") -> None:
+    from judgebench.cli.rendering import write_csv
+
+    fields = (
+        *("metric", "group", "unit", "first_value", "second_value", "difference", "stderr", "low", "high", "level"),
+        *("p", "p_adjusted", "correlation", "relative_gain", "relative_low", "relative_high", "n", "reason"),
+    )
+    rows = [
+        [
+            task.task,
+            task.protocol_hash,
+            *(found.runs[place].model for place in (one.first, one.second)),
+            *(found.runs[place].path for place in (one.first, one.second)),
+            *(getattr(one, field) for field in fields),
+        ]
+        for task in found.tasks
+        for one in task.differences
+    ]
+    names = ("task", "protocol", "first_model", "second_model", "first_run", "second_run")
+    write_csv((*names, *fields), rows)

@@ -1,0 +1,166 @@
+"""``gate``: may the candidate take the baseline's place?"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from judgebench.cli import options
+
+if TYPE_CHECKING:
+    from judgebench.cli.rendering import Sheet
+    from judgebench.gate_policy import Policy
+    from judgebench.gating import Gate
+
+
+class OnInconclusive(StrEnum):
+    """What an inconclusive gate means for the exit code."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    PASS = "pass"
+
+
+def gate(
+    baseline: Annotated[
+        str, typer.Option(help="Run folder, archive, or published:MODEL for a row of a published table.", metavar="A")
+    ],
+    candidate: Annotated[Path, typer.Option(help="Run folder or archive.", metavar="B")],
+    policy: Annotated[Path | None, typer.Option(help="What is checked, as TOML.", metavar="FILE")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Largest loss of each headline, in its unit; without a policy.", metavar="X")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE")] = None,
+    md: Annotated[Path | None, typer.Option(help="Write a Markdown report.", metavar="FILE")] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Annotations, and the files of $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.")
+    ] = False,
+    on_inconclusive: Annotated[
+        OnInconclusive, typer.Option(help="fail: exit 3; warn, pass: exit 0.")
+    ] = OnInconclusive.FAIL,
+    json: options.Json = False,
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
+) -> None:
+    """Hold a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: unusable."""
+    from judgebench.cli.rendering import Format, markdown_of, write_sheets
+    from judgebench.cli.tables import print_json
+    from judgebench.comparison import official_files, open_run
+    from judgebench.errors import JudgebenchError
+    from judgebench.gate_reports import annotations, outputs, refusal
+    from judgebench.gate_reports import junit as junit_of
+    from judgebench.gating import PUBLISHED, exit_code
+    from judgebench.gating import gate as decide
+
+    try:
+        asked, run = _policy(policy, max_drop), open_run(candidate)
+        result = decide(
+            baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else open_run(Path(baseline)),
+            run,
+            asked,
+            files=official_files(options.mirrors(mirror), offline=offline),
+        )
+    except JudgebenchError as error:
+        if github:
+            typer.echo(refusal(str(error)), err=True)
+        raise
+    code = exit_code(result, on_inconclusive.value)
+    sheet = _sheet(result)
+    if junit is not None:
+        _write(junit, junit_of(result, on_inconclusive.value, run.manifest.finished_at or run.manifest.started_at))
+    if md is not None:
+        _write(md, markdown_of(sheet).encode())
+    if json:
+        print_json(result)
+    else:
+        with _no_commands(github):
+            write_sheets([sheet], Format.RICH)
+    if github:
+        # Beside JSON on stdout, commands go to the other stream, which is read for them as well.
+        for line in annotations(result, on_inconclusive.value):
+            typer.echo(line, err=json)
+        _append("GITHUB_STEP_SUMMARY", markdown_of(sheet))
+        _append("GITHUB_OUTPUT", outputs(result, code))
+    raise typer.Exit(code)
+
+
+def _policy(path: Path | None, max_drop: float | None) -> "Policy":
+    from judgebench.errors import UsageError
+    from judgebench.gate_policy import Defaults, Policy, checked, read_policy
+
+    if path is not None and max_drop is not None:
+        raise UsageError("--policy and --max-drop were both given; write the drop into the policy's [defaults]")
+    if path is not None:
+        return read_policy(path)
+    if max_drop is None:
+        raise UsageError("nothing says how much may be lost: give --max-drop X, or --policy FILE")
+    return checked(Policy(defaults=Defaults(max_drop=max_drop)), "--max-drop")
+
+
+def _sheet(result: "Gate") -> "Sheet":
+    from judgebench.cli.rendering import Sheet, span
+    from judgebench.display import figure
+    from judgebench.gate_reports import sentence
+
+    rows = tuple(
+        (
+            check.task,
+            check.metric,
+            check.verdict + (" (warns only)" if check.tier == "warn" else ""),
+            figure(check.baseline_value, check.unit),
+            figure(check.candidate_value, check.unit),
+            figure(check.difference, check.unit, signed=True),
+            span(check.low, check.high, check.unit, signed=True),
+            f"{check.max_drop:g}",
+            str(check.n),
+            "" if check.n_to_decide is None else f"{check.n_to_decide:,}",
+        )
+        for check in result.checks
+    )
+    level = f"{100 * (1 - 2 * result.alpha):g} % interval"
+    columns = (
+        "task",
+        "metric",
+        "verdict",
+        "baseline",
+        "candidate",
+        "difference",
+        level,
+        "max drop",
+        "n",
+        "n to decide",
+    )
+    told = tuple(sentence(check) for check in result.checks if check.verdict != "PASS" or check.if_lost is not None)
+    title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
+    spare = ("n to decide", "n", "max drop", "baseline", "candidate")
+    return Sheet(title, columns, rows, (*told, *result.notes), 3, spare)
+
+
+@contextmanager
+def _no_commands(github: bool) -> Iterator[None]:
+    """Have GitHub take nothing that is printed within for a workflow command, whatever the names in it are."""
+    if not github:
+        yield
+        return
+    import secrets
+
+    token = secrets.token_hex(16)
+    typer.echo(f"::stop-commands::{token}")
+    yield
+    typer.echo(f"::{token}::")
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _append(variable: str, text: str) -> None:
+    """Add to one of the files that GitHub names; on another machine there is none."""
+    if path := os.environ.get(variable):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)

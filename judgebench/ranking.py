@@ -1,0 +1,447 @@
+"""Many runs and published tables → rows, grouped so that only equal protocols are ranked together."""
+
+import csv
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from statistics import NormalDist
+from typing import Any
+
+import msgspec
+
+from judgebench import tasks
+from judgebench.common_fits import Tabulate, fit_together
+from judgebench.errors import UsageError
+from judgebench.protocol import differing
+from judgebench.records import Score
+from judgebench.resources import resource
+from judgebench.run_folders import Run, TaskRun
+from judgebench.stats.many_runs import ranks_of_estimates
+from judgebench.store import Manifest, TaskManifest
+from judgebench.task import Task
+
+PUBLISHED_FIELDS = ("task", "model", "source")
+ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
+"""Ends of the columns that say more of a metric, not another one."""
+UNITS = {
+    "rating": "rating",
+    "score": "points",
+    "wb_score": "points",
+    "wb_score_micro": "points",
+    "wb_reward": "points",
+    "wb_reward_micro": "points",
+    "wb_elo": "rating",
+}
+"""Units of published metrics; those not listed are characters if a length, else percent."""
+
+
+BY_ROW: "dict[str, Callable[[Row], float | None]]" = {
+    "length": lambda row: None if (score := length_of(row)) is None else score.value,
+    "usd": lambda row: row.usd,
+    "unread": lambda row: row.unread,
+}
+"""What rows can be sorted by beside their metrics and the model's name: the smallest comes first."""
+FROM_A_FILE = ("outputs:", "reported:")
+"""Beginnings of the identity of a model of which only answers or numbers are known."""
+NOT_IN_COMMON_FIT = "not in the table's common fit"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one task."""
+
+    task: str
+    """Task with version and options."""
+    model: str
+    identity: str = ""
+    """The model as the manifest knows it: its weights, its endpoint, or the file of its answers."""
+    origin: str
+    """The run folder, or the upstream place of a published figure."""
+    started_at: str = ""
+    published: bool
+    starter: bool
+    protocol_hash: str
+    protocol: dict[str, object]
+    scores: dict[str, Score]
+    """By metric; those over all examples only."""
+    flags: tuple[str, ...] = ()
+    status: str = "complete"
+    unread: float | None = None
+    """Share of the judged or verified cases that ended without a verdict; ``None`` if there were none."""
+    usd: float | None = None
+    """What the calls of the run cost; ``None`` if that is not known, as of imported runs."""
+    unpriced: bool = False
+    """There were further tokens of which the price is not known."""
+    rank: int | None = None
+    """Place within the group by its first metric, 1 the best; equal values share one. ``None`` without a value."""
+    rank_low: int | None = None
+    """The best rank that the standard errors leave open, and the worst; ``None`` without any. See
+    ``ranks_of_estimates``."""
+    rank_high: int | None = None
+    published_value: float | None = None
+    """What is published of a model of this name on this task and version for the group's first metric, whatever the
+    protocol."""
+    pinned: bool = False
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one protocol, best first."""
+
+    task: str
+    headline: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differs: tuple[str, ...]
+    """Protocol fields in which this group differs from the task's first group."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """One model across tasks."""
+
+    model: str
+    cells: tuple[Row | None, ...]
+    """Its row in each group, the newest of several."""
+    further: tuple[int, ...]
+    """How many older rows of it each group holds."""
+    mean_rank: float | None
+    """Mean of its ranks; ``None`` unless it has one in every group."""
+    pinned: bool = False
+
+
+class Across(msgspec.Struct, frozen=True, kw_only=True):
+    """The first group of each task side by side."""
+
+    groups: tuple[Group, ...]
+    standings: tuple[Standing, ...]
+
+
+def rows_of(run: Run, task: str | None = None) -> list[Row]:
+    """A row for each task of a run."""
+    rows = []
+    for one in run.tasks.values():
+        fields = one.fields
+        label = _label(fields)
+        if task is not None and task not in (one.key, fields.label, label):
+            continue
+        # The folder may be anybody's: a metric is a word.
+        scores = {score.metric: score for score in one.scores if score.group is None and score.metric.isidentifier()}
+        usd, unpriced = _cost(run.manifest, one.key)
+        rows.append(
+            Row(
+                task=label,
+                model=run.manifest.candidate,
+                identity=run.manifest.candidate_identity,
+                origin=str(run.path),
+                started_at=run.manifest.started_at,
+                published=False,
+                starter=fields.starter,
+                protocol_hash=fields.protocol_hash,
+                protocol=fields.protocol,
+                scores=scores,
+                flags=(*(finding.check for finding in one.findings if finding.flagged), *_protocol_flags(fields)),
+                status=_status(run.manifest),
+                unread=_unread(fields.counts),
+                usd=usd,
+                unpriced=unpriced,
+            )
+        )
+    return rows
+
+
+def _label(fields: TaskManifest) -> str:
+    return f"{fields.name}@{fields.version}"
+
+
+def _unread(counts: Mapping[str, int]) -> float | None:
+    ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
+    return (counts.get("unread", 0) + counts.get("failed", 0)) / ended if ended else None
+
+
+def _cost(manifest: Manifest, key: str) -> tuple[float | None, bool]:
+    stages = [stage for session in manifest.sessions for stage in session.counts.get(key, {}).values()]
+    unpriced = any(stage.unpriced.prompt_tokens or stage.unpriced.completion_tokens for stage in stages)
+    return (sum(stage.usd for stage in stages) if stages else None), unpriced
+
+
+def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:
+    """The runs' rows, with the scores that a task makes of all runs of one protocol together in place of their own.
+
+    What is missing of an example's score is a matter of the run, so those counts stay. A run whose example scores
+    cannot be read keeps its own score, and is flagged.
+    """
+    listed: list[tuple[Row, TaskRun]] = []
+    for run in runs:
+        by_label = {_label(one.fields): one for one in run.tasks.values()}
+        listed += [(row, by_label[row.task]) for row in rows_of(run, task)]
+    tables: dict[tuple[str, str], list[int]] = {}
+    for place, (row, _) in enumerate(listed):
+        tables.setdefault((row.task, row.protocol_hash), []).append(place)
+    rows, known = [row for row, _ in listed], tasks.names()
+    for places in tables.values():
+        tabulate = _tabulator(rows[places[0]], known) if len(places) > 1 else None
+        if tabulate is None:
+            continue
+        fitted = fit_together(tabulate, [listed[place][1] for place in places])
+        for place, scores in zip(places, fitted, strict=True):
+            if scores is None:
+                rows[place] = msgspec.structs.replace(rows[place], flags=(*rows[place].flags, NOT_IN_COMMON_FIT))
+            else:
+                rows[place] = _with(rows[place], {score.metric: score for score in scores})
+    return rows
+
+
+def _tabulator(row: Row, known: Collection[str]) -> Tabulate | None:
+    if "reported_by" in row.protocol:
+        return None
+    options = {key: str(value) for key, value in _options(row).items()}
+    task = _known_task(row.task, known, options, starter=row.starter)
+    return None if task is None else task.tabulate
+
+
+def _known_task(
+    label: str, known: Collection[str], options: Mapping[str, str], *, starter: bool = False
+) -> Task | None:
+    """The task of a run folder, which may be anybody's; ``None`` if it, its version or options are not known here.
+
+    Only tasks with a name in ``known`` are loaded: a name may also be the path of a program.
+    """
+    name, _, version = label.partition("@")
+    if name not in known:
+        return None
+    try:
+        return tasks.load(tasks.TaskSpec(name, version, dict(options)), starter=starter)[0]
+    except UsageError:
+        return None
+
+
+def _options(row: Row) -> dict[str, Any]:
+    options = row.protocol.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _with(row: Row, scores: dict[str, Score]) -> Row:
+    made = {}
+    for metric, score in scores.items():
+        own = row.scores.get(metric)
+        missing = score.n_missing if own is None else own.n + own.n_missing - score.n
+        made[metric] = msgspec.structs.replace(score, n_missing=missing)
+    return msgspec.structs.replace(row, scores={**row.scores, **made}) if made else row
+
+
+def _status(manifest: Manifest) -> str:
+    return manifest.status if manifest.imported_from is None else f"imported, {manifest.status}"
+
+
+def _protocol_flags(fields: TaskManifest) -> list[str]:
+    flags = ["starter, not comparable"] if fields.starter else []
+    return flags + (["stand-in source"] if any(source.standin for source in fields.sources) else [])
+
+
+def published_rows(task: str | None = None) -> list[Row]:
+    """Figures from published tables (``leaderboards/*.csv``), as rows of a protocol of their own per task."""
+    rows = []
+    for path in sorted(resource("leaderboards").glob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            for fields in csv.DictReader(file):
+                label = fields["task"]
+                if task is None or task in (label, label.partition(":")[0], label.partition("@")[0]):
+                    rows.append(_published_row(label, fields))
+    return rows
+
+
+def _published_row(label: str, fields: dict[str, str]) -> Row:
+    scores = {}
+    for metric, text in fields.items():
+        if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
+            continue
+        about: dict[str, Any] = {
+            end[1:]: float(fields[metric + end]) for end in ABOUT_A_METRIC if fields.get(metric + end)
+        }
+        scores[metric] = Score(
+            task=label,
+            metric=metric,
+            value=float(text),
+            unit=UNITS.get(metric, "characters" if metric.endswith("length") else "percent"),
+            method="published",
+            **about,
+            n=int(fields["n"]) if fields.get("n") else 0,
+        )
+    return Row(
+        task=label,
+        model=fields["model"],
+        origin=fields["source"],
+        published=True,
+        starter=False,
+        protocol_hash=f"published:{label}",
+        protocol={"published": fields["source"]},
+        scores=scores,
+    )
+
+
+def headlines(labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The metrics that a table shows, the first of which ranks, by task with version; none of a task not known here."""
+    known = tasks.names()
+    found = {}
+    for label in labels:
+        # What follows the version in a published table's label is for people.
+        task = _known_task(label.partition(":")[0], known, {})
+        found[label] = () if task is None else task.headline
+    return found
+
+
+def group_rows(rows: Iterable[Row], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:
+    """Rows by task and protocol, ranked by the task's first metric with values; larger groups first, published last."""
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        grouped.setdefault((row.task, row.protocol_hash), []).append(row)
+    groups = []
+    firsts: dict[str, Row] = {}
+    for (task, _), members in sorted(grouped.items(), key=_group_order):
+        metrics = tuple(metric for metric in metrics_of.get(task, ()) if any(metric in row.scores for row in members))
+        metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
+        # One that no run has a value of, for want of an official file, ranks nothing.
+        metrics = tuple(sorted(metrics, key=lambda metric: all(_value(row, metric) is None for row in members)))
+        first = members[0] if members[0].published else firsts.setdefault(task, members[0])
+        groups.append(
+            Group(
+                task=task,
+                headline=metrics,
+                rows=tuple(_ranked(members, metrics[0])) if metrics else tuple(members),
+                differs=tuple(differing(first.protocol, members[0].protocol)),
+            )
+        )
+    return groups
+
+
+def _group_order(item: tuple[tuple[str, str], list[Row]]) -> tuple[str, bool, int, str]:
+    (task, protocol_hash), members = item
+    return task, members[0].published, -len(members), protocol_hash
+
+
+def _value(row: Row, metric: str) -> float | None:
+    score = row.scores.get(metric)
+    return None if score is None else score.value
+
+
+def _ranked(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows best first, each with its rank and the ranks that its standard error leaves open."""
+    with_value = sorted((row for row in rows if _value(row, metric) is not None), key=lambda row: row.model)
+    with_value.sort(key=lambda row: -row.scores[metric].value)  # type: ignore[operator]
+    values = [row.scores[metric].value or 0.0 for row in with_value]
+    stderrs = [_stderr(row.scores[metric]) for row in with_value]
+    certain = len(with_value) > 1 and any(stderr is not None for stderr in stderrs)
+    ranked: list[Row] = []
+    for row, value, places in zip(with_value, values, ranks_of_estimates(values, stderrs), strict=True):
+        rank = 1 + values.index(value)
+        open_ranks = {"rank_low": places.low, "rank_high": places.high} if certain else {}
+        ranked.append(msgspec.structs.replace(row, rank=rank, **open_ranks))
+    without = sorted((row for row in rows if _value(row, metric) is None), key=lambda row: row.model)
+    return ranked + without
+
+
+def _stderr(score: Score) -> float | None:
+    """A score's standard error, from its interval if that is all there is."""
+    if score.stderr is not None or score.low is None or score.high is None or score.level is None:
+        return score.stderr
+    return (score.high - score.low) / (2 * NormalDist().inv_cdf((1 + score.level) / 2))
+
+
+def beside_published(groups: Iterable[Group], published: Iterable[Row]) -> list[Group]:
+    """The groups of runs, each row with what is published of a model of its name on the same task and version."""
+    known = {(row.task, row.model): row for row in published}
+    found = []
+    for group in groups:
+        rows = []
+        for row in group.rows:
+            other = None if row.published or not group.headline else known.get((row.task, row.model))
+            value = None if other is None else _value(other, group.headline[0])
+            rows.append(msgspec.structs.replace(row, published_value=value))
+        found.append(msgspec.structs.replace(group, rows=tuple(rows)))
+    return found
+
+
+def across_tasks(groups: Sequence[Group]) -> Across | None:
+    """Each task's first group of runs side by side, models of the best mean rank first; ``None`` for a single task.
+
+    Rows are one model's if name and identity are equal; of a model known by a file of answers alone, if the name is.
+    """
+    firsts: dict[str, Group] = {}
+    for group in groups:
+        if not group.rows[0].published and not group.differs:
+            firsts.setdefault(group.task, group)
+    if len(firsts) < 2:
+        return None
+    tables = tuple(firsts.values())
+    models: dict[tuple[str, str], list[list[Row]]] = {}
+    for place, group in enumerate(tables):
+        for row in group.rows:
+            identity = "" if row.identity.startswith(FROM_A_FILE) else row.identity
+            models.setdefault((row.model, identity), [[] for _ in tables])[place].append(row)
+    standings = []
+    for (model, _), cells in models.items():
+        newest = tuple(max(rows, key=lambda row: row.started_at) if rows else None for rows in cells)
+        ranks = [row.rank for row in newest if row is not None and row.rank is not None]
+        standings.append(
+            Standing(
+                model=model,
+                cells=newest,
+                further=tuple(max(0, len(rows) - 1) for rows in cells),
+                mean_rank=sum(ranks) / len(ranks) if len(ranks) == len(tables) else None,
+                pinned=any(row.pinned for rows in cells for row in rows),
+            )
+        )
+    return Across(groups=tables, standings=tuple(sorted(standings, key=_standing_order)))
+
+
+def _standing_order(standing: Standing) -> tuple[bool, float, int, str]:
+    mean_rank = float("inf") if standing.mean_rank is None else standing.mean_rank
+    return not standing.pinned, mean_rank, standing.cells.count(None), standing.model
+
+
+def arranged(
+    groups: Iterable[Group], *, sort: str | None = None, filters: Sequence[str] = (), pins: Sequence[str] = ()
+) -> list[Group]:
+    """The groups with their rows in another order, or some of them; ranks stay those among all rows.
+
+    ``sort`` is a metric (largest first), ``model``, or one of :data:`BY_ROW` (smallest first). ``filters`` are patterns
+    of model names (``*`` and ``?``, whatever the case), of which one must fit. Models in ``pins`` come first and are
+    never filtered out. Raises :class:`UsageError` for what fits nothing.
+    """
+    given = list(groups)
+    metrics = {metric for group in given for row in group.rows for metric in row.scores}
+    if sort is not None and sort not in {*metrics, *BY_ROW, "model"}:
+        raise UsageError(f"--sort {sort!r} is not a column; it can be model, {', '.join((*BY_ROW, *sorted(metrics)))}")
+    models = {row.model for group in given for row in group.rows}
+    for pin in pins:
+        if pin not in models:
+            raise UsageError(
+                f"--pin {pin!r}: no row is of that model; the models are {', '.join(sorted(models))[:500]}"
+            )
+    found = []
+    for group in given:
+        rows = [msgspec.structs.replace(row, pinned=row.model in pins) for row in group.rows]
+        if filters:
+            rows = [row for row in rows if row.pinned or any(_fits(row.model, pattern) for pattern in filters)]
+        if sort is not None:
+            rows.sort(key=lambda row: _sort_key(row, sort))
+        rows.sort(key=lambda row: not row.pinned)
+        if rows:
+            found.append(msgspec.structs.replace(group, rows=tuple(rows)))
+    if not found:
+        raise UsageError(
+            f"--filter {' '.join(filters)}: no model has such a name among {', '.join(sorted(models))[:500]}"
+        )
+    return found
+
+
+def _fits(model: str, pattern: str) -> bool:
+    return fnmatchcase(model.casefold(), pattern.casefold())
+
+
+def _sort_key(row: Row, sort: str) -> tuple[bool, float, str]:
+    if sort == "model":
+        return False, 0.0, row.model
+    value, sign = (BY_ROW[sort](row), 1) if sort in BY_ROW else (_value(row, sort), -1)
+    return value is None, 0.0 if value is None else sign * value, row.model
+
+
+def length_of(row: Row) -> Score | None:
+    """The row's mean length of an answer in characters, if the task has it."""
+    return next((score for score in row.scores.values() if score.unit == "characters"), None)

@@ -1,0 +1,141 @@
+"""Writes what ``alpaca_eval`` writes and reads: ``annotations.json``, ``model_outputs.json`` and a leaderboard row.
+
+Fields: tatsu-lab/alpaca_eval@cd543a1 ``results/*/*/annotations.json`` and ``leaderboards/data_AlpacaEval_2/*.csv``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from judgebench.errors import UsageError
+from judgebench.records import Completion, Judgement, Score
+from judgebench.spreadsheets import csv_bytes
+from judgebench.task import Finished
+
+from .importer import JUDGE_MODELS, LABEL_ANNOTATORS
+
+LEADERBOARD = (
+    "win_rate",
+    "standard_error",
+    "n_wins",
+    "n_wins_base",
+    "n_draws",
+    "n_total",
+    "discrete_win_rate",
+    "mode",
+    "avg_length",
+    "length_controlled_winrate",
+    "lc_standard_error",
+)
+DRAW = 0.5
+
+
+def write_alpaca_eval(run: Finished) -> dict[str, Any]:
+    """Rows of the three files, in the run's order.
+
+    Raises :class:`UsageError` for a jury: an annotation has one annotator. Of a pair judged in both orders there is one
+    annotation, whose preference is the mean, without the judge's words.
+    """
+    judges = sorted({(judgement.judge, judgement.judge_model) for judgement in run.judgements})
+    if len(judges) > 1 or any(judgement.repeat for judgement in run.judgements):
+        raise UsageError("alpaca_eval's annotations have one verdict of one annotator; this run has a jury or repeats")
+    files: dict[str, Any] = {"model_outputs.json": _outputs(run)}
+    if judges:
+        files["annotations.json"] = _annotations(run, _annotator(*judges[0]))
+        files["leaderboard.csv"] = csv_bytes([_row(run)], ("", *LEADERBOARD))
+    return files
+
+
+def _annotator(judge: str, judge_model: str) -> str:
+    """The published evaluator that a judge and its model are; else both names."""
+    for annotator, model in JUDGE_MODELS.items():
+        if (LABEL_ANNOTATORS.get(annotator, annotator), model) == (judge, judge_model.removeprefix("openai:")):
+            return annotator
+    told = judge_model.removeprefix("annotator:")
+    return told if told == judge else f"{judge} played by {told}"
+
+
+def _outputs(run: Finished) -> list[dict[str, Any]]:
+    return [
+        {
+            "instruction": example.instruction,
+            "dataset": example.meta.get("dataset", ""),
+            "output": run.generations[example.id].outputs[-1],
+            "generator": run.candidate,
+        }
+        for example in run.data.examples
+        if example.id in run.generations and not run.generations[example.id].error
+    ]
+
+
+def _annotations(run: Finished, annotator: str) -> list[dict[str, Any]]:
+    ((baseline, answers),) = run.data.baselines.items()
+    shares = {row.example_id: row.value for row in run.example_scores}
+    judged: dict[str, list[Judgement]] = {}
+    for judgement in run.judgements:
+        judged.setdefault(judgement.example_id, []).append(judgement)
+    rows = []
+    for example in run.data.examples:
+        if example.id not in judged:
+            continue
+        share, own, other = shares.get(example.id), run.generations.get(example.id), answers.get(example.id)
+        row: dict[str, Any] = {"instruction": example.instruction, "dataset": example.meta.get("dataset", "")}
+        if other is not None:
+            row["output_1"] = other.outputs[-1]
+        if own is not None and not own.error:
+            row["output_2"] = own.outputs[-1]
+        row |= {
+            "generator_1": baseline,
+            "generator_2": run.candidate,
+            "annotator": annotator,
+            "preference": None if share is None else 1 + share,
+        }
+        if len(judged[example.id]) == 1 and annotator in JUDGE_MODELS:
+            row["raw_completion"] = _raw(judged[example.id][0].reply)
+        rows.append(row)
+    return rows
+
+
+def _raw(reply: Completion | None) -> dict[str, Any] | None:
+    """A reply as the choice object of the endpoint that gave it."""
+    if reply is None or reply.error:
+        return None
+    choice: dict[str, Any] = {"finish_reason": reply.finish_reason, "message": {"content": reply.text}}
+    if reply.top_logprobs is not None:
+        choice["logprobs"] = {
+            "content": [
+                {"top_logprobs": [{"token": token, "logprob": logprob} for token, logprob in position]}
+                for position in reply.top_logprobs
+            ]
+        }
+    used = reply.usage.prompt_tokens + reply.usage.completion_tokens
+    return {**choice, "total_tokens": used} if used else choice
+
+
+def _row(run: Finished) -> dict[str, Any]:
+    """The run's row of a leaderboard; shares and errors in percent, as upstream's."""
+    whole = {score.metric: score for score in run.scores if score.group is None}
+    shares = [row.value for row in run.example_scores if row.value is not None]
+    return {
+        "": run.candidate,
+        **_value(whole, "win_rate", "win_rate", "standard_error"),
+        "n_wins": sum(share > DRAW for share in shares),
+        "n_wins_base": sum(share < DRAW for share in shares),
+        "n_draws": sum(share == DRAW for share in shares),
+        "n_total": len(shares),
+        **_value(whole, "discrete_win_rate", "discrete_win_rate", None),
+        "mode": "community",
+        "avg_length": _length(run.generations.values()),
+        **_value(whole, "lc_win_rate", "length_controlled_winrate", "lc_standard_error"),
+    }
+
+
+def _value(whole: Mapping[str, Score], metric: str, name: str, error: str | None) -> dict[str, float | None]:
+    score = whole.get(metric)
+    found = {name: score.value if score else None}
+    return {**found, error: score.stderr if score else None} if error else found
+
+
+def _length(generations: Any) -> int | None:
+    """Mean characters of the answers, cut to a whole number as upstream cuts it."""
+    lengths: Sequence[int] = [len(own.outputs[-1]) for own in generations if not own.error]
+    return int(sum(lengths) / len(lengths)) if lengths else None

@@ -1,0 +1,39 @@
+"""The published table that the length-controlled fit needs beside a run."""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from judgebench.stats.length_control import AnchorRows
+
+
+@dataclass(frozen=True)
+class LengthTable:
+    """What the length-controlled fit needs beside the run: gamed rows, and each official instruction's difficulty."""
+
+    anchors: AnchorRows
+    difficulty: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def length_table(text: bytes) -> LengthTable:
+    """``df_gamed.csv``: 805 rows for each of two length-gamed baselines; the first 805 hold every difficulty.
+
+    Upstream takes the difficulties from this file too (metrics/glm_winrate.py ``_get_featurized_data``).
+    """
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    column = {
+        name: np.array([float(row[name]) for row in rows])
+        for name in ("preference", "index", "std_delta_len", "instruction_difficulty")
+    }
+    _, first = np.unique(column["index"], return_index=True)
+    return LengthTable(
+        anchors=AnchorRows(
+            preference=column["preference"],
+            std_delta_len=column["std_delta_len"],
+            difficulty=column["instruction_difficulty"],
+        ),
+        difficulty=column["instruction_difficulty"][first],
+    )

@@ -1,0 +1,143 @@
+"""WildBench's numbers as totals over sessions, for comparing two runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from judgebench.records import Example, ExampleScore
+from judgebench.stats.clustered import ClusterTotals, cluster_totals
+from judgebench.task import Fetch, Totals
+
+from .formulas import TOTAL_WEIGHT, WEIGHTS, FloatArray, membership
+from .metrics import Column
+
+BOUNDS = {
+    **dict.fromkeys(("wb_score", "wb_score_micro"), (-80.0, 100.0)),
+    **dict.fromkeys(("wb_reward", "wb_reward_micro"), (-100.0, 100.0)),
+}
+"""Ten times a score of 1 or 10 rescaled, a hundred times a loss or win by far."""
+
+
+def totals(
+    examples: Sequence[Example],
+    scores: Sequence[ExampleScore],
+    fetch: Fetch,
+    *,
+    judges: Sequence[str],
+    baselines: Sequence[str],
+    k: int,
+    margins: Sequence[int],
+) -> Totals:
+    """All metrics of a run, arguments as for ``summarise``. Those without a number are left out."""
+    table = _Table(examples, scores)
+    found: dict[tuple[str, str | None], ClusterTotals | None] = {}
+    if "score" in judges:
+        ratings = [_Measure(table, "score", "score")]
+        found["wb_score", None] = _macro(table, ratings)
+        found["wb_score_micro", None] = _micro(table, ratings)
+        for position, group in enumerate(WEIGHTS):
+            found["wb_score", f"category={group}"] = _macro(table, ratings, position)
+    if "pairwise" in judges:
+        by_margin = {m: [_Measure(table, f"reward:{name}:{m}", "reward") for name in baselines] for m in margins}
+        found["wb_reward", None] = _macro(table, by_margin[k])
+        found["wb_reward_micro", None] = _micro(table, by_margin[k])
+        for position, group in enumerate(WEIGHTS):
+            found["wb_reward", f"category={group}"] = _macro(table, by_margin[k], position)
+        for margin, measures in by_margin.items():
+            found["wb_reward", f"k={margin}"] = _macro(table, measures)
+            found["wb_reward_micro", f"k={margin}"] = _micro(table, measures)
+        for name, measure in zip(baselines, by_margin[k], strict=True):
+            found["wb_reward", f"baseline={name}"] = _macro(table, [measure])
+            found["wb_reward_micro", f"baseline={name}"] = _micro(table, [measure])
+    found["length", None] = _length(table, ("score", *(f"reward:{n}:{k}" for n in baselines)))
+    return {name: one for name, one in found.items() if one is not None and one.value is not None}
+
+
+class _Table:
+    """A run's example scores by metric, over its sessions, and the sessions' groups."""
+
+    def __init__(self, examples: Sequence[Example], scores: Sequence[ExampleScore]) -> None:
+        self._by_metric: dict[str, dict[str, ExampleScore]] = {}
+        for score in scores:
+            self._by_metric.setdefault(score.metric, {})[score.example_id] = score
+        self.ids = np.array([example.id for example in examples])
+        groups = [example.meta.get("groups", ()) for example in examples]
+        self.tags_known = all(groups)
+        self.groups = membership(groups)
+
+    def column(self, metric: str) -> Column:
+        own = self._by_metric.get(metric, {})
+        return Column([own.get(session) for session in self.ids.tolist()])
+
+
+class _Measure:
+    """What one judgement of each session came to, on the scale of the metric's points."""
+
+    def __init__(self, table: _Table, metric: str, kind: str) -> None:
+        column = table.column(metric)
+        self.itself = column.against_itself
+        self.there = column.there
+        self.lengths_known = column.lengths_known or self.itself
+        self.stored = column.stored
+        self.used: FloatArray = np.where(column.stored, 1.0 if self.itself else column.used, 0.0)
+        raw = np.where(column.stored, column.value, 0.0)
+        # 10 x the rescaled score, 100 x the reward.
+        self.points: FloatArray = 20 * (raw - 5) if kind == "score" else 100 * raw
+        self.unused_counts = kind == "reward"
+        """The micro reward divides the used pairs' sum by all pairs, the micro score is over all records."""
+
+
+def _macro(table: _Table, measures: Sequence[_Measure], position: int | None = None) -> ClusterTotals | None:
+    """The mean over measures of the weighted mean over task groups, or of one group."""
+    if not table.tags_known or not all(m.there and m.lengths_known for m in measures):
+        return None
+    columns = range(len(WEIGHTS)) if position is None else [position]
+    weight = list(WEIGHTS.values())
+    parts = []
+    for measure in measures:
+        for place in columns:
+            inside = np.flatnonzero((table.groups[:, place] > 0) & measure.stored)
+            if measure.used[inside].any():
+                share = weight[place] / TOTAL_WEIGHT if position is None else 1.0
+                parts.append((inside, measure.points[inside], measure.used[inside], share / len(measures)))
+    return _combined(table, parts)
+
+
+def _micro(table: _Table, measures: Sequence[_Measure]) -> ClusterTotals | None:
+    parts = []
+    for measure in measures:
+        if not measure.there or (measure.unused_counts and not measure.lengths_known):
+            return None
+        inside = np.flatnonzero(measure.stored)
+        counted = measure.used[inside] if measure.unused_counts else np.ones(len(inside))
+        # All records are below the line, but a pair not used has nothing above it.
+        parts.append((inside, measure.points[inside] * counted, None, 1 / len(measures)))
+    return _combined(table, parts)
+
+
+def _length(table: _Table, metrics: Sequence[str]) -> ClusterTotals | None:
+    columns = [table.column(metric) for metric in metrics]
+    for column in columns:
+        if column.stored.any() and not column.against_itself:
+            inside = np.flatnonzero(column.stored)
+            if not column.lengths_known:
+                return None
+            return _combined(table, [(inside, column.length[inside], column.used[inside], 1.0)])
+    return None
+
+
+def _combined(
+    table: _Table, parts: Sequence[tuple[np.ndarray, FloatArray, FloatArray | None, float]]
+) -> ClusterTotals | None:
+    """A weighted sum of means; each part has the places of its sessions, values, which are used, and its weight."""
+    if not parts:
+        return None
+    sizes = [len(inside) for inside, *_ in parts]
+    used = [np.ones(len(inside)) if counted is None else counted for inside, _, counted, _ in parts]
+    return cluster_totals(
+        np.concatenate([np.where(u > 0, v, 0.0) * u for (_, v, _, _), u in zip(parts, used, strict=True)]),
+        np.concatenate(used),
+        clusters=table.ids[np.concatenate([inside for inside, *_ in parts])],
+        terms=np.repeat(np.arange(len(parts)), sizes),
+        term_weights=[weight for *_, weight in parts],
+    )

@@ -1,0 +1,109 @@
+"""The commands of README's "Take it elsewhere" and its Python lines, as they stand there, beside two small runs."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from judgebench.codec import write_lines
+from judgebench.importing import import_run
+from judgebench.loading import load_tasks
+from judgebench.settings import Settings
+from judgebench.store import RunFolder
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def block(heading: str) -> str:
+    """The first code block below a heading of README."""
+    found = re.search(rf"^## {heading}\n\n```\w*\n(.*?)```", README, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def command(*arguments: str, cwd: Path, mirror: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """A process of this Python, which finds this checkout."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "JUDGEBENCH_MIRROR": str(mirror or "")}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def work(example_runs: Path, tmp_path: Path) -> Path:
+    """A folder with ``runs/base``, ``runs/mine`` and ``answers.jsonl``, of the starter set."""
+    shutil.copytree(example_runs, tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
+    """The same of the official problems: the gold answers, and the gold answers of every second problem."""
+    folder = tmp_path_factory.mktemp("official")
+    (one,) = load_tasks(Settings(tasks="gsm8k", mirrors=(shared_data,), offline=True))
+    for model, every in (("base", 2), ("mine", 1)):
+        rows = [
+            {
+                "id": example.id,
+                "output": f"The answer is {example.meta['gold'] if number % every == 0 else 'unknown'}.",
+                "generator": model,
+            }
+            for number, example in enumerate(one.data.examples)
+        ]
+        write_lines(folder / "answers.jsonl", rows)
+        settings = Settings(tasks="gsm8k", mirrors=(shared_data,), offline=True, out=folder / "runs" / model)
+        import_run(folder / "answers.jsonl", "outputs", settings)
+    return folder
+
+
+def test_the_commands_work(shared_data: Path, tmp_path: Path) -> None:
+    """Each ends with 0, and what comes back has the scores of what was sent: published judgements, imported."""
+    work = tmp_path / "work"
+    settings = Settings(tasks="alpacaeval", mirrors=(shared_data,), offline=True, out=work / "runs/mine")
+    import_run(shared_data / "alpacaeval/annotations_full/phi-2.json.gz", "alpaca_eval", settings)
+    lines = block("Take it elsewhere").splitlines()
+    for line in lines:
+        arguments = shlex.split(line, comments=True)
+        assert arguments.pop(0) == "judgebench"
+        ended = command("-m", "judgebench", *arguments, cwd=work, mirror=shared_data)
+        assert ended.returncode == 0, ended.stderr
+    scores = RunFolder(work / "runs/mine").results().scores
+    for name in ("mine-again", "as-reported"):
+        assert RunFolder(work / "runs" / name).results().scores == scores
+    assert len(list((work / "shared").rglob("*.json*"))) == 2
+
+
+def test_the_python_lines_work(official: Path, shared_data: Path, tmp_path: Path) -> None:
+    """As they stand there; the numbers are those of the gold answers."""
+    pytest.importorskip("pandas")
+    shutil.copytree(official, tmp_path / "work")
+    shutil.rmtree(tmp_path / "work" / "runs" / "mine")
+    script = block("From Python") + "assert run.score('exact_match_flexible').value == 100\n"
+    ended = command("-c", script, cwd=tmp_path / "work", mirror=shared_data)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("export", "runs/mine", "--to", "helm", "--out", "out"), "there is: archive, csv"),
+        (("export", "runs/mine", "--to", "fastchat", "--out", "out"), "gsm8k can be exported to"),
+        (("export", "runs/none", "--to", "csv", "--out", "out"), "is not there"),
+        (("import", "answers.jsonl", "--from", "archive", "--out", "out"), "is not a readable archive"),
+        (("import", "answers.jsonl", "--from", "outputs", "--out", "out"), "--task is missing"),
+        (("import", "answers.jsonl", "--from", "archive", "--task", "gsm8k", "--out", "out"), "no use"),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], told: str, work: Path) -> None:
+    """Exit 2 and one paragraph; nothing is made."""
+    ended = command("-m", "judgebench", *arguments, cwd=work)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (work / "out").exists()

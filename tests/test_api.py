@@ -1,0 +1,140 @@
+"""What ``import judgebench`` offers, as a script or a notebook uses it."""
+
+import asyncio
+import doctest
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import judgebench
+from judgebench import api
+from judgebench.archive import write_archive
+from judgebench.errors import UsageError
+from judgebench.store import RunFolder
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e"
+
+
+@pytest.fixture
+def runs(example_runs: Path) -> Path:
+    """The folder of two runs of the examples, which nothing here changes."""
+    return example_runs / "runs"
+
+
+def test_importing_is_light() -> None:
+    """Neither numpy nor anything of ours beyond the names is loaded until a name is asked for."""
+    script = "import sys, judgebench; print(sorted(m for m in sys.modules if m.startswith(('judgebench', 'numpy'))))"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert ended.stdout.strip() == "['judgebench']"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        judgebench.evalute  # noqa: B018
+    assert set(judgebench.__all__) <= set(dir(judgebench))
+
+
+@pytest.mark.parametrize("name", [name for name in judgebench.__all__ if name != "__version__"])
+def test_every_public_name_has_an_example(name: str) -> None:
+    """In its docstring; the suite runs them, beside two runs. Names stay the same objects, whatever was imported."""
+    value = getattr(judgebench, name)
+    assert callable(value)
+    assert doctest.DocTestParser().get_examples(inspect.getdoc(value) or "")
+
+
+def test_results_are_tables(runs: Path) -> None:
+    """Frames have a row for each score, difference, check and model, and example scores one for each example."""
+    one = api.load_run(runs / "mine")
+    assert len(one.frame()) == len(one.scores) == 3
+    table = one.examples()
+    assert len(table) == 3 * 16
+    assert table[table.metric == "exact_match_strict"]["value"].mean() == 0.75
+    compared = api.compare(runs / "base", one)
+    assert compared.frame()["difference"].tolist() == [row.difference for row in compared.record.tasks[0].differences]
+    assert api.gate(runs / "base", one, max_drop=1).frame()["n"].tolist() == [16]
+    assert set(api.leaderboard(runs).frame()["model"]) == {"base", "mine"}
+
+
+def test_an_archive_is_as_good_as_a_folder(runs: Path, tmp_path: Path) -> None:
+    """For loading, comparing and ranking."""
+    write_archive(runs / "base", tmp_path / "base.zip")
+    assert api.load_run(tmp_path / "base.zip").scores == api.load_run(runs / "base").scores
+    one, other = (api.compare(base, runs / "mine").frame() for base in (runs / "base", tmp_path / "base.zip"))
+    assert one.equals(other)
+    assert [row.model for row in api.leaderboard(tmp_path / "base.zip", runs / "mine").groups[0].rows] == [
+        "mine",
+        "base",
+    ]
+
+
+def test_published_figures_can_be_a_baseline_and_a_row(runs: Path) -> None:
+    """They are marked; a name that nobody published is refused."""
+    table = api.leaderboard(task="alpacaeval@2", published=True)
+    assert table.frame()["published"].all()
+    with pytest.raises(UsageError):
+        api.gate("published:nobody", runs / "mine", max_drop=1)
+
+
+def test_a_notebook_shows_names_as_text(runs: Path, tmp_path: Path) -> None:
+    """Markup and control characters of a model's name are escaped, in every kind of result."""
+    for name in ("base", "mine"):
+        write_archive(runs / name, tmp_path / f"{name}.zip")
+    folder = RunFolder(api.load_run(tmp_path / "mine.zip").record.tasks["gsm8k"].folder.path.parent)
+    manifest = folder.require_manifest()
+    manifest.candidate = HOSTILE
+    folder.write_manifest(manifest)
+    one = api.load_run(folder.path)
+    shown: list[Any] = [one, api.compare(tmp_path / "base.zip", one), api.gate(runs / "base", one, max_drop=1)]
+    for result in (*shown, api.leaderboard(folder.path)):
+        html = result._repr_html_()
+        assert "<table>" in html
+        assert "&lt;script&gt;" in html
+        assert not [part for part in ("<script", "\x1b", "\u202e") if part in html]
+    assert "\x1b" not in repr(one)
+
+
+def test_what_does_not_fit_is_said(runs: Path, tmp_path: Path) -> None:
+    """Unknown settings, metrics and tasks, too few runs, no or two rules: a usage error with what there is."""
+    one = api.load_run(runs / "mine")
+    for wrong, told in (
+        (lambda: api.evaluate("file:x", "gsm8k", temprature=1), "no setting 'temprature'; it has .*limit"),
+        (lambda: api.evaluate("file:x", "gsm8k", track="notes"), "it knows wandb, mlflow, trackio"),
+        (lambda: one.score("win_rate"), "gsm8k exact_match_strict"),
+        (lambda: one.examples("ifeval"), "it holds gsm8k"),
+        (lambda: api.compare(one), "two runs or more"),
+        (lambda: api.gate(runs / "base", one), "one of the two"),
+        (lambda: api.load_run(tmp_path / "nothing"), "is not there"),
+        (lambda: api.leaderboard(runs, task="ifeval"), "no run holds that task"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            wrong()
+
+
+def test_evaluate_takes_plain_values(example_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Paths as text, numbers as numbers, several tasks; stdout stays empty."""
+    run = api.evaluate(
+        f"file:{example_runs / 'answers.jsonl'}", ["gsm8k"], starter=True, limit=4, out=str(tmp_path / "run")
+    )
+    assert run.score("exact_match_strict").n == 4
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["sessions"][0]["argv"] == [
+        "judgebench.evaluate"
+    ]
+    assert capsys.readouterr().out == ""
+
+
+def test_evaluate_works_where_a_loop_runs_already(example_runs: Path, tmp_path: Path) -> None:
+    """As in a notebook, whose cells run inside an event loop."""
+
+    async def cell() -> api.Run:
+        answers = f"file:{example_runs / 'answers.jsonl'}"
+        return api.evaluate(answers, "gsm8k", starter=True, out=tmp_path / "run", progress=False)
+
+    assert asyncio.run(cell()).status == "complete"

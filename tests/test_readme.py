@@ -1,0 +1,101 @@
+"""Every command in README.md is run, or it is said here why it cannot be."""
+
+import gzip
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from judgebench.cli import app
+from judgebench.errors import JudgebenchError
+
+README = Path(__file__).parents[1] / "README.md"
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+NOT_RUN = {
+    "make ": "tests/cli/test_first_command.py runs what it runs, without installing",
+    "pip ": "needs a package index",
+    "export ": "sets a key",
+    "judgebench eval --model ckpt": "needs a key, and a checkpoint",
+    "judgebench eval --model path/to/ckpt --judge openai:": "needs a key, and a checkpoint",
+}
+"""Beginnings of commands that need what a test has not, and what that is."""
+
+
+def blocks(*languages: str) -> list[str]:
+    """Texts of the fenced blocks in one of the languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for language, text in found if language in languages]
+
+
+def commands() -> list[str]:
+    """Lines of the blocks of commands, continued lines joined, without comments."""
+    lines = [line for block in blocks("", "console", "sh", "bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.join(words) for line in lines if (words := shlex.split(line.removeprefix("$ "), comments=True))]
+
+
+def reason_not_to(command: str) -> str | None:
+    """Why it is not run, if it is not."""
+    return next((why for beginning, why in NOT_RUN.items() if command.startswith(beginning)), None)
+
+
+RUN = [command for command in commands() if reason_not_to(command) is None]
+
+
+def run(command: str) -> str:
+    """What went wrong, or nothing. Output after ``>`` goes to that file, as a shell would do."""
+    words = shlex.split(command)
+    if words[0] != "judgebench":
+        return f"{words[0]} is not our command; say in NOT_RUN why it is not run"
+    target = words[words.index(">") + 1] if ">" in words else None
+    try:
+        ended = CliRunner().invoke(app, words[1 : words.index(">") if target else None], catch_exceptions=False)
+    except JudgebenchError as error:
+        return f"exit {error.exit_code}: {error}"
+    if target:
+        Path(target).write_text(ended.stdout)
+    return "" if ended.exit_code == 0 else f"exit {ended.exit_code}: {ended.output}"
+
+
+@pytest.fixture(scope="module")
+def went_wrong(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong with each command, in the order of the page and one folder, since later ones need the earlier.
+
+    There, ``annotations.json`` are published judgements, ``runs/baseline`` and ``runs/candidate`` a worse and a better
+    model's answers, and a block of TOML is the file that its first line names.
+    """
+    if not DATA.is_dir():
+        pytest.skip(
+            "the shared data (../shared/data), which stand for the reader's files, are not beside this checkout"
+        )
+    folder = tmp_path_factory.mktemp("reader")
+    with gzip.open(DATA / "alpacaeval" / "annotations_full" / "NullModel.json.gz") as file:
+        (folder / "annotations.json").write_bytes(file.read())
+    for text in blocks("toml"):
+        (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("JUDGEBENCH_MIRROR", str(DATA))
+        patch.setenv("JUDGEBENCH_CACHE", str(folder / "cache"))
+        for name, model in (("baseline", "openai-gsm-6b_finetuning"), ("candidate", "openai-gsm-175b_verification")):
+            answers = DATA / "gsm8k" / "responses" / f"{model}.jsonl.gz"
+            made = run(f"judgebench import {answers} --from outputs --task gsm8k --fields id=idx --out runs/{name}")
+            assert made == "", made
+        return {command: run(command) for command in RUN}
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_a_command_of_the_readme_ends_well(command: str, went_wrong: dict[str, str]) -> None:
+    """Exit 0, after those above it on the page."""
+    assert went_wrong[command] == ""
+
+
+def test_commands_are_found() -> None:
+    """Those that are known to be there; a reason fits some command, or it is taken out."""
+    assert "judgebench leaderboard" in RUN
+    assert "judgebench score runs/mine --json" in RUN
+    assert len(RUN) >= 6
+    for beginning in NOT_RUN:
+        assert any(command.startswith(beginning) for command in commands()), beginning
