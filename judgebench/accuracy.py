@@ -11,9 +11,9 @@ from typing import Any
 
 from judgebench.grading import KILLED, NOTHING
 from judgebench.records import Example, ExampleScore, Generation, Score, Verdict
-from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
-from judgebench.task import TaskData
+from judgebench.task import Fetch, TaskData, Totals
 
 NOT_GRADED = ("too_long", "too_deep", "too_large", *KILLED, "error")
 """Labels of verdicts that count as wrong without the answer having been compared."""
@@ -63,7 +63,7 @@ class Accuracy:
 
     def summarise(self, data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
         """The metrics, the same by group, and with repeats ``maj@k`` and ``pass@k`` by each metric."""
-        by_metric = {metric: self._items(data, scores, metric) for metric in self.votes}
+        by_metric = {metric: list(_items(data.by_id, scores, metric).values()) for metric in self.votes}
         found = [self._mean(metric, items, None) for metric, items in by_metric.items()]
         for metric, items in by_metric.items():
             groups: dict[str, list[list[ExampleScore]]] = {}
@@ -79,15 +79,31 @@ class Accuracy:
                 found.append(self._score(f"pass@{k}", *_passed(items, k), len(items), _PASS, by))
         return found
 
-    def _items(self, data: TaskData, scores: Sequence[ExampleScore], metric: str) -> list[list[ExampleScore]]:
-        """Rows of a metric by item, in the order of the repeats."""
-        examples = data.by_id
-        items: dict[str, list[tuple[int, ExampleScore]]] = {}
-        for row in scores:
-            if row.metric == metric and row.example_id in examples:
-                example = examples[row.example_id]
-                items.setdefault(example.item or example.id, []).append((example.repeat, row))
-        return [[row for _, row in sorted(rows, key=lambda pair: pair[0])] for rows in items.values()]
+    def totals(self, examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> Totals:
+        """The same numbers as sums over items, by which two runs are compared."""
+        by_id = {example.id: example for example in examples}
+        repeats = max((example.repeat for example in examples), default=0) + 1
+        found: dict[tuple[str, str | None], ClusterTotals] = {}
+        for metric in self.votes:
+            items = _items(by_id, scores, metric)
+            means = {item: sum(row.value or 0.0 for row in rows) / len(rows) for item, rows in items.items()}
+            found[metric, None] = _share(means)
+            groups: dict[str, dict[str, float]] = {}
+            for item, rows in items.items():
+                for group in self.groups(by_id[rows[0].example_id]):
+                    groups.setdefault(group, {})[item] = means[item]
+            found |= {(metric, group): _share(groups[group]) for group in sorted(groups)}
+            by = None if metric == next(iter(self.votes)) else f"metric={metric}"
+            for k in powers_up_to(repeats):
+                enough = {item: rows for item, rows in items.items() if len(rows) >= k}
+                if enough:
+                    whole = list(enough.values())
+                    for name, (values, _) in (
+                        (f"maj@{k}", self._voted(whole, k, metric)),
+                        (f"pass@{k}", _passed(whole, k)),
+                    ):
+                        found[name, by] = _share(dict(zip(enough, values, strict=True)))
+        return found
 
     def _mean(self, metric: str, items: Sequence[Sequence[ExampleScore]], group: str | None) -> Score:
         """Mean over items of the mean over an item's answers; n counts answers."""
@@ -154,6 +170,22 @@ class Accuracy:
             group=group,
             details=details,
         )
+
+
+def _items(
+    examples: Mapping[str, Example], scores: Sequence[ExampleScore], metric: str
+) -> dict[str, list[ExampleScore]]:
+    """Rows of a metric by item, in the order of the repeats; ``examples`` by id."""
+    items: dict[str, list[tuple[int, ExampleScore]]] = {}
+    for row in scores:
+        if row.metric == metric and row.example_id in examples:
+            example = examples[row.example_id]
+            items.setdefault(example.item or example.id, []).append((example.repeat, row))
+    return {item: [row for _, row in sorted(rows, key=lambda pair: pair[0])] for item, rows in items.items()}
+
+
+def _share(values: Mapping[str, float]) -> ClusterTotals:
+    return cluster_totals([100 * value for value in values.values()], clusters=list(values))
 
 
 def _counts(rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:

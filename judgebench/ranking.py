@@ -231,6 +231,8 @@ def _status(manifest: Manifest) -> str:
 
 def _protocol_flags(fields: TaskManifest) -> list[str]:
     flags = ["starter, not comparable"] if fields.starter else []
+    if fields.early_stop is not None and fields.early_stop.early_stopped:
+        flags.append(f"stopped early, {fields.early_stop.n} of {fields.early_stop.population}")
     return flags + (["stand-in source"] if any(source.standin for source in fields.sources) else [])
 
 

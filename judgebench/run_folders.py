@@ -68,6 +68,8 @@ class Run:
     manifest: Manifest
     tasks: Mapping[str, TaskRun]
     """By key, in the order of the manifest."""
+    folder: RunFolder
+    """Of an archive, where it was unpacked."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def read_run(path: Path) -> Run:
         )
         for key, fields in manifest.tasks.items()
     }
-    return Run(path, manifest, tasks)
+    return Run(path, manifest, tasks, folder)
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:

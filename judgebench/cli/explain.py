@@ -20,11 +20,15 @@ def explain(
 ) -> None:
     """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart."""
     from judgebench.cli.tables import print_json
+    from judgebench.display import printable
     from judgebench.errors import UsageError
     from judgebench.explaining import explain as make
-    from judgebench.leaderboard import find_runs
+    from judgebench.run_folders import read_runs
 
-    made = make(find_runs(runs), task)
+    found = read_runs(runs)
+    for left_out in found.unreadable:
+        typer.echo(f"judgebench: left out: {printable(left_out.reason)}", err=True)
+    made = make([run.folder for run in found.readable], task)
     if not made.runs:
         raise UsageError(f"--task {task}: none of the runs holds it")
     if json:

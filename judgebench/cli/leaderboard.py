@@ -46,8 +46,6 @@ def leaderboard(
 ) -> None:
     """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
     from judgebench import ranking as tables
-    from judgebench.cli.rendering import write_csv, write_sheets
-    from judgebench.cli.tables import print_json
     from judgebench.errors import UsageError
     from judgebench.run_folders import read_runs
 

@@ -256,9 +256,10 @@ def _plans(**given: Any) -> "list[Settings]":
     """The runs that the flags ask for: one for each model and each step of refinement."""
     import dataclasses
 
+    from judgebench.display import slug
     from judgebench.errors import UsageError
     from judgebench.models.opening import expand
-    from judgebench.store import RunFolder, slug
+    from judgebench.store import RunFolder
 
     prompts = tuple(_prompt(path) for path in given.pop("refine"))
     models = [name for text in given.pop("model") for name in expand(text)]

@@ -25,7 +25,6 @@ from . import prompts
 from .extraction import gold_of, verify
 from .metrics import ACCURACY, METRICS, score
 from .prompts import STOPS, Fixed, Row
-from .totals import totals
 
 VERSIONS = tuple(STOPS)
 MAX_TOKENS = {"cot8": 256, "5shot": 256, "cot-llama": 256, "chat": 2048}
@@ -89,7 +88,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=score,
         summarise=ACCURACY.summarise,
         means={metric: ItemMean(of=only(metric)) for metric in METRICS},
-        totals=totals,
+        totals=ACCURACY.totals,
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},
         exporters={"lm_eval": LM_EVAL[version].write},
         hub=("openai/gsm8k", "gsm8k"),

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import pytest
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.evaluate import Runner
 from judgebench.models.hf import HfModel
 from judgebench.models.ray_pool import WINDOW, RayPool
 from judgebench.models.tiny import tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
+from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.stages import TaskRun
 from judgebench.store import Results, RunFolder

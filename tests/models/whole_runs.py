@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from judgebench.evaluate import Runner
+from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
 from tests.cli.test_first_command import TASKS

@@ -18,11 +18,11 @@ from judgebench.tasks.math.prompts import read_exemplars
 
 from judgebench import tasks
 from judgebench.errors import UsageError
-from judgebench.evaluate import Runner
 from judgebench.grading import KILLED, GradingPool
 from judgebench.loading import load_task
 from judgebench.models.tiny import PROGRAMS
 from judgebench.records import Check, Generation, Judgement, Score, Verdict
+from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
