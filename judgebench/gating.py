@@ -289,14 +289,15 @@ def _paired_check(
     own_baseline, own_candidate = on_common_clusters([totals[name] for totals in found])
     unit = own_scores[1].unit
     bounds = _task(candidate).bounds.get(metric, (0.0, 100.0) if unit == "percent" else None)
-    decision = decide(own_baseline, own_candidate, drop, defaults.alpha, bounds)
+    most = 100.0 if unit == "percent" else None
+    decision = decide(own_baseline, own_candidate, drop, defaults.alpha, bounds, most)
     verdict, reason, lost = decision.verdict, decision.reason, None
     if own_scores[1].n_missing:
         valued = [row for row in rows[0].values() if row.value is not None]
         everything = totals_of(baseline, examples, valued, files).get(name)
         completed = None if everything is None else _counting_lost(everything, own_baseline, own_candidate, bounds)
         if everything is not None and completed is not None:
-            strict = decide(everything, completed, drop, defaults.alpha, bounds)
+            strict = decide(everything, completed, drop, defaults.alpha, bounds, most)
             lost = strict.difference
             if verdict == "PASS" and strict.verdict != "PASS":
                 verdict = "INCONCLUSIVE"
@@ -364,15 +365,21 @@ def _values(statistic: ClusterTotals) -> np.ndarray[tuple[int], np.dtype[np.floa
 
 
 def decide(
-    baseline: ClusterTotals, candidate: ClusterTotals, drop: float, alpha: float, bounds: tuple[float, float] | None
+    baseline: ClusterTotals,
+    candidate: ClusterTotals,
+    drop: float,
+    alpha: float,
+    bounds: tuple[float, float] | None,
+    most: float | None = None,
 ) -> Decision:
-    """The verdict on two statistics on the same items; ``bounds`` are those of one item, if they are known.
+    """The verdict on two statistics on the same items; ``bounds`` are those of one item, if they are known, and
+    ``most`` is what an item loses where losses are whole, as in percent of wins or right answers.
 
     Where all items differ by the same there is no spread to judge by, and the bounds decide.
     """
     apart = difference(candidate, baseline)
-    decision = non_inferiority(apart, drop, alpha=alpha, power=POWER)
-    if decision.reason is None or apart.value is None or apart.n_clusters < 2 or bounds is None:
+    decision = non_inferiority(apart, drop, alpha=alpha, power=POWER, most=most)
+    if decision.p_value is not None or apart.value is None or apart.n_clusters < 2 or bounds is None:
         return decision
     return _without_spread(decision, apart.value, apart.n_clusters, bounds[1] - bounds[0], drop, alpha)
 
