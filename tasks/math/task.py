@@ -80,7 +80,6 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         means={metric: ItemMean(of=only(metric)) for metric in RULES},
         importers={"lm_eval": lm_eval.read, "outputs": import_answers},
         exporters={"lm_eval": lm_eval.write},
-        hub=("HuggingFaceH4/MATH-500", "math_500") if version == "500" else None,
         repeats=True,
         about="How many competition problems a model solves, by Math-Verify, the Minerva rule and the last box.",
         option_help={"prompt": "chat (zero-shot, our words, default) or minerva4 (lm-eval's four worked examples)"},
