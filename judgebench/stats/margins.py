@@ -12,7 +12,7 @@ Wellek: Testing statistical hypotheses of equivalence and noninferiority. Chapma
 """
 
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil, inf, isfinite
 from typing import Literal
 
 import numpy as np
@@ -143,6 +143,8 @@ def unpaired_non_inferiority(
     from scipy.special import ndtr, ndtri
 
     _check(margin, alpha, power)
+    if not (isfinite(difference) and isfinite(stderr)):
+        raise ValueError(f"the difference and its error are finite numbers; got {difference} and {stderr}")
     if not stderr > 0:
         reason = "the numbers come without an error, so their difference cannot be judged"
         return Decision("INCONCLUSIVE", difference, None, None, None, None, None, n, None, None, reason)

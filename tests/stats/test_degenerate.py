@@ -243,6 +243,9 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "length_control.bootstrap_length_controlled": lambda d: length_control.bootstrap_length_controlled(
         d.shares, d.lengths, controlled(d), intervals.resample_counts(d.n, 20, rng())
     ),
+    "length_control.length_controlled_influence": lambda d: length_control.length_controlled_influence(
+        d.shares, d.lengths, clusters=d.clusters
+    ),
     "length_control.length_controlled_interval": lambda d: length_control.length_controlled_interval(
         d.shares, d.lengths, controlled(d), clusters=d.clusters
     ),
@@ -251,8 +254,12 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "many_runs.rank_intervals": lambda d: many_runs.rank_intervals(
         many_runs.compare_all_pairs(d.runs, rng=rng(), rounds=50), 3
     ),
+    "many_runs.ranks_of_estimates": lambda d: many_runs.ranks_of_estimates(d.shares, [0.1] * d.n),
     "margins.non_inferiority": lambda d: margins.non_inferiority(clustered.difference(*d.runs[:2]), 0.02),
     "margins.equivalence": lambda d: margins.equivalence(clustered.difference(*d.runs[:2]), 0.02),
+    "margins.unpaired_non_inferiority": lambda d: margins.unpaired_non_inferiority(
+        float(d.shares.sum() - d.other[:1].sum()), float(d.shares[:1].sum()), d.n, 0.02
+    ),
     "multiplicity.adjusted_p_values": lambda d: multiplicity.adjusted_p_values(d.shares),
     "paired.paired_comparison": lambda d: paired.paired_comparison(*d.runs[:2], rng=rng(), rounds=50),
     "paired.permutation_p_value": lambda d: paired.permutation_p_value(*d.runs[:2], rng=rng(), rounds=50),
