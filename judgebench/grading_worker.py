@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from judgebench.records import Verdict
+from judgebench.resources import OUTSIDE, import_from_folder
 
 MESSAGE_LENGTH_BYTES = 8
 
@@ -128,10 +129,12 @@ def _arm(cpu_seconds: float, wall_seconds: float) -> None:
 def _function(module: str, file: str, name: str) -> Callable[..., Verdict]:
     """The function, out of the module that the other process knows by that name."""
     try:
-        loaded = importlib.import_module(module)
+        loaded = (
+            import_from_folder(module, Path(file)) if module.startswith(OUTSIDE) else importlib.import_module(module)
+        )
     except ImportError:
         loaded = None
-    if loaded is None or loaded.__file__ != file:  # a task that is a file, or a name that means another file here
+    if loaded is None or loaded.__file__ != file:  # a name that means another file here
         spec = importlib.util.spec_from_file_location(module, file)
         assert spec is not None
         assert spec.loader is not None

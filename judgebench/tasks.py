@@ -6,19 +6,17 @@ Listing imports nothing; a task that fails to import fails loudly when chosen an
 """
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
 
 from judgebench.errors import UsageError
-from judgebench.resources import resource
+from judgebench.resources import folder_module, import_from_folder, resource
 from judgebench.task import Task
 
 __path__ = [str(resource("tasks"))]
@@ -123,18 +121,8 @@ def _factory(name: str) -> tuple[Callable[..., Task], Path]:
             factory = points[name].load()
             return factory, Path(sys.modules[factory.__module__].__file__ or ".").parent
         if name.endswith(".py") and Path(name).is_file():
-            module = _import_file(Path(name).resolve())
-            return module.task, Path(name).resolve().parent
+            file = Path(name).resolve()
+            return import_from_folder(folder_module(file), file).task, file.parent
     except Exception as error:
         raise UsageError(f"the task {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     raise UsageError(f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task.py")
-
-
-def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"judgebench_task_{path.parent.name}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module

@@ -12,6 +12,7 @@ import pytest
 
 from judgebench.grading import GradingPool, Verifier
 from judgebench.records import Check, Verdict
+from judgebench.resources import folder_module, import_from_folder
 from tests import grading_rules
 
 VERIFIERS = {
@@ -173,9 +174,9 @@ def test_workers_do_not_outlive_a_killed_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], cwd=root, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "begun\n"
-        left = psutil.Process(parent.pid).children()
+        while len(left := psutil.Process(parent.pid).children()) < 2:  # a busy machine starts them one by one
+            time.sleep(0.02)
         parent.kill()
-    assert len(left) == 2
     _, alive = psutil.wait_procs(left, timeout=60)
     assert not alive
 
@@ -185,9 +186,7 @@ def test_a_task_file_that_is_no_package_can_verify(tmp_path: Path) -> None:
     (tmp_path / "task.py").write_text(
         "from judgebench.records import Verdict\n\ndef rule(answer):\n    return Verdict(value=float(len(answer)))\n"
     )
-    from judgebench.tasks import _import_file
-
-    module = _import_file(tmp_path / "task.py")
+    module = import_from_folder(folder_module(tmp_path / "task.py"), tmp_path / "task.py")
     verifiers = {"mine": Verifier(function=module.rule, fingerprint="1")}
     check = Check(id="1", example_id="1", verifier="mine", arguments={"answer": "four"})
     with GradingPool(workers=1) as pool:

@@ -15,7 +15,7 @@ LAYERS = """
     sources prompts cache outputs thinking grading_worker markup
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
-    store stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating
+    store stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
     ranking comparison gating gate_policy gate_reports tracking explaining
     cli api pytest_plugin __main__ __init__
 """  # noqa: E501 - a layer is a line

@@ -1,4 +1,4 @@
-"""``tasks list|info``: what can be evaluated."""
+"""``tasks list|info|check``: what can be evaluated."""
 
 from typing import Annotated
 
@@ -54,3 +54,26 @@ def info(
                 typer.echo(f"  {name}: {text}")
         else:
             typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+@app.command()
+def check(
+    task: Annotated[str, typer.Argument(metavar="PATH", help="A task's folder, its task.py, or a known name.")],
+    json: options.Json = False,
+) -> None:
+    """Whether a task folder keeps to what every task must, on its starter set; exit 2 if it does not."""
+    from judgebench.cli.tables import print_json
+    from judgebench.display import printable
+    from judgebench.errors import UsageError
+    from judgebench.task_check import check_task
+
+    found = check_task(task)
+    if json:
+        print_json(found)
+    else:
+        for one in found:
+            typer.echo(f"{'ok   ' if one.problem is None else 'FAILS'} {one.what}")
+    failing = [one for one in found if one.problem is not None]
+    if failing:
+        listed = "; ".join(f"{one.what}: {printable(one.problem or '')}" for one in failing)
+        raise UsageError(f"{task} fails {len(failing)} of {len(found)} checks. {listed}")

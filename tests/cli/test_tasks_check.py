@@ -1,0 +1,139 @@
+"""``tasks check``: bundled tasks pass, and each way to break one is found."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from judgebench import tasks
+from judgebench.cli import app
+from judgebench.errors import UsageError
+from judgebench.task_check import check_task
+
+TASK = """
+from judgebench.grading import Verifier
+from judgebench.records import Check, Example, ExampleScore, Message, Sampling, Score, Verdict
+from judgebench.task import Task, TaskData
+
+
+def holds(output):
+    return Verdict(value=float("42" in output), label="found")
+
+
+def load(fetch):
+    examples = tuple(
+        Example(id=f"item-{n}", messages=(Message(role="user", content=f"Question {n}"),)) for n in range(12)
+    )
+    return TaskData(examples=examples, baselines={}, verifiers={"holds": Verifier(function=holds, fingerprint="1")})
+
+
+def checks(data, generation):
+    return (
+        Check(
+            id=generation.example_id, example_id=generation.example_id, verifier="holds",
+            arguments={"output": generation.outputs[-1]},
+        ),
+    )
+
+
+def score(data, generations, judgements):
+    return [
+        ExampleScore(example_id=one.example_id, metric="accuracy", value=one.verdict.value) for one in judgements
+    ]
+
+
+def summarise(data, rows):
+    values = [row.value for row in rows]
+    value = 100 * sum(values) / len(values) if values else None
+    return [
+        Score(
+            task="mine", metric="accuracy", value=value, unit="percent", n=len(values), n_missing=12 - len(values),
+            method="share", reason=None if values else "nothing was answered",
+        )
+    ]
+
+
+def task(version, options, *, starter=False):
+    return Task(
+        name="mine", version=version or "1", options={}, headline=("accuracy",), sampling=Sampling(),
+        official_examples=12, starter=starter, load=load, checks=checks, score=score, summarise=summarise,
+        about="Whether an answer holds a number.",
+    )
+"""
+
+
+def write(folder: Path, text: str = TASK) -> Path:
+    """A task folder of one's own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "task.py").write_text(text)
+    (folder / "README.md").write_text("# Mine\n")
+    (folder / "sources.toml").write_text("")
+    return folder
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_every_bundled_task_passes(name: str) -> None:
+    """With something and with nothing for answers."""
+    found = check_task(name)
+    assert [one for one in found if one.problem] == []
+    assert len(found) >= 12
+
+
+def test_a_folder_of_ones_own(tmp_path: Path) -> None:
+    """Named by its folder or its file; the command prints each sentence."""
+    folder = write(tmp_path / "mine")
+    ended = CliRunner().invoke(app, ["tasks", "check", str(folder)])
+    assert ended.exit_code == 0, ended.output
+    assert "FAILS" not in ended.output
+    assert ended.output.count("ok ") == len(check_task(str(folder / "task.py")))
+    assert all(
+        one["problem"] is None
+        for one in json.loads(CliRunner().invoke(app, ["tasks", "check", str(folder), "--json"]).output)
+    )
+
+
+def test_a_copy_of_a_bundled_folder_passes_where_it_lies(tmp_path: Path) -> None:
+    """Its modules import each other, here and in the workers."""
+    folder = Path(shutil.copytree(tasks.folder("gsm8k"), tmp_path / "my.copy"))
+    assert [one for one in check_task(str(folder)) if one.problem] == []
+
+
+BROKEN = {
+    "twice": ('id=f"item-{n}"', 'id="item"', "ids occur twice: item"),
+    "few": ("range(12)", "range(3)", "there are 3"),
+    "official": ("def load(fetch):\n", "def load(fetch):\n    fetch('test')\n", "fetches the official file 'test'"),
+    "no verifier": ('verifier="holds"', 'verifier="other"', "verifiers that there are not: other"),
+    "raises": ('return Verdict(value=float("42" in output)', "return Verdict(value=1 / 0", "ZeroDivisionError"),
+    "not finite": ("value = 100 * sum(values) / len(values) if values", 'value = float("nan") if values', "not finite"),
+    "unit": ('unit="percent"', 'unit="furlongs"', "'furlongs' is none of percent"),
+    "headline": ('headline=("accuracy",)', 'headline=("score",)', "headline are missing: score"),
+    "no reason": ('reason=None if values else "nothing was answered"', "reason=None", "neither a value nor a reason"),
+    "no method": ('method="share"', "method=None", "its method is not said"),
+    "unasked": ('role="user"', 'role="assistant"', "does not end with a user's message"),
+    "above": ("100 * sum(values)", "1000 + sum(values)", "percent is no share"),
+    "about": ("holds a number.", "holds a number", "`about` is no sentence"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_broken_is_named(tmp_path: Path, case: str) -> None:
+    """One thing at a time."""
+    old, new, problem = BROKEN[case]
+    assert TASK.count(old) == 1
+    found = check_task(str(write(tmp_path / f"broken_{case.replace(' ', '_')}", TASK.replace(old, new))))
+    assert any(problem in (one.problem or "") for one in found), found
+
+
+def test_files_and_what_is_no_task(tmp_path: Path) -> None:
+    """A missing README, a source without a hash, a folder without task.py: exit 2 with the reason."""
+    folder = write(tmp_path / "files")
+    (folder / "README.md").unlink()
+    (folder / "sources.toml").write_text('[[source]]\nname = "x"\nrepo = "a/b"\n')
+    with pytest.raises(UsageError, match="fails 2 of") as raised:
+        CliRunner().invoke(app, ["tasks", "check", str(folder)], catch_exceptions=False)
+    assert raised.value.exit_code == 2
+    assert "README.md is missing" in str(raised.value)
+    with pytest.raises(UsageError, match="no task is called"):
+        check_task(str(tmp_path))
