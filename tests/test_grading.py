@@ -153,9 +153,10 @@ import sys, time
 from pathlib import Path
 from judgebench.grading import GradingPool, Verifier
 from judgebench.records import Check
-from judgebench.tasks import _import_file
+from judgebench.resources import folder_module, import_from_folder
 
-grading_rules = _import_file(Path("tests/grading_rules.py").resolve())
+rules = Path("tests/grading_rules.py").resolve()
+grading_rules = import_from_folder(folder_module(rules), rules)
 
 pool = GradingPool(workers=2)
 verifiers = {"behave": Verifier(function=grading_rules.behave, fingerprint="1", cpu_seconds=1.0)}
