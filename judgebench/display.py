@@ -56,14 +56,17 @@ def slug(name: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text for a cell of a Markdown table: neither markup, a link, HTML nor the end of the cell.
+    """Text for a cell of a Markdown table: neither markup, a link, HTML, a mention nor the end of the cell.
 
     >>> markdown("a | b <i> *c*")
     'a \\\\| b \\\\<i\\\\> \\\\*c\\\\*'
     """
     shown = re.sub(r"([\\|`*_<>\[\]~#&!$])", r"\\\1", cell(text, len(text)))
     # An address becomes a link without any markup.
-    return re.sub(r"(?i)(?<=http)(?=:)|(?<=https)(?=:)|(?<=www)(?=\.)|(?<=ftp)(?=:)", r"\\", shown)
+    shown = re.sub(r"(?i)(?<=http)(?=:)|(?<=https)(?=:)|(?<=www)(?=\.)|(?<=ftp)(?=:)", r"\\", shown)
+    # GitHub tells whoever is named after an @ that follows no letter, escaped or not, unless something stands between
+    # the two; and a name@v2.0 becomes an address to write to.
+    return re.sub(r"(?<![A-Za-z0-9])@|@(?=[\w\\-]+\.)", "@<!-- -->", shown)
 
 
 def markup(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from judgebench.display import figure, printable
-from judgebench.gating import Check, Gate, OnInconclusive
+from judgebench.gating import Check, Gate, OnInconclusive, Sequential
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -42,6 +42,8 @@ def sentence(check: Check) -> str:
     parts.append(f"{check.n} of {check.items} items, " + ("item by item" if check.paired else "unpaired"))
     if check.if_lost is not None:
         parts.append(f"{signed(check.if_lost)} with the candidate's {check.candidate_missing} missing counted as lost")
+    if check.sequential is not None:
+        parts.append(effort(check.sequential, decided=check.verdict != "INCONCLUSIVE"))
     if check.reason is not None:
         parts.append(check.reason)
     if check.verdict == "INCONCLUSIVE":
@@ -49,6 +51,16 @@ def sentence(check: Check) -> str:
     if check.tier == "warn":
         parts.append("this check warns only")
     return "; ".join(filter(None, parts))
+
+
+def effort(found: Sequential, *, decided: bool) -> str:
+    """After how many examples a check with ``--sequential`` was decided, and what that saved."""
+    where = f"{found.n} of {found.population} examples in random order (seed {found.seed})"
+    told = f"decided after {where}" if decided else f"not decided after {where}"
+    return (
+        f"{told}, for which {found.judge_calls_needed} judge calls were needed: {found.judge_calls} made "
+        f"({found.judge_calls_now} of them now), {found.judge_calls_saved} saved"
+    )
 
 
 def needed(check: Check) -> str:
@@ -152,4 +164,8 @@ def outputs(result: Gate, code: int) -> str:
     counts = {verdict: sum(check.verdict == verdict for check in result.checks) for verdict in ("FAIL", "INCONCLUSIVE")}
     facts = {"verdict": result.verdict, "exit-code": code, "failed": counts["FAIL"]}
     facts["inconclusive"] = counts["INCONCLUSIVE"]
+    efforts = [check.sequential for check in result.checks if check.sequential is not None]
+    if efforts:
+        facts["judge-calls"] = sum(one.judge_calls for one in efforts)
+        facts["judge-calls-saved"] = sum(one.judge_calls_saved for one in efforts)
     return "".join(f"{name}={value}\n" for name, value in facts.items())

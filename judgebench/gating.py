@@ -49,6 +49,25 @@ POWER = 0.8
 OnInconclusive = Literal["fail", "warn", "pass"]
 
 
+class Sequential(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a check with ``--sequential`` had to go."""
+
+    n: int
+    """Examples that were looked at, from the beginning of the order on."""
+    population: int
+    """Examples in all: what is decided is about these."""
+    seed: int
+    """Of the random order."""
+    judge_calls: int
+    """Judge replies in the candidate's folder; what was on its way when it was decided is not in it."""
+    judge_calls_now: int
+    """Of these, added by this command."""
+    judge_calls_needed: int
+    """Of these, for the examples looked at."""
+    judge_calls_saved: int
+    """What judging the rest would cost, at the rate of the examples looked at; 0 where all were judged before."""
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One task's verdict."""
 
@@ -89,6 +108,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """The difference with what the candidate lacks counted as lost."""
     reason: str | None
     """Why it is inconclusive whatever the numbers say."""
+    sequential: Sequential | None = None
+    """With ``--sequential``: then the values are those of the examples looked at, and the interval and the p-values are
+    about all examples and hold however often they were looked at."""
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,28 +161,40 @@ def gate(baseline: Run | str, candidate: Run, policy: Policy, *, files: Found | 
     else:
         checks, notes = _against_run(baseline, candidate, policy, files or official_files())
         name, place = baseline.manifest.candidate, str(baseline.path)
-    checks = _adjusted(checks, policy.defaults)
-    blocking = {check.verdict for check in checks if check.tier == "block"}
-    verdict: Verdict = "FAIL" if "FAIL" in blocking else "INCONCLUSIVE" if "INCONCLUSIVE" in blocking else "PASS"
     notes += [
         f"the run {run.path} is {run.manifest.status}, so that what it lacks may still come"
         for run in (baseline, candidate)
         if isinstance(run, Run) and run.manifest.status != "complete"
     ]
+    return concluded(checks, notes, policy.defaults, baseline=(name, place), candidate=candidate)
+
+
+def concluded(
+    checks: Sequence[Check],
+    notes: Sequence[str],
+    defaults: Defaults,
+    *,
+    baseline: tuple[str, str | None],
+    candidate: Run,
+) -> Gate:
+    """The gate's verdict from those of its checks; ``baseline`` is its name, and its path if it is a run."""
+    checks, notes = _adjusted(checks, defaults), list(notes)
+    blocking = {check.verdict for check in checks if check.tier == "block"}
+    verdict: Verdict = "FAIL" if "FAIL" in blocking else "INCONCLUSIVE" if "INCONCLUSIVE" in blocking else "PASS"
     if any(check.starter for check in checks):
         notes.append("the starter set says nothing about quality, and nor does a gate on it")
     if not blocking:
         notes.append("no check blocks: every one is of the tier warn")
     return Gate(
         verdict=verdict,
-        baseline=name,
+        baseline=baseline[0],
         candidate=candidate.manifest.candidate,
-        baseline_path=place,
+        baseline_path=baseline[1],
         candidate_path=str(candidate.path),
         checks=tuple(checks),
         notes=tuple(notes),
-        alpha=policy.defaults.alpha,
-        adjust=policy.defaults.adjust,
+        alpha=defaults.alpha,
+        adjust=defaults.adjust,
     )
 
 
@@ -197,7 +231,7 @@ def _settled_metric(run: TaskRun, policy: TaskPolicy) -> str:
     """The metric to check: the policy's, or the first of the task's headline that the run has."""
     there = dict.fromkeys(score.metric for score in run.scores if score.group is None)
     if policy.metric is None:
-        headline = [metric for metric in _task(run).headline if metric in there] or list(there)
+        headline = [metric for metric in task_of(run).headline if metric in there] or list(there)
         if not headline:
             raise UsageError(f"{run.folder.path} has no score over all items that could be gated")
         return headline[0]
@@ -209,12 +243,13 @@ def _settled_metric(run: TaskRun, policy: TaskPolicy) -> str:
     if policy.metric in WITHOUT_DIRECTION:
         raise UsageError(
             f"the policy asks for the metric {policy.metric!r} of {run.fields.label}, of which more is not better; "
-            f"a gate needs one such as {_task(run).headline[0]}"
+            f"a gate needs one such as {task_of(run).headline[0]}"
         )
     return policy.metric
 
 
-def _task(run: TaskRun) -> Task:
+def task_of(run: TaskRun) -> Task:
+    """The task that a run was made of."""
     options = {name: str(value) for name, value in run.fields.options.items()}
     return tasks.load(tasks.TaskSpec(run.fields.name, run.fields.version, options), starter=run.fields.starter)[0]
 
@@ -223,6 +258,22 @@ def _task(run: TaskRun) -> Task:
 
 
 def _against_run(baseline: Run, candidate: Run, policy: Policy, files: Found) -> tuple[list[Check], list[str]]:
+    chosen, notes = tasks_to_gate(baseline, candidate, policy)
+    checks = []
+    for key, own, drop in chosen:
+        run, other = candidate.tasks[key], baseline.tasks[key]
+        require_same_protocol(baseline, candidate, key)
+        checks.append(_paired_check(other, run, own, drop, policy.defaults, files))
+    return checks, notes
+
+
+def tasks_to_gate(
+    baseline: Run, candidate: Run, policy: Policy
+) -> tuple[list[tuple[str, TaskPolicy, float]], list[str]]:
+    """What is asked of each task that both runs have, by key, with the drop; and notes on what is not gated.
+
+    Raises :class:`UsageError` if a task that is to be checked is missing, or there is none.
+    """
     chosen, notes = _policies(candidate, policy)
     for key, run in baseline.tasks.items():
         if key not in candidate.tasks and policy.defaults.max_drop is not None:
@@ -231,11 +282,10 @@ def _against_run(baseline: Run, candidate: Run, policy: Policy, files: Found) ->
                 f"not; what is not evaluated cannot pass. Evaluate it, or name the tasks to gate in a policy without "
                 f"defaults.max_drop"
             )
-    checks = []
+    both = []
     for key, (own, drop) in chosen.items():
         run = candidate.tasks[key]
-        other = baseline.tasks.get(key)
-        if other is None:
+        if key not in baseline.tasks:
             if key in _named(candidate, policy):
                 raise UsageError(
                     f"the policy asks for the task {run.fields.label}, which the baseline {baseline.path} does not "
@@ -243,23 +293,25 @@ def _against_run(baseline: Run, candidate: Run, policy: Policy, files: Found) ->
                 )
             notes.append(f"{run.fields.label} is not gated: the baseline does not have it")
             continue
-        if other.fields.protocol_hash != run.fields.protocol_hash:
-            raise UsageError(_refusal(baseline, candidate, other, run))
-        checks.append(_paired_check(other, run, own, drop, policy.defaults, files))
-    if not checks:
+        both.append((key, own, drop))
+    if not both:
         raise UsageError(f"{baseline.path} and {candidate.path} have no task in common, so there is nothing to gate")
-    return checks, notes
+    return both, notes
 
 
 def _named(candidate: Run, policy: Policy) -> set[str]:
     return {key for key, run in candidate.tasks.items() if set(names_of(run)) & set(policy.tasks)}
 
 
-def _refusal(baseline: Run, candidate: Run, other: TaskRun, run: TaskRun) -> str:
+def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
+    """Raise :class:`UsageError` with the fields in which the runs' protocols for a task differ, if they do."""
+    other, run = baseline.tasks[key], candidate.tasks[key]
+    if other.fields.protocol_hash == run.fields.protocol_hash:
+        return
     found = unlike_fields(other, run)
     told = "; ".join(f"{name}: {one!r} and {two!r}" for name, one, two in found[:4])
     more = f", and {len(found) - 4} further fields" if len(found) > 4 else ""
-    return (
+    raise UsageError(
         f"{run.fields.label} was evaluated by unlike protocols in {baseline.path} and {candidate.path}, so that their "
         f"numbers cannot be held against each other; they differ in {told}{more}. Evaluate one of them again as the "
         f"other was"
@@ -288,7 +340,7 @@ def _paired_check(
         )
     own_baseline, own_candidate = on_common_clusters([totals[name] for totals in found])
     unit = own_scores[1].unit
-    bounds = _task(candidate).bounds.get(metric, (0.0, 100.0) if unit == "percent" else None)
+    bounds = task_of(candidate).bounds.get(metric, (0.0, 100.0) if unit == "percent" else None)
     most = 100.0 if unit == "percent" else None
     decision = decide(own_baseline, own_candidate, drop, defaults.alpha, bounds, most)
     verdict, reason, lost = decision.verdict, decision.reason, None
@@ -302,7 +354,7 @@ def _paired_check(
             if verdict == "PASS" and strict.verdict != "PASS":
                 verdict = "INCONCLUSIVE"
                 reason = f"it passes only if the {missing[1][0]} items that the candidate lacks are left out"
-    limit = _beyond_limits(defaults, own_baseline.n_clusters, missing)
+    limit = beyond_limits(defaults, own_baseline.n_clusters, missing)
     if limit is not None and (verdict != "FAIL" or limit[1]):
         verdict, reason = "INCONCLUSIVE", limit[0]
     return _check(
@@ -330,7 +382,7 @@ def _score(run: TaskRun, metric: str) -> Score:
     raise UsageError(f"{run.folder.path} has no {metric}; score the run again with `judgebench score`")
 
 
-def _beyond_limits(defaults: Defaults, n: int, missing: Sequence[tuple[int, int]]) -> tuple[str, bool] | None:
+def beyond_limits(defaults: Defaults, n: int, missing: Sequence[tuple[int, int]]) -> tuple[str, bool] | None:
     """Why nothing passes, and whether nothing fails either; ``missing`` and all of the baseline's, the candidate's."""
     if n < defaults.min_n:
         return f"{n} items are compared, and min_n asks for {defaults.min_n}", True
@@ -513,7 +565,7 @@ def _unpublished(label: str, model: str, known: Sequence[str]) -> str:
 
 def _not_official(run: TaskRun) -> list[str]:
     """In what a run's protocol is not the benchmark's own, by field."""
-    protocol, task = run.fields.protocol, _task(run)
+    protocol, task = run.fields.protocol, task_of(run)
     found = [
         f"{name} ({protocol.get(name)!r}, and {official!r} in the published rows)"
         for name, official in (("starter", False), ("options", {}), ("repeats", 1), ("judge_repeats", 1))
@@ -545,7 +597,7 @@ def _unpaired_check(
     )
     missing = ((0, 0), (own.n_missing, own.n + own.n_missing))
     verdict, reason = decision.verdict, decision.reason
-    limit = _beyond_limits(defaults, own.n, missing)
+    limit = beyond_limits(defaults, own.n, missing)
     if limit is not None and (verdict != "FAIL" or limit[1]):
         verdict, reason = "INCONCLUSIVE", limit[0]
     return _check(

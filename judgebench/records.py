@@ -203,7 +203,8 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.reply is not None and self.reply.error is not None
 
 
-class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+# Kept from the garbage collector, which otherwise takes as long as the reading of 100,000: nothing in it is a cycle.
+class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One example's contribution to a metric, with the covariates that let fits be redone from disk."""
 
     example_id: str

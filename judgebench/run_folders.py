@@ -112,6 +112,17 @@ def read_run(path: Path) -> Run:
     return Run(path, manifest, tasks, folder)
 
 
+def read_unfinished(path: Path) -> Run:
+    """A run folder that need not be judged to its end: what was judged is in the folder, and no score is read.
+
+    Raises :class:`UsageError` if it is missing, not a run, damaged, or of another version.
+    """
+    folder = RunFolder(path)
+    manifest = folder.require_manifest()
+    tasks = {key: TaskRun(key, fields, (), (), folder.task(key)) for key, fields in manifest.tasks.items()}
+    return Run(path, manifest, tasks, folder)
+
+
 def find_runs(paths: Sequence[Path]) -> list[Path]:
     """Run folders and archives among the paths, and folders anywhere below them, each once.
 

@@ -43,7 +43,7 @@ from judgebench.records import EarlyStop
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings
 from judgebench.stages import Observer, Pipeline, TaskRun, generation_step
-from judgebench.stopping import ORDER_SEED, Watch, stop_rule
+from judgebench.stopping import ORDER_SEED, DifferenceWatch, Watch, stop_rule
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
 
@@ -113,24 +113,59 @@ class Runner:
             loaded = reload_tasks(folder, manifest, self._settings)
             runs = []
             for one in loaded:
-                require_texts(one)
-                given = {g.example_id: g for g in folder.task(one.key).generations()}
-                if not given:
-                    raise UsageError(f"{folder.path} holds no answers of {one.key}; run `judgebench generate` first")
-                stop = manifest.tasks[one.key].protocol.get("stop_when")
-                run, fields = self._prepare(
-                    one, manifest.candidate_identity, sampled=False, judge=True, stop_when=stop and stop["rule"]
-                )
-                _forbid_second_judge(folder, run)
-                run.folder, run.generations = folder.task(one.key), given
-                run.folder.write_examples(one.data.examples)
-                manifest.tasks[one.key] = rejudged(manifest.tasks[one.key], fields)
+                run, manifest.tasks[one.key] = self._answered(folder, manifest, one)
                 runs.append(run)
             hash_over_tasks(manifest)
             manifest.sessions.append(self._session)
             return self._work(folder, manifest, loaded, runs, None, generate=False, judge=True)
         finally:
             self._close()
+
+    def judge_until_decided(
+        self, folder: RunFolder, watches: Mapping[str, DifferenceWatch], like: Mapping[str, TaskManifest]
+    ) -> None:
+        """Judge what a run folder holds and is not judged yet, until the watch of each task has decided.
+
+        Tasks without a watch are left alone. Nothing is scored: the run is left as after an interruption. Raises
+        :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
+        """
+        manifest = folder.require_manifest()
+        try:
+            runs = []
+            for one in reload_tasks(folder, manifest, self._settings):
+                if one.key not in watches:
+                    continue
+                run, fields = self._answered(folder, manifest, one)
+                if fields.protocol_hash != like[one.key].protocol_hash:
+                    raise UsageError(
+                        f"judging the rest of {one.key} in {folder.path} would follow another protocol than the "
+                        f"baseline's, from which it differs in "
+                        f"{', '.join(differing(like[one.key].protocol, fields.protocol)[:6])}; evaluate one of them "
+                        f"again as the other was"
+                    )
+                run.watch, manifest.tasks[one.key] = watches[one.key], fields
+                runs.append(run)
+            hash_over_tasks(manifest)
+            manifest.sessions.append(self._session)
+            self._run_stages(folder, manifest, runs, None, generate=False, judge=True)
+            self._end(folder, manifest, runs, "interrupted")
+        finally:
+            self._close()
+
+    def _answered(self, folder: RunFolder, manifest: Manifest, one: LoadedTask) -> tuple[TaskRun, TaskManifest]:
+        """A task whose answers lie in a run folder, ready to be judged, and its new part of the manifest."""
+        require_texts(one)
+        given = {g.example_id: g for g in folder.task(one.key).generations()}
+        if not given:
+            raise UsageError(f"{folder.path} holds no answers of {one.key}; run `judgebench generate` first")
+        stop = manifest.tasks[one.key].protocol.get("stop_when")
+        run, fields = self._prepare(
+            one, manifest.candidate_identity, sampled=False, judge=True, stop_when=stop and stop["rule"]
+        )
+        _forbid_second_judge(folder, run)
+        run.folder, run.generations = folder.task(one.key), given
+        run.folder.write_examples(one.data.examples)
+        return run, rejudged(manifest.tasks[one.key], fields)
 
     def _close(self) -> None:
         self._bench.close()
@@ -309,7 +344,33 @@ class Runner:
         generate: bool,
         judge: bool,
     ) -> Results:
-        """Run the stages; whatever happens, the manifest says how it ended."""
+        """Run the stages and score; whatever happens, the manifest says how it ended."""
+        self._run_stages(folder, manifest, runs, candidate, generate=generate, judge=judge)
+        for run in runs:
+            if judge and isinstance(run.watch, Watch):
+                manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
+        results = finish_run(folder, manifest, loaded, self._pool, self._labels)
+        complaint = missing(manifest, judged=judge)
+        self._end(folder, manifest, runs, "incomplete" if complaint else "complete" if judge else "generated")
+        results.status = manifest.status
+        folder.write_results(results)
+        if complaint:
+            raise Incomplete(
+                f"{complaint} The run is kept in {folder.path}; the same command asks again for what failed"
+            )
+        return results
+
+    def _run_stages(
+        self,
+        folder: RunFolder,
+        manifest: Manifest,
+        runs: Sequence[TaskRun],
+        candidate: Opened | None,
+        *,
+        generate: bool,
+        judge: bool,
+    ) -> None:
+        """Generate and judge what is missing; an error that ends it is written into the manifest."""
         self.folder = folder
         folder.write_manifest(manifest)
         self._bench.budget.settle(0.0, spent(manifest))
@@ -329,19 +390,6 @@ class Runner:
         except BaseException as error:
             self._end(folder, manifest, runs, status_of(error))
             raise
-        for run in runs:
-            if judge and run.watch is not None:
-                manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
-        results = finish_run(folder, manifest, loaded, self._pool, self._labels)
-        complaint = missing(manifest, judged=judge)
-        self._end(folder, manifest, runs, "incomplete" if complaint else "complete" if judge else "generated")
-        results.status = manifest.status
-        folder.write_results(results)
-        if complaint:
-            raise Incomplete(
-                f"{complaint} The run is kept in {folder.path}; the same command asks again for what failed"
-            )
-        return results
 
     def _stages(
         self, runs: Sequence[TaskRun], candidate: Opened | None, observe: Observer, *, generate: bool, judge: bool

@@ -40,7 +40,7 @@ from judgebench.records import (
     Usage,
     Verdict,
 )
-from judgebench.stopping import Watch
+from judgebench.stopping import DifferenceWatch, Watch
 from judgebench.store import TaskFolder
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import of_completion
@@ -278,7 +278,7 @@ class TaskRun:
     """Prompts that each answer goes through."""
     candidate: str = ""
     """What the answers are filed under, if not the candidate's own name."""
-    watch: Watch | None = None
+    watch: Watch | DifferenceWatch | None = None
     """Looks at each judged example and says when to stop; ``None`` if all are to be judged."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
@@ -378,6 +378,9 @@ class Pipeline:
                     generation = run.generations.get(example.id)
                     if generation and not run.stopped and not (generate and generation.error):
                         self._enqueue(run, generation)
+                    elif generation is None and not generate:
+                        # No answer will come: a file of answers lacks some.
+                        self._watch(run, example.id)
         generating = bool(missing) and self._candidate is not None
         if generating:
             self._start(self._generate, missing)
@@ -562,9 +565,11 @@ class Pipeline:
         if run.watch is None or run.stopped:
             return
         judgements = self._watched.pop((run.key, example_id), [])
-        generation = run.generations[example_id]
+        generation = run.generations.get(example_id)
         data = replace(run.data, examples=(run.data.by_id[example_id],))
-        rows = [] if generation.error else fold_members(run.task, data, {example_id: generation}, judgements)[1]
+        rows: list[ExampleScore] = []
+        if generation is not None and not generation.error:
+            rows = fold_members(run.task, data, {example_id: generation}, judgements)[1]
         run.watch.finished(example_id, rows)
         if run.watch.decided:
             for (key, example), left in self._cases_left.items():

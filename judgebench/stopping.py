@@ -1,4 +1,4 @@
-"""Judging in random order until a number is known well enough (``eval --stop-when``), and what may be said then.
+"""Judging in random order until enough is known (``eval --stop-when``, ``gate --sequential``); what may be said then.
 
 The population is the run's N examples, judged in an order drawn before any verdict is seen. After every example the
 confidence sequence of ``stats.sequential`` says where the score of all N must lie, whatever moment one looks at it, so
@@ -21,7 +21,14 @@ import numpy as np
 from judgebench.errors import UsageError
 from judgebench.records import EarlyStop, ExampleScore, Score
 from judgebench.stats.intervals import Interval
-from judgebench.stats.sequential import BettingState, SequentialDecision, continue_betting, decide, start_betting
+from judgebench.stats.sequential import (
+    BettingState,
+    SequentialDecision,
+    betting_sequence,
+    continue_betting,
+    decide,
+    start_betting,
+)
 from judgebench.task import ItemMean, Task
 
 ORDER_SEED = 0
@@ -212,14 +219,7 @@ def decide_difference(
     width = mean.upper - mean.lower
     if not 0 <= margin <= mean.scale * width:
         raise ValueError(f"a margin lies between 0 and {mean.scale * width:g}, the widest difference; got {margin}")
-    pessimistic, optimistic = [], []
-    for example_id in random_order(ids, seed):
-        if example_id not in candidate or example_id not in baseline:
-            break
-        one, other = candidate[example_id], baseline[example_id]
-        # What is missing may turn out as anything.
-        pessimistic.append((mean.lower if one is None else one) - (mean.upper if other is None else other))
-        optimistic.append((mean.upper if one is None else one) - (mean.lower if other is None else other))
+    pessimistic, optimistic = _differences(candidate, baseline, random_order(ids, seed), mean)
     threshold = -margin / mean.scale
     worst = decide(pessimistic, len(ids), threshold, lower=-width, upper=width, level=level)
     if worst.verdict == "above" or optimistic == pessimistic:
@@ -228,8 +228,92 @@ def decide_difference(
     return best if best.verdict == "below" else _undecided(worst, best)
 
 
+def _differences(
+    candidate: Mapping[str, float | None], baseline: Mapping[str, float | None], order: Sequence[str], mean: ItemMean
+) -> tuple[list[float], list[float]]:
+    """The least and the greatest differences that are possible, as far as both have judged from the beginning on."""
+    pessimistic, optimistic = [], []
+    for example_id in order:
+        if example_id not in candidate or example_id not in baseline:
+            break
+        one, other = candidate[example_id], baseline[example_id]
+        # What is missing may turn out as anything.
+        pessimistic.append((mean.lower if one is None else one) - (mean.upper if other is None else other))
+        optimistic.append((mean.upper if one is None else one) - (mean.lower if other is None else other))
+    return pessimistic, optimistic
+
+
 def _undecided(worst: SequentialDecision, best: SequentialDecision) -> SequentialDecision:
     return SequentialDecision("undecided", worst.n, worst.population, 0, best.p_below, worst.p_above)
+
+
+class DifferenceWatch:
+    """The decision between a judged baseline and a candidate, moved on by every example that the candidate finished.
+
+    ``baseline`` holds the numbers of all N examples, ``None`` where there is none; ``margin`` is in the metric's unit,
+    and ``level`` that of :func:`decide_difference`. Nothing is decided by fewer than ``least`` examples.
+    """
+
+    def __init__(
+        self, baseline: Mapping[str, float | None], margin: float, mean: ItemMean, *, level: float, least: int = 1
+    ) -> None:
+        self.order = random_order(list(baseline))
+        """The ids as they are to be judged."""
+        self.decided = False
+        self.n = 0
+        """Examples that were looked at: the order is complete up to here."""
+        self.decision = SequentialDecision("undecided", 0, len(self.order), 0, 1.0, 1.0)
+        self.mean = mean
+        self._baseline, self._candidate = baseline, dict[str, float | None]()
+        self._margin, self._level, self._least = margin, level, least
+
+    def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
+        """Take note of an example with its example scores: none if it has no answer."""
+        self.take({example_id: rows})
+
+    def take(self, rows: Mapping[str, Sequence[ExampleScore]]) -> None:
+        """Take note of several examples at once: what is decided, and after how many, is the same."""
+        if self.decided:
+            return
+        self._candidate |= {example_id: self.mean.of(own) for example_id, own in rows.items()}
+        before = self.n
+        while self.n < len(self.order) and self.order[self.n] in self._candidate:
+            self.n += 1
+        if self.n == before:
+            return
+        self.decision = decide_difference(
+            self._candidate, self._baseline, self.order, self._margin, self.mean, level=self._level
+        )
+        if self.decision.verdict != "undecided" and self.n >= self._least:
+            self.decided = True
+            self.n = max(self.decision.n, self._least)
+
+    @property
+    def pairs(self) -> list[tuple[float | None, float | None]]:
+        """The numbers of candidate and baseline on the examples looked at."""
+        return [(self._candidate[example_id], self._baseline[example_id]) for example_id in self.order[: self.n]]
+
+    def interval(self, level: float) -> Interval | None:
+        """Where the difference over all N examples lies, in the metric's unit, whenever one looks; two-sided.
+
+        ``level`` is at most that of a two-sided interval each of whose sides is as sure as the decision: the margin is
+        then a bound itself once it is decided, which the steps of the interval's grid would blur.
+        """
+        seen = {example_id: self._candidate[example_id] for example_id in self.order[: self.n]}
+        pessimistic, optimistic = _differences(seen, self._baseline, self.order, self.mean)
+        width = self.mean.upper - self.mean.lower
+        low, high = (
+            betting_sequence(values, len(self.order), lower=-width, upper=width, level=level).interval
+            for values in (pessimistic, optimistic)
+        )
+        if low is None or high is None:
+            return None
+        bounds = [self.mean.scale * low.low, self.mean.scale * high.high]
+        if self.decided and self.decision.verdict == "above":
+            bounds[0] = max(bounds[0], -self._margin)
+        elif self.decided:
+            bounds[1] = min(bounds[1], -self._margin)
+        return Interval(bounds[0], bounds[1], level, low.method)
 
 
 def by_example(scores: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from judgebench.display import cell, printable
+from judgebench.display import cell, markdown, printable
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -58,3 +58,22 @@ def test_a_cell_is_one_line() -> None:
     assert cell("one\ntwo") == "one⏎two"
     assert cell("one\r\ntwo") == "one\\r⏎two"
     assert len(cell("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("@octocat", "@<!-- -->octocat"),
+        ("tuned-by-@org/team and @me", "tuned-by-@<!-- -->org/team and @<!-- -->me"),
+        ("\\@me", "\\\\@<!-- -->me"),
+        ("@@me", "@<!-- -->@<!-- -->me"),
+        ("é@me", "é@<!-- -->me"),
+        ("me@host.example", "me@<!-- -->host.example"),
+        ("arenahard@v2.0", "arenahard@<!-- -->v2.0"),
+        ("alpacaeval@2", "alpacaeval@2"),
+        ("&#64;me <!-- @me -->", "\\&\\#64;me \\<\\!-- @<!-- -->me --\\>"),
+    ],
+)
+def test_a_name_in_markdown_notifies_nobody(text: str, shown: str) -> None:
+    """What GitHub would take for a mention, or for an address, has an empty comment after its @; a version has not."""
+    assert markdown(text) == shown

@@ -150,9 +150,9 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
 def test_a_markdown_table_keeps_its_columns(tmp_path: Path, name: str) -> None:
-    """Pipes, line breaks and brackets of a name are escaped."""
+    """Pipes, line breaks and brackets of a name are escaped; the only comments are those that end a mention."""
     write_run(tmp_path / "a", name, 50.0)
-    _, _, head, rule, row, *_ = shown("md", str(tmp_path)).splitlines()
+    _, _, head, rule, row, *_ = shown("md", str(tmp_path)).replace("@<!-- -->", "@").splitlines()
     assert len({line.replace("\\\\", "").replace("\\|", "").count("|") for line in (head, rule, row)}) == 1
     for character in "<[`":
         assert row.count(character) == row.count(f"\\{character}")

@@ -9,7 +9,16 @@ from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.records import EarlyStop, ExampleScore, Score
 from judgebench.stats.sequential import betting_sequence
-from judgebench.stopping import LEVEL, StopRule, Watch, decide_difference, early_stop_scores, random_order, stop_rule
+from judgebench.stopping import (
+    LEVEL,
+    DifferenceWatch,
+    StopRule,
+    Watch,
+    decide_difference,
+    early_stop_scores,
+    random_order,
+    stop_rule,
+)
 from judgebench.task import ItemMean, only
 
 SHARE = ItemMean(of=only("preference"), share=True)
@@ -189,6 +198,34 @@ def test_a_gate_never_decides_by_what_is_missing(values: dict[str, float | None]
     worse: dict[str, float | None] = dict.fromkeys(IDS, 0.0)
     worse |= dict.fromkeys(IDS[:20], None)
     assert decide_difference(worse, values, IDS, 3.0, SHARE).verdict == "below"
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(0.0, "above"), (0.5, "below")])
+def test_a_watched_difference_is_decided_at_the_same_example_however_it_is_told(
+    values: dict[str, float | None], lost: float, verdict: str
+) -> None:
+    """All at once, one by one in the order, or in another one: n and the decision are those of the pure function, and
+    the interval lies on its side of the margin; below ``least`` examples nothing is decided.
+    """
+    candidate = {key: max((value or 0.0) - lost, 0.0) for key, value in values.items()}
+    rows_of = {key: rows(key, value) for key, value in candidate.items()}
+    expected = decide_difference(candidate, values, IDS, 3.0, SHARE)
+    assert expected.verdict == verdict
+    watches = [DifferenceWatch(values, 3.0, SHARE, level=LEVEL) for _ in range(3)]
+    watches[0].take(rows_of)
+    for watch, order in ((watches[1], random_order(IDS)), (watches[2], IDS)):
+        for key in order:
+            watch.finished(key, rows_of[key])
+    for watch in watches:
+        assert (watch.decided, watch.n, watch.decision.verdict) == (True, expected.n, verdict)
+        interval = watch.interval(0.9)
+        assert interval is not None
+        assert interval.low >= -3.0 if verdict == "above" else interval.high <= -3.0
+    late = DifferenceWatch(values, 3.0, SHARE, level=LEVEL, least=expected.n + 7)
+    late.take({key: rows_of[key] for key in random_order(IDS)[: expected.n]})
+    assert not late.decided
+    late.take(rows_of)
+    assert (late.decided, late.n) == (True, expected.n + 7)
 
 
 def test_a_margin_has_bounds(values: dict[str, float | None]) -> None:

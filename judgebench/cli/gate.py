@@ -1,6 +1,7 @@
 """``gate``: may the candidate take the baseline's place?"""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -39,6 +40,16 @@ def gate(
     github: Annotated[
         bool, typer.Option("--github", help="Annotations, and the files of $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.")
     ] = False,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential",
+            help="Look at the examples in random order and stop when decided. A candidate with answers that are not "
+            "judged yet is judged no further than that, by the judge of its own or the baseline's last session; the "
+            "same command goes on where it was. For metrics that are plain means over examples; what is decided is "
+            "about these examples.",
+        ),
+    ] = False,
     on_inconclusive: Annotated[
         OnInconclusive, typer.Option(help="fail: exit 3; warn, pass: exit 0.")
     ] = OnInconclusive.FAIL,
@@ -55,15 +66,24 @@ def gate(
     from judgebench.gate_reports import junit as junit_of
     from judgebench.gating import PUBLISHED, exit_code
     from judgebench.gating import gate as decide
+    from judgebench.store import now
 
     try:
-        asked, run = _policy(policy, max_drop), open_run(candidate)
-        result = decide(
-            baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else open_run(Path(baseline)),
-            run,
-            asked,
-            files=official_files(options.mirrors(mirror), offline=offline),
-        )
+        asked, searched = _policy(policy, max_drop), options.mirrors(mirror)
+        if sequential:
+            result, timestamp = (
+                _in_order(baseline, candidate, asked, searched, offline, shown=not (json or github)),
+                now(),
+            )
+        else:
+            run = open_run(candidate)
+            result = decide(
+                baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else open_run(Path(baseline)),
+                run,
+                asked,
+                files=official_files(searched, offline=offline),
+            )
+            timestamp = run.manifest.finished_at or run.manifest.started_at
     except JudgebenchError as error:
         if github:
             typer.echo(refusal(str(error)), err=True)
@@ -71,7 +91,7 @@ def gate(
     code = exit_code(result, on_inconclusive.value)
     sheet = _sheet(result)
     if junit is not None:
-        _write(junit, junit_of(result, on_inconclusive.value, run.manifest.finished_at or run.manifest.started_at))
+        _write(junit, junit_of(result, on_inconclusive.value, timestamp))
     if md is not None:
         _write(md, markdown_of(sheet).encode())
     if json:
@@ -86,6 +106,31 @@ def gate(
         _append("GITHUB_STEP_SUMMARY", markdown_of(sheet))
         _append("GITHUB_OUTPUT", outputs(result, code))
     raise typer.Exit(code)
+
+
+def _in_order(
+    baseline: str, candidate: Path, policy: "Policy", mirrors: tuple[Path, ...], offline: bool, *, shown: bool
+) -> "Gate":
+    from judgebench.cli.progress import Progress
+    from judgebench.errors import UsageError
+    from judgebench.gating import PUBLISHED
+    from judgebench.sequential_gate import sequential_gate
+
+    if baseline.startswith(PUBLISHED):
+        raise UsageError(
+            f"--sequential goes example by example, and of {baseline} only the numbers are known; name a run as the "
+            f"baseline"
+        )
+    with Progress(shown=shown) as progress:
+        return sequential_gate(
+            Path(baseline),
+            candidate,
+            policy,
+            observer=progress.update,
+            mirrors=mirrors,
+            offline=offline,
+            argv=tuple(sys.argv),
+        )
 
 
 def _policy(path: Path | None, max_drop: float | None) -> "Policy":
@@ -116,7 +161,7 @@ def _sheet(result: "Gate") -> "Sheet":
             figure(check.difference, check.unit, signed=True),
             span(check.low, check.high, check.unit, signed=True),
             f"{check.max_drop:g}",
-            str(check.n),
+            str(check.n) if check.sequential is None else f"{check.sequential.n} of {check.sequential.population}",
             "" if check.n_to_decide is None else f"{check.n_to_decide:,}",
         )
         for check in result.checks
@@ -134,7 +179,11 @@ def _sheet(result: "Gate") -> "Sheet":
         "n",
         "n to decide",
     )
-    told = tuple(sentence(check) for check in result.checks if check.verdict != "PASS" or check.if_lost is not None)
+    told = tuple(
+        sentence(check)
+        for check in result.checks
+        if check.verdict != "PASS" or check.if_lost is not None or check.sequential is not None
+    )
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
     spare = ("n to decide", "n", "max drop", "baseline", "candidate")
     return Sheet(title, columns, rows, (*told, *result.notes), 3, spare)

@@ -80,10 +80,11 @@ def _rich(sheets: Iterable[Sheet]) -> None:
             table.add_row(*(Text(cell(row[place], 2000)) for place in shown))
         console.print(table if shown else Text(cell(sheet.title, 400)))
         left_out = [name for place, name in enumerate(sheet.columns) if place not in shown]
-        if left_out:
-            console.print(Text(f"  left out for width: {cell(', '.join(left_out), 2000)}"))
-        for remark in sheet.remarks:
-            console.print(Text(f"  {cell(remark, 2000)}"))
+        below = [f"left out for width: {', '.join(left_out)}"] if left_out else []
+        below += sheet.remarks
+        if below:
+            # At once, because each print costs as much as many lines.
+            console.print(Text("\n".join(f"  {cell(line, 2000)}" for line in below)))
 
 
 def _fitting(sheet: Sheet, width: int) -> list[int]:

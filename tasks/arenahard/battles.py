@@ -7,13 +7,19 @@ Sources: lmarena/arena-hard-auto@196f6b8:``show_result.py`` (``load_judgments``)
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
+
+import numpy as np
 
 from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement
 from judgebench.task import Generations, TaskData
 
+from .estimates import FloatArray
 from .judges import STRONG, Pipeline
 from .style import FEATURES, TokenCounter, markdown
+
+COUNTS = ("won", "tied", "lost")
 
 SIDES = ("", "baseline_")
 """What the names of a score's features begin with: the model's, the baseline's."""
@@ -175,13 +181,15 @@ def number(score: ExampleScore, name: str) -> float | None:
     return value
 
 
-def whole_battles(scores: Iterable[ExampleScore]) -> bool:
+def numbers(scores: Sequence[ExampleScore], names: Sequence[str]) -> FloatArray:
+    """Several of them, at least two, for all scores, NaN where unknown: shape (scores, names)."""
+    of_score = itemgetter(*names)
+    return np.array([of_score(score.covariates) for score in scores], dtype=float).reshape(len(scores), len(names))
+
+
+def whole_battles(scores: Sequence[ExampleScore]) -> bool:
     """Whether these shares are made from won, tied and lost battles, and not, say, a median of judges."""
-    for score in scores:
-        won, tied, lost = (number(score, name) or 0.0 for name in ("won", "tied", "lost"))
-        total = won + tied + lost
-        if not total or not all(count.is_integer() for count in (won, tied, lost)):
-            return False
-        if score.value is None or abs(score.value - (won + tied / 2) / total) > 1e-9:
-            return False
-    return True
+    counts = np.nan_to_num(numbers(scores, COUNTS))
+    total, shares = counts.sum(axis=1), np.array([score.value for score in scores], dtype=float)
+    whole = (total > 0) & (counts == np.floor(counts)).all(axis=1)
+    return bool(np.all(whole & (np.abs(shares * total - counts @ [1, 0.5, 0]) <= 1e-9 * total)))

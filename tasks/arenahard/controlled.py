@@ -10,36 +10,38 @@ has its own mean difference as zero.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.bradley_terry import ABOVE, BELOW, Anchor, predicted_win_rate
-from judgebench.stats.intervals import percentile_interval, resample_counts
+from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
 from judgebench.stats.style_control import (
     ARENA_HARD_CURRENT,
     ARENA_HARD_LEGACY,
     StyleControlled,
     bootstrap_style_controlled,
+    clustered_influence,
     style_controlled,
     style_differences,
 )
 
-from .battles import SIDES, Rules, number, whole_battles
-from .estimates import LEVEL, SEED, TASK, FloatArray, IntArray, Upstream, absent, bounds, one_sided
+from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
+from .estimates import SEED, TASK, FloatArray, IntArray, Upstream, absent, bounds, one_sided
 from .judges import Pipeline
 from .style import FEATURES, TokenCounter
 
 METRIC = "win_rate_style_controlled"
-ROUNDS_ALONE, ROUNDS_TOGETHER, UPSTREAM_ROUNDS = 400, 100, 100
+UPSTREAM_ROUNDS = 100
 
 CONTROLS = {"both": [0, 1, 2, 3], "length": [0], "markdown": [1, 2, 3]}
 """Features that each kind of control uses, as places in ``FEATURES``."""
 
 OPTIONS = {"current": ARENA_HARD_CURRENT, "legacy": ARENA_HARD_LEGACY}
 RIDGES = (0.0, 0.1, 1.0, 10.0)
-"""Penalties on coefficients of style, tried in this order where a table, or a resample of it, has no finite fit."""
+"""Penalties on coefficients of style, tried in this order where a table has no finite fit."""
 
 
 @dataclass(frozen=True)
@@ -50,31 +52,31 @@ class StyleBattles:
     model: IntArray
     """Index of the model."""
     question: IntArray
-    """Index of the question: its battles are resampled together, whichever models fought them."""
+    """Index of the question: its battles go together, whichever models fought them."""
     share: FloatArray
     """The model's share of the win: 0, 0.5 or 1."""
     style: FloatArray
     baseline_style: FloatArray
+    questions: tuple[str, ...]
 
     @classmethod
     def of(cls, tables: Sequence[Sequence[ExampleScore]]) -> "StyleBattles":
         """The battles of each model's example scores; a feature that is not known counts as 0."""
-        scores = [(model, score) for model, table in enumerate(tables) for score in table]
-        questions = {score.example_id: 0 for _, score in scores}
-        questions = {example_id: place for place, example_id in enumerate(sorted(questions))}
-        counts = np.array([[number(s, name) or 0 for name in ("won", "tied", "lost")] for _, s in scores], dtype=int)
-        battles = counts.sum(axis=1)
-        style, baseline_style = (
-            np.array([[number(score, side + name) or 0.0 for name in FEATURES] for _, score in scores])
-            for side in SIDES
-        )
+        scores = [score for table in tables for score in table]
+        questions = sorted({score.example_id for score in scores})
+        place_of = {example_id: place for place, example_id in enumerate(questions)}
+        names = [*COUNTS, *(side + name for side in SIDES for name in FEATURES)]
+        known = np.nan_to_num(np.concatenate([numbers(table, names) for table in tables]))
+        counts, style, baseline_style = np.split(known, [len(COUNTS), len(COUNTS) + len(FEATURES)], axis=1)
+        battles = counts.sum(axis=1).astype(np.int64)
         return cls(
             n_models=len(tables),
-            model=np.repeat([model for model, _ in scores], battles),
-            question=np.repeat([questions[score.example_id] for _, score in scores], battles),
-            share=np.repeat(np.tile([1.0, 0.5, 0.0], len(scores)), counts.ravel()),
+            model=np.repeat(np.repeat(np.arange(len(tables)), [len(table) for table in tables]), battles),
+            question=np.repeat([place_of[score.example_id] for score in scores], battles),
+            share=np.repeat(np.tile([1.0, 0.5, 0.0], len(scores)), counts.astype(np.int64).ravel()),
             style=np.repeat(style, battles, axis=0),
             baseline_style=np.repeat(baseline_style, battles, axis=0),
+            questions=tuple(questions),
         )
 
     def differences(self, pipeline: Pipeline, control: str) -> FloatArray:
@@ -107,22 +109,48 @@ class StyleBattles:
                 continue
         return self.fit(pipeline, control, ridge=RIDGES[-1]), RIDGES[-1]
 
-    def resampled(self, rounds: int, rules: Rules) -> FloatArray:
-        """Win rates of resampled questions, refitted: shape (rounds, models), NaN where no battle tells."""
-        last = int(self.question.max()) + 1
-        rates = []
-        for counts in resample_counts(last, rounds, np.random.default_rng(SEED)):
-            rows = np.repeat(np.arange(len(self.share)), counts[self.question])
-            drawn = StyleBattles(
-                self.n_models,
-                self.model[rows],
-                self.question[rows],
-                self.share[rows],
-                self.style[rows],
-                self.baseline_style[rows],
-            )
-            rates.append(win_rates(drawn.fit_anyway(rules.pipeline, rules.control)[0]))
-        return np.array(rates, dtype=float)
+    def fought(self) -> IntArray:
+        """How many battles each model fought over each question: shape (questions, models)."""
+        shape = len(self.questions), self.n_models
+        cells = np.bincount(self.question * self.n_models + self.model, minlength=shape[0] * shape[1])
+        return cells.reshape(shape)
+
+    def influence(self, fit: StyleControlled, zero: "Zero") -> FloatArray:
+        """Each question's part in the deviation of each rated model's logit against the baseline, shape (questions,
+        rated models), whose columns sum to 0.
+
+        It is that in the fit and, because the zero of the differences is their mean, the coefficients times the
+        distance of its battles from that mean, over the number of all battles.
+        """
+        rated = len(fit.rated)
+        # Item 0, the first of those rated, is the baseline.
+        parameters = clustered_influence(fit, self.question)
+        logits = parameters[:, 1:rated] - parameters[:, :1]
+        moved = (zero.differences - zero.mean) @ zero.slopes(fit) / len(self.share)
+        logits += np.bincount(self.question, moved, minlength=len(self.questions))[:, None]
+        return np.asarray(logits - logits.mean(axis=0))
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Where the fit has the zero of its standardised differences, and their unit."""
+
+    differences: FloatArray
+    """Of the features controlled for: shape (battles, features)."""
+    mean: FloatArray
+    spread: FloatArray
+
+    @classmethod
+    def of(cls, battles: StyleBattles, rules: Rules) -> "Zero":
+        """As ``StyleBattles.fit`` standardises."""
+        table = battles.differences(rules.pipeline, rules.control)
+        degrees = min(OPTIONS[rules.pipeline].std_ddof, len(table) - 1)
+        return cls(table, table.mean(axis=0), table.std(axis=0, ddof=degrees))
+
+    def slopes(self, fit: StyleControlled) -> FloatArray:
+        """What a difference of 1 adds to the logit, 0 for a feature without coefficient."""
+        beta = np.array([coefficient or 0.0 for coefficient in fit.coefficients])
+        return np.asarray(beta / np.where(self.spread > 0, self.spread, 1))
 
 
 def win_rates(fit: StyleControlled) -> list[float | None]:
@@ -148,8 +176,10 @@ class Controlled:
     n: int = 0
     battles: int = 0
     n_models: int = 1
-    replicates: FloatArray = field(default_factory=lambda: np.zeros(0))
-    """Of resampled questions."""
+    totals: ClusterTotals | None = None
+    """The value in percent, linearised: what each question adds to it. ``None`` without value, or if ``settled``."""
+    settled: float | None = None
+    """0 or 100 where every battle was lost or won. The legacy pipeline's value, drawn to 50, is then beside it."""
     upstream: FloatArray = field(default_factory=lambda: np.zeros(0))
     """Of resampled battles."""
     reason: str = "no battle tells"
@@ -159,15 +189,18 @@ class Controlled:
         """With our interval, or upstream's estimate and interval if they were asked for."""
         if self.value is None:
             return absent(METRIC, total, self.reason, group)
-        how = f"bootstrap percentile over questions, {len(self.replicates)} rounds, refitted"
-        interval = percentile_interval(self.replicates, LEVEL, how)
-        stderr = float(self.replicates.std(ddof=1)) if interval else None
-        if self.value in (0.0, 100.0):
-            stderr, interval = None, one_sided(self.value, self.n)
+        interval, stderr, how = None, None, "no interval: every battle of a category ended alike"
+        if self.settled is not None:
+            interval = one_sided(self.settled, self.n)
+            how = interval.method
+        elif self.totals is not None:
+            estimate = bounded_estimate(self.totals, 0, 100)
+            interval, stderr = estimate.interval, estimate.stderr or None
+            how = f"{interval.method} over questions, linearised" if interval else f"no interval: {estimate.reason}"
         value, median = self.value, rules.pipeline == "current" and len(self.upstream) > 0
         upstream = Upstream(float(np.median(self.upstream)) if median else value, self.upstream, rules.pipeline)
         if rules.upstream_compat and upstream.interval is not None:
-            value, interval, stderr = upstream.estimate, upstream.interval, None
+            value, interval, stderr, how = upstream.estimate, upstream.interval, None, upstream.interval.method
         controlled = {"both": "length and Markdown"}.get(rules.control, rules.control)
         table = "this model alone" if self.n_models == 1 else f"{self.n_models} models in one table"
         return Score(
@@ -177,8 +210,7 @@ class Controlled:
             unit="percent",
             stderr=stderr,
             **bounds(interval),
-            method=f"Bradley–Terry controlled for {controlled}, {rules.pipeline} pipeline, {table}; "
-            + (interval.method if interval else "too few questions for an interval"),
+            method=f"Bradley–Terry controlled for {controlled}, {rules.pipeline} pipeline, {table}; {how}",
             n=self.n,
             n_missing=total - self.n,
             group=group,
@@ -187,9 +219,12 @@ class Controlled:
 
 
 def control_style(
-    tables: Mapping[str, Sequence[ExampleScore]], rules: Rules, counter: TokenCounter | None
+    tables: Mapping[str, Sequence[ExampleScore]], rules: Rules, *, upstream: bool, counter: TokenCounter | None = None
 ) -> dict[str, Controlled]:
-    """Style-controlled win rates of models in one table and category, by name. ``counter`` only explains itself."""
+    """Style-controlled win rates of models in one table and category, by name.
+
+    ``upstream`` adds its resampled battles, which take 20 times as long as all else. ``counter`` only explains itself.
+    """
     known = {name: known_styles(scores, rules) for name, scores in tables.items()}
     found = {name: Controlled(None, reason=_why(tables[name], own, counter)) for name, own in known.items()}
     usable = {name: own for name, own in known.items() if own and whole_battles(own)}
@@ -197,31 +232,43 @@ def control_style(
         return found
     battles = StyleBattles.of(list(usable.values()))
     fit, ridge = battles.fit_anyway(rules.pipeline, rules.control)
-    rates = win_rates(fit)
-    alone = len(usable) == 1
-    settled = alone and rates[0] in (None, 0.0, 100.0)
-    resampled = None if settled else battles.resampled(ROUNDS_ALONE if alone else ROUNDS_TOGETHER, rules)
-    drawn = (
-        None
-        if settled
-        else bootstrap_style_controlled(fit, rng=np.random.default_rng(SEED), rounds=UPSTREAM_ROUNDS).ratings
-    )
+    rates, fought, zero = win_rates(fit), battles.fought(), Zero.of(battles, rules)
+    influence = battles.influence(fit, zero)
+    shares = np.bincount(battles.model, battles.share, minlength=len(usable)) / fought.sum(axis=0)
+    drawn = _upstream(fit) if upstream else {}
     for place, name in enumerate(usable):
-        replicates, upstream = np.zeros(0), np.zeros(0)
-        if resampled is not None and drawn is not None and place + 1 in drawn.rated:
-            replicates = resampled[np.isfinite(resampled[:, place]), place]
-            column = int(np.searchsorted(drawn.rated, place + 1))
-            upstream = 100 * predicted_win_rate(drawn.ratings[:, column], drawn.ratings[:, 0])
+        rate, totals = rates[place], None
+        settled = 100 * float(shares[place]) if shares[place] in (0, 1) else None
+        if rate is not None and settled is None:
+            column = int(np.searchsorted(fit.rated, place + 1)) - 1
+            totals = _linear(rate, influence[:, column], fought[:, place], battles.questions)
         found[name] = Controlled(
-            rates[place],
+            rate,
             n=len(usable[name]),
-            battles=int((battles.model == place).sum()),
+            battles=int(fought[:, place].sum()),
             n_models=len(usable),
-            replicates=replicates,
-            upstream=upstream,
-            details={**_details(fit, battles, place, rules), "ridge": ridge},
+            totals=totals,
+            settled=settled,
+            upstream=drawn.get(place + 1, np.zeros(0)),
+            details={**_details(fit, zero, place, rules), "ridge": ridge},
         )
     return found
+
+
+def _linear(rate: float, influence: FloatArray, battles: IntArray, questions: Sequence[str]) -> ClusterTotals:
+    """A rate in percent as a mean over battles, whose questions have the given influence on its logit."""
+    slope = rate * (100 - rate) / 100
+    points = rate * battles + battles.sum() * slope * influence
+    return cluster_totals(points, battles, clusters=questions)
+
+
+def _upstream(fit: StyleControlled) -> dict[int, FloatArray]:
+    """Win rates of resampled battles, as upstream draws them: by item."""
+    drawn = bootstrap_style_controlled(fit, rng=np.random.default_rng(SEED), rounds=UPSTREAM_ROUNDS).ratings
+    return {
+        item: 100 * predicted_win_rate(drawn.ratings[:, column], drawn.ratings[:, 0])
+        for column, item in enumerate(drawn.rated.tolist())
+    }
 
 
 def over_categories(found: Sequence[Controlled]) -> Controlled:
@@ -230,14 +277,27 @@ def over_categories(found: Sequence[Controlled]) -> Controlled:
     if len(valued) <= 1:
         return next(iter(valued or found), Controlled(None, reason="no question has a verdict"))
     share = np.array([one.battles for one in valued]) / sum(one.battles for one in valued)
-    rounds = min(len(one.replicates) for one in valued)
     upstream = min(len(one.upstream) for one in valued)
+    parts = [one.totals for one in valued if one.totals is not None]
+    settled = {one.settled for one in valued}
     return Controlled(
         float(share @ [one.value for one in valued]),
         n=sum(one.n for one in valued),
+        battles=sum(one.battles for one in valued),
         n_models=max(one.n_models for one in valued),
-        replicates=share @ np.array([one.replicates[:rounds] for one in valued]),
+        totals=_together(parts, share) if len(parts) == len(valued) else None,
+        settled=settled.pop() if len(settled) == 1 else None,
         upstream=share @ np.array([one.upstream[:upstream] for one in valued]),
+    )
+
+
+def _together(parts: Sequence[ClusterTotals], weights: FloatArray) -> ClusterTotals:
+    return cluster_totals(
+        np.concatenate([one.numerator[:, 0] for one in parts]),
+        np.concatenate([one.denominator[:, 0] for one in parts]),
+        clusters=np.concatenate([one.clusters for one in parts]),
+        terms=np.repeat(np.arange(len(parts)), [one.n_clusters for one in parts]),
+        term_weights=weights,
     )
 
 
@@ -245,7 +305,8 @@ def known_styles(scores: Sequence[ExampleScore], rules: Rules) -> list[ExampleSc
     """Those with a verdict and all features that the control reads: the current pipeline always relates to length."""
     places = CONTROLS[rules.control] if rules.pipeline == "legacy" else {0, *CONTROLS[rules.control]}
     needed = [side + FEATURES[place] for side in SIDES for place in sorted(places)]
-    return [s for s in scores if s.value is not None and all(number(s, name) is not None for name in needed)]
+    of_score = itemgetter(*needed)
+    return [score for score in scores if score.value is not None and None not in of_score(score.covariates)]
 
 
 def _why(scores: Sequence[ExampleScore], known: Sequence[ExampleScore], counter: TokenCounter | None) -> str:
@@ -262,22 +323,16 @@ def _why(scores: Sequence[ExampleScore], known: Sequence[ExampleScore], counter:
     return f"the answers' lengths in tokens are unknown: {cause}"
 
 
-def _details(fit: StyleControlled, battles: StyleBattles, place: int, rules: Rules) -> dict[str, Any]:
+def _details(fit: StyleControlled, zero: Zero, place: int, rules: Rules) -> dict[str, Any]:
     """Coefficients per standard deviation, and the win rate that the same fit gives two answers of equal style."""
-    differences = battles.differences(rules.pipeline, rules.control)
-    mean, spread = (
-        differences.mean(axis=0),
-        differences.std(axis=0, ddof=min(fit.options.std_ddof, len(differences) - 1)),
-    )
     names = [FEATURES[feature] for feature in CONTROLS[rules.control]]
     found: dict[str, Any] = {
         "coefficients": dict(zip(names, fit.coefficients, strict=True)),
-        "mean_differences": dict(zip(names, mean.tolist(), strict=True)),
+        "mean_differences": dict(zip(names, zero.mean.tolist(), strict=True)),
         "at_equal_style": None,
     }
     if 0 in fit.rated and place + 1 in fit.rated:
-        beta = np.array([coefficient or 0.0 for coefficient in fit.coefficients])
         base, own = (fit.strengths[int(np.searchsorted(fit.rated, item))] for item in (0, place + 1))
-        logit = own - base - (beta * mean / np.where(spread > 0, spread, 1)).sum()
+        logit = own - base - zero.slopes(fit) @ zero.mean
         found["at_equal_style"] = float(100 / (1 + np.exp(-logit)))
     return found

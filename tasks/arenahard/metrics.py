@@ -16,7 +16,7 @@ from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.task import TaskData
 
-from .battles import Rules, number, whole_battles
+from .battles import COUNTS, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
 from .estimates import SEED, TASK, FloatArray, Upstream, absent, bounds
 
@@ -29,7 +29,9 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -
     parts = _parts(data, scores, "category")
     rates = {name: _WinRate.of(own, total, rules) for name, (own, total) in parts.items()}
     counter = data.extras.counter
-    controlled = {name: control_style({"": own}, rules, counter)[""] for name, (own, _) in parts.items()}
+    controlled = {
+        name: control_style({"": own}, rules, upstream=True, counter=counter)[""] for name, (own, _) in parts.items()
+    }
     rows = [
         _WinRate.of(scores, len(data.examples), rules).score(None),
         over_categories(list(controlled.values())).score(None, len(data.examples), rules),
@@ -57,7 +59,7 @@ def tabulate(runs: Mapping[str, Sequence[ExampleScore]], *, rules: Rules) -> dic
             run: sorted((s for s in scores if s.covariates["category"] == category), key=lambda s: s.example_id)
             for run, scores in runs.items()
         }
-        for run, one in control_style(parts, rules, None).items():
+        for run, one in control_style(parts, rules, upstream=rules.upstream_compat).items():
             if one.value is not None:
                 found[run].append(one)
     return {run: [over_categories(own).score(None, len(runs[run]), rules)] for run, own in found.items() if own}
@@ -97,7 +99,7 @@ class _WinRate:
         return cls(
             shares=np.array([score.value for score in valued], dtype=float),
             weights=np.array([score.weight for score in valued], dtype=float),
-            battles=np.array([sum(number(s, name) or 0 for s in valued) for name in ("won", "tied", "lost")]),
+            battles=np.nan_to_num(numbers(valued, COUNTS)).sum(axis=0),
             whole=whole_battles(valued),
             n_missing=total - len(valued),
             games=counts,
@@ -137,7 +139,7 @@ class _WinRate:
         won, weight = float(self.shares @ self.weights), float(self.weights.sum())
         most = sum(self.games.values()) * self.rules.weight
         return {
-            "battles": dict(zip(("won", "tied", "lost"), self.battles.tolist(), strict=True)),
+            "battles": dict(zip(COUNTS, self.battles.tolist(), strict=True)),
             **self.games,
             "unknown_labels": self.unknown_labels,
             "if_missing_all_lost_or_won": [100 * won / (weight + most), 100 * (won + most) / (weight + most)],

@@ -1,5 +1,6 @@
 """``eval --stop-when`` through a real server that gives the published replies: it stops, says so, and is resumable."""
 
+import gzip
 import json
 import subprocess
 import time
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from judgebench import tasks
+from judgebench.loading import load_task
+from judgebench.sources import SourceFinder
 from judgebench.stopping import random_order
 from tests.alpacaeval_server import Published, judgebench, kill, lines_of, manifest_of, publish, scores_of, started
 from tests.servers.launch import Server
@@ -102,6 +106,27 @@ def test_killed_it_goes_on_in_the_same_order_to_the_same_end(
     before = server.counts()["start"]
     assert scores_of(judgebench(arguments)) == scores_of(whole)
     assert server.counts()["start"] == before
+
+
+def test_an_answer_that_the_file_lacks_does_not_hold_it_up(
+    published: Published, tmp_path: Path, start_chat_server: StartServer
+) -> None:
+    """Without the answer that would be judged first, it stops all the same, the missing one taken as anything."""
+    (spec,) = tasks.parse_specs("alpacaeval")
+    data = load_task(spec, SourceFinder(tmp_path / "cache", [published.mirror], offline=True), starter=False).data
+    first = data.by_id[random_order([example.id for example in data.examples])[0]]
+    rows = json.loads(gzip.decompress(published.outputs.read_bytes()))
+    kept = [row for row in rows if row["instruction"] != first.instruction]
+    assert len(kept) < len(rows)
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps(kept))
+    server = start_chat_server(replies=published.replies)
+    model = ["--model", f"file:{outputs}", "--tasks", "alpacaeval", *published.judge(server)]
+    # Two of the first 168 are more than 1 %, which the exit code says.
+    judgebench(["eval", *model, *RULE, "--out", tmp_path / "run"], code=4)
+    stop = manifest_of(tmp_path / "run").tasks["alpacaeval"].early_stop
+    assert stop is not None
+    assert 100 < stop.n < 500
 
 
 def test_answers_that_are_not_there_yet_are_made_in_the_same_order(

@@ -22,6 +22,7 @@ from scipy.optimize import minimize
 from judgebench.stats.bradley_terry import (
     ABOVE,
     BELOW,
+    SCALE,
     Anchor,
     Spread,
     bradley_terry,
@@ -38,6 +39,7 @@ from judgebench.stats.style_control import (
     StyleControlled,
     StyleOptions,
     bootstrap_style_controlled,
+    clustered_influence,
     sandwich_style_spreads,
     style_controlled,
     style_differences,
@@ -277,8 +279,49 @@ def test_unusable_arguments_are_named() -> None:
         style_differences([[-1]], [[1]], "ratio")
     with pytest.raises(ValueError, match="equal shape"):
         style_differences([[1, 2]], [[1]], "ratio")
+    with pytest.raises(ValueError, match="one for each of 500 battles"):
+        clustered_influence(problem.fit(ARENA_2024), [0, 1])
     with pytest.raises(ValueError, match="bootstrap penalised ones"):
         sandwich_style_spreads(problem.fit(ARENA_2024))
+
+
+# Influence
+
+
+def test_influence_of_single_battles_gives_the_sandwich() -> None:
+    """Without penalties, squares summed over battles are the sandwich variances, which have a ridge of 1e-5."""
+    fit = made_up().fit(ARENA_HARD_CURRENT, Anchor(0, 1000.0))
+    parts = clustered_influence(fit, np.arange(500))[:, :5]
+    _, _, variance = spread_columns(sandwich_style_spreads(fit))
+    assert SCALE**2 * np.square(parts - parts[:, :1]).sum(axis=0) == pytest.approx(variance, rel=1e-3)
+
+
+@pytest.mark.parametrize("options", [*PRESETS.values(), replace(ARENA_2024, l2=30.0)], ids=[*PRESETS, "penalised"])
+def test_influence_of_battles_agrees_with_the_bootstrap(options: StyleOptions) -> None:
+    """Standard errors of ratings and coefficients, also where a penalty halves them, are those of 1,000 resamples
+    within 12 percent; these have 2.2 percent of noise.
+    """
+    fit = made_up(2000, seed=2).fit(options)
+    drawn = bootstrap_style_controlled(fit, rng=np.random.default_rng(0), rounds=1000)
+    resampled = np.concatenate([drawn.ratings.ratings / SCALE, drawn.coefficients], axis=1).std(axis=0)
+    parts = clustered_influence(fit, np.arange(2000))
+    assert np.sqrt(np.square(parts).sum(axis=0)) == pytest.approx(resampled, rel=0.12)
+
+
+def test_influence_of_a_cluster_is_its_battles() -> None:
+    """Clusters' parts are sums over their battles, and a cluster without battles among rated items has none."""
+    problem = made_up()
+    more = Problem(
+        np.r_[problem.a, 5], np.r_[problem.b, 0], np.r_[problem.outcome, 1.0],
+        np.concatenate([problem.differences, problem.differences[:1]]),
+    )  # fmt: skip
+    fit = more.fit(ARENA_HARD_CURRENT)
+    assert fit.unrated == {5: ABOVE}
+    single = clustered_influence(fit, np.arange(501))
+    clusters = clustered_influence(fit, np.r_[np.arange(500) // 50, 10])
+    assert clusters[:10] == pytest.approx(single[:500].reshape(10, 50, -1).sum(axis=1), abs=1e-12)
+    assert clusters.shape == (11, 8)
+    assert not clusters[10].any()
 
 
 # Bootstrap

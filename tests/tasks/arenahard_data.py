@@ -10,13 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from judgebench.tasks.arenahard.controlled import StyleBattles
+import numpy as np
+from judgebench.tasks.arenahard.controlled import StyleBattles, win_rates
+from judgebench.tasks.arenahard.estimates import FloatArray
+from judgebench.tasks.arenahard.judges import Pipeline
 
 from judgebench import tasks
 from judgebench.loading import load_task
 from judgebench.outputs import Row, read_rows
 from judgebench.records import ExampleScore, Score
 from judgebench.sources import SourceFinder
+from judgebench.stats.intervals import resample_counts
 from judgebench.task import Imported, Task, TaskData
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -103,6 +107,19 @@ def joint_battles(task: Task, data: TaskData, rows: Sequence[Row], models: Seque
     found = imported(task, data, rows)
     scored = [example_scores(task, data, found[model])[1] for model in models]
     return StyleBattles.of([[score for score in own if score.value is not None] for own in scored])
+
+
+def resampled_errors(battles: StyleBattles, pipeline: Pipeline, rounds: int) -> FloatArray:
+    """Standard deviations of the style-controlled rates over resamples of the questions, each standardised and fitted
+    anew: shape (models,).
+    """
+    rates = []
+    for counts in resample_counts(len(battles.questions), rounds, np.random.default_rng(0)):
+        times = counts[battles.question]
+        columns = ("model", "question", "share", "style", "baseline_style")
+        drawn = {name: np.repeat(getattr(battles, name), times, axis=0) for name in columns}
+        rates.append(win_rates(dataclasses.replace(battles, **drawn).fit_anyway(pipeline, "both")[0]))
+    return np.array(rates, dtype=float).std(axis=0, ddof=1)
 
 
 def rows_against(baseline: str, *folders: Path) -> list[Row]:

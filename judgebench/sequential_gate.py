@@ -1,0 +1,278 @@
+"""``gate --sequential``: the gate's question about the N examples themselves, answered after as few as it takes.
+
+The paired differences of a metric that is a plain mean over examples are looked at in the random order of ``stopping``;
+PASS or FAIL is said at the first example at which ``stopping.decide_difference`` is sure, and the candidate's judging
+stops there. What is asked is whether the mean difference over these N examples is at least ``-max_drop``: with all of
+them judged there is always an answer, unless verdicts are missing, which may turn out as anything. (Whether other
+prompts would give the same answer is what ``gating`` asks.)
+
+``max_unread`` is a share of all N, held against what is missing among the examples looked at; nothing is decided by
+fewer than ``min_n``. Each decision is at ``alpha``, of several checks at ``alpha`` divided by their number unless
+``adjust`` is ``none``: an adjustment that looks at all p-values comes too late for those that stopped at theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from judgebench.archive import is_archive
+from judgebench.comparison import open_run
+from judgebench.errors import UsageError
+from judgebench.gate_policy import Defaults, Policy, TaskPolicy
+from judgebench.gating import (
+    Check,
+    Gate,
+    Sequential,
+    beyond_limits,
+    concluded,
+    require_same_protocol,
+    task_of,
+    tasks_to_gate,
+)
+from judgebench.records import ExampleScore
+from judgebench.run_folders import Run, TaskRun, read_unfinished
+from judgebench.runner import Runner
+from judgebench.settings import Settings
+from judgebench.stages import Observer
+from judgebench.stats.margins import Verdict
+from judgebench.stopping import ORDER_SEED, DifferenceWatch, by_example
+from judgebench.task import ItemMean
+
+ENDED = ("complete", "incomplete")
+"""What the manifest says of a run whose examples were all judged, or tried."""
+JUDGE_SETTINGS = (
+    "judges",
+    "judge_args",
+    "judge_gen",
+    "judge_repeats",
+    "api_key_env",
+    "judge_concurrency",
+    "rpm",
+    "tpm",
+)
+VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided": "INCONCLUSIVE"}
+
+
+def sequential_gate(
+    baseline: Path,
+    candidate: Path,
+    policy: Policy,
+    *,
+    observer: Observer,
+    mirrors: tuple[Path, ...] = (),
+    offline: bool = False,
+    argv: tuple[str, ...] = (),
+) -> Gate:
+    """Hold a candidate against a baseline in random order, judging no more of the candidate than is needed.
+
+    Parameters
+    ----------
+    baseline
+        Run folder or archive, judged to its end.
+    candidate
+        Run folder or archive. One that is not judged to its end must hold all its answers: it is judged as it was
+        before, or else as the baseline was, and left as after an interruption, so that ``judgebench judge`` or the same
+        gate goes on where it was.
+    policy
+        What is checked, and how much may be lost.
+    observer
+        Told of every judged case.
+    mirrors, offline, argv
+        As in :class:`Settings`.
+
+    Raises
+    ------
+    UsageError
+        If a task or answer is missing, the protocols are unlike, a run has ``--stop-when``, or a metric is no plain
+        mean over examples.
+    """
+    first = open_run(baseline)
+    second = _candidate(candidate)
+    if first.manifest.status not in ENDED:
+        raise UsageError(
+            f"--sequential holds a candidate against a baseline that is judged to its end, but {baseline} is "
+            f"{first.manifest.status}; finish it with `judgebench judge {baseline}`, or start its command again"
+        )
+    chosen, notes = tasks_to_gate(first, second, policy)
+    alpha = policy.defaults.alpha / (1 if policy.defaults.adjust == "none" else len(chosen))
+    watches, metrics = {}, {}
+    for key, own, drop in chosen:
+        _forbid_early_stops(first, second, key)
+        metrics[key], mean = _metric(first.tasks[key], own)
+        if drop > mean.scale * (mean.upper - mean.lower):
+            raise UsageError(
+                f"a max_drop of {drop:g} for {metrics[key]} of {first.tasks[key].fields.label} is more than any two "
+                f"numbers can differ by, {mean.scale * (mean.upper - mean.lower):g}"
+            )
+        numbers = {name: mean.of(rows) for name, rows in _rows(first.tasks[key]).items()}
+        watches[key] = DifferenceWatch(numbers, drop, mean, level=1 - alpha, least=policy.defaults.min_n)
+    before = {key: sum(_calls(second.tasks[key]).values()) for key in watches}
+    if second.manifest.status in ENDED:
+        for key, watch in watches.items():
+            require_same_protocol(first, second, key)
+            watch.take(_rows(second.tasks[key]))
+    else:
+        for key in watches:
+            _require_answers(second, key)
+        settings = _judge_settings(first, second, list(watches), mirrors, offline=offline, argv=argv)
+        Runner(settings, observer).judge_until_decided(
+            second.folder, watches, {key: first.tasks[key].fields for key in watches}
+        )
+        notes.append(
+            f"{candidate} is judged as far as was needed, and not scored: `judgebench judge {candidate}` does the rest"
+        )
+    checks = [
+        _check(first.tasks[key], second, own, drop, policy.defaults, metrics[key], watches[key], before[key])
+        for key, own, drop in chosen
+    ]
+    return concluded(
+        checks, notes, policy.defaults, baseline=(first.manifest.candidate, str(baseline)), candidate=second
+    )
+
+
+def _candidate(path: Path) -> Run:
+    """The candidate's run, with its scores only if it is judged to its end."""
+    if is_archive(path):
+        run = open_run(path)
+        if run.manifest.status not in ENDED:
+            raise UsageError(f"{path} is not judged to its end, and nothing can be judged in an archive; unpack it")
+        return run
+    run = read_unfinished(path)
+    return open_run(path) if run.manifest.status in ENDED else run
+
+
+def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
+    for run in (baseline, candidate):
+        if run.tasks[key].fields.protocol.get("stop_when"):
+            raise UsageError(
+                f"--sequential stops by the difference of two runs, but {run.path} was judged with --stop-when "
+                f"{run.tasks[key].fields.protocol['stop_when']['rule']!r}, which is a protocol of its own; gate runs "
+                f"that were made without it"
+            )
+
+
+def _metric(run: TaskRun, policy: TaskPolicy) -> tuple[str, ItemMean]:
+    """The metric to check, the policy's or the task's headline, as a mean over examples."""
+    task = task_of(run)
+    metric = policy.metric or task.headline[0]
+    if metric in task.means:
+        return metric, task.means[metric]
+    usable = " or ".join(f'metric = "{name}"' for name in task.means)
+    way_on = (
+        f"gate {usable} of it, in the policy's [tasks.{run.fields.name}]" if usable else "gate it without --sequential"
+    )
+    raise UsageError(
+        f"--sequential needs a metric that is a plain mean over examples, each with a number within known bounds, and "
+        f"{metric} of {run.fields.label} is none; {way_on}"
+    )
+
+
+def _rows(run: TaskRun) -> dict[str, list[ExampleScore]]:
+    """Example scores of every example, none for those without."""
+    found = by_example(run.example_scores())
+    return {example.id: found.get(example.id, []) for example in run.examples()}
+
+
+def _calls(run: TaskRun) -> dict[str, int]:
+    """Judge replies in the folder, by example."""
+    found: dict[str, int] = {}
+    for judgement in run.judgements():
+        found[judgement.example_id] = found.get(judgement.example_id, 0) + len(judgement.replies)
+    return found
+
+
+def _require_answers(candidate: Run, key: str) -> None:
+    run = candidate.tasks[key]
+    if not run.fields.protocol.get("judges"):
+        raise UsageError(
+            f"{candidate.path} is {candidate.manifest.status}, and {run.fields.label} is verified, not judged: there "
+            f"are no judge calls to save. Start its command again to finish it"
+        )
+    if run.fields.inputs.get("sampling") is None:
+        return  # what a file of answers lacks does not come any more
+    examples, answered = run.examples(), run.generations()
+    lacking = sum(example.id not in answered for example in examples)
+    if lacking:
+        raise UsageError(
+            f"--sequential judges answers that are there, but {candidate.path} lacks {lacking} of {len(examples)} of "
+            f"{run.fields.label}. Start its command again to finish them (`judgebench generate` makes answers alone)"
+        )
+
+
+def _judge_settings(
+    baseline: Run,
+    candidate: Run,
+    keys: Sequence[str],
+    mirrors: tuple[Path, ...],
+    *,
+    offline: bool,
+    argv: tuple[str, ...],
+) -> Settings:
+    """The judge as the candidate's last session had it, or if that had none, as the baseline's."""
+    began = all(candidate.tasks[key].fields.judge_models for key in keys)
+    sessions = (candidate if began else baseline).manifest.sessions
+    config = sessions[-1].config if sessions else {}
+    kept = {name: config[name] for name in JUDGE_SETTINGS if name in config}
+    budget = candidate.manifest.sessions[-1].config.get("budget") if candidate.manifest.sessions else None
+    kept["judges"] = tuple(kept.get("judges", ()))
+    return Settings(tasks="", mirrors=mirrors, offline=offline, argv=argv, budget=budget, **kept)
+
+
+def _check(
+    baseline: TaskRun,
+    candidate: Run,
+    policy: TaskPolicy,
+    drop: float,
+    defaults: Defaults,
+    metric: str,
+    watch: DifferenceWatch,
+    calls_before: int,
+) -> Check:
+    run, population, pairs = candidate.tasks[baseline.key], len(watch.order), watch.pairs
+    verdict = VERDICTS[watch.decision.verdict] if watch.decided else "INCONCLUSIVE"
+    missing = [(sum(pair[side] is None for pair in pairs), population) for side in (1, 0)]
+    reason = f"what is missing (baseline {missing[0][0]}, candidate {missing[1][0]}) may turn out either way"
+    limit = beyond_limits(defaults, len(pairs), missing)
+    if limit is not None and (verdict != "FAIL" or limit[1]):
+        verdict, reason = "INCONCLUSIVE", limit[0]
+    both = [(one, other) for one, other in pairs if one is not None and other is not None]
+    own, others = (watch.mean.scale * sum(pair[side] for pair in both) / len(both) if both else None for side in (0, 1))
+    interval = watch.interval(1 - 2 * defaults.alpha)
+    calls = _calls(run)
+    made, needed = sum(calls.values()), sum(calls.get(name, 0) for name in watch.order[: watch.n])
+    everything = round(needed / watch.n * population) if watch.n else 0
+    return Check(
+        task=run.fields.label,
+        metric=metric,
+        unit=next((score.unit for score in baseline.scores if score.metric == metric), ""),
+        tier=policy.tier,
+        verdict=verdict,
+        paired=True,
+        starter=run.fields.starter,
+        max_drop=drop,
+        baseline_value=others,
+        candidate_value=own,
+        difference=None if own is None or others is None else own - others,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        level=1 - 2 * defaults.alpha,
+        p_pass=watch.decision.p_above,
+        p_fail=watch.decision.p_below,
+        p_fail_adjusted=None,
+        n=len(both),
+        n_to_decide=None,
+        n_if_equal=None,
+        items=population,
+        candidate_missing=missing[1][0],
+        baseline_missing=missing[0][0],
+        if_lost=None,
+        reason=reason if verdict == "INCONCLUSIVE" else None,
+        sequential=Sequential(
+            n=watch.n,
+            population=population,
+            seed=ORDER_SEED,
+            judge_calls=made,
+            judge_calls_now=made - calls_before,
+            judge_calls_needed=needed,
+            judge_calls_saved=0 if candidate.manifest.status in ENDED else max(everything - made, 0),
+        ),
+    )
