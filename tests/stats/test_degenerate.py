@@ -296,6 +296,7 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "sequential.decide": lambda d: sequential.decide(d.shares, 20, 0.5),
     "style_control.style_controlled": styled,
     "style_control.style_differences": lambda d: style_control.style_differences(0 * d.styles, 0 * d.styles, "ratio"),
+    "style_control.clustered_influence": lambda d: style_control.clustered_influence(styled(d), d.clusters),
     "style_control.sandwich_style_spreads": lambda d: style_control.sandwich_style_spreads(styled(d)),
     "style_control.bootstrap_style_controlled": lambda d: style_control.bootstrap_style_controlled(
         styled(d), rng=rng(), rounds=5
