@@ -21,7 +21,10 @@ from judgebench.store import Results, RunFolder
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'judgebench[ray]'")
 pytest.importorskip("torch")
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its servers and sockets
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # Ray's own, of its servers and sockets
+    pytest.mark.xdist_group("ray"),  # two clusters at once on few cores wait for each other by the minute
+]
 
 
 @pytest.fixture(scope="module")
