@@ -12,6 +12,7 @@ from typing import Any
 from judgebench.grading import KILLED, NOTHING
 from judgebench.records import Example, ExampleScore, Generation, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
+from judgebench.stats.intervals import interval_fields
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
 from judgebench.task import Fetch, TaskData, Totals
 
@@ -153,18 +154,14 @@ class Accuracy:
                 details=details,
             )
         result = bounded_estimate(cluster_totals([100 * value for value in values]), 0, 100)
-        interval = result.interval
-        how = f"interval: {interval.method} over items" if interval else f"no interval: {result.reason}"
         return Score(
             task=self.task,
             metric=metric,
             value=result.value,
             unit="percent",
             stderr=result.stderr,
-            low=interval.low if interval else None,
-            high=interval.high if interval else None,
-            level=interval.level if interval else None,
-            method=f"{what}; {how}",
+            **interval_fields(result.interval),
+            method=f"{what}; {result.how('items')}",
             n=n,
             n_missing=missing,
             group=group,

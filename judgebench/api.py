@@ -295,7 +295,7 @@ def load_run(path: PathLike) -> Run:
     >>> run.frame()["metric"].tolist()
     ['exact_match_strict', 'exact_match_flexible', 'numeric']
     """
-    return Run(comparison.open_run(Path(path)))
+    return Run(run_folders.read_run(Path(path)))
 
 
 def compare(
@@ -367,7 +367,7 @@ def _several(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _opened(run: PathLike | Run) -> run_folders.Run:
-    return run.record if isinstance(run, Run) else comparison.open_run(Path(run))
+    return run.record if isinstance(run, Run) else run_folders.read_run(Path(run))
 
 
 def _settings(model: str, tasks: str | Sequence[str], judge: str | Sequence[str], given: Mapping[str, Any]) -> Settings:

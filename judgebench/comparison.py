@@ -7,22 +7,19 @@ has a value for it, and what is left out is counted.
 What a metric is made of its task says (``Task.totals``); statistics are those of ``stats/paired.py``.
 """
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
 from judgebench import tasks
-from judgebench.archive import is_archive, open_archive
 from judgebench.cache import default_cache_dir
 from judgebench.errors import UsageError
 from judgebench.protocol import differing
 from judgebench.records import Example, ExampleScore, Judgement, Score
-from judgebench.run_folders import Run, TaskRun, read_run
+from judgebench.run_folders import Run, TaskRun
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.stats.clustered import ClusterTotals, cluster_totals, clustered_estimate, difference
 from judgebench.stats.many_runs import compare_all_pairs, rank_intervals
@@ -170,13 +167,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     level: float
     notes: tuple[str, ...] = ()
     """Why a task that runs of one protocol have is not compared: no item in common, or no scores of single items."""
-
-
-def open_run(path: Path) -> Run:
-    """A run folder, or the archive of one, which keeps its own name."""
-    if not is_archive(path):
-        return read_run(path)
-    return dataclasses.replace(read_run(open_archive(path)), path=path)
 
 
 def official_files(mirrors: Sequence[Any] = (), *, offline: bool = False) -> Found:

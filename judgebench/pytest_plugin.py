@@ -27,14 +27,14 @@ class InconclusiveGate(UserWarning):
 @pytest.fixture(scope="session")
 def judgebench_run(request: pytest.FixtureRequest) -> "Callable[[str | Path], Run]":
     """Opens a run folder or an archive, each once a session; a path that is not absolute lies below the root folder."""
-    from judgebench.comparison import open_run
+    from judgebench.run_folders import read_run
 
     root, opened = request.config.rootpath, {}
 
     def open_once(path: str | Path) -> "Run":
         place = root / path
         if place not in opened:
-            opened[place] = open_run(place)
+            opened[place] = read_run(place)
         return opened[place]
 
     return open_once

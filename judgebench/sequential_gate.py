@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from judgebench.archive import is_archive
-from judgebench.comparison import open_run
 from judgebench.errors import UsageError
 from judgebench.gate_policy import Defaults, Policy, TaskPolicy
 from judgebench.gating import (
@@ -29,7 +28,7 @@ from judgebench.gating import (
     tasks_to_gate,
 )
 from judgebench.records import ExampleScore
-from judgebench.run_folders import Run, TaskRun, read_unfinished
+from judgebench.run_folders import Run, TaskRun, read_run, read_unfinished
 from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.stages import Observer
@@ -85,7 +84,7 @@ def sequential_gate(
         If a task or answer is missing, the protocols are unlike, a run has ``--stop-when``, or a metric is no plain
         mean over examples.
     """
-    first = open_run(baseline)
+    first = read_run(baseline)
     second = _candidate(candidate)
     if first.manifest.status not in ENDED:
         raise UsageError(
@@ -132,12 +131,12 @@ def sequential_gate(
 def _candidate(path: Path) -> Run:
     """The candidate's run, with its scores only if it is judged to its end."""
     if is_archive(path):
-        run = open_run(path)
+        run = read_run(path)
         if run.manifest.status not in ENDED:
             raise UsageError(f"{path} is not judged to its end, and nothing can be judged in an archive; unpack it")
         return run
     run = read_unfinished(path)
-    return open_run(path) if run.manifest.status in ENDED else run
+    return read_run(path) if run.manifest.status in ENDED else run
 
 
 def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:

@@ -8,10 +8,10 @@ import pytest
 from judgebench.tasks.alpacaeval.lengths import length_table
 
 from judgebench import tasks
-from judgebench.comparison import Comparison, Difference, compare, official_files, open_run
+from judgebench.comparison import Comparison, Difference, compare, official_files
 from judgebench.errors import UsageError
 from judgebench.importing import import_run
-from judgebench.run_folders import Run
+from judgebench.run_folders import Run, read_run
 from judgebench.settings import Settings
 from tests.made_runs import PROTOCOL, write_run
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, expected
@@ -36,7 +36,7 @@ def real_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
         source.write_text(json.dumps(annotations(2, model)))
         settings = Settings(tasks="alpacaeval", out=folder / model, mirrors=(ALPACAEVAL,), offline=True)
         import_run(source, "alpaca_eval", settings)
-    return [open_run(folder / model) for model in MODELS]
+    return [read_run(folder / model) for model in MODELS]
 
 
 @pytest.fixture(scope="module")
@@ -244,5 +244,5 @@ def test_a_task_that_says_nothing_of_its_totals(tmp_path: Path, monkeypatch: pyt
         results["scores"].append({**results["scores"][0], "metric": "other"})
         results["scores"][0]["value"] += 1
         (run.path / "results.json").write_text(json.dumps(results))
-    with_others = compare([open_run(before.path), open_run(after.path)])
+    with_others = compare([read_run(before.path), read_run(after.path)])
     assert [metric for metric, _ in with_others.tasks[0].not_compared] == ["accuracy", "other"]

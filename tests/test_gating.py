@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from judgebench import tasks
-from judgebench.comparison import official_files, open_run
+from judgebench.comparison import official_files
 from judgebench.errors import UsageError
 from judgebench.gate_policy import Defaults, Policy, TaskPolicy, read_policy
 from judgebench.gating import Check, Gate, decide, exit_code, gate
 from judgebench.importing import import_run
+from judgebench.run_folders import read_run
 from judgebench.settings import Settings
 from judgebench.stats.clustered import cluster_totals
 from tests.made_runs import PROTOCOL, write_run
@@ -204,7 +205,7 @@ def test_a_check_that_warns_decides_nothing(tmp_path: Path) -> None:
     for run in runs:  # IFEval's headline, of which each instruction is one here
         _rename(run.path, "ifeval", "exact_match_strict", "prompt_level_strict_acc")
     policy = Policy(defaults=Defaults(max_drop=2.0), tasks={"gsm8k": TaskPolicy(tier="warn")})
-    found = gate(*(open_run(run.path) for run in runs), policy)
+    found = gate(*(read_run(run.path) for run in runs), policy)
     assert {check.task: check.verdict for check in found.checks} == {"gsm8k@chat": "FAIL", "ifeval@chat": "PASS"}
     assert found.verdict == "PASS"
 
@@ -317,7 +318,7 @@ def test_a_real_candidate_against_real_and_published_baselines(tmp_path: Path) -
         source.write_text(json.dumps(rows))
         settings = Settings(tasks="alpacaeval", out=tmp_path / model, mirrors=(ALPACAEVAL,), offline=True)
         import_run(source, "alpaca_eval", settings)
-        runs.append(open_run(tmp_path / model))
+        runs.append(read_run(tmp_path / model))
     better, candidate = runs
     files = official_files([ALPACAEVAL], offline=True)
     paired = gate(better, candidate, drop(2.0), files=files)
@@ -341,7 +342,7 @@ def test_a_run_that_is_not_the_benchmark_is_not_held_against_published_rows(tmp_
     settings = Settings(tasks="alpacaeval", out=tmp_path / "run", mirrors=(ALPACAEVAL,), offline=True)
     import_run(source, "alpaca_eval", settings)
     with pytest.raises(UsageError, match=r"not evaluated as the published rows were.*baselines \(gpt4_1106_preview"):
-        gate("gemma-2b-it", open_run(tmp_path / "run"), drop(1.0))
+        gate("gemma-2b-it", read_run(tmp_path / "run"), drop(1.0))
 
 
 @needs_data
@@ -353,7 +354,7 @@ def test_what_another_metric_lacks_is_no_matter(tmp_path: Path) -> None:
         source = wb.WILDBENCH / "score_records" / f"v0625-gpt4o__{model}.jsonl.gz"
         settings = Settings(tasks="wildbench", out=tmp_path / model, mirrors=(official,), offline=True)
         import_run(source, "wildbench", settings)
-        runs.append(open_run(tmp_path / model))
+        runs.append(read_run(tmp_path / model))
     policy = Policy(tasks={"wildbench": TaskPolicy(metric="wb_score", max_drop=2.0)})
     found = gate(*runs, policy)
     assert found.verdict == "PASS"

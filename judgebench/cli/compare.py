@@ -40,10 +40,11 @@ def compare(
     from judgebench.cli.rendering import write_sheets
     from judgebench.cli.tables import print_json
     from judgebench.comparison import compare as compare_runs
-    from judgebench.comparison import official_files, open_run
+    from judgebench.comparison import official_files
+    from judgebench.run_folders import read_run
 
     found = compare_runs(
-        [open_run(path) for path in runs],
+        [read_run(path) for path in runs],
         adjust=adjust.value,
         task=task,
         flips=flips,

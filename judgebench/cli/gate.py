@@ -60,12 +60,13 @@ def gate(
     """Hold a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: unusable."""
     from judgebench.cli.rendering import Format, markdown_of, write_sheets
     from judgebench.cli.tables import print_json
-    from judgebench.comparison import official_files, open_run
+    from judgebench.comparison import official_files
     from judgebench.errors import JudgebenchError
     from judgebench.gate_reports import annotations, outputs, refusal
     from judgebench.gate_reports import junit as junit_of
     from judgebench.gating import PUBLISHED, exit_code
     from judgebench.gating import gate as decide
+    from judgebench.run_folders import read_run
     from judgebench.store import now
 
     try:
@@ -76,9 +77,9 @@ def gate(
                 now(),
             )
         else:
-            run = open_run(candidate)
+            run = read_run(candidate)
             result = decide(
-                baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else open_run(Path(baseline)),
+                baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else read_run(Path(baseline)),
                 run,
                 asked,
                 files=official_files(searched, offline=offline),

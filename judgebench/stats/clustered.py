@@ -64,6 +64,10 @@ class Estimate:
     reason: str | None
     """Why one of the numbers is missing."""
 
+    def how(self, over: str) -> str:
+        """In words, how the interval over such clusters came about, or why there is none."""
+        return f"interval: {self.interval.method} over {over}" if self.interval else f"no interval: {self.reason}"
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterTotals:

@@ -5,6 +5,7 @@ drawn, so that several metrics can be evaluated on the very same resamples and a
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,17 @@ class Interval:
     level: float
     """Nominal coverage, e.g. 0.95."""
     method: str
+
+
+def interval_fields(interval: Interval | None) -> dict[str, Any]:
+    """Bounds and level by name, each ``None`` without an interval: what a record takes over.
+
+    >>> interval_fields(Interval(0.1, 0.4, 0.95, "wilson"))
+    {'low': 0.1, 'high': 0.4, 'level': 0.95}
+    """
+    if interval is None:
+        return {"low": None, "high": None, "level": None}
+    return {"low": interval.low, "high": interval.high, "level": interval.level}
 
 
 def resample_counts(n: int, rounds: int, rng: np.random.Generator) -> NDArray[np.int64]:

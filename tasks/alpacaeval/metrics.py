@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
-from judgebench.stats.clustered import Estimate, bounded_estimate, cluster_totals, clustered_estimate
-from judgebench.stats.intervals import percentile_interval, resample_counts
+from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
+from judgebench.stats.intervals import interval_fields, percentile_interval, resample_counts
 from judgebench.stats.length_control import (
     AnchorRows,
     LengthControlled,
@@ -75,20 +75,13 @@ def _mean_score(metric: str, shares: FloatArray, missing: int, group: str | None
         value=result.value,
         unit="percent",
         stderr=result.stderr,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        level=interval.level if interval else None,
-        method=f"mean; {_how(result)}",
+        **interval_fields(interval),
+        method=f"mean; {result.how('examples')}",
         n=result.n,
         n_missing=missing,
         group=group,
         details=details,
     )
-
-
-def _how(result: Estimate) -> str:
-    interval = result.interval
-    return f"interval: {interval.method} over examples" if interval else f"no interval: {result.reason}"
 
 
 def _average_length(length: FloatArray, total: int) -> Score:
@@ -104,10 +97,8 @@ def _average_length(length: FloatArray, total: int) -> Score:
         value=float(int(lengths.mean())),
         unit="characters",
         stderr=result.stderr,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        level=interval.level if interval else None,
-        method=f"mean, cut to an integer; {_how(result)}",
+        **interval_fields(interval),
+        method=f"mean, cut to an integer; {result.how('examples')}",
         n=len(lengths),
         n_missing=total - len(lengths),
     )
@@ -168,9 +159,7 @@ def _length_controlled(
         value=fit.win_rate,
         unit="percent",
         stderr=float(replicates.std(ddof=1)) if len(replicates) > 1 else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        level=interval.level if interval else None,
+        **interval_fields(interval),
         method=f"{formula}, C = {fit.c:.6g}{' (given)' if c else ''}; {how}; standard error: {BOOTSTRAP}",
         n=fit.n_judged,
         n_missing=total - fit.n_judged,

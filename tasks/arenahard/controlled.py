@@ -18,6 +18,7 @@ import numpy as np
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.bradley_terry import ABOVE, BELOW, Anchor, predicted_win_rate
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
+from judgebench.stats.intervals import interval_fields
 from judgebench.stats.style_control import (
     ARENA_HARD_CURRENT,
     ARENA_HARD_LEGACY,
@@ -29,7 +30,7 @@ from judgebench.stats.style_control import (
 )
 
 from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
-from .estimates import SEED, TASK, FloatArray, IntArray, Upstream, absent, bounds, one_sided
+from .estimates import SEED, TASK, FloatArray, IntArray, Upstream, absent, one_sided
 from .judges import Pipeline
 from .style import FEATURES, TokenCounter
 
@@ -209,7 +210,7 @@ class Controlled:
             value=value,
             unit="percent",
             stderr=stderr,
-            **bounds(interval),
+            **interval_fields(interval),
             method=f"Bradley–Terry controlled for {controlled}, {rules.pipeline} pipeline, {table}; {how}",
             n=self.n,
             n_missing=total - self.n,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import Score
-from judgebench.stats.intervals import Interval, percentile_interval
+from judgebench.stats.intervals import Interval, interval_fields, percentile_interval
 from judgebench.stats.proportions import share_interval
 
 TASK = "arenahard"
@@ -42,7 +42,7 @@ class Upstream:
         interval = self.interval
         if interval is None:
             return None
-        return {"value": self.estimate, **bounds(interval), "method": interval.method}
+        return {"value": self.estimate, **interval_fields(interval), "method": interval.method}
 
 
 def one_sided(value: float, n: int) -> Interval:
@@ -50,13 +50,6 @@ def one_sided(value: float, n: int) -> Interval:
     share = share_interval(n if value else 0, n, level=LEVEL)
     assert share is not None
     return Interval(100 * share.low, 100 * share.high, LEVEL, "wilson over questions, all of which ended alike")
-
-
-def bounds(interval: Interval | None) -> dict[str, Any]:
-    """The fields of a score that an interval fills."""
-    if interval is None:
-        return {"low": None, "high": None, "level": None}
-    return {"low": interval.low, "high": interval.high, "level": interval.level}
 
 
 def absent(metric: str, total: int, why: str, group: str | None, details: Mapping[str, Any] | None = None) -> Score:

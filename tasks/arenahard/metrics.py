@@ -14,11 +14,12 @@ import numpy as np
 
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.stats.intervals import interval_fields
 from judgebench.task import TaskData
 
 from .battles import COUNTS, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
-from .estimates import SEED, TASK, FloatArray, Upstream, absent, bounds
+from .estimates import SEED, TASK, FloatArray, Upstream, absent
 
 ROUNDS = 1000
 
@@ -127,7 +128,7 @@ class _WinRate:
             value=value,
             unit="percent",
             stderr=stderr,
-            **bounds(interval),
+            **interval_fields(interval),
             method=f"share of battles won, ties as halves, a clear win as {self.rules.weight}; {how}",
             n=len(self.shares),
             n_missing=self.n_missing,

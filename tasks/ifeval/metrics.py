@@ -11,6 +11,7 @@ from typing import Any
 
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.stats.intervals import interval_fields
 from judgebench.task import Generations, TaskData
 
 from .dataset import Prompts
@@ -116,9 +117,7 @@ def _score(data: TaskData, metric: str, rows: Sequence[ExampleScore], group: str
         )
     ids, values = zip(*valued, strict=True)
     estimate = bounded_estimate(cluster_totals([100 * value for value in values], clusters=ids), 0, 100)
-    interval = estimate.interval
-    unit = "prompts" if of_prompts(metric) else "prompts with all their instructions, as is the standard error"
-    how = f"interval ours: {interval.method} over {unit}" if interval else f"no interval: {estimate.reason}"
+    over = "prompts" if of_prompts(metric) else "prompts with all their instructions, as is the standard error"
     return Score(
         task=TASK,
         metric=metric,
@@ -126,10 +125,8 @@ def _score(data: TaskData, metric: str, rows: Sequence[ExampleScore], group: str
         value=100 * sum(values) / len(values),
         unit="percent",
         stderr=estimate.stderr,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        level=interval.level if interval else None,
-        method=f"{WHAT[of_prompts(metric)]}; {how}",
+        **interval_fields(estimate.interval),
+        method=f"{WHAT[of_prompts(metric)]}; {estimate.how(over)}",
         n=len(values),
         n_missing=missing,
         group=group,

@@ -12,6 +12,7 @@ import numpy as np
 from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement, Score
 from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
+from judgebench.stats.intervals import interval_fields
 from judgebench.task import Generations, TaskData
 
 from .judges import HIGHEST, LOWEST, judged_turns, off_scale
@@ -234,22 +235,14 @@ class _Table:
         """The mean over rows, by weight; its interval is over questions. ``ends`` are what no value can exceed."""
         totals = cluster_totals(self.weights * values, self.weights, clusters=self._questions)
         result = bounded_estimate(totals, *ends) if ends else clustered_estimate(totals)
-        interval = result.interval
-        how = (
-            f"interval: {interval.method} over questions with all their turns"
-            if interval
-            else f"no interval: {result.reason}"
-        )
         return Score(
             task=TASK,
             metric=metric,
             value=float(self.weights @ values / self.weights.sum()),
             unit=unit,
             stderr=result.stderr,
-            low=interval.low if interval else None,
-            high=interval.high if interval else None,
-            level=interval.level if interval else None,
-            method=f"{what}; {how}",
+            **interval_fields(result.interval),
+            method=f"{what}; {result.how('questions with all their turns')}",
             n=self.n,
             n_missing=self.missing,
             group=group,

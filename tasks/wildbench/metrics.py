@@ -13,6 +13,7 @@ import numpy as np
 
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, clustered_estimate
+from judgebench.stats.intervals import interval_fields
 from judgebench.task import TaskData
 
 from .formulas import (
@@ -137,18 +138,14 @@ class _Table:
             estimate = clustered_estimate(spread)
         else:
             estimate = bounded_estimate(spread, *(float(spread.weights.sum()) * end for end in ends))
-        interval = estimate.interval
-        how = f"interval: {interval.method} over sessions" if interval else f"no interval: {estimate.reason}"
         return Score(
             task=TASK,
             metric=metric,
             value=value,
             unit=unit,
             stderr=estimate.stderr,
-            low=interval.low if interval else None,
-            high=interval.high if interval else None,
-            level=interval.level if interval else None,
-            method=f"{method}; {how}",
+            **interval_fields(estimate.interval),
+            method=f"{method}; {estimate.how('sessions')}",
             n=n,
             n_missing=missing,
             group=group,

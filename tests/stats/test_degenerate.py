@@ -346,6 +346,7 @@ PARTS = {
     "clustered": {"t_quantile"},
     "correlation": {"coefficients"},
     "correlation_comparison": {"williams_p"},
+    "intervals": {"interval_fields"},
     "paired": {"random_signs"},
     "repeats": {"powers_up_to"},
     "sequential": {"start_betting"},
