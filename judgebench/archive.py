@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from judgebench.cache import default_cache_dir
-from judgebench.codec import write_json
+from judgebench.codec import replacing, write_json
 from judgebench.errors import UsageError
 from judgebench.store import Results, RunFolder
 
@@ -50,23 +50,18 @@ def write_archive(run: Path, path: Path) -> None:
     folder = RunFolder(run)
     manifest, results = folder.require_manifest(), folder.results()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            for name, file in _files(run):
-                info = zipfile.ZipInfo(name, EPOCH)
-                info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
-                info.create_system = 3
-                if name == "results.json":
-                    # Where the run lay is no part of it.
-                    results.run = manifest.run_id
-                    archive.writestr(info, msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
-                    continue
-                with file.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
-                    shutil.copyfileobj(source, target, CHUNK_BYTES)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name, file in _files(run):
+            info = zipfile.ZipInfo(name, EPOCH)
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
+            info.create_system = 3
+            if name == "results.json":
+                # Where the run lay is no part of it.
+                results.run = manifest.run_id
+                archive.writestr(info, msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+                continue
+            with file.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target, CHUNK_BYTES)
 
 
 def _files(run: Path) -> Iterator[tuple[str, Path]]:

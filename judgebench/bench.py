@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from judgebench.cache import CallStore, default_store_path
+from judgebench.cache import CallStore, Spending, default_store_path
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
-from judgebench.models import Model
+from judgebench.models import Model, Served
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
-from judgebench.models.wrappers import Budget, Metered, Price, Stored
+from judgebench.models.pricing import Price
+from judgebench.models.wrappers import Account, Budget, Metered, Stored
 from judgebench.records import Sampling
 from judgebench.resources import resource
 from judgebench.settings import Settings, override_sampling
@@ -35,8 +36,22 @@ class Bench:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: dict[ModelSpec, Opened] = {}
+        self._accounts: list[Account] = []
         self._store: CallStore | None = None
         self.budget = Budget(settings.budget)
+
+    @property
+    def store(self) -> CallStore:
+        """The call store, opened when it is first needed."""
+        if self._store is None:
+            self._store = CallStore(default_store_path())
+        return self._store
+
+    def charge(self, run: str) -> Spending:
+        """Have all calls from now on booked to a run, and say what it has paid so far."""
+        for account in self._accounts:
+            account.run = run
+        return self.store.spending(run)
 
     def candidate(self, spec: ModelSpec, arguments: Mapping[str, str]) -> Opened:
         """The model under test."""
@@ -86,16 +101,19 @@ class Bench:
                 tpm=settings.tpm,
                 chat_template=settings.chat_template if candidate else None,
                 thinking=settings.thinking if candidate else "auto",
+                think_tags=settings.think_tags,
                 offline=settings.offline,
                 replicas=settings.replicas if candidate else 1,
                 cluster=settings.cluster if candidate else None,
             ),
         )
+        if isinstance(opened, Served):
+            opened.answered_before = self.store.answered(opened.identity)
         price = price_of(spec, arguments)
         meter = Metered(opened, price, self.budget)
-        if self._store is None:
-            self._store = CallStore(default_store_path())
-        self._opened[spec] = Opened(spec, Stored(meter, self._store), price)
+        account = Account(price)
+        self._accounts.append(account)
+        self._opened[spec] = Opened(spec, Stored(meter, self.store, account=account), price)
         return self._opened[spec]
 
 

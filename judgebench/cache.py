@@ -1,15 +1,17 @@
 """The call store: every finished call, committed before anybody sees it. What makes a run resumable and a re-run free.
 
 SQLite in WAL mode with ``synchronous=FULL``, so a committed call survives ``kill -9`` and power loss, and several
-processes may share one store. One thread writes and groups what arrives within a few milliseconds into one commit:
-one ``fsync`` per group instead of one per call. Who asks which model is none of this module's business.
+processes may share one store: none sends a call that another has under way (``claims``). One thread writes and groups
+what arrives within a few milliseconds into one commit: one ``fsync`` per group instead of one per call. The same commit
+says what the call cost the run that bought it, so that spending is known however a process ends. Who asks which model
+is none of this module's business.
 """
 
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -19,8 +21,9 @@ import platformdirs
 from msgspec import Struct
 
 from judgebench import codec
+from judgebench.claims import KEYS_PER_QUERY, Claims
 from judgebench.errors import JudgebenchError, UsageError
-from judgebench.records import Completion, Request
+from judgebench.records import Completion, Request, Usage
 
 LINGER_SECONDS = 0.02
 """How long the writer collects further calls after the first; with the commit itself it stays below 50 ms."""
@@ -55,7 +58,17 @@ def create_calls(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (create_calls,)
+def create_spending(connection: sqlite3.Connection) -> None:
+    """What each run has bought of each model, and which models have ever answered."""
+    connection.execute(
+        "CREATE TABLE spending (run TEXT NOT NULL, model TEXT NOT NULL, calls INTEGER NOT NULL, "
+        "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL, "
+        "estimated_calls INTEGER NOT NULL, estimated_usd REAL NOT NULL, PRIMARY KEY (run, model))"
+    )
+    connection.execute("CREATE TABLE answered (identity TEXT PRIMARY KEY)")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (create_calls, create_spending)
 """Applied in order, each once; the store records their names. Only ever append."""
 
 
@@ -80,11 +93,43 @@ class StoreStatistics(Struct, frozen=True, kw_only=True):
     models: tuple[ModelCalls, ...]
 
 
+class Bill(Struct, frozen=True, kw_only=True):
+    """What a call cost, and whom."""
+
+    run: str
+    """The key of the run that bought it; empty if none did."""
+    model: str
+    identity: str
+    """The model's, as in the keys of calls."""
+    usage: Usage = Usage()
+    usd: float = 0.0
+    """0 if the price is not known."""
+
+
+class Spending(Struct, frozen=True, kw_only=True):
+    """What a run has paid, by the store's own books, over all its processes."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    """As far as prices are known."""
+    estimated_calls: int = 0
+    """Calls whose tokens the provider did not report: they count at an upper estimate."""
+    estimated_usd: float = 0.0
+    """The part of ``usd`` that is such an estimate."""
+    lost_calls: int = 0
+    """Calls that were under way when a process was killed. They may have been billed, and are not in ``usd``."""
+    lost_usd: float = 0.0
+    """The most that those can have cost; a budget counts it as spent."""
+
+
 class _Row(Struct, frozen=True):
     key: bytes
-    model: str
     created: float
     completion: bytes
+    """Empty for a call that failed, of which only the cost is kept."""
+    bill: Bill
     on_committed: Callable[[], None]
     on_failed: Callable[[JudgebenchError], None]
 
@@ -108,12 +153,14 @@ class CallStore:
         try:
             self._migrate()
             self._reader = _connect(path)
-        except sqlite3.Error as error:
+            self.claims = Claims(path, lambda key: bool(self.held([key])))
+        except (OSError, sqlite3.Error) as error:
             self._writer.close()
             raise self._problem("opened", error) from error
         except UsageError:
             self._writer.close()
             raise
+        self._answered: set[str] = set()
         self._thread = threading.Thread(target=self._write, name="judgebench-store", daemon=True)
         self._thread.start()
 
@@ -132,23 +179,69 @@ class CallStore:
                 "the file away."
             ) from error
 
+    def held(self, keys: Collection[bytes]) -> list[bytes]:
+        """Those of the keys whose calls are stored."""
+        found, listed = [], list(keys)
+        try:
+            with self._reading:
+                for start in range(0, len(listed), KEYS_PER_QUERY):
+                    some = listed[start : start + KEYS_PER_QUERY]
+                    query = f"SELECT key FROM calls WHERE key IN ({','.join('?' * len(some))})"
+                    found += [key for (key,) in self._reader.execute(query, some)]
+        except sqlite3.Error as error:
+            raise self._problem("read", error) from error
+        return found
+
+    def answered(self, identity: str) -> bool:
+        """Whether a model has ever answered, in any process."""
+        try:
+            with self._reading:
+                return bool(self._reader.execute("SELECT 1 FROM answered WHERE identity = ?", (identity,)).fetchone())
+        except sqlite3.Error as error:
+            raise self._problem("read", error) from error
+
+    def spending(self, run: str) -> Spending:
+        """What a run has paid so far."""
+        query = (
+            "SELECT TOTAL(calls), TOTAL(prompt_tokens), TOTAL(completion_tokens), TOTAL(usd), TOTAL(estimated_calls), "
+            "TOTAL(estimated_usd) FROM spending WHERE run = ?"
+        )
+        try:
+            with self._reading:
+                calls, prompt, completion, usd, estimated, estimated_usd = self._reader.execute(
+                    query, (run,)
+                ).fetchone()
+            lost = self.claims.lost(run)
+        except sqlite3.Error as error:
+            raise self._problem("read", error) from error
+        return Spending(
+            calls=int(calls),
+            prompt_tokens=int(prompt),
+            completion_tokens=int(completion),
+            usd=usd,
+            estimated_calls=int(estimated),
+            estimated_usd=estimated_usd,
+            lost_calls=lost.calls,
+            lost_usd=lost.usd,
+        )
+
     def put(
         self,
         key: bytes,
-        model_name: str,
+        bill: Bill,
         completion: Completion,
         on_committed: Callable[[], None],
         on_failed: Callable[[JudgebenchError], None],
     ) -> None:
         """Store a completion. Exactly one of the two callbacks is called, from the writing thread, and must not raise.
 
-        ``on_committed`` comes after the commit. A completion with ``error`` is not stored: a re-run asks again.
+        ``on_committed`` comes after the commit. Of a completion that failed only what it cost is kept: a re-run asks
+        again. Either way our claim on the call is given up.
         """
-        if completion.error is not None:
-            raise ValueError("a failed call is not stored")
         if completion.cached:
             completion = msgspec.structs.replace(completion, cached=False)
-        row = _Row(key, model_name, time.time(), codec.encode(completion), on_committed, on_failed)
+        encoded = b"" if completion.failed else codec.encode(completion)
+        row = _Row(key, time.time(), encoded, bill, on_committed, on_failed)
         with self._guard:
             if not self._closed:
                 self._rows.put(row)
@@ -198,6 +291,7 @@ class CallStore:
             self._closed = True
             self._rows.put(None)
         self._thread.join()
+        self.claims.close()
         with self._reading:
             self._reader.close()
         self._writer.close()
@@ -252,9 +346,11 @@ class CallStore:
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.executemany(
                 "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?)",
-                [(row.key, row.model, row.created, row.completion) for row in rows],
+                [(row.key, row.bill.model, row.created, row.completion) for row in rows if row.completion],
             )
+            self._book(rows)
             self._writer.execute("COMMIT")
+            self.claims.release(row.key for row in rows)
         except sqlite3.Error as error:
             if self._writer.in_transaction:
                 self._writer.rollback()
@@ -264,6 +360,25 @@ class CallStore:
             return
         for row in rows:
             row.on_committed()
+
+    def _book(self, rows: Sequence[_Row]) -> None:
+        """Add up what the calls cost, within their commit."""
+        paid: dict[tuple[str, str], list[float]] = {}
+        for bill in (row.bill for row in rows if row.bill.run):
+            sums = paid.setdefault((bill.run, bill.model), [0.0] * 6)
+            usage, estimated = bill.usage, float(bill.usage.estimated)
+            amounts = (1, usage.prompt_tokens, usage.completion_tokens, bill.usd, estimated, estimated * bill.usd)
+            sums[:] = map(sum, zip(sums, amounts, strict=True))
+        columns = ("calls", "prompt_tokens", "completion_tokens", "usd", "estimated_calls", "estimated_usd")
+        self._writer.executemany(
+            f"INSERT INTO spending VALUES ({', '.join('?' * 8)}) ON CONFLICT (run, model) DO UPDATE SET "
+            + ", ".join(f"{column} = {column} + excluded.{column}" for column in columns),
+            [(*whose, *sums) for whose, sums in paid.items()],
+        )
+        new = {row.bill.identity for row in rows if row.completion} - self._answered
+        if new:
+            self._writer.executemany("INSERT OR IGNORE INTO answered VALUES (?)", [(identity,) for identity in new])
+            self._answered |= new
 
     def _problem(self, action: str, error: Exception) -> UsageError:
         text = str(error)

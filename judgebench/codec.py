@@ -1,9 +1,14 @@
 """Records to bytes and back: JSON lines, canonical JSON, tagged hashes. No business rules here."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import heapq
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -46,17 +51,84 @@ def decode_lines(path: Path, kind: type[T]) -> Iterator[T]:
                 raise RecordError(path, number, f"not a {kind.__name__} record: {error}") from error
 
 
+PARTIAL = ".partial"
+"""How the names of files end that are not whole yet, or never will be: their process was killed."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` once it is whole: a reader sees the old one or the new one.
+
+    Its own name until then is nobody else's.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_lines(path: Path, records: Iterable[Any]) -> None:
-    """Replace ``path`` by the records, atomically: a reader sees the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    """Replace ``path`` by the records, atomically."""
+    with replacing(path) as file:
         for record in records:
             file.write(_encoder.encode(record) + b"\n")
-    partial.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by indented JSON, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
-    partial.replace(path)
+    with replacing(path) as file:
+        file.write(msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
+
+
+SORTED_BYTES = 32 * 2**20
+"""Lines that are held in memory at once while a file is sorted."""
+
+
+def sort_lines(path: Path, kind: type[T], key: Callable[[T], tuple[Any, ...]]) -> None:
+    """Replace a JSON-lines file by its lines in the order of a key, atomically; of equal keys the last line is kept.
+
+    ``kind`` holds what the key needs of a line. Memory does not grow with the file: parts of it are sorted by
+    themselves, and merged.
+    """
+    decoder = msgspec.json.Decoder(kind)
+
+    def keyed(lines: Iterable[bytes]) -> Iterator[tuple[tuple[Any, ...], bytes]]:
+        return ((key(decoder.decode(line)), line) for line in lines)
+
+    with ExitStack() as files:
+        parts = []
+        for lines in _portions(path):
+            part = files.enter_context(tempfile.TemporaryFile(dir=path.parent))
+            try:
+                part.writelines(line for _, line in sorted(keyed(lines), key=lambda pair: pair[0]))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                list(decode_lines(path, kind))  # names the line
+                raise
+            part.seek(0)
+            parts.append(keyed(part))
+        # Equal keys come in the order of the parts, and so of the file.
+        merged = heapq.merge(*parts, key=lambda pair: pair[0])
+        target = files.enter_context(replacing(path))
+        for _, same in groupby(merged, key=lambda pair: pair[0]):
+            *_, (_, last) = same
+            target.write(last)
+
+
+def _portions(path: Path) -> Iterator[list[bytes]]:
+    """The whole lines of a file, as many at a time as may be in memory."""
+    lines: list[bytes] = []
+    size = 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            lines.append(line)
+            size += len(line)
+            if size > SORTED_BYTES:
+                yield lines
+                lines, size = [], 0
+    if lines:
+        yield lines

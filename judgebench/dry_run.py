@@ -24,7 +24,7 @@ from judgebench.loading import (
 )
 from judgebench.models import Model
 from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
-from judgebench.models.wrappers import Price
+from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request, Usage
 from judgebench.settings import Settings
 from judgebench.stages import REPEAT_STRIDE, generation_step
@@ -68,7 +68,7 @@ def estimate(settings: Settings) -> list[Estimate]:
             require_texts(one)
             generations: dict[str, Generation] = {}
             if spec.kind == "file":
-                given = read_candidate(one, Path(spec.target), settings.thinking)
+                given = read_candidate(one, Path(spec.target), settings.splitting)
                 generations = {g.example_id: g for g in given.generations}
             one.data = subset(one.data, settings.limit, settings.ids)
             if settings.repeats > 1:
@@ -85,7 +85,7 @@ def estimate(settings: Settings) -> list[Estimate]:
 
 
 def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
-    step = generation_step(task_sampling(one, settings), settings.system, settings.thinking, settings.refine)
+    step = generation_step(task_sampling(one, settings), settings.system, settings.splitting, settings.refine)
     typical = Completion(text=TYPICAL_REPLY)
     requests = [
         step(example, (typical,) * asked)

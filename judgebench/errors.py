@@ -8,6 +8,7 @@
     ├── BudgetExceeded        5   the spending limit is reached; the run can be resumed
     ├── ModelError            6   a candidate, judge or file host cannot be reached or refuses us
     ├── HashMismatch          7   an official file differs from its pinned hash
+    ├── Interrupted         130   somebody stopped the run, or (143) a scheduler did; it can be resumed
     └── SeveralFailed             of several runs in one command, some; the code of the first
 
 One bad reply is a row with an ``error`` field, never an exception; an exception is a broken set-up.
@@ -68,6 +69,19 @@ class HashMismatch(JudgebenchError):
     """The bytes of an official file are not the pinned ones."""
 
     exit_code = 7
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it: the same as Ctrl-C, but for the exit code."""
+
+
+class Interrupted(JudgebenchError):
+    """A run was stopped from outside; what it has is kept."""
+
+    def __init__(self, kept: str, cause: KeyboardInterrupt) -> None:
+        self.exit_code = 143 if isinstance(cause, Terminated) else 130
+        how = "terminated" if isinstance(cause, Terminated) else "interrupted"
+        super().__init__(f"{how}; {kept}. Start the same command again: it goes on where it was")
 
 
 class SeveralFailed(JudgebenchError):

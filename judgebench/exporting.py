@@ -13,7 +13,7 @@ import msgspec
 from judgebench import tasks
 from judgebench.archive import write_archive
 from judgebench.cache import default_cache_dir
-from judgebench.codec import encode
+from judgebench.codec import encode, replacing
 from judgebench.errors import UsageError
 from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.loading import load_task
@@ -128,16 +128,10 @@ def _write(files: Mapping[Path, Content]) -> None:
     for path in files:
         if path.exists():
             raise UsageError(f"{path} exists already; an export overwrites nothing")
-    with ExitStack() as undo:
-        partials = {}
+    with ExitStack() as named_together:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            partials[path] = partial = path.with_name(path.name + ".partial")
-            undo.callback(partial.unlink, missing_ok=True)
-            with partial.open("wb") as file:
-                file.writelines(_encoded(path, content))
-        for path, partial in partials.items():
-            partial.replace(path)
+            named_together.enter_context(replacing(path)).writelines(_encoded(path, content))
 
 
 def _encoded(path: Path, content: Content) -> Iterable[bytes]:

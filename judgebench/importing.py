@@ -1,6 +1,7 @@
 """Other programs' result files as run folders: one folder for each model in the file."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from judgebench.scoring import finish_run
 from judgebench.settings import Settings
 from judgebench.store import Manifest, Results, RunFolder, now
 from judgebench.task import Generations, Imported
-from judgebench.thinking import of_generation
+from judgebench.thinking import split_generation
 
 Reports = Mapping[str, tuple[str, Sequence[Score]]]
 """By model, who reports its scores, and the scores."""
@@ -65,19 +66,49 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         raise UsageError(
             f"two models of {path} would have one folder ({names[:300]}); import one at a time with --model"
         )
+    made = []
     for folder, imported in zip(folders, found, strict=True):
-        if folder.occupied:
-            raise UsageError(f"{folder.path} is not empty; an import makes a new run folder")
         if not imported.judgements and not imported.reported:
             answers = {generation.example_id: generation for generation in imported.generations}
             require_coverage(_with_examples(one, imported), answers, str(path))
+        of_run = _of_run(one, imported)
+        manifest = _manifest(folder, of_run, imported, form, settings)
+        _require_own(folder, manifest)
+        made.append((folder, of_run, imported, manifest))
     with GradingPool() as pool:
-        return [
-            _write_reported(folder, one, imported, form, settings)
-            if imported.reported
-            else _write(folder, dataclasses.replace(one), imported, form, settings, pool)
-            for folder, imported in zip(folders, found, strict=True)
-        ]
+        return [_written(*of_model, settings, pool) for of_model in made]
+
+
+def _require_own(folder: RunFolder, manifest: Manifest) -> None:
+    """Refuse a folder that holds anything but what the same import made, or began to make before it was killed."""
+    existing = folder.manifest()
+    same = existing is not None and (existing.input_hash, existing.imported_hash) == (
+        manifest.input_hash,
+        manifest.imported_hash,
+    )
+    if folder.occupied and not same:
+        raise UsageError(f"{folder.path} is not empty; an import makes a new run folder")
+
+
+def _written(
+    folder: RunFolder,
+    one: LoadedTask,
+    imported: Imported,
+    manifest: Manifest,
+    settings: Settings,
+    pool: GradingPool,
+) -> Results:
+    """The results of a folder: as they are if the same import made them before, else made now."""
+    with folder.locked():
+        _require_own(folder, manifest)
+        existing = folder.manifest()
+        if existing is not None and existing.status != "running":
+            return folder.results()
+        if existing is not None:
+            shutil.rmtree(folder.task(one.key).path, ignore_errors=True)
+        if imported.reported:
+            return _write_reported(folder, one, imported, manifest)
+        return _write(folder, one, imported, manifest, settings, pool)
 
 
 def _import_archive(path: Path, settings: Settings) -> Results:
@@ -124,9 +155,17 @@ def _with_examples(one: LoadedTask, imported: Imported) -> LoadedTask:
     return dataclasses.replace(one, data=dataclasses.replace(one.data, examples=imported.examples))
 
 
-def _write_reported(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings) -> Results:
+def _of_run(one: LoadedTask, imported: Imported) -> LoadedTask:
+    """The task as the file is about it: with its baseline answers, and its examples."""
+    own = dataclasses.replace(one)
+    if imported.baselines:
+        set_baselines(own, _completed(own, imported.baselines))
+    return _with_examples(own, imported)
+
+
+def _write_reported(folder: RunFolder, one: LoadedTask, imported: Imported, manifest: Manifest) -> Results:
     """A run folder of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
-    manifest = _manifest(folder, _with_examples(one, imported), imported, form, settings)
+    folder.write_manifest(manifest)
     manifest.status, manifest.finished_at = "complete", now()
     fields = manifest.tasks[one.key]
     fields.examples = max(score.n for score in imported.reported)
@@ -148,19 +187,15 @@ def _write_reported(folder: RunFolder, one: LoadedTask, imported: Imported, form
 
 
 def _write(
-    folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings, pool: GradingPool
+    folder: RunFolder, one: LoadedTask, imported: Imported, manifest: Manifest, settings: Settings, pool: GradingPool
 ) -> Results:
-    if imported.baselines:
-        set_baselines(one, _completed(one, imported.baselines))
-    one = _with_examples(one, imported)
-    manifest = _manifest(folder, one, imported, form, settings)
     folder.write_manifest(manifest)
     own = folder.task(one.key)
     own.write_examples(imported.examples)
     if one.baselines:
         own.write_baselines(g for answers in one.data.baselines.values() for g in answers.values())
     for generation in imported.generations:
-        own.append(of_generation(generation, settings.thinking))
+        own.append(split_generation(generation, settings.splitting))
     for judgement in imported.judgements:
         own.append(judgement)
     own.close()
@@ -227,6 +262,7 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
         candidate_identity=identity,
         candidate_spec=f"{form} file",
         imported_from=form,
+        imported_hash=canonical_hash((imported.generations, imported.judgements, imported.reported)),
         versions=package_versions(),
         protocol_hash="",
         input_hash="",
@@ -239,7 +275,7 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
                 identity,
                 sampling=None,
                 system=None,
-                thinking=settings.thinking,
+                thinking=settings.splitting,
                 judge_models=[model for models in used.values() for model in models],
                 imported=imported,
             )

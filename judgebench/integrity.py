@@ -46,7 +46,7 @@ def inspect_outputs(
     most_common = Counter(text for text in texts if text.strip()).most_common(1)
     constant = most_common[0][1] if most_common and n >= FEWEST_OUTPUTS and most_common[0][1] > 1 else 0
     counts = {
-        "empty_output": (sum(not text.strip() for text in texts), 0.05, "outputs are empty"),
+        "empty_output": (sum(not text.strip() for text in texts), 0.0, "outputs are empty"),
         "constant_output": (constant, 0.5, "outputs are one and the same text"),
         "unclosed_thinking": (still_thinking, 0.01, "outputs ended while the model was still thinking: no answer"),
     }

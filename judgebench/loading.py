@@ -18,10 +18,15 @@ from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.store import Manifest, RunFolder
 from judgebench.task import Generations, Imported, Task, TaskData
-from judgebench.thinking import of_generation
+from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
-"""Share of the examples that may end without an answer or a verdict before a run counts as incomplete (exit 4)."""
+"""From this share of examples without an answer, or of verdicts not to be had, on a run is incomplete (exit 4)."""
+
+
+def too_many(missing: int, total: int) -> bool:
+    """Whether so much is missing that a number cannot stand for the whole."""
+    return missing > 0 and missing >= MISSING_LIMIT * total
 
 
 @dataclass(kw_only=True)
@@ -55,7 +60,7 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
         if given := presets.answer_settings(settings, one.task.name):
             one.data = _resampled(one.data, given)
         if settings.baseline is not None:
-            _replace_baseline(one, settings.baseline, settings.thinking)
+            _replace_baseline(one, settings.baseline, settings.splitting)
     return loaded
 
 
@@ -88,16 +93,16 @@ def task_sampling(one: LoadedTask, settings: Settings) -> Sampling:
     return override_sampling(one.task.sampling, presets.answer_settings(settings, one.task.name), "--gen")
 
 
-def read_given(one: LoadedTask, path: Path, thinking: str) -> list[Imported]:
+def read_given(one: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
     """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
     found = one.task.importers.get("outputs", import_answers)(read_rows(path), one.data)
     return [
-        dataclasses.replace(imported, generations=tuple(of_generation(g, thinking) for g in imported.generations))
+        dataclasses.replace(imported, generations=tuple(split_generation(g, thinking) for g in imported.generations))
         for imported in found
     ]
 
 
-def read_candidate(one: LoadedTask, path: Path, thinking: str) -> Imported:
+def read_candidate(one: LoadedTask, path: Path, thinking: Thinking) -> Imported:
     """The answers of the one model whose answers the file holds."""
     found = read_given(one, path, thinking)
     if len(found) != 1:
@@ -121,7 +126,7 @@ def require_baseline(one: LoadedTask) -> None:
         )
 
 
-def _replace_baseline(one: LoadedTask, baseline: str, thinking: str) -> None:
+def _replace_baseline(one: LoadedTask, baseline: str, thinking: Thinking) -> None:
     if baseline in one.data.baselines:
         one.data = dataclasses.replace(one.data, baselines={baseline: one.data.baselines[baseline]})
         return
@@ -195,10 +200,10 @@ def repeated(one: LoadedTask, settings: Settings) -> TaskData:
 def require_coverage(one: LoadedTask, generations: Generations, what: str) -> None:
     """Refuse answers that lack more than the limit of a task's examples; ``what`` names them."""
     missing = [example for example in one.data.examples if example.id not in generations]
-    if len(missing) > MISSING_LIMIT * len(one.data.examples):
+    if too_many(len(missing), len(one.data.examples)):
         raise UsageError(
             f"{what} answers {len(one.data.examples) - len(missing)} of the {len(one.data.examples)} examples of "
-            f"{one.key}; the first without an answer is {missing[0].id}: {missing[0].instruction[:80]!r}. At most "
+            f"{one.key}; the first without an answer is {missing[0].id}: {missing[0].instruction[:80]!r}. Less than "
             f"{MISSING_LIMIT:.0%} may be missing; evaluate a part with --ids or --limit"
         )
 

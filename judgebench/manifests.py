@@ -13,13 +13,14 @@ import msgspec
 
 from judgebench.codec import canonical_hash
 from judgebench.errors import BudgetExceeded
-from judgebench.loading import MISSING_LIMIT, LoadedTask
+from judgebench.loading import MISSING_LIMIT, LoadedTask, too_many
 from judgebench.models.opening import ModelSpec, without_credentials
 from judgebench.protocol import inputs
 from judgebench.records import Sampling
 from judgebench.settings import Settings
 from judgebench.store import Manifest, Session, TaskManifest, now
 from judgebench.task import Imported
+from judgebench.thinking import Thinking
 
 
 def new_session(settings: Settings) -> Session:
@@ -58,7 +59,7 @@ def task_manifest(
     *,
     sampling: Sampling | None,
     system: str | None,
-    thinking: str,
+    thinking: Thinking,
     refine: Sequence[str] = (),
     judge_models: Sequence[str],
     judge_repeats: int = 1,
@@ -79,7 +80,8 @@ def task_manifest(
         inputs=everything,
         sampling=sampling,
         system=system,
-        thinking=thinking,
+        thinking=thinking.policy,
+        think_tags=list(thinking.tags),
         refine=list(refine),
         seeds=dict(one.task.seeds),
         input_hash=canonical_hash(everything),
@@ -139,7 +141,8 @@ def _source_notes(one: LoadedTask) -> list[str]:
 
 def rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
     """A task's new fields, with what the session that made the answers knew of them."""
-    made = {name: before.inputs.get(name) for name in ("sampling", "system", "thinking", "refine")}
+    names = ("sampling", "system", "thinking", "think_tags", "refine")
+    made = {name: before.inputs[name] for name in names if name in before.inputs}
     fields.inputs = {**fields.inputs, **made}
     fields.input_hash = canonical_hash(fields.inputs)
     fields.notes = list(dict.fromkeys([*before.notes, *fields.notes]))
@@ -148,16 +151,20 @@ def rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
 
 
 def missing(manifest: Manifest, *, judged: bool) -> str | None:
-    """A sentence about each task in which too many examples ended without a verdict or an answer."""
+    """A sentence about each task in which too many examples or cases ended without an answer or a verdict."""
     sentences = []
     for key, fields in manifest.tasks.items():
         counts = fields.counts
-        parts = {"without an answer": counts["without_answer"]}
-        if judged:
-            parts |= {"failed at the judge": counts["failed"], "unread": counts["unread"]}
-        if sum(parts.values()) > MISSING_LIMIT * counts["examples"]:
-            listed = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
-            sentences.append(f"{key}: of {counts['examples']} examples {listed} (limit {MISSING_LIMIT:.0%}).")
+        if too_many(counts["without_answer"], counts["examples"]):
+            sentences.append(
+                f"{key}: {counts['without_answer']} of {counts['examples']} examples have no answer "
+                f"(less than {MISSING_LIMIT:.0%} may)."
+            )
+        ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
+        without = {what: counts.get(what, 0) for what in ("failed", "unread", "missing")}
+        if judged and too_many(sum(without.values()), ended):
+            listed = ", ".join(f"{count} {what}" for what, count in without.items() if count)
+            sentences.append(f"{key}: of {ended} verdicts {listed} (less than {MISSING_LIMIT:.0%} may be).")
     return " ".join(sentences) or None
 
 

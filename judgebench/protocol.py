@@ -11,6 +11,7 @@ from judgebench.judges import Judge
 from judgebench.models import Model
 from judgebench.records import Example, Sampling, SourceUsed
 from judgebench.task import Task
+from judgebench.thinking import Thinking
 
 
 def judge_identity(judge_model: Model | str) -> str:
@@ -33,13 +34,14 @@ def protocol(
     *,
     judge_repeats: int = 1,
     stop_when: Mapping[str, Any] | None = None,
+    think_tags: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
     ``judges`` maps the name of each judge in use to the models that play it, each with the prompt and rule it is asked
     by (``None`` if only a name is known); ``baselines`` maps baseline models to the hash of their answers where they
     are not official. ``stop_when`` is how judging was to stop early, if it was: such numbers are estimates of the full
-    ones.
+    ones. ``think_tags`` are the pairs that the user named: judges' replies are read without what they enclose.
     """
     return {
         "task": task.name,
@@ -54,6 +56,7 @@ def protocol(
         "verifiers": {name: verifier.fingerprint for name, verifier in sorted(verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
         **({"stop_when": dict(stop_when)} if stop_when else {}),
+        **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
     }
 
 
@@ -70,7 +73,7 @@ def inputs(
     candidate: str,
     sampling: Sampling | None,
     system: str | None,
-    thinking: str,
+    thinking: Thinking,
     refine: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The protocol and the model under test: all that can change a number."""
@@ -79,7 +82,8 @@ def inputs(
         "candidate": candidate,
         "sampling": None if sampling is None else msgspec.to_builtins(sampling),
         "system": system,
-        "thinking": thinking,
+        "thinking": thinking.policy,
+        **({"think_tags": [list(pair) for pair in thinking.tags]} if thinking.tags else {}),
         "refine": list(refine),
     }
 

@@ -11,6 +11,7 @@ import msgspec
 from judgebench import tasks
 from judgebench.common_fits import Tabulate, fit_together
 from judgebench.errors import UsageError
+from judgebench.manifests import spent
 from judgebench.protocol import differing
 from judgebench.records import Score
 from judgebench.resources import resource
@@ -151,13 +152,21 @@ def _label(fields: TaskManifest) -> str:
 
 def _unread(counts: Mapping[str, int]) -> float | None:
     ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
-    return (counts.get("unread", 0) + counts.get("failed", 0)) / ended if ended else None
+    return sum(counts.get(what, 0) for what in ("unread", "failed", "missing")) / ended if ended else None
 
 
 def _cost(manifest: Manifest, key: str) -> tuple[float | None, bool]:
+    """What a task has cost in USD, and whether it may be more: prices unknown, or a session killed before it told."""
     stages = [stage for session in manifest.sessions for stage in session.counts.get(key, {}).values()]
+    if not stages:
+        return None, False
+    usd = sum(stage.usd for stage in stages)
+    paid = max(spent(manifest), manifest.spending.usd if manifest.spending else 0.0)
+    if len(manifest.tasks) == 1:
+        usd = paid
+    untold = len(manifest.tasks) > 1 and paid > spent(manifest) + 0.005
     unpriced = any(stage.unpriced.prompt_tokens or stage.unpriced.completion_tokens for stage in stages)
-    return (sum(stage.usd for stage in stages) if stages else None), unpriced
+    return usd, unpriced or untold
 
 
 def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:

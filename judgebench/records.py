@@ -42,17 +42,25 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """Index of the repeat or re-ask: equal requests with another index are another call."""
 
 
-class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tokens that a provider billed, or that a local model processed."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    """Tokens of the thinking part included, whether or not the provider counts them among these."""
+    estimated: bool = False
+    """The provider did not report some of these tokens: they are an upper estimate."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
+            estimated=self.estimated or other.estimated,
         )
+
+
+ENDINGS = ("stop", "length", "content_filter", "tool_calls")
+"""The finish reasons of a reply that came to an end; see ``models/wire.py`` for the vendors' own words."""
 
 
 TokenLogprob = tuple[str, float]
@@ -64,8 +72,10 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     text: str | None = None
     finish_reason: str | None = None
-    """``stop``, ``length`` or ``content_filter`` (a refusal too); for anything else the endpoint's own word."""
+    """One of :data:`ENDINGS` (``content_filter`` is a refusal too); ``None`` in a reply that was imported without."""
     usage: Usage = Usage()
+    discarded: Usage = Usage()
+    """Tokens of earlier replies to the same request, which were paid for and could not be used."""
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
     """Per generated token, its most likely alternatives; ``None`` if the endpoint gave none."""
     model: str | None = None
@@ -78,6 +88,16 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """The model's thinking, where the endpoint gives it apart from the answer."""
     left_out: tuple[str, ...] = ()
     """Settings of the request's sampling that the endpoint refuses and that were not sent."""
+
+    @property
+    def failed(self) -> bool:
+        """There is no answer: no reply, or one that broke off (an earlier version stored those)."""
+        return self.error is not None or self.finish_reason not in (None, *ENDINGS)
+
+    @property
+    def paid(self) -> Usage:
+        """All tokens that this request cost."""
+        return self.usage + self.discarded
 
 
 class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,7 +220,7 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def failed(self) -> bool:
         """No reply was to be had (as opposed to one that could not be read): a re-run asks again."""
-        return self.reply is not None and self.reply.error is not None
+        return self.reply is not None and self.reply.failed
 
 
 # Kept from the garbage collector, which otherwise takes as long as the reading of 100,000: nothing in it is a cycle.
@@ -297,6 +317,13 @@ class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):
     """Tokens of the calls asked in this session."""
     usd: float = 0.0
     """Price of those tokens, as far as prices are known."""
+    estimated: int = 0
+    """Calls among those whose tokens the provider did not report: they count at an upper estimate."""
     unpriced: Usage = Usage()
     """Tokens among them whose price is not known."""
     seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Items that have ended, in whichever way."""
+        return self.resumed + self.skipped + self.cached + self.asked + self.failed

@@ -5,7 +5,10 @@ manifest true at every moment, so that a run that was killed can be told from on
 """
 
 import time
+import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from judgebench.bench import Bench, Opened, judge_specs, settled_judge
@@ -46,9 +49,12 @@ from judgebench.stages import Observer, Pipeline, TaskRun, generation_step
 from judgebench.stopping import ORDER_SEED, DifferenceWatch, Watch, stop_rule
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
+from judgebench.thinking import Thinking
 
 CHECKPOINT_SECONDS = 2.0
-"""How often the manifest is brought up to date while a run goes on: what a killed session spent is known that well."""
+"""How often the manifest is brought up to date while a run goes on."""
+KEPT = {"generate": "answers", "judge": "verdicts"}
+"""What a stage leaves behind."""
 
 
 class Runner:
@@ -62,13 +68,26 @@ class Runner:
         self._session = new_session(settings)
         self._started = time.monotonic()
         self._labels: Labels | None = None
+        self._alone = ExitStack()
+        """Holds the lock of the run folder."""
         self.folder: RunFolder | None = None
         """Where the run lies, once that is settled."""
 
     @property
     def spent(self) -> float:
-        """USD that this process paid for the run."""
-        return sum(stage.usd for stages in self._session.counts.values() for stage in stages.values())
+        """USD that the run has cost, over all its processes, as far as prices are known."""
+        return self._bench.budget.spent_usd
+
+    @property
+    def kept(self) -> str:
+        """What lies in the run folder, in words, for whoever stops the run and goes on later."""
+        if self.folder is None:
+            return "nothing was asked yet"
+        parts = [
+            f"{key}: {', '.join(f'{counts.done} of {counts.total} {KEPT[stage]}' for stage, counts in stages.items())}"
+            for key, stages in self._session.counts.items()
+        ]
+        return f"{self.folder.path} keeps {'; '.join(parts) or 'what was there'}"
 
     def evaluate(self, *, judge: bool = True) -> Results:
         """Make the answers (or take them from a file), have them judged unless told otherwise, score them."""
@@ -90,7 +109,7 @@ class Runner:
         if spec.kind == "file":
             if settings.repeats > 1 or settings.refine:
                 raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine have nobody to ask")
-            given = {one.key: read_candidate(one, Path(spec.target), settings.thinking) for one in loaded}
+            given = {one.key: read_candidate(one, Path(spec.target), settings.splitting) for one in loaded}
         for one in loaded:
             one.data = subset(one.data, settings.limit, settings.ids)
             if settings.repeats > 1:
@@ -108,8 +127,10 @@ class Runner:
 
     def rejudge(self, folder: RunFolder) -> Results:
         """Judge what a run folder holds and is not judged yet."""
-        manifest = folder.require_manifest()
         try:
+            folder.require_manifest()
+            self._alone.enter_context(folder.locked())
+            manifest = folder.require_manifest()
             loaded = reload_tasks(folder, manifest, self._settings)
             runs = []
             for one in loaded:
@@ -129,8 +150,10 @@ class Runner:
         Tasks without a watch are left alone. Nothing is scored: the run is left as after an interruption. Raises
         :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
         """
-        manifest = folder.require_manifest()
         try:
+            folder.require_manifest()
+            self._alone.enter_context(folder.locked())
+            manifest = folder.require_manifest()
             runs = []
             for one in reload_tasks(folder, manifest, self._settings):
                 if one.key not in watches:
@@ -160,7 +183,12 @@ class Runner:
             raise UsageError(f"{folder.path} holds no answers of {one.key}; run `judgebench generate` first")
         stop = manifest.tasks[one.key].protocol.get("stop_when")
         run, fields = self._prepare(
-            one, manifest.candidate_identity, sampled=False, judge=True, stop_when=stop and stop["rule"]
+            one,
+            manifest.candidate_identity,
+            sampled=False,
+            judge=True,
+            stop_when=stop and stop["rule"],
+            think_tags=manifest.tasks[one.key].think_tags,
         )
         _forbid_second_judge(folder, run)
         run.folder, run.generations = folder.task(one.key), given
@@ -170,6 +198,7 @@ class Runner:
     def _close(self) -> None:
         self._bench.close()
         self._pool.close()
+        self._alone.close()
 
     def _run(
         self,
@@ -220,9 +249,12 @@ class Runner:
         judge: bool,
         imported: Imported | None = None,
         stop_when: str | None = None,
+        think_tags: Sequence[tuple[str, str]] = (),
     ) -> tuple[TaskRun, TaskManifest]:
         """A task's part of the run, and its part of the manifest; the folder is settled later."""
         settings, task = self._settings, one.task
+        tags = tuple(dict.fromkeys([*think_tags, *settings.think_tags]))
+        thinking = Thinking(settings.thinking, tags)
         if judge:
             require_baseline(one)
         sampling = task_sampling(one, settings)
@@ -240,6 +272,7 @@ class Runner:
             one.data.verifiers,
             judge_repeats=settings.judge_repeats,
             stop_when=None if rule is None else {"rule": rule.text, "metric": rule.metric, "order_seed": ORDER_SEED},
+            think_tags=tags,
         )
         manifest = task_manifest(
             one,
@@ -247,7 +280,7 @@ class Runner:
             identity,
             sampling=sampling if sampled else None,
             system=settings.system,
-            thinking=settings.thinking,
+            thinking=thinking,
             refine=settings.refine,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             judge_repeats=settings.judge_repeats,
@@ -261,7 +294,7 @@ class Runner:
             sampling=sampling,
             seats=seats,
             judge_repeats=settings.judge_repeats,
-            thinking=settings.thinking,
+            thinking=thinking,
             refine=settings.refine,
             watch=None if rule is None else Watch(rule, [example.id for example in one.data.examples]),
         )
@@ -277,8 +310,12 @@ class Runner:
     def _folder(self, name: str, tasks_of_run: Mapping[str, TaskManifest]) -> RunFolder:
         input_hash = combined({key: fields.input_hash for key, fields in tasks_of_run.items()})
         if self._settings.out is None:
-            return RunFolder(new_run_folder(self._settings.runs, name, input_hash))
+            folder = RunFolder(new_run_folder(self._settings.runs, name, input_hash))
+            self._alone.enter_context(folder.locked())
+            return folder
         folder = RunFolder(self._settings.out)
+        if folder.path.is_dir() or not folder.path.exists():
+            self._alone.enter_context(folder.locked())
         existing = folder.manifest()
         if existing is not None and existing.input_hash != input_hash:
             first = {key: fields.inputs for key, fields in existing.tasks.items()}
@@ -346,17 +383,22 @@ class Runner:
     ) -> Results:
         """Run the stages and score; whatever happens, the manifest says how it ended."""
         self._run_stages(folder, manifest, runs, candidate, generate=generate, judge=judge)
-        for run in runs:
-            if judge and isinstance(run.watch, Watch):
-                manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
-        results = finish_run(folder, manifest, loaded, self._pool, self._labels)
+        try:
+            for run in runs:
+                if judge and isinstance(run.watch, Watch):
+                    manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
+            results = finish_run(folder, manifest, loaded, self._pool, self._labels)
+        except BaseException as error:
+            self._end(folder, manifest, runs, status_of(error))
+            raise
         complaint = missing(manifest, judged=judge)
         self._end(folder, manifest, runs, "incomplete" if complaint else "complete" if judge else "generated")
         results.status = manifest.status
         folder.write_results(results)
         if complaint:
             raise Incomplete(
-                f"{complaint} The run is kept in {folder.path}; the same command asks again for what failed"
+                f"{complaint}{_most_often(runs)} The run is kept in {folder.path}; the same command asks again for "
+                "what failed"
             )
         return results
 
@@ -372,8 +414,11 @@ class Runner:
     ) -> None:
         """Generate and judge what is missing; an error that ends it is written into the manifest."""
         self.folder = folder
+        manifest.account = manifest.account or uuid.uuid4().hex
         folder.write_manifest(manifest)
-        self._bench.budget.settle(0.0, spent(manifest))
+        # The books know of calls that no manifest does, the manifest of calls whose books were left behind.
+        paid = self._bench.charge(manifest.account)
+        self._bench.budget.begin(max(paid.usd, spent(manifest)), paid.lost_usd)
         session, checkpointed = self._session, time.monotonic()
         session.counts = {run.key: run.counts for run in runs}
 
@@ -417,6 +462,7 @@ class Runner:
         session.finished_at, session.status = now(), status
         session.seconds = round(time.monotonic() - self._started, 3)
         manifest.status, manifest.finished_at = status, now()
+        manifest.spending = self._bench.store.spending(manifest.account)
         folder.write_manifest(manifest)
 
 
@@ -432,6 +478,18 @@ def _outcome(run: TaskRun, watch: Watch) -> EarlyStop:
     calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.folder.judgements()]
     so_far = sum(count for example_id, count in calls if example_id in looked_at)
     return watch.outcome(sum(count for _, count in calls), so_far)
+
+
+def _most_often(runs: Sequence[TaskRun]) -> str:
+    """The commonest reason why an answer or a verdict is missing, as a sentence; empty if none is known."""
+    errors: Counter[str] = Counter()
+    for run in runs:
+        errors.update(generation.error for generation in run.generations.values() if generation.error)
+        errors.update(j.verdict.error for j in run.folder.judgements() if j.verdict.error)
+    if not errors:
+        return ""
+    error, count = errors.most_common(1)[0]
+    return f" Most often ({count} times): {error.rstrip('.')}."
 
 
 def _forbid_second_judge(folder: RunFolder, run: TaskRun) -> None:

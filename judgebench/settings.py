@@ -9,6 +9,7 @@ import msgspec
 
 from judgebench.errors import UsageError
 from judgebench.records import Sampling
+from judgebench.thinking import Thinking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Settings:
     system: str | None = None
     chat_template: str | None = None
     thinking: str = "auto"
+    think_tags: tuple[tuple[str, str], ...] = ()
+    """Pairs of tags around a thinking part, beside those that are known."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What an imported file calls our fields."""
     repeats: int = 1
@@ -57,6 +60,11 @@ class Settings:
     offline: bool = False
     mirrors: tuple[Path, ...] = ()
     argv: tuple[str, ...] = ()
+
+    @property
+    def splitting(self) -> Thinking:
+        """How the candidate's replies are split in thinking and answer."""
+        return Thinking(self.thinking, self.think_tags)
 
 
 def override_sampling(sampling: Sampling, given: Mapping[str, str], flag: str) -> Sampling:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from judgebench.codec import sha256_hex, write_json
+from judgebench.codec import replacing, sha256_hex, write_json
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.records import SourceUsed
 
@@ -174,9 +174,8 @@ class SourceFinder:
         self._verify(source, data, source.place)
         cached = self._cached_path(source)
         cached.parent.mkdir(parents=True, exist_ok=True)
-        partial = cached.with_name(f"{cached.name}.{os.getpid()}.partial")
-        partial.write_bytes(data)
-        partial.replace(cached)
+        with replacing(cached) as file:
+            file.write(data)
         return data, self._used(source, data, "download")
 
     def _downloaded(self, source: Source) -> bytes:

@@ -9,21 +9,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 import msgspec
 
-from judgebench.grading import KILLED, GradingPool
-from judgebench.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
-from judgebench.judges import Judge
-from judgebench.judges.panel import Member, Together, mean_of, panel_members, with_panel
-from judgebench.markup import style_counts
+from judgebench.grading import GradingPool
+from judgebench.judges import Judge, next_request, read_replies
+from judgebench.judges.panel import Member, Together, mean_of, panel_members
 from judgebench.models import Model
 from judgebench.models.feed import Feed
-from judgebench.models.wrappers import Price
+from judgebench.models.pricing import Price
 from judgebench.prompts import fill
 from judgebench.records import (
     Case,
@@ -35,7 +32,6 @@ from judgebench.records import (
     Message,
     Request,
     Sampling,
-    Score,
     StageCounts,
     Usage,
     Verdict,
@@ -43,7 +39,7 @@ from judgebench.records import (
 from judgebench.stopping import DifferenceWatch, Watch
 from judgebench.store import TaskFolder
 from judgebench.task import Generations, Task, TaskData
-from judgebench.thinking import of_completion
+from judgebench.thinking import AUTO, Thinking, split
 
 T = TypeVar("T")
 REPEAT_STRIDE = 100
@@ -130,7 +126,7 @@ def converse(
 
 
 def generation_step(
-    sampling: Sampling, system: str | None, thinking: str = "auto", refine: Sequence[str] = ()
+    sampling: Sampling, system: str | None, thinking: Thinking = AUTO, refine: Sequence[str] = ()
 ) -> Callable[[Example, tuple[Completion, ...]], Request | None]:
     """The requests of one example: its conversation, then each later user turn after the model's own answer.
 
@@ -144,7 +140,7 @@ def generation_step(
         turn, done = divmod(len(replies), rounds)
         if turn > len(example.followups):
             return None
-        answers = [of_completion(reply, thinking).answer for reply in replies]
+        answers = [split(reply, thinking).answer for reply in replies]
         messages = [*opening, *example.messages]
         for answer, followup in zip(answers[rounds - 1 :: rounds], example.followups, strict=False):
             messages.append(Message(role="assistant", content=answer))
@@ -170,21 +166,21 @@ def fill_present(prompt: str, instruction: str, response: str) -> str:
 
 
 def to_generation(
-    example: Example, model: str, replies: Sequence[Completion], thinking: str = "auto", rounds: int = 1
+    example: Example, model: str, replies: Sequence[Completion], thinking: Thinking = AUTO, rounds: int = 1
 ) -> Generation:
     """One example's replies as a generation, their thinking parts kept apart; it failed if a turn got no reply.
 
     ``rounds`` is the number of replies to a turn, of which the last one counts.
     """
     last_of_turns = [reply for reply in replies[rounds - 1 :: rounds] if not reply.error]
-    parts = [of_completion(reply, thinking) for reply in last_of_turns]
+    parts = [split(reply, thinking) for reply in last_of_turns]
     return Generation(
         example_id=example.id,
         model=model,
         outputs=tuple(part.answer for part in parts),
         thinking=tuple(part.thinking for part in parts) if any(part.thinking is not None for part in parts) else (),
         finish_reasons=tuple(reply.finish_reason for reply in last_of_turns),
-        usage=_usage(replies),
+        usage=sum((reply.usage for reply in replies), Usage()),
         error=replies[-1].error,
     )
 
@@ -208,6 +204,8 @@ class Sitting:
     case: Case
     seat: Seat
     repeat: int = 0
+    thinking: Thinking = AUTO
+    """How the judge's replies are split in thinking and verdict."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -216,12 +214,7 @@ class Sitting:
 
     def step(self, replies: tuple[Completion, ...]) -> Request | None:
         """The judge's prompt, then whatever the protocol asks after replies that hold no verdict."""
-        if not replies:
-            request: Request | None = self.seat.judge.ask(self.case)
-        elif self.seat.judge.read(self.case, replies).value is not None:
-            return None
-        else:
-            request = self.seat.judge.ask_again(self.case, replies)
+        request = next_request(self.seat.judge, self.case, replies, self.thinking)
         index = self.repeat * REPEAT_STRIDE + len(replies)
         return None if request is None else msgspec.structs.replace(request, repeat=index)
 
@@ -233,7 +226,7 @@ class Sitting:
         elif replies[-1].error:
             verdict = Verdict(value=None, error=replies[-1].error)
         else:
-            verdict = self.seat.judge.read(self.case, replies)
+            verdict = read_replies(self.seat.judge, self.case, replies, self.thinking)
         return Judgement(
             case_id=self.case.id,
             example_id=self.case.example.id,
@@ -246,13 +239,6 @@ class Sitting:
             verdict=verdict,
             replies=tuple(msgspec.structs.replace(reply, cached=False) for reply in replies),
         )
-
-
-def _usage(replies: Iterable[Completion]) -> Usage:
-    total = Usage()
-    for reply in replies:
-        total += reply.usage
-    return total
 
 
 @dataclass
@@ -272,7 +258,7 @@ class TaskRun:
     """Answers that exist already: of an earlier session, or of a file."""
     price: Price | None = None
     """Of the candidate's tokens; ``None`` if not known."""
-    thinking: str = "auto"
+    thinking: Thinking = AUTO
     """How the candidate's replies are split in thinking and answer."""
     refine: tuple[str, ...] = ()
     """Prompts that each answer goes through."""
@@ -305,7 +291,7 @@ class TaskRun:
         for case in self.task.cases(self.data, generation):
             for seat in self.seats[case.judge]:
                 for repeat in range(self.judge_repeats):
-                    yield Sitting(case, seat, repeat)
+                    yield Sitting(case, seat, repeat, Thinking(tags=self.thinking.tags))
 
     def count(self, stage: str) -> StageCounts:
         """The tally of a stage."""
@@ -322,8 +308,10 @@ class TaskRun:
             counts.asked += 1
         if stage == "judge":  # several replies of a candidate are its turns
             counts.reasked += sum(not reply.cached for reply in replies[:-1])
-        usage = _usage(reply for reply in replies if not reply.cached)
+        paid = [reply.paid for reply in replies if not reply.cached]
+        usage = sum(paid, Usage())
         counts.usage += usage
+        counts.estimated += sum(of_reply.estimated for of_reply in paid)
         if price is None:
             counts.unpriced += usage
         else:
@@ -595,39 +583,6 @@ class Pipeline:
         self._observe(run, "judge")
 
 
-Adjust = Callable[[list[Score], Sequence[ExampleScore]], list[Score]]
-"""A task's scores, given its example scores, as they are to be written."""
-
-
-def score(
-    task: Task, data: TaskData, folder: TaskFolder, pool: GradingPool, adjust: Adjust | None = None
-) -> tuple[list[Score], list[Finding], dict[str, int]]:
-    """Read the folder's replies again, or verify its answers; score, summarise, check, and write what was found.
-
-    Makes no call. Only what belongs to the examples of ``data`` counts. Returns the scores, the integrity findings, and
-    how the cases ended. With several judge models or repeats, the numbers are those of the panel's mean (of all its
-    verdicts, for a task that pools them), with each member's and other foldings in groups of their own.
-    """
-    generations = {g.example_id: g for g in folder.generations() if g.example_id in data.by_id}
-    if data.verifiers:
-        judgements = verify(task, data, generations, pool)
-        folder.write_judgements(judgements)
-    else:
-        own = (judgement for judgement in folder.judgements() if judgement.example_id in data.by_id)
-        judgements = list(_reread(task, data, generations, own))
-    members, folded, together = fold_members(task, data, generations, judgements)
-    scores = task.summarise(data, folded)
-    if len(members) > 1:
-        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored), together)
-    if adjust is not None:
-        scores = adjust(scores, folded)
-    folder.write_scores(with_styles(task, data, generations, folded), scores)
-    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
-    findings += inspect_length_control(task.name, scores)
-    findings += inspect_grading(task.name, judgements, KILLED)
-    return scores, findings, count_cases(data, generations, judgements)
-
-
 def fold_members(
     task: Task, data: TaskData, generations: Generations, judgements: Sequence[Judgement]
 ) -> tuple[list[Member], list[ExampleScore], Together]:
@@ -640,109 +595,3 @@ def fold_members(
 
     together = pooled if task.pools_judges and len(members) > 1 else mean_of
     return members, together(members), together
-
-
-def with_styles(
-    task: Task, data: TaskData, generations: Generations, rows: Sequence[ExampleScore]
-) -> list[ExampleScore]:
-    """Example scores of comparisons, with counts of both answers' style among their covariates.
-
-    A task's own counts stay; where an answer is not there, neither is its style.
-    """
-    return [
-        msgspec.structs.replace(row, covariates={**_styles(task, data, generations, row), **row.covariates})
-        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise)
-        else row
-        for row in rows
-    ]
-
-
-def _styles(task: Task, data: TaskData, generations: Generations, row: ExampleScore) -> dict[str, float]:
-    generation = generations.get(row.example_id)
-    if generation is None or generation.error:
-        return {}
-    pairs = {
-        case.answers[1 - case.candidate].model: (
-            case.answers[case.candidate].text,
-            case.answers[1 - case.candidate].text,
-        )
-        for case in task.cases(data, generation)
-        if len(case.answers) == 2
-    }
-    # Of several baselines, the one that the example score is called after.
-    named = [texts for model, texts in pairs.items() if len(pairs) == 1 or model in row.metric.split(":")]
-    if len(named) != 1:
-        return {}
-    own, other = (style_counts(text) for text in named[0])
-    # A task that counts Markdown by its own rules may still know no length, as where its tokeniser is not there.
-    counted = sum(f"baseline_{name}" in row.covariates for name in row.covariates)
-    wanted = ("length",) if counted > 1 else tuple(own)
-    return {side + name: count[name] for side, count in (("", own), ("baseline_", other)) for name in wanted}
-
-
-VERIFIED_BY = "judgebench"
-"""What stands for the judge model where an answer was verified."""
-
-
-def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
-    """The verdict on every check of every answer, in the order of the examples."""
-    given = [generations[example.id] for example in data.examples if example.id in generations]
-    checks = [(g, check) for g in given if not g.error for check in task.checks(data, g)]
-    verdicts = pool.verify(data.verifiers, [check for _, check in checks])
-    return [
-        Judgement(
-            case_id=check.id,
-            example_id=check.example_id,
-            judge=check.verifier,
-            judge_model=VERIFIED_BY,
-            answers=(generation.model,),
-            verdict=verdict,
-        )
-        for (generation, check), verdict in zip(checks, verdicts, strict=True)
-    ]
-
-
-def _reread(
-    task: Task, data: TaskData, generations: Generations, judgements: Iterable[Judgement]
-) -> Iterator[Judgement]:
-    """Judgements with their verdicts read by today's rules from the replies on disk."""
-    cases: dict[str, dict[str, Case]] = {}
-    for judgement in judgements:
-        judge, generation = data.judges.get(judgement.judge), generations.get(judgement.example_id)
-        if judge is None or not judgement.replies or judgement.failed or generation is None:
-            yield judgement
-            continue
-        if generation.example_id not in cases:
-            cases = {generation.example_id: {case.id: case for case in task.cases(data, generation)}}
-        case = cases[generation.example_id].get(judgement.case_id)
-        yield msgspec.structs.replace(judgement, verdict=judge.read(case, judgement.replies)) if case else judgement
-
-
-def count_cases(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> dict[str, int]:
-    """How the run's cases ended: every judged case is exactly one of read, unread, failed and skipped."""
-    counts = {
-        "examples": len(data.examples),
-        "without_answer": 0,
-        "read": 0,
-        "reasked_and_read": 0,
-        "unread": 0,
-        "failed": 0,
-        "skipped": 0,
-    }
-    # An imported file may hold judgements without the answers: there were some.
-    answered = {generation.example_id for generation in generations.values() if not generation.error}
-    for judgement in judgements:
-        answered.add(judgement.example_id)
-        if judgement.failed:
-            counts["failed"] += 1
-        elif judgement.verdict.value is None:
-            counts["unread"] += 1
-        elif judgement.judge_model == VERIFIED_BY:
-            ended = judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"
-            counts[ended] = counts.get(ended, 0) + 1
-        elif not judgement.replies and judgement.verdict.label is not None:
-            counts["skipped"] += 1
-        else:
-            counts["reasked_and_read" if len(judgement.replies) > 1 else "read"] += 1
-    counts["without_answer"] = sum(example.id not in answered for example in data.examples)
-    return counts

@@ -8,19 +8,26 @@ Lines are appended as they finish. A torn last line (the process was killed) is 
 file is rewritten in example order, so that two runs can be diffed.
 """
 
+import fcntl
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from judgebench.codec import decode_lines, encode, write_json, write_lines
-from judgebench.display import slug
+from judgebench.cache import Spending
+from judgebench.codec import PARTIAL, decode_lines, encode, sort_lines, write_json, write_lines
+from judgebench.display import printable, slug
 from judgebench.errors import UsageError
 from judgebench.integrity import Finding
 from judgebench.records import (
+    ENDINGS,
     EarlyStop,
     Example,
     ExampleScore,
@@ -33,6 +40,8 @@ from judgebench.records import (
 )
 
 MANIFEST_VERSION = 1
+LOCK = ".lock"
+"""The file that a process holds a lock on while it works on a run folder."""
 
 
 class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +82,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     system: str | None = None
     thinking: str = "auto"
     """How replies were split in thinking and answer; see ``thinking.py``."""
+    think_tags: list[tuple[str, str]] = []
+    """Pairs of tags that the user named, for candidate and judges."""
     refine: list[str] = []
     """Prompts that each answer went through before it counted."""
     first_prompt: str | None = None
@@ -104,6 +115,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     candidate_spec: str
     imported_from: str | None = None
     """Format of the files that the run was imported from; ``None`` if judgebench made it."""
+    imported_hash: str | None = None
+    """Of all that was read from those files."""
     checkpoint_revision: str | None = None
     """Git commit of the checkpoint's folder, if it is in a repository."""
     versions: dict[str, str]
@@ -113,6 +126,10 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     finished_at: str | None = None
     sessions: list[Session]
     tasks: dict[str, TaskManifest]
+    account: str = ""
+    """Names the run in the books of the call store; empty if it never asked anything."""
+    spending: Spending | None = None
+    """What all sessions together paid, by those books."""
 
 
 class _Versioned(msgspec.Struct):
@@ -166,7 +183,29 @@ class RunFolder:
         """Something is there already: a file, or a folder that holds more than what a killed process half wrote."""
         if not self.path.is_dir():
             return self.path.exists()
-        return any(path.suffix != ".partial" for path in self.path.iterdir())
+        return any(path.suffix != PARTIAL and path.name != LOCK for path in self.path.iterdir())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Work on the folder alone, and without what killed processes left half written.
+
+        Raises :class:`UsageError` that says who is at work on it, if somebody is.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / LOCK
+        file = _lock(path)
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}".encode())
+            file.flush()
+            for partial in self.path.rglob(f"*{PARTIAL}"):
+                partial.unlink(missing_ok=True)
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            file.close()
+            with suppress(OSError):  # it holds something, as it should
+                self.path.rmdir()
 
     def manifest(self) -> Manifest | None:
         """The manifest; ``None`` if there is none. A broken one or one of another version is a :class:`UsageError`."""
@@ -259,15 +298,26 @@ class TaskFolder:
 
     def generations(self) -> Iterator[Generation]:
         """Generations so far; of two for one example the later one counts, and is the only one given."""
-        return iter(_last_of_each(self._read("generations.jsonl", Generation), lambda g: g.example_id))
+        latest = {generation.example_id: generation for generation in self._read("generations.jsonl", Generation)}
+        return map(_ended, latest.values())
 
     def judgements(self) -> Iterator[Judgement]:
-        """Judgements so far; of two with one key the later one counts, and is the only one given."""
-        return iter(_last_of_each(self._read("judgements.jsonl", Judgement), lambda j: j.key))
+        """Judgements so far; of two with one key the later one counts, and is the only one given.
 
-    def write_judgements(self, judgements: Iterable[Judgement]) -> None:
-        """Replace ``judgements.jsonl``: of answers that were verified, which costs nothing to do again."""
-        write_lines(self.path / "judgements.jsonl", judgements)
+        One at a time: memory does not grow with their replies.
+        """
+        latest = {_digest(place.key): number for number, place in enumerate(self._read("judgements.jsonl", _Place))}
+        for number, judgement in enumerate(self._read("judgements.jsonl", Judgement)):
+            if latest.get(_digest(judgement.key)) == number:
+                yield judgement
+
+    def replace_verified(self, judgements: Sequence[Judgement], by: str) -> None:
+        """Put these in place of the judgements that were verified ``by`` us, which costs nothing to do again.
+
+        Those of a judge stay as they are.
+        """
+        judged = (judgement for judgement in self._read("judgements.jsonl", Judgement) if judgement.judge_model != by)
+        write_lines(self.path / "judgements.jsonl", chain(judged, judgements))
 
     def write_scores(self, example_scores: Iterable[ExampleScore], scores: Iterable[Score]) -> None:
         """Replace ``example_scores.jsonl`` and ``scores.json``."""
@@ -282,13 +332,13 @@ class TaskFolder:
         """Close the appended files and rewrite them in example order."""
         self.close()
         order = {example.id: number for number, example in enumerate(examples)}
-        generations, judgements = list(self.generations()), list(self.judgements())
-        if generations:
-            generations.sort(key=lambda g: order.get(g.example_id, len(order)))
-            write_lines(self.path / "generations.jsonl", generations)
-        if judgements:
-            judgements.sort(key=lambda j: (order.get(j.example_id, len(order)), j.turn, j.judge, *j.key))
-            write_lines(self.path / "judgements.jsonl", judgements)
+
+        def place(record: _Place) -> tuple[Any, ...]:
+            return order.get(record.example_id, len(order)), record.turn, record.judge, *record.key
+
+        for name in ("generations.jsonl", "judgements.jsonl"):
+            if (self.path / name).exists():
+                sort_lines(self.path / name, _Place, place)
 
     def close(self) -> None:
         """Close the appended files."""
@@ -301,8 +351,54 @@ class TaskFolder:
         return decode_lines(path, kind) if path.exists() else iter(())
 
 
-def _last_of_each(records: Iterable[Any], key: Any) -> list[Any]:
-    return list({key(record): record for record in records}.values())
+class _Place(msgspec.Struct, gc=False):
+    """What tells where a generation or judgement belongs."""
+
+    example_id: str
+    case_id: str = ""
+    judge: str = ""
+    judge_model: str = ""
+    turn: int = 1
+    repeat: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """That of the judgement; of a generation the same for all of an example."""
+        return self.case_id, self.judge_model, self.repeat
+
+
+def _digest(key: tuple[str, str, int]) -> int:
+    """Eight bytes for a key, which a million of can be kept."""
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
+
+
+def _ended(generation: Generation) -> Generation:
+    """A generation whose reply broke off, which an earlier version took for an answer, as the failure that it is."""
+    broken = [reason for reason in generation.finish_reasons if reason not in (None, *ENDINGS)]
+    if generation.error or not broken:
+        return generation
+    return msgspec.structs.replace(generation, error=f"the reply broke off ({broken[0]!r})")
+
+
+def _lock(path: Path) -> BinaryIO:
+    """The file, locked by us. Raises :class:`UsageError` naming who holds it."""
+    while True:
+        file = path.open("a+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = printable(file.read(200).decode(errors="replace")) or "another process"
+            file.close()
+            raise UsageError(
+                f"{path.parent} was to be worked on, but {holder} is at work there. Nothing was changed. Wait until it "
+                f"has ended, then start the same command again, or choose another folder with --out"
+            ) from None
+        # Whoever held it before may have removed it meanwhile: then ours is a file without a name.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
 
 
 def _cut_torn_line(path: Path) -> None:

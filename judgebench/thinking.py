@@ -1,15 +1,19 @@
-"""The thinking part of a model's reply, told apart from the answer: only the answer is judged or verified.
+"""The thinking part of a model's reply, told apart from the answer: only the answer is judged, verified or read.
 
-A thinking part is closed by ``</think>``; it is opened by ``<think>`` at the start of the reply, or by the prompt, as
-many chat templates do. Everything up to the first closing tag is thinking, and the white space between the tag and the
-answer belongs to neither. (As lm-eval's ``think_end_token``, EleutherAI/lm-evaluation-harness 0.4.13, but for replies
-without the tag: there one that was cut off while thinking is graded like an answer.)
+Candidates and judges go the same way. A thinking part stands at the start of a reply. It is closed by the closing tag
+of a pair such as ``<think>`` and ``</think>``, and opened by the other or by the prompt, as many chat templates do; the
+white space between the tag and the answer belongs to neither. A reply that ends before its thinking has no answer.
+(As lm-eval's ``think_end_token``, EleutherAI/lm-evaluation-harness 0.4.13, but for replies without the tag: there one
+that was cut off while thinking is graded like an answer.)
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
+from judgebench.errors import UsageError
 from judgebench.records import Completion, Generation
 
 POLICIES = ("auto", "on", "off")
@@ -17,8 +21,39 @@ POLICIES = ("auto", "on", "off")
 told to enable thinking, and a reply without a closing tag is one that never came to its answer. ``off``: the template
 is told not to, and replies are graded whole.
 """
+TAGS = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<seed:think>", "</seed:think>"),
+)
+"""Of DeepSeek, Qwen and most others; of some fine-tunes; of Gemini and Gemma; of Magistral, Kimi and Seed-OSS."""
+_CHANNEL, _FINAL = "<|channel|>", "<|channel|>final<|message|>"
+"""gpt-oss writes every message into a channel, the answer into the last one."""
+_CHANNEL_MARKS = re.compile(
+    r"<\|(?:start|end|message|channel|return|call|constrain)\|>(?:assistant|analysis|commentary)?"
+)
+_BARE_CHANNELS = re.compile(r"\s*analysis(?P<thinking>.*?)assistantfinal(?P<answer>.*)", re.DOTALL)
+"""The same where the tokenizer leaves its special tokens out."""
 
-OPENING, CLOSING = "<think>", "</think>"
+
+@dataclass(frozen=True)
+class Thinking:
+    """How replies are split."""
+
+    policy: str = "auto"
+    tags: tuple[tuple[str, str], ...] = ()
+    """Pairs that the user has named, beside :data:`TAGS`."""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """All pairs, those named first."""
+        return (*self.tags, *TAGS)
+
+
+AUTO = Thinking()
 
 
 @dataclass(frozen=True)
@@ -32,39 +67,79 @@ class Reply:
     """It was still thinking when it ended: the answer is empty."""
 
 
-def apart(text: str, policy: str = "auto") -> Reply:
-    r"""Split a reply.
+def parse_tags(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs as ``--think-tags`` takes them: the opening and the closing tag with a comma between."""
+    pairs = []
+    for text in texts:
+        opening, comma, closing = (part.strip() for part in text.partition(","))
+        if not (opening and comma and closing) or "," in closing or opening == closing:
+            raise UsageError(
+                f"--think-tags {text!r} was to name two tags, as OPEN,CLOSE: what a thinking part begins and ends "
+                "with, such as '<reasoning>,</reasoning>'"
+            )
+        pairs.append((opening, closing))
+    return tuple(pairs)
 
-    >>> apart("<think>2 and 2</think>\n\n4")
+
+def split_text(text: str, how: Thinking = AUTO) -> Reply:
+    r"""Split a reply's text.
+
+    >>> split_text("<think>2 and 2</think>\n\n4")
     Reply(answer='4', thinking='2 and 2', unclosed=False)
-    >>> apart("<think>2 and 2, well")
+    >>> split_text("[THINK]2 and 2, well")
     Reply(answer='', thinking='2 and 2, well', unclosed=True)
+    >>> split_text("<|channel|>analysis<|message|>2 and 2<|end|><|start|>assistant<|channel|>final<|message|>4")
+    Reply(answer='4', thinking='2 and 2', unclosed=False)
     """
-    if policy == "off":
+    if how.policy == "off":
         return Reply(text)
-    before, closed, after = text.partition(CLOSING)
-    opened = before.lstrip().startswith(OPENING)
-    thinking = before.lstrip().removeprefix(OPENING) if opened else before
-    if closed:
-        return Reply(after.lstrip(), thinking)
-    if opened or policy == "on":
-        return Reply("", thinking, unclosed=True)
-    return Reply(text)
+    reply = _channels(text) or _opened(text, how) or _closed(text, how)
+    if reply is None:
+        return Reply("", text, unclosed=True) if how.policy == "on" else Reply(text)
+    thoughts = [reply.thinking or ""]
+    # Some think twice before they answer.
+    while (again := _opened(reply.answer, how)) is not None:
+        reply = again
+        thoughts.append(again.thinking or "")
+    return Reply(reply.answer, "\n\n".join(thoughts), reply.unclosed)
 
 
-def of_completion(completion: Completion, policy: str) -> Reply:
-    """A completion in its two parts; an endpoint may have told them apart already."""
-    text = completion.text or ""
-    if completion.reasoning is not None and policy != "off" and CLOSING not in text:
-        return Reply(text, completion.reasoning, unclosed=not text.strip())
-    return apart(text, policy)
+def split(completion: Completion, how: Thinking = AUTO) -> Reply:
+    """Split a completion; an endpoint or a local backend may have done so already."""
+    text, apart = completion.text or "", completion.reasoning
+    if apart is None or how.policy == "off":
+        return split_text(text, how)
+    reply = split_text(text, Thinking("auto", how.tags))
+    if reply.thinking is not None:
+        return Reply(reply.answer, f"{apart}\n\n{reply.thinking}" if apart else reply.thinking, reply.unclosed)
+    return Reply(text, apart, unclosed=not text.strip())
 
 
-def of_generation(generation: Generation, policy: str) -> Generation:
+def spoken(completion: Completion, how: Thinking = AUTO) -> Completion:
+    """A completion whose text is the answer alone, and whose reasoning is all of the thinking.
+
+    Log-probabilities that begin with the thinking's tokens are left out: those of the answer cannot be found in them.
+    """
+    reply = split(completion, how)
+    if reply.thinking is None:
+        return completion
+    first = completion.top_logprobs[0] if completion.top_logprobs else ()
+    aligned = not reply.thinking or any(reply.answer.startswith(token.strip()) for token, _ in first if token.strip())
+    return msgspec.structs.replace(
+        completion,
+        text=reply.answer,
+        reasoning=reply.thinking,
+        top_logprobs=completion.top_logprobs if aligned else None,
+    )
+
+
+def split_generation(generation: Generation, how: Thinking) -> Generation:
     """A generation that was made elsewhere, its outputs without their thinking parts."""
     if generation.thinking:
         return generation
-    replies = [apart(output, policy if policy == "off" else "auto") for output in generation.outputs]
+    # Whoever made it may have taken the thinking out: a reply without tags is an answer.
+    tagged = Thinking("off" if how.policy == "off" else "auto", how.tags)
+    replies = [split_text(output, tagged) for output in generation.outputs]
     if all(reply.thinking is None for reply in replies):
         return generation
     return msgspec.structs.replace(
@@ -72,3 +147,46 @@ def of_generation(generation: Generation, policy: str) -> Generation:
         outputs=tuple(reply.answer for reply in replies),
         thinking=tuple(reply.thinking for reply in replies),
     )
+
+
+def left_open(prompt: str, how: Thinking = AUTO) -> str | None:
+    """What closes the thinking part that a chat template has opened at the end of a prompt; ``None`` if none is."""
+    end = prompt.rstrip()
+    channel = f"{_CHANNEL}analysis<|message|>", f"<|end|><|start|>assistant{_FINAL}"
+    return next((closing for opening, closing in (*how.pairs, channel) if end.endswith(opening)), None)
+
+
+def _channels(text: str) -> Reply | None:
+    """The parts of a reply in channels; ``None`` if it is not."""
+    if text.lstrip().removeprefix("<|start|>assistant").startswith(_CHANNEL):
+        before, closed, after = text.partition(_FINAL)
+        thinking = _CHANNEL_MARKS.sub("", before)
+        return Reply(_CHANNEL_MARKS.split(after, maxsplit=1)[0].lstrip(), thinking, unclosed=not closed)
+    bare = _BARE_CHANNELS.match(text)
+    return Reply(bare["answer"].lstrip(), bare["thinking"]) if bare else None
+
+
+def _opened(text: str, how: Thinking) -> Reply | None:
+    """The parts of a reply that begins with an opening tag; ``None`` if it does not."""
+    begun = text.lstrip()
+    for opening, closing in how.pairs:
+        if begun.startswith(opening):
+            thinking, closed, after = begun.removeprefix(opening).partition(closing)
+            return Reply(after.lstrip(), thinking, unclosed=not closed)
+    return None
+
+
+def _closed(text: str, how: Thinking) -> Reply | None:
+    """The parts of a reply whose thinking the prompt has opened: up to the first closing tag.
+
+    A pair in the middle of a reply is part of what it says; only the usual one ends the thinking wherever it stands.
+    """
+    ends = []
+    for opening, closing in how.pairs:
+        place = text.find(closing)
+        if place >= 0 and ((opening, closing) == TAGS[0] or opening not in text[:place]):
+            ends.append((place, closing))
+    if not ends:
+        return None
+    place, closing = min(ends)
+    return Reply(text[place + len(closing) :].lstrip(), text[:place])

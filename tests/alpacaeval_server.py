@@ -7,15 +7,9 @@ judge renders it (the rendering is checked against upstream's elsewhere).
 import gzip
 import hashlib
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy, copytree
@@ -31,7 +25,6 @@ from judgebench.models.http_chat import HttpChat
 from judgebench.outputs import read_rows
 from judgebench.records import Case, Request
 from judgebench.sources import SourceFinder
-from judgebench.store import Manifest, RunFolder
 from tests.servers.launch import Server
 
 JUDGE = "gpt-4-1106-preview"
@@ -125,67 +118,6 @@ def _reply(call: Call) -> dict[str, Any]:
         "usage": {"prompt_tokens": total - 1, "completion_tokens": 1, "total_tokens": total},
         "model": JUDGE,
     }
-
-
-def command(arguments: Iterable[str | Path]) -> list[str]:
-    """The real command."""
-    return [sys.executable, "-m", "judgebench", *map(str, arguments)]
-
-
-def judgebench(
-    arguments: Iterable[str | Path], *, code: int = 0, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, which must be ``code``."""
-    ended = subprocess.run(
-        command(arguments), capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
-    assert ended.returncode == code, f"exit {ended.returncode}: {ended.stderr[-2000:]}"
-    assert "Traceback" not in ended.stderr
-    return ended
-
-
-@contextmanager
-def started(arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
-    """The command while it runs, in a process group of its own, which does not outlive the block."""
-    process = subprocess.Popen(
-        command(arguments),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        # A shell starts its background jobs with SIGINT ignored, and so would everything below them be.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        kill(process)
-
-
-def kill(process: subprocess.Popen[bytes]) -> float:
-    """``kill -9`` of the process group; the time at which it was sent."""
-    sent = time.time()
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return sent
-
-
-def scores_of(ended: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """Every field of every score that ``--json`` printed."""
-    scores: list[dict[str, Any]] = json.loads(ended.stdout)["scores"]
-    return scores
-
-
-def manifest_of(run: Path) -> Manifest:
-    """A run's manifest."""
-    return RunFolder(run).require_manifest()
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """A JSON-lines file's records; every line must be whole."""
-    text = path.read_text()
-    assert text.endswith("\n")
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def committed() -> set[bytes]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from judgebench import cache
-from judgebench.cache import CallStore, call_key, default_cache_dir
+from judgebench.cache import Bill, CallStore, Spending, call_key, default_cache_dir
 from judgebench.errors import JudgebenchError, UsageError
-from judgebench.records import Completion, Message, Request, Sampling
+from judgebench.records import Completion, Message, Request, Sampling, Usage
 
 ROOT = Path(cache.__file__).resolve().parents[1]
 COMPLETION = Completion(text="m", finish_reason="stop", top_logprobs=((("m", -0.1), ("M", -2.3)),), model="served")
@@ -23,13 +23,14 @@ COMPLETION = Completion(text="m", finish_reason="stop", top_logprobs=((("m", -0.
 WRITER = """
 import sys
 from pathlib import Path
-from judgebench.cache import CallStore
+from judgebench.cache import Bill, CallStore
 from judgebench.records import Completion
+bill = Bill(run="run", model="m", identity="m")
 store, first, count = CallStore(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
 def committed(number):
     print(number, flush=True)
 for number in range(first, first + count):
-    store.put(number.to_bytes(32, "big"), "m", Completion(text="x" * 500), lambda n=number: committed(n), sys.exit)
+    store.put(number.to_bytes(32, "big"), bill, Completion(text="x" * 500), lambda n=number: committed(n), sys.exit)
 store.close()
 """
 
@@ -41,7 +42,14 @@ def store(tmp_path: Path) -> Iterator[CallStore]:
         yield opened
 
 
-def put(store: CallStore, number: int, completion: Completion = COMPLETION, model: str = "m") -> JudgebenchError | None:
+def free(model: str = "m", run: str = "run") -> Bill:
+    """A call that cost nothing."""
+    return Bill(run=run, model=model, identity=model)
+
+
+def put(
+    store: CallStore, number: int, completion: Completion = COMPLETION, model: str = "m", bill: Bill | None = None
+) -> JudgebenchError | None:
     """Put and wait: ``None`` once committed, else the error."""
     done = threading.Event()
     errors: list[JudgebenchError] = []
@@ -50,7 +58,7 @@ def put(store: CallStore, number: int, completion: Completion = COMPLETION, mode
         errors.append(error)
         done.set()
 
-    store.put(number.to_bytes(32, "big"), model, completion, done.set, failed)
+    store.put(number.to_bytes(32, "big"), bill or free(model), completion, done.set, failed)
     assert done.wait(20), "neither callback was called"
     return errors[0] if errors else None
 
@@ -87,10 +95,14 @@ def test_cached_is_not_stored(store: CallStore) -> None:
     assert store.get((1).to_bytes(32, "big")) == Completion(text="m", cached=False)
 
 
-def test_a_failed_call_is_refused(store: CallStore) -> None:
-    """A completion with an error is never stored, so that a re-run asks again."""
-    with pytest.raises(ValueError, match="failed call"):
-        put(store, 1, Completion(error="timeout"))
+@pytest.mark.parametrize("completion", [Completion(error="timeout"), Completion(text="Let", finish_reason="error")])
+def test_of_a_failed_call_only_the_cost_is_kept(store: CallStore, completion: Completion) -> None:
+    """A reply with an error, or one that broke off, is never stored, so that a re-run asks again; it was paid for."""
+    paid = Bill(run="run", model="m", identity="m", usage=Usage(prompt_tokens=7, completion_tokens=2), usd=0.5)
+    assert put(store, 1, completion, bill=paid) is None
+    assert store.get((1).to_bytes(32, "big")) is None
+    assert store.spending("run") == Spending(calls=1, prompt_tokens=7, completion_tokens=2, usd=0.5)
+    assert not store.answered("m")
 
 
 def test_all_that_can_change_a_reply_changes_the_key() -> None:
@@ -121,7 +133,7 @@ def test_the_callback_comes_after_the_commit(store: CallStore) -> None:
         seen.append(rows(store.path))
         done.set()
 
-    store.put((7).to_bytes(32, "big"), "m", COMPLETION, look, lambda error: done.set())
+    store.put((7).to_bytes(32, "big"), free(), COMPLETION, look, lambda error: done.set())
     assert done.wait(20)
     assert seen == [{7}]
 
@@ -132,7 +144,7 @@ def test_commits_are_grouped(store: CallStore) -> None:
     store._writer.set_trace_callback(statements.append)
     done = threading.Semaphore(0)
     for number in range(500):
-        store.put(number.to_bytes(32, "big"), "m", COMPLETION, done.release, lambda error: None)
+        store.put(number.to_bytes(32, "big"), free(), COMPLETION, done.release, lambda error: None)
     assert all(done.acquire(timeout=20) for _ in range(500))
     assert statements.count("COMMIT") <= 50
     assert cache.LINGER_SECONDS < 0.05
@@ -142,7 +154,7 @@ def test_closing_commits_what_was_put(tmp_path: Path) -> None:
     """Nothing put before close is lost, and a put after it fails instead of hanging."""
     store = CallStore(tmp_path / "calls.sqlite")
     for number in range(100):
-        store.put(number.to_bytes(32, "big"), "m", COMPLETION, lambda: None, lambda error: None)
+        store.put(number.to_bytes(32, "big"), free(), COMPLETION, lambda: None, lambda error: None)
     store.close()
     assert rows(store.path) == set(range(100))
     assert "closed" in str(put(store, 101))

@@ -30,7 +30,8 @@ from judgebench.records import (
     Usage,
     Verdict,
 )
-from judgebench.stages import Pipeline, Seat, Sitting, TaskRun, converse, count_cases, generation_step, score
+from judgebench.scoring import score
+from judgebench.stages import Pipeline, Seat, Sitting, TaskRun, converse, generation_step
 from judgebench.store import TaskFolder
 from judgebench.task import Task, TaskData
 
@@ -379,6 +380,7 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
         "unread": 1,
         "failed": 1,
         "skipped": 1,
+        "missing": 0,
     }
     assert sum(counts.values()) == 2 * counts["examples"]
     made, judged = run.count("generate"), run.count("judge")
@@ -418,7 +420,9 @@ def test_a_second_start_asks_only_what_is_missing(make_run: MakeRun, tmp_path: P
     assert sorted(last(request) for request in judge.asked) == ["QUESTION 4", "QUESTION 5"]
     assert second.count("generate").resumed == 6
     assert second.count("judge").resumed == 5
-    assert count_cases(second.data, second.generations, second.folder.judgements())["failed"] == 0
+    second.folder.finish(second.data.examples)
+    _, _, counts = score(second.task, second.data, second.folder, POOL)
+    assert (counts["failed"], counts["missing"]) == (0, 0)
 
 
 def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_path: Path) -> None:

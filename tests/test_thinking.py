@@ -4,7 +4,7 @@ import pytest
 
 from judgebench.records import Completion, Example, Generation, Message, Sampling
 from judgebench.stages import generation_step, to_generation
-from judgebench.thinking import Reply, apart, of_completion, of_generation
+from judgebench.thinking import Reply, Thinking, split, split_generation, split_text
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ from judgebench.thinking import Reply, apart, of_completion, of_generation
 )
 def test_a_reply_is_split_where_its_thinking_is_closed(text: str, policy: str, expected: Reply) -> None:
     """White space around the tag belongs to neither part; the rest is left as it is."""
-    assert apart(text, policy) == expected
+    assert split_text(text, Thinking(policy)) == expected
 
 
 def test_what_an_endpoint_told_apart_stays_apart() -> None:
     """The reply's text is the answer; an empty one never came to it."""
-    assert of_completion(Completion(text="Four.", reasoning="two"), "auto") == Reply("Four.", "two")
-    assert of_completion(Completion(text="", reasoning="two"), "on") == Reply("", "two", unclosed=True)
-    assert of_completion(Completion(text="Four.", reasoning="two"), "off") == Reply("Four.")
+    assert split(Completion(text="Four.", reasoning="two"), Thinking("auto")) == Reply("Four.", "two")
+    assert split(Completion(text="", reasoning="two"), Thinking("on")) == Reply("", "two", unclosed=True)
+    assert split(Completion(text="Four.", reasoning="two"), Thinking("off")) == Reply("Four.")
 
 
 def test_a_generation_holds_the_answer_and_beside_it_the_thinking() -> None:
@@ -56,7 +56,7 @@ def test_a_later_turn_is_asked_after_the_answer_without_its_thinking() -> None:
 def test_answers_of_a_file_are_split_once() -> None:
     """Also those that are split already, as a run folder's are."""
     given = Generation(example_id="1", model="m", outputs=("<think>a</think>b</think>c", "plain"))
-    split = of_generation(given, "auto")
-    assert (split.outputs, split.thinking) == (("b</think>c", "plain"), ("a", None))
-    assert of_generation(split, "auto") == split
-    assert of_generation(given, "off") == given
+    made = split_generation(given, Thinking())
+    assert (made.outputs, made.thinking) == (("b</think>c", "plain"), ("a", None))
+    assert split_generation(made, Thinking()) == made
+    assert split_generation(given, Thinking("off")) == given

@@ -1,6 +1,8 @@
 """The command line. Only typer is imported here; each command imports what it needs when it runs."""
 
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 from typer.exceptions import TyperException
@@ -21,6 +23,9 @@ from judgebench.cli import (
     scoring,
     tasks,
 )
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def _normalise(token: str) -> str:
@@ -57,16 +62,17 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run the command line and exit with its code: errors are one paragraph on stderr, without a traceback."""
-    from judgebench.errors import JudgebenchError
+    from judgebench.errors import JudgebenchError, Terminated
 
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
     except JudgebenchError as error:
         _complain(str(error))
         code = error.exit_code
-    except typer.Abort:
+    except typer.Abort as error:
         _complain("interrupted; start the same command again to go on where it was")
-        code = 130
+        code = 143 if isinstance(error.__cause__, Terminated) else 130
     except TyperException as error:
         # A flag or argument that does not parse: the message names it and the valid values.
         said = getattr(error, "format_message", error.__str__)()
@@ -84,12 +90,21 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _terminate(number: int, frame: "FrameType | None") -> None:
+    from judgebench.errors import Terminated
+
+    # A second one must not break what the first has begun to close.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
 def _complain(text: str) -> None:
     """One paragraph on stderr; with ``-v``, after the traceback of the error being handled."""
     from judgebench.display import printable
+    from judgebench.redaction import redacted
 
     if "-v" in sys.argv or "--verbose" in sys.argv:
         import traceback
 
-        sys.stderr.writelines(f"{printable(line)}\n" for line in traceback.format_exc().splitlines())
-    sys.stderr.write(f"judgebench: {printable(text)}\n")
+        sys.stderr.writelines(f"{printable(redacted(line))}\n" for line in traceback.format_exc().splitlines())
+    sys.stderr.write(f"judgebench: {printable(redacted(text))}\n")

@@ -44,6 +44,14 @@ Track = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+ThinkTags = Annotated[
+    list[str],
+    typer.Option(
+        "--think-tags",
+        help="Tags around a thinking part, of the model or a judge, beside those that are known. Repeatable.",
+        metavar="OPEN,CLOSE",
+    ),
+]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tracebacks with errors; protocol details with results.")
 ]

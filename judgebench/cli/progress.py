@@ -72,16 +72,12 @@ class Progress:
             return
         if key not in self._rows:
             self._rows[key] = self._display.add_task(name, total=counts.total, facts=words)
-        self._display.update(self._rows[key], completed=_done(counts), total=counts.total, facts=words)
-
-
-def _done(counts: StageCounts) -> int:
-    return counts.resumed + counts.skipped + counts.cached + counts.asked + counts.failed
+        self._display.update(self._rows[key], completed=counts.done, total=counts.total, facts=words)
 
 
 def facts(counts: StageCounts) -> str:
     """One stage's tally in words: done of total, where the rest came from, speed, tokens, USD."""
-    parts = [f"{_done(counts)}/{counts.total}"]
+    parts = [f"{counts.done}/{counts.total}"]
     for label, count in (
         ("resumed", counts.resumed),
         ("cached", counts.cached),
@@ -99,4 +95,6 @@ def facts(counts: StageCounts) -> str:
         parts.append(f"{tokens:,} tokens")
     if counts.usd:
         parts.append(f"${counts.usd:.4f}")
+    if counts.estimated:
+        parts.append(f"tokens of {counts.estimated} calls not reported, estimated")
     return ", ".join(parts)

@@ -146,6 +146,7 @@ def evaluate(
     system: System = None,
     chat_template: ChatTemplate = None,
     thinking: Thinking = "auto",
+    think_tags: options.ThinkTags = [],  # noqa: B006
     repeats: Repeats = 1,
     refine: Refine = [],  # noqa: B006
     stop_when: StopWhen = None,
@@ -201,6 +202,7 @@ def generate(
     system: System = None,
     chat_template: ChatTemplate = None,
     thinking: Thinking = "auto",
+    think_tags: options.ThinkTags = [],  # noqa: B006
     repeats: Repeats = 1,
     refine: Refine = [],  # noqa: B006
     api_key_env: KeyEnv = None,
@@ -228,6 +230,7 @@ def judge(
     judge_repeats: options.JudgeRepeats = 1,
     judge_arg: options.JudgeArgs = [],  # noqa: B006
     judge_gen: options.JudgeGen = [],  # noqa: B006
+    think_tags: options.ThinkTags = [],  # noqa: B006
     api_key_env: KeyEnv = None,
     judge_concurrency: JudgeConcurrency = None,
     rpm: Rpm = None,
@@ -244,11 +247,16 @@ def judge(
     settings = _settings(tasks="", **given)
     from judgebench.cli.progress import Progress
     from judgebench.cli.tables import print_results
+    from judgebench.errors import Interrupted
     from judgebench.runner import Runner
     from judgebench.store import RunFolder
 
     with Progress(shown=not quiet) as progress:
-        results = Runner(settings, progress.update).rejudge(RunFolder(run))
+        runner = Runner(settings, progress.update)
+        try:
+            results = runner.rejudge(RunFolder(run))
+        except KeyboardInterrupt as error:
+            raise Interrupted(runner.kept, error) from error
     print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
 
 
@@ -296,7 +304,7 @@ def _prompt(path: Path) -> str:
 def _settings(**given: Any) -> "Settings":
     from judgebench.errors import UsageError
     from judgebench.settings import Settings
-    from judgebench.thinking import POLICIES
+    from judgebench.thinking import POLICIES, parse_tags
 
     given["mirrors"] = options.mirrors(given.pop("mirror"))
     lm_eval_args = [part for part in given.pop("model_args", "").split(",") if part]
@@ -307,6 +315,7 @@ def _settings(**given: Any) -> "Settings":
             field = "judge_args" if name == "judge_arg" else name
             given[field] = options.pairs(given.pop(name), f"--{name.replace('_', '-')}")
     given["judges"] = tuple(given.pop("judge", ()))
+    given["think_tags"] = parse_tags(given.pop("think_tags", ()))
     if given.get("thinking", "auto") not in POLICIES:
         raise UsageError(f"--thinking {given['thinking']!r} is not one of {', '.join(POLICIES)}")
     if given["tasks"] is None:
@@ -366,13 +375,15 @@ def _run(
     import dataclasses
 
     from judgebench.cli.progress import Progress
-    from judgebench.errors import Incomplete, JudgebenchError
+    from judgebench.errors import Incomplete, Interrupted, JudgebenchError
     from judgebench.runner import Runner
 
     with Progress(shown=not quiet) as progress:
         runner = Runner(dataclasses.replace(settings, budget=budget), progress.update)
         try:
             return runner.evaluate(judge=judge), runner.spent, None
+        except KeyboardInterrupt as error:
+            raise Interrupted(runner.kept, error) from error
         except Incomplete as error:
             return (runner.folder.results() if runner.folder else None), runner.spent, error
         except JudgebenchError as error:

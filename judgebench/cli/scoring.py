@@ -15,7 +15,8 @@ def score(
         typer.Option(help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true."),
     ] = "",
     labels: options.Labels = None,
-    track: options.Track = [],  # noqa: B006 - typer reads the default and copies it
+    think_tags: options.ThinkTags = [],  # noqa: B006 - typer reads the default and copies it
+    track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
@@ -23,13 +24,25 @@ def score(
 ) -> None:
     """Score a run folder again with today's rules. Makes no call."""
     from judgebench.cli.tables import print_results
+    from judgebench.errors import Incomplete
+    from judgebench.manifests import missing
     from judgebench.scoring import score_run
     from judgebench.settings import Settings
     from judgebench.store import RunFolder
+    from judgebench.thinking import parse_tags
     from judgebench.tracking import require_trackers
 
     require_trackers(track)
     folder = RunFolder(run)
-    results = score_run(folder, Settings(tasks=tasks, labels=labels, mirrors=options.mirrors(mirror), offline=offline))
-    print_results(results, folder.require_manifest(), as_json=json, verbose=verbose)
+    settings = Settings(
+        tasks=tasks,
+        labels=labels,
+        think_tags=parse_tags(think_tags),
+        mirrors=options.mirrors(mirror),
+        offline=offline,
+    )
+    results, manifest = score_run(folder, settings), folder.require_manifest()
+    print_results(results, manifest, as_json=json, verbose=verbose)
     options.report_to(track, folder)
+    if results.status == "incomplete":
+        raise Incomplete(f"{missing(manifest, judged=True)} `judgebench judge {run}` asks for what is missing")

@@ -11,6 +11,7 @@ from judgebench.records import EarlyStop, Score
 from judgebench.store import Manifest, Results
 
 if TYPE_CHECKING:
+    from judgebench.cache import Spending
     from judgebench.dry_run import Estimate
 
 
@@ -84,7 +85,29 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
     for finding in results.integrity:
         if finding.flagged:
             console.print(Text(f"integrity: {finding.check}: {cell(finding.message, 200)}", style="bold red"))
+    if manifest.spending is not None:
+        for line in _spending(manifest.spending):
+            console.print(Text(line))
     console.print(Text(f"run folder: {results.run} ({manifest.status})"))
+
+
+def _spending(spending: "Spending") -> list[str]:
+    """What the run has cost so far, where it cost anything, and what of that is not certain."""
+    lines = []
+    if spending.usd:
+        lines.append(f"spent: ${spending.usd:.4f} in {spending.calls} calls")
+    if spending.estimated_calls:
+        usd = f", ${spending.estimated_usd:.4f} in all" if spending.estimated_usd else ""
+        lines.append(
+            f"estimated: the tokens of {spending.estimated_calls} calls, which the endpoint did not report; they count "
+            f"at the most they can be{usd}"
+        )
+    if spending.lost_calls:
+        usd = f", at most ${spending.lost_usd:.4f}" if spending.lost_usd else ""
+        lines.append(
+            f"unknown: {spending.lost_calls} calls under way when a process was killed, which may have been billed{usd}"
+        )
+    return lines
 
 
 def _stopped(stop: EarlyStop) -> str:

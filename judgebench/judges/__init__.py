@@ -1,8 +1,10 @@
 """Judges: what is asked about a case, and how the reply is read. Pure; they never see a model."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from judgebench.records import Case, Completion, Request, Verdict
+from judgebench.thinking import AUTO, Thinking, split, spoken
 
 
 class Judge(Protocol):
@@ -27,3 +29,19 @@ class Judge(Protocol):
 
     def constrained(self) -> "Judge":
         """The same judge for a local model that can score the labels by likelihood; itself if it needs more."""
+
+
+def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Verdict:
+    """The verdict in what follows the thinking parts of a judge's replies, oldest first: the one way to read them."""
+    if split(replies[-1], thinking).unclosed:
+        return Verdict(value=None, error="the judge was still thinking when its reply ended")
+    return judge.read(case, tuple(spoken(reply, thinking) for reply in replies))
+
+
+def next_request(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Request | None:
+    """What to ask about a case after these replies; ``None`` once there is a verdict, or nothing more to ask."""
+    if not replies:
+        return judge.ask(case)
+    if read_replies(judge, case, replies, thinking).value is not None:
+        return None
+    return judge.ask_again(case, tuple(spoken(reply, thinking) for reply in replies))

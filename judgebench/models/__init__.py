@@ -4,10 +4,10 @@ What a model is asked lies in ``Request``; concurrency, batching, retries and ra
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
-from judgebench.records import Completion, Request
+from judgebench.records import Completion, Request, Usage
 
 
 class Model(Protocol):
@@ -53,3 +53,13 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Free connections or device memory; the model is not used afterwards."""
+
+
+@runtime_checkable
+class Served(Protocol):
+    """What a model that is served elsewhere wants to know, or tells, beside requests and their replies."""
+
+    answered_before: bool
+    """It answered in an earlier session: that it refuses a request says nothing about the others."""
+    on_discarded: Callable[[Usage], None]
+    """Called for a reply that was paid for and cannot be used, before it is asked for again. May raise."""

@@ -16,6 +16,7 @@ from judgebench.codec import sha256_hex
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.prompting import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
+from judgebench.thinking import Thinking, left_open, split_text
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -23,6 +24,8 @@ _WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf"})
 _TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"})
 _TRAINING_FILES = frozenset({"optimizer.pt", "scheduler.pt", "training_args.bin", "trainer_state.json"})
 _SMALL_BYTES = 16 * 2**20
+_TAIL_TOKENS = 32
+"""Tokens at the end of a prompt in which an opened thinking part is looked for."""
 
 
 def import_transformers() -> tuple[Any, Any]:
@@ -73,6 +76,8 @@ class Job(Struct):
     """New tokens allowed, the context considered."""
     labels: list[list[int]]
     """The tokens of each of ``Sampling.choices``."""
+    thinks: bool = False
+    """The prompt ends within a thinking part: the reply begins with the rest of it."""
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
@@ -122,7 +127,7 @@ class Checkpoint:
         revision: str | None,
         max_tokens: int,
         chat_template: str | None,
-        thinking: str,
+        thinking: Thinking,
         trust_remote_code: bool,
         lora: str | None = None,
         context: int | None = None,
@@ -164,8 +169,13 @@ class Checkpoint:
         self.context = context or own_context
         """Positions it has for prompt and reply together; ``None`` if neither configuration nor tokenizer says."""
         self.max_tokens = max_tokens
+        self._thinking = thinking
         self.prompts = ChatPrompts(
-            self.tokenizer, source=self.source, chat_template=chat_template, thinking=thinking, context=self.context
+            self.tokenizer,
+            source=self.source,
+            chat_template=chat_template,
+            thinking=thinking.policy,
+            context=self.context,
         )
         self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
         if self.folder:
@@ -237,12 +247,24 @@ class Checkpoint:
         ]
         if not all(labels):
             return Completion(error="a choice without any token cannot be scored")
+        closing = left_open(self.tokenizer.decode(prompt[-_TAIL_TOKENS:]), self._thinking)
+        if labels and closing:
+            # Labels are scored where the answer stands. With Qwen's tag and newline before it, this is what their
+            # templates write where thinking is disabled.
+            prompt = [*prompt, *self.tokenizer(f"\n{closing}\n\n", add_special_tokens=False).input_ids]
         wanted = request.sampling.max_tokens or self.max_tokens
         needed = max(map(len, labels), default=1)
         room = max(wanted, needed) if self.context is None else self.context - len(prompt)
         if room < needed:
             return Completion(error=f"the prompt has {len(prompt)} tokens, the model's context is {self.context}")
-        return Job(index=index, request=request, prompt=prompt, max_tokens=min(wanted, room), labels=labels)
+        return Job(
+            index=index,
+            request=request,
+            prompt=prompt,
+            max_tokens=min(wanted, room),
+            labels=labels,
+            thinks=closing is not None,
+        )
 
     def completion(self, job: Job, reply: list[int], alternatives: Sequence[Sequence[tuple[int, float]]]) -> Completion:
         """The reply's tokens, its end token included, as a completion cut at the first stop string.
@@ -262,8 +284,12 @@ class Checkpoint:
                 tuple((self._token_text(token), value) for token, value in position)
                 for position in alternatives[: len(spoken)]
             )
+        only_thought = (
+            job.thinks and self._thinking.policy != "off" and split_text(text, self._thinking).thinking is None
+        )
         return Completion(
-            text=text,
+            text="" if only_thought else text,
+            reasoning=text if only_thought else None,
             finish_reason="stop" if ended else "length",
             usage=Usage(prompt_tokens=len(job.prompt), completion_tokens=len(reply)),
             top_logprobs=top_logprobs,

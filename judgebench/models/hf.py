@@ -22,6 +22,7 @@ from judgebench.models.decoding import Chooser, Row, padded
 from judgebench.models.feed import Feed
 from judgebench.models.rolling import PaddedBatch, RollingBatch, can_roll
 from judgebench.records import Completion, Request
+from judgebench.thinking import AUTO, Thinking
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class HfModel:
         batch_tokens: int = 65536,
         max_tokens: int = 2048,
         chat_template: str | None = None,
-        thinking: str = "auto",
+        thinking: Thinking = AUTO,
         trust_remote_code: bool = False,
     ) -> None:
         """Open the checkpoint: everything but its weights, which are loaded by the first request that needs them.

@@ -6,19 +6,21 @@ Secrets live here and are shown nowhere: whatever may stand in a message goes th
 import base64
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from yarl import URL
 
+from judgebench import redaction
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.pacing import ConcurrencyLimit, Pace
-from judgebench.models.wire import Wire, given_up, settle
+from judgebench.models.wire import NoAnswer, Wire, decoded, given_up, message_of, read
 from judgebench.models.wire_chat import ChatCompletions
-from judgebench.records import Completion, Request
+from judgebench.records import Completion, Request, Usage
 
-KEY_LIKE = re.compile(r"\b(sk|pk|gsk|xai)[-_][\w*.-]{6,}")
+LONGEST_MESSAGE = 300
+"""Characters of an endpoint's own words in one of ours."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -61,9 +63,14 @@ class Endpoint:
         self.served_model = served_model
         self.key_source = key_source if authorization else "a request without a key"
         self._name = name
-        sent = authorization.get("Authorization", "").partition(" ")[2]
-        self._secrets = tuple(secret for secret in (sent, url.password, *url.query.values()) if secret)
-        self.headers = {"Content-Type": "application/json", **self.wire.headers(api_key), **authorization}
+        self.redactor = redaction.Redactor(_secrets(api_key, url, authorization))
+        redaction.known.append(self.redactor)
+        self.headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **self.wire.headers(api_key),
+            **authorization,
+        }
         self._extra_body = dict(extra_body or {})
         self._retries: Counter[str] = Counter()
         self.limit = ConcurrencyLimit(concurrency)
@@ -72,7 +79,10 @@ class Endpoint:
         # What is known of the endpoint so far. Written on the event loop only.
         self.reached = False
         self.answered = 0
+        self.answered_before = False
+        self.on_discarded: Callable[[Usage], None] = lambda _: None
         self.given_up_in_a_row = 0
+        self.denied_in_a_row = 0
         self.refused_at_first = 0
         self.gives_logprobs = False
         self.logprobs_doubted = False
@@ -101,8 +111,9 @@ class Endpoint:
 
     @property
     def retries(self) -> Counter[str]:
-        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``connection``,
-        ``no_logprobs``, or ``refused`` and the field of the body that was given up for it.
+        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``broken off``,
+        ``too large``, ``connection``, ``no_logprobs``, or ``refused`` and the field of the body that was given up for
+        it.
         """
         return self._retries
 
@@ -126,8 +137,11 @@ class Endpoint:
         return _encoder.encode({**self.wire.body(self.served_model, request, self.refused), **self._extra_body})
 
     def read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
-        """The reply to a request that was sent without what is ``refused``; ``ValueError`` if it is none."""
-        return settle(self.wire, self.wire.read(data), request.sampling, refused)
+        """The reply to a request that was sent without what is ``refused``, with no secret in it.
+
+        Raises :class:`~judgebench.models.wire.NoAnswer`.
+        """
+        return _map_texts(read(self.wire, data, request, refused), self.redactor.reply)
 
     def gives_up(self, sent: bytes, said: str) -> str | None:
         """What of the body that was sent is refused with this message and can be done without; remembered."""
@@ -146,24 +160,43 @@ class Endpoint:
 
     def said(self, data: bytes) -> str:
         """What the endpoint said of an error: one short printable line without secrets."""
-        text = data.decode(errors="replace")
         try:
-            found = msgspec.json.decode(data)
-            error = found.get("error", found) if isinstance(found, dict) else found
-            message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-            text = message if isinstance(message, str) else text
-        except msgspec.DecodeError:
-            pass
+            found = decoded(data)
+            text = message_of(list(found) if isinstance(found, Iterator) else found)
+        except NoAnswer:
+            text = data.decode(errors="replace")
         return self.shown(text) or "nothing"
 
     def shown(self, text: str) -> str:
         """The text as it may stand in a message: secrets and control characters taken out, and cut short."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[key]")
-        text = KEY_LIKE.sub("[key]", text)
+        text = self.redactor.message(text[: 100 * LONGEST_MESSAGE])
         text = "".join(character if character.isprintable() else " " for character in text)
         text = " ".join(text.split())
-        return text if len(text) <= 300 else text[:297] + "..."
+        return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
+
+
+def _map_texts(completion: Completion, change: Callable[[str], str]) -> Completion:
+    """The completion with its texts changed; itself if none is."""
+    texts: dict[str, Any] = {
+        name: text
+        for name in ("text", "reasoning", "model")
+        if (before := getattr(completion, name)) and (text := change(before)) != before
+    }
+    tokens = completion.top_logprobs or ()
+    if any(len(token) >= redaction.SHORTEST for position in tokens for token, _ in position):
+        texts["top_logprobs"] = tuple(tuple((change(token), value) for token, value in place) for place in tokens)
+    return msgspec.structs.replace(completion, **texts) if texts else completion
+
+
+def _secrets(api_key: str | None, url: URL, authorization: Mapping[str, str]) -> list[str]:
+    """Everything sent that nobody else may see: the key, and what the address holds before its host and after its path.
+
+    The query also as it was written, where a plus is a plus.
+    """
+    written = [pair.partition("=")[2] for pair in url.raw_query_string.split("&")]
+    user = url.password or url.user
+    sent = authorization.get("Authorization", "").partition(" ")[2]
+    return [secret for secret in (api_key, sent, user, *url.query.values(), *written) if secret]
 
 
 def _parsed(base_url: str) -> URL:

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 import urllib.request
+import zlib
 from collections import deque
 from collections.abc import Collection, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
@@ -17,41 +18,68 @@ from queue import SimpleQueue
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
 from judgebench.models.http_endpoint import Endpoint
-from judgebench.models.pacing import retry_after
-from judgebench.records import Completion, Request
+from judgebench.models.pacing import retry_after, told_wait
+from judgebench.models.pricing import most_tokens
+from judgebench.models.wire import REFUSES, NoAnswer
+from judgebench.records import Completion, Request, Usage
+from judgebench.thinking import split
 
 LONGEST_WAIT_SECONDS = 120.0
 """A longer Retry-After is cut to this."""
 LONGEST_BACKOFF_SECONDS = 32.0
 ASSUMED_REPLY_TOKENS = 512
 """What a reply counts towards tokens per minute where the request sets no limit."""
+AHEAD = 8
+"""Requests taken in before a worker is free for them: few, since whoever keeps a budget counts each as under way."""
 CONNECT_SECONDS = 10.0
 UNREACHABLE_WAITS = (0.3, 1.0)
 """Waits between the tries of an endpoint that never answered: a closed port is reported within a few seconds."""
-REFUSED_REQUESTS = 3
-"""So many requests refused for what they say, before any was answered, mean that all will be."""
+REFUSED_REQUESTS = 20
+"""So many requests refused for what they say, none answered and none under way any more, mean that all will be."""
+DENIED_ATTEMPTS = 3
+"""So many attempts denied for key, account or model, before any was answered and with none under way, mean the same."""
 HOPELESS_REQUESTS = 20
 """So many requests given up in a row, with none answered meanwhile, mean that the endpoint is gone. Fewer may be the
-few left over that it cannot answer."""
-OVERLOAD = frozenset({429, 503, 529})
-NO_CREDIT = b"credit balance is too low"
-"""How Anthropic's endpoint says, with status 400, that an account is empty."""
-TOO_LONG = re.compile(
-    r"context.{0,8}length|too long|too many tokens|maximum.{0,12}(tokens|context)|content.{0,3}(filter|polic)", re.I
+few left over that it cannot answer. The same number of attempts denied in a row mean that it was closed to us."""
+LONGEST_ERROR = 100_000
+"""Bytes of an error's body in which a reason or a waiting time is looked for."""
+MAX_BODY_BYTES = 32 * 2**20
+"""Of a reply, after inflating; one with five alternatives for each of 32,000 tokens is half of it."""
+OVERLOAD = frozenset({"429", "503", "529"})
+QUOTA = re.compile(r"insufficient_quota|credit balance is too low|exceeded your current quota.{0,40}billing", re.I)
+"""How endpoints say, with status 400 or 429, that an account is empty."""
+OWN_FAULT = re.compile(
+    r"context.{0,8}length|too long|too many tokens|maximum.{0,12}(tokens|context)|content.{0,3}(filter|polic)"
+    r"|content exists risk|inappropriate|flagged|moderation|usage polic|unsafe|sensitive|violat|harmful|prohibited"
+    r"|error in the prompt",
+    re.I,
 )
-"""A refusal that concerns the request, whatever the others'."""
+"""A refusal that concerns this request, whatever becomes of the others."""
 
 
 class _Again(Exception):
     """One attempt failed in a way that another may not."""
 
-    def __init__(self, cause: str, detail: str, wait: float | None = None) -> None:
-        self.cause, self.detail, self.wait = cause, detail, wait
+    def __init__(self, cause: str, detail: str, wait: float | None = None, paid: Usage | None = None) -> None:
+        """``paid``: tokens of a reply that came, or may have been made, and cannot be used."""
+        self.cause, self.detail, self.wait, self.paid = cause, detail, wait, paid
         super().__init__(detail)
+
+
+class _Denied(_Again):
+    """One attempt failed for a reason that usually concerns all: the key, the account, the model's name.
+
+    Proxies and load balancers have such moments too, so it takes several to end the run.
+    """
+
+    def __init__(self, cause: str, detail: str, error: ModelError) -> None:
+        self.error = error
+        super().__init__(cause, detail)
 
 
 class _Refused(Exception):
@@ -97,6 +125,7 @@ class Engine:
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._proxied,
+            auto_decompress=False,
         ) as self.session:
             self._ready.set()
             await self._stopping.wait()
@@ -149,9 +178,15 @@ class Run:
         self._waking = False
         self._feed_error: BaseException | None = None
         self._refused = ""
+        self._under_way = 0
+        """Requests taken and not yet answered or given up."""
+        self._sending = 0
+        """Attempts of theirs whose reply is not there yet."""
+        self._finished = asyncio.Event()
+        """Set, and replaced, when a request is done with and somebody waits for that."""
         self._probing = False
         self._probed = asyncio.Event()
-        self._feed = Feed(requests, ahead=endpoint.concurrency, on_ready=self._ready)
+        self._feed = Feed(requests, ahead=min(AHEAD, endpoint.concurrency), on_ready=self._ready)
         self._future = engine.start(self._main())
         # Whatever becomes of the coroutine, even if it is cancelled before its first step, nobody waits for ever.
         out = self.out
@@ -228,39 +263,64 @@ class Run:
     async def _work(self) -> None:
         while (item := await self._next()) is not None:
             index, request = item
-            self.out.put((index, await self._answer(request)))
+            self._under_way += 1
+            completion = await self._answer(request)
+            self._under_way -= 1
+            self.out.put((index, completion))
+            self._finished.set()
+            while self._all_seem_refused():
+                if not self._under_way:
+                    raise self._all_refused()
+                self._finished = asyncio.Event()
+                await self._finished.wait()
+
+    def _all_seem_refused(self) -> bool:
+        """So many were refused, and none answered, that no more are sent before those under way are back."""
+        endpoint = self._endpoint
+        # A setting that is not supported is hardly a matter of the prompt.
+        least = DENIED_ATTEMPTS if REFUSES.search(self._refused) else REFUSED_REQUESTS
+        return endpoint.refused_at_first >= least and not (endpoint.answered or endpoint.answered_before)
 
     async def _answer(self, request: Request) -> Completion:
         """The reply, or after all retries a completion that says why there is none."""
         endpoint = self._endpoint
         asked_logprobs = request.sampling.top_logprobs > 0
-        lacking = answered = 0
+        lacking = attempt = tries = 0
+        discarded = Usage()
+        answered = endpoint.answered
         if asked_logprobs and not endpoint.gives_logprobs:
             await self._probe()
-        for attempt in range(1, endpoint.max_attempts + 1):
+        while True:
+            attempt, tries = attempt + 1, tries + 1
             try:
                 completion = await self._attempt(request)
-                if asked_logprobs and not completion.top_logprobs and completion.text:
+                if asked_logprobs and (why := self._without_logprobs(completion)):
                     lacking += 1
-                    raise self._lacks_logprobs(lacking)
+                    raise self._lacks_logprobs(lacking, why, completion.usage)
             except _Again as again:
                 trouble = again
             except _Refused as refused:
                 self._probed.set()
-                return self._refusal(refused, asked_logprobs)
+                return _with(self._refusal(refused, asked_logprobs), discarded)
             else:
                 self._probed.set()
                 self._succeeded(completion)
-                return completion
+                return _with(completion, discarded)
+            if trouble.paid is not None:
+                discarded += trouble.paid
+                endpoint.on_discarded(trouble.paid)
             if trouble.cause != "no_logprobs":
                 self._probed.set()
-            if attempt == 1:
-                answered = endpoint.answered
-            if attempt == endpoint.max_attempts or (not endpoint.reached and attempt > len(UNREACHABLE_WAITS)):
+            if isinstance(trouble, _Denied):
+                self._denied(trouble)
+            if trouble.cause in OVERLOAD and endpoint.answered > answered:
+                # It answers, only not all at once: whoever waits long enough has a turn.
+                answered, tries = endpoint.answered, 0
+            if tries >= endpoint.max_attempts or (not endpoint.reached and attempt > len(UNREACHABLE_WAITS)):
                 break
             endpoint.retries[trouble.cause] += 1
             await asyncio.sleep(self._wait(trouble, attempt))
-        return self._given_up(trouble, attempt, others_answered=endpoint.answered > answered)
+        return _with(self._given_up(trouble, attempt, others_answered=endpoint.answered > answered), discarded)
 
     async def _probe(self) -> None:
         """Let the first request that wants logprobs go alone: an endpoint that gives none is found before it is sent
@@ -276,13 +336,13 @@ class Run:
         while True:
             refused, body = endpoint.refused, endpoint.body(request)
             status, headers, data, sent_at = await self._send(body, request)
-            if status == 200:
+            if 200 <= status < 300:
                 completion = self._read(data, request, refused)
                 endpoint.limit.succeeded()
                 return completion
-            if status in OVERLOAD:
+            if str(status) in OVERLOAD:
                 endpoint.limit.overloaded(sent_at, time.monotonic())
-            field = endpoint.gives_up(body, endpoint.said(data)) if status == 400 else None
+            field = endpoint.gives_up(body, endpoint.said(data)) if status in (400, 422) else None
             if field is None:
                 raise self._trouble(status, headers, data)
             endpoint.retries[f"refused {field}"] += 1
@@ -294,20 +354,27 @@ class Run:
             await self._pace(body, request)
         await endpoint.limit.enter()
         sent_at = time.monotonic()
+        self._sending += 1
+        begun = False
         try:
             async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
-                data = await response.read()
+                endpoint.reached, begun = True, response.ok
+                data = await _body(response)
         except aiohttp.ConnectionTimeoutError as error:
             raise _Again("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
         except TimeoutError as error:
-            raise _Again("timeout", f"no reply within {endpoint.timeout_seconds:g} s") from error
+            raise _Again(
+                "timeout", f"no reply within {endpoint.timeout_seconds:g} s", paid=most_tokens(request)
+            ) from error
+        except _Unreadable as error:
+            raise _Again(error.cause, str(error), paid=most_tokens(request) if begun else None) from error
         except aiohttp.ClientPayloadError as error:
-            raise _Again("truncated", "a reply that broke off") from error
-        except (aiohttp.ClientError, OSError) as error:
+            raise _Again("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _Again("connection", endpoint.shown(str(error)) or type(error).__name__) from error
         finally:
+            self._sending -= 1
             endpoint.limit.leave()
-        endpoint.reached = True
         return response.status, response.headers, data, sent_at
 
     async def _pace(self, body: bytes, request: Request) -> None:
@@ -320,47 +387,67 @@ class Run:
     def _read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
         try:
             return self._endpoint.read(data, request, refused)
-        except ValueError as error:
-            said = self._endpoint.said(data)
-            raise _Again("malformed", f"a reply that is not of the protocol ({error}): {said}") from error
+        except NoAnswer as error:
+            paid = error.usage or most_tokens(request)
+            why = self._endpoint.shown(str(error))
+            raise _Again(error.cause, f"a reply that is no answer: {why}", paid=paid) from error
 
     def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
-        """What to raise for a status other than 200."""
+        """What to raise for a status that is no success."""
         endpoint = self._endpoint
         said = endpoint.said(data)
-        if status == 401 or (status == 403 and not endpoint.answered):
-            return ModelError(
-                f"{endpoint.name} was to be asked at {endpoint.address}, but it refused {endpoint.key_source} "
-                f"(HTTP {status}: {said}). Check that the key is valid, belongs to this endpoint and may use the model."
+        told = f"HTTP {status}: {said}"
+        if status == 402 or (status in (400, 403, 429) and QUOTA.search(data[:LONGEST_ERROR].decode(errors="replace"))):
+            return _Denied(
+                "no quota",
+                told,
+                ModelError(
+                    f"{endpoint.name} was to be asked at {endpoint.address}, but the account has no quota left "
+                    f"({told}). Add credit or use another key, then start the same command again: what is finished is "
+                    "kept."
+                ),
             )
-        if status == 402 or (status == 429 and b"insufficient_quota" in data) or NO_CREDIT in data:
-            return ModelError(
-                f"{endpoint.name} was to be asked at {endpoint.address}, but the account has no quota left "
-                f"(HTTP {status}: {said}). Add credit or use another key, then start the same command again: what is "
-                "finished is kept."
+        if status in {408, 409, 425, 429} or status >= 500:
+            wait = retry_after(headers, time.time())
+            return _Again(str(status), told, told_wait(data[:LONGEST_ERROR]) if wait is None else wait)
+        if status == 401 or (status == 403 and not OWN_FAULT.search(said) and "logprob" not in said.lower()):
+            return _Denied(
+                str(status),
+                told,
+                ModelError(
+                    f"{endpoint.name} was to be asked at {endpoint.address}, but it refused {endpoint.key_source} "
+                    f"({told}). Check that the key is valid, belongs to this endpoint and may use the model."
+                ),
             )
-        if status in {408, 409, 429} or status >= 500:
-            return _Again(str(status), f"HTTP {status}: {said}", retry_after(headers, time.time()))
-        if (status == 404 or status < 400) and not endpoint.answered:
-            return ModelError(
-                f"The model {endpoint.served_model} was wanted at {endpoint.address}, but the endpoint answered "
-                f"HTTP {status}: {said}. Check the model's name, and that the address ends where "
-                f"/{endpoint.wire.path} follows."
+        if status in {404, 405, 410} or status < 400:
+            return _Denied(
+                str(status),
+                told,
+                ModelError(
+                    f"The model {endpoint.served_model} was wanted at {endpoint.address}, but the endpoint answered "
+                    f"{told}. Check the model's name, and that the address ends where /{endpoint.wire.path} follows."
+                ),
             )
         return _Refused(status, said)
+
+    def _denied(self, trouble: _Denied) -> None:
+        """Take note of a denied attempt; raise what it says once it is sure to concern all."""
+        endpoint = self._endpoint
+        endpoint.denied_in_a_row += 1
+        least = HOPELESS_REQUESTS if endpoint.answered else DENIED_ATTEMPTS
+        if endpoint.denied_in_a_row >= least and not self._sending:
+            raise trouble.error
 
     def _refusal(self, refused: "_Refused", asked_logprobs: bool) -> Completion:
         """A request that was refused for what it says; or, before any was answered, the same for all of them."""
         endpoint = self._endpoint
         error = f"{endpoint.address} refused the request (HTTP {refused.status}: {refused.said})"
-        if endpoint.answered or TOO_LONG.search(refused.said):
+        if endpoint.answered or endpoint.answered_before or OWN_FAULT.search(refused.said):
             return Completion(error=error)
         if asked_logprobs and "logprob" in refused.said.lower():
             raise endpoint.no_logprobs(f"refuses to give them (HTTP {refused.status}: {refused.said})")
         endpoint.refused_at_first += 1
         self._refused = error
-        if endpoint.refused_at_first >= REFUSED_REQUESTS:
-            raise self._all_refused()
         return Completion(error=error)
 
     def _all_refused(self) -> ModelError:
@@ -372,21 +459,31 @@ class Run:
     def _only_refusals(self) -> ModelError | None:
         return self._all_refused() if self._refused and not self._endpoint.answered else None
 
-    def _lacks_logprobs(self, times: int) -> Exception:
+    def _without_logprobs(self, completion: Completion) -> str:
+        """Why nothing can be read from the reply's first token; empty if something can, or there was no reply."""
+        thinking = split(completion).unclosed
+        if thinking and not self._endpoint.gives_logprobs:
+            return "spends the reply on thinking, which comes before the label"
+        if completion.top_logprobs or completion.finish_reason == "content_filter":
+            return ""
+        return "gave none" if completion.text or completion.finish_reason == "length" else ""
+
+    def _lacks_logprobs(self, times: int, why: str, paid: Usage) -> Exception:
         """What to raise for a reply without logprobs.
 
         One request that lacks them twice, when no reply ever had them, is taken as proof.
         """
         endpoint = self._endpoint
         if times > 1 and not endpoint.gives_logprobs:
-            return endpoint.no_logprobs("gave none, twice")
+            return endpoint.no_logprobs(f"{why}, twice")
         first, endpoint.logprobs_doubted = not endpoint.logprobs_doubted, True
-        return _Again("no_logprobs", "a reply without the logprobs that were asked for", 0.0 if first else None)
+        detail = "a reply without the logprobs that were asked for"
+        return _Again("no_logprobs", detail, 0.0 if first else None, paid)
 
     def _succeeded(self, completion: Completion) -> None:
         endpoint = self._endpoint
         endpoint.answered += 1
-        endpoint.given_up_in_a_row = 0
+        endpoint.given_up_in_a_row = endpoint.denied_in_a_row = 0
         if completion.top_logprobs:
             endpoint.gives_logprobs = True
 
@@ -396,8 +493,10 @@ class Run:
             return min(trouble.wait, LONGEST_WAIT_SECONDS) * self._random.uniform(1.0, 1.1)
         if not self._endpoint.reached:
             return UNREACHABLE_WAITS[min(attempt, len(UNREACHABLE_WAITS)) - 1]
-        longest: float = min(LONGEST_BACKOFF_SECONDS, self._endpoint.backoff_seconds * 2.0 ** (attempt - 1))
-        return longest * self._random.uniform(0.5, 1.0)
+        longest: float = min(LONGEST_BACKOFF_SECONDS, self._endpoint.backoff_seconds * 2.0 ** min(attempt - 1, 30))
+        # Overload is waited out whole: the eight attempts of the default span more than the minute of most limits.
+        least, most = (1.0, 1.1) if trouble.cause in OVERLOAD else (0.5, 1.0)
+        return longest * self._random.uniform(least, most)
 
     def _given_up(self, trouble: _Again, attempts: int, *, others_answered: bool) -> Completion:
         """A completion without a reply; or, if the endpoint seems gone, a :class:`ModelError`.
@@ -420,6 +519,52 @@ class Run:
         return Completion(
             error=f"{endpoint.address} gave no usable reply in {attempts} attempts (the last: {trouble.detail})"
         )
+
+
+class _Unreadable(Exception):
+    """A body that is too large, or packed in a way that cannot be undone."""
+
+    def __init__(self, cause: str, detail: str) -> None:
+        self.cause = cause
+        super().__init__(detail)
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The response's body, inflated, up to a limit that holds for both."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise _TOO_LARGE
+    data, encoding = b"".join(chunks), response.headers.get("Content-Encoding", "identity").lower()
+    if encoding in ("identity", ""):
+        return data
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _Unreadable("malformed", f"a reply packed as {encoding[:20]!r}, which was not asked for")
+    return _inflated(data)
+
+
+def _inflated(data: bytes) -> bytes:
+    # Headers of gzip and zlib are told apart; a raw stream, which some servers call deflate, has none.
+    for window in (47, -15):
+        try:
+            inflater = zlib.decompressobj(window)
+            inflated = inflater.decompress(data, MAX_BODY_BYTES)
+        except zlib.error:
+            continue
+        if inflater.unconsumed_tail:
+            raise _TOO_LARGE
+        return inflated
+    raise _Unreadable("malformed", "a reply that cannot be inflated")
+
+
+_TOO_LARGE = _Unreadable("too large", f"a reply of more than {MAX_BODY_BYTES // 2**20} MiB, which was not read")
+
+
+def _with(completion: Completion, discarded: Usage) -> Completion:
+    """A completion that tells what was paid for before it."""
+    return msgspec.structs.replace(completion, discarded=discarded) if discarded != Usage() else completion
 
 
 def _resolve(turn: "asyncio.Future[Any]", value: object) -> None:

@@ -17,8 +17,9 @@ import msgspec
 from judgebench.cache import default_cache_dir
 from judgebench.errors import UsageError
 from judgebench.models import Model
-from judgebench.models.wrappers import Price
+from judgebench.models.pricing import Price
 from judgebench.resources import resource
+from judgebench.thinking import Thinking
 
 GRAMMAR = (
     "a checkpoint folder or hub id, vllm:ID, hf:ID, openai:NAME, anthropic:NAME, http://HOST:PORT/v1#NAME (any "
@@ -84,6 +85,8 @@ class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None
     thinking: str = "auto"
     """``auto``, ``on`` or ``off``: what the chat template, or the endpoint, is told; see ``thinking.py``."""
+    think_tags: tuple[tuple[str, str], ...] = ()
+    """Pairs of tags that the user named."""
     offline: bool = False
     replicas: int = 1
     """Engines of a local model, each in a Ray actor; 1 without a cluster is in this process."""
@@ -167,7 +170,7 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
         os.environ["HF_HUB_OFFLINE"] = "1"
     takes = _VLLM_ARGUMENTS if spec.kind == "vllm" else _HF_ARGUMENTS
     arguments = _converted(settings.arguments, _CHECKPOINT_ARGUMENTS | takes, spec)
-    arguments["thinking"] = settings.thinking
+    arguments["thinking"] = Thinking(settings.thinking, settings.think_tags)
     if settings.chat_template is not None:
         arguments["chat_template"] = _template(settings.chat_template)
     if spec.kind == "vllm":
@@ -248,9 +251,9 @@ def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
     if given is not None:
         try:
             prompt, completion = (float(part) for part in given.split("/"))
+            return Price(prompt=prompt, completion=completion)
         except ValueError as error:
-            raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10") from error
-        return Price(prompt=prompt, completion=completion)
+            raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10: {error}") from error
     if spec.local or spec.kind == "file":
         return Price(prompt=0.0, completion=0.0)
     if spec.kind not in ("openai", "anthropic"):

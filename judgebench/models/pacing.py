@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections import deque
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -89,3 +90,30 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(headers.get("Retry-After", "")).timestamp() - now)
     except ValueError:
         return None
+
+
+_WAITS = re.compile(
+    r"(?:retry.?delay|retry.?after|try again (?:in|after)|retry (?:in|after)|wait)\W{1,6}"
+    r"((?:\d+(?:\.\d+)?\s?(?:(?:ms|milliseconds?|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?)(?![a-z]))?\W?){1,3})",
+    re.I,
+)
+_LENGTHS = re.compile(r"(\d+(?:\.\d+)?)\s?([a-z]*)", re.I)
+_UNITS = (("ms", 0.001), ("milli", 0.001), ("m", 60.0), ("h", 3600.0))
+"""How the names of units other than the second begin."""
+
+
+def told_wait(body: bytes) -> float | None:
+    """Seconds to wait as an error's body tells them, in a field or in words; ``None`` if it does not.
+
+    >>> told_wait(b'{"error": {"message": "Rate limit reached. Please try again in 1m12.5s."}}')
+    72.5
+    >>> told_wait(b'[{"error": {"details": [{"retryDelay": "59.8s"}]}}]')
+    59.8
+    """
+    found = _WAITS.search(body.decode(errors="replace"))
+    if found is None:
+        return None
+    seconds = 0.0
+    for amount, unit in _LENGTHS.findall(found[1]):
+        seconds += float(amount) * next((size for name, size in _UNITS if unit.lower().startswith(name)), 1.0)
+    return seconds

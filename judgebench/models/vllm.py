@@ -28,6 +28,7 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.models.checkpoints import DTYPES, Checkpoint, Job, first_line
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Request
+from judgebench.thinking import AUTO, Thinking
 
 _IN_FLIGHT = 2048
 """Requests in the engine at once; more than any device runs together, so that it never waits for us."""
@@ -112,7 +113,7 @@ class VllmModel:
         pipeline_parallel_size: int = 1,
         data_parallel_size: int = 1,
         chat_template: str | None = None,
-        thinking: str = "auto",
+        thinking: Thinking = AUTO,
         trust_remote_code: bool = False,
     ) -> None:
         """Open the checkpoint: everything but the engine, which is started by the first request that needs it.

@@ -1,46 +1,30 @@
 """OpenAI's chat completions, which most servers speak."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import msgspec
-from msgspec import Struct
-
-from judgebench.models.wire import Position, decode
+from judgebench.models.wire import (
+    NoAnswer,
+    alternatives,
+    ending,
+    fields,
+    items,
+    name,
+    parts_text,
+    require_no_error,
+    string,
+    thoughts,
+    usage,
+)
 from judgebench.records import Completion, Request, Usage
 
-
-class _Logprobs(Struct):
-    content: list[Position] | None = None
-
-
-class _ReplyMessage(Struct):
-    content: str | None = None
-    refusal: str | None = None
-    reasoning: str | None = None
-    """vLLM's name for the thinking part; ``reasoning_content`` is DeepSeek's and SGLang's."""
-    reasoning_content: str | None = None
-
-
-class _Choice(Struct):
-    message: _ReplyMessage
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Tokens(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Reply(Struct):
-    choices: list[_Choice]
-    usage: _Tokens | None = None
-    model: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Reply)
+THINKING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""Names of the thinking part: DeepSeek's and SGLang's, vLLM's, OpenRouter's, Ollama's."""
+TEXTS = ("text", "output_text")
+"""Kinds of parts that are the answer's."""
+DELTAS = ("content", "refusal", *THINKING)
+"""Texts of a message that a stream sends in pieces."""
 
 
 @dataclass(frozen=True)
@@ -89,19 +73,46 @@ class ChatCompletions:
             body["top_logprobs"] = sampling.top_logprobs
         return body
 
-    def read(self, data: bytes) -> Completion:
+    def joined(self, events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """The pieces of the first choice put together; the last word on anything else counts."""
+        reply: dict[str, Any] = {}
+        choice: dict[str, Any] = {}
+        texts: dict[str, str] = {}
+        for event in events:
+            reply |= event
+            for piece in items(event.get("choices"))[:1]:
+                choice |= {key: value for key, value in piece.items() if value is not None}
+                for key in DELTAS:
+                    if (text := parts_text(fields(piece.get("delta")).get(key), *TEXTS)) is not None:
+                        texts[key] = texts.get(key, "") + text
+        return {**reply, "choices": [{"message": texts, **choice}]}
+
+    def tokens(self, reply: Mapping[str, Any], request: Request) -> Usage:
+        """As OpenAI and those that follow it tell them."""
+        told = fields(reply.get("usage"))
+        return usage(request, told.get("prompt_tokens"), told.get("completion_tokens"), told.get("total_tokens"))
+
+    def completion(self, reply: Mapping[str, Any], tokens: Usage) -> Completion:
         """The first choice. A refusal is a text whose end is the content filter's, whatever it is called."""
-        reply: _Reply = decode(_decoder, data)
-        if not reply.choices:
-            raise ValueError("no choices")
-        choice = reply.choices[0]
-        message, tokens = choice.message, reply.usage or _Tokens()
-        content = choice.logprobs.content if choice.logprobs else None
+        choice = next(iter(items(reply.get("choices"))), {})
+        message = fields(choice.get("message"))
+        require_no_error(reply, choice, message)
+        if not message:
+            raise NoAnswer("it has no choice with a message")
+        text, refusal = parts_text(message.get("content"), *TEXTS), string(message.get("refusal"))
         return Completion(
-            text=message.content if message.content is not None else message.refusal or "",
-            finish_reason="content_filter" if message.refusal else choice.finish_reason,
-            usage=Usage(prompt_tokens=tokens.prompt_tokens, completion_tokens=tokens.completion_tokens),
-            top_logprobs=None if content is None else tuple([position.alternatives() for position in content]),
-            model=reply.model,
-            reasoning=message.reasoning_content if message.reasoning is None else message.reasoning,
+            text=text if text is not None else refusal or "",
+            finish_reason="content_filter" if refusal else ending(choice.get("finish_reason")),
+            usage=tokens,
+            top_logprobs=alternatives(fields(choice.get("logprobs")).get("content")),
+            model=name(reply.get("model")),
+            reasoning=_reasoning(message),
         )
+
+
+def _reasoning(message: Mapping[str, Any]) -> str | None:
+    """The thinking part: a field of its own, or (Mistral) parts of the content."""
+    apart = next((found for key in THINKING if (found := thoughts(message.get(key))) is not None), None)
+    if apart is None:
+        apart = thoughts([part for part in items(message.get("content")) if part.get("type") in THINKING])
+    return apart

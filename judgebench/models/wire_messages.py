@@ -4,16 +4,24 @@ Its thinking blocks are the reply's reasoning, its text blocks the answer. Not i
 JSON mode.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from judgebench.errors import ModelError
-from judgebench.models.wire import decode
+from judgebench.models.wire import (
+    NoAnswer,
+    count,
+    ending,
+    fields,
+    items,
+    name,
+    require_no_error,
+    string,
+    text_of,
+    usage,
+)
 from judgebench.records import Completion, Request, Usage
 
 VERSION = "2023-06-01"
@@ -27,42 +35,6 @@ LEAST_THINKING_TOKENS = 1024
 """The protocol's least thinking budget, which must be smaller than the limit of the whole reply."""
 CACHED_SYSTEM_CHARACTERS = 2048
 """A system message from here on is marked for the prompt cache: no model caches prefixes below about 512 tokens."""
-FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "content_filter",
-}
-"""Stop reasons in the words of chat completions; others (``pause_turn``, ``tool_use``) are kept as they are."""
-
-
-class _Block(Struct):
-    type: str
-    text: str | None = None
-    thinking: str | None = None
-
-
-class _Tokens(Struct):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-
-    @property
-    def prompt(self) -> int:
-        """All tokens of the prompt: those written to or read from the cache are not among ``input_tokens``."""
-        return self.input_tokens + (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
-
-
-class _Reply(Struct):
-    content: list[_Block]
-    stop_reason: str | None = None
-    usage: _Tokens | None = None
-    model: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Reply)
 
 
 @dataclass(frozen=True)
@@ -115,17 +87,43 @@ class Messages:
             body["thinking"] = _budgeted(limit) if "thinking" in refused else _ADAPTIVE
         return body
 
-    def read(self, data: bytes) -> Completion:
+    def joined(self, events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """The message begun, with its blocks' pieces and how it ended."""
+        reply: dict[str, Any] = {}
+        blocks: dict[Any, dict[str, Any]] = {}
+        for event in events:
+            reply |= fields(event.get("message")) if event.get("type") == "message_start" else {}
+            if event.get("type") == "content_block_start":
+                blocks[str(event.get("index"))] = dict(fields(event.get("content_block")))
+            delta, block = fields(event.get("delta")), blocks.get(str(event.get("index")), {})
+            for key in ("text", "thinking"):
+                if (piece := string(delta.get(key))) is not None:
+                    block[key] = (string(block.get(key)) or "") + piece
+            if event.get("type") == "message_delta":
+                reply |= {**delta, "usage": {**fields(reply.get("usage")), **fields(event.get("usage"))}}
+            reply |= {"error": event["error"]} if event.get("error") else {}
+        return {**reply, "content": list(blocks.values())}
+
+    def tokens(self, reply: Mapping[str, Any], request: Request) -> Usage:
+        """All tokens of the prompt: those written to or read from the cache are not among ``input_tokens``."""
+        told = fields(reply.get("usage"))
+        names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        parts = [count(told[name]) for name in names if told.get(name) is not None]
+        numbers = [part for part in parts if part is not None]
+        return usage(request, sum(numbers) if len(numbers) == len(parts) else None, told.get("output_tokens"))
+
+    def completion(self, reply: Mapping[str, Any], tokens: Usage) -> Completion:
         """Thinking blocks and text blocks, each kind joined."""
-        reply: _Reply = decode(_decoder, data)
-        thoughts = [block.thinking or "" for block in reply.content if block.type == "thinking"]
-        tokens = reply.usage or _Tokens()
-        reason = reply.stop_reason
+        require_no_error(reply)
+        if not isinstance(reply.get("content"), list):
+            raise NoAnswer("it has no content blocks")
+        blocks = items(reply["content"])
+        thoughts = [string(block.get("thinking")) or "" for block in blocks if block.get("type") == "thinking"]
         return Completion(
-            text="".join(block.text or "" for block in reply.content if block.type == "text"),
-            finish_reason=FINISH_REASONS.get(reason, reason) if reason else None,
-            usage=Usage(prompt_tokens=tokens.prompt, completion_tokens=tokens.output_tokens),
-            model=reply.model,
+            text="".join(text_of(block) for block in blocks if block.get("type") == "text"),
+            finish_reason=ending(reply.get("stop_reason")),
+            usage=tokens,
+            model=name(reply.get("model")),
             # Where the model was told to think and did not, the reply is an answer: the protocol tells the two apart.
             reasoning="\n\n".join(thoughts) if thoughts or self.thinking == "on" else None,
         )

@@ -1,50 +1,26 @@
 """OpenAI's Responses API, the only one that some of its models are served over."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import msgspec
-from msgspec import Struct
-
-from judgebench.models.wire import Position, decode
+from judgebench.models.wire import (
+    BrokenOff,
+    NoAnswer,
+    alternatives,
+    ending,
+    fields,
+    items,
+    name,
+    require_no_error,
+    text_of,
+    thoughts,
+    usage,
+)
 from judgebench.records import Completion, Request, Usage
 
-FINISH_REASONS = {"max_output_tokens": "length"}
-"""Why a response is incomplete, in the words of chat completions; others are kept as they are."""
-
-
-class _Part(Struct):
-    type: str
-    text: str = ""
-    refusal: str = ""
-    logprobs: list[Position] | None = None
-
-
-class _Item(Struct):
-    type: str
-    content: list[_Part] | None = None
-    summary: list[_Part] = []
-
-
-class _Incomplete(Struct):
-    reason: str | None = None
-
-
-class _Tokens(Struct):
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-class _Reply(Struct):
-    output: list[_Item]
-    status: str = "completed"
-    incomplete_details: _Incomplete | None = None
-    usage: _Tokens | None = None
-    model: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Reply)
+PARTS = {"output_text": "text", "text": "text", "refusal": "refusal"}
+"""Kinds of a message's parts that are text, with the field that holds it."""
 
 
 @dataclass(frozen=True)
@@ -85,27 +61,42 @@ class Responses:
             body["top_logprobs"] = sampling.top_logprobs
         return body
 
-    def read(self, data: bytes) -> Completion:
+    def joined(self, events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """The whole response, which the last event holds."""
+        return next((fields(event["response"]) for event in reversed(events) if "response" in event), {})
+
+    def tokens(self, reply: Mapping[str, Any], request: Request) -> Usage:
+        """Thinking is among the output's tokens."""
+        told = fields(reply.get("usage"))
+        return usage(request, told.get("input_tokens"), told.get("output_tokens"), told.get("total_tokens"))
+
+    def completion(self, reply: Mapping[str, Any], tokens: Usage) -> Completion:
         """The texts of all messages joined, and of all thinking parts or their summaries."""
-        reply: _Reply = decode(_decoder, data)
-        if reply.status not in ("completed", "incomplete"):
-            raise ValueError(f"status {reply.status}")
-        parts = [part for item in reply.output if item.type == "message" for part in item.content or ()]
-        refused = any(part.type == "refusal" for part in parts)
-        thoughts = [part.text for item in reply.output if item.type == "reasoning" for part in _thoughts(item)]
-        positions = [position for part in parts for position in part.logprobs or ()]
-        reason = reply.incomplete_details.reason if reply.incomplete_details else None
-        tokens = reply.usage or _Tokens()
+        require_no_error(reply)
+        if not isinstance(reply.get("output"), list):
+            raise NoAnswer("it has no output items")
+        output, end = items(reply["output"]), _ending(reply)
+        parts = [part for item in output if item.get("type") == "message" for part in items(item.get("content"))]
+        refused = any(part.get("type") == "refusal" for part in parts)
+        thinking = [item for item in output if item.get("type") == "reasoning"]
+        # The thinking itself where the server shows it, as vLLM does, else its summary.
+        found = [thoughts(item.get("content") or item.get("summary")) for item in thinking]
+        of_parts = [part["logprobs"] for part in parts if isinstance(part.get("logprobs"), list)]
         return Completion(
-            text="".join(part.refusal if part.type == "refusal" else part.text for part in parts),
-            finish_reason="content_filter" if refused else FINISH_REASONS.get(reason, reason) if reason else "stop",
-            usage=Usage(prompt_tokens=tokens.input_tokens, completion_tokens=tokens.output_tokens),
-            top_logprobs=tuple([position.alternatives() for position in positions]) or None,
-            model=reply.model,
-            reasoning="\n\n".join(thoughts) if thoughts or self.thinks else None,
+            text="".join(text_of(part, PARTS[part["type"]]) for part in parts if part.get("type") in PARTS),
+            finish_reason="content_filter" if refused else end,
+            usage=tokens,
+            top_logprobs=alternatives([position for positions in of_parts for position in positions]),
+            model=name(reply.get("model")),
+            reasoning="\n\n".join(filter(None, found)) if any(found) or self.thinks else None,
         )
 
 
-def _thoughts(item: _Item) -> list[_Part]:
-    """The thinking itself where the server shows it, as vLLM does, else its summary."""
-    return item.content or item.summary
+def _ending(reply: Mapping[str, Any]) -> str:
+    """How a response ended; only an incomplete one says why."""
+    status = reply.get("status")
+    if status == "completed":
+        return "stop"
+    if status == "incomplete":
+        return ending(fields(reply.get("incomplete_details")).get("reason"))
+    raise BrokenOff(f"its status is {str(status)[:60]!r}")

@@ -5,38 +5,69 @@ there are, and what they cost, is said elsewhere.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
 import msgspec
-from msgspec import Struct
 
-from judgebench.cache import CallStore, call_key
+from judgebench.cache import Bill, CallStore, call_key
 from judgebench.errors import BudgetExceeded, JudgebenchError, ModelError, UsageError
-from judgebench.models import Model
+from judgebench.models import Model, Served
+from judgebench.models.feed import Feed
+from judgebench.models.pricing import Price
 from judgebench.records import Completion, Request, Usage
 
 IN_HAND = 4096
 """Requests pulled and not yet yielded, at most: memory stays flat however many there are."""
 STOP_SECONDS = 2.0
 """How long an abandoned iterator waits for what is finished to be committed."""
-ASSUMED_MAX_TOKENS = 4096
-"""Upper estimate of a reply's length where the request sets no limit."""
+AHEAD = 8
+"""Requests pulled before the model wants them: enough that it does not wait for the thread that pulls."""
+LOOK_SECONDS = 0.2
+"""How often it is looked whether a call that another process has under way is there."""
+
+
+@dataclass
+class Account:
+    """Who pays for a model's calls. Mutable: a model is opened before it is known for which run."""
+
+    price: Price | None = None
+    """``None`` if it is not known."""
+    run: str = ""
+    """Name of the run in the store's books; empty while nobody keeps any."""
+
+    def at_most(self, request: Request) -> float:
+        """Upper estimate of a call's price in USD; 0 if no price is known."""
+        return self.price.at_most(request) if self.price else 0.0
+
+    def bill(self, model: Model, completion: Completion) -> Bill:
+        """What a call has cost."""
+        usd = self.price.usd(completion.paid) if self.price else 0.0
+        return Bill(run=self.run, model=model.name, identity=model.identity, usage=completion.paid, usd=usd)
 
 
 class Stored:
     """Answers from the store what it holds, asks the model for the rest, and commits each reply before yielding it.
 
     Commits do not wait for the caller: a thread of its own drains the model, so a reply that was paid for is safe even
-    if the caller is slow or goes away. Equal requests in flight are asked once.
+    if the caller is slow or goes away. Equal requests in flight are asked once, also those of other processes on the
+    store: their replies are waited for.
     """
 
-    def __init__(self, model: Model, store: CallStore, in_hand: int = IN_HAND) -> None:
+    def __init__(
+        self,
+        model: Model,
+        store: CallStore,
+        in_hand: int = IN_HAND,
+        account: Account | None = None,
+    ) -> None:
         self._model = model
         self._store = store
         self._in_hand = in_hand
+        self._account = account or Account()
 
     @property
     def name(self) -> str:
@@ -60,7 +91,7 @@ class Stored:
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """As the model does; hits and the followers of an equal request in flight have ``cached`` set."""
-        session = _StoredSession(self._model, self._store, requests, self._in_hand)
+        session = _StoredSession(self._model, self._store, requests, self._in_hand, self._account)
         try:
             yield from session.replies()
         finally:
@@ -83,22 +114,32 @@ class _StoredSession:
     """One ``complete`` of :class:`Stored`.
 
     The model pulls :meth:`_misses`; the pump thread takes its replies to the store; the store's writer thread puts what
-    is committed into ``_out``, where the caller waits.
+    is committed into ``_out``, where the caller waits. If another process has calls under way that are wanted here, a
+    further thread looks for their replies, and gives back what that process failed to get.
     """
 
-    def __init__(self, model: Model, store: CallStore, requests: Iterable[Request], in_hand: int) -> None:
+    def __init__(
+        self, model: Model, store: CallStore, requests: Iterable[Request], in_hand: int, account: Account
+    ) -> None:
         self._model = model
         self._store = store
         self._requests = requests
+        self._account = account
         self._out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
-        self._room = threading.Semaphore(in_hand)
         self._changed = threading.Condition()
+        # All below is used with the condition held.
+        self._room = in_hand
         self._asked: dict[int, bytes] = {}
-        """Keys of the requests the model has, by the number it knows them by."""
+        """Keys of the requests the model has, by the number it knows them by. Claimed by us."""
         self._waiting: dict[bytes, list[int]] = {}
         """The caller's numbers that wait for a key."""
+        self._elsewhere: dict[bytes, Request] = {}
+        """Calls that another process has under way."""
+        self._given_back: deque[tuple[bytes, Request]] = deque()
+        """Those among them that it failed to get, and that are claimed by us now."""
         self._uncommitted = 0
         self._stopped = False
+        self._looker: threading.Thread | None = None
         self._inner = model.complete(self._misses())
         self._pump = threading.Thread(target=self._drain, name="judgebench-pump", daemon=True)
 
@@ -107,45 +148,143 @@ class _StoredSession:
         while (item := self._out.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            self._room.release()
+            with self._changed:
+                self._room += 1
+                self._changed.notify_all()
             yield item
 
     def stop(self) -> None:
         """Pull and ask no more, and wait a moment for what is finished to be committed."""
-        self._stopped = True
-        self._room.release()
+        self._stop()
         _close(self._inner)
         if self._pump.ident is not None:
             self._pump.join(STOP_SECONDS)
+        if not self._pump.is_alive():
+            # What the model has and will never answer. Else the store gives it up when it closes.
+            self._store.claims.release([*self._asked.values(), *(key for key, _ in self._given_back)])
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def _misses(self) -> Iterator[Request]:
+        """What the store does not hold and nobody else has under way."""
+        feed = Feed(self._requests, ahead=AHEAD, on_ready=self._wake)
         asked = 0
-        for index, request in enumerate(self._requests):
-            self._room.acquire()
-            if self._stopped:
-                return
-            key = call_key(self._model.identity, request)
-            with self._changed:
-                followed = self._waiting.get(key)
-                if followed is not None:
-                    followed.append(index)
+        try:
+            while (entry := self._next(feed)) is not None:
+                key, request, index = entry
+                if index is not None and not self._to_be_asked(index, key, request):
                     continue
-            # Only this generator adds keys, so nobody else can have asked for it since.
-            hit = self._store.get(key)
-            if hit is not None:
-                self._out.put((index, msgspec.structs.replace(hit, cached=True)))
-                continue
+                with self._changed:
+                    self._asked[asked] = key
+                asked += 1
+                yield request
+        finally:
+            feed.close()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _next(self, feed: Feed[Request]) -> tuple[bytes, Request, int | None] | None:
+        """A call that was given back, without a number, or the next new one, with the caller's; waits for either."""
+        with self._changed:
+            while not self._stopped:
+                if self._given_back:
+                    return (*self._given_back.popleft(), None)
+                if self._room and (taken := feed.take(1, wait=False)):
+                    self._room -= 1
+                    index, request = taken[0]
+                    return call_key(self._model.identity, request), request, index
+                if feed.ended and not self._elsewhere:
+                    return None
+                self._changed.wait()
+        return None
+
+    def _to_be_asked(self, index: int, key: bytes, request: Request) -> bool:
+        """Whether nobody else answers a new request; if so, it is claimed."""
+        with self._changed:
+            followed = self._waiting.get(key)
+            if followed is not None:
+                followed.append(index)
+                return False
+            self._waiting[key] = [index]
+        if self._answered_by_store(key):
+            return False
+        if not self._store.claims.claim(key, self._account.run, self._account.at_most(request)):
+            self._look_for(key, request)
+            return False
+        # Another process may have bought it, and given up its claim, since the look before.
+        if self._answered_by_store(key):
+            self._store.claims.release([key])
+            return False
+        return True
+
+    def _answered_by_store(self, key: bytes) -> bool:
+        hit = self._store.get(key)
+        if hit is None or hit.failed:
+            return False
+        self._publish(key, msgspec.structs.replace(hit, cached=True))
+        return True
+
+    def _look_for(self, key: bytes, request: Request) -> None:
+        with self._changed:
+            self._elsewhere[key] = request
+            if self._looker is None:
+                self._looker = threading.Thread(target=self._look, name="judgebench-look", daemon=True)
+                self._looker.start()
+
+    def _look(self) -> None:
+        """See what becomes of the calls that other processes have under way, until none is left."""
+        try:
+            while True:
+                with self._changed:
+                    if self._changed.wait_for(lambda: self._stopped, LOOK_SECONDS):
+                        return
+                    keys = list(self._elsewhere)
+                    if not keys:
+                        self._looker = None
+                        return
+                # First what is free, then what is held: a call is stored before its claim is given up.
+                free = set(self._store.claims.free(keys))
+                held = set(self._store.held(keys))
+                for key in keys:
+                    if not (key in held and self._found(key)) and key in free:
+                        self._take_back(key)
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            self._out.put(error)
+
+    def _found(self, key: bytes) -> bool:
+        """Whether the store answers now what another process had under way."""
+        found = self._answered_by_store(key)
+        if found:
             with self._changed:
-                self._waiting[key] = [index]
-                self._asked[asked] = key
-            asked += 1
-            yield request
+                del self._elsewhere[key]
+                self._changed.notify_all()
+        return found
+
+    def _take_back(self, key: bytes) -> None:
+        """Ask ourselves for a call that another process did not get."""
+        request = self._elsewhere[key]
+        if not self._store.claims.claim(key, self._account.run, self._account.at_most(request)):
+            return
+        if self._found(key):
+            self._store.claims.release([key])
+            return
+        with self._changed:
+            del self._elsewhere[key]
+            self._given_back.append((key, request))
+            self._changed.notify_all()
 
     def _drain(self) -> None:
         end: BaseException | None = None
         try:
             for number, completion in self._inner:
-                self._settle(self._asked.pop(number), completion)
+                with self._changed:
+                    key = self._asked.pop(number)
+                self._settle(key, completion)
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             end = error
         with self._changed:
@@ -156,17 +295,14 @@ class _StoredSession:
                 f"A reply to every request was wanted, but {self._model.name} ended with {len(self._waiting)} left. "
                 "Start the same command again: what is there is kept."
             )
-        self._stopped = True
-        self._room.release()
+        self._stop()
         self._out.put(end)
 
     def _settle(self, key: bytes, completion: Completion) -> None:
-        if completion.error is not None:
-            self._publish(key, completion)
-            return
         with self._changed:
             self._uncommitted += 1
-        self._store.put(key, self._model.name, completion, partial(self._committed, key, completion), self._failed)
+        bill = self._account.bill(self._model, completion)
+        self._store.put(key, bill, completion, partial(self._committed, key, completion), self._failed)
 
     def _committed(self, key: bytes, completion: Completion) -> None:
         self._publish(key, completion)
@@ -191,38 +327,28 @@ class _StoredSession:
             self._out.put((index, again))
 
 
-class Price(Struct, frozen=True, kw_only=True):
-    """What a model's tokens cost."""
-
-    prompt: float
-    """USD per million prompt tokens."""
-    completion: float
-    """USD per million completion tokens."""
-
-    def usd(self, usage: Usage) -> float:
-        """Price of the tokens, in USD."""
-        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
-
-    def at_most(self, request: Request) -> float:
-        """Upper estimate of a call's price in USD: a token for each three bytes of prompt, and the longest reply."""
-        size = sum(len(m.content) if m.content.isascii() else len(m.content.encode()) for m in request.messages)
-        longest = request.sampling.max_tokens or ASSUMED_MAX_TOKENS
-        return self.usd(Usage(prompt_tokens=size // 3 + 1, completion_tokens=longest))
-
-
 class Budget:
     """A ceiling on spending, shared by every model of a run. Calls in flight count at their upper estimate."""
 
     def __init__(self, limit_usd: float | None = None) -> None:
         self.limit_usd = limit_usd
         self._spent = 0.0
+        self._lost = 0.0
         self._reserved = 0.0
         self._changed = threading.Condition()
 
     @property
     def spent_usd(self) -> float:
-        """Price of the finished calls."""
-        return self._spent
+        """Price of the finished calls, and the most of those that nobody knows the end of."""
+        return self._spent + self._lost
+
+    def begin(self, spent_usd: float, lost_usd: float) -> None:
+        """Count what earlier processes have spent, and what their calls may have cost that were under way when they
+        were killed.
+        """
+        with self._changed:
+            self._spent += spent_usd
+            self._lost += lost_usd
 
     def reserve(self, usd: float, *, wait: bool, given_up: Callable[[], bool]) -> bool:
         """Set the estimate of one call aside. Raises :class:`BudgetExceeded` if it could cross the limit.
@@ -231,19 +357,33 @@ class Budget:
         nothing set aside, if ``given_up()`` says so meanwhile (it is asked after each :meth:`settle`).
         """
         with self._changed:
-            while self.limit_usd is not None and self._spent + self._reserved + usd > self.limit_usd:
+            while self.limit_usd is not None and self.spent_usd + self._reserved + usd > self.limit_usd:
                 if given_up():
                     return False
                 if not wait or self._reserved <= 1e-9:
                     raise BudgetExceeded(
                         f"Another call was to be made within the budget of ${self.limit_usd:.2f}, but "
-                        f"${self._spent:.4f} is spent, ${self._reserved:.4f} may be by calls in flight, and the next "
-                        f"may cost ${usd:.4f}. What is finished is kept: start the same command with a larger --budget "
-                        "to go on."
+                        f"${self._spent:.4f} is spent, {self._in_flight()}, and the next may cost ${usd:.4f}. What is "
+                        "finished is kept: start the same command with a larger --budget to go on."
                     )
                 self._changed.wait()
             self._reserved += usd
             return True
+
+    def spend(self, usd: float) -> None:
+        """Count what a call under way has cost beside its estimate. Raises :class:`BudgetExceeded` at the limit."""
+        self.settle(0.0, usd)
+        if self.limit_usd is not None and self.spent_usd + self._reserved > self.limit_usd:
+            raise BudgetExceeded(
+                f"Another call was to be made within the budget of ${self.limit_usd:.2f}, but ${self._spent:.4f} is "
+                f"spent, some of it for replies that could not be used, and {self._in_flight()}. What is finished is "
+                "kept: start the same command with a larger --budget to go on."
+            )
+
+    def _in_flight(self) -> str:
+        """What calls without an end may have cost, in words."""
+        lost = f"${self._lost:.4f} may have been by calls under way when a process was killed, " if self._lost else ""
+        return f"{lost}${self._reserved:.4f} may be by calls in flight"
 
     def settle(self, reserved_usd: float, spent_usd: float) -> None:
         """Replace an estimate that was set aside by what the call cost; 0 if it was not made."""
@@ -275,6 +415,8 @@ class Metered:
         self.usage = Usage()
         self.calls = 0
         """Replies without ``error``."""
+        if isinstance(model, Served):
+            model.on_discarded = self.discarded
 
     @property
     def usd(self) -> float | None:
@@ -311,6 +453,13 @@ class Metered:
             self.usage += completion.usage
             self.calls += completion.error is None
         return self.price.usd(completion.usage) if self.price else 0.0
+
+    def discarded(self, usage: Usage) -> None:
+        """Count a reply that cannot be used. Raises :class:`BudgetExceeded` if the limit is reached by it."""
+        with self._tally:
+            self.usage += usage
+        if self.price:
+            self._budget.spend(self.price.usd(usage))
 
     def render(self, request: Request) -> str | None:
         """As the model does."""

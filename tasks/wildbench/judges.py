@@ -32,6 +32,9 @@ SYSTEM = Message(role="system", content="You are a helpful AI assistant.")
 SHARES = {"A++": 1.0, "A+": 0.75, "A=B": 0.5, "B+": 0.25, "B++": 0.0}
 """Share of the win of the answer shown as A."""
 
+MARKS = ("repaired", "disputed")
+"""Of a reply that is no JSON: verdicts could be picked out of it, and they contradict each other."""
+
 SAMPLING = Sampling(temperature=0.0, max_tokens=1024, json_object=True)
 
 TOKENS = {
@@ -231,7 +234,15 @@ def house_judge(judge: Literal["score", "pairwise"], prompt: HousePrompt, *, max
 
 
 def read_verdict(text: str, key: str, reading: Reading) -> Verdict:
-    """A score as a number, or a choice as the share of the answer shown as A; unread with a reason otherwise."""
+    """A score as a number, or a choice as the share of the answer shown as A; unread with a reason otherwise.
+
+    Its details hold those of :data:`MARKS` that the reply bears.
+    """
+    marks = zip(MARKS, repair_needed(text, key), strict=True)
+    return msgspec.structs.replace(_found(text, key, reading), details={mark: True for mark, holds in marks if holds})
+
+
+def _found(text: str, key: str, reading: Reading) -> Verdict:
     found = parse(text, reading)
     if not isinstance(found, dict):
         return Verdict(value=None, error="the reply is not a JSON object")

@@ -43,12 +43,12 @@ from .judges import (
     CUT,
     EMPTY,
     MARKERS,
+    MARKS,
     PublishedPrompt,
     capped,
     house_judge,
     published_judge,
     recovered,
-    repair_needed,
     shown_in_pair,
 )
 from .metrics import summarise
@@ -381,7 +381,4 @@ class _Scorer:
 
 def _repairs(judgement: Judgement | None, key: str) -> dict[str, float]:
     """Marks of a reply that is no JSON: verdicts could be picked out of it, and they contradict each other."""
-    if judgement is None or judgement.reply is None or judgement.failed:
-        return {}
-    repaired, disputed = repair_needed(judgement.reply.text or "", key)
-    return ({"repaired": 1.0} if repaired else {}) | ({"disputed": 1.0} if disputed else {})
+    return {} if judgement is None else {mark: 1.0 for mark in MARKS if judgement.verdict.details.get(mark)}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from judgebench.cache import default_cache_dir
-from tests.alpacaeval_server import judgebench, kill, lines_of, manifest_of, started
 from tests.cli.test_eval_through_server import repeated
+from tests.command import judgebench, kill, lines_of, manifest_of, started
 from tests.servers.launch import Server
 
 KEY = "sk-ant-right-0123456789abcdef"

@@ -21,18 +21,8 @@ import pytest
 from judgebench.cache import default_cache_dir
 from judgebench.records import StageCounts
 from judgebench.store import Manifest, Session
-from tests.alpacaeval_server import (
-    JUDGE,
-    Published,
-    committed,
-    judgebench,
-    kill,
-    lines_of,
-    manifest_of,
-    publish,
-    scores_of,
-    started,
-)
+from tests.alpacaeval_server import JUDGE, Published, committed, publish
+from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 
 ANNOTATED = 803

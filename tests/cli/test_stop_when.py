@@ -14,7 +14,8 @@ from judgebench import tasks
 from judgebench.loading import load_task
 from judgebench.sources import SourceFinder
 from judgebench.stopping import random_order
-from tests.alpacaeval_server import Published, judgebench, kill, lines_of, manifest_of, publish, scores_of, started
+from tests.alpacaeval_server import Published, publish
+from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 
 StartServer = Callable[..., Server]

@@ -20,7 +20,7 @@ from judgebench import tasks
 from judgebench.loading import load_task
 from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
-from tests.alpacaeval_server import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 
 LIMIT = 120

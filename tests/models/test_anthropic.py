@@ -15,7 +15,7 @@ from judgebench.models.opening import OpenSettings, open_model, parse_model, pri
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wrappers import Price
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from judgebench.thinking import of_completion
+from judgebench.thinking import Thinking, split
 from tests.servers.launch import Server
 
 KEY = "sk-ant-right-0123456789abcdef"
@@ -150,7 +150,6 @@ def test_a_reply_is_read_whole(tmp_path: Path, start_chat_server: StartServer) -
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
         ("refusal", "content_filter"),
-        ("pause_turn", "pause_turn"),
     ],
 )
 def test_how_it_ended_is_recorded(
@@ -166,9 +165,9 @@ def test_a_model_told_to_think_may_answer_at_once(tmp_path: Path, start_chat_ser
     """The protocol tells thinking from answer, so an answer without thinking is not taken for unfinished thinking."""
     server = start_chat_server(replies=canned(tmp_path, hi=message(text("4")), hm=message(thought("well"))))
     answered, unfinished = replies(claude(server, thinking="on"), request(), request(("user", "hm")))
-    assert of_completion(answered, "on").answer == "4"
-    assert not of_completion(answered, "on").unclosed
-    assert of_completion(unfinished, "on").unclosed
+    assert split(answered, Thinking("on")).answer == "4"
+    assert not split(answered, Thinking("on")).unclosed
+    assert split(unfinished, Thinking("on")).unclosed
 
 
 @pytest.mark.parametrize("refuse", ["temperature", "temperature,top_p", "top_p"])
@@ -263,11 +262,11 @@ def test_a_judge_without_logprobs_is_found_before_it_is_asked(start_chat_server:
     ],
 )
 def test_a_set_up_that_cannot_work_ends_the_run(always: str, words: str, start_chat_server: StartServer) -> None:
-    """A model that is not there, an account without credit."""
+    """A model that is not there, an account without credit: sure after a few attempts with nothing else under way."""
     server = start_chat_server(always=always)
     with pytest.raises(ModelError, match=words):
         replies(claude(server), request())
-    assert server.seen().total() == 1
+    assert server.seen().total() <= 3
 
 
 def test_a_prompt_that_is_too_long_is_a_row_with_an_error(start_chat_server: StartServer) -> None:

@@ -11,15 +11,17 @@ from email.utils import formatdate
 from pathlib import Path
 from queue import Queue
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
 
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.http_chat import HttpChat, openai_chat
-from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after
+from judgebench.models.http_run import _Again
+from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after, told_wait
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from tests.servers.launch import Server, chat_server
+from tests.servers.launch import Server, chat_server, odd_server
 
 KEY = "sk-right-0123456789abcdef"
 WRONG_KEY = "wrong/0123456789abcdef"
@@ -539,3 +541,174 @@ def test_completions_survive_the_trip_through_json() -> None:
     with chat_server() as server:
         got = answers(chat(server), [ask(top_logprobs=2)])[0]
     assert msgspec.json.decode(msgspec.json.encode(got), type=Completion) == got
+
+
+def sums(count: int) -> Iterator[Request]:
+    """Different sums, for the server that knows them."""
+    return (ask(f"What is {number} + 1?", max_tokens=8) for number in range(count))
+
+
+def adder(server: Server, **options: Any) -> HttpChat:
+    """A model of that server."""
+    return HttpChat("m", server.base_url, "m", **{"backoff_seconds": 0.02, **options})
+
+
+def test_a_window_without_a_word_loses_nothing() -> None:
+    """Ten answers in half a second, and 429 to everybody else: whoever is turned away has his turn in a later window,
+    though it takes him more attempts than a request is given up after.
+    """
+    with odd_server(rate=0, per_window=10, window_seconds=0.5) as server:
+        got = answers(adder(server, max_attempts=6, backoff_seconds=0.05), sums(80))
+        assert server.events_named("429 window") > 80
+    assert [completion.error for completion in got.values()] == [None] * 80
+
+
+def test_the_default_outlasts_a_window_of_a_minute() -> None:
+    """The waits between its attempts are a minute at least, if the endpoint says nothing of when to come back."""
+    with chat_server() as server:
+        model = HttpChat("m", server.base_url, "m")
+        ((_, completion),) = model.complete([ask()])
+        run = model.complete(iter(()))._run  # type: ignore[attr-defined]
+        waits = [run._wait(_Again("429", "HTTP 429"), attempt) for attempt in range(1, model.max_attempts)]
+        model.close()
+    assert completion.error is None
+    assert sum(waits) >= 60
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (b'[{"error": {"code": 429, "details": [{"@type": "x", "retryDelay": "59.8s"}]}}]', 59.8),
+        (b'{"error": {"message": "Please try again in 12.5s."}}', 12.5),
+        (b'{"error": {"message": "Rate limit reached. Please try again in 1m30s. Visit"}}', 90.0),
+        (b'{"error": {"message": "Please try again in 250ms."}}', 0.25),
+        (b'{"error": {"message": "Please retry in 3 seconds"}}', 3.0),
+        (b'{"error": {"message": "please wait 2 minutes"}}', 120.0),
+        (b'{"retry_after": 7}', 7.0),
+        (b'{"retryAfter": "7.5"}', 7.5),
+        (b'{"error": {"message": "Too many requests"}}', None),
+        (b'{"error": {"message": "You may try again in some time"}}', None),
+        (b"\xff\xfe", None),
+    ],
+)
+def test_a_wait_told_in_the_body_is_found(body: bytes, seconds: float | None) -> None:
+    """In a field, or in words, in any unit."""
+    found = told_wait(body)
+    assert found == (seconds if seconds is None else pytest.approx(seconds))
+
+
+def test_a_wait_told_in_the_body_is_waited() -> None:
+    """The second attempt comes no earlier than the first reply says."""
+    with chat_server(always="429:Please try again in 0.7s.") as server:
+        answers(chat(server, max_attempts=2), [ask()])
+        first, second = (event["time"] for event in server.events() if event["event"] == "start")
+    assert second - first >= 0.7
+
+
+REFUSALS = (
+    "400:Content Exists Risk",
+    "400:Input data may contain inappropriate content.",
+    "400:This prompt was flagged as potentially violating our usage policy",
+    "400:Detected an error in the prompt",
+    "403:Your chosen model requires moderation and your input was flagged",
+    "422:The response was filtered due to the content policy",
+)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refusals_of_prompts_say_nothing_of_the_others(refusal: str) -> None:
+    """However many there are, first and last: each is a row with the endpoint's words."""
+    with chat_server(always=refusal) as server:
+        got = answers(chat(server, concurrency=4), many(40))
+        assert server.seen().total() == 40
+    assert all(refusal.partition(":")[2] in str(completion.error) for completion in got.values())
+
+
+def test_a_few_refusals_in_unknown_words_end_nothing() -> None:
+    """Ten of a hundred are refused at once, in words that nobody knows, while the others take their time: the ninety
+    are answered.
+    """
+    refused = ",".join(map(str, range(10)))
+    with odd_server(rate=0, delay_ms=300, refused=refused, refusal="This one I do not like") as server:
+        got = answers(adder(server, concurrency=100), sums(100))
+    assert sum(completion.error is None for completion in got.values()) == 90
+    assert sum("do not like" in str(completion.error) for completion in got.values()) == 10
+
+
+def test_refusals_in_unknown_words_end_a_run_that_has_nothing_else() -> None:
+    """Once a score of them is all there was: the rest is not sent."""
+    with chat_server(always="400:This one I do not like") as server:
+        assert "do not like" in failure(chat(server, concurrency=4), many(1000))
+        assert server.seen().total() <= 30
+
+
+def test_refusals_end_no_run_of_an_endpoint_that_answered_before() -> None:
+    """That the few left over are refused does not mean that the settings are wrong."""
+    with chat_server(always="400:This one I do not like") as server:
+        model = chat(server, concurrency=4)
+        model.answered_before = True
+        got = answers(model, many(40))
+    assert all(completion.error for completion in got.values())
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_moment_of_denial_ends_nothing(status: int) -> None:
+    """A proxy that denies a few requests, the first among them, is asked again."""
+    with odd_server(rate=0.3, only=f"{status} now and then", seed=3) as server:
+        got = answers(adder(server, concurrency=4), sums(60))
+        assert server.events_named(f"{status} now and then") > 10
+    assert [completion.error for completion in got.values()] == [None] * 60
+
+
+def test_a_403_that_names_logprobs_gets_the_advice_on_logprobs() -> None:
+    """It is not the key."""
+    with chat_server(always="403:You are not allowed to request logprobs from this model") as server:
+        assert "hf:" in failure(chat(server), many(100, top_logprobs=5))
+
+
+def test_a_422_that_names_a_field_is_like_a_400_that_does() -> None:
+    """FastAPI's way to say that a field is not known."""
+    said = '{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}'
+    with chat_server(refuse="seed", refuse_status=422, refuse_body=said) as server:
+        (completion,) = answers(chat(server), [ask(seed=1)]).values()
+    assert (completion.text, completion.left_out) == ("m", ("seed",))
+
+
+def test_replies_that_were_paid_for_in_vain_are_counted() -> None:
+    """Told tokens as told, untold ones at the most they can be; whoever keeps a budget hears of each at once."""
+    told: list[Usage] = []
+    with odd_server(rate=0) as server:
+        for oddity, usage in (
+            ("ended by error", Usage(prompt_tokens=20, completion_tokens=10)),
+            ("half", Usage(prompt_tokens=8, completion_tokens=8, estimated=True)),
+            ("500", Usage()),
+        ):
+            model = adder(server, max_attempts=3)
+            model.on_discarded = told.append
+            (completion,) = answers(model, [ask(f"<<{oddity}>> What is 1 + 1?", max_tokens=8)]).values()
+            assert completion.error
+            assert (completion.discarded.prompt_tokens, completion.discarded.completion_tokens) == (
+                3 * usage.prompt_tokens,
+                3 * usage.completion_tokens,
+            )
+            assert completion.discarded.estimated == usage.estimated
+            assert len(told) == (3 if usage.prompt_tokens else 0)
+            told.clear()
+
+
+def test_a_body_without_end_is_not_read() -> None:
+    """Nor one that is without end once it is inflated."""
+    with odd_server(rate=0) as server:
+        (completion,) = answers(adder(server, max_attempts=2), [ask("<<bomb>> What is 1 + 1?")]).values()
+    assert "more than 32 MiB" in str(completion.error)
+
+
+@pytest.mark.parametrize("place", ["text", "finish", "model"])
+def test_a_server_that_says_the_key_is_not_believed_with_it(place: str) -> None:
+    """Wherever it says it, in whichever form: it is in no record and no message."""
+    key = "k+/=ey%2F0123456789"
+    for form in (key, quote(key, safe=""), unquote(key)):
+        with odd_server(rate=0, echo=f"{place}:{form}") as server:
+            (completion,) = answers(HttpChat("m", server.base_url, "m", key, max_attempts=1), [ask()]).values()
+        assert form not in msgspec.json.encode(completion).decode()
+        assert "[key]" in str(completion)

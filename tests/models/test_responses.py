@@ -14,12 +14,12 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.models import Model
 from judgebench.models.http_chat import openai_chat, served_chat
 from judgebench.models.opening import OpenSettings, open_model, parse_model
-from judgebench.models.wire import cut, given_up
+from judgebench.models.wire import cut, given_up, read
 from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from judgebench.thinking import of_completion
+from judgebench.thinking import Thinking, split
 from tests.servers.launch import Server
 
 KEY = "sk-right-0123456789abcdef"
@@ -124,7 +124,7 @@ def test_the_older_name_of_reasoning_is_read(tmp_path: Path, start_chat_server: 
     )
     older, cut_off = replies(served(server, "chat"), ask(), ask("ho"))
     assert (older.text, older.reasoning) == ("4", "hm")
-    assert of_completion(cut_off, "auto").unclosed
+    assert split(cut_off, Thinking("auto")).unclosed
     assert cut_off.finish_reason == "length"
 
 
@@ -250,7 +250,7 @@ def test_thinking_is_told_to_the_chat_template(start_chat_server: StartServer) -
 def test_a_model_told_to_think_may_answer_at_once() -> None:
     """The protocol tells thinking from answer, so an answer without thinking is not taken for unfinished thinking."""
     data = json.dumps(response(said("4"))["response"]).encode()
-    assert of_completion(Responses(thinks=True).read(data), "on").answer == "4"
+    assert split(read(Responses(thinks=True), data, ask(), ()), Thinking("on")).answer == "4"
 
 
 def test_the_protocol_follows_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,9 @@ class ChatServer:
         try:
             protocol.check(request.headers, msgspec.json.decode(data), self.options.refuse.split(","))
         except Refusal as refusal:
-            return error(400, str(refusal), "invalid_request_error")
+            if self.options.refuse_body:
+                return web.Response(status=self.options.refuse_status, text=self.options.refuse_body)
+            return error(self.options.refuse_status, str(refusal), "invalid_request_error")
         if fault == "disconnect":
             assert request.transport is not None
             request.transport.close()
@@ -247,6 +249,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-in-flight", type=int, default=0, help="429 above so many requests at once")
     parser.add_argument("--key-env", help="environment variable with the key to demand")
     parser.add_argument("--refuse", default="", help="fields of the body to refuse, e.g. temperature,top_p")
+    parser.add_argument("--refuse-status", type=int, default=400)
+    parser.add_argument("--refuse-body", default="", help="what is said of them, in place of the vendor's words")
     parser.add_argument("--log-bodies", type=int, default=0, help="1: log what was sent, credentials too")
     parser.add_argument("--always", default="", help="STATUS:MESSAGE to answer everything with")
     return parser.parse_args()

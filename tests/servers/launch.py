@@ -7,7 +7,7 @@ import sys
 import tempfile
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,10 @@ class Server:
         """How often each request was seen, by the hash of its messages."""
         return Counter(event["key"] for event in self.events() if event["event"] == "start")
 
+    def events_named(self, name: str) -> int:
+        """How often a server of sums met a request with an oddity."""
+        return sum(event["name"] == name for event in self.events())
+
     def set(self, **settings: Any) -> None:
         """Change attributes of the server (``max_in_flight``, ``rates``, ``key``) while it runs."""
         address = f"http://127.0.0.1:{self.port}/settings"
@@ -58,25 +62,39 @@ class Server:
 
 
 @contextmanager
+def odd_server(**options: Any) -> Iterator[Server]:
+    """A server of sums that is odd, with its program's options (``rate=0.3``, ``refused="18,88"``)."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "requests.jsonl"
+        log.touch()
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        program = PROGRAM.with_name("odd_server.py")
+        with _started([sys.executable, str(program), f"--log={log}", *flags]) as port:
+            yield Server(port, log)
+
+
+@contextmanager
+def _started(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """A program whose first line of output is the port it listens on, ended on leaving."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the server ended with {process.wait()} before it listened")
+        yield int(line)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
 def chat_server(*, environment: dict[str, str] | None = None, **options: Any) -> Iterator[Server]:
     """A server with the program's options (``delay_ms=5``, ``faults="500=0.1"``, …), ended on leaving."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(options.pop("log", Path(folder) / "requests.jsonl"))
         log.touch()
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), f"--log={log}", *flags],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"the chat server ended with {process.wait()} before it listened")
-            yield Server(int(line), log)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+        with _started([sys.executable, str(PROGRAM), f"--log={log}", *flags], environment) as port:
+            yield Server(port, log)

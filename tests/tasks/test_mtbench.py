@@ -41,7 +41,8 @@ from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
-from tests.alpacaeval_server import committed, judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.alpacaeval_server import committed
+from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 
 MT_BENCH = Path(__file__).parents[3] / "shared" / "data" / "mt_bench"

@@ -48,8 +48,8 @@ from judgebench.stats.elo import shuffled_elo, votes_from_scores
 from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
 from judgebench.tasks import TaskSpec
-from tests.alpacaeval_server import judgebench, kill, manifest_of, started
-from tests.alpacaeval_server import scores_of as scores_of_command
+from tests.command import judgebench, kill, manifest_of, started
+from tests.command import scores_of as scores_of_command
 from tests.servers.launch import Server
 from tests.tasks import wildbench_data as wb
 from tests.tasks.wildbench_data import GROUPS, WILDBENCH

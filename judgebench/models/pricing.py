@@ -1,0 +1,42 @@
+"""What calls cost: prices of tokens, and the most that a call whose tokens are not known can have cost."""
+
+import math
+
+from msgspec import Struct
+
+from judgebench.records import Request, Usage
+
+ASSUMED_MAX_TOKENS = 4096
+"""Upper estimate of a reply's length where the request sets no limit."""
+DEAREST = 1e6
+"""USD per million tokens, far above any price there is: beyond it a price is a mistake."""
+
+
+def most_tokens(request: Request) -> Usage:
+    """Upper estimate of a call's tokens: one for every three bytes of the prompt, and the longest reply allowed."""
+    size = sum(len(m.content) if m.content.isascii() else len(m.content.encode()) for m in request.messages)
+    longest = ASSUMED_MAX_TOKENS if request.sampling.max_tokens is None else request.sampling.max_tokens
+    return Usage(prompt_tokens=size // 3 + 1, completion_tokens=longest, estimated=True)
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What a model's tokens cost."""
+
+    prompt: float
+    """USD per million prompt tokens."""
+    completion: float
+    """USD per million completion tokens."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what is no price: negative, not a number, or absurdly high."""
+        for usd in (self.prompt, self.completion):
+            if not (math.isfinite(usd) and 0 <= usd <= DEAREST):
+                raise ValueError(f"a price is between 0 and {DEAREST:,.0f} USD per million tokens, not {usd:g}")
+
+    def usd(self, usage: Usage) -> float:
+        """Price of the tokens, in USD."""
+        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+
+    def at_most(self, request: Request) -> float:
+        """Upper estimate of a call's price in USD."""
+        return self.usd(most_tokens(request))
