@@ -80,11 +80,12 @@ def main() -> None:
         os.dup2(nowhere, stream)
     _limit_memory(int(sys.argv[1]))
     shared: dict[int, Any] = {}
+    pickled: dict[int, bytes] = {}
     while (message := read_message(inbox)) is not None:
         batch = msgspec.msgpack.decode(message, type=Batch)
-        shared.update({number: pickle.loads(data) for number, data in batch.shared.items()})
+        pickled.update(batch.shared)
         for job in batch.jobs:
-            verdict = _run(job, shared)
+            verdict = _run(job, shared, pickled)
             write_message(outbox, msgspec.msgpack.encode(verdict))
             if verdict.label == "memory":  # what is left of the heap is no ground for the next verdict
                 return
@@ -100,9 +101,11 @@ def _limit_memory(extra_bytes: int) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def _run(job: Job, shared: dict[int, Any]) -> Verdict:
+def _run(job: Job, shared: dict[int, Any], pickled: dict[int, bytes]) -> Verdict:
     try:
         function = _function(job.module, job.file, job.function)  # a slow import is not the answer's fault
+        if job.shared in pickled:  # only now, because it may be of classes that the function's module defines
+            shared[job.shared] = pickle.loads(pickled.pop(job.shared))
         first = () if job.shared is None else (shared[job.shared],)
         _arm(job.cpu_seconds, job.wall_seconds)
         return function(*first, **job.arguments)

@@ -192,3 +192,17 @@ def test_a_task_file_that_is_no_package_can_verify(tmp_path: Path) -> None:
     check = Check(id="1", example_id="1", verifier="mine", arguments={"answer": "four"})
     with GradingPool(workers=1) as pool:
         assert pool.verify(verifiers, [check]) == [Verdict(value=4.0)]
+
+
+def test_a_task_file_may_share_values_of_its_own_classes(tmp_path: Path) -> None:
+    """What all checks share is pickled: the worker knows the file's classes before it reads that."""
+    (tmp_path / "task.py").write_text(
+        "from dataclasses import dataclass\nfrom judgebench.records import Verdict\n\n"
+        "@dataclass\nclass Table:\n    rows: dict\n\n"
+        "def rule(table, key):\n    return Verdict(value=table.rows[key])\n"
+    )
+    module = import_from_folder(folder_module(tmp_path / "task.py"), tmp_path / "task.py")
+    verifiers = {"mine": Verifier(function=module.rule, fingerprint="1", shared=module.Table({"four": 4.0}))}
+    checks = [Check(id=name, example_id="1", verifier="mine", arguments={"key": "four"}) for name in "ab"]
+    with GradingPool(workers=1) as pool:
+        assert pool.verify(verifiers, checks) == [Verdict(value=4.0)] * 2
