@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -46,12 +47,20 @@ def track(names: Iterable[str], folder: RunFolder) -> list[str]:
     problems = []
     for name in dict.fromkeys(names):
         try:
+            _forbid_links(folder.path)
             with contextlib.redirect_stdout(sys.stderr):
                 TRACKERS[name](folder, folder.require_manifest(), measures(folder.results().scores))
         except Exception as error:  # noqa: BLE001 - another program's failure must not take the run with it
             told = without_credentials(f"{type(error).__name__}: {error}")
             problems.append(f"--track {name} failed ({told[:500]}); the run itself is whole, in {folder.path}")
     return problems
+
+
+def _forbid_links(folder: Path) -> None:
+    """The folder is uploaded as it is, and a link in it may point to anything on this machine."""
+    link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
+    if link is not None:
+        raise UsageError(f"{link} is a link, and what it points to would be uploaded with the run")
 
 
 def measures(scores: Sequence[Score]) -> dict[str, float]:

@@ -111,6 +111,19 @@ def test_a_tracker_that_fails_is_a_warning(
     assert run.manifest_path.read_bytes() == before
 
 
+def test_what_a_link_points_to_is_not_uploaded(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a link in it, wherever it leads, reaches no tracker."""
+    (tmp_path / "keys").mkdir()
+    (run.path / "more").symlink_to(tmp_path / "keys")
+    told: list[RunFolder] = []
+    monkeypatch.setitem(tracking.TRACKERS, "wandb", lambda folder, *rest: told.append(folder))
+    (problem,) = track(["wandb"], run)
+    assert f"{run.path / 'more'} is a link" in problem
+    (run.path / "more").unlink()
+    assert track(["wandb"], run) == []
+    assert told == [run]
+
+
 def test_a_failing_tracker_changes_no_exit_code(run: RunFolder, tmp_path: Path) -> None:
     """A package that cannot even be imported: the scores are printed, the exit code is 0, stderr has a warning."""
     (tmp_path / "site").mkdir()
