@@ -4,7 +4,6 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,7 @@ def _lm_eval_files(run: Run, out: Path) -> dict[Path, Content]:
     if out.suffix == ".json":
         return {out: results}
     place = out / results["model_name_sanitized"]
-    date = _time(manifest).isoformat(timespec="microseconds").replace(":", "-")
+    date = manifest.ended.replace(tzinfo=None).isoformat(timespec="microseconds").replace(":", "-")
     return {place / f"results_{date}.json": results} | {
         place / f"samples_{part['task']}_{date}.jsonl": part["samples"] for part in parts.values()
     }
@@ -181,7 +180,7 @@ def _lm_eval_results(manifest: Manifest, parts: Mapping[str, Mapping[str, Any]])
             "limit": None,
         },
         "git_hash": None,
-        "date": _time(manifest).timestamp(),
+        "date": manifest.ended.timestamp(),
         "model_source": "judgebench",
         "model_name": name,
         # As lm-eval makes a folder's name of a model's, dots included: those of ours stay inside the folder.
@@ -194,8 +193,3 @@ def _lm_eval_results(manifest: Manifest, parts: Mapping[str, Mapping[str, Any]])
             "starter": any(fields.starter for _, fields in named),
         },
     }
-
-
-def _time(manifest: Manifest) -> datetime:
-    """When the run ended, or began if it did not."""
-    return datetime.fromisoformat(manifest.finished_at or manifest.started_at).replace(tzinfo=None)

@@ -42,6 +42,7 @@ from judgebench.records import (
 MANIFEST_VERSION = 1
 LOCK = ".lock"
 """The file that a process holds a lock on while it works on a run folder."""
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -131,6 +132,15 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     spending: Spending | None = None
     """What all sessions together paid, by those books."""
 
+    @property
+    def ended(self) -> datetime:
+        """When the run ended, or began if it did not; a :class:`UsageError` if the manifest says no time."""
+        text = self.finished_at or self.started_at
+        try:
+            return datetime.strptime(text, TIME).replace(tzinfo=UTC)
+        except ValueError as error:
+            raise UsageError(f"the manifest of {self.run_id} is damaged: {text!r:.100} is no time") from error
+
 
 class _Versioned(msgspec.Struct):
     """What can be read of a manifest of any version."""
@@ -152,7 +162,7 @@ class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 def now() -> str:
     """The time in UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(TIME)
 
 
 def new_run_folder(root: Path, model: str, input_hash: str) -> Path:

@@ -270,6 +270,18 @@ def test_manifest_and_results_come_back(tmp_path: Path) -> None:
     assert json.loads(run.manifest_path.read_text())["status"] == "complete"
 
 
+def test_a_run_ended_when_its_manifest_says_so() -> None:
+    """In UTC; or it began then, if it did not end. What is no time is named."""
+    made = manifest()
+    assert made.ended.isoformat() == "2024-01-01T00:00:00+00:00"
+    made.finished_at = "2024-01-01T01:00:00Z"
+    assert made.ended.hour == 1
+    for text in ("2024-99-01T00:00:00Z", "0000-01-01T00:00:00Z", "soon", "2024-01-01T00:00:00+23:59"):
+        made.finished_at = text
+        with pytest.raises(UsageError, match="is no time"):
+            _ = made.ended
+
+
 def test_occupied_means_that_something_would_be_lost(tmp_path: Path) -> None:
     """A file or a filled folder is occupied; an empty folder, or none, is not."""
     (tmp_path / "file").write_text("")

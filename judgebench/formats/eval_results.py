@@ -35,7 +35,7 @@ def to_yaml(run: Run, tasks: dict[str, Task]) -> dict[str, bytes]:
             dataset_id=dataset,
             task_id=task_id,
             value=score.value,
-            date=run.manifest.finished_at or run.manifest.started_at,
+            date=f"{run.manifest.ended:%Y-%m-%dT%H:%M:%SZ}",
             notes="; ".join(f"{name}={value}" for name, value in _notes(own, score)),
         )
         rows = eval_result_entries_to_yaml([entry])

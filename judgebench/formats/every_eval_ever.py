@@ -10,7 +10,6 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -104,8 +103,7 @@ def _decoded(row: Row, text: Any, kind: Any) -> Any:
 
 def _aggregate(run: Run, task: TaskRun) -> dict[str, Any]:
     manifest, fields = run.manifest, task.fields
-    ended = datetime.fromisoformat(manifest.finished_at or manifest.started_at).replace(tzinfo=UTC)
-    stamp = str(int(ended.timestamp()))
+    stamp = str(int(manifest.ended.timestamp()))
     model = _model(manifest.candidate, manifest.candidate_spec, imported=manifest.imported_from is not None)
     about = {
         "task": fields.label,
