@@ -19,9 +19,11 @@ from judgebench.cli.progress import Progress
 from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Score
+from judgebench.run_tasks import TaskFiles
 from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
+from judgebench.tasks import files_among, named, task_files
 from judgebench.tracking import require_trackers
 from judgebench.tracking import track as tell
 
@@ -279,15 +281,17 @@ def evaluate(
     trackers = _several(track)
     require_trackers(trackers)
     with Progress(shown=progress) as display:
-        runner = Runner(_settings(model, tasks, judge, settings), display.update)
-        results = runner.evaluate()
+        told = _settings(model, tasks, judge, settings)
+        results = Runner(told, display.update).evaluate()
     for problem in tell(trackers, RunFolder(Path(results.run))):
         warnings.warn(problem, stacklevel=2)
-    return load_run(results.run)
+    return Run(run_folders.read_run(Path(results.run), files_among(named(told.tasks))))
 
 
-def load_run(path: PathLike) -> Run:
+def load_run(path: PathLike, *, tasks: PathLike | Sequence[PathLike] = ()) -> Run:
     """A run folder, or the archive of one; a :class:`UsageError` if it cannot be read.
+
+    ``tasks`` are the files of your own tasks that the run was made with: a run folder cannot name code.
 
     >>> run = load_run("runs/mine")
     >>> run
@@ -295,7 +299,7 @@ def load_run(path: PathLike) -> Run:
     >>> run.frame()["metric"].tolist()
     ['exact_match_strict', 'exact_match_flexible', 'numeric']
     """
-    return Run(run_folders.read_run(Path(path)))
+    return Run(run_folders.read_run(Path(path), _task_files(tasks)))
 
 
 def compare(
@@ -304,17 +308,19 @@ def compare(
     task: str | None = None,
     flips: int = 0,
     mirrors: Iterable[PathLike] = (),
+    tasks: PathLike | Sequence[PathLike] = (),
 ) -> Comparison:
     """Compare every later run with the first, item by item; a :class:`UsageError` if nothing can be compared.
 
     ``adjust`` is how p-values are adjusted for their number, ``flips`` how many of the items that changed most are
-    kept for each pair, ``mirrors`` are folders with official files.
+    kept for each pair, ``mirrors`` are folders with official files, ``tasks`` the files of your own tasks that the runs
+    were made with.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
     files = comparison.official_files(all_mirrors(Path(mirror) for mirror in mirrors))
-    opened = [_opened(run) for run in runs]
+    opened = [_opened(run, tasks) for run in runs]
     return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
 
 
@@ -325,11 +331,13 @@ def gate(
     max_drop: float | None = None,
     policy: PathLike | gate_policy.Policy | None = None,
     mirrors: Iterable[PathLike] = (),
+    tasks: PathLike | Sequence[PathLike] = (),
 ) -> Gate:
     """Whether a candidate is worse than a baseline by more than is accepted.
 
     ``baseline`` may be ``published:NAME``, a model of the published tables. Either ``max_drop``, in the metric's unit,
-    or a ``policy`` (a TOML file) is given. Unlike protocols are a :class:`UsageError` that names the fields.
+    or a ``policy`` (a TOML file) is given. Unlike protocols are a :class:`UsageError` that names the fields. ``tasks``
+    are the files of your own tasks that the runs were made with.
 
     >>> gate("runs/base", "runs/mine", max_drop=60).record.checks[0].max_drop
     60
@@ -342,22 +350,27 @@ def gate(
         policy = gate_policy.read_policy(Path(policy))
     named = str(baseline) if not isinstance(baseline, Run) else ""
     files = comparison.official_files(all_mirrors(Path(mirror) for mirror in mirrors))
-    against = named.removeprefix(PUBLISHED) if named.startswith(PUBLISHED) else _opened(baseline)
-    return Gate(gating.gate(against, _opened(candidate), policy, files=files))
+    against = named.removeprefix(PUBLISHED) if named.startswith(PUBLISHED) else _opened(baseline, tasks)
+    return Gate(gating.gate(against, _opened(candidate, tasks), policy, files=files))
 
 
-def leaderboard(*paths: PathLike, task: str | None = None, published: bool = False) -> Leaderboard:
+def leaderboard(
+    *paths: PathLike, task: str | None = None, published: bool = False, tasks: PathLike | Sequence[PathLike] = ()
+) -> Leaderboard:
     """Runs, and the runs below folders, ranked by task and protocol, beside published figures if asked for.
+
+    ``tasks`` are the files of your own tasks that the runs were made with.
 
     >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
     [75.0, 50.0]
     """
-    found = run_folders.read_runs([Path(path) for path in paths])
+    files = _task_files(tasks)
+    found = run_folders.read_runs([Path(path) for path in paths], files)
     rows = ranking.in_one_table(found.readable, task)
     others = ranking.published_rows(task) if published else []
     if not rows and not others:
         raise UsageError("nothing to rank: no run holds that task. Name run folders, or folders that hold some")
-    metrics = ranking.headlines({row.task for row in (*rows, *others)})
+    metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
     groups = ranking.beside_published(ranking.group_rows([*rows, *others], metrics), others)
     return Leaderboard(tuple(groups), found.unreadable)
 
@@ -366,8 +379,12 @@ def _several(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _opened(run: PathLike | Run) -> run_folders.Run:
-    return run.record if isinstance(run, Run) else run_folders.read_run(Path(run))
+def _opened(run: PathLike | Run, tasks: PathLike | Sequence[PathLike] = ()) -> run_folders.Run:
+    return run.record if isinstance(run, Run) else run_folders.read_run(Path(run), _task_files(tasks))
+
+
+def _task_files(tasks: PathLike | Sequence[PathLike]) -> TaskFiles:
+    return task_files(",".join(map(str, [tasks] if isinstance(tasks, str | Path) else tasks)))
 
 
 def _settings(model: str, tasks: str | Sequence[str], judge: str | Sequence[str], given: Mapping[str, Any]) -> Settings:

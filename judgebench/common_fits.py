@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from judgebench import stats, tasks
+from judgebench import stats
 from judgebench.cache import default_cache_dir
 from judgebench.codec import canonical_hash, write_json
 from judgebench.display import slug
@@ -41,7 +41,7 @@ def fit_together(tabulate: Tabulate, runs: Sequence[TaskRun]) -> list[list[Score
         return [None if own is None else [] for own in hashes]
     fields = runs[0].fields
     path = default_cache_dir() / "tables" / f"{slug(fields.label)}-{slug(fields.protocol_hash[-8:])}.json"
-    key = canonical_hash([_code(fields.name), sorted(by_hash)])
+    key = canonical_hash([_code(runs[0].task_folder), sorted(by_hash)])
     kept = _read(path)
     if kept is None or kept.key != key:
         kept = _Kept(key, _fit(tabulate, by_hash))
@@ -68,9 +68,9 @@ def _hash(run: TaskRun) -> str | None:
         return None
 
 
-def _code(task: str) -> str:
+def _code(task_folder: Path) -> str:
     """Hash of the code that a fit is made by: the task's own and the statistics."""
-    folders = (tasks.folder(task), Path(stats.__path__[0]))
+    folders = (task_folder, Path(stats.__path__[0]))
     sources = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     return canonical_hash([hashlib.sha256(path.read_bytes()).hexdigest() for path in sources])
 

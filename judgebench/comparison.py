@@ -14,7 +14,6 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from judgebench import tasks
 from judgebench.cache import default_cache_dir
 from judgebench.errors import UsageError
 from judgebench.protocol import differing
@@ -26,7 +25,7 @@ from judgebench.stats.many_runs import compare_all_pairs, rank_intervals
 from judgebench.stats.multiplicity import adjusted_p_values
 from judgebench.stats.paired import permutation_p_value
 from judgebench.stats.relative import paired_ratio
-from judgebench.task import Fetch, Task, Totals
+from judgebench.task import Fetch, Totals
 
 Adjust = Literal["holm", "bh", "none"]
 
@@ -43,8 +42,8 @@ _FEWEST_ROUNDS, _MOST_ROUNDS = 1_000, 10_000
 # Signs drawn for one p-value.
 _SIGNS = 10_000_000
 
-Found = Callable[[str, TaskRun], Fetch]
-"""The official files of a task, by name."""
+Found = Callable[[TaskRun], Fetch]
+"""The official files of a run's task, by name."""
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,10 +172,10 @@ def official_files(mirrors: Sequence[Any] = (), *, offline: bool = False) -> Fou
     """Where the few numbers that need an official file get it: found and verified as for a run."""
     finder = SourceFinder(default_cache_dir(), mirrors, offline=offline)
 
-    def of_task(name: str, run: TaskRun) -> Fetch:
-        return lambda source: finder.fetch(read_sources(tasks.folder(name))[source])[0]
+    def of_run(run: TaskRun) -> Fetch:
+        return lambda source: finder.fetch(read_sources(run.task_folder)[source])[0]
 
-    return of_task
+    return of_run
 
 
 def compare(
@@ -371,12 +370,9 @@ def _missing(rows: Mapping[Key, ExampleScore], items: Mapping[str, str]) -> int:
 
 def totals_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleScore], files: Found) -> Totals:
     """A run's scores as totals over items, from example scores that all have a value."""
-    options = {name: str(value) for name, value in run.fields.options.items()}
-    spec = tasks.TaskSpec(run.fields.name, run.fields.version, options)
-    task: Task = tasks.load(spec, starter=run.fields.starter)[0]
-    if task.totals is None:
+    if run.task.totals is None:
         return _means(run.scores, examples, rows)
-    return task.totals(examples, rows, files(run.fields.name, run))
+    return run.task.totals(examples, rows, files(run))
 
 
 def _means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Totals:

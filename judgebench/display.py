@@ -55,6 +55,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "model"
 
 
+def is_plain_name(text: str) -> bool:
+    """Whether a name is made of letters, digits, ``-`` and ``_`` alone, so that it is the name of its folder, too."""
+    return re.fullmatch(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*", text) is not None and slug(text) == text
+
+
 def markdown(text: str) -> str:
     """Text for a cell of a Markdown table: neither markup, a link, HTML, a mention nor the end of the cell.
 

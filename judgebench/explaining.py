@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from judgebench import tasks
 from judgebench.judges.orders import candidate_share
 from judgebench.records import ExampleScore, Judgement, Score
+from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.stats.benchmark_quality import paired_separability, separability
 from judgebench.stats.intervals import Interval, resample_counts
 from judgebench.stats.style_share import style_only_judge, style_report
@@ -157,9 +157,12 @@ class _Run:
     judgements: Sequence[Judgement]
 
 
-def explain(folders: Sequence[RunFolder], task: str | None = None) -> Explanation:
-    """Everything that can be said of the runs; of one task only, if it is named."""
-    read = [run for folder in folders for run in _read(folder, task)]
+def explain(folders: Sequence[RunFolder], task: str | None = None, files: TaskFiles = NO_FILES) -> Explanation:
+    """Everything that can be said of the runs; of one task only, if it is named.
+
+    ``files`` are those of tasks that were given as files.
+    """
+    read = [run for folder in folders for run in _read(folder, task, files)]
     alike: dict[tuple[str, str], list[_Run]] = {}
     for run in read:
         alike.setdefault((run.key, run.protocol), []).append(run)
@@ -181,13 +184,12 @@ def explain(folders: Sequence[RunFolder], task: str | None = None) -> Explanatio
     )
 
 
-def _read(folder: RunFolder, wanted: str | None) -> Iterable[_Run]:
+def _read(folder: RunFolder, wanted: str | None, files: TaskFiles) -> Iterable[_Run]:
     manifest, results = folder.require_manifest(), folder.results()
     for key, fields in manifest.tasks.items():
         if wanted not in (None, key, fields.label, f"{key}@{fields.version}"):
             continue
-        options = {name: str(value) for name, value in fields.options.items()}
-        task, _ = tasks.load(tasks.TaskSpec(fields.name, fields.version, options), starter=fields.starter)
+        task = find_task(fields, folder.path, files).task
         own = folder.task(key)
         scores = [score for score in results.scores if score.task == fields.name and score.group is None]
         yield _Run(

@@ -11,18 +11,15 @@ import msgspec
 
 from judgebench import tasks
 from judgebench.archive import write_archive
-from judgebench.cache import default_cache_dir
 from judgebench.codec import encode, replacing
 from judgebench.errors import UsageError
 from judgebench.formats import eval_results, every_eval_ever, tables
-from judgebench.loading import load_task
+from judgebench.loading import load_task_of, source_finder
 from judgebench.run_folders import Run, read_run
 from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
 from judgebench.spreadsheets import csv_bytes
 from judgebench.store import Manifest, RunFolder
-from judgebench.task import Finished, Task, TaskData
-from judgebench.tasks import TaskSpec
+from judgebench.task import Finished, TaskData
 
 PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")
 """The parts of a lm-eval results file that hold something for each task."""
@@ -40,14 +37,16 @@ def export_run(folder: RunFolder, form: str, out: Path, settings: Settings | Non
 
     They lie under the folder ``out``. For ``csv``, ``parquet``, ``archive`` and the results of ``lm_eval`` alone it may
     be called like a file (``.csv``, ``.parquet``, ``.zip``, ``.json``). Nothing is overwritten, and if anything fails,
-    nothing is left. ``settings`` says where official files are looked for, should a format need them.
+    nothing is left. ``settings`` says where official files are looked for, should a format need them, and names the
+    files of tasks that were given as files.
     """
-    run = read_run(folder.path)
+    settings = settings or Settings(tasks="")
+    run = read_run(folder.path, tasks.files_among(tasks.named(settings.tasks)))
     if form == "archive":
         path = out if out.suffix else out.with_name(f"{out.name}.zip")
         write_archive(run.path, path)
         return [path]
-    files = _files(run, form, out, settings or Settings(tasks=""))
+    files = _files(run, form, out, settings)
     if out.suffix in FILES and out not in files:
         raise UsageError(
             f"--out {out} is called like a file, and {form.replace('_', '-')} would make it a folder; name a folder, "
@@ -61,7 +60,7 @@ def _files(run: Run, form: str, out: Path, settings: Settings) -> dict[Path, Con
     if form == "every_eval_ever":
         return {out / name: content for name, content in every_eval_ever.documents(run)}
     if form == "eval_results":
-        own = {key: _task(run, key) for key in run.tasks}
+        own = {key: one.task for key, one in run.tasks.items()}
         return {out / name: content for name, content in eval_results.to_yaml(run, own).items()}
     if form in ("csv", "parquet"):
         rows = list(tables.score_rows(run))
@@ -83,7 +82,7 @@ def _exporters(run: Run, form: str) -> dict[str, Any]:
             raise UsageError(
                 f"{run.path} holds reported numbers only for {key}; the file they came from is what there is of them"
             )
-    every = {key: _task(run, key).exporters for key in run.tasks}
+    every = {key: own.task.exporters for key, own in run.tasks.items()}
     found = {key: exporters[form] for key, exporters in every.items() if form in exporters}
     if not found:
         known = sorted({*OF_ANY_RUN, *(name for exporters in every.values() for name in exporters)})
@@ -94,19 +93,10 @@ def _exporters(run: Run, form: str) -> dict[str, Any]:
     return found
 
 
-def _spec(run: Run, key: str) -> TaskSpec:
-    fields = run.tasks[key].fields
-    return TaskSpec(fields.name, fields.version, {name: str(value) for name, value in fields.options.items()})
-
-
-def _task(run: Run, key: str) -> Task:
-    return tasks.load(_spec(run, key), starter=run.tasks[key].fields.starter)[0]
-
-
 def _official(run: Run, key: str, settings: Settings) -> TaskData:
     """The benchmark's own data, for what a run folder does not repeat: official baselines above all."""
-    finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
-    return load_task(_spec(run, key), finder, starter=run.tasks[key].fields.starter).data
+    own = run.tasks[key]
+    return load_task_of(own.fields, run.path, source_finder(settings), own.files).data
 
 
 def _finished(run: Run, key: str, data: TaskData) -> Finished:

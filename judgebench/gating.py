@@ -18,7 +18,6 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from judgebench import tasks
 from judgebench.comparison import (
     WITHOUT_DIRECTION,
     Adjust,
@@ -39,7 +38,6 @@ from judgebench.stats.clustered import ClusterTotals, difference
 from judgebench.stats.intervals import Interval
 from judgebench.stats.margins import Decision, Verdict, non_inferiority, unpaired_non_inferiority
 from judgebench.stats.multiplicity import adjusted_p_values
-from judgebench.task import Task
 
 PUBLISHED = "published:"
 """What the name of a published row begins with, where a baseline is asked for: ``published:MODEL``."""
@@ -231,7 +229,7 @@ def _settled_metric(run: TaskRun, policy: TaskPolicy) -> str:
     """The metric to check: the policy's, or the first of the task's headline that the run has."""
     there = dict.fromkeys(score.metric for score in run.scores if score.group is None)
     if policy.metric is None:
-        headline = [metric for metric in task_of(run).headline if metric in there] or list(there)
+        headline = [metric for metric in run.task.headline if metric in there] or list(there)
         if not headline:
             raise UsageError(f"{run.folder.path} has no score over all items that could be gated")
         return headline[0]
@@ -243,15 +241,9 @@ def _settled_metric(run: TaskRun, policy: TaskPolicy) -> str:
     if policy.metric in WITHOUT_DIRECTION:
         raise UsageError(
             f"the policy asks for the metric {policy.metric!r} of {run.fields.label}, of which more is not better; "
-            f"a gate needs one such as {task_of(run).headline[0]}"
+            f"a gate needs one such as {run.task.headline[0]}"
         )
     return policy.metric
-
-
-def task_of(run: TaskRun) -> Task:
-    """The task that a run was made of."""
-    options = {name: str(value) for name, value in run.fields.options.items()}
-    return tasks.load(tasks.TaskSpec(run.fields.name, run.fields.version, options), starter=run.fields.starter)[0]
 
 
 # -- against a run
@@ -340,7 +332,7 @@ def _paired_check(
         )
     own_baseline, own_candidate = on_common_clusters([totals[name] for totals in found])
     unit = own_scores[1].unit
-    bounds = task_of(candidate).bounds.get(metric, (0.0, 100.0) if unit == "percent" else None)
+    bounds = candidate.task.bounds.get(metric, (0.0, 100.0) if unit == "percent" else None)
     most = 100.0 if unit == "percent" else None
     decision = decide(own_baseline, own_candidate, drop, defaults.alpha, bounds, most)
     verdict, reason, lost = decision.verdict, decision.reason, None
@@ -565,12 +557,14 @@ def _unpublished(label: str, model: str, known: Sequence[str]) -> str:
 
 def _not_official(run: TaskRun) -> list[str]:
     """In what a run's protocol is not the benchmark's own, by field."""
-    protocol, task = run.fields.protocol, task_of(run)
+    protocol, task = run.fields.protocol, run.task
     found = [
         f"{name} ({protocol.get(name)!r}, and {official!r} in the published rows)"
         for name, official in (("starter", False), ("options", {}), ("repeats", 1), ("judge_repeats", 1))
         if protocol.get(name) != official
     ]
+    if run.fields.code is not None:
+        found.append(f"code (that of the file {run.fields.code.file}, and the benchmark's own in the published rows)")
     n = protocol.get("examples", {}).get("n")
     if n != task.official_examples:
         found.append(f"examples.n ({n}, and {task.official_examples} in the published rows)")

@@ -246,6 +246,7 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
         {name: [(one.data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         one.baselines,
         one.data.verifiers,
+        code=one.code,
     )
     if imported.reported:
         fields |= {"reported_by": imported.reported_by}

@@ -13,10 +13,11 @@ from judgebench.cache import default_cache_dir
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.outputs import read_rows
-from judgebench.records import Sampling, SourceUsed
+from judgebench.records import Sampling, SourceUsed, TaskCode
+from judgebench.run_tasks import FoundTask, TaskFiles, find_task
 from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
-from judgebench.store import Manifest, RunFolder
+from judgebench.store import Manifest, RunFolder, TaskManifest
 from judgebench.task import Generations, Imported, Task, TaskData
 from judgebench.thinking import Thinking, split_generation
 
@@ -38,6 +39,8 @@ class LoadedTask:
     sources: list[SourceUsed]
     baselines: dict[str, str] = field(default_factory=dict)
     """Baselines that are not the benchmark's own, with the hash of their answers."""
+    code: TaskCode | None = None
+    """The files of a task that was given as a file."""
 
     @property
     def key(self) -> str:
@@ -47,7 +50,7 @@ class LoadedTask:
 
 def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files, cut them down to ``--limit`` and ``--ids``, put in ``--baseline``."""
-    finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+    finder = source_finder(settings)
     loaded = [load_task(spec, finder, starter=settings.starter) for spec in tasks.parse_specs(settings.tasks)]
     keys = [one.key for one in loaded]
     for key in keys:
@@ -64,17 +67,41 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
     return loaded
 
 
+def source_finder(settings: Settings) -> SourceFinder:
+    """Looks for official files where the settings say."""
+    return SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+
+
 def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
     """One task with its official files fetched and verified."""
-    task, place = tasks.load(spec, starter=starter)
-    sources, used = read_sources(place), []
+    origin = tasks.find(spec.name)
+    task = origin.task(spec.version, spec.options, starter=starter)
+    return _with_data(FoundTask(task, origin.folder, origin.code), finder)
+
+
+def load_task_of(
+    fields: TaskManifest,
+    run: Path,
+    finder: SourceFinder,
+    files: TaskFiles,
+    options: Mapping[str, str] | None = None,
+) -> LoadedTask:
+    """The task of a run with its official files; ``options`` of the user's are stronger than the run's."""
+    return _with_data(find_task(fields, run, files, options), finder)
+
+
+def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
+    sources, used = read_sources(found.folder), []
 
     def fetch(name: str) -> bytes:
         data, how = finder.fetch(sources[name])
         used.append(how)
         return data
 
-    return LoadedTask(task=task, data=task.load(fetch), sources=used)
+    data = found.task.load(fetch)
+    # What a file of the user's brings along is kept in the run: nobody else publishes it.
+    baselines = {} if found.code is None else _hashes(data.baselines)
+    return LoadedTask(task=found.task, data=data, sources=used, baselines=baselines, code=found.code)
 
 
 def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
@@ -129,6 +156,7 @@ def require_baseline(one: LoadedTask) -> None:
 def _replace_baseline(one: LoadedTask, baseline: str, thinking: Thinking) -> None:
     if baseline in one.data.baselines:
         one.data = dataclasses.replace(one.data, baselines={baseline: one.data.baselines[baseline]})
+        one.baselines = {name: digest for name, digest in one.baselines.items() if name == baseline}
         return
     if not Path(baseline).exists():
         known = ", ".join(one.data.baselines) or "none"
@@ -149,8 +177,16 @@ def set_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None
         for name, generations in baselines.items()
     ):
         return
+    _replace_baselines(one, baselines)
+
+
+def _replace_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None:
     one.data = dataclasses.replace(one.data, baselines=dict(baselines))
-    one.baselines = {
+    one.baselines = _hashes(baselines)
+
+
+def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
+    return {
         name: canonical_hash([generations[key].outputs for key in sorted(generations)])
         for name, generations in baselines.items()
     }
@@ -211,23 +247,32 @@ def require_coverage(one: LoadedTask, generations: Generations, what: str) -> No
 def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> list[LoadedTask]:
     """All tasks of a finished run, with the examples and baselines that the run has.
 
-    ``settings.tasks`` may give other options for some of them.
+    ``settings.tasks`` may give other options for some of them, and names the files of those that were given as files.
     """
-    finder = SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
-    given = {spec.name: spec for spec in tasks.parse_specs(settings.tasks)} if settings.tasks else {}
+    finder = source_finder(settings)
+    given = tasks.named(settings.tasks)
+    files = tasks.files_among(given)
     for name, spec in given.items():
         if name not in manifest.tasks:
             raise UsageError(f"{folder.path} holds no task {name!r}; it holds {', '.join(manifest.tasks)}")
         if spec.version not in (None, manifest.tasks[name].version):
             raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
-    loaded = []
-    for key, fields in manifest.tasks.items():
-        options = {name: str(value) for name, value in fields.options.items()}
-        spec = tasks.TaskSpec(fields.name, fields.version, {**options, **(given[key].options if key in given else {})})
-        one = load_task(spec, finder, starter=fields.starter)
-        own = folder.task(key)
-        one.data = dataclasses.replace(one.data, examples=own.examples())
-        if baselines := own.baselines():
-            set_baselines(one, baselines)
-        loaded.append(one)
-    return loaded
+    return [
+        reload_task(folder, fields, finder, files, given[key].options if key in given else None)
+        for key, fields in manifest.tasks.items()
+    ]
+
+
+def reload_task(
+    folder: RunFolder,
+    fields: TaskManifest,
+    finder: SourceFinder,
+    files: TaskFiles,
+    options: Mapping[str, str] | None = None,
+) -> LoadedTask:
+    """One task of a finished run, with the examples and baselines that the run has."""
+    one, own = load_task_of(fields, folder.path, finder, files, options), folder.task(fields.name)
+    one.data = dataclasses.replace(one.data, examples=own.examples())
+    if baselines := own.baselines():
+        (set_baselines if one.code is None else _replace_baselines)(one, baselines)
+    return one

@@ -75,6 +75,7 @@ def task_manifest(
         starter=one.task.starter,
         examples=len(one.data.examples),
         sources=one.sources,
+        code=one.code,
         protocol=protocol,
         protocol_hash=canonical_hash(protocol),
         inputs=everything,

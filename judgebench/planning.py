@@ -15,8 +15,9 @@ import numpy as np
 from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.judges.panel import panel_members
-from judgebench.loading import reload_tasks
+from judgebench.loading import reload_task, source_finder
 from judgebench.records import ExampleScore, Score
+from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.settings import Settings
 from judgebench.stats.power import (
     DifferenceVariance,
@@ -98,6 +99,7 @@ def plan(question: Question, settings: Settings) -> Plan:
         raise UsageError(f"--task {question.task}: plan for one task at a time")
     _check(question)
     task, _ = tasks.load(specs[0])
+    files = {task.name: Path(specs[0].name)} if tasks.is_file(specs[0].name) else NO_FILES
     metric = question.metric or task.headline[0]
     folders = [RunFolder(path) for path in question.baselines]
     notes: list[str] = []
@@ -106,7 +108,7 @@ def plan(question: Question, settings: Settings) -> Plan:
         variance, unit, source = _worst_case(task, metric, question, notes)
         n = question.n or task.official_examples
     else:
-        own, used = _task_of(folders[0], task, specs[0].version)
+        own, used = _task_of(folders[0], task, specs[0].version, files)
         stored = _score(folders[0], task.name, metric)
         unit = stored.unit
         n = question.n or used
@@ -115,7 +117,8 @@ def plan(question: Question, settings: Settings) -> Plan:
             variance, source = _from_stderr(stored, folders, question, notes)
         else:
             tables = [
-                _table(folder, _task_of(folder, task, specs[0].version)[0], metric, settings) for folder in folders
+                _table(folder, _task_of(folder, task, specs[0].version, files)[0], metric, settings, files)
+                for folder in folders
             ]
             variance, source = _from_tables(tables, mean, folders, question, notes)
         calls = _calls(folders[0], task.name)
@@ -238,7 +241,7 @@ def _from_tables(
     return planned_variance(runs[0], question.correlation), f"the scores of {folders[0].path}"
 
 
-def _task_of(folder: RunFolder, task: Task, version: str | None) -> tuple[Task, int]:
+def _task_of(folder: RunFolder, task: Task, version: str | None, files: TaskFiles) -> tuple[Task, int]:
     """The task as the run had it, and its number of examples."""
     manifest = folder.require_manifest()
     fields = manifest.tasks.get(task.name)
@@ -246,8 +249,7 @@ def _task_of(folder: RunFolder, task: Task, version: str | None) -> tuple[Task, 
         raise UsageError(f"{folder.path} holds no task {task.name!r}; it holds {', '.join(manifest.tasks)}")
     if version is not None and version != fields.version:
         raise UsageError(f"{folder.path} holds {fields.label}, not {task.name}@{version}")
-    options = {name: str(value) for name, value in fields.options.items()}
-    return tasks.load(tasks.TaskSpec(task.name, fields.version, options), starter=fields.starter)[0], fields.examples
+    return find_task(fields, folder.path, files).task, fields.examples
 
 
 def _score(folder: RunFolder, task: str, metric: str) -> Score:
@@ -258,15 +260,15 @@ def _score(folder: RunFolder, task: str, metric: str) -> Score:
     raise UsageError(f"{folder.path} has no metric {metric!r} of {task}; it has {', '.join(s.metric for s in scores)}")
 
 
-def _table(folder: RunFolder, task: Task, metric: str, settings: Settings) -> dict[str, FloatArray]:
+def _table(folder: RunFolder, task: Task, metric: str, settings: Settings, files: TaskFiles) -> dict[str, FloatArray]:
     """Numbers by item, each of shape (answers, judgings); items that lack one are left out."""
     own, mean = folder.task(task.name), task.means[metric]
     judgements = list(own.judgements())
     one_judge = len({judgement.judge_model for judgement in judgements}) == 1
     members: list[Sequence[ExampleScore]] = [own.example_scores()]
     if one_judge and any(judgement.repeat for judgement in judgements):
-        manifest = folder.require_manifest()
-        (one,) = (one for one in reload_tasks(folder, manifest, settings) if one.key == task.name)
+        fields = folder.require_manifest().tasks[task.name]
+        one = reload_task(folder, fields, source_finder(settings), files)
         generations = {generation.example_id: generation for generation in own.generations()}
         members = [one.task.score(one.data, generations, some) for some in panel_members(judgements).values()]
     numbers = [{key: mean.of(rows) for key, rows in by_example(scores).items()} for scores in members]

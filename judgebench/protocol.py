@@ -9,7 +9,7 @@ from judgebench.codec import canonical_hash
 from judgebench.grading import Verifier
 from judgebench.judges import Judge
 from judgebench.models import Model
-from judgebench.records import Example, Sampling, SourceUsed
+from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.task import Task
 from judgebench.thinking import Thinking
 
@@ -35,6 +35,7 @@ def protocol(
     judge_repeats: int = 1,
     stop_when: Mapping[str, Any] | None = None,
     think_tags: Sequence[tuple[str, str]] = (),
+    code: TaskCode | None = None,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
@@ -42,13 +43,18 @@ def protocol(
     by (``None`` if only a name is known); ``baselines`` maps baseline models to the hash of their answers where they
     are not official. ``stop_when`` is how judging was to stop early, if it was: such numbers are estimates of the full
     ones. ``think_tags`` are the pairs that the user named: judges' replies are read without what they enclose.
+    ``code`` are the files of a task that was given as a file: nobody else vouches for what it asks, so the
+    examples themselves count as well.
     """
+    asked = {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))}
+    if code is not None:
+        asked["content"] = canonical_hash(sorted(examples, key=lambda example: example.id))
     return {
         "task": task.name,
         "version": task.version,
         "options": dict(sorted(task.options.items())),
         "starter": task.starter,
-        "examples": {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))},
+        "examples": asked,
         "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
         "baselines": dict(sorted(baselines.items())),
         "repeats": max((example.repeat + 1 for example in examples), default=1),
@@ -57,6 +63,7 @@ def protocol(
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
         **({"stop_when": dict(stop_when)} if stop_when else {}),
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
+        **({"code": dict(code.sha256)} if code is not None else {}),
     }
 
 

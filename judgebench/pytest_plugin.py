@@ -25,17 +25,22 @@ class InconclusiveGate(UserWarning):
 
 
 @pytest.fixture(scope="session")
-def judgebench_run(request: pytest.FixtureRequest) -> "Callable[[str | Path], Run]":
-    """Opens a run folder or an archive, each once a session; a path that is not absolute lies below the root folder."""
+def judgebench_run(request: pytest.FixtureRequest) -> "Callable[..., Run]":
+    """Opens a run folder or an archive, each once a session; a path that is not absolute lies below the root folder.
+
+    ``judgebench_run(path, tasks="mine/task.py")`` opens a run that was made with a task of your own: a run folder
+    cannot name code.
+    """
     from judgebench.run_folders import read_run
+    from judgebench.tasks import task_files
 
     root, opened = request.config.rootpath, {}
 
-    def open_once(path: str | Path) -> "Run":
-        place = root / path
-        if place not in opened:
-            opened[place] = read_run(place)
-        return opened[place]
+    def open_once(path: str | Path, tasks: str | Path | None = None) -> "Run":
+        asked = root / path, tasks
+        if asked not in opened:
+            opened[asked] = read_run(root / path, task_files("" if tasks is None else str(root / tasks)))
+        return opened[asked]
 
     return open_once
 

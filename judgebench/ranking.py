@@ -1,7 +1,7 @@
 """Many runs and published tables → rows, grouped so that only equal protocols are ranked together."""
 
 import csv
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from statistics import NormalDist
 from typing import Any
@@ -16,6 +16,7 @@ from judgebench.protocol import differing
 from judgebench.records import Score
 from judgebench.resources import resource
 from judgebench.run_folders import Run, TaskRun
+from judgebench.run_tasks import NO_FILES, TaskFiles
 from judgebench.stats.many_runs import ranks_of_estimates
 from judgebench.store import Manifest, TaskManifest
 from judgebench.task import Task
@@ -182,9 +183,9 @@ def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:
     tables: dict[tuple[str, str], list[int]] = {}
     for place, (row, _) in enumerate(listed):
         tables.setdefault((row.task, row.protocol_hash), []).append(place)
-    rows, known = [row for row, _ in listed], tasks.names()
+    rows = [row for row, _ in listed]
     for places in tables.values():
-        tabulate = _tabulator(rows[places[0]], known) if len(places) > 1 else None
+        tabulate = _tabulator(listed[places[0]][1]) if len(places) > 1 else None
         if tabulate is None:
             continue
         fitted = fit_together(tabulate, [listed[place][1] for place in places])
@@ -196,33 +197,14 @@ def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:
     return rows
 
 
-def _tabulator(row: Row, known: Collection[str]) -> Tabulate | None:
-    if "reported_by" in row.protocol:
-        return None
-    options = {key: str(value) for key, value in _options(row).items()}
-    task = _known_task(row.task, known, options, starter=row.starter)
-    return None if task is None else task.tabulate
-
-
-def _known_task(
-    label: str, known: Collection[str], options: Mapping[str, str], *, starter: bool = False
-) -> Task | None:
-    """The task of a run folder, which may be anybody's; ``None`` if it, its version or options are not known here.
-
-    Only tasks with a name in ``known`` are loaded: a name may also be the path of a program.
-    """
-    name, _, version = label.partition("@")
-    if name not in known:
+def _tabulator(run: TaskRun) -> Tabulate | None:
+    """How the run's task makes numbers of all runs together; ``None`` if it does not, or is not known here."""
+    if "reported_by" in run.fields.protocol:
         return None
     try:
-        return tasks.load(tasks.TaskSpec(name, version, dict(options)), starter=starter)[0]
+        return run.task.tabulate
     except UsageError:
         return None
-
-
-def _options(row: Row) -> dict[str, Any]:
-    options = row.protocol.get("options")
-    return options if isinstance(options, dict) else {}
 
 
 def _with(row: Row, scores: dict[str, Score]) -> Row:
@@ -286,15 +268,27 @@ def _published_row(label: str, fields: dict[str, str]) -> Row:
     )
 
 
-def headlines(labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The metrics that a table shows, the first of which ranks, by task with version; none of a task not known here."""
-    known = tasks.names()
+def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, tuple[str, ...]]:
+    """The metrics that a table shows, the first of which ranks, by task with version; none of a task not known here.
+
+    Which column comes first is no number: a file that was changed since a run was made will do for it.
+    """
     found = {}
     for label in labels:
         # What follows the version in a published table's label is for people.
-        task = _known_task(label.partition(":")[0], known, {})
+        task = _known_task(label.partition(":")[0], files)
         found[label] = () if task is None else task.headline
     return found
+
+
+def _known_task(label: str, files: TaskFiles) -> Task | None:
+    """The task of a label; ``None`` if it or its version is not known here. A label may be anybody's: it is no path."""
+    name, _, version = label.partition("@")
+    try:
+        origin = tasks.find_registered(name) or (tasks.from_file(files[name]) if name in files else None)
+        return None if origin is None else origin.task(version)
+    except UsageError:
+        return None
 
 
 def group_rows(rows: Iterable[Row], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:

@@ -3,9 +3,9 @@
 Example → Request → Completion → Generation → Case → Judgement → ExampleScore → Score
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -293,6 +293,15 @@ class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``mirror``, ``nltk``, ``cache`` or ``download``."""
     standin: bool = False
     """A reconstruction was taken because the official file could not be had."""
+
+
+class TaskCode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files of a task that was given as a file (``--tasks ./mine/task.py``), as a run used them."""
+
+    file: Annotated[str, Meta(pattern=r"^[^/]{1,255}$")]
+    """Name of the file that was given."""
+    sha256: dict[str, str]
+    """Hex digest of each file, by its path in the task's folder."""
 
 
 class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -24,9 +24,12 @@ def resource(name: str) -> Path:
     raise FileNotFoundError(f"this installation of judgebench has no {name!r} folder; reinstall it")
 
 
-def folder_module(file: Path) -> str:
-    """The name under which a Python file of a task folder outside every package is imported."""
-    place = hashlib.sha256(str(file.parent).encode()).hexdigest()[:8]
+def folder_module(file: Path, content: str = "") -> str:
+    """The name under which a Python file of a task folder outside every package is imported.
+
+    ``content`` tells one state of the folder from the next, so that a file that was changed is imported anew.
+    """
+    place = hashlib.sha256(f"{file.parent}{content}".encode()).hexdigest()[:8]
     return f"{OUTSIDE}{re.sub(r'[^0-9a-zA-Z_]', '_', file.parent.name)}_{place}.{file.stem}"
 
 

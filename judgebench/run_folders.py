@@ -6,14 +6,17 @@ takes folders of many runs as well; there an unreadable run is listed with its r
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from judgebench.archive import is_archive, open_archive
 from judgebench.errors import UsageError
 from judgebench.integrity import Finding
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Score
+from judgebench.run_tasks import NO_FILES, TaskFiles, find_task, task_folder
 from judgebench.store import Manifest, RunFolder, TaskFolder, TaskManifest
+from judgebench.task import Task
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,20 @@ class TaskRun:
     findings: tuple[Finding, ...]
     """What the integrity checks found."""
     folder: TaskFolder
+    run: Path
+    """Where the run lies: a folder or an archive."""
+    files: TaskFiles = field(default_factory=dict)
+    """Files of tasks that the user named: the task may be one of them."""
+
+    @cached_property
+    def task(self) -> Task:
+        """The task that the run was made of; a :class:`UsageError` if its code is not here or not that of the run."""
+        return find_task(self.fields, self.run, self.files).task
+
+    @property
+    def task_folder(self) -> Path:
+        """Where the files of that task lie, of whatever version."""
+        return task_folder(self.fields, self.run, self.files)
 
     def example_scores(self) -> list[ExampleScore]:
         """Every example's part in every metric; a :class:`UsageError` if the run was not scored to the end."""
@@ -88,10 +105,11 @@ class Runs:
     unreadable: tuple[Unreadable, ...]
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path, files: TaskFiles = NO_FILES) -> Run:
     """Manifest, scores and findings of a run folder or of the archive of one, which keeps its own name.
 
-    Raises :class:`UsageError` if it is missing, not a run, damaged, of another version, or not scored yet.
+    ``files`` are those of tasks that were given as files. Raises :class:`UsageError` if it is missing, not a run,
+    damaged, of another version, or not scored yet.
     """
     archived = is_archive(path)
     folder = RunFolder(open_archive(path) if archived else path)
@@ -106,20 +124,22 @@ def read_run(path: Path) -> Run:
             scores=tuple(score for score in results.scores if score.task == fields.name),
             findings=tuple(finding for finding in results.integrity if finding.task == fields.name),
             folder=folder.task(key),
+            run=path,
+            files=files,
         )
         for key, fields in manifest.tasks.items()
     }
     return Run(path, manifest, tasks, folder)
 
 
-def read_unfinished(path: Path) -> Run:
+def read_unfinished(path: Path, files: TaskFiles = NO_FILES) -> Run:
     """A run folder that need not be judged to its end: what was judged is in the folder, and no score is read.
 
     Raises :class:`UsageError` if it is missing, not a run, damaged, or of another version.
     """
     folder = RunFolder(path)
     manifest = folder.require_manifest()
-    tasks = {key: TaskRun(key, fields, (), (), folder.task(key)) for key, fields in manifest.tasks.items()}
+    tasks = {key: TaskRun(key, fields, (), (), folder.task(key), path, files) for key, fields in manifest.tasks.items()}
     return Run(path, manifest, tasks, folder)
 
 
@@ -141,7 +161,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_runs(paths: Sequence[Path]) -> Runs:
+def read_runs(paths: Sequence[Path], files: TaskFiles = NO_FILES) -> Runs:
     """Every run among the paths and below them.
 
     A path that is itself a run must be readable; one found below a path that is not is listed with what is wrong.
@@ -150,7 +170,7 @@ def read_runs(paths: Sequence[Path]) -> Runs:
     readable, unreadable = [], []
     for path in find_runs(paths):
         try:
-            readable.append(read_run(path))
+            readable.append(read_run(path, files))
         except UsageError as error:
             if os.path.realpath(path) in named:
                 raise

@@ -273,6 +273,7 @@ class Runner:
             judge_repeats=settings.judge_repeats,
             stop_when=None if rule is None else {"rule": rule.text, "metric": rule.metric, "order_seed": ORDER_SEED},
             think_tags=tags,
+            code=one.code,
         )
         manifest = task_manifest(
             one,

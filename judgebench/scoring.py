@@ -300,11 +300,13 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
     labels = labels_for(settings.labels, {one.key: (one.task, one.data) for one in loaded})
     for one in loaded:
         fields = manifest.tasks[one.key]
-        fields.options, fields.label = dict(one.task.options), one.task.label
+        fields.options, fields.label, fields.code = dict(one.task.options), one.task.label, one.code
         changed: dict[str, Any] = {"options": dict(sorted(one.task.options.items()))}
         if settings.think_tags:
             fields.think_tags = list(dict.fromkeys([*fields.think_tags, *settings.think_tags]))
             changed["think_tags"] = [list(pair) for pair in fields.think_tags]
+        if one.code is not None:
+            changed["code"] = one.code.sha256
         fields.protocol, fields.inputs = {**fields.protocol, **changed}, {**fields.inputs, **changed}
         fields.protocol_hash, fields.input_hash = canonical_hash(fields.protocol), canonical_hash(fields.inputs)
     hash_over_tasks(manifest)

@@ -12,8 +12,10 @@ fewer than ``min_n``. Each decision is at ``alpha``, of several checks at ``alph
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from judgebench import tasks
 from judgebench.archive import is_archive
 from judgebench.errors import UsageError
 from judgebench.gate_policy import Defaults, Policy, TaskPolicy
@@ -24,11 +26,11 @@ from judgebench.gating import (
     beyond_limits,
     concluded,
     require_same_protocol,
-    task_of,
     tasks_to_gate,
 )
 from judgebench.records import ExampleScore
 from judgebench.run_folders import Run, TaskRun, read_run, read_unfinished
+from judgebench.run_tasks import TaskFiles
 from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.stages import Observer
@@ -51,16 +53,7 @@ JUDGE_SETTINGS = (
 VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided": "INCONCLUSIVE"}
 
 
-def sequential_gate(
-    baseline: Path,
-    candidate: Path,
-    policy: Policy,
-    *,
-    observer: Observer,
-    mirrors: tuple[Path, ...] = (),
-    offline: bool = False,
-    argv: tuple[str, ...] = (),
-) -> Gate:
+def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: Settings, *, observer: Observer) -> Gate:
     """Hold a candidate against a baseline in random order, judging no more of the candidate than is needed.
 
     Parameters
@@ -73,10 +66,10 @@ def sequential_gate(
         gate goes on where it was.
     policy
         What is checked, and how much may be lost.
+    settings
+        What the user says: the files of tasks (``tasks``), and where official files are.
     observer
         Told of every judged case.
-    mirrors, offline, argv
-        As in :class:`Settings`.
 
     Raises
     ------
@@ -84,8 +77,9 @@ def sequential_gate(
         If a task or answer is missing, the protocols are unlike, a run has ``--stop-when``, or a metric is no plain
         mean over examples.
     """
-    first = read_run(baseline)
-    second = _candidate(candidate)
+    files = tasks.task_files(settings.tasks)
+    first = read_run(baseline, files)
+    second = _candidate(candidate, files)
     if first.manifest.status not in ENDED:
         raise UsageError(
             f"--sequential holds a candidate against a baseline that is judged to its end, but {baseline} is "
@@ -96,6 +90,7 @@ def sequential_gate(
     watches, metrics = {}, {}
     for key, own, drop in chosen:
         _forbid_early_stops(first, second, key)
+        _metric(second.tasks[key], own)  # so that the candidate's task is looked at, too
         metrics[key], mean = _metric(first.tasks[key], own)
         if drop > mean.scale * (mean.upper - mean.lower):
             raise UsageError(
@@ -112,8 +107,7 @@ def sequential_gate(
     else:
         for key in watches:
             _require_answers(second, key)
-        settings = _judge_settings(first, second, list(watches), mirrors, offline=offline, argv=argv)
-        Runner(settings, observer).judge_until_decided(
+        Runner(_judge_settings(first, second, list(watches), settings), observer).judge_until_decided(
             second.folder, watches, {key: first.tasks[key].fields for key in watches}
         )
         notes.append(
@@ -128,15 +122,15 @@ def sequential_gate(
     )
 
 
-def _candidate(path: Path) -> Run:
+def _candidate(path: Path, files: TaskFiles) -> Run:
     """The candidate's run, with its scores only if it is judged to its end."""
     if is_archive(path):
-        run = read_run(path)
+        run = read_run(path, files)
         if run.manifest.status not in ENDED:
             raise UsageError(f"{path} is not judged to its end, and nothing can be judged in an archive; unpack it")
         return run
-    run = read_unfinished(path)
-    return read_run(path) if run.manifest.status in ENDED else run
+    run = read_unfinished(path, files)
+    return read_run(path, files) if run.manifest.status in ENDED else run
 
 
 def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
@@ -151,11 +145,10 @@ def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
 
 def _metric(run: TaskRun, policy: TaskPolicy) -> tuple[str, ItemMean]:
     """The metric to check, the policy's or the task's headline, as a mean over examples."""
-    task = task_of(run)
-    metric = policy.metric or task.headline[0]
-    if metric in task.means:
-        return metric, task.means[metric]
-    usable = " or ".join(f'metric = "{name}"' for name in task.means)
+    metric = policy.metric or run.task.headline[0]
+    if metric in run.task.means:
+        return metric, run.task.means[metric]
+    usable = " or ".join(f'metric = "{name}"' for name in run.task.means)
     way_on = (
         f"gate {usable} of it, in the policy's [tasks.{run.fields.name}]" if usable else "gate it without --sequential"
     )
@@ -197,15 +190,7 @@ def _require_answers(candidate: Run, key: str) -> None:
         )
 
 
-def _judge_settings(
-    baseline: Run,
-    candidate: Run,
-    keys: Sequence[str],
-    mirrors: tuple[Path, ...],
-    *,
-    offline: bool,
-    argv: tuple[str, ...],
-) -> Settings:
+def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings: Settings) -> Settings:
     """The judge as the candidate's last session had it, or if that had none, as the baseline's."""
     began = all(candidate.tasks[key].fields.judge_models for key in keys)
     sessions = (candidate if began else baseline).manifest.sessions
@@ -213,7 +198,7 @@ def _judge_settings(
     kept = {name: config[name] for name in JUDGE_SETTINGS if name in config}
     budget = candidate.manifest.sessions[-1].config.get("budget") if candidate.manifest.sessions else None
     kept["judges"] = tuple(kept.get("judges", ()))
-    return Settings(tasks="", mirrors=mirrors, offline=offline, argv=argv, budget=budget, **kept)
+    return replace(settings, budget=budget, **kept)
 
 
 def _check(

@@ -37,6 +37,7 @@ from judgebench.records import (
     Score,
     SourceUsed,
     StageCounts,
+    TaskCode,
 )
 
 MANIFEST_VERSION = 1
@@ -72,6 +73,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     starter: bool
     examples: int
     sources: list[SourceUsed]
+    code: TaskCode | None = None
+    """The files of a task that was given as a file; ``None`` if it is bundled or installed."""
     protocol: dict[str, Any]
     """Everything that must be equal for two rows to be ranked together."""
     protocol_hash: str

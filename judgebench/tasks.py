@@ -3,25 +3,37 @@
 ``__path__`` makes this module a package whose submodules are the folders under ``tasks/``, so
 ``judgebench.tasks.alpacaeval.task`` is the same import in a wheel, an editable install and a bare checkout.
 Listing imports nothing; a task that fails to import fails loudly when chosen and hides no other.
+
+Only what the user typed may name a file. Which task a run folder belongs to is the business of ``run_tasks``.
 """
 
+import hashlib
 import importlib
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from judgebench.errors import UsageError
+from judgebench.codec import canonical_hash
+from judgebench.display import is_plain_name
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.records import TaskCode
 from judgebench.resources import folder_module, import_from_folder, resource
 from judgebench.task import Task
 
 __path__ = [str(resource("tasks"))]
 
 ENTRY_POINTS = "judgebench.tasks"
+DATA_FILES = ("sources.toml", "starter.jsonl")
+"""The files of a task's folder, beside its Python files, that judgebench knows to be part of the task."""
+MAX_CODE_FILES = 1000
+"""Python files in the folder of a task that is given as a file."""
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
@@ -84,13 +96,140 @@ def names() -> list[str]:
     return sorted(owners)
 
 
-def load(spec: TaskSpec, *, starter: bool = False, **settings: Any) -> tuple[Task, Path]:
-    """The task that a spec names and the folder of its files.
+@dataclass(frozen=True)
+class Origin:
+    """Where a task comes from."""
+
+    name: str
+    """As it was asked for: a task's name, or the path of a file."""
+    factory: Callable[..., Task]
+    folder: Path
+    """The folder of its files."""
+    code: TaskCode | None = None
+    """The files of a task that was given as a file."""
+
+    def task(
+        self, version: str | None = None, options: Mapping[str, str] | None = None, *, starter: bool = False
+    ) -> Task:
+        """The task in this version and with these options; a :class:`UsageError` if there is none."""
+        try:
+            made = self.factory(version=version, options=dict(options or {}), starter=starter)
+        except JudgebenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"the task {self.name!r} cannot be made: {type(error).__name__}: {error}") from error
+        if not isinstance(made, Task) or not is_plain_name(made.name):
+            found = made.name if isinstance(made, Task) else made
+            raise UsageError(
+                f"the task {self.name!r} must give a Task whose name is made of letters, digits, - and _, but it gives "
+                f"{found!r:.100}"
+            )
+        if self.code is None and made.name != self.name:
+            raise UsageError(
+                f"the installed task {self.name!r} calls itself {made.name!r}, so its runs could not be read again; "
+                f"its entry point must have the name of the task"
+            )
+        return made
+
+
+def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
+    """The task that a user's spec names and the folder of its files.
 
     Raises :class:`UsageError` for an unknown name, version or option, or a plug-in that fails to import.
     """
-    factory, place = _factory(spec.name)
-    return factory(version=spec.version, options=spec.options, starter=starter, **settings), place
+    origin = find(spec.name)
+    return origin.task(spec.version, spec.options, starter=starter), origin.folder
+
+
+def find(name: str) -> Origin:
+    """The task that a user names, which may be the path of a file; a :class:`UsageError` if there is none."""
+    origin = from_file(Path(name)) if is_file(name) else find_registered(name)
+    if origin is None:
+        raise UsageError(f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task.py")
+    return origin
+
+
+def find_registered(name: str) -> Origin | None:
+    """The bundled or installed task of this name, which is never a path; ``None`` if there is none."""
+    _require_one_owner(name, _owners())
+    points: Mapping[str, EntryPoint] = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    with _loading(name):
+        if name in _bundled():
+            return Origin(name, importlib.import_module(f"judgebench.tasks.{name}.task").task, folder(name))
+        if name in points:
+            factory = points[name].load()
+            return Origin(name, factory, Path(sys.modules[factory.__module__].__file__ or ".").parent)
+    return None
+
+
+def is_file(name: str) -> bool:
+    """Whether a spec's name is the path of a Python file."""
+    return name.endswith(".py") and Path(name).is_file()
+
+
+def from_file(path: Path) -> Origin:
+    """The task of a file that the user named. A file that changed is imported anew."""
+    file = path.resolve()
+    with _loading(str(path)):
+        code = code_of(file)
+        module = folder_module(file, canonical_hash(code.sha256))
+        return Origin(str(path), import_from_folder(module, file).task, file.parent, code)
+
+
+def code_of(file: Path) -> TaskCode:
+    """The files of a task that is given as a file: every Python file in its folder and in the folders of Python files
+    below it, and :data:`DATA_FILES`. Other files are not: results and answers may lie there too.
+    """
+    found = [file, *(path for path in _python_files(file.parent) if path != file)]
+    found += [path for name in DATA_FILES if (path := file.parent / name).is_file()]
+    digests = {}
+    for path in found:
+        with path.open("rb") as opened:
+            digests[path.relative_to(file.parent).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return TaskCode(file=file.name, sha256=dict(sorted(digests.items())))
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """The Python files in a folder, and in those below it as long as they hold some."""
+    count = 0
+    for place, folders, files in os.walk(folder):
+        own = sorted(name for name in files if name.endswith(".py"))
+        count += len(own)
+        if count > MAX_CODE_FILES:
+            raise UsageError(
+                f"{folder} holds more than {MAX_CODE_FILES} Python files; give the task a folder of its own"
+            )
+        yield from (Path(place) / name for name in own)
+        # Neither hidden folders nor an environment that lies there.
+        folders[:] = sorted(name for name in folders if own and not name.startswith(".") and name != "__pycache__")
+        folders[:] = [name for name in folders if not (Path(place) / name / "pyvenv.cfg").exists()]
+
+
+def named(text: str) -> dict[str, TaskSpec]:
+    """What ``--tasks`` says of the tasks of a run, by their names; a file's task is asked for its own."""
+    found: dict[str, TaskSpec] = {}
+    for spec in parse_specs(text) if text else ():
+        name = from_file(Path(spec.name)).task().name if is_file(spec.name) else spec.name
+        if name in found:
+            raise UsageError(f"--tasks names {name} twice: {found[name].name} and {spec.name}")
+        found[name] = spec
+    return found
+
+
+def files_among(given: Mapping[str, TaskSpec]) -> dict[str, Path]:
+    """Those of the named tasks that are files, by their names."""
+    return {name: Path(spec.name) for name, spec in given.items() if is_file(spec.name)}
+
+
+def task_files(text: str) -> dict[str, Path]:
+    """The files of a command that takes nothing else, by their tasks' names."""
+    for spec in parse_specs(text) if text else ():
+        if not is_file(spec.name) or spec.version or spec.options:
+            raise UsageError(
+                f"--tasks {spec.name!r} is not a Python file: here it names the files of the runs' own tasks, as in "
+                f"--tasks ./mine/task.py, and version and options are the runs'"
+            )
+    return files_among(named(text))
 
 
 def _bundled() -> list[str]:
@@ -110,19 +249,12 @@ def _require_one_owner(name: str, owners: Mapping[str, list[str]]) -> None:
         raise UsageError(f"two packages define the task {name!r}: {' and '.join(found)}; uninstall one")
 
 
-def _factory(name: str) -> tuple[Callable[..., Task], Path]:
-    _require_one_owner(name, _owners())
-    points: Mapping[str, EntryPoint] = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """A plug-in that fails to import, or ends the program, becomes a :class:`UsageError`."""
     try:
-        if name in _bundled():
-            module = importlib.import_module(f"judgebench.tasks.{name}.task")
-            return module.task, folder(name)
-        if name in points:
-            factory = points[name].load()
-            return factory, Path(sys.modules[factory.__module__].__file__ or ".").parent
-        if name.endswith(".py") and Path(name).is_file():
-            file = Path(name).resolve()
-            return import_from_folder(folder_module(file), file).task, file.parent
-    except Exception as error:
+        yield
+    except JudgebenchError:
+        raise
+    except (Exception, SystemExit) as error:
         raise UsageError(f"the task {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    raise UsageError(f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task.py")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.plugin", "pytester"]
+pytest_plugins = ["tests.servers.plugin", "tests.commands", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
 collect_ignore = ["servers/chat_server.py"]

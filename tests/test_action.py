@@ -52,6 +52,8 @@ def test_inputs_are_arguments(action: dict[str, Any], tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
     found = asked(action, tmp_path, baseline="a", candidate="b", policy="$(touch owned)")
     assert found[-3:] == ["--policy", "$(touch owned)", "--github"]
+    found = asked(action, tmp_path, baseline="a", candidate="b", policy="p", tasks="my tasks/task.py")
+    assert found[-3:] == ["--tasks", "my tasks/task.py", "--github"]
     assert not (tmp_path / "owned").exists()
 
 

@@ -15,7 +15,7 @@ LAYERS = """
     sources prompts cache outputs thinking grading_worker markup
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
-    store stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
+    store run_tasks stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
     ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining
     cli api pytest_plugin __main__ __init__
 """  # noqa: E501 - a layer is a line
@@ -30,24 +30,25 @@ ARROWS = {
     ("labels", "task"),
     ("stopping", "task"),
     ("stages", "store"),
-    ("loading", "store"),
+    ("run_tasks", "store"),
+    *(("loading", below) for below in ("run_tasks", "store")),
     ("bench", "stages"),
     *(("manifests", below) for below in ("loading", "protocol", "store")),
     *(("scoring", below) for below in ("loading", "manifests", "stages", "store")),
     *(("importing", below) for below in ("loading", "manifests", "protocol", "scoring", "store")),
-    *(("planning", below) for below in ("loading", "store")),
+    *(("planning", below) for below in ("loading", "run_tasks", "store")),
     *(("importing", below) for below in ("archive", "formats")),
     *(("exporting", below) for below in ("archive", "formats", "loading", "run_folders", "store")),
     ("formats", "run_folders"),
     ("archive", "store"),
-    *(("run_folders", below) for below in ("archive", "store")),
+    *(("run_folders", below) for below in ("archive", "run_tasks", "store")),
     ("common_fits", "run_folders"),
     *(("runner", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
     *(("dry_run", below) for below in ("bench", "loading", "stages")),
     *(("gating", below) for below in ("comparison", "gate_policy", "ranking")),
     ("gate_policy", "comparison"),
     ("gate_reports", "gating"),
-    *(("sequential_gate", below) for below in ("comparison", "gate_policy", "gating")),
+    *(("sequential_gate", below) for below in ("gate_policy", "gating")),
     ("api", "cli"),
     ("__init__", "api"),
     ("__main__", "cli"),

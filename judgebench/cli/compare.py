@@ -33,6 +33,7 @@ def compare(
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
+    tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
@@ -42,9 +43,11 @@ def compare(
     from judgebench.comparison import compare as compare_runs
     from judgebench.comparison import official_files
     from judgebench.run_folders import read_run
+    from judgebench.tasks import task_files
 
+    named = task_files(tasks)
     found = compare_runs(
-        [read_run(path) for path in runs],
+        [read_run(path, named) for path in runs],
         adjust=adjust.value,
         task=task,
         flips=flips,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def explain(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
+    tasks: options.TaskFiles = "",
     json: options.Json = False,
 ) -> None:
     """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart."""
@@ -24,11 +25,12 @@ def explain(
     from judgebench.errors import UsageError
     from judgebench.explaining import explain as make
     from judgebench.run_folders import read_runs
+    from judgebench.tasks import task_files
 
     found = read_runs(runs)
     for left_out in found.unreadable:
         typer.echo(f"judgebench: left out: {printable(left_out.reason)}", err=True)
-    made = make([run.folder for run in found.readable], task)
+    made = make([run.folder for run in found.readable], task, task_files(tasks))
     if not made.runs:
         raise UsageError(f"--task {task}: none of the runs holds it")
     if json:

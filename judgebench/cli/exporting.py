@@ -26,6 +26,7 @@ def export(
             metavar="DIR|FILE",
         ),
     ],
+    tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
@@ -34,7 +35,9 @@ def export(
     from judgebench.exporting import export_run
     from judgebench.settings import Settings
     from judgebench.store import RunFolder
+    from judgebench.tasks import task_files
 
-    settings = Settings(tasks="", mirrors=options.mirrors(mirror), offline=offline)
+    task_files(tasks)
+    settings = Settings(tasks=tasks, mirrors=options.mirrors(mirror), offline=offline)
     for path in export_run(RunFolder(run), form.replace("-", "_"), out, settings):
         typer.echo(printable(str(path)))

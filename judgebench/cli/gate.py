@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from judgebench.cli.rendering import Sheet
     from judgebench.gate_policy import Policy
     from judgebench.gating import Gate
+    from judgebench.settings import Settings
 
 
 class OnInconclusive(StrEnum):
@@ -50,6 +51,7 @@ def gate(
             "about these examples.",
         ),
     ] = False,
+    tasks: options.TaskFiles = "",
     on_inconclusive: Annotated[
         OnInconclusive, typer.Option(help="fail: exit 3; warn, pass: exit 0.")
     ] = OnInconclusive.FAIL,
@@ -67,22 +69,27 @@ def gate(
     from judgebench.gating import PUBLISHED, exit_code
     from judgebench.gating import gate as decide
     from judgebench.run_folders import read_run
+    from judgebench.settings import Settings
     from judgebench.store import now
+    from judgebench.tasks import task_files
 
     try:
-        asked, searched = _policy(policy, max_drop), options.mirrors(mirror)
+        asked, files = _policy(policy, max_drop), task_files(tasks)
+        settings = Settings(
+            tasks=tasks,
+            mirrors=options.mirrors(mirror),
+            offline=offline,
+            argv=tuple(sys.argv),
+        )
         if sequential:
-            result, timestamp = (
-                _in_order(baseline, candidate, asked, searched, offline, shown=not (json or github)),
-                now(),
-            )
+            result, timestamp = _in_order(baseline, candidate, asked, settings, shown=not (json or github)), now()
         else:
-            run = read_run(candidate)
+            run = read_run(candidate, files)
             result = decide(
-                baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else read_run(Path(baseline)),
+                baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else read_run(Path(baseline), files),
                 run,
                 asked,
-                files=official_files(searched, offline=offline),
+                files=official_files(settings.mirrors, offline=offline),
             )
             timestamp = run.manifest.finished_at or run.manifest.started_at
     except JudgebenchError as error:
@@ -109,9 +116,7 @@ def gate(
     raise typer.Exit(code)
 
 
-def _in_order(
-    baseline: str, candidate: Path, policy: "Policy", mirrors: tuple[Path, ...], offline: bool, *, shown: bool
-) -> "Gate":
+def _in_order(baseline: str, candidate: Path, policy: "Policy", settings: "Settings", *, shown: bool) -> "Gate":
     from judgebench.cli.progress import Progress
     from judgebench.errors import UsageError
     from judgebench.gating import PUBLISHED
@@ -123,15 +128,7 @@ def _in_order(
             f"baseline"
         )
     with Progress(shown=shown) as progress:
-        return sequential_gate(
-            Path(baseline),
-            candidate,
-            policy,
-            observer=progress.update,
-            mirrors=mirrors,
-            offline=offline,
-            argv=tuple(sys.argv),
-        )
+        return sequential_gate(Path(baseline), candidate, policy, settings, observer=progress.update)
 
 
 def _policy(path: Path | None, max_drop: float | None) -> "Policy":

@@ -22,7 +22,11 @@ def import_(
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make.", metavar="RUN")],
     task: Annotated[
-        str, typer.Option(help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…]; an archive names its own.")
+        str,
+        typer.Option(
+            help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…], or a path to a task.py; an archive "
+            "names its own."
+        ),
     ] = "",
     model: Annotated[
         str | None, typer.Option(help="Only this model of a file that holds several.", metavar="NAME")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from judgebench.cli import options
 from judgebench.cli.rendering import Format
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from judgebench.ranking import Across, Group, Row
     from judgebench.records import Score
     from judgebench.run_folders import Unreadable
+    from judgebench.run_tasks import TaskFiles
 
 
 INTERVAL = "95 % interval"
@@ -43,20 +45,23 @@ def leaderboard(
         list[str] | None, typer.Option("--pin", help="This model first in each table. Repeatable.", metavar="MODEL")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
+    tasks: options.TaskFiles = "",
 ) -> None:
     """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
     from judgebench import ranking as tables
     from judgebench.errors import UsageError
     from judgebench.run_folders import read_runs
+    from judgebench.tasks import task_files
 
+    files = task_files(tasks)
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
-    found = read_runs(folders)
+    found = read_runs(folders, files)
     _list_unreadable(found.unreadable)
     rows = tables.in_one_table(found.readable, task)
     others = tables.published_rows(task) if published else []
     if not rows and not others:
         raise UsageError(f"nothing to show{f' for task {task!r}' if task else ''}; run `judgebench eval` first")
-    print_tables(rows, others, form, sort=sort, filters=filters or (), pins=pins or ())
+    print_tables(rows, others, form, sort=sort, filters=filters or (), pins=pins or (), files=files)
 
 
 def print_tables(
@@ -67,13 +72,17 @@ def print_tables(
     sort: str | None = None,
     filters: "Sequence[str]" = (),
     pins: "Sequence[str]" = (),
+    files: "TaskFiles | None" = None,
 ) -> None:
-    """Rows in groups of equal protocol, each ranked by its task's headline metric; ``others`` are published ones."""
+    """Rows in groups of equal protocol, each ranked by its task's headline metric; ``others`` are published ones.
+
+    ``files`` are those of tasks that were given as files.
+    """
     from judgebench import ranking as tables
     from judgebench.cli.rendering import write_csv, write_sheets
     from judgebench.cli.tables import print_json
 
-    headlines = tables.headlines({row.task for row in (*rows, *others)})
+    headlines = tables.headlines({row.task for row in (*rows, *others)}, files or {})
     groups = tables.beside_published(tables.group_rows([*rows, *others], headlines), others)
     groups = tables.arranged(groups, sort=sort, filters=filters, pins=pins)
     if form is Format.JSON:

@@ -29,6 +29,16 @@ Labels = Annotated[
         metavar="FILE",
     ),
 ]
+TaskFiles = Annotated[
+    str,
+    typer.Option(
+        "--tasks",
+        help="File of your own task, if the runs were made with one: ./mine/task.py. A run folder cannot name code.",
+        metavar="FILE",
+    ),
+]
+KeyEnv = Annotated[str | None, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")]
+Budget = Annotated[float | None, typer.Option(help="Hard ceiling on spending, in USD.", min=0, metavar="USD")]
 Mirror = Annotated[
     list[Path],
     typer.Option(help="Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", metavar="DIR"),

@@ -112,7 +112,6 @@ StopWhen = Annotated[
         metavar="RULE",
     ),
 ]
-KeyEnv = Annotated[str | None, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")]
 Concurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the model.", min=1, metavar="N")]
 JudgeConcurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the judge.", min=1, metavar="N")]
 Replicas = Annotated[
@@ -123,7 +122,6 @@ Cluster = Annotated[
 ]
 Rpm = Annotated[float | None, typer.Option(help="Most requests a minute to an endpoint.", min=0.001, metavar="N")]
 Tpm = Annotated[float | None, typer.Option(help="Most tokens a minute to an endpoint.", min=1, metavar="N")]
-Budget = Annotated[float | None, typer.Option(help="Hard ceiling on spending, in USD.", min=0, metavar="USD")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and what it may cost; send nothing.")]
 
 
@@ -151,12 +149,12 @@ def evaluate(
     refine: Refine = [],  # noqa: B006
     stop_when: StopWhen = None,
     labels: options.Labels = None,
-    api_key_env: KeyEnv = None,
+    api_key_env: options.KeyEnv = None,
     concurrency: Concurrency = None,
     judge_concurrency: JudgeConcurrency = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
-    budget: Budget = None,
+    budget: options.Budget = None,
     replicas: Replicas = 1,
     cluster: Cluster = None,
     track: options.Track = [],  # noqa: B006
@@ -205,11 +203,11 @@ def generate(
     think_tags: options.ThinkTags = [],  # noqa: B006
     repeats: Repeats = 1,
     refine: Refine = [],  # noqa: B006
-    api_key_env: KeyEnv = None,
+    api_key_env: options.KeyEnv = None,
     concurrency: Concurrency = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
-    budget: Budget = None,
+    budget: options.Budget = None,
     replicas: Replicas = 1,
     cluster: Cluster = None,
     mirror: options.Mirror = [],  # noqa: B006
@@ -231,11 +229,12 @@ def judge(
     judge_arg: options.JudgeArgs = [],  # noqa: B006
     judge_gen: options.JudgeGen = [],  # noqa: B006
     think_tags: options.ThinkTags = [],  # noqa: B006
-    api_key_env: KeyEnv = None,
+    api_key_env: options.KeyEnv = None,
     judge_concurrency: JudgeConcurrency = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
-    budget: Budget = None,
+    budget: options.Budget = None,
+    tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
@@ -244,13 +243,15 @@ def judge(
 ) -> None:
     """Have the answers of a run folder judged, as far as they are not yet."""
     given = {key: value for key, value in locals().items() if key not in ("run", "json", "quiet", "verbose")}
-    settings = _settings(tasks="", **given)
+    settings = _settings(**given)
     from judgebench.cli.progress import Progress
     from judgebench.cli.tables import print_results
     from judgebench.errors import Interrupted
     from judgebench.runner import Runner
     from judgebench.store import RunFolder
+    from judgebench.tasks import task_files
 
+    task_files(tasks)
     with Progress(shown=not quiet) as progress:
         runner = Runner(settings, progress.update)
         try:
@@ -362,8 +363,10 @@ def _report(
         from judgebench.cli.leaderboard import print_tables
         from judgebench.ranking import in_one_table
         from judgebench.run_folders import read_runs
+        from judgebench.tasks import files_among, named
 
-        print_tables(in_one_table(read_runs([Path(results.run) for results in found]).readable))
+        files = files_among(named(plans[0].tasks))
+        print_tables(in_one_table(read_runs([Path(results.run) for results in found], files).readable), files=files)
     if failures:
         raise SeveralFailed(failures, of=len(plans))
 

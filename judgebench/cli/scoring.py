@@ -12,7 +12,11 @@ def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     tasks: Annotated[
         str,
-        typer.Option(help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true."),
+        typer.Option(
+            help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true; or the file of "
+            "your own task, if it was made with one.",
+            metavar="T1,T2",
+        ),
     ] = "",
     labels: options.Labels = None,
     think_tags: options.ThinkTags = [],  # noqa: B006 - typer reads the default and copies it

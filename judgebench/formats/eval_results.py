@@ -51,7 +51,9 @@ def to_yaml(run: Run, tasks: dict[str, Task]) -> dict[str, bytes]:
 
 def _headline(own: TaskRun, task: Task) -> Score | None:
     whole = {score.metric: score for score in own.scores if score.group is None and score.value is not None}
-    return None if own.fields.starter else next((whole[metric] for metric in task.headline if metric in whole), None)
+    # Numbers of a file of the user's are not the benchmark's, whatever it calls itself.
+    own_code = own.fields.starter or own.fields.code is not None
+    return None if own_code else next((whole[metric] for metric in task.headline if metric in whole), None)
 
 
 def _notes(own: TaskRun, score: Score) -> Iterator[tuple[str, Any]]:
