@@ -318,7 +318,7 @@ class Runner:
         if folder.path.is_dir() or not folder.path.exists():
             self._alone.enter_context(folder.locked())
         existing = folder.manifest()
-        if existing is not None and existing.input_hash != input_hash:
+        if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*tasks_of_run}):
             first = {key: fields.inputs for key, fields in existing.tasks.items()}
             second = {key: fields.inputs for key, fields in tasks_of_run.items()}
             way_on = "`judgebench judge` goes on with it" if existing.status == "generated" else "repeat its command"

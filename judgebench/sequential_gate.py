@@ -14,6 +14,10 @@ fewer than ``min_n``. Each decision is at ``alpha``, of several checks at ``alph
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from yarl import URL
 
 from judgebench import tasks
 from judgebench.archive import is_archive
@@ -28,6 +32,7 @@ from judgebench.gating import (
     require_same_protocol,
     tasks_to_gate,
 )
+from judgebench.models.opening import parse_model
 from judgebench.records import ExampleScore
 from judgebench.run_folders import Run, TaskRun, read_run, read_unfinished
 from judgebench.run_tasks import TaskFiles
@@ -40,17 +45,25 @@ from judgebench.task import ItemMean
 
 ENDED = ("complete", "incomplete")
 """What the manifest says of a run whose examples were all judged, or tried."""
-JUDGE_SETTINGS = (
-    "judges",
-    "judge_args",
-    "judge_gen",
-    "judge_repeats",
-    "api_key_env",
-    "judge_concurrency",
-    "rpm",
-    "tpm",
-)
+TRUSTED_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Hosts that a manifest may name for a judge: this machine."""
+TRUSTED_ARGUMENTS = ("api", "max_attempts", "reasoning_effort", "timeout_seconds", "usd_per_million")
+"""Arguments of a judge's backend that a manifest may give: none that names a host, a key, a file or code."""
 VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided": "INCONCLUSIVE"}
+
+
+class _Judging(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of a session's settings: how it judged."""
+
+    judges: tuple[str, ...] = ()
+    judge_args: dict[str, str] = {}
+    judge_gen: dict[str, str] = {}
+    judge_repeats: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    judge_concurrency: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    api_key_env: str | None = None
+    rpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    tpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: Settings, *, observer: Observer) -> Gate:
@@ -67,15 +80,16 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
     policy
         What is checked, and how much may be lost.
     settings
-        What the user says: the files of tasks (``tasks``), and where official files are.
+        What the user says: the files of tasks (``tasks``), where official files are, and of the judge ``judges``,
+        ``judge_args``, ``api_key_env`` and ``budget``, which are stronger than what the runs say.
     observer
         Told of every judged case.
 
     Raises
     ------
     UsageError
-        If a task or answer is missing, the protocols are unlike, a run has ``--stop-when``, or a metric is no plain
-        mean over examples.
+        If a task or answer is missing, the protocols are unlike, a run has ``--stop-when``, a metric is no plain mean
+        over examples, or the runs name a judge that only the user may name.
     """
     files = tasks.task_files(settings.tasks)
     first = read_run(baseline, files)
@@ -191,14 +205,61 @@ def _require_answers(candidate: Run, key: str) -> None:
 
 
 def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings: Settings) -> Settings:
-    """The judge as the candidate's last session had it, or if that had none, as the baseline's."""
+    """The judge that the user names, or as the candidate's last session had it, or if that had none, the baseline's.
+
+    A run folder may be anybody's: what it says never chooses a host, a key or code.
+    """
     began = all(candidate.tasks[key].fields.judge_models for key in keys)
-    sessions = (candidate if began else baseline).manifest.sessions
-    config = sessions[-1].config if sessions else {}
-    kept = {name: config[name] for name in JUDGE_SETTINGS if name in config}
-    budget = candidate.manifest.sessions[-1].config.get("budget") if candidate.manifest.sessions else None
-    kept["judges"] = tuple(kept.get("judges", ()))
-    return replace(settings, budget=budget, **kept)
+    like = candidate if began else baseline
+    kept, budget = _judging(like), _judging(candidate).budget
+    if not settings.judges:
+        _require_trusted(kept, like.path, settings)
+        settings = replace(settings, judges=kept.judges, judge_args={**kept.judge_args, **settings.judge_args})
+    return replace(
+        settings,
+        judge_gen=kept.judge_gen,
+        judge_repeats=kept.judge_repeats,
+        judge_concurrency=kept.judge_concurrency,
+        rpm=kept.rpm,
+        tpm=kept.tpm,
+        budget=budget if settings.budget is None else settings.budget,
+    )
+
+
+def _judging(run: Run) -> _Judging:
+    sessions = run.manifest.sessions
+    try:
+        return msgspec.convert(sessions[-1].config if sessions else {}, _Judging)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"{run.folder.manifest_path} is damaged: the settings of its last session are not what judgebench writes "
+            f"({error})"
+        ) from error
+
+
+def _require_trusted(kept: _Judging, run: Path, settings: Settings) -> None:
+    """Raise :class:`UsageError` if the user would have to be asked before this judge is."""
+    doubts = [f"judges with {text}" for text in kept.judges if not _trusted(text)]
+    doubts += [f"gives {name}={kept.judge_args[name]}" for name in kept.judge_args if name not in TRUSTED_ARGUMENTS]
+    if kept.api_key_env is not None and settings.api_key_env is None:
+        doubts.append(f"takes the key from {kept.api_key_env}")
+    if doubts:
+        raise UsageError(
+            f"the rest of the candidate would be judged as {run} was, which {', '.join(doubts)}. A run folder may be "
+            f"anybody's, so it chooses no checkpoint, no other host, no key and no code. If this is the judge that you "
+            f"want, name it with --judge, and with --judge-arg and --api-key-env what it needs"
+        )
+
+
+def _trusted(text: str) -> bool:
+    """Whether a judge may be asked because a manifest names it: a vendor's model, a server here, the built-in one."""
+    spec, _ = parse_model(text)
+    if spec.kind != "http":
+        return spec.kind in ("openai", "anthropic", "builtin")
+    try:
+        return URL(spec.target.partition("#")[0]).host in TRUSTED_HOSTS
+    except ValueError:
+        return False
 
 
 def _check(

@@ -11,8 +11,10 @@ file is rewritten in example order, so that two runs can be diffed.
 import fcntl
 import hashlib
 import os
+import re
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
@@ -44,6 +46,8 @@ MANIFEST_VERSION = 1
 LOCK = ".lock"
 """The file that a process holds a lock on while it works on a run folder."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
+OF_A_RUN = re.compile(r"(?:manifest|results)\.json.*|.*\.(?:partial|lock)")
+"""Files of a run folder itself. Whatever else a user keeps there is not looked at."""
 
 
 class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +149,21 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise UsageError(f"the manifest of {self.run_id} is damaged: {text!r:.100} is no time") from error
 
 
+class _StopWhen(msgspec.Struct):
+    rule: str
+
+
+class _Protocol(msgspec.Struct):
+    """What is read again of a protocol, where it is there."""
+
+    options: dict[str, Any] = {}
+    examples: dict[str, Any] = {}
+    baselines: dict[str, str] = {}
+    judges: dict[str, dict[str, Any]] = {}
+    reported_by: str | None = None
+    stop_when: _StopWhen | None = None
+
+
 class _Versioned(msgspec.Struct):
     """What can be read of a manifest of any version."""
 
@@ -211,8 +230,10 @@ class RunFolder:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}".encode())
             file.flush()
-            for partial in self.path.rglob(f"*{PARTIAL}"):
-                partial.unlink(missing_ok=True)
+            for folder, _, names in os.walk(self.path):
+                for name in names:
+                    if name.endswith(PARTIAL):
+                        Path(folder, name).unlink(missing_ok=True)
             yield
         finally:
             path.unlink(missing_ok=True)
@@ -221,12 +242,16 @@ class RunFolder:
                 self.path.rmdir()
 
     def manifest(self) -> Manifest | None:
-        """The manifest; ``None`` if there is none. A broken one or one of another version is a :class:`UsageError`."""
+        """The manifest; ``None`` if there is none. A broken one or one of another version is a :class:`UsageError`.
+
+        The folder may be anybody's: what in it is no plain file is refused here, before anything of it is read.
+        """
         try:
+            _require_plain_files(self.path, OF_A_RUN.fullmatch)
             data = self.manifest_path.read_bytes()
             version = msgspec.json.decode(data, type=_Versioned).version
             if version == MANIFEST_VERSION:
-                return msgspec.json.decode(data, type=Manifest)
+                return self._sound(msgspec.json.decode(data, type=Manifest))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
@@ -237,6 +262,21 @@ class RunFolder:
             f"{self.manifest_path} is of version {version}, and this judgebench reads version {MANIFEST_VERSION}; "
             f"use the judgebench that made the run"
         )
+
+    def _sound(self, manifest: Manifest) -> Manifest:
+        """The manifest; a :class:`UsageError` if a task in it is none that a run has, or its folder no plain one."""
+        for key, fields in manifest.tasks.items():
+            if key != fields.name:
+                raise UsageError(
+                    f"{self.manifest_path} is damaged: the task {key!r:.100} calls itself {fields.name!r:.100} in it"
+                )
+            try:
+                msgspec.convert(fields.protocol, _Protocol)
+            except msgspec.ValidationError as error:
+                raise UsageError(f"{self.manifest_path} is damaged: the protocol of {key} is none ({error})") from error
+            _require_plain_files(self.path, slug(key).__eq__)
+            _require_plain_files(self.task(key).path)
+        return manifest
 
     def require_manifest(self) -> Manifest:
         """The manifest, or a :class:`UsageError` saying that this is no run folder."""
@@ -393,10 +433,26 @@ def _ended(generation: Generation) -> Generation:
     return msgspec.structs.replace(generation, error=f"the reply broke off ({broken[0]!r})")
 
 
+def _opened_lock(path: Path) -> BinaryIO:
+    """The file, to be written. The folder may be anybody's: a link, or what is no file, is not opened."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is no file; remove it to work in {path.parent}") from error
+    except OSError as error:
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link; remove it to work in {path.parent}") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UsageError(f"{path} is no plain file; remove it to work in {path.parent}")
+    return os.fdopen(descriptor, "r+b")
+
+
 def _lock(path: Path) -> BinaryIO:
     """The file, locked by us. Raises :class:`UsageError` naming who holds it."""
     while True:
-        file = path.open("a+b")
+        file = _opened_lock(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -412,6 +468,23 @@ def _lock(path: Path) -> BinaryIO:
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()
+
+
+def _require_plain_files(folder: Path, called: Callable[[str], object] = bool) -> None:
+    """Raise :class:`UsageError` for a link, a pipe or a device in a folder, among the names that ``called`` takes.
+
+    Such a thing would have another file read, or written, in the place of a run's own.
+    """
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            plain = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            if called(entry.name) and not plain:
+                raise UsageError(
+                    f"{entry.path} is a link, a pipe or a device, and a run folder holds plain files alone. If you "
+                    f"trust it, put the file itself in its place"
+                )
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -87,6 +87,10 @@ def main() -> None:
     except OSError as error:
         _complain(f"a file could not be read or written: {error}")
         code = 2
+    except Exception as error:  # noqa: BLE001 - a run may be anybody's, and exit 1 is a gate's FAIL and nothing else
+        said = f"{type(error).__name__}: {error}"[:500]
+        _complain(f"what was given cannot be worked with, in a way that was not foreseen ({said}); please report it")
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
 

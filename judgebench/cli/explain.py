@@ -51,7 +51,7 @@ def _print_run(console: "Console", one: "Explained") -> None:
 
     from judgebench.display import cell
 
-    title = f"{cell(one.model)} on {one.task}"
+    title = f"{cell(one.model)} on {cell(one.task, 200)}"
     if not one.variance and not one.style:
         console.print(Text(f"{title}: no judge's verdicts and no comparisons, so there is nothing to take apart"))
     for variance in one.variance:
@@ -107,7 +107,7 @@ def _print_together(console: "Console", together: "Together") -> None:
     from judgebench.display import cell
 
     models = cell(", ".join(together.models), 200)
-    console.print(Text(f"{together.task}, {len(together.models)} runs of one protocol: {models}"))
+    console.print(Text(f"{cell(together.task, 200)}, {len(together.models)} runs of one protocol: {models}"))
     for what, share in (
         (f"pairs with intervals of {together.metric} apart", together.separable),
         ("pairs whose paired difference keeps its sign", together.paired_separable),

@@ -51,12 +51,24 @@ def gate(
             "about these examples.",
         ),
     ] = False,
+    judge: Annotated[
+        list[str],
+        typer.Option(
+            "--judge",
+            help="With --sequential: the judge, in place of the one that the runs name. A run folder cannot choose a "
+            "checkpoint, another host or a key: such a judge must be named here.",
+            metavar="J",
+        ),
+    ] = [],  # noqa: B006 - typer reads the default and copies it
+    judge_arg: options.JudgeArgs = [],  # noqa: B006
+    api_key_env: options.KeyEnv = None,
+    budget: options.Budget = None,
     tasks: options.TaskFiles = "",
     on_inconclusive: Annotated[
         OnInconclusive, typer.Option(help="fail: exit 3; warn, pass: exit 0.")
     ] = OnInconclusive.FAIL,
     json: options.Json = False,
-    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
 ) -> None:
     """Hold a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: unusable."""
@@ -77,6 +89,10 @@ def gate(
         asked, files = _policy(policy, max_drop), task_files(tasks)
         settings = Settings(
             tasks=tasks,
+            judges=tuple(judge),
+            judge_args=options.pairs(judge_arg, "--judge-arg"),
+            api_key_env=api_key_env,
+            budget=budget,
             mirrors=options.mirrors(mirror),
             offline=offline,
             argv=tuple(sys.argv),
@@ -84,6 +100,7 @@ def gate(
         if sequential:
             result, timestamp = _in_order(baseline, candidate, asked, settings, shown=not (json or github)), now()
         else:
+            _require_nobody_asked(settings)
             run = read_run(candidate, files)
             result = decide(
                 baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else read_run(Path(baseline), files),
@@ -114,6 +131,15 @@ def gate(
         _append("GITHUB_STEP_SUMMARY", markdown_of(sheet))
         _append("GITHUB_OUTPUT", outputs(result, code))
     raise typer.Exit(code)
+
+
+def _require_nobody_asked(settings: "Settings") -> None:
+    from judgebench.errors import UsageError
+
+    if settings.judges or settings.judge_args or settings.api_key_env or settings.budget is not None:
+        raise UsageError(
+            "--judge, --judge-arg, --api-key-env and --budget are for gate --sequential; without it nobody is asked"
+        )
 
 
 def _in_order(baseline: str, candidate: Path, policy: "Policy", settings: "Settings", *, shown: bool) -> "Gate":

@@ -51,7 +51,7 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
 
     console = Console()
     for fields in manifest.tasks.values():
-        title = f"{cell(manifest.candidate)} on {fields.label}"
+        title = f"{cell(manifest.candidate)} on {cell(fields.label, 200)}"
         if fields.starter:
             title += "  (starter set: not comparable with anything)"
         table = Table(title=Text(title), title_justify="left")
@@ -60,19 +60,19 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
         for score in results.scores:
             if score.task != fields.name:
                 continue
-            name = score.metric if score.group is None else f"  {score.metric} {cell(score.group)}"
-            table.add_row(Text(name), number(score), interval(score), str(score.n), str(score.n_missing))
+            name = score.metric if score.group is None else f"  {score.metric} {score.group}"
+            table.add_row(Text(cell(name, 120)), number(score), interval(score), str(score.n), str(score.n_missing))
         console.print(table)
         for score in results.scores:
             if score.task == fields.name and score.group is None:
                 for line in _remarks(score):
-                    console.print(Text(line))
+                    console.print(Text(cell(line, 1000)))
         counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in fields.counts.items() if count)
-        console.print(Text(f"cases: {counts}"))
+        console.print(Text(f"cases: {cell(counts, 400)}"))
         if fields.early_stop is not None:
-            console.print(Text(_stopped(fields.early_stop)))
+            console.print(Text(cell(_stopped(fields.early_stop), 400)))
         judges = ", ".join(map(cell, fields.judge_models)) or "none"
-        console.print(Text(f"judge: {judges}; protocol {fields.protocol_hash[7:15]}"))
+        console.print(Text(f"judge: {judges}; protocol {cell(fields.protocol_hash[7:15])}"))
         for note in fields.notes:
             console.print(Text(f"note: {cell(note, 300)}"))
         if verbose:
@@ -81,14 +81,15 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
                 for line in fields.first_prompt.splitlines():
                     console.print(Text(f"  {printable(line)}", style="dim"))
             for source in fields.sources:
-                console.print(Text(f"source: {source.name} sha256 {source.sha256} from {source.origin}"))
+                told = f"source: {source.name} sha256 {source.sha256} from {source.origin}"
+                console.print(Text(cell(told, 400)))
     for finding in results.integrity:
         if finding.flagged:
-            console.print(Text(f"integrity: {finding.check}: {cell(finding.message, 200)}", style="bold red"))
+            console.print(Text(f"integrity: {cell(finding.check)}: {cell(finding.message, 200)}", style="bold red"))
     if manifest.spending is not None:
         for line in _spending(manifest.spending):
             console.print(Text(line))
-    console.print(Text(f"run folder: {results.run} ({manifest.status})"))
+    console.print(Text(cell(f"run folder: {results.run} ({manifest.status})", 4000)))
 
 
 def _spending(spending: "Spending") -> list[str]:
@@ -124,17 +125,19 @@ def _remarks(score: Score) -> list[str]:
     lines = []
     if score.value is None and score.reason:
         lines.append(f"{score.metric}: {score.reason}")
-    if "C" in score.details:
-        low, high = score.details["lc_range_over_near_tied_C"]
-        tied = score.details["near_tied_C"]
-        lines.append(
-            f"{score.metric}: C = {score.details['C']:.6g}; {len(tied)} values of C are as good within noise, "
-            f"over which it is {low:.2f} – {high:.2f}"
-        )
+    # The details of a run that somebody else made may be anything.
+    match score.details:
+        case {"C": float(c), "lc_range_over_near_tied_C": [float(low), float(high)], "near_tied_C": [*tied]}:
+            lines.append(
+                f"{score.metric}: C = {c:.6g}; {len(tied)} values of C are as good within noise, over which it is "
+                f"{low:.2f} – {high:.2f}"
+            )
     for detail, ends in IF_MISSING.items():
-        if score.n_missing and detail in score.details:
-            low, high = score.details[detail]
-            lines.append(f"{score.metric}: {low:.2f} – {high:.2f} if the {score.n_missing} missing had all been {ends}")
+        match score.details.get(detail):
+            case [int(low) | float(low), int(high) | float(high)] if score.n_missing:
+                lines.append(
+                    f"{score.metric}: {low:.2f} – {high:.2f} if the {score.n_missing} missing had all been {ends}"
+                )
     return lines
 
 
