@@ -46,7 +46,7 @@ MANIFEST_VERSION = 1
 LOCK = ".lock"
 """The file that a process holds a lock on while it works on a run folder."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-OF_A_RUN = re.compile(r"(?:manifest|results)\.json.*|.*\.(?:partial|lock)")
+OF_A_RUN = re.compile(r"(?:manifest|results)\.json")
 """Files of a run folder itself. Whatever else a user keeps there is not looked at."""
 
 

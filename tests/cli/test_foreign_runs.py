@@ -276,12 +276,32 @@ def test_python_runs_nothing_either(place: Path, tmp_path: Path) -> None:
 
 SECRET = '{"example_id": "x", "model": "a secret", "outputs": ["of somebody else"]}\n'
 FILES = ("manifest.json", "results.json", "gsm8k/examples.jsonl", "gsm8k/generations.jsonl", "gsm8k/judgements.jsonl")
-HALF_WRITTEN = ("manifest.json.partial", "results.json.partial", "gsm8k/scores.json.partial", "gsm8k/x.partial")
+HALF_WRITTEN = ("manifest.json.partial", ".results.json.0.partial", "gsm8k/scores.json.partial", "gsm8k/x.partial")
 
 
-@pytest.mark.parametrize(
-    "name", [*FILES, "gsm8k/example_scores.jsonl", "gsm8k/baselines.jsonl", *HALF_WRITTEN, "gsm8k"]
-)
+@pytest.mark.parametrize("name", HALF_WRITTEN)
+def test_what_was_half_written_is_never_written_through(place: Path, command: Command, name: str) -> None:
+    """A link of such a name is cleared away, or among a task's files refused; what it points to stays as it was."""
+    target = place / "private"
+    target.write_text(SECRET)
+    (place / "b" / name).symlink_to(target)
+    ended = command("score", "b")
+    assert ended.code == (2 if name.startswith("gsm8k") else 0), ended
+    assert target.read_text() == SECRET
+
+
+def test_the_lock_is_no_link(place: Path, command: Command) -> None:
+    """Whoever works on a run writes into its lock, and into nothing else."""
+    target = place / "private"
+    for make in (lambda path: path.symlink_to(target), os.mkfifo, Path.mkdir):
+        target.write_text(SECRET)
+        make(place / "b" / ".lock")
+        assert ".lock is " in command("score", "b").paragraph
+        assert target.read_text() == SECRET
+        (place / "b" / ".lock").rmdir() if (place / "b" / ".lock").is_dir() else (place / "b" / ".lock").unlink()
+
+
+@pytest.mark.parametrize("name", [*FILES, "gsm8k/example_scores.jsonl", "gsm8k/baselines.jsonl", "gsm8k"])
 def test_a_link_is_neither_followed_nor_written_through(
     place: Path, tmp_path: Path, command: Command, name: str
 ) -> None:
