@@ -1,12 +1,14 @@
 """What ``import judgebench`` offers: an evaluation, runs, comparisons, the gate and leaderboards, from Python.
 
-Functions take paths and plain values and return records; each result has ``frame()``, a pandas table, and shows itself
-as a table in a notebook. What a command would exit with is an exception here, see ``errors.py``.
+Functions take paths, runs that were loaded, and plain values, and return records; where several runs are wanted, lists
+and other iterables of them do as well. Each result has ``frame()``, a pandas table, and shows itself as a table in a
+notebook. What a command would exit with is an exception here, see ``errors.py``.
 """
 
 import html
+import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +32,14 @@ from judgebench.tracking import track as tell
 if TYPE_CHECKING:
     import pandas
 
-PathLike = str | Path
+PathLike = str | os.PathLike[str]
 SHOWN_ROWS = 200
 """Rows that a notebook shows of a result; ``frame()`` has all."""
 PUBLISHED = "published:"
 """Before the name of a model of the published tables."""
 OF_SETTINGS = {field.name for field in fields(Settings)} - {"model", "tasks", "judges", "argv", "fields"}
 """What ``evaluate`` takes besides its own parameters."""
+AT_LEAST_ONE = ("limit", "repeats", "judge_repeats", "concurrency", "judge_concurrency", "replicas")
 SCORE_COLUMNS = tuple(name for name in Score.__struct_fields__ if name != "details")
 
 
@@ -239,13 +242,16 @@ class Leaderboard(_Table):
 
 # -- functions
 
+RunLike = PathLike | Run | run_folders.Run
+"""A run: where it lies, or itself."""
+
 
 def evaluate(
-    model: str,
-    tasks: str | Sequence[str],
+    model: PathLike,
+    tasks: PathLike | Iterable[PathLike],
     *,
-    judge: str | Sequence[str] = (),
-    track: str | Sequence[str] = (),
+    judge: PathLike | Iterable[PathLike] = (),
+    track: str | Iterable[str] = (),
     progress: bool = True,
     **settings: Any,
 ) -> Run:
@@ -254,9 +260,10 @@ def evaluate(
     Parameters
     ----------
     model
-        As ``--model`` takes it: a checkpoint folder or hub id, an address, or ``file:answers.jsonl``.
+        As ``--model`` takes it: a checkpoint folder or hub id, an address, or ``file:answers.jsonl``. One: each model
+        makes a run of its own.
     tasks
-        As ``--tasks`` takes them.
+        As ``--tasks`` takes them, or a list.
     judge
         Judge models; several are a jury, none is each task's official judge.
     track
@@ -288,8 +295,8 @@ def evaluate(
     return Run(run_folders.read_run(Path(results.run), files_among(named(told.tasks))))
 
 
-def load_run(path: PathLike, *, tasks: PathLike | Sequence[PathLike] = ()) -> Run:
-    """A run folder, or the archive of one; a :class:`UsageError` if it cannot be read.
+def load_run(path: RunLike, *, tasks: PathLike | Iterable[PathLike] = ()) -> Run:
+    """A run folder, or the archive of one; a :class:`UsageError` if it cannot be read. A run that is loaded is itself.
 
     ``tasks`` are the files of your own tasks that the run was made with: a run folder cannot name code.
 
@@ -299,39 +306,39 @@ def load_run(path: PathLike, *, tasks: PathLike | Sequence[PathLike] = ()) -> Ru
     >>> run.frame()["metric"].tolist()
     ['exact_match_strict', 'exact_match_flexible', 'numeric']
     """
-    return Run(run_folders.read_run(Path(path), _task_files(tasks)))
+    return path if isinstance(path, Run) else Run(_opened(path, tasks))
 
 
 def compare(
-    *runs: PathLike | Run,
+    *runs: RunLike | Iterable[RunLike],
     adjust: comparison.Adjust = "holm",
     task: str | None = None,
     flips: int = 0,
-    mirrors: Iterable[PathLike] = (),
-    tasks: PathLike | Sequence[PathLike] = (),
+    mirrors: PathLike | Iterable[PathLike] = (),
+    tasks: PathLike | Iterable[PathLike] = (),
 ) -> Comparison:
     """Compare every later run with the first, item by item; a :class:`UsageError` if nothing can be compared.
 
-    ``adjust`` is how p-values are adjusted for their number, ``flips`` how many of the items that changed most are
-    kept for each pair, ``mirrors`` are folders with official files, ``tasks`` the files of your own tasks that the runs
-    were made with.
+    ``runs`` are runs and paths, also in lists; ``adjust`` is how p-values are adjusted for their number, ``flips`` how
+    many of the items that changed most are kept for each pair, ``mirrors`` are folders with official files, ``tasks``
+    the files of your own tasks that the runs were made with.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
-    files = comparison.official_files(all_mirrors(Path(mirror) for mirror in mirrors))
-    opened = [_opened(run, tasks) for run in runs]
+    files = comparison.official_files(all_mirrors(_paths(mirrors)))
+    opened = [_opened(run, tasks) for run in _each(runs)]
     return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
 
 
 def gate(
-    baseline: PathLike | Run,
-    candidate: PathLike | Run,
+    baseline: RunLike,
+    candidate: RunLike,
     *,
     max_drop: float | None = None,
     policy: PathLike | gate_policy.Policy | None = None,
-    mirrors: Iterable[PathLike] = (),
-    tasks: PathLike | Sequence[PathLike] = (),
+    mirrors: PathLike | Iterable[PathLike] = (),
+    tasks: PathLike | Iterable[PathLike] = (),
 ) -> Gate:
     """Whether a candidate is worse than a baseline by more than is accepted.
 
@@ -348,24 +355,28 @@ def gate(
         policy = gate_policy.checked(gate_policy.Policy(defaults=gate_policy.Defaults(max_drop=max_drop)), "max_drop")
     elif not isinstance(policy, gate_policy.Policy):
         policy = gate_policy.read_policy(Path(policy))
-    named = str(baseline) if not isinstance(baseline, Run) else ""
-    files = comparison.official_files(all_mirrors(Path(mirror) for mirror in mirrors))
-    against = named.removeprefix(PUBLISHED) if named.startswith(PUBLISHED) else _opened(baseline, tasks)
+    files = comparison.official_files(all_mirrors(_paths(mirrors)))
+    of_a_table = isinstance(baseline, str) and baseline.startswith(PUBLISHED)
+    against = str(baseline).removeprefix(PUBLISHED) if of_a_table else _opened(baseline, tasks)
     return Gate(gating.gate(against, _opened(candidate, tasks), policy, files=files))
 
 
 def leaderboard(
-    *paths: PathLike, task: str | None = None, published: bool = False, tasks: PathLike | Sequence[PathLike] = ()
+    *runs: RunLike | Iterable[RunLike],
+    task: str | None = None,
+    published: bool = False,
+    tasks: PathLike | Iterable[PathLike] = (),
 ) -> Leaderboard:
     """Runs, and the runs below folders, ranked by task and protocol, beside published figures if asked for.
 
-    ``tasks`` are the files of your own tasks that the runs were made with.
+    ``runs`` are runs and paths, also in lists; a run that is named twice has one row. ``tasks`` are the files of your
+    own tasks that the runs were made with.
 
     >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
     [75.0, 50.0]
     """
     files = _task_files(tasks)
-    found = run_folders.read_runs([Path(path) for path in paths], files)
+    found = _found(runs, files)
     rows = ranking.in_one_table(found.readable, task)
     others = ranking.published_rows(task) if published else []
     if not rows and not others:
@@ -375,34 +386,86 @@ def leaderboard(
     return Leaderboard(tuple(groups), found.unreadable)
 
 
-def _several(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _each(given: Iterable[RunLike | Iterable[RunLike]]) -> Iterator[RunLike]:
+    """Runs and paths one by one, those in lists too."""
+    for one in given:
+        if isinstance(one, str | os.PathLike | Run | run_folders.Run):
+            yield one
+        elif isinstance(one, Iterable):
+            yield from _each(one)
+        else:
+            raise UsageError(f"a run was expected, or the path of one, or a list of these; got {one!r}")
 
 
-def _opened(run: PathLike | Run, tasks: PathLike | Sequence[PathLike] = ()) -> run_folders.Run:
-    return run.record if isinstance(run, Run) else run_folders.read_run(Path(run), _task_files(tasks))
+def _opened(run: RunLike, tasks: PathLike | Iterable[PathLike] = ()) -> run_folders.Run:
+    """One run; a :class:`UsageError` for what is none, or several."""
+    if isinstance(run, Run):
+        return run.record
+    if isinstance(run, run_folders.Run):
+        return run
+    if isinstance(run, str | os.PathLike):
+        return run_folders.read_run(Path(run), _task_files(tasks))
+    raise UsageError(f"one run was expected here, or the path of one; got {run!r}")
 
 
-def _task_files(tasks: PathLike | Sequence[PathLike]) -> TaskFiles:
-    return task_files(",".join(map(str, [tasks] if isinstance(tasks, str | Path) else tasks)))
+def _task_files(tasks: PathLike | Iterable[PathLike]) -> TaskFiles:
+    return task_files(",".join(_several(tasks)))
 
 
-def _settings(model: str, tasks: str | Sequence[str], judge: str | Sequence[str], given: Mapping[str, Any]) -> Settings:
+def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> run_folders.Runs:
+    """Runs as they are given, and those that lie at or below the paths, each once."""
+    paths, found = [], {}
+    for one in _each(given):
+        if isinstance(one, str | os.PathLike):
+            paths.append(Path(one))
+        else:
+            run = _opened(one)
+            found[os.path.realpath(run.path)] = run
+    read = run_folders.read_runs(paths, files)
+    for run in read.readable:
+        found.setdefault(os.path.realpath(run.path), run)
+    return run_folders.Runs(tuple(found.values()), read.unreadable)
+
+
+def _several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
+    return tuple(os.fspath(one) for one in listed)
+
+
+def _paths(given: PathLike | Iterable[PathLike]) -> list[Path]:
+    return [Path(path) for path in _several(given)]
+
+
+def _settings(
+    model: PathLike,
+    tasks: PathLike | Iterable[PathLike],
+    judge: PathLike | Iterable[PathLike],
+    given: Mapping[str, Any],
+) -> Settings:
     """The settings of a run, of plain values: paths as text, numbers as they are."""
     unknown = sorted(set(given) - set(OF_SETTINGS))
     if unknown:
         raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {', '.join(sorted(OF_SETTINGS))}")
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(f"evaluate() makes one run, of one model; got {model!r}. Call it once for each")
     values = dict(given)
-    for name in ("out", "runs", "ids"):
+    for name in AT_LEAST_ONE:
+        if values.get(name) is not None and values[name] < 1:
+            raise UsageError(f"evaluate() was given {name}={values[name]!r}; it is 1 or more")
+    for name in ("out", "runs", "ids", "labels"):
         if values.get(name) is not None:
             values[name] = Path(values[name])
+    for name in ("baseline", "chat_template"):
+        if values.get(name) is not None:
+            values[name] = os.fspath(values[name])
     for name in ("model_args", "judge_args", "gen", "judge_gen"):
         if name in values:
             values[name] = {key: str(value) for key, value in values[name].items()}
-    values["mirrors"] = all_mirrors(Path(mirror) for mirror in values.get("mirrors", ()))
+    values["mirrors"] = all_mirrors(_paths(values.get("mirrors", ())))
+    values["refine"] = _several(values.get("refine", ()))
     return Settings(
-        model=model,
-        tasks=tasks if isinstance(tasks, str) else ",".join(tasks),
+        model=os.fspath(model),
+        tasks=",".join(_several(tasks)),
         judges=_several(judge),
         argv=("judgebench.evaluate",),
         **values,

@@ -9,7 +9,7 @@ What a metric is made of its task says (``Task.totals``); statistics are those o
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -211,6 +211,10 @@ def compare(
     """
     if len(runs) < 2:
         raise UsageError(f"a comparison needs two runs or more; got {len(runs)}")
+    if adjust not in get_args(Adjust):
+        raise UsageError(f"p-values cannot be adjusted by {adjust!r}; it can be {', '.join(get_args(Adjust))}")
+    if flips < 0:
+        raise UsageError(f"{flips} items that changed most cannot be shown; it is 0 or more")
     compared, unlike, notes = [], {}, []
     for key in dict.fromkeys(key for run in runs for key in run.tasks):
         having = [number for number, run in enumerate(runs) if key in run.tasks]

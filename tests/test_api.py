@@ -75,6 +75,31 @@ def test_an_archive_is_as_good_as_a_folder(runs: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_runs_are_given_one_by_one_in_lists_or_loaded(runs: Path) -> None:
+    """A path as text or ``Path``, a loaded run, its record, a list, a generator, and these in each other: the same two
+    rows and differences; a run that is given several times, or lies below a folder that is given too, counts once.
+    """
+    base, mine = runs / "base", runs / "mine"
+    loaded = api.load_run(base)
+    given: list[tuple[Any, ...]] = [
+        (base, mine),
+        (str(base), api.load_run(mine)),
+        ([base, mine],),
+        ((path for path in (base, mine)),),
+        (loaded.record, [str(mine)]),
+        ([[loaded], (mine,)],),
+    ]
+    for several in given[:3] + given[4:]:
+        assert [run.path for run in api.compare(*several).record.runs] == [str(base), str(mine)]
+    for several in (*given, ([runs],), (runs, loaded, base), (loaded, loaded.record, [mine, mine])):
+        (group,) = api.leaderboard(*several).groups
+        assert [row.model for row in group.rows] == ["mine", "base"]
+    assert api.gate(loaded, str(mine), max_drop=1).record == api.gate(loaded.record, mine, max_drop=1).record
+    assert api.load_run(loaded) is loaded
+    assert api.load_run(loaded.record) == loaded
+    assert api.compare(base, mine, mirrors=str(runs)).record == api.compare(base, mine, mirrors=[runs]).record
+
+
 def test_published_figures_can_be_a_baseline_and_a_row(runs: Path) -> None:
     """They are marked; a name that nobody published is refused."""
     table = api.leaderboard(task="alpacaeval@2", published=True)
@@ -113,17 +138,28 @@ def test_what_does_not_fit_is_said(runs: Path, tmp_path: Path) -> None:
         (lambda: api.gate(runs / "base", one), "one of the two"),
         (lambda: api.load_run(tmp_path / "nothing"), "is not there"),
         (lambda: api.leaderboard(runs, task="ifeval"), "no run holds that task"),
+        (lambda: api.leaderboard([]), "nothing to rank"),
+        (lambda: api.leaderboard(None), "a run was expected.*got None"),  # type: ignore[arg-type]
+        (lambda: api.gate([runs / "base"], one, max_drop=1), "one run was expected here"),  # type: ignore[arg-type]
+        (lambda: api.load_run([runs / "base"]), "one run was expected here"),  # type: ignore[arg-type]
+        (lambda: api.evaluate(["a", "b"], "gsm8k"), "one run, of one model"),  # type: ignore[arg-type]
+        (lambda: api.evaluate("file:x", "gsm8k", limit=-1), "limit=-1; it is 1 or more"),
+        (lambda: api.compare(one, one, adjust="tukey"), "cannot be adjusted by 'tukey'.*holm"),  # type: ignore[arg-type]
+        (lambda: api.compare(one, one, flips=-1), "-1 items"),
     ):
         with pytest.raises(UsageError, match=told):
             wrong()
 
 
 def test_evaluate_takes_plain_values(example_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Paths as text, numbers as numbers, several tasks; stdout stays empty."""
-    run = api.evaluate(
-        f"file:{example_runs / 'answers.jsonl'}", ["gsm8k"], starter=True, limit=4, out=str(tmp_path / "run")
-    )
-    assert run.score("exact_match_strict").n == 4
+    """Paths as text or not, numbers as numbers, tasks one by one or listed; stdout stays empty."""
+    answers = f"file:{example_runs / 'answers.jsonl'}"
+    given: list[Any] = [["gsm8k"], "gsm8k", Path("gsm8k"), (name for name in ["gsm8k"])]
+    for number, tasks in enumerate(given):
+        out = tmp_path / f"run-{number}"
+        run = api.evaluate(answers, tasks, starter=True, limit=4, out=out, mirrors=tmp_path)
+        assert run.score("exact_match_strict").n == 4
+    run = api.evaluate(answers, ["gsm8k"], starter=True, limit=4, out=str(tmp_path / "run"))
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["sessions"][0]["argv"] == [
         "judgebench.evaluate"
     ]
