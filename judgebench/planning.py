@@ -43,7 +43,7 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
     """What several answers to each example are worth."""
 
     answers: int
-    detectable: float
+    detectable: float | None
     equivalent_examples: int
     """Examples with one answer each that would see as much."""
     calls: int
@@ -61,8 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     power: float
     n: int
     """Examples."""
-    detectable: float
-    """The true difference that n examples find with this power, in the unit."""
+    detectable: float | None
+    """The true difference that n examples find with this power, in the unit; null if no difference is that large."""
     delta: float | None = None
     """The difference that is asked about."""
     required: int | None = None
@@ -123,11 +123,17 @@ def plan(question: Question, settings: Settings) -> Plan:
             variance, source = _from_tables(tables, mean, folders, question, notes)
         calls = _calls(folders[0], task.name)
     if not variance.per_prompt():
-        raise UsageError(f"--baseline {folders[0].path}: all examples have the same {metric}, so there is no variance")
+        raise UsageError(_no_variance(question, folders, metric))
+    widest = _widest(task if not folders else own, metric, unit)
     alpha, power, required, answers = question.alpha, question.power, None, None
     if question.delta is not None:
-        required = required_prompts(variance, question.delta, alpha=alpha, power=power)
-        answers = required_answers(variance, n, question.delta, alpha=alpha, power=power)
+        required, answers = _needed(question, question.delta, variance, n, metric, unit, widest)
+    detectable = detectable_difference(variance, n, alpha=alpha, power=power)
+    if detectable > widest:
+        notes.append(
+            f"with {n:,} examples no difference is found with this power: it would be {detectable:.3g} {unit}, and "
+            f"two runs differ in {metric} by at most {widest:g}"
+        )
     separate = variance.answers + variance.judging > 0
     if not separate:
         notes.append(
@@ -141,14 +147,14 @@ def plan(question: Question, settings: Settings) -> Plan:
         alpha=alpha,
         power=power,
         n=n,
-        detectable=detectable_difference(variance, n, alpha=alpha, power=power),
+        detectable=detectable if detectable <= widest else None,
         delta=question.delta,
         required=required,
         required_answers=answers,
         repeats=tuple(
             Repeats(
                 answers=bought.answers,
-                detectable=bought.difference,
+                detectable=bought.difference if bought.difference <= widest else None,
                 equivalent_examples=bought.equivalent_prompts,
                 calls=bought.calls,
             )
@@ -168,19 +174,71 @@ def _check(question: Question) -> None:
         raise UsageError(f"--delta {question.delta:g}: a difference to be found is above 0")
     if not -1 <= question.correlation <= 1:
         raise UsageError(f"--correlation {question.correlation:g} does not lie between -1 and 1")
+    if question.n is not None and question.n < 1:
+        raise UsageError(f"--n {question.n}: a plan is for 1 example or more")
     if not (0 < question.alpha < 1 and 0 < question.power < 1):
         raise UsageError(f"--alpha {question.alpha:g} and --power {question.power:g} lie between 0 and 1")
+    if question.power <= question.alpha / 2:
+        raise UsageError(
+            f"--power {question.power:g} is no more than half of --alpha {question.alpha:g}, with which chance alone "
+            f"finds a difference; give more power, or a smaller alpha"
+        )
+
+
+def _no_variance(question: Question, folders: Sequence[RunFolder], metric: str) -> str:
+    """Why there is nothing to plan with."""
+    if len(folders) > 1:
+        runs = " and ".join(str(folder.path) for folder in folders)
+        return f"--baseline: {runs} differ in {metric} by the same on every example, so there is no variance"
+    if question.correlation == 1:
+        return (
+            "--correlation 1: two runs whose scores correlate perfectly differ by the same on every example, so that "
+            "one example tells the difference and there is nothing to plan. Two stored runs (--baseline twice) say "
+            "how much such runs correlate"
+        )
+    return f"--baseline {folders[0].path}: its {metric} does not vary over the examples, so there is no variance"
+
+
+def _widest(task: Task, metric: str, unit: str) -> float:
+    """The most that two runs can differ by, in the unit: without end for what has no bounds, such as a length."""
+    mean = task.means.get(metric)
+    if mean is not None:
+        return mean.scale * (mean.upper - mean.lower)
+    low, high = task.bounds.get(metric, (0.0, 100.0 if unit == "percent" else float("inf")))
+    return high - low
+
+
+def _needed(
+    question: Question,
+    delta: float,
+    variance: DifferenceVariance,
+    n: int,
+    metric: str,
+    unit: str,
+    widest: float,
+) -> tuple[int, int | None]:
+    """Examples that a difference needs, and answers to each of n examples that it needs instead."""
+    if delta > widest:
+        raise UsageError(f"--delta {delta:g}: two runs differ in {metric} by at most {widest:g} {unit}")
+    alpha, power = question.alpha, question.power
+    try:
+        return (
+            required_prompts(variance, delta, alpha=alpha, power=power),
+            required_answers(variance, n, delta, alpha=alpha, power=power),
+        )
+    except OverflowError as error:
+        raise UsageError(f"--delta {delta:g} {unit}: no plan can be made for a difference of that size") from error
 
 
 def _worst_case(task: Task, metric: str, question: Question, notes: list[str]) -> tuple[DifferenceVariance, str, str]:
     mean = task.means.get(metric)
     if mean is None:
         known = metric in task.headline
-        usable = ", ".join(task.means) or "none"
+        usable = f", or --metric ({', '.join(task.means)})" if task.means else ""
         what = "is no plain mean over examples, so its variance has no bound" if known else "is unknown"
         raise UsageError(
             f"--task {task.label}: without --baseline RUN the worst case is planned for, and {metric} {what}. Give a "
-            f"run of this task with --baseline, or --metric ({usable})"
+            f"run of this task with --baseline{usable}"
         )
     widest = (mean.scale * (mean.upper - mean.lower)) ** 2 / 4
     notes.append(

@@ -139,6 +139,17 @@ def test_repeats_are_told_apart_where_there_are_some(tmp_path: Path) -> None:
         ({"correlation": 2.0}, "--correlation 2"),
         ({"alpha": 0.0}, "--alpha 0"),
         ({"power": 1.0}, "--power 1"),
+        ({"power": 0.1, "alpha": 0.4}, "no more than half of --alpha 0.4"),
+        ({"n": 0}, "--n 0"),
+        ({"correlation": float("nan")}, "--correlation nan"),
+        ({"correlation": 1.0}, "--correlation 1: two runs whose scores correlate perfectly"),
+        ({"correlation": 1.0, "delta": 2.0}, "nothing to plan"),
+        ({"task": "gsm8k", "metric": "numeric", "correlation": 1.0}, "nothing to plan"),
+        ({"delta": 100.5}, "two runs differ in win_rate by at most 100 percent"),
+        ({"delta": 1e308}, "two runs differ in win_rate by at most 100 percent"),
+        ({"delta": 1e-300}, "no plan can be made for a difference of that size"),
+        ({"task": "mtbench", "metric": "score", "delta": 9.5}, "two runs differ in score by at most 9 points"),
+        ({"task": "arenahard", "metric": None}, "Give a run of this task with --baseline"),
         ({"metric": "elo"}, "elo is unknown"),
         ({"task": "alpacaeval,gsm8k"}, "one task at a time"),
         ({"baselines": [Path("nowhere")]}, "is not a run folder"),
@@ -150,6 +161,40 @@ def test_a_question_that_makes_no_sense_is_refused(changes: dict[str, object], s
     with pytest.raises(UsageError) as refused:
         made(WIN_RATE, **changes)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("correlation", [-1.0, 0.0, 1 - 2**-53])
+@pytest.mark.parametrize("delta", [1e-9, 2.0, 100.0])
+@pytest.mark.parametrize("n", [1, 805, 10**30])
+def test_the_ends_of_what_can_be_asked_have_answers(correlation: float, delta: float, n: int) -> None:
+    """Any correlation below 1, any difference that there can be, any number of examples: numbers by the formula; what
+    only a difference beyond the scale would show is null, and a note says by how much.
+    """
+    found = made(WIN_RATE, correlation=correlation, delta=delta, n=n)
+    variance = DifferenceVariance(5000 * (1 - correlation))
+    assert found.required == required_prompts(variance, delta)
+    seen = detectable_difference(variance, n)
+    told = [note for note in found.notes if "by at most 100" in note]
+    if seen <= 100:
+        assert found.detectable == pytest.approx(seen)
+        assert not told
+    else:
+        assert found.detectable is None
+        assert f"it would be {seen:.3g} percent" in told[0]
+
+
+def test_a_run_beside_itself_is_no_plan(imported: dict[str, Path]) -> None:
+    """Two equal runs differ by nothing on every example, a run with correlation 1 by the same: each is told as such."""
+    run = imported["phi-2"]
+    with pytest.raises(UsageError, match="differ in win_rate by the same on every example"):
+        made(WIN_RATE, baselines=[run, run])
+    for metric in ("win_rate", "lc_win_rate"):
+        with pytest.raises(UsageError, match="--correlation 1: "):
+            made(WIN_RATE, metric=metric, baselines=[run], correlation=1.0, delta=1.0)
+    with pytest.raises(UsageError, match="differ in lc_win_rate by at most 100 percent"):
+        made(WIN_RATE, metric="lc_win_rate", baselines=[run], delta=101.0)
+    # A length has no bounds: any difference is one.
+    assert made(WIN_RATE, metric="avg_length", baselines=[run], delta=1e5).required == 1
 
 
 def test_a_run_of_another_task_or_metric_is_refused(imported: dict[str, Path]) -> None:

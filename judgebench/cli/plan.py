@@ -66,7 +66,7 @@ def _print(made: "Plan") -> None:
     table = Table(title=Text(cell(title, 200)), title_justify="left")
     table.add_column("question")
     table.add_column("answer", justify="right")
-    table.add_row(f"detectable with {made.n:,} examples", f"{made.detectable:.3g} {unit}")
+    table.add_row(f"detectable with {made.n:,} examples", _found(made.detectable, unit))
     if made.delta is not None:
         table.add_row(f"examples for {made.delta:g} {unit}", f"{made.required:,}")
         answers = "no number does" if made.required_answers is None else f"{made.required_answers:,}"
@@ -81,7 +81,7 @@ def _print(made: "Plan") -> None:
             repeats.add_column(name, justify="right")
         for bought in made.repeats:
             repeats.add_row(
-                str(bought.answers), f"{bought.detectable:.3g}", f"{bought.equivalent_examples:,}", f"{bought.calls:,}"
+                str(bought.answers), _found(bought.detectable), f"{bought.equivalent_examples:,}", f"{bought.calls:,}"
             )
         console.print(repeats)
     total = sum(made.variance.values())
@@ -90,3 +90,7 @@ def _print(made: "Plan") -> None:
         console.print(Text(f"variance of the difference: {shares}; from {cell(made.source, 300)}"))
     for note in made.notes:
         console.print(Text(f"note: {cell(note, 300)}"))
+
+
+def _found(difference: float | None, unit: str = "") -> str:
+    return "none" if difference is None else f"{difference:.3g} {unit}".rstrip()

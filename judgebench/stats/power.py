@@ -235,7 +235,8 @@ def _quantiles(alpha: float, power: float) -> float:
 
     if not (0 < alpha < 1 and 0 < power < 1):
         raise ValueError(f"alpha and power lie between 0 and 1; got {alpha} and {power}")
-    return float(ndtri(1 - alpha / 2) + ndtri(power))
+    # Not 1 - alpha / 2, which is 1 for a tiny alpha.
+    return float(ndtri(power) - ndtri(alpha / 2))
 
 
 def _check_difference(difference: float) -> None:
