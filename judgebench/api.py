@@ -232,6 +232,11 @@ class Leaderboard(_Table):
                 "model": row.model,
                 "published": row.published,
                 **{metric: row.scores[metric].value for metric in group.headline if metric in row.scores},
+                **{
+                    f"{metric}_by_upstream": upstream.value
+                    for metric in group.headline
+                    if metric in row.scores and (upstream := row.scores[metric].upstream) is not None
+                },
                 "flags": ", ".join(row.flags),
                 "origin": row.origin,
             }

@@ -40,6 +40,8 @@ def sentence(check: Check) -> str:
         found = f"{' against '.join(values)}, {signed(check.difference)}{bounds}"
     parts = [f"{check.verdict}: {check.task} {check.metric} {found}; at most {check.max_drop:g} may be lost"]
     parts.append(f"{check.n} of {check.items} items, " + ("item by item" if check.paired else "unpaired"))
+    if check.rule is not None:
+        parts.append(f"{figure(check.candidate_value, check.unit)} is {check.rule}")
     if check.if_lost is not None:
         parts.append(f"{signed(check.if_lost)} with the candidate's {check.candidate_missing} missing counted as lost")
     if check.sequential is not None:

@@ -29,10 +29,11 @@ from judgebench.comparison import (
     totals_of,
     unlike_fields,
 )
+from judgebench.display import figure
 from judgebench.errors import UsageError
 from judgebench.gate_policy import Defaults, Policy, TaskPolicy, Tier
-from judgebench.ranking import published_rows
-from judgebench.records import Score
+from judgebench.ranking import of_same_table, published_rows, stderr_of
+from judgebench.records import Score, Upstream
 from judgebench.run_folders import Run, TaskRun
 from judgebench.stats.clustered import ClusterTotals, difference
 from judgebench.stats.intervals import Interval
@@ -106,6 +107,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """The difference with what the candidate lacks counted as lost."""
     reason: str | None
     """Why it is inconclusive whatever the numbers say."""
+    rule: str | None = None
+    """By which the candidate's value was made, where it is not ours but that of the published row."""
     sequential: Sequential | None = None
     """With ``--sequential``: then the values are those of the examples looked at, and the interval and the p-values are
     about all examples and hold however often they were looked at."""
@@ -462,6 +465,7 @@ def _check(
     missing: Sequence[tuple[int, int]],
     if_lost: float | None,
     paired: bool,
+    rule: str | None = None,
 ) -> Check:
     interval = decision.interval
     return Check(
@@ -490,6 +494,7 @@ def _check(
         baseline_missing=missing[0][0],
         if_lost=if_lost,
         reason=reason,
+        rule=rule,
     )
 
 
@@ -522,12 +527,14 @@ def _against_published(model: str, candidate: Run, policy: Policy) -> tuple[list
     checks = []
     for key, (own, drop) in chosen.items():
         run = candidate.tasks[key]
-        label = f"{run.fields.name}@{run.fields.version}"
-        rows = [row for row in published_rows(run.fields.name) if row.task == label]
+        task, label = run.task, f"{run.fields.name}@{run.fields.version}"
+        listed = published_rows(run.fields.name)
+        rows = of_same_table(task, listed)
         row = next((row for row in rows if row.model == model), None)
         if row is None:
             if key in _named(candidate, policy) or len(chosen) == 1:
-                raise UsageError(_unpublished(label, model, [row.model for row in rows]))
+                tables = sorted({row.task for row in listed if row.task.startswith(f"{label}:")})
+                raise UsageError(_unpublished(run.fields.label, model, [row.model for row in rows], tables))
             notes.append(f"{label} is not gated: no row of {model} is published")
             continue
         unlike = _not_official(run)
@@ -540,28 +547,40 @@ def _against_published(model: str, candidate: Run, policy: Policy) -> tuple[list
         published = row.scores.get(metric)
         if published is None or published.value is None:
             raise UsageError(f"the published row of {model} on {label} has no {metric}; it has {', '.join(row.scores)}")
+        if metric in task.made_of_tables:
+            raise UsageError(
+                f"{metric} of {candidate.path} cannot be held against the published one: "
+                f"{task.made_of_tables[metric]}. Gate another metric, or name a run as the baseline"
+            )
         checks.append(_unpaired_check(run, metric, published, own, drop, policy.defaults))
-        known = "" if published.stderr else ", taken as exact because no error is published with it"
+        known = "" if stderr_of(published) else ", taken as exact because no error is published with it"
         notes.append(f"{label}: unpaired, against the published {metric} of {model} ({row.origin}){known}")
     if not checks:
         raise UsageError(f"no row of {model!r} is published for any task of {candidate.path}")
     return checks, notes
 
 
-def _unpublished(label: str, model: str, known: Sequence[str]) -> str:
+def _unpublished(label: str, model: str, known: Sequence[str], tables: Sequence[str]) -> str:
     near = get_close_matches(model, known, n=3, cutoff=0.4)
     hint = f"near are {', '.join(near)}" if near else f"there are {len(known)} rows of this task"
+    if not known and tables:
+        hint = f"what is published are {', '.join(tables)}"
     listed = "`judgebench leaderboard --published` lists them"
     return f"no row of the model {model!r} is published for {label}; {hint}. {listed}"
 
 
 def _not_official(run: TaskRun) -> list[str]:
-    """In what a run's protocol is not the benchmark's own, by field."""
+    """In what a run's protocol is not that of the published table of its options, by field."""
     protocol, task = run.fields.protocol, run.task
+    options = protocol.get("options", {})
+    own = {name: options[name] for name in options if name not in (*task.rule_options, *task.table_options)}
+    stop = protocol.get("stop_when")
+    fields = [("starter", protocol.get("starter"), False), ("options", own, {}), ("stop_when", stop, None)]
+    fields += [(name, protocol.get(name), 1) for name in ("repeats", "judge_repeats")]
     found = [
-        f"{name} ({protocol.get(name)!r}, and {official!r} in the published rows)"
-        for name, official in (("starter", False), ("options", {}), ("repeats", 1), ("judge_repeats", 1))
-        if protocol.get(name) != official
+        f"{name} ({given!r}, and {official!r} in the published rows)"
+        for name, given, official in fields
+        if given != official
     ]
     if run.fields.code is not None:
         found.append(f"code (that of the file {run.fields.code.file}, and the benchmark's own in the published rows)")
@@ -584,11 +603,11 @@ def _unpaired_check(
     own = _score(run, metric)
     if own.value is None or published.value is None:
         raise UsageError(f"{run.folder.path}: {metric} has no value: {own.reason}")
-    stderr = (own.stderr or 0.0) ** 2 + (published.stderr or 0.0) ** 2
-    stderr = stderr**0.5
-    decision = unpaired_non_inferiority(
-        own.value - published.value, stderr, own.n, drop, alpha=defaults.alpha, power=POWER
-    )
+    upstream = own.upstream
+    value = own.value if upstream is None else upstream.value
+    error = own.stderr if upstream is None or upstream.stderr is None else upstream.stderr
+    stderr = ((error or 0.0) ** 2 + (stderr_of(published) or 0.0) ** 2) ** 0.5
+    decision = unpaired_non_inferiority(value - published.value, stderr, own.n, drop, alpha=defaults.alpha, power=POWER)
     missing = ((0, 0), (own.n_missing, own.n + own.n_missing))
     verdict, reason = decision.verdict, decision.reason
     limit = beyond_limits(defaults, own.n, missing)
@@ -604,8 +623,15 @@ def _unpaired_check(
         decision,
         verdict=verdict,
         reason=reason,
-        values=(published.value, own.value),
+        values=(published.value, value),
         missing=missing,
         if_lost=None,
         paired=False,
+        rule=None if upstream is None or upstream.value == own.value else _rule(own, upstream),
     )
+
+
+def _rule(own: Score, upstream: Upstream) -> str:
+    """What was held against a published row, in place of our own number."""
+    ours = figure(own.value, own.unit)
+    return f"by upstream's rule, as the published row was made, and {ours} by ours: {upstream.reason}"

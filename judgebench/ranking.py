@@ -79,8 +79,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ``ranks_of_estimates``."""
     rank_high: int | None = None
     published_value: float | None = None
-    """What is published of a model of this name on this task and version for the group's first metric, whatever the
-    protocol."""
+    """What is published of a model of this name for the group's first metric, in the table that was made with the
+    task's version and options; judge and baseline may be others."""
     pinned: bool = False
 
 
@@ -281,12 +281,16 @@ def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, t
     return found
 
 
-def _known_task(label: str, files: TaskFiles) -> Task | None:
-    """The task of a label; ``None`` if it or its version is not known here. A label may be anybody's: it is no path."""
+def _known_task(
+    label: str, files: TaskFiles, options: Mapping[str, str] | None = None, *, starter: bool = False
+) -> Task | None:
+    """The task of a label; ``None`` if it, its version or options are not known here. A label may be anybody's: it is
+    no path.
+    """
     name, _, version = label.partition("@")
     try:
         origin = tasks.find_registered(name) or (tasks.from_file(files[name]) if name in files else None)
-        return None if origin is None else origin.task(version)
+        return None if origin is None else origin.task(version, options, starter=starter)
     except UsageError:
         return None
 
@@ -330,7 +334,7 @@ def _ranked(rows: Sequence[Row], metric: str) -> list[Row]:
     with_value = sorted((row for row in rows if _value(row, metric) is not None), key=lambda row: row.model)
     with_value.sort(key=lambda row: -row.scores[metric].value)  # type: ignore[operator]
     values = [row.scores[metric].value or 0.0 for row in with_value]
-    stderrs = [_stderr(row.scores[metric]) for row in with_value]
+    stderrs = [stderr_of(row.scores[metric]) for row in with_value]
     certain = len(with_value) > 1 and any(stderr is not None for stderr in stderrs)
     ranked: list[Row] = []
     for row, value, places in zip(with_value, values, ranks_of_estimates(values, stderrs), strict=True):
@@ -341,24 +345,52 @@ def _ranked(rows: Sequence[Row], metric: str) -> list[Row]:
     return ranked + without
 
 
-def _stderr(score: Score) -> float | None:
+def stderr_of(score: Score) -> float | None:
     """A score's standard error, from its interval if that is all there is."""
     if score.stderr is not None or score.low is None or score.high is None or score.level is None:
         return score.stderr
     return (score.high - score.low) / (2 * NormalDist().inv_cdf((1 + score.level) / 2))
 
 
-def beside_published(groups: Iterable[Group], published: Iterable[Row]) -> list[Group]:
-    """The groups of runs, each row with what is published of a model of its name on the same task and version."""
-    known = {(row.task, row.model): row for row in published}
+def beside_published(groups: Iterable[Group], published: Sequence[Row]) -> list[Group]:
+    """The groups of runs, each row with what is published of a model of its name in the table of its task's options."""
     found = []
     for group in groups:
-        rows = []
-        for row in group.rows:
-            other = None if row.published or not group.headline else known.get((row.task, row.model))
-            value = None if other is None else _value(other, group.headline[0])
-            rows.append(msgspec.structs.replace(row, published_value=value))
+        task = _official_task(group.rows[0]) if published else None
+        table = {} if task is None else {row.model: row for row in of_same_table(task, published)}
+        metric = group.headline[0] if group.headline else ""
+        held = task is not None and metric not in task.made_of_tables
+        rows = [
+            msgspec.structs.replace(row, published_value=_value(table[row.model], metric))
+            if held and row.model in table
+            else row
+            for row in group.rows
+        ]
         found.append(msgspec.structs.replace(group, rows=tuple(rows)))
+    return found
+
+
+def _official_task(row: Row) -> Task | None:
+    """The bundled or installed task of a run's row, with its options; ``None`` if it is another, or a published row."""
+    if row.published or row.protocol.get("code"):
+        return None
+    options = row.protocol.get("options")
+    given = {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}
+    return _known_task(row.task, {}, given, starter=row.starter)
+
+
+def of_same_table(task: Task, published: Iterable[Row]) -> list[Row]:
+    """The rows of the published table that was made with a task's version and options, as far as these tell tables
+    apart.
+    """
+    usual = {name: str(value) for name, value in task.table_options.items()}
+    own = {name: str(task.options.get(name, value)) for name, value in usual.items()}
+    found = []
+    for row in published:
+        label, _, options = row.task.partition(":")
+        given = dict(option.split("=", 1) for option in options.split(",") if "=" in option)
+        if label == f"{task.name}@{task.version}" and {**usual, **given} == own:
+            found.append(row)
     return found
 
 

@@ -5,7 +5,8 @@ Example → Request → Completion → Generation → Case → Judgement → Exa
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+from msgspec.structs import replace
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,7 +159,7 @@ class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label: str | None = None
     error: str | None = None
     details: dict[str, Any] = {}
-    """What a verifier found besides: the extracted answer, the parts of its verdict."""
+    """What a verifier found besides: the extracted answer, the parts of its verdict; what a reading left out."""
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -234,6 +235,19 @@ class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     covariates: dict[str, float | str | None] = {}
 
 
+class Upstream(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What upstream's rule makes of the same verdicts: published tables were made by it."""
+
+    value: float
+    stderr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    method: str | None = None
+    reason: str = ""
+    """Why it is not our number."""
+
+
 class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One number of a result, as printed and as written to ``scores.json``."""
 
@@ -259,7 +273,32 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the examples such as ``category=math``; ``None`` for all."""
     reason: str | None = None
     details: dict[str, Any] = {}
-    """Counts and settings behind the value, e.g. the chosen regularisation."""
+    """Counts and settings behind the value, e.g. the chosen regularisation; under ``upstream``, an :class:`Upstream`,
+    where upstream's rule differs from ours."""
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """By upstream's rule, where the value or the interval is another one; ``None`` where details hold none."""
+        try:
+            found = convert(self.details.get("upstream"), Upstream | None)
+        except ValidationError:
+            return None
+        alike = found is not None and (found.value, found.low, found.high) == (self.value, self.low, self.high)
+        return None if alike else found
+
+    def beside(self, upstream: Upstream) -> "Score":
+        """Itself with upstream's in its details."""
+        return replace(self, details={**self.details, "upstream": to_builtins(upstream)})
+
+    def without_upstream(self) -> "Score":
+        """Itself where upstream's rule says nothing of it."""
+        return replace(self, details={name: found for name, found in self.details.items() if name != "upstream"})
+
+    def as_upstream(self, reason: str) -> Upstream:
+        """Itself, made by upstream's rule and with a value, to stand beside ours."""
+        assert self.value is not None
+        same = {name: getattr(self, name) for name in ("value", "stderr", "low", "high", "level", "method")}
+        return Upstream(**same, reason=reason)
 
 
 class EarlyStop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -177,6 +177,8 @@ def early_stop_scores(
         interval = sequence.take(rule.mean.of(own.get(example_id, ())))
     shown = []
     for score in scores:
+        # Upstream's rules are for whole sets in their own order.
+        score = score.without_upstream()
         details = {**score.details, "early_stopped": True, "judged_of": [stop.n, stop.population]}
         changes: dict[str, Any] = {"details": details, "stderr": None, "low": None, "high": None, "level": None}
         what = (score.method or "").partition(";")[0]

@@ -163,6 +163,13 @@ class Task:
     Given are the examples, only example scores that have a value, and the official files, should a number need one.
     ``None``: those metrics can be compared that are plain means of the example scores of their name.
     """
+    rule_options: tuple[str, ...] = ()
+    """Options that only choose between our rules and upstream's. A score says in its details what upstream's rule makes
+    of it (``Score.upstream``), so that published numbers are met whatever these are."""
+    table_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options that published tables are told apart by, each with what it is where it is not given."""
+    made_of_tables: Mapping[str, str] = field(default_factory=dict)
+    """Metrics whose published numbers a run alone cannot meet, with the reason."""
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """The least and the most that one item can come to, by metric; what is in percent lies between 0 and 100."""
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None

@@ -76,6 +76,8 @@ def measures(scores: Sequence[Score]) -> dict[str, float]:
         name = "/".join(re.sub(r"[^A-Za-z0-9_. -]+", "-", part)[:80] for part in parts)
         if score.value is not None:
             found[name] = score.value
+        if score.upstream is not None:
+            found[f"{name}/by_upstream"] = score.upstream.value
         for field in ("low", "high", "stderr", "n", "n_missing"):
             value = getattr(score, field)
             if value is not None:

@@ -206,7 +206,7 @@ def _sheet(result: "Gate") -> "Sheet":
     told = tuple(
         sentence(check)
         for check in result.checks
-        if check.verdict != "PASS" or check.if_lost is not None or check.sequential is not None
+        if check.verdict != "PASS" or any(one is not None for one in (check.if_lost, check.sequential, check.rule))
     )
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
     spare = ("n to decide", "n", "max drop", "baseline", "candidate")

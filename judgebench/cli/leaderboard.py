@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 INTERVAL = "95 % interval"
 RANKS = "ranks"
+UPSTREAM = "by upstream's rule"
 SHOWN_DIFFERENCES = 6
 RANKS_NOTE = (
     "ranks: those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
@@ -116,7 +117,7 @@ def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -
 def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
     """All columns that some row has something in; flags and places stand below, so that the figures fit a terminal."""
     from judgebench.cli.rendering import Sheet
-    from judgebench.cli.tables import interval
+    from judgebench.cli.tables import both_rules, by_upstream, interval
     from judgebench.ranking import length_of
 
     rows, metrics = group.rows, group.headline
@@ -129,6 +130,7 @@ def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
         "model": [row.model for row in rows],
         **{metric: [_number(score) for score in first] for metric in metrics[:1]},
         INTERVAL: ["" if score is None else interval(score) for score in first],
+        UPSTREAM: ["" if score is None else by_upstream(score) for score in first],
         **{metric: [_number(row.scores.get(metric)) for row in rows] for metric in metrics[1:]},
         "published": ["" if row.published_value is None else f"{row.published_value:.2f}" for row in rows],
         "n": ["" if score is None or not score.n else str(score.n) for score in first],
@@ -143,20 +145,39 @@ def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
     }
     always = ("rank", "model", *metrics[:1])
     kept = {name: cells for name, cells in columns.items() if name in always or any(cells)}
-    spare = ("missing", "length", "n", *reversed(metrics[1:]), "unread", "published", "USD", RANKS)
-    places = [
-        f"{cells}. {row.origin}" + (f": {doubts}" if doubts else "")
-        for cells, row, doubts in zip(columns["rank"], rows, flags, strict=True)
-        if not row.published
-    ]
+    spare = ("missing", UPSTREAM, "length", "n", *reversed(metrics[1:]), "unread", "published", "USD", RANKS)
+    places = []
+    for cells, row, doubts, score in zip(columns["rank"], rows, flags, first, strict=True):
+        told = [text for text in ("" if score is None else both_rules(score), doubts) if text]
+        if not row.published:
+            places.append(f"{cells}. {row.origin}" + (f": {'; '.join(told)}" if told else ""))
     return Sheet(
         _title(group),
         tuple(kept),
         tuple(zip(*kept.values(), strict=True)),
-        remarks=tuple(places) if terminal else (),
+        remarks=(*(places if terminal else ()), *_rules(rows, metrics, terminal=terminal)),
         texts=1 + list(kept).index("model"),
         spare=tuple(name for name in spare if name in kept),
     )
+
+
+def _rules(rows: "Sequence[Row]", metrics: "Sequence[str]", *, terminal: bool) -> list[str]:
+    """Why numbers by upstream's rule are others: of the first metric, which have a column, each reason once; of further
+    ones with the numbers. On a terminal the first metric's stand beside the places.
+    """
+    from judgebench.cli.tables import both_rules
+
+    told: dict[str, None] = {}
+    for metric in metrics:
+        for row in rows:
+            score = row.scores.get(metric)
+            if score is None or score.upstream is None:
+                continue
+            if metric != metrics[0]:
+                told[f"{row.model}, {both_rules(score)}"] = None
+            elif not terminal:
+                told[f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
+    return list(told)
 
 
 def _number(score: "Score | None") -> str:
@@ -214,6 +235,7 @@ def _across_cell(row: "Row | None", group: "Group", further: int) -> str:
 CSV_COLUMNS = (
     *("task", "protocol", "rank", "rank_low", "rank_high", "model", "published", "metric", "value", "stderr", "low"),
     *("high", "n", "n_missing", "published_value", "unread", "usd", "flags", "from"),
+    *("upstream_value", "upstream_low", "upstream_high", "upstream_level", "upstream_reason"),
 )
 
 
@@ -225,7 +247,7 @@ def _lines(groups: "list[Group]") -> "Iterator[tuple[object, ...]]":
                 score = row.scores.get(metric)
                 if score is None:
                     continue
-                first = metric == group.headline[0]
+                first, upstream = metric == group.headline[0], score.upstream
                 yield (
                     *(row.task, row.protocol_hash),
                     *((row.rank, row.rank_low, row.rank_high) if first else (None, None, None)),
@@ -233,4 +255,5 @@ def _lines(groups: "list[Group]") -> "Iterator[tuple[object, ...]]":
                     *(score.value, score.stderr, score.low, score.high, score.n, score.n_missing),
                     *(row.published_value if first else None, row.unread, row.usd),
                     *(", ".join(_flags(row)), row.origin),
+                    *(getattr(upstream, name, None) for name in ("value", "low", "high", "level", "reason")),
                 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from judgebench.display import cell, printable
+from judgebench.display import cell, figure, printable
 from judgebench.records import EarlyStop, Score
 from judgebench.store import Manifest, Results
 
@@ -27,17 +27,35 @@ def print_json(value: object) -> None:
 
 def number(score: Score) -> str:
     """A value as a table shows it; a dash where it could not be computed."""
-    if score.value is None:
-        return "–"
-    return f"{score.value:.0f}" if score.unit == "characters" else f"{score.value:.2f}"
+    return figure(score.value, score.unit)
 
 
 def interval(score: Score) -> str:
     """``low – high`` or nothing."""
-    if score.low is None or score.high is None:
+    return _span(score.low, score.high, score.unit)
+
+
+def _span(low: float | None, high: float | None, unit: str) -> str:
+    return "" if low is None or high is None else f"{figure(low, unit)} – {figure(high, unit)}"
+
+
+def by_upstream(score: Score) -> str:
+    """The value and interval that upstream's rule gives, with another level if it has one; nothing if it is ours."""
+    found = score.upstream
+    if found is None:
         return ""
-    digits = 0 if score.unit == "characters" else 2
-    return f"{score.low:.{digits}f} – {score.high:.{digits}f}"
+    bounds = _span(found.low, found.high, score.unit)
+    level = f" at {100 * found.level:g} %" if found.level not in (None, score.level) else ""
+    return figure(found.value, score.unit) + (f" ({bounds}{level})" if bounds else "")
+
+
+def both_rules(score: Score) -> str:
+    """Our number and upstream's in one line, with the reason; nothing if they do not differ."""
+    if score.upstream is None:
+        return ""
+    bounds = interval(score)
+    ours = number(score) + (f" ({bounds})" if bounds else "")
+    return f"{score.metric}: {ours} by our rule, {by_upstream(score)} by upstream's: {score.upstream.reason}"
 
 
 def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbose: bool) -> None:
@@ -125,6 +143,8 @@ def _remarks(score: Score) -> list[str]:
     lines = []
     if score.value is None and score.reason:
         lines.append(f"{score.metric}: {score.reason}")
+    if told := both_rules(score):
+        lines.append(cell(told, 500))
     # The details of a run that somebody else made may be anything.
     match score.details:
         case {"C": float(c), "lc_range_over_near_tied_C": [float(low), float(high)], "near_tied_C": [*tied]}:

@@ -62,6 +62,8 @@ def _notes(own: TaskRun, score: Score) -> Iterator[tuple[str, Any]]:
     for name in ("n", "n_missing", "stderr", "low", "high", "level"):
         if getattr(score, name) is not None:
             yield name, getattr(score, name)
+    if score.upstream is not None:
+        yield "by_upstream", score.upstream.value
     yield "task", own.fields.label
     if own.fields.judge_models:
         # Names are other people's text: what parts the notes may not stand in them.

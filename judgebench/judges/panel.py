@@ -61,7 +61,10 @@ def with_panel(
     """The panel's scores, and after them each member's, the median's, and the panel's without each member.
 
     The panel's rows say in their details how often two members agree and how much the members' own values spread.
+    Upstream's rules know no mean over judges, so a score of several has no number by them, unless their verdicts are
+    pooled.
     """
+    pooled = together is not mean_of
     apart = {
         member.name: {s.metric: s.value for s in summarise(member.scores) if s.group is None} for member in members
     }
@@ -73,9 +76,10 @@ def with_panel(
             spread = pstdev(values) if len(values) > 1 else None
             panel = {"judges": list(apart), "judges_agree": agreement, "sd_over_judges": spread}
             score = msgspec.structs.replace(score, details={**score.details, **panel})
-        extended.append(score)
+        extended.append(score if pooled else score.without_upstream())
     for group, scored in _foldings(members, together):
-        extended += [msgspec.structs.replace(s, group=group) for s in summarise(scored) if s.group is None]
+        own = [msgspec.structs.replace(s, group=group) for s in summarise(scored) if s.group is None]
+        extended += own if pooled or group.startswith("judge=") else [s.without_upstream() for s in own]
     return extended
 
 

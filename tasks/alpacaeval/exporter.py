@@ -3,7 +3,7 @@
 Fields: tatsu-lab/alpaca_eval@cd543a1 ``results/*/*/annotations.json`` and ``leaderboards/data_AlpacaEval_2/*.csv``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from judgebench.errors import UsageError
@@ -112,30 +112,28 @@ def _raw(reply: Completion | None) -> dict[str, Any] | None:
 
 
 def _row(run: Finished) -> dict[str, Any]:
-    """The run's row of a leaderboard; shares and errors in percent, as upstream's."""
+    """The run's row of upstream's leaderboard, by upstream's rules; shares and errors in percent."""
     whole = {score.metric: score for score in run.scores if score.group is None}
     shares = [row.value for row in run.example_scores if row.value is not None]
     return {
         "": run.candidate,
-        **_value(whole, "win_rate", "win_rate", "standard_error"),
+        "win_rate": _by_upstream(whole, "win_rate"),
+        "standard_error": whole["win_rate"].stderr if "win_rate" in whole else None,
         "n_wins": sum(share > DRAW for share in shares),
         "n_wins_base": sum(share < DRAW for share in shares),
         "n_draws": sum(share == DRAW for share in shares),
         "n_total": len(shares),
-        **_value(whole, "discrete_win_rate", "discrete_win_rate", None),
+        "discrete_win_rate": _by_upstream(whole, "discrete_win_rate"),
         "mode": "community",
-        "avg_length": _length(run.generations.values()),
-        **_value(whole, "lc_win_rate", "length_controlled_winrate", "lc_standard_error"),
+        "avg_length": None if (length := _by_upstream(whole, "avg_length")) is None else int(length),
+        "length_controlled_winrate": _by_upstream(whole, "lc_win_rate"),
+        # Upstream's column of this name is no uncertainty of the rate.
+        "lc_standard_error": _by_upstream(whole, "lc_standard_error"),
     }
 
 
-def _value(whole: Mapping[str, Score], metric: str, name: str, error: str | None) -> dict[str, float | None]:
+def _by_upstream(whole: Mapping[str, Score], metric: str) -> float | None:
     score = whole.get(metric)
-    found = {name: score.value if score else None}
-    return {**found, error: score.stderr if score else None} if error else found
-
-
-def _length(generations: Any) -> int | None:
-    """Mean characters of the answers, cut to a whole number as upstream cuts it."""
-    lengths: Sequence[int] = [len(own.outputs[-1]) for own in generations if not own.error]
-    return int(sum(lengths) / len(lengths)) if lengths else None
+    if score is None or score.upstream is None:
+        return None if score is None else score.value
+    return score.upstream.value

@@ -4,22 +4,23 @@ Source: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/{winrate.py,glm_wi
 as is the standard error of the length-controlled rate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from judgebench.records import ExampleScore, Score
+from judgebench.records import ExampleScore, Score, Upstream
 from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
 from judgebench.stats.intervals import interval_fields, percentile_interval, resample_counts
 from judgebench.stats.length_control import (
-    AnchorRows,
     LengthControlled,
     bootstrap_length_controlled,
     length_controlled_interval,
     length_controlled_win_rate,
 )
 from judgebench.task import TaskData
+
+from .lengths import LengthTable
 
 TASK = "alpacaeval"
 BOOTSTRAP_ROUNDS = 1000
@@ -91,7 +92,7 @@ def _average_length(length: FloatArray, total: int) -> Score:
         return _absent("avg_length", total, "the run holds no outputs", None, unit="characters")
     result = clustered_estimate(cluster_totals(lengths))
     interval = result.interval
-    return Score(
+    score = Score(
         task=TASK,
         metric="avg_length",
         value=float(int(lengths.mean())),
@@ -102,6 +103,13 @@ def _average_length(length: FloatArray, total: int) -> Score:
         n=len(lengths),
         n_missing=total - len(lengths),
     )
+    published = float(int(lengths.sum() / total))
+    if published == score.value:
+        return score
+    why = (
+        f"the published tables divide the characters of {len(lengths)} outputs by {total}, as if the others were empty"
+    )
+    return score.beside(Upstream(value=published, reason=why))
 
 
 def _subset_win_rates(data: TaskData, scores: Sequence[ExampleScore], preference: FloatArray) -> list[Score]:
@@ -136,18 +144,39 @@ def _length_controlled(
     if not rows.any():
         why = "the run holds judgements without the outputs, so their lengths are unknown"
         return [_absent("lc_win_rate", total, why, None)]
-    anchors: AnchorRows | None = getattr(data.extras, "anchors", None)
-    official = anchors is not None and bool(np.isfinite(difficulty[rows]).all())
-    formula = "length_controlled_v1" if official else "length_controlled_minimal (no published difficulties)"
-    model: dict[str, Any] = {"difficulty": difficulty[rows], "anchors": anchors} if official else {}
+    table = data.extras if isinstance(data.extras, LengthTable) and np.isfinite(difficulty[rows]).all() else None
+    model = {} if table is None else {"difficulty": difficulty[rows], "anchors": table.anchors}
     shares, difference = preference[rows], (baseline_length - length)[rows]
     try:
-        fit = length_controlled_win_rate(shares, difference, c=c, **model)
+        ours = _fitted(shares, difference, model, total, c=c)
     except ValueError as error:
         return [_absent("lc_win_rate", total, str(error), None)]
+    if table is None or len(scores) > len(table.difficulty):
+        return ours
+    by_row = table.difficulty[: len(scores)][rows]
+    moved = int((by_row != difficulty[rows]).sum())
+    if not moved:
+        return ours
+    theirs = _fitted(shares, difference, {**model, "difficulty": by_row}, total, c=c)
+    why = (
+        f"upstream looks an instruction's difficulty up by its row in the file, and so gives {moved} of {len(by_row)} "
+        f"answers another instruction's"
+    )
+    return [own.beside(other.as_upstream(why)) for own, other in zip(ours, theirs, strict=True)]
+
+
+def _fitted(
+    shares: FloatArray, difference: FloatArray, model: Mapping[str, Any], total: int, *, c: float | None
+) -> list[Score]:
+    """The length-controlled rate, and upstream's spread of its predictions; a ``ValueError`` where no fit is possible.
+
+    ``model`` has the difficulties and the gamed rows, if they are known.
+    """
+    formula = "length_controlled_v1" if model else "length_controlled_minimal (no published difficulties)"
+    fit = length_controlled_win_rate(shares, difference, c=c, **model)
     if not any((fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias)):
         formula += "; at this C the penalty leaves no term, so the prediction is one half"
-    counts = resample_counts(int(rows.sum()), BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED))
+    counts = resample_counts(len(shares), BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED))
     replicates = bootstrap_length_controlled(shares, difference, fit, counts, **model)
     # Of refits at the C that was chosen, percentiles are off by as much as its penalty draws the rate towards 50.
     interval, unknown = length_controlled_interval(shares, difference, fit, level=LEVEL, **model)

@@ -110,6 +110,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         },
         pairwise={"preference": (0.0, 1.0)},
         totals=partial(totals, c=settings.get("lc_c")),
+        rule_options=("upstream_compat",),
         importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
         exporters={"alpaca_eval": write_alpaca_eval},
         hub=None if version == "1" else ("tatsu-lab/alpaca_eval", "alpaca_eval_gpt4_baseline"),

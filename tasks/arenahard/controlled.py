@@ -30,7 +30,7 @@ from judgebench.stats.style_control import (
 )
 
 from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
-from .estimates import SEED, TASK, FloatArray, IntArray, Upstream, absent, one_sided
+from .estimates import SEED, TASK, FloatArray, IntArray, Resampled, absent, one_sided
 from .judges import Pipeline
 from .style import FEATURES, TokenCounter
 
@@ -199,7 +199,8 @@ class Controlled:
             interval, stderr = estimate.interval, estimate.stderr or None
             how = f"{interval.method} over questions, linearised" if interval else f"no interval: {estimate.reason}"
         value, median = self.value, rules.pipeline == "current" and len(self.upstream) > 0
-        upstream = Upstream(float(np.median(self.upstream)) if median else value, self.upstream, rules.pipeline)
+        printed, taken = (float(np.median(self.upstream)), "median") if median else (value, "")
+        upstream = Resampled(printed, self.upstream, rules.pipeline, taken)
         if rules.upstream_compat and upstream.interval is not None:
             value, interval, stderr, how = upstream.estimate, upstream.interval, None, upstream.interval.method
         controlled = {"both": "length and Markdown"}.get(rules.control, rules.control)

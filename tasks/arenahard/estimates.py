@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from judgebench.records import Score
+from judgebench.records import Score, Upstream
 from judgebench.stats.intervals import Interval, interval_fields, percentile_interval
 from judgebench.stats.proportions import share_interval
 
@@ -22,13 +23,15 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
-class Upstream:
+class Resampled:
     """What upstream's script would print, up to its random numbers."""
 
     estimate: float
     rates: FloatArray
     """Of resampled battles, in percent."""
     pipeline: str
+    taken: str = ""
+    """What of the rates is the estimate, ``mean`` or ``median``; nothing if it is made without them."""
 
     @property
     def interval(self) -> Interval | None:
@@ -42,7 +45,15 @@ class Upstream:
         interval = self.interval
         if interval is None:
             return None
-        return {"value": self.estimate, **interval_fields(interval), "method": interval.method}
+        taken = f", of which it prints the {self.taken}" if self.taken else ""
+        printed = Upstream(
+            value=self.estimate,
+            **interval_fields(interval),
+            method=interval.method,
+            reason=f"upstream resamples single battles{taken}",
+        )
+        found: dict[str, Any] = msgspec.to_builtins(printed)
+        return found
 
 
 def one_sided(value: float, n: int) -> Interval:

@@ -19,7 +19,7 @@ from judgebench.task import TaskData
 
 from .battles import COUNTS, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
-from .estimates import SEED, TASK, FloatArray, Upstream, absent
+from .estimates import SEED, TASK, FloatArray, Resampled, absent
 
 ROUNDS = 1000
 
@@ -136,7 +136,7 @@ class _WinRate:
             details=self._details(upstream),
         )
 
-    def _details(self, upstream: Upstream | None) -> dict[str, Any]:
+    def _details(self, upstream: Resampled | None) -> dict[str, Any]:
         won, weight = float(self.shares @ self.weights), float(self.weights.sum())
         most = sum(self.games.values()) * self.rules.weight
         return {
@@ -147,12 +147,13 @@ class _WinRate:
             "upstream": None if upstream is None else upstream.details(),
         }
 
-    def _upstream(self) -> Upstream | None:
+    def _upstream(self) -> Resampled | None:
         """Resampled battles, where there are whole ones."""
         if not self.whole:
             return None
         total, points = self.battles.sum(), np.array([1, 0.5, 0])
         drawn = np.random.default_rng(SEED).multinomial(int(total), self.battles / total, size=ROUNDS)
         rates = 100 * (drawn @ points) / total
-        estimate = rates.mean() if self.rules.pipeline == "current" else 100 * self.battles @ points / total
-        return Upstream(float(estimate), rates, self.rules.pipeline)
+        if self.rules.pipeline == "current":
+            return Resampled(float(rates.mean()), rates, "current", "mean")
+        return Resampled(float(100 * self.battles @ points / total), rates, "legacy")

@@ -32,7 +32,7 @@ from judgebench.records import Answer, Case, Example, ExampleScore, Generation, 
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
 
 from .battles import Rules, example_scores
-from .controlled import CONTROLS
+from .controlled import CONTROLS, METRIC
 from .exporter import write_arena_hard
 from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
@@ -205,6 +205,9 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         summarise=partial(summarise, rules=rules),
         pairwise={"win_rate": (0.0, 1.0)},
         totals=partial(totals, rules=rules),
+        rule_options=("upstream_compat",),
+        table_options={"category": "all", "judge": edition.judge_model},
+        made_of_tables={METRIC: "upstream fits it to all models of a table together, and a run is alone in its own"},
         tabulate=partial(tabulate, rules=rules),
         importers={"arena_hard": importer, "outputs": partial(import_outputs, arena_hard=importer)},
         exporters={"arena_hard": partial(write_arena_hard, pipeline=rules.pipeline)},

@@ -23,6 +23,8 @@ ANTHROPIC_TOKENS = 1024
 LABELS = {"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5}
 """Share of the win of the answer shown first; of several labels in a reply the first of this table counts."""
 LOWEST, HIGHEST = 1.0, 10.0
+OFF_SCALE = "off_scale"
+"""Names, in a verdict's details, the number that a strict reading does not take for a rating."""
 GENERIC_SYSTEM = "You are a helpful assistant."
 """Where this is a prompt's system text, the instruction is in the user text."""
 ESCAPES = {"{{": "{", "}}": "}"}
@@ -172,7 +174,7 @@ def read_rating_strictly(text: str) -> Verdict:
     """The same, and a number off the scale is no rating."""
     verdict = read_rating(text)
     problem = None if verdict.value is None else off_scale(verdict.value)
-    return verdict if problem is None else Verdict(value=None, error=problem)
+    return verdict if problem is None else Verdict(value=None, error=problem, details={OFF_SCALE: verdict.value})
 
 
 def off_scale(rating: float) -> str | None:

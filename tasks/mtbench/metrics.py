@@ -7,6 +7,7 @@ intervals are ours: a question is one cluster, with both its turns and all its b
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from judgebench.judges.orders import candidate_share
@@ -15,7 +16,7 @@ from judgebench.stats.clustered import bounded_estimate, cluster_totals, cluster
 from judgebench.stats.intervals import interval_fields
 from judgebench.task import Generations, TaskData
 
-from .judges import HIGHEST, LOWEST, judged_turns, off_scale
+from .judges import HIGHEST, LOWEST, OFF_SCALE, judged_turns, off_scale
 
 TASK = "mtbench"
 SUPERSEDED = "#superseded-"
@@ -40,29 +41,36 @@ def score(
     strict: bool,
     every_record: bool,
 ) -> list[ExampleScore]:
-    """One row per question and turn (and baseline and result), whether it was judged or not."""
-    counted = [j for j in judgements if every_record or SUPERSEDED not in j.case_id]
+    """One row per question and turn (and baseline and result), whether it was judged or not.
+
+    Upstream counts every record of a file, and a rating off the scale; where that is not what is counted here, it is
+    among the row's covariates.
+    """
     if mode == "single":
-        return list(_ratings(data, counted, strict=strict))
-    return list(_results(data, counted))
+        return list(_ratings(data, judgements, strict=strict, every_record=every_record))
+    return list(_results(data, judgements, every_record=every_record))
 
 
-def _ratings(data: TaskData, judgements: Sequence[Judgement], *, strict: bool) -> Iterator[ExampleScore]:
+def _ratings(
+    data: TaskData, judgements: Iterable[Judgement], *, strict: bool, every_record: bool
+) -> Iterator[ExampleScore]:
     records: dict[tuple[str, int], list[Judgement]] = {}
     for judgement in judgements:
         records.setdefault((judgement.example_id, judgement.turn), []).append(judgement)
     for example in data.examples:
         for turn in judged_turns(example):
-            own = records.get((example.id, turn), [])
-            values = [
-                None if j.verdict.value is None or (strict and off_scale(j.verdict.value)) else j.verdict.value
-                for j in own
-            ]
+            everything = records.get((example.id, turn), [])
+            own = [j for j in everything if every_record or SUPERSEDED not in j.case_id]
+            values = [_rating(judgement, strict=strict) for judgement in own]
             read = [value for value in values if value is not None]
+            upstream = [value for j in everything if (value := _rating(j, strict=False)) is not None]
+            latest = sum(_rating(judgement, strict=False) is not None for judgement in own)
             yield _row(
                 example,
                 f"rating#turn-{turn}",
                 read,
+                upstream=upstream,
+                superseded=len(upstream) - latest,
                 failed=sum(judgement.failed for judgement in own),
                 unread=sum(v is None and not j.failed for v, j in zip(values, own, strict=True)),
                 turn=float(turn),
@@ -70,7 +78,14 @@ def _ratings(data: TaskData, judgements: Sequence[Judgement], *, strict: bool) -
             )
 
 
-def _results(data: TaskData, judgements: Sequence[Judgement]) -> Iterator[ExampleScore]:
+def _rating(judgement: Judgement, *, strict: bool) -> float | None:
+    """The number in a judge's reply, whichever way it was read; strictly, only one from 1 to 10."""
+    left_out = judgement.verdict.details.get(OFF_SCALE)
+    value = left_out if isinstance(left_out, int | float) else judgement.verdict.value
+    return None if value is None or (strict and off_scale(value)) else float(value)
+
+
+def _results(data: TaskData, judgements: Iterable[Judgement], *, every_record: bool) -> Iterator[ExampleScore]:
     """Wins and losses by the rule of two games; what is neither is a tie."""
     pairs: dict[tuple[str, int, str], dict[str, list[Judgement]]] = {}
     others = dict.fromkeys(data.baselines)
@@ -82,15 +97,19 @@ def _results(data: TaskData, judgements: Sequence[Judgement]) -> Iterator[Exampl
     for other in others:
         for example in data.examples:
             for turn in judged_turns(example):
-                records = list(pairs.get((example.id, turn, other), {}).values())
+                everything = pairs.get((example.id, turn, other), {})
+                records = [games for number, games in everything.items() if every_record or not number]
                 outcomes = [_outcome(games) for games in records]
                 read = [outcome for outcome in outcomes if outcome is not None]
+                upstream = [outcome for games in everything.values() if (outcome := _outcome(games)) is not None]
                 failed = sum(any(game.failed for game in games) for games in records)
                 for result, sign in (("win", 1), ("loss", -1)):
                     yield _row(
                         example,
                         f"{result}#turn-{turn}#against-{other}",
                         [float(outcome == sign) for outcome in read],
+                        upstream=[float(outcome == sign) for outcome in upstream],
+                        superseded=len(upstream) - len(read),
                         failed=failed,
                         unread=len(outcomes) - len(read) - failed,
                         turn=float(turn),
@@ -109,9 +128,27 @@ def _outcome(games: Sequence[Judgement]) -> int | None:
 
 
 def _row(
-    example: Example, metric: str, values: Sequence[float], *, failed: int, unread: int, **covariates: float | str
+    example: Example,
+    metric: str,
+    values: Sequence[float],
+    *,
+    upstream: Sequence[float],
+    superseded: int,
+    failed: int,
+    unread: int,
+    **covariates: float | str,
 ) -> ExampleScore:
-    """The mean of a question's records, with their number as its weight."""
+    """The mean of a question's records, with their number as its weight.
+
+    ``upstream`` are the values that upstream counts, ``superseded`` how many of them a later record replaces.
+    """
+    unlike: dict[str, float | None] = {}
+    if len(upstream) != len(values):
+        unlike = {
+            "upstream_value": sum(upstream) / len(upstream) if upstream else None,
+            "upstream_records": float(len(upstream)),
+            "superseded": float(superseded),
+        }
     return ExampleScore(
         example_id=example.id,
         metric=metric,
@@ -124,6 +161,7 @@ def _row(
             # Beside the one that an absent value stands for.
             "further_missing": float(max(failed + unread - (not values), 0)),
             **covariates,
+            **unlike,
         },
     )
 
@@ -134,9 +172,43 @@ def _row(
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, mode: str) -> list[Score]:
     """All metrics of a run, the headline first, then by turn, category and (of several) baseline."""
     of_group = _rating_scores if mode == "single" else _result_scores
-    summarised = [score for group, rows in groups_of(scores).items() for score in of_group(rows, group)]
+    summarised = []
+    for group, rows in groups_of(scores).items():
+        found, unlike = of_group(rows, group), [row for row in rows if "upstream_records" in row.covariates]
+        if unlike:
+            upstream = of_group(_as_upstream(rows), group)
+            found = [_beside(own, other, unlike) for own, other in zip(found, upstream, strict=True)]
+        summarised += found
     # Of a comparison's categories only the headline: the parts of ten questions say little.
     return [s for s in summarised if not (s.group or "").startswith("category=") or s.metric in HEADLINES]
+
+
+def _as_upstream(rows: Sequence[ExampleScore]) -> list[ExampleScore]:
+    """The rows with the records that upstream counts."""
+    return [
+        msgspec.structs.replace(
+            row,
+            value=row.covariates["upstream_value"],
+            weight=max(float(row.covariates["upstream_records"] or 0), 1.0),
+        )
+        if "upstream_records" in row.covariates
+        else row
+        for row in rows
+    ]
+
+
+def _beside(score: Score, upstream: Score, unlike: Sequence[ExampleScore]) -> Score:
+    """The score with upstream's in its details; ``unlike`` are the rows of which upstream counts other records."""
+    if upstream.value is None:
+        return score
+    rows = [row for row in unlike if row.covariates.get("result") != "loss"]
+    superseded, counted = (
+        round(sum(float(row.covariates[name] or 0) for row in rows)) for name in ("superseded", "upstream_records")
+    )
+    strict = counted - superseded - sum(round(row.weight) for row in rows if row.value is not None)
+    told = [f"{superseded} records that a later one of the same turn replaces"] if superseded else []
+    told += [f"{strict} ratings outside {LOWEST:g} to {HIGHEST:g}"] if strict else []
+    return score.beside(upstream.as_upstream(f"upstream counts {' and '.join(told)} too"))
 
 
 def groups_of(scores: Sequence[ExampleScore]) -> dict[str | None, list[ExampleScore]]:

@@ -182,6 +182,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         summarise=partial(summarise, mode=settings.mode),
         means=means(settings.mode),
         totals=partial(totals, mode=settings.mode),
+        rule_options=("strict", "upstream_compat"),
         bounds={"score": (LOWEST, HIGHEST)},
         importers={
             "fastchat": partial(read_fastchat, mode=settings.mode, baseline=settings.baseline),

@@ -38,7 +38,8 @@ TOTAL_WEIGHT = 4.75
 """The divisor, also where a group has no item."""
 
 BASELINES = ("gpt-4-turbo-2024-04-09", "claude-3-haiku-20240307", "Llama-2-70b-chat-hf")
-PUBLISHED_K = (-1, 500, 1000, 1500)
+DEFAULT_K = 500
+PUBLISHED_K = (-1, DEFAULT_K, 1000, 1500)
 """Length margins of the published tables, in characters; -1 is none."""
 
 

@@ -37,7 +37,7 @@ from .dataset import (
     to_generations,
 )
 from .exporter import write_wildbench
-from .formulas import BASELINES, PUBLISHED_K, after_length_rule
+from .formulas import BASELINES, DEFAULT_K, PUBLISHED_K, after_length_rule
 from .importer import read_outputs, read_wildbench
 from .judges import (
     CUT,
@@ -124,7 +124,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         judges=_JUDGES[settings.get("metrics", "both")],
         protocol=protocol,
         baselines=STARTER_BASELINES if starter else BASELINES,
-        reward_k=settings.get("reward_k", 500),
+        reward_k=settings.get("reward_k", DEFAULT_K),
         mode=settings.get("judge_mode", "batch"),
         chained=settings.get("upstream_compat", False) and not starter,
     )
@@ -148,6 +148,8 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         ),
         pairwise={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
         totals=partial(totals, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins),
+        rule_options=("upstream_compat",),
+        table_options={"reward_k": DEFAULT_K},
         bounds=BOUNDS,
         importers={
             "wildbench": partial(
