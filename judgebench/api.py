@@ -462,7 +462,7 @@ def _settings(
             values[name] = Path(values[name])
     for name in ("baseline", "chat_template"):
         if values.get(name) is not None:
-            values[name] = os.fspath(values[name])
+            values[name] = ",".join(_several(values[name]))
     for name in ("model_args", "judge_args", "gen", "judge_gen"):
         if name in values:
             values[name] = {key: str(value) for key, value in values[name].items()}

@@ -1,7 +1,7 @@
 """Tasks with their data: official files fetched, cut down to a part, baselines put in."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from judgebench.run_tasks import FoundTask, TaskFiles, find_task
 from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.store import Manifest, RunFolder, TaskManifest
-from judgebench.task import Generations, Imported, Task, TaskData
+from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
@@ -51,7 +51,7 @@ class LoadedTask:
 def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files, cut them down to ``--limit`` and ``--ids``, put in ``--baseline``."""
     finder = source_finder(settings)
-    loaded = [load_task(spec, finder, starter=settings.starter) for spec in tasks.parse_specs(settings.tasks)]
+    loaded = [_load_against(spec, finder, settings) for spec in tasks.parse_specs(settings.tasks)]
     keys = [one.key for one in loaded]
     for key in keys:
         if keys.count(key) > 1:
@@ -62,14 +62,50 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
     for one in loaded:
         if given := presets.answer_settings(settings, one.task.name):
             one.data = _resampled(one.data, given)
-        if settings.baseline is not None:
-            _replace_baseline(one, settings.baseline, settings.splitting)
     return loaded
 
 
 def source_finder(settings: Settings) -> SourceFinder:
     """Looks for official files where the settings say."""
     return SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+
+
+def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings) -> LoadedTask:
+    """One task, compared with what ``--baseline`` names: some of its own baselines, or the models of a file."""
+    task, _ = tasks.load(spec, starter=settings.starter)
+    names = tuple(settings.baseline.split(",")) if settings.baseline is not None else ()
+    if names and task.against and set(names) <= set(task.against):
+        return load_task(_choosing(spec, names), finder, starter=settings.starter)
+    one = load_task(spec, finder, starter=settings.starter)
+    if settings.baseline is None or [settings.baseline] == list(one.data.baselines):
+        return one
+    baselines = _baselines_of_file(one, settings.baseline, settings.splitting)
+    if task.against:
+        one = load_task(_choosing(spec, baselines), finder, starter=settings.starter)
+    set_baselines(one, baselines)
+    return one
+
+
+def _choosing(spec: tasks.TaskSpec, baselines: Iterable[str]) -> tasks.TaskSpec:
+    return msgspec.structs.replace(spec, options={**spec.options, "baselines": join_names(baselines)})
+
+
+def _baselines_of_file(one: LoadedTask, path: str, thinking: Thinking) -> dict[str, Generations]:
+    """The answers in a file, by model, each answering the task's examples."""
+    if not Path(path).exists():
+        known = ", ".join(one.data.baselines) or "none"
+        if path in one.data.baselines:
+            raise UsageError(
+                f"--baseline {path}: {one.task.label} compares each part of its examples with a baseline of its own "
+                f"({known}); choose a part by an option (`judgebench tasks info {one.task.name}`)"
+            )
+        raise UsageError(f"--baseline {path!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
+    baselines: dict[str, Generations] = {}
+    for imported in read_given(one, Path(path), thinking):
+        generations = {generation.example_id: generation for generation in imported.generations}
+        require_coverage(one, generations, f"the baseline {imported.candidate} of {path}")
+        baselines[imported.candidate] = generations
+    return baselines
 
 
 def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
@@ -151,22 +187,12 @@ def require_baseline(one: LoadedTask) -> None:
             f"{one.task.label} compares with another model's answers, which do not come with it; name a file of them "
             f"with --baseline"
         )
-
-
-def _replace_baseline(one: LoadedTask, baseline: str, thinking: Thinking) -> None:
-    if baseline in one.data.baselines:
-        one.data = dataclasses.replace(one.data, baselines={baseline: one.data.baselines[baseline]})
-        one.baselines = {name: digest for name, digest in one.baselines.items() if name == baseline}
-        return
-    if not Path(baseline).exists():
-        known = ", ".join(one.data.baselines) or "none"
-        raise UsageError(f"--baseline {baseline!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
-    baselines = {}
-    for imported in read_given(one, Path(baseline), thinking):
-        generations = {generation.example_id: generation for generation in imported.generations}
-        require_coverage(one, generations, f"the baseline {imported.candidate} of {baseline}")
-        baselines[imported.candidate] = generations
-    set_baselines(one, baselines)
+    unknown = [name for name in one.task.against if name not in one.data.baselines]
+    if unknown:
+        raise UsageError(
+            f"{one.task.label} compares with {', '.join(unknown)}, whose answers do not come with it; name a file of "
+            f"them with --baseline"
+        )
 
 
 def set_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None:

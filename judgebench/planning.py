@@ -141,7 +141,7 @@ def plan(question: Question, settings: Settings) -> Plan:
             "here: a run with --repeats or --judge-repeats tells what they buy"
         )
     return Plan(
-        task=task.label,
+        task=(own if folders else task).label,
         metric=metric,
         unit=unit,
         alpha=alpha,

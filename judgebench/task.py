@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
@@ -139,6 +140,9 @@ class Task:
     """How many examples the whole benchmark has: a run of fewer is not comparable with published numbers."""
     needs_baseline: bool = False
     """The answers to compare with do not come with the benchmark: ``--baseline`` must name a file of them."""
+    against: tuple[str, ...] = ()
+    """The baselines that its numbers are the mean over, where a run may choose them: ``--baseline`` sets its option
+    ``baselines`` to their names (``join_names``)."""
     pools_judges: bool = False
     """A panel's number is made from all its verdicts together, each with its own weight; else from the members' means
     per example."""
@@ -217,6 +221,23 @@ def switch(text: str) -> bool:
     if text.lower() not in values:
         raise ValueError("expected true or false")
     return values[text.lower()]
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Names of models as the value of an option.
+
+    >>> join_names(["org/a", "b+refined"]), split_names("org/a+b%2Brefined")
+    ('org/a+b%2Brefined', ('org/a', 'b+refined'))
+    """
+    return "+".join(quote(name, safe="/:@ ") for name in names)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names of ``join_names``, each once."""
+    found = tuple(dict.fromkeys(unquote(part.strip()) for part in text.split("+")))
+    if not all(name and name.isprintable() for name in found):
+        raise ValueError("expected printable names joined by +")
+    return found
 
 
 def positive(text: str) -> float:

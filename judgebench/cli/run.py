@@ -67,7 +67,11 @@ Starter = Annotated[
     bool, typer.Option("--starter", help="The bundled starter set: works with nothing, comparable with nothing.")
 ]
 Baseline = Annotated[
-    str | None, typer.Option(help="Compare with another baseline: a file of outputs.", metavar="NAME|FILE")
+    str | None,
+    typer.Option(
+        help="Compare with a file of outputs, or with some of the benchmark's several baselines, by name.",
+        metavar="FILE|NAME[,NAME]",
+    ),
 ]
 ModelArgs = Annotated[list[str], typer.Option(help="Setting of the model's backend.", metavar="K=V")]
 LmEvalArgs = Annotated[

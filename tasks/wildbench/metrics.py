@@ -14,7 +14,7 @@ import numpy as np
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, clustered_estimate
 from judgebench.stats.intervals import interval_fields
-from judgebench.task import TaskData
+from judgebench.task import TaskData, join_names
 
 from .formulas import (
     TOTAL_WEIGHT,
@@ -311,9 +311,14 @@ def _mixed(
     used = np.logical_and.reduce([stored, *(part.column.used > 0 for part in compared)])
     length_known = all(part.column.lengths_known for part in compared)
     missing = int((~stored & inside).sum())
-    method = f"100 x mean over {len(parts)} baselines of the {{}} reward, K = {k}"
+    if len(parts) == 1:
+        method = f"100 x the {{}} reward against {parts[0].name}, K = {k}"
+    else:
+        method = f"100 x mean over {len(parts)} baselines of the {{}} reward, K = {k}"
     if absent:
         why = f"it is the mean over {len(parts)} baselines; nothing was compared with {', '.join(absent)}"
+        if there := [part.name for part in parts if part.column.there]:
+            why += f" (score with wildbench:baselines={join_names(there)} for the mean over the rest)"
     else:
         why = _why(table, *(part.column for part in compared))
     if position is not None:

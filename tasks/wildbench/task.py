@@ -11,7 +11,7 @@ Followed: allenai/WildBench@d6b8dcaf377d173d031980f97c16e1a82618c03d ``src/eval.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,17 @@ from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, game
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
+from judgebench.task import (
+    Fetch,
+    Generations,
+    Task,
+    TaskData,
+    join_names,
+    one_of,
+    parse_options,
+    split_names,
+    switch,
+)
 
 from .dataset import (
     OutputRow,
@@ -76,6 +86,7 @@ PROTOCOLS = {
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "metrics": one_of("both", "score", "reward"),
     "reward_k": int,
+    "baselines": split_names,
     "judge_mode": one_of("batch", "instant"),
     "max_words": int,
     "upstream_compat": switch,
@@ -84,6 +95,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
 OPTION_HELP = {
     "metrics": "both (default), score (one judgement for each answer) or reward (one for each answer and baseline)",
     "reward_k": "a slight win by an answer longer by more than this many characters is a tie; 500, and -1 is never",
+    "baselines": "names joined by +, over which rewards are a mean: default the three of the benchmark; see --baseline",
     "judge_mode": "batch (default: prompt alone, strict JSON) or instant (a system message, broken JSON is repaired)",
     "max_words": "word cap of history, query and answers in all prompts; upstream: none for scores, 1000 for pairs",
     "upstream_compat": "true fills the prompts as upstream does, where placeholders in an answer are expanded",
@@ -117,13 +129,20 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     if version not in PROTOCOLS:
         raise UsageError(f"wildbench has no version {version!r}; it has {', '.join(PROTOCOLS)}")
     settings = parse_options(options, OPTIONS, "wildbench")
+    official = STARTER_BASELINES if starter else BASELINES
+    baselines = _in_order(settings.pop("baselines", official), official)
+    judges = _JUDGES[settings.get("metrics", "both")]
+    if baselines != official:
+        if "pairwise" not in judges:
+            raise UsageError("task wildbench: metrics=score compares with no baseline, so that none can be chosen")
+        settings["baselines"] = join_names(baselines)
     protocol, words = PROTOCOLS[version], settings.get("max_words")
     if words is not None:
         protocol = Protocol(protocol.score_model, words, words)
     plan = Plan(
-        judges=_JUDGES[settings.get("metrics", "both")],
+        judges=judges,
         protocol=protocol,
-        baselines=STARTER_BASELINES if starter else BASELINES,
+        baselines=baselines,
         reward_k=settings.get("reward_k", DEFAULT_K),
         mode=settings.get("judge_mode", "batch"),
         chained=settings.get("upstream_compat", False) and not starter,
@@ -139,6 +158,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
         sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=4096),
         official_examples=1024,
+        against=plan.baselines if "pairwise" in plan.judges else (),
         starter=starter,
         load=partial(_load, plan=plan, starter=starter),
         cases=_cases,
@@ -149,7 +169,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         pairwise={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
         totals=partial(totals, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins),
         rule_options=("upstream_compat",),
-        table_options={"reward_k": DEFAULT_K},
+        table_options={"reward_k": DEFAULT_K, "baselines": join_names(official)},
         bounds=BOUNDS,
         importers={
             "wildbench": partial(
@@ -162,6 +182,11 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         about="How well a model answers 1,024 hard tasks of real users, by a judge with a checklist for each task.",
         option_help=OPTION_HELP,
     )
+
+
+def _in_order(names: Sequence[str], official: Sequence[str]) -> tuple[str, ...]:
+    """The benchmark's own in its order, then the others as they are given."""
+    return (*(name for name in official if name in names), *(name for name in names if name not in official))
 
 
 _JUDGES: dict[str, tuple[Literal["score", "pairwise"], ...]] = {
@@ -194,7 +219,8 @@ def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
             lacks="of the official tasks only the ids could be had. They come from the dataset allenai/WildBench; run "
             "once without --offline, or put its v2/test-00000-of-00001.parquet into a mirror",
         )
-    wanted = plan.baselines if "pairwise" in plan.judges else ()
+    # Other models' answers come from the run folder, or from --baseline.
+    wanted = [name for name in plan.baselines if name in BASELINES] if "pairwise" in plan.judges else []
     return TaskData(
         examples=to_examples(parquet_rows(tasks, TaskRow, "tasks"), "tasks"),
         baselines={name: to_generations(parquet_rows(fetch(name), OutputRow, name), name) for name in wanted},
@@ -207,7 +233,7 @@ def _starter(plan: Plan) -> TaskData:
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
     rows = [msgspec.json.decode(line, type=StarterRow) for line in lines]
     prompts = {judge: HousePrompt(f"wildbench_{judge}.j2") for judge in plan.judges}
-    wanted = plan.baselines if "pairwise" in plan.judges else ()
+    wanted = [name for name in plan.baselines if name in STARTER_BASELINES] if "pairwise" in plan.judges else []
     return TaskData(
         examples=to_examples(rows, "the starter set"),
         baselines={
