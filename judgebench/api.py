@@ -167,7 +167,7 @@ class Comparison(_Table):
         return [
             {
                 "task": task.task,
-                **msgspec.to_builtins(one),
+                **{name: value for name, value in msgspec.to_builtins(one).items() if name != "withheld"},
                 "first_model": models[one.first],
                 "second_model": models[one.second],
             }
@@ -237,6 +237,11 @@ class Leaderboard(_Table):
                     for metric in group.headline
                     if metric in row.scores and (upstream := row.scores[metric].upstream) is not None
                 },
+                "withheld": "; ".join(
+                    f"{metric}: {score.reason}"
+                    for metric in group.headline
+                    if (score := row.scores.get(metric)) is not None and score.value is None
+                ),
                 "flags": ", ".join(row.flags),
                 "origin": row.origin,
             }

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from judgebench.cache import default_cache_dir
+from judgebench.display import reasons
 from judgebench.errors import UsageError
 from judgebench.protocol import differing
 from judgebench.records import Example, ExampleScore, Judgement, Score
@@ -84,7 +85,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Items that vary independently."""
     reason: str | None
-    """Why a number is missing."""
+    """Why numbers are missing, in one line."""
+    withheld: dict[str, str] = {}
+    """Why, by what is missing: ``interval``, ``p-value``, ``relative gain``, ``interval of the gain``,
+    ``correlation``."""
 
 
 class Rank(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +99,8 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     low: int
     high: int
+    reason: str | None = None
+    """Why some run could not be told from this one by an interval."""
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +157,7 @@ class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
     ranks: tuple[Rank, ...]
     """With more than two runs."""
     not_compared: tuple[tuple[str, str], ...]
-    """Metrics left out, each with the reason."""
+    """Metrics left out, and parts of the items (``score category=math``), each with the reason."""
     flips: tuple[Flip, ...] = ()
 
 
@@ -402,14 +408,17 @@ def _means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[
 def _comparable(
     runs: Sequence[TaskRun], found: Sequence[Totals]
 ) -> tuple[list[tuple[str, str | None]], list[tuple[str, str]]]:
-    """Metrics that all runs have as totals, and the overall ones that they do not, with the reason."""
+    """Metrics and groups that all runs have as totals, and those that they do not, with the reason."""
     usable = [name for name in found[0] if all(name in totals and totals[name].n_clusters for totals in found)]
+    scores: dict[tuple[str, str | None], list[Score]] = {}
+    for score in (score for run in runs for score in run.scores):
+        scores.setdefault((score.metric, score.group), []).append(score)
     left_out = []
-    for metric in dict.fromkeys(score.metric for run in runs for score in run.scores if score.group is None):
-        if (metric, None) not in usable and metric not in WITHOUT_DIRECTION:
-            own = (score for run in runs for score in run.scores if score.metric == metric and score.group is None)
+    for (metric, group), own in scores.items():
+        if (metric, group) not in usable:
             why = next((score.reason for score in own if score.value is None and score.reason), None)
-            left_out.append((metric, why or "it is no sum over items, or too few items of all runs have it"))
+            name = metric if group is None else f"{metric} {group}"
+            left_out.append((name, why or "it is no sum over items, or too few items of all runs have it"))
     return usable, left_out
 
 
@@ -452,6 +461,15 @@ def _difference(
         p = permutation_p_value(second, first, rng=np.random.default_rng(SEED), rounds=rounds)
     ratio = paired_ratio(second, first, level=level) if unit in TRUE_ZERO else None
     gain = ratio.gain_interval if ratio else None
+    correlation = _correlation(first, second)
+    missing = {
+        "interval": found.reason if found.interval is None else None,
+        "p-value": None if p is not None else _no_p_value(first, alike=alike),
+        "relative gain": f"{unit or 'values without a unit'} have no true zero" if ratio is None else None,
+        "correlation": "one of the runs does not vary" if correlation is None else None,
+    }
+    if ratio is not None and gain is None:
+        missing["relative gain" if ratio.gain is None else "interval of the gain"] = ratio.reason
     return Difference(
         metric=metric,
         group=group,
@@ -467,13 +485,20 @@ def _difference(
         level=level,
         p=p,
         p_adjusted=None,
-        correlation=_correlation(first, second),
+        correlation=correlation,
         relative_gain=ratio.gain if ratio else None,
         relative_low=gain.low if gain else None,
         relative_high=gain.high if gain else None,
         n=first.n_clusters,
-        reason=found.reason,
+        reason="; ".join(reasons((f"no {name}", why) for name, why in missing.items())) or None,
+        withheld={name: why for name, why in missing.items() if why is not None},
     )
+
+
+def _no_p_value(first: ClusterTotals, *, alike: bool) -> str:
+    if first.n_clusters < 2:
+        return "one item cannot tell chance from a difference"
+    return "the runs have items in different groups, so that they cannot be swapped" if not alike else "nothing varies"
 
 
 def _correlation(first: ClusterTotals, second: ClusterTotals) -> float | None:
@@ -487,9 +512,17 @@ def _ranks(metric: str, members: Sequence[int], statistics: Sequence[ClusterTota
     if metric in WITHOUT_DIRECTION:
         return []
     contrasts = compare_all_pairs(statistics, rng=np.random.default_rng(SEED), rounds=_FEWEST_ROUNDS, level=level)
+    ranks = rank_intervals(contrasts, len(statistics))
     return [
-        Rank(metric=metric, run=number, value=statistic.value, low=rank.low, high=rank.high)
-        for number, statistic, rank in zip(members, statistics, rank_intervals(contrasts, len(statistics)), strict=True)
+        Rank(
+            metric=metric,
+            run=number,
+            value=statistic.value,
+            low=rank.low,
+            high=rank.high,
+            reason=next((one.reason for one in contrasts if one.reason and place in (one.first, one.second)), None),
+        )
+        for place, (number, statistic, rank) in enumerate(zip(members, statistics, ranks, strict=True))
     ]
 
 

@@ -8,6 +8,7 @@ and other signs between letters and digits do not count, since every table spell
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -223,7 +224,15 @@ def _read(name: str) -> dict[str, Column]:
         column[key] = value
     if not found:
         raise UsageError(f"{path} holds no column of numbers beside a column of models")
-    return found
+    return {metric: _scaled(column) for metric, column in found.items()}
+
+
+def _scaled(column: Column) -> Column:
+    """The numbers with the largest near 1, exactly: no coefficient depends on a column's scale, and squares of numbers
+    of 1e308 are none.
+    """
+    _, exponent = math.frexp(max(map(abs, column.values()), default=0.0))
+    return {model: math.ldexp(value, -exponent) for model, value in column.items()}
 
 
 def _json_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:

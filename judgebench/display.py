@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _KEPT = "\t"
 _TEX = {
@@ -22,6 +23,28 @@ _TEX = {
     "\0": "{}",  # not of the text, of which none is left: it keeps two hyphens from becoming a dash
     "…": r"\ldots{}",
 }
+
+
+SHOWN_NAMES = 3
+"""How many names of what has one reason in common a line holds."""
+
+
+def reasons(given: Iterable[tuple[str, str | None]], between: str = ": ") -> list[str]:
+    """A line for each reason, with the names of what it is about; what has none is left out.
+
+    >>> reasons([("a", "no items"), ("b", None), ("c", "no items"), ("d", "ties")])
+    ['a, c: no items', 'd: ties']
+    """
+    named: dict[str, dict[str, None]] = {}
+    for name, why in given:
+        if why is not None:
+            named.setdefault(why, {})[name] = None
+    lines = []
+    for why, names in named.items():
+        shown = list(names)[: SHOWN_NAMES if len(names) > SHOWN_NAMES + 1 else None]
+        more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+        lines.append(f"{', '.join(shown)}{more}{between}{why}")
+    return lines
 
 
 def printable(text: str, limit: int | None = None) -> str:

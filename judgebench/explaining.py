@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from judgebench.display import reasons
 from judgebench.judges.orders import candidate_share
 from judgebench.records import ExampleScore, Judgement, Score
 from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.stats.benchmark_quality import paired_separability, separability
 from judgebench.stats.intervals import Interval, resample_counts
-from judgebench.stats.style_share import style_only_judge, style_report
+from judgebench.stats.style_share import StyleReport, style_only_judge, style_report
 from judgebench.stats.transitivity import cycles, fit_test, item_cycles, win_matrix
 from judgebench.stats.variance_components import variance_components
 from judgebench.stopping import by_example
@@ -303,8 +304,26 @@ def _style(metric: str, rows: Sequence[ExampleScore], loss: float, win: float) -
         style_only_interval=_bounds(judge.accuracy.interval),
         n=report.n,
         n_without_style=len(rows) - len(kept),
-        reason=report.reason or judge.accuracy.reason,
+        reason=_joined(
+            ("rates", report.reason),
+            *_unexplained(report),
+            ("a judge that sees only style", judge.accuracy.reason if judge.accuracy.interval is None else None),
+        ),
     )
+
+
+def _unexplained(report: StyleReport) -> Iterable[tuple[str, str | None]]:
+    """Why further numbers are missing, where rates are known."""
+    if report.reason is not None:
+        return
+    if any(rate.interval is None for rate in report.rates):
+        yield "intervals of the rates", "hardly any resample has both wins and losses"
+    if report.explained_by_style is None:
+        yield "what style explains", "all verdicts are alike, so there is no deviance"
+
+
+def _joined(*told: tuple[str, str | None]) -> str | None:
+    return "; ".join(reasons(told)) or None
 
 
 def _features(rows: Sequence[ExampleScore]) -> tuple[str, ...]:
@@ -332,15 +351,21 @@ def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> Together:
     bounded = [(s.low, s.high) for s in scores if s is not None and s.low is not None and s.high is not None]
     lows, highs = [low for low, _ in bounded], [high for _, high in bounded]
     apart = separability(lows, highs)
-    mean = next(((name, mean) for name, mean in runs[0].task.means.items()), None)
+    mean = next(iter(runs[0].task.means.values()), None)
+    paired = None if mean is None else _paired(runs, mean)
+    circles = _circles([judgement for run in all_runs for judgement in run.judgements])
+    why = f"fewer than two runs have one of {metric}" if apart.share is None else None
+    no_pairs = "no metric of the task is a plain mean over examples" if mean is None else "fewer than two in common"
+    told = [("intervals", why), ("paired differences", no_pairs if paired is None else None)]
+    circles["reason"] = _joined(*told, *circles["reason"])
     return Together(
         task=runs[0].task.label,
         metric=metric,
         models=tuple(run.model for run in runs),
         pairs=len(runs) * (len(runs) - 1) // 2,
         separable=apart.share,
-        paired_separable=None if mean is None else _paired(runs, mean[1]),
-        **_circles([judgement for run in all_runs for judgement in run.judgements]),
+        paired_separable=paired,
+        **circles,
     )
 
 
@@ -356,7 +381,10 @@ def _paired(runs: Sequence[_Run], mean: ItemMean) -> float | None:
 
 
 def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Cycles among the models of all games, and within items; the orders and repeats of a game are one."""
+    """Cycles among the models of all games, and within items; the orders and repeats of a game are one.
+
+    By the fields of ``Together``, but for the reasons, by what is missing.
+    """
     shares: dict[tuple[str, str, str], list[float]] = {}
     for judgement in judgements:
         if len(judgement.answers) == 2 and judgement.verdict.value is not None:
@@ -376,7 +404,7 @@ def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
     )  # fmt: skip
     if not triads:
         why = "no three models have all met, so circles cannot be seen: judge runs against each other with --baseline"
-        return {**empty, "possible_triads": 0, "reason": why}
+        return {**empty, "possible_triads": 0, "reason": [("circles", why)]}
     ones, others = [number[one] for _, one, _ in shares], [number[other] for *_, other in shares]
     means = np.array([sum(values) / len(values) for values in shares.values()])
     votes = np.sign(means - 0.5)
@@ -394,7 +422,10 @@ def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
         "item_cycles_interval": _bounds(within.interval),
         "item_cycles_by_chance": within.independent,
         "ratings_fit_p": fit.p,
-        "reason": fit.reason,
+        "reason": [
+            ("circles within items", "no three models have all met on an item" if within.share is None else None),
+            ("fit of one rating per model", fit.reason),
+        ],
     }
 
 

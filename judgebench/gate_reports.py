@@ -70,6 +70,8 @@ def needed(check: Check) -> str:
     told = []
     if check.n_to_decide is not None:
         told.append(f"{check.n_to_decide:,} items would decide if this is the true difference")
+    elif check.reason is None and check.sequential is None:
+        told.append("no number of items would decide if this is the true difference")
     if check.n_if_equal is not None:
         told.append(f"{check.n_if_equal:,} would let equal models pass")
     return ", ".join(told)

@@ -122,6 +122,9 @@ def plan(question: Question, settings: Settings) -> Plan:
             ]
             variance, source = _from_tables(tables, mean, folders, question, notes)
         calls = _calls(folders[0], task.name)
+    if question.delta is not None and calls is None:
+        why = "a stored run (--baseline) tells how many an example takes" if not folders else "the run has none"
+        notes.append(f"judge calls are not counted: {why if task.judge_models else 'answers are verified, not judged'}")
     if not variance.per_prompt():
         raise UsageError(_no_variance(question, folders, metric))
     widest = _widest(task if not folders else own, metric, unit)

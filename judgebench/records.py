@@ -286,6 +286,16 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         alike = found is not None and (found.value, found.low, found.high) == (self.value, self.low, self.high)
         return None if alike else found
 
+    @property
+    def withheld(self) -> str | None:
+        """Why there is no value, or no interval; ``None`` where both are there."""
+        if self.value is None:
+            return self.reason or "no value, and no reason is given"
+        if self.low is not None and self.high is not None:
+            return None
+        _, told, why = (self.method or "").partition("no interval: ")
+        return f"no interval: {why.partition(';')[0] if told else self.method or 'no reason is given'}"
+
     def beside(self, upstream: Upstream) -> "Score":
         """Itself with upstream's in its details."""
         return replace(self, details={**self.details, "upstream": to_builtins(upstream)})

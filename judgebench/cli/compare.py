@@ -17,6 +17,10 @@ ANSWER_CHARACTERS = 1500
 """Of each answer and verdict that a flip shows; ``--format json`` has them whole."""
 
 
+SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
+"""What a table has a column of, as a difference names what it lacks."""
+
+
 class Adjust(StrEnum):
     """How p-values are adjusted for their number."""
 
@@ -87,6 +91,7 @@ def _letter(run: int) -> str:
 
 def _differences(found: "Comparison", task: "TaskComparison") -> "Sheet":
     from judgebench.cli.rendering import Sheet
+    from judgebench.display import reasons
 
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
@@ -96,9 +101,13 @@ def _differences(found: "Comparison", task: "TaskComparison") -> "Sheet":
         for one in task.coverage
         if one.missing
     ]
-    remarks += [f"{metric} is not compared: {why}" for metric, why in task.not_compared]
-    reasons = dict.fromkeys((one.metric, one.reason) for one in task.differences if one.reason and one.group is None)
-    remarks += [f"{metric}: {why}" for metric, why in reasons]
+    remarks += reasons(task.not_compared, " not compared: ")
+    remarks += reasons(
+        (_name(one, several=len(task.runs) > 2), f"no {number}: {why}")
+        for one in task.differences
+        for number, why in one.withheld.items()
+        if number in SHOWN_NUMBERS
+    )
     title = f"{task.task}: {task.common} items in common, protocol {task.protocol_hash[7:15]}"
     if task.starter:
         title += "; starter set, not comparable with anything"
@@ -110,24 +119,34 @@ def _cells(one: "Difference") -> tuple[str, ...]:
     from judgebench.cli.rendering import chance, span
     from judgebench.display import figure
 
-    gain = "" if one.relative_gain is None else f"{one.relative_gain:+.1f} %"
+    gain = "–" if one.relative_gain is None else f"{one.relative_gain:+.1f} %"
     return (
         one.metric if one.group is None else f"  {one.metric} {one.group}",
-        f"{_letter(one.second)} - {_letter(one.first)}",
+        _runs(one),
         figure(one.first_value, one.unit),
         figure(one.second_value, one.unit),
         figure(one.difference, one.unit, signed=True),
-        span(one.low, one.high, one.unit, signed=True),
+        span(one.low, one.high, one.unit, signed=True) or "–",
         gain,
-        chance(one.p),
+        chance(one.p) or "–",
         chance(one.p_adjusted),
         str(one.n),
     )
 
 
+def _runs(one: "Difference") -> str:
+    return f"{_letter(one.second)} - {_letter(one.first)}"
+
+
+def _name(one: "Difference", *, several: bool) -> str:
+    """The row as a line below the table calls it; of ``several`` pairs, with the runs."""
+    name = one.metric if one.group is None else f"{one.metric} {one.group}"
+    return f"{name} of {_runs(one)}" if several else name
+
+
 def _ranks(found: "Comparison", task: "TaskComparison") -> "Sheet":
     from judgebench.cli.rendering import Sheet
-    from judgebench.display import figure
+    from judgebench.display import figure, reasons
 
     rows = [
         (
@@ -141,7 +160,11 @@ def _ranks(found: "Comparison", task: "TaskComparison") -> "Sheet":
     order = {metric: place for place, metric in enumerate(dict.fromkeys(rank.metric for rank in task.ranks))}
     rows.sort(key=lambda row: order[row[0]])
     title = f"{task.task}: ranks that are certain, all together at {100 * found.level:g} %"
-    return Sheet(title, ("metric", "run", "value", "rank"), tuple(rows), texts=2)
+    compared = dict.fromkeys(one.metric for one in task.differences if one.group is None)
+    unranked = [(metric, "more of it is not better") for metric in compared if metric not in order]
+    untold = ((f"{rank.metric} of {_letter(rank.run)}", rank.reason) for rank in task.ranks)
+    remarks = reasons(unranked, " not ranked: ") + reasons(untold, ", not told from some other run: ")
+    return Sheet(title, ("metric", "run", "value", "rank"), tuple(rows), tuple(remarks), texts=2)
 
 
 def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> "Sheet":
@@ -181,6 +204,12 @@ def _csv(found: "Comparison") -> None:
         ]
         for task in found.tasks
         for one in task.differences
+    ]
+    # What is not compared has a metric and a reason alone.
+    rows += [
+        [task.task, task.protocol_hash, *[None] * 4, metric, *[None] * (len(fields) - 2), f"not compared: {why}"]
+        for task in found.tasks
+        for metric, why in task.not_compared
     ]
     names = ("task", "protocol", "first_model", "second_model", "first_run", "second_run")
     write_csv((*names, *fields), rows)

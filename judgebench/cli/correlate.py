@@ -49,7 +49,7 @@ def _print(found: "Correlations") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from judgebench.display import cell
+    from judgebench.display import cell, reasons
 
     console = Console()
     table = Table(title=Text(f"correlation with {cell(found.against)}"), title_justify="left")
@@ -65,10 +65,17 @@ def _print(found: "Correlations") -> None:
             console.print(Text(_compared(pair)))
     if len(found.comparisons) > sum(pair.first == best[pair.kind] for pair in found.comparisons):
         console.print(Text("note: only the best metric's comparisons are shown; --json has every pair"))
-    reasons = dict.fromkeys(f"{row.metric}: {row.reason}" for row in found.rows if row.reason)
+    kinds = {row.kind for row in found.rows}
+    told = []
+    for metric in dict.fromkeys(row.metric for row in found.rows):
+        own = [row for row in found.rows if row.metric == metric]
+        alike = len({row.reason for row in own}) == 1
+        told += reasons((metric if alike else f"{metric} {row.kind}", row.reason) for row in own)
+    if "kendall" in kinds and len(found.rows) > len(kinds):
+        told.append("kendall: metrics are not compared two by two, for which there is no such test")
     if any(row.n < 10 for row in found.rows):
         console.print(Text("note: over fewer than 10 models the intervals are rough; p is by permutation"))
-    for line in (*reasons, *(f"note: {note}" for note in found.notes)):
+    for line in (*told, *(f"note: {note}" for note in found.notes)):
         console.print(Text(cell(line, 400)))
 
 
@@ -77,11 +84,12 @@ def _compared(pair: "Comparison") -> str:
 
     names = f"{pair.kind}: {cell(pair.first)} against {cell(pair.second)} over {pair.n} models"
     if pair.difference is None or pair.p_williams is None:
-        return f"{names}: no test ({pair.reason})"
+        return f"{names}: no test ({cell(pair.reason or 'no reason is given', 200)})"
+    bounds = _interval(pair.low, pair.high) or f"no interval: {cell(pair.reason or 'no reason is given', 200)}"
     steiger = "" if pair.p_steiger is None else f", Steiger p = {_number(pair.p_steiger)}"
     return (
         f"{names}: {_number(pair.first_value)} less {_number(pair.second_value)} is {_number(pair.difference)} "
-        f"({_interval(pair.low, pair.high)}), Williams p = {_number(pair.p_williams)} "
+        f"({bounds}), Williams p = {_number(pair.p_williams)} "
         f"(Holm {_number(pair.p_adjusted)}){steiger}"
     )
 

@@ -69,7 +69,7 @@ def _print_run(console: "Console", one: "Explained") -> None:
             console.print(table)
     for style in one.style:
         if style.reason:
-            console.print(Text(f"{title}: style of {cell(style.comparison)}: {cell(style.reason, 300)}"))
+            console.print(Text(f"{title}: style of {cell(style.comparison)}: {cell(style.reason, 600)}"))
         if not style.rates:
             continue
         name = f"{title}: {cell(style.comparison)}, {style.n} comparisons"
@@ -132,7 +132,7 @@ def _print_together(console: "Console", together: "Together") -> None:
     if together.ratings_fit_p is not None:
         console.print(Text(f"  one rating per model fits the win rates: p = {together.ratings_fit_p:.3g}"))
     if together.reason:
-        console.print(Text(f"  note: {cell(together.reason, 300)}"))
+        console.print(Text(f"  note: {cell(together.reason, 600)}"))
 
 
 def _number(value: float | None) -> str:

@@ -155,10 +155,27 @@ def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
         _title(group),
         tuple(kept),
         tuple(zip(*kept.values(), strict=True)),
-        remarks=(*(places if terminal else ()), *_rules(rows, metrics, terminal=terminal)),
+        remarks=(*(places if terminal else ()), *_withheld(group), *_rules(rows, metrics, terminal=terminal)),
         texts=1 + list(kept).index("model"),
         spare=tuple(name for name in spare if name in kept),
     )
+
+
+def _withheld(group: "Group") -> list[str]:
+    """Why values of runs are missing, or intervals of the first metric, and the ranks that errors leave open."""
+    from judgebench.display import reasons
+
+    lines = []
+    for metric in group.headline:
+        there = [(row, score) for row in group.rows if not row.published and (score := row.scores.get(metric))]
+        about = [
+            (row.model, score.withheld) for row, score in there if score.value is None or metric == group.headline[0]
+        ]
+        lines += [f"{metric} of {line}" for line in reasons(about)]
+    valued = [row for row in group.rows if row.rank is not None]
+    if len(valued) > 1 and not any(row.rank_low is not None for row in valued):
+        lines.append(f"which ranks are certain is not known: no {group.headline[0]} has an error")
+    return lines
 
 
 def _rules(rows: "Sequence[Row]", metrics: "Sequence[str]", *, terminal: bool) -> list[str]:
@@ -219,6 +236,8 @@ def _across_sheet(across: "Across") -> "Sheet":
         mean = "" if standing.mean_rank is None else f"{standing.mean_rank:.2f}"
         rows.append((("* " if standing.pinned else "") + standing.model, *cells, mean))
     remarks = ["each cell: value, and rank within the task's first table"]
+    if any(standing.mean_rank is None for standing in across.standings):
+        remarks.append("no mean rank: the model has no rank in some table")
     if any(any(standing.further) for standing in across.standings):
         remarks.append("+n: the newest of several runs is shown")
     return Sheet("across tasks", columns, tuple(rows), remarks=tuple(remarks), spare=columns[-1:1:-1])
@@ -235,7 +254,7 @@ def _across_cell(row: "Row | None", group: "Group", further: int) -> str:
 CSV_COLUMNS = (
     *("task", "protocol", "rank", "rank_low", "rank_high", "model", "published", "metric", "value", "stderr", "low"),
     *("high", "n", "n_missing", "published_value", "unread", "usd", "flags", "from"),
-    *("upstream_value", "upstream_low", "upstream_high", "upstream_level", "upstream_reason"),
+    *("upstream_value", "upstream_low", "upstream_high", "upstream_level", "upstream_reason", "withheld"),
 )
 
 
@@ -256,4 +275,5 @@ def _lines(groups: "list[Group]") -> "Iterator[tuple[object, ...]]":
                     *(row.published_value if first else None, row.unread, row.usd),
                     *(", ".join(_flags(row)), row.origin),
                     *(getattr(upstream, name, None) for name in ("value", "low", "high", "level", "reason")),
+                    None if row.published else score.withheld,
                 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from judgebench.display import cell, figure, printable
+from judgebench.display import cell, figure, printable, reasons
 from judgebench.records import EarlyStop, Score
 from judgebench.store import Manifest, Results
 
@@ -23,6 +23,11 @@ def print_json(value: object) -> None:
     """Indented JSON and nothing else; in ASCII, so that no name or text in it can speak to the terminal."""
     sys.stdout.write(json.dumps(json.loads(msgspec.json.encode(value)), indent=2) + "\n")
     sys.stdout.flush()
+
+
+def score_name(score: Score) -> str:
+    """Its metric, and of which part of the examples."""
+    return score.metric if score.group is None else f"{score.metric} {score.group}"
 
 
 def number(score: Score) -> str:
@@ -81,8 +86,11 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
             name = score.metric if score.group is None else f"  {score.metric} {score.group}"
             table.add_row(Text(cell(name, 120)), number(score), interval(score), str(score.n), str(score.n_missing))
         console.print(table)
-        for score in results.scores:
-            if score.task == fields.name and score.group is None:
+        own = [score for score in results.scores if score.task == fields.name]
+        for line in reasons((score_name(score), score.withheld) for score in own):
+            console.print(Text(cell(line, 500)))
+        for score in own:
+            if score.group is None:
                 for line in _remarks(score):
                     console.print(Text(cell(line, 1000)))
         counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in fields.counts.items() if count)
@@ -141,8 +149,6 @@ def _stopped(stop: EarlyStop) -> str:
 
 def _remarks(score: Score) -> list[str]:
     lines = []
-    if score.value is None and score.reason:
-        lines.append(f"{score.metric}: {score.reason}")
     if told := both_rules(score):
         lines.append(cell(told, 500))
     # The details of a run that somebody else made may be anything.
