@@ -25,10 +25,11 @@ from judgebench.gating import gate
 from judgebench.importing import import_run
 from judgebench.outputs import read_rows
 from judgebench.ranking import beside_published, group_rows, headlines, published_rows, rows_of
-from judgebench.records import Score, Upstream
+from judgebench.records import EarlyStop, Score, Upstream
 from judgebench.run_folders import Run, read_run
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
+from judgebench.stopping import early_stop_scores, stop_rule
 from judgebench.store import RunFolder
 from judgebench.tracking import measures
 from tests.tasks import arenahard_data as arena
@@ -134,10 +135,22 @@ def test_a_whole_file_in_official_order_has_one_number(tmp_path: Path) -> None:
     assert "gives 80" in shuffled.upstream.reason
 
 
-def test_a_part_judged_in_random_order_and_a_jury_have_no_number_by_upstreams_rule(tmp_path: Path) -> None:
-    """Rows stand where chance put them after an early stop, and upstream's rule knows one judge; each judge's own
-    number has it.
-    """
+def test_a_part_judged_in_random_order_has_no_number_by_upstreams_rule(phi_2: Run) -> None:
+    """After an early stop rows stand where chance put them, which upstream's rule would read something into."""
+    (one,) = phi_2.tasks.values()
+    task, rows = tasks.load(tasks.TaskSpec("alpacaeval"))[0], one.example_scores()
+    rule = stop_rule("win_rate ci<50", task, judged=True)
+    stop = EarlyStop(
+        rule=rule.text, metric="win_rate", half_width=50.0, level=0.95, seed=0, population=805, n=803,
+        early_stopped=True, judge_calls=803, judge_calls_saved=2,
+    )  # fmt: skip
+    scores = early_stop_scores(one.scores, rows, [row.example_id for row in rows], rule, stop)
+    assert len(scores) == len(one.scores)
+    assert not [score for score in scores if score.upstream]
+
+
+def test_a_jury_has_no_number_by_upstreams_rule(tmp_path: Path) -> None:
+    """Which knows one judge; each judge's own number has it."""
     run = alpacaeval_run("phi-2", tmp_path)
     folder = RunFolder(run.path).task("alpacaeval")
     for judgement in list(folder.judgements()):
