@@ -73,8 +73,8 @@ def source_finder(settings: Settings) -> SourceFinder:
 def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings) -> LoadedTask:
     """One task, compared with what ``--baseline`` names: some of its own baselines, or the models of a file."""
     task, _ = tasks.load(spec, starter=settings.starter)
-    names = tuple(settings.baseline.split(",")) if settings.baseline is not None else ()
-    if names and task.against and set(names) <= set(task.against):
+    names = [name.strip() for name in (settings.baseline or "").split(",")]
+    if set(names) <= set(task.against):
         return load_task(_choosing(spec, names), finder, starter=settings.starter)
     one = load_task(spec, finder, starter=settings.starter)
     if settings.baseline is None or [settings.baseline] == list(one.data.baselines):
