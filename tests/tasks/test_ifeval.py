@@ -381,7 +381,7 @@ def test_instructions_of_one_prompt_are_one_cluster() -> None:
     found = {(s.metric, s.group): s for s in task.summarise(pairs, rows)}
     prompts, instructions = found["prompt_level_strict_acc", None], found["inst_level_strict_acc", None]
     assert (prompts.low, prompts.high) == (instructions.low, instructions.high)
-    assert "ours" in str(instructions.method)
+    assert "over prompts with all their instructions" in str(instructions.method)
     assert instructions.details["prompts"] == 10
 
 
