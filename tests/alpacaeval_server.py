@@ -26,6 +26,7 @@ from judgebench.outputs import read_rows
 from judgebench.records import Case, Request
 from judgebench.sources import SourceFinder
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 
 JUDGE = "gpt-4-1106-preview"
 
@@ -55,8 +56,7 @@ class Call:
 class Published:
     """Everything that the tests share."""
 
-    data: Path
-    """The shared data, as a mirror."""
+    data: SharedData
     mirror: Path
     """A mirror of only what AlpacaEval 2 needs: quicker to search."""
     replies: Path
@@ -83,7 +83,7 @@ class Published:
         return ["--judge", f"{server.base_url}#{JUDGE}", "--mirror", str(self.mirror), "--offline", "--json"]
 
 
-def publish(data: Path, folder: Path) -> Published:
+def publish(data: SharedData, folder: Path) -> Published:
     """Write the replies and the small mirror into ``folder``."""
     source = data / "alpacaeval"
     mirror = folder / "mirror"

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.plugin", "tests.commands", "pytester"]
+pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
 collect_ignore = ["servers/chat_server.py"]
-
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -25,18 +23,10 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Cache, home and working directory of the test are its own; keys and mirrors of the user are not seen."""
     folder = tmp_path_factory.mktemp("own")
     for name in list(os.environ):
-        if name.startswith(("JUDGEBENCH_", "OPENAI_", "ANTHROPIC_", "HF_")) and name != "JUDGEBENCH_TEST_PROCESSES":
+        if name.startswith(("JUDGEBENCH_", "OPENAI_", "ANTHROPIC_", "HF_")) and not name.startswith("JUDGEBENCH_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("JUDGEBENCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("HF_HOME", str(folder / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return folder
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real published judgements, beside the checkout; tests that need them say so where they are absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("the shared data (../shared/data) is not beside this checkout")
-    return SHARED_DATA

@@ -16,7 +16,6 @@ from judgebench.settings import Settings
 from tests.made_runs import PROTOCOL, write_run
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, expected
 
-needs_data = pytest.mark.skipif(not ALPACAEVAL.is_dir(), reason="../shared/data is not beside this checkout")
 MODELS = ("FuseChat-Gemma-2-9B-Instruct", "FuseChat-Llama-3.1-8B-Instruct", "gemma-2b-it")
 
 
@@ -34,7 +33,7 @@ def real_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     for model in MODELS:
         source = folder / "annotations.json"
         source.write_text(json.dumps(annotations(2, model)))
-        settings = Settings(tasks="alpacaeval", out=folder / model, mirrors=(ALPACAEVAL,), offline=True)
+        settings = Settings(tasks="alpacaeval", out=folder / model, mirrors=(ALPACAEVAL.path,), offline=True)
         import_run(source, "alpaca_eval", settings)
     return [read_run(folder / model) for model in MODELS]
 
@@ -42,10 +41,9 @@ def real_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 @pytest.fixture(scope="module")
 def real(real_runs: list[Run]) -> Comparison:
     """Their comparison."""
-    return compare(real_runs, flips=3, files=official_files([ALPACAEVAL], offline=True))
+    return compare(real_runs, flips=3, files=official_files([ALPACAEVAL.path], offline=True))
 
 
-@needs_data
 def test_differences_of_real_runs_are_those_of_the_published_scores(real: Comparison) -> None:
     """Win rates are upstream's to its digits, length-controlled ones within what its solver errs by, twice 0.05."""
     published = [expected("expected.csv")[model] for model in MODELS]
@@ -63,7 +61,6 @@ def test_differences_of_real_runs_are_those_of_the_published_scores(real: Compar
             assert found.n == 805
 
 
-@needs_data
 def test_pairing_makes_the_interval_shorter_than_the_two_scores_errors(real: Comparison, real_runs: list[Run]) -> None:
     """Two models find the same instructions hard: the difference errs less than two independent scores would."""
     stderrs = [
@@ -77,7 +74,6 @@ def test_pairing_makes_the_interval_shorter_than_the_two_scores_errors(real: Com
     assert found.stderr < np.hypot(*(stderr or 0.0 for stderr in stderrs))
 
 
-@needs_data
 def test_real_ranks_are_certain_where_the_intervals_are(real: Comparison) -> None:
     """70, 63 and 3 per cent over 805 items: three ranks, each certain; a length ranks nothing."""
     ranks = {rank.run: (rank.low, rank.high) for rank in real.tasks[0].ranks if rank.metric == "win_rate"}
@@ -85,7 +81,6 @@ def test_real_ranks_are_certain_where_the_intervals_are(real: Comparison) -> Non
     assert "avg_length" not in {rank.metric for rank in real.tasks[0].ranks}
 
 
-@needs_data
 def test_real_flips_are_the_largest_changes(real: Comparison) -> None:
     """Three for each pair, the largest first, each with both answers and the judge's verdict on either side."""
     first = [flip for flip in real.tasks[0].flips if flip.runs[1].run == 1]

@@ -10,6 +10,7 @@ import pytest
 from judgebench.correlating import KINDS, Correlations, Row, correlate
 from judgebench.errors import UsageError
 from judgebench.stats.correlation import correlation_interval
+from tests.shared_data import SharedData
 
 MODELS = ("GPT-4", "Claude 3", "mistral_large", "Llama-3-8B", "Qwen1.5", "Phi-2")
 
@@ -38,7 +39,7 @@ def row(found: Correlations, metric: str, kind: str) -> Row:
     return only
 
 
-def test_wildbench_carries_its_interval(shared_data: Path, tmp_path: Path) -> None:
+def test_wildbench_carries_its_interval(shared_data: SharedData, tmp_path: Path) -> None:
     """The published table gives the printed 0.98 over six models; that coefficient's interval is 0.82 to 0.998, and
     against the 0.89 of AlpacaEval's LC win rate on the same models nothing is told apart.
     """
@@ -64,7 +65,7 @@ def test_wildbench_carries_its_interval(shared_data: Path, tmp_path: Path) -> No
     assert pair.low < 0
 
 
-def test_every_coefficient_of_the_published_table(shared_data: Path) -> None:
+def test_every_coefficient_of_the_published_table(shared_data: SharedData) -> None:
     """All 14 models: Pearson, Spearman and Kendall of the table that was computed by scipy, to its printed digits."""
     folder = shared_data / "wildbench"
     with (folder / "correlation.csv").open(newline="") as file:

@@ -14,6 +14,7 @@ from judgebench.records import Completion, Example, ExampleScore, Judgement, Mes
 from judgebench.settings import Settings
 from judgebench.stats.style_share import style_only_judge, style_report
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest
+from tests.shared_data import SharedData
 
 SAID = (Message(role="user", content="?"),)
 
@@ -91,7 +92,7 @@ def test_one_verdict_per_item_tells_nothing_apart(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def styled(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Style]:
+def styled(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Style]:
     """The published judgements of phi-2 with their style."""
     folder, out = shared_data / "alpacaeval", tmp_path_factory.mktemp("runs") / "phi"
     settings = Settings(tasks="alpacaeval", mirrors=(folder,), offline=True, out=out)
@@ -136,14 +137,14 @@ def test_style_of_published_judgements(styled: tuple[RunFolder, Style]) -> None:
     assert style.rates[2].explained_interval.high < 0
 
 
-def test_a_task_without_an_official_control_is_controlled_alike(shared_data: Path, tmp_path: Path) -> None:
+def test_a_task_without_an_official_control_is_controlled_alike(shared_data: SharedData, tmp_path: Path) -> None:
     """WildBench's rewards of Qwen1.5-72B against Llama-2-70b: the plain rate is the mean reward as a share, and length
     and style are held equal by the same procedures.
     """
     source = (
         shared_data / "wildbench" / "pairwise_records" / "ref=Llama-2-70b-chat-hf__Qwen1.5-72B-Chat-greedy.jsonl.gz"
     )
-    settings = Settings(tasks="wildbench", mirrors=(shared_data,), offline=True, out=tmp_path / "run")
+    settings = Settings(tasks="wildbench", mirrors=(shared_data / "wildbench",), offline=True, out=tmp_path / "run")
     import_run(source, "wildbench", settings)
     run = RunFolder(tmp_path / "run")
     (style,) = explain([run]).runs[0].style

@@ -27,6 +27,7 @@ from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.spreadsheets import csv_bytes
 from judgebench.store import Results, RunFolder
+from tests.shared_data import SharedData
 
 HOSTILE = '=cmd|"/c calc"!A1\n\x1b[31m\u202e</script>"\x00\'; drop'
 """A model's name that is a formula, a colour, a turn of direction, markup and a null byte."""
@@ -69,7 +70,7 @@ def starter_run(out: Path, task: str) -> RunFolder:
 @pytest.fixture(scope="module")
 def starter_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of each task's starter set."""
-    pytest.importorskip("transformers", reason="the built-in judge needs judgebench[local]")
+    pytest.importorskip("transformers")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUDGEBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         folder = tmp_path_factory.mktemp("runs")
@@ -78,8 +79,13 @@ def starter_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def official(data: SharedData) -> tuple[Path, ...]:
+    """Where the official files are."""
+    return tuple(data / kind for kind in ("alpacaeval", "arena_hard", "mt_bench", "wildbench", "upstream"))
+
+
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterator[Any]:
+def published(tmp_path_factory: pytest.TempPathFactory, shared_data: SharedData) -> Iterator[Any]:
     """Imports published judgements, each once: a function of file, format, task and model."""
     found: dict[tuple[Any, ...], RunFolder] = {}
     place = tmp_path_factory.mktemp("published")
@@ -90,7 +96,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> It
             key = source, form, task, model
             if key not in found:
                 settings = Settings(
-                    tasks=task, model=model, mirrors=(shared_data,), offline=True, out=place / str(len(found))
+                    tasks=task, model=model, mirrors=official(shared_data), offline=True, out=place / str(len(found))
                 )
                 import_run(source, form, settings)
                 found[key] = RunFolder(place / str(len(found)))
@@ -99,9 +105,9 @@ def published(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> It
         yield imported
 
 
-def again(run: RunFolder, form: str, tmp_path: Path, data: Path | None, below: str = "", **more: Any) -> Results:
+def again(run: RunFolder, form: str, tmp_path: Path, data: SharedData | None, below: str = "", **more: Any) -> Results:
     """A run exported, and what was exported imported."""
-    mirrors = () if data is None else (data,)
+    mirrors = () if data is None else official(data)
     export_run(run, form, tmp_path / "out", Settings(tasks="", mirrors=mirrors, offline=True))
     ((_, fields),) = run.require_manifest().tasks.items()
     settings = Settings(
@@ -116,14 +122,14 @@ def again(run: RunFolder, form: str, tmp_path: Path, data: Path | None, below: s
     return results
 
 
-def fastchat_folder(shared_data: Path, tmp_path: Path) -> Path:
+def fastchat_folder(shared_data: SharedData, tmp_path: Path) -> Path:
     """A judgement file with the answers it is about."""
     for name in ("judgments/claude_gpt-4_single.jsonl.gz", "answers/claude-3-5-sonnet-20240620.jsonl.gz"):
         shutil.copy(shared_data / "mt_bench" / name, tmp_path)
     return tmp_path
 
 
-def arena_hard_folder(shared_data: Path, tmp_path: Path) -> Path:
+def arena_hard_folder(shared_data: SharedData, tmp_path: Path) -> Path:
     """Two judged models, with their and the baseline's answers."""
     for kind, names in (
         ("judgments_v0.1/gpt-4-1106-preview", ("Meta-Llama-3.1-8B-Instruct", "truth_model")),
@@ -139,7 +145,7 @@ def arena_hard_folder(shared_data: Path, tmp_path: Path) -> Path:
 # -- formats of one benchmark: published judgements out and in again
 
 
-def test_alpaca_eval_annotations_come_back(published: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_alpaca_eval_annotations_come_back(published: Any, shared_data: SharedData, tmp_path: Path) -> None:
     """All scores, the fingerprint and each reply: probabilities, not only preferences, are exported."""
     run = published(shared_data / "alpacaeval/annotations_full/phi-2.json.gz", "alpaca_eval", "alpacaeval")
     results = again(run, "alpaca_eval", tmp_path, shared_data, "annotations.json")
@@ -151,10 +157,12 @@ def test_alpaca_eval_annotations_come_back(published: Any, shared_data: Path, tm
     assert sum(judgement.reply is not None for judgement in mine) > 700
 
 
-def test_alpaca_eval_leaderboard_row_is_the_published_one(published: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_alpaca_eval_leaderboard_row_is_the_published_one(
+    published: Any, shared_data: SharedData, tmp_path: Path
+) -> None:
     """The same columns, and in each the value of upstream's own row."""
     run = published(shared_data / "alpacaeval/annotations_full/NullModel.json.gz", "alpaca_eval", "alpacaeval")
-    export_run(run, "alpaca_eval", tmp_path, Settings(tasks="", mirrors=(shared_data,), offline=True))
+    export_run(run, "alpaca_eval", tmp_path, Settings(tasks="", mirrors=official(shared_data), offline=True))
     (mine,) = read_rows(tmp_path / "leaderboard.csv")
     rows = read_rows(shared_data / "alpacaeval/published/ae2_leaderboard.csv")
     (theirs,) = (row for row in rows if row.fields[""] == "NullModel")
@@ -167,7 +175,7 @@ def test_alpaca_eval_leaderboard_row_is_the_published_one(published: Any, shared
 
 
 @pytest.mark.parametrize("mode", ["single", "pair"])
-def test_fastchat_judgements_come_back(mode: str, published: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_fastchat_judgements_come_back(mode: str, published: Any, shared_data: SharedData, tmp_path: Path) -> None:
     """Ratings with the answers that they are about, and games with failed calls and superseded records among them."""
     if mode == "single":
         (tmp_path / "source").mkdir()
@@ -184,7 +192,7 @@ def test_fastchat_judgements_come_back(mode: str, published: Any, shared_data: P
 @pytest.mark.parametrize("pipeline", ["legacy", "current"])
 @pytest.mark.parametrize("model", ["Meta-Llama-3.1-8B-Instruct", "truth_model"])
 def test_arena_hard_judgements_come_back(
-    pipeline: str, model: str, published: Any, shared_data: Path, tmp_path: Path
+    pipeline: str, model: str, published: Any, shared_data: SharedData, tmp_path: Path
 ) -> None:
     """In both shapes; one model with its answers, one without."""
     (tmp_path / "source").mkdir()
@@ -201,7 +209,7 @@ def test_arena_hard_judgements_come_back(
         "pairwise_records/ref=Llama-2-70b-chat-hf__reka-edge.jsonl.gz",
     ],
 )
-def test_wildbench_records_come_back(source: str, published: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_wildbench_records_come_back(source: str, published: Any, shared_data: SharedData, tmp_path: Path) -> None:
     """Scores with the answers, and pairs of which only the lengths are known."""
     run = published(shared_data / "wildbench" / source, "wildbench", "wildbench")
     results = again(run, "wildbench", tmp_path, shared_data, "eval_results")
@@ -260,11 +268,12 @@ def test_numbers_come_back(form: str, task: str, starter_runs: Path, tmp_path: P
 
 @pytest.mark.parametrize("form", OF_NUMBERS)
 def test_a_starter_set_is_not_taken_for_the_official_one(
-    form: str, starter_runs: Path, shared_data: Path, tmp_path: Path
+    form: str, starter_runs: Path, shared_data: SharedData, tmp_path: Path
 ) -> None:
     """Its numbers have the task's name and version; they are refused as those of the other set."""
     export_run(RunFolder(starter_runs / "gsm8k"), form, tmp_path / "out")
-    settings = Settings(tasks="gsm8k", mirrors=(shared_data,), offline=True, out=tmp_path / "run")
+    mirrors = (shared_data / "gsm8k", shared_data / "upstream")
+    settings = Settings(tasks="gsm8k", mirrors=mirrors, offline=True, out=tmp_path / "run")
     with pytest.raises(UsageError, match=r"holds no number of gsm8k@cot8, the official set"):
         import_run(tmp_path / "out", form, settings)
 
@@ -353,7 +362,7 @@ def test_the_hub_gets_no_starter_set(starter_runs: Path, tmp_path: Path) -> None
 # -- read by their own packages
 
 
-def test_huggingface_hub_reads_eval_results(published: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_huggingface_hub_reads_eval_results(published: Any, shared_data: SharedData, tmp_path: Path) -> None:
     """Its parser gives the headline number, where the benchmark's dataset is; imported again it is the same score."""
     hub = pytest.importorskip("huggingface_hub")
     import yaml
@@ -398,14 +407,14 @@ def test_every_eval_ever_schema(starter_runs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # it was written for older libraries
-def test_alpaca_eval_reads_its_annotations(published: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_alpaca_eval_reads_its_annotations(published: Any, shared_data: SharedData, tmp_path: Path) -> None:
     """Its own win rate, of our file, is our win rate; its leaderboard reader takes our row."""
     metrics = pytest.importorskip("alpaca_eval.metrics")
     pandas = pytest.importorskip("pandas")
     from alpaca_eval import utils
 
     run = published(shared_data / "alpacaeval/annotations_full/phi-2.json.gz", "alpaca_eval", "alpacaeval")
-    export_run(run, "alpaca_eval", tmp_path, Settings(tasks="", mirrors=(shared_data,), offline=True))
+    export_run(run, "alpaca_eval", tmp_path, Settings(tasks="", mirrors=official(shared_data), offline=True))
     theirs = metrics.get_winrate(pandas.read_json(tmp_path / "annotations.json"))
     ours = scores_of(run.results())
     close = partial(pytest.approx, abs=1e-9)
@@ -421,12 +430,12 @@ def test_alpaca_eval_reads_its_annotations(published: Any, shared_data: Path, tm
 
 @pytest.mark.filterwarnings("ignore")  # it leaves files open
 def test_fastchat_reads_its_judgements(
-    published: Any, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    published: Any, shared_data: SharedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its loaders take the answers, ratings and games; its tables of both show our numbers."""
     common = pytest.importorskip("fastchat.llm_judge.common")
     show = pytest.importorskip("fastchat.llm_judge.show_result")
-    settings = Settings(tasks="", mirrors=(shared_data,), offline=True)
+    settings = Settings(tasks="", mirrors=official(shared_data), offline=True)
     (tmp_path / "source").mkdir()
     model = "claude-3-5-sonnet-20240620"
     single = published(fastchat_folder(shared_data, tmp_path / "source"), "fastchat", "mtbench", model)

@@ -19,8 +19,6 @@ from tests.made_runs import PROTOCOL, write_run
 from tests.tasks import wildbench_data as wb
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, read_json
 
-needs_data = pytest.mark.skipif(not ALPACAEVAL.is_dir(), reason="../shared/data is not beside this checkout")
-
 
 def drop(points: float, **defaults: Any) -> Policy:
     """A policy for the headline."""
@@ -302,7 +300,6 @@ def test_nothing_in_common_to_gate(tmp_path: Path) -> None:
 # -- real runs, and published rows
 
 
-@needs_data
 def test_a_real_candidate_against_real_and_published_baselines(tmp_path: Path) -> None:
     """Upstream's judgements of a model with the official baseline's answers: it passes against its own published row,
     unpaired and said so, and fails against a better model's, item by item and by the published number.
@@ -316,11 +313,11 @@ def test_a_real_candidate_against_real_and_published_baselines(tmp_path: Path) -
         rows = [{**row, "output_1": official[row["instruction"]]} for row in annotations(2, model)]
         source = tmp_path / "annotations.json"
         source.write_text(json.dumps(rows))
-        settings = Settings(tasks="alpacaeval", out=tmp_path / model, mirrors=(ALPACAEVAL,), offline=True)
+        settings = Settings(tasks="alpacaeval", out=tmp_path / model, mirrors=(ALPACAEVAL.path,), offline=True)
         import_run(source, "alpaca_eval", settings)
         runs.append(read_run(tmp_path / model))
     better, candidate = runs
-    files = official_files([ALPACAEVAL], offline=True)
+    files = official_files([ALPACAEVAL.path], offline=True)
     paired = gate(better, candidate, drop(2.0), files=files)
     assert (paired.verdict, paired.checks[0].metric, paired.checks[0].paired) == ("FAIL", "lc_win_rate", True)
     own = gate("FuseChat-Llama-3.1-8B-Instruct", candidate, drop(4.0))
@@ -334,18 +331,16 @@ def test_a_real_candidate_against_real_and_published_baselines(tmp_path: Path) -
         gate("FuseChat-Gema", candidate, drop(1.0))
 
 
-@needs_data
 def test_a_run_that_is_not_the_benchmark_is_not_held_against_published_rows(tmp_path: Path) -> None:
     """Another baseline's answers, or a part of the items: the fields are named."""
     source = tmp_path / "annotations.json"
     source.write_text(json.dumps(annotations(2, "gemma-2b-it")))
-    settings = Settings(tasks="alpacaeval", out=tmp_path / "run", mirrors=(ALPACAEVAL,), offline=True)
+    settings = Settings(tasks="alpacaeval", out=tmp_path / "run", mirrors=(ALPACAEVAL.path,), offline=True)
     import_run(source, "alpaca_eval", settings)
     with pytest.raises(UsageError, match=r"not evaluated as the published rows were.*baselines \(gpt4_1106_preview"):
         gate("gemma-2b-it", read_run(tmp_path / "run"), drop(1.0))
 
 
-@needs_data
 def test_what_another_metric_lacks_is_no_matter(tmp_path: Path) -> None:
     """A WildBench run of scores alone has no rewards at all, and its scores are gated as if nothing else was asked."""
     official = wb.official_mirror(tmp_path / "official")

@@ -1,7 +1,6 @@
 """Outputs that try to fool a judge are seen, and cannot change what it is asked."""
 
 import gzip
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from judgebench.records import Answer, Case, Generation, Judgement, Score, Verdi
 from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
 from judgebench.tasks import TaskSpec
+from tests.shared_data import SharedData
 
 HONEST = [f"The answer to question {n} is {n * n}." for n in range(200)]
 
@@ -147,20 +147,20 @@ def test_without_both_rates_there_is_nothing_to_compare() -> None:
 
 
 @pytest.fixture(scope="module")
-def official(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TaskData:
+def official(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> TaskData:
     """AlpacaEval with its published prompt."""
     finder = SourceFinder(tmp_path_factory.mktemp("cache"), [shared_data / "alpacaeval"], offline=True)
     return load_task(TaskSpec("alpacaeval"), finder, starter=False).data
 
 
-def published(shared_data: Path, model: str) -> list[str]:
+def published(shared_data: SharedData, model: str) -> list[str]:
     """A model's published outputs."""
     path = shared_data / "alpacaeval" / "model_outputs" / f"{model}.json.gz"
     rows: list[dict[str, Any]] = msgspec.json.decode(gzip.decompress(path.read_bytes()))
     return [row["output"] for row in rows]
 
 
-def test_the_null_model_is_flagged(shared_data: Path, official: TaskData) -> None:
+def test_the_null_model_is_flagged(shared_data: SharedData, official: TaskData) -> None:
     """One constant text for all instructions, made of the judge prompt's own lines."""
     texts = published(shared_data, "NullModel")
     found = {f.check: f for f in inspect_outputs("alpacaeval", generations(texts), official.fragments)}
@@ -173,7 +173,7 @@ def test_the_null_model_is_flagged(shared_data: Path, official: TaskData) -> Non
     "model",
     ["phi-2", "claude-3-5-sonnet-20240620", "oasst-sft-pythia-12b", "SelfMoA_gemma-2-9b-it-WPO-HB", "gpt4_gamed"],
 )
-def test_other_models_are_not_flagged_as_forgers(shared_data: Path, official: TaskData, model: str) -> None:
+def test_other_models_are_not_flagged_as_forgers(shared_data: SharedData, official: TaskData, model: str) -> None:
     """Neither strong nor weak nor verbose models write the judge's prompt or one text throughout."""
     found = flagged(inspect_outputs("alpacaeval", generations(published(shared_data, model)), official.fragments))
     assert found <= {"empty_output"}

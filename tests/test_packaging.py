@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared_data import SharedData
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("judgebench", "tasks", "templates", "leaderboards", "tests", "benchmarks", "scripts")
 DATA = ("tasks", "templates", "leaderboards")
@@ -222,7 +224,7 @@ def test_the_sdist_holds_only_the_checkout(sdist: Path) -> None:
     assert {"pyproject.toml", "LICENSE", "README.md", "tests/test_packaging.py"} <= set(names_in(sdist))
 
 
-def official_texts(shared_data: Path) -> Iterator[str]:
+def official_texts(shared_data: SharedData) -> Iterator[str]:
     """Lines of official prompts and instructions that nobody would write by chance."""
     folder = shared_data / "alpacaeval"
     for path in (folder / "judge").rglob("*.txt"):
@@ -233,7 +235,7 @@ def official_texts(shared_data: Path) -> Iterator[str]:
             yield from row["output"].splitlines()
 
 
-def test_no_official_text_is_in_the_wheel(wheel: Path, shared_data: Path) -> None:
+def test_no_official_text_is_in_the_wheel(wheel: Path, shared_data: SharedData) -> None:
     """No line of an official prompt, question or answer, and no official file under another name."""
     lines = {line.strip() for line in official_texts(shared_data)}
     pinned = set(re.findall(r'sha256 = "([0-9a-f]{64})"', "".join(p.read_text() for p in ROOT.glob("tasks/*/*.toml"))))

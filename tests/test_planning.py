@@ -13,6 +13,7 @@ from judgebench.planning import Plan, Question, plan
 from judgebench.settings import Settings
 from judgebench.stats.power import DifferenceVariance, detectable_difference, required_prompts
 from judgebench.store import RunFolder
+from tests.shared_data import SharedData
 
 NOWHERE = Settings(tasks="", offline=True)
 WIN_RATE = Question(task="alpacaeval", metric="win_rate")
@@ -24,7 +25,7 @@ def made(question: Question, settings: Settings = NOWHERE, **changes: object) ->
 
 
 @pytest.fixture(scope="module")
-def imported(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def imported(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The published judgements of two models as runs."""
     folder, found = shared_data / "alpacaeval", {}
     for name in ("phi-2", "NullModel"):

@@ -20,16 +20,16 @@ from judgebench.ranking import (
 from judgebench.run_folders import read_runs
 from judgebench.settings import Settings
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, tables
+from tests.tasks.wildbench_data import WILDBENCH
 
-WILDBENCH = ALPACAEVAL.parent / "wildbench"
-
-pytestmark = pytest.mark.skipif(not ALPACAEVAL.is_dir(), reason="../shared/data is not beside this checkout")
-
-WHOLE = [model for model in (tables(2) if ALPACAEVAL.is_dir() else {}) if len(tables(2)[model]) == 805]
-"""Models of whose 805 judgements none was dropped: the others miss a baseline answer, which these tables lack."""
 LC_TOLERANCE = 0.06
 """The published length-controlled rates hang on how upstream's folds fell: ours are within 0.055 for these ten, and
 within 0.15 for all 40 models. All other numbers are equal but for rounding."""
+
+
+def whole() -> list[str]:
+    """Models of whose 805 judgements none was dropped: the others miss a baseline answer, which these tables lack."""
+    return sorted(model for model, rows in tables(2).items() if len(rows) == 805)
 
 
 def table_of(folder: Path, label: str) -> tuple[Group, Group]:
@@ -47,10 +47,10 @@ def table_of(folder: Path, label: str) -> tuple[Group, Group]:
 def ten_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folders of ten models, from the judgements behind AlpacaEval 2's table."""
     folder = tmp_path_factory.mktemp("ten")
-    for model in sorted(WHOLE)[:10]:
+    for model in whole()[:10]:
         source = folder / f"{model}.json"
         source.write_text(json.dumps(annotations(2, model)))
-        settings = Settings(tasks="alpacaeval", out=folder / "runs" / model, mirrors=(ALPACAEVAL,), offline=True)
+        settings = Settings(tasks="alpacaeval", out=folder / "runs" / model, mirrors=(ALPACAEVAL.path,), offline=True)
         import_run(source, "alpaca_eval", settings)
     return folder / "runs"
 
@@ -92,10 +92,10 @@ def test_sorting_by_another_metric_gives_its_published_order(ten_runs: Path) -> 
 
 def test_another_judge_is_another_table(ten_runs: Path, tmp_path: Path) -> None:
     """The same judgements, said to be of another judge and prompt, are never ranked with them."""
-    model = sorted(WHOLE)[0]
+    model = whole()[0]
     rows: list[dict[str, Any]] = [{**row, "annotator": "alpaca_eval_gpt4"} for row in annotations(2, model)]
     (tmp_path / "other.json").write_text(json.dumps(rows))
-    settings = Settings(tasks="alpacaeval", out=tmp_path / "other", mirrors=(ALPACAEVAL,), offline=True)
+    settings = Settings(tasks="alpacaeval", out=tmp_path / "other", mirrors=(ALPACAEVAL.path,), offline=True)
     import_run(tmp_path / "other.json", "alpaca_eval", settings)
     groups = group_rows(in_one_table(read_runs([ten_runs, tmp_path]).readable), headlines({"alpacaeval@2"}))
     assert [len(group.rows) for group in groups] == [10, 1]
@@ -109,7 +109,7 @@ def test_six_models_of_wildbench(tmp_path: Path) -> None:
     models = ("Qwen1.5-72B-Chat-greedy", "gemma-2b-it", "gpt-3.5-turbo-0125", "reka-core-20240501", "reka-edge")
     for model in models:
         source = WILDBENCH / "score_records" / f"v0625-gpt4o__{model}.jsonl.gz"
-        mirrors = (WILDBENCH,)
+        mirrors = (WILDBENCH.path,)
         import_run(
             source, "wildbench", Settings(tasks="wildbench", out=tmp_path / model, mirrors=mirrors, offline=True)
         )

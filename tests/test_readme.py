@@ -1,6 +1,7 @@
 """Every command in README.md is run, or it is said here why it cannot be."""
 
 import gzip
+import os
 import re
 import shlex
 from pathlib import Path
@@ -10,9 +11,9 @@ from typer.testing import CliRunner
 
 from judgebench.cli import app
 from judgebench.errors import JudgebenchError
+from tests.shared_data import SharedData
 
 README = Path(__file__).parents[1] / "README.md"
-DATA = Path(__file__).parents[2] / "shared" / "data"
 
 NOT_RUN = {
     "make ": "tests/cli/test_first_command.py runs what it runs, without installing",
@@ -60,27 +61,24 @@ def run(command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def went_wrong(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def went_wrong(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong with each command, in the order of the page and one folder, since later ones need the earlier.
 
     There, ``annotations.json`` are published judgements, ``runs/baseline`` and ``runs/candidate`` a worse and a better
     model's answers, and a block of TOML is the file that its first line names.
     """
-    if not DATA.is_dir():
-        pytest.skip(
-            "the shared data (../shared/data), which stand for the reader's files, are not beside this checkout"
-        )
+    mirrors = [str(shared_data / kind) for kind in ("alpacaeval", "gsm8k", "upstream")]
     folder = tmp_path_factory.mktemp("reader")
-    with gzip.open(DATA / "alpacaeval" / "annotations_full" / "NullModel.json.gz") as file:
+    with gzip.open(shared_data / "alpacaeval" / "annotations_full" / "NullModel.json.gz") as file:
         (folder / "annotations.json").write_bytes(file.read())
     for text in blocks("toml"):
         (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("JUDGEBENCH_MIRROR", str(DATA))
+        patch.setenv("JUDGEBENCH_MIRROR", os.pathsep.join(mirrors))
         patch.setenv("JUDGEBENCH_CACHE", str(folder / "cache"))
         for name, model in (("baseline", "openai-gsm-6b_finetuning"), ("candidate", "openai-gsm-175b_verification")):
-            answers = DATA / "gsm8k" / "responses" / f"{model}.jsonl.gz"
+            answers = shared_data / "gsm8k" / "responses" / f"{model}.jsonl.gz"
             made = run(f"judgebench import {answers} --from outputs --task gsm8k --fields id=idx --out runs/{name}")
             assert made == "", made
         return {command: run(command) for command in RUN}

@@ -16,6 +16,7 @@ import pytest
 
 from judgebench.sources import read_sources
 from judgebench.store import RunFolder
+from tests.shared_data import SharedData
 
 ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "tasks" / "alpacaeval" / "starter.jsonl"
@@ -235,7 +236,9 @@ def test_several_runs_are_not_put_into_one_that_is_there(tmp_path: Path, finishe
     assert contents(tmp_path / "R") == before
 
 
-def test_an_import_wants_a_new_folder(tmp_path: Path, finished: tuple[str | Path, ...], shared_data: Path) -> None:
+def test_an_import_wants_a_new_folder(
+    tmp_path: Path, finished: tuple[str | Path, ...], shared_data: SharedData
+) -> None:
     """It does not write into a run that is there."""
     before = contents(tmp_path / "R")
     source = shared_data / "alpacaeval" / "model_outputs" / "phi-2.json.gz"

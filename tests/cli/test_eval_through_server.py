@@ -24,6 +24,7 @@ from judgebench.store import Manifest, Session
 from tests.alpacaeval_server import JUDGE, Published, committed, publish
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 
 ANNOTATED = 803
 """Rows of the published file; two of the 805 instructions have none."""
@@ -37,7 +38,7 @@ StartServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The published replies as the server's, and where everything lies."""
     return publish(shared_data, tmp_path_factory.mktemp("published"))
 
@@ -48,7 +49,9 @@ def imported(published: Published, tmp_path_factory: pytest.TempPathFactory) -> 
     out = tmp_path_factory.mktemp("imported") / "run"
     what = ["import", published.annotations, "--from", "alpaca_eval", "--task", "alpacaeval"]
     cache = str(out.parent / "cache")
-    judgebench([*what, "--mirror", published.data, "--offline", "--out", out, "--json"], JUDGEBENCH_CACHE=cache)
+    judgebench(
+        [*what, "--mirror", published.data / "alpacaeval", "--offline", "--out", out, "--json"], JUDGEBENCH_CACHE=cache
+    )
     return out
 
 
@@ -100,7 +103,7 @@ def test_replies_through_a_server_give_the_imported_result(
     command again makes no call and says the same.
     """
     server = start_chat_server(replies=published.replies)
-    arguments = [*published.eval(server, run), "--mirror", str(published.data)]
+    arguments = [*published.eval(server, run), "--mirror", str(published.data / "alpacaeval")]
     first = judgebench(arguments)
     assert scores_of(first) == stored_scores(imported)
     assert len(published.calls) == CALLS

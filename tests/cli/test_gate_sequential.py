@@ -23,6 +23,7 @@ from tests.junit_schema import require_junit
 from tests.made_runs import METRICS as GSM8K
 from tests.made_runs import write_run
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 
 StartServer = Callable[..., Server]
 N = 805
@@ -31,7 +32,7 @@ CONCURRENCY = ("--judge-concurrency", "8")
 
 
 @pytest.fixture(scope="module")
-def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The published replies as the server's."""
     return publish(shared_data, tmp_path_factory.mktemp("published"))
 

@@ -10,6 +10,7 @@ import pytest
 
 from judgebench.importing import import_run
 from judgebench.settings import Settings
+from tests.shared_data import SharedData
 
 
 def judgebench(*arguments: str | Path, cwd: Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
@@ -32,7 +33,7 @@ def printed(ended: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def run(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The published judgements of phi-2."""
     folder, out = shared_data / "alpacaeval", tmp_path_factory.mktemp("runs") / "phi"
     settings = Settings(tasks="alpacaeval", mirrors=(folder,), offline=True, out=out)
@@ -81,7 +82,7 @@ def test_explain_says_how_much_is_style(run: Path, tmp_path: Path) -> None:
     assert "--task mtbench" in judgebench("explain", run, "--task", "mtbench", cwd=tmp_path, code=2).stderr
 
 
-def test_labels_add_anchored_metrics_and_change_no_other(run: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_labels_add_anchored_metrics_and_change_no_other(run: Path, shared_data: SharedData, tmp_path: Path) -> None:
     """150 labels that agree with the judge but for every fifth: two further metrics with intervals; without the file
     they are gone again.
     """

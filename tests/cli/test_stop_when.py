@@ -17,6 +17,7 @@ from judgebench.stopping import random_order
 from tests.alpacaeval_server import Published, publish
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 
 StartServer = Callable[..., Server]
 RULE = ("--stop-when", "win_rate ci<2.5")
@@ -24,7 +25,7 @@ CONCURRENCY = 8
 
 
 @pytest.fixture(scope="module")
-def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The published replies as the server's."""
     return publish(shared_data, tmp_path_factory.mktemp("published"))
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from judgebench.importing import import_run
 from judgebench.loading import load_tasks
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
+from tests.shared_data import SharedData
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -27,9 +29,9 @@ def block(heading: str) -> str:
     return found[1]
 
 
-def command(*arguments: str, cwd: Path, mirror: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def command(*arguments: str, cwd: Path, mirrors: Sequence[Path] = ()) -> "subprocess.CompletedProcess[str]":
     """A process of this Python, which finds this checkout."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "JUDGEBENCH_MIRROR": str(mirror or "")}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "JUDGEBENCH_MIRROR": os.pathsep.join(map(str, mirrors))}
     return subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
     )
@@ -42,11 +44,16 @@ def work(example_runs: Path, tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+def gsm8k(data: SharedData) -> tuple[Path, ...]:
+    """Where the official problems are."""
+    return data / "gsm8k", data / "upstream"
+
+
 @pytest.fixture(scope="module")
-def official(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
+def official(tmp_path_factory: pytest.TempPathFactory, shared_data: SharedData) -> Path:
     """The same of the official problems: the gold answers, and the gold answers of every second problem."""
-    folder = tmp_path_factory.mktemp("official")
-    (one,) = load_tasks(Settings(tasks="gsm8k", mirrors=(shared_data,), offline=True))
+    folder, mirrors = tmp_path_factory.mktemp("official"), gsm8k(shared_data)
+    (one,) = load_tasks(Settings(tasks="gsm8k", mirrors=mirrors, offline=True))
     for model, every in (("base", 2), ("mine", 1)):
         rows = [
             {
@@ -57,21 +64,21 @@ def official(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Pat
             for number, example in enumerate(one.data.examples)
         ]
         write_lines(folder / "answers.jsonl", rows)
-        settings = Settings(tasks="gsm8k", mirrors=(shared_data,), offline=True, out=folder / "runs" / model)
+        settings = Settings(tasks="gsm8k", mirrors=mirrors, offline=True, out=folder / "runs" / model)
         import_run(folder / "answers.jsonl", "outputs", settings)
     return folder
 
 
-def test_the_commands_work(shared_data: Path, tmp_path: Path) -> None:
+def test_the_commands_work(shared_data: SharedData, tmp_path: Path) -> None:
     """Each ends with 0, and what comes back has the scores of what was sent: published judgements, imported."""
-    work = tmp_path / "work"
-    settings = Settings(tasks="alpacaeval", mirrors=(shared_data,), offline=True, out=work / "runs/mine")
+    work, mirrors = tmp_path / "work", (shared_data / "alpacaeval",)
+    settings = Settings(tasks="alpacaeval", mirrors=mirrors, offline=True, out=work / "runs/mine")
     import_run(shared_data / "alpacaeval/annotations_full/phi-2.json.gz", "alpaca_eval", settings)
     lines = block("Take it elsewhere").splitlines()
     for line in lines:
         arguments = shlex.split(line, comments=True)
         assert arguments.pop(0) == "judgebench"
-        ended = command("-m", "judgebench", *arguments, cwd=work, mirror=shared_data)
+        ended = command("-m", "judgebench", *arguments, cwd=work, mirrors=mirrors)
         assert ended.returncode == 0, ended.stderr
     scores = RunFolder(work / "runs/mine").results().scores
     for name in ("mine-again", "as-reported"):
@@ -79,13 +86,13 @@ def test_the_commands_work(shared_data: Path, tmp_path: Path) -> None:
     assert len(list((work / "shared").rglob("*.json*"))) == 2
 
 
-def test_the_python_lines_work(official: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_the_python_lines_work(official: Path, shared_data: SharedData, tmp_path: Path) -> None:
     """As they stand there; the numbers are those of the gold answers."""
     pytest.importorskip("pandas")
     shutil.copytree(official, tmp_path / "work")
     shutil.rmtree(tmp_path / "work" / "runs" / "mine")
     script = block("From Python") + "assert run.score('exact_match_flexible').value == 100\n"
-    ended = command("-c", script, cwd=tmp_path / "work", mirror=shared_data)
+    ended = command("-c", script, cwd=tmp_path / "work", mirrors=gsm8k(shared_data))
     assert ended.returncode == 0, ended.stderr
 
 

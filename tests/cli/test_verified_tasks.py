@@ -22,6 +22,7 @@ from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 
 LIMIT = 120
 RESPONSES = {
@@ -39,21 +40,27 @@ StartServer = Callable[..., Server]
 class Published:
     """The published responses, as a server's replies and as files of outputs."""
 
-    data: Path
+    mirrors: tuple[Path, ...]
     replies: Path
     outputs: dict[str, Path]
 
     def eval(self, model: str, run: Path, *more: str) -> list[str]:
         """Arguments of ``judgebench`` for all tasks."""
         which = ["--model", model, "--tasks", ",".join(TASKS.values()), "--limit", str(LIMIT)]
-        return ["eval", *which, "--mirror", str(self.data), "--offline", "--out", str(run), "--json", *more]
+        return ["eval", *which, *self.mirror, "--offline", "--out", str(run), "--json", *more]
+
+    @property
+    def mirror(self) -> list[str]:
+        """Flags that say where the official files are."""
+        return [word for mirror in self.mirrors for word in ("--mirror", str(mirror))]
 
 
 @pytest.fixture(scope="module")
-def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """For the first examples of each task."""
     folder = tmp_path_factory.mktemp("published")
-    finder = SourceFinder(folder / "cache", [shared_data], offline=True)
+    mirrors = tuple(shared_data / kind for kind in (*TASKS, "upstream"))
+    finder = SourceFinder(folder / "cache", mirrors, offline=True)
     replies, outputs = [], {}
     for name, label in TASKS.items():
         (spec,) = tasks.parse_specs(label)
@@ -65,10 +72,10 @@ def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pu
         rows = [json.dumps({"id": example_id, "output": text}) for example_id, text in own.items()]
         outputs[name].write_text("\n".join(rows) + "\n")
     (folder / "replies.jsonl").write_text("".join(json.dumps(reply) + "\n" for reply in replies))
-    return Published(shared_data, folder / "replies.jsonl", outputs)
+    return Published(mirrors, folder / "replies.jsonl", outputs)
 
 
-def _answers(data: Path, name: str) -> dict[str, str]:
+def _answers(data: SharedData, name: str) -> dict[str, str]:
     path, key, text = RESPONSES[name]
     rows = (json.loads(line) for line in gzip.decompress((data / path).read_bytes()).splitlines())
     return {str(row[key]): row[text] for row in rows}
@@ -120,7 +127,7 @@ def test_answers_of_a_server_score_as_the_same_answers_of_a_file(
         assert manifest.tasks[name].counts["verified"] >= LIMIT * CHECKS[name]
         assert manifest.tasks[name].judge_models == []
         given = ["--model", f"file:{published.outputs[name]}", "--tasks", label, "--out", tmp_path / name]
-        flags = ["--limit", str(LIMIT), "--mirror", published.data, "--offline", "--json"]
+        flags = ["--limit", str(LIMIT), *published.mirror, "--offline", "--json"]
         alone = judgebench(["eval", *given, *flags])
         assert numbers(scores, name) == scores_of(alone), name
         ours, theirs = (
@@ -137,10 +144,10 @@ def test_the_same_run_scored_again_is_verified_again(published: Published, tmp_p
     """``score`` makes no call and finds the same; a verdict that was altered on disk is found out anew."""
     run = tmp_path / "gsm8k"
     given = ["eval", "--model", f"file:{published.outputs['gsm8k']}", "--tasks", "gsm8k", "--limit", str(LIMIT)]
-    first = judgebench([*given, "--mirror", published.data, "--offline", "--json", "--out", run])
+    first = judgebench([*given, *published.mirror, "--offline", "--json", "--out", run])
     verdicts = run / "gsm8k" / "judgements.jsonl"
     honest = verdicts.read_text()
     verdicts.write_text(honest.replace('"value":0.0', '"value":1.0'))
-    scored = judgebench(["score", run, "--mirror", published.data, "--offline", "--json"])
+    scored = judgebench(["score", run, *published.mirror, "--offline", "--json"])
     assert scores_of(scored) == scores_of(first)
     assert verdicts.read_text() == honest

@@ -19,7 +19,7 @@ from judgebench.settings import Settings
 from judgebench.stages import TaskRun
 from judgebench.store import Results, RunFolder
 
-ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'judgebench[ray]'")
+ray = pytest.importorskip("ray")
 pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own, of its servers and sockets

@@ -3,16 +3,14 @@
 import gzip
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-FOLDER = SHARED / "judge_meta"
-needs_data = pytest.mark.skipif(not FOLDER.exists(), reason="shared/data is not beside the repository")
+from tests.shared_data import SharedData
+
+FOLDER = SharedData("judge_meta")
 
 SUBSETS = ("natural", "neighbor", "gptinst", "gptout", "manual")
 """LLMBar's 419 instances, in the order of the expected numbers."""

@@ -17,7 +17,7 @@ from judgebench.stats.agreement import (
     krippendorff_alpha,
     orient,
 )
-from tests.stats.judge_meta import expected, lines, needs_data
+from tests.stats.judge_meta import expected, lines
 
 
 def random_votes(seed: int, n: int = 400, games: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +108,6 @@ def test_what_cannot_be_votes_is_refused() -> None:
 METRICS: tuple[Metric, ...] = ("nominal", "ordinal", "interval", "ratio")
 
 
-@needs_data
 def test_textbook_coefficients() -> None:
     """Krippendorff's three raters by four metrics, Fleiss' fourteen by two kinds of chance, to 1e-9."""
     case = expected("agreement_textbook")["krippendorff_three_raters"]
@@ -120,7 +119,6 @@ def test_textbook_coefficients() -> None:
     assert fleiss_kappa(counts["table"], "uniform").value == pytest.approx(counts["randolph"], rel=1e-9)
 
 
-@needs_data
 def test_pandalms_annotators() -> None:
     """Alpha by three metrics, Fleiss, Randolph and Cohen's kappas of three humans over 666 items, to 1e-9."""
     numbers = expected("stats", "pandalm")

@@ -8,7 +8,6 @@ import gzip
 import json
 from functools import cache
 from math import log
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +23,9 @@ from judgebench.stats.benchmark_quality import (
     strict_agreement,
 )
 from judgebench.stats.correlation import Kind, correlation
+from tests.shared_data import SharedData
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-FOLDER = SHARED / "ratings" / "benchmark_statistics"
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason="shared/data is not beside the repository")
+FOLDER = SharedData("ratings", "benchmark_statistics")
 
 FloatArray = NDArray[np.float64]
 
@@ -213,7 +211,6 @@ def assert_separability(low: FloatArray, high: FloatArray, wanted: dict[str, flo
     assert 100 * found.share == pytest.approx(wanted["separability_pct"], abs=0.005001)
 
 
-@needs_data
 def test_separability_of_all_models() -> None:
     """28 models of Arena-Hard, 25 of MT-Bench and 76 of Chatbot Arena: overlapping pairs exactly as in the notebook."""
     wanted = numbers()["all_models"]
@@ -225,7 +222,6 @@ def test_separability_of_all_models() -> None:
     assert_separability(low, high, wanted["chatbot_arena"])
 
 
-@needs_data
 def test_separability_of_the_20_shared_models() -> None:
     """At 95 percent from the intervals, at 80 percent from the 10th and 90th percentiles of the bootstrap results."""
     at_95, at_80 = numbers()["shared20_95pct"], numbers()["shared20_80pct (percentiles 10,90 of results)"]
@@ -240,7 +236,6 @@ def test_separability_of_the_20_shared_models() -> None:
     assert_separability(low, high, at_95["chatbot_arena"])
 
 
-@needs_data
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_agreement_with_chatbot_arena(benchmark: str) -> None:
     """Strict agreement and agreement with confidence in both forms, to rounding; 177 of 190 pairs count."""
@@ -259,7 +254,6 @@ def test_agreement_with_chatbot_arena(benchmark: str) -> None:
     assert (found.pairs, found.skipped) == (half_credit["n_human_separable_pairs"], 13)
 
 
-@needs_data
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_pair_forecast_of_chatbot_arena(benchmark: str) -> None:
     """Brier score to 1e-9 and log loss to 1e-6 (its clipping point depends on the last bit of the normal integral)."""
@@ -271,7 +265,6 @@ def test_pair_forecast_of_chatbot_arena(benchmark: str) -> None:
     assert found.log_loss == pytest.approx(numbers()["log_loss"][benchmark], abs=1e-6)
 
 
-@needs_data
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 @pytest.mark.parametrize(
     ("kind", "key"), [("spearman", "spearman"), ("kendall", "kendall_tau_b (scipy)"), ("pearson", "pearson (scipy)")]

@@ -34,9 +34,7 @@ from judgebench.stats.bradley_terry import (
     weighted_by_pair,
 )
 from judgebench.stats.intervals import Interval
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason="shared/data is not beside the repository")
+from tests.shared_data import SHARED
 
 FloatArray = NDArray[np.float64]
 
@@ -415,7 +413,6 @@ def expected(request: pytest.FixtureRequest) -> Expected:
     return Expected(names, columns, json.loads((SHARED / "ratings" / numbers).read_text()))
 
 
-@needs_data
 @pytest.mark.parametrize("reweighted", [False, True])
 def test_ratings_equal_the_converged_optimum(expected: Expected, reweighted: bool) -> None:
     """Within 1e-9 rating points of the converged optimum (found: 1e-12), and within 0.1 of arena-rank (0.018)."""
@@ -425,7 +422,6 @@ def test_ratings_equal_the_converged_optimum(expected: Expected, reweighted: boo
     assert ratings == pytest.approx(expected.of(f"arena_rank_bt_reweighted_{reweighted}", "ratings"), abs=0.1)
 
 
-@needs_data
 @pytest.mark.parametrize("reweighted", [False, True])
 def test_sandwich_equals_arena_rank(expected: Expected, reweighted: bool) -> None:
     """Bounds within 0.1 points of arena-rank's (found: 0.019, its early stop), variances within 0.1 percent."""
@@ -438,7 +434,6 @@ def test_sandwich_equals_arena_rank(expected: Expected, reweighted: bool) -> Non
     assert variance == pytest.approx(expected.of(key, "variances"), rel=1e-3)
 
 
-@needs_data
 def test_ratings_near_fastchat(expected: Expected) -> None:
     """Within 0.15 points of FastChat's solver with one model's rating set equal (found: 0.11, its early stop)."""
     names = expected.names
@@ -457,7 +452,6 @@ def assert_like_100_rounds(low: FloatArray, high: FloatArray, deviation: FloatAr
     assert (np.abs(high - wanted[1]) / deviation).max() < 1.1
 
 
-@needs_data
 def test_bootstrap_like_fastchat_and_arena_rank(expected: Expected) -> None:
     """Bounds and variances agree with 100 rounds of either within the noise of those; means lie at the ratings."""
     fit = bradley_terry(expected.columns.counted())
@@ -476,7 +470,6 @@ def test_bootstrap_like_fastchat_and_arena_rank(expected: Expected) -> None:
         assert expected.of(keys[3], keys[2]) / variance == pytest.approx(np.ones(len(low)), abs=0.6)
 
 
-@needs_data
 def test_ranks_equal_fastchats(expected: Expected) -> None:
     """FastChat's final ranking follows from the bounds of its bootstrap by the rank rule, for every model."""
     key = "fastchat_bootstrap_bt100_seed0"
@@ -485,7 +478,6 @@ def test_ranks_equal_fastchats(expected: Expected) -> None:
     assert list(ranks(intervals)) == expected.of("fastchat_final_ranking").tolist()
 
 
-@needs_data
 def test_official_arena_table_of_76_models() -> None:
     """Chatbot Arena of 2024-03-29: bounds, variances (1e-6: files' rounding) and ranks of all 76 models from rounds."""
     folder = SHARED / "ratings" / "benchmark_statistics"
@@ -502,7 +494,6 @@ def test_official_arena_table_of_76_models() -> None:
     assert ranks([spread.interval for spread in spreads if spread is not None]) == wanted
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["official_gpt4turbo_2models", "gpt4turbo_8models", "gpt4o_16models"])
 def test_arena_hard_battles(name: str) -> None:
     """Win rates to the two printed decimals, ratings within 0.02 of scikit-learn's, bounds within bootstrap noise.
@@ -530,7 +521,6 @@ def test_arena_hard_battles(name: str) -> None:
     assert (np.abs(differences) <= 1.1 * deviation + 0.01).all()
 
 
-@needs_data
 def test_official_arena_hard_models() -> None:
     """Exactly the published 37.90 and 23.34, and bounds within 0.6 points of both published tables (found: 0.4).
 

@@ -15,7 +15,7 @@ from judgebench.stats.calibration import (
     recalibrated,
     selective_accuracy,
 )
-from tests.stats.judge_meta import expected, lines, needs_data
+from tests.stats.judge_meta import expected, lines
 
 FloatArray = NDArray[np.float64]
 
@@ -39,7 +39,6 @@ def sigmoid(logits: FloatArray) -> FloatArray:
     return 1 / (1 + np.exp(-logits))
 
 
-@needs_data
 @pytest.mark.parametrize("model", MODELS)
 def test_reward_margins(model: str) -> None:
     """All measures to 1e-9; Platt's curve, found by a solver there, to 1e-4; accuracy at four coverages exactly."""
@@ -70,7 +69,6 @@ def test_reward_margins(model: str) -> None:
     assert list(accuracies) == pytest.approx([row["accuracy"] for row in wanted["selective"]], rel=1e-12)
 
 
-@needs_data
 def test_recalibration_repairs_an_overconfident_judge() -> None:
     """Out of fold, the expected error of the surest model falls from .30 to below .1 by any curve with an intercept."""
     scores, right = margins(MODELS[1])

@@ -19,8 +19,9 @@ from judgebench.stats.clustered import (
     difference,
 )
 from judgebench.stats.intervals import bca_interval, percentile_interval, resample_counts
+from tests.shared_data import SHARED
 
-from .judge_meta import SHARED, SUBSETS, expected, llmbar_labels, llmbar_votes, needs_data
+from .judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -44,7 +45,6 @@ def llmbar_correct(evaluator: str) -> NDArray[np.float64]:
     return np.array(columns, dtype=float).T
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["GPT-4/Vanilla", "GPT-4/Swap", "difference"])
 def test_two_orders_of_llmbar(name: str) -> None:
     """Mean and clustered error of 838 published decisions; ignoring the clusters understates it by about a quarter."""
@@ -98,7 +98,6 @@ def test_mix_equals_statsmodels_contrast() -> None:
     assert estimate.stderr == pytest.approx(contrast.sd.item() * np.sqrt(120 / 119), rel=1e-10)
 
 
-@needs_data
 def test_alpacaeval_win_rates_and_standard_errors() -> None:
     """Raw win rate and standard error of 39 models equal AlpacaEval 2's published table (1.4e-10: their rounding)."""
     expected = pd.read_csv(SHARED / "alpacaeval" / "expected.csv").set_index("model").dropna(subset="pub_win_rate")

@@ -4,8 +4,6 @@
 ones, over 14 models and over the top 6 of them.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from judgebench.stats.correlation import Kind, bootstrap_correlation, correlation, permutation_p
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason="shared/data is not beside the repository")
+from tests.shared_data import SHARED
 
 KINDS: tuple[Kind, ...] = ("pearson", "spearman", "kendall")
 SCIPY = {"pearson": stats.pearsonr, "spearman": stats.spearmanr, "kendall": stats.kendalltau}
@@ -213,7 +209,6 @@ def test_permutation_p_over_many_items_is_close_to_the_t_test() -> None:
 # WildBench's numbers
 
 
-@needs_data
 def test_wildbench_table_with_intervals() -> None:
     """All 24 rows: each coefficient within 5e-7 of the file (its rounding), each with an interval and its n said."""
     folder = SHARED / "wildbench"
@@ -239,7 +234,6 @@ def test_wildbench_table_with_intervals() -> None:
                 assert found.value == pytest.approx(printed, abs=0.001)
 
 
-@needs_data
 def test_headline_of_wildbench_over_six_models() -> None:
     """The paper's 0.984 for WB-Reward rests on six models: the interval starts at 0.86, below its rivals."""
     inputs = pd.read_csv(SHARED / "wildbench" / "correlation_inputs.csv")

@@ -15,7 +15,7 @@ from judgebench.stats.correlation_comparison import (
     correlation_table,
     williams_p,
 )
-from tests.stats.judge_meta import SHARED, needs_data
+from tests.shared_data import SHARED
 
 FloatArray = NDArray[np.float64]
 
@@ -119,7 +119,6 @@ def test_bootstrap_agrees_with_zou_on_many_models() -> None:
 # WildBench's numbers
 
 
-@needs_data
 def test_wildbench_098_carries_its_interval() -> None:
     """The paper's r = 0.98 is over six models: [.82, .998], and AlpacaEval-LC's .89 there [.28, .99].
 
@@ -138,7 +137,6 @@ def test_wildbench_098_carries_its_interval() -> None:
         assert found.interval.high == pytest.approx(high, abs=5e-4)
 
 
-@needs_data
 def test_wildbench_and_length_controlled_alpacaeval_are_not_told_apart() -> None:
     """0.98 against 0.89 over the same six models: the interval of the difference holds 0, and so at 14 models."""
     inputs = pd.read_csv(SHARED / "wildbench" / "correlation_inputs.csv")
@@ -153,7 +151,6 @@ def test_wildbench_and_length_controlled_alpacaeval_are_not_told_apart() -> None
         assert found.p > 0.05
 
 
-@needs_data
 def test_wildbench_table_of_comparisons() -> None:
     """Length follows Elo worse than WB-Reward does over 14 models, also after Holm; rows fall by correlation."""
     inputs = pd.read_csv(SHARED / "wildbench" / "correlation_inputs.csv").set_index("model")

@@ -8,7 +8,6 @@ import gzip
 import json
 import random
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from judgebench.stats.elo import Votes, online_elo, shuffled_elo, votes_from_scores
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason="shared/data is not beside the repository")
+from tests.shared_data import SHARED
 
 FloatArray = NDArray[np.float64]
 
@@ -90,7 +87,6 @@ def test_order_matters() -> None:
     assert online_elo([0, 0], [1, 1], [0, 1], k=32)[0] > online_elo([0, 0], [1, 1], [1, 0], k=32)[0]
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("battles", "numbers"),
     [
@@ -279,7 +275,6 @@ def wildbench() -> tuple[Table, list[float | None]]:
     return Table(names, scores, lengths), [float(given[name]) if name in given else None for name in names]
 
 
-@needs_data
 @pytest.mark.parametrize("config", ["A", "B", "C"])
 def test_wb_elo_of_six_models(config: str) -> None:
     """Vote counts exact; means within 4 standard errors of 128 rounds and 0.6; spreads within 25 percent.
@@ -314,7 +309,6 @@ def test_wb_elo_of_six_models(config: str) -> None:
         assert summary.interval.high == pytest.approx(row["ci_high"], abs=std)
 
 
-@needs_data
 def test_anchors_of_config_c_do_not_move() -> None:
     """Without ``dynamic`` the five anchors stay where they were given; only reka-edge is rated."""
     table, anchors = wildbench()

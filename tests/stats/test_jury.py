@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from judgebench.stats.jury import accuracy, dawid_skene, jury_report, log_odds_weights, majority
-from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes, needs_data
+from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
 
 FloatArray = NDArray[np.float64]
 
@@ -15,7 +15,6 @@ def signed(votes: NDArray[np.int64]) -> FloatArray:
     return np.array([np.nan, 1.0, -1.0])[votes]
 
 
-@needs_data
 @pytest.mark.parametrize("subset", [*SUBSETS, "all"])
 def test_llmbar_jury(subset: str) -> None:
     """Majority of three members and of their six votes, and each member's two, in percent, to 1e-9."""
@@ -40,7 +39,6 @@ def test_llmbar_jury(subset: str) -> None:
         assert 100 * both == pytest.approx(wanted["single_members_two_order_vote_tie_half"][name], abs=1e-9)
 
 
-@needs_data
 def test_a_jury_may_be_worse_than_its_best_member() -> None:
     """One strong and two weak judges: without GPT-4 the jury loses, and its members are worth fewer than three."""
     gold = np.concatenate([signed(llmbar_labels(part)) for part in SUBSETS])

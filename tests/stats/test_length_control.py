@@ -8,7 +8,6 @@ scikit-learn 1.9.1), ``pub_*`` from the published leaderboards.
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,11 +30,9 @@ from judgebench.stats.length_control import (
     length_controlled_win_rate,
 )
 from judgebench.stats.proportions import score_interval
+from tests.shared_data import SharedData
 
-ALPACAEVAL = Path(__file__).parents[2].parent / "shared" / "data" / "alpacaeval"
-needs_alpacaeval = pytest.mark.skipif(
-    not ALPACAEVAL.exists(), reason="shared/data/alpacaeval is not beside the repository"
-)
+ALPACAEVAL = SharedData("alpacaeval")
 
 FloatArray = NDArray[np.float64]
 
@@ -477,7 +474,6 @@ def expected(name: str, *columns: str) -> dict[str, tuple[float, ...]]:
     return {str(model): tuple(values) for model, values in zip(table.index, table.to_numpy(), strict=True)}
 
 
-@needs_alpacaeval
 def test_fixed_c_equals_the_independent_exact_optimiser() -> None:
     """All 39 models with a fit: within 1e-6 of the independent optimiser at its C (found: 2e-11)."""
     wanted = expected("expected.csv", "indep_exact_lc", "indep_exact_C")
@@ -487,14 +483,12 @@ def test_fixed_c_equals_the_independent_exact_optimiser() -> None:
         assert problems[model].fit(c).win_rate == pytest.approx(win_rate, abs=1e-6), model
 
 
-@needs_alpacaeval
 def test_chosen_c_equals_the_independent_exact_optimiser() -> None:
     """Cross-validation picks the same C of the ten as the independent optimiser, for all 39 models."""
     for model, (c,) in expected("expected.csv", "indep_exact_C").items():
         assert positional_fits()[model].c == pytest.approx(c, rel=1e-9), model
 
 
-@needs_alpacaeval
 def test_end_to_end_near_upstreams_run() -> None:
     """All 40 models: within 0.1 of upstream's run, where liblinear may pick a neighbouring C (found: 0.048)."""
     wanted = expected("expected.csv", "up_length_controlled_winrate", "up_lc_standard_error")
@@ -506,7 +500,6 @@ def test_end_to_end_near_upstreams_run() -> None:
         assert model == "gpt4_1106_preview" or fit.lc_standard_error == pytest.approx(spread, abs=0.01), model
 
 
-@needs_alpacaeval
 def test_end_to_end_near_the_published_leaderboard() -> None:
     """All published models: within 0.16 of the leaderboard, whose folds came from an unstable sort (found: 0.142)."""
     wanted = expected("expected.csv", "pub_length_controlled_winrate")
@@ -515,7 +508,6 @@ def test_end_to_end_near_the_published_leaderboard() -> None:
         assert positional_fits()[model].win_rate == pytest.approx(win_rate, abs=0.16), model
 
 
-@needs_alpacaeval
 def test_near_tied_range_holds_the_published_number() -> None:
     """C behind the published number is near-tied with ours, so the range holds that number (0.015: liblinear)."""
     wanted = expected("expected.csv", "pub_length_controlled_winrate", "pub_C_inferred")
@@ -527,7 +519,6 @@ def test_near_tied_range_holds_the_published_number() -> None:
         assert high - low < 0.2, model
 
 
-@needs_alpacaeval
 def test_difficulty_by_instruction() -> None:
     """Looked up by instruction instead of row position: within 0.1 of upstream's fit made that way (found: 0.048)."""
     wanted = expected("expected.csv", "up_lc_true_index")
@@ -537,7 +528,6 @@ def test_difficulty_by_instruction() -> None:
         assert problems[model].fit().win_rate == pytest.approx(win_rate, abs=0.1), model
 
 
-@needs_alpacaeval
 def test_positional_difficulty_matters_for_files_with_dropped_rows() -> None:
     """gpt35_turbo_instruct, with one row dropped: 17.73 by position, 14.97 by instruction (upstream's fits)."""
     by_position = positional_fits()["gpt35_turbo_instruct"].win_rate
@@ -546,7 +536,6 @@ def test_positional_difficulty_matters_for_files_with_dropped_rows() -> None:
     assert by_instruction == pytest.approx(14.97, abs=0.01)
 
 
-@needs_alpacaeval
 def test_alpacaeval_1_at_the_published_c() -> None:
     """AlpacaEval 1 has the same anchors: within 0.02 of liblinear at the published C (found: 0.0173, its tolerance)."""
     wanted = expected("expected_ae1.csv", "up_lc_at_pub_C", "pub_C_inferred")
@@ -558,7 +547,6 @@ def test_alpacaeval_1_at_the_published_c() -> None:
         assert problems[model].fit(c).win_rate == pytest.approx(win_rate, abs=0.02), model
 
 
-@needs_alpacaeval
 @pytest.mark.parametrize(("verdict", "win_rate"), [(0.0, 0.00178), (1.0, 99.999896)])
 def test_all_losses_or_all_wins(verdict: float, win_rate: float) -> None:
     """If the judge always prefers one side, the win rate is finite and near upstream's 0.00178 or 99.999896."""
@@ -568,7 +556,6 @@ def test_all_losses_or_all_wins(verdict: float, win_rate: float) -> None:
     assert fit.win_rate == pytest.approx(win_rate, abs=0.01)
 
 
-@needs_alpacaeval
 def test_identical_outputs_give_a_half() -> None:
     """The baseline judged against itself has s = 0 and ties throughout: 50 within 0.01 (upstream crashes)."""
     problem = annotated("ae2", by_instruction=False)["gpt4_1106_preview"]
@@ -576,7 +563,6 @@ def test_identical_outputs_give_a_half() -> None:
     assert ties.fit().win_rate == pytest.approx(50, abs=0.01)
 
 
-@needs_alpacaeval
 def test_bootstrap_of_a_published_model() -> None:
     """Replicates equal separate exact fits to 1e-8, and their interval holds the win rate."""
     problem = annotated("ae2", by_instruction=False)["NullModel"]

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from judgebench.stats.clustered import cluster_totals, difference
 from judgebench.stats.margins import equivalence, non_inferiority, unpaired_non_inferiority
 
-from .judge_meta import expected, needs_data
+from .judge_meta import expected
 from .test_clustered import generator, llmbar_correct
 
 
-@needs_data
 @pytest.mark.parametrize("margin", ["0.02", "0.05", "0.1"])
 def test_llmbar_margins(margin: str) -> None:
     """Is the second evaluator non-inferior, or equivalent, to the first on 419 items? p-values, bound and verdicts."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from judgebench.stats.multiplicity import Adjustment, adjusted_p_values
 
-from .judge_meta import expected, needs_data
+from .judge_meta import expected
 
 NAMES: dict[Adjustment, str] = {
     "holm": "holm",
@@ -19,7 +19,6 @@ NAMES: dict[Adjustment, str] = {
 }
 
 
-@needs_data
 @pytest.mark.parametrize("method", NAMES)
 def test_published_families(method: Adjustment) -> None:
     """Both families of the fixture, to 1e-12."""

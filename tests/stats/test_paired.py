@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from judgebench.stats.clustered import cluster_totals
 from judgebench.stats.paired import bootstrap_p_value, mcnemar, paired_comparison, permutation_p_value
 
-from .judge_meta import expected, needs_data
+from .judge_meta import expected
 from .test_clustered import generator, llmbar_correct
 
 
-@needs_data
 def test_mcnemar_of_llmbar() -> None:
     """Table, exact, mid-p and chi-squared of the published decisions."""
     want = expected("paired_comparison")
@@ -26,7 +25,6 @@ def test_mcnemar_of_llmbar() -> None:
     assert (result.chi2_corrected, result.p_chi2_corrected) == pytest.approx(tuple(want["mcnemar_chi2_cc"]), rel=1e-10)
 
 
-@needs_data
 def test_paired_difference_of_llmbar() -> None:
     """Difference, paired and unpaired error, and the correlation of the scores."""
     want = expected("paired_comparison")

@@ -17,11 +17,10 @@ from judgebench.stats.power import (
     worth_of_repeats,
 )
 
-from .judge_meta import expected, needs_data
+from .judge_meta import expected
 from .test_clustered import generator
 
 
-@needs_data
 def test_published_plans() -> None:
     """Prompts needed, and the difference that 805 prompts see, in the fixture's three cases."""
     for case in expected("power_miller"):

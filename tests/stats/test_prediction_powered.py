@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from judgebench.stats.clustered import cluster_totals, clustered_estimate
 from judgebench.stats.prediction_powered import prediction_powered_mean
-from tests.stats.judge_meta import expected, lines, needs_data
+from tests.stats.judge_meta import expected, lines
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +35,6 @@ def pandalm(place: int) -> tuple[FloatArray, FloatArray, FloatArray, dict[str, o
     return np.array(human), np.array(judged), np.array(rest), numbers
 
 
-@needs_data
 @pytest.mark.parametrize("place", [0, 1])
 def test_ppi_py_on_shared_labels(place: int) -> None:
     """Point, 95 % interval and weight of ppi_py 0.2.3 for two judges, to 1e-9; and the labels the judge is worth."""
@@ -57,7 +56,6 @@ def test_ppi_py_on_shared_labels(place: int) -> None:
     assert found.effective_labels > 100
 
 
-@needs_data
 def test_a_weak_judge_is_worth_48_labels() -> None:
     """The specification's example: 100 labels become 148, and the interval is 18 % narrower."""
     human, judged, rest, _ = pandalm(0)
@@ -69,7 +67,6 @@ def test_a_weak_judge_is_worth_48_labels() -> None:
     assert alone.effective_labels == pytest.approx(100)
 
 
-@needs_data
 @pytest.mark.parametrize("place", [0, 1])
 def test_one_sided_bounds_are_not_dropped(place: int) -> None:
     """The bound that ppi_py gives only for a weight found beforehand, not the two-sided one that it returns without."""

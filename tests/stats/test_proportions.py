@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from judgebench.stats.proportions import ShareMethod, score_interval, share_interval
 
-from .judge_meta import expected, needs_data
+from .judge_meta import expected
 
 NAMES = [
     ("wilson", "wilson"),
@@ -19,7 +19,6 @@ NAMES = [
 """Ours and statsmodels'."""
 
 
-@needs_data
 @pytest.mark.parametrize(("method", "name"), NAMES)
 def test_published_cases(method: ShareMethod, name: str) -> None:
     """All shares of the fixture, made by statsmodels' proportion_confint, to 1e-10."""

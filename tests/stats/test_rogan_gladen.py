@@ -13,10 +13,9 @@ from judgebench.stats.rogan_gladen import (
     judge_errors,
     label_allocation,
 )
-from tests.stats.judge_meta import expected, lines, needs_data
+from tests.stats.judge_meta import expected, lines
 
 
-@needs_data
 def test_the_published_formula() -> None:
     """Estimates and 95 and 90 % intervals of LLM-judge-reporting, to 1e-9; where its interval has no width: none."""
     cases = expected("rogan_gladen")["estimates"]
@@ -33,7 +32,6 @@ def test_the_published_formula() -> None:
                 assert [found.low, found.high] == pytest.approx(case[key], abs=1e-9)
 
 
-@needs_data
 def test_the_published_allocation() -> None:
     """Labels for losses and wins, exactly."""
     for case in expected("rogan_gladen")["allocation"]:
@@ -43,7 +41,6 @@ def test_the_published_allocation() -> None:
         assert sum(found) == case["m"]
 
 
-@needs_data
 @pytest.mark.parametrize("place", [0, 1])
 def test_shared_judges(place: int) -> None:
     """Error rates from PandaLM's labels, win rate and published interval to 1e-9; ties of either side are dropped.

@@ -16,7 +16,7 @@ from judgebench.stats.sequential import (
     empirical_bernstein_sequence,
     start_betting,
 )
-from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes, needs_data
+from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
 
 FloatArray = NDArray[np.float64]
 
@@ -33,7 +33,6 @@ def not_rejected(state: BettingState) -> tuple[float, float]:
     return float(state.grid[max(alive[0] - 1, 0)]), float(state.grid[min(alive[-1] + 1, len(state.grid) - 1)])
 
 
-@needs_data
 @pytest.mark.parametrize("population", [None, 419])
 def test_betting_equals_the_reference(population: int | None) -> None:
     """At all checkpoints within one step of the grid (0.001) of confseq's bounds, which forget former rejections."""
@@ -51,7 +50,6 @@ def test_betting_equals_the_reference(population: int | None) -> None:
         assert sequence.low[-1] - 1e-9 <= 0.6801909307875895 <= sequence.high[-1] + 1e-9
 
 
-@needs_data
 def test_the_martingale_of_one_half_equals_the_reference() -> None:
     """Its values at the checkpoints to 1e-9, and that it reaches 20 at item 117."""
     numbers, scores = expected("confidence_sequence"), shared_scores()
@@ -65,7 +63,6 @@ def test_the_martingale_of_one_half_equals_the_reference() -> None:
     assert int(np.argmax(np.array(capital) >= 20)) + 1 == numbers["first_t_martingale_ge_20"] == 117
 
 
-@needs_data
 def test_empirical_bernstein_equals_the_reference() -> None:
     """All bounds to 1e-9 (a closed form)."""
     numbers = expected("confidence_sequence")

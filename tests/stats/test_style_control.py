@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +43,7 @@ from judgebench.stats.style_control import (
     style_controlled,
     style_differences,
 )
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason="shared/data is not beside the repository")
+from tests.shared_data import SHARED
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -378,7 +375,6 @@ def synthetic(name: str) -> tuple[list[str], StyleControlled, dict[str, Any]]:
     return names, fit, numbers[key]
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["fastchat", "arena-rank", "arena-rank 0"])
 def test_synthetic_battles_as_upstream_fits_them(name: str) -> None:
     """Ratings within 0.1 points (found: 0.042, upstream's early stop) and coefficients within 2e-5 (1.1e-5)."""
@@ -387,7 +383,6 @@ def test_synthetic_battles_as_upstream_fits_them(name: str) -> None:
     assert coefficient_list(fit) == pytest.approx(list(wanted["coeffs"].values()), abs=2e-5)
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["arena-rank", "arena-rank 0"])
 def test_sandwich_as_arena_rank_makes_it(name: str) -> None:
     """Variances within 0.1 percent and bounds within 0.1 points (found: 0.015 percent, 0.017)."""
@@ -458,7 +453,6 @@ def real_battles(pipeline: str) -> tuple[list[str], list[Judged], FloatArray, Fl
     return sorted({BASELINE, *(battle.model for battle in battles)}), battles, of_model, of_baseline
 
 
-@needs_data
 def test_current_pipeline_converged() -> None:
     """Real judgements: coefficients, strengths and win rates within 1e-5 of the converged optimum (found: 2e-8)."""
     names, battles, of_model, of_baseline = real_battles("current")
@@ -488,7 +482,6 @@ def assert_converged(fit: StyleControlled, wanted: dict[str, Any]) -> None:
     assert rates == pytest.approx([wanted["converged_winrate"][model] for model in wanted["models"]], abs=1e-5)
 
 
-@needs_data
 def test_synthetic_v2() -> None:
     """Synthetic hard-prompt verdicts: 6,748 battles, raw means exact, converged fit within 1e-5, bootstrap alike.
 
@@ -525,7 +518,6 @@ def test_synthetic_v2() -> None:
         assert three == pytest.approx(wanted["upstream_boot100_q05_q50_q95"][model], abs=0.006)
 
 
-@needs_data
 @pytest.mark.parametrize(("key", "columns"), [("style", [0, 1, 2, 3]), ("length", [0]), ("markdown", [1, 2, 3])])
 def test_legacy_pipeline(key: str, columns: list[int]) -> None:
     """Coefficients, which upstream rounds to 3 decimals, within 5e-5 of scikit-learn's at tolerance 1e-4 (found: 4e-5).

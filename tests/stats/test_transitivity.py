@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgebench.stats.transitivity import WinMatrix, cycles, fit_test, item_cycles, win_matrix
-from tests.stats.judge_meta import expected, lines, needs_data
+from tests.stats.judge_meta import expected, lines
 
 OUTCOME = {1: 1.0, 0: 0.5, 2: 0.0}
 
 
-@needs_data
 @pytest.mark.parametrize("judge", ["majority", "judge_gpt35", "judge_pandalm"])
 def test_pandalms_models(judge: str) -> None:
     """Win rates to 1e-12, games, cyclic triads, zeta and violations of strong transitivity exactly."""

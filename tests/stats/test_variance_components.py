@@ -13,7 +13,7 @@ from judgebench.stats.variance_components import (
     reliability,
     variance_components,
 )
-from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes, needs_data
+from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -155,7 +155,6 @@ def test_cronbachs_alpha_is_the_relative_coefficient() -> None:
     assert result.separation == pytest.approx((alpha / (1 - alpha)) ** 0.5, rel=1e-9)
 
 
-@needs_data
 def test_the_two_orders_of_shared_judgements_are_not_independent() -> None:
     """GPT-4 on LLMBar: the components of item and order give the clustered standard error of the fixture.
 

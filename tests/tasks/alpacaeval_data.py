@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow.parquet
 
-ALPACAEVAL = Path(__file__).parents[3] / "shared" / "data" / "alpacaeval"
+from tests.shared_data import SharedData
+
+ALPACAEVAL = SharedData("alpacaeval")
 
 
 def read_json(path: Path) -> Any:

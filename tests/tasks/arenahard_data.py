@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,13 +21,10 @@ from judgebench.records import ExampleScore, Score
 from judgebench.sources import SourceFinder
 from judgebench.stats.intervals import resample_counts
 from judgebench.task import Imported, Task, TaskData
+from tests.shared_data import SHARED, SharedData
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-ARENA_HARD = SHARED / "arena_hard"
-MIRRORS = (ARENA_HARD, SHARED / "upstream")
-JUDGEMENTS, ANSWERS = ARENA_HARD / "judgments_v0.1", ARENA_HARD / "answers_v0.1"
-USER_MIRRORS = tuple(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part)
-"""Of the person who runs the tests: token ranks may lie there. Read before the fixtures hide it from the program."""
+ARENA_HARD = SharedData("arena_hard")
+JUDGEMENTS, ANSWERS = SharedData("arena_hard", "judgments_v0.1"), SharedData("arena_hard", "answers_v0.1")
 
 Load = Callable[[str], tuple[Task, TaskData]]
 JUDGES = ("DeepSeek-R1-Distill-Llama-70B", "gpt-4-1106-preview", "gpt-4-32k", "gpt-4o")
@@ -41,11 +37,16 @@ REBUILT = [
 """Models whose answers are here beside their judgements."""
 
 
+def mirrors() -> tuple[Path, ...]:
+    """Where the official files are."""
+    return ARENA_HARD.path, SHARED / "upstream"
+
+
 @cache
 def loaded(spec: str, cache_folder: Path) -> tuple[Task, TaskData]:
-    """A task with the shared data, and whatever the user has, as its mirror."""
+    """A task with the shared data as its mirror."""
     (parsed,) = tasks.parse_specs(spec)
-    one = load_task(parsed, SourceFinder(cache_folder, [*MIRRORS, *USER_MIRRORS], offline=True), starter=False)
+    one = load_task(parsed, SourceFinder(cache_folder, mirrors(), offline=True), starter=False)
     return one.task, one.data
 
 

@@ -6,19 +6,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from judgebench.tasks.ifeval.sentences import Punkt, read_punkt
 
 from judgebench import tasks
 from judgebench.loading import load_task
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.shared_data import SHARED, SharedData
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-IFEVAL = SHARED / "ifeval"
-MIRRORS = (IFEVAL, SHARED / "upstream")
-needs_data = pytest.mark.skipif(not IFEVAL.is_dir(), reason="../shared/data is not beside this checkout")
-MODELS = sorted(path.name.removesuffix(".jsonl.gz") for path in (IFEVAL / "responses").glob("*.gz"))
+IFEVAL = SharedData("ifeval")
+
+
+def mirrors() -> tuple[Path, ...]:
+    """Where the official files are."""
+    return IFEVAL.path, SHARED / "upstream"
+
+
+def models() -> list[str]:
+    """Those whose answers are here."""
+    return sorted(path.name.removesuffix(".jsonl.gz") for path in (IFEVAL / "responses").glob("*.gz"))
 
 
 def read_lines(name: str) -> list[dict[str, Any]]:
@@ -38,7 +44,7 @@ def responses(model: str) -> dict[str, str]:
 def loaded(spec: str, cache_folder: Path) -> tuple[Task, TaskData]:
     """A task with the shared data as its mirror."""
     (parsed,) = tasks.parse_specs(spec)
-    one = load_task(parsed, SourceFinder(cache_folder, MIRRORS, offline=True), starter=False)
+    one = load_task(parsed, SourceFinder(cache_folder, mirrors(), offline=True), starter=False)
     return one.task, one.data
 
 

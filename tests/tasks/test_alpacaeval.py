@@ -26,9 +26,8 @@ from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.store import RunFolder
 from judgebench.task import Task, TaskData
+from tests.shared_data import each
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, expected, instructions, read_json
-
-pytestmark = pytest.mark.skipif(not ALPACAEVAL.is_dir(), reason="../shared/data is not beside this checkout")
 
 SWITCH_KEY = "is_switched_outputs"
 
@@ -36,7 +35,7 @@ SWITCH_KEY = "is_switched_outputs"
 def load(spec: str, cache: Path) -> tuple[Task, TaskData]:
     """A task with the shared data as its mirror."""
     (parsed,) = tasks.parse_specs(spec)
-    one = load_task(parsed, SourceFinder(cache, [ALPACAEVAL], offline=True), starter=False)
+    one = load_task(parsed, SourceFinder(cache, [ALPACAEVAL.path], offline=True), starter=False)
     return one.task, one.data
 
 
@@ -55,7 +54,7 @@ def write_annotations(path: Path, rows: list[dict[str, object]]) -> Path:
 
 def imported_scores(source: Path, task: str, out: Path) -> dict[str, Score]:
     """Scores over all examples, by metric, of an imported file."""
-    settings = Settings(tasks=task, out=out, mirrors=(ALPACAEVAL,), offline=True)
+    settings = Settings(tasks=task, out=out, mirrors=(ALPACAEVAL.path,), offline=True)
     return {s.metric: s for s in import_run(source, "alpaca_eval", settings)[0].scores if s.group is None}
 
 
@@ -119,11 +118,10 @@ def test_case_order_is_the_seeded_one(loaded: Callable[[str], tuple[Task, TaskDa
 
 def parser_cases() -> list[dict[str, object]]:
     """Upstream's parsers on small inputs."""
-    path = ALPACAEVAL / "fixtures" / "parser_cases.json"
-    return json.loads(path.read_text()) if path.exists() else []
+    return json.loads((ALPACAEVAL / "fixtures" / "parser_cases.json").read_text())
 
 
-@pytest.mark.parametrize("case", parser_cases(), ids=lambda case: str(case["kind"]))
+@pytest.mark.parametrize("case", each(parser_cases), ids=lambda case: str(case["kind"]))
 def test_readings_equal_upstreams_parsers(
     case: dict[str, object], loaded: Callable[[str], tuple[Task, TaskData]]
 ) -> None:
@@ -197,7 +195,7 @@ def test_win_rates_equal_upstreams(case: int, loaded: Callable[[str], tuple[Task
 # -- whole models
 
 
-@pytest.mark.parametrize("model", list(expected("expected.csv")) if ALPACAEVAL.is_dir() else [])
+@pytest.mark.parametrize("model", each(lambda: expected("expected.csv")))
 def test_alpacaeval_2_model(model: str, loaded: Callable[[str], tuple[Task, TaskData]]) -> None:
     """Each of 40 models: raw numbers to 1e-9, counts exact, the length-controlled rate at fixed C and end to end."""
     wanted = expected("expected.csv")[model]
@@ -230,7 +228,7 @@ def test_alpacaeval_2_model(model: str, loaded: Callable[[str], tuple[Task, Task
     )
 
 
-@pytest.mark.parametrize("model", list(expected("expected_ae1.csv")) if ALPACAEVAL.is_dir() else [])
+@pytest.mark.parametrize("model", each(lambda: expected("expected_ae1.csv")))
 def test_alpacaeval_1_model(model: str, loaded: Callable[[str], tuple[Task, TaskData]]) -> None:
     """Each of 37 models of AlpacaEval 1: raw numbers and counts exactly; the rate at the published C within liblinear's
     tolerance (0.02).
@@ -261,7 +259,7 @@ def test_full_annotations_through_a_run_folder(model: str, tmp_path: Path) -> No
     assert scores["lc_win_rate"].value == pytest.approx(float(wanted["up_length_controlled_winrate"]), abs=0.1)
     assert scores["avg_length"].value == float(wanted["up_avg_length"])
     folder = RunFolder(tmp_path / "run")
-    again = score_run(folder, Settings(tasks="", mirrors=(ALPACAEVAL,), offline=True))
+    again = score_run(folder, Settings(tasks="", mirrors=(ALPACAEVAL.path,), offline=True))
     assert {s.metric: s for s in again.scores if s.group is None} == scores
     manifest = folder.require_manifest()
     assert [s.name for s in manifest.tasks["alpacaeval"].sources if s.standin] == ["gamed"]

@@ -28,7 +28,6 @@ from tests.tasks.arenahard_data import (
 )
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason="../shared/data is not beside this checkout")
 
 PROMPT_HASHES = {
     "hard_prompt": "03f68010febd7a6405102ef882b4dd5a9700c56b2e1ff286d3b38f5d3a929bbf",
@@ -140,7 +139,7 @@ def test_all_real_judge_texts_are_read_as_upstream_reads_them() -> None:
     """Each of 2,134 stored texts gives upstream's label by both rules, and the label that its run stored."""
     texts = {
         (row["judge"], path.name.removesuffix(".jsonl.gz"), row["uid"], number): game["judgment"]
-        for path in JUDGEMENTS.rglob("*.jsonl.gz")
+        for path in JUDGEMENTS.path.rglob("*.jsonl.gz")
         for row in files.read_lines(path)
         for number, game in enumerate(row["games"])
     }

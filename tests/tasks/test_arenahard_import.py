@@ -14,19 +14,16 @@ from judgebench.store import RunFolder
 from tests.command import manifest_of
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
-    ARENA_HARD,
     JUDGEMENTS,
     JUDGES,
-    MIRRORS,
     SHARED,
     TABLE,
     Load,
     judgement,
+    mirrors,
     rows_of,
     write,
 )
-
-pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason="../shared/data is not beside this checkout")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,7 @@ def uids(load: Load) -> list[str]:
 
 def settings_for(out: Path, task: str = "arenahard@v0.1") -> Settings:
     """An import with the shared data as its mirror."""
-    return Settings(tasks=task, out=out, mirrors=MIRRORS, offline=True)
+    return Settings(tasks=task, out=out, mirrors=mirrors(), offline=True)
 
 
 def test_a_folder_of_upstreams_files(tmp_path: Path, uids: list[str]) -> None:
@@ -81,7 +78,7 @@ def test_a_folder_of_upstreams_files(tmp_path: Path, uids: list[str]) -> None:
     assert next(iter(RunFolder(Path(second.run)).task("arenahard").examples())).meta["styles"]["old"] == {
         "cl100k_base": 2.0
     }
-    assert score_run(run, Settings(tasks="", mirrors=MIRRORS, offline=True)).scores == first.scores
+    assert score_run(run, Settings(tasks="", mirrors=mirrors(), offline=True)).scores == first.scores
 
 
 def test_what_cannot_be_used_is_counted_and_shown(tmp_path: Path, uids: list[str]) -> None:
@@ -167,7 +164,7 @@ def test_every_real_judgement_file_imports(tmp_path: Path) -> None:
     for judge in JUDGES:
         out = tmp_path / judge
         for results in import_run(JUDGEMENTS / judge, "arena_hard", settings_for(out)):
-            again = score_run(RunFolder(Path(results.run)), Settings(tasks="", mirrors=MIRRORS, offline=True))
+            again = score_run(RunFolder(Path(results.run)), Settings(tasks="", mirrors=mirrors(), offline=True))
             assert again.scores == results.scores
     assert len(list(tmp_path.rglob("manifest.json"))) == 11
 

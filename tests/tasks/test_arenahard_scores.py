@@ -38,16 +38,14 @@ from tests.tasks.arenahard_data import (
     ARENA_HARD,
     JUDGEMENTS,
     JUDGES,
-    MIRRORS,
     REBUILT,
     TABLE,
     Load,
     judgement,
+    mirrors,
     rows_against,
     rows_of,
 )
-
-pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason="../shared/data is not beside this checkout")
 
 PROMPT_HASHES = {
     "hard_prompt": "03f68010febd7a6405102ef882b4dd5a9700c56b2e1ff286d3b38f5d3a929bbf",
@@ -173,7 +171,7 @@ def test_legacy_style_control(variant: str, control: str, load: Load) -> None:
     """
     wanted = files.expected("legacy")[f"{TABLE}|{variant}"]
     task, data = load("arenahard@v0.1")
-    battles = files.joint_battles(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS), REBUILT)
+    battles = files.joint_battles(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS.path), REBUILT)
     fit = battles.fit("legacy", control)
     assert list(fit.coefficients) == pytest.approx(list(wanted["style_coefs"].values()), abs=5e-5)
     for model, rate, rating in zip(REBUILT, win_rates(fit), fit.ratings[1:], strict=True):
@@ -217,7 +215,7 @@ def test_current_style_control_converges(load: Load) -> None:
     """
     wanted = files.expected("current")[f"{TABLE}|style"]
     task, data = load("arenahard@v0.1:pipeline=current")
-    battles = files.joint_battles(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS), REBUILT)
+    battles = files.joint_battles(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS.path), REBUILT)
     assert len(battles.share) == wanted["n_rows"]
     assert_converged(battles, wanted, REBUILT, "gpt-4-0314", "upstream_winrate_fullfit")
 
@@ -295,7 +293,7 @@ def test_linearised_errors_are_those_of_refits(pipeline: Pipeline, models: list[
     where it is asked for.
     """
     task, data = load(f"arenahard@v0.1:pipeline={pipeline}")
-    imported = files.imported(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS))
+    imported = files.imported(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS.path))
     tables = {model: files.example_scores(task, data, imported[model])[1] for model in models}
     rules = Rules(pipeline=pipeline)
     found = control_style(tables, rules, upstream=True)
@@ -319,7 +317,7 @@ def test_a_mix_of_categories_errs_as_its_parts_do(load: Load) -> None:
     interval, and with both all lost Wilson's.
     """
     task, data = load("arenahard@v0.1")
-    imported = files.imported(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS))
+    imported = files.imported(task, data, rows_against("gpt-4-0314", JUDGEMENTS / TABLE, ANSWERS.path))
     _, scores = files.example_scores(task, data, imported[REBUILT[0]])
     rules = Rules(pipeline="current")
     halves = [control_style({"": scores[start::2]}, rules, upstream=False)[""] for start in (0, 1)]
@@ -358,7 +356,7 @@ def test_one_model_alone(load: Load) -> None:
     """
     task, data = load("arenahard@v0.1:pipeline=current")
     path = JUDGEMENTS / TABLE / f"{REBUILT[0]}.jsonl.gz"
-    rows = [*read_rows(path), *files.rows_below(ANSWERS)]
+    rows = [*read_rows(path), *files.rows_below(ANSWERS.path)]
     score = files.scores_of(task, data, rows)[REBUILT[0]]["win_rate_style_controlled", None]
     assert score.value is not None
     assert score.low is not None
@@ -418,7 +416,9 @@ def test_nothing_or_everything_won(label: str, value: float, pipeline: str, load
     task, data = load(f"arenahard@v0.1:pipeline={pipeline}")
     swapped = {"A>>B": "B>>A", "B>>A": "A>>B"}[label]
     uids = [example.id for example in data.examples[:20]]
-    answers = [row.fields for row in files.rows_below(ANSWERS) if row.fields["model"] in (REBUILT[0], "gpt-4-0314")]
+    answers = [
+        row.fields for row in files.rows_below(ANSWERS.path) if row.fields["model"] in (REBUILT[0], "gpt-4-0314")
+    ]
     records = [judgement(uid, [label, swapped], model=REBUILT[0]) for uid in uids] + answers
     scores = files.scores_of(task, data, rows_of(records))[REBUILT[0]]
     plain, styled = scores["win_rate", None], scores["win_rate_style_controlled", None]
@@ -449,7 +449,7 @@ def test_two_judges_are_pooled_as_upstream_pools_them(tmp_path: Path, load: Load
     ]
     path = tmp_path / "both.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    settings = Settings(tasks="arenahard@v0.1:pipeline=current", out=tmp_path / "run", mirrors=MIRRORS, offline=True)
+    settings = Settings(tasks="arenahard@v0.1:pipeline=current", out=tmp_path / "run", mirrors=mirrors(), offline=True)
     (results,) = import_run(path, "arena_hard", settings)
     scores = {(s.metric, s.group): s for s in results.scores}
     # Battles: one 0:6 and 2:0 (its third question is dropped), two 1:1, 4:0 and 4:0.
@@ -492,7 +492,7 @@ def test_both_categories_against_their_own_baselines(tmp_path: Path, load: Load)
     (spec,) = tasks.parse_specs("arenahard")
     from judgebench.loading import load_task
 
-    one = load_task(spec, SourceFinder(tmp_path / "cache", [*MIRRORS, mirror], offline=True), starter=False)
+    one = load_task(spec, SourceFinder(tmp_path / "cache", [*mirrors(), mirror], offline=True), starter=False)
     task, data = one.task, one.data
     assert len(data.examples) == task.official_examples == 750
     cases = {uid: task.cases(data, Generation(example_id=uid, model="m", outputs=("x",))) for uid in data.by_id}
@@ -512,7 +512,7 @@ def test_both_categories_against_their_own_baselines(tmp_path: Path, load: Load)
 def test_the_order_of_rows_does_not_matter(load: Load) -> None:
     """Shuffled judgements give every number again, intervals too."""
     task, data = load("arenahard@v0.1")
-    rows = rows_against("gpt-4-0314", JUDGEMENTS / "gpt-4o", ANSWERS)
+    rows = rows_against("gpt-4-0314", JUDGEMENTS / "gpt-4o", ANSWERS.path)
     shuffled = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
     assert files.scores_of(task, data, shuffled) == files.scores_of(task, data, rows)
 
@@ -522,11 +522,11 @@ def test_runs_of_one_protocol_are_controlled_in_one_table(tmp_path: Path) -> Non
     together and gives upstream's table (within 0.4 points of its unconverged fit), with the converged coefficients.
     """
     (tmp_path / "in").mkdir()
-    for path in [*(JUDGEMENTS / TABLE).iterdir(), *ANSWERS.iterdir()]:
+    for path in [*(JUDGEMENTS / TABLE).iterdir(), *ANSWERS.path.iterdir()]:
         name = path.name.removesuffix(".jsonl.gz")
         if name in (*REBUILT, "gpt-4-0314"):
             (tmp_path / "in" / f"{path.parent.name}-{path.name}").symlink_to(path)
-    settings = Settings(tasks="arenahard@v0.1:pipeline=current", out=tmp_path / "out", mirrors=MIRRORS, offline=True)
+    settings = Settings(tasks="arenahard@v0.1:pipeline=current", out=tmp_path / "out", mirrors=mirrors(), offline=True)
     import_run(tmp_path / "in", "arena_hard", settings)
     wanted = files.expected("current")[f"{TABLE}|style"]
     (group,) = json.loads(judgebench(["leaderboard", tmp_path / "out", "--format", "json"]).stdout)

@@ -30,8 +30,6 @@ from tests.tasks.arenahard_data import (
     write,
 )
 
-pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason="../shared/data is not beside this checkout")
-
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:

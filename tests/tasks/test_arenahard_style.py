@@ -13,13 +13,11 @@ from judgebench.tasks.arenahard import style
 
 from judgebench import tasks
 from judgebench.sources import SourceFinder, read_sources
+from tests.shared_data import SHARED, each
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
     ARENA_HARD,
-    USER_MIRRORS,
 )
-
-pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason="../shared/data is not beside this checkout")
 
 
 def upstreams_counts(text: str) -> tuple[int, int, int]:
@@ -43,7 +41,9 @@ def test_markdown_counts_are_upstreams(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(ARENA_HARD.glob("answers_*/*.jsonl.gz")), ids=lambda path: path.name.removesuffix(".jsonl.gz")
+    "path",
+    each(lambda: sorted(ARENA_HARD.path.glob("answers_*/*.jsonl.gz"))),
+    ids=lambda path: path.name.removesuffix(".jsonl.gz"),
 )
 def test_style_features_are_the_answers_own(path: Path) -> None:
     """Every nested count of every answer that carries metadata equals what upstream's functions wrote."""
@@ -57,11 +57,11 @@ def test_style_features_are_the_answers_own(path: Path) -> None:
 
 def counter(encoding: str, cache: Path) -> style.TokenCounter:
     """A token counter from the official ranks, if tiktoken and the ranks are here."""
-    pytest.importorskip("tiktoken", reason="the extra `style` is not installed")
+    pytest.importorskip("tiktoken")
     source = read_sources(tasks.folder("arenahard"))[encoding]
-    finder = SourceFinder(cache, USER_MIRRORS, offline=True)
+    finder = SourceFinder(cache, [SHARED / "upstream"], offline=True)
     if finder.locate(source) is None:
-        pytest.skip(f"{source.path} lies in no folder of JUDGEBENCH_MIRROR, so no tokens can be counted")
+        pytest.skip(f"{source.path} does not lie in upstream/ of the shared data, so no tokens can be counted")
     return style.TokenCounter(encoding, finder.fetch(source)[0])
 
 
@@ -69,7 +69,7 @@ def counter(encoding: str, cache: Path) -> style.TokenCounter:
 def test_token_lengths_are_the_answers_own(encoding: str, tmp_path: Path) -> None:
     """Every length that an answer file carries is what the encoding, built from its official ranks, counts."""
     tokens, checked = counter(encoding, tmp_path), 0
-    for path in ARENA_HARD.glob("answers_*/*.jsonl.gz"):
+    for path in ARENA_HARD.path.glob("answers_*/*.jsonl.gz"):
         for row in files.read_lines(path):
             length = (
                 row.get("metadata", {}).get("token_len") if encoding == "o200k_base" else row.get("token_len_cl100k")
@@ -89,9 +89,10 @@ def test_special_tokens_are_text(tmp_path: Path) -> None:
 
 def test_the_pinned_ranks_are_tiktokens() -> None:
     """sources.toml has the hashes, and style.py the patterns, of the installed tiktoken."""
-    found = importlib.util.find_spec("tiktoken_ext.openai_public") if importlib.util.find_spec("tiktoken") else None
-    if found is None or found.origin is None:
-        pytest.skip("the extra `style` is not installed")
+    pytest.importorskip("tiktoken")
+    found = importlib.util.find_spec("tiktoken_ext.openai_public")
+    assert found is not None
+    assert found.origin is not None
     public = Path(found.origin).read_text()
     sources = read_sources(tasks.folder("arenahard"))
     for name, pattern in style.PATTERNS.items():

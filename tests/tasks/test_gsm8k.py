@@ -27,11 +27,9 @@ from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.shared_data import SHARED, SharedData
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-GSM8K = SHARED / "gsm8k"
-MIRRORS = [GSM8K, SHARED / "upstream"]
-needs_data = pytest.mark.skipif(not GSM8K.is_dir(), reason="../shared/data is not beside this checkout")
+GSM8K = SharedData("gsm8k")
 MODELS = (
     "openai-gsm-175b_verification",
     "openai-gsm-6b_finetuning",
@@ -64,6 +62,11 @@ def read_lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def mirrors() -> list[Path]:
+    """Where the official files are."""
+    return [GSM8K.path, SHARED / "upstream"]
+
+
 @cache
 def outputs_of(model: str) -> dict[int, str]:
     """A model's real answers by row."""
@@ -83,7 +86,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
     def load(version: str) -> tuple[Task, TaskData]:
         (spec,) = tasks.parse_specs(f"gsm8k@{version}")
-        one = load_task(spec, SourceFinder(folder, MIRRORS, offline=True), starter=False)
+        one = load_task(spec, SourceFinder(folder, mirrors(), offline=True), starter=False)
         return one.task, one.data
 
     return cache(load)
@@ -123,7 +126,6 @@ def scores(task: Task, data: TaskData, outputs: Mapping[str, str]) -> dict[tuple
 # -- extraction and verdicts
 
 
-@needs_data
 @pytest.mark.parametrize("model", MODELS)
 def test_every_extracted_string_and_verdict_is_lm_evals(model: str) -> None:
     """All four filters on all 1,319 real answers of each model: no difference. (Expected: lm-eval 0.4.13.)"""
@@ -136,7 +138,6 @@ def test_every_extracted_string_and_verdict_is_lm_evals(model: str) -> None:
     assert not differences
 
 
-@needs_data
 def test_every_edge_case_is_lm_evals() -> None:
     """233 made-up pairs of output and gold: boxes, currency, signs, several numbers, none."""
     cases = read_lines("edge_cases.jsonl")
@@ -146,7 +147,6 @@ def test_every_edge_case_is_lm_evals() -> None:
             assert verify(case["output"], case["gold"], version).details[rule] == case[column], case
 
 
-@needs_data
 def test_flexible_verdicts_are_openais_published_ones() -> None:
     """``is_correct`` of the two of OpenAI's models stored here, all 2,638 solutions; ``numeric`` agrees as well."""
     compared = 0
@@ -158,7 +158,6 @@ def test_flexible_verdicts_are_openais_published_ones() -> None:
     assert compared == 2638
 
 
-@needs_data
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("column", FILTERS)
 def test_means_and_standard_errors_are_lm_evals(loaded: Loaded, model: str, column: str) -> None:
@@ -172,7 +171,6 @@ def test_means_and_standard_errors_are_lm_evals(loaded: Loaded, model: str, colu
     assert score.stderr == pytest.approx(100 * expected[f"{column}_stderr"], abs=100 * EXACT)
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("model", "published"),
     [
@@ -300,7 +298,6 @@ PROMPT_HASHES = {
 """
 
 
-@needs_data
 @pytest.mark.parametrize("version", PROMPT_HASHES)
 def test_every_prompt_is_lm_evals(loaded: Loaded, version: str) -> None:
     """To the byte, by hash."""
@@ -309,7 +306,6 @@ def test_every_prompt_is_lm_evals(loaded: Loaded, version: str) -> None:
     assert hashlib.sha256(hashes.encode()).hexdigest() == PROMPT_HASHES[version]
 
 
-@needs_data
 def test_the_drawn_shots_are_lm_evals(loaded: Loaded) -> None:
     """Seed 1234, one generator for all rows; the first rows keep theirs when only those are asked."""
     expected = json.loads((GSM8K / "fewshot5_indices.json").read_text())["indices"]
@@ -324,13 +320,12 @@ def test_the_drawn_shots_are_lm_evals(loaded: Loaded) -> None:
     ]
 
 
-@needs_data
 def test_the_llama_variant_needs_the_official_instruction(loaded: Loaded, tmp_path: Path) -> None:
     """The exemplars alone are a stand-in: nothing can be asked, and the message says which file is missing."""
     task, data = loaded("cot-llama")
     assert data.lacks
     (spec,) = tasks.parse_specs("gsm8k@cot-llama")
-    one = load_task(spec, SourceFinder(tmp_path, MIRRORS, offline=True), starter=False)
+    one = load_task(spec, SourceFinder(tmp_path, mirrors(), offline=True), starter=False)
     assert [source.standin for source in one.sources if source.name == "fewshot-cot-llama"] == [True]
     with pytest.raises(UsageError, match=r"gsm8k-cot-llama\.yaml"):
         require_texts(one)

@@ -20,10 +20,10 @@ from judgebench.loading import load_task
 from judgebench.records import Check, Example, Generation
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.shared_data import SHARED, SharedData
 from tests.tasks.hostile import hostile_answers
 
 VERIFIED = [name for name in ("ifeval", "gsm8k", "math") if name in tasks.names()]
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 MEMORY_MARGIN = 64 * 2**20
 """What the interpreter's allocator may keep of the messages that were sent."""
 STEPS = {"math": 37}
@@ -44,9 +44,10 @@ def hostile() -> tuple[tuple[str, str], ...]:
 @pytest.fixture(params=VERIFIED)
 def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Task, TaskData]:
     """Each verified task in turn, with all its official examples where the shared data are there."""
-    own = SHARED / request.param
-    finder = SourceFinder(tmp_path, [own, SHARED / "upstream"], offline=True)
-    one = load_task(tasks.TaskSpec(request.param), finder, starter=not own.is_dir())
+    own = SharedData(request.param)
+    mirrors = [own.path, SHARED / "upstream"] if own.is_here else []
+    finder = SourceFinder(tmp_path, mirrors, offline=True)
+    one = load_task(tasks.TaskSpec(request.param), finder, starter=not own.is_here)
     return one.task, one.data
 
 

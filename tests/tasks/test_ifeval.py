@@ -26,7 +26,8 @@ from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.store import RunFolder
 from judgebench.task import Task, TaskData
-from tests.tasks.ifeval_data import IFEVAL, MIRRORS, MODELS, loaded, needs_data, punkt, read_lines, responses
+from tests.shared_data import each
+from tests.tasks.ifeval_data import IFEVAL, loaded, mirrors, models, punkt, read_lines, responses
 
 EXACT = 1e-12
 """Of a fraction: nothing but the last bits of a division may differ."""
@@ -89,8 +90,7 @@ def clustered_error(data: TaskData, made: list[Judgement], metric: str) -> float
 # -- upstream's verdicts
 
 
-@needs_data
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", each(models))
 def test_every_verdict_is_upstream_s(model: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """By instruction, strict and loose, on 541 answers, with all counts, the four metrics and their standard errors.
 
@@ -132,7 +132,6 @@ def test_every_verdict_is_upstream_s(model: str, tmp_path_factory: pytest.TempPa
             assert score.value == pytest.approx(100 * counted[rule] / counted["n"])
 
 
-@needs_data
 def test_hand_made_cases() -> None:
     """280 edge cases, one instruction each, ruled as upstream's code rules them (nltk 3.9.1)."""
     cases = read_lines("unit_cases.jsonl")
@@ -144,7 +143,6 @@ def test_hand_made_cases() -> None:
         assert verdict.details == {"strict": [wanted["strict"]], "loose": [wanted["loose"]]}, case
 
 
-@needs_data
 def test_the_prompts_are_those_of_the_hub(tmp_path: Path) -> None:
     """GitHub's file with one row changed is the file that lm-eval asks (M-IFEval's English copy)."""
     _, data = loaded("ifeval", tmp_path)
@@ -158,7 +156,6 @@ PUBLISHED = {"es": (192, 41), "fr": (664, 13), "ja": (372, 34)}
 """Published instruction verdicts of two models that we make, too, and prompts that we exclude."""
 
 
-@needs_data
 @pytest.mark.parametrize("language", PUBLISHED)
 def test_m_ifeval_s_published_verdicts(language: str, tmp_path: Path) -> None:
     """Of every instruction that has a checker here: equal, strict and loose, on real answers of two models."""
@@ -191,7 +188,6 @@ def compare_published(prefix: str, data: TaskData, files: list[str]) -> tuple[li
     return compared, len(excluded)
 
 
-@needs_data
 def test_ifbench_s_published_verdicts(tmp_path: Path) -> None:
     """294 answers, 295 instructions with a checker here; one differs: a sentence that ends in ``."`` counts as a
     statement there and, by the rules of the pinned code, not here.
@@ -202,7 +198,6 @@ def test_ifbench_s_published_verdicts(tmp_path: Path) -> None:
     assert (len(compared), excluded) == (295, 36)
 
 
-@needs_data
 @pytest.mark.parametrize(("version", "asked", "excluded"), [("multilingual", 434, 88), ("ifbench", 264, 36)])
 def test_what_cannot_be_checked_is_left_out_and_counted(
     version: str, asked: int, excluded: int, tmp_path: Path
@@ -417,7 +412,6 @@ def test_the_starter_set_on_paper() -> None:
     assert found["inst_level_strict_acc", None].details["checkers"] == ["ifeval 1, langdetect 1.0.9 seed 0"]
 
 
-@needs_data
 def test_a_file_of_answers_is_imported_by_its_own_names(tmp_path: Path) -> None:
     """GPT-4's answers as google-research has them: upstream's four numbers, 77.26, 83.81, 79.85 and 85.73."""
     results = import_run(
@@ -426,7 +420,7 @@ def test_a_file_of_answers_is_imported_by_its_own_names(tmp_path: Path) -> None:
         Settings(
             tasks="ifeval",
             out=tmp_path / "run",
-            mirrors=MIRRORS,
+            mirrors=mirrors(),
             offline=True,
             fields={"id": "key", "output": "response"},
         ),
@@ -437,13 +431,12 @@ def test_a_file_of_answers_is_imported_by_its_own_names(tmp_path: Path) -> None:
     assert [round(found[metric] or 0, 2) for metric in METRICS] == [77.26, 83.81, 79.85, 85.73]
 
 
-@needs_data
 def test_without_the_tables_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is guessed: the message names the file and how to get it."""
     monkeypatch.setenv("NLTK_DATA", str(tmp_path))
     spec = tasks.TaskSpec("ifeval")
     with pytest.raises(SourceMissing, match=r"punkt-abbreviations.*python -m nltk\.downloader punkt_tab"):
-        load_task(spec, SourceFinder(tmp_path, [MIRRORS[1]], offline=True), starter=False)
+        load_task(spec, SourceFinder(tmp_path, [mirrors()[1]], offline=True), starter=False)
 
 
 def test_versions_are_named() -> None:

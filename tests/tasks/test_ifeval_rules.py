@@ -16,7 +16,7 @@ from judgebench.tasks.ifeval.verification import verify, verify_with_sentences
 
 from judgebench.grading import KILLED, GradingPool, Verifier
 from judgebench.records import Check
-from tests.tasks.ifeval_data import MODELS, needs_data, punkt, responses
+from tests.tasks.ifeval_data import models, punkt, responses
 
 EXAMPLES = 200
 
@@ -182,11 +182,10 @@ def test_profiles_are_in_the_order_of_their_names(monkeypatch: pytest.MonkeyPatc
     assert len(languages) == 55
 
 
-@needs_data
 def test_labels_of_real_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """As langdetect's own function gives them: 272 answers and as many of their beginnings, in many languages."""
     monkeypatch.setattr(langdetect.DetectorFactory, "seed", 0)
-    for model in MODELS[:2]:
+    for model in models()[:2]:
         for text in list(responses(model).values())[::4]:
             for part in (text, text[:50]):
                 assert language_of(part) == official_label(part)
@@ -254,7 +253,6 @@ ARGUMENTS: dict[str, Any] = {
 @pytest.mark.parametrize(
     "batch", [list(HOSTILE)[start : start + 7] for start in range(0, len(HOSTILE), 7)], ids=lambda b: b[0]
 )
-@needs_data
 def test_no_answer_takes_more_than_linear_time(batch: list[str]) -> None:
     """All 25 instructions, strict and loose, on long answers made for them: no worker comes near the limit on CPU time,
     which is generous for linear rules and hopeless for others.

@@ -26,10 +26,9 @@ from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.shared_data import SharedData
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-MATH = SHARED / "math"
-needs_data = pytest.mark.skipif(not MATH.is_dir(), reason="../shared/data is not beside this checkout")
+MATH = SharedData("math")
 SETS = {
     "rho-math-1b-interpreter-v0.1": 500,
     "rho-math-7b-v0.1": 500,
@@ -91,7 +90,6 @@ def verdicts_on(outputs: Iterable[Mapping[str, str]]) -> list[dict[str, Verdict]
 # -- upstream's verdicts
 
 
-@needs_data
 @pytest.mark.parametrize("model", SETS)
 def test_every_verdict_is_upstreams(model: str) -> None:
     """By all three rules, of all real outputs; what the Minerva rule extracts is the same string."""
@@ -112,7 +110,6 @@ def test_every_verdict_is_upstreams(model: str) -> None:
     ]
 
 
-@needs_data
 def test_every_pair_of_short_answers_is_told_apart_as_upstream_does() -> None:
     """1,537 pairs of answers of some 50 models, by the three rules."""
     pairs = read_lines("pairs.jsonl.gz")
@@ -139,7 +136,6 @@ def test_every_pair_of_short_answers_is_told_apart_as_upstream_does() -> None:
     assert differing == []
 
 
-@needs_data
 def test_math_verifys_own_cases() -> None:
     """As the pinned release decides them with its defaults."""
     cases = read_lines("mathverify_cases.jsonl")
@@ -153,7 +149,6 @@ def test_math_verifys_own_cases() -> None:
     assert len(cases) == 183
 
 
-@needs_data
 def test_normalisation_is_upstreams() -> None:
     """Of Hendrycks' original, of lm-eval's version of it, which raises on more, and of the Minerva rule."""
     cases = read_lines("normalise_cases.jsonl")
@@ -178,7 +173,6 @@ def test_normalisation_is_upstreams() -> None:
             assert hendrycks.last_box(case["input"]) == ours.get(case["input"], case["remove_boxed"]), case
 
 
-@needs_data
 def test_hendrycks_own_pairs() -> None:
     """Equality and both strings."""
     pairs = read_lines("hendrycks_pairs.jsonl")
@@ -189,7 +183,6 @@ def test_hendrycks_own_pairs() -> None:
         assert hendrycks.normalise(pair["b"], lenient=True) == pair["strip_b"]
 
 
-@needs_data
 def test_every_reference_normalises_as_upstream_and_equals_itself() -> None:
     """All 5,000 golds by the string rules."""
     for row in read_lines("test.jsonl.gz"):
@@ -198,7 +191,6 @@ def test_every_reference_normalises_as_upstream_and_equals_itself() -> None:
         assert hendrycks.equal(row["answer"], row["answer"])
 
 
-@needs_data
 @pytest.mark.parametrize("model", ["rho-math-7b-v0.1", "rho-math-1b-interpreter-v0.1"])
 def test_means_and_tables_are_upstreams(model: str, tmp_path: Path) -> None:
     """The task's own scores of a file of answers to MATH-500: means, standard errors, levels, subjects."""
@@ -206,7 +198,7 @@ def test_means_and_tables_are_upstreams(model: str, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     rows = [{"id": row["id"], "output": row["output"]} for row in read_lines(f"responses/{model}.jsonl.gz")]
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = Settings(tasks="math", model=f"file:{answers}", out=tmp_path / "run", mirrors=(MATH,), offline=True)
+    settings = Settings(tasks="math", model=f"file:{answers}", out=tmp_path / "run", mirrors=(MATH.path,), offline=True)
     scores = {(score.metric, score.group): score for score in Runner(settings, lambda *_: None).evaluate().scores}
     for metric, column in COLUMNS.items():
         score = scores[metric, None]
@@ -294,7 +286,6 @@ def test_values_that_are_plainly_apart() -> None:
 # -- limits
 
 
-@needs_data
 def test_every_adversarial_input_gets_upstreams_verdict() -> None:
     """All 36, between ordinary answers whose verdicts stay as they are; none needs a worker's end."""
     cases = read_lines("adversarial.jsonl")
@@ -367,10 +358,9 @@ def test_a_long_output_is_not_looked_at() -> None:
 # -- prompts
 
 
-@needs_data
 def test_the_prompts(tmp_path: Path) -> None:
     """lm-eval's four worked examples, in its form; our own asks for a box."""
-    finder = SourceFinder(tmp_path, [MATH], offline=True)
+    finder = SourceFinder(tmp_path, [MATH.path], offline=True)
     for prompt, stop, shots in (("minerva4", ("Problem:",), 4), ("chat", (), 0)):
         (spec,) = tasks.parse_specs(f"math:prompt={prompt}")
         loaded = load_task(spec, finder, starter=False)

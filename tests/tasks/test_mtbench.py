@@ -44,9 +44,9 @@ from judgebench.task import Imported, Task, TaskData
 from tests.alpacaeval_server import committed
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 
-MT_BENCH = Path(__file__).parents[3] / "shared" / "data" / "mt_bench"
-needs_data = pytest.mark.skipif(not MT_BENCH.is_dir(), reason="../shared/data is not beside this checkout")
+MT_BENCH = SharedData("mt_bench")
 SINGLE_FILES = ("mamba_dpo", "claude", "mistral_orpo", "llama3_griffin")
 EXACT = 1e-12
 """Sums of at most 320 ratings: nothing but the last bits of one division may differ."""
@@ -61,9 +61,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def read_json(name: str) -> Any:
-    """A JSON file of the shared data; empty where there is none, for parametrised tests that are then skipped."""
-    path = MT_BENCH / name
-    return json.loads(path.read_text()) if path.exists() else {}
+    """A JSON file of the shared data."""
+    return json.loads((MT_BENCH / name).read_text())
 
 
 def single_file(name: str) -> Path:
@@ -71,12 +70,9 @@ def single_file(name: str) -> Path:
     return MT_BENCH / "judgments" / f"{name}_gpt-4_single.jsonl.gz"
 
 
-PAIR_FILE = MT_BENCH / "judgments" / "phi3_gpt-4_pair.jsonl.gz"
-
-
 def settings(task: str, **more: Any) -> Settings:
     """A run's settings with the shared data as mirror."""
-    return Settings(tasks=task, mirrors=(MT_BENCH,), offline=True, **more)
+    return Settings(tasks=task, mirrors=(MT_BENCH.path,), offline=True, **more)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +82,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
     def load(text: str) -> tuple[Task, TaskData]:
         (spec,) = tasks.parse_specs(text)
-        one = load_task(spec, SourceFinder(folder, [MT_BENCH], offline=True), starter=False)
+        one = load_task(spec, SourceFinder(folder, [MT_BENCH.path], offline=True), starter=False)
         return one.task, one.data
 
     return cache(load)
@@ -127,7 +123,6 @@ def game_row(question: int = 81, g1: Any = "model_1", g2: Any = "model_1", **mor
 # -- questions, sampling, references
 
 
-@needs_data
 def test_questions_have_their_turns_temperature_and_references(loaded: Loaded) -> None:
     """80 questions of two turns, ten per category; temperatures by category; references for 101 to 130, all of them."""
     _, data = loaded("mtbench")
@@ -150,7 +145,6 @@ def test_questions_have_their_turns_temperature_and_references(loaded: Loaded) -
     assert {len(e.references) for e in data.examples} == {0, 2}
 
 
-@needs_data
 def test_the_vicuna_questions_have_one_turn(loaded: Loaded) -> None:
     """80 questions, one turn, temperature 0.7 but for math and coding, which alone are judged beside references."""
     task, data = loaded("mtbench@vicuna")
@@ -164,7 +158,6 @@ def test_the_vicuna_questions_have_one_turn(loaded: Loaded) -> None:
         assert [case.judge for case in task.cases(data, generation)] == ["single-math-v1" if guided else "single-v1"]
 
 
-@needs_data
 def test_a_given_temperature_is_stronger_than_the_category_s() -> None:
     """``--gen`` holds for every question; what it does not name stays."""
     (one,) = load_tasks(settings("mtbench", gen={"temperature": "0.3"}))
@@ -172,7 +165,6 @@ def test_a_given_temperature_is_stronger_than_the_category_s() -> None:
     assert {example.sampling.max_tokens for example in one.data.examples} == {1024}
 
 
-@needs_data
 def test_references_may_come_from_another_file(tmp_path: Path, loaded: Loaded) -> None:
     """A reference file of another judge's is shown to the judge and changes the protocol; one with gaps is refused."""
     rows = read_lines(MT_BENCH / "mt_bench_reference_gpt-4.jsonl")
@@ -197,7 +189,6 @@ def test_references_may_come_from_another_file(tmp_path: Path, loaded: Loaded) -
 # -- prompts and readings
 
 
-@needs_data
 @pytest.mark.parametrize(("name", "rebuilt"), [("claude", 320), ("llama3_griffin", 330), ("mamba_dpo", 160)])
 def test_prompts_rebuild_to_their_hashes(name: str, rebuilt: int, loaded: Loaded) -> None:
     """Every stored prompt whose answers exist has the sha256 of ours: all kinds of prompt, references included."""
@@ -223,7 +214,6 @@ def test_prompts_rebuild_to_their_hashes(name: str, rebuilt: int, loaded: Loaded
     assert len(checked) == 4
 
 
-@needs_data
 def test_judge_requests_are_upstreams(loaded: Loaded) -> None:
     """Temperature 0, 2,048 tokens; six of the eight prompts put the instruction into the system message."""
     stored = {row["name"]: row for row in read_lines(MT_BENCH / "judge_prompts.jsonl")}
@@ -245,7 +235,6 @@ def test_judge_requests_are_upstreams(loaded: Loaded) -> None:
     assert sum(row["system_prompt"] == "You are a helpful assistant." for row in stored.values()) == 2
 
 
-@needs_data
 def test_anthropic_judges_are_asked_as_upstream_asks_them(loaded: Loaded) -> None:
     """1,024 tokens; when comparing, the system text stands before the user's under its heading."""
     task, data = loaded("mtbench:mode=pairwise,anthropic_judge=true")
@@ -259,7 +248,6 @@ def test_anthropic_judges_are_asked_as_upstream_asks_them(loaded: Loaded) -> Non
     assert request.sampling.max_tokens == 1024
 
 
-@needs_data
 def test_answers_cannot_rewrite_the_prompt(loaded: Loaded) -> None:
     """Placeholders and braces in an answer stay text."""
     task, data = loaded("mtbench")
@@ -269,7 +257,6 @@ def test_answers_cannot_rewrite_the_prompt(loaded: Loaded) -> None:
         assert content.count(hostile) == case.turn
 
 
-@needs_data
 def test_rating_readings_equal_upstreams() -> None:
     """Each made-up string reads as upstream's expression does; where upstream stops with an error, ours is unread."""
     cases = read_json("parser_cases.json")["rating"]
@@ -283,7 +270,6 @@ def test_rating_readings_equal_upstreams() -> None:
             assert verdict.value == case["score"]
 
 
-@needs_data
 def test_verdict_readings_equal_upstreams() -> None:
     """Labels by upstream's order, and the older pair of ratings with its tie rule."""
     cases = read_json("parser_cases.json")
@@ -297,7 +283,6 @@ def test_verdict_readings_equal_upstreams() -> None:
         assert {1.0: "A", 0.0: "B", 0.5: "tie"}.get(share, "error") == case["winner"]  # type: ignore[arg-type]
 
 
-@needs_data
 def test_1800_real_replies_read_as_upstream_reads_them() -> None:
     """GPT-4's texts, with brackets of code among them; read strictly, the three ratings off the scale are unread."""
     rows = read_lines(MT_BENCH / "judgments" / "arena_bench_v1_rating_texts.jsonl.gz")
@@ -327,7 +312,6 @@ def test_hostile_replies_are_unread_at_once(text: str) -> None:
 # -- upstream's files, upstream's numbers
 
 
-@needs_data
 @pytest.mark.parametrize("name", SINGLE_FILES)
 def test_ratings_equal_upstreams(name: str, loaded: Loaded) -> None:
     """Per turn, per category and on average, all records counted as upstream counts them, for every model of a file."""
@@ -350,7 +334,6 @@ def test_ratings_equal_upstreams(name: str, loaded: Loaded) -> None:
     assert records == wanted["n_records"]
 
 
-@needs_data
 @pytest.mark.parametrize("name", SINGLE_FILES)
 def test_the_last_record_counts_by_default(name: str, loaded: Loaded) -> None:
     """One rating for each of 160 turns, the file's last; replaced ones are kept and counted, not used."""
@@ -367,7 +350,6 @@ def test_the_last_record_counts_by_default(name: str, loaded: Loaded) -> None:
         assert [int(note.split()[0]) for note in replaced] == ([own - 160] if own > 160 else [])
 
 
-@needs_data
 def test_a_run_folder_holds_both_readings(tmp_path: Path) -> None:
     """An import of several models is a folder for each; scored again with the other option it gives the other number,
     and the words of every reply are there.
@@ -395,11 +377,10 @@ def overall(found: list[Score], metric: str = "score") -> Score:
     return score
 
 
-@needs_data
 def test_games_equal_upstreams() -> None:
     """75 real rows: 20 wins, 18 losses, 35 ties, two rows with a failed game counted as missing, either way round."""
     wanted = read_json("expected_single_and_pair.json")["phi3_pair"]
-    rows = read_rows(PAIR_FILE)
+    rows = read_rows(MT_BENCH / "judgments" / "phi3_gpt-4_pair.jsonl.gz")
     for mode, models in (("pairwise-all", ("phi-3", "phi-3-dpo")), ("pairwise,baseline=phi-3", ("phi-3-dpo",))):
         (one,) = load_tasks(settings(f"mtbench:mode={mode}"))
         found = {imported.candidate: imported for imported in one.task.importers["fastchat"](rows, one.data)}
@@ -426,7 +407,6 @@ def test_games_equal_upstreams() -> None:
             assert not [note for note in imported.notes if "stored verdict" in note]
 
 
-@needs_data
 def test_the_interval_is_over_questions(loaded: Loaded) -> None:
     """A question's two turns are drawn together: the standard error is that of 80 question means, and with both turns
     rated alike it is not smaller than one turn's.
@@ -445,7 +425,6 @@ def test_the_interval_is_over_questions(loaded: Loaded) -> None:
     assert both.level == 0.95
 
 
-@needs_data
 def test_ratings_off_the_scale_are_flagged_and_strictly_unread(loaded: Loaded) -> None:
     """A 100 from ``buf[100]`` counts as upstream counts it, is told in the details, and is missing under ``strict``."""
     rows = [rating_row(81, 100, judgment="char buf[100]"), rating_row(82, 6), rating_row(83, 8)]
@@ -465,7 +444,6 @@ def test_ratings_off_the_scale_are_flagged_and_strictly_unread(loaded: Loaded) -
 # -- agreement with people
 
 
-@needs_data
 def test_agreement_with_people_equals_the_paper_s() -> None:
     """GPT-4 against people, and people among themselves: totals and agreements by turn, with ties and without."""
     wanted = read_json("human/expected_agreement.json")["this_split (question_id % 3 != 0)"]
@@ -488,7 +466,6 @@ def test_agreement_with_people_equals_the_paper_s() -> None:
 # -- what an importer may meet
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -517,7 +494,6 @@ def test_a_broken_row_is_named_by_its_line(change: dict[str, Any], complaint: st
     assert not (tmp_path / "run").exists()
 
 
-@needs_data
 def test_a_truncated_file_is_refused_by_line(tmp_path: Path) -> None:
     """A line that was cut off is named, never dropped."""
     path = tmp_path / "gpt-4_single.jsonl"
@@ -530,7 +506,6 @@ def test_a_truncated_file_is_refused_by_line(tmp_path: Path) -> None:
         import_run(tmp_path / "cut.jsonl.gz", "fastchat", settings("mtbench", out=tmp_path / "run"))
 
 
-@needs_data
 def test_files_of_other_benchmarks_are_refused(loaded: Loaded) -> None:
     """Rows of Arena-Hard, of the Vicuna questions, or of the other mode: each with what is wrong."""
     task, data = loaded("mtbench")
@@ -550,7 +525,6 @@ def test_files_of_other_benchmarks_are_refused(loaded: Loaded) -> None:
         imports(vicuna, vicuna_data, [rating_row(5, turn=2)])
 
 
-@needs_data
 def test_games_without_a_verdict_are_counted(loaded: Loaded) -> None:
     """Unknown labels, nulls, errors and failed calls leave the rates and stand beside them; nothing crashes."""
     task, data = loaded("mtbench:mode=pairwise,baseline=base")
@@ -581,7 +555,6 @@ def test_games_without_a_verdict_are_counted(loaded: Loaded) -> None:
     assert any("failed" in note and note.startswith("2 ") for note in imported.notes)
 
 
-@needs_data
 def test_each_model_meets_all_others(loaded: Loaded) -> None:
     """In mode ``pairwise-all`` every model of a file becomes a run, over all its pairs and against each other model."""
     task, data = loaded("mtbench:mode=pairwise-all")
@@ -599,7 +572,6 @@ def test_each_model_meets_all_others(loaded: Loaded) -> None:
     assert found["m"]["win_rate", None].n == 3
 
 
-@needs_data
 def test_models_whose_folders_would_be_one_are_told(tmp_path: Path) -> None:
     """Names that differ only in what a path cannot hold never overwrite each other."""
     path = tmp_path / "both.jsonl"
@@ -609,7 +581,6 @@ def test_models_whose_folders_would_be_one_are_told(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@needs_data
 def test_repeated_games_count_once_or_all(loaded: Loaded) -> None:
     """The last row of a question and pair counts; with ``upstream_compat`` every row does."""
     rows = [game_row(81, "model_2", "model_2"), game_row(81), game_row(81)]
@@ -620,7 +591,6 @@ def test_repeated_games_count_once_or_all(loaded: Loaded) -> None:
         assert rate.value == pytest.approx(100 * wins / n)
 
 
-@needs_data
 def test_a_reply_that_contradicts_its_score_is_told(loaded: Loaded) -> None:
     """The stored score counts, as upstream's does, and a note says how many replies say otherwise."""
     task, data = loaded("mtbench")
@@ -631,7 +601,6 @@ def test_a_reply_that_contradicts_its_score_is_told(loaded: Loaded) -> None:
     assert "1 replies do not give the stored verdict; the stored one is kept, without the reply" in imported.notes
 
 
-@needs_data
 def test_prompts_of_other_answers_are_told(loaded: Loaded) -> None:
     """Where a row says what the judge was shown, answers that do not lead to it are noticed; stored prompts too."""
     task, data = loaded("mtbench")
@@ -645,7 +614,6 @@ def test_prompts_of_other_answers_are_told(loaded: Loaded) -> None:
     assert any("prompts are not" in note for note in imported.notes)
 
 
-@needs_data
 def test_a_folder_of_fastchat_s_is_one_import(tmp_path: Path) -> None:
     """Answers and judgements beside each other become runs that hold both; references are left out and that is said."""
     source = tmp_path / "mt_bench"
@@ -675,7 +643,6 @@ def fastchat_answer(row: dict[str, Any]) -> dict[str, Any]:
     return {"question_id": row["question_id"], "answer_id": "x", "model_id": row["model"], "choices": choices}
 
 
-@needs_data
 def test_answers_alone_are_a_run_to_be_judged(tmp_path: Path) -> None:
     """``model_answer`` is imported by either format name; a file with a failed answer or a repeated one says so."""
     rows = read_lines(MT_BENCH / "answers" / "claude-3-opus-20240229.jsonl.gz")
@@ -693,7 +660,6 @@ def test_answers_alone_are_a_run_to_be_judged(tmp_path: Path) -> None:
         assert overall(result.scores).n_missing == 160
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("turns", "complaint"),
     [(["one"], "1 of the 2 turns"), (["a", 2], "a list of strings"), ("one", "list of objects"), (None, "objects")],
@@ -720,7 +686,6 @@ def test_plain_outputs_have_an_output_for_each_turn(tmp_path: Path) -> None:
 # -- pairwise runs
 
 
-@needs_data
 def test_a_comparison_needs_a_baseline_before_anything_is_asked() -> None:
     """The message names the flag; a dry run says the same."""
     for run in (lambda s: Runner(s, lambda *_: None).evaluate(), estimate):
@@ -728,7 +693,6 @@ def test_a_comparison_needs_a_baseline_before_anything_is_asked() -> None:
             run(settings("mtbench:mode=pairwise", model="http://127.0.0.1:9/v1#m", judges=("http://127.0.0.1:9/v1#j",)))
 
 
-@needs_data
 def test_both_games_of_each_turn_are_played(tmp_path: Path) -> None:
     """Against each baseline of a file: two turns, two orders, only the turns judged so far shown."""
     path = tmp_path / "baselines.jsonl"
@@ -800,7 +764,6 @@ def test_the_starter_score_is_the_one_on_paper(tmp_path: Path) -> None:
     assert (counts.total, counts.asked, counts.reasked) == (12, 12, 0)
 
 
-@needs_data
 def test_the_tiny_judge_answers_the_official_prompts_too(loaded: Loaded, tmp_path: Path) -> None:
     """Every official prompt routes to a rating or verdict of the written odds: the rating of a guided question, a plain
     one, a plain second turn; and the verdict, whatever the category.
@@ -839,8 +802,6 @@ OFFICIAL_TEXTS = (
 
 def test_no_official_sentence_is_in_the_repository() -> None:
     """Nowhere twelve words in a row of the official questions, references or judge prompts."""
-    if not MT_BENCH.is_dir():
-        pytest.skip("the official texts are not here")
     official = "".join((MT_BENCH / name).read_text() for name in OFFICIAL_TEXTS)
     known = set(runs_of_words(official))
     folder = resource("tasks") / "mtbench"
@@ -924,7 +885,6 @@ def test_the_second_turn_is_asked_with_the_own_first_answer(tmp_path: Path) -> N
 # -- several judges
 
 
-@needs_data
 def test_two_judges_of_one_file_are_a_panel(tmp_path: Path) -> None:
     """Each judge's number stands beside their mean; an unread verdict of one leaves the other's."""
     rows = []
@@ -993,7 +953,7 @@ class Published:
 
     def eval(self, server: Server, out: Path, *more: str) -> list[str]:
         """Arguments that evaluate the published answers with the server as judge."""
-        judge = ["--judge", f"{server.base_url}#gpt-4", "--mirror", str(MT_BENCH), "--offline", "--json"]
+        judge = ["--judge", f"{server.base_url}#gpt-4", "--mirror", str(MT_BENCH.path), "--offline", "--json"]
         return ["eval", "--model", f"file:{self.answers}", "--tasks", "mtbench", *judge, "--out", str(out), *more]
 
 
@@ -1037,7 +997,6 @@ def imported_scores(published: Published, out: Path) -> list[dict[str, Any]]:
     return msgspec.to_builtins(result.scores)  # type: ignore[no-any-return]
 
 
-@needs_data
 def test_replies_through_a_server_give_the_imported_result(
     published: Published, tmp_path: Path, start_chat_server: Callable[..., Server]
 ) -> None:
@@ -1069,7 +1028,6 @@ def test_replies_through_a_server_give_the_imported_result(
     assert (counts["read"], counts["unread"], counts["failed"]) == (158, 2, 0)
 
 
-@needs_data
 def test_a_part_of_the_questions_has_scores_per_turn(
     published: Published, tmp_path: Path, start_chat_server: Callable[..., Server]
 ) -> None:
@@ -1088,7 +1046,6 @@ def test_a_part_of_the_questions_has_scores_per_turn(
     assert server.seen().total() == 10
 
 
-@needs_data
 def test_killed_five_times_the_result_is_the_same(
     loaded: Loaded, tmp_path: Path, start_chat_server: Callable[..., Server]
 ) -> None:
@@ -1152,7 +1109,6 @@ def ages_of_repeats(events: list[dict[str, Any]], kills: list[float]) -> list[fl
     return ages
 
 
-@needs_data
 def test_saved_replies_are_read_again_under_other_rules(loaded: Loaded) -> None:
     """A reply's own words are kept, so a stricter reading needs no call."""
     task, data = loaded("mtbench:strict=true")

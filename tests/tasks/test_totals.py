@@ -14,13 +14,11 @@ from judgebench.run_folders import TaskRun, read_run
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder, read_sources
 from judgebench.task import TaskData, Totals
+from tests.shared_data import SHARED
 from tests.tasks import arenahard_data as arena
 from tests.tasks import ifeval_data as ifeval
 from tests.tasks import wildbench_data as wb
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not beside this checkout")
 
 
 def totals_of(run: TaskRun, cache: Path, mirrors: Sequence[Path]) -> Totals:
@@ -43,7 +41,6 @@ def require_equal(found: Totals, scores: Sequence[Score], but: Sequence[str] = (
     assert {metric for metric, _ in lacking} <= set(but), lacking
 
 
-@needs_data
 @pytest.mark.parametrize("model", ["gemma-2b-it", "alpaca-7b_verbose"])
 def test_alpacaeval(model: str, tmp_path: Path) -> None:
     """Real judgements: all numbers agree, and the linearised length-controlled rate has the error that refits of 1,000
@@ -52,10 +49,12 @@ def test_alpacaeval(model: str, tmp_path: Path) -> None:
     source = tmp_path / "annotations.json"
     source.write_text(json.dumps(annotations(2, model)))
     import_run(
-        source, "alpaca_eval", Settings(tasks="alpacaeval", out=tmp_path / "run", mirrors=(ALPACAEVAL,), offline=True)
+        source,
+        "alpaca_eval",
+        Settings(tasks="alpacaeval", out=tmp_path / "run", mirrors=(ALPACAEVAL.path,), offline=True),
     )
     run = read_run(tmp_path / "run").tasks["alpacaeval"]
-    found = dict(totals_of(run, tmp_path, [ALPACAEVAL]))
+    found = dict(totals_of(run, tmp_path, [ALPACAEVAL.path]))
     scores = {(score.metric, score.group): score for score in run.scores}
     length = found.pop(("avg_length", None))
     # Upstream cuts the mean to an integer.
@@ -67,7 +66,6 @@ def test_alpacaeval(model: str, tmp_path: Path) -> None:
     assert found["win_rate", None].stderr == pytest.approx(scores["win_rate", None].stderr, rel=1e-9)
 
 
-@needs_data
 def test_mtbench(tmp_path: Path) -> None:
     """Ratings of real answers, some of which failed: overall, by turn and by category."""
     mt_bench = SHARED / "mt_bench"
@@ -78,7 +76,6 @@ def test_mtbench(tmp_path: Path) -> None:
         require_equal(totals_of(run, tmp_path, [mt_bench]), run.scores)
 
 
-@needs_data
 def test_mtbench_pairs(tmp_path: Path) -> None:
     """Win, loss, tie and adjusted rates of real games."""
     mt_bench = SHARED / "mt_bench"
@@ -91,11 +88,10 @@ def test_mtbench_pairs(tmp_path: Path) -> None:
         require_equal(totals_of(run, tmp_path, [mt_bench]), run.scores)
 
 
-@needs_data
 def test_arenahard(tmp_path: Path) -> None:
     """Both win rates of real battles, with the errors of the run's own scores."""
     task, data = arena.loaded("arenahard@v0.1", tmp_path)
-    rows = arena.rows_against("gpt-4-0314", arena.JUDGEMENTS / arena.TABLE, arena.ANSWERS)
+    rows = arena.rows_against("gpt-4-0314", arena.JUDGEMENTS / arena.TABLE, arena.ANSWERS.path)
     imported = arena.imported(task, data, rows)
     name = arena.REBUILT[2]
     data, example_scores = arena.example_scores(task, data, imported[name])
@@ -111,7 +107,6 @@ def test_arenahard(tmp_path: Path) -> None:
         assert found[name].stderr == pytest.approx(own[name].stderr, rel=1e-9)
 
 
-@needs_data
 def test_wildbench(tmp_path: Path) -> None:
     """Scores and rewards of real records: macro, micro, by category, margin and baseline, and the length."""
     official = wb.official_mirror(tmp_path / "official")
@@ -133,11 +128,10 @@ def test_wildbench(tmp_path: Path) -> None:
         assert found[metric, None].stderr == pytest.approx(overall[metric].stderr, rel=0.08), metric
 
 
-@needs_data
 def test_ifeval(tmp_path: Path) -> None:
     """The shares of lm-eval's own verdicts on real answers: by prompt, instruction and category."""
     task, data = ifeval.loaded("ifeval", tmp_path)
-    rows = ifeval.read_lines(f"expected/{ifeval.MODELS[0]}.jsonl.gz")
+    rows = ifeval.read_lines(f"expected/{ifeval.models()[0]}.jsonl.gz")
     judgements = [
         Judgement(
             case_id=str(row["key"]),

@@ -51,10 +51,9 @@ from judgebench.tasks import TaskSpec
 from tests.command import judgebench, kill, manifest_of, started
 from tests.command import scores_of as scores_of_command
 from tests.servers.launch import Server
+from tests.shared_data import each
 from tests.tasks import wildbench_data as wb
 from tests.tasks.wildbench_data import GROUPS, WILDBENCH
-
-pytestmark = pytest.mark.skipif(not WILDBENCH.is_dir(), reason="../shared/data is not beside this checkout")
 
 Load = Callable[[str], tuple[Task, TaskData]]
 
@@ -222,11 +221,10 @@ def test_a_conversation_is_generated_with_its_whole_history(synthetic: Load) -> 
 
 def parse_cases() -> list[dict[str, Any]]:
     """Upstream's parser on 50 texts."""
-    path = WILDBENCH / "parse_cases.jsonl"
-    return [{**case, "n": n} for n, case in enumerate(wb.read_json(path))] if path.exists() else []
+    return [{**case, "n": n} for n, case in enumerate(wb.read_json(WILDBENCH / "parse_cases.jsonl"))]
 
 
-@pytest.mark.parametrize("case", parse_cases(), ids=lambda case: f"{case['n']}-{case['kind']}")
+@pytest.mark.parametrize("case", each(parse_cases), ids=lambda case: f"{case['n']}-{case['kind']}")
 def test_replies_are_parsed_as_upstream_does(case: dict[str, Any]) -> None:
     """The instant mode's object, and whether the batch mode's strict JSON succeeds, are upstream's."""
     assert parse(case["text"], "first") == case["instant_parse"]
@@ -366,7 +364,7 @@ def test_compat_lengths_are_cut_out_of_the_prompt(synthetic: Load) -> None:
 def score_sets() -> Iterator[tuple[str, str]]:
     """Every stored score file with expected values."""
     for record_set in ("v0522-gpt4t", "v0522-gpt4o", "v0625-gpt4o"):
-        for model in wb.score_files(record_set) if WILDBENCH.is_dir() else ():
+        for model in wb.score_files(record_set):
             if (model, record_set) in wb.expected():
                 yield record_set, model
 
@@ -380,7 +378,7 @@ def score_result(load: Load, record_set: str, model: str) -> dict[tuple[str, str
     return scores_of(task, data, imported_from(task, data, rows_of(records)))
 
 
-@pytest.mark.parametrize(("record_set", "model"), list(score_sets()))
+@pytest.mark.parametrize(("record_set", "model"), each(score_sets, names=2))
 def test_scores_are_upstreams(record_set: str, model: str, loaded: Load) -> None:
     """Score, adjusted score, total, length, macro and all groups of a stored file within the stated tolerance."""
     wanted = wb.expected()[model, record_set]
@@ -810,7 +808,7 @@ def test_without_the_official_tasks_a_file_still_has_its_micro_scores(tmp_path: 
     what needs task groups is null with a reason, and nothing can be asked.
     """
     source = WILDBENCH / "score_records_full" / "v0625-gpt4o__gemma-2b-it.jsonl.gz"
-    (results,) = import_run(source, "wildbench", run_settings(tmp_path, WILDBENCH, spec="wildbench:metrics=score"))
+    (results,) = import_run(source, "wildbench", run_settings(tmp_path, WILDBENCH.path, spec="wildbench:metrics=score"))
     found = {(s.metric, s.group): s for s in results.scores}
     (row,) = (r for r in wb.published("score") if r["model"] == "gemma-2b-it")
     assert found["wb_score_micro", None].value == float(row["adjusted_score"]) * 10
@@ -822,11 +820,11 @@ def test_without_the_official_tasks_a_file_still_has_its_micro_scores(tmp_path: 
     fields = RunFolder(tmp_path / "run").require_manifest().tasks["wildbench"]
     assert [s.name for s in fields.sources if s.standin] == ["tasks"]
     asking = Settings(
-        tasks="wildbench", model="builtin:tiny", judges=("builtin:tiny",), mirrors=(WILDBENCH,), offline=True
+        tasks="wildbench", model="builtin:tiny", judges=("builtin:tiny",), mirrors=(WILDBENCH.path,), offline=True
     )
     with pytest.raises(UsageError, match="only the ids"):
         Runner(asking, lambda run, stage: None).evaluate()
-    again = Settings(tasks="", judges=("builtin:tiny",), mirrors=(WILDBENCH,), offline=True)
+    again = Settings(tasks="", judges=("builtin:tiny",), mirrors=(WILDBENCH.path,), offline=True)
     with pytest.raises(UsageError, match="only the ids"):
         Runner(again, lambda run, stage: None).rejudge(RunFolder(tmp_path / "run"))
 
@@ -890,20 +888,23 @@ def a_pair(number: int = 0, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("record", "complaint"),
-    [
-        (a_score(session_id="0000"), "not one of this benchmark's 1024"),
-        ({"instruction": "x", "preference": 1.5}, "no record of WildBench"),
-        ({"question_id": 81, "score": 7}, "no record of WildBench"),
-        (a_score(session_id=3), "must be a string"),
-        (a_score(model_test=None), "must be a string"),
-        (a_score(model_output=7), "must be a string"),
-        (a_pair(model_outputs={"o/m": "text"}), "a text for each"),
-        (a_pair(model_B="x/unknown", model_outputs=None), "which of"),
-        (a_pair(model_A=f"o/{BASELINES[2]}", model_outputs=None), "which of"),
-        ({"custom_id": "abc||x||y||z", "response": {}}, "custom_id"),
-        ({"custom_id": 7, "response": {}}, "must be a string"),
-        ({"session_id": "x", "generator": "m", "result": "r", "assignment": "A"}, "'assignment'"),
-    ],
+    each(
+        lambda: [
+            (a_score(session_id="0000"), "not one of this benchmark's 1024"),
+            ({"instruction": "x", "preference": 1.5}, "no record of WildBench"),
+            ({"question_id": 81, "score": 7}, "no record of WildBench"),
+            (a_score(session_id=3), "must be a string"),
+            (a_score(model_test=None), "must be a string"),
+            (a_score(model_output=7), "must be a string"),
+            (a_pair(model_outputs={"o/m": "text"}), "a text for each"),
+            (a_pair(model_B="x/unknown", model_outputs=None), "which of"),
+            (a_pair(model_A=f"o/{BASELINES[2]}", model_outputs=None), "which of"),
+            ({"custom_id": "abc||x||y||z", "response": {}}, "custom_id"),
+            ({"custom_id": 7, "response": {}}, "must be a string"),
+            ({"session_id": "x", "generator": "m", "result": "r", "assignment": "A"}, "'assignment'"),
+        ],
+        names=2,
+    ),
 )
 def test_a_row_that_cannot_be_a_record_is_named_by_line(
     record: dict[str, Any], complaint: str, loaded: Load, tmp_path: Path

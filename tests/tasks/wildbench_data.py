@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-WILDBENCH = Path(__file__).parents[3] / "shared" / "data" / "wildbench"
+from tests.shared_data import SharedData
+
+WILDBENCH = SharedData("wildbench")
 
 GROUPS = (
     "Creative Tasks",

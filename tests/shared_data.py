@@ -1,0 +1,77 @@
+"""Published data that tests compare with: where they lie, who is left out without them, and how to get them.
+
+They are the benchmarks' judgements, answers and official files, whose licences keep them out of this repository. Tests
+reach them through ``SharedData`` alone: a test that asks for data that are not there is skipped, and says for want of
+what. ``tests/conftest.py`` names this module in ``pytest_plugins``.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VARIABLE = "JUDGEBENCH_TEST_DATA"
+FOLDER = os.environ.get(VARIABLE, str(Path(__file__).parents[2] / "shared" / "data"))
+"""Empty, or a folder that is not there: tests run without the data."""
+
+CONTENTS = {
+    "alpacaeval": "outputs, annotations, judge prompts and leaderboards of tatsu-lab/alpaca_eval",
+    "arena_elo": "ratings of the Chatbot Arena",
+    "arena_hard": "questions, answers, judgements, battles and leaderboards of lmarena/arena-hard-auto",
+    "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
+    "ifeval": "prompts, answers and verdicts of IFEval, M-IFEval and IFBench, and NLTK's English punkt_tab",
+    "judge_meta": "LLMBar, JudgeBench, PandaLM and others: judges' verdicts beside people's",
+    "math": "problems of hendrycks/math, answers to them, and verdicts of Math-Verify, lm-eval and Hendrycks",
+    "mt_bench": "questions, references, answers and judgements of lm-sys/FastChat's llm_judge",
+    "ratings": "battles and the ratings that FastChat, Arena-Hard and arena-rank give them",
+    "upstream": "the files that tasks/*/sources.toml pin, under any name",
+    "wildbench": "templates, judge records and published tables of allenai/WildBench",
+}
+"""What lies in each folder of the data."""
+WANT = "needs the shared data: "
+
+
+class SharedData:
+    """One folder of the data, or with no name all of it. Asking for a path leaves the test out where it is absent."""
+
+    def __init__(self, *parts: str) -> None:
+        self._inner = Path(*parts)
+
+    @property
+    def is_here(self) -> bool:
+        """For what can do without."""
+        return bool(FOLDER) and Path(FOLDER, self._kind).is_dir()
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        if not self.is_here:
+            pytest.skip(WANT + self._kind)
+        return Path(FOLDER, self._inner)
+
+    @property
+    def _kind(self) -> str:
+        (kind,) = (name for name in CONTENTS if name == self._inner.parts[0])
+        return kind
+
+    def __truediv__(self, name: str) -> Path:
+        return SharedData(*self._inner.parts, name).path
+
+
+SHARED = SharedData()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> SharedData:
+    """All the data: ``shared_data / "alpacaeval"`` is a folder, or the test is left out."""
+    return SHARED
+
+
+def each(read: Callable[[], Iterable[Any]], names: int = 1) -> list[Any]:
+    """Values for ``parametrize`` that are read from the data, for so many names; without them, one that is left out."""
+    try:
+        return list(read())
+    except pytest.skip.Exception as left_out:
+        return [pytest.param(*[None] * names, id="no data", marks=pytest.mark.skip(reason=str(left_out)))]
