@@ -10,6 +10,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy, copytree
@@ -120,7 +121,7 @@ def _reply(call: Call) -> dict[str, Any]:
     }
 
 
-def committed() -> set[bytes]:
+def committed(model: str = "%") -> set[bytes]:
     """Keys of the calls that the store holds, read from a copy so that the store is left as the kill left it."""
     store = default_store_path()
     with tempfile.TemporaryDirectory() as folder:
@@ -130,8 +131,18 @@ def committed() -> set[bytes]:
             return set()
         connection = sqlite3.connect(Path(folder) / store.name)
         try:
-            return {key for (key,) in connection.execute("SELECT key FROM calls")}
+            return {key for (key,) in connection.execute("SELECT key FROM calls WHERE model LIKE ?", (model,))}
         except sqlite3.OperationalError:  # killed before the table was made
             return set()
         finally:
             connection.close()
+
+
+def stored(model: str = "%") -> int:
+    """How many calls the store holds by now, while a command writes it."""
+    try:
+        with closing(sqlite3.connect(f"file:{default_store_path()}?mode=ro", uri=True)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM calls WHERE model LIKE ?", (model,)).fetchone()
+    except sqlite3.OperationalError:  # not yet made
+        return 0
+    return int(count)

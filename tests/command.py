@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,13 +50,11 @@ def started(arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]
         kill(process)
 
 
-def kill(process: subprocess.Popen[bytes]) -> float:
-    """``kill -9`` of the process group; the time at which it was sent."""
-    sent = time.time()
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """``kill -9`` of the process group."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    return sent
 
 
 def scores_of(ended: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from judgebench.grading import GradingPool, Verifier
 from judgebench.records import Check, Verdict
 from judgebench.resources import folder_module, import_from_folder
 from tests import grading_rules
+from tests.patience import PATIENCE_SECONDS
 
 VERIFIERS = {
     "equal": Verifier(function=grading_rules.equal, fingerprint="1"),
@@ -178,7 +179,7 @@ def test_workers_do_not_outlive_a_killed_parent() -> None:
         while len(left := psutil.Process(parent.pid).children()) < 2:  # a busy machine starts them one by one
             time.sleep(0.02)
         parent.kill()
-    _, alive = psutil.wait_procs(left, timeout=60)
+    _, alive = psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
     assert not alive
 
 

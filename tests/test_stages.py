@@ -34,6 +34,7 @@ from judgebench.scoring import score
 from judgebench.stages import Pipeline, Seat, Sitting, TaskRun, converse, generation_step
 from judgebench.store import TaskFolder
 from judgebench.task import Task, TaskData
+from tests.patience import PATIENCE_SECONDS
 
 POOL = GradingPool()
 """Nothing is verified here: it starts no process."""
@@ -297,7 +298,7 @@ def test_items_that_do_not_exist_yet_hold_nothing_up(workers: int) -> None:
 
     def items() -> Iterator[Example]:
         yield example(1, "more")
-        assert release.wait(20), "the first item never finished"
+        assert release.wait(PATIENCE_SECONDS), "the first item never finished"
         yield example(2)
 
     replies = converse(Scripted(echo, workers=workers), items(), generation_step(Sampling(), None))
@@ -431,7 +432,7 @@ def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_
 
     def answer(request: Request) -> Completion:
         if last(request) == "question 2":
-            assert judged.wait(20), "the first answer was not judged"
+            assert judged.wait(PATIENCE_SECONDS), "the first answer was not judged"
         return echo(request)
 
     def verdict(request: Request) -> Completion:
@@ -453,7 +454,7 @@ def test_the_next_task_is_answered_while_the_last_is_judged(make_run: MakeRun, t
         return echo(request)
 
     def verdict(request: Request) -> Completion:
-        assert answered.wait(20), "the second task waited for the verdicts on the first"
+        assert answered.wait(PATIENCE_SECONDS), "the second task waited for the verdicts on the first"
         return said("5")
 
     judge = Scripted(verdict)

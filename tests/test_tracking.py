@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from judgebench.importing import import_run
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
 from judgebench.tracking import measures, require_trackers, track
+from tests.patience import PATIENCE_SECONDS, wait_for
 
 FIXTURE = Path(__file__).parent / "fixtures" / "lm_eval"
 STRICT = 100 / 6
@@ -31,7 +31,7 @@ def judgebench(*arguments: str, cwd: Path, path: Path | None = None) -> "subproc
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*searched, str(Path(__file__).parents[1])])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -168,13 +168,7 @@ def test_wandb_has_a_run_on_disk(run: RunFolder, tmp_path: Path, monkeypatch: py
     (log,) = (tmp_path / "wandb-files").rglob("*.wandb")
     names = ("gsm8k/exact_match_strict", "judgebench-run", run.require_manifest().protocol_hash)
     # wandb's own process writes the file, and may close it after ours was told that it is done.
-    for _ in range(300):
-        written = log.read_bytes()
-        if all(name.encode() in written for name in names):
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail(f"the log of {len(written)} bytes lacks one of {names}")
+    wait_for(lambda: all(name.encode() in log.read_bytes() for name in names))
 
 
 @pytest.mark.filterwarnings("ignore")

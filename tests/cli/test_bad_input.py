@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -127,16 +126,13 @@ def test_bad_outputs_are_refused(tmp_path: Path, subject: Subject, case: str) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_endless_line_is_refused_cheaply(tmp_path: Path, subject: Subject) -> None:
-    """A line of 300 MB, a few hundred kilobytes on disk, is neither held in memory nor read to its end."""
+def test_an_endless_line_is_refused(tmp_path: Path, subject: Subject) -> None:
+    """A line of 300 MB, a few hundred kilobytes on disk, is named; what it costs is counted in test_outputs.py."""
     path = tmp_path / "outputs.json.gz"
     path.write_bytes(gzip.compress(b'[\n{"instruction": "') + 300 * gzip.compress(b"x" * 10**6, 9))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subject.run(path, tmp_path / "R")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert f"{path}:2: the line is longer than 64 MiB" in paragraph(ended, 2)
     assert list(tmp_path.iterdir()) == [path]
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
 
 
 def test_good_outputs_are_taken(tmp_path: Path, subject: Subject) -> None:

@@ -12,17 +12,19 @@ import socket
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from judgebench.cache import default_cache_dir
+from judgebench.models.http_run import UNREACHABLE_WAITS
 from judgebench.records import StageCounts
 from judgebench.store import Manifest, Session
-from tests.alpacaeval_server import JUDGE, Published, committed, publish
+from tests.alpacaeval_server import JUDGE, Published, committed, publish, stored
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.patience import PATIENCE_SECONDS, wait_for
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 
@@ -88,14 +90,6 @@ def assert_cases_add_up(manifest: Manifest) -> None:
             assert ended == stage.total
 
 
-def wait_for(happened: Callable[[], bool], *, look_every: float = 0.02) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(look_every)
-
-
 def test_replies_through_a_server_give_the_imported_result(
     published: Published, imported: Path, run: Path, start_chat_server: StartServer
 ) -> None:
@@ -152,16 +146,17 @@ def test_killed_twenty_times_the_result_is_the_same(
     published: Published, imported: Path, run: Path, start_chat_server: StartServer
 ) -> None:
     """``kill -9`` at 20 random moments (three before the first request, fourteen between requests, three after the
-    last reply): the final result is the import's, and no reply that was committed is asked for again. A request is
-    seen twice only if it was in flight at a kill, at most ``concurrency`` at each, or was answered so shortly before
-    that its commit was still on its way: replies are grouped for 20 ms, and half a second is allowed for the disk.
+    last reply): the final result is the import's, and no reply that was committed is asked for again. Replies are
+    committed while others are asked for: each of the fourteen lives lasts until some are.
     """
-    draw, concurrency, delay_ms = random.Random(20240611), 8, 100
-    server = start_chat_server(replies=published.replies, delay_ms=delay_ms)
-    arguments = [*published.eval(server, run), "--judge-concurrency", str(concurrency)]
+    draw = random.Random(20240611)
+    server = start_chat_server(replies=published.replies, delay_ms=100)
+    arguments = [*published.eval(server, run), "--judge-concurrency", "8"]
     keys = {call.store_key(server): call.key for call in published.calls}
-    kills: list[float] = []
     safe: set[str] = set()
+
+    def asked_since(seen: int) -> set[str]:
+        return {event["key"] for event in server.events()[seen:] if event["event"] == "start"}
 
     def live(until: Callable[[], bool], seconds: float) -> None:
         """One life of the command, killed ``seconds`` after ``until``; it asks for nothing that is committed."""
@@ -169,27 +164,27 @@ def test_killed_twenty_times_the_result_is_the_same(
         with started(arguments) as process:
             wait_for(until)
             time.sleep(seconds)
-            kills.append(kill(process))
+            kill(process)
             assert process.returncode == -signal.SIGKILL, "ended before it was killed"
-        asked = {event["key"] for event in server.events()[seen:] if event["event"] == "start"}
-        assert not asked & safe
+        assert not asked_since(seen) & safe
         safe.update(keys[key] for key in committed())
 
     with started(arguments) as process:  # while the run folder is filled
         wait_for(run.exists, look_every=0.001)
-        kills.append(kill(process))
+        kill(process)
     for _ in range(2):
         live(lambda: True, draw.uniform(0.0, 0.8))
     for _ in range(14):
-        before = requests(server)
-        live(lambda before=before: requests(server) > before, draw.uniform(0.0, 0.7))
+        live(lambda: stored() > len(safe), draw.uniform(0.0, 0.7))
     sessions = manifest_of(run).sessions
     assert len(sessions) >= 14
     assert {(session.status, session.finished_at) for session in sessions} == {("running", None)}
     for _ in range(3):
         live(lambda: len(finished(server)) == CALLS, draw.uniform(0.0, 0.2))
 
+    seen = len(server.events())
     last = judgebench(arguments)
+    assert not asked_since(seen) & safe
     assert scores_of(last) == stored_scores(imported)
     manifest = manifest_of(run)
     assert manifest.status == manifest.sessions[-1].status == "complete"
@@ -198,37 +193,11 @@ def test_killed_twenty_times_the_result_is_the_same(
     judgements = lines_of(run / "alpacaeval" / "judgements.jsonl")
     assert len({judgement["case_id"] for judgement in judgements}) == len(judgements) == ANNOTATED
     assert server.seen().keys() == {call.key for call in published.calls}
-    ages = repeated(server, kills)
-    assert len(ages) == requests(server) - CALLS
-    assert ages.count(None) <= len(kills) * concurrency
-    assert max(age for age in ages if age is not None) < 0.5
 
 
 def finished(server: Server) -> set[str]:
     """Requests that were answered."""
     return {event["key"] for event in server.events() if event["event"] == "finish"}
-
-
-def repeated(server: Server, kills: Sequence[float]) -> list[float | None]:
-    """For each time that a request was seen again: seconds from its earlier reply to the kill that lost it, ``None`` if
-    it was in flight.
-    """
-    starts: dict[str, float] = {}
-    finishes: dict[str, float] = {}
-    ages: list[float | None] = []
-    for event in server.events():
-        key, at = event["key"], event["time"]
-        if event["event"] == "finish":
-            finishes[key] = at
-        elif event["event"] == "start":
-            if key in starts:
-                # A request may be in its socket still when the sender dies; a new sender needs longer to begin.
-                killed = next(kill_time for kill_time in kills if kill_time + 0.1 > starts[key])
-                assert killed < at
-                answered = starts[key] <= finishes.get(key, 0.0) <= killed
-                ages.append(killed - finishes[key] if answered else None)
-            starts[key] = at
-    return ages
 
 
 def test_faults_change_nothing_and_are_counted(
@@ -238,8 +207,9 @@ def test_faults_change_nothing_and_are_counted(
     each request that the server saw is an answered call or a counted retry.
     """
     faults = "429=0.1,500=0.1,truncated=0.1,malformed=0.1,slow=0.1"
-    server = start_chat_server(replies=published.replies, faults=faults, retry_after="0.05", slow_ms=3000)
-    arguments = published.eval(server, run, "--judge-arg", "timeout_seconds=1", "--judge-concurrency", "256")
+    server = start_chat_server(replies=published.replies, faults=faults, retry_after="0.05", slow_ms=3_600_000)
+    patient = ("--judge-arg", "timeout_seconds=4", "--judge-arg", "max_attempts=100")
+    arguments = published.eval(server, run, *patient, "--judge-concurrency", "256")
     assert scores_of(judgebench(arguments)) == stored_scores(imported)
     manifest = manifest_of(run)
     assert_cases_add_up(manifest)
@@ -248,10 +218,10 @@ def test_faults_change_nothing_and_are_counted(
     counts, retries, events = judge_counts(session), session.retries[JUDGE], server.counts()
     assert (counts.asked, counts.skipped, counts.failed, counts.unread, counts.reasked) == (CALLS, IDENTICAL, 0, 0, 0)
     assert requests(server) == counts.asked + sum(retries.values())
-    assert {cause: retries[cause] for cause in ("429", "500", "truncated", "malformed")} == {
-        cause: events[cause] for cause in ("429", "500", "truncated", "malformed")
-    }
-    assert retries["timeout"] >= events["slow"] > 0.05 * CALLS
+    late = Counter({cause: events[cause] - retries[cause] for cause in ("429", "500", "truncated", "malformed")})
+    assert min(late.values()) >= 0
+    # On a busy machine other replies than the slow ones may come too late.
+    assert retries["timeout"] >= events["slow"] + late.total() > 0.05 * CALLS
 
 
 @pytest.fixture
@@ -268,13 +238,12 @@ def all_files(tmp_path: Path) -> Callable[[], bytes]:
 def test_a_wrong_key_stops_at_once_and_is_shown_nowhere(
     published: Published, run: Path, start_chat_server: StartServer, all_files: Callable[[], bytes]
 ) -> None:
-    """A 401 is exit 6 within 5 s, and the key, which this server even sends back, is in no output and no file."""
+    """A 401 to the first request is exit 6; the key, which this server even sends back, is in no output and no file."""
     wrong = "sk-wrong-8f14e45fceea167a"
     server = start_chat_server(key_env="RIGHT", environment={"RIGHT": "sk-right"}, replies=published.replies)
-    begun = time.monotonic()
     arguments = published.eval(server, run, "--api-key-env", "WRONG_KEY")
     ended = judgebench(arguments, code=6, WRONG_KEY=wrong)
-    assert time.monotonic() - begun < 60
+    assert requests(server) == 1
     assert "WRONG_KEY" in ended.stderr
     assert ended.stdout == ""
     assert "8f14e45fceea167a" not in ended.stderr
@@ -302,13 +271,12 @@ def test_a_password_in_the_judges_address_is_written_nowhere(
 
 
 def test_a_closed_port_stops_at_once(published: Published, run: Path) -> None:
-    """Nobody listens: exit 6 within 5 s, and the message names the address."""
+    """Nobody listens: exit 6 after the tries of one request, and the message names the address."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         server = Server(unused.getsockname()[1], run)
-    begun = time.monotonic()
-    ended = judgebench(published.eval(server, run), code=6)
-    assert time.monotonic() - begun < 60
+    ended = judgebench(published.eval(server, run, "--judge-concurrency", "1"), code=6)
+    assert manifest_of(run).sessions[0].retries[JUDGE] == {"connection": len(UNREACHABLE_WAITS)}
     assert f"127.0.0.1:{server.port}" in ended.stderr
     assert ended.stdout == ""
 
@@ -389,7 +357,7 @@ def test_ctrl_c_is_resumable(published: Published, run: Path, start_chat_server:
     with started(arguments) as process:
         wait_for(lambda: requests(server) >= 30)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(PATIENCE_SECONDS) == 130
     manifest = manifest_of(run)
     assert manifest.status == manifest.sessions[0].status == "interrupted"
     first = judge_counts(manifest.sessions[0])

@@ -16,6 +16,7 @@ from judgebench.importing import import_run
 from judgebench.loading import load_tasks
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
+from tests.patience import PATIENCE_SECONDS
 from tests.shared_data import SharedData
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,13 @@ def command(*arguments: str, cwd: Path, mirrors: Sequence[Path] = ()) -> "subpro
     """A process of this Python, which finds this checkout."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "JUDGEBENCH_MIRROR": os.pathsep.join(map(str, mirrors))}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
 
 

@@ -20,7 +20,9 @@ from judgebench import tasks
 from judgebench.loading import load_task
 from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
+from tests.alpacaeval_server import committed
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.patience import PATIENCE_SECONDS
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 
@@ -114,13 +116,14 @@ def test_answers_of_a_server_score_as_the_same_answers_of_a_file(
             kill(process)
             assert process.returncode == -signal.SIGKILL
             # A worker that is verifying ends by its own timers, the rest at once.
-            assert not psutil.wait_procs(children, timeout=60)[1], life
+            assert not psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1], life
+    held, before = len(committed()), server.seen().total()
     ended = judgebench(arguments)
     scores = scores_of(ended)
     asked = server.seen()
     assert len(asked) == len(TASKS) * LIMIT
-    # Seen twice are only those in flight at a kill, or answered so shortly before that their commit was on its way.
-    assert sum(asked.values()) <= len(TASKS) * LIMIT + 3 * 2 * 8
+    # A request may be in its socket still when its sender is killed.
+    assert 0 <= asked.total() - before - (len(TASKS) * LIMIT - held) <= 8
     manifest = manifest_of(tmp_path / "run")
     assert manifest.status == "complete"
     for name, label in TASKS.items():

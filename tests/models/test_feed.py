@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from judgebench.models.feed import Feed
+from tests.patience import PATIENCE_SECONDS
 
-SECONDS = 10.0
+SECONDS = PATIENCE_SECONDS
 """Longest wait for another thread; reached only when a test fails."""
 
 

@@ -26,6 +26,7 @@ from judgebench.models.hf import HfModel
 from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.models.llama import CONTEXT, SPECIAL, answers, ask, prompts, save_random_llama, save_tokenizer
+from tests.patience import PATIENCE_SECONDS
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -560,7 +561,7 @@ def test_replies_come_before_the_last_request_exists(model: HfModel) -> None:
 
     def requests() -> Iterator[Request]:
         yield ask("the fox", max_tokens=2)
-        assert answered.wait(20), "no reply came"
+        assert answered.wait(PATIENCE_SECONDS), "no reply came"
         yield ask("a dog", max_tokens=2)
 
     seen = []
@@ -829,7 +830,7 @@ def test_importing_the_module_imports_neither_torch_nor_transformers() -> None:
         "import sys, judgebench.models.hf, judgebench.models.tiny; "
         "sys.exit(' '.join({'torch', 'transformers', 'tokenizers'} & set(sys.modules)) or 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
 
 def test_opening_and_answering_print_nothing(folder: Path) -> None:
@@ -843,7 +844,7 @@ def test_opening_and_answering_print_nothing(folder: Path) -> None:
         [sys.executable, "-W", "error", "-c", code, str(folder)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,5 +1,6 @@
 """HttpChat against a real server process on loopback: replies, every kind of fault, and what ends a run at once."""
 
+import asyncio
 import hashlib
 import json
 import socket
@@ -18,9 +19,10 @@ import pytest
 
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.http_chat import HttpChat, openai_chat
-from judgebench.models.http_run import _Again
+from judgebench.models.http_run import UNREACHABLE_WAITS, _Again
 from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after, told_wait
 from judgebench.records import Completion, Message, Request, Sampling, Usage
+from tests.patience import PATIENCE_SECONDS
 from tests.servers.launch import Server, chat_server, odd_server
 
 KEY = "sk-right-0123456789abcdef"
@@ -54,11 +56,9 @@ def answers(model: HttpChat, requests: Iterable[Request]) -> dict[int, Completio
 
 
 def failure(model: HttpChat, requests: Iterable[Request]) -> str:
-    """The message of the ModelError that ends the run within five seconds."""
-    started = time.monotonic()
+    """The message of the ModelError that ends the run."""
     with pytest.raises(ModelError) as caught:
         answers(model, requests)
-    assert time.monotonic() - started < 5
     assert caught.value.exit_code == 6
     message = str(caught.value)
     assert "\n" not in message
@@ -67,7 +67,7 @@ def failure(model: HttpChat, requests: Iterable[Request]) -> str:
 
 def our_threads() -> list[str]:
     """Names of this package's threads that still run, after a moment for them to end."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while names := [thread.name for thread in threading.enumerate() if thread.name.startswith("judgebench-")]:
         if time.monotonic() > deadline:
             break
@@ -153,18 +153,16 @@ def test_requests_that_do_not_exist_yet_delay_no_reply() -> None:
     assert our_threads() == []
 
 
-FAULTS = ("429", "500", "503", "truncated", "malformed", "string", "no_choices", "no_logprobs", "disconnect", "slow")
-CAUSES = {"string": "malformed", "no_choices": "malformed", "disconnect": "connection", "slow": "timeout"}
+FAULTS = ("429", "500", "503", "truncated", "malformed", "string", "no_choices", "no_logprobs", "disconnect")
+CAUSES = {"string": "malformed", "no_choices": "malformed", "disconnect": "connection"}
 
 
 def test_faults_change_no_result_and_the_counts_add_up() -> None:
     """With every kind of fault, 2 % each, all replies are the good ones and retries are counted by cause."""
-    with chat_server(faults=",".join(f"{fault}=0.02" for fault in FAULTS), slow_ms=3000) as server:
-        model = chat(server, timeout_seconds=1.0)
+    with chat_server(faults=",".join(f"{fault}=0.02" for fault in FAULTS)) as server:
+        model = chat(server)
         got = answers(model, many(600, top_logprobs=2))
-        # The server notices a client that gave up only in its own time.
-        while (events := server.counts()).total() < 2 * events["start"]:
-            time.sleep(0.01)
+        events = server.counts()
     assert events["start"] == 600 + sum(model.retries.values())
     assert len(got) == 600
     assert {completion.top_logprobs for completion in got.values()} == {FIXED_LOGPROBS}
@@ -175,7 +173,18 @@ def test_faults_change_no_result_and_the_counts_add_up() -> None:
     assert model.retries == expected
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in {"slow", "no_logprobs"}])
+def test_what_takes_longer_than_the_timeout_is_asked_again() -> None:
+    """Each attempt that was given up is counted, those of a reply that only the machine kept too."""
+    with chat_server(faults="slow=1", slow_ms=3_600_000) as server:
+        model = chat(server, timeout_seconds=1.0, max_attempts=100)
+        got = answers(model, many(5))
+        starts = server.counts()["start"]
+    assert {completion.text for completion in got.values()} == {"m"}
+    assert starts == 5 + model.retries["timeout"] >= 10
+    assert model.retries.keys() == {"timeout"}
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "no_logprobs"])
 def test_each_fault_alone_is_retried(fault: str) -> None:
     """The first attempt of every request fails, the second gets the reply."""
     with chat_server(faults=f"{fault}=1") as server:
@@ -209,18 +218,22 @@ def test_an_endpoint_that_never_answers_ends_the_run() -> None:
 
 
 @pytest.mark.parametrize("field", ["Retry-After", "retry-after-ms"])
-def test_retry_after_is_honoured(field: str) -> None:
-    """The second attempt comes no sooner than the endpoint asked for."""
-    value = "1" if field == "Retry-After" else "1000"
+def test_retry_after_is_honoured(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its second attempt a request waits no shorter than the endpoint asked for."""
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    value = "25" if field == "Retry-After" else "25000"
     with chat_server(faults="429=1", retry_after=value, retry_after_field=field) as server:
         answers(chat(server), many(3))
-        starts: dict[str, list[float]] = {}
-        for event in server.events():
-            if event["event"] == "start":
-                starts.setdefault(event["key"], []).append(event["time"])
-    assert len(starts) == 3
-    for first, second in starts.values():
-        assert second - first >= 0.99
+        assert attempts_of_each(server) == [2] * 3
+    assert len(waits) == 3
+    assert min(waits) >= 25
 
 
 @pytest.mark.parametrize(
@@ -288,11 +301,13 @@ def test_credentials_in_the_address_are_sent_but_not_shown() -> None:
     assert model.headers["Authorization"].startswith("Basic ")
 
 
-def test_a_closed_port_stops_within_seconds() -> None:
-    """A couple of tries, then a message that names the address."""
+def test_a_closed_port_stops_after_a_few_tries() -> None:
+    """Of one request among a thousand; then a message names the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    message = failure(HttpChat("judge", f"http://127.0.0.1:{port}/v1", "m"), many(1000))
+    model = HttpChat("judge", f"http://127.0.0.1:{port}/v1", "m", concurrency=1)
+    message = failure(model, many(1000))
+    assert model.retries == {"connection": len(UNREACHABLE_WAITS)}
     assert f"http://127.0.0.1:{port}/v1" in message
     assert "cannot be reached" in message
     assert "Check the address" in message
@@ -311,7 +326,7 @@ def test_an_endpoint_that_comes_back_is_waited_for() -> None:
     def later() -> None:
         time.sleep(0.7)
         with chat_server(port=port):
-            restarted.wait(30)
+            restarted.wait(PATIENCE_SECONDS)
 
     thread = threading.Thread(target=later)
     thread.start()
@@ -435,7 +450,7 @@ def test_closing_ends_a_wait_in_another_thread() -> None:
         while server.counts()["start"] < 3:
             time.sleep(0.01)
         model.close()
-        waiting.join(10)
+        waiting.join(PATIENCE_SECONDS)
         assert got == [[]]
         assert our_threads() == []
 

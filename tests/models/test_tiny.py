@@ -14,6 +14,7 @@ from judgebench.models.checkpoints import checkpoint_digest
 from judgebench.models.hf import HfModel
 from judgebench.models.tiny import PROGRAMS, Program, build_tiny, tiny_checkpoint
 from judgebench.records import Message, Request, Sampling
+from tests.patience import PATIENCE_SECONDS
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -194,7 +195,7 @@ def test_an_edited_table_is_built_anew(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_builders_that_race_end_with_one_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two builders that both find nothing both return the same complete folder."""
-    both_built = threading.Barrier(2, timeout=30)
+    both_built = threading.Barrier(2, timeout=PATIENCE_SECONDS)
     build = tiny.build_tiny
 
     def build_together(target: Path) -> None:

@@ -20,6 +20,7 @@ from judgebench.models.opening import OpenSettings, open_model, parse_model
 from judgebench.models.vllm import VllmModel
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.models.llama import answers, ask, prompts, save_random_llama
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -151,7 +152,7 @@ def test_replies_come_before_the_last_request_exists(model: VllmModel) -> None:
 
     def requests() -> Iterator[Request]:
         yield ask("the fox", max_tokens=2)
-        assert answered.wait(120), "no reply came"
+        assert answered.wait(PATIENCE_SECONDS), "no reply came"
         yield ask("a dog", max_tokens=2)
 
     seen = []

@@ -1,8 +1,10 @@
 """Stored asks nothing twice and loses nothing that was paid for; Metered never crosses its budget."""
 
+import hashlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from judgebench import cache
@@ -20,6 +23,7 @@ from judgebench.models.http_chat import HttpChat
 from judgebench.models.pricing import Price
 from judgebench.models.wrappers import AHEAD, Budget, Metered, Stored
 from judgebench.records import Completion, Message, Request, Sampling, Usage
+from tests.patience import PATIENCE_SECONDS
 from tests.servers.launch import chat_server
 
 ROOT = Path(cache.__file__).resolve().parents[1]
@@ -68,7 +72,7 @@ def text(request: Request) -> str:
 
 def our_threads() -> list[str]:
     """Names of this package's threads that still run, after a moment for them to end; the store's writer apart."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         names = [t.name for t in threading.enumerate() if t.name.startswith("judgebench-")]
         names = [name for name in names if name != "judgebench-store"]
@@ -78,8 +82,8 @@ def our_threads() -> list[str]:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether the condition holds within a generous time."""
-    deadline = time.monotonic() + 10
+    """Whether the condition comes to hold."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()
@@ -237,14 +241,12 @@ def test_an_abandoned_iterator_leaves_no_thread(store: CallStore) -> None:
 
 
 def test_abandoning_cancels_calls_in_flight(store: CallStore) -> None:
-    """Giving up does not wait for a reply that takes a minute; the finished ones are in the store."""
-    with chat_server(faults="slow=0.5", slow_ms=60_000) as server:
+    """Giving up does not wait for a reply that takes a day; the finished ones are in the store."""
+    with chat_server(faults="slow=0.5", slow_ms=86_400_000) as server:
         model = Stored(HttpChat("m", server.base_url, "m", concurrency=16), store)
-        started = time.monotonic()
         for _ in model.complete(ask(str(number)) for number in range(1000)):
             break
         model.close()
-        assert time.monotonic() - started < 10
         assert our_threads() == []
         assert rows(store) >= 1
 
@@ -291,22 +293,28 @@ with CallStore(Path(sys.argv[1])) as store:
 
 
 def test_kill_9_and_restart_asks_nothing_twice(tmp_path: Path) -> None:
-    """Over 20 kills at random moments, the server sees a request again only if it was in flight at a kill."""
-    count, kills, concurrency = 1500, 20, 16
+    """Over 20 kills at random moments, no reply that was committed, let alone yielded, is asked for again."""
+    count, kills = 1500, 20
     rng = random.Random(1)
     with chat_server(delay_ms=5, faults="500=0.02,truncated=0.02") as server:
         command = [sys.executable, "-c", RUN, str(tmp_path / "calls.sqlite"), server.base_url, str(count)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        killed_at = []
+        identity = HttpChat("m", server.base_url, "m", concurrency=16).identity
+        requests = [ask(str(number), max_tokens=1) for number in range(count)]
+        messages = {
+            call_key(identity, request): hashlib.sha256(msgspec.json.encode(request.messages)).hexdigest()
+            for request in requests
+        }
+        safe: set[str] = set()
         done: set[int] = set()
         for kill in range(kills + 1):
+            seen = len(server.events())
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
             assert process.stdout is not None
             if kill < kills:
                 while len(line := process.stdout.readline()) and line.split()[1] == "True":
                     pass
                 time.sleep(rng.uniform(0.0, 0.12))
-                killed_at.append(time.time())
                 process.send_signal(signal.SIGKILL)
             fresh = [line.split() for line in process.stdout if line.endswith("\n")]
             newly = {int(index) for index, cached in fresh if cached == "False"}
@@ -314,25 +322,12 @@ def test_kill_9_and_restart_asks_nothing_twice(tmp_path: Path) -> None:
             done |= newly
             process.wait()
             process.stdout.close()
+            assert not {event["key"] for event in server.events()[seen:] if event["event"] == "start"} & safe
+            with sqlite3.connect(tmp_path / "calls.sqlite") as store:
+                safe = {messages[key] for (key,) in store.execute("SELECT key FROM calls")}
+            store.close()
         assert process.returncode == 0
-        assert_only_in_flight_repeated(server.events(), killed_at, count, concurrency)
-
-
-def assert_only_in_flight_repeated(
-    events: list[dict[str, object]], killed_at: list[float], count: int, concurrency: int
-) -> None:
-    """Finished requests seen again were finished within the moment before a kill in which commits are pending."""
-    finishes: dict[object, list[float]] = {}
-    for event in events:
-        if event["event"] == "finish":
-            finishes.setdefault(event["key"], []).append(float(str(event["time"])))
-    assert len(finishes) == count
-    for times in finishes.values():
-        for earlier in times[:-1]:
-            assert any(kill - 0.5 < earlier < kill + 0.5 for kill in killed_at)
-    repeated = sum(len(times) - 1 for times in finishes.values())
-    # In flight at a kill: on the wire, or answered and waiting for their group's commit.
-    assert repeated <= len(killed_at) * 4 * concurrency
+        assert safe == set(messages.values())
 
 
 def priced(tokens: int) -> Callable[[Request], Completion]:

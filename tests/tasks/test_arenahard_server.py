@@ -15,8 +15,10 @@ from judgebench.importing import import_run
 from judgebench.records import Completion, Generation, Score
 from judgebench.settings import Settings
 from judgebench.task import Task, TaskData
+from tests.alpacaeval_server import committed
 from tests.command import judgebench, kill, lines_of, manifest_of, started
 from tests.command import scores_of as printed_scores
+from tests.patience import wait_for
 from tests.servers.launch import Server
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
@@ -180,7 +182,7 @@ def test_killed_and_started_again_the_result_is_the_same(
     served: Run, tmp_path: Path, start_chat_server: Callable[..., Server]
 ) -> None:
     """``kill -9`` at six moments between a few requests: the last life's result is the import's, every game is judged
-    once, and a request is seen twice only if it was in flight at a kill or its commit still on its way, or failed.
+    once, and no reply that was committed is asked for again.
     """
     draw, run = random.Random(20240422), tmp_path / "run"
     server = start_chat_server(replies=served.replies, delay_ms=60)
@@ -188,15 +190,15 @@ def test_killed_and_started_again_the_result_is_the_same(
     for _ in range(6):
         before = server.seen().total()
         with started(arguments) as process:
-            deadline = time.monotonic() + 60
-            while server.seen().total() < before + 10 and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_for(lambda before=before: server.seen().total() >= before + 10 or process.poll() is not None)
             time.sleep(draw.uniform(0.0, 0.2))
             kill(process)
+    held, before = len(committed()), server.seen().total()
     ended = judgebench(arguments, code=4)
+    # The failing request is tried twice, and one may be in its socket still when its sender is killed.
+    assert 0 <= server.seen().total() - before - (served.calls + 1 - held) <= 8
     assert plain_scores(printed_scores(ended)) == plain_scores(imported_scores(served, tmp_path / "imported"))
     assert_all_ends_are_counted(run, served)
     judged = lines_of(run / "arenahard" / "judgements.jsonl")
     assert len({line["case_id"] for line in judged}) == len(judged) == served.games
     assert len(server.seen()) == served.calls
-    assert server.seen().total() <= served.calls + 6 * 2 * 8 + 2 * 7

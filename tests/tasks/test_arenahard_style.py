@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import time
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from judgebench.tasks.arenahard import style
 
 from judgebench import tasks
 from judgebench.sources import SourceFinder, read_sources
+from tests.patience import patience
 from tests.shared_data import SHARED, each
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
@@ -113,11 +113,10 @@ def test_removing_code_is_upstreams_to_the_letter() -> None:
 
 
 def test_hostile_answers_are_counted_quickly_or_not_at_all() -> None:
-    """A hundred thousand blank lines take no time; an answer of endless code blocks is left uncounted."""
-    begun = time.monotonic()
-    assert style.markdown("\n" * 100_000 + "x") is not None
-    assert style.markdown("```a```" * 50_000) is None
-    assert time.monotonic() - begun < 2
+    """A million blank lines take linear time; an answer of endless code blocks is left uncounted."""
+    with patience():
+        assert style.markdown("\n" * 10**6 + "x") is not None
+        assert style.markdown("```a```" * 10**6) is None
 
 
 def test_known_style_takes_nested_and_plain_counts() -> None:

@@ -1,5 +1,6 @@
 """GSM8K against lm-eval 0.4.13, item by item, and against published verdicts; our own rule; its whole path."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -27,6 +28,7 @@ from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.patience import PATIENCE_SECONDS
 from tests.shared_data import SHARED, SharedData
 
 GSM8K = SharedData("gsm8k")
@@ -256,9 +258,10 @@ HOSTILE = (
 )
 
 
-def test_a_megabyte_of_anything_is_graded_within_the_limit() -> None:
-    """No pattern takes more than linear time: none of these is ended for its five seconds of CPU time."""
+def test_a_megabyte_of_anything_is_graded_in_linear_time() -> None:
+    """No pattern takes more: none of these is ended, though the square of a megabyte would take days."""
     _, data = starter()
+    patient = {"gsm8k": dataclasses.replace(data.verifiers["gsm8k"], cpu_seconds=PATIENCE_SECONDS)}
     checks = [
         Check(
             id=str(number),
@@ -273,7 +276,7 @@ def test_a_megabyte_of_anything_is_graded_within_the_limit() -> None:
         for number, (piece, version) in enumerate(zip(HOSTILE, cycle(("cot8", "cot-llama")), strict=False))
     ]
     with GradingPool() as pool:
-        verdicts = pool.verify(data.verifiers, checks)
+        verdicts = pool.verify(patient, checks)
     assert {verdict.label for verdict in verdicts} <= {"no_answer", "not_equal"}
     assert {verdict.value for verdict in verdicts} == {0.0}
 

@@ -7,7 +7,6 @@ import json
 import random
 import re
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -41,8 +40,9 @@ from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
-from tests.alpacaeval_server import committed
+from tests.alpacaeval_server import committed, stored
 from tests.command import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.patience import patience, wait_for
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 
@@ -299,14 +299,15 @@ def test_1800_real_replies_read_as_upstream_reads_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[[" + "1" * 200_000, "[" * 200_000, "[[1" * 60_000, "[[" + "9" * 500 + ".]]", "[[٣]]"]
+    "text",
+    ["[[" + "1" * 10**6, "[" * 10**6, "[[1" * 10**6, "[[" + "9" * 500 + ".]]", "[[٣]]"],
+    ids=["digits", "brackets", "beginnings", "infinite", "foreign"],
 )
 def test_hostile_replies_are_unread_at_once(text: str) -> None:
-    """Long runs of digits and brackets, infinite numbers and foreign digits cost no time and are no rating."""
-    started_at = time.perf_counter()
-    assert isinstance(bracketed_rating(text), str)
-    assert isinstance(pair_of_ratings(text), str)
-    assert time.perf_counter() - started_at < 1
+    """Long runs of digits and brackets, infinite numbers and foreign digits are no rating, in linear time."""
+    with patience():
+        assert isinstance(bracketed_rating(text), str)
+        assert isinstance(pair_of_ratings(text), str)
 
 
 # -- upstream's files, upstream's numbers
@@ -1050,63 +1051,38 @@ def test_killed_five_times_the_result_is_the_same(
     loaded: Loaded, tmp_path: Path, start_chat_server: Callable[..., Server]
 ) -> None:
     """``kill -9`` at random moments: the final result is the import's, and no reply that was committed is asked for
-    again: a request is seen twice only if it was in flight at a kill, or was answered so shortly before that its commit
-    was still on its way (replies are grouped for 20 ms; a second is allowed for a busy disk).
+    again.
     """
-    draw, concurrency = random.Random(20240612), 8
+    draw = random.Random(20240612)
     published = publish(loaded, tmp_path, failing=False)
     server = start_chat_server(replies=published.replies, delay_ms=150)
     wanted = imported_scores(published, tmp_path / "imported")
-    arguments = published.eval(server, tmp_path / "run", "--judge-concurrency", str(concurrency))
+    arguments = published.eval(server, tmp_path / "run", "--judge-concurrency", "8")
     identity = HttpChat("gpt-4", server.base_url, "gpt-4").identity
     keys = {
         call_key(identity, request): hashlib.sha256(msgspec.json.encode(request.messages)).hexdigest()
         for request in published.requests
     }
     safe: set[str] = set()
-    kills: list[float] = []
+
+    def asked_since(seen: int) -> set[str]:
+        return {event["key"] for event in server.events()[seen:] if event["event"] == "start"}
+
     for _ in range(5):
-        seen = len(server.events())
-        before = server.seen().total()
+        seen, enough = len(server.events()), len(safe) + draw.randint(1, 25)
         with started(arguments) as process:
-            deadline = time.monotonic() + 60
-            while server.seen().total() <= before and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(draw.uniform(0.1, 0.6))
-            kills.append(kill(process))
+            wait_for(lambda enough=enough: stored() >= enough)
+            kill(process)
             assert process.returncode == -signal.SIGKILL
-        asked = {event["key"] for event in server.events()[seen:] if event["event"] == "start"}
-        assert not asked & safe
+        assert not asked_since(seen) & safe
         safe |= {keys[key] for key in committed()}
-    assert 0 < len(safe) < 160
+    seen = len(server.events())
     judgebench(arguments, code=4)
+    assert not asked_since(seen) & safe
     assert msgspec.to_builtins(RunFolder(tmp_path / "run").results().scores) == wanted
     judgements = lines_of(tmp_path / "run" / "mtbench" / "judgements.jsonl")
     assert len({judgement["case_id"] for judgement in judgements}) == len(judgements) == 160
     assert len(server.seen()) == 160
-    ages = ages_of_repeats(server.events(), kills)
-    assert len(ages) == server.seen().total() - 160
-    assert ages.count(None) <= len(kills) * concurrency
-    assert max((age for age in ages if age is not None), default=0.0) < 1
-
-
-def ages_of_repeats(events: list[dict[str, Any]], kills: list[float]) -> list[float | None]:
-    """For each request seen again: seconds from its reply to the kill that lost it; ``None`` if it was in flight."""
-    starts: dict[str, float] = {}
-    finishes: dict[str, float] = {}
-    ages: list[float | None] = []
-    for event in events:
-        key, at = event["key"], event["time"]
-        if event["event"] == "finish":
-            finishes[key] = at
-        elif event["event"] == "start":
-            if key in starts:
-                # A request may still be in its socket when the sender dies.
-                killed = next(kill_time for kill_time in kills if kill_time + 0.1 > starts[key])
-                answered = starts[key] <= finishes.get(key, 0.0) <= killed
-                ages.append(killed - finishes[key] if answered else None)
-            starts[key] = at
-    return ages
 
 
 def test_saved_replies_are_read_again_under_other_rules(loaded: Loaded) -> None:

@@ -9,7 +9,6 @@ import math
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -50,6 +49,7 @@ from judgebench.task import Imported, Task, TaskData
 from judgebench.tasks import TaskSpec
 from tests.command import judgebench, kill, manifest_of, started
 from tests.command import scores_of as scores_of_command
+from tests.patience import wait_for
 from tests.servers.launch import Server
 from tests.shared_data import each
 from tests.tasks import wildbench_data as wb
@@ -1352,10 +1352,7 @@ def test_killed_and_started_again_the_result_is_the_same(
     for _ in range(5):
         seen = server.seen().total()
         with started(arguments) as process:
-            deadline = time.monotonic() + 60
-            while server.seen().total() < seen + 40:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            wait_for(lambda seen=seen: server.seen().total() >= seen + 40)
             kill(process)
             assert process.returncode == -signal.SIGKILL, "ended before it was killed"
     last = judgebench(arguments, code=4)
