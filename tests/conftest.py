@@ -5,11 +5,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
 collect_ignore = ["servers/chat_server.py"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -22,7 +22,7 @@ from judgebench.models.http_chat import HttpChat, openai_chat
 from judgebench.models.http_run import UNREACHABLE_WAITS, _Again
 from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after, told_wait
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for
 from tests.servers.launch import Server, chat_server, odd_server
 
 KEY = "sk-right-0123456789abcdef"
@@ -66,13 +66,13 @@ def failure(model: HttpChat, requests: Iterable[Request]) -> str:
 
 
 def our_threads() -> list[str]:
-    """Names of this package's threads that still run, after a moment for them to end."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while names := [thread.name for thread in threading.enumerate() if thread.name.startswith("judgebench-")]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.01)
-    return names
+    """Names of this package's threads that still run, after all patience for them to end."""
+
+    def running() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("judgebench-")]
+
+    wait_for(lambda: not running(), look_every=0.01)
+    return running()
 
 
 def attempts_of_each(server: Server) -> list[int]:

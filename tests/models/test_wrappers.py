@@ -23,7 +23,7 @@ from judgebench.models.http_chat import HttpChat
 from judgebench.models.pricing import Price
 from judgebench.models.wrappers import AHEAD, Budget, Metered, Stored
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import wait_for
 from tests.servers.launch import chat_server
 
 ROOT = Path(cache.__file__).resolve().parents[1]
@@ -71,22 +71,14 @@ def text(request: Request) -> str:
 
 
 def our_threads() -> list[str]:
-    """Names of this package's threads that still run, after a moment for them to end; the store's writer apart."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        names = [t.name for t in threading.enumerate() if t.name.startswith("judgebench-")]
-        names = [name for name in names if name != "judgebench-store"]
-        if not names or time.monotonic() > deadline:
-            return names
-        time.sleep(0.01)
+    """Names of this package's threads that still run, after all patience for them to end; the store's writer apart."""
 
+    def running() -> list[str]:
+        names = {thread.name for thread in threading.enumerate() if thread.name.startswith("judgebench-")}
+        return sorted(names - {"judgebench-store"})
 
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether the condition comes to hold."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
+    wait_for(lambda: not running(), look_every=0.01)
+    return running()
 
 
 @pytest.fixture
@@ -127,7 +119,7 @@ def test_commits_do_not_wait_for_the_caller(store: CallStore) -> None:
     """A caller that takes one reply and then sleeps finds all others committed meanwhile."""
     replies = Stored(Scripted(), store).complete(ask(str(number)) for number in range(100))
     next(replies)
-    assert eventually(lambda: rows(store) == 100)
+    wait_for(lambda: rows(store) == 100)
     assert len(list(replies)) == 99
 
 
@@ -142,7 +134,7 @@ def test_what_is_in_hand_is_bounded(store: CallStore) -> None:
 
     replies = Stored(Scripted(), store, in_hand=20).complete(requests())
     taken = [next(replies) for _ in range(5)]
-    assert eventually(lambda: rows(store) == 25)
+    wait_for(lambda: rows(store) == 25)
     time.sleep(0.1)
     assert len(pulled) <= 26 + AHEAD
     assert len(taken) + len(list(replies)) == 1000
@@ -429,7 +421,7 @@ def test_abandoning_frees_what_was_set_aside(store: CallStore) -> None:
         chat = HttpChat("m", server.base_url, "m", concurrency=8)
         slow = Metered(chat, DOLLAR, budget)
         replies = slow.complete(ask(str(number), max_tokens=3) for number in range(100))
-        assert eventually(lambda: server.counts()["start"] == 3)
+        wait_for(lambda: server.counts()["start"] == 3)
         replies.close()  # type: ignore[attr-defined]
         slow.close()
         assert our_threads() == []

@@ -4,12 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
+
+from tests.patience import wait_for
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -18,7 +19,6 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
 }
-PATIENCE_SECONDS = 300
 
 
 @contextmanager
@@ -50,12 +50,12 @@ def vllm_server(checkpoint: Path, *, name: str, key: str, context: int, log: Pat
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    def answers() -> bool:
+        assert process.poll() is None, f"vLLM's server did not come up: {log.read_text()[-2000:]}"
         try:
             with urllib.request.urlopen(f"{address}/health"):
-                return
+                return True
         except (URLError, OSError):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"vLLM's server did not come up: {log.read_text()[-2000:]}") from None
-            time.sleep(0.5)
+            return False
+
+    wait_for(answers, look_every=0.5)

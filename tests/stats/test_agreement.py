@@ -144,7 +144,7 @@ def test_pandalms_annotators() -> None:
         assert cohen_kappa(votes[one], votes[other]).value == pytest.approx(kappa, rel=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), raters=st.integers(2, 5), units=st.integers(3, 30))
 def test_alpha_equals_the_library(seed: int, raters: int, units: int) -> None:
     """The krippendorff package on random labels with gaps, all metrics, to 1e-9."""
@@ -158,7 +158,7 @@ def test_alpha_equals_the_library(seed: int, raters: int, units: int) -> None:
             assert found == pytest.approx(library.alpha(reliability_data=table, level_of_measurement=metric), abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), units=st.integers(4, 60))
 def test_kappa_equals_scikit_learn(seed: int, units: int) -> None:
     """Unweighted and weighted, to 1e-9; exchanging the raters changes nothing, in AC1 neither."""

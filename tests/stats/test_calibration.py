@@ -82,7 +82,7 @@ def test_recalibration_repairs_an_overconfident_judge() -> None:
         assert error < 0.1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), n=st.integers(5, 80))
 def test_scikit_learn(seed: int, n: int) -> None:
     """Area with ties, Brier, log loss and isotonic curve, to 1e-9."""
@@ -98,7 +98,7 @@ def test_scikit_learn(seed: int, n: int) -> None:
     assert np.interp(p, points, values) == pytest.approx(isotonic.IsotonicRegression().fit_transform(p, y), abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), scale=st.floats(1e-3, 1e3))
 def test_the_logistic_curve_is_the_optimum(seed: int, scale: float) -> None:
     """Its residuals sum to 0, by themselves and with the scores; units and mirroring change it as they should."""

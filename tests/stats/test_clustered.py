@@ -200,7 +200,7 @@ def test_studentised_equals_a_loop() -> None:
     assert (estimate.interval.low, estimate.interval.high) == pytest.approx(want, rel=1e-9)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=0, max_size=6),
     st.sampled_from(["percentile", "bca", "studentised"]),

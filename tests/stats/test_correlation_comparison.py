@@ -63,7 +63,7 @@ def test_williams_t_from_the_determinant(first: float, second: float, between: f
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n=st.integers(4, 40), kind=st.sampled_from(["pearson", "spearman"]))
 def test_identities(seed: int, n: int, kind: Kind) -> None:
     """Exchanging the metrics mirrors the result; unit and sign of all three columns change nothing."""

@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from judgebench.stats.clustered import cluster_totals, difference
@@ -93,7 +93,6 @@ def test_skewed_losses_need_more_than_t() -> None:
 
 
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=30), st.floats(0.01, 0.5))
-@settings(deadline=None)
 def test_mirrored_differences_are_equally_equivalent(values: list[float], margin: float) -> None:
     """Swapping candidate and reference changes no equivalence; scaling values and margin changes no p-value."""
     one = equivalence(cluster_totals(values), margin)

@@ -69,7 +69,7 @@ def test_mcnemar_refuses_shares() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1]), st.sampled_from([0, 0.5, 1])), min_size=2, max_size=9))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_exact_permutation_equals_scipy(pairs: list[tuple[float, float]]) -> None:
     """With few prompts every assignment is tried: scipy's paired permutation test, ties included."""
     from scipy.stats import permutation_test
@@ -125,7 +125,7 @@ def test_runs_without_any_difference() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_swapping_the_runs_mirrors_the_result(seed: int) -> None:
     """The difference changes its sign, the interval is mirrored, p-values stay."""
     rng = generator(seed)

@@ -85,7 +85,7 @@ def test_one_sided_bounds_are_not_dropped(place: int) -> None:
     assert less.high == pytest.approx(1 - found.low, rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n=st.integers(3, 60), weight=st.sampled_from([None, 0.0, 0.4, 1.0]))
 def test_identities(seed: int, n: int, weight: float | None) -> None:
     """Mirrored scores mirror the result, and a linear change of unit changes it likewise; also with bounds."""

@@ -28,7 +28,7 @@ def test_bounds_are_where_the_t_test_stops_rejecting(seed: int) -> None:
 
 
 @given(st.floats(0.1, 50), st.floats(0.1, 50), st.integers(0, 50))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_units_and_swapped_runs(scale: float, other: float, seed: int) -> None:
     """Both runs in other units scale the ratio; the ratio of the swapped runs has the inverse bounds."""
     rng = generator(seed)

@@ -112,7 +112,7 @@ def test_the_ends_are_where_the_likelihood_says(judged: float, n: int, errors: J
         assert deficit == pytest.approx(3.841, abs=0.02) if 0 < end < 1 else deficit < 3.861
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     judged=st.floats(0, 1),
     n=st.integers(1, 1000),

@@ -110,7 +110,7 @@ def test_capitals_equal_a_plain_loop() -> None:
 unit_scores = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scores=unit_scores, extra=st.integers(0, 20), cut=st.integers(0, 40))
 def test_judging_in_parts_gives_the_same_bounds(scores: list[float], extra: int, cut: int) -> None:
     """Any split of the items: the state carries all that matters."""
@@ -122,7 +122,7 @@ def test_judging_in_parts_gives_the_same_bounds(scores: list[float], extra: int,
     assert np.concatenate([first.high, second.high]) == pytest.approx(whole.high, abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scores=unit_scores, extra=st.integers(0, 20))
 def test_mirrored_scores_mirror_the_bounds(scores: list[float], extra: int) -> None:
     """Exchanging the two sides of all games turns low into 1 - high, for both kinds of sequence."""
@@ -133,7 +133,7 @@ def test_mirrored_scores_mirror_the_bounds(scores: list[float], extra: int) -> N
         assert found.high == pytest.approx(1 - mirrored.low, abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scores=unit_scores, extra=st.integers(0, 20))
 def test_scale_and_the_unit_interval(scores: list[float], extra: int) -> None:
     """Differences d in [-1, 1] have the bounds of (d + 1) / 2, stretched."""
@@ -144,7 +144,7 @@ def test_scale_and_the_unit_interval(scores: list[float], extra: int) -> None:
     assert stretched.high == pytest.approx(2 * found.high - 1, abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scores=unit_scores, threshold=st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_the_full_set_is_certain(scores: list[float], threshold: float) -> None:
     """With all items the interval closes, unless the truth was left before, and a decision is made."""

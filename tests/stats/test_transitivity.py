@@ -50,7 +50,7 @@ def random_matrix(models: int, seed: int, decided: bool = False) -> WinMatrix:
     return win_matrix(pairs[:, 0], pairs[:, 1], outcome, models)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(models=st.integers(3, 8), seed=st.integers(0, 10_000))
 def test_counts_equal_brute_force(models: int, seed: int) -> None:
     """Cycles and violations counted one by one; a permutation of the models changes nothing."""
@@ -73,7 +73,7 @@ def test_counts_equal_brute_force(models: int, seed: int) -> None:
     assert cycles(WinMatrix(share[np.ix_(order, order)], matrix.games[np.ix_(order, order)])) == found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(models=st.integers(3, 15), seed=st.integers(0, 10_000))
 def test_kendalls_formula(models: int, seed: int) -> None:
     """Without ties the cyclic triads are C(m, 3) - sum of C(wins, 2); zeta lies in [0, 1]."""

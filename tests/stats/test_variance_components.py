@@ -70,7 +70,7 @@ def dense(scores: FloatArray, groups: list[IntArray]) -> FloatArray:
     return np.linalg.solve(traces[:-1] - traces[-1], sums[:-1] - sums[-1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), kept=st.integers(25, 60))
 def test_unbalanced_data_equal_the_dense_matrices(seed: int, kept: int) -> None:
     """A random part of 10 items x 3 judges x 2 repeats, to 1e-6 (the dense way squares the condition number)."""
@@ -83,7 +83,7 @@ def test_unbalanced_data_equal_the_dense_matrices(seed: int, kept: int) -> None:
     assert estimates(found) == pytest.approx(dense(scores[chosen], [part["item"], part["judge"], both]), abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), shift=st.floats(-1e6, 1e6), scale=st.floats(1e-3, 1e3))
 def test_shift_scale_and_names(seed: int, shift: float, scale: float) -> None:
     """A shift changes nothing, a scale its square; levels may have any names, rows any order, factors any order."""

@@ -39,7 +39,7 @@ def count_official_bullets(text: str) -> int:
     return len(stars) + len(re.findall(r"^\s*-.*$", text, flags=re.MULTILINE))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("*", "-", "**", "\n\n", "* "))
 @example("*\n* b")
 @example("\n \n * a\n\n\n-")
@@ -50,14 +50,14 @@ def test_bullets(text: str) -> None:
     assert not instructions.bullets(one(text), count + 1)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("[", "]", "[]", "[[", "]]"))
 def test_placeholders(text: str) -> None:
     r"""As many as ``\[.*?\]`` has matches."""
     assert instructions.bracketed(text, "[", "]") == len(re.findall(r"\[.*?\]", text))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("<", "<<", ">", ">>"))
 @example("<<>>")
 @example("<<<>>>")
@@ -74,7 +74,7 @@ def _japanese(text: str) -> str:
     return text.replace("<", "『").replace(">", "』")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("p.", "P.", "S", "s.", "P.P.S", "P.S."), st.sampled_from(["P.S.", "P.P.S", "ps"]))
 def test_postscripts(text: str, marker: str) -> None:
     """What the official pattern has around the marker matches always."""
@@ -83,7 +83,7 @@ def test_postscripts(text: str, marker: str) -> None:
     assert instructions.postscript(one(text), marker) == bool(official)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("[", "*", "***", "******", "\n\n"), st.integers(1, 3))
 def test_pieces(text: str, count: int) -> None:
     """Paragraphs and the two responses, counted as upstream's loops count them."""
@@ -97,7 +97,7 @@ def test_pieces(text: str, count: int) -> None:
     assert instructions.two_responses(one(text)) == (two and valid[0].strip() != valid[1].strip())
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     texts("cat", "Cat", "CAT", "ſ", "K", "İ", "ı", "s", "k", "i"), st.sampled_from(["cat", "s", "k", "i", "a b", "c.t"])
 )
@@ -113,7 +113,7 @@ def test_keywords(text: str, keyword: str) -> None:
 CLOSERS = [("])}>\"'»”’ ", " "), ("])}>\"'", "")]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts(".", ")", '"', "'", "”", "]"), st.sampled_from(CLOSERS))
 def test_final_periods(text: str, rule: tuple[str, str]) -> None:
     """As nltk 3.9.1's two substitutions (``nltk/tokenize/destructive.py``)."""
@@ -122,7 +122,7 @@ def test_final_periods(text: str, rule: tuple[str, str]) -> None:
     assert words._split_period(text, closers, between) == official
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("漢", "字", "（", "）", "かな", "（かな）"))
 def test_furigana(text: str) -> None:
     """A run of kanji is looked at once."""
@@ -131,7 +131,7 @@ def test_furigana(text: str) -> None:
     assert multilingual.furigana(one(text)) == official
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("¿", "?", "¿¿", "¿?"))
 def test_spanish_questions(text: str) -> None:
     """As ``¿[^?]*\\?`` finds them."""
@@ -139,7 +139,7 @@ def test_spanish_questions(text: str) -> None:
     assert multilingual.spanish_question(one(text)) == official
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(texts("「", "」", "『", "』", "。", "です"))
 def test_sentences_outside_quotes(text: str) -> None:
     """As upstream cuts quotes out and splits what is left."""
@@ -148,7 +148,7 @@ def test_sentences_outside_quotes(text: str) -> None:
     assert multilingual.unified_endings(one(text), "です") == official
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(st.sampled_from(["", " ", "a", " a", "  a", "   b", "   "]), max_size=9).map("\n".join))
 def test_stairs(text: str) -> None:
     """As upstream's loop, which shortens the list that it runs over."""
