@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 VARIABLE = "JUDGEBENCH_TEST_DATA"
-FOLDER = os.environ.get(VARIABLE, str(Path(__file__).parents[2] / "shared" / "data"))
-"""Empty, or a folder that is not there: tests run without the data."""
+NAMED = os.environ.get(VARIABLE, str(Path(__file__).parents[2] / "shared" / "data"))
+FOLDER = Path(NAMED).expanduser().absolute() if NAMED else None
+"""Tests that find no folder there run without the data; some of them change the working directory."""
 
 CONTENTS = {
     "alpacaeval": "outputs, annotations, judge prompts and leaderboards of tatsu-lab/alpaca_eval",
@@ -42,18 +43,19 @@ class SharedData:
     @property
     def is_here(self) -> bool:
         """For what can do without."""
-        return bool(FOLDER) and Path(FOLDER, self._kind).is_dir()
+        return FOLDER is not None and (FOLDER / self._kind).is_dir()
 
     @property
     def path(self) -> Path:
         """Where it lies."""
-        if not self.is_here:
+        if FOLDER is None or not self.is_here:
             pytest.skip(WANT + self._kind)
-        return Path(FOLDER, self._inner)
+        return FOLDER / self._inner
 
     @property
     def _kind(self) -> str:
-        (kind,) = (name for name in CONTENTS if name == self._inner.parts[0])
+        kind = self._inner.parts[0]
+        assert kind in CONTENTS, f"CONTENTS does not say what lies in {kind}"
         return kind
 
     def __truediv__(self, name: str) -> Path:

@@ -1,5 +1,6 @@
 """A clone without the published data: its tests pass or are left out, and the last lines say for want of what."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ def test_needs_nothing() -> None:
     assert not (SharedData("gsm8k").is_here and MATH.is_here)
 
 
-def test_reads_a_file() -> None:
+def test_reads_a_file(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert (MATH / "answers.txt").read_text() == "42"
 
 
@@ -91,11 +93,11 @@ def test_what_is_left_out_is_said_last(value: str, flags: tuple[str, ...], run: 
     ]
 
 
-def test_data_that_are_there_are_read(run: Run, tmp_path: Path) -> None:
-    """A part of them is enough for the tests that want no other."""
+def test_data_that_are_there_are_read(run: Run, tmp_path: Path, pytester: pytest.Pytester) -> None:
+    """From wherever a test works; a part of them is enough for the tests that want no other."""
     (tmp_path / "data" / "math" / "responses").mkdir(parents=True)
     (tmp_path / "data" / "math" / "responses" / "answers.txt").write_text("42")
-    ended = run(tmp_path / "data")
+    ended = run(os.path.relpath(tmp_path / "data", pytester.path))
     ended.assert_outcomes(passed=3, skipped=4)
     assert [line for line in last_lines(ended) if line.startswith(" ")] == [
         f"    upstream/ (2 tests): {CONTENTS['upstream']}"
