@@ -106,7 +106,7 @@ def test_data_that_are_there_are_read(run: Run, tmp_path: Path, pytester: pytest
 
 def test_the_folder_is_named_in_one_place() -> None:
     """No other file of the tests reads the variable, or knows where the data lie."""
-    knows = re.compile(rf'"{VARIABLE}"|"shared" / |\.\./shared')
+    knows = re.compile(rf'"{VARIABLE}"|"shared" / |\.\./shared/data')
     files = {
         path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py") if knows.search(path.read_text())
     }
