@@ -1,6 +1,7 @@
 """Fixtures for all tests: nothing outside the test's own folders is touched, and no network is used."""
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,15 +24,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs vLLM, which has a venv of its own: make test-vllm")
 
 
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Cache, home and working directory of the test are its own; keys and mirrors of the user are not seen."""
-    folder = tmp_path_factory.mktemp("own")
+def hide_the_user(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let cache and home lie in the folder; keys and mirrors of the user are not seen."""
     for name in list(os.environ):
         if name.startswith(("JUDGEBENCH_", "OPENAI_", "ANTHROPIC_", "HF_")) and not name.startswith("JUDGEBENCH_TEST_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("JUDGEBENCH_CACHE", str(folder / "cache"))
-    monkeypatch.setenv("HF_HOME", str(folder / "hub"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+            patch.delenv(name)
+    patch.setenv("JUDGEBENCH_CACHE", str(folder / "cache"))
+    patch.setenv("HF_HOME", str(folder / "hub"))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Those of the fixtures that several tests share, which are set up before a test has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        hide_the_user(patch, tmp_path_factory.mktemp("shared"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Cache, home and working directory of the test are its own."""
+    folder = tmp_path_factory.mktemp("own")
+    hide_the_user(monkeypatch, folder)
     return folder

@@ -306,3 +306,19 @@ def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert default_cache_dir() == tmp_path
     monkeypatch.delenv("JUDGEBENCH_CACHE")
     assert default_cache_dir().name == "judgebench"
+
+
+@pytest.fixture(scope="module")
+def cache_of_all_tests_here() -> Path:
+    """Where a fixture that several tests share would keep its calls."""
+    return default_cache_dir()
+
+
+def test_no_fixture_touches_the_users_cache(
+    cache_of_all_tests_here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its own folders are a test's, and those of the fixtures that are set up before it lie beside them."""
+    here = tmp_path_factory.getbasetemp()
+    assert cache_of_all_tests_here.is_relative_to(here)
+    assert default_cache_dir().is_relative_to(here)
+    assert cache_of_all_tests_here != default_cache_dir()
