@@ -13,7 +13,7 @@ from judgebench.errors import RecordError
 from judgebench.records import Completion, Judgement, Verdict
 from judgebench.scoring import ENDS
 from judgebench.store import TaskFolder
-from tests.command import SUMS, judgebench, lines_of, manifest_of, scores_of
+from tests.processes import SUMS, judgebench, lines_of, manifest_of, scores_of
 from tests.servers.launch import odd_server
 
 ITEMS = 100

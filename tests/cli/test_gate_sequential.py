@@ -18,10 +18,10 @@ from judgebench.run_folders import read_run
 from judgebench.stopping import decide_difference, random_order
 from judgebench.task import ItemMean, only
 from tests.alpacaeval_server import Published, publish
-from tests.command import judgebench, kill, lines_of, manifest_of, started
 from tests.junit_schema import require_junit
 from tests.made_runs import METRICS as GSM8K
 from tests.made_runs import write_run
+from tests.processes import judgebench, kill, lines_of, manifest_of, started
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

@@ -16,7 +16,7 @@ from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
 from judgebench.records import Completion, Message, Request, Sampling
-from tests.command import SUMS, judgebench, lines_of, manifest_of, scores_of
+from tests.processes import SUMS, judgebench, lines_of, manifest_of, scores_of
 from tests.servers.launch import Server, odd_server
 from tests.servers.odd_server import FAULTS, ODD, SIDES
 

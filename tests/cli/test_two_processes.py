@@ -1,20 +1,18 @@
 """Several processes on one run folder and one call store, and processes that are killed: one truth, one bill."""
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from judgebench.cache import CallStore, default_store_path
 from judgebench.store import RunFolder
-from tests.command import SUMS, command, judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.patience import wait_for
+from tests.processes import SUMS, command, judgebench, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server, odd_server
 
 CALL_USD = 0.03
@@ -30,19 +28,11 @@ def arguments(server: Server, out: Path, *more: str, items: int = 300) -> list[s
     return ["eval", *model, "--tasks", f"{SUMS}:items={items}", "--out", out, "--json", *more]
 
 
-def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds, for two minutes at most."""
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_second_process_on_a_run_folder_leaves(tmp_path: Path) -> None:
     """It says who is at work there and what to do, and changes nothing; every command that would write does."""
     run = tmp_path / "run"
     with odd_server(rate=0, delay_ms=100) as server, started(arguments(server, run, "--concurrency", "2")) as first:
-        until(lambda: len(server.events()) > 10)
+        wait_for(lambda: len(server.events()) > 10)
         for second in (arguments(server, run), ["judge", run], ["score", run]):
             ended = judgebench(second, code=2)
             assert f"process {first.pid} on " in ended.stderr
@@ -56,7 +46,7 @@ def test_the_folder_of_a_killed_process_is_free(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with odd_server(rate=0, delay_ms=20) as server:
         with started(arguments(server, run, "--concurrency", "2")) as first:
-            until(lambda: len(server.events()) > 10)
+            wait_for(lambda: len(server.events()) > 10)
             kill(first)
         (run / "sums" / ".generations.jsonl.0123.partial").write_text("{")
         judgebench(arguments(server, run))
@@ -108,9 +98,9 @@ def test_what_a_dead_process_had_claimed_is_asked_by_another(tmp_path: Path) -> 
     """While both run, and after the kill of one, the other goes on to the end."""
     with odd_server(rate=0, delay_ms=100) as server:
         with started(arguments(server, tmp_path / "a", "--concurrency", "8")) as first:
-            until(lambda: len(server.events()) > 20)
+            wait_for(lambda: len(server.events()) > 20)
             with started(arguments(server, tmp_path / "b", "--concurrency", "8")) as second:
-                until(lambda: (tmp_path / "b" / "manifest.json").exists())
+                wait_for(lambda: (tmp_path / "b" / "manifest.json").exists())
                 kill(first)
                 second.wait()
         answered = Counter(event["asked"] for event in server.events())
@@ -130,7 +120,7 @@ def test_kills_under_a_budget_cost_no_more_than_it(tmp_path: Path) -> None:
     with odd_server(rate=0, delay_ms=60) as server:
         for kill_number in range(kills):
             with started(arguments(server, run, *flags)) as process:
-                until(lambda: process.poll() is not None or len(server.events()) > 9 * (kill_number + 1))  # noqa: B023
+                wait_for(lambda: process.poll() is not None or len(server.events()) > 9 * (kill_number + 1))  # noqa: B023
                 kill(process)
         ended = judgebench(arguments(server, run, *flags), code=5)
         billed = len(server.events()) * CALL_USD
@@ -167,7 +157,7 @@ def test_sigterm_ends_like_ctrl_c(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        until(lambda: len(server.events()) > 10)
+        wait_for(lambda: len(server.events()) > 10)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate()
         assert process.returncode == 143
@@ -189,7 +179,7 @@ def test_a_killed_import_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     importing = ["import", answers, "--from", "outputs", "--task", SUMS, "--out", run, "--json"]
     with started(importing) as process:
-        until(lambda: (run / "sums").exists() or process.poll() is not None)
+        wait_for(lambda: (run / "sums").exists() or process.poll() is not None)
         kill(process)
     for _ in range(2):
         (score,) = scores_of(judgebench(importing))
@@ -215,11 +205,3 @@ def test_the_store_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
         (score,) = scores_of(judgebench(arguments(server, tmp_path / "second", items=20)))
         assert (score["value"], score["n"]) == (100.0, 20)
         assert len(server.events()) == 21
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_locked_is_an_error(tmp_path: Path) -> None:
-    """One paragraph, exit 2."""
-    (tmp_path / "run").mkdir(mode=0o500)
-    with odd_server(rate=0) as server:
-        assert judgebench(arguments(server, tmp_path / "run"), code=2).stderr.count("\n") == 1

@@ -11,7 +11,7 @@ from judgebench.outputs import read_rows
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
-from tests.command import manifest_of
+from tests.processes import manifest_of
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
     JUDGEMENTS,
