@@ -164,6 +164,7 @@ def _judged(
     counts: Counter[str] = Counter()
     missing: Counter[tuple[str, frozenset[str]]] = Counter()
     held: set[tuple[str, frozenset[str]]] = set()
+    texts: dict[Any, Any] = {}
     unjudged = dict(generations)
     own = (j for j in folder.judgements() if j.judge_model != VERIFIED_BY and j.example_id in data.by_id)
     for example_id, of_example in groupby(own, key=lambda judgement: judgement.example_id):
@@ -174,7 +175,7 @@ def _judged(
             counts[_end(judgement, read)] += 1
             held.add((judgement.judge, frozenset(judgement.answers)))
             left[judgement.case_id] = left.get(judgement.case_id, 0) - 1
-            judgements.append(msgspec.structs.replace(judgement, verdict=read, replies=()))
+            judgements.append(_lean(judgement, read, texts))
         for case in cases.values():
             missing[_kind(case)] += max(0, left[case.id])
     for generation in unjudged.values():
@@ -182,6 +183,29 @@ def _judged(
             missing[_kind(case)] += verdicts_each.get(case.judge, 0)
     counts["missing"] = sum(count for kind, count in missing.items() if kind in held or not imported)
     return judgements, counts
+
+
+def _lean(judgement: Judgement, verdict: Verdict, texts: dict[Any, Any]) -> Judgement:
+    """A judgement without its replies, whose words are those of the judgements before it: a million share a few."""
+
+    def same(text: Any) -> Any:
+        return texts.setdefault(text, text)
+
+    return Judgement(
+        case_id=same(judgement.case_id),
+        example_id=same(judgement.example_id),
+        judge=same(judgement.judge),
+        judge_model=same(judgement.judge_model),
+        answers=same(judgement.answers),
+        candidate=judgement.candidate,
+        verdict=texts.setdefault((verdict.value, verdict.label), verdict) if verdict == _plain(verdict) else verdict,
+        turn=judgement.turn,
+        repeat=judgement.repeat,
+    )
+
+
+def _plain(verdict: Verdict) -> Verdict:
+    return Verdict(value=verdict.value, label=verdict.label)
 
 
 def _verdicts_each(fields: TaskManifest) -> dict[str, int]:

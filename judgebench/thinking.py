@@ -115,12 +115,11 @@ def split(completion: Completion, how: Thinking = AUTO) -> Reply:
     return Reply(text, apart, unclosed=not text.strip())
 
 
-def spoken(completion: Completion, how: Thinking = AUTO) -> Completion:
-    """A completion whose text is the answer alone, and whose reasoning is all of the thinking.
+def spoken(completion: Completion, reply: Reply) -> Completion:
+    """A completion whose text is the answer alone, and whose reasoning is all of the thinking, as it was split.
 
     Log-probabilities that begin with the thinking's tokens are left out: those of the answer cannot be found in them.
     """
-    reply = split(completion, how)
     if reply.thinking is None:
         return completion
     first = completion.top_logprobs[0] if completion.top_logprobs else ()

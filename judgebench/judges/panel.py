@@ -31,22 +31,23 @@ def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]
     Where every judge has one model the panel has one member, whichever models those are.
     """
     listed = list(judgements)
-    seats: dict[str, list[tuple[str, int]]] = {}
+    found: dict[str, set[tuple[str, int]]] = {}
     for judgement in listed:
-        own = seats.setdefault(judgement.judge, [])
-        if (judgement.judge_model, judgement.repeat) not in own:
-            own.append((judgement.judge_model, judgement.repeat))
-    if max((len(own) for own in seats.values()), default=0) <= 1:
+        found.setdefault(judgement.judge, set()).add((judgement.judge_model, judgement.repeat))
+    if max((len(own) for own in found.values()), default=0) <= 1:
         return {"": listed} if listed else {}
-    for own in seats.values():
-        own.sort()
+    seats = {judge: sorted(own) for judge, own in found.items()}
     longest = max(seats.values(), key=len)
     repeated = any(repeat for _, repeat in longest)
-    members: dict[str, list[Judgement]] = {}
-    for position, (model, repeat) in enumerate(longest):
-        mine = {judge: own[position % len(own)] for judge, own in seats.items()}
-        name = f"{model}#{repeat + 1}" if repeated else model
-        members[name] = [j for j in listed if mine[j.judge] == (j.judge_model, j.repeat)]
+    names = [f"{model}#{repeat + 1}" if repeated else model for model, repeat in longest]
+    members: dict[str, list[Judgement]] = {name: [] for name in names}
+    # A judge with fewer models than another plays them again, for the members that are left.
+    played = {
+        (judge, seat): names[position :: len(own)] for judge, own in seats.items() for position, seat in enumerate(own)
+    }
+    for judgement in listed:
+        for name in played[judgement.judge, (judgement.judge_model, judgement.repeat)]:
+            members[name].append(judgement)
     return members
 
 
