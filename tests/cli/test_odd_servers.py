@@ -3,12 +3,17 @@ three protocols. Either the numbers are those of a flawless server, or what is m
 """
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, quote_plus
+from zipfile import ZipFile
 
 import pytest
 
 from judgebench import tasks
+from judgebench.cache import default_cache_dir
 from judgebench.errors import ModelError
 from judgebench.models.http_chat import HttpChat
 from judgebench.models.wire import Wire
@@ -16,7 +21,7 @@ from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
 from judgebench.records import Completion, Message, Request, Sampling
-from tests.processes import SUMS, judgebench, lines_of, manifest_of, scores_of
+from tests.processes import SUMS, command, judgebench, lines_of, manifest_of, scores_of
 from tests.servers.launch import Server, odd_server
 from tests.servers.odd_server import FAULTS, ODD, SIDES
 
@@ -115,8 +120,10 @@ THINKING = {
 }
 
 
-@protocols
-@pytest.mark.parametrize("tags", THINKING)
+@pytest.mark.parametrize(
+    ("protocol", "tags"),
+    [*(("chat", tags) for tags in THINKING), ("responses", "<think>"), ("messages", "gpt-oss"), ("responses", "named")],
+)
 def test_a_candidate_is_graded_by_what_follows_its_thinking(protocol: str, tags: str, tmp_path: Path) -> None:
     """Whatever it thinks between whichever tags; the thinking is kept beside the answer."""
     opening, closing = THINKING[tags]
@@ -172,8 +179,10 @@ VERDICTS = {
 """What a judge says in each task, by the rules of its starter set."""
 
 
-@pytest.mark.parametrize("task", VERDICTS)
-@pytest.mark.parametrize("tags", ["<think>", "[THINK]", "gpt-oss", "opened by the template"])
+@pytest.mark.parametrize(
+    ("task", "tags"),
+    list(zip(VERDICTS, ("<think>", "gpt-oss", "opened by the template", "[THINK]", "<think>"), strict=True)),
+)
 def test_a_judge_is_read_by_what_follows_its_thinking(task: str, tags: str, tmp_path: Path) -> None:
     """In every task, whatever verdicts it thinks of, the numbers are those of a judge that does not think aloud; the
     thinking is kept in the record.
@@ -207,8 +216,9 @@ def test_a_judge_with_tags_of_its_own_is_read_again_without_a_call(tmp_path: Pat
     assert manifest_of(run).protocol_hash != protocol
 
 
-@pytest.mark.parametrize("api", ["chat", "responses"])
-@pytest.mark.parametrize("reply", ["<think>", "<think>Let me see", "[THINK]"])
+@pytest.mark.parametrize(
+    ("api", "reply"), [("chat", "<think>"), ("responses", "<think>Let me see"), ("chat", "[THINK]")]
+)
 def test_a_judge_that_only_thinks_is_noticed_on_its_first_replies(api: str, reply: str, tmp_path: Path) -> None:
     """A verdict that is the first token's probability cannot come from it: two calls, not one for each case."""
     (spec,) = tasks.parse_specs("alpacaeval")
@@ -221,3 +231,41 @@ def test_a_judge_that_only_thinks_is_noticed_on_its_first_replies(api: str, repl
         ended = judgebench(["eval", "--model", f"file:{answers}", *judge, *arguments], code=6)
         assert len(server.log.read_text().splitlines()) == 2
     assert "spends the reply on thinking" in ended.stderr
+
+
+PASSWORD, QUERY_KEY = "p@ss+w/rd=0123", "k+/=ey0123456789"
+
+
+@pytest.mark.parametrize("place", ["text", "finish", "model"])
+@pytest.mark.parametrize("secret", [PASSWORD, QUERY_KEY, "header-key-0123456789"])
+def test_no_form_of_a_key_is_kept_or_shown(place: str, secret: str, tmp_path: Path) -> None:
+    """A server says what it was sent, in its text, as how it ended, or as its model's name, plain or encoded: it is on
+    no disk, in no archive and in no message, be they as long as ``-v`` makes them.
+    """
+    forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), secret.replace("+", " ")}
+    shown = ""
+    for number, form in enumerate((secret, quote(secret, safe=""))):
+        with odd_server(rate=0, echo=f"{place}:{form}") as server:
+            login, query = f"somebody:{quote(PASSWORD, safe='')}@", f"?api_key={quote(QUERY_KEY, safe='')}"
+            address = f"http://{login}127.0.0.1:{server.port}/v1{query}#m"
+            run = tmp_path / f"run{number}"
+            arguments = ["eval", "--model", address, "--api-key-env", "MY_KEY", "--tasks", f"{SUMS}:items=2"]
+            more = ["--model-arg", "max_attempts=1", "--out", run, "-v"]
+            ended = subprocess.run(
+                command([*arguments, *more]),
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "MY_KEY": "header-key-0123456789"},
+            )
+            assert ended.returncode in (0, 4)
+            shown += ended.stdout + ended.stderr
+            archive = tmp_path / f"run{number}.zip"
+            judgebench(["export", run, "--to", "archive", "--out", archive, "--tasks", SUMS])
+            with ZipFile(archive) as members:
+                members.extractall(tmp_path / f"unpacked{number}")
+    kept = [shown.encode(), *(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())]
+    kept += [path.read_bytes() for path in default_cache_dir().rglob("*") if path.is_file()]
+    assert len(kept) > 10
+    for form in forms | {form.lower() for form in forms}:
+        assert not [content for content in kept if form.encode() in content]
