@@ -4,6 +4,7 @@ Both spellings of the judge's columns are read: plain, and with the ``preference
 Spec of the fields: tatsu-lab/alpaca_eval@cd543a1 ``results/*/*/annotations.json``.
 """
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -120,7 +121,7 @@ class _Annotations:
         baseline = self._answer(row, example, "output_1", self._baseline)
         stored = None if preference is None else preference - 1
         raw = _either(row, "raw_completion")
-        reply = None if raw is None else _reply(raw, row)
+        reply = None if raw is None else _reply(raw, row, self._annotator)
         # The baseline is always output_1; in a raw completion the seeded order decides who was shown first.
         candidate, reread = 1, None
         if reply is not None:
@@ -176,20 +177,16 @@ def _share(annotator: str, reply: Completion) -> float | None:
     return share
 
 
-def _reply(raw: Any, row: Row) -> Completion | None:
+def _reply(raw: Any, row: Row, annotator: str) -> Completion:
     """A raw completion as a reply: a choice object, text, or an already parsed ranking."""
-    if raw is None:
-        return None
     if isinstance(raw, str):
         return Completion(text=raw)
-    if isinstance(raw, list):
-        return Completion(text=repr(raw))
+    if isinstance(raw, list) or (isinstance(raw, dict) and "ordered_models" in raw and "logprobs" not in raw):
+        return Completion(text=json.dumps(raw) if annotator.endswith("_fn") else repr(raw))
     if not isinstance(raw, dict):
         raise row.error("'raw_completion' must be an object, a list, text or null")
     message = raw.get("message")
     text = message.get("content") if isinstance(message, dict) else raw.get("text")
-    if "logprobs" not in raw and "ordered_models" in raw:
-        return Completion(text=str(raw))
     total = raw.get("total_tokens")
     usage = Usage(prompt_tokens=int(total) - 1, completion_tokens=1) if isinstance(total, int | float) else Usage()
     return Completion(

@@ -4,6 +4,7 @@ Sources: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/{utils.py,completion_pars
 """
 
 import ast
+import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,24 +155,38 @@ def ranking_verdict(text: str, first_name: str = "model_1") -> Verdict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler comments on odd escapes in somebody else's text
-            return _rank_of(ast.literal_eval(text.lstrip(" \t")), first_name)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+            ranking = ast.literal_eval(text.lstrip(" \t"))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return Verdict(value=None, error="the reply is not a Python list of ranks")
-
-
-def tool_ranking_verdict(text: str, first_name: str = "m") -> Verdict:
-    """Read the ranking from a tool call's JSON arguments, as ``alpaca_eval_gpt4_turbo_fn`` writes them."""
-    try:
-        arguments = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return Verdict(value=None, error="the tool call's arguments are not JSON")
-    ranking = arguments.get("ordered_models") if isinstance(arguments, dict) else None
     return _rank_of(ranking, first_name)
 
 
+def tool_ranking_verdict(text: str, first_name: str = "m") -> Verdict:
+    """Read the ranking from a tool call's JSON arguments, as ``alpaca_eval_gpt4_turbo_fn`` writes them.
+
+    Of a text with a fenced block of JSON only the block counts; a list must hold one object. JSON is what Python's own
+    reader takes for it.
+    """
+    _, fence, fenced = text.partition("```json")
+    block, closing, _ = fenced.partition("```")
+    if fence and not closing:
+        return Verdict(value=None, error="the block of JSON does not end")
+    try:
+        arguments = json.loads(block if fence else text)
+    except (ValueError, RecursionError):
+        return Verdict(value=None, error="the tool call's arguments are not JSON")
+    if isinstance(arguments, list) and len(arguments) == 1:
+        (arguments,) = arguments
+    ranking = arguments.get("ordered_models") if isinstance(arguments, dict) else None
+    return ranking_verdict(ranking, first_name) if isinstance(ranking, str) else _rank_of(ranking, first_name)
+
+
 def _rank_of(ranking: Any, name: str) -> Verdict:
-    if isinstance(ranking, list | tuple):
-        ranks = [entry.get("rank") for entry in ranking if isinstance(entry, dict) and entry.get("model") == name]
-        if ranks and ranks[0] in (1, 2):
-            return Verdict(value=1.0 if ranks[0] == 1 else 0.0, label=f"rank {int(ranks[0])}")
+    """By the first entry of that name; upstream fails on a list in which any entry names no model."""
+    entries = ranking if isinstance(ranking, list | tuple) else ()
+    if not all(isinstance(entry, dict) and "model" in entry for entry in entries):
+        return Verdict(value=None, error="an entry of the ranking names no model")
+    rank = next((entry.get("rank") for entry in entries if entry["model"] == name), None)
+    if isinstance(rank, int | float) and rank in (1, 2):
+        return Verdict(value=1.0 if rank == 1 else 0.0, label=f"rank {int(rank)}")
     return Verdict(value=None, error=f"the ranking gives {name} neither rank 1 nor rank 2")
