@@ -59,7 +59,8 @@ def read_prompts(rows: Iterable[tuple[str, Row]], *, drop_falsy: bool) -> Prompt
     """Examples of rows with their ids.
 
     lm-eval drops every argument that Python takes for false, IFBench only null. Raises
-    :class:`~judgebench.errors.UsageError` for a row whose arguments are not what its instructions take.
+    :class:`~judgebench.errors.UsageError` for a row whose arguments are not what its instructions take, or such as no
+    answer can meet.
     """
     examples: list[Example] = []
     unsupported: Counter[str] = Counter()
@@ -71,6 +72,11 @@ def read_prompts(rows: Iterable[tuple[str, Row]], *, drop_falsy: bool) -> Prompt
             unsupported.update(unknown)
             excluded += 1
             continue
+        if len(row.kwargs) != len(row.instruction_id_list):
+            raise UsageError(
+                f"the prompt {example_id} cannot be verified: it has {len(row.instruction_id_list)} instructions and "
+                f"arguments for {len(row.kwargs)}"
+            )
         given = [
             {key: value for key, value in (own or {}).items() if (value if drop_falsy else value is not None)}
             for own in row.kwargs
@@ -78,7 +84,7 @@ def read_prompts(rows: Iterable[tuple[str, Row]], *, drop_falsy: bool) -> Prompt
         try:
             for name, checker, own in zip(row.instruction_id_list, checkers, given, strict=True):
                 if checker is not None:
-                    checker.settle(name, own)
+                    checker.require_possible(name, own)
                     needs_sentences |= checker.needs_sentences
         except ValueError as error:
             raise UsageError(f"the prompt {example_id} cannot be verified: {error}") from error

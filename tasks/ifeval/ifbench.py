@@ -10,13 +10,13 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from judgebench.codec import sha256_hex
 
-from .registry import Checkers, text, whole_number
+from .registry import Checkers, any_text, position, single_word, text, whole_number
 from .texts import Text
 
 CHECKERS = Checkers(name="ifbench", version="1")
@@ -81,7 +81,11 @@ def rows(value: str, delimiter: str = ",") -> list[list[str]]:
 # -- count
 
 
-@CHECKERS.add("count:word_count_range", min_words=whole_number, max_words=whole_number)
+def _empty_range(min_words: int, max_words: int) -> str | None:
+    return "the range is empty" if min_words > max_words else None
+
+
+@CHECKERS.add("count:word_count_range", obstacle=_empty_range, min_words=whole_number, max_words=whole_number)
 def word_count_range(answer: Text, min_words: int, max_words: int) -> bool:
     """So many words."""
     return min_words <= answer.words <= max_words
@@ -99,7 +103,11 @@ def conjunctions(answer: Text, small_n: int) -> bool:
     return len({word for word in answer.text.split() if word.strip(EDGES).lower() in _CONJUNCTIONS}) >= small_n
 
 
-@CHECKERS.add("count:person_names", N=whole_number)
+def _more_than_all_names(N: int) -> str | None:  # noqa: N803
+    return f"there are {len(NAMES)} names" if len(NAMES) < N else None
+
+
+@CHECKERS.add("count:person_names", obstacle=_more_than_all_names, N=whole_number)
 def person_names(answer: Text, N: int) -> bool:  # noqa: N803
     """At least so many names of a list."""
     return sum(1 for name in NAMES if re.search(rf"\b{name}\b", answer.text)) >= N
@@ -127,19 +135,40 @@ def all_punctuation(answer: Text) -> bool:
     return all(mark in rest for mark in ".,!?;:")
 
 
-@CHECKERS.add("count:words_japanese", N=whole_number)
+@CHECKERS.add("count:words_japanese", N=position)
 def nth_word_japanese(answer: Text, N: int) -> bool:  # noqa: N803
     """Every so-manieth word has a Japanese character, unless it is a number."""
-    words = [word.strip(EDGES) for word in answer.text.split()[N - 1 :: N]] if N else []
+    words = [word.strip(EDGES) for word in answer.text.split()[N - 1 :: N]]
     return all(_JAPANESE.search(word) for word in words if word and not word.isdigit())
 
 
-@CHECKERS.add("count:keywords_multiple", keyword1=text, keyword2=text, keyword3=text, keyword4=text, keyword5=text)
+_OCCURRENCES = (1, 2, 3, 5, 7)
+
+
+def _counted(keywords: Mapping[str, str]) -> list[str]:
+    return [keywords[f"keyword{number}"].strip().lower() for number in range(1, 6)]
+
+
+def _keyword_in_keyword(**keywords: str) -> str | None:
+    for one, times in zip(_counted(keywords), _OCCURRENCES, strict=True):
+        for other, other_times in zip(_counted(keywords), _OCCURRENCES, strict=True):
+            if times < other_times * other.count(one):
+                return f"{other!r} is wanted {other_times} times and holds {one!r}, which is wanted {times} times"
+    return None
+
+
+@CHECKERS.add(
+    "count:keywords_multiple",
+    obstacle=_keyword_in_keyword,
+    keyword1=text,
+    keyword2=text,
+    keyword3=text,
+    keyword4=text,
+    keyword5=text,
+)
 def keywords_multiple(answer: Text, **keywords: str) -> bool:
     """Five keywords once, twice, three, five and seven times."""
-    wanted = (1, 2, 3, 5, 7)
-    found = [answer.lower.count(keywords[f"keyword{number}"].strip().lower()) for number in range(1, 6)]
-    return found == list(wanted)
+    return [answer.lower.count(keyword) for keyword in _counted(keywords)] == list(_OCCURRENCES)
 
 
 # -- format
@@ -219,7 +248,7 @@ def quotes_explained(answer: Text) -> bool:
     return '""' not in value and not rest.endswith('"')
 
 
-@CHECKERS.add("format:list", sep=text)
+@CHECKERS.add("format:list", sep=any_text)
 def separators(answer: Text, sep: str) -> bool:
     """The separator is there twice."""
     return answer.text.count(sep) >= 2
@@ -280,13 +309,23 @@ def no_whitespace(answer: Text) -> bool:
 # -- ratio
 
 
-@CHECKERS.add("ratio:overlap", reference_text=text, percentage=whole_number)
+_TOLERANCE = 2
+
+
+def _pieces(value: str) -> set[str]:
+    return {value[start : start + 3] for start in range(len(value) - 2)}
+
+
+def _no_such_share(reference_text: str, percentage: int) -> str | None:
+    largest = 100 if _pieces(reference_text) else 0
+    return f"the share is {largest} at most" if percentage - _TOLERANCE > largest else None
+
+
+@CHECKERS.add("ratio:overlap", obstacle=_no_such_share, reference_text=text, percentage=whole_number)
 def overlap(answer: Text, reference_text: str, percentage: int) -> bool:
     """A share of the answer's three-character pieces, within 2 points, is the reference's."""
-    own, other = (
-        {value[start : start + 3] for start in range(len(value) - 2)} for value in (answer.text, reference_text)
-    )
-    return bool(own) and percentage - 2 <= len(own & other) / len(own) * 100 <= percentage + 2
+    own, other = _pieces(answer.text), _pieces(reference_text)
+    return bool(own) and percentage - _TOLERANCE <= len(own & other) / len(own) * 100 <= percentage + _TOLERANCE
 
 
 def _endings(answer: Text) -> Counter[str]:
@@ -317,7 +356,7 @@ def equal_sentences(answer: Text) -> bool:
 # -- sentence
 
 
-@CHECKERS.add("sentence:keyword", needs_sentences=True, word=text, N=whole_number)
+@CHECKERS.add("sentence:keyword", needs_sentences=True, word=text, N=position)
 def keyword_in_sentence(answer: Text, word: str, N: int) -> bool:  # noqa: N803
     """A keyword is in the sentence with that number."""
     found = sentences(answer)
@@ -420,7 +459,7 @@ def framed_paragraphs(answer: Text) -> bool:
     return True
 
 
-@CHECKERS.add("words:words_position", needs_sentences=True, keyword=text)
+@CHECKERS.add("words:words_position", needs_sentences=True, keyword=single_word)
 def second_words(answer: Text, keyword: str) -> bool:
     """The second word and the last but one are the keyword."""
     words = [word.lower() for word in answer.tokens_of(answer.text)]
@@ -431,7 +470,7 @@ def second_words(answer: Text, keyword: str) -> bool:
     return len(words) >= 2 and words[1] == words[-2] == keyword.strip().lower()
 
 
-@CHECKERS.add("words:keywords_specific_position", needs_sentences=True, keyword=text, n=whole_number, m=whole_number)
+@CHECKERS.add("words:keywords_specific_position", needs_sentences=True, keyword=single_word, n=position, m=position)
 def keyword_at(answer: Text, keyword: str, n: int, m: int) -> bool:
     """The keyword is a certain word of a certain sentence."""
     found = sentences(answer)
@@ -456,7 +495,13 @@ def repeats_sentence(answer: Text) -> bool:
     return sha256_hex(answer.stripped.lower().encode(errors="replace")) == _ONLY_SENTENCE
 
 
-@CHECKERS.add("repeat:repeat_span", prompt_to_repeat=text, n_start=whole_number, n_end=whole_number)
+def _blank_span(prompt_to_repeat: str, n_start: int, n_end: int) -> str | None:
+    return None if prompt_to_repeat[n_start : n_end + 1].strip() else "the span is blank, and so would the answer be"
+
+
+@CHECKERS.add(
+    "repeat:repeat_span", obstacle=_blank_span, prompt_to_repeat=text, n_start=whole_number, n_end=whole_number
+)
 def repeats_span(answer: Text, prompt_to_repeat: str, n_start: int, n_end: int) -> bool:
     """A span of the prompt and nothing else."""
     return answer.stripped.lower() == prompt_to_repeat[n_start : n_end + 1].strip().lower()

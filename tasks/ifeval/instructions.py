@@ -9,8 +9,21 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
-from .registry import Checkers, character, one_of, relation, text, texts, whole_number
+from .registry import (
+    Checkers,
+    character,
+    expression,
+    expressions,
+    one_of,
+    out_of_reach,
+    position,
+    relation,
+    single_word,
+    text,
+    whole_number,
+)
 from .texts import Text
 
 CHECKERS = Checkers(name="ifeval", version="1")
@@ -59,19 +72,25 @@ def occurs(keyword: str, text: Text) -> bool:
     return pattern(keyword, re.IGNORECASE).search(text.text) is not None
 
 
-@CHECKERS.add("keywords:existence", keywords=texts)
+@CHECKERS.add("keywords:existence", keywords=expressions)
 def has_keywords(text: Text, keywords: tuple[str, ...]) -> bool:
     """Every keyword matches somewhere, be it within a word."""
     return all(occurs(keyword, text) for keyword in keywords)
 
 
-@CHECKERS.add("keywords:frequency", keyword=text, frequency=whole_number, relation=_compare)
+@CHECKERS.add(
+    "keywords:frequency",
+    obstacle=out_of_reach("frequency"),
+    keyword=expression,
+    frequency=whole_number,
+    relation=_compare,
+)
 def keyword_frequency(text: Text, keyword: str, frequency: int, relation: Compare) -> bool:
     """How often a keyword matches."""
     return relation(occurrences(keyword.strip(), text), frequency)
 
 
-@CHECKERS.add("keywords:forbidden_words", forbidden_words=texts)
+@CHECKERS.add("keywords:forbidden_words", forbidden_words=expressions)
 def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
     """None of the words is there by itself."""
     return not any(
@@ -79,7 +98,13 @@ def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
     )
 
 
-@CHECKERS.add("keywords:letter_frequency", letter=character, let_frequency=whole_number, let_relation=_compare)
+@CHECKERS.add(
+    "keywords:letter_frequency",
+    obstacle=out_of_reach("let_frequency", "let_relation"),
+    letter=character,
+    let_frequency=whole_number,
+    let_relation=_compare,
+)
 def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: Compare) -> bool:
     """How often a character is there, whatever its case."""
     return let_relation(text.lower.count(letter.lower()), let_frequency)
@@ -92,7 +117,11 @@ def in_language(text: Text, language: str) -> bool:
 
 
 @CHECKERS.add(
-    "length_constraints:number_sentences", needs_sentences=True, num_sentences=whole_number, relation=_compare
+    "length_constraints:number_sentences",
+    needs_sentences=True,
+    obstacle=out_of_reach("num_sentences", least=1),
+    num_sentences=whole_number,
+    relation=_compare,
 )
 def number_of_sentences(text: Text, num_sentences: int, relation: Compare) -> bool:
     """How many sentences there are."""
@@ -108,7 +137,12 @@ def number_of_paragraphs(text: Text, num_paragraphs: int) -> bool:
     return outer.issuperset(blank) and len(pieces) - len(blank) == num_paragraphs
 
 
-@CHECKERS.add("length_constraints:number_words", num_words=whole_number, relation=_compare)
+@CHECKERS.add(
+    "length_constraints:number_words",
+    obstacle=out_of_reach("num_words"),
+    num_words=whole_number,
+    relation=_compare,
+)
 def number_of_words(text: Text, num_words: int, relation: Compare) -> bool:
     """How many words there are."""
     return relation(text.words, num_words)
@@ -125,11 +159,23 @@ def nth_paragraph(text: Text, num_paragraphs: int, nth_paragraph: int) -> str | 
     return paragraphs[nth_paragraph - 1].strip() or None
 
 
+def beyond_the_last(num_paragraphs: int, nth_paragraph: int, **_: Any) -> str | None:
+    """The obstacle of a paragraph that is not among those wanted."""
+    return "there is no such paragraph" if nth_paragraph > num_paragraphs else None
+
+
+def _first_word(value: Any) -> str:
+    if re.search("[.,?!'\"]", single_word(value).strip()):
+        raise ValueError("a word without punctuation, which does not count as part of one")
+    return str(value)
+
+
 @CHECKERS.add(
     "length_constraints:nth_paragraph_first_word",
-    num_paragraphs=whole_number,
-    nth_paragraph=whole_number,
-    first_word=text,
+    obstacle=beyond_the_last,
+    num_paragraphs=position,
+    nth_paragraph=position,
+    first_word=_first_word,
 )
 def first_word_of_paragraph(text: Text, num_paragraphs: int, first_word: str, **which: int) -> bool:
     """Exactly so many paragraphs, and one begins with a word."""
@@ -157,7 +203,7 @@ def placeholders(text: Text, num_placeholders: int) -> bool:
     return bracketed(text.text, "[", "]") >= num_placeholders
 
 
-@CHECKERS.add("detectable_content:postscript", postscript_marker=text)
+@CHECKERS.add("detectable_content:postscript", postscript_marker=expression)
 def postscript(text: Text, postscript_marker: str) -> bool:
     """The marker stands somewhere. (The official pattern's white space before it and rest of the line after it match
     always.)
@@ -188,7 +234,7 @@ def highlights(text: Text, num_highlights: int) -> bool:
     return single + double >= num_highlights
 
 
-@CHECKERS.add("detectable_format:multiple_sections", section_spliter=text, num_sections=whole_number)
+@CHECKERS.add("detectable_format:multiple_sections", section_spliter=expression, num_sections=whole_number)
 def sections(text: Text, section_spliter: str, num_sections: int) -> bool:
     """At least so many sections that begin with a word and a number."""
     heading = pattern(rf"\s?{section_spliter.strip()}\s?\d+\s?")
@@ -239,7 +285,13 @@ def repeats_prompt(text: Text, prompt_to_repeat: str) -> bool:
     return text.stripped.lower().startswith(prompt_to_repeat.strip().lower())
 
 
-@CHECKERS.add("startend:end_checker", end_phrase=text)
+def _end_phrase(value: Any) -> str:
+    if text(value).strip().endswith('"'):
+        raise ValueError("a phrase without a quote at its end, which does not count as part of it")
+    return str(value)
+
+
+@CHECKERS.add("startend:end_checker", end_phrase=_end_phrase)
 def ends_with(text: Text, end_phrase: str) -> bool:
     """It ends with a phrase, perhaps in quotes."""
     return text.stripped.strip('"').lower().endswith(end_phrase.strip().lower())
@@ -254,6 +306,7 @@ def quotation(text: Text) -> bool:
 @CHECKERS.add(
     "change_case:capital_word_frequency",
     needs_sentences=True,
+    obstacle=out_of_reach("capital_frequency", "capital_relation"),
     capital_frequency=whole_number,
     capital_relation=_compare,
 )

@@ -13,7 +13,19 @@ from functools import partial
 from typing import Any
 
 from . import instructions as english
-from .registry import Checkers, Kind, character, one_of, relation, text, whole_number
+from .registry import (
+    Checkers,
+    Kind,
+    any_text,
+    character,
+    expression,
+    one_of,
+    out_of_reach,
+    position,
+    relation,
+    text,
+    whole_number,
+)
 from .texts import Text
 
 CHECKERS = Checkers(name="m-ifeval", version="1")
@@ -55,7 +67,9 @@ def _share(language: str, names: tuple[str, ...], **arguments: Kind) -> None:
     for name in names:
         checker = english.CHECKERS.by_id[name]
         kinds = {key: arguments.get(key, kind) for key, kind in checker.arguments.items()}
-        CHECKERS.add(f"{language}:{name}", needs_sentences=checker.needs_sentences, **kinds)(checker.follows)
+        CHECKERS.add(f"{language}:{name}", needs_sentences=checker.needs_sentences, obstacle=checker.obstacle, **kinds)(
+            checker.follows
+        )
 
 
 def _answers(answer: Text, options: tuple[str, ...]) -> bool:
@@ -117,11 +131,18 @@ def spanish_lowercase(answer: Text) -> bool:
     return answer.text.islower() and english.in_language(answer, "es")
 
 
+def _first_words(value: Any) -> str:
+    if text(value).translate(_NO_PUNCTUATION) != value:
+        raise ValueError("words without punctuation, which does not count as part of them")
+    return str(value)
+
+
 @CHECKERS.add(
     "es:length_constraints:nth_paragraph_first_word",
-    num_paragraphs=whole_number,
-    nth_paragraph=whole_number,
-    first_word=text,
+    obstacle=english.beyond_the_last,
+    num_paragraphs=position,
+    nth_paragraph=position,
+    first_word=_first_words,
 )
 def spanish_first_words(answer: Text, num_paragraphs: int, first_word: str, **which: int) -> bool:
     """Exactly so many paragraphs, and one begins with some words, punctuation aside."""
@@ -146,7 +167,7 @@ def spanish_bullets(answer: Text, num_bullets: int) -> bool:
     return sum(1 for _ in _STAR_BULLET.finditer(answer.text)) == num_bullets
 
 
-@CHECKERS.add("es:detectable_content:postscript", postscript_marker=text)
+@CHECKERS.add("es:detectable_content:postscript", postscript_marker=expression)
 def spanish_postscript(answer: Text, postscript_marker: str) -> bool:
     """The marker stands somewhere."""
     marker = postscript_marker.strip()
@@ -214,7 +235,7 @@ def french_quotation(answer: Text) -> bool:
     return len(answer.stripped) > 1 and ends in ('""', "''", "«»")
 
 
-@CHECKERS.add("fr:special_character:ethel_or_cedilla", forbidden_char=text)
+@CHECKERS.add("fr:special_character:ethel_or_cedilla", forbidden_char=any_text)
 def lacks_character(answer: Text, forbidden_char: str) -> bool:
     """A character is not there, whatever its case."""
     return not english.pattern(re.escape(forbidden_char), re.IGNORECASE).search(answer.text)
@@ -284,7 +305,7 @@ def japanese_highlights(answer: Text, num_highlights: int) -> bool:
     return sum(1 for found in _HIGHLIGHT.findall(answer.text) if found[1:-1].strip()) >= num_highlights
 
 
-@CHECKERS.add("ja:detectable_format:multiple_sections", section_spliter=text, num_sections=whole_number)
+@CHECKERS.add("ja:detectable_format:multiple_sections", section_spliter=expression, num_sections=whole_number)
 def japanese_sections(answer: Text, section_spliter: str, num_sections: int) -> bool:
     """At least so many numbered sections."""
     heading = english.pattern(rf"第[\d\uFF10-\uFF19]++{section_spliter.strip()}")
@@ -301,8 +322,9 @@ def japanese_postscript(answer: Text, postscript_marker: str) -> bool:
 
 @CHECKERS.add(
     "ja:length_constraints:nth_paragraph_first_word",
-    num_paragraphs=whole_number,
-    nth_paragraph=whole_number,
+    obstacle=english.beyond_the_last,
+    num_paragraphs=position,
+    nth_paragraph=position,
     first_word=text,
 )
 def japanese_first_word(answer: Text, num_paragraphs: int, first_word: str, **which: int) -> bool:
@@ -311,7 +333,12 @@ def japanese_first_word(answer: Text, num_paragraphs: int, first_word: str, **wh
     return paragraph is not None and paragraph.lstrip("「").lstrip("『").startswith(first_word.lower())
 
 
-@CHECKERS.add("ja:length_constraints:number_letters", num_letters=whole_number, relation=_ja)
+@CHECKERS.add(
+    "ja:length_constraints:number_letters",
+    obstacle=out_of_reach("num_letters", least=1),
+    num_letters=whole_number,
+    relation=_ja,
+)
 def number_of_letters(answer: Text, num_letters: int, relation: Compare) -> bool:
     """How many characters there are."""
     return relation(len(answer.text), num_letters)
@@ -335,7 +362,13 @@ def japanese_title(answer: Text) -> bool:
     return english.has_title(answer.text, "『", "』")
 
 
-@CHECKERS.add("ja:keywords:letter_frequency", letter=character, let_frequency=whole_number, let_relation=_ja)
+@CHECKERS.add(
+    "ja:keywords:letter_frequency",
+    obstacle=out_of_reach("let_frequency", "let_relation"),
+    letter=character,
+    let_frequency=whole_number,
+    let_relation=_ja,
+)
 def kana_frequency(answer: Text, letter: str, let_frequency: int, let_relation: Compare) -> bool:
     """How often a kana is there, as hiragana or katakana."""
     return let_relation(answer.text.count(letter) + answer.text.count(chr(ord(letter) + 96)), let_frequency)
@@ -365,7 +398,7 @@ def furigana(answer: Text) -> bool:
     return len(_KANJI_RUN.findall(answer.text)) == len(_FURIGANA.findall(answer.text))
 
 
-@CHECKERS.add("ja:letters:kanji", kanji_limit=whole_number, relation=_ja)
+@CHECKERS.add("ja:letters:kanji", obstacle=out_of_reach("kanji_limit"), kanji_limit=whole_number, relation=_ja)
 def number_of_kanji(answer: Text, kanji_limit: int, relation: Compare) -> bool:
     """How many kanji there are."""
     return relation(len(re.findall(_KANJI, answer.text)), kanji_limit)
