@@ -69,14 +69,15 @@ _SIGNS = str.maketrans({"−": "-", "–": "-", "\N{NO-BREAK SPACE}": " ", "\N{N
 _CURRENCY = r"(?:\\?\$|€|£|¥|₹)"
 _NUMBER = re.compile(
     rf"((?<![\w)}}\]%$.,])-[ ]?)?(?:{_CURRENCY}[ ]?(-)?)?"
-    r"(?:\\[dt]?frac\{(-?\d{1,50})\}\{(\d{1,50})\}|"
+    r"(?:\\[dt]?frac\{(-?\d++)\}\{(\d++)\}|"
     r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?|(?<!\d)(\.\d+))"
-    r"(?:[ ]?/[ ]?(\d{1,50})(?![\d.,]*\d?/))?"
+    r"(?:[ ]?/[ ]?(\d++)(?![\d.,]*/))?"
 )
 """Sign, currency, sign; then a LaTeX fraction, or digits (in groups of three or not) with decimals, or decimals alone;
 then the lower half of a plain fraction. A minus after a digit, a letter or a bracket is a subtraction.
 """
-_MAX_DIGITS = 1000
+_MAX_DIGITS = 4000
+"""Of a number with all that belongs to it: Python converts no more than 4,300."""
 _MARKER = re.compile(
     r"####|\\f?boxed\s{0,8}\{|\b[aA](?:nswer|NSWER)(?: to [^.\n:=]{0,80}?)?[*_\s\"']{0,8}(?:\b(?:is|was|equals)\b|[:=])"
 )
@@ -84,6 +85,7 @@ _MARKER = re.compile(
 _MARKS = 100
 """How many marks are looked at, from the end."""
 _SEGMENT_CHARACTERS = 200
+_REST_OF_NUMBER = re.compile(rf"(?:(?<=[\d.,/{{}}])[\d.,/{{}}]{{1,{_MAX_DIGITS}}})?")
 _SENTENCE_END = re.compile(r"\n|(?<=[^\d])\.\s|\.\s+(?=[A-Z])")
 
 
@@ -100,13 +102,19 @@ def numeric_answer(text: str) -> Fraction | None:
     """
     text = text.translate(_SIGNS).replace("{,}", ",").replace("\\!", "").replace("\\,", "")
     for mark in reversed(deque(_MARKER.finditer(text), maxlen=_MARKS)):
-        segment = text[mark.end() : mark.end() + _SEGMENT_CHARACTERS]
+        segment = _segment(text, mark.end())
         segment = _boxed(segment) if mark[0].endswith("{") else _unboxed(segment)
         found = _first_number(segment.rpartition("=")[2]) or _first_number(segment)
         if found is not None:
             return found[0]
     last = deque(_NUMBER.finditer(text), maxlen=1)
     return _value(last[0]) if last else None
+
+
+def _segment(text: str, start: int) -> str:
+    """What follows a mark; a number that is there is whole."""
+    rest = _REST_OF_NUMBER.match(text, min(start + _SEGMENT_CHARACTERS, len(text)))
+    return text[start : rest.end() if rest else None]
 
 
 def _boxed(segment: str) -> str:

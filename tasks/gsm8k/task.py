@@ -31,7 +31,7 @@ MAX_TOKENS = {"cot8": 256, "5shot": 256, "cot-llama": 256, "chat": 2048}
 """lm-eval's default where its prompt is asked; of our own, room to reason."""
 ENDINGS = {"cot8": "The answer is {gold}.", "cot-llama": "The final answer is {gold}"}
 """How the fixed worked examples of these versions end."""
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Raise it when a rule of extraction or a prompt of our own changes."""
 
 _NO_INSTRUCTION = (
