@@ -7,9 +7,16 @@ every reader of LaTeX takes alike are looked at; all else has no value here.
 
 import math
 import re
+from typing import NamedTuple
 
 APART = 1e-5
 """Absolute and relative difference of two values that no rounding to six decimals explains."""
+ROUNDING = 2.0**-52
+"""Relative error of one operation of floating point, and more."""
+TINY = 1e-300
+"""What is lost where a value is too small for floating point."""
+EXACT = 2.0**53
+"""Whole numbers below it are what they are in floating point."""
 LETTERS = {
     letter: 1.7 + 0.3183098861837907 * place
     for place, letter in enumerate("abcdfghjklmnopqrstuvwxyzABCDFGHJKLMNOPQRSTUVWXYZ")
@@ -27,7 +34,54 @@ DEEPEST = 20
 
 
 class _NoValue(Exception):
-    """The text is not plain arithmetic."""
+    """The text is not plain arithmetic, or has no value in floating point."""
+
+
+class _Value(NamedTuple):
+    """A value with a bound on its error, which sums may make as large as the value."""
+
+    size: float
+    error: float = 0.0
+
+    def __neg__(self) -> "_Value":
+        return _Value(-self.size, self.error)
+
+    def plus(self, other: "_Value") -> "_Value":
+        return _sure(self.size + other.size, self.error + other.error)
+
+    def times(self, other: "_Value") -> "_Value":
+        error = abs(self.size) * other.error + abs(other.size) * self.error + self.error * other.error
+        return _sure(self.size * other.size, error)
+
+    def over(self, other: "_Value") -> "_Value":
+        least = abs(other.size) - other.error
+        if least <= 0:
+            raise _NoValue
+        size = self.size / other.size
+        return _sure(size, (self.error + abs(size) * other.error) / least)
+
+    def to_the(self, other: "_Value") -> "_Value":
+        if self.size < 0 and (other.error or other.size != int(other.size)):
+            raise _NoValue
+        if self.size == self.error == 0:
+            return _sure(0.0**other.size, 0.0)
+        least = abs(self.size) - self.error
+        if least <= 0:
+            raise _NoValue
+        # Relative, and of the logarithm; small enough that they are nearly the same.
+        error = abs(other.size) * self.error / least + abs(math.log(abs(self.size))) * other.error
+        if error > 0.1:
+            raise _NoValue
+        size = self.size**other.size
+        return _sure(size, 2 * abs(size) * (error + ROUNDING))
+
+
+def _sure(size: float, error: float) -> _Value:
+    """The result of an operation on values with this error, and what the operation adds."""
+    error += abs(size) * ROUNDING + TINY
+    if not math.isfinite(size + error):
+        raise _NoValue
+    return _Value(size, error)
 
 
 def plainly_apart(answer: str, reference: str, *, percent: bool = False) -> bool:
@@ -47,7 +101,12 @@ def plainly_apart(answer: str, reference: str, *, percent: bool = False) -> bool
     if value is None or (is_equation and not _is_side(left)):
         return False
     scales = (1.0, 0.01, 100.0) if percent or "%" in answer + reference else (1.0,)
-    return all(abs(scale * value - number) > APART * max(1.0, abs(number), abs(scale * value)) for scale in scales)
+    return all(_apart(value.times(_Value(scale)), number) for scale in scales)
+
+
+def _apart(first: _Value, second: _Value) -> bool:
+    distance = abs(first.size - second.size) - first.error - second.error
+    return distance > APART * max(1.0, abs(first.size), abs(second.size))
 
 
 def _is_side(text: str) -> bool:
@@ -64,14 +123,18 @@ def _bare(text: str) -> str:
     return text.removesuffix(r"^\circ").removesuffix(r"^{\circ}")
 
 
-def _value(text: str, *, letters: bool) -> float | None:
+def _value(text: str, *, letters: bool) -> _Value | None:
     if len(text) > LONGEST:
         return None
     try:
-        value = _Reader(text, letters=letters).whole()
+        return _Reader(text, letters=letters).whole()
     except (_NoValue, ArithmeticError, ValueError):
         return None
-    return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def _number(text: str) -> _Value:
+    size = float(text)
+    return _Value(size) if size < EXACT and "." not in text else _sure(size, 0.0)
 
 
 class _Reader:
@@ -89,7 +152,7 @@ class _Reader:
         self._place = 0
         self._depth = 0
 
-    def whole(self) -> float:
+    def whole(self) -> _Value:
         value = self._sum()
         if self._place < len(self._tokens):
             raise _NoValue
@@ -108,20 +171,21 @@ class _Reader:
         if not self._take(text):
             raise _NoValue
 
-    def _sum(self) -> float:
+    def _sum(self) -> _Value:
         self._depth += 1
         if self._depth > DEEPEST:
             raise _NoValue
         value = self._product()
         while self._next[1] in ("+", "-"):
-            sign = 1 if self._take("+") else -1
-            if sign < 0:
+            if self._take("+"):
+                value = value.plus(self._product())
+            else:
                 self._expect("-")
-            value += sign * self._product()
+                value = value.plus(-self._product())
         self._depth -= 1
         return value
 
-    def _product(self) -> float:
+    def _product(self) -> _Value:
         if self._take("-"):
             return -self._product()
         value, number_before = self._power()
@@ -130,11 +194,11 @@ class _Reader:
             if text in (r"\cdot", r"\times", "*"):
                 self._place += 1
                 factor, number_before = self._power()
-                value *= factor
+                value = value.times(factor)
             elif text == "/":
                 self._place += 1
                 factor, _ = self._power()
-                value /= factor
+                value = value.over(factor)
                 if self._next[0] in ("number", "letter", "command") or self._next[1] == "(":
                     raise _NoValue  # 1/2x is read in two ways
                 number_before = True
@@ -145,11 +209,11 @@ class _Reader:
                 if text == "(" and (letter_before or self._tokens[self._place - 1][1] == ")"):
                     raise _NoValue  # f(3) may be a function, (1)(2) an index
                 factor, number_before = self._power()
-                value *= factor
+                value = value.times(factor)
             else:
                 return value
 
-    def _power(self) -> tuple[float, bool]:
+    def _power(self) -> tuple[_Value, bool]:
         """A factor, and whether it was a number as written."""
         value, is_number = self._atom()
         if not self._take("^"):
@@ -162,31 +226,31 @@ class _Reader:
             if kind != "number" or len(text) > 1:
                 raise _NoValue
             self._place += 1
-            exponent = float(text)
-        if self._next[1] == "^" or (value < 0 and exponent != int(exponent)):
+            exponent = _Value(float(text))
+        if self._next[1] == "^":
             raise _NoValue
-        return value**exponent, False
+        return value.to_the(exponent), False
 
-    def _atom(self) -> tuple[float, bool]:
+    def _atom(self) -> tuple[_Value, bool]:
         kind, text = self._next
         self._place += 1
         if kind == "number":
-            return float(text), True
+            return _number(text), True
         if kind == "letter":
-            return LETTERS[text], False
+            return _Value(LETTERS[text]), False
         if text == r"\pi":
-            return math.pi, False
+            return _sure(math.pi, 0.0), False
         if text == "(":
             value = self._sum()
             self._expect(")")
             return value, False
         if text == r"\frac":
-            return self._braced() / self._braced(), False
+            return self._braced().over(self._braced()), False
         if text == r"\sqrt":
-            return math.sqrt(self._braced()), False
+            return self._braced().to_the(_Value(0.5)), False
         raise _NoValue
 
-    def _braced(self) -> float:
+    def _braced(self) -> _Value:
         self._expect("{")
         value = self._sum()
         self._expect("}")

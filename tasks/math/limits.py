@@ -1,60 +1,62 @@
-r"""What is refused before a computer algebra system sees it: a model's answer may be ``9^{9^{9}}`` or 3,000 brackets.
+r"""What is refused: a model's answer may be ``9^{9^{9}}`` or 3,000 brackets.
 
-A refused answer is not equal, and the label of its verdict says which limit it was over. The limits are far beyond
-MATH's references (at most 81 characters, brackets three deep) and beyond everything that is parsed of the shared real
-outputs (208 characters, six deep), so they change no verdict there. What is slow within them meets the grading pool's
-limit on CPU time.
+A refused answer is not equal, and the label of its verdict says which limit it was over. The limits lie where the
+packages that are followed seldom come to a verdict, either: they have five seconds. A text is refused before it is
+parsed if it is too long or too deep; sympy is stopped where it begins to compute a number too large. Nothing is refused
+for what it stands for: two equal forms are equal, and a difference cancels, before anything is computed. What is slow
+within the limits meets the grading pool's limit on CPU time.
 """
 
-import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from math import comb, prod
 from typing import Any
 
 OUTPUT_CHARACTERS = 200_000
 """Of a whole output without its thinking part: about 50,000 tokens."""
-ANSWER_CHARACTERS = 1000
+ANSWER_CHARACTERS = 10_000
 """Of the part of it that is parsed; bounds the digits of a number as written, too."""
-DEPTH = 15
-"""Of brackets, pairs of bars, and signs, powers or factorials in a row."""
-VALUE_DIGITS = 5000
-"""Of the value of a power, factorial or binomial coefficient."""
+DEPTH = 100
+"""Of brackets and pairs of bars: a parser's own recursion ends soon after."""
+RUN = 39
+"""Of signs, powers or factorials one after the other."""
+VALUE_DIGITS = 1_000_000
+"""Of a power, factorial or binomial coefficient that is computed exactly."""
 TERMS = 10_000
-"""Of a sum or product over a range, and of a power of a sum that is multiplied out."""
-NODES = 5000
-"""Of a parsed expression."""
+"""Of a sum or product over a range that is computed term by term, and of what is multiplied out."""
+FLOAT_BITS = 10_000
+"""Of an exponent, and of what a factorial is taken of, in floating point."""
 SUMMARY = (
-    f"limits {OUTPUT_CHARACTERS}/{ANSWER_CHARACTERS} characters, depth {DEPTH}, "
-    f"{VALUE_DIGITS} digits, {TERMS} terms, {NODES} nodes"
+    f"limits {OUTPUT_CHARACTERS}/{ANSWER_CHARACTERS} characters, depth {DEPTH}/{RUN}, "
+    f"{VALUE_DIGITS} digits, {TERMS} terms"
 )
 """For the fingerprint."""
 
-BINOMIAL = re.compile(r"binom\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}")
-LONG_RUN = re.compile(rf"([-+!^'√])(?:\s*\1){{{DEPTH},}}")
+LONG_RUN = re.compile(rf"([-+!^'√])(?:\s*\1){{{RUN},}}")
 OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
+VALUE_BITS = VALUE_DIGITS * 332_193 // 100_000
+
+
+class OverLimit(BaseException):
+    """Carries the label of the limit.
+
+    Not an ``Exception``: the packages take those for a failed attempt and make another.
+    """
 
 
 def text_problem(text: str) -> str | None:
     r"""The limit that a text is over, as a label; ``None`` if it may be parsed.
 
-    >>> text_problem("9" * 2000)
+    >>> text_problem("9" * 20_000)
     'too_long'
-    >>> text_problem(r"\sqrt{" * 40 + "2" + "}" * 40)
+    >>> text_problem(r"\sqrt{" * 400 + "2" + "}" * 400)
     'too_deep'
     """
     if len(text) > ANSWER_CHARACTERS:
         return "too_long"
-    if LONG_RUN.search(text) or _depth(text) > DEPTH:
-        return "too_deep"
-    return "too_large" if any(_is_large(int(many), int(few)) for many, few in BINOMIAL.findall(text)) else None
-
-
-def _is_large(many: int, few: int) -> bool:
-    """Whether a binomial coefficient is; the parser computes it at once."""
-    few = min(few, max(many - few, 0))
-    return few * math.log10(max(many, 2)) > VALUE_DIGITS and many * math.log10(2) > VALUE_DIGITS
+    return "too_deep" if LONG_RUN.search(text) or _depth(text) > DEPTH else None
 
 
 def _depth(text: str) -> int:
@@ -68,129 +70,103 @@ def _depth(text: str) -> int:
     return max(deepest, text.count("|") // 2)
 
 
-class _OverLimit(Exception):
-    """Carries the label of the limit."""
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let sympy raise :class:`OverLimit` where it would begin to compute what is over a limit.
 
-
-@dataclass(frozen=True)
-class _Size:
-    """Bounds on an expression, as if nothing in it cancelled."""
-
-    digits: float
-    """Base-10 logarithm of the largest numerator or denominator in it; a symbol counts as 1."""
-    terms: float = 1.0
-    """How many there are when it is multiplied out."""
-    symbolic: bool = False
-    """It has symbols, so it is no number."""
-
-    @property
-    def value(self) -> float:
-        """Bound on a number's absolute value."""
-        return 10.0**self.digits if self.digits < MOST_EXPONENT else math.inf
-
-
-MOST_EXPONENT = 300
-"""Of a floating-point number."""
-NOTHING = _Size(0.0)
-
-
-def value_problem(expression: Any) -> str | None:
-    """The limit that a parsed but not yet evaluated sympy expression would be over, or ``None``.
-
-    Bounds come from the parts upwards, so nothing large is computed.
+    That is where its caller's time would end: no alarm is heard in the middle of one large multiplication.
     """
+    guards = _guards()
     try:
-        _bounds(expression, count(1))
-    except _OverLimit as limit:
-        return str(limit)
-    except RecursionError:
-        return "too_deep"
-    return None
+        for owner, name, _, guarded in guards:
+            setattr(owner, name, guarded)
+        yield
+    finally:
+        for owner, name, original, _ in guards:
+            setattr(owner, name, original)
 
 
-def _bounds(node: Any, nodes: Iterator[int]) -> _Size:
-    if next(nodes) > NODES:
-        raise _OverLimit("too_long")
-    size = _combined(node, [_bounds(part, nodes) for part in _parts(node)])
-    if size.digits > VALUE_DIGITS or size.terms > TERMS:
-        raise _OverLimit("too_large")
-    return size
-
-
-def _parts(node: Any) -> Sequence[Any]:
-    if isinstance(node, list | tuple):
-        return node
-    if getattr(node, "is_Matrix", False) and hasattr(node, "flat"):
-        return list(node.flat())
-    return getattr(node, "args", ())
-
-
-def _combined(node: Any, parts: Sequence[_Size]) -> _Size:
-    """Bounds on a node from those on its parts; for what is not named here, they are its parts' largest."""
+@cache
+def _guards() -> list[tuple[Any, str, Any, Any]]:
+    """What in sympy computes without end, by owner and name, as it is and with a check before it."""
     import sympy
+    from sympy.concrete import summations
+    from sympy.core import evalf, numbers
+    from sympy.ntheory import multinomial
 
-    if isinstance(node, sympy.Rational):
-        return _Size(max(_digits(node.p), _digits(node.q)))
-    if isinstance(node, sympy.Float):
-        return _Size(abs(math.log10(abs(node))) if 0 < abs(float(node)) < math.inf else 0.0)
-    if isinstance(node, sympy.Symbol | sympy.MatrixSymbol):
-        return _Size(0.0, symbolic=True)
-    if not parts:
-        return NOTHING
-    largest = _Size(
-        max(part.digits for part in parts), max(part.terms for part in parts), any(part.symbolic for part in parts)
-    )
-    if isinstance(node, sympy.Add):
-        terms = 1.0 if _is_rational(node) else sum(part.terms for part in parts)
-        return replace(largest, digits=largest.digits + math.log10(len(parts)), terms=terms)
-    if isinstance(node, sympy.Mul):
-        return replace(
-            largest, digits=sum(part.digits for part in parts), terms=math.prod(part.terms for part in parts)
-        )
-    if isinstance(node, sympy.Pow):
-        return _power(node, *parts)
-    if isinstance(node, sympy.exp):
-        return replace(largest, digits=math.log10(math.e) * parts[0].value if not largest.symbolic else largest.digits)
-    if isinstance(node, sympy.factorial | sympy.factorial2 | sympy.gamma | sympy.sinh | sympy.cosh):
-        arguments = parts[0].value
-        return largest if largest.symbolic else _Size(arguments * math.log10(max(arguments, 10.0)))
-    if isinstance(node, sympy.binomial):
-        many, few = (part.value for part in parts)
-        return largest if largest.symbolic else _Size(min(few * parts[0].digits, many * math.log10(2)))
-    if isinstance(node, sympy.Sum | sympy.Product):
-        ends = [_bounds(end, count(1)) for _, *ends in node.limits for end in ends if end.is_finite is not False]
-        return replace(largest, terms=parts[0].terms * max((end.value for end in ends if not end.symbolic), default=1))
-    return largest
+    checked: list[tuple[Any, str, Callable[..., None]]] = [
+        (sympy.Integer, "_eval_power", _check_power),
+        (sympy.Rational, "_eval_power", _check_power),
+        (sympy.factorial, "eval", lambda _, number: _check_product(number, number)),
+        (sympy.RisingFactorial, "eval", lambda _, first, count: _check_product(first + count, count)),
+        (sympy.FallingFactorial, "eval", lambda _, first, count: _check_product(first, count)),
+        (sympy.binomial, "_eval", _check_binomial),
+        (sympy.harmonic, "eval", lambda _, count, *order: _check_terms(0, count)),
+        (summations, "eval_sum_direct", lambda _, limits: _check_terms(*limits[1:])),
+        (sympy.Product, "_eval_product_direct", lambda _, __, limits: _check_terms(*limits[1:])),
+        (sympy.Mul, "_expandsums", lambda sums: _check_terms(1, prod(len(each.args) for each in sums))),
+        (multinomial, "multinomial_coefficients", lambda sums, times: _check_terms(1, comb(times + sums - 1, times))),
+        *((module, "mpf_pow", _check_float_power) for module in (evalf, numbers)),
+        *((module, "mpf_pow_int", _check_float_power) for module in (evalf, evalf.libmp)),
+        (evalf, "mpf_exp", _check_float),
+        (evalf.libmp.gammazeta, "mpf_gamma", _check_float),
+    ]
+    return [(owner, name, vars(owner)[name], _with_check(vars(owner)[name], check)) for owner, name, check in checked]
 
 
-def _power(node: Any, base: _Size, exponent: _Size) -> _Size:
-    import sympy
+def _with_check(original: Any, check: Callable[..., None]) -> Any:
+    if isinstance(original, classmethod | staticmethod):
+        return type(original)(_with_check(original.__func__, check))
 
-    symbolic = base.symbolic or exponent.symbolic
-    if exponent.symbolic:
-        return _Size(max(base.digits, exponent.digits), max(base.terms, exponent.terms), symbolic)
-    times = abs(float(node.exp)) if isinstance(node.exp, sympy.Rational) else exponent.value
-    digits = base.digits * times if base.digits else 0.0
-    if times > TERMS and (symbolic or not isinstance(node.base, sympy.Expr)):
-        return _Size(digits, times, symbolic)
-    if base.terms == 1 or times == math.inf:
-        return _Size(digits, 1.0, symbolic)
-    # Terms of the multinomial expansion: (times + terms - 1) over (terms - 1).
-    logarithm = math.lgamma(times + base.terms) - math.lgamma(base.terms) - math.lgamma(times + 1)
-    return _Size(digits, math.exp(min(logarithm, math.log(2 * TERMS))), symbolic)
+    @wraps(original)
+    def guarded(*arguments: Any) -> Any:
+        check(*arguments)
+        return original(*arguments)
+
+    return guarded
 
 
-def _is_rational(node: Any) -> bool:
-    """Whether a sum can only be one fraction: without symbols, roots and functions."""
-    import sympy
-
-    return all(
-        isinstance(part, sympy.Rational | sympy.Add | sympy.Mul)
-        or (isinstance(part, sympy.Pow) and isinstance(part.exp, sympy.Integer))
-        for part in sympy.preorder_traversal(node)
-    )
+def _check_power(base: Any, exponent: Any) -> None:
+    if exponent.is_Rational:
+        bits = max(abs(base.p), base.q).bit_length() - 1
+        _check_size(bits * abs(exponent.p) // exponent.q)
 
 
-def _digits(number: int) -> float:
-    """Logarithm of an integer that may be beyond floating point."""
-    return abs(number).bit_length() * math.log10(2) if abs(number) > 1 else 0.0
+def _check_product(largest: Any, count: Any) -> None:
+    """Of so many factors."""
+    if _is_integer(count):
+        bits = int(largest).bit_length() if _is_integer(largest) else 1
+        _check_size(int(count) * bits)
+
+
+def _check_binomial(_: Any, many: Any, few: Any) -> None:
+    if _is_integer(few):
+        few = min(few, many - few) if _is_integer(many) and 0 <= few <= many else few
+        _check_product(many, few)
+
+
+def _check_size(bits: int) -> None:
+    if bits > VALUE_BITS:
+        raise OverLimit("too_large")
+
+
+def _check_terms(first: Any, last: Any) -> None:
+    if _is_integer(last - first) and last - first > TERMS:
+        raise OverLimit("too_large")
+
+
+def _check_float_power(_: Any, exponent: Any, precision: int, *__: Any) -> None:
+    _check_float(exponent, precision)
+
+
+def _check_float(number: Any, precision: int, *_: Any) -> None:
+    if isinstance(number, tuple):  # mpmath's form: sign, mantissa, power of two, bits of the mantissa
+        size = number[2] + number[3]
+    else:
+        size = number.bit_length()
+    if size > FLOAT_BITS or precision > VALUE_BITS:
+        raise OverLimit("too_large")
+
+
+def _is_integer(number: Any) -> bool:
+    return isinstance(number, int) or bool(number.is_Integer)

@@ -2,8 +2,9 @@ r"""Math-Verify's verdict on a whole output, with its package's own functions, m
 
 Its verdict is any of: an expression read from the output equals the one read from the reference solution, or the texts
 that the two were read from are the same. So equal texts decide before anything is parsed, and so do different whole
-numbers and texts that only their layout tells apart. What is left goes past the limits of ``limits.py`` to the
+numbers and texts that only their layout tells apart. What is left goes within the limits of ``limits.py`` to the
 package's parser and comparison, without its alarms: C code does not hear them. The grading pool's limits hold.
+Where the package rounds (2/1500! and 1/1500! are one to it, both nearly nothing), its verdict stands.
 
 Followed: math-verify 0.9.0 ``parser.py`` (``extract_target_from_pred``, ``extract_latex``, ``extract_expr``) and
 ``grader.py`` (``verify``), all settings at their defaults.
@@ -41,10 +42,6 @@ Place = tuple[re.Match[str], Any]
 """Where an answer may be read, and the package's settings of how."""
 
 
-class Refused(Exception):
-    """What would be parsed is over a limit; carries the limit's label."""
-
-
 class Found:
     """What Math-Verify finds in a text, read no further than it is asked for."""
 
@@ -63,20 +60,18 @@ class Found:
     @property
     def values(self) -> list[Any]:
         """The expression, if one can be read, then the text of the first place; nothing where the package raises, as
-        there. Raises :class:`Refused`.
+        there. Raises :class:`~.limits.OverLimit`.
         """
         if self._values is None:
             try:
                 self._values = list(self._read())
-            except Refused:
-                raise
             except Exception:  # noqa: BLE001 - the package takes whatever is raised for "nothing found"
                 self._values = []
         return self._values
 
     @property
     def readable(self) -> bool:
-        """The first place holds an expression. Raises :class:`Refused`."""
+        """The first place holds an expression. Raises :class:`~.limits.OverLimit`."""
         return len(self.values) == 2 and self.values[1] == self.text
 
     def _read(self) -> Iterator[Any]:
@@ -85,21 +80,16 @@ class Found:
         fallback, place = None, self._first
         while place is not None:
             for part in _parts(place):
-                _refuse(limits.text_problem(part))
+                if problem := limits.text_problem(part):
+                    raise limits.OverLimit(problem)
             value, text = extract_match(*place)
             fallback = fallback or text
             if value is not None:
-                _refuse(limits.value_problem(value))
                 yield value
                 break
             place = next(self._places, None)
         if fallback:
             yield fallback
-
-
-def _refuse(problem: str | None) -> None:
-    if problem:
-        raise Refused(problem)
 
 
 def _places(text: str) -> Iterator[Place]:
@@ -191,7 +181,7 @@ def _text_of(place: Place | None) -> str | None:
     if place is None:
         return None
     first, *more = _parts(place)
-    if more or limits.text_problem(first):
+    if more:
         return None
     if hasattr(place[1], "normalization_config") or place[0].groupdict().get("expr"):
         return first
@@ -213,9 +203,10 @@ def verify_output(output: str, solution: str) -> Verdict:
     answer, reference = Found(output), _reference(solution)
     details = {"answer": answer.text[: hendrycks.SHOWN_CHARACTERS]} if answer.text else {}
     try:
-        label = _label(answer, reference)
-    except Refused as refusal:
-        label = str(refusal)
+        with limits.bounded():
+            label = _label(answer, reference)
+    except limits.OverLimit as limit:
+        label = str(limit)
     return Verdict(value=float(label == "equal"), label=label, details=details)
 
 

@@ -44,8 +44,8 @@ UNWRAPPED = (
 )
 COMMAND = re.compile(r"(\\[a-zA-Z]+)")
 THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
-WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,29})")
-"""What sympy's parser can only read as that number."""
+WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+"""What sympy's parser can only read as that number, written in the one way."""
 
 
 def closing_answer(output: str) -> str | None:
@@ -89,10 +89,6 @@ def _without(answer: str, word: str) -> str:
     return "".join(parts)
 
 
-class _Unparsed(Exception):
-    """Carries the label of the verdict."""
-
-
 def verify_closing(output: str, gold: str) -> Verdict:
     """Hold the answer in an output's closing phrase against the reference answer, which is the solution's last box."""
     if len(output) > limits.OUTPUT_CHARACTERS:
@@ -108,11 +104,19 @@ def _label(answer: str, gold: str) -> str:
     if answer and answer == gold:
         return "equal"
     if WHOLE_NUMBER.fullmatch(answer) and WHOLE_NUMBER.fullmatch(gold):
-        return "equal" if int(answer) == int(gold) else "not_equal"
+        return "not_equal"
     try:
-        first, second = _parsed(answer), _reference(gold)
-    except _Unparsed as problem:
-        return str(problem)
+        with limits.bounded():
+            return _label_of_parsed(answer, gold)
+    except limits.OverLimit as limit:
+        return str(limit)
+
+
+def _label_of_parsed(answer: str, gold: str) -> str:
+    first = _parsed(answer)
+    second = None if first is None else _reference(gold)
+    if second is None:
+        return "parse_error"
     return "equal" if _same(first, second) else "not_equal"
 
 
@@ -122,20 +126,17 @@ def _reference(gold: str) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """Sympy's expression for a LaTeX string, not evaluated. Raises :class:`_Unparsed`."""
-    problem = limits.text_problem(text)
-    if problem:
-        raise _Unparsed(problem)
+    """Sympy's expression for a LaTeX string, not evaluated; ``None`` if it has none. Raises
+    :class:`~.limits.OverLimit`.
+    """
+    if problem := limits.text_problem(text):
+        raise limits.OverLimit(problem)
     from sympy.parsing.latex import parse_latex
 
     try:
-        expression = parse_latex(text)
-    except Exception as error:
-        raise _Unparsed("parse_error") from error
-    problem = limits.value_problem(expression)
-    if problem:
-        raise _Unparsed(problem)
-    return expression
+        return parse_latex(text)
+    except Exception:  # noqa: BLE001 - as upstream
+        return None
 
 
 def _same(first: Any, second: Any) -> bool:

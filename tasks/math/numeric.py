@@ -5,6 +5,8 @@ sympy's ``simplify`` on a difference that is not zero takes ten times as long.
 
 from typing import Any
 
+from . import limits
+
 DIGITS = 15
 DEPTH = 12
 """Of an expression: sympy's evaluation doubles its work with each level."""
@@ -19,6 +21,7 @@ def certainly_differ(first: Any, second: Any) -> bool:
 
     Only sums, products, powers and elementary functions of exact numbers and symbols are looked at. All else (sets,
     relations, decimals that are to be rounded, percentages, lone symbols that may stand for words) has its own rules.
+    Nor is anything said of a number that is too large to be computed.
     """
     import sympy
 
@@ -30,11 +33,22 @@ def certainly_differ(first: Any, second: Any) -> bool:
     if len(symbols) > len(POINT):
         return False
     point = dict(zip(symbols, POINT, strict=False))
-    values = [expression.evalf(DIGITS, subs=point) for expression in (first, second)]
-    if not all(value.is_number and value.is_finite for value in values):
+    try:
+        values = [expression.evalf(DIGITS, subs=point, strict=True) for expression in (first, second)]
+        if not all(value.is_number and value.is_finite for value in values):
+            return False
+        if not symbols and any(abs(value) > sympy.Float(10) ** limits.VALUE_DIGITS for value in values):
+            return False
+        return _apart(*values)
+    except (Exception, limits.OverLimit):  # noqa: BLE001 - among them that no precision is enough
         return False
-    left, right = map(complex, values)
-    return abs(left - right) > APART * max(1.0, abs(left), abs(right))
+
+
+def _apart(first: Any, second: Any) -> bool:
+    """Of two numbers in sympy's form, whose exponents have no end."""
+    parts = [first.as_real_imag(), second.as_real_imag()]
+    largest = max(1, *(abs(part) for pair in parts for part in pair))
+    return bool(max(abs(one - other) for one, other in zip(*parts, strict=True)) > APART * largest)
 
 
 def _is_plain(expression: Any) -> bool:
