@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from judgebench.errors import UsageError
-from judgebench.outputs import Row
+from judgebench.outputs import Row, where
 from judgebench.records import Example, Generation
 from judgebench.task import Imported, TaskData
 
@@ -16,49 +19,73 @@ NO_FIELDS: Mapping[str, str] = {}
 def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> Imported:
     """One answer per row, matched by the row's id or, without one, by its instruction.
 
-    The output is a string, or a list of strings with one for each turn of the conversation.
+    The output is a string, or a list of strings with one for each turn of the conversation. Where it is null, NaN,
+    an empty list or not there at all, the answer failed: the example is without one.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     names = {**FIELDS, **fields}
-    by_id = {example.id: example for example in data.examples}
     by_instruction = {example.instruction: example for example in data.examples}
     # Where a prompt holds more than its question (worked examples, a format), files have the question alone.
     by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
     id_asked_for = "id" in fields and "instruction" not in fields
-    matched: dict[str, tuple[Row, Example]] = {}
-    outputs: dict[str, tuple[str, ...]] = {}
+    matched: dict[str, Row] = {}
+    failed: dict[str, Row] = {}
+    generations: dict[str, Generation] = {}
     generators = set()
     for row in rows:
-        has_id, has_instruction = (names[name] in row.fields for name in ("id", "instruction"))
-        if id_asked_for or (has_id and not has_instruction):
-            key = _id(row, names["id"])
-            example = by_id.get(key)
+        if id_asked_for or (row.value(names["id"]) is not None and row.value(names["instruction"]) is None):
+            key = row.key(names["id"])
+            example = data.find(key)
         else:
             key = row.text(names["instruction"])
             example = by_instruction.get(key)
         if example is None:
             raise row.error(f"{key[:80]!r} is not one of this benchmark's {len(data.examples)} examples")
+        turns = turns_of(row, row.value(names["output"]), names["output"], example)
+        if turns is None:
+            failed[example.id] = row
+            generations.setdefault(example.id, failed_answer(example))
+            continue
         if example.id in matched:
-            raise row.error(f"{key[:80]!r} has an answer already, at line {matched[example.id][0].line}")
-        outputs[example.id] = turns_of(row, row.fields.get(names["output"]), names["output"], example)
-        matched[example.id] = (row, example)
+            raise row.error(f"{key[:80]!r} has an answer already, at line {matched[example.id].line}")
+        matched[example.id] = row
+        generations[example.id] = Generation(example_id=example.id, model="", outputs=turns)
         if names["generator"] in row.fields:
             generators.add(row.text(names["generator"]))
+    if not matched:
+        raise rows[0].error(
+            f"no row of the file holds an answer under {names['output']!r}; the fields of this one are: "
+            f"{rows[0].names}. Name the right one with --fields output=…"
+        )
     if len(generators) > 1:
         raise rows[0].error(
             f"the file holds answers of {len(generators)} models ({', '.join(sorted(generators))[:200]}); split it"
         )
     candidate = next(iter(generators), None) or _stem(rows[0].path)
-    rest = tuple(example for example in data.examples if example.id not in matched)
+    rest = tuple(example for example in data.examples if example.id not in generations)
     return Imported(
         candidate=candidate,
-        examples=(*(example for _, example in matched.values()), *rest),
-        generations=tuple(
-            Generation(example_id=example_id, model=candidate, outputs=own) for example_id, own in outputs.items()
-        ),
+        examples=(*(data.by_id[example_id] for example_id in generations), *rest),
+        generations=tuple(msgspec.structs.replace(own, model=candidate) for own in generations.values()),
         unknown=("how the answers were sampled",),
-        notes=(f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else (),
+        notes=(
+            *failure_notes(list(failed.values()), answered=len(failed.keys() & matched.keys())),
+            *((f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else ()),
+        ),
     )
+
+
+def failed_answer(example: Example, model: str = "") -> Generation:
+    """What stands for an answer that a file knows of and does not have."""
+    return Generation(example_id=example.id, model=model, outputs=(), error="there is no answer in the imported file")
+
+
+def failure_notes(rows: Sequence[Row], what: str = "answers", answered: int = 0) -> tuple[str, ...]:
+    """What to know of rows without what they should hold; ``answered`` of their examples have it in another row."""
+    if not rows:
+        return ()
+    besides = f"; another row answers {answered} of these examples" if answered else ""
+    return (f"{what} missing in the file: {len(rows)} (null, NaN or empty: {where(rows)}{besides})",)
 
 
 def parse_fields(given: Mapping[str, str]) -> dict[str, str]:
@@ -72,14 +99,13 @@ def parse_fields(given: Mapping[str, str]) -> dict[str, str]:
     return dict(given)
 
 
-def _id(row: Row, name: str) -> str:
-    """An id may be written as a number."""
-    value = row.fields.get(name)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else row.text(name)
+def turns_of(row: Row, value: Any, field: str, example: Example) -> tuple[str, ...] | None:
+    """A row's outputs, one per turn of the example; ``None`` where there are none, or one of them is missing.
 
-
-def turns_of(row: Row, value: object, field: str, example: Example) -> tuple[str, ...]:
-    """A row's outputs, one per turn of the example; a :class:`~judgebench.errors.RecordError` for anything else."""
+    Anything else is a :class:`~judgebench.errors.RecordError`.
+    """
+    if value is None or (isinstance(value, list) and (not value or None in value)):
+        return None
     if not isinstance(value, list):
         value = [row.text(field)]
     if not all(isinstance(turn, str) for turn in value):

@@ -16,15 +16,16 @@ from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
 from judgebench.manifests import hash_over_tasks, missing, new_session, package_versions, task_manifest
-from judgebench.outputs import read_rows
+from judgebench.outputs import Row, read_rows
 from judgebench.protocol import protocol
 from judgebench.records import ExampleScore, Generation, Score
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings
 from judgebench.store import Manifest, Results, RunFolder, now
-from judgebench.task import Generations, Imported
+from judgebench.task import Generations, Imported, TaskData
 from judgebench.thinking import split_generation
 
+Importer = Callable[[Sequence[Row], TaskData], Sequence[Imported]]
 Reports = Mapping[str, tuple[str, Sequence[Score]]]
 """By model, who reports its scores, and the scores."""
 REPORTS: Mapping[str, Callable[..., Reports]] = {
@@ -54,7 +55,7 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         if form != "outputs":
             raise UsageError(f"--fields names the fields of a file of outputs; those of {form!r} are fixed")
         reader = partial(import_answers, fields=parse_fields(settings.fields))
-    every = reader(read_rows(path), one.data) if reader else _reports(path, form, one, settings)
+    every = _read(path, reader, one) if reader else _reports(path, form, one, settings)
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} holds nothing of the model {settings.model!r}")
@@ -121,18 +122,33 @@ def _import_archive(path: Path, settings: Settings) -> Results:
     return RunFolder(settings.out).results()
 
 
+def _read(path: Path, reader: Importer, one: LoadedTask) -> list[Imported]:
+    """What a file holds for a task, with what had to be read for something else among the notes."""
+    rows = read_rows(path)
+    return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, one.data)]
+
+
 def _reports(path: Path, form: str, one: LoadedTask, settings: Settings) -> list[Imported]:
     """What a file of numbers says of a task: one record for each model."""
-    read = REPORTS.get(form)
+    read, notes = REPORTS.get(form), tuple[str, ...]()
     if read is None:
         found = _hub_reports(path, one, settings)
     else:
-        found = read(read_rows(path), one.task.name, one.task.version, starter=one.task.starter)
+        rows = read_rows(path)
+        found = read(rows, one.task.name, one.task.version, starter=one.task.starter)
+        notes = rows.notes
     if not found:
         kind = "the starter set" if one.task.starter else "the official set"
         raise UsageError(f"{path} holds no number of {one.task.name}@{one.task.version}, {kind}, that judgebench wrote")
     return [
-        Imported(candidate=model, examples=(), generations=(), reported=tuple(scores), reported_by=reported_by)
+        Imported(
+            candidate=model,
+            examples=(),
+            generations=(),
+            reported=tuple(scores),
+            reported_by=reported_by,
+            notes=notes,
+        )
         for model, (reported_by, scores) in found.items()
     ]
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import msgspec
 
-from judgebench.outputs import Row
-from judgebench.records import Example, ExampleScore, Generation, Score
+from judgebench.answers import failed_answer, failure_notes
+from judgebench.outputs import Row, count_of
+from judgebench.records import LARGEST, Example, ExampleScore, Generation, Score
 from judgebench.task import Finished, Generations, Imported, TaskData
 
 UNKNOWN = "lm-eval"
@@ -96,6 +97,8 @@ class LmEvalTask:
 
     def _of_samples(self, rows: Sequence[Row], data: TaskData, about: "_About | None") -> Imported:
         documents = self._documents(rows, data)
+        if not any(output is not None for document in documents for output in document.outputs):
+            raise rows[0].error("no row of the file holds a reply under 'resps'")
         single = max((len(d.outputs) for d in documents), default=1) == 1 or not self.repeats
         candidate = about.model if about and about.model else _model_of(rows[0])
         examples: dict[str, Example] = {}
@@ -104,7 +107,11 @@ class LmEvalTask:
             for number, output in enumerate(document.outputs[:1] if single else document.outputs):
                 example = document.example if single else _repeat(document.example, number)
                 examples[example.id] = example
-                generations.append(Generation(example_id=example.id, model=candidate, outputs=(output,)))
+                generations.append(
+                    failed_answer(example, candidate)
+                    if output is None
+                    else Generation(example_id=example.id, model=candidate, outputs=(output,))
+                )
                 # lm-eval grades the first of several answers, or one that its filter made of them.
                 if not number:
                     for metric, value in document.values.items():
@@ -134,16 +141,16 @@ class LmEvalTask:
             free.setdefault(self.key(self.document(example)), []).append(example)
         documents: dict[tuple[str, Any], _Document] = {}
         for row in rows:
-            doc, place = row.fields.get("doc"), (row.path, row.fields["doc_id"])
+            doc, place = row.fields.get("doc"), (row.path, row.key("doc_id"))
             if place not in documents:
                 key = self.key(doc) if isinstance(doc, dict) else None
-                matching = free.get(key, []) if key is not None else []
+                matching = free.get(key, []) if isinstance(key, str) else []
                 if not matching:
                     raise row.error(
                         f"its document ({str(key)[:80]!r}) is not one of the {len(data.examples)} examples of "
                         f"{self.benchmark}, or occurs too often"
                     )
-                documents[place] = _Document(matching.pop(0), _outputs(row), _prompt(row))
+                documents[place] = _Document(matching.pop(0), _outputs(row), _prompt(row), row)
             document = documents[place]
             if _outputs(row) != document.outputs:
                 raise row.error(f"document {place[1]} has other replies than in an earlier row")
@@ -154,8 +161,9 @@ class LmEvalTask:
     def _values(self, row: Row) -> Iterator[tuple[str, float]]:
         for key in self.metrics:
             metric, _, filter_name = key.partition(",")
-            value = row.fields.get(metric)
-            if row.fields.get("filter", "none") == filter_name and value is not None:
+            value = row.value(metric)
+            missing = value is None or (isinstance(value, list) and None in value)
+            if (row.value("filter") or "none") == filter_name and not missing:
                 yield key, _number(row, metric, value)
 
     def _notes(self, documents: "Sequence[_Document]", data: TaskData) -> list[str]:
@@ -165,6 +173,7 @@ class LmEvalTask:
         other = sum(not document.asked_as_ours for document in documents)
         if other:
             notes.append(f"{other} of {len(documents)} prompts are not the ones that {self.benchmark} asks")
+        notes += failure_notes([document.row for document in documents if None in document.outputs])
         return notes
 
     # -- results
@@ -182,7 +191,7 @@ class LmEvalTask:
         sizes = {name: about.size(name) for name in own}
         scores = []
         for key, metric in self.metrics.items():
-            values = {name: _share(row, key, value[key]) for name, value in own.items() if key in value}
+            values = {name: _share(row, key, value[key]) for name, value in own.items() if value.get(key) is not None}
             if len(values) == len(own):
                 scores.append(self._reported(about, key, metric, values, sizes))
         if not scores:
@@ -210,7 +219,7 @@ class LmEvalTask:
         value = sum(values[name] * weights[name] for name in values) / sum(weights.values())
         name, _, filter_name = key.partition(",")
         error = about.row.fields["results"][next(iter(values))].get(f"{name}_stderr,{filter_name}")
-        alone = len(values) == 1 and isinstance(error, int | float)
+        alone = len(values) == 1 and isinstance(error, int | float) and 0 <= error <= 1
         return Score(
             task=self.benchmark,
             metric=metric,
@@ -308,8 +317,11 @@ class _Document:
     """One document of a samples file."""
 
     example: Example
-    outputs: tuple[str, ...]
+    outputs: tuple[str | None, ...]
+    """``None`` for a reply that failed."""
     prompt: str | None
+    row: Row
+    """The first that tells of it."""
     values: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -372,7 +384,7 @@ class _About:
         found = own.get("effective") if isinstance(own, dict) else None
         if found is None:
             found = self.row.fields["results"][task].get("sample_len")
-        return found if isinstance(found, int) and found >= 0 else 0
+        return count_of(found) or 0
 
 
 def prompt_text(example: Example) -> str:
@@ -386,12 +398,14 @@ def _repeat(example: Example, number: int) -> Example:
     return msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
 
 
-def _outputs(row: Row) -> tuple[str, ...]:
-    """The replies to a document, before any filter."""
-    replies = row.fields.get("resps")
-    if isinstance(replies, list) and len(replies) == 1 and isinstance(replies[0], list):
+def _outputs(row: Row) -> tuple[str | None, ...]:
+    """The replies to a document, before any filter; ``None`` for one that failed."""
+    replies = row.value("resps")
+    if isinstance(replies, list) and len(replies) == 1 and (replies[0] is None or isinstance(replies[0], list)):
         replies = replies[0]
-    if not isinstance(replies, list) or not replies or not all(isinstance(reply, str) for reply in replies):
+    if replies is None or replies == []:
+        return (None,)
+    if not isinstance(replies, list) or not all(isinstance(reply, str | None) for reply in replies):
         raise row.error("'resps' must hold the replies of one request: a list in which there is one list of strings")
     return tuple(replies)
 
@@ -407,7 +421,7 @@ def _prompt(row: Row) -> str | None:
 def _number(row: Row, metric: str, value: Any) -> float:
     """A stored verdict; of a list of them (instructions of one prompt), the share that holds."""
     parts = value if isinstance(value, list) else [value]
-    if not parts or not all(isinstance(part, bool | int | float) for part in parts):
+    if not parts or not all(isinstance(part, bool | int | float) and abs(part) <= LARGEST for part in parts):
         raise row.error(f"{metric!r} must be a number, true or false, or a list of those")
     return sum(map(float, parts)) / len(parts)
 

@@ -12,6 +12,7 @@ from judgebench.answers import import_answers
 from judgebench.cache import default_cache_dir
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
+from judgebench.files import read_text
 from judgebench.outputs import read_rows
 from judgebench.records import Sampling, SourceUsed, TaskCode
 from judgebench.run_tasks import FoundTask, TaskFiles, find_task
@@ -41,6 +42,8 @@ class LoadedTask:
     """Baselines that are not the benchmark's own, with the hash of their answers."""
     code: TaskCode | None = None
     """The files of a task that was given as a file."""
+    notes: tuple[str, ...] = ()
+    """What to know of the file that they came from."""
 
     @property
     def key(self) -> str:
@@ -81,7 +84,8 @@ def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings
         return one
     baselines = _baselines_of_file(one, settings.baseline, settings.splitting)
     if task.against:
-        one = load_task(_choosing(spec, baselines), finder, starter=settings.starter)
+        notes, one = one.notes, load_task(_choosing(spec, baselines), finder, starter=settings.starter)
+        one.notes += notes
     set_baselines(one, baselines)
     return one
 
@@ -102,9 +106,11 @@ def _baselines_of_file(one: LoadedTask, path: str, thinking: Thinking) -> dict[s
         raise UsageError(f"--baseline {path!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
     baselines: dict[str, Generations] = {}
     for imported in read_given(one, Path(path), thinking):
-        generations = {generation.example_id: generation for generation in imported.generations}
+        # What it failed to answer cannot be compared with.
+        generations = {own.example_id: own for own in imported.generations if not own.error}
         require_coverage(one, generations, f"the baseline {imported.candidate} of {path}")
         baselines[imported.candidate] = generations
+        one.notes += tuple(f"baseline {imported.candidate}: {note}" for note in imported.notes)
     return baselines
 
 
@@ -158,9 +164,14 @@ def task_sampling(one: LoadedTask, settings: Settings) -> Sampling:
 
 def read_given(one: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
     """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
-    found = one.task.importers.get("outputs", import_answers)(read_rows(path), one.data)
+    rows = read_rows(path)
+    found = one.task.importers.get("outputs", import_answers)(rows, one.data)
     return [
-        dataclasses.replace(imported, generations=tuple(split_generation(g, thinking) for g in imported.generations))
+        dataclasses.replace(
+            imported,
+            generations=tuple(split_generation(g, thinking) for g in imported.generations),
+            notes=(*rows.notes, *imported.notes),
+        )
         for imported in found
     ]
 
@@ -223,12 +234,15 @@ def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
     examples = data.examples
     if ids is not None:
         try:
-            wanted = {line.strip() for line in ids.read_text().splitlines() if line.strip()}
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(ids).splitlines()
+        except OSError as error:
             raise UsageError(f"--ids {ids} cannot be read: {error}") from error
-        unknown = sorted(wanted - {example.id for example in examples})
+        found = {line: data.find(line) for line in map(str.strip, lines) if line}
+        unknown = sorted(line for line, example in found.items() if example is None)
         if unknown:
-            raise UsageError(f"--ids {ids} names examples that do not exist: {', '.join(unknown[:5])}")
+            told = ", ".join(line[:80] for line in unknown[:5])
+            raise UsageError(f"--ids {ids} names examples that do not exist: {told}")
+        wanted = {example.id for example in found.values() if example is not None}
         examples = tuple(example for example in examples if example.id in wanted)
     if limit is not None:
         examples = examples[:limit]
@@ -260,13 +274,19 @@ def repeated(one: LoadedTask, settings: Settings) -> TaskData:
 
 
 def require_coverage(one: LoadedTask, generations: Generations, what: str) -> None:
-    """Refuse answers that lack more than the limit of a task's examples; ``what`` names them."""
-    missing = [example for example in one.data.examples if example.id not in generations]
-    if too_many(len(missing), len(one.data.examples)):
+    """Refuse answers that lack more than the limit of a task's examples; ``what`` names them.
+
+    An answer that failed is none of these: the run goes on without it, as it does where a model fails.
+    """
+    examples = one.data.examples
+    missing = [example for example in examples if example.id not in generations]
+    if too_many(len(missing), len(examples)):
+        failed = sum(example.id in generations and generations[example.id].error is not None for example in examples)
         raise UsageError(
-            f"{what} answers {len(one.data.examples) - len(missing)} of the {len(one.data.examples)} examples of "
-            f"{one.key}; the first without an answer is {missing[0].id}: {missing[0].instruction[:80]!r}. Less than "
-            f"{MISSING_LIMIT:.0%} may be missing; evaluate a part with --ids or --limit"
+            f"{what} answers {len(examples) - len(missing) - failed} of the {len(examples)} examples of {one.key}"
+            f"{f' and says of {failed} that they failed' if failed else ''}; the first without an answer is "
+            f"{missing[0].id}: {missing[0].instruction[:80]!r}. Less than {MISSING_LIMIT:.0%} may be missing; "
+            f"evaluate a part with --ids or --limit"
         )
 
 

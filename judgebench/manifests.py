@@ -88,7 +88,7 @@ def task_manifest(
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
         judge_repeats=judge_repeats,
-        notes=_source_notes(one) + list(imported.notes if imported else ()),
+        notes=[*_source_notes(one), *one.notes, *(imported.notes if imported else ())],
         unknown=list(imported.unknown) if imported else [],
     )
 

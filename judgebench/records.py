@@ -8,6 +8,11 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
+LARGEST = 1e15
+"""No score, length or count comes near it: what is larger is no number that could be meant."""
+Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Count = Annotated[int, Meta(ge=0, le=int(LARGEST))]
+
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One turn of a conversation."""

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.judges import Judge
-from judgebench.outputs import Row
+from judgebench.outputs import Row, digits
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 
 if TYPE_CHECKING:
@@ -47,6 +47,24 @@ class TaskData:
     def by_id(self) -> dict[str, Example]:
         """The examples by id."""
         return {example.id: example for example in self.examples}
+
+    @cached_property
+    def _by_number(self) -> dict[int, Example | None]:
+        """The examples whose id is a number, by that number; ``None`` where it is that of several."""
+        found: dict[int, Example | None] = {}
+        for example in self.examples:
+            number = digits(example.id)
+            if number is not None:
+                found[number] = None if number in found else example
+        return found
+
+    def find(self, key: str) -> Example | None:
+        """The example of an id that a file may write as a number: ``012``, ``12`` and ``12.0`` are one, if only one of
+        them is an example's.
+        """
+        found = self.by_id.get(key) or self.by_id.get(key.strip())
+        number = digits(key) if found is None else None
+        return found if number is None else self._by_number.get(number)
 
 
 @dataclass(frozen=True, kw_only=True)

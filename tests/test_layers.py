@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = """
     records errors
-    codec resources display spreadsheets redaction claims
+    codec files resources display spreadsheets redaction claims
     sources prompts cache outputs thinking grading_worker markup
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
@@ -26,6 +26,7 @@ ARROWS = {
     ("answers", "task"),
     ("presets", "settings"),
     ("lm_eval", "task"),
+    ("lm_eval", "answers"),
     ("accuracy", "task"),
     ("labels", "task"),
     ("stopping", "task"),

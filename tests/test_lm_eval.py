@@ -164,7 +164,7 @@ def test_reported_numbers_are_not_scored_again_nor_ranked_with_ours(tmp_path: Pa
     [
         ({"doc": {"question": "What else?"}}, "'What else\\?'.* is not one of the 16 examples"),
         ({"doc": None}, "is not one of the 16 examples"),
-        ({"resps": []}, "'resps' must hold the replies"),
+        ({"resps": [7]}, "'resps' must hold the replies"),
         ({"resps": [[["-1.5", "False"]]]}, "'resps' must hold the replies"),
         ({"resps": [["Another reply."]]}, "other replies than in an earlier row"),
         ({"exact_match": "yes"}, "'exact_match' must be a number"),
@@ -385,7 +385,7 @@ def test_an_answer_is_found_by_its_question_alone(tmp_path: Path) -> None:
     [
         ({"key": "id"}, "instruction, id, output, generator"),
         ({"output": ""}, "instruction, id, output, generator"),
-        ({"output": "answer"}, "the row has no 'answer'; its fields are: id, key, response"),
+        ({"output": "answer"}, "holds an answer under 'answer'; the fields of this one are: id, key, response"),
         ({"output": "response", "id": "key"}, "'1' is not one of this benchmark's 16 examples"),
     ],
 )

@@ -40,7 +40,7 @@ def import_(
     verbose: options.Verbose = False,
 ) -> None:
     """Read judgements or answers that exist already into a run folder, and score it."""
-    from judgebench.cli.tables import print_json, print_results
+    from judgebench.cli.tables import print_json, print_notes, print_results
     from judgebench.errors import UsageError
     from judgebench.importing import import_run
     from judgebench.settings import Settings
@@ -59,6 +59,8 @@ def import_(
     )
     found = import_run(source, form.replace("-", "_"), settings)
     if json:
+        for results in found:
+            print_notes(RunFolder(Path(results.run)).require_manifest())
         print_json(found[0] if len(found) == 1 else found)
         return
     for results in found:

@@ -338,7 +338,7 @@ def _report(
     track: Sequence[str] = (),
 ) -> None:
     """Make the runs one after the other. Of several, one that fails does not keep the next from being made."""
-    from judgebench.cli.tables import print_json, print_results
+    from judgebench.cli.tables import print_json, print_notes, print_results
     from judgebench.errors import BudgetExceeded, JudgebenchError, SeveralFailed
     from judgebench.store import RunFolder
     from judgebench.tracking import require_trackers
@@ -353,8 +353,11 @@ def _report(
         if results is not None:
             found.append(results)
             options.report_to(track, RunFolder(Path(results.run)))
-            if not json:
-                print_results(results, RunFolder(Path(results.run)).require_manifest(), as_json=False, verbose=verbose)
+            manifest = RunFolder(Path(results.run)).require_manifest()
+            if json:
+                print_notes(manifest)
+            else:
+                print_results(results, manifest, as_json=False, verbose=verbose)
         if failure is not None and (len(plans) == 1 or isinstance(failure, BudgetExceeded)):
             if json and found:
                 print_json(found[0] if len(plans) == 1 else found)

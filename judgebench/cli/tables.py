@@ -30,6 +30,13 @@ def score_name(score: Score) -> str:
     return score.metric if score.group is None else f"{score.metric} {score.group}"
 
 
+def print_notes(manifest: Manifest) -> None:
+    """What a run's files were found to lack, on stderr: beside JSON, which has no place for it."""
+    for fields in manifest.tasks.values():
+        for note in fields.notes:
+            sys.stderr.write(f"judgebench: note: {printable(note)}\n")
+
+
 def number(score: Score) -> str:
     """A value as a table shows it; a dash where it could not be computed."""
     return figure(score.value, score.unit)

@@ -5,15 +5,14 @@ Spec of the fields: tatsu-lab/alpaca_eval@cd543a1 ``results/*/*/annotations.json
 """
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from judgebench.answers import import_answers
+from judgebench.answers import failure_notes, import_answers
 from judgebench.judges.logprob import first_label_share
 from judgebench.judges.orders import candidate_share
-from judgebench.outputs import Row
-from judgebench.records import Completion, Example, Generation, Judgement, TokenLogprob, Usage, Verdict
+from judgebench.outputs import Row, count_of
+from judgebench.records import LARGEST, Completion, Example, Generation, Judgement, TokenLogprob, Usage, Verdict
 from judgebench.task import Imported, TaskData
 
 from .judges import ranking_verdict, tool_ranking_verdict
@@ -75,6 +74,10 @@ def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[s
     notes = []
     if disagreeing:
         notes.append(f"{disagreeing} raw completions do not give the stored preference; the stored one is kept")
+    absent = [row for row, _ in parts if row.number("preference") is None]
+    notes += failure_notes(absent, "preferences")
+    texts = ("output_1", "output_2")
+    notes += failure_notes([row for row, _ in parts for name in texts if name in row.fields and not _said(row, name)])
     if rest:
         notes.append(f"{len(rest)} of {len(data.examples)} instructions have no row")
     unknown = ["when the judge was asked", "how the answers were sampled"]
@@ -146,9 +149,14 @@ class _Annotations:
         return generation, baseline, judgement, raw is not None and not agrees
 
     def _answer(self, row: Row, example: Example, field: str, model: str) -> Generation | None:
-        if field not in row.fields:
+        if not _said(row, field):
             return None
         return Generation(example_id=example.id, model=model, outputs=(row.text(field),))
+
+
+def _said(row: Row, field: str) -> bool:
+    """Whether the row has an answer under that name."""
+    return row.value(field) not in (None, [], [None])
 
 
 def _close(reread: float | None, stored: float | None) -> bool:
@@ -158,7 +166,7 @@ def _close(reread: float | None, stored: float | None) -> bool:
 
 
 def _either(row: Row, field: str) -> Any:
-    return row.fields.get(field, row.fields.get(f"preference_{field}"))
+    return row.value(field, f"preference_{field}")
 
 
 def _share(annotator: str, reply: Completion) -> float | None:
@@ -187,14 +195,18 @@ def _reply(raw: Any, row: Row, annotator: str) -> Completion:
         raise row.error("'raw_completion' must be an object, a list, text or null")
     message = raw.get("message")
     text = message.get("content") if isinstance(message, dict) else raw.get("text")
-    total = raw.get("total_tokens")
-    usage = Usage(prompt_tokens=int(total) - 1, completion_tokens=1) if isinstance(total, int | float) else Usage()
+    total = count_of(raw.get("total_tokens"))
+    usage = Usage(prompt_tokens=total - 1, completion_tokens=1) if total else Usage()
     return Completion(
         text=text if isinstance(text, str) else None,
         finish_reason=raw.get("finish_reason") if isinstance(raw.get("finish_reason"), str) else None,
         usage=usage,
         top_logprobs=_top_logprobs(raw.get("logprobs")),
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _top_logprobs(logprobs: Any) -> tuple[tuple[TokenLogprob, ...], ...] | None:
@@ -204,11 +216,11 @@ def _top_logprobs(logprobs: Any) -> tuple[tuple[TokenLogprob, ...], ...] | None:
     return tuple(
         tuple(
             (entry["token"], float(entry["logprob"]))
-            for entry in position.get("top_logprobs") or ()
+            for entry in _listed(position.get("top_logprobs"))
             if isinstance(entry, dict)
             and isinstance(entry.get("token"), str)
             and isinstance(entry.get("logprob"), int | float)
-            and math.isfinite(entry["logprob"])
+            and abs(entry["logprob"]) <= LARGEST
         )
         for position in content
         if isinstance(position, dict)

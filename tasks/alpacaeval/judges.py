@@ -156,7 +156,7 @@ def ranking_verdict(text: str, first_name: str = "model_1") -> Verdict:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler comments on odd escapes in somebody else's text
             ranking = ast.literal_eval(text.lstrip(" \t"))
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # TypeError: a list as a key
         return Verdict(value=None, error="the reply is not a Python list of ranks")
     return _rank_of(ranking, first_name)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from judgebench.answers import import_answers
-from judgebench.outputs import Row
+from judgebench.answers import failed_answer, failure_notes, import_answers
+from judgebench.outputs import Row, count_of
 from judgebench.records import Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Generations, Imported, TaskData
 
@@ -24,6 +24,7 @@ from .style import known_style
 
 ERROR = "$ERROR$"
 """What upstream stores where an endpoint gave nothing."""
+TEXT_FIELDS = {"messages", "choices", "answer"}
 OTHER_EDITION = {32: "v0.1", 16: "v2.0"}
 """Editions by the length of their question ids."""
 
@@ -68,6 +69,8 @@ class _Answers:
 
     texts: dict[str, str] = field(default_factory=dict)
     styles: dict[str, dict[str, float]] = field(default_factory=dict)
+    failed: list[tuple[str, Row]] = field(default_factory=list)
+    """Questions whose row has a place for the text and nothing in it."""
 
 
 @dataclass
@@ -84,9 +87,11 @@ class _Found:
     """Per model, by question and judge."""
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     unknown: dict[str, set[str]] = field(default_factory=dict)
+    lacking: dict[str, list[Row]] = field(default_factory=dict)
+    """Per model, a row for each game that is missing in it."""
 
     def add(self, row: Row) -> None:
-        uid = row.text("uid", "question_id")
+        uid = row.key("uid", "question_id")
         example = self.examples.get(uid)
         if example is None:
             raise row.error(f"{uid[:80]!r} is no question of this edition{_hint(uid, self.examples)}")
@@ -107,15 +112,20 @@ class _Found:
         if text is not None:
             own.texts[example.id] = text
             self.counts[model][f"answers are the text {ERROR}"] += text.strip() == ERROR
+        elif TEXT_FIELDS & row.fields.keys():
+            own.failed.append((example.id, row))
+            return
         elif not style:
             raise row.error("the row holds no answer: no 'messages', 'choices', 'answer' or 'metadata' with counts")
         own.styles[example.id] = style
 
     def _add_judgement(self, row: Row, example: Example, model: str) -> None:
-        games = row.fields["games"]
+        games = row.value("games") or []
         if not isinstance(games, list) or len(games) > len(GAMES):
             raise row.error(f"'games' must be a list of {len(GAMES)} games")
         self.counts[model]["games are not in their row"] += len(GAMES) - len(games)
+        lacking = len(GAMES) - sum(isinstance(game, dict) and _judged(game) for game in games)
+        self.lacking.setdefault(model, []).extend([row] * lacking)
         judge, category = self._judge(row, model), str(example.meta["category"])
         baseline = row.text("baseline") if "baseline" in row.fields else self.official[category]
         own = self.judged.setdefault(model, {})
@@ -184,7 +194,8 @@ class _Found:
         judged = self.judged.get(model, {})
         own = self.answers.get(model, _Answers())
         against = {judgement.answers[1 - judgement.candidate] for games in judged.values() for judgement in games}
-        rows = own.texts.keys() | own.styles.keys() | {uid for uid, _ in judged}
+        failed = {uid for uid, _ in own.failed}
+        rows = own.texts.keys() | own.styles.keys() | failed | {uid for uid, _ in judged}
         mine = [uid for uid in self.order if uid in rows]
         categories = {self.examples[uid].meta["category"] for uid in mine}
         set_aside = [example for example in data.extras.set_aside if example.meta["category"] in categories]
@@ -197,7 +208,11 @@ class _Found:
             candidate=model,
             examples=tuple(examples),
             generations=tuple(
-                Generation(example_id=uid, model=model, outputs=(own.texts[uid],)) for uid in mine if uid in own.texts
+                Generation(example_id=uid, model=model, outputs=(own.texts[uid],))
+                if uid in own.texts
+                else failed_answer(self.examples[uid], model)
+                for uid in mine
+                if uid in own.texts or uid in failed - own.styles.keys()
             ),
             baselines=self._baselines(against, data),
             judgements=tuple(judgement for games in judged.values() for judgement in games),
@@ -231,6 +246,10 @@ class _Found:
         self, model: str, answered: int, rest: Sequence[Example], against: set[str], candidates: Sequence[str]
     ) -> list[str]:
         notes = [f"{count} {what}" for what, count in sorted(self.counts[model].items()) if count]
+        own = self.answers.get(model, _Answers())
+        again = len({uid for uid, _ in own.failed} & own.texts.keys())
+        notes += failure_notes([row for _, row in own.failed], answered=again)
+        notes += failure_notes(self.lacking.get(model, []), "games")
         if rest:
             notes.append(f"{len(rest)} of {len(rest) + answered} questions have no row")
         if others := against - set(self.official.values()):
@@ -238,6 +257,10 @@ class _Found:
         if left := [name for name in self.models if name not in candidates and name not in against]:
             notes.append(f"{len(left)} models of the files have answers but no judgements: {', '.join(left)[:200]}")
         return notes
+
+
+def _judged(game: Mapping[str, Any]) -> bool:
+    return game.get("score") is not None or game.get("judgment") is not None
 
 
 def _failed(empty: Judgement, reason: str) -> Judgement:
@@ -261,8 +284,10 @@ def _answer(row: Row) -> tuple[str | None, dict[str, float]]:
     style = known_style(fields.get("metadata"))
     lengths = {"o200k_base": style.pop("token_len", None), "cl100k_base": fields.get("token_len_cl100k")}
     if "messages" in fields:
-        turns = fields["messages"] if isinstance(fields["messages"], list) else []
-        replies = [turn for turn in turns if isinstance(turn, dict) and turn.get("role") == "assistant"]
+        turns = row.value("messages") or []
+        if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+            raise row.error("'messages' holds no answer text: it must be a list of objects")
+        replies = [turn for turn in turns if turn.get("role") == "assistant"]
         content = replies[-1].get("content") if replies else None
         text = _text(row, content.get("answer") if isinstance(content, dict) else content, "messages")
     elif "choices" in fields:
@@ -270,19 +295,19 @@ def _answer(row: Row) -> tuple[str | None, dict[str, float]]:
             turn = fields["choices"][0]["turns"][-1]
         except (TypeError, KeyError, IndexError):
             turn = None
-        text = _text(row, turn.get("content") if isinstance(turn, dict) else None, "choices")
+        text = _text(row, turn and (turn.get("content") if isinstance(turn, dict) else ()), "choices")
         style = known_style(fields.get("conv_metadata"))
         lengths["cl100k_base"] = style.pop("token_len", turn.get("token_len") if isinstance(turn, dict) else None)
-    elif "answer" in fields:
+    elif row.value("answer") is not None:
         text = row.text("answer")
     for encoding, length in lengths.items():
-        if isinstance(length, int | float) and not isinstance(length, bool) and 0 <= length < 2**53:
-            style[encoding] = float(length)
+        if (count := count_of(length)) is not None:
+            style[encoding] = float(count)
     return text, style
 
 
-def _text(row: Row, value: Any, field: str) -> str:
-    if not isinstance(value, str):
+def _text(row: Row, value: Any, field: str) -> str | None:
+    if value is not None and not isinstance(value, str):
         raise row.error(f"{field!r} holds no answer text")
     return value
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from judgebench.outputs import count_of
+
 FEATURES = ("token_len", "header_count", "list_count", "bold_count")
 """In the order of the fit."""
 
@@ -99,9 +101,9 @@ def known_style(metadata: Any) -> dict[str, float]:
     found: dict[str, float] = {}
     for feature in FEATURES if isinstance(metadata, Mapping) else ():
         value = metadata.get(feature)
-        counts = list(value.values()) if isinstance(value, Mapping) else [value]
-        if all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**53 for count in counts):
-            found[feature] = float(sum(counts))
+        counts = [count_of(count) for count in (value.values() if isinstance(value, Mapping) else [value])]
+        if None not in counts:
+            found[feature] = float(sum(count for count in counts if count is not None))
     return found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from judgebench.lm_eval import LmEvalTask
+from judgebench.outputs import identifier
 from judgebench.records import Example
 
 
@@ -17,8 +18,7 @@ def _document(example: Example) -> Mapping[str, Any]:
 
 
 def _key(document: Mapping[str, Any]) -> str | None:
-    key = document.get("key")
-    return None if key is None else str(key)
+    return identifier(document.get("key"))
 
 
 LM_EVAL = LmEvalTask(

@@ -5,19 +5,19 @@ lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/{com
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from judgebench.answers import import_answers, turns_of
+from judgebench.answers import failed_answer, failure_notes, import_answers, turns_of
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.judges.orders import candidate_share
 from judgebench.judges.replies import pair_of_ratings
-from judgebench.outputs import Row
+from judgebench.outputs import Row, digits, identifier
 from judgebench.records import Answer, Case, Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Imported, TaskData
 
@@ -99,23 +99,22 @@ def _is_answer(row: Row) -> bool:
     return "choices" in row.fields or ("turns" in row.fields and bool({"model", "model_id"} & row.fields.keys()))
 
 
-def _example(row: Row, by_id: Mapping[str, Example]) -> Example:
+def _example(row: Row, data: TaskData) -> Example:
     """The row's question; ``question_id`` may be a number or its digits."""
-    key = row.fields.get("question_id")
-    if isinstance(key, bool) or not isinstance(key, int | str):
-        raise row.error("'question_id' must be a number")
-    example = by_id.get(str(key))
+    key = row.key("question_id")
+    example = data.find(key)
     if example is None:
-        raise row.error(f"question_id {str(key)[:80]!r} is not one of this benchmark's {len(by_id)} questions")
+        raise row.error(f"question_id {key[:80]!r} is not one of this benchmark's {len(data.examples)} questions")
     return example
 
 
 def _turn(row: Row, example: Example) -> int:
-    turn = row.fields.get("turn")
-    if isinstance(turn, bool) or turn not in judged_turns(example):
+    turn = row.value("turn")
+    found = digits(identifier(turn) or "")
+    if found is None or found not in judged_turns(example):
         valid = " or ".join(map(str, judged_turns(example)))
         raise row.error(f"'turn' must be {valid} for question {example.id}, found {str(turn)[:40]!r}")
-    return int(turn)
+    return found
 
 
 def _judge(row: Row) -> tuple[str, str]:
@@ -130,9 +129,10 @@ class _Answers:
     """Answers by model and question; of two, the later one counts, as upstream keeps it."""
 
     def __init__(self, data: TaskData) -> None:
-        self._by_id = data.by_id
+        self._data = data
         self._found: dict[str, dict[str, Generation]] = {}
         self._repeated: Counter[str] = Counter()
+        self._failed: dict[str, list[Row]] = {}
 
     @property
     def models(self) -> list[str]:
@@ -141,23 +141,38 @@ class _Answers:
 
     def add(self, row: Row) -> None:
         """Take a row of ``model_answer``; only its first choice is ever judged."""
-        example = _example(row, self._by_id)
+        example = _example(row, self._data)
         model = row.text("model_id", "model")
-        if "choices" in row.fields:
-            choices = row.fields["choices"]
-            first = choices[0] if isinstance(choices, list) and choices else None
-            if not isinstance(first, dict) or not isinstance(first.get("turns"), list):
-                raise row.error("'choices' must be a list of objects with 'turns'")
-            turns = turns_of(row, first["turns"], "turns", example)
-        else:
-            turns = turns_of(row, row.fields["turns"], "turns", example)
+        turns = turns_of(row, self._turns(row), "turns", example)
         own = self._found.setdefault(model, {})
-        self._repeated[model] += example.id in own
+        if turns is None:
+            self._failed.setdefault(model, []).append(row)
+            own.setdefault(example.id, failed_answer(example, model))
+            return
+        self._repeated[model] += example.id in own and not own[example.id].error
         own[example.id] = Generation(example_id=example.id, model=model, outputs=turns)
 
+    @staticmethod
+    def _turns(row: Row) -> Any:
+        """The turns as the row has them; ``None`` if it has none."""
+        if "choices" not in row.fields:
+            return row.value("turns")
+        choices = row.value("choices")
+        if choices in (None, [], [None]):
+            return None
+        first = choices[0] if isinstance(choices, list) else None
+        turns = first.get("turns") if isinstance(first, dict) else ()
+        if turns is not None and not isinstance(turns, list):
+            raise row.error("'choices' must be a list of objects with 'turns'")
+        return turns
+
     def of(self, model: str) -> dict[str, Generation]:
-        """One model's, by question."""
+        """One model's, by question; failed ones are there too, with ``error``."""
         return self._found.get(model, {})
+
+    def texts(self, model: str) -> dict[str, Generation]:
+        """Those of one model's that did not fail."""
+        return {key: own for key, own in self.of(model).items() if not own.error}
 
     def notes(self, model: str) -> list[str]:
         """What to know about a model's answers."""
@@ -166,7 +181,8 @@ class _Answers:
             "answers are repeated; the last of each question counts": self._repeated[model],
             f"answers are upstream's mark of a failed generation ({FAILED_ANSWER}) and count as text": broken,
         }
-        return [f"{count} {what}" for what, count in counts.items() if count]
+        failed = self._failed.get(model, [])
+        return [*(f"{count} {what}" for what, count in counts.items() if count), *failure_notes(failed)]
 
 
 @dataclass
@@ -176,6 +192,8 @@ class _Run:
     judgements: list[Judgement] = field(default_factory=list)
     baselines: dict[str, None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    missing: list[Row] = field(default_factory=list)
+    """Rows with neither a verdict nor the judge's words; of a pair, once for each game."""
 
 
 class _Judgements:
@@ -187,17 +205,15 @@ class _Judgements:
 
     def add_rating(self, row: Row) -> None:
         """Take a row of a single-answer judgement file."""
-        example = _example(row, self._data.by_id)
+        example = _example(row, self._data)
         turn, (judge_model, judge) = _turn(row, example), _judge(row)
         model = row.text("model")
         run = self.by_model.setdefault(model, _Run())
-        text = row.text("judgment") if row.fields.get("judgment") is not None else None
-        stored, problem = None, "no rating was stored"
-        if "score" in row.fields:
-            stored = row.number("score")
-            if stored == -1:
-                stored, problem = None, "stored as -1: no rating in the reply"
-        elif text is not None:
+        text = row.text("judgment") if row.value("judgment") is not None else None
+        stored, problem = row.number("score"), "no rating was stored"
+        if stored == -1:
+            stored, problem = None, "stored as -1: no rating in the reply"
+        elif row.value("score") is None and text is not None:
             stored = read_rating(text).value
         verdict = Verdict(value=stored, error=problem if stored is None else None)
         case = Case(
@@ -211,7 +227,7 @@ class _Judgements:
 
     def add_games(self, row: Row, baseline: str | None) -> None:
         """Take both games of a row, for each of its models that is not the baseline."""
-        example = _example(row, self._data.by_id)
+        example = _example(row, self._data)
         turn, (judge_model, judge) = _turn(row, example), _judge(row)
         models = row.text("model_1"), row.text("model_2")
         if baseline is not None and baseline not in models:
@@ -235,7 +251,7 @@ class _Judgements:
                     turn=turn,
                 )
                 verdict = _stored_game(row, game)
-                text = row.text(f"{game}_judgment") if row.fields.get(f"{game}_judgment") is not None else None
+                text = row.text(f"{game}_judgment") if row.value(f"{game}_judgment") is not None else None
                 self._add(run, row, case, judge_model, verdict, text, _reread_game, f"{game}_")
 
     def _answer(self, model: str, example: Example, turn: int) -> Answer:
@@ -255,6 +271,8 @@ class _Judgements:
         prefix: str,
     ) -> None:
         replies: tuple[Completion, ...] = ()
+        if text is None and row.value(f"{prefix}winner" if prefix else "score") is None:
+            run.missing.append(row)
         if text == FAILED:
             error = f"the call failed ({FAILED} in the imported file)"
             replies, verdict = (Completion(error=error),), Verdict(value=None, error=error)
@@ -311,11 +329,12 @@ class _Judgements:
             candidate=model,
             examples=self._data.examples,
             generations=generations,
-            baselines={name: own for name in run.baselines if (own := self._answers.of(name))},
+            baselines={name: own for name in run.baselines if (own := self._answers.texts(name))},
             judgements=tuple(judgements),
             unknown=("when the judge was asked", "how the answers were sampled"),
             notes=(
                 *(f"{count} {what}" for what, count in run.counts.items() if count),
+                *failure_notes(run.missing, "verdicts"),
                 *self._answers.notes(model),
                 *shared,
                 *(() if generations else ("the file holds judgements without the answers",)),
@@ -325,7 +344,7 @@ class _Judgements:
 
 def _stored_game(row: Row, game: str) -> Verdict:
     """A game's stored result as the share of the answer shown first; what is none of upstream's words is unread."""
-    winner: Any = row.fields.get(f"{game}_winner")
+    winner: Any = row.value(f"{game}_winner")
     if winner is not None and not isinstance(winner, str):
         raise row.error(f"'{game}_winner' must be a string or null")
     if winner not in WINNERS:

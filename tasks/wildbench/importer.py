@@ -23,9 +23,9 @@ from typing import Any
 
 import msgspec
 
-from judgebench.answers import read_answers
+from judgebench.answers import failure_notes, read_answers
 from judgebench.errors import UsageError
-from judgebench.outputs import Row
+from judgebench.outputs import Row, count_of, where
 from judgebench.records import Completion, Example, Generation, Judgement, Usage, Verdict
 from judgebench.task import Imported, TaskData
 
@@ -35,6 +35,9 @@ from .judges import EMPTY, MARKERS, Reading, choice_verdict, read_verdict, recov
 UNKNOWN_JUDGE = "unknown"
 FLAGS = {"": "", "trunc": "truncated", "truncated": "truncated", "empty": "empty"}
 LETTERS = ("A", "B")
+JUDGED_FIELDS = {"score", "model_A", "assignment", "result", "custom_id"}
+"""One of these is in every record of a judgement."""
+TEXT_FIELDS = ("model_output", "ref_output", "model_outputs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ def read_wildbench(
     A row of another shape, or of a session that is not the benchmark's, is a ``RecordError``. Repeated rows, verdicts
     that cannot be read and calls that failed are counted.
     """
-    if all("output" in row.fields and "session_id" in row.fields for row in rows):
+    if any("output" in row.fields for row in rows) and all(_is_answer(row) for row in rows):
         return read_outputs(rows, data)
     prompts = {row.text("custom_id"): _prompt(row) for row in rows if "body" in row.fields}
     reader = _Reader(prompts, reading, frozenset(BASELINES) | frozenset(data.baselines))
@@ -105,13 +108,18 @@ def read_outputs(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
     return (read_answers([_as_answer(row) for row in rows], data),)
 
 
+def _is_answer(row: Row) -> bool:
+    """A row of model outputs, which may lack the output."""
+    return "session_id" in row.fields and ("output" in row.fields or not JUDGED_FIELDS & row.fields.keys())
+
+
 def _as_answer(row: Row) -> Row:
     if "session_id" not in row.fields:
         return row
-    output = row.fields.get("output")
-    first = (output or [""])[0] if isinstance(output, list) else output
+    output = row.value("output")
+    first = (output or [None])[0] if isinstance(output, list) else output
     fields = {"id": row.fields["session_id"], "output": first}
-    if isinstance(row.fields.get("generator"), str):
+    if isinstance(row.value("generator"), str):
         fields["generator"] = row.fields["generator"]
     return msgspec.structs.replace(row, fields=fields)
 
@@ -172,7 +180,9 @@ class _Reader:
         baseline, position = sides
         verdict, reply, contradicts = self._stored(row, _winner_verdict(row, ids), "choice")
         texts = row.fields.get("model_outputs")
-        if texts is not None and not (isinstance(texts, dict) and all(isinstance(texts.get(i), str) for i in ids)):
+        if texts is not None and not (
+            isinstance(texts, dict) and all(isinstance(texts.get(model), str | None) for model in ids)
+        ):
             raise row.error("'model_outputs' must hold a text for each of the two models")
         return Record(
             row=row,
@@ -184,8 +194,8 @@ class _Reader:
             verdict=verdict,
             reply=reply,
             contradicts=contradicts,
-            own=texts[ids[position]] if texts else None,
-            other=texts[ids[1 - position]] if texts else None,
+            own=texts.get(ids[position]) if texts else None,
+            other=texts.get(ids[1 - position]) if texts else None,
             lengths=_lengths(row, ("len_test", "flag_test"), ("len_ref", "flag_ref")),
         )
 
@@ -298,6 +308,13 @@ def _winner_verdict(row: Row, ids: tuple[str, str]) -> Verdict:
     return Verdict(value=None, error=f"winner {str(winner)[:40]!r} with extent {str(extent)[:10]!r} is no verdict")
 
 
+def _lacks_text(row: Row) -> bool:
+    """Whether a place for an answer is empty."""
+    values = [row.fields[name] for name in TEXT_FIELDS if name in row.fields]
+    texts = [text for value in values for text in (value.values() if isinstance(value, dict) else [value])]
+    return any(text is None or text == [] or text == [None] for text in texts)
+
+
 def _candidate(row: Row, generator: str | None) -> str:
     """The model's name: the file's in upstream's folders, else the generator's without its owner, else the file's."""
     if generator is None or _in_path(row, "eval") is not None:
@@ -320,9 +337,9 @@ def _judge_of(row: Row, model: str | None = None) -> str:
 
 def _optional_text(row: Row, name: str) -> str | None:
     """A text that may be absent; of a list, the first."""
-    value = row.fields.get(name)
+    value = row.value(name)
     if isinstance(value, list):
-        value = value[0] if value else ""
+        value = value[0] if value else None
     if value is None or isinstance(value, str):
         return value
     raise row.error(f"{name!r} must be a string")
@@ -332,8 +349,8 @@ def _lengths(row: Row, *names: tuple[str, ...]) -> tuple[tuple[int, str], ...] |
     """Length and flag of each answer, from fields that stand in for texts."""
     found = []
     for length_name, *flag_names in names:
-        length = row.fields.get(length_name)
-        if not isinstance(length, int) or isinstance(length, bool):
+        length = count_of(row.value(length_name))
+        if length is None:
             return None
         flag = ""
         for name in flag_names:
@@ -353,7 +370,7 @@ def _usage(row: Row) -> Usage:
 
 def _tokens(usage: Any) -> Usage:
     counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
-    whole = [count if isinstance(count, int) else 0 for count in counts]
+    whole = [count_of(count) or 0 for count in counts]
     return Usage(prompt_tokens=whole[0], completion_tokens=whole[1])
 
 
@@ -493,9 +510,13 @@ class _Model:
             if missing := len(data.examples) - len(those):
                 what = "score" if judge == "score" else f"verdict against {judge}"
                 yield f"{missing} of {len(data.examples)} tasks have no {what} in the file"
-        reasons = Counter(record.verdict.error for record in self.records.values() if record.verdict.error)
-        for reason, count in reasons.most_common(5):
-            yield f"{count} verdicts cannot be read: {reason}"
+        unread: dict[str, list[Row]] = {}
+        for record in self.records.values():
+            if record.verdict.error:
+                unread.setdefault(record.verdict.error, []).append(record.row)
+        for reason, rows in sorted(unread.items(), key=lambda item: -len(item[1]))[:5]:
+            yield f"{len(rows)} verdicts cannot be read: {reason} ({where(rows)})"
+        yield from failure_notes([record.row for record in self.records.values() if _lacks_text(record.row)])
         if self.repeated:
             yield (
                 f"{self.repeated} rows repeat a session, {self.repeated_otherwise} of them with another verdict; the "

@@ -15,7 +15,7 @@ import msgspec
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.prompts import HousePrompt, distinctive_lines, fill
-from judgebench.records import Case, Completion, Example, Message, Request, Sampling, Verdict
+from judgebench.records import LARGEST, Case, Completion, Example, Message, Request, Sampling, Verdict
 
 Reading = Literal["strict", "first", "last"]
 """``strict``: the reply is a JSON object (upstream's batch mode). ``first``: else the first quoted value of the key
@@ -252,13 +252,15 @@ def _found(text: str, key: str, reading: Reading) -> Verdict:
 
 
 def score_verdict(value: Any) -> Verdict:
-    """A stored score: a number, or a string that Python reads as one. As upstream's, its range is not checked."""
+    """A stored score: a number, or a string that Python reads as one. As upstream's, its range is not checked
+    as long as it could be meant.
+    """
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
             number = float(value)
         except (ValueError, OverflowError):
             number = math.nan
-        if math.isfinite(number):
+        if abs(number) <= LARGEST:
             return Verdict(value=number, label=str(value))
     return Verdict(value=None, error=f"the score {str(value)[:40]!r} is not a number")
 

@@ -317,7 +317,7 @@ def test_the_baseline_against_itself_is_50(loaded: Callable[[str], tuple[Task, T
         ({"instruction": "never asked"}, "not one of this benchmark's"),
         ({"instruction": 3}, "must be a string"),
         ({"preference": "1"}, "must be a number"),
-        ({"output_2": None}, "must be a string"),
+        ({"output_2": 7}, "must be a string"),
         ({"generator_2": "another"}, "mixes 2 values"),
         ({"raw_completion": 7}, "raw_completion"),
     ],

@@ -122,7 +122,7 @@ def test_what_cannot_be_used_is_counted_and_shown(tmp_path: Path, uids: list[str
 
 
 BAD = {
-    "another benchmark": ('{"question_id": 81, "model": "m", "games": []}', "'question_id' must be a string"),
+    "another benchmark": ('{"question_id": 81, "model": "m", "games": []}', "'81' is no question of this edition"),
     "another edition": ('{"uid": "2edbb5f36f5b42be", "model": "m", "games": []}', "looks like one of arenahard@v2.0"),
     "an unknown question": ('{"uid": "nonsense", "model": "m", "games": []}', "is no question of this edition"),
     "a truncated line": ('{"uid": "2edbb5f3', "not valid JSON"),
@@ -133,7 +133,7 @@ BAD = {
     "words that are a list": ('{"uid": "UID", "model": "m", "games": [{"judgment": []}]}', "'judgment' must be text"),
     "no answer": ('{"uid": "UID", "model": "m", "output": "x"}', "the row holds no answer"),
     "an answer without text": ('{"uid": "UID", "model": "m", "messages": [7]}', "'messages' holds no answer text"),
-    "choices without turns": ('{"question_id": "UID", "choices": []}', "'choices' holds no answer text"),
+    "choices without turns": ('{"question_id": "UID", "choices": [{"turns": [7]}]}', "'choices' holds no answer text"),
     "no id": ('{"model": "m", "games": []}', "the row has no 'uid' or 'question_id'"),
 }
 

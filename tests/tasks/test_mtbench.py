@@ -472,7 +472,7 @@ def test_agreement_with_people_equals_the_paper_s() -> None:
     [
         ({"question_id": 80}, "not one of this benchmark's 80 questions"),
         ({"question_id": "2edbb5f36f5b42be8"}, "not one of this benchmark's"),
-        ({"question_id": True}, "must be a number"),
+        ({"question_id": True}, "must be an id"),
         ({"turn": 3}, "'turn' must be 1 or 2"),
         ({"turn": None}, "'turn' must be 1 or 2"),
         ({"turn": [1]}, "'turn' must be 1 or 2"),
@@ -663,7 +663,7 @@ def test_answers_alone_are_a_run_to_be_judged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("turns", "complaint"),
-    [(["one"], "1 of the 2 turns"), (["a", 2], "a list of strings"), ("one", "list of objects"), (None, "objects")],
+    [(["one"], "1 of the 2 turns"), (["a", 2], "a list of strings"), ("one", "list of objects"), (7, "objects")],
 )
 def test_answers_have_an_output_for_each_turn(turns: object, complaint: str, loaded: Loaded) -> None:
     """Fewer, more or other than strings: the row is named."""

@@ -896,7 +896,7 @@ def a_pair(number: int = 0, **changes: Any) -> dict[str, Any]:
             (a_score(session_id=3), "must be a string"),
             (a_score(model_test=None), "must be a string"),
             (a_score(model_output=7), "must be a string"),
-            (a_pair(model_outputs={"o/m": "text"}), "a text for each"),
+            (a_pair(model_outputs={"o/m": 7}), "a text for each"),
             (a_pair(model_B="x/unknown", model_outputs=None), "which of"),
             (a_pair(model_A=f"o/{BASELINES[2]}", model_outputs=None), "which of"),
             ({"custom_id": "abc||x||y||z", "response": {}}, "custom_id"),
