@@ -8,10 +8,12 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from lzma import LZMAError
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ import msgspec
 from judgebench.cache import default_cache_dir
 from judgebench.codec import replacing, write_json
 from judgebench.errors import UsageError
+from judgebench.files import opened
 from judgebench.store import Results, RunFolder
 
 SUFFIX = ".zip"
@@ -27,6 +30,8 @@ MAX_BYTES = 4 * 2**30
 MAX_FILES = 1000
 """In one archive: a run has about six for each task."""
 CHUNK_BYTES = 2**20
+_BROKEN = (NotImplementedError, RuntimeError, ValueError, OverflowError)
+"""What ``zipfile`` raises besides for an archive that is none."""
 MEMBER = re.compile(r"(?:\w[\w.-]{0,99}/)?\w[\w.-]{0,99}\.jsonl?", re.ASCII)
 """Names of a run's files: one folder deep at most, so none leads out of it."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -79,7 +84,7 @@ def open_archive(path: Path) -> Path:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:
@@ -115,7 +120,7 @@ def unpack_archive(path: Path, out: Path) -> None:
 
 def _unpack(path: Path, out: Path) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as raw, zipfile.ZipFile(raw) as archive:
             members = _checked(path, archive.infolist())
             left = MAX_BYTES
             for info in members:
@@ -128,7 +133,7 @@ def _unpack(path: Path, out: Path) -> None:
                         if left < 0:
                             raise UsageError(f"{path} holds more than {MAX_BYTES // 2**30} GiB; it was not unpacked")
                         file.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, LZMAError, struct.error, EOFError, *_BROKEN) as error:
         raise UsageError(f"{path} is not a readable archive of a run: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be unpacked: {error}") from error

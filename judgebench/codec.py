@@ -6,15 +6,22 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from judgebench.errors import RecordError
+from judgebench.errors import RecordError, UsageError
+from judgebench.files import DEEPEST, as_utf8, deeper_than, opened, read_bytes
 
 T = TypeVar("T")
+
+LINE_BYTES = 256 * 2**20
+"""Of a record on disk; a judge's replies with all their log-probabilities are a few megabytes."""
+DOCUMENT_BYTES = 256 * 2**20
+"""Of a manifest, or of results."""
 
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
@@ -22,12 +29,32 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 
 def encode(record: Any) -> bytes:
     """One record as one line of JSON, without the newline."""
-    return _encoder.encode(record)
+    try:
+        return _encoder.encode(record)
+    except (UnicodeEncodeError, OverflowError):
+        return _encoder.encode(_writable(msgspec.to_builtins(record)))
+
+
+def _writable(value: Any) -> Any:
+    """A value without what JSON cannot hold: half a character, as file names have it, or a number of 400 digits."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return None
+    if isinstance(value, dict):
+        return {_writable(key): _writable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(inner) for inner in value]
+    return value
 
 
 def canonical_hash(value: Any) -> str:
     """``sha256:<hex>`` of the canonical JSON (sorted keys, UTF-8) of records, mappings, sequences and scalars."""
-    return "sha256:" + hashlib.sha256(_canonical.encode(value)).hexdigest()
+    try:
+        data = _canonical.encode(value)
+    except (UnicodeEncodeError, OverflowError):
+        data = _canonical.encode(_writable(msgspec.to_builtins(value)))
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def sha256_hex(data: bytes) -> str:
@@ -35,20 +62,64 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def decode_json(data: bytes, kind: Any) -> Any:
+    """The value of a JSON text that somebody else may have written; a ``ValueError`` says what is wrong with it."""
+    try:
+        data = as_utf8(data)
+        if data.count(b"[") + data.count(b"{") > DEEPEST and deeper_than(DEEPEST, msgspec.json.decode(data)):
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_json(path: Path, kind: Any, limit: int = DOCUMENT_BYTES) -> Any:
+    """The value in a JSON file: ``OSError`` if it cannot be read, ``ValueError`` if it is none of that kind."""
+    return decode_json(read_bytes(path, limit), kind)
+
+
 def decode_lines(path: Path, kind: type[T]) -> Iterator[T]:
     """Records of a JSON-lines file. A torn last line (no newline: the writer was killed) is left out.
 
-    Raises :class:`RecordError` naming the line for anything else that is not a ``kind``.
+    Raises :class:`RecordError` naming the line for anything else that is not a ``kind``, and :class:`UsageError` for
+    what is no file.
     """
+    return (record for record, _ in _decoded(path, kind))
+
+
+def _decoded(path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
+    """Records with their lines."""
     decoder = msgspec.json.Decoder(kind)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    try:
+        file = opened(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    with file:
+        for number, line in enumerate(iter(partial(file.readline, LINE_BYTES), b""), 1):
             if not line.endswith(b"\n"):
-                return
+                if len(line) < LINE_BYTES:
+                    return
+                raise RecordError(path, number, f"the line is longer than {LINE_BYTES // 2**20} MiB")
             try:
-                yield decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise RecordError(path, number, f"not a {kind.__name__} record: {error}") from error
+                if line.count(b"[") + line.count(b"{") > DEEPEST and _may_be_deep(line):
+                    decode_json(line, Any)
+                record = decoder.decode(line)
+            except (msgspec.DecodeError, ValueError, RecursionError) as error:
+                told = "it is nested too deeply" if isinstance(error, RecursionError) else error
+                raise RecordError(path, number, f"not a {kind.__name__} record: {told}") from error
+            yield record, line
+
+
+def _may_be_deep(line: bytes) -> bool:
+    """Whether so many brackets are ever open at once, those within texts counted too."""
+    import numpy as np
+
+    signs = np.frombuffer(line, dtype=np.uint8)
+    opening = (signs == ord("[")) | (signs == ord("{"))
+    closing = (signs == ord("]")) | (signs == ord("}"))
+    return bool((np.cumsum(opening, dtype=np.int64) - np.cumsum(closing, dtype=np.int64)).max() > DEEPEST)
 
 
 PARTIAL = ".partial"
@@ -61,26 +132,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Its own name until then is nobody else's.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
-        with partial.open("xb") as file:
+        with unfinished.open("xb") as file:
             yield file
-        partial.replace(path)
+        unfinished.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def write_lines(path: Path, records: Iterable[Any]) -> None:
     """Replace ``path`` by the records, atomically."""
     with replacing(path) as file:
         for record in records:
-            file.write(_encoder.encode(record) + b"\n")
+            file.write(encode(record) + b"\n")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by indented JSON, atomically."""
     with replacing(path) as file:
-        file.write(msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
+        file.write(msgspec.json.format(encode(value), indent=2) + b"\n")
 
 
 SORTED_BYTES = 32 * 2**20
@@ -95,18 +166,14 @@ def sort_lines(path: Path, kind: type[T], key: Callable[[T], tuple[Any, ...]]) -
     """
     decoder = msgspec.json.Decoder(kind)
 
-    def keyed(lines: Iterable[bytes]) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-        return ((key(decoder.decode(line)), line) for line in lines)
+    def keyed(part: Iterable[bytes]) -> Iterator[tuple[tuple[Any, ...], bytes]]:
+        return ((key(decoder.decode(line)), line) for line in part)
 
     with ExitStack() as files:
         parts = []
-        for lines in _portions(path):
+        for pairs in _portions((key(record), line) for record, line in _decoded(path, kind)):
             part = files.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            try:
-                part.writelines(line for _, line in sorted(keyed(lines), key=lambda pair: pair[0]))
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                list(decode_lines(path, kind))  # names the line
-                raise
+            part.writelines(line for _, line in sorted(pairs, key=lambda pair: pair[0]))
             part.seek(0)
             parts.append(keyed(part))
         # Equal keys come in the order of the parts, and so of the file.
@@ -117,18 +184,15 @@ def sort_lines(path: Path, kind: type[T], key: Callable[[T], tuple[Any, ...]]) -
             target.write(last)
 
 
-def _portions(path: Path) -> Iterator[list[bytes]]:
-    """The whole lines of a file, as many at a time as may be in memory."""
-    lines: list[bytes] = []
+def _portions(keyed: Iterable[tuple[Any, bytes]]) -> Iterator[list[tuple[Any, bytes]]]:
+    """Keyed lines, as many at a time as may be in memory."""
+    portion: list[tuple[Any, bytes]] = []
     size = 0
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            lines.append(line)
-            size += len(line)
-            if size > SORTED_BYTES:
-                yield lines
-                lines, size = [], 0
-    if lines:
-        yield lines
+    for pair in keyed:
+        portion.append(pair)
+        size += len(pair[1])
+        if size > SORTED_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

@@ -12,11 +12,13 @@ import msgspec
 
 from judgebench import stats
 from judgebench.cache import default_cache_dir
-from judgebench.codec import canonical_hash, write_json
+from judgebench.codec import canonical_hash, read_json, write_json
 from judgebench.display import slug
 from judgebench.errors import UsageError
+from judgebench.files import chunks
 from judgebench.records import ExampleScore, Score
 from judgebench.run_folders import TaskRun
+from judgebench.store import usable
 
 Tabulate = Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]]
 
@@ -56,14 +58,18 @@ def _fit(tabulate: Tabulate, runs: Mapping[str, TaskRun]) -> dict[str, list[Scor
             given[own] = runs[own].example_scores()
         except UsageError:
             continue
-    made = tabulate(given) if len(given) > 1 else {}
+    with usable(f"one of the {len(runs)} runs of the table"):
+        made = tabulate(given) if len(given) > 1 else {}
     return {own: list(made.get(own, ())) for own in given}
 
 
 def _hash(run: TaskRun) -> str | None:
     """Of a run's example scores; equal ones are one run that lies in two places, and count once."""
     try:
-        return hashlib.sha256((run.folder.path / "example_scores.jsonl").read_bytes()).hexdigest()
+        digest = hashlib.sha256()
+        for chunk in chunks(run.folder.path / "example_scores.jsonl"):
+            digest.update(chunk)
+        return digest.hexdigest()
     except OSError:
         return None
 
@@ -77,8 +83,8 @@ def _code(task_folder: Path) -> str:
 
 def _read(path: Path) -> _Kept | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Kept)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return read_json(path, _Kept)  # type: ignore[no-any-return]
+    except (OSError, ValueError):
         return None
 
 

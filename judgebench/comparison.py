@@ -26,6 +26,7 @@ from judgebench.stats.many_runs import compare_all_pairs, rank_intervals
 from judgebench.stats.multiplicity import adjusted_p_values
 from judgebench.stats.paired import permutation_p_value
 from judgebench.stats.relative import paired_ratio
+from judgebench.store import usable
 from judgebench.task import Fetch, Totals
 
 Adjust = Literal["holm", "bh", "none"]
@@ -382,7 +383,8 @@ def totals_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleS
     """A run's scores as totals over items, from example scores that all have a value."""
     if run.task.totals is None:
         return _means(run.scores, examples, rows)
-    return run.task.totals(examples, rows, files(run))
+    with usable(str(run.folder.path)):
+        return run.task.totals(examples, rows, files(run))
 
 
 def _means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Totals:

@@ -18,6 +18,8 @@ import msgspec
 import numpy as np
 
 from judgebench.errors import RecordError, UsageError
+from judgebench.files import read_text
+from judgebench.records import LARGEST
 from judgebench.resources import resource
 from judgebench.stats.correlation import Kind
 from judgebench.stats.correlation_comparison import CorrelationComparison, correlation_table
@@ -89,13 +91,17 @@ def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds
     Metrics are compared by Pearson's and Spearman's coefficients; for Kendall's there is no such test.
     """
     columns: dict[str, Column] = {}
+    notes: list[str] = []
     for name in tables:
-        for metric, column in _read(name).items():
+        read, odd = _read(name)
+        notes += odd
+        for metric, column in read.items():
             label = metric if metric not in columns else f"{_stem(name)}:{metric}"
             if label in columns:
                 raise UsageError(f"two of the leaderboards have a metric {label!r}: give each file once")
             columns[label] = column
-    label, reference, notes = _reference(against, columns)
+    label, reference, about = _reference(against, columns)
+    notes += about
     columns.pop(label, None)
     if metrics:
         columns = {name: columns[_named(name, columns, "--metric")] for name in metrics}
@@ -173,7 +179,7 @@ def _reference(against: str, columns: Mapping[str, Column]) -> tuple[str, Column
             f"table ({', '.join(sorted(path.stem for path in resource('leaderboards').glob('*.csv')))})"
         )
     found = {
-        label.removesuffix(":rating"): column for label, column in _read(stem).items() if label.endswith(":rating")
+        label.removesuffix(":rating"): column for label, column in _read(stem)[0].items() if label.endswith(":rating")
     }
     if against in found:
         return against, found[against], []
@@ -201,22 +207,25 @@ def _stem(name: str) -> str:
     return Path(name).stem
 
 
-def _read(name: str) -> dict[str, Column]:
-    """The metrics of a table, by name."""
+def _read(name: str) -> tuple[dict[str, Column], list[str]]:
+    """The metrics of a table, by name, and what of it could not be read."""
     path = Path(name)
     if not path.exists() and re.fullmatch(r"[\w-]+", name) and _bundled(name).is_file():
         path = _bundled(name)
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise UsageError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: that is no leaderboard")
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, LARGEST_BYTES)
+    except OSError as error:
         raise UsageError(f"the leaderboard {name} cannot be read: {error}") from error
     found: dict[str, Column] = {}
     seen: dict[tuple[str, str], str] = {}
-    cells = _json_cells(path, text) if path.suffix == ".json" else _csv_cells(path, text)
+    notes: list[str] = []
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    cells = _json_cells(path, text) if suffix == ".json" else _csv_cells(path, text, notes, tabs=suffix == ".tsv")
     for line, metric, model, value in cells:
         key = re.sub(r"[^a-z0-9]+", "", model.casefold()) or model
+        if not key.strip():
+            notes.append(f"{path}:{line}: {metric} of no model was left out")
+            continue
         before = seen.setdefault((metric, key), model)
         column = found.setdefault(metric, {})
         if key in column:
@@ -224,7 +233,7 @@ def _read(name: str) -> dict[str, Column]:
         column[key] = value
     if not found:
         raise UsageError(f"{path} holds no column of numbers beside a column of models")
-    return {metric: _scaled(column) for metric, column in found.items()}
+    return {metric: _scaled(column) for metric, column in found.items()}, notes
 
 
 def _scaled(column: Column) -> Column:
@@ -242,14 +251,16 @@ def _json_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
         for group in groups:
             for row in group["rows"]:
                 for metric, score in row["scores"].items():
-                    if score["value"] is not None:
-                        yield 0, f"{group['task']}:{metric}", str(row["model"]), float(score["value"])
+                    value = score["value"]
+                    # NaN is no value either, and is within no bounds.
+                    if value is not None and abs(value) <= LARGEST:
+                        yield 0, f"{group['task']}:{metric}", str(row["model"]), float(value)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is not what `judgebench leaderboard --format json` prints: {error!r}") from error
 
 
-def _csv_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_cells(path: Path, text: str, notes: list[str], *, tabs: bool) -> Iterable[tuple[int, str, str, float]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter="\t" if tabs else ",")
     try:
         header = [" ".join(name.split()) for name in next(reader, [])]
         rows = [(reader.line_num, row) for row in reader if row]
@@ -272,25 +283,32 @@ def _csv_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
             if number is not None:
                 name = row[metric] if task is None else f"{row[task]}:{row[metric]}"
                 yield line, name, row[place], number
+            elif not _is_absent(row[value]):
+                notes.append(f"{path}:{line}: {row[value][:40]!r} is no number and was left out")
         return
     skipped = (place, *(n for n, name in enumerate(lowered) if name in NO_METRICS or name.endswith(ABOUT_A_METRIC)))
     several = task is not None and len({row[task] for _, row in rows}) > 1
     for position, name in enumerate(header):
-        if position in skipped or not all(_is_number(row[position]) for _, row in rows):
+        numbers = [(line, row, number) for line, row in rows if (number := _number(row[position])) is not None]
+        other = [(line, row) for line, row in rows if _number(row[position]) is None and not _is_absent(row[position])]
+        if position in skipped or other:
+            # A column of names and dates is no metric; one of numbers with something else among them is half of one.
+            if position not in skipped and len(numbers) > len(other):
+                (line, row), *_ = other
+                notes.append(f"{path}:{line}: {row[position][:40]!r} is no number, so the column {name} was left out")
             continue
-        for line, row in rows:
-            number = _number(row[position])
-            if number is not None:
-                yield line, f"{row[task]}:{name}" if several and task is not None else name, row[place], number
+        for line, row, number in numbers:
+            yield line, f"{row[task]}:{name}" if several and task is not None else name, row[place], number
 
 
-def _is_number(text: str) -> bool:
-    return text.strip().casefold() in ABSENT or _number(text) is not None
+def _is_absent(text: str) -> bool:
+    return text.strip().casefold() in ABSENT
 
 
 def _number(text: str) -> float | None:
+    """A cell's number; none is beyond what could be meant."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if abs(value) < float("inf") else None
+    return value if abs(value) <= LARGEST else None

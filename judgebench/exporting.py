@@ -18,7 +18,7 @@ from judgebench.loading import load_task_of, source_finder
 from judgebench.run_folders import Run, read_run
 from judgebench.settings import Settings
 from judgebench.spreadsheets import csv_bytes
-from judgebench.store import Manifest, RunFolder
+from judgebench.store import Manifest, RunFolder, usable
 from judgebench.task import Finished, TaskData
 
 PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")
@@ -46,7 +46,8 @@ def export_run(folder: RunFolder, form: str, out: Path, settings: Settings | Non
         path = out if out.suffix else out.with_name(f"{out.name}.zip")
         write_archive(run.path, path)
         return [path]
-    files = _files(run, form, out, settings)
+    with usable(str(run.path)):
+        files = _files(run, form, out, settings)
     if out.suffix in FILES and out not in files:
         raise UsageError(
             f"--out {out} is called like a file, and {form.replace('_', '-')} would make it a folder; name a folder, "

@@ -21,8 +21,10 @@ CHUNK_BYTES = 2**20
 TEXT_BYTES = 16 * 2**20
 """Of a text that a user wrote: a template, a prompt, a list of ids."""
 TOML_BYTES = 2**20
-DEEPEST = 64
-"""Levels of a TOML file: no settings of anybody's have ten."""
+DEEPEST = 500
+"""Levels of a JSON value: half of what Python's own functions can follow."""
+DEEPEST_TOML = 64
+"""No settings of anybody's have ten."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -132,15 +134,15 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise UsageError(f"{what} {path} cannot be used: it is nested too deeply") from error
     except ValueError as error:  # a number of thousands of digits is one, and no TOMLDecodeError
         raise UsageError(f"{what} {path} is not TOML: {error}") from error
-    if _depth_exceeds(found, DEEPEST):
-        raise UsageError(f"{what} {path} cannot be used: it is nested more than {DEEPEST} levels deep")
+    if deeper_than(DEEPEST_TOML, found):
+        raise UsageError(f"{what} {path} cannot be used: it is nested more than {DEEPEST_TOML} levels deep")
     return found
 
 
-def _depth_exceeds(value: Any, levels: int) -> bool:
-    """Whether lists and tables lie in each other deeper than that; dotted keys make such depth without brackets."""
+def deeper_than(levels: int, value: Any) -> bool:
+    """Whether lists and tables lie in each other deeper than that; dotted keys of TOML make depth without brackets."""
     layer = [value]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         layer = [
             inner
             for outer in layer

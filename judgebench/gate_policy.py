@@ -1,6 +1,5 @@
 """What a candidate has to show to take a baseline's place: read from TOML, and checked before anything is compared."""
 
-import tomllib
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ import msgspec
 
 from judgebench.comparison import Adjust
 from judgebench.errors import UsageError
+from judgebench.files import read_toml
 from judgebench.loading import MISSING_LIMIT
 
 Tier = Literal["block", "warn"]
@@ -49,11 +49,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def read_policy(path: Path) -> Policy:
     """A policy file (TOML); a :class:`UsageError` names the file and the key that is wrong."""
     try:
-        policy = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Policy)
-    except OSError as error:
-        raise UsageError(f"the policy {path} cannot be read: {error.strerror}; name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the policy {path} is not TOML: {error}") from error
+        policy = msgspec.convert(read_toml(path, "the policy"), Policy)
     except msgspec.ValidationError as error:
         known = "[defaults] max_drop alpha adjust min_n max_unread; [tasks.NAME] metric tier max_drop"
         raise UsageError(f"the policy {path} is not valid: {_told(error)}. A policy holds {known}") from error

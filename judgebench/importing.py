@@ -12,6 +12,7 @@ from judgebench.archive import unpack_archive
 from judgebench.codec import canonical_hash
 from judgebench.display import slug
 from judgebench.errors import UsageError
+from judgebench.files import read_bytes
 from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
@@ -160,7 +161,7 @@ def _hub_reports(path: Path, one: LoadedTask, settings: Settings) -> Reports:
     for file in files:
         if not file.is_file() or file.stat().st_size > eval_results.MAX_BYTES:
             raise UsageError(f"{file} is not a file of .eval_results, which is YAML of a few hundred bytes")
-        reported_by, scores = eval_results.from_yaml(file.read_bytes(), str(file), one.task)
+        reported_by, scores = eval_results.from_yaml(read_bytes(file, eval_results.MAX_BYTES), str(file), one.task)
         if scores:
             return {model: (reported_by, scores)}
     return {}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
-from judgebench.records import Generation, Judgement, Score
+from judgebench.records import Count, Generation, Judgement, Score
 
 VERDICT_LIKE = re.compile(
     r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|\d+(?:\.\d+)?)\]\]|\"choice\"\s*:\s*\"[AB]|\"score\"\s*:\s*\"(?:10|\d)\""
@@ -20,8 +20,8 @@ class Finding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     task: str
     check: str
-    count: int
-    n: int
+    count: Count
+    n: Count
     flagged: bool
     """The count is large enough to doubt the number."""
     message: str

@@ -7,23 +7,24 @@ The file has a header and two columns:
     340,tie
     511,0
 
-``label`` is how the candidate's answer did against the baseline's in the eyes of a human: ``win``, ``tie`` or
-``loss``, or its share of the win as a number from 0 to 1. Each example has one row at most. The labelled examples must
-be a random sample of all, drawn before any verdict is seen: nobody can check that here, so the method of each number
-says it.
+or the same columns in any other form that ``outputs.py`` reads. ``label`` is how the candidate's answer did against the
+baseline's in the eyes of a human: ``win``, ``tie`` or ``loss``, or its share of the win as a number from 0 to 1; a row
+without one waits for it. Each example has one row at most. The labelled examples must be a random sample of all, drawn
+before any verdict is seen: nobody can check that here, so the method of each number says it.
 """
 
-import csv
-import io
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from judgebench.codec import sha256_hex
-from judgebench.errors import RecordError, UsageError
+from judgebench.errors import UsageError
+from judgebench.files import chunks
+from judgebench.outputs import Row, read_rows, where
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.prediction_powered import prediction_powered_mean
@@ -32,7 +33,6 @@ from judgebench.task import ItemMean, Task, TaskData
 
 COLUMNS = ("example_id", "label")
 WORDS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
-LARGEST_BYTES = 64 * 2**20
 LEVEL = 0.95
 
 
@@ -45,12 +45,14 @@ class Labels:
     """The candidate's share of the win, 0 to 1."""
     sha256: str
     """Of the file."""
+    unlabelled: str | None = None
+    """How many rows have no label, and where they stand; ``None`` if all have one."""
 
 
 def labels_for(path: Path | None, given: Mapping[str, tuple[Task, TaskData]]) -> Labels | None:
     """The labels of a file, for the one task among those ``given`` (by key) that they can be of.
 
-    Raises :class:`UsageError` where there is none or several, and :class:`RecordError` for a row that is not usable.
+    Raises :class:`UsageError` where there is none or several, and ``RecordError`` for a row that is not usable.
     """
     if path is None:
         return None
@@ -63,8 +65,8 @@ def labels_for(path: Path | None, given: Mapping[str, tuple[Task, TaskData]]) ->
         )
         raise UsageError(f"--labels {path} are human verdicts on one task's comparisons, and {what}")
     ((key, data),) = fitting.items()
-    content = _read(path)
-    return Labels(key, _parsed(path, content, data), sha256_hex(content))
+    found, unlabelled = _read(path, data)
+    return Labels(key, found, _sha256(path), f"{len(unlabelled)} ({where(unlabelled)})" if unlabelled else None)
 
 
 def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) -> list[Score]:
@@ -84,6 +86,8 @@ def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) ->
     others = np.array([value for key, value in judged.items() if key not in labels.by_example])
     missing = len(labels.by_example) - len(labelled)
     common: dict[str, Any] = {"labels_sha256": labels.sha256, "n_labelled": len(labelled), "n_judged": len(others)}
+    if labels.unlabelled is not None:
+        common["rows_without_label"] = labels.unlabelled
     return [
         _powered(task, metric, human, machine, others, missing, common),
         _corrected(task, metric, human, machine, others, missing, common),
@@ -174,53 +178,45 @@ def _anchored(task: Task) -> tuple[str, ItemMean] | None:
     return next(((name, mean) for name, mean in task.means.items() if mean.share), None)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise UsageError(
-                f"--labels {path} is larger than {LARGEST_BYTES >> 20} MiB: that is no file of a few labels"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--labels {path} cannot be read: {error}") from error
-
-
-def _parsed(path: Path, content: bytes, data: TaskData) -> dict[str, float]:
-    try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        header = next(reader, [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--labels {path} is not a CSV file in UTF-8: {error}") from error
-    if tuple(name.strip() for name in header) != COLUMNS:
-        shown = ",".join(header)[:80]
-        raise UsageError(f"--labels {path} begins with {shown!r}; its first line must be {','.join(COLUMNS)}")
+def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[Row]]:
+    """Shares of the win by example, and the rows whose label is empty: nobody gave one yet."""
+    rows = read_rows(path, f"a table with the columns {','.join(COLUMNS)}")
     found: dict[str, float] = {}
-    try:
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(COLUMNS):
-                raise RecordError(path, reader.line_num, f"{len(row)} columns, where an example_id and a label belong")
-            example_id, label = (cell.strip() for cell in row)
-            if example_id not in data.by_id:
-                raise RecordError(path, reader.line_num, f"{example_id[:80]!r} is no example of this run")
-            if example_id in found:
-                raise RecordError(path, reader.line_num, f"{example_id[:80]!r} has a label already")
-            found[example_id] = _share(path, reader.line_num, label)
-    except csv.Error as error:
-        raise RecordError(path, reader.line_num, f"not CSV: {error}") from error
+    unlabelled = []
+    for row in rows:
+        if sorted(name.strip() for name in row.fields) != sorted(COLUMNS):
+            raise row.error(f"its columns must be {','.join(COLUMNS)}; they are: {','.join(row.fields)[:80]}")
+        row = msgspec.structs.replace(row, fields={name.strip(): value for name, value in row.fields.items()})
+        key = row.key("example_id")
+        example = data.find(key)
+        if example is None:
+            raise row.error(f"{key[:80]!r} is no example of this run")
+        if row.value("label") is None:
+            unlabelled.append(row)
+        elif example.id in found:
+            raise row.error(f"{key[:80]!r} has a label already")
+        else:
+            found[example.id] = _share(row)
     if not found:
         raise UsageError(f"--labels {path} holds no label")
-    return found
+    return found, unlabelled
 
 
-def _share(path: Path, line: int, label: str) -> float:
-    if label.lower() in WORDS:
-        return WORDS[label.lower()]
+def _share(row: Row) -> float:
+    label = row.value("label")
+    word = label.strip().lower() if isinstance(label, str) else label
     try:
-        value = float(label)
-    except ValueError:
+        value = WORDS[word] if word in WORDS else -1.0 if isinstance(word, bool) else float(word)
+    except (TypeError, ValueError, OverflowError):
         value = -1.0
     if not 0 <= value <= 1:
-        raise RecordError(path, line, f"label {label[:40]!r}; expected win, tie, loss or a number from 0 to 1")
+        raise row.error(f"label {str(label)[:40]!r}; expected win, tie, loss or a number from 0 to 1")
     return value
+
+
+def _sha256(path: Path) -> str:
+    """Of the file's content, those of a ``.gz`` unpacked."""
+    digest = hashlib.sha256()
+    for chunk in chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()

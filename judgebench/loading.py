@@ -11,7 +11,7 @@ from judgebench import presets, tasks
 from judgebench.answers import import_answers
 from judgebench.cache import default_cache_dir
 from judgebench.codec import canonical_hash
-from judgebench.errors import UsageError
+from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_text
 from judgebench.outputs import read_rows
 from judgebench.records import Sampling, SourceUsed, TaskCode
@@ -140,7 +140,17 @@ def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
         used.append(how)
         return data
 
-    data = found.task.load(fetch)
+    try:
+        data = found.task.load(fetch)
+    except JudgebenchError:
+        raise
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        read = f" The official file that was read last is {used[-1].name}, from the {used[-1].origin}." if used else ""
+        raise UsageError(
+            f"{found.task.label} cannot be loaded: {told}.{read} A file that is not what upstream has must be "
+            f"replaced; otherwise it is the task's own fault (-v shows where)"
+        ) from error
     # What a file of the user's brings along is kept in the run: nobody else publishes it.
     baselines = {} if found.code is None else _hashes(data.baselines)
     return LoadedTask(task=found.task, data=data, sources=used, baselines=baselines, code=found.code)

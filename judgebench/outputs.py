@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from judgebench.errors import RecordError, UsageError
-from judgebench.files import as_utf8, chunks, irregular
+from judgebench.files import DEEPEST, as_utf8, chunks, deeper_than, irregular
 from judgebench.records import LARGEST
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -28,8 +28,6 @@ MAX_UNFOLDED_BYTES = 2 * 2**30
 """What a file's objects and lists may take in memory, beside its text."""
 OBJECT_BYTES, VALUE_BYTES = 232, 72
 """What Python takes for a small object, and for a list or another value within one."""
-DEEPEST = 500
-"""Levels of a value: half of what Python's own functions can follow."""
 PARQUET_ROWS = 1024
 """Looked at together."""
 PARQUET_VALUES = 10_000_000
@@ -187,16 +185,25 @@ class Rows(list[Row]):
     """What had to be read for something else, and where it stands."""
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path, what: str = "a file of outputs") -> Rows:
     """All rows of a file, or of every readable file below a folder, in the order of their names.
 
-    Raises :class:`UsageError` (absent, empty, unreadable) or :class:`RecordError` (a broken row, named by its line).
+    Raises :class:`UsageError` (absent, empty, unreadable; ``what`` was expected) or :class:`RecordError` (a broken row,
+    named by its line).
     """
-    rows, reader = Rows(), _Reader()
+    rows, reader = Rows(), _Reader(what)
     for file in _files_below(path) if path.is_dir() else [path]:
         rows += reader.rows_of(file)
     rows.notes = tuple(f"{len(places)} {what}: {where(places)}" for what, places in reader.mended.items())
     return rows
+
+
+def parquet_rows(data: bytes, name: str) -> list[Row]:
+    """The rows of a parquet file that is in memory already; raises what :func:`read_rows` raises, with its name."""
+    try:
+        return list(_Reader(name).parquet(Path(name), data))
+    except OSError as error:
+        raise UsageError(f"{name} is not a readable parquet file: {error}") from error
 
 
 def _files_below(path: Path) -> list[Path]:
@@ -215,7 +222,8 @@ def _files_below(path: Path) -> list[Path]:
 class _Reader:
     """Reads files; the limits are on all of them together."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._rows = 0
         self._bytes = 0
         self._unfolded = 0
@@ -225,10 +233,8 @@ class _Reader:
         """The rows of one file."""
         if not path.is_file():
             found = irregular(path)
-            what = f"{found}, not a regular file" if found else "not a file"
-            raise UsageError(
-                f"{path} is {what}; a file of outputs was expected ({', '.join(READABLE)}, each also as .gz)"
-            )
+            told = f"{found}, not a regular file" if found else "not a file"
+            raise UsageError(f"{path} is {told}; {self._what} was expected ({', '.join(READABLE)}, each also as .gz)")
         suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
         read: Mapping[str, Callable[[Path], Iterable[Row]]] = {
             ".parquet": self._parquet_rows,
@@ -243,7 +249,7 @@ class _Reader:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if not rows:
-            raise UsageError(f"{path} holds no rows; a list of objects with 'instruction' and 'output' was expected")
+            raise UsageError(f"{path} holds no rows; {self._what} was expected")
         return rows
 
     def _count_row(self, row: Row) -> None:
@@ -326,7 +332,8 @@ class _Reader:
                     raise
                 data = mended
                 value = msgspec.json.decode(data)
-            if not _too_deep(value, data):
+            # Every level takes a bracket.
+            if data.count(b"[") + data.count(b"{") <= DEEPEST or not deeper_than(DEEPEST, value):
                 return value, data
             offset, problem = 0, f"it is nested more than {DEEPEST} levels deep"
         except RecursionError:
@@ -389,10 +396,13 @@ class _Reader:
             raise RecordError(path, reader.line_num, f"not valid CSV: {error}") from error
 
     def _parquet_rows(self, path: Path) -> Iterator[Row]:
+        return self.parquet(path, self._read(path, {}, lines=False))
+
+    def parquet(self, path: Path, data: bytes) -> Iterator[Row]:
+        """The rows in the bytes of a parquet file."""
         import pyarrow
         import pyarrow.parquet
 
-        data = self._read(path, {}, lines=False)
         number = 0
         try:
             about = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
@@ -440,23 +450,6 @@ def _first_bad_byte(data: bytes) -> int | None:
     except UnicodeDecodeError as error:
         return error.start
     return None
-
-
-def _too_deep(value: Any, data: bytes) -> bool:
-    """Whether a value is nested more deeply than can be worked with. It takes as many brackets."""
-    if data.count(b"[") + data.count(b"{") <= DEEPEST:
-        return False
-    layer = [value]
-    for _ in range(DEEPEST):
-        layer = [
-            inner
-            for outer in layer
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not layer:
-            return False
-    return True
 
 
 def _element_line(data: bytes, number: int) -> int:

@@ -11,7 +11,10 @@ from msgspec.structs import replace
 LARGEST = 1e15
 """No score, length or count comes near it: what is larger is no number that could be meant."""
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+"""A record with a larger one is damaged, or somebody's trap: it is refused where it is read."""
 Count = Annotated[int, Meta(ge=0, le=int(LARGEST))]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that can be written again."""
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,8 +54,8 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tokens that a provider billed, or that a local model processed."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Whole = 0
+    completion_tokens: Whole = 0
     """Tokens of the thinking part included, whether or not the provider counts them among these."""
     estimated: bool = False
     """The provider did not report some of these tokens: they are an upper estimate."""
@@ -121,7 +124,7 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     meta: dict[str, Any] = {}
     item: str | None = None
     """With ``--repeats``: id of the item that several examples ask, each for an answer of its own."""
-    repeat: int = 0
+    repeat: Count = 0
     """Which of those this one is, from 0."""
 
     @property
@@ -158,7 +161,7 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was read from a judge's reply, or found by a verifier."""
 
-    value: float | None
+    value: Number | None
     """Game: the first-shown answer's share of the win, 0 to 1. Grading: the number on the judge's scale.
     ``None`` with ``error`` if it could not be read."""
     label: str | None = None
@@ -204,11 +207,11 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     judge_model: str
     answers: tuple[str, ...]
     """Model names in the order shown."""
-    candidate: int = 0
+    candidate: Count = 0
     """Index in ``answers`` of the model under test."""
     verdict: Verdict
-    turn: int = 1
-    repeat: int = 0
+    turn: Count = 1
+    repeat: Count = 0
     """Which of several judgements of the same case by the same judge model this is."""
     replies: tuple[Completion, ...] = ()
     """All replies, whole: more than one where the judge was asked again; none where nothing was asked."""
@@ -235,9 +238,9 @@ class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     example_id: str
     metric: str
-    value: float | None
-    weight: float = 1.0
-    covariates: dict[str, float | str | None] = {}
+    value: Number | None
+    weight: Number = 1.0
+    covariates: dict[str, Number | str | None] = {}
 
 
 class Upstream(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -259,20 +262,20 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     task: str
     """The task's name; its version and options are in the manifest, by this name."""
     metric: str
-    value: float | None
+    value: Number | None
     """``None`` with ``reason`` if it cannot be computed; never NaN."""
     unit: str
     """``percent`` (0 to 100), ``points``, ``rating``, ``characters`` or ``usd``."""
-    stderr: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
+    stderr: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+    level: Number | None = None
     """Confidence level of ``low`` and ``high``, e.g. 0.95."""
     method: str | None = None
     """How the value and its interval were computed."""
-    n: int
+    n: Count
     """Examples that entered the value."""
-    n_missing: int = 0
+    n_missing: Count = 0
     """Examples that should have and did not: failed, unread or without an answer."""
     group: str | None = None
     """A part of the examples such as ``category=math``; ``None`` for all."""
@@ -322,19 +325,19 @@ class EarlyStop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rule: str
     """As it was given."""
     metric: str
-    half_width: float
+    half_width: Number
     """In the metric's unit."""
-    level: float
-    seed: int
+    level: Number
+    seed: Whole
     """Of the random order."""
-    population: int
+    population: Count
     """Examples in all."""
-    n: int
+    n: Count
     """Examples, from the beginning of the order on, that the numbers are made from."""
     early_stopped: bool
-    judge_calls: int
+    judge_calls: Count
     """Judge replies in the run folder."""
-    judge_calls_saved: int
+    judge_calls_saved: Count
     """What the rest would have cost, at the rate of the examples judged."""
 
 
@@ -361,30 +364,30 @@ class TaskCode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):
     """How the items of one stage of one task ended, in one session. Mutable: it is the tally itself."""
 
-    total: int = 0
-    resumed: int = 0
+    total: Count = 0
+    resumed: Count = 0
     """Already in the run folder when the session started."""
-    skipped: int = 0
+    skipped: Count = 0
     """Known without a call (identical answers)."""
-    cached: int = 0
+    cached: Count = 0
     """Answered from the call store."""
-    asked: int = 0
+    asked: Count = 0
     """Answered by the model in this session."""
-    failed: int = 0
+    failed: Count = 0
     """Ended without a reply, after all retries."""
-    unread: int = 0
+    unread: Count = 0
     """Ended with a reply that holds no verdict."""
-    reasked: int = 0
+    reasked: Count = 0
     """Further calls because a reply could not be read."""
     usage: Usage = Usage()
     """Tokens of the calls asked in this session."""
-    usd: float = 0.0
+    usd: Number = 0.0
     """Price of those tokens, as far as prices are known."""
     estimated: int = 0
     """Calls among those whose tokens the provider did not report: they count at an upper estimate."""
     unpriced: Usage = Usage()
     """Tokens among them whose price is not known."""
-    seconds: float = 0.0
+    seconds: Number = 0.0
 
     @property
     def done(self) -> int:

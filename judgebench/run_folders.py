@@ -12,6 +12,7 @@ from pathlib import Path
 
 from judgebench.archive import is_archive, open_archive
 from judgebench.errors import UsageError
+from judgebench.files import opened
 from judgebench.integrity import Finding
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Score
 from judgebench.run_tasks import NO_FILES, TaskFiles, find_task, task_folder
@@ -190,7 +191,7 @@ def _below(path: Path) -> list[Path]:
 
 def _torn(path: Path) -> bool:
     """Whether the last line has no end."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False
         file.seek(-1, os.SEEK_END)

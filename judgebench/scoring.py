@@ -27,7 +27,7 @@ from judgebench.records import Case, ExampleScore, Generation, Judgement, Score,
 from judgebench.settings import Settings
 from judgebench.stages import fold_members
 from judgebench.stopping import early_stop_scores, random_order, stop_rule
-from judgebench.store import Manifest, Results, RunFolder, TaskFolder, TaskManifest
+from judgebench.store import Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import AUTO, Thinking
 
@@ -52,16 +52,17 @@ def finish_run(
         def adjust(scores: list[Score], rows: Sequence[ExampleScore]) -> list[Score]:
             return _adjusted(scores, rows, part, fields, labels)  # noqa: B023 - called before the loop goes on
 
-        scores, findings, counts = score(
-            part.task,
-            part.data,
-            own,
-            pool,
-            adjust,
-            verdicts_each=_verdicts_each(fields),
-            thinking=Thinking(tags=tuple(fields.think_tags)),
-            imported=bool(manifest.imported_from),
-        )
+        with usable(str(own.path)):
+            scores, findings, counts = score(
+                part.task,
+                part.data,
+                own,
+                pool,
+                adjust,
+                verdicts_each=_verdicts_each(fields),
+                thinking=Thinking(tags=tuple(fields.think_tags)),
+                imported=bool(manifest.imported_from),
+            )
         if fields.early_stop is not None:
             results.early_stops[one.key] = fields.early_stop
         fields.counts = counts

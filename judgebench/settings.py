@@ -1,5 +1,6 @@
 """What a run is told, and how that changes a task's own settings."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ import msgspec
 from judgebench.errors import UsageError
 from judgebench.records import Sampling
 from judgebench.thinking import Thinking
+
+MOST = 10**9
+"""Of anything that is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,15 @@ class Settings:
     offline: bool = False
     mirrors: tuple[Path, ...] = ()
     argv: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises :class:`UsageError` for a number that cannot be meant."""
+        for name in ("limit", "repeats", "judge_repeats", "concurrency", "judge_concurrency", "replicas"):
+            if isinstance(value := getattr(self, name), int) and value > MOST:
+                raise UsageError(f"--{name.replace('_', '-')} is at most {MOST:,}")
+        for name in ("rpm", "tpm", "budget"):
+            if isinstance(value := getattr(self, name), float) and math.isnan(value):
+                raise UsageError(f"--{name} nan is no number")
 
     @property
     def splitting(self) -> Thinking:

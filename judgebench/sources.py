@@ -6,32 +6,34 @@ upstream, in that order. The hash is of the uncompressed bytes and is checked at
 ever part of this repository.
 """
 
-import gzip
+import hashlib
 import http.client
 import io
 import os
 import socket
 import sys
-import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from judgebench.codec import replacing, sha256_hex, write_json
+from judgebench.codec import read_json, replacing, sha256_hex, write_json
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
+from judgebench.files import chunks, irregular, opened, read_bytes, read_toml
 from judgebench.records import SourceUsed
 
 GITHUB_RAW = "https://raw.githubusercontent.com"
 DOWNLOAD_SECONDS = 120
 CONNECT_SECONDS = 5
 UNPINNED = "unpinned"
+MAX_BYTES = 2**30
+"""Of a file from elsewhere, where its size is not pinned."""
 
 
 class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,8 +102,8 @@ def read_sources(folder: Path) -> dict[str, Source]:
     if not path.exists():
         return {}
     try:
-        table = msgspec.convert(tomllib.loads(path.read_text()), _Table)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        table = msgspec.convert(read_toml(path, "the list of sources"), _Table)
+    except msgspec.ValidationError as error:
         raise UsageError(f"{path} is not a valid list of sources: {error}") from error
     for source in table.source:
         if sum(place is not None for place in (source.repo, source.dataset, source.url)) != 1:
@@ -123,6 +125,8 @@ class SourceFinder:
         self._offline = offline
         self._index: dict[str, _Seen] | None = None
         self._archives: dict[str, bytes] = {}
+        self._odd: dict[str, str] = {}
+        """Paths in the mirrors that are neither files nor folders, and what they are."""
 
     def fetch(self, source: Source) -> tuple[bytes, SourceUsed]:
         """The verified bytes of a source and how they were come by.
@@ -137,7 +141,7 @@ class SourceFinder:
             return found, self._used(source, found, "nltk")
         cached = self._cached_path(source)
         if cached.exists():
-            data = cached.read_bytes()
+            data = _read(cached)
             self._verify(source, data, str(cached))
             return data, self._used(source, data, "cache")
         try:
@@ -209,6 +213,8 @@ class SourceFinder:
             f"The official file {source.name} ({source.place}, sha256 {source.sha256}, {source.licence}) is not here; "
             f"looked in {', '.join(looked)}."
         )
+        if self._odd:
+            message += f" In the mirrors these are no regular files and were passed over: {_listed(self._odd)}."
         if source.nltk:
             package = Path(source.nltk).parts[1]
             message += f" NLTK's data folders lack it, too; python -m nltk.downloader {package} would put it there."
@@ -225,7 +231,7 @@ class SourceFinder:
         path = self._mirror_path(name, sha256, size)
         if path is None:
             return None
-        data = _read(path)
+        data = _read(path, size)
         if sha256 not in (UNPINNED, sha256_hex(data)):
             raise HashMismatch(f"{path} had sha256 {sha256} and was changed without a new size or time; replace it")
         return data
@@ -235,7 +241,11 @@ class SourceFinder:
             for folder, folders, names in os.walk(mirror):
                 folders.sort()
                 for name in sorted(names):
-                    yield Path(folder) / name
+                    path = Path(folder) / name
+                    if found := irregular(path):
+                        self._odd[str(path)] = found
+                    else:
+                        yield path
 
     def _mirror_path(self, name: str, sha256: str, size: int | None) -> Path | None:
         if sha256 == UNPINNED:
@@ -243,41 +253,48 @@ class SourceFinder:
             wanted = (name, name + ".gz")
             return next((path for path in self._mirror_files() if "/".join(path.parts[-depth:]) in wanted), None)
         for path in self._mirror_files():
-            if (size is None or _uncompressed_size(path) == size) and self._hash_of(path) == sha256:
+            if (size is None or _uncompressed_size(path) == size) and self._hash_of(path, size) == sha256:
                 return path
         return None
 
-    def _hash_of(self, path: Path) -> str | None:
-        """Hash of a mirror file's uncompressed bytes, remembered by path, size and mtime; ``None`` if unreadable."""
+    def _hash_of(self, path: Path, size: int | None) -> str | None:
+        """Hash of a mirror file's uncompressed bytes, remembered by path, size and mtime; ``None`` if it cannot be
+        read, or is larger than the ``size`` that is looked for.
+        """
         index_path = self._cache / "mirror-index.json"
         if self._index is None:
             try:
-                self._index = msgspec.json.decode(index_path.read_bytes(), type=dict[str, _Seen])
-            except (OSError, msgspec.DecodeError):
+                self._index = read_json(index_path, dict[str, _Seen])
+            except (OSError, ValueError):
                 self._index = {}
         try:
             status = path.stat()
             seen = self._index.get(str(path))
             if seen is None or (seen.size, seen.mtime_ns) != (status.st_size, status.st_mtime_ns):
-                seen = _Seen(status.st_size, status.st_mtime_ns, sha256_hex(_inflated(path)))
+                digest = hashlib.sha256()
+                for chunk in chunks(path, MAX_BYTES if size is None else size):
+                    digest.update(chunk)
+                seen = _Seen(status.st_size, status.st_mtime_ns, digest.hexdigest())
                 self._index[str(path)] = seen
                 with suppress(OSError):  # not remembered: another process writes it too, or the cache is read-only
                     self._cache.mkdir(parents=True, exist_ok=True)
                     write_json(index_path, self._index)
-        except (OSError, EOFError, zlib.error):
+        except OSError:
             return None
         return seen.sha256
 
 
-def _inflated(path: Path) -> bytes:
-    data = path.read_bytes()
-    return gzip.decompress(data) if path.suffix == ".gz" else data
+def _listed(odd: Mapping[str, str]) -> str:
+    """The first few in words."""
+    told = ", ".join(f"{path} ({what})" for path, what in list(odd.items())[:3])
+    return told + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, size: int | None = None) -> bytes:
+    """The uncompressed bytes; more than they should be are as good as unreadable."""
     try:
-        return _inflated(path)
-    except (OSError, EOFError, zlib.error) as error:
+        return read_bytes(path, MAX_BYTES if size is None else size)
+    except OSError as error:
         raise HashMismatch(f"{path} cannot be read: {error}. Delete that copy and fetch again") from error
 
 
@@ -286,7 +303,7 @@ def _uncompressed_size(path: Path) -> int | None:
     try:
         if path.suffix != ".gz":
             return path.stat().st_size
-        with path.open("rb") as file:
+        with opened(path) as file:
             file.seek(-4, os.SEEK_END)
             return int.from_bytes(file.read(4), "little")
     except OSError:
@@ -298,7 +315,7 @@ def _from_nltk(source: Source) -> bytes | None:
     for folder in _nltk_folders() if source.nltk else ():
         path = folder / str(source.nltk)
         with suppress(OSError):
-            data = path.read_bytes()
+            data = read_bytes(path, MAX_BYTES)
             if sha256_hex(data) == source.sha256:
                 return data
     return None
@@ -316,7 +333,7 @@ def _nltk_folders() -> Iterator[Path]:
 def _member(archive: bytes, source: Source) -> bytes:
     """A member of a zip archive, not larger than it says; an ``OSError`` if there is none."""
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as opened, opened.open(str(source.member)) as member:
+        with zipfile.ZipFile(io.BytesIO(archive)) as whole, whole.open(str(source.member)) as member:
             return member.read(source.bytes or 0)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, zlib.error, RuntimeError) as error:
         raise OSError(f"the archive {source.path} does not give up {source.member}: {error}") from error

@@ -24,22 +24,36 @@ from typing import Any, BinaryIO
 import msgspec
 
 from judgebench.cache import Spending
-from judgebench.codec import PARTIAL, decode_lines, encode, sort_lines, write_json, write_lines
+from judgebench.codec import (
+    DOCUMENT_BYTES,
+    PARTIAL,
+    decode_json,
+    decode_lines,
+    encode,
+    read_json,
+    sort_lines,
+    write_json,
+    write_lines,
+)
 from judgebench.display import printable, slug
-from judgebench.errors import UsageError
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.files import read_bytes
 from judgebench.integrity import Finding
 from judgebench.records import (
     ENDINGS,
+    Count,
     EarlyStop,
     Example,
     ExampleScore,
     Generation,
     Judgement,
+    Number,
     Sampling,
     Score,
     SourceUsed,
     StageCounts,
     TaskCode,
+    Whole,
 )
 
 MANIFEST_VERSION = 1
@@ -64,7 +78,7 @@ class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Task → stage (``generate``, ``judge``) → how its items ended."""
     retries: dict[str, dict[str, int]] = {}
     """Model → cause → attempts that were made again."""
-    seconds: float = 0.0
+    seconds: Number = 0.0
 
 
 class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +89,7 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     version: str
     options: dict[str, Any]
     starter: bool
-    examples: int
+    examples: Count
     sources: list[SourceUsed]
     code: TaskCode | None = None
     """The files of a task that was given as a file; ``None`` if it is bundled or installed."""
@@ -96,16 +110,16 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Prompts that each answer went through before it counted."""
     first_prompt: str | None = None
     """The prompt of the first example as the model reads it; ``None`` if an endpoint or a file made it."""
-    seeds: dict[str, int] = {}
+    seeds: dict[str, Whole] = {}
     """Seeds of what is random in the task's own computations."""
     judge_models: list[str] = []
     """Judges as asked for."""
     judge_models_returned: list[str] = []
     """Model strings that the judge's endpoint said answered."""
-    judge_repeats: int = 1
+    judge_repeats: Count = 1
     early_stop: EarlyStop | None = None
     """How judging ended, of a run with ``--stop-when`` that came to its end."""
-    counts: dict[str, int] = {}
+    counts: dict[str, Count] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped, and missing."""
     notes: list[str] = []
     unknown: list[str] = []
@@ -199,6 +213,25 @@ def new_run_folder(root: Path, model: str, input_hash: str) -> Path:
     return parent / f"{stamp}-{suffix}"
 
 
+@contextmanager
+def usable(what: str) -> Iterator[None]:
+    """Around the functions that compute with a run's records, which may be anybody's.
+
+    A record is checked for its own shape where it is read, and not for what a task keeps in its free fields. What goes
+    wrong with those is a :class:`UsageError` about ``what``.
+    """
+    try:
+        yield
+    except (JudgebenchError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{what} holds something that cannot be worked with ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}): its files were changed or damaged, or its task is at fault (-v "
+            f"shows where)"
+        ) from error
+
+
 class RunFolder:
     """A run folder, new or old."""
 
@@ -248,13 +281,13 @@ class RunFolder:
         """
         try:
             _require_plain_files(self.path, OF_A_RUN.fullmatch)
-            data = self.manifest_path.read_bytes()
-            version = msgspec.json.decode(data, type=_Versioned).version
+            data = read_bytes(self.manifest_path, DOCUMENT_BYTES)
+            version = decode_json(data, _Versioned).version
             if version == MANIFEST_VERSION:
-                return self._sound(msgspec.json.decode(data, type=Manifest))
+                return self._sound(decode_json(data, Manifest))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UsageError(
                 f"{self.manifest_path} is not a manifest of this version of judgebench: {error}"
             ) from error
@@ -298,13 +331,13 @@ class RunFolder:
         """``results.json``, or a :class:`UsageError`."""
         path = self.path / "results.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Results)
+            return read_json(path, Results)  # type: ignore[no-any-return]
         except FileNotFoundError as error:
             raise UsageError(
                 f"{self.path} has no results yet: its run did not end. Start the same command again to go on, or run "
                 f"`judgebench score {self.path}` to score what is there"
             ) from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UsageError(f"{path} is not a results file of this version of judgebench: {error}") from error
 
     def task(self, key: str) -> "TaskFolder":

@@ -136,7 +136,8 @@ def test_too_few_models_give_a_reason(tmp_path: Path) -> None:
         (b"model,licence\na,mit\n", "no column of numbers"),
         (b"model,x\na,1\n", "--against 'elo' is neither a column"),
         (b"model,elo\na,1\n", "no metric beside elo"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"model,elo\n\xff,1\n", "cannot be read"),
+        (b"\xff\xfe", "has no column 'model'"),
         (b"", "has no column 'model'"),
     ],
 )

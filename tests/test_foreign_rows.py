@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
+from judgebench import tasks
 from judgebench.codec import encode
-from judgebench.errors import JudgebenchError
+from judgebench.errors import JudgebenchError, UsageError
 from judgebench.importing import import_run
 from judgebench.loading import LoadedTask, load_tasks
+from judgebench.loading import _replace_baseline as replace_baseline
 from judgebench.outputs import read_rows
-from judgebench.records import Generation
+from judgebench.records import Example, Generation, Message
 from judgebench.run_folders import read_run
 from judgebench.settings import Settings
+from judgebench.task import TaskData
 
 Rows = list[dict[str, Any]]
 ODD = [
@@ -273,6 +276,27 @@ def test_a_rating_that_is_nothing_is_unread(tmp_path: Path) -> None:
     (own,) = one.task.importers[name](read_rows(path), one.data)
     assert [judgement.verdict.value for judgement in own.judgements] == [None, 9.0, 9.0]
     assert f"verdicts missing in the file: 1 (null, NaN or empty: {path}:1)" in own.notes
+
+
+def test_a_baseline_s_failed_answer_is_none_to_compare_with(tmp_path: Path) -> None:
+    """The example is left without one, and the manifest says where it is missing; more than the limit is refused."""
+    task, examples = (
+        tasks.load(tasks.TaskSpec("alpacaeval"), starter=True)[0],
+        [Example(id=f"e{n}", messages=(Message(role="user", content=f"Say {n}."),)) for n in range(200)],
+    )
+    rows = [{"id": example.id, "output": "x", "generator": "b"} for example in examples]
+    path = tmp_path / "b.jsonl"
+    for failed, refused in ((2, False), (3, True)):
+        one = LoadedTask(task=task, data=TaskData(examples=tuple(examples), baselines={}), sources=[])
+        told = [{**row, "output": None} if n < failed else row for n, row in enumerate(rows)]
+        path.write_text("\n".join(map(json.dumps, told)))
+        if refused:
+            with pytest.raises(UsageError, match="answers 197 of the 200 examples"):
+                replace_baseline(one, str(path), "auto")
+        else:
+            replace_baseline(one, str(path), "auto")
+            assert list(one.data.baselines["b"]) == [f"e{n}" for n in range(failed, 200)]
+            assert one.notes == (f"baseline b: answers missing in the file: 2 (null, NaN or empty: {path}:1, 2)",)
 
 
 def test_a_file_with_a_failed_answer_makes_a_run(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 """Human verdicts from a file, and win rates anchored in them."""
 
+import gzip
+import io
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from judgebench import tasks
@@ -43,17 +48,18 @@ def test_words_and_numbers_are_shares_of_the_win(tmp_path: Path, given: Given) -
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "its first line must be example_id,label"),
-        (b"id,label\nstarter-01,win\n", "its first line must be"),
-        (b"example_id,label\n", "holds no label"),
+        (b"", "holds no rows; a table with the columns example_id,label was expected"),
+        (b"id,label\nstarter-01,win\n", "humans.csv:2: its columns must be example_id,label; they are: id,label"),
+        (b"example_id,label\n", "holds no rows"),
         (b"example_id,label\nnobody,win\n", "humans.csv:2: 'nobody' is no example of this run"),
         (b"example_id,label\nstarter-01,win\nstarter-01,win\n", "humans.csv:3: 'starter-01' has a label already"),
         (b"example_id,label\nstarter-01,better\n", "label 'better'; expected win, tie, loss"),
-        (b"example_id,label\nstarter-01,nan\n", "label 'nan'"),
+        (b"example_id,label\nstarter-01,nan\nstarter-02,\n", "holds no label"),
+        (b"example_id,label\nstarter-01,inf\n", "label 'inf'"),
         (b"example_id,label\nstarter-01,1.5\n", "label '1.5'"),
-        (b"example_id,label\nstarter-01,win,me\n", "3 columns"),
-        (b'example_id,label\nstarter-01,"win\n', "not CSV"),
-        (b"example_id,label\nstarter-01,\xff\n", "not a CSV file in UTF-8"),
+        (b"example_id,label\nstarter-01,win,me\n", "humans.csv:2: the row does not have the 2 columns of line 1"),
+        (b'example_id,label\nstarter-01,"win\n', "not valid CSV"),
+        (b"example_id,label\nstarter-01,\xff\n", "humans.csv:2: not UTF-8"),
         (b"example_id,label\n\x1b[31m,win\n", "is no example"),
     ],
 )
@@ -73,8 +79,36 @@ def test_labels_are_of_one_task_with_a_win_rate(tmp_path: Path, given: Given) ->
             labels_for(path, {name: (task, TaskData(examples=(), baselines={}))})
     with pytest.raises(UsageError, match="2 tasks could be meant"):
         labels_for(path, {"one": given["alpacaeval"], "two": given["alpacaeval"]})
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"nothing\.csv is not a file; a table with the columns example_id,label"):
         labels_for(tmp_path / "nothing.csv", given)
+
+
+def test_a_row_without_a_label_waits_for_one(tmp_path: Path, given: Given) -> None:
+    """A list of all examples in which some are labelled is the usual way to work: the others are counted and named."""
+    path = written(tmp_path, b"example_id,label\nstarter-01,win\nstarter-02,\nstarter-03,tie\nstarter-04,NaN\n")
+    labels = labels_for(path, given)
+    assert labels is not None
+    assert labels.by_example == {"starter-01": 1.0, "starter-03": 0.5}
+    assert labels.unlabelled == f"2 ({path}:3, 5)"
+
+
+@pytest.mark.parametrize("name", ["humans.jsonl", "humans.tsv", "humans.parquet", "humans.csv.gz"])
+def test_labels_may_come_in_any_form(tmp_path: Path, given: Given, name: str) -> None:
+    """The columns are the same, and a number is a number."""
+    rows = [{"example_id": "starter-01", "label": "win"}, {"example_id": "starter-02", "label": "0.5"}]
+    text = "\n".join("\t".join(row) for row in (["example_id", "label"], *(row.values() for row in rows)))
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    contents = {
+        "humans.jsonl": json.dumps(rows[0]).encode() + b'\n{"example_id": "starter-02", "label": 0.5}',
+        "humans.tsv": text.encode("utf-16"),
+        "humans.parquet": sink.getvalue(),
+        "humans.csv.gz": gzip.compress(text.replace("\t", ",").encode()),
+    }
+    (tmp_path / name).write_bytes(contents[name])
+    labels = labels_for(tmp_path / name, given)
+    assert labels is not None
+    assert labels.by_example == {"starter-01": 1.0, "starter-02": 0.5}
 
 
 def anchored(judged: list[float | None], human: dict[int, float]) -> tuple[Score, Score]:

@@ -22,6 +22,7 @@ LAYERS = """
 """From the bottom, layer 0, up. ``models``, ``judges``, ``stats`` and ``cli`` are folders."""
 
 ARROWS = {
+    ("codec", "files"),
     ("tasks", "task"),
     ("answers", "task"),
     ("presets", "settings"),
@@ -43,7 +44,7 @@ ARROWS = {
     ("formats", "run_folders"),
     ("archive", "store"),
     *(("run_folders", below) for below in ("archive", "run_tasks", "store")),
-    ("common_fits", "run_folders"),
+    *(("common_fits", below) for below in ("run_folders", "store")),
     *(("runner", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
     *(("dry_run", below) for below in ("bench", "loading", "stages")),
     *(("gating", below) for below in ("comparison", "gate_policy", "ranking")),

@@ -146,10 +146,37 @@ def test_the_index_is_remembered(mirror: Path, cache: Path, monkeypatch: pytest.
     (mirror / "other").write_bytes(CONTENT[::-1])
     SourceFinder(cache, [mirror], offline=True).fetch(SOURCE)
     read: list[Path] = []
-    inflated = sources._inflated
-    monkeypatch.setattr(sources, "_inflated", lambda path: read.append(path) or inflated(path))
+    chunks = sources.chunks
+    monkeypatch.setattr(sources, "chunks", lambda path, limit: read.append(path) or chunks(path, limit))
     assert SourceFinder(cache, [mirror], offline=True).locate(SOURCE) == "mirror"
     assert read == []
+
+
+def test_a_bomb_in_a_mirror_is_passed_over(mirror: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gzip file tells the size of its last member only; of the rest no more is unfolded than the file could hold."""
+    (mirror / "f.gz").write_bytes(gzip.compress(bytes(10**7), 9) * 10 + gzip.compress(CONTENT))
+    unfolded = 0
+    chunks = sources.chunks
+
+    def counted(path: Path, limit: int) -> Iterator[bytes]:
+        nonlocal unfolded
+        for chunk in chunks(path, limit):
+            unfolded += len(chunk)
+            yield chunk
+
+    monkeypatch.setattr(sources, "chunks", counted)
+    assert SourceFinder(cache, [mirror], offline=True).locate(SOURCE) is None
+    assert unfolded <= len(CONTENT)
+
+
+def test_what_is_no_file_in_a_mirror_is_named(mirror: Path, cache: Path) -> None:
+    """Nobody waits for it, it hides nothing, and where the file is missing it is told."""
+    os.mkfifo(mirror / "questions.csv")
+    (mirror / "questions.csv.gz").symlink_to("/dev/zero")
+    with pytest.raises(SourceMissing, match=r"questions\.csv \(a FIFO\), .*questions\.csv\.gz \(a device\)\."):
+        SourceFinder(cache, [mirror], offline=True).fetch(SOURCE)
+    (mirror / "z").write_bytes(CONTENT)
+    assert SourceFinder(cache, [mirror], offline=True).fetch(SOURCE)[0] == CONTENT
 
 
 def test_the_index_forgets_a_changed_file(mirror: Path, cache: Path) -> None:
@@ -322,7 +349,7 @@ def test_a_list_of_sources_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[[source", "not a valid list of sources"),
+        ("[[source", "is not TOML"),
         ('[[source]]\nname="a"', "missing required field"),
         ('[[source]]\nname="a"\nrevision="1"\npath="p"\nsha256="x"\nlicence="MIT"\ncolour="red"', "unknown field"),
         ('[[source]]\nname="a"\nrevision="1"\npath="p"\nsha256="x"\nlicence="MIT"', "one of repo, dataset and url"),

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.codec import decode_lines, encode, write_json, write_lines
+from judgebench import codec
+from judgebench.codec import canonical_hash, decode_lines, encode, write_json, write_lines
 from judgebench.display import slug
 from judgebench.errors import RecordError, UsageError
-from judgebench.records import Completion, Example, Generation, Judgement, Message, Verdict
+from judgebench.records import Completion, Example, ExampleScore, Generation, Judgement, Message, Verdict
 from judgebench.store import Manifest, Results, RunFolder, TaskFolder, new_run_folder
 
 
@@ -107,6 +108,58 @@ def test_a_broken_line_in_the_middle_names_its_place(tmp_path: Path, line: bytes
     with pytest.raises(RecordError, match=r"generations\.jsonl:2: not a Generation record") as raised:
         list(TaskFolder(tmp_path).generations())
     assert (raised.value.path, raised.value.line, raised.value.exit_code) == (str(path), 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"example_id":"e","metric":"m","value":' + b"[" * 20_000, "it is nested too deeply"),
+        (b'{"example_id":"e","metric":"m","value":1e308}', "Expected `float` <= 1000000000000000.0 - at `$.value`"),
+        (b'{"example_id":"e","metric":"m","value":%d}' % 10**400, "Number out of range"),
+        (b'{"example_id":"e","metric":"m","value":NaN}', "JSON is malformed"),
+        (
+            b'{"example_id":"e","metric":"m","value":null,"covariates":{"length":-1e16}}',
+            "Expected `float` >= -10000000",
+        ),
+    ],
+    ids=["levels", "large", "digits", "NaN", "a covariate"],
+)
+def test_a_number_that_cannot_be_makes_a_line_a_broken_one(tmp_path: Path, line: bytes, says: str) -> None:
+    """No score is a billion of millions; whoever computes with it would end at infinity."""
+    (tmp_path / "example_scores.jsonl").write_bytes(
+        encode(ExampleScore(example_id="e", metric="m", value=1.0)) + b"\n" + line + b"\n"
+    )
+    with pytest.raises(RecordError, match=r"example_scores\.jsonl:2: not a ExampleScore record") as raised:
+        TaskFolder(tmp_path).example_scores()
+    assert says in raised.value.problem
+
+
+def test_depth_is_refused_where_it_can_be_read_but_not_worked_with(tmp_path: Path) -> None:
+    """And brackets within a text are no depth."""
+    path = tmp_path / "examples.jsonl"
+    whole = encode(Example(id="e", messages=(), meta={"x": 1, "text": "[" * 2000}))
+    path.write_bytes(whole + b"\n")
+    assert TaskFolder(tmp_path).examples()[0].meta["text"] == "[" * 2000
+    path.write_bytes(whole.replace(b'"x":1', b'"x":' + b"[" * 700 + b"]" * 700) + b"\n")
+    with pytest.raises(RecordError, match=r"examples\.jsonl:1: .*nested more than 500 levels"):
+        TaskFolder(tmp_path).examples()
+
+
+def test_a_line_without_end_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file of a terabyte has no newline in it."""
+    monkeypatch.setattr(codec, "LINE_BYTES", 2**20)
+    with (tmp_path / "generations.jsonl").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(RecordError, match=r"generations\.jsonl:1: the line is longer than 1 MiB"):
+        list(TaskFolder(tmp_path).generations())
+
+
+def test_what_json_cannot_hold_is_written_all_the_same() -> None:
+    """A file name that is no text, as an argument or a model's name, does not keep a run from being written down."""
+    assert encode(["\udcff.json", {"\ud800": 10**400}, 2**63, (1, None)]) == (
+        '["\ufffd.json",{"\ufffd":null},9223372036854775808,[1,null]]'.encode()
+    )
+    assert canonical_hash("\udcff") == canonical_hash("\ufffd")
 
 
 def test_the_later_of_two_records_counts(tmp_path: Path) -> None:

@@ -21,23 +21,30 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """``--config run.toml``: its keys are the long flags, and flags on the command line win."""
     if path is None:
         return None
-    import tomllib
-
     from judgebench.errors import UsageError
+    from judgebench.files import read_toml
+    from judgebench.records import LARGEST
 
-    try:
-        found = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"--config {path} cannot be read: {error}") from error
+    found = read_toml(path, "--config")
     known = {parameter.name: parameter for parameter in context.command.params}
     settings: dict[str, Any] = {}
     for key, value in found.items():
         name = key.replace("-", "_")
         if name not in known or name == "config":
             raise UsageError(f"--config {path}: there is no flag --{key.replace('_', '-')}")
+        parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if not all(isinstance(part, str | int | float) for part in parts):
+            raise UsageError(
+                f"--config {path}: {key} must be a text, a number, true or false, or for a flag that can be given "
+                f"several times a list or a table of those"
+            )
+        if not all(abs(part) <= LARGEST for part in parts if isinstance(part, int | float)):
+            raise UsageError(f"--config {path}: {key} = {str(value)[:40]} is no number that could be meant")
         if isinstance(value, dict):
             value = [f"{k}={v}" for k, v in value.items()]
         repeated = getattr(known[name], "multiple", False)
+        if isinstance(value, list) and not repeated:
+            raise UsageError(f"--config {path}: {key} is given once, so it cannot be a list or a table")
         settings[name] = [value] if repeated and not isinstance(value, list) else value
     context.default_map = {**(context.default_map or {}), **settings}
     return path
@@ -299,10 +306,11 @@ def _plans(**given: Any) -> "list[Settings]":
 
 def _prompt(path: Path) -> str:
     from judgebench.errors import UsageError
+    from judgebench.files import read_text
 
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path)
+    except OSError as error:
         raise UsageError(f"--refine {path} cannot be read: {error}") from error
 
 

@@ -165,6 +165,8 @@ def _remarks(score: Score) -> list[str]:
                 f"{score.metric}: C = {c:.6g}; {len(tied)} values of C are as good within noise, over which it is "
                 f"{low:.2f} – {high:.2f}"
             )
+    if "rows_without_label" in score.details:
+        lines.append(f"{score.metric}: rows without a label: {cell(str(score.details['rows_without_label']), 200)}")
     for detail, ends in IF_MISSING.items():
         match score.details.get(detail):
             case [int(low) | float(low), int(high) | float(high)] if score.n_missing:

@@ -9,13 +9,17 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run_folders import Run, TaskRun
 from judgebench.task import Task
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**16
 """Of a file that is read: the Hub's own are a few hundred."""
+DEEPEST = 16
+"""Levels of it; PyYAML takes the square of the depth in time."""
 _NOTE = re.compile(r"(\w+)=([^;]*)")
 
 
@@ -80,14 +84,21 @@ def from_yaml(data: bytes, name: str, task: Task) -> tuple[str, list[Score]]:
     from huggingface_hub import parse_eval_result_entries
 
     if len(data) > MAX_BYTES:
-        raise UsageError(f"{name} is larger than {MAX_BYTES // 2**20} MiB, which no file of results is")
-    # Aliases let a small file stand for an endless one; the format has no use for them.
-    if any(isinstance(token, yaml.AliasToken) for token in _tokens(data, name)):
-        raise UsageError(f"{name} has YAML aliases, which no file of results needs")
+        raise UsageError(f"{name} is larger than {MAX_BYTES // 2**10} KiB, which no file of results is")
+    depth = 0
+    for token in _tokens(data, name):
+        # Aliases let a small file stand for an endless one; the format has no use for them.
+        if isinstance(token, yaml.AliasToken):
+            raise UsageError(f"{name} has YAML aliases, which no file of results needs")
+        kind = type(token).__name__
+        depth += ("Start" in kind and "Stream" not in kind) - ("End" in kind)
+        if depth > DEEPEST:
+            raise UsageError(f"{name} is nested more than {DEEPEST} levels deep, which no file of results is")
     try:
         entries = parse_eval_result_entries(yaml.safe_load(data))
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{name} is not a file of `.eval_results`: {type(error).__name__}: {error}") from error
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UsageError(f"{name} is not a file of `.eval_results`: {said}") from error
     scores, reported_by = [], ""
     for entry in entries:
         if task.hub is None or (entry.dataset_id, entry.task_id) != task.hub:
@@ -105,14 +116,15 @@ def _tokens(data: bytes, name: str) -> Iterator[Any]:
 
     try:
         yield from yaml.scan(data, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name} is not valid YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{name} is not valid YAML: {' '.join(str(error).split())[:300]}") from error
 
 
 def _score(value: Any, notes: dict[str, str], task: Task, name: str) -> Score:
     try:
         told: dict[str, Any] = {key: float(notes[key]) for key in ("stderr", "low", "high", "level") if key in notes}
         told |= {key: int(notes.get(key, 0)) for key in ("n", "n_missing")}
-        return Score(task=task.name, metric=notes["metric"], value=float(value), unit=notes["unit"], **told)
-    except (KeyError, TypeError, ValueError) as error:
+        told |= {"task": task.name, "metric": notes["metric"], "value": float(value), "unit": notes["unit"]}
+        return msgspec.convert(told, Score)
+    except (KeyError, TypeError, ValueError, OverflowError, msgspec.ValidationError) as error:
         raise UsageError(f"{name}: its notes do not say what judgebench writes into them: {error}") from error

@@ -12,9 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from judgebench.codec import encode
+from judgebench.codec import decode_json, encode
 from judgebench.outputs import Row
 from judgebench.records import Example, ExampleScore, Generation, Score
 from judgebench.run_folders import Run, TaskRun
@@ -93,8 +91,8 @@ def _stored(row: Row, result: Any) -> Score:
 
 def _decoded(row: Row, text: Any, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(text if isinstance(text, str) else "", type=kind)
-    except msgspec.DecodeError as error:
+        return decode_json(text.encode() if isinstance(text, str) else b"", kind)
+    except ValueError as error:
         raise row.error(f"a detail of judgebench's is not what it writes: {error}") from error
 
 

@@ -62,8 +62,10 @@ def read_scores(rows: Sequence[Row], task: str, version: str, *, starter: bool) 
         try:
             fields["details"] = json.loads(fields.get("details") or "{}")
             score = msgspec.convert({name: fields.get(name) for name in Score.__struct_fields__}, Score, strict=False)
-        except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as error:
             raise row.error(f"it is not a score: {error}") from error
+        if score.value is None and score.reason is None:
+            score = msgspec.structs.replace(score, reason="the file holds no number")
         reported_by = f"judgebench, protocol {fields.get('protocol_hash')}"
         found.setdefault(str(fields.get("model")), (reported_by, []))[1].append(score)
     return found
@@ -73,6 +75,6 @@ def _cell(name: str, value: Any) -> Any:
     """A cell's value: nothing is ``None``, and a text is what it was before it was made safe."""
     if not isinstance(value, str):
         return value
-    if value == "":
+    if value == "" or (name in NUMBERS and value.strip().lower() == "nan"):
         return None
     return value if name in (*NUMBERS, *COUNTS) else original_text(value)

@@ -18,8 +18,9 @@ from typing import Any
 
 import msgspec
 
-from judgebench.codec import sha256_hex
+from judgebench.codec import decode_json, sha256_hex
 from judgebench.errors import UsageError
+from judgebench.files import TEXT_BYTES, as_utf8, read_bytes
 from judgebench.judges import Judge
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
@@ -116,7 +117,7 @@ class Choice(msgspec.Struct, frozen=True):
 class Reference(msgspec.Struct, frozen=True):
     """One row of a ``reference_answer`` file."""
 
-    question_id: int
+    question_id: int | float
     choices: tuple[Choice, ...]
 
 
@@ -203,7 +204,10 @@ def _load(fetch: Fetch, *, settings: Settings, starter: bool) -> TaskData:
     if settings.references == "gpt-4":
         references_file = fetch(f"references-{settings.version}")
     else:
-        references_file = Path(settings.references).read_bytes()
+        try:
+            references_file = read_bytes(Path(settings.references), TEXT_BYTES)
+        except OSError as error:
+            raise UsageError(f"references={settings.references} cannot be read: {error}") from error
     references = _read_references(references_file, settings.references)
     examples = tuple(_example(question, references, settings.references) for question in questions)
     prompts = read_prompts(fetch("prompts"))
@@ -219,15 +223,22 @@ def _load(fetch: Fetch, *, settings: Settings, starter: bool) -> TaskData:
     return TaskData(examples=examples, baselines={}, judges=judges, fragments=tuple(fragments))
 
 
-def _read_references(data: bytes, name: str) -> dict[int, tuple[str, ...]]:
-    try:
-        rows = [msgspec.json.decode(line, type=Reference) for line in data.splitlines() if line.strip()]
-        return {row.question_id: row.choices[0].turns for row in rows}
-    except (msgspec.DecodeError, IndexError) as error:
-        raise UsageError(f"references={name} is not a file of FastChat's reference answers: {error}") from error
+def _read_references(data: bytes, name: str) -> dict[float, tuple[str, ...]]:
+    """By question, whose number may have been written with a decimal point."""
+    found: dict[float, tuple[str, ...]] = {}
+    for number, line in enumerate(as_utf8(data).splitlines(), 1):
+        if line.strip():
+            try:
+                row = decode_json(line, Reference)
+                found[row.question_id] = row.choices[0].turns
+            except (ValueError, IndexError) as error:
+                raise UsageError(
+                    f"references={name} is not a file of FastChat's reference answers: line {number}: {error}"
+                ) from error
+    return found
 
 
-def _example(question: Question, references: Mapping[int, tuple[str, ...]], source: str) -> Example:
+def _example(question: Question, references: Mapping[float, tuple[str, ...]], source: str) -> Example:
     guided = question.category in GUIDED
     answers = references.get(question.question_id, ()) if guided else ()
     if guided and len(answers) < len(question.turns):
@@ -251,7 +262,7 @@ def _example(question: Question, references: Mapping[int, tuple[str, ...]], sour
 def _load_starter(settings: Settings) -> TaskData:
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
     items = [msgspec.json.decode(line, type=StarterItem) for line in lines]
-    references = {number: item.references for number, item in enumerate(items, 1)}
+    references: dict[float, tuple[str, ...]] = {number: item.references for number, item in enumerate(items, 1)}
     examples, baseline = [], {}
     for number, item in enumerate(items, 1):
         question = Question(question_id=number, category=item.category, turns=item.turns)

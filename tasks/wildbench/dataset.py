@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from judgebench import outputs
 from judgebench.errors import UsageError
 from judgebench.records import Example, Generation, Message
 
@@ -57,14 +58,9 @@ class StarterRow(TaskRow, frozen=True):
 
 def parquet_rows(data: bytes, kind: type[Any], what: str) -> list[Any]:
     """Rows of a parquet file as ``kind``; a :class:`UsageError` says which field is not what it should be."""
-    import pyarrow
-    import pyarrow.parquet
-
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
-        names = [field.name for field in msgspec.structs.fields(kind) if field.name in table.column_names]
-        return msgspec.convert(table.select(names).to_pylist(), list[kind])  # type: ignore[valid-type]
-    except (pyarrow.ArrowException, msgspec.ValidationError) as error:
+        return msgspec.convert([row.fields for row in outputs.parquet_rows(data, what)], list[kind])  # type: ignore[valid-type]
+    except msgspec.ValidationError as error:
         raise UsageError(f"{what} is not the parquet file that it should be: {error}") from error
 
 

@@ -6,7 +6,6 @@ and macro scores and rewards, their mixes, and ranks. A model that was not compa
 it (upstream writes 0, which ranks before everybody who lost; ``zero_fill`` does the same).
 """
 
-import gzip
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import msgspec
 import numpy as np
 
 from judgebench.errors import RecordError
+from judgebench.files import read_bytes
+from judgebench.outputs import MAX_FILE_BYTES
 
 from .formulas import (
     BASELINES,
@@ -155,10 +156,9 @@ T = TypeVar("T")
 
 
 def _decode(path: Path, decoder: msgspec.json.Decoder[T]) -> T:
-    data = path.read_bytes()
     try:
-        return decoder.decode(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decoder.decode(read_bytes(path, MAX_FILE_BYTES))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise RecordError(path, 1, f"not a result file of WildBench: {error}") from error
 
 
