@@ -78,7 +78,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # a parser's complaints about an answer are not the user's business
         os.dup2(nowhere, stream)
-    _limit_memory(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
     shared: dict[int, Any] = {}
     pickled: dict[int, bytes] = {}
     while (message := read_message(inbox)) is not None:
@@ -91,7 +91,8 @@ def main() -> None:
                 return
 
 
-def _limit_memory(extra_bytes: int) -> None:
+def limit_memory(extra_bytes: int) -> None:
+    """Let this process take so much more than it has now."""
     status = Path("/proc/self/statm")
     pages = int(status.read_text().split()[0]) if status.exists() else 0
     limit = pages * resource.getpagesize() + extra_bytes
@@ -107,7 +108,7 @@ def _run(job: Job, shared: dict[int, Any], pickled: dict[int, bytes]) -> Verdict
         if job.shared in pickled:  # only now, because it may be of classes that the function's module defines
             shared[job.shared] = pickle.loads(pickled.pop(job.shared))
         first = () if job.shared is None else (shared[job.shared],)
-        _arm(job.cpu_seconds, job.wall_seconds)
+        arm(job.cpu_seconds, job.wall_seconds)
         return function(*first, **job.arguments)
     except MemoryError:
         return Verdict(value=0.0, label="memory")
@@ -116,10 +117,11 @@ def _run(job: Job, shared: dict[int, Any], pickled: dict[int, bytes]) -> Verdict
     except BaseException as error:  # noqa: BLE001 - libraries raise their timeouts past ``Exception``
         return Verdict(value=0.0, label="error", details={"error": f"{type(error).__name__}: {error}"[:300]})
     finally:
-        _arm(0.0, 0.0)
+        arm(0.0, 0.0)
 
 
-def _arm(cpu_seconds: float, wall_seconds: float) -> None:
+def arm(cpu_seconds: float, wall_seconds: float) -> None:
+    """End this process after so much computing, or so much time; 0 takes the limit back."""
     for number, timer, seconds in (
         (signal.SIGPROF, signal.ITIMER_PROF, cpu_seconds),
         (signal.SIGALRM, signal.ITIMER_REAL, wall_seconds),

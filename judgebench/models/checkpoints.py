@@ -5,15 +5,17 @@ How the tokens between the two come about is each backend's own.
 
 import hashlib
 import importlib
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from judgebench.codec import sha256_hex
-from judgebench.errors import ModelError, UsageError
+from judgebench.codec import read_json
+from judgebench.errors import JudgebenchError, ModelError, UsageError
+from judgebench.files import CHUNK_BYTES, irregular, opened
 from judgebench.models.prompting import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
 from judgebench.thinking import Thinking, left_open, split_text
@@ -26,6 +28,11 @@ _TRAINING_FILES = frozenset({"optimizer.pt", "scheduler.pt", "training_args.bin"
 _SMALL_BYTES = 16 * 2**20
 _TAIL_TOKENS = 32
 """Tokens at the end of a prompt in which an opened thinking part is looked for."""
+_PARTS = re.compile(r"(layers?|experts?|heads?|blocks?)$")
+_MOST_PARTS = 2**14
+NO_NUMBERS = "the model computes no numbers (NaN): its weights are broken, or its precision is too low for them"
+IMPOSSIBLE = -1e9
+"""Log-probability of what cannot be: JSON has no minus infinity."""
 
 
 def import_transformers() -> tuple[Any, Any]:
@@ -57,13 +64,21 @@ def checkpoint_digest(folder: Path, small_bytes: int = _SMALL_BYTES) -> str:
             continue
         status = path.stat()
         if path.suffix in _TEXT_SUFFIXES or (path.suffix in _WEIGHT_SUFFIXES and status.st_size <= small_bytes):
-            fact = sha256_hex(path.read_bytes())
+            fact = _sha256(path)
         elif path.suffix in _WEIGHT_SUFFIXES:
             fact = f"{status.st_size} bytes, {status.st_mtime_ns} ns"
         else:
             continue
         digest.update(f"{path.name}\0{fact}\n".encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 class Job(Struct):
@@ -100,14 +115,30 @@ class Adapter(Struct, frozen=True, kw_only=True):
 def read_adapter(path: str) -> Adapter:
     """The adapter in a folder. Raises :class:`UsageError`."""
     folder = Path(path).expanduser()
+    rank = _adapter_settings(folder)["r"]
+    return Adapter(folder=folder, rank=rank)
+
+
+def _adapter_settings(folder: Path) -> dict[str, Any]:
+    """What an adapter says of itself; its rank is one."""
     try:
-        settings = msgspec.json.decode((folder / "adapter_config.json").read_bytes(), type=dict[str, Any])
-        return Adapter(folder=folder, rank=int(settings["r"]))
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        _require_plain_files(folder)
+        settings: dict[str, Any] = read_json(folder / "adapter_config.json", dict[str, Any], _SMALL_BYTES)
+        if not isinstance(settings.get("r"), int) or not 0 < settings["r"] < 2**20:
+            raise ValueError(f"its rank `r` is {str(settings.get('r'))[:40]}")
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"The folder {folder} holds no LoRA adapter that can be used: {first_line(error)}. Wanted: a folder with "
             "adapter_config.json, which names the rank `r`, and adapter_model.safetensors, as PEFT writes them."
         ) from error
+    return settings
+
+
+def _require_plain_files(folder: Path) -> None:
+    """Refuse a folder in which a FIFO or a device stands where a file may be looked for: the readers would wait."""
+    for path in sorted(folder.iterdir()):
+        if found := irregular(path):
+            raise OSError(f"{path.name} is {found}, and regular files are expected there")
 
 
 class _ShardIndex(Struct):
@@ -155,12 +186,16 @@ class Checkpoint:
         own_tokenizer = self.adapter is not None and (self.adapter.folder / "tokenizer_config.json").is_file()
         tokenizer_source = str(self.adapter.folder) if self.adapter and own_tokenizer else self.source
         try:
+            if self.folder:
+                _require_plain_files(self.folder)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_source, **self.options)
             self.config = transformers.AutoConfig.from_pretrained(self.source, **self.options)
             self.ends = _end_tokens(transformers, self)
-        except Exception as error:
+            _require_parts(self.config)
+            own_context = _context_tokens(self.config, self.tokenizer)
+            self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
+        except (Exception, SystemExit) as error:  # the checkpoint's own code may end in anything
             raise self.cannot_be_opened(error) from error
-        own_context = _context_tokens(self.config, self.tokenizer)
         if context is not None and own_context is not None and context > own_context:
             raise UsageError(
                 f"A context of {context} tokens is asked for, but {self.source} was made for {own_context}. Give a "
@@ -170,14 +205,18 @@ class Checkpoint:
         """Positions it has for prompt and reply together; ``None`` if neither configuration nor tokenizer says."""
         self.max_tokens = max_tokens
         self._thinking = thinking
-        self.prompts = ChatPrompts(
-            self.tokenizer,
-            source=self.source,
-            chat_template=chat_template,
-            thinking=thinking.policy,
-            context=self.context,
-        )
-        self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
+        try:
+            self.prompts = ChatPrompts(
+                self.tokenizer,
+                source=self.source,
+                chat_template=chat_template,
+                thinking=thinking.policy,
+                context=self.context,
+            )
+        except JudgebenchError:
+            raise
+        except Exception as error:  # a tokenizer that could be opened and does not work
+            raise self.cannot_be_opened(error) from error
         if self.folder:
             digest = checkpoint_digest(self.folder)
         else:
@@ -186,7 +225,7 @@ class Checkpoint:
         """What tells its files from others', the adapter's among them."""
         self._token_texts: dict[int, str] = {}
 
-    def cannot_be_opened(self, error: Exception) -> ModelError:
+    def cannot_be_opened(self, error: BaseException) -> ModelError:
         """The error to end with when its files cannot be used."""
         if "gated repo" in str(error):
             return ModelError(
@@ -206,8 +245,14 @@ class Checkpoint:
         if self.folder is None:
             return
         for index in self.folder.glob("*.index.json"):
-            shards = set(msgspec.json.decode(index.read_bytes(), type=_ShardIndex).weight_map.values())
-            absent = sorted(shard for shard in shards if not (self.folder / shard).is_file())
+            try:
+                shards = set(read_json(index, _ShardIndex).weight_map.values())
+                absent = sorted(shard for shard in shards if not (self.folder / shard).is_file())
+            except (OSError, ValueError) as error:
+                raise ModelError(
+                    f"{index} is not the list of weight files that it should be: {first_line(error)}. Copy or download "
+                    "it again."
+                ) from error
             if absent:
                 raise ModelError(
                     f"{len(absent)} of the {len(shards)} weight files that {index} names are missing, such as "
@@ -280,8 +325,10 @@ class Checkpoint:
             text, ended = text[:cut], True
         top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
         if sampling.top_logprobs:
+            if any(math.isnan(value) for position in alternatives for _, value in position):
+                return Completion(error=NO_NUMBERS)
             top_logprobs = tuple(
-                tuple((self._token_text(token), value) for token, value in position)
+                tuple((self._token_text(token), value) for token, value in position if math.isfinite(value))
                 for position in alternatives[: len(spoken)]
             )
         only_thought = (
@@ -298,7 +345,10 @@ class Checkpoint:
 
     def scored(self, job: Job, values: Sequence[float]) -> Completion:
         """The labels of ``Sampling.choices`` with their log-likelihoods, likeliest first, as a completion."""
-        pairs = sorted(zip(job.request.sampling.choices, values, strict=True), key=lambda pair: -pair[1])
+        if any(math.isnan(value) for value in values):
+            return Completion(error=NO_NUMBERS)
+        bounded = [max(value, IMPOSSIBLE) for value in values]
+        pairs = sorted(zip(job.request.sampling.choices, bounded, strict=True), key=lambda pair: -pair[1])
         return Completion(
             text=pairs[0][0],
             finish_reason="stop",
@@ -329,14 +379,13 @@ def _base_of_adapter(path_or_id: str | Path) -> str | None:
     folder = Path(path_or_id).expanduser()
     if (folder / "config.json").is_file() or not (folder / "adapter_config.json").is_file():
         return None
-    read_adapter(str(folder))
-    base = msgspec.json.decode((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
-    if not base:
+    base = _adapter_settings(folder).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
         raise UsageError(
             f"The folder {folder} holds an adapter that names no base model. Give the base as the model, and the "
             "folder with --model-arg lora=FOLDER."
         )
-    return str(base)
+    return base
 
 
 def _local_folder(path_or_id: str | Path) -> Path | None:
@@ -355,12 +404,22 @@ def _local_folder(path_or_id: str | Path) -> Path | None:
     return None
 
 
+def _require_parts(config: Any) -> None:
+    """Refuse a model of more parts than any has: they would be made one by one, before a weight is missed."""
+    for key, value in config.get_text_config().to_dict().items():
+        if _PARTS.search(key) and isinstance(value, int) and not 0 <= value <= _MOST_PARTS:
+            raise ValueError(f"config.json says {key} = {str(value)[:40]}")
+
+
 def _context_tokens(config: Any, tokenizer: Any) -> int | None:
     """Positions the model was made for; ``None`` if neither the config nor the tokenizer says."""
     text_config: Mapping[str, Any] = config.get_text_config().to_dict()
     for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        if isinstance(text_config.get(key), int):
-            return int(text_config[key])
+        positions = text_config.get(key)
+        if isinstance(positions, int):
+            if not 0 < positions < 2**31:
+                raise ValueError(f"config.json says {key} = {str(positions)[:40]}")
+            return positions
     # Tokenizers without a limit carry a number of about 1e30.
     return int(tokenizer.model_max_length) if tokenizer.model_max_length < 2**31 else None
 
@@ -373,4 +432,7 @@ def _end_tokens(transformers: Any, checkpoint: Checkpoint) -> frozenset[int]:
         settings = transformers.GenerationConfig.from_model_config(checkpoint.config)
     named = settings.eos_token_id
     several = named if isinstance(named, list) else [named]
-    return frozenset(token for token in (*several, checkpoint.tokenizer.eos_token_id) if token is not None)
+    ends = [token for token in (*several, checkpoint.tokenizer.eos_token_id) if token is not None]
+    if not all(isinstance(token, int) and 0 <= token < 2**31 for token in ends):
+        raise ValueError(f"its end tokens are {str(ends)[:60]}")
+    return frozenset(ends)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from judgebench.codec import canonical_hash
-from judgebench.models.checkpoints import Job, earliest
+from judgebench.models.checkpoints import NO_NUMBERS, Job, earliest
 
 
 class Row:
@@ -61,7 +61,10 @@ class Chooser:
     def extend(self, rows: Sequence[Row], scores: Any) -> None:
         """Choose from ``scores``, ``(n_rows, vocabulary)``, and mark the rows that are finished with it."""
         scores = scores.float()
-        tokens: list[int] = scores.argmax(-1).tolist()
+        likeliest = scores.argmax(-1, keepdim=True)
+        tokens: list[int] = likeliest[:, 0].tolist()
+        # What is no number is taken for the largest.
+        broken: list[bool] = scores.gather(-1, likeliest)[:, 0].isnan().tolist()
         sampled = [place for place, row in enumerate(rows) if row.sampled]
         if sampled:
             for place, token in zip(
@@ -72,6 +75,8 @@ class Chooser:
         for row, token in zip(rows, tokens, strict=True):
             row.reply.append(token)
             row.finished = token in self._ends or len(row.reply) >= row.job.max_tokens or self._stopped(row)
+        for row in (row for row, no_number in zip(rows, broken, strict=True) if no_number):
+            row.failure, row.finished = NO_NUMBERS, True
 
     def _stopped(self, row: Row) -> bool:
         stop = row.job.request.sampling.stop

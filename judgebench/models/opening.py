@@ -16,6 +16,7 @@ import msgspec
 
 from judgebench.cache import default_cache_dir
 from judgebench.errors import UsageError
+from judgebench.files import read_text
 from judgebench.models import Model
 from judgebench.models.pricing import Price
 from judgebench.resources import resource
@@ -231,7 +232,7 @@ def _template(text: str) -> str | None:
     if text == "none":
         return "none"
     try:
-        return Path(text).read_text()
+        return read_text(Path(text))
     except OSError as error:
         raise UsageError(f"--chat-template must be auto, none or a readable file: {error}") from error
 

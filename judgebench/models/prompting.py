@@ -4,13 +4,13 @@ Used by every backend that holds the tokenizer itself. What a prompt says is the
 makes of the messages is the endpoint's.
 """
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
-
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
+from judgebench.models.rendering import NotRendered, render
 from judgebench.prompts import fill
 from judgebench.records import Message, Request
 
@@ -48,7 +48,7 @@ class ChatPrompts:
         """
         self._tokenizer, self._source, self._context = tokenizer, source, context
         self._raw: str | None = None
-        self._template: str | None = None
+        self._template = ""
         self._variables: dict[str, bool] = {}
         override = f" template={sha256_hex(chat_template.encode())[:16]}" if chat_template is not None else ""
         if chat_template == "none":
@@ -56,8 +56,7 @@ class ChatPrompts:
         elif chat_template and INSTRUCTION in chat_template and not any(mark in chat_template for mark in _JINJA):
             self._raw = chat_template
         else:
-            self._template = chat_template
-            self._settle_template(thinking)
+            self._settle_template(chat_template, thinking)
         switched = f" thinking={thinking}" if self._variables else ""
         self.identity = override + switched
         self._before = self._before_raw_text() if self._raw is not None else []
@@ -107,15 +106,20 @@ class ChatPrompts:
                 "never cut: choose a model with a longer context, or leave these items out with --ids."
             )
 
-    def _settle_template(self, thinking: str) -> None:
+    def _settle_template(self, given: str | None, thinking: str) -> None:
         """Find the template's text, and which of its switches are set."""
         try:
-            own = self._tokenizer.get_chat_template(self._template)
+            own = self._tokenizer.get_chat_template(given)
         except ValueError as error:
             raise UsageError(
                 f"The tokenizer of {self._source} has no chat template. Give one with --chat-template FILE, or use "
                 "--chat-template none for a base model (the messages are then joined by blank lines)."
             ) from error
+        if not isinstance(own, str):
+            raise UsageError(
+                f"The chat template of {self._source} is no text. Give another one with --chat-template FILE."
+            )
+        self._template = own
         if thinking != "auto" and "enable_thinking" in own:
             self._variables = {"enable_thinking": thinking == "on"}
 
@@ -128,15 +132,28 @@ class ChatPrompts:
         if self._raw is not None:
             return fill(self._raw, {INSTRUCTION: "\n\n".join(message.content for message in messages)})
         try:
+            return self._rendered(messages)
+        except NotRendered as error:
+            if error.over_limit:
+                raise UsageError(
+                    f"The chat template for {self._source} does not work: {error}. Give another one with "
+                    "--chat-template FILE."
+                ) from error
+            raise Unaskable(f"the chat template refuses the conversation: {error}") from error
+        except UnicodeEncodeError as error:  # half a surrogate pair
+            raise Unaskable(f"the conversation cannot be put into tokens: {_in_one_line(error)}") from error
+
+    def _rendered(self, messages: Sequence[Message]) -> str:
+        if _is_jinja(self._tokenizer):
+            return render(self._template, messages, {**self._tokenizer.special_tokens_map, **self._variables})
+        # A tokenizer with a way of its own, which is code that was installed or trusted: no template of a checkpoint.
+        conversation = [{"role": message.role, "content": message.content} for message in messages]
+        try:
             text: str = self._tokenizer.apply_chat_template(
-                [{"role": message.role, "content": message.content} for message in messages],
-                chat_template=self._template,
-                add_generation_prompt=True,
-                tokenize=False,
-                **self._variables,
+                conversation, add_generation_prompt=True, tokenize=False, **self._variables
             )
-        except jinja2.TemplateError as error:
-            raise Unaskable(f"the chat template refuses the conversation: {_in_one_line(error)}") from error
+        except Exception as error:
+            raise NotRendered(_in_one_line(error), over_limit=False) from error
         return text
 
     def _bare_tokens(self, text: str) -> list[int]:
@@ -153,7 +170,7 @@ class ChatPrompts:
         try:
             written = self._written(question)
         except Unaskable as error:
-            reason = _in_one_line(error.__cause__ or error)
+            reason = error.__cause__ or error
             raise UsageError(f"The chat template for {self._source} does not work: {reason}.") from error
         if _USER_PROBE not in written:
             raise UsageError(
@@ -175,7 +192,7 @@ class ChatPrompts:
         try:
             written = self._written(conversation)
         except Unaskable as error:
-            reason = _in_one_line(error.__cause__ or error)
+            reason = error.__cause__ or error
             raise UsageError(
                 f"A system message is to be sent, but the chat template of {self._source} refuses it ({reason}). "
                 f"{advice}"
@@ -185,6 +202,12 @@ class ChatPrompts:
                 f"A system message is to be sent, but the chat template of {self._source} drops it without a word. "
                 f"{advice}"
             )
+
+
+def _is_jinja(tokenizer: Any) -> bool:
+    """Whether its prompts are what transformers renders from its template."""
+    transformers = importlib.import_module("transformers")
+    return type(tokenizer).apply_chat_template is transformers.PreTrainedTokenizerBase.apply_chat_template
 
 
 def _in_one_line(error: BaseException) -> str:
