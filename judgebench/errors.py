@@ -1,6 +1,6 @@
 """Every exception that judgebench raises on purpose, and the exit code each one becomes.
 
-    JudgebenchError
+    JudgebenchError           2
     ├── UsageError            2   a flag, task, model or input file that cannot be used as given
     │   ├── RecordError       2   a line of a file that is not what it should be (names file:line)
     │   └── SourceMissing     2   an official file is not here and may not be downloaded
@@ -12,7 +12,8 @@
     └── SeveralFailed             of several runs in one command, some; the code of the first
 
 One bad reply is a row with an ``error`` field, never an exception; an exception is a broken set-up.
-Messages are one paragraph: what was wanted, what was found, what to do.
+Messages are one paragraph: what was wanted, what was found, what to do. Whatever else is raised ends a command with 2,
+too, as a fault of judgebench's own; 1 is the gate's FAIL and nothing else.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class JudgebenchError(Exception):
     2
     """
 
-    exit_code = 1
+    exit_code = 2
 
 
 class UsageError(JudgebenchError):

@@ -1,7 +1,10 @@
 """The command line. Only typer is imported here; each command imports what it needs when it runs."""
 
+import contextlib
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +21,7 @@ from judgebench.cli import (
     gate,
     importing,
     leaderboard,
+    options,
     plan,
     run,
     scoring,
@@ -27,6 +31,9 @@ from judgebench.cli import (
 if TYPE_CHECKING:
     from types import FrameType
 
+BROKEN_PIPE = 141
+"""As a shell tells of a program that wrote to nobody."""
+
 
 def _normalise(token: str) -> str:
     """Underscores do for dashes, as in other harnesses."""
@@ -35,13 +42,19 @@ def _normalise(token: str) -> str:
 
 app = typer.Typer(
     name="judgebench",
-    help="Evaluate language models: generate answers, have them judged or verified, get numbers a paper can print.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"token_normalize_func": _normalise, "help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _every_command(verbose: options.Verbose = False) -> None:
+    """Evaluate language models: generate answers, have them judged or verified, get numbers a paper can print."""
+
+
 app.command("eval")(run.evaluate)
 app.command("generate")(run.generate)
 app.command("judge")(run.judge)
@@ -62,6 +75,22 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run the command line and exit with its code: errors are one paragraph on stderr, without a traceback."""
+    _prepare_streams()
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _discard_output()
+        if isinstance(error, BrokenPipeError):
+            code = code or BROKEN_PIPE
+        else:
+            _complain(f"the output could not be written: {error}")
+            code = code or 2
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; what it ends with. Exit 1 is the gate's FAIL, and whatever else goes wrong ends otherwise."""
     from judgebench.errors import JudgebenchError, Terminated
 
     signal.signal(signal.SIGTERM, _terminate)
@@ -69,29 +98,73 @@ def main() -> None:
         code = app(standalone_mode=False)
     except JudgebenchError as error:
         _complain(str(error))
-        code = error.exit_code
+        return error.exit_code
     except typer.Abort as error:
         _complain("interrupted; start the same command again to go on where it was")
-        code = 143 if isinstance(error.__cause__, Terminated) else 130
+        return 143 if isinstance(error.__cause__, Terminated) else 130
     except TyperException as error:
         # A flag or argument that does not parse: the message names it and the valid values.
         said = getattr(error, "format_message", error.__str__)()
         _complain(f"{said} See `judgebench {' '.join(sys.argv[1:2])} --help`.")
-        code = 2
-    except KeyboardInterrupt:
+        return 2
+    except KeyboardInterrupt as error:
         _complain("interrupted; start the same command again to go on where it was")
-        code = 130
+        return 143 if isinstance(error, Terminated) else 130
     except BrokenPipeError:
-        sys.stderr.close()
-        code = 141
+        _discard_output()
+        return BROKEN_PIPE
     except OSError as error:
         _complain(f"a file could not be read or written: {error}")
-        code = 2
-    except Exception as error:  # noqa: BLE001 - a run may be anybody's, and exit 1 is a gate's FAIL and nothing else
-        said = f"{type(error).__name__}: {error}"[:500]
-        _complain(f"what was given cannot be worked with, in a way that was not foreseen ({said}); please report it")
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    except MemoryError:
+        _complain("the memory is not enough for this; what was finished is kept, and -v shows where it ended")
+        return 2
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # what typer and rich make of it
+            _discard_output()
+            return BROKEN_PIPE
+        # Nothing of ours raises it: the code of a task, a plug-in or a checkpoint did.
+        _complain(
+            f"code that was loaded for this command, of a task, a plug-in or a checkpoint, tried to end it with exit "
+            f"code {str(error.code)[:40]}; -v shows where"
+        )
+        return 2
+    except Exception as error:  # noqa: BLE001 - the last resort
+        _complain(
+            f"this is a fault of judgebench itself: {type(error).__name__}: {' '.join(str(error).split())[:300]} "
+            f"({_place(error)}). What was finished is kept. `judgebench -v {' '.join(sys.argv[1:2])} …` shows the "
+            "traceback; please report it with that"
+        )
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _place(error: BaseException) -> str:
+    """Where an exception was raised, in the innermost file of ours."""
+    found = "nowhere of ours"
+    trace = error.__traceback__
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if "site-packages" not in file.parts and "judgebench" in trace.tb_frame.f_globals.get("__name__", ""):
+            found = f"{file.parent.name}/{file.name}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def _prepare_streams() -> None:
+    """Have somewhere to write to, and nothing that cannot be written there."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before we began
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process runs
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """What is still to be written has nobody to read it, and is not to be complained of when the process ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(number: int, frame: "FrameType | None") -> None:
