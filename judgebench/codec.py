@@ -103,7 +103,8 @@ def _decoded(path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
                     return
                 raise RecordError(path, number, f"the line is longer than {LINE_BYTES // 2**20} MiB")
             try:
-                if line.count(b"[") + line.count(b"{") > DEEPEST and _may_be_deep(line):
+                # Every level takes a bracket, and most lines have fewer characters than that.
+                if len(line) > DEEPEST and line.count(b"[") + line.count(b"{") > DEEPEST and _may_be_deep(line):
                     decode_json(line, Any)
                 record = decoder.decode(line)
             except (msgspec.DecodeError, ValueError, RecursionError) as error:

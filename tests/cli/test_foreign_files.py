@@ -3,6 +3,7 @@
 The table is the test: a file, a command, how it ends, and a phrase of what it says.
 """
 
+import gzip
 import importlib
 import io
 import json
@@ -340,3 +341,41 @@ def test_a_full_disk_is_exit_2(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert b"No space left on device" in ended.stderr
     assert ended.stderr.count(b"\n") == 1
+
+
+# -- the real thing
+
+
+def test_published_files_with_one_spoilt_row_make_a_run(
+    tmp_path: Path, run: Callable[..., Ended], shared_data: Path
+) -> None:
+    """One null among 805 answers, one among lm-eval's samples, question ids with a decimal point: exit 0, the row is
+    missing in the numbers, and named beside JSON on stderr.
+    """
+    answers = json.loads(gzip.decompress((shared_data / "alpacaeval/model_outputs/phi-2.json.gz").read_bytes()))
+    answers[6]["output"] = None
+    (tmp_path / "outputs.json").write_text(json.dumps(answers, indent=1), encoding="utf-16")
+    mirror = ("--mirror", shared_data, "--offline", "--json")
+    code, out, err = run("import", "outputs.json", "--from", "outputs", "--task", "alpacaeval", "--out", "R", *mirror)
+    assert code == 0
+    line = 2 + 6 * (2 + len(answers[0]))
+    assert f"judgebench: note: answers missing in the file: 1 (null, NaN or empty: outputs.json:{line})\n" in err
+    length = next(score for score in json.loads(out)["scores"] if score["metric"] == "avg_length")
+    assert (length["n"], length["n_missing"]) == (len(answers) - 1, 805 - len(answers) + 1)
+    ratings = [
+        {
+            "question_id": float(number),
+            "model": "m",
+            "judge": ["gpt-4", "single-v1"],
+            "turn": 1.0,
+            "score": 9,
+            "judgment": "",
+        }
+        for number in range(81, 161)
+    ]
+    (tmp_path / "ratings.jsonl").write_bytes(lines(ratings).replace(b'"score": 9', b'"score": NaN', 1))
+    code, out, err = run("import", "ratings.jsonl", "--from", "fastchat", "--task", "mtbench", "--out", "S", *mirror)
+    assert code == 0
+    assert "1 numbers that are none (NaN, Infinity, 1e999) are read as null: ratings.jsonl:1\n" in err
+    first = next(score for score in json.loads(out)["scores"] if score["group"] == "turn=1")
+    assert (first["value"], first["n"], first["n_missing"]) == (9.0, 79, 1)
