@@ -309,7 +309,7 @@ class _Reader:
             yield row
 
     def _json_lines(self, path: Path, data: bytes) -> Iterator[Row]:
-        for number, line in enumerate(data.split(b"\n"), 1):
+        for number, line in enumerate(io.BytesIO(data), 1):
             # Files that were put together have the mark of each where it began.
             line = as_utf8(line) if line.startswith(b"\xef") else line
             if not line.strip():
@@ -419,7 +419,7 @@ class _Reader:
                 for fields in batch.to_pylist():
                     number += 1
                     yield Row(str(path), number, {name: _without_nan(value) for name, value in fields.items()})
-        except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+        except (pyarrow.ArrowException, ValueError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path} is not a readable parquet file, from row {number + 1} on: {error}") from error
 
     def _check_promise(self, path: Path, metadata: Any) -> None:

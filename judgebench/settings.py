@@ -73,6 +73,12 @@ class Settings:
         for name in ("rpm", "tpm", "budget"):
             if isinstance(value := getattr(self, name), float) and math.isnan(value):
                 raise UsageError(f"--{name} nan is no number")
+        sent = {"--system": self.system or "", "--gen": "".join(self.gen.values())}
+        for flag, text in {**sent, "--judge-gen": "".join(self.judge_gen.values())}.items():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:  # an argument that was not UTF-8
+                raise UsageError(f"{flag} is no text that could be sent: {error}") from error
 
     @property
     def splitting(self) -> Thinking:
