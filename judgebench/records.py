@@ -13,6 +13,8 @@ LARGEST = 1e15
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 """A record with a larger one is damaged, or somebody's trap: it is refused where it is read."""
 Count = Annotated[int, Meta(ge=0, le=int(LARGEST))]
+Level = Annotated[float, Meta(gt=0, lt=1)]
+"""Of confidence."""
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that can be written again."""
 
@@ -246,11 +248,11 @@ class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Upstream(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What upstream's rule makes of the same verdicts: published tables were made by it."""
 
-    value: float
-    stderr: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
+    value: Number
+    stderr: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+    level: Level | None = None
     method: str | None = None
     reason: str = ""
     """Why it is not our number."""
@@ -269,7 +271,7 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stderr: Number | None = None
     low: Number | None = None
     high: Number | None = None
-    level: Number | None = None
+    level: Level | None = None
     """Confidence level of ``low`` and ``high``, e.g. 0.95."""
     method: str | None = None
     """How the value and its interval were computed."""
@@ -327,7 +329,7 @@ class EarlyStop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metric: str
     half_width: Number
     """In the metric's unit."""
-    level: Number
+    level: Level
     seed: Whole
     """Of the random order."""
     population: Count
