@@ -13,13 +13,13 @@ from judgebench import tasks
 from judgebench.codec import encode
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.importing import import_run
-from judgebench.loading import LoadedTask, load_tasks
-from judgebench.loading import _replace_baseline as replace_baseline
+from judgebench.loading import LoadedTask, _baselines_of_file, load_tasks
 from judgebench.outputs import read_rows
 from judgebench.records import Example, Generation, Message
 from judgebench.run_folders import read_run
 from judgebench.settings import Settings
 from judgebench.task import TaskData
+from judgebench.thinking import AUTO
 
 Rows = list[dict[str, Any]]
 ODD = [
@@ -286,17 +286,17 @@ def test_a_baseline_s_failed_answer_is_none_to_compare_with(tmp_path: Path) -> N
     )
     rows = [{"id": example.id, "output": "x", "generator": "b"} for example in examples]
     path = tmp_path / "b.jsonl"
-    for failed, refused in ((2, False), (3, True)):
+    for failed, refused in ((1, False), (2, True)):
         one = LoadedTask(task=task, data=TaskData(examples=tuple(examples), baselines={}), sources=[])
         told = [{**row, "output": None} if n < failed else row for n, row in enumerate(rows)]
         path.write_text("\n".join(map(json.dumps, told)))
         if refused:
-            with pytest.raises(UsageError, match="answers 197 of the 200 examples"):
-                replace_baseline(one, str(path), "auto")
+            with pytest.raises(UsageError, match="answers 198 of the 200 examples"):
+                _baselines_of_file(one, str(path), AUTO)
         else:
-            replace_baseline(one, str(path), "auto")
-            assert list(one.data.baselines["b"]) == [f"e{n}" for n in range(failed, 200)]
-            assert one.notes == (f"baseline b: answers missing in the file: 2 (null, NaN or empty: {path}:1, 2)",)
+            baselines = _baselines_of_file(one, str(path), AUTO)
+            assert list(baselines["b"]) == [f"e{n}" for n in range(failed, 200)]
+            assert one.notes == (f"baseline b: answers missing in the file: 1 (null, NaN or empty: {path}:1)",)
 
 
 def test_a_file_with_a_failed_answer_makes_a_run(tmp_path: Path) -> None:

@@ -32,12 +32,10 @@ from judgebench.settings import Settings
 from judgebench.stopping import early_stop_scores, stop_rule
 from judgebench.store import RunFolder
 from judgebench.tracking import measures
+from tests.shared_data import SharedData
 from tests.tasks import arenahard_data as arena
 from tests.tasks import wildbench_data as wb
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, expected, read_json
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not beside this checkout")
 
 DROPPED = {"alpaca-7b_concise": 804, "alpaca-7b_verbose": 802, "gpt35_turbo_instruct": 804, "phi-2": 803}
 """The models whose published judgements lack rows, with how many are there; upstream's table is made of these files."""
@@ -59,7 +57,7 @@ def alpacaeval_run(model: str, folder: Path, task: str = "alpacaeval", rows: lis
     given = annotations(2, model) if rows is None else rows
     source = folder / f"{model}.json"
     source.write_text(json.dumps([{**row, "output_1": official[row["instruction"]]} for row in given]))
-    return imported(source, "alpaca_eval", task, folder / f"{model}-{len(list(folder.iterdir()))}", ALPACAEVAL)
+    return imported(source, "alpaca_eval", task, folder / f"{model}-{len(list(folder.iterdir()))}", ALPACAEVAL.path)
 
 
 def overall(run: Run, metric: str) -> Score:
@@ -156,7 +154,7 @@ def test_a_jury_has_no_number_by_upstreams_rule(tmp_path: Path) -> None:
     for judgement in list(folder.judgements()):
         folder.append(msgspec.structs.replace(judgement, judge_model="another"))
     folder.close()
-    results = score_run(RunFolder(run.path), Settings(tasks="", mirrors=(ALPACAEVAL,), offline=True))
+    results = score_run(RunFolder(run.path), Settings(tasks="", mirrors=(ALPACAEVAL.path,), offline=True))
     with_upstream = {score.group for score in results.scores if score.metric == "lc_win_rate" and score.upstream}
     assert with_upstream == {"judge=another", "judge=gpt-4-1106-preview"}
 
@@ -176,7 +174,7 @@ BOTH = "lc_win_rate: 3.89 (2.62 – 5.53) by our rule, 4.40 (2.90 – 6.42) by u
 
 def test_a_run_prints_both_in_one_line_with_the_reason(phi_2: Run) -> None:
     """Below its scores; ``--json`` and ``scores.json`` have it in the details."""
-    told = shown("score", str(phi_2.path), "--mirror", str(ALPACAEVAL), "--offline", columns=400)
+    told = shown("score", str(phi_2.path), "--mirror", str(ALPACAEVAL.path), "--offline", columns=400)
     assert BOTH in told
     assert "avg_length: 628 (538 – 718) by our rule, 626 by upstream's" in told
     scores = json.loads((phi_2.path / "alpacaeval" / "scores.json").read_text())
@@ -227,8 +225,10 @@ def test_an_exported_row_of_upstreams_table_is_made_by_its_rules(model: str, tmp
     The length-controlled rate depends on the choice of C (0.15).
     """
     source = ALPACAEVAL / "annotations_full" / f"{model}.json.gz"
-    run = imported(source, "alpaca_eval", "alpacaeval", tmp_path / "run", ALPACAEVAL)
-    export_run(RunFolder(run.path), "alpaca_eval", tmp_path, Settings(tasks="", mirrors=(SHARED,), offline=True))
+    run = imported(source, "alpaca_eval", "alpacaeval", tmp_path / "run", ALPACAEVAL.path)
+    export_run(
+        RunFolder(run.path), "alpaca_eval", tmp_path, Settings(tasks="", mirrors=(ALPACAEVAL.path,), offline=True)
+    )
     (mine,) = read_rows(tmp_path / "leaderboard.csv")
     rows = read_rows(ALPACAEVAL / "published" / "ae2_leaderboard.csv")
     (theirs,) = (row for row in rows if row.fields[""] == model)
@@ -298,7 +298,7 @@ def test_a_run_that_stopped_early_is_not_held_against_published_rows(phi_2: Run)
 # -- MT-Bench: records that are replaced, ratings off the scale
 
 
-MT_BENCH = SHARED / "mt_bench"
+MT_BENCH = SharedData("mt_bench")
 
 
 def test_a_turn_that_was_judged_twice_has_both_means(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_turn_that_was_judged_twice_has_both_means(tmp_path: Path) -> None:
     """
     source = MT_BENCH / "judgments" / "mistral_orpo_gpt-4_single.jsonl.gz"
     wanted = json.loads((MT_BENCH / "expected_single_and_pair.json").read_text())["mistral_orpo"]
-    settings = Settings(tasks="mtbench", out=tmp_path / "runs", mirrors=(MT_BENCH,), offline=True)
+    settings = Settings(tasks="mtbench", out=tmp_path / "runs", mirrors=(MT_BENCH.path,), offline=True)
     import_run(source, "fastchat", settings)
     twice = 0
     for path in (tmp_path / "runs").iterdir():
@@ -323,7 +323,7 @@ def test_a_turn_that_was_judged_twice_has_both_means(tmp_path: Path) -> None:
         by_group = {s.group: s.upstream.value for s in run.tasks["mtbench"].scores if s.upstream}
         for name in ("turn1", "turn2"):
             assert by_group[f"turn={name[-1]}"] == pytest.approx(wanted[name][model], abs=1e-12)
-        assert "by our rule" in shown("score", str(path), "--mirror", str(MT_BENCH), "--offline")
+        assert "by our rule" in shown("score", str(path), "--mirror", str(MT_BENCH.path), "--offline")
     assert twice == 1
 
 
@@ -341,7 +341,7 @@ def test_strict_ratings_have_upstreams_mean_beside_them(tmp_path: Path) -> None:
             rows.append({**row, "judgment": text, "score": 100 if "buf" in text else 8})
     source = arena.write(tmp_path / "single.jsonl", *rows)
     lax, strict = (
-        imported(source, "fastchat", task, tmp_path / str(place), MT_BENCH)
+        imported(source, "fastchat", task, tmp_path / str(place), MT_BENCH.path)
         for place, task in enumerate(("mtbench", "mtbench:strict=true"))
     )
     default, score = overall(lax, "score"), overall(strict, "score")
@@ -367,7 +367,7 @@ def test_an_arena_hard_row_is_met_with_its_interval(tmp_path: Path) -> None:
     interval, of resampled battles, stands beside ours, over questions.
     """
     source = arena.JUDGEMENTS / arena.TABLE / "Meta-Llama-3.1-8B-Instruct.jsonl.gz"
-    run = imported(source, "arena_hard", "arenahard@v0.1", tmp_path / "run", *arena.MIRRORS)
+    run = imported(source, "arena_hard", "arenahard@v0.1", tmp_path / "run", *arena.mirrors())
     own = overall(run, "win_rate")
     policy = Policy(defaults=Defaults(max_drop=1.0, max_unread=1.0))
     found = gate("llama-3.1-8b-instruct", run, policy)
@@ -388,7 +388,7 @@ def test_an_arena_hard_row_is_met_with_its_interval(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"options \({'weight': 1}"):
         gate(
             "llama-3.1-8b-instruct",
-            imported(source, "arena_hard", "arenahard@v0.1:weight=1", tmp_path / "w", *arena.MIRRORS),
+            imported(source, "arena_hard", "arenahard@v0.1:weight=1", tmp_path / "w", *arena.mirrors()),
             policy,
         )
 
@@ -400,7 +400,7 @@ def test_tables_of_other_options_are_named_where_none_is_a_runs_own(tmp_path: Pa
         for question in arena.read_lines(arena.ARENA_HARD / "question_v2.0.jsonl.gz")[:4]
     ]
     source = arena.write(tmp_path / "m.jsonl", *rows)
-    run = imported(source, "arena_hard", "arenahard@v2.0", tmp_path / "run", *arena.MIRRORS)
+    run = imported(source, "arena_hard", "arenahard@v2.0", tmp_path / "run", *arena.mirrors())
     with pytest.raises(
         UsageError, match=r"for arenahard@v2\.0; what is published are .*category=hard_prompt,judge=gpt-4\.1"
     ):

@@ -23,10 +23,9 @@ from judgebench.settings import Settings
 from judgebench.stopping import stop_rule
 from judgebench.store import RunFolder
 from tests.tasks import wildbench_data as wb
-from tests.tasks.arenahard_data import read_lines
+from tests.tasks.arenahard_data import ARENA_HARD, mirrors, read_lines
 
 GPT4, HAIKU, LLAMA = wb.BASELINES.values()
-needs_data = pytest.mark.skipif(not wb.WILDBENCH.is_dir(), reason="../shared/data is not beside this checkout")
 REWARDS = ("wb_reward", "wb_reward_micro")
 
 
@@ -61,7 +60,6 @@ def rewards(run: Run) -> dict[tuple[str, str | None], Score]:
     return {(score.metric, score.group): score for score in scores if score.metric in REWARDS}
 
 
-@needs_data
 def test_one_baseline_is_the_headline(results: Path, official: Path, tmp_path: Path) -> None:
     """Of real files of all three baselines, asked for one: the headline and its interval are those of the baseline's
     own group, whose numbers are the same as in a run over all three; categories and margins are over it too.
@@ -85,7 +83,6 @@ def test_one_baseline_is_the_headline(results: Path, official: Path, tmp_path: P
     assert whole.tasks["wildbench"].fields.protocol_hash != one.tasks["wildbench"].fields.protocol_hash
 
 
-@needs_data
 def test_two_baselines_are_meaned_and_scoring_again_gives_each_choice(
     results: Path, official: Path, tmp_path: Path
 ) -> None:
@@ -112,7 +109,6 @@ def test_two_baselines_are_meaned_and_scoring_again_gives_each_choice(
     assert rewards(three) == rewards(run)
 
 
-@needs_data
 def test_without_asking_a_lacking_baseline_leaves_the_mix_blank_and_says_how_to_ask(
     results: Path, official: Path, tmp_path: Path
 ) -> None:
@@ -127,7 +123,6 @@ def test_without_asking_a_lacking_baseline_leaves_the_mix_blank_and_says_how_to_
     assert f"score with wildbench:baselines={HAIKU} for the mean over the rest" in str(headline.reason)
 
 
-@needs_data
 def test_what_compares_runs_takes_the_choice_for_a_protocol(results: Path, official: Path, tmp_path: Path) -> None:
     """Two models against one baseline are compared, gated, ranked and planned by their headline; beside a run over all
     three they stand apart, with the field named, and beside no published number, which is over three.
@@ -262,18 +257,16 @@ def test_an_option_that_names_nothing_is_refused(task: str, told: str) -> None:
         require_baseline(*load_tasks(Settings(tasks=task, starter=True)))
 
 
-@needs_data
 def test_a_part_with_a_baseline_of_its_own_is_chosen_by_an_option(tmp_path: Path) -> None:
     """Arena-Hard v2.0 compares each category with another model: one of the two names is no choice of baselines."""
-    arena = wb.WILDBENCH.parent / "arena_hard"
     answers = tmp_path / "data/arena-hard-v2.0/model_answer/gemini-2.0-flash-001.jsonl"
     answers.parent.mkdir(parents=True)
-    questions = read_lines(arena / "question_v2.0.jsonl.gz")
+    questions = read_lines(ARENA_HARD / "question_v2.0.jsonl.gz")
     told = [{"role": "user", "content": "?"}, {"role": "assistant", "content": {"answer": "A poem."}}]
     rows = [{"uid": one["uid"], "model": "gemini-2.0-flash-001", "messages": told} for one in questions]
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    mirrors = (tmp_path, arena, arena.parent / "upstream")
-    settings = Settings(tasks="arenahard@v2.0", mirrors=mirrors, offline=True)
+    official_files = (tmp_path, *mirrors())
+    settings = Settings(tasks="arenahard@v2.0", mirrors=official_files, offline=True)
     assert len(load_tasks(settings)[0].data.baselines) == 2
     with pytest.raises(UsageError, match="compares each part of its examples with a baseline of its own"):
         load_tasks(dataclasses.replace(settings, baseline="o3-mini-2025-01-31"))
