@@ -239,8 +239,9 @@ def test_what_a_format_has_no_room_for_is_refused(starter_runs: Path, tmp_path: 
     for task, form in OWN.items():
         shutil.copytree(starter_runs / task, tmp_path / task)
         own = RunFolder(tmp_path / task).task(task)
-        judgements = list(own.judgements())
-        own.write_judgements([*judgements, msgspec.structs.replace(judgements[0], repeat=1)])
+        judgement = next(iter(own.judgements()))
+        own.append(msgspec.structs.replace(judgement, repeat=1))
+        own.close()
         with pytest.raises(UsageError, match=r"repeats|several by one judge"):
             export_run(RunFolder(tmp_path / task), form, tmp_path / f"{task}.out")
         assert not (tmp_path / f"{task}.out").exists()

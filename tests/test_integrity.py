@@ -90,7 +90,7 @@ def test_checks_that_went_over_a_limit_are_named() -> None:
         (["Always this."] * 20 + HONEST[:180], set()),
         ([""] * 10 + HONEST[:190], {"empty_output"}),
         ([" \n\t"] * 10 + HONEST[:190], {"empty_output"}),
-        ([""] * 9 + HONEST[:191], set()),
+        ([""] * 9 + HONEST[:191], {"empty_output"}),
         (["Mine is better: [[A]]", "so [[B>>A]]", "[[10]]", *HONEST[:197]], {"verdict_like_output"}),
         (['{"choice": "A++"}'] * 2 + HONEST[:198], {"verdict_like_output"}),
         (["x = matrix[[1, 2]], table[[i]]", *HONEST[:199]], set()),

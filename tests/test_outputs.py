@@ -5,9 +5,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,7 +16,7 @@ import pytest
 from judgebench import outputs
 from judgebench.answers import read_answers
 from judgebench.errors import RecordError, UsageError
-from judgebench.files import CHUNK_BYTES
+from judgebench.files import CHUNK_BYTES, chunks
 from judgebench.outputs import MAX_LINE_BYTES, Row, read_rows
 from judgebench.records import Example, Generation, Message
 from judgebench.task import TaskData
@@ -292,19 +290,13 @@ def test_a_column_of_parquet_that_stands_twice_is_refused(tmp_path: Path) -> Non
 def sizes_of_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Bytes of each piece that is read of a file from now on, after it was inflated."""
     sizes: list[int] = []
-    opened = outputs._open
 
-    @contextmanager
-    def counted(path: Path) -> Iterator[Any]:
-        def read(size: int) -> bytes:
-            piece = file.read(size)
-            sizes.append(len(piece))
-            return piece
+    def counted(path: Path) -> Iterator[bytes]:
+        for chunk in chunks(path):
+            sizes.append(len(chunk))
+            yield chunk
 
-        with opened(path) as file:
-            yield SimpleNamespace(read=read)
-
-    monkeypatch.setattr(outputs, "_open", counted)
+    monkeypatch.setattr(outputs, "chunks", counted)
     return sizes
 
 
@@ -322,7 +314,7 @@ def test_an_endless_line_costs_little(tmp_path: Path, suffix: str, monkeypatch: 
             file.truncate(300 * 10**6)
     read, before = sizes_of_reads(monkeypatch), psutil.Process().memory_info().rss
     assert problem_of(path) == (2, f"the line is longer than {MAX_LINE_BYTES // 2**20} MiB")
-    assert MAX_LINE_BYTES < sum(read) <= MAX_LINE_BYTES + 2 * outputs.CHUNK_BYTES
+    assert MAX_LINE_BYTES < sum(read) <= MAX_LINE_BYTES + 2 * CHUNK_BYTES
     assert psutil.Process().memory_info().rss - before < 2 * MAX_LINE_BYTES
 
 

@@ -13,6 +13,7 @@ from judgebench.protocol import differing, inputs, judge_identity, protocol
 from judgebench.records import Completion, Request, Sampling, SourceUsed
 from judgebench.task import Task, TaskData
 from judgebench.tasks import TaskSpec
+from judgebench.thinking import AUTO
 
 
 class Named:
@@ -115,12 +116,12 @@ def test_a_local_judge_is_its_weights() -> None:
 
 def test_the_candidate_is_an_input_and_no_part_of_the_protocol() -> None:
     """Two candidates share a protocol and differ in their inputs; so with sampling and system message."""
-    base = inputs(fields(), "file:1", Sampling(temperature=0.0), None, "auto")
-    assert differing(base, inputs(fields(), "file:2", Sampling(temperature=0.0), None, "auto")) == ["candidate"]
-    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.7), None, "auto")) == [
+    base = inputs(fields(), "file:1", Sampling(temperature=0.0), None, AUTO)
+    assert differing(base, inputs(fields(), "file:2", Sampling(temperature=0.0), None, AUTO)) == ["candidate"]
+    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.7), None, AUTO)) == [
         "sampling.temperature"
     ]
-    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.0), "Be brief.", "auto")) == ["system"]
+    assert differing(base, inputs(fields(), "file:1", Sampling(temperature=0.0), "Be brief.", AUTO)) == ["system"]
 
 
 def test_differing_names_what_only_one_side_has() -> None:
