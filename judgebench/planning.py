@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,6 +18,7 @@ from judgebench.loading import reload_task, source_finder
 from judgebench.records import ExampleScore, Score
 from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.settings import Settings
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.power import (
     DifferenceVariance,
     RunVariance,
@@ -35,8 +35,6 @@ from judgebench.store import RunFolder
 from judgebench.task import ItemMean, Task
 
 REPEATS = (1, 2, 4, 8)
-
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Repeats(msgspec.Struct, frozen=True, kw_only=True):

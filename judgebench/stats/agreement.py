@@ -23,10 +23,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 Metric = Literal["nominal", "ordinal", "interval", "ratio"]
 

@@ -16,7 +16,7 @@ from math import erf, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float64]
+from judgebench.stats.arrays import FloatArray
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.intervals import Interval, percentile_interval
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 SCALE = float(400 / np.log(10))
 """Rating points per unit of theta: 400 points are odds of ten to one."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from judgebench.stats.arrays import FloatArray
 
 Curve = Literal["temperature", "platt", "isotonic"]
 

@@ -30,6 +30,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import (
     Interval,
     bca_interval,
@@ -38,8 +39,6 @@ from judgebench.stats.intervals import (
     studentised_interval,
 )
 from judgebench.stats.proportions import ALL_EQUAL, ONE_CLUSTER, score_interval, share_interval
-
-FloatArray = NDArray[np.float64]
 
 Resampling = Literal["percentile", "bca", "studentised"]
 

@@ -26,11 +26,10 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval, percentile_interval
-
-FloatArray = NDArray[np.float64]
 
 Kind = Literal["pearson", "spearman", "kendall"]
 

@@ -29,13 +29,12 @@ from math import atanh, sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.correlation import Correlation, Kind, coefficients, correlation, permutation_p
 from judgebench.stats.intervals import Interval, percentile_interval
 from judgebench.stats.multiplicity import adjusted_p_values
-
-FloatArray = NDArray[np.float64]
 
 # Numbers handled together when resampling.
 _TOGETHER = 2_000_000

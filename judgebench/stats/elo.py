@@ -26,7 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.bradley_terry import FloatArray, IntArray, checked_battles
+from judgebench.stats.arrays import FloatArray, IntArray
+from judgebench.stats.bradley_terry import checked_battles
 from judgebench.stats.intervals import Interval, percentile_interval
 
 START = 1000.0

@@ -15,9 +15,9 @@ Dawid, Skene: Maximum likelihood estimation of observer error-rates using the EM
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from judgebench.stats.arrays import FloatArray
 
 _MOST_ROUNDS = 200
 _SMALL_CHANGE = 1e-6

@@ -33,10 +33,9 @@ from typing import Protocol, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval
 from judgebench.stats.proportions import score_interval
-
-FloatArray = NDArray[np.float64]
 
 C_GRID: tuple[float, ...] = tuple(np.logspace(-4, 4, 10).tolist())
 """The inverse penalties that cross-validation chooses from: 1e-4 to 1e4, equally spaced in log."""

@@ -26,13 +26,12 @@ from functools import cache
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, difference, missing_reason
 from judgebench.stats.intervals import Interval
 from judgebench.stats.paired import random_signs
-
-FloatArray = NDArray[np.float64]
 
 # Numbers held at once while resampling.
 _TOGETHER = 2_000_000

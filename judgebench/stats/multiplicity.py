@@ -17,9 +17,9 @@ Benjamini, Yekutieli: The control of the false discovery rate under dependency. 
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from judgebench.stats.arrays import FloatArray
 
 Adjustment = Literal["bonferroni", "holm", "hochberg", "hommel", "bh", "by"]
 

@@ -23,8 +23,9 @@ conditional. BMC Medical Research Methodology 13, 2013.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import (
     ClusterTotals,
     Estimate,
@@ -34,8 +35,6 @@ from judgebench.stats.clustered import (
     missing_reason,
 )
 from judgebench.stats.intervals import Interval, studentised_interval
-
-FloatArray = NDArray[np.float64]
 
 # Signs held at once, 8 bytes each.
 _TOGETHER = 2_000_000

@@ -37,9 +37,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval
-
-FloatArray = NDArray[np.float64]
 
 Alternative = Literal["two-sided", "greater", "less"]
 

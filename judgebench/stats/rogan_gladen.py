@@ -35,11 +35,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval
-
-FloatArray = NDArray[np.float64]
 
 # Below this J a point estimate multiplies errors by more than ten.
 _LEAST_INFORMATIVE = 0.1

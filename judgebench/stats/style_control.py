@@ -28,12 +28,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.bradley_terry import (
     SCALE,
     Anchor,
     BootstrapRatings,
-    FloatArray,
-    IntArray,
     Spread,
     checked_battles,
     comparable_items,

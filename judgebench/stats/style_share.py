@@ -28,13 +28,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.bradley_terry import sigmoid
 from judgebench.stats.clustered import Estimate, bounded_estimate, cluster_totals
 from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
 from judgebench.stats.length_control import FEWEST_JUDGED, bootstrap_length_controlled, length_controlled_win_rate
 from judgebench.stats.style_control import style_differences
-
-FloatArray = NDArray[np.float64]
 
 FOLDS = 5
 

@@ -22,11 +22,9 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.bradley_terry import bradley_terry, count_battles
 from judgebench.stats.intervals import Interval, percentile_interval
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Resamples of items behind an interval.
 _ROUNDS = 1000

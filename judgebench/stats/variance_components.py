@@ -31,12 +31,10 @@ from math import prod
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.intervals import Interval
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 RESIDUAL = "residual"
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import ExampleScore, Score, Upstream
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
 from judgebench.stats.intervals import interval_fields, percentile_interval, resample_counts
 from judgebench.stats.length_control import (
@@ -27,8 +28,6 @@ BOOTSTRAP_ROUNDS = 1000
 BOOTSTRAP_SEED = 0
 LEVEL = 0.95
 BOOTSTRAP = f"{BOOTSTRAP_ROUNDS} bootstrap rounds over examples, seed {BOOTSTRAP_SEED}, refitted at this C"
-
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, c: float | None) -> list[Score]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement
+from judgebench.stats.arrays import FloatArray
 from judgebench.task import Generations, TaskData
 
-from .estimates import FloatArray
 from .judges import STRONG, Pipeline
 from .style import FEATURES, TokenCounter, markdown
 

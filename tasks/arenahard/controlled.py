@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.bradley_terry import ABOVE, BELOW, Anchor, predicted_win_rate
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
 from judgebench.stats.intervals import interval_fields
@@ -30,7 +31,7 @@ from judgebench.stats.style_control import (
 )
 
 from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
-from .estimates import SEED, TASK, FloatArray, IntArray, Resampled, absent, one_sided
+from .estimates import SEED, TASK, Resampled, absent, one_sided
 from .judges import Pipeline
 from .style import FEATURES, TokenCounter
 

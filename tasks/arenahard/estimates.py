@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from judgebench.records import Score, Upstream
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval, interval_fields, percentile_interval
 from judgebench.stats.proportions import share_interval
 
@@ -17,9 +17,6 @@ SEED = 0
 
 UPSTREAM_LEVEL = {"current": 0.90, "legacy": 0.95}
 """Upstream prints the 5th and 95th percentile, or the 2.5th and 97.5th."""
-
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)

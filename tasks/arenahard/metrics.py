@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.intervals import interval_fields
 from judgebench.task import TaskData
 
 from .battles import COUNTS, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
-from .estimates import SEED, TASK, FloatArray, Resampled, absent
+from .estimates import SEED, TASK, Resampled, absent
 
 ROUNDS = 1000
 

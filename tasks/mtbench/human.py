@@ -6,17 +6,15 @@ of ``{question_id, model_a, model_b, winner, judge, turn}``, as the dataset lmsy
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from judgebench.outputs import Row
 from judgebench.stats.agreement import Agreement, agreement_between, agreement_within, orient
+from judgebench.stats.arrays import IntArray
 
 VOTES = {"model_a": 1, "model_b": -1}
 SEED = 0
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement, Score
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
 from judgebench.stats.intervals import interval_fields
 from judgebench.task import Generations, TaskData
@@ -25,7 +26,6 @@ CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction"
 """Order of the axes of upstream's radar chart; other categories follow in that of the examples."""
 HEADLINES = ("score", "adjusted_win_rate")
 
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 Value = Callable[[ExampleScore], float | None]
 
 

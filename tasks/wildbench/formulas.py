@@ -6,11 +6,11 @@ Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/_create_tables.py.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+from judgebench.stats.arrays import FloatArray
 
 GROUP_OF_TAG = {
     "Creative Writing": "Creative Tasks",

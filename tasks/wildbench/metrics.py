@@ -12,21 +12,12 @@ from typing import Any
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, clustered_estimate
 from judgebench.stats.intervals import interval_fields
 from judgebench.task import TaskData, join_names
 
-from .formulas import (
-    TOTAL_WEIGHT,
-    WEIGHTS,
-    Averages,
-    FloatArray,
-    mean_length,
-    mean_rewards,
-    mean_scores,
-    membership,
-    rescaled,
-)
+from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages, mean_length, mean_rewards, mean_scores, membership, rescaled
 
 TASK = "wildbench"
 SCORE_BOUNDS = (-80.0, 100.0)

@@ -19,17 +19,9 @@ import numpy as np
 from judgebench.errors import RecordError
 from judgebench.files import read_bytes
 from judgebench.outputs import MAX_FILE_BYTES
+from judgebench.stats.arrays import FloatArray
 
-from .formulas import (
-    BASELINES,
-    PUBLISHED_K,
-    WEIGHTS,
-    FloatArray,
-    after_length_rule,
-    mean_length,
-    mean_rewards,
-    mean_scores,
-)
+from .formulas import BASELINES, PUBLISHED_K, WEIGHTS, after_length_rule, mean_length, mean_rewards, mean_scores
 from .judges import CUT, EMPTY, score_verdict
 
 ENDINGS = {"win_much": 1.0, "win": 0.5, "tie": 0.0, "lose": -0.5, "lose_much": -1.0}

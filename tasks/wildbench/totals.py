@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from judgebench.records import Example, ExampleScore
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Totals
 
-from .formulas import TOTAL_WEIGHT, WEIGHTS, FloatArray, membership
+from .formulas import TOTAL_WEIGHT, WEIGHTS, membership
 from .metrics import Column
 
 BOUNDS = {

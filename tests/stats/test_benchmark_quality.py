@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.benchmark_quality import (
     agreement_with_confidence,
     pair_forecast,
@@ -26,8 +26,6 @@ from judgebench.stats.correlation import Kind, correlation
 from tests.shared_data import SharedData
 
 FOLDER = SharedData("ratings", "benchmark_statistics")
-
-FloatArray = NDArray[np.float64]
 
 BENCHMARKS = {"alpaca": "alpaca_to_arena", "arena_hard": "arena_to_arena_hard", "mt_bench": "arena_to_mt_bench"}
 

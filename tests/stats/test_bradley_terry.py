@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.bradley_terry import (
     ABOVE,
     APART,
@@ -35,8 +36,6 @@ from judgebench.stats.bradley_terry import (
 )
 from judgebench.stats.intervals import Interval
 from tests.shared_data import SHARED
-
-FloatArray = NDArray[np.float64]
 
 # Wins of row against column in the American League East of 1987 (Agresti, Categorical Data Analysis, section 10.6).
 TEAMS = ("Milwaukee", "Detroit", "Toronto", "New York", "Boston", "Cleveland", "Baltimore")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.calibration import (
     calibration,
     isotonic_curve,
@@ -16,8 +16,6 @@ from judgebench.stats.calibration import (
     selective_accuracy,
 )
 from tests.stats.judge_meta import expected, lines
-
-FloatArray = NDArray[np.float64]
 
 MODELS = (
     "Ray2333_GRM-Gemma-2B-rewardmodel-ft",

@@ -7,16 +7,14 @@ ones, over 14 models and over the top 6 of them.
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.correlation import Kind, bootstrap_correlation, correlation, permutation_p
 from tests.shared_data import SHARED
 
 KINDS: tuple[Kind, ...] = ("pearson", "spearman", "kendall")
 SCIPY = {"pearson": stats.pearsonr, "spearman": stats.spearmanr, "kendall": stats.kendalltau}
-
-FloatArray = NDArray[np.float64]
 
 
 def made_up(n: int = 30, seed: int = 0, ties: bool = False) -> tuple[FloatArray, FloatArray]:

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import stats
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.correlation import Kind, correlation, correlation_interval
 from judgebench.stats.correlation_comparison import (
     bootstrap_comparison,
@@ -16,8 +16,6 @@ from judgebench.stats.correlation_comparison import (
     williams_p,
 )
 from tests.shared_data import SHARED
-
-FloatArray = NDArray[np.float64]
 
 
 def columns_with(first: float, second: float, between: float, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:

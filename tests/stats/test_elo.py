@@ -13,12 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.elo import Votes, online_elo, shuffled_elo, votes_from_scores
 from tests.shared_data import SHARED
-
-FloatArray = NDArray[np.float64]
 
 
 def one_cell(times: int, outcome: float = 1.0, n_items: int = 2) -> Votes:

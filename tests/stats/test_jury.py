@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.jury import accuracy, dawid_skene, jury_report, log_odds_weights, majority
 from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
-
-FloatArray = NDArray[np.float64]
 
 
 def signed(votes: NDArray[np.int64]) -> FloatArray:

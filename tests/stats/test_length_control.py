@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.intervals import percentile_interval, resample_counts
 from judgebench.stats.length_control import (
@@ -33,8 +34,6 @@ from judgebench.stats.proportions import score_interval
 from tests.shared_data import SharedData
 
 ALPACAEVAL = SharedData("alpacaeval")
-
-FloatArray = NDArray[np.float64]
 
 
 class Problem(NamedTuple):

@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import cluster_totals, clustered_estimate
 from judgebench.stats.prediction_powered import prediction_powered_mean
 from tests.stats.judge_meta import expected, lines
-
-FloatArray = NDArray[np.float64]
 
 SHARE = {1: 0.0, 0: 0.5, 2: 1.0}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.sequential import (
     BettingState,
     betting_sequence,
@@ -17,8 +17,6 @@ from judgebench.stats.sequential import (
     start_betting,
 )
 from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
-
-FloatArray = NDArray[np.float64]
 
 
 def shared_scores() -> FloatArray:

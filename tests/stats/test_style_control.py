@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.bradley_terry import (
     ABOVE,
     BELOW,
@@ -44,9 +44,6 @@ from judgebench.stats.style_control import (
     style_differences,
 )
 from tests.shared_data import SHARED
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 FEATURES = ("header_count", "list_count", "bold_count")
 BASELINE = "gpt-4-0314"

@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.length_control import length_controlled_win_rate
 from judgebench.stats.style_control import style_differences
 from judgebench.stats.style_share import style_only_judge, style_report
 
 from .test_clustered import generator
-
-FloatArray = NDArray[np.float64]
 
 
 def answers(n: int, seed: int = 0) -> tuple[FloatArray, FloatArray]:

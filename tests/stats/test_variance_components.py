@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.variance_components import (
     Component,
     VarianceComponents,
@@ -14,9 +14,6 @@ from judgebench.stats.variance_components import (
     variance_components,
 )
 from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 def crossed(items: int, judges: int, repeats: int, seed: int = 0) -> tuple[FloatArray, dict[str, IntArray]]:

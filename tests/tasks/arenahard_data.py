@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from judgebench.tasks.arenahard.controlled import StyleBattles, win_rates
-from judgebench.tasks.arenahard.estimates import FloatArray
 from judgebench.tasks.arenahard.judges import Pipeline
 
 from judgebench import tasks
@@ -19,6 +18,7 @@ from judgebench.loading import load_task
 from judgebench.outputs import Row, read_rows
 from judgebench.records import ExampleScore, Score
 from judgebench.sources import SourceFinder
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import resample_counts
 from judgebench.task import Imported, Task, TaskData
 from tests.shared_data import SHARED, SharedData
