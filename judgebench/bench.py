@@ -16,7 +16,7 @@ from judgebench.models.wrappers import Account, Budget, Metered, Stored
 from judgebench.records import Sampling
 from judgebench.resources import resource
 from judgebench.settings import Settings, override_sampling
-from judgebench.stages import Seat
+from judgebench.stages import JudgeSeat
 from judgebench.task import Task, TaskData
 
 
@@ -30,7 +30,7 @@ class Opened:
     price: Price | None
 
 
-class Bench:
+class ModelPool:
     """Opens each model once; close it to free connections, memory and the store."""
 
     def __init__(self, settings: Settings) -> None:
@@ -57,7 +57,7 @@ class Bench:
         """The model under test."""
         return self._open(spec, arguments, candidate=True)
 
-    def seats(self, task: Task, data: TaskData) -> dict[str, tuple[Seat, ...]]:
+    def seats(self, task: Task, data: TaskData) -> dict[str, tuple[JudgeSeat, ...]]:
         """The models that play each of a task's judges."""
         return {
             name: tuple(self._seat(task, judge, spec, arguments) for spec, arguments in specs)
@@ -77,15 +77,15 @@ class Bench:
         if self._store is not None:
             self._store.close()
 
-    def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> Seat:
+    def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
         try:
             opened = self._open(spec, arguments, candidate=False)
         except UsageError as error:
             if self._settings.judges:
                 raise
             raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
-        judge = settled_judge(judge, spec, settings=self._settings)
-        return Seat(judge, opened.model, opened.price, spec.text)
+        judge = judge_for(judge, spec, settings=self._settings)
+        return JudgeSeat(judge, opened.model, opened.price, spec.text)
 
     def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
         settings = self._settings
@@ -128,7 +128,7 @@ def judge_specs(task: Task, judge: str, settings: Settings) -> list[tuple[ModelS
     return [parse_model(official, settings.judge_args)]
 
 
-def settled_judge(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
+def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
     """The judge as it will be used: labels scored directly by a local model, sampling as the user says.
 
     Raises :class:`UsageError` for a model that cannot give the log-probabilities which the judge reads.

@@ -41,8 +41,8 @@ def fit_together(tabulate: Tabulate, runs: Sequence[TaskRun]) -> list[list[Score
     by_hash = {own: run for own, run in zip(hashes, runs, strict=True) if own is not None}
     if len(by_hash) < 2:
         return [None if own is None else [] for own in hashes]
-    fields = runs[0].fields
-    path = default_cache_dir() / "tables" / f"{slug(fields.label)}-{slug(fields.protocol_hash[-8:])}.json"
+    task_manifest = runs[0].task_manifest
+    path = default_cache_dir() / "tables" / f"{slug(task_manifest.label)}-{slug(task_manifest.protocol_hash[-8:])}.json"
     key = canonical_hash([_code(runs[0].task_folder), sorted(by_hash)])
     kept = _read(path)
     if kept is None or kept.key != key:

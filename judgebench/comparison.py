@@ -229,7 +229,7 @@ def compare(
             continue
         groups: dict[str, list[int]] = {}
         for number in having:
-            groups.setdefault(runs[number].tasks[key].fields.protocol_hash, []).append(number)
+            groups.setdefault(runs[number].tasks[key].task_manifest.protocol_hash, []).append(number)
         apart = [_unlike(runs, key, having[0], members[0]) for members in list(groups.values())[1:]]
         if apart:
             unlike[key] = tuple(apart)
@@ -255,14 +255,19 @@ def compare(
 
 def names_of(run: TaskRun) -> tuple[str, ...]:
     """What a task of a run may be called."""
-    return run.key, run.fields.name, f"{run.fields.name}@{run.fields.version}", run.fields.label
+    return (
+        run.key,
+        run.task_manifest.name,
+        f"{run.task_manifest.name}@{run.task_manifest.version}",
+        run.task_manifest.label,
+    )
 
 
 def unlike_fields(first: TaskRun, other: TaskRun) -> list[tuple[str, str, str]]:
     """Protocol fields in which two runs differ, with both values, each cut to 60 characters."""
     return [
-        (name, _shown(first.fields.protocol, name), _shown(other.fields.protocol, name))
-        for name in differing(first.fields.protocol, other.fields.protocol)
+        (name, _shown(first.task_manifest.protocol, name), _shown(other.task_manifest.protocol, name))
+        for name in differing(first.task_manifest.protocol, other.task_manifest.protocol)
     ]
 
 
@@ -317,7 +322,7 @@ def _compare_task(
     if not common:
         told = ", ".join(f"{runs[c.run].path} lacks {c.missing} of {c.items}" for c in coverage)
         raise UsageError(
-            f"{own[0].fields.label}: no item has a value in all {len(members)} runs ({told}), so nothing can be "
+            f"{own[0].task_manifest.label}: no item has a value in all {len(members)} runs ({told}), so nothing can be "
             f"paired. Finish the runs (start the same command again), or compare others"
         )
     units = {(score.metric, score.group): score.unit for one in own for score in one.scores}
@@ -334,9 +339,9 @@ def _compare_task(
             ranks += _ranks(name[0], members, statistics, level)
     pairs = [(members[0], number) for number in members[1:]]
     return TaskComparison(
-        task=own[0].fields.label,
-        protocol_hash=own[0].fields.protocol_hash,
-        starter=own[0].fields.starter,
+        task=own[0].task_manifest.label,
+        protocol_hash=own[0].task_manifest.protocol_hash,
+        starter=own[0].task_manifest.starter,
         runs=tuple(members),
         common=common,
         coverage=coverage,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from judgebench.bench import judge_specs, settled_judge
+from judgebench.bench import judge_for, judge_specs
 from judgebench.cache import CallStore, call_key, default_store_path
 from judgebench.errors import UsageError
 from judgebench.loading import (
@@ -64,54 +64,56 @@ def estimate(settings: Settings) -> list[Estimate]:
     store = CallStore(default_store_path())
     try:
         estimates = []
-        for one in load_tasks(settings):
-            require_texts(one)
+        for loaded_task in load_tasks(settings):
+            require_texts(loaded_task)
             generations: dict[str, Generation] = {}
             if spec.kind == "file":
-                given = read_candidate(one, Path(spec.target), settings.splitting)
+                given = read_candidate(loaded_task, Path(spec.target), settings.splitting)
                 generations = {g.example_id: g for g in given.generations}
-            one.data = subset(one.data, settings.limit, settings.ids)
+            loaded_task.data = subset(loaded_task.data, settings.limit, settings.ids)
             if settings.repeats > 1:
-                one.data = repeated(one, settings)
+                loaded_task.data = repeated(loaded_task, settings)
             if spec.kind != "file":
-                requests = _generation_requests(one, settings)
+                requests = _generation_requests(loaded_task, settings)
                 model = _opened(spec, arguments, settings)
-                estimates.append(_estimate(one, "generate", spec, model, requests, price_of(spec, arguments), store))
-            if one.data.judges:
-                estimates += _judge_estimates(one, settings, generations, store)
+                estimates.append(
+                    _estimate(loaded_task, "generate", spec, model, requests, price_of(spec, arguments), store)
+                )
+            if loaded_task.data.judges:
+                estimates += _judge_estimates(loaded_task, settings, generations, store)
         return estimates
     finally:
         store.close()
 
 
-def _generation_requests(one: LoadedTask, settings: Settings) -> list[Request]:
-    step = generation_step(task_sampling(one, settings), settings.system, settings.splitting, settings.refine)
+def _generation_requests(loaded_task: LoadedTask, settings: Settings) -> list[Request]:
+    step = generation_step(task_sampling(loaded_task, settings), settings.system, settings.splitting, settings.refine)
     typical = Completion(text=TYPICAL_REPLY)
     requests = [
         step(example, (typical,) * asked)
-        for example in one.data.examples
+        for example in loaded_task.data.examples
         for asked in range((1 + len(example.followups)) * (1 + len(settings.refine)))
     ]
     return [request for request in requests if request is not None]
 
 
 def _judge_estimates(
-    one: LoadedTask, settings: Settings, generations: dict[str, Generation], store: CallStore
+    loaded_task: LoadedTask, settings: Settings, generations: dict[str, Generation], store: CallStore
 ) -> list[Estimate]:
     """One estimate for each judge model, over all judges that it plays."""
     asked: dict[ModelSpec, list[Request]] = {}
     arguments: dict[ModelSpec, dict[str, str]] = {}
-    seats = {name: judge_specs(one.task, name, settings) for name in one.data.judges}
-    for case in _cases(one, generations):
+    seats = {name: judge_specs(loaded_task.task, name, settings) for name in loaded_task.data.judges}
+    for case in _cases(loaded_task, generations):
         for spec, given in seats[case.judge]:
-            judge = settled_judge(one.data.judges[case.judge], spec, settings=settings)
+            judge = judge_for(loaded_task.data.judges[case.judge], spec, settings=settings)
             arguments[spec] = given
             for repeat in range(settings.judge_repeats):
                 request = judge.ask(case)
                 asked.setdefault(spec, []).append(msgspec.structs.replace(request, repeat=repeat * REPEAT_STRIDE))
     return [
         _estimate(
-            one,
+            loaded_task,
             "judge",
             spec,
             _opened(spec, arguments[spec], settings),
@@ -123,18 +125,18 @@ def _judge_estimates(
     ]
 
 
-def _cases(one: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
+def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
     """The cases to be asked about: of the answers there are, or of stand-ins."""
-    require_baseline(one)
-    for example in one.data.examples:
-        generation = generations.get(example.id) if generations else _stand_in_answer(one, example)
+    require_baseline(loaded_task)
+    for example in loaded_task.data.examples:
+        generation = generations.get(example.id) if generations else _stand_in_answer(loaded_task, example)
         if generation is not None:
-            yield from (case for case in one.task.cases(one.data, generation) if case.verdict is None)
+            yield from (case for case in loaded_task.task.cases(loaded_task.data, generation) if case.verdict is None)
 
 
-def _stand_in_answer(one: LoadedTask, example: Example) -> Generation:
+def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
     """An answer to estimate with: as long as the baseline's, or a typical one."""
-    known = (baseline[example.id].outputs for baseline in one.data.baselines.values() if example.id in baseline)
+    known = (baseline[example.id].outputs for baseline in loaded_task.data.baselines.values() if example.id in baseline)
     typical = tuple(TYPICAL_REPLY for _ in (0, *example.followups))
     outputs = tuple(output + " " for output in next(known, typical))
     return Generation(example_id=example.id, model="?", outputs=outputs)
@@ -151,7 +153,7 @@ def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> M
 
 
 def _estimate(
-    one: LoadedTask,
+    loaded_task: LoadedTask,
     stage: str,
     spec: ModelSpec,
     model: Model | None,
@@ -167,10 +169,10 @@ def _estimate(
     low = Usage(prompt_tokens=round(LOW * prompt), completion_tokens=round(LOW * reply))
     high = Usage(prompt_tokens=round(HIGH * prompt), completion_tokens=sum(most))
     return Estimate(
-        task=one.task.label,
+        task=loaded_task.task.label,
         stage=stage,
         model=spec.text,
-        examples=len(one.data.examples),
+        examples=len(loaded_task.data.examples),
         calls=len(missing),
         cached=len(requests) - len(missing),
         prompt_tokens=likely.prompt_tokens,

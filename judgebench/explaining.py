@@ -187,14 +187,14 @@ def explain(folders: Sequence[RunFolder], task: str | None = None, files: TaskFi
 
 def _read(folder: RunFolder, wanted: str | None, files: TaskFiles) -> Iterable[_Run]:
     manifest, results = folder.require_manifest(), folder.results()
-    for key, fields in manifest.tasks.items():
-        if wanted not in (None, key, fields.label, f"{key}@{fields.version}"):
+    for key, task_manifest in manifest.tasks.items():
+        if wanted not in (None, key, task_manifest.label, f"{key}@{task_manifest.version}"):
             continue
-        task = find_task(fields, folder.path, files).task
+        task = find_task(task_manifest, folder.path, files).task
         own = folder.task(key)
-        scores = [score for score in results.scores if score.task == fields.name and score.group is None]
+        scores = [score for score in results.scores if score.task == task_manifest.name and score.group is None]
         yield _Run(
-            folder, manifest.candidate, key, task, fields.protocol_hash, scores, own.example_scores(),
+            folder, manifest.candidate, key, task, task_manifest.protocol_hash, scores, own.example_scores(),
             list(own.judgements()),
         )  # fmt: skip
 

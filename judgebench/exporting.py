@@ -79,7 +79,7 @@ def _files(run: Run, form: str, out: Path, settings: Settings) -> dict[Path, Con
 def _exporters(run: Run, form: str) -> dict[str, Any]:
     """The exporters of the run's tasks that have one of this format."""
     for key, own in run.tasks.items():
-        if own.fields.protocol.get("reported_by"):
+        if own.task_manifest.protocol.get("reported_by"):
             raise UsageError(
                 f"{run.path} holds reported numbers only for {key}; the file they came from is what there is of them"
             )
@@ -97,7 +97,7 @@ def _exporters(run: Run, form: str) -> dict[str, Any]:
 def _official(run: Run, key: str, settings: Settings) -> TaskData:
     """The benchmark's own data, for what a run folder does not repeat: official baselines above all."""
     own = run.tasks[key]
-    return load_task_of(own.fields, run.path, source_finder(settings), own.files).data
+    return load_task_of(own.task_manifest, run.path, source_finder(settings), own.files).data
 
 
 def _finished(run: Run, key: str, data: TaskData) -> Finished:
@@ -165,8 +165,8 @@ def _lm_eval_results(manifest: Manifest, parts: Mapping[str, Mapping[str, Any]])
             "model": manifest.candidate_spec,
             "model_args": {},
             "gen_kwargs": {
-                part["task"]: msgspec.to_builtins(fields.sampling) if fields.sampling else None
-                for part, fields in named
+                part["task"]: msgspec.to_builtins(task_manifest.sampling) if task_manifest.sampling else None
+                for part, task_manifest in named
             },
             "limit": None,
         },
@@ -180,7 +180,7 @@ def _lm_eval_results(manifest: Manifest, parts: Mapping[str, Mapping[str, Any]])
         "judgebench": {
             "run_id": manifest.run_id,
             "protocol_hash": manifest.protocol_hash,
-            "tasks": {part["task"]: fields.label for part, fields in named},
-            "starter": any(fields.starter for _, fields in named),
+            "tasks": {part["task"]: task_manifest.label for part, task_manifest in named},
+            "starter": any(task_manifest.starter for _, task_manifest in named),
         },
     }

@@ -208,7 +208,7 @@ def _policies(candidate: Run, policy: Policy) -> tuple[dict[str, tuple[TaskPolic
     for name, own in policy.tasks.items():
         keys = [key for key, run in candidate.tasks.items() if name in names_of(run)]
         if not keys:
-            held = ", ".join(run.fields.label for run in candidate.tasks.values()) or "none"
+            held = ", ".join(run.task_manifest.label for run in candidate.tasks.values()) or "none"
             raise UsageError(
                 f"the policy asks for the task {name!r}, which the candidate {candidate.path} does not have; it has "
                 f"{held}. Evaluate it, or take tasks.{name} out of the policy"
@@ -224,7 +224,7 @@ def _policies(candidate: Run, policy: Policy) -> tuple[dict[str, tuple[TaskPolic
     if not chosen:
         raise UsageError("nothing says how much may be lost: give --max-drop, or a policy with a max_drop")
     return chosen, [
-        f"{candidate.tasks[key].fields.label} is not gated: the policy has no max_drop for it" for key in rest
+        f"{candidate.tasks[key].task_manifest.label} is not gated: the policy has no max_drop for it" for key in rest
     ]
 
 
@@ -238,13 +238,13 @@ def _settled_metric(run: TaskRun, policy: TaskPolicy) -> str:
         return headline[0]
     if policy.metric not in there:
         raise UsageError(
-            f"the policy asks for the metric {policy.metric!r} of {run.fields.label}, which has "
+            f"the policy asks for the metric {policy.metric!r} of {run.task_manifest.label}, which has "
             f"{', '.join(there) or 'none'}"
         )
     if policy.metric in WITHOUT_DIRECTION:
         raise UsageError(
-            f"the policy asks for the metric {policy.metric!r} of {run.fields.label}, of which more is not better; "
-            f"a gate needs one such as {run.task.headline[0]}"
+            f"the policy asks for the metric {policy.metric!r} of {run.task_manifest.label}, of which more is not "
+            f"better; a gate needs one such as {run.task.headline[0]}"
         )
     return policy.metric
 
@@ -273,9 +273,9 @@ def tasks_to_gate(
     for key, run in baseline.tasks.items():
         if key not in candidate.tasks and policy.defaults.max_drop is not None:
             raise UsageError(
-                f"the baseline {baseline.path} has the task {run.fields.label} and the candidate {candidate.path} has "
-                f"not; what is not evaluated cannot pass. Evaluate it, or name the tasks to gate in a policy without "
-                f"defaults.max_drop"
+                f"the baseline {baseline.path} has the task {run.task_manifest.label} and the candidate "
+                f"{candidate.path} has not; what is not evaluated cannot pass. Evaluate it, or name the tasks to gate "
+                f"in a policy without defaults.max_drop"
             )
     both = []
     for key, (own, drop) in chosen.items():
@@ -283,10 +283,11 @@ def tasks_to_gate(
         if key not in baseline.tasks:
             if key in _named(candidate, policy):
                 raise UsageError(
-                    f"the policy asks for the task {run.fields.label}, which the baseline {baseline.path} does not "
-                    f"have; it has {', '.join(one.fields.label for one in baseline.tasks.values()) or 'none'}"
+                    f"the policy asks for the task {run.task_manifest.label}, which the baseline {baseline.path} does "
+                    f"not have; it has "
+                    f"{', '.join(one.task_manifest.label for one in baseline.tasks.values()) or 'none'}"
                 )
-            notes.append(f"{run.fields.label} is not gated: the baseline does not have it")
+            notes.append(f"{run.task_manifest.label} is not gated: the baseline does not have it")
             continue
         both.append((key, own, drop))
     if not both:
@@ -301,15 +302,15 @@ def _named(candidate: Run, policy: Policy) -> set[str]:
 def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
     """Raise :class:`UsageError` with the fields in which the runs' protocols for a task differ, if they do."""
     other, run = baseline.tasks[key], candidate.tasks[key]
-    if other.fields.protocol_hash == run.fields.protocol_hash:
+    if other.task_manifest.protocol_hash == run.task_manifest.protocol_hash:
         return
     found = unlike_fields(other, run)
     told = "; ".join(f"{name}: {one!r} and {two!r}" for name, one, two in found[:4])
     more = f", and {len(found) - 4} further fields" if len(found) > 4 else ""
     raise UsageError(
-        f"{run.fields.label} was evaluated by unlike protocols in {baseline.path} and {candidate.path}, so that their "
-        f"numbers cannot be held against each other; they differ in {told}{more}. Evaluate one of them again as the "
-        f"other was"
+        f"{run.task_manifest.label} was evaluated by unlike protocols in {baseline.path} and {candidate.path}, so that "
+        f"their numbers cannot be held against each other; they differ in {told}{more}. Evaluate one of them again as "
+        f"the other was"
     )
 
 
@@ -322,7 +323,7 @@ def _paired_check(
     missing = [(score.n_missing, score.n + score.n_missing) for score in own_scores]
     if not paired[0]:
         raise UsageError(
-            f"{candidate.fields.label}: no item has a value in both runs (the baseline lacks {missing[0][0]} of "
+            f"{candidate.task_manifest.label}: no item has a value in both runs (the baseline lacks {missing[0][0]} of "
             f"{missing[0][1]}, the candidate {missing[1][0]}), so there is nothing to gate. Finish the runs: start the "
             f"same command again"
         )
@@ -331,7 +332,8 @@ def _paired_check(
     if not all(name in totals and totals[name].n_clusters for totals in found):
         why = next((score.reason for score in own_scores if score.reason), "it is not made of scores of single items")
         raise UsageError(
-            f"{candidate.fields.label}: {metric} cannot be compared item by item: {why}. Gate another of its metrics"
+            f"{candidate.task_manifest.label}: {metric} cannot be compared item by item: {why}. Gate another of its "
+            f"metrics"
         )
     own_baseline, own_candidate = on_common_clusters([totals[name] for totals in found])
     unit = own_scores[1].unit
@@ -469,13 +471,13 @@ def _check(
 ) -> Check:
     interval = decision.interval
     return Check(
-        task=run.fields.label,
+        task=run.task_manifest.label,
         metric=metric,
         unit=unit,
         tier=policy.tier,
         verdict=verdict,
         paired=paired,
-        starter=run.fields.starter,
+        starter=run.task_manifest.starter,
         max_drop=drop,
         baseline_value=values[0],
         candidate_value=values[1],
@@ -527,21 +529,21 @@ def _against_published(model: str, candidate: Run, policy: Policy) -> tuple[list
     checks = []
     for key, (own, drop) in chosen.items():
         run = candidate.tasks[key]
-        task, label = run.task, f"{run.fields.name}@{run.fields.version}"
-        listed = published_rows(run.fields.name)
+        task, label = run.task, f"{run.task_manifest.name}@{run.task_manifest.version}"
+        listed = published_rows(run.task_manifest.name)
         rows = of_same_table(task, listed)
         row = next((row for row in rows if row.model == model), None)
         if row is None:
             if key in _named(candidate, policy) or len(chosen) == 1:
                 tables = sorted({row.task for row in listed if row.task.startswith(f"{label}:")})
-                raise UsageError(_unpublished(run.fields.label, model, [row.model for row in rows], tables))
+                raise UsageError(_unpublished(run.task_manifest.label, model, [row.model for row in rows], tables))
             notes.append(f"{label} is not gated: no row of {model} is published")
             continue
         unlike = _not_official(run)
         if unlike:
             raise UsageError(
-                f"{run.fields.label} was not evaluated as the published rows were, so that {candidate.path} cannot be "
-                f"held against them; it differs in {'; '.join(unlike)}"
+                f"{run.task_manifest.label} was not evaluated as the published rows were, so that {candidate.path} "
+                f"cannot be held against them; it differs in {'; '.join(unlike)}"
             )
         metric = _settled_metric(run, own)
         published = row.scores.get(metric)
@@ -571,7 +573,7 @@ def _unpublished(label: str, model: str, known: Sequence[str], tables: Sequence[
 
 def _not_official(run: TaskRun) -> list[str]:
     """In what a run's protocol is not that of the published table of its options, by field."""
-    protocol, task = run.fields.protocol, run.task
+    protocol, task = run.task_manifest.protocol, run.task
     options = protocol.get("options", {})
     own = {name: options[name] for name in options if name not in (*task.rule_options, *task.table_options)}
     stop = protocol.get("stop_when")
@@ -582,8 +584,10 @@ def _not_official(run: TaskRun) -> list[str]:
         for name, given, official in fields
         if given != official
     ]
-    if run.fields.code is not None:
-        found.append(f"code (that of the file {run.fields.code.file}, and the benchmark's own in the published rows)")
+    if run.task_manifest.code is not None:
+        found.append(
+            f"code (that of the file {run.task_manifest.code.file}, and the benchmark's own in the published rows)"
+        )
     n = protocol.get("examples", {}).get("n")
     if n != task.official_examples:
         found.append(f"examples.n ({n}, and {task.official_examples} in the published rows)")

@@ -16,7 +16,7 @@ from judgebench.files import read_bytes
 from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
-from judgebench.manifests import hash_over_tasks, missing, new_session, package_versions, task_manifest
+from judgebench.manifests import build_task_manifest, hash_over_tasks, missing, new_session, package_versions
 from judgebench.outputs import Row, read_rows
 from judgebench.protocol import protocol
 from judgebench.records import ExampleScore, Generation, Score
@@ -47,16 +47,16 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     if form == "archive":
         return [_import_archive(path, settings)]
     tasks.parse_one_spec(settings.tasks)
-    (one,) = load_tasks(settings)
-    reader = one.task.importers.get(form)
+    (loaded_task,) = load_tasks(settings)
+    reader = loaded_task.task.importers.get(form)
     if reader is None and form not in (*REPORTS, "eval_results"):
-        known = ", ".join(sorted({*one.task.importers, *REPORTS, "eval_results", "archive"}))
-        raise UsageError(f"--from {form!r} is not a format that {one.key} can import; it can import: {known}")
+        known = ", ".join(sorted({*loaded_task.task.importers, *REPORTS, "eval_results", "archive"}))
+        raise UsageError(f"--from {form!r} is not a format that {loaded_task.key} can import; it can import: {known}")
     if settings.fields:
         if form != "outputs":
             raise UsageError(f"--fields names the fields of a file of outputs; those of {form!r} are fixed")
         reader = partial(import_answers, fields=parse_fields(settings.fields))
-    every = _read(path, reader, one) if reader else _reports(path, form, one, settings)
+    every = _read(path, reader, loaded_task) if reader else _reports(path, form, loaded_task, settings)
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} holds nothing of the model {settings.model!r}")
@@ -72,8 +72,8 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     for folder, imported in zip(folders, found, strict=True):
         if not imported.judgements and not imported.reported:
             answers = {generation.example_id: generation for generation in imported.generations}
-            require_coverage(_with_examples(one, imported), answers, str(path))
-        of_run = _of_run(one, imported)
+            require_coverage(_with_examples(loaded_task, imported), answers, str(path))
+        of_run = _of_run(loaded_task, imported)
         manifest = _manifest(folder, of_run, imported, form, settings)
         _require_own(folder, manifest)
         made.append((folder, of_run, imported, manifest))
@@ -94,7 +94,7 @@ def _require_own(folder: RunFolder, manifest: Manifest) -> None:
 
 def _written(
     folder: RunFolder,
-    one: LoadedTask,
+    loaded_task: LoadedTask,
     imported: Imported,
     manifest: Manifest,
     settings: Settings,
@@ -107,10 +107,10 @@ def _written(
         if existing is not None and existing.status != "running":
             return folder.results()
         if existing is not None:
-            shutil.rmtree(folder.task(one.key).path, ignore_errors=True)
+            shutil.rmtree(folder.task(loaded_task.key).path, ignore_errors=True)
         if imported.reported:
-            return _write_reported(folder, one, imported, manifest)
-        return _write(folder, one, imported, manifest, settings, pool)
+            return _write_reported(folder, loaded_task, imported, manifest)
+        return _write(folder, loaded_task, imported, manifest, settings, pool)
 
 
 def _import_archive(path: Path, settings: Settings) -> Results:
@@ -123,24 +123,27 @@ def _import_archive(path: Path, settings: Settings) -> Results:
     return RunFolder(settings.out).results()
 
 
-def _read(path: Path, reader: Importer, one: LoadedTask) -> list[Imported]:
+def _read(path: Path, reader: Importer, loaded_task: LoadedTask) -> list[Imported]:
     """What a file holds for a task, with what had to be read for something else among the notes."""
     rows = read_rows(path)
-    return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, one.data)]
+    return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, loaded_task.data)]
 
 
-def _reports(path: Path, form: str, one: LoadedTask, settings: Settings) -> list[Imported]:
+def _reports(path: Path, form: str, loaded_task: LoadedTask, settings: Settings) -> list[Imported]:
     """What a file of numbers says of a task: one record for each model."""
     read, notes = REPORTS.get(form), tuple[str, ...]()
     if read is None:
-        found = _hub_reports(path, one, settings)
+        found = _hub_reports(path, loaded_task, settings)
     else:
         rows = read_rows(path)
-        found = read(rows, one.task.name, one.task.version, starter=one.task.starter)
+        found = read(rows, loaded_task.task.name, loaded_task.task.version, starter=loaded_task.task.starter)
         notes = rows.notes
     if not found:
-        kind = "the starter set" if one.task.starter else "the official set"
-        raise UsageError(f"{path} holds no number of {one.task.name}@{one.task.version}, {kind}, that judgebench wrote")
+        kind = "the starter set" if loaded_task.task.starter else "the official set"
+        raise UsageError(
+            f"{path} holds no number of {loaded_task.task.name}@{loaded_task.task.version}, {kind}, that judgebench "
+            f"wrote"
+        )
     return [
         Imported(
             candidate=model,
@@ -154,41 +157,43 @@ def _reports(path: Path, form: str, one: LoadedTask, settings: Settings) -> list
     ]
 
 
-def _hub_reports(path: Path, one: LoadedTask, settings: Settings) -> Reports:
+def _hub_reports(path: Path, loaded_task: LoadedTask, settings: Settings) -> Reports:
     """From a YAML file, or those below a folder; which model they are about stands in none of them."""
     files = sorted(path.rglob(".eval_results/*.yaml")) if path.is_dir() else [path]
     model = settings.model or (path.name if path.is_dir() else path.stem)
     for file in files:
         if not file.is_file() or file.stat().st_size > eval_results.MAX_BYTES:
             raise UsageError(f"{file} is not a file of .eval_results, which is YAML of a few hundred bytes")
-        reported_by, scores = eval_results.from_yaml(read_bytes(file, eval_results.MAX_BYTES), str(file), one.task)
+        reported_by, scores = eval_results.from_yaml(
+            read_bytes(file, eval_results.MAX_BYTES), str(file), loaded_task.task
+        )
         if scores:
             return {model: (reported_by, scores)}
     return {}
 
 
-def _with_examples(one: LoadedTask, imported: Imported) -> LoadedTask:
+def _with_examples(loaded_task: LoadedTask, imported: Imported) -> LoadedTask:
     """The task with the examples that the file is about, which may be a part or ask each several times."""
-    return dataclasses.replace(one, data=dataclasses.replace(one.data, examples=imported.examples))
+    return dataclasses.replace(loaded_task, data=dataclasses.replace(loaded_task.data, examples=imported.examples))
 
 
-def _of_run(one: LoadedTask, imported: Imported) -> LoadedTask:
+def _of_run(loaded_task: LoadedTask, imported: Imported) -> LoadedTask:
     """The task as the file is about it: with its baseline answers, and its examples."""
-    own = dataclasses.replace(one)
+    own = dataclasses.replace(loaded_task)
     if imported.baselines:
         set_baselines(own, _completed(own, imported.baselines))
     return _with_examples(own, imported)
 
 
-def _write_reported(folder: RunFolder, one: LoadedTask, imported: Imported, manifest: Manifest) -> Results:
+def _write_reported(folder: RunFolder, loaded_task: LoadedTask, imported: Imported, manifest: Manifest) -> Results:
     """A run folder of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
     folder.write_manifest(manifest)
     manifest.status, manifest.finished_at = "complete", now()
-    fields = manifest.tasks[one.key]
-    fields.examples = max(score.n for score in imported.reported)
-    fields.counts = {"examples": fields.examples}
-    fields.notes.append("numbers as the file reports them; nothing was graded here")
-    own = folder.task(one.key)
+    task_manifest = manifest.tasks[loaded_task.key]
+    task_manifest.examples = max(score.n for score in imported.reported)
+    task_manifest.counts = {"examples": task_manifest.examples}
+    task_manifest.notes.append("numbers as the file reports them; nothing was graded here")
+    own = folder.task(loaded_task.key)
     own.write_examples(())
     own.write_scores((), imported.reported)
     results = Results(
@@ -204,21 +209,26 @@ def _write_reported(folder: RunFolder, one: LoadedTask, imported: Imported, mani
 
 
 def _write(
-    folder: RunFolder, one: LoadedTask, imported: Imported, manifest: Manifest, settings: Settings, pool: GradingPool
+    folder: RunFolder,
+    loaded_task: LoadedTask,
+    imported: Imported,
+    manifest: Manifest,
+    settings: Settings,
+    pool: GradingPool,
 ) -> Results:
     folder.write_manifest(manifest)
-    own = folder.task(one.key)
+    own = folder.task(loaded_task.key)
     own.write_examples(imported.examples)
-    if one.baselines:
-        own.write_baselines(g for answers in one.data.baselines.values() for g in answers.values())
+    if loaded_task.baselines:
+        own.write_baselines(g for answers in loaded_task.data.baselines.values() for g in answers.values())
     for generation in imported.generations:
         own.append(split_generation(generation, settings.splitting))
     for judgement in imported.judgements:
         own.append(judgement)
     own.close()
-    results = finish_run(folder, manifest, [one], pool)
-    manifest.tasks[one.key].notes += _compared(own.example_scores(), imported.stored)
-    judged = bool(imported.judgements) or not one.data.judges
+    results = finish_run(folder, manifest, [loaded_task], pool)
+    manifest.tasks[loaded_task.key].notes += _compared(own.example_scores(), imported.stored)
+    judged = bool(imported.judgements) or not loaded_task.data.judges
     complaint = missing(manifest, judged=judged)
     results.status = manifest.status = "incomplete" if complaint else "complete" if judged else "generated"
     manifest.finished_at = now()
@@ -245,28 +255,33 @@ def _compared(rows: Iterable[ExampleScore], stored: Mapping[str, Mapping[str, fl
     return notes
 
 
-def _completed(one: LoadedTask, baselines: Mapping[str, Generations]) -> dict[str, dict[str, Generation]]:
+def _completed(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> dict[str, dict[str, Generation]]:
     """A file's baseline answers; where it has no row, the benchmark's own, so that such rows can still be judged."""
-    official = one.data.baselines
+    official = loaded_task.data.baselines
     return {name: {**official.get(name, {}), **generations} for name, generations in baselines.items()}
 
 
-def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str, settings: Settings) -> Manifest:
+def _manifest(
+    folder: RunFolder, loaded_task: LoadedTask, imported: Imported, form: str, settings: Settings
+) -> Manifest:
     used: dict[str, set[str]] = {}
     for judgement in imported.judgements:
         used.setdefault(judgement.judge, set()).add(judgement.judge_model)
-    judges = used or {name: {"not judged yet"} for name in one.data.judges}
-    fields = protocol(
-        one.task,
+    judges = used or {name: {"not judged yet"} for name in loaded_task.data.judges}
+    protocol_fields = protocol(
+        loaded_task.task,
         imported.examples,
-        one.sources,
-        {name: [(one.data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
-        one.baselines,
-        one.data.verifiers,
-        code=one.code,
+        loaded_task.sources,
+        {
+            name: [(loaded_task.data.judges.get(name), model) for model in sorted(models)]
+            for name, models in judges.items()
+        },
+        loaded_task.baselines,
+        loaded_task.data.verifiers,
+        code=loaded_task.code,
     )
     if imported.reported:
-        fields |= {"reported_by": imported.reported_by}
+        protocol_fields |= {"reported_by": imported.reported_by}
     if imported.reported:
         identity = "reported:" + canonical_hash(imported.reported)
     else:
@@ -287,9 +302,9 @@ def _manifest(folder: RunFolder, one: LoadedTask, imported: Imported, form: str,
         started_at=session.started_at,
         sessions=[session],
         tasks={
-            one.key: task_manifest(
-                one,
-                fields,
+            loaded_task.key: build_task_manifest(
+                loaded_task,
+                protocol_fields,
                 identity,
                 sampling=None,
                 system=None,

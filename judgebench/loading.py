@@ -55,16 +55,16 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files, cut them down to ``--limit`` and ``--ids``, put in ``--baseline``."""
     finder = source_finder(settings)
     loaded = [_load_against(spec, finder, settings) for spec in tasks.parse_specs(settings.tasks)]
-    keys = [one.key for one in loaded]
+    keys = [loaded_task.key for loaded_task in loaded]
     for key in keys:
         if keys.count(key) > 1:
             raise UsageError(
                 f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
             )
     presets.require_use(settings, keys)
-    for one in loaded:
-        if given := presets.answer_settings(settings, one.task.name):
-            one.data = _resampled(one.data, given)
+    for loaded_task in loaded:
+        if given := presets.answer_settings(settings, loaded_task.task.name):
+            loaded_task.data = _resampled(loaded_task.data, given)
     return loaded
 
 
@@ -79,38 +79,40 @@ def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings
     names = [name.strip() for name in (settings.baseline or "").split(",")]
     if set(names) <= set(task.against):
         return load_task(_choosing(spec, names), finder, starter=settings.starter)
-    one = load_task(spec, finder, starter=settings.starter)
-    if settings.baseline is None or [settings.baseline] == list(one.data.baselines):
-        return one
-    baselines = _baselines_of_file(one, settings.baseline, settings.splitting)
+    loaded_task = load_task(spec, finder, starter=settings.starter)
+    if settings.baseline is None or [settings.baseline] == list(loaded_task.data.baselines):
+        return loaded_task
+    baselines = _baselines_of_file(loaded_task, settings.baseline, settings.splitting)
     if task.against:
-        notes, one = one.notes, load_task(_choosing(spec, baselines), finder, starter=settings.starter)
-        one.notes += notes
-    set_baselines(one, baselines)
-    return one
+        notes, loaded_task = loaded_task.notes, load_task(_choosing(spec, baselines), finder, starter=settings.starter)
+        loaded_task.notes += notes
+    set_baselines(loaded_task, baselines)
+    return loaded_task
 
 
 def _choosing(spec: tasks.TaskSpec, baselines: Iterable[str]) -> tasks.TaskSpec:
     return msgspec.structs.replace(spec, options={**spec.options, "baselines": join_names(baselines)})
 
 
-def _baselines_of_file(one: LoadedTask, path: str, thinking: Thinking) -> dict[str, Generations]:
+def _baselines_of_file(loaded_task: LoadedTask, path: str, thinking: Thinking) -> dict[str, Generations]:
     """The answers in a file, by model, each answering the task's examples."""
     if not Path(path).exists():
-        known = ", ".join(one.data.baselines) or "none"
-        if path in one.data.baselines:
+        known = ", ".join(loaded_task.data.baselines) or "none"
+        if path in loaded_task.data.baselines:
             raise UsageError(
-                f"--baseline {path}: {one.task.label} compares each part of its examples with a baseline of its own "
-                f"({known}); choose a part by an option (`judgebench tasks info {one.task.name}`)"
+                f"--baseline {path}: {loaded_task.task.label} compares each part of its examples with a baseline of "
+                f"its own ({known}); choose a part by an option (`judgebench tasks info {loaded_task.task.name}`)"
             )
-        raise UsageError(f"--baseline {path!r} is neither a file of outputs nor a baseline of {one.key} ({known})")
+        raise UsageError(
+            f"--baseline {path!r} is neither a file of outputs nor a baseline of {loaded_task.key} ({known})"
+        )
     baselines: dict[str, Generations] = {}
-    for imported in read_given(one, Path(path), thinking):
+    for imported in read_given(loaded_task, Path(path), thinking):
         # What it failed to answer cannot be compared with.
         generations = {own.example_id: own for own in imported.generations if not own.error}
-        require_coverage(one, generations, f"the baseline {imported.candidate} of {path}")
+        require_coverage(loaded_task, generations, f"the baseline {imported.candidate} of {path}")
         baselines[imported.candidate] = generations
-        one.notes += tuple(f"baseline {imported.candidate}: {note}" for note in imported.notes)
+        loaded_task.notes += tuple(f"baseline {imported.candidate}: {note}" for note in imported.notes)
     return baselines
 
 
@@ -122,14 +124,14 @@ def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> L
 
 
 def load_task_of(
-    fields: TaskManifest,
+    task_manifest: TaskManifest,
     run: Path,
     finder: SourceFinder,
     files: TaskFiles,
     options: Mapping[str, str] | None = None,
 ) -> LoadedTask:
     """The task of a run with its official files; ``options`` of the user's are stronger than the run's."""
-    return _with_data(find_task(fields, run, files, options), finder)
+    return _with_data(find_task(task_manifest, run, files, options), finder)
 
 
 def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
@@ -167,15 +169,17 @@ def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
     return dataclasses.replace(data, examples=examples)
 
 
-def task_sampling(one: LoadedTask, settings: Settings) -> Sampling:
+def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
     """How answers are drawn, but for examples with a sampling of their own."""
-    return override_sampling(one.task.sampling, presets.answer_settings(settings, one.task.name), "--gen")
+    return override_sampling(
+        loaded_task.task.sampling, presets.answer_settings(settings, loaded_task.task.name), "--gen"
+    )
 
 
-def read_given(one: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
+def read_given(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
     """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
     rows = read_rows(path)
-    found = one.task.importers.get("outputs", import_answers)(rows, one.data)
+    found = loaded_task.task.importers.get("outputs", import_answers)(rows, loaded_task.data)
     return [
         dataclasses.replace(
             imported,
@@ -186,50 +190,50 @@ def read_given(one: LoadedTask, path: Path, thinking: Thinking) -> list[Imported
     ]
 
 
-def read_candidate(one: LoadedTask, path: Path, thinking: Thinking) -> Imported:
+def read_candidate(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> Imported:
     """The answers of the one model whose answers the file holds."""
-    found = read_given(one, path, thinking)
+    found = read_given(loaded_task, path, thinking)
     if len(found) != 1:
         names = ", ".join(imported.candidate for imported in found)
         raise UsageError(f"{path} holds answers of {len(found)} models ({names[:200]}); split it")
     return found[0]
 
 
-def require_texts(one: LoadedTask) -> None:
+def require_texts(loaded_task: LoadedTask) -> None:
     """Refuse a task whose official texts could not be had, before anything is asked."""
-    if one.data.lacks:
-        raise UsageError(f"{one.task.label} cannot be asked: {one.data.lacks}")
+    if loaded_task.data.lacks:
+        raise UsageError(f"{loaded_task.task.label} cannot be asked: {loaded_task.data.lacks}")
 
 
-def require_baseline(one: LoadedTask) -> None:
+def require_baseline(loaded_task: LoadedTask) -> None:
     """Refuse a task that has nothing to compare with, before anything is asked."""
-    if one.task.needs_baseline and not one.data.baselines:
+    if loaded_task.task.needs_baseline and not loaded_task.data.baselines:
         raise UsageError(
-            f"{one.task.label} compares with another model's answers, which do not come with it; name a file of them "
-            f"with --baseline"
+            f"{loaded_task.task.label} compares with another model's answers, which do not come with it; name a file "
+            f"of them with --baseline"
         )
-    unknown = [name for name in one.task.against if name not in one.data.baselines]
+    unknown = [name for name in loaded_task.task.against if name not in loaded_task.data.baselines]
     if unknown:
         raise UsageError(
-            f"{one.task.label} compares with {', '.join(unknown)}, whose answers do not come with it; name a file of "
-            f"them with --baseline"
+            f"{loaded_task.task.label} compares with {', '.join(unknown)}, whose answers do not come with it; name a "
+            f"file of them with --baseline"
         )
 
 
-def set_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None:
+def set_baselines(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> None:
     """Compare with these answers instead of the benchmark's own; equal ones change nothing."""
-    official = one.data.baselines
+    official = loaded_task.data.baselines
     if all(
         name in official and all(official[name].get(key) == generation for key, generation in generations.items())
         for name, generations in baselines.items()
     ):
         return
-    _replace_baselines(one, baselines)
+    _replace_baselines(loaded_task, baselines)
 
 
-def _replace_baselines(one: LoadedTask, baselines: Mapping[str, Generations]) -> None:
-    one.data = dataclasses.replace(one.data, baselines=dict(baselines))
-    one.baselines = _hashes(baselines)
+def _replace_baselines(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> None:
+    loaded_task.data = dataclasses.replace(loaded_task.data, baselines=dict(baselines))
+    loaded_task.baselines = _hashes(baselines)
 
 
 def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
@@ -259,44 +263,44 @@ def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
     return data if examples == data.examples else dataclasses.replace(data, examples=examples)
 
 
-def repeated(one: LoadedTask, settings: Settings) -> TaskData:
+def repeated(loaded_task: LoadedTask, settings: Settings) -> TaskData:
     """Each example as many times as ``--repeats`` says, the repeats of one together.
 
     Raises :class:`UsageError` where all answers to one example would be equal, or the task has no use for several.
     """
-    if not one.task.repeats:
+    if not loaded_task.task.repeats:
         raise UsageError(
-            f"--repeats {settings.repeats}: {one.task.label} has no number over several answers to one item"
+            f"--repeats {settings.repeats}: {loaded_task.task.label} has no number over several answers to one item"
         )
     examples = []
-    for example in one.data.examples:
-        sampling = example.sampling or task_sampling(one, settings)
+    for example in loaded_task.data.examples:
+        sampling = example.sampling or task_sampling(loaded_task, settings)
         if not sampling.temperature:
             raise UsageError(
-                f"--repeats {settings.repeats} asks {one.task.label} at temperature 0, where all answers to an item "
-                "are one; give a temperature, such as --gen temperature=0.7"
+                f"--repeats {settings.repeats} asks {loaded_task.task.label} at temperature 0, where all answers to an "
+                "item are one; give a temperature, such as --gen temperature=0.7"
             )
         examples += [
             msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
             for number in range(settings.repeats)
         ]
-    return dataclasses.replace(one.data, examples=tuple(examples))
+    return dataclasses.replace(loaded_task.data, examples=tuple(examples))
 
 
-def require_coverage(one: LoadedTask, generations: Generations, what: str) -> None:
+def require_coverage(loaded_task: LoadedTask, generations: Generations, what: str) -> None:
     """Refuse answers that lack more than the limit of a task's examples; ``what`` names them.
 
     An answer that failed is none of these: the run goes on without it, as it does where a model fails.
     """
-    examples = one.data.examples
+    examples = loaded_task.data.examples
     missing = [example for example in examples if example.id not in generations]
     if too_many(len(missing), len(examples)):
         failed = sum(example.id in generations and generations[example.id].error is not None for example in examples)
         raise UsageError(
-            f"{what} answers {len(examples) - len(missing) - failed} of the {len(examples)} examples of {one.key}"
-            f"{f' and says of {failed} that they failed' if failed else ''}; the first without an answer is "
-            f"{missing[0].id}: {missing[0].instruction[:80]!r}. Less than {MISSING_LIMIT:.0%} may be missing; "
-            f"evaluate a part with --ids or --limit"
+            f"{what} answers {len(examples) - len(missing) - failed} of the {len(examples)} examples of "
+            f"{loaded_task.key}{f' and says of {failed} that they failed' if failed else ''}; the first without an "
+            f"answer is {missing[0].id}: {missing[0].instruction[:80]!r}. Less than {MISSING_LIMIT:.0%} may be "
+            f"missing; evaluate a part with --ids or --limit"
         )
 
 
@@ -314,21 +318,21 @@ def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> l
         if spec.version not in (None, manifest.tasks[name].version):
             raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
     return [
-        reload_task(folder, fields, finder, files, given[key].options if key in given else None)
-        for key, fields in manifest.tasks.items()
+        reload_task(folder, task_manifest, finder, files, given[key].options if key in given else None)
+        for key, task_manifest in manifest.tasks.items()
     ]
 
 
 def reload_task(
     folder: RunFolder,
-    fields: TaskManifest,
+    task_manifest: TaskManifest,
     finder: SourceFinder,
     files: TaskFiles,
     options: Mapping[str, str] | None = None,
 ) -> LoadedTask:
     """One task of a finished run, with the examples and baselines that the run has."""
-    one, own = load_task_of(fields, folder.path, finder, files, options), folder.task(fields.name)
-    one.data = dataclasses.replace(one.data, examples=own.examples())
+    loaded_task, own = load_task_of(task_manifest, folder.path, finder, files, options), folder.task(task_manifest.name)
+    loaded_task.data = dataclasses.replace(loaded_task.data, examples=own.examples())
     if baselines := own.baselines():
-        (set_baselines if one.code is None else _replace_baselines)(one, baselines)
-    return one
+        (set_baselines if loaded_task.code is None else _replace_baselines)(loaded_task, baselines)
+    return loaded_task

@@ -52,8 +52,8 @@ def _without_credentials(value: Any) -> Any:
     return value
 
 
-def task_manifest(
-    one: LoadedTask,
+def build_task_manifest(
+    loaded_task: LoadedTask,
     protocol: dict[str, Any],
     candidate_identity: str,
     *,
@@ -68,14 +68,14 @@ def task_manifest(
     """A task's part of the manifest, both fingerprints computed."""
     everything = inputs(protocol, candidate_identity, sampling, system, thinking, refine)
     return TaskManifest(
-        label=one.task.label,
-        name=one.task.name,
-        version=one.task.version,
-        options=dict(one.task.options),
-        starter=one.task.starter,
-        examples=len(one.data.examples),
-        sources=one.sources,
-        code=one.code,
+        label=loaded_task.task.label,
+        name=loaded_task.task.name,
+        version=loaded_task.task.version,
+        options=dict(loaded_task.task.options),
+        starter=loaded_task.task.starter,
+        examples=len(loaded_task.data.examples),
+        sources=loaded_task.sources,
+        code=loaded_task.code,
         protocol=protocol,
         protocol_hash=canonical_hash(protocol),
         inputs=everything,
@@ -84,11 +84,11 @@ def task_manifest(
         thinking=thinking.policy,
         think_tags=list(thinking.tags),
         refine=list(refine),
-        seeds=dict(one.task.seeds),
+        seeds=dict(loaded_task.task.seeds),
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
         judge_repeats=judge_repeats,
-        notes=[*_source_notes(one), *one.notes, *(imported.notes if imported else ())],
+        notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
         unknown=list(imported.unknown) if imported else [],
     )
 
@@ -128,34 +128,36 @@ def combined(hashes: Mapping[str, str]) -> str:
 
 def hash_over_tasks(manifest: Manifest) -> None:
     """Set the run's hashes from its tasks'."""
-    manifest.protocol_hash = combined({key: fields.protocol_hash for key, fields in manifest.tasks.items()})
-    manifest.input_hash = combined({key: fields.input_hash for key, fields in manifest.tasks.items()})
+    manifest.protocol_hash = combined(
+        {key: task_manifest.protocol_hash for key, task_manifest in manifest.tasks.items()}
+    )
+    manifest.input_hash = combined({key: task_manifest.input_hash for key, task_manifest in manifest.tasks.items()})
 
 
-def _source_notes(one: LoadedTask) -> list[str]:
+def _source_notes(loaded_task: LoadedTask) -> list[str]:
     return [
         f"{source.name}: a reconstructed stand-in was used, because the official file could not be had"
-        for source in one.sources
+        for source in loaded_task.sources
         if source.standin
     ]
 
 
-def rejudged(before: TaskManifest, fields: TaskManifest) -> TaskManifest:
+def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
     """A task's new fields, with what the session that made the answers knew of them."""
     names = ("sampling", "system", "thinking", "think_tags", "refine")
     made = {name: before.inputs[name] for name in names if name in before.inputs}
-    fields.inputs = {**fields.inputs, **made}
-    fields.input_hash = canonical_hash(fields.inputs)
-    fields.notes = list(dict.fromkeys([*before.notes, *fields.notes]))
-    fields.unknown, fields.judge_models_returned = before.unknown, before.judge_models_returned
-    return fields
+    task_manifest.inputs = {**task_manifest.inputs, **made}
+    task_manifest.input_hash = canonical_hash(task_manifest.inputs)
+    task_manifest.notes = list(dict.fromkeys([*before.notes, *task_manifest.notes]))
+    task_manifest.unknown, task_manifest.judge_models_returned = before.unknown, before.judge_models_returned
+    return task_manifest
 
 
 def missing(manifest: Manifest, *, judged: bool) -> str | None:
     """A sentence about each task in which too many examples or cases ended without an answer or a verdict."""
     sentences = []
-    for key, fields in manifest.tasks.items():
-        counts = fields.counts
+    for key, task_manifest in manifest.tasks.items():
+        counts = task_manifest.counts
         if too_many(counts["without_answer"], counts["examples"]):
             sentences.append(
                 f"{key}: {counts['without_answer']} of {counts['examples']} examples have no answer "

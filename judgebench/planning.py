@@ -303,12 +303,12 @@ def _from_tables(
 def _task_of(folder: RunFolder, task: Task, version: str | None, files: TaskFiles) -> tuple[Task, int]:
     """The task as the run had it, and its number of examples."""
     manifest = folder.require_manifest()
-    fields = manifest.tasks.get(task.name)
-    if fields is None:
+    task_manifest = manifest.tasks.get(task.name)
+    if task_manifest is None:
         raise UsageError(f"{folder.path} holds no task {task.name!r}; it holds {', '.join(manifest.tasks)}")
-    if version is not None and version != fields.version:
-        raise UsageError(f"{folder.path} holds {fields.label}, not {task.name}@{version}")
-    return find_task(fields, folder.path, files).task, fields.examples
+    if version is not None and version != task_manifest.version:
+        raise UsageError(f"{folder.path} holds {task_manifest.label}, not {task.name}@{version}")
+    return find_task(task_manifest, folder.path, files).task, task_manifest.examples
 
 
 def _score(folder: RunFolder, task: str, metric: str) -> Score:
@@ -326,8 +326,8 @@ def _table(folder: RunFolder, task: Task, metric: str, settings: Settings, files
     one_judge = len({judgement.judge_model for judgement in judgements}) == 1
     members: list[Sequence[ExampleScore]] = [own.example_scores()]
     if one_judge and any(judgement.repeat for judgement in judgements):
-        fields = folder.require_manifest().tasks[task.name]
-        one = reload_task(folder, fields, source_finder(settings), files)
+        task_manifest = folder.require_manifest().tasks[task.name]
+        one = reload_task(folder, task_manifest, source_finder(settings), files)
         generations = {generation.example_id: generation for generation in own.generations()}
         members = [one.task.score(one.data, generations, some) for some in panel_members(judgements).values()]
     numbers = [{key: mean.of(rows) for key, rows in by_example(scores).items()} for scores in members]

@@ -118,9 +118,9 @@ def rows_of(run: Run, task: str | None = None) -> list[Row]:
     """A row for each task of a run."""
     rows = []
     for one in run.tasks.values():
-        fields = one.fields
-        label = _label(fields)
-        if task is not None and task not in (one.key, fields.label, label):
+        task_manifest = one.task_manifest
+        label = _label(task_manifest)
+        if task is not None and task not in (one.key, task_manifest.label, label):
             continue
         # The folder may be anybody's: a metric is a word.
         scores = {score.metric: score for score in one.scores if score.group is None and score.metric.isidentifier()}
@@ -133,13 +133,16 @@ def rows_of(run: Run, task: str | None = None) -> list[Row]:
                 origin=str(run.path),
                 started_at=run.manifest.started_at,
                 published=False,
-                starter=fields.starter,
-                protocol_hash=fields.protocol_hash,
-                protocol=fields.protocol,
+                starter=task_manifest.starter,
+                protocol_hash=task_manifest.protocol_hash,
+                protocol=task_manifest.protocol,
                 scores=scores,
-                flags=(*(finding.check for finding in one.findings if finding.flagged), *_protocol_flags(fields)),
+                flags=(
+                    *(finding.check for finding in one.findings if finding.flagged),
+                    *_protocol_flags(task_manifest),
+                ),
                 status=_status(run.manifest),
-                unread=_unread(fields.counts),
+                unread=_unread(task_manifest.counts),
                 usd=usd,
                 unpriced=unpriced,
             )
@@ -147,8 +150,8 @@ def rows_of(run: Run, task: str | None = None) -> list[Row]:
     return rows
 
 
-def _label(fields: TaskManifest) -> str:
-    return f"{fields.name}@{fields.version}"
+def _label(task_manifest: TaskManifest) -> str:
+    return f"{task_manifest.name}@{task_manifest.version}"
 
 
 def _unread(counts: Mapping[str, int]) -> float | None:
@@ -178,7 +181,7 @@ def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:
     """
     listed: list[tuple[Row, TaskRun]] = []
     for run in runs:
-        by_label = {_label(one.fields): one for one in run.tasks.values()}
+        by_label = {_label(one.task_manifest): one for one in run.tasks.values()}
         listed += [(row, by_label[row.task]) for row in rows_of(run, task)]
     tables: dict[tuple[str, str], list[int]] = {}
     for place, (row, _) in enumerate(listed):
@@ -199,7 +202,7 @@ def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:
 
 def _tabulator(run: TaskRun) -> Tabulate | None:
     """How the run's task makes numbers of all runs together; ``None`` if it does not, or is not known here."""
-    if "reported_by" in run.fields.protocol:
+    if "reported_by" in run.task_manifest.protocol:
         return None
     try:
         return run.task.tabulate
@@ -220,11 +223,11 @@ def _status(manifest: Manifest) -> str:
     return manifest.status if manifest.imported_from is None else f"imported, {manifest.status}"
 
 
-def _protocol_flags(fields: TaskManifest) -> list[str]:
-    flags = ["starter, not comparable"] if fields.starter else []
-    if fields.early_stop is not None and fields.early_stop.early_stopped:
-        flags.append(f"stopped early, {fields.early_stop.n} of {fields.early_stop.population}")
-    return flags + (["stand-in source"] if any(source.standin for source in fields.sources) else [])
+def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
+    flags = ["starter, not comparable"] if task_manifest.starter else []
+    if task_manifest.early_stop is not None and task_manifest.early_stop.early_stopped:
+        flags.append(f"stopped early, {task_manifest.early_stop.n} of {task_manifest.early_stop.population}")
+    return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
 
 
 def published_rows(task: str | None = None) -> list[Row]:

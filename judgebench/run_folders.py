@@ -26,7 +26,7 @@ class TaskRun:
 
     key: str
     """Name of the task within the manifest."""
-    fields: TaskManifest
+    task_manifest: TaskManifest
     scores: tuple[Score, ...]
     """Those of groups such as ``category=math`` too."""
     findings: tuple[Finding, ...]
@@ -40,17 +40,17 @@ class TaskRun:
     @cached_property
     def task(self) -> Task:
         """The task that the run was made of; a :class:`UsageError` if its code is not here or not that of the run."""
-        return find_task(self.fields, self.run, self.files).task
+        return find_task(self.task_manifest, self.run, self.files).task
 
     @property
     def task_folder(self) -> Path:
         """Where the files of that task lie, of whatever version."""
-        return task_folder(self.fields, self.run, self.files)
+        return task_folder(self.task_manifest, self.run, self.files)
 
     def example_scores(self) -> list[ExampleScore]:
         """Every example's part in every metric; a :class:`UsageError` if the run was not scored to the end."""
         path = self.folder.path / "example_scores.jsonl"
-        reported_by = self.fields.protocol.get("reported_by")
+        reported_by = self.task_manifest.protocol.get("reported_by")
         if reported_by:
             raise UsageError(
                 f"{self.folder.path} holds reported numbers only, as {reported_by} computed them, and no scores of "
@@ -121,14 +121,14 @@ def read_run(path: Path, files: TaskFiles = NO_FILES) -> Run:
     tasks = {
         key: TaskRun(
             key=key,
-            fields=fields,
-            scores=tuple(score for score in results.scores if score.task == fields.name),
-            findings=tuple(finding for finding in results.integrity if finding.task == fields.name),
+            task_manifest=task_manifest,
+            scores=tuple(score for score in results.scores if score.task == task_manifest.name),
+            findings=tuple(finding for finding in results.integrity if finding.task == task_manifest.name),
             folder=folder.task(key),
             run=path,
             files=files,
         )
-        for key, fields in manifest.tasks.items()
+        for key, task_manifest in manifest.tasks.items()
     }
     return Run(path, manifest, tasks, folder)
 
@@ -140,7 +140,10 @@ def read_unfinished(path: Path, files: TaskFiles = NO_FILES) -> Run:
     """
     folder = RunFolder(path)
     manifest = folder.require_manifest()
-    tasks = {key: TaskRun(key, fields, (), (), folder.task(key), path, files) for key, fields in manifest.tasks.items()}
+    tasks = {
+        key: TaskRun(key, task_manifest, (), (), folder.task(key), path, files)
+        for key, task_manifest in manifest.tasks.items()
+    }
     return Run(path, manifest, tasks, folder)
 
 

@@ -33,28 +33,32 @@ class FoundTask:
 
 
 def find_task(
-    fields: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
+    task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
 ) -> FoundTask:
     """A run's task in the run's version, with its options; ``options`` of the user's are stronger.
 
     Raises :class:`UsageError` if the task is neither bundled nor installed nor among the ``files``, and if its file is
     not what the run was made with.
     """
-    own = {**{name: str(value) for name, value in fields.options.items()}, **(options or {})}
-    origin = _file_of(fields, run, files)
+    own = {**{name: str(value) for name, value in task_manifest.options.items()}, **(options or {})}
+    origin = _file_of(task_manifest, run, files)
     if origin is None:
-        task, folder = _load(tasks.TaskSpec(fields.name, fields.version, own), run, starter=fields.starter)
+        task, folder = _load(
+            tasks.TaskSpec(task_manifest.name, task_manifest.version, own), run, starter=task_manifest.starter
+        )
         return FoundTask(task, folder, None)
-    task = origin.task(fields.version, own, starter=fields.starter)
-    if task.name != fields.name:
-        raise UsageError(f"{run} is of the task {fields.name!r}, and in its version {origin.name} is {task.name!r}")
+    task = origin.task(task_manifest.version, own, starter=task_manifest.starter)
+    if task.name != task_manifest.name:
+        raise UsageError(
+            f"{run} is of the task {task_manifest.name!r}, and in its version {origin.name} is {task.name!r}"
+        )
     return FoundTask(task, origin.folder, origin.code)
 
 
-def task_folder(fields: TaskManifest, run: Path, files: TaskFiles = NO_FILES) -> Path:
+def task_folder(task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES) -> Path:
     """Where the files of a run's task lie, of whatever version; raises as :func:`find_task` does."""
-    origin = _file_of(fields, run, files)
-    return tasks.find(fields.name).folder if origin is None else origin.folder
+    origin = _file_of(task_manifest, run, files)
+    return tasks.find(task_manifest.name).folder if origin is None else origin.folder
 
 
 def _load(spec: tasks.TaskSpec, run: Path, *, starter: bool) -> tuple[Task, Path]:
@@ -71,16 +75,16 @@ def _load(spec: tasks.TaskSpec, run: Path, *, starter: bool) -> tuple[Task, Path
         ) from error
 
 
-def _file_of(fields: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin | None:
+def _file_of(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin | None:
     """The file that a run's task is taken from; ``None`` for one that is bundled or installed."""
-    name, given = fields.name, files.get(fields.name)
+    name, given = task_manifest.name, files.get(task_manifest.name)
     if not is_plain_name(name):
         raise UsageError(
             f"{run} is damaged: its manifest names the task {name!r:.200}, and a task's name is made of letters, "
             f"digits, - and _"
         )
-    if fields.code is not None:
-        return _same_file(fields.code, name, run, given)
+    if task_manifest.code is not None:
+        return _same_file(task_manifest.code, name, run, given)
     if given is None:
         return None
     if tasks.find_registered(name) is not None:

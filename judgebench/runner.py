@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from judgebench.bench import Bench, Opened, judge_specs, settled_judge
+from judgebench.bench import ModelPool, Opened, judge_for, judge_specs
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading import GradingPool
@@ -29,6 +29,7 @@ from judgebench.loading import (
     task_sampling,
 )
 from judgebench.manifests import (
+    build_task_manifest,
     combined,
     git_revision,
     hash_over_tasks,
@@ -38,14 +39,13 @@ from judgebench.manifests import (
     rejudged,
     spent,
     status_of,
-    task_manifest,
 )
 from judgebench.models.opening import ModelSpec, parse_model
 from judgebench.protocol import differing, protocol
 from judgebench.records import EarlyStop
 from judgebench.scoring import finish_run
 from judgebench.settings import Settings
-from judgebench.stages import Observer, Pipeline, TaskRun, generation_step
+from judgebench.stages import Observer, Pipeline, RunningTask, generation_step
 from judgebench.stopping import ORDER_SEED, DifferenceWatch, Watch, stop_rule
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
@@ -63,7 +63,7 @@ class Runner:
     def __init__(self, settings: Settings, observer: Observer) -> None:
         self._settings = settings
         self._observer = observer
-        self._bench = Bench(settings)
+        self._models = ModelPool(settings)
         self._pool = GradingPool()
         self._session = new_session(settings)
         self._started = time.monotonic()
@@ -76,7 +76,7 @@ class Runner:
     @property
     def spent(self) -> float:
         """USD that the run has cost, over all its processes, as far as prices are known."""
-        return self._bench.budget.spent_usd
+        return self._models.budget.spent_usd
 
     @property
     def kept(self) -> str:
@@ -98,28 +98,33 @@ class Runner:
         if spec.kind == "file" and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
         loaded = load_tasks(settings)
-        for one in loaded:
-            require_texts(one)
+        for loaded_task in loaded:
+            require_texts(loaded_task)
             if judge:
                 # A judge that is not named, or that cannot give what is read from it, is told before a model is opened.
-                for name, rule in one.data.judges.items():
-                    for judge_spec, _ in judge_specs(one.task, name, settings):
-                        settled_judge(rule, judge_spec, settings=settings)
+                for name, rule in loaded_task.data.judges.items():
+                    for judge_spec, _ in judge_specs(loaded_task.task, name, settings):
+                        judge_for(rule, judge_spec, settings=settings)
         given: dict[str, Imported] = {}
         if spec.kind == "file":
             if settings.repeats > 1 or settings.refine:
                 raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine have nobody to ask")
-            given = {one.key: read_candidate(one, Path(spec.target), settings.splitting) for one in loaded}
-        for one in loaded:
-            one.data = subset(one.data, settings.limit, settings.ids)
+            given = {
+                loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings.splitting)
+                for loaded_task in loaded
+            }
+        for loaded_task in loaded:
+            loaded_task.data = subset(loaded_task.data, settings.limit, settings.ids)
             if settings.repeats > 1:
-                one.data = repeated(one, settings)
+                loaded_task.data = repeated(loaded_task, settings)
             if settings.stop_when is not None:
-                stop_rule(settings.stop_when, one.task, judged=bool(one.data.judges))
-            if one.key in given:
-                known = {generation.example_id: generation for generation in given[one.key].generations}
-                require_coverage(one, known, spec.target)
-        self._labels = labels_for(settings.labels, {one.key: (one.task, one.data) for one in loaded})
+                stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+            if loaded_task.key in given:
+                known = {generation.example_id: generation for generation in given[loaded_task.key].generations}
+                require_coverage(loaded_task, known, spec.target)
+        self._labels = labels_for(
+            settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
+        )
         try:
             return self._run(spec, arguments, loaded, given, judge=judge)
         finally:
@@ -133,8 +138,8 @@ class Runner:
             manifest = folder.require_manifest()
             loaded = reload_tasks(folder, manifest, self._settings)
             runs = []
-            for one in loaded:
-                run, manifest.tasks[one.key] = self._answered(folder, manifest, one)
+            for loaded_task in loaded:
+                run, manifest.tasks[loaded_task.key] = self._answered(folder, manifest, loaded_task)
                 runs.append(run)
             hash_over_tasks(manifest)
             manifest.sessions.append(self._session)
@@ -155,18 +160,18 @@ class Runner:
             self._alone.enter_context(folder.locked())
             manifest = folder.require_manifest()
             runs = []
-            for one in reload_tasks(folder, manifest, self._settings):
-                if one.key not in watches:
+            for loaded_task in reload_tasks(folder, manifest, self._settings):
+                if loaded_task.key not in watches:
                     continue
-                run, fields = self._answered(folder, manifest, one)
-                if fields.protocol_hash != like[one.key].protocol_hash:
+                run, task_manifest = self._answered(folder, manifest, loaded_task)
+                if task_manifest.protocol_hash != like[loaded_task.key].protocol_hash:
                     raise UsageError(
-                        f"judging the rest of {one.key} in {folder.path} would follow another protocol than the "
-                        f"baseline's, from which it differs in "
-                        f"{', '.join(differing(like[one.key].protocol, fields.protocol)[:6])}; evaluate one of them "
-                        f"again as the other was"
+                        f"judging the rest of {loaded_task.key} in {folder.path} would follow another protocol than "
+                        f"the baseline's, from which it differs in "
+                        f"{', '.join(differing(like[loaded_task.key].protocol, task_manifest.protocol)[:6])}; evaluate "
+                        f"one of them again as the other was"
                     )
-                run.watch, manifest.tasks[one.key] = watches[one.key], fields
+                run.watch, manifest.tasks[loaded_task.key] = watches[loaded_task.key], task_manifest
                 runs.append(run)
             hash_over_tasks(manifest)
             manifest.sessions.append(self._session)
@@ -175,28 +180,30 @@ class Runner:
         finally:
             self._close()
 
-    def _answered(self, folder: RunFolder, manifest: Manifest, one: LoadedTask) -> tuple[TaskRun, TaskManifest]:
+    def _answered(
+        self, folder: RunFolder, manifest: Manifest, loaded_task: LoadedTask
+    ) -> tuple[RunningTask, TaskManifest]:
         """A task whose answers lie in a run folder, ready to be judged, and its new part of the manifest."""
-        require_texts(one)
-        given = {g.example_id: g for g in folder.task(one.key).generations()}
+        require_texts(loaded_task)
+        given = {g.example_id: g for g in folder.task(loaded_task.key).generations()}
         if not given:
-            raise UsageError(f"{folder.path} holds no answers of {one.key}; run `judgebench generate` first")
-        stop = manifest.tasks[one.key].protocol.get("stop_when")
-        run, fields = self._prepare(
-            one,
+            raise UsageError(f"{folder.path} holds no answers of {loaded_task.key}; run `judgebench generate` first")
+        stop = manifest.tasks[loaded_task.key].protocol.get("stop_when")
+        run, task_manifest = self._prepare(
+            loaded_task,
             manifest.candidate_identity,
             sampled=False,
             judge=True,
             stop_when=stop and stop["rule"],
-            think_tags=manifest.tasks[one.key].think_tags,
+            think_tags=manifest.tasks[loaded_task.key].think_tags,
         )
         _forbid_second_judge(folder, run)
-        run.folder, run.generations = folder.task(one.key), given
-        run.folder.write_examples(one.data.examples)
-        return run, rejudged(manifest.tasks[one.key], fields)
+        run.folder, run.generations = folder.task(loaded_task.key), given
+        run.folder.write_examples(loaded_task.data.examples)
+        return run, rejudged(manifest.tasks[loaded_task.key], task_manifest)
 
     def _close(self) -> None:
-        self._bench.close()
+        self._models.close()
         self._pool.close()
         self._alone.close()
 
@@ -209,40 +216,42 @@ class Runner:
         *,
         judge: bool,
     ) -> Results:
-        candidate = None if given else self._bench.candidate(spec, arguments)
+        candidate = None if given else self._models.candidate(spec, arguments)
         name = candidate.model.name if candidate else next(iter(given.values())).candidate
         if self._settings.refine:
             name += f"+refine{len(self._settings.refine)}"
         identity = candidate.model.identity if candidate else _file_identity(given)
         prepared = [
             self._prepare(
-                one,
+                loaded_task,
                 identity,
                 sampled=not given,
                 judge=judge,
-                imported=given.get(one.key),
+                imported=given.get(loaded_task.key),
                 stop_when=self._settings.stop_when,
             )
-            for one in loaded
+            for loaded_task in loaded
         ]
         runs = [run for run, _ in prepared]
         if candidate:
-            for run, fields in prepared:
-                fields.first_prompt = self._first_prompt(candidate, run)
-        folder = self._folder(name, {run.key: fields for run, fields in prepared})
-        manifest = self._manifest(folder, spec, name, identity, {run.key: fields for run, fields in prepared})
+            for run, task_manifest in prepared:
+                task_manifest.first_prompt = self._first_prompt(candidate, run)
+        folder = self._folder(name, {run.key: task_manifest for run, task_manifest in prepared})
+        manifest = self._manifest(
+            folder, spec, name, identity, {run.key: task_manifest for run, task_manifest in prepared}
+        )
         # Before any other file, so that a folder left by a killed process is known for a run.
         folder.write_manifest(manifest)
-        for run, one in zip(runs, loaded, strict=True):
+        for run, loaded_task in zip(runs, loaded, strict=True):
             run.folder = folder.task(run.key)
             run.price = candidate.price if candidate else None
             run.candidate = name
-            self._fill(run, one, given.get(run.key))
+            self._fill(run, loaded_task, given.get(run.key))
         return self._work(folder, manifest, loaded, runs, candidate, generate=not given, judge=judge)
 
     def _prepare(
         self,
-        one: LoadedTask,
+        loaded_task: LoadedTask,
         identity: str,
         *,
         sampled: bool,
@@ -250,34 +259,34 @@ class Runner:
         imported: Imported | None = None,
         stop_when: str | None = None,
         think_tags: Sequence[tuple[str, str]] = (),
-    ) -> tuple[TaskRun, TaskManifest]:
+    ) -> tuple[RunningTask, TaskManifest]:
         """A task's part of the run, and its part of the manifest; the folder is settled later."""
-        settings, task = self._settings, one.task
+        settings, task = self._settings, loaded_task.task
         tags = tuple(dict.fromkeys([*think_tags, *settings.think_tags]))
         thinking = Thinking(settings.thinking, tags)
         if judge:
-            require_baseline(one)
-        sampling = task_sampling(one, settings)
-        seats = self._bench.seats(task, one.data) if judge else {}
-        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(one.data.judges))
-        fields = protocol(
+            require_baseline(loaded_task)
+        sampling = task_sampling(loaded_task, settings)
+        seats = self._models.seats(task, loaded_task.data) if judge else {}
+        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(loaded_task.data.judges))
+        protocol_fields = protocol(
             task,
-            one.data.examples,
-            one.sources,
+            loaded_task.data.examples,
+            loaded_task.sources,
             {
                 name: [(seat.judge, seat.model) for seat in seats[name]] if seats else [(rule, "not judged yet")]
-                for name, rule in one.data.judges.items()
+                for name, rule in loaded_task.data.judges.items()
             },
-            one.baselines,
-            one.data.verifiers,
+            loaded_task.baselines,
+            loaded_task.data.verifiers,
             judge_repeats=settings.judge_repeats,
             stop_when=None if rule is None else {"rule": rule.text, "metric": rule.metric, "order_seed": ORDER_SEED},
             think_tags=tags,
-            code=one.code,
+            code=loaded_task.code,
         )
-        manifest = task_manifest(
-            one,
-            fields,
+        manifest = build_task_manifest(
+            loaded_task,
+            protocol_fields,
             identity,
             sampling=sampling if sampled else None,
             system=settings.system,
@@ -287,21 +296,21 @@ class Runner:
             judge_repeats=settings.judge_repeats,
             imported=imported,
         )
-        run = TaskRun(
-            key=one.key,
+        run = RunningTask(
+            key=loaded_task.key,
             task=task,
-            data=one.data,
-            folder=RunFolder(Path()).task(one.key),
+            data=loaded_task.data,
+            folder=RunFolder(Path()).task(loaded_task.key),
             sampling=sampling,
             seats=seats,
             judge_repeats=settings.judge_repeats,
             thinking=thinking,
             refine=settings.refine,
-            watch=None if rule is None else Watch(rule, [example.id for example in one.data.examples]),
+            watch=None if rule is None else Watch(rule, [example.id for example in loaded_task.data.examples]),
         )
         return run, manifest
 
-    def _first_prompt(self, candidate: Opened, run: TaskRun) -> str | None:
+    def _first_prompt(self, candidate: Opened, run: RunningTask) -> str | None:
         """What the model reads first. All prompts are looked at: what is wrong with one is said before any work."""
         step = generation_step(run.sampling, self._settings.system, run.thinking, run.refine)
         requests = [request for example in run.data.examples if (request := step(example, ())) is not None]
@@ -309,7 +318,7 @@ class Runner:
         return candidate.model.render(requests[0]) if requests else None
 
     def _folder(self, name: str, tasks_of_run: Mapping[str, TaskManifest]) -> RunFolder:
-        input_hash = combined({key: fields.input_hash for key, fields in tasks_of_run.items()})
+        input_hash = combined({key: task_manifest.input_hash for key, task_manifest in tasks_of_run.items()})
         if self._settings.out is None:
             folder = RunFolder(new_run_folder(self._settings.runs, name, input_hash))
             self._alone.enter_context(folder.locked())
@@ -319,8 +328,8 @@ class Runner:
             self._alone.enter_context(folder.locked())
         existing = folder.manifest()
         if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*tasks_of_run}):
-            first = {key: fields.inputs for key, fields in existing.tasks.items()}
-            second = {key: fields.inputs for key, fields in tasks_of_run.items()}
+            first = {key: task_manifest.inputs for key, task_manifest in existing.tasks.items()}
+            second = {key: task_manifest.inputs for key, task_manifest in tasks_of_run.items()}
             way_on = "`judgebench judge` goes on with it" if existing.status == "generated" else "repeat its command"
             raise UsageError(
                 f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
@@ -360,11 +369,11 @@ class Runner:
         hash_over_tasks(manifest)
         return manifest
 
-    def _fill(self, run: TaskRun, one: LoadedTask, given: Imported | None) -> None:
+    def _fill(self, run: RunningTask, loaded_task: LoadedTask, given: Imported | None) -> None:
         """Put into the folder what is known before the first call."""
         run.generations = {generation.example_id: generation for generation in run.folder.generations()}
         run.folder.write_examples(run.data.examples)
-        if one.baselines:
+        if loaded_task.baselines:
             run.folder.write_baselines(g for answers in run.data.baselines.values() for g in answers.values())
         for generation in given.generations if given else ():
             if generation.example_id in run.data.by_id and generation.example_id not in run.generations:
@@ -376,7 +385,7 @@ class Runner:
         folder: RunFolder,
         manifest: Manifest,
         loaded: Sequence[LoadedTask],
-        runs: Sequence[TaskRun],
+        runs: Sequence[RunningTask],
         candidate: Opened | None,
         *,
         generate: bool,
@@ -407,7 +416,7 @@ class Runner:
         self,
         folder: RunFolder,
         manifest: Manifest,
-        runs: Sequence[TaskRun],
+        runs: Sequence[RunningTask],
         candidate: Opened | None,
         *,
         generate: bool,
@@ -418,12 +427,12 @@ class Runner:
         manifest.account = manifest.account or uuid.uuid4().hex
         folder.write_manifest(manifest)
         # The books know of calls that no manifest does, the manifest of calls whose books were left behind.
-        paid = self._bench.charge(manifest.account)
-        self._bench.budget.begin(max(paid.usd, spent(manifest)), paid.lost_usd)
+        paid = self._models.charge(manifest.account)
+        self._models.budget.begin(max(paid.usd, spent(manifest)), paid.lost_usd)
         session, checkpointed = self._session, time.monotonic()
         session.counts = {run.key: run.counts for run in runs}
 
-        def observe(run: TaskRun, stage: str) -> None:
+        def observe(run: RunningTask, stage: str) -> None:
             nonlocal checkpointed
             self._observer(run, stage)
             if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
@@ -438,7 +447,7 @@ class Runner:
             raise
 
     def _stages(
-        self, runs: Sequence[TaskRun], candidate: Opened | None, observe: Observer, *, generate: bool, judge: bool
+        self, runs: Sequence[RunningTask], candidate: Opened | None, observe: Observer, *, generate: bool, judge: bool
     ) -> None:
         model = candidate.model if candidate else None
         system = self._settings.system
@@ -453,17 +462,19 @@ class Runner:
             model.close()
         Pipeline(runs, None, system, observe, self._pool).run(generate=False, judge=judge)
 
-    def _end(self, folder: RunFolder, manifest: Manifest, runs: Sequence[TaskRun], status: str) -> None:
+    def _end(self, folder: RunFolder, manifest: Manifest, runs: Sequence[RunningTask], status: str) -> None:
         for run in runs:
             run.folder.close()
-            fields = manifest.tasks[run.key]
-            fields.judge_models_returned = sorted({*fields.judge_models_returned, *run.judge_models_returned})
+            task_manifest = manifest.tasks[run.key]
+            task_manifest.judge_models_returned = sorted(
+                {*task_manifest.judge_models_returned, *run.judge_models_returned}
+            )
         session = self._session
-        session.retries = self._bench.retries()
+        session.retries = self._models.retries()
         session.finished_at, session.status = now(), status
         session.seconds = round(time.monotonic() - self._started, 3)
         manifest.status, manifest.finished_at = status, now()
-        manifest.spending = self._bench.store.spending(manifest.account)
+        manifest.spending = self._models.store.spending(manifest.account)
         folder.write_manifest(manifest)
 
 
@@ -473,7 +484,7 @@ def _file_identity(given: Mapping[str, Imported]) -> str:
     )
 
 
-def _outcome(run: TaskRun, watch: Watch) -> EarlyStop:
+def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
     """How the watched run ended, with the calls that are in its folder."""
     looked_at = set(watch.order[: watch.n])
     calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.folder.judgements()]
@@ -481,7 +492,7 @@ def _outcome(run: TaskRun, watch: Watch) -> EarlyStop:
     return watch.outcome(sum(count for _, count in calls), so_far)
 
 
-def _most_often(runs: Sequence[TaskRun]) -> str:
+def _most_often(runs: Sequence[RunningTask]) -> str:
     """The commonest reason why an answer or a verdict is missing, as a sentence; empty if none is known."""
     errors: Counter[str] = Counter()
     for run in runs:
@@ -493,7 +504,7 @@ def _most_often(runs: Sequence[TaskRun]) -> str:
     return f" Most often ({count} times): {error.rstrip('.')}."
 
 
-def _forbid_second_judge(folder: RunFolder, run: TaskRun) -> None:
+def _forbid_second_judge(folder: RunFolder, run: RunningTask) -> None:
     asked = {model.name for model in run.judge_models}
     before = {judgement.judge_model for judgement in folder.task(run.key).judgements()} - asked
     if before:

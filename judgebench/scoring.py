@@ -44,13 +44,13 @@ def finish_run(
     Human ``labels`` add metrics that are anchored in them.
     """
     results = Results(run=str(folder.path), model=manifest.candidate, status=manifest.status, scores=[], integrity=[])
-    for one in loaded:
-        own, fields = folder.task(one.key), manifest.tasks[one.key]
-        own.finish(one.data.examples)
-        part = _judged_part(one, fields)
+    for loaded_task in loaded:
+        own, task_manifest = folder.task(loaded_task.key), manifest.tasks[loaded_task.key]
+        own.finish(loaded_task.data.examples)
+        part = _judged_part(loaded_task, task_manifest)
 
         def adjust(scores: list[Score], rows: Sequence[ExampleScore]) -> list[Score]:
-            return _adjusted(scores, rows, part, fields, labels)  # noqa: B023 - called before the loop goes on
+            return _adjusted(scores, rows, part, task_manifest, labels)  # noqa: B023 - called before the loop goes on
 
         with usable(str(own.path)):
             scores, findings, counts = score(
@@ -59,38 +59,42 @@ def finish_run(
                 own,
                 pool,
                 adjust,
-                verdicts_each=_verdicts_each(fields),
-                thinking=Thinking(tags=tuple(fields.think_tags)),
+                verdicts_each=_verdicts_each(task_manifest),
+                thinking=Thinking(tags=tuple(task_manifest.think_tags)),
                 imported=bool(manifest.imported_from),
             )
-        if fields.early_stop is not None:
-            results.early_stops[one.key] = fields.early_stop
-        fields.counts = counts
+        if task_manifest.early_stop is not None:
+            results.early_stops[loaded_task.key] = task_manifest.early_stop
+        task_manifest.counts = counts
         results.scores += scores
         results.integrity += findings
     folder.write_results(results)
     return results
 
 
-def _judged_part(one: LoadedTask, fields: TaskManifest) -> LoadedTask:
+def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> LoadedTask:
     """The task with the examples that were judged before an early stop, in the order in which they were."""
-    stop = fields.early_stop
+    stop = task_manifest.early_stop
     if stop is None or not stop.early_stopped:
-        return one
-    judged = random_order([example.id for example in one.data.examples], stop.seed)[: stop.n]
-    examples = tuple(one.data.by_id[example_id] for example_id in judged)
-    return dataclasses.replace(one, data=dataclasses.replace(one.data, examples=examples))
+        return loaded_task
+    judged = random_order([example.id for example in loaded_task.data.examples], stop.seed)[: stop.n]
+    examples = tuple(loaded_task.data.by_id[example_id] for example_id in judged)
+    return dataclasses.replace(loaded_task, data=dataclasses.replace(loaded_task.data, examples=examples))
 
 
 def _adjusted(
-    scores: list[Score], rows: Sequence[ExampleScore], one: LoadedTask, fields: TaskManifest, labels: Labels | None
+    scores: list[Score],
+    rows: Sequence[ExampleScore],
+    loaded_task: LoadedTask,
+    task_manifest: TaskManifest,
+    labels: Labels | None,
 ) -> list[Score]:
-    stop = fields.early_stop
+    stop = task_manifest.early_stop
     if stop is not None and stop.early_stopped:
-        judged = [example.id for example in one.data.examples]
-        scores = early_stop_scores(scores, rows, judged, stop_rule(stop.rule, one.task, judged=True), stop)
-    if labels is not None and labels.task == one.key:
-        scores = [*scores, *anchored_scores(one.task, rows, labels)]
+        judged = [example.id for example in loaded_task.data.examples]
+        scores = early_stop_scores(scores, rows, judged, stop_rule(stop.rule, loaded_task.task, judged=True), stop)
+    if labels is not None and labels.task == loaded_task.key:
+        scores = [*scores, *anchored_scores(loaded_task.task, rows, labels)]
     return scores
 
 
@@ -209,10 +213,10 @@ def _plain(verdict: Verdict) -> Verdict:
     return Verdict(value=verdict.value, label=verdict.label)
 
 
-def _verdicts_each(fields: TaskManifest) -> dict[str, int]:
+def _verdicts_each(task_manifest: TaskManifest) -> dict[str, int]:
     """How many verdicts are wanted on each case of a judge: one from each of its models, as often as it repeats."""
-    played = fields.protocol.get("judges", {})
-    return {judge: len(by.get("jury", "1")) * fields.judge_repeats for judge, by in played.items()}
+    played = task_manifest.protocol.get("judges", {})
+    return {judge: len(by.get("jury", "1")) * task_manifest.judge_repeats for judge, by in played.items()}
 
 
 def _cases(task: Task, data: TaskData, generation: Generation | None) -> dict[str, Case]:
@@ -315,25 +319,37 @@ def score_run(folder: RunFolder, settings: Settings) -> Results:
 
 def _score_run(folder: RunFolder, settings: Settings) -> Results:
     manifest = folder.require_manifest()
-    for key, fields in manifest.tasks.items():
-        if reported_by := fields.protocol.get("reported_by"):
+    for key, task_manifest in manifest.tasks.items():
+        if reported_by := task_manifest.protocol.get("reported_by"):
             raise UsageError(
                 f"{folder.path} holds reported numbers only: those of {key} were computed by {reported_by}, and the "
                 f"answers are not here. Import the samples file to have them scored"
             )
     loaded = reload_tasks(folder, manifest, settings)
-    labels = labels_for(settings.labels, {one.key: (one.task, one.data) for one in loaded})
-    for one in loaded:
-        fields = manifest.tasks[one.key]
-        fields.options, fields.label, fields.code = dict(one.task.options), one.task.label, one.code
-        changed: dict[str, Any] = {"options": dict(sorted(one.task.options.items()))}
+    labels = labels_for(
+        settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
+    )
+    for loaded_task in loaded:
+        task_manifest = manifest.tasks[loaded_task.key]
+        task_manifest.options, task_manifest.label, task_manifest.code = (
+            dict(loaded_task.task.options),
+            loaded_task.task.label,
+            loaded_task.code,
+        )
+        changed: dict[str, Any] = {"options": dict(sorted(loaded_task.task.options.items()))}
         if settings.think_tags:
-            fields.think_tags = list(dict.fromkeys([*fields.think_tags, *settings.think_tags]))
-            changed["think_tags"] = [list(pair) for pair in fields.think_tags]
-        if one.code is not None:
-            changed["code"] = one.code.sha256
-        fields.protocol, fields.inputs = {**fields.protocol, **changed}, {**fields.inputs, **changed}
-        fields.protocol_hash, fields.input_hash = canonical_hash(fields.protocol), canonical_hash(fields.inputs)
+            task_manifest.think_tags = list(dict.fromkeys([*task_manifest.think_tags, *settings.think_tags]))
+            changed["think_tags"] = [list(pair) for pair in task_manifest.think_tags]
+        if loaded_task.code is not None:
+            changed["code"] = loaded_task.code.sha256
+        task_manifest.protocol, task_manifest.inputs = (
+            {**task_manifest.protocol, **changed},
+            {**task_manifest.inputs, **changed},
+        )
+        task_manifest.protocol_hash, task_manifest.input_hash = (
+            canonical_hash(task_manifest.protocol),
+            canonical_hash(task_manifest.inputs),
+        )
     hash_over_tasks(manifest)
     with GradingPool() as pool:
         results = finish_run(folder, manifest, loaded, pool, labels)

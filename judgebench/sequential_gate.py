@@ -108,8 +108,8 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
         metrics[key], mean = _metric(first.tasks[key], own)
         if drop > mean.scale * (mean.upper - mean.lower):
             raise UsageError(
-                f"a max_drop of {drop:g} for {metrics[key]} of {first.tasks[key].fields.label} is more than any two "
-                f"numbers can differ by, {mean.scale * (mean.upper - mean.lower):g}"
+                f"a max_drop of {drop:g} for {metrics[key]} of {first.tasks[key].task_manifest.label} is more than any "
+                f"two numbers can differ by, {mean.scale * (mean.upper - mean.lower):g}"
             )
         numbers = {name: mean.of(rows) for name, rows in _rows(first.tasks[key]).items()}
         watches[key] = DifferenceWatch(numbers, drop, mean, level=1 - alpha, least=policy.defaults.min_n)
@@ -122,7 +122,7 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
         for key in watches:
             _require_answers(second, key)
         Runner(_judge_settings(first, second, list(watches), settings), observer).judge_until_decided(
-            second.folder, watches, {key: first.tasks[key].fields for key in watches}
+            second.folder, watches, {key: first.tasks[key].task_manifest for key in watches}
         )
         notes.append(
             f"{candidate} is judged as far as was needed, and not scored: `judgebench judge {candidate}` does the rest"
@@ -149,11 +149,11 @@ def _candidate(path: Path, files: TaskFiles) -> Run:
 
 def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
     for run in (baseline, candidate):
-        if run.tasks[key].fields.protocol.get("stop_when"):
+        if run.tasks[key].task_manifest.protocol.get("stop_when"):
             raise UsageError(
                 f"--sequential stops by the difference of two runs, but {run.path} was judged with --stop-when "
-                f"{run.tasks[key].fields.protocol['stop_when']['rule']!r}, which is a protocol of its own; gate runs "
-                f"that were made without it"
+                f"{run.tasks[key].task_manifest.protocol['stop_when']['rule']!r}, which is a protocol of its own; gate "
+                f"runs that were made without it"
             )
 
 
@@ -164,11 +164,13 @@ def _metric(run: TaskRun, policy: TaskPolicy) -> tuple[str, ItemMean]:
         return metric, run.task.means[metric]
     usable = " or ".join(f'metric = "{name}"' for name in run.task.means)
     way_on = (
-        f"gate {usable} of it, in the policy's [tasks.{run.fields.name}]" if usable else "gate it without --sequential"
+        f"gate {usable} of it, in the policy's [tasks.{run.task_manifest.name}]"
+        if usable
+        else "gate it without --sequential"
     )
     raise UsageError(
         f"--sequential needs a metric that is a plain mean over examples, each with a number within known bounds, and "
-        f"{metric} of {run.fields.label} is none; {way_on}"
+        f"{metric} of {run.task_manifest.label} is none; {way_on}"
     )
 
 
@@ -188,19 +190,20 @@ def _calls(run: TaskRun) -> dict[str, int]:
 
 def _require_answers(candidate: Run, key: str) -> None:
     run = candidate.tasks[key]
-    if not run.fields.protocol.get("judges"):
+    if not run.task_manifest.protocol.get("judges"):
         raise UsageError(
-            f"{candidate.path} is {candidate.manifest.status}, and {run.fields.label} is verified, not judged: there "
-            f"are no judge calls to save. Start its command again to finish it"
+            f"{candidate.path} is {candidate.manifest.status}, and {run.task_manifest.label} is verified, not judged: "
+            f"there are no judge calls to save. Start its command again to finish it"
         )
-    if run.fields.inputs.get("sampling") is None:
+    if run.task_manifest.inputs.get("sampling") is None:
         return  # what a file of answers lacks does not come any more
     examples, answered = run.examples(), run.generations()
     lacking = sum(example.id not in answered for example in examples)
     if lacking:
         raise UsageError(
             f"--sequential judges answers that are there, but {candidate.path} lacks {lacking} of {len(examples)} of "
-            f"{run.fields.label}. Start its command again to finish them (`judgebench generate` makes answers alone)"
+            f"{run.task_manifest.label}. Start its command again to finish them (`judgebench generate` makes answers "
+            f"alone)"
         )
 
 
@@ -209,7 +212,7 @@ def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings
 
     A run folder may be anybody's: what it says never chooses a host, a key or code.
     """
-    began = all(candidate.tasks[key].fields.judge_models for key in keys)
+    began = all(candidate.tasks[key].task_manifest.judge_models for key in keys)
     like = candidate if began else baseline
     kept, budget = _judging(like), _judging(candidate).budget
     if not settings.judges:
@@ -286,13 +289,13 @@ def _check(
     made, needed = sum(calls.values()), sum(calls.get(name, 0) for name in watch.order[: watch.n])
     everything = round(needed / watch.n * population) if watch.n else 0
     return Check(
-        task=run.fields.label,
+        task=run.task_manifest.label,
         metric=metric,
         unit=next((score.unit for score in baseline.scores if score.metric == metric), ""),
         tier=policy.tier,
         verdict=verdict,
         paired=True,
-        starter=run.fields.starter,
+        starter=run.task_manifest.starter,
         max_drop=drop,
         baseline_value=others,
         candidate_value=own,

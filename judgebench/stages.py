@@ -44,7 +44,7 @@ from judgebench.thinking import AUTO, Thinking, split
 T = TypeVar("T")
 REPEAT_STRIDE = 100
 """Repeat indices between two repeats of a case: room for the re-asks of each."""
-IN_HAND = 4096
+MAX_IN_FLIGHT = 4096
 """Examples on their way between the first request and the last verdict, at most."""
 
 
@@ -186,7 +186,7 @@ def to_generation(
 
 
 @dataclass(frozen=True)
-class Seat:
+class JudgeSeat:
     """A model that plays a judge. A jury has several for one judge."""
 
     judge: Judge
@@ -198,11 +198,11 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Sitting:
+class JudgeCall:
     """One case before one seat."""
 
     case: Case
-    seat: Seat
+    seat: JudgeSeat
     repeat: int = 0
     thinking: Thinking = AUTO
     """How the judge's replies are split in thinking and verdict."""
@@ -242,7 +242,7 @@ class Sitting:
 
 
 @dataclass
-class TaskRun:
+class RunningTask:
     """One task of a run, on its way."""
 
     key: str
@@ -251,7 +251,7 @@ class TaskRun:
     data: TaskData
     folder: TaskFolder
     sampling: Sampling
-    seats: Mapping[str, tuple[Seat, ...]]
+    seats: Mapping[str, tuple[JudgeSeat, ...]]
     """The models that play each judge, by its name; empty if this session does not judge."""
     judge_repeats: int = 1
     generations: dict[str, Generation] = field(default_factory=dict)
@@ -286,12 +286,12 @@ class TaskRun:
         """Every model that judges, once."""
         return list({id(seat.model): seat.model for seats in self.seats.values() for seat in seats}.values())
 
-    def sittings(self, generation: Generation) -> Iterator[Sitting]:
+    def judge_calls(self, generation: Generation) -> Iterator[JudgeCall]:
         """The generation's cases before each model that is to judge them, as often as it is to."""
         for case in self.task.cases(self.data, generation):
             for seat in self.seats[case.judge]:
                 for repeat in range(self.judge_repeats):
-                    yield Sitting(case, seat, repeat, Thinking(tags=self.thinking.tags))
+                    yield JudgeCall(case, seat, repeat, Thinking(tags=self.thinking.tags))
 
     def count(self, stage: str) -> StageCounts:
         """The tally of a stage."""
@@ -319,7 +319,7 @@ class TaskRun:
         counts.seconds = seconds
 
 
-Observer = Callable[[TaskRun, str], None]
+Observer = Callable[[RunningTask, str], None]
 """Told after every finished item: the task and the stage (``generate`` or ``judge``)."""
 
 
@@ -332,7 +332,7 @@ class Pipeline:
 
     def __init__(
         self,
-        runs: Sequence[TaskRun],
+        runs: Sequence[RunningTask],
         candidate: Model | None,
         system: str | None,
         observer: Observer,
@@ -344,8 +344,8 @@ class Pipeline:
         self._observe = observer
         self._pool = pool
         self._events: SimpleQueue[Callable[[], None] | BaseException | None] = SimpleQueue()
-        self._room = threading.Semaphore(IN_HAND)
-        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[TaskRun, Sitting] | None]]] = {}
+        self._room = threading.Semaphore(MAX_IN_FLIGHT)
+        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
         self._judged: dict[str, dict[tuple[str, str, int], Judgement | None]] = {}
         self._watched: dict[tuple[str, str], list[Judgement]] = {}
         """Judgements of unfinished examples, where somebody watches."""
@@ -378,7 +378,7 @@ class Pipeline:
             self._close_channels()
         self._drain()
 
-    def _unanswered(self, run: TaskRun) -> list[Example]:
+    def _unanswered(self, run: RunningTask) -> list[Example]:
         return [
             example for example in run.queue if example.id not in run.generations or run.generations[example.id].error
         ]
@@ -397,7 +397,7 @@ class Pipeline:
         for _, channel in self._channels.values():
             channel.put(None)
 
-    def _start_counts(self, run: TaskRun, *, generate: bool, judge: bool) -> None:
+    def _start_counts(self, run: RunningTask, *, generate: bool, judge: bool) -> None:
         if generate:
             counts = run.count("generate")
             counts.total = len(run.data.examples)
@@ -449,19 +449,19 @@ class Pipeline:
     def _generated(self) -> None:
         """Marks, among the events, that no further generation comes."""
 
-    def _generate(self, missing: Sequence[tuple[TaskRun, Example]]) -> None:
+    def _generate(self, missing: Sequence[tuple[RunningTask, Example]]) -> None:
         assert self._candidate is not None
         steps = {run.key: generation_step(run.sampling, self._system, run.thinking, run.refine) for run, _ in missing}
         runs = {run.key: run for run, _ in missing}.values()
 
-        def step(item: tuple[TaskRun, Example], replies: tuple[Completion, ...]) -> Request | None:
+        def step(item: tuple[RunningTask, Example], replies: tuple[Completion, ...]) -> Request | None:
             if item[0].stopped:
                 if not replies:
                     self._room.release()
                 return None
             return steps[item[0].key](item[1], replies)
 
-        def items() -> Iterator[tuple[TaskRun, Example]]:
+        def items() -> Iterator[tuple[RunningTask, Example]]:
             for item in missing:
                 if not item[0].stopped:
                     self._room.acquire()
@@ -483,7 +483,9 @@ class Pipeline:
                 break
         self._events.put(self._generated)
 
-    def _answered(self, run: TaskRun, generation: Generation, replies: Sequence[Completion], seconds: float) -> None:
+    def _answered(
+        self, run: RunningTask, generation: Generation, replies: Sequence[Completion], seconds: float
+    ) -> None:
         run.folder.append(generation)
         run.generations[generation.example_id] = generation
         run.tally("generate", replies, run.price, seconds)
@@ -493,7 +495,7 @@ class Pipeline:
         if not (self._channels and not run.stopped and self._enqueue(run, generation)):
             self._room.release()
 
-    def _enqueue(self, run: TaskRun, generation: Generation) -> int:
+    def _enqueue(self, run: RunningTask, generation: Generation) -> int:
         """Send a generation's cases to their judges; how many must be waited for."""
         if not run.seats:
             return 0
@@ -501,54 +503,54 @@ class Pipeline:
             self._watch(run, generation.example_id)
             return 0
         counts, waiting = run.count("judge"), 0
-        for sitting in run.sittings(generation):
+        for call in run.judge_calls(generation):
             counts.total += 1
-            if sitting.key in self._judged[run.key]:
+            if call.key in self._judged[run.key]:
                 counts.resumed += 1
-                self._note(run, self._judged[run.key][sitting.key])
-            elif sitting.case.verdict is not None:
-                judgement = sitting.judgement()
+                self._note(run, self._judged[run.key][call.key])
+            elif call.case.verdict is not None:
+                judgement = call.judgement()
                 run.folder.append(judgement)
                 counts.skipped += 1
                 self._note(run, judgement)
             else:
                 waiting += 1
-                self._channels[id(sitting.seat.model)][1].put((run, sitting))
+                self._channels[id(call.seat.model)][1].put((run, call))
             self._observe(run, "judge")
         self._cases_left[run.key, generation.example_id] = waiting
         if not waiting:
             self._watch(run, generation.example_id)
         return waiting
 
-    def _judge(self, model: Model, channel: "SimpleQueue[tuple[TaskRun, Sitting] | None]") -> None:
-        def step(item: tuple[TaskRun, Sitting], replies: tuple[Completion, ...]) -> Request | None:
+    def _judge(self, model: Model, channel: "SimpleQueue[tuple[RunningTask, JudgeCall] | None]") -> None:
+        def step(item: tuple[RunningTask, JudgeCall], replies: tuple[Completion, ...]) -> Request | None:
             return None if item[0].stopped else item[1].step(replies)
 
         started = time.monotonic()
         runs = [run for run in self._runs if any(model is own for own in run.judge_models)]
 
-        def items() -> Iterator[tuple[TaskRun, Sitting]]:
+        def items() -> Iterator[tuple[RunningTask, JudgeCall]]:
             while (item := channel.get()) is not None and not self._stopping:
                 yield item
 
-        for (run, sitting), replies in converse(model, items(), step):
+        for (run, call), replies in converse(model, items(), step):
             if self._stopping:
                 return
-            if replies[-1].error or sitting.step(replies) is None:  # else the run was stopped before a re-ask
-                judgement = sitting.judgement(replies)
+            if replies[-1].error or call.step(replies) is None:  # else the run was stopped before a re-ask
+                judgement = call.judgement(replies)
                 self._events.put(
-                    partial(self._judged_one, run, sitting.seat, judgement, replies, time.monotonic() - started)
+                    partial(self._judged_one, run, call.seat, judgement, replies, time.monotonic() - started)
                 )
             if all(other.stopped for other in runs):
                 # Closes the dialogues: what the backend holds and has not sent is never sent.
                 return
 
-    def _note(self, run: TaskRun, judgement: Judgement | None) -> None:
+    def _note(self, run: RunningTask, judgement: Judgement | None) -> None:
         """Keep a judgement until its example is finished, if somebody watches."""
         if run.watch is not None and judgement is not None:
             self._watched.setdefault((run.key, judgement.example_id), []).append(judgement)
 
-    def _watch(self, run: TaskRun, example_id: str) -> None:
+    def _watch(self, run: RunningTask, example_id: str) -> None:
         """Show a finished example to the run's watch, and give back the room of all that is no longer wanted."""
         if run.watch is None or run.stopped:
             return
@@ -566,7 +568,7 @@ class Pipeline:
                     self._room.release()
 
     def _judged_one(
-        self, run: TaskRun, seat: Seat, judgement: Judgement, replies: Sequence[Completion], seconds: float
+        self, run: RunningTask, seat: JudgeSeat, judgement: Judgement, replies: Sequence[Completion], seconds: float
     ) -> None:
         run.folder.append(judgement)
         counts = run.count("judge")

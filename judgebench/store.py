@@ -298,13 +298,14 @@ class RunFolder:
 
     def _sound(self, manifest: Manifest) -> Manifest:
         """The manifest; a :class:`UsageError` if a task in it is none that a run has, or its folder no plain one."""
-        for key, fields in manifest.tasks.items():
-            if key != fields.name:
+        for key, task_manifest in manifest.tasks.items():
+            if key != task_manifest.name:
                 raise UsageError(
-                    f"{self.manifest_path} is damaged: the task {key!r:.100} calls itself {fields.name!r:.100} in it"
+                    f"{self.manifest_path} is damaged: the task {key!r:.100} calls itself {task_manifest.name!r:.100} "
+                    f"in it"
                 )
             try:
-                msgspec.convert(fields.protocol, _Protocol)
+                msgspec.convert(task_manifest.protocol, _Protocol)
             except msgspec.ValidationError as error:
                 raise UsageError(f"{self.manifest_path} is damaged: the protocol of {key} is none ({error})") from error
             _require_plain_files(self.path, slug(key).__eq__)

@@ -94,11 +94,11 @@ def _settings(manifest: Manifest) -> dict[str, str]:
         "protocol_hash": manifest.protocol_hash,
         "input_hash": manifest.input_hash,
     }
-    for key, fields in manifest.tasks.items():
-        settings[f"{key}.task"] = fields.label
-        settings[f"{key}.judge"] = ", ".join(fields.judge_models) or "none"
-        settings[f"{key}.sampling"] = json.dumps(msgspec.to_builtins(fields.sampling))
-        settings[f"{key}.starter"] = str(fields.starter).lower()
+    for key, task_manifest in manifest.tasks.items():
+        settings[f"{key}.task"] = task_manifest.label
+        settings[f"{key}.judge"] = ", ".join(task_manifest.judge_models) or "none"
+        settings[f"{key}.sampling"] = json.dumps(msgspec.to_builtins(task_manifest.sampling))
+        settings[f"{key}.starter"] = str(task_manifest.starter).lower()
     return {name: value[:LONGEST] for name, value in settings.items()}
 
 

@@ -310,6 +310,6 @@ def test_a_file_with_a_failed_answer_makes_a_run(tmp_path: Path) -> None:
     (own,) = run.tasks.values()
     answers: list[Generation] = list(own.generations().values())
     assert [bool(answer.error) for answer in answers] == [True, False, False]
-    assert own.fields.counts["without_answer"] == 1
-    assert any(f"{path}:1)" in note for note in own.fields.notes)
+    assert own.task_manifest.counts["without_answer"] == 1
+    assert any(f"{path}:1)" in note for note in own.task_manifest.notes)
     assert {(score.n, score.n_missing) for score in found.scores if score.group is None} == {(2, 1)}

@@ -288,9 +288,9 @@ def test_the_switch_for_upstreams_rule_does_not_bar_from_the_published_rows(tmp_
 def test_a_run_that_stopped_early_is_not_held_against_published_rows(phi_2: Run) -> None:
     """Its protocol is one of its own, and the field is named."""
     (one,) = phi_2.tasks.values()
-    stop = {**one.fields.protocol, "stop_when": {"rule": "win_rate ci<2.5"}}
-    fields = msgspec.structs.replace(one.fields, protocol=stop)
-    run = dataclasses.replace(phi_2, tasks={"alpacaeval": dataclasses.replace(one, fields=fields)})
+    stop = {**one.task_manifest.protocol, "stop_when": {"rule": "win_rate ci<2.5"}}
+    task_manifest = msgspec.structs.replace(one.task_manifest, protocol=stop)
+    run = dataclasses.replace(phi_2, tasks={"alpacaeval": dataclasses.replace(one, task_manifest=task_manifest)})
     with pytest.raises(UsageError, match=r"stop_when \({'rule': 'win_rate ci<2.5'}, and None"):
         gate("phi-2", run, HEADLINE)
 

@@ -31,7 +31,7 @@ from judgebench.records import (
     Verdict,
 )
 from judgebench.scoring import score
-from judgebench.stages import Pipeline, Seat, Sitting, TaskRun, converse, generation_step
+from judgebench.stages import JudgeCall, JudgeSeat, Pipeline, RunningTask, converse, generation_step
 from judgebench.store import TaskFolder
 from judgebench.task import Task, TaskData
 from tests.patience import PATIENCE_SECONDS
@@ -187,7 +187,7 @@ def make_task(examples: tuple[Example, ...], judge: Grader) -> tuple[Task, TaskD
     return task, data
 
 
-MakeRun = Callable[..., TaskRun]
+MakeRun = Callable[..., RunningTask]
 
 
 @pytest.fixture
@@ -202,24 +202,24 @@ def make_run() -> Iterator[MakeRun]:
             *,
             max_reasks: int = 0,
             price: Price | None = None,
-        ) -> TaskRun:
+        ) -> RunningTask:
             judge = Grader(max_reasks=max_reasks)
             task, data = make_task(examples, judge)
             folder = TaskFolder(path)
             stack.callback(folder.close)
-            return TaskRun(
+            return RunningTask(
                 key="graded",
                 task=task,
                 data=data,
                 folder=folder,
                 sampling=task.sampling,
-                seats={} if judge_model is None else {judge.name: (Seat(judge, judge_model, price),)},
+                seats={} if judge_model is None else {judge.name: (JudgeSeat(judge, judge_model, price),)},
             )
 
         yield make
 
 
-def nothing(run: TaskRun, stage: str) -> None:
+def nothing(run: RunningTask, stage: str) -> None:
     """An observer that does not look."""
 
 
@@ -326,8 +326,8 @@ def test_an_unreadable_reply_is_asked_for_again(readable_at: int, reasks: int, a
     judge = Grader(max_reasks=reasks)
     model = Scripted(lambda request: said("7" if request.repeat == readable_at else "hm"))
     case = Case(id="c", judge="grader", example=example(1), answers=(Answer(model="m", turns=("text",)),))
-    sitting = Sitting(case, Seat(judge, model))
-    ((_, replies),) = converse(model, [sitting], Sitting.step)
+    call = JudgeCall(case, JudgeSeat(judge, model))
+    ((_, replies),) = converse(model, [call], JudgeCall.step)
     assert [request.repeat for request in model.asked] == list(range(asked))
     assert len({request.messages for request in model.asked}) == 1
     assert len(replies) == asked
@@ -469,7 +469,7 @@ def test_lines_are_on_disk_as_soon_as_the_observer_hears_of_them(make_run: MakeR
     run = make_run(tmp_path, tuple(map(example, range(1, 4))), Scripted(grade))
     seen = []
 
-    def look(run: TaskRun, stage: str) -> None:
+    def look(run: RunningTask, stage: str) -> None:
         folder = TaskFolder(tmp_path)
         seen.append((len(list(folder.generations())), run.count("generate").asked, len(list(folder.judgements()))))
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from judgebench.records import StageCounts
-from judgebench.stages import TaskRun
+from judgebench.stages import RunningTask
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -22,7 +22,7 @@ class Progress:
         self._shown = shown
         self._terminal = shown and sys.stderr.isatty()
         self._last: dict[tuple[str, str], float] = {}
-        self._latest: dict[tuple[str, str], TaskRun] = {}
+        self._latest: dict[tuple[str, str], RunningTask] = {}
         self._rows: dict[tuple[str, str], TaskID] = {}
         self._display = None
         if self._terminal:
@@ -51,7 +51,7 @@ class Progress:
         if self._display is not None:
             self._display.stop()
 
-    def update(self, run: TaskRun, stage: str) -> None:
+    def update(self, run: RunningTask, stage: str) -> None:
         """Take note of one finished item; what is shown lags by a moment."""
         if not self._shown:
             return

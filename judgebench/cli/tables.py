@@ -32,8 +32,8 @@ def score_name(score: Score) -> str:
 
 def print_notes(manifest: Manifest) -> None:
     """What a run's files were found to lack, on stderr: beside JSON, which has no place for it."""
-    for fields in manifest.tasks.values():
-        for note in fields.notes:
+    for task_manifest in manifest.tasks.values():
+        for note in task_manifest.notes:
             sys.stderr.write(f"judgebench: note: {printable(note)}\n")
 
 
@@ -80,40 +80,40 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
     from rich.text import Text
 
     console = Console()
-    for fields in manifest.tasks.values():
-        title = f"{cell(manifest.candidate)} on {cell(fields.label, 200)}"
-        if fields.starter:
+    for task_manifest in manifest.tasks.values():
+        title = f"{cell(manifest.candidate)} on {cell(task_manifest.label, 200)}"
+        if task_manifest.starter:
             title += "  (starter set: not comparable with anything)"
         table = Table(title=Text(title), title_justify="left")
         for name in ("metric", "value", "95 % interval", "n", "missing"):
             table.add_column(name, justify="left" if name == "metric" else "right")
         for score in results.scores:
-            if score.task != fields.name:
+            if score.task != task_manifest.name:
                 continue
             name = score.metric if score.group is None else f"  {score.metric} {score.group}"
             table.add_row(Text(cell(name, 120)), number(score), interval(score), str(score.n), str(score.n_missing))
         console.print(table)
-        own = [score for score in results.scores if score.task == fields.name]
+        own = [score for score in results.scores if score.task == task_manifest.name]
         for line in reasons((score_name(score), score.withheld) for score in own):
             console.print(Text(cell(line, 500)))
         for score in own:
             if score.group is None:
                 for line in _remarks(score):
                     console.print(Text(cell(line, 1000)))
-        counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in fields.counts.items() if count)
+        counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in task_manifest.counts.items() if count)
         console.print(Text(f"cases: {cell(counts, 400)}"))
-        if fields.early_stop is not None:
-            console.print(Text(cell(_stopped(fields.early_stop), 400)))
-        judges = ", ".join(map(cell, fields.judge_models)) or "none"
-        console.print(Text(f"judge: {judges}; protocol {cell(fields.protocol_hash[7:15])}"))
-        for note in fields.notes:
+        if task_manifest.early_stop is not None:
+            console.print(Text(cell(_stopped(task_manifest.early_stop), 400)))
+        judges = ", ".join(map(cell, task_manifest.judge_models)) or "none"
+        console.print(Text(f"judge: {judges}; protocol {cell(task_manifest.protocol_hash[7:15])}"))
+        for note in task_manifest.notes:
             console.print(Text(f"note: {cell(note, 300)}"))
         if verbose:
-            if fields.first_prompt is not None:
+            if task_manifest.first_prompt is not None:
                 console.print(Text("first prompt, as the model reads it:"))
-                for line in fields.first_prompt.splitlines():
+                for line in task_manifest.first_prompt.splitlines():
                     console.print(Text(f"  {printable(line)}", style="dim"))
-            for source in fields.sources:
+            for source in task_manifest.sources:
                 told = f"source: {source.name} sha256 {source.sha256} from {source.origin}"
                 console.print(Text(cell(told, 400)))
     for finding in results.integrity:

@@ -56,7 +56,7 @@ def to_yaml(run: Run, tasks: dict[str, Task]) -> dict[str, bytes]:
 def _headline(own: TaskRun, task: Task) -> Score | None:
     whole = {score.metric: score for score in own.scores if score.group is None and score.value is not None}
     # Numbers of a file of the user's are not the benchmark's, whatever it calls itself.
-    own_code = own.fields.starter or own.fields.code is not None
+    own_code = own.task_manifest.starter or own.task_manifest.code is not None
     return None if own_code else next((whole[metric] for metric in task.headline if metric in whole), None)
 
 
@@ -68,11 +68,11 @@ def _notes(own: TaskRun, score: Score) -> Iterator[tuple[str, Any]]:
             yield name, getattr(score, name)
     if score.upstream is not None:
         yield "by_upstream", score.upstream.value
-    yield "task", own.fields.label
-    if own.fields.judge_models:
+    yield "task", own.task_manifest.label
+    if own.task_manifest.judge_models:
         # Names are other people's text: what parts the notes may not stand in them.
-        yield "judge", re.sub(r"[;=\s]+", " ", ", ".join(own.fields.judge_models))
-    yield "protocol", own.fields.protocol_hash
+        yield "judge", re.sub(r"[;=\s]+", " ", ", ".join(own.task_manifest.judge_models))
+    yield "protocol", own.task_manifest.protocol_hash
 
 
 def from_yaml(data: bytes, name: str, task: Task) -> tuple[str, list[Score]]:

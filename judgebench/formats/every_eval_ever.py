@@ -100,22 +100,22 @@ def _decoded(row: Row, text: Any, kind: Any) -> Any:
 
 
 def _aggregate(run: Run, task: TaskRun) -> dict[str, Any]:
-    manifest, fields = run.manifest, task.fields
+    manifest, task_manifest = run.manifest, task.task_manifest
     stamp = str(int(manifest.ended.timestamp()))
     model = _model(manifest.candidate, manifest.candidate_spec, imported=manifest.imported_from is not None)
     about = {
-        "task": fields.label,
+        "task": task_manifest.label,
         "run_id": manifest.run_id,
-        "protocol_hash": fields.protocol_hash,
-        "input_hash": fields.input_hash,
-        "starter": str(fields.starter).lower(),
+        "protocol_hash": task_manifest.protocol_hash,
+        "input_hash": task_manifest.input_hash,
+        "starter": str(task_manifest.starter).lower(),
         "not_computed": encode([score for score in task.scores if score.value is None]).decode(),
     }
     if manifest.imported_from:
         about["imported_from"] = manifest.imported_from
     return {
         "schema_version": SCHEMA_VERSION,
-        "evaluation_id": f"{fields.label}/{model['id']}/{stamp}",
+        "evaluation_id": f"{task_manifest.label}/{model['id']}/{stamp}",
         "evaluation_timestamp": stamp,
         "retrieved_timestamp": stamp,
         "source_metadata": {
@@ -162,7 +162,7 @@ def _folder(name: str) -> str:
 
 
 def _result(task: TaskRun, score: Score) -> dict[str, Any]:
-    fields = task.fields
+    task_manifest = task.task_manifest
     low, high = BOUNDS.get(score.unit, UNBOUNDED)
     metric: dict[str, Any] = {
         "metric_id": f"judgebench.{score.task}.{score.metric}",
@@ -173,19 +173,19 @@ def _result(task: TaskRun, score: Score) -> dict[str, Any]:
         "min_score": low,
         "max_score": high,
     }
-    if judges := list(_judges(fields.protocol.get("judges"))):
+    if judges := list(_judges(task_manifest.protocol.get("judges"))):
         # The wording of a benchmark's prompt is its owner's; the record says which it is.
         metric["llm_scoring"] = {
             "judges": [{"model_info": _model(model, model)} for model in dict(judges)],
             "input_prompt": "; ".join(dict.fromkeys(prompt for _, prompt in judges)),
         }
     result: dict[str, Any] = {
-        "evaluation_result_id": _result_id(fields.label, score.metric, score.group),
-        "evaluation_name": fields.label if score.group is None else f"{fields.label} {score.group}",
+        "evaluation_result_id": _result_id(task_manifest.label, score.metric, score.group),
+        "evaluation_name": task_manifest.label if score.group is None else f"{task_manifest.label} {score.group}",
         "source_data": {
-            "dataset_name": f"{fields.label} starter set" if fields.starter else fields.label,
+            "dataset_name": f"{task_manifest.label} starter set" if task_manifest.starter else task_manifest.label,
             "source_type": "other",
-            "additional_details": {source.name: f"sha256:{source.sha256}" for source in fields.sources},
+            "additional_details": {source.name: f"sha256:{source.sha256}" for source in task_manifest.sources},
         },
         "metric_config": metric,
         "score_details": {
@@ -195,7 +195,7 @@ def _result(task: TaskRun, score: Score) -> dict[str, Any]:
     }
     if uncertainty := _uncertainty(score):
         result["score_details"]["uncertainty"] = uncertainty
-    if sampling := fields.sampling:
+    if sampling := task_manifest.sampling:
         told = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
         result["generation_config"] = {"generation_args": {k: v for k, v in told.items() if v is not None}}
     return result
@@ -229,22 +229,22 @@ def _uncertainty(score: Score) -> dict[str, Any]:
 
 def _samples(task: TaskRun, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A row for each example and metric that has a value; reported numbers have none."""
-    if task.fields.protocol.get("reported_by"):
+    if task.task_manifest.protocol.get("reported_by"):
         return
     examples = {example.id: example for example in task.examples()}
     generations = task.generations()
-    verified = not task.fields.protocol.get("judges")
+    verified = not task.task_manifest.protocol.get("judges")
     whole = {score.metric for score in task.scores if score.group is None and score.value is not None}
     for row in task.example_scores():
         if row.value is not None and row.example_id in examples:
             sample = _sample(row, examples[row.example_id], generations.get(row.example_id), verified=verified)
             if row.metric in whole:
-                sample["evaluation_result_id"] = _result_id(task.fields.label, row.metric, None)
+                sample["evaluation_result_id"] = _result_id(task.task_manifest.label, row.metric, None)
             yield {
                 "schema_version": SCHEMA_VERSION,
                 "evaluation_id": document["evaluation_id"],
                 "model_id": document["model_info"]["id"],
-                "evaluation_name": f"{task.fields.label} {row.metric}",
+                "evaluation_name": f"{task.task_manifest.label} {row.metric}",
                 **sample,
             }
 

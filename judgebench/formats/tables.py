@@ -24,9 +24,9 @@ def score_rows(run: Run) -> Iterator[dict[str, Any]]:
         about = {
             "model": run.manifest.candidate,
             "run": run.manifest.run_id,
-            "label": task.fields.label,
-            "protocol_hash": task.fields.protocol_hash,
-            "starter": task.fields.starter,
+            "label": task.task_manifest.label,
+            "protocol_hash": task.task_manifest.protocol_hash,
+            "starter": task.task_manifest.starter,
         }
         for score in task.scores:
             fields = msgspec.to_builtins(score)

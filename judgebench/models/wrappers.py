@@ -20,7 +20,7 @@ from judgebench.models.feed import Feed
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, Request, Usage
 
-IN_HAND = 4096
+MAX_IN_FLIGHT = 4096
 """Requests pulled and not yet yielded, at most: memory stays flat however many there are."""
 STOP_SECONDS = 2.0
 """How long an abandoned iterator waits for what is finished to be committed."""
@@ -61,12 +61,12 @@ class Stored:
         self,
         model: Model,
         store: CallStore,
-        in_hand: int = IN_HAND,
+        max_in_flight: int = MAX_IN_FLIGHT,
         account: Account | None = None,
     ) -> None:
         self._model = model
         self._store = store
-        self._in_hand = in_hand
+        self._max_in_flight = max_in_flight
         self._account = account or Account()
 
     @property
@@ -91,7 +91,7 @@ class Stored:
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """As the model does; hits and the followers of an equal request in flight have ``cached`` set."""
-        session = _StoredSession(self._model, self._store, requests, self._in_hand, self._account)
+        session = _StoredSession(self._model, self._store, requests, self._max_in_flight, self._account)
         try:
             yield from session.replies()
         finally:
@@ -119,7 +119,7 @@ class _StoredSession:
     """
 
     def __init__(
-        self, model: Model, store: CallStore, requests: Iterable[Request], in_hand: int, account: Account
+        self, model: Model, store: CallStore, requests: Iterable[Request], max_in_flight: int, account: Account
     ) -> None:
         self._model = model
         self._store = store
@@ -128,7 +128,7 @@ class _StoredSession:
         self._out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
         self._changed = threading.Condition()
         # All below is used with the condition held.
-        self._room = in_hand
+        self._room = max_in_flight
         self._asked: dict[int, bytes] = {}
         """Keys of the requests the model has, by the number it knows them by. Claimed by us."""
         self._waiting: dict[bytes, list[int]] = {}

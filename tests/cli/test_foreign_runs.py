@@ -22,7 +22,7 @@ import pytest
 
 from judgebench import api, tasks
 from judgebench.archive import MEMBER
-from judgebench.bench import settled_judge
+from judgebench.bench import judge_for
 from judgebench.codec import canonical_hash
 from judgebench.display import slug
 from judgebench.errors import UsageError
@@ -431,8 +431,7 @@ def judged_by(run: Path, model: str) -> None:
     (one,) = load_tasks(Settings(tasks="alpacaeval", starter=True))
     spec, _ = parse_model(f"http://somewhere/v1#{model}")
     seats = {
-        name: [(settled_judge(rule, spec, settings=Settings(tasks="")), model)]
-        for name, rule in one.data.judges.items()
+        name: [(judge_for(rule, spec, settings=Settings(tasks="")), model)] for name, rule in one.data.judges.items()
     }
     manifest = RunFolder(run).require_manifest()
     fields = manifest.tasks["alpacaeval"]

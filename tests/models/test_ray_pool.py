@@ -16,7 +16,7 @@ from judgebench.models.tiny import tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
 from judgebench.runner import Runner
 from judgebench.settings import Settings
-from judgebench.stages import TaskRun
+from judgebench.stages import RunningTask
 from judgebench.store import Results, RunFolder
 
 ray = pytest.importorskip("ray")
@@ -117,7 +117,7 @@ def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(two_nodes: Any,
 
     killed: list[int] = []
 
-    def kill_one(task_run: TaskRun, stage: str) -> None:
+    def kill_one(task_run: RunningTask, stage: str) -> None:
         if task_run.counts[stage].asked >= 3 and not killed:
             killed.append(_actors_alive()[0]["pid"])
             os.kill(killed[0], 9)

@@ -132,7 +132,7 @@ def test_what_is_in_hand_is_bounded(store: CallStore) -> None:
             pulled.append(number)
             yield ask(str(number))
 
-    replies = Stored(Scripted(), store, in_hand=20).complete(requests())
+    replies = Stored(Scripted(), store, max_in_flight=20).complete(requests())
     taken = [next(replies) for _ in range(5)]
     wait_for(lambda: rows(store) == 25)
     time.sleep(0.1)
@@ -150,7 +150,7 @@ def test_hits_are_bounded_too(store: CallStore) -> None:
             pulled.append(number)
             yield ask(str(number))
 
-    replies = Stored(Scripted(), store, in_hand=10).complete(requests())
+    replies = Stored(Scripted(), store, max_in_flight=10).complete(requests())
     next(replies)
     time.sleep(0.1)
     assert len(pulled) <= 12 + AHEAD
@@ -224,7 +224,7 @@ def test_an_abandoned_iterator_leaves_no_thread(store: CallStore) -> None:
             pulled.append(number)
             yield ask(str(number))
 
-    model = Stored(Scripted(), store, in_hand=50)
+    model = Stored(Scripted(), store, max_in_flight=50)
     for _ in model.complete(requests()):
         break
     assert our_threads() == []

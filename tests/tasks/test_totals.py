@@ -23,8 +23,10 @@ from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations
 
 def totals_of(run: TaskRun, cache: Path, mirrors: Sequence[Path]) -> Totals:
     """A run's totals, from what lies in its folder and the official files."""
-    options = {name: str(value) for name, value in run.fields.options.items()}
-    task, place = tasks.load(tasks.TaskSpec(run.fields.name, run.fields.version, options), starter=run.fields.starter)
+    options = {name: str(value) for name, value in run.task_manifest.options.items()}
+    task, place = tasks.load(
+        tasks.TaskSpec(run.task_manifest.name, run.task_manifest.version, options), starter=run.task_manifest.starter
+    )
     finder = SourceFinder(cache, mirrors, offline=True)
     assert task.totals is not None
     rows = [row for row in run.example_scores() if row.value is not None]

@@ -80,7 +80,7 @@ def test_one_baseline_is_the_headline(results: Path, official: Path, tmp_path: P
         assert own[metric, "k=500"].value == headline.value
         assert own[metric, "k=-1"].value is not None
     assert all(own["wb_reward", f"category={name}"].value is not None for name in wb.GROUPS)
-    assert whole.tasks["wildbench"].fields.protocol_hash != one.tasks["wildbench"].fields.protocol_hash
+    assert whole.tasks["wildbench"].task_manifest.protocol_hash != one.tasks["wildbench"].task_manifest.protocol_hash
 
 
 def test_two_baselines_are_meaned_and_scoring_again_gives_each_choice(
@@ -90,7 +90,7 @@ def test_two_baselines_are_meaned_and_scoring_again_gives_each_choice(
     the names are given changes nothing, and naming all three is the default's protocol.
     """
     run = imported(results, official, "wildbench", tmp_path / "runs")["reka-edge"]
-    before = run.tasks["wildbench"].fields.protocol_hash
+    before = run.tasks["wildbench"].task_manifest.protocol_hash
     found = {}
     for names in (f"{LLAMA}+{GPT4}", f"{GPT4}+{LLAMA}", f"{LLAMA}+{HAIKU}+{GPT4}"):
         settings = Settings(tasks=f"wildbench:baselines={names}", mirrors=(official,), offline=True)
@@ -103,7 +103,7 @@ def test_two_baselines_are_meaned_and_scoring_again_gives_each_choice(
         assert headline.value == pytest.approx(sum(parts) / 2)
         assert headline.low is not None
         assert "mean over 2 baselines" in str(headline.method)
-    hashes = [one.tasks["wildbench"].fields.protocol_hash for one in (two, swapped, three)]
+    hashes = [one.tasks["wildbench"].task_manifest.protocol_hash for one in (two, swapped, three)]
     assert hashes[0] == hashes[1] != before
     assert hashes[2] == before
     assert rewards(three) == rewards(run)
