@@ -115,6 +115,22 @@ def test_there_is_no_cycle() -> None:
     list(TopologicalSorter(graph).static_order())
 
 
+def siblings(name: str) -> set[str]:
+    """The modules of its own folder that a module of a benchmark imports."""
+    folder = name.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(TASKS[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            found.update(f"{folder}.{module}" for module in modules)
+    return found
+
+
+def test_there_is_no_cycle_within_a_benchmark() -> None:
+    """The modules of a task's folder import each other in one direction, imports inside functions counted too."""
+    list(TopologicalSorter({name: siblings(name) for name in TASKS}).static_order())
+
+
 def test_every_arrow_is_used() -> None:
     """An exception that nothing needs any more is taken out of the table."""
     used = {(top(name), top(imported)) for name, path in OURS.items() for imported in imports(path)}

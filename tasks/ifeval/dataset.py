@@ -11,7 +11,7 @@ import msgspec
 from judgebench.errors import UsageError
 from judgebench.records import Example, Message
 
-from .registry import find
+from .lookup import find
 
 CHANGED_ROW = 2785
 """Of GitHub's copy. In the hub's, which lm-eval asks and published numbers are of, it wants one placeholder only."""

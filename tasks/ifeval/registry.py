@@ -1,17 +1,9 @@
-"""Checkers by instruction id: how one is written, found and given its arguments.
-
-A checker of ours stands in one of this folder's modules. An installed package adds its own by an entry point of the
-group ``judgebench.instructions`` that names a :class:`Checkers`; two of one id are an error.
-"""
+"""How a checker is written and given its arguments. It imports no checker; ``lookup.py`` finds them by their ids."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
-
-ENTRY_POINTS = "judgebench.instructions"
 
 Kind = Callable[[Any], Any]
 """Turns an argument of the data into what the rule works with; a ``ValueError`` says what was expected."""
@@ -87,39 +79,6 @@ class Checkers:
             return rule
 
         return register
-
-
-def find(instruction_id: str) -> Checker | None:
-    """The checker of an instruction; ``None`` if nobody has one."""
-    return _checkers().get(instruction_id)
-
-
-def fingerprint(instruction_ids: Iterable[str]) -> str:
-    """The sets of checkers that check these instructions, with their versions."""
-    used = set(instruction_ids)
-    return ", ".join(f"{checkers.name} {checkers.version}" for checkers in _sets() if used & checkers.by_id.keys())
-
-
-@cache
-def _checkers() -> dict[str, Checker]:
-    found: dict[str, tuple[str, Checker]] = {}
-    for checkers in _sets():
-        for instruction_id, checker in checkers.by_id.items():
-            if instruction_id in found:
-                raise WrongArguments(
-                    f"the instruction {instruction_id} has two checkers, of {found[instruction_id][0]} and "
-                    f"{checkers.name}; uninstall one"
-                )
-            found[instruction_id] = checkers.name, checker
-    return {instruction_id: checker for instruction_id, (_, checker) in found.items()}
-
-
-def _sets() -> Iterator[Checkers]:
-    from . import ifbench, instructions, multilingual
-
-    yield from (instructions.CHECKERS, multilingual.CHECKERS, ifbench.CHECKERS)
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        yield entry.load()
 
 
 def whole_number(value: Any) -> int:

@@ -25,8 +25,8 @@ from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
 from .dataset import Prompts, Row, as_on_the_hub, read_prompts, read_rows, starter_rows
 from .interchange import LM_EVAL
 from .language import SEED
+from .lookup import fingerprint
 from .metrics import METRICS, TASK, of_prompts, score, summarise
-from .registry import fingerprint
 from .sentences import read_punkt
 from .totals import totals
 from .verification import verify, verify_with_sentences

@@ -9,7 +9,7 @@ from typing import Any
 
 from judgebench.records import Verdict
 
-from .registry import find
+from .lookup import find
 from .sentences import Punkt
 from .texts import Answer
 

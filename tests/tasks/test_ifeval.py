@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from judgebench.tasks.ifeval import registry
+from judgebench.tasks.ifeval import lookup, registry
 from judgebench.tasks.ifeval.dataset import Row, as_on_the_hub, read_prompts
 from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.registry import WrongArguments
@@ -179,7 +179,7 @@ def compare_published(prefix: str, data: TaskData, files: list[str]) -> tuple[li
         for number, (instruction, kwargs) in enumerate(
             zip(prompt["instruction_id_list"], prompt["kwargs"], strict=True)
         ):
-            if registry.find(instruction) is None:
+            if lookup.find(instruction) is None:
                 continue
             given = {key: value for key, value in kwargs.items() if value is not None}
             details = verify_with_sentences(punkt(), [instruction], [given], row["response"]).details
@@ -313,20 +313,20 @@ def test_a_package_adds_checkers(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = registry.Checkers(name="mine", version="3")
     mine.add("poetry:rhyme", word=registry.text)(lambda answer, word: answer.text.endswith(word))
     monkeypatch.setitem(globals(), "MINE", mine)
-    entry = EntryPoint(name="mine", value=f"{__name__}:MINE", group=registry.ENTRY_POINTS)
+    entry = EntryPoint(name="mine", value=f"{__name__}:MINE", group=lookup.ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda self: mine)
-    monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([entry]))
-    registry._checkers.cache_clear()
+    monkeypatch.setattr(lookup, "entry_points", lambda group: EntryPoints([entry]))
+    lookup._checkers.cache_clear()
     try:
         verdict = verify(["poetry:rhyme"], [{"word": "moon"}], "under the moon")
         assert verdict.value == 1.0
-        assert registry.fingerprint(["poetry:rhyme"]) == "mine 3"
+        assert lookup.fingerprint(["poetry:rhyme"]) == "mine 3"
         mine.add("punctuation:no_comma")(lambda answer: True)
-        registry._checkers.cache_clear()
+        lookup._checkers.cache_clear()
         with pytest.raises(WrongArguments, match="two checkers, of ifeval and mine"):
-            registry.find("punctuation:no_comma")
+            lookup.find("punctuation:no_comma")
     finally:
-        registry._checkers.cache_clear()
+        lookup._checkers.cache_clear()
 
 
 def test_the_language_without_letters_cannot_be_told() -> None:

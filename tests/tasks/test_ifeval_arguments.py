@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from judgebench.tasks.ifeval import ifbench, instructions, multilingual
 from judgebench.tasks.ifeval.dataset import Prompts, Row, read_prompts, read_rows
-from judgebench.tasks.ifeval.registry import Checkers, find, text
+from judgebench.tasks.ifeval.lookup import find
+from judgebench.tasks.ifeval.registry import Checkers, text
 from judgebench.tasks.ifeval.texts import Answer
 
 from judgebench.errors import UsageError
