@@ -4,8 +4,7 @@
 
 Every study draws ``--rounds`` data sets from a model whose true value is known, makes each interval, and prints how
 often it holds that value; for tests, how often a true null hypothesis is rejected at 5 %. With 2,000 rounds a coverage
-of 95 % has a standard error of 0.5 points. Bootstraps of one setting share their resamples across the data sets, which
-are independent of each other.
+of 95 % has a standard error of 0.5 points.
 
 A mark ``!`` stands behind a coverage outside 93 to 97 % or a level above 5.5 %. Of the methods that scores and reports
 quote, such a setting is simulated again, with ten times the rounds, and the second figure counts: the program ends with
@@ -30,8 +29,6 @@ import numpy as np
 
 from judgebench.stats.clustered import (
     ClusterTotals,
-    Resampling,
-    bootstrap_estimates,
     bounded_estimate,
     cluster_totals,
     clustered_estimate,
@@ -45,13 +42,12 @@ from judgebench.stats.length_control import (
 )
 from judgebench.stats.many_runs import compare_all_pairs
 from judgebench.stats.margins import Decision, non_inferiority
-from judgebench.stats.paired import mcnemar, paired_comparison
+from judgebench.stats.paired import permutation_p_value
 from judgebench.stats.relative import paired_ratio
 
 SIZES = (80, 500, 805, 1024)
 RATES = (0.03, 0.1, 0.5, 0.9, 0.97)
-RESAMPLES, TEST_RESAMPLES = 1000, 399
-RESAMPLINGS: tuple[Resampling, ...] = ("percentile", "bca", "studentised")
+TEST_RESAMPLES = 399
 AGAIN = 10
 """Times the rounds, where a figure is outside."""
 
@@ -208,11 +204,6 @@ def _one_run(settings: Settings, models: Iterable[Callable[..., ClusterTotals]])
                     continue
                 drawn = drawn[: settings.rounds // 2]
                 yield covered(name, "t", *about, (clustered_estimate(s).interval for s in drawn), quoted=False)
-                # Standard errors within resamples of 15 terms are half a thousand columns.
-                fits = [m for m in RESAMPLINGS if len(drawn[0].weights) < 10 or m != "studentised"]
-                for method in fits:
-                    found = bootstrap_estimates(drawn, rng=settings.rng, rounds=RESAMPLES, method=method)
-                    yield covered(name, method, *about, (estimate.interval for estimate in found), quoted=False)
 
 
 def length_controlled_rows(n: int, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -261,10 +252,6 @@ def differences(settings: Settings) -> Iterator[Line]:
             both = [difference(*runs) for runs in pairs]
             about = (n, f"{rate:g}", gain)
             yield covered("difference", "t", *about, (clustered_estimate(s).interval for s in both))
-            for method in RESAMPLINGS if settings.comparisons else ():
-                half = both[: settings.rounds // 2]
-                drawn = bootstrap_estimates(half, rng=settings.rng, rounds=RESAMPLES, method=method)
-                yield covered("difference", method, *about, (estimate.interval for estimate in drawn), quoted=False)
             # Where the reference's own rate is not clear of 0, Fieller's set has no upper end, and there is a reason.
             ratios = [paired_ratio(*runs).interval for runs in pairs]
             yield covered("ratio", "Fieller", n, f"{rate:g}", (rate + gain) / rate, ratios, quoted=n * rate > 5)
@@ -282,14 +269,10 @@ def tests(settings: Settings) -> Iterator[Line]:
     for n in settings.sizes:
         for rate in settings.rates:
             about = (n, f"{rate:g}")
-            if settings.wants("paired", "t", "permutation", "studentised bootstrap"):
-                found = [paired_comparison(*pair(n, rate, 0, rng), rng=rng, rounds=TEST_RESAMPLES) for _ in rounds]
-                yield rejected("paired", "t", *about, (result.p_t for result in found))
-                yield rejected("paired", "permutation", *about, (result.p_permutation for result in found))
-                yield rejected("paired", "studentised bootstrap", *about, (result.p_bootstrap for result in found))
-            if settings.wants("right or wrong", "McNemar mid-p"):
-                right = (rng.random((2, n)) < rate for _ in rounds)
-                yield rejected("right or wrong", "McNemar mid-p", *about, (mcnemar(*runs).p_mid for runs in right))
+            if settings.wants("paired", "permutation"):
+                pairs = (pair(n, rate, 0, rng) for _ in rounds)
+                found = (permutation_p_value(*runs, rng=rng, rounds=TEST_RESAMPLES) for runs in pairs)
+                yield rejected("paired", "permutation", *about, found)
             if settings.wants("margin", "t and Hall's"):
                 # At the boundary of the null hypothesis: the first run is worse by exactly the margin.
                 margin = 0.05 * (1 - rate)

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-# In place of this folder, which holds a statistics.py.
+# The checkout in place of this folder.
 sys.path[0] = str(ROOT)
 
 from judgebench import tasks  # noqa: E402 - the checkout's own, wherever the program is started from

@@ -8,7 +8,7 @@ with one term (a mean: the denominator is 1; a weighted mean; IFEval's share of 
 several (WildBench: a term for each category and baseline; the difference of two runs: the terms of both). The rows i
 are not independent: the two orders of a game, the turns of a conversation, the repeats of a prompt and its comparisons
 with several baselines belong to one prompt, their cluster. ``cluster_totals`` sums rows to ``ClusterTotals``, which
-is all that (1), its standard error and its resamples need.
+is all that (1) and its standard error need.
 
 Which interval
 --------------
@@ -19,31 +19,17 @@ benchmarks/README.md has the figures.
   ``bounded_estimate``. It holds the truth in 93 to 97 % of samples in every setting.
 * The difference of two runs: ``clustered_estimate``, in every setting. For a single score it is for what has no bounds,
   such as a length; near a bound it is too short.
-* ``bootstrap_estimates`` for statistics that are computed together, or to see the shape of the distribution. With 80
-  prompts and 2 or 3 wins or losses, percentile and BCa intervals hold the truth in 85 to 90 % of samples.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import (
-    Interval,
-    bca_interval,
-    percentile_interval,
-    resample_counts,
-    studentised_interval,
-)
+from judgebench.stats.intervals import Interval
 from judgebench.stats.proportions import ALL_EQUAL, ONE_CLUSTER, score_interval, share_interval
 
-Resampling = Literal["percentile", "bca", "studentised"]
-
-# Counts of resamples held at once: 16 bytes each while they are drawn.
-_TOGETHER = 2_000_000
 # A spread below this share of the values is rounding.
 _ROUNDING = 1e-12
 
@@ -263,101 +249,6 @@ def _wins(statistic: ClusterTotals, low: float, high: float) -> int | None:
     return int(won.sum()) if (won | (np.abs(share) < _ROUNDING)).all() else None
 
 
-@dataclass(frozen=True, eq=False)
-class Replicates:
-    """Statistics of resampled clusters, all on the very same resamples."""
-
-    values: FloatArray
-    """Shape (rounds, statistics). Resamples in which one of them had no value are left out."""
-    stderrs: FloatArray
-    """Their sandwich standard errors within each resample, same shape; (0, statistics) if not asked for."""
-
-
-def bootstrap_replicates(
-    statistics: Sequence[ClusterTotals], *, rng: np.random.Generator, rounds: int, stderrs: bool = False
-) -> Replicates:
-    """Resample clusters ``rounds`` times and compute every statistic on each resample.
-
-    The statistics must be on the same clusters: several metrics, or several runs, whose differences are then paired.
-    A resample is a row of counts and each total a matrix product; memory is bounded whatever rounds and clusters are,
-    beyond 8 bytes per round and statistic.
-
-    Examples
-    --------
-    >>> runs = [cluster_totals(values) for values in ([1, 0, 1, 1], [0, 0, 1, 0])]
-    >>> bootstrap_replicates(runs, rng=np.random.default_rng(0), rounds=1000).values.shape
-    (1000, 2)
-    """
-    if not statistics or any(not np.array_equal(s.clusters, statistics[0].clusters) for s in statistics):
-        raise ValueError("statistics that are resampled together must be on the same clusters, and at least one")
-    if rounds < 1 or any(statistic.value is None for statistic in statistics):
-        raise ValueError("resampling needs at least one round, and statistics that have a value")
-    columns = _Columns(statistics, stderrs)
-    count, parts = statistics[0].n_clusters, []
-    together = max(1, _TOGETHER // count)
-    for begin in range(0, rounds, together):
-        counts = resample_counts(count, min(together, rounds - begin), rng).astype(float)
-        parts.append(columns.evaluate(counts))
-    values, spreads = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    complete = np.isfinite(values).all(axis=1)
-    return Replicates(values[complete], spreads[complete] if stderrs else spreads)
-
-
-def bootstrap_estimates(
-    statistics: Sequence[ClusterTotals],
-    *,
-    rng: np.random.Generator,
-    rounds: int = 2000,
-    level: float = 0.95,
-    method: Resampling = "bca",
-) -> tuple[Estimate, ...]:
-    """Each statistic with an interval from resampled clusters, all on the same resamples.
-
-    ``"percentile"`` is the simplest and the shortest, too short below some 100 clusters; ``"bca"`` corrects it for
-    skewness; ``"studentised"`` resamples value / standard error. See the head of this module for which to prefer.
-    The standard error is the sandwich one in all three.
-
-    Examples
-    --------
-    >>> values = np.random.default_rng(0).random(100) < 0.2
-    >>> (estimate,) = bootstrap_estimates([cluster_totals(values)], rng=np.random.default_rng(1))
-    >>> round(estimate.value, 2), round(estimate.interval.low, 2), round(estimate.interval.high, 2)
-    (0.19, 0.11, 0.26)
-    """
-    reasons = [missing_reason(statistic) for statistic in statistics]
-    usable = [statistic for statistic, reason in zip(statistics, reasons, strict=True) if reason is None]
-    found: list[tuple[Interval | None, str | None]] = []
-    if usable:
-        drawn = bootstrap_replicates(usable, rng=rng, rounds=rounds, stderrs=method == "studentised")
-        left_out = rounds - len(drawn.values)
-        for k, statistic in enumerate(usable):
-            if left_out > (1 - level) / 2 * rounds:
-                found.append((None, f"{left_out} of {rounds} resamples gave no number"))
-            else:
-                spreads = drawn.stderrs[:, k] if method == "studentised" else np.zeros(0)
-                found.append(_interval(statistic, drawn.values[:, k], spreads, level, method))
-    made = iter(found)
-    estimates = []
-    for statistic, reason in zip(statistics, reasons, strict=True):
-        interval, why = next(made) if reason is None else (None, reason)
-        estimates.append(Estimate(statistic.value, statistic.stderr, interval, statistic.n, statistic.n_clusters, why))
-    return tuple(estimates)
-
-
-def _interval(
-    statistic: ClusterTotals, values: FloatArray, spreads: FloatArray, level: float, method: Resampling
-) -> tuple[Interval | None, str | None]:
-    value, stderr = statistic.value, statistic.stderr
-    assert value is not None
-    assert stderr is not None
-    if method == "studentised":
-        return studentised_interval(values, spreads, value, stderr, level)
-    if method == "bca":
-        return bca_interval(values, value, statistic.influence(), level)
-    interval = percentile_interval(values, level)
-    return interval, None if interval else "fewer than two resamples"
-
-
 def missing_reason(statistic: ClusterTotals) -> str | None:
     """Why a statistic has no value, standard error or spread; ``None`` if it has all three.
 
@@ -382,62 +273,3 @@ def t_quantile(degrees: int, level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
     return float(stdtrit(degrees, (1 + level) / 2))
-
-
-class _Columns:
-    """What counts of clusters are multiplied with, for several statistics at once."""
-
-    def __init__(self, statistics: Sequence[ClusterTotals], stderrs: bool) -> None:
-        self._weights = [statistic.weights for statistic in statistics]
-        ends = np.cumsum([len(weights) for weights in self._weights])
-        self._terms = [slice(end - len(weights), end) for end, weights in zip(ends, self._weights, strict=True)]
-        denominator = np.concatenate([statistic.denominator for statistic in statistics], axis=1)
-        numerator = np.concatenate([statistic.numerator for statistic in statistics], axis=1)
-        self._ratio = numerator.sum(axis=0) / denominator.sum(axis=0)
-        # About the ratios, so that rounding stays small when values hardly differ.
-        self._residual = numerator - self._ratio * denominator
-        # Where all clusters weigh the same, a resample's total is known without a product: most metrics.
-        self._varying = np.flatnonzero(np.ptp(denominator, axis=0) > 0)
-        self._constant = denominator.sum(axis=0)
-        self._denominator = np.ascontiguousarray(denominator[:, self._varying])
-        self._products: list[FloatArray] = []
-        if stderrs:
-            for terms in self._terms:
-                both = np.concatenate([self._residual[:, terms], denominator[:, terms]], axis=1)
-                above, right = np.triu_indices(both.shape[1])
-                self._products.append(both[:, above] * both[:, right])
-
-    def evaluate(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Values and standard errors of resamples given as counts (R, clusters); NaN where there is none."""
-        total = np.repeat(self._constant[None], len(counts), axis=0)
-        if len(self._varying):
-            total[:, self._varying] = counts @ self._denominator
-        deviation = counts @ self._residual
-        with np.errstate(divide="ignore", invalid="ignore"):
-            deviation /= total
-        ratio = deviation + self._ratio
-        values = np.stack([ratio[:, t] @ w for t, w in zip(self._terms, self._weights, strict=True)], axis=1)
-        spreads = np.zeros((0, values.shape[1]))
-        if self._products:
-            columns = zip(self._terms, self._weights, self._products, strict=True)
-            found = [self._spread(counts, total[:, t], deviation[:, t], w, products) for t, w, products in columns]
-            spreads = np.stack(found, axis=1)
-        return values, spreads
-
-    @staticmethod
-    def _spread(
-        counts: FloatArray, total: FloatArray, deviation: FloatArray, weights: FloatArray, products: FloatArray
-    ) -> FloatArray:
-        """Sandwich standard errors, (R,): sum_c count_c (q . z_c)^2 with z_c a cluster's residuals and denominators."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = weights / total
-            q = np.concatenate([scale, -scale * deviation], axis=1)
-            above, right = np.triu_indices(q.shape[1])
-            twice = np.where(above == right, 1.0, 2.0)
-            squares = np.einsum("rk,rk->r", counts @ products, q[:, above] * q[:, right] * twice)
-        # What is left by rounding where a resample has no spread, perhaps less than nothing.
-        largest = np.max(squares, where=np.isfinite(squares), initial=0.0)
-        squares = np.where(squares > _ROUNDING * largest, squares, 0.0)
-        n_clusters = counts.shape[1]
-        spread: FloatArray = np.sqrt(n_clusters / (n_clusters - 1) * squares)
-        return spread

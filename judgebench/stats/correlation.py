@@ -9,8 +9,6 @@ Intervals are normal ones of the transformed coefficient, z = atanh(r), transfor
     Spearman   sqrt((1 + r^2 / 2) / (n - 3))                                Bonett and Wright 2000
     Kendall    sqrt(0.437 / (n - 4))                                        Fieller, Hartley and Pearson 1957
 
-or percentiles of the coefficients of resampled items (``bootstrap_correlation``), which need more items than that.
-
 References
 ----------
 Fisher: On the "probable error" of a coefficient of correlation deduced from a small sample. Metron 1, 1921.
@@ -29,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import Interval, percentile_interval
+from judgebench.stats.intervals import Interval
 
 Kind = Literal["pearson", "spearman", "kendall"]
 
@@ -142,43 +140,6 @@ def permutation_p(
         # Orders that give the same coefficient may differ by rounding.
         as_strong += int((np.abs(shuffled) >= abs(value) - 1e-9).sum())
     return as_strong / total if exact else (as_strong + 1) / (total + 1)
-
-
-def bootstrap_correlation(
-    x: ArrayLike,
-    y: ArrayLike,
-    kind: Kind = "pearson",
-    *,
-    rng: np.random.Generator,
-    rounds: int = 2000,
-    level: float = 0.95,
-) -> Correlation:
-    """Correlation of x and y, shape (n,), with a percentile interval over resampled items.
-
-    Resamples in which one side is constant have no coefficient and are left out; if more are left out than lie beyond
-    one bound, there is no interval. With few items the interval is too narrow: 6 items are resampled as 4 different
-    ones on average.
-
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(size=200)
-    >>> bootstrap_correlation(x, x + rng.normal(size=200), "kendall", rng=rng, rounds=200).sentence()
-    'Kendall 0.477, 95 % interval 0.414 to 0.528, n = 200'
-    """
-    one, other = _checked(x, y, kind, level)
-    if rounds < 1:
-        raise ValueError(f"a bootstrap needs at least one round, got {rounds}")
-    n, value = len(one), _value(one, other, kind)
-    if value is None:
-        return Correlation(kind, None, None, n, "fewer than two items" if n < 2 else "all values of one side are equal")
-    together = max(1, _TOGETHER // n**2)
-    parts = []
-    for begin in range(0, rounds, together):
-        drawn = rng.integers(n, size=(min(together, rounds - begin), n))
-        parts.append(coefficients(one[drawn], other[drawn], kind))
-    replicates = np.concatenate(parts)
-    if rounds - len(replicates) > (1 - level) / 2 * rounds:
-        return Correlation(kind, value, None, n, f"{rounds - len(replicates)} of {rounds} resamples were constant")
-    return Correlation(kind, value, percentile_interval(replicates, level), n, None)
 
 
 def _value(one: FloatArray, other: FloatArray, kind: Kind) -> float | None:

@@ -1,16 +1,14 @@
-"""More than two runs on the same prompts: all pairs, or all against a baseline, and the ranks that are certain.
+"""More than two runs on the same prompts: all pairs, and the ranks that are certain.
 
 Among twenty runs that are equally good, the best looks significantly better than the worst. The comparisons here hold
-together: with the chance ``level`` all intervals of a family cover at once. As in Dunnett's and Tukey's procedures the
-critical value is that of the largest |t| of the family, but its distribution comes from the runs' own dependence: the
-clusters' influences are given random signs, the same for all runs (a wild cluster bootstrap), which keeps the
-correlation of the comparisons and needs no normality. It is between Dunnett's (independent groups) and no adjustment
-(equal runs), and never as strict as Holm's.
+together: with the chance ``level`` all intervals of a family cover at once. As in Tukey's procedure the critical value
+is that of the largest |t| of the family, but its distribution comes from the runs' own dependence: the clusters'
+influences are given random signs, the same for all runs (a wild cluster bootstrap), which keeps the correlation of the
+comparisons and needs no normality. It is between Tukey's (independent groups) and no adjustment (equal runs), and never
+as strict as Holm's.
 
 References
 ----------
-Dunnett: A multiple comparison procedure for comparing several treatments with a control. Journal of the American
-Statistical Association 50, 1955.
 Cameron, Gelbach, Miller: Bootstrap-based improvements for inference with clustered errors. Review of Economics and
 Statistics 90, 2008.
 Chernozhukov, Chetverikov, Kato: Gaussian approximations and multiplier bootstrap for maxima of sums of high-dimensional
@@ -62,30 +60,6 @@ class RankInterval:
 
     low: int
     high: int
-
-
-def compare_with_baseline(
-    runs: Sequence[ClusterTotals],
-    baseline: int,
-    *,
-    rng: np.random.Generator,
-    rounds: int = 10_000,
-    level: float = 0.95,
-) -> tuple[Contrast, ...]:
-    """Each other run minus the baseline, in the order of the runs.
-
-    Examples
-    --------
-    >>> from judgebench.stats.clustered import cluster_totals
-    >>> rng = np.random.default_rng(0)
-    >>> runs = [cluster_totals(rng.normal(mean, 1, 200)) for mean in (0, 0, 0.5)]
-    >>> [contrast.p_value < 0.05 for contrast in compare_with_baseline(runs, 0, rng=rng)]
-    [False, True]
-    """
-    if not 0 <= baseline < len(runs):
-        raise ValueError(f"the baseline is one of {len(runs)} runs, by position; got {baseline}")
-    pairs = [(k, baseline) for k in range(len(runs)) if k != baseline]
-    return _contrasts(runs, pairs, rng, rounds, level)
 
 
 def compare_all_pairs(

@@ -1,12 +1,10 @@
-"""Is a candidate at most a margin worse (non-inferiority), or the same within a margin (equivalence)?
+"""Is a candidate at most a margin worse (non-inferiority)?
 
 That no difference was found is no answer: a small set finds none whatever the truth. The answers here are PASS, FAIL
 and INCONCLUSIVE, each with the error rate alpha of its own, and how many clusters would probably decide.
 
 References
 ----------
-Schuirmann: A comparison of the two one-sided tests procedure and the power approach for assessing the equivalence of
-average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
 Hall: On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54, 1992.
 Wellek: Testing statistical hypotheses of equivalence and noninferiority. Chapman and Hall, second edition, 2010.
 """
@@ -161,44 +159,6 @@ def unpaired_non_inferiority(
         n,
         _clusters(max(difference + margin, -difference), stderr, n, alpha, power),
         _clusters(margin, stderr, n, alpha, power),
-        None,
-    )
-
-
-def equivalence(difference: ClusterTotals, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> Decision:
-    """PASS: both are within ``margin`` of each other (two one-sided tests). FAIL: they are farther apart.
-
-    Arguments as for ``non_inferiority``, but the margin is above 0. PASS if the interval of level 1 - 2 alpha lies
-    within the margins, FAIL if it lies beyond one of them. ``n_if_equal`` counts both tests:
-    z at power is that of (1 + power) / 2.
-
-    Examples
-    --------
-    >>> from judgebench.stats.clustered import cluster_totals
-    >>> difference = cluster_totals(np.random.default_rng(0).normal(0, 0.5, 900))
-    >>> equivalence(difference, 0.1).verdict, equivalence(difference, 0.02).verdict
-    ('PASS', 'INCONCLUSIVE')
-    """
-    _check(margin, alpha, power)
-    if margin == 0:
-        raise ValueError("nothing is ever shown to be exactly equal: an equivalence margin is above 0")
-    missing = _undecidable(difference)
-    if missing is not None:
-        return missing
-    value, stderr, count = _numbers(difference)
-    above, below = _p_above(value + margin, difference, +1), _p_above(margin - value, difference, -1)
-    farther = _p_above(value - margin, difference, +1), _p_above(-margin - value, difference, -1)
-    passing = max(above[0], below[0]), max(above[1], below[1])
-    failing = min(farther[0][0], farther[1][0]), min(farther[0][1], farther[1][1])
-    return Decision(
-        _verdict(passing, failing, alpha),
-        value,
-        _interval(value, stderr, count, alpha),
-        *passing,
-        *failing,
-        count,
-        _clusters(abs(margin - abs(value)), stderr, count, alpha, power),
-        _clusters(margin, stderr, count, alpha, (1 + power) / 2),
         None,
     )
 

@@ -19,8 +19,8 @@ where t1 and t0 count half a success and half a failure more. It needs no divisi
 [0, 1], which is what such a judge says about theta; it has a width where p is more extreme than the judge's own error
 rates allow, and with a handful of labels of which the judge got all.
 
-``delta_interval`` is the published formula. Where it gives an interval that is as good, but it divides by J, and its
-ends can both be cut off at the same bound: near J = 0, and near win rates of 0 and 1, it gives none.
+The published formula (Lang and Reiczigel) divides by J, and both of its ends can be cut off at the same bound: near
+J = 0, and near win rates of 0 and 1, it gives no interval.
 
 References
 ----------
@@ -132,52 +132,6 @@ def corrected_win_rate(judged: float, n: int, errors: JudgeErrors, *, level: flo
         value = min(max((judged + errors.specificity - 1) / gain, 0.0), 1.0)
     low, high = _likelihood_interval(judged, n, errors, level)
     return CorrectedWinRate(value, Interval(low, high, level, "profile likelihood"), judged, reason)
-
-
-def delta_interval(judged: float, n: int, errors: JudgeErrors, *, level: float = 0.95) -> Interval | None:
-    """The published interval of (1): delta method about estimates shrunk as by Agresti and Coull, and shifted.
-
-    ``None`` if both ends are cut off at the same bound, or if J is below 0.1 after shrinking.
-
-    >>> interval = delta_interval(0.4, 1000, JudgeErrors(0.9, 200, 0.7, 200))
-    >>> round(interval.low, 4), round(interval.high, 4)
-    (0.0564, 0.2627)
-    >>> delta_interval(0.95, 500, JudgeErrors(0.9, 100, 0.9, 100), level=0.9) is None
-    True
-    """
-    _check(judged, n, errors, level)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, size = (n * judged + z**2 / 2) / (n + z**2), n + z**2
-    q0, m0 = (errors.losses * errors.specificity + 1) / (errors.losses + 2), errors.losses + 2
-    q1, m1 = (errors.wins * errors.sensitivity + 1) / (errors.wins + 2), errors.wins + 2
-    if q0 + q1 - 1 < _LEAST_INFORMATIVE:
-        return None
-    theta = (share + q0 - 1) / (q0 + q1 - 1)
-    spread0, spread1 = q0 * (1 - q0) / m0, q1 * (1 - q1) / m1
-    shift = 2 * z**2 * (theta * spread1 - (1 - theta) * spread0)
-    variance = share * (1 - share) / size + (1 - theta) ** 2 * spread0 + theta**2 * spread1
-    half = z * variance**0.5 / (q0 + q1 - 1)
-    low, high = (min(max(theta + shift + sign * half, 0.0), 1.0) for sign in (-1, 1))
-    return None if low == high else Interval(low, high, level, "delta method")
-
-
-def label_allocation(labels: int, judged: float, pilot: JudgeErrors, least: int) -> tuple[int, int]:
-    """How to split a number of ``labels`` into human losses and wins, (m0, m1), so that (1) varies least.
-
-    ``judged`` is the judge's win rate, ``pilot`` holds first error rates from ``least`` items of each side, and no side
-    gets fewer than those.
-
-    >>> label_allocation(200, 0.4, JudgeErrors(0.9, 10, 0.7, 10), 10)
-    (136, 64)
-    """
-    if not 0 < judged < 1:
-        raise ValueError(f"the judge's win rate must lie between 0 and 1; got {judged}")
-    if not 1 <= least <= labels / 2:
-        raise ValueError(f"{labels} labels cannot give both sides at least {least}")
-    ratio = (least * (1 - pilot.specificity) + 1) / (least * (1 - pilot.sensitivity) + 1)
-    wins = labels / (1 + (1 / judged - 1) * ratio**0.5)
-    wins = round(min(max(wins, least), labels - least))
-    return labels - wins, wins
 
 
 def _likelihood_interval(judged: float, n: int, errors: JudgeErrors, level: float) -> tuple[float, float]:

@@ -249,45 +249,6 @@ def betting_sequence(
     return continue_betting(state, values)[1]
 
 
-def empirical_bernstein_sequence(
-    values: ArrayLike,
-    population: int | None,
-    *,
-    lower: float = 0.0,
-    upper: float = 1.0,
-    level: float = 0.95,
-) -> ConfidenceSequence:
-    """Confidence sequence of the mean in closed form, for scores (n,) in random order: no grid, and wider than betting.
-
-    With lambda_t of equation (2), at most 1/2, and psi(l) = -ln(1 - l) - l, the bounds after t items are
-
-        [sum lambda_i (x_i + S_{i-1} / (N - i + 1)) -+ (ln(2 / alpha) + sum psi(lambda_i) (x_i - mean_{i-1})^2)]
-            / sum lambda_i N / (N - i + 1)
-
-    where mean_0 = 0; without a finite population the terms with N are dropped. The upper bound is the lower one of the
-    mirrored scores, 1 - x. Bounds may move outwards again: there is no running intersection.
-
-    >>> rng = np.random.default_rng(0)
-    >>> scores = rng.permutation([1.0] * 300 + [0.0] * 100)
-    >>> interval = empirical_bernstein_sequence(scores[:200], 400).interval
-    >>> round(interval.low, 3), round(interval.high, 3), interval.method
-    (0.638, 0.811, 'empirical Bernstein, without replacement')
-    """
-    # The checks of the range and the level are the same.
-    start = start_betting(population, lower=lower, upper=upper, level=level, bets="running")
-    scaled = _scaled(values, lower, upper)
-    _check_room(len(scaled), population)
-    time = np.arange(1, len(scaled) + 1)
-    floor, ceiling = _logical(np.cumsum(scaled), time, population)
-    low = np.maximum(_bernstein_bound(start, scaled), floor)
-    high = np.minimum(1 - _bernstein_bound(start, 1 - scaled), ceiling)
-    method = "empirical Bernstein" + ("" if population is None else ", without replacement")
-    width = upper - lower
-    return ConfidenceSequence(
-        lower + width * np.cumsum(scaled) / time, lower + width * low, lower + width * high, level, method, population
-    )
-
-
 def decide(
     values: ArrayLike,
     population: int,
@@ -424,23 +385,6 @@ def _capital(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, Float
 def _mean_capital(logs: FloatArray) -> FloatArray:
     """Log of the mean of the capitals of several bets, shape (n, m)."""
     return np.asarray(logs[0] if len(logs) == 1 else np.logaddexp.reduce(logs, axis=0) - log(len(logs)))
-
-
-def _bernstein_bound(start: BettingState, scaled: FloatArray) -> FloatArray:
-    """The lower bound of :func:`empirical_bernstein_sequence` on scaled scores."""
-    n, population = len(scaled), start.population
-    bets = np.minimum(_bets(start, scaled)[0], 0.5)
-    before = np.concatenate([[0.0], np.cumsum(scaled)])[:n]
-    time = np.arange(1, n + 1)
-    known, weight = np.zeros(n), np.ones(n)
-    if population is not None:
-        known, weight = before / (population - time + 1), population / (population - time + 1)
-    means = before / np.maximum(time - 1, 1)
-    spent = np.cumsum(np.square(scaled - means) * (-np.log1p(-bets) - bets))
-    bound: FloatArray = (np.cumsum(bets * (scaled + known)) - log(2 / (1 - start.level)) - spent) / np.cumsum(
-        bets * weight
-    )
-    return bound
 
 
 def _bets(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, float]:

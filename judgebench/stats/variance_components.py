@@ -78,22 +78,6 @@ class VarianceComponents:
         raise KeyError(f"there is no effect {' x '.join(effect)} among {[c.effect for c in self.components]}")
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """How well means over a design put the objects, such as models, apart."""
-
-    relative: float | None
-    """Generalizability coefficient: object variance / (it + error of differences between objects), 0 to 1."""
-    absolute: float | None
-    """Dependability: the same with all errors, such as a judge that is strict with every object."""
-    separation: float | None
-    """Standard deviation of the objects in units of the relative standard error."""
-    relative_stderr: float
-    """Of an object's mean, for comparing objects."""
-    absolute_stderr: float
-    """Of an object's mean by itself."""
-
-
 def variance_components(
     values: ArrayLike,
     factors: Mapping[str, ArrayLike],
@@ -197,37 +181,6 @@ def mean_stderr(found: VarianceComponents, sizes: Mapping[str, int], fixed: Sequ
         if component.effect == (RESIDUAL,) or not set(component.effect) <= held
     )
     return float(error**0.5)
-
-
-def reliability(found: VarianceComponents, object_factor: str, sizes: Mapping[str, int]) -> Reliability:
-    """Reliability of the means of an object, such as ``"model"``, over ``sizes`` levels of the other factors.
-
-    Effects that hold the object and another factor (model x item) are errors of both kinds, effects without the object
-    (item, judge) of the absolute kind only: they move all objects alike, as long as these share items and judges.
-
-    >>> parts = (Component(("model",), 4.0, None, None, 9), Component(("item",), 9.0, None, None, 50),
-    ...          Component(("residual",), 16.0, None, None, 450))
-    >>> result = reliability(VarianceComponents(0.0, parts, 450, None), "model", {"item": 4})
-    >>> result.relative, round(result.absolute, 3), result.separation  # 4 / (4 + 16/4), 4 / (4 + 16/4 + 9/4)
-    (0.5, 0.39, 1.0)
-    """
-    _check_sizes(found, {**sizes, object_factor: 1})
-    objects = found.variance(object_factor)
-    relative = absolute = 0.0
-    for component in found.components:
-        if component.effect == (object_factor,):
-            continue
-        error = max(component.variance, 0.0) / _size(component.effect, {**sizes, object_factor: 1})
-        absolute += error
-        if object_factor in component.effect or component.effect == (RESIDUAL,):
-            relative += error
-    return Reliability(
-        objects / (objects + relative) if objects + relative > 0 else None,
-        objects / (objects + absolute) if objects + absolute > 0 else None,
-        (objects / relative) ** 0.5 if relative > 0 else None,
-        relative**0.5,
-        absolute**0.5,
-    )
 
 
 def _solve(centred: FloatArray, groups: Sequence[IntArray], labels: Sequence[tuple[str, ...]]) -> FloatArray:

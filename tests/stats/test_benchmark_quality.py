@@ -1,13 +1,12 @@
-"""Separability, agreement and pair forecasts on hand-made cases, and the Arena-Hard paper's own statistics.
+"""Separability on hand-made cases, and the separability and correlations that the Arena-Hard paper prints.
 
-Expected: ``ratings/benchmark_statistics/expected.json``, the 35 numbers that the paper's notebook prints or that follow
-from its inputs, and the bootstrap inputs beside it.
+Expected: ``ratings/benchmark_statistics/expected.json``, made by the paper's notebook, and the bootstrap inputs
+beside it.
 """
 
 import gzip
 import json
 from functools import cache
-from math import log
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +15,8 @@ import pytest
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.benchmark_quality import (
-    agreement_with_confidence,
-    pair_forecast,
     paired_separability,
     separability,
-    strict_agreement,
 )
 from judgebench.stats.correlation import Kind, correlation
 from tests.shared_data import SharedData
@@ -58,15 +54,8 @@ def test_identical_intervals_overlap() -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_pairs_give_none(n: int) -> None:
-    """With fewer than two items every statistic is None rather than 0 or 1."""
-    one = np.ones(n)
-    assert separability(one, one).share is None
-    assert strict_agreement(one, one) is None
-    assert agreement_with_confidence(one, one, one, one).half_credit is None
-    assert pair_forecast(one, one, one).brier is None
-
-
-# Agreement
+    """With fewer than two items the share is None rather than 0 or 1."""
+    assert separability(np.ones(n), np.ones(n)).share is None
 
 
 def test_paired_separability_equals_counting_pair_by_pair() -> None:
@@ -95,53 +84,6 @@ def test_paired_separability_with_too_little() -> None:
         paired_separability([[0.0, 1.0]], level=95)
 
 
-def test_strict_agreement_does_not_count_ties() -> None:
-    """Equal scores agree with nothing, not even with equal references."""
-    assert strict_agreement([1, 1, 2], [5, 5, 6]) == pytest.approx(2 / 3)
-    assert strict_agreement([1, 2, 3], [9, 8, 7]) == 0
-
-
-def test_reference_overlaps_are_skipped() -> None:
-    """Pairs that the reference does not tell apart count for nothing; if it tells none apart there is no number."""
-    found = agreement_with_confidence([0, 2], [1, 3], [0, 1], [2, 3])
-    assert (found.half_credit, found.signed, found.pairs, found.skipped) == (None, None, 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "half_credit", "signed"),
-    [([0, 2], [1, 3], 1, 1), ([0, 0], [3, 3], 0.5, 0), ([2, 0], [3, 1], 0, -1)],
-)
-def test_credit_of_a_pair(low: list[float], high: list[float], half_credit: float, signed: float) -> None:
-    """Same order 1 (+1), overlapping 0.5 (0), other order 0 (-1)."""
-    found = agreement_with_confidence(low, high, [0, 5], [1, 6])
-    assert (found.half_credit, found.signed) == (half_credit, signed)
-
-
-def test_intervals_without_width() -> None:
-    """Points are told apart unless they are equal, which is credited half."""
-    assert agreement_with_confidence([1, 2], [1, 2], [1, 2], [1, 2]).half_credit == 1
-    assert agreement_with_confidence([1, 1], [1, 1], [1, 2], [1, 2]).half_credit == 0.5
-
-
-# Forecasts
-
-
-def test_forecast_of_one_pair() -> None:
-    """Two items 0.6745 standard deviations of the difference apart: three to one that the higher is better."""
-    right, wrong = pair_forecast([0, 0.67449], [0.5, 0.5], [1, 2]), pair_forecast([0, 0.67449], [0.5, 0.5], [2, 1])
-    assert (right.brier, right.log_loss) == pytest.approx((0.0625, -log(0.75)), abs=1e-5)
-    assert (wrong.brier, wrong.log_loss) == pytest.approx((0.5625, -log(0.25)), abs=1e-5)
-
-
-def test_forecast_without_variance() -> None:
-    """Two scores that never vary are forecast surely, or at one half if equal; sure and wrong costs 36.04."""
-    assert pair_forecast([0, 1], [0, 0], [1, 2]).brier == 0
-    assert pair_forecast([1, 1], [0, 0], [1, 2]).brier == 0.25
-    wrong = pair_forecast([0, 1], [0, 0], [2, 1])
-    assert wrong.brier == 1
-    assert wrong.log_loss == pytest.approx(-log(np.finfo(float).eps))
-
-
 @pytest.mark.parametrize(
     ("low", "high", "message"),
     [([2], [1], "not above"), ([1, 2], [2], "one number per item"), ([np.nan], [1], "finite")],
@@ -150,14 +92,6 @@ def test_unusable_intervals_are_named(low: list[float], high: list[float], messa
     """Crossed bounds, columns of different lengths and NaN are refused."""
     with pytest.raises(ValueError, match=message):
         separability(low, high)
-
-
-def test_other_unusable_columns_are_named() -> None:
-    """Negative variances and a reference of other items are refused."""
-    with pytest.raises(ValueError, match="negative"):
-        pair_forecast([1], [-1], [1])
-    with pytest.raises(ValueError, match="same items"):
-        agreement_with_confidence([1], [1], [1, 2], [1, 2])
 
 
 # The paper's numbers
@@ -232,35 +166,6 @@ def test_separability_of_the_20_shared_models() -> None:
     shared = arena().loc[names]
     low, high = (shared[key].to_numpy() for key in ("rating_q025", "rating_q975"))
     assert_separability(low, high, at_95["chatbot_arena"])
-
-
-@pytest.mark.parametrize("benchmark", BENCHMARKS)
-def test_agreement_with_chatbot_arena(benchmark: str) -> None:
-    """Strict agreement and agreement with confidence in both forms, to rounding; 177 of 190 pairs count."""
-    names, columns = bootstrapped(benchmark, by_arena_name=True)
-    human = arena().loc[names]
-    strict = strict_agreement(columns.score, human["rating"].to_numpy())
-    assert strict == pytest.approx(numbers()["strict_pair_agreement"][benchmark], abs=1e-12)
-    found = agreement_with_confidence(
-        columns.low, columns.high, human["rating_q025"].to_numpy(), human["rating_q975"].to_numpy()
-    )
-    half_credit = numbers()["agreement_with_confidence_half_credit"]
-    assert found.half_credit == pytest.approx(half_credit[benchmark], abs=1e-12)
-    assert found.signed == pytest.approx(
-        numbers()["agreement_with_confidence_plus1_0_minus1 (ours, = 2*half_credit-1)"][benchmark], abs=1e-12
-    )
-    assert (found.pairs, found.skipped) == (half_credit["n_human_separable_pairs"], 13)
-
-
-@pytest.mark.parametrize("benchmark", BENCHMARKS)
-def test_pair_forecast_of_chatbot_arena(benchmark: str) -> None:
-    """Brier score to 1e-9 and log loss to 1e-6 (its clipping point depends on the last bit of the normal integral)."""
-    names, columns = bootstrapped(benchmark, by_arena_name=True)
-    mean, variance = np.array([(results.mean(), results.var()) for results in columns.results]).T
-    found = pair_forecast(mean, variance, arena().loc[names, "rating"].to_numpy())
-    assert found.pairs == 190
-    assert found.brier == pytest.approx(numbers()["brier"][benchmark], abs=1e-9)
-    assert found.log_loss == pytest.approx(numbers()["log_loss"][benchmark], abs=1e-6)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

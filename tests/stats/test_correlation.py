@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.correlation import Kind, bootstrap_correlation, correlation, permutation_p
+from judgebench.stats.correlation import Kind, correlation, permutation_p
 from tests.shared_data import SHARED
 
 KINDS: tuple[Kind, ...] = ("pearson", "spearman", "kendall")
@@ -108,14 +108,11 @@ def test_too_few_or_constant_values_give_none(kind: Kind) -> None:
         ([1.0], [2.0], "fewer than two"),
         ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0], "equal"),
     ):
-        for found in (
-            correlation(x, y, kind),
-            bootstrap_correlation(x, y, kind, rng=np.random.default_rng(0), rounds=5),
-        ):
-            assert (found.value, found.interval) == (None, None)
-            assert found.reason is not None
-            assert reason in found.reason
-            assert reason in found.sentence()
+        found = correlation(x, y, kind)
+        assert (found.value, found.interval) == (None, None)
+        assert found.reason is not None
+        assert reason in found.reason
+        assert reason in found.sentence()
 
 
 def test_perfect_order_has_no_interval() -> None:
@@ -138,7 +135,7 @@ def test_fewest_items_of_an_interval(kind: Kind, fewest: int) -> None:
 
 
 def test_unusable_arguments_are_named() -> None:
-    """NaN, unequal lengths, an unknown kind, a level in percent and no rounds are refused."""
+    """NaN, unequal lengths, an unknown kind and a level in percent are refused."""
     with pytest.raises(ValueError, match="finite"):
         correlation([1, np.nan], [1, 2])
     with pytest.raises(ValueError, match="one number per item"):
@@ -147,39 +144,9 @@ def test_unusable_arguments_are_named() -> None:
         correlation([1, 2], [1, 2], "phi")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="between 0 and 1"):
         correlation([1, 2], [1, 2], level=95)
-    with pytest.raises(ValueError, match="at least one round"):
-        bootstrap_correlation([1, 2], [1, 2], rng=np.random.default_rng(0), rounds=0)
 
 
-# Bootstrap
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_bootstrap_equals_resampling_one_by_one(kind: Kind) -> None:
-    """The percentiles are those of scipy's coefficient on each resample, ties included."""
-    x, y = made_up(12, seed=1)
-    found = bootstrap_correlation(x, y, kind, rng=np.random.default_rng(2), rounds=60)
-    drawn = np.random.default_rng(2).integers(12, size=(60, 12))
-    replicates = [SCIPY[kind](x[row], y[row]).statistic for row in drawn]
-    assert found.interval is not None
-    assert (found.interval.low, found.interval.high) == pytest.approx(tuple(np.quantile(replicates, [0.025, 0.975])))
-
-
-def test_bootstrap_and_fisher_agree_on_many_items() -> None:
-    """For 500 normal pairs both intervals have the same bounds within 0.02."""
-    x, y = made_up(500, seed=3)
-    one, other = correlation(x, y).interval, bootstrap_correlation(x, y, rng=np.random.default_rng(0)).interval
-    assert one is not None
-    assert other is not None
-    assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.02)
-
-
-def test_bootstrap_says_when_resamples_were_constant() -> None:
-    """Three items give a constant resample in one of nine draws: more than the bounds can bear."""
-    found = bootstrap_correlation([1, 2, 3], [1, 3, 2], rng=np.random.default_rng(0), rounds=500)
-    assert found.interval is None
-    assert found.reason is not None
-    assert "of 500 resamples were constant" in found.reason
+# Permutations
 
 
 @pytest.mark.parametrize("kind", KINDS)

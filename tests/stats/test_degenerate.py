@@ -177,11 +177,6 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "benchmark_quality.paired_separability": lambda d: benchmark_quality.paired_separability(
         np.stack([d.shares, d.other])
     ),
-    "benchmark_quality.strict_agreement": lambda d: benchmark_quality.strict_agreement(d.shares, d.other),
-    "benchmark_quality.agreement_with_confidence": lambda d: benchmark_quality.agreement_with_confidence(
-        d.shares, d.shares, d.other, d.other
-    ),
-    "benchmark_quality.pair_forecast": lambda d: benchmark_quality.pair_forecast(d.shares, np.zeros(d.n), d.other),
     "bradley_terry.count_battles": lambda d: d.battles,
     "bradley_terry.weighted_by_pair": lambda d: bradley_terry.weighted_by_pair(d.battles),
     "bradley_terry.bradley_terry": lambda d: bradley_terry.bradley_terry(d.battles),
@@ -191,30 +186,16 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     ),
     "bradley_terry.ranks": lambda d: bradley_terry.ranks([None] * d.n),
     "calibration.calibration": lambda d: calibration.calibration(d.shares, d.right),
-    "calibration.logistic_curve": lambda d: calibration.logistic_curve(d.shares, d.right),
-    "calibration.isotonic_curve": lambda d: calibration.isotonic_curve(d.shares, d.right),
-    "calibration.recalibrated": lambda d: calibration.recalibrated(
-        d.shares, d.right, calibration.logistic_curve, rng=rng()
-    ),
-    "calibration.selective_accuracy": lambda d: calibration.selective_accuracy(d.shares, d.right),
     "clustered.cluster_totals": lambda d: d.totals,
     "clustered.difference": lambda d: clustered.difference(*d.runs[:2]),
     "clustered.clustered_estimate": lambda d: clustered.clustered_estimate(d.totals),
     "clustered.bounded_estimate": lambda d: clustered.bounded_estimate(d.totals),
-    "clustered.bootstrap_replicates": lambda d: clustered.bootstrap_replicates([d.totals], rng=rng(), rounds=50),
-    "clustered.bootstrap_estimates": lambda d: [
-        clustered.bootstrap_estimates([d.totals], rng=rng(), rounds=50, method=method)
-        for method in ("percentile", "bca", "studentised")
-    ],
     "clustered.missing_reason": lambda d: clustered.missing_reason(d.totals),
     "correlation.correlation": lambda d: [
         correlation.correlation(d.shares, d.other, kind) for kind in ("pearson", "spearman", "kendall")
     ],
     "correlation.correlation_interval": lambda d: correlation.correlation_interval(1.0, d.n),
     "correlation.permutation_p": lambda d: correlation.permutation_p(d.shares, d.other, rng=rng(), rounds=50),
-    "correlation.bootstrap_correlation": lambda d: correlation.bootstrap_correlation(
-        d.shares, d.other, rng=rng(), rounds=50
-    ),
     "correlation_comparison.compare_correlations": lambda d: correlation_comparison.compare_correlations(
         d.shares, d.other, d.shares
     ),
@@ -229,8 +210,6 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "elo.shuffled_elo": lambda d: elo.shuffled_elo(elo.votes_from_scores(np.stack([d.shares, d.other])), rounds=2),
     "intervals.resample_counts": lambda d: intervals.resample_counts(d.n, 5, rng()),
     "intervals.percentile_interval": lambda d: intervals.percentile_interval(d.shares),
-    "intervals.bca_interval": lambda d: intervals.bca_interval(d.shares, 0.5, d.shares),
-    "intervals.studentised_interval": lambda d: intervals.studentised_interval(d.shares, np.zeros(d.n), 0.5, 0.1),
     "jury.majority": lambda d: jury.majority(np.stack([d.votes, d.votes])),
     "jury.accuracy": lambda d: jury.accuracy(d.votes, d.votes),
     "jury.log_odds_weights": lambda d: jury.log_odds_weights(d.shares),
@@ -248,22 +227,17 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "length_control.length_controlled_interval": lambda d: length_control.length_controlled_interval(
         d.shares, d.lengths, controlled(d), clusters=d.clusters
     ),
-    "many_runs.compare_with_baseline": lambda d: many_runs.compare_with_baseline(d.runs, 2, rng=rng(), rounds=50),
     "many_runs.compare_all_pairs": lambda d: many_runs.compare_all_pairs(d.runs, rng=rng(), rounds=50),
     "many_runs.rank_intervals": lambda d: many_runs.rank_intervals(
         many_runs.compare_all_pairs(d.runs, rng=rng(), rounds=50), 3
     ),
     "many_runs.ranks_of_estimates": lambda d: many_runs.ranks_of_estimates(d.shares, [0.1] * d.n),
     "margins.non_inferiority": lambda d: margins.non_inferiority(clustered.difference(*d.runs[:2]), 0.02),
-    "margins.equivalence": lambda d: margins.equivalence(clustered.difference(*d.runs[:2]), 0.02),
     "margins.unpaired_non_inferiority": lambda d: margins.unpaired_non_inferiority(
         float(d.shares.sum() - d.other[:1].sum()), float(d.shares[:1].sum()), d.n, 0.02
     ),
     "multiplicity.adjusted_p_values": lambda d: multiplicity.adjusted_p_values(d.shares),
-    "paired.paired_comparison": lambda d: paired.paired_comparison(*d.runs[:2], rng=rng(), rounds=50),
     "paired.permutation_p_value": lambda d: paired.permutation_p_value(*d.runs[:2], rng=rng(), rounds=50),
-    "paired.bootstrap_p_value": lambda d: paired.bootstrap_p_value(d.totals, rng=rng(), rounds=50),
-    "paired.mcnemar": lambda d: paired.mcnemar(d.right, d.right[::-1]),
     "power.run_variance": lambda d: power.run_variance(np.stack([d.shares, d.other], axis=1)),
     "power.paired_variance": lambda d: power.paired_variance(d.shares[:, None], d.other[:, None]),
     "power.planned_variance": lambda d: power.planned_variance(power.run_variance(d.shares[:, None]), 0.5),
@@ -287,11 +261,8 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "repeats.majority": lambda d: repeats.majority([str(share) for share in d.shares]),
     "rogan_gladen.judge_errors": lambda d: rogan_gladen.judge_errors(d.right, d.right),
     "rogan_gladen.corrected_win_rate": lambda d: rogan_gladen.corrected_win_rate(1.0, max(d.n, 1), judged(d)),
-    "rogan_gladen.delta_interval": lambda d: rogan_gladen.delta_interval(1.0, max(d.n, 1), judged(d)),
-    "rogan_gladen.label_allocation": lambda d: rogan_gladen.label_allocation(d.n, 1.0, judged(d), 1),
     "sequential.betting_sequence": lambda d: sequential.betting_sequence(d.shares, 20),
     "sequential.continue_betting": lambda d: sequential.continue_betting(sequential.start_betting(20), d.shares),
-    "sequential.empirical_bernstein_sequence": lambda d: sequential.empirical_bernstein_sequence(d.shares, 20),
     "sequential.decide": lambda d: sequential.decide(d.shares, 20, 0.5),
     "style_control.style_controlled": styled,
     "style_control.style_differences": lambda d: style_control.style_differences(0 * d.styles, 0 * d.styles, "ratio"),
@@ -325,9 +296,6 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     ),
     "variance_components.variance_components": components,
     "variance_components.mean_stderr": lambda d: variance_components.mean_stderr(components(d), {"item": d.n}),
-    "variance_components.reliability": lambda d: variance_components.reliability(
-        components(d), "item", {"residual": 1}
-    ),
 }
 """Each procedure by module and name, as data of this shape go into it."""
 
@@ -380,17 +348,13 @@ def check_finite(found: Any, where: str) -> None:
             check_finite(part, where)
 
 
-OF_ERROR_RATES = ("rogan_gladen.corrected_win_rate", "rogan_gladen.delta_interval", "rogan_gladen.label_allocation")
-"""Procedures that correct by a judge's error rates; labels without wins or losses have none."""
-
-
 @pytest.mark.parametrize(
     ("name", "case"),
     [
         (name, case)
         for name in PROCEDURES
         for case, data in CASES.items()
-        if name not in OF_ERROR_RATES or rogan_gladen.judge_errors(data.right, data.right) is not None
+        if name != "rogan_gladen.corrected_win_rate" or rogan_gladen.judge_errors(data.right, data.right) is not None
     ],
 )
 def test_a_reason_instead_of_a_number(name: str, case: str) -> None:

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 
 from judgebench.stats.intervals import (
-    bca_interval,
     percentile_interval,
     resample_counts,
-    studentised_interval,
 )
 
 
@@ -60,39 +58,3 @@ def test_percentile_interval_refuses_nan_and_odd_levels() -> None:
         percentile_interval([0.0, np.nan, 1.0])
     with pytest.raises(ValueError, match="between 0 and 1"):
         percentile_interval([0.0, 1.0], level=95)
-
-
-def test_bca_without_skewness_is_the_percentile_interval() -> None:
-    """Replicates centred on the estimate and symmetric influences shift nothing."""
-    replicates = np.arange(-500.0, 501)
-    interval, reason = bca_interval(replicates, 0.0, [-1.0, 1.0])
-    plain = percentile_interval(replicates)
-    assert reason is None
-    assert interval is not None
-    assert plain is not None
-    assert (interval.low, interval.high) == pytest.approx((plain.low, plain.high), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("replicates", "jackknife", "reason"),
-    [
-        ([1.0, 2.0, 3.0], [0.0, 1.0], "all resamples lie on one side"),
-        ([-1.0, 1.0], [0.0, 0.0], "no resampled unit changes"),
-        ([1.0], [0.0, 1.0], "fewer than two resamples"),
-    ],
-)
-def test_bca_that_cannot_be_says_why(replicates: list[float], jackknife: list[float], reason: str) -> None:
-    """One side only, nothing that matters, too few rounds."""
-    interval, why = bca_interval(replicates, 0.0, jackknife)
-    assert interval is None
-    assert why is not None
-    assert why.startswith(reason)
-
-
-def test_studentised_leaves_out_few_resamples_without_spread() -> None:
-    """One of a hundred without spread is left out; ten of a hundred leave no interval."""
-    replicates, spreads = np.linspace(-1, 1, 100), np.ones(100)
-    spreads[:1] = 0
-    assert studentised_interval(replicates, spreads, 0.0, 1.0)[0] is not None
-    spreads[:10] = 0
-    assert studentised_interval(replicates, spreads, 0.0, 1.0) == (None, "10 of 100 resamples have no spread")

@@ -1,14 +1,12 @@
-"""Non-inferiority and equivalence against the fixture and statsmodels' TOST."""
+"""Non-inferiority against published p-values and bounds, by simulation, and where data decide nothing."""
 
 from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from judgebench.stats.clustered import cluster_totals, difference
-from judgebench.stats.margins import equivalence, non_inferiority, unpaired_non_inferiority
+from judgebench.stats.margins import non_inferiority, unpaired_non_inferiority
 
 from .judge_meta import expected
 from .test_clustered import generator, llmbar_correct
@@ -16,7 +14,7 @@ from .test_clustered import generator, llmbar_correct
 
 @pytest.mark.parametrize("margin", ["0.02", "0.05", "0.1"])
 def test_llmbar_margins(margin: str) -> None:
-    """Is the second evaluator non-inferior, or equivalent, to the first on 419 items? p-values, bound and verdicts."""
+    """Is the second evaluator non-inferior to the first on 419 items? p-value, bound and verdict."""
     want = expected("paired_comparison")["non_inferiority_of_second_vs_first"][margin]
     first, second = (llmbar_correct(name)[:, 0] for name in ("GPT-4/Vanilla", "GPT-4/Swap"))
     both = difference(cluster_totals(second), cluster_totals(first))
@@ -27,19 +25,8 @@ def test_llmbar_margins(margin: str) -> None:
     z = (both.value + float(margin)) / both.stderr
     assert (z, NormalDist().cdf(-z)) == pytest.approx((want["z"], want["p_normal"]), rel=1e-9)
     assert (decision.verdict == "PASS") == want["noninferior_at_0.05"]
-    assert equivalence(both, float(margin)).p_value == pytest.approx(want["tost_p_statsmodels"], rel=1e-9)
     assert decision.interval is not None
     assert decision.interval.low == pytest.approx(want["lower_bound_95_one_sided_t"], rel=1e-9)
-
-
-def test_tost_equals_statsmodels() -> None:
-    """Two one-sided paired tests of continuous scores."""
-    witness = pytest.importorskip("statsmodels.stats.weightstats").ttost_paired
-    rng = generator(1)
-    first, second = rng.normal(0.05, 1, 80), rng.normal(0, 1, 80)
-    both = difference(cluster_totals(first), cluster_totals(second))
-    for margin in (0.1, 0.3, 0.6):
-        assert equivalence(both, margin).p_value == pytest.approx(witness(first, second, -margin, margin)[0], rel=1e-9)
 
 
 def test_a_margin_of_fewer_than_three_whole_losses_never_passes() -> None:
@@ -63,10 +50,6 @@ def test_three_verdicts() -> None:
     assert non_inferiority(cluster_totals(noise - 0.02), 0.02, lenient=True).verdict == "INCONCLUSIVE"
     assert non_inferiority(cluster_totals(noise - 0.02), 0.02).verdict == "FAIL"
     assert non_inferiority(cluster_totals(noise + 0.02), 0.0).verdict == "PASS"
-    assert equivalence(cluster_totals(noise + 0.2), 0.1).verdict == "FAIL"
-    assert equivalence(cluster_totals(noise - 0.2), 0.1).verdict == "FAIL"
-    assert equivalence(cluster_totals(noise), 0.1).verdict == "PASS"
-    assert equivalence(cluster_totals(noise), 0.001).verdict == "INCONCLUSIVE"
 
 
 def test_the_promised_number_of_clusters_decides() -> None:
@@ -92,19 +75,6 @@ def test_skewed_losses_need_more_than_t() -> None:
     assert decision.verdict == "INCONCLUSIVE"
 
 
-@given(st.lists(st.floats(-1, 1), min_size=3, max_size=30), st.floats(0.01, 0.5))
-def test_mirrored_differences_are_equally_equivalent(values: list[float], margin: float) -> None:
-    """Swapping candidate and reference changes no equivalence; scaling values and margin changes no p-value."""
-    one = equivalence(cluster_totals(values), margin)
-    other = equivalence(cluster_totals([-value for value in values]), margin)
-    scaled = equivalence(cluster_totals([7 * value for value in values]), 7 * margin)
-    assert one.verdict == other.verdict == scaled.verdict
-    for numbers in (other, scaled):
-        assert (one.p_value, one.p_corrected, one.p_worse) == pytest.approx(
-            (numbers.p_value, numbers.p_corrected, numbers.p_worse), abs=1e-9
-        )
-
-
 def test_symmetric_differences_need_no_correction() -> None:
     """Where no third moment is, both p-values are the same."""
     decision = non_inferiority(cluster_totals([-0.5, 0.5] * 20), 0.2)
@@ -114,27 +84,24 @@ def test_symmetric_differences_need_no_correction() -> None:
 @pytest.mark.parametrize("values", [[], [0.1], [0.0] * 20])
 def test_nothing_to_decide_from(values: list[float]) -> None:
     """No prompts, one, or no difference at all: INCONCLUSIVE with the reason."""
-    for decision in (non_inferiority(cluster_totals(values), 0.1), equivalence(cluster_totals(values), 0.1)):
-        assert decision.verdict == "INCONCLUSIVE"
-        assert decision.p_value is None
-        assert decision.reason is not None
+    decision = non_inferiority(cluster_totals(values), 0.1)
+    assert (decision.verdict, decision.p_value) == ("INCONCLUSIVE", None)
+    assert decision.reason is not None
 
 
 def test_on_the_boundary_no_number_decides() -> None:
-    """A difference of exactly the margin: no set is large enough, and the number is missing."""
-    decision = equivalence(cluster_totals(np.array([0.0, 0.2]).repeat(20)), 0.1)
+    """A loss of exactly the margin: no set is large enough, and the number is missing."""
+    decision = non_inferiority(cluster_totals(np.array([0.0, -0.2]).repeat(20)), 0.1, lenient=True)
     assert decision.n_to_decide is None
     assert decision.n_if_equal is not None
 
 
 def test_wrong_margins() -> None:
-    """Negative or infinite margins, none for equivalence, alpha as a percentage."""
+    """Negative or infinite margins, alpha as a percentage."""
     statistic = cluster_totals([0.0, 1.0])
     for margin, alpha in ((-0.1, 0.05), (np.inf, 0.05), (0.1, 5)):
         with pytest.raises(ValueError, match=r"margin|alpha"):
             non_inferiority(statistic, margin, alpha=alpha)
-    with pytest.raises(ValueError, match="exactly equal"):
-        equivalence(statistic, 0)
 
 
 def test_two_numbers_with_their_error() -> None:

@@ -13,7 +13,6 @@ from judgebench.stats.sequential import (
     betting_sequence,
     continue_betting,
     decide,
-    empirical_bernstein_sequence,
     start_betting,
 )
 from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
@@ -59,16 +58,6 @@ def test_the_martingale_of_one_half_equals_the_reference() -> None:
     at = np.array(numbers["checkpoints_t"]) - 1
     assert np.array(capital)[at] == pytest.approx(numbers["betting_martingale_null_0.5"], rel=1e-9)
     assert int(np.argmax(np.array(capital) >= 20)) + 1 == numbers["first_t_martingale_ge_20"] == 117
-
-
-def test_empirical_bernstein_equals_the_reference() -> None:
-    """All bounds to 1e-9 (a closed form)."""
-    numbers = expected("confidence_sequence")
-    found = empirical_bernstein_sequence(shared_scores(), None)
-    at = np.array(numbers["checkpoints_t"]) - 1
-    bounds = np.stack([found.low, found.high], axis=1)[at]
-    assert bounds == pytest.approx(np.array(numbers["predmix_empirical_bernstein"]), abs=1e-9)
-    assert found.mean[at] == pytest.approx(numbers["running_mean"], abs=1e-12)
 
 
 def plain_capitals(scores: FloatArray, population: int, candidate: float) -> tuple[list[float], list[float]]:
@@ -123,12 +112,11 @@ def test_judging_in_parts_gives_the_same_bounds(scores: list[float], extra: int,
 @settings(max_examples=50)
 @given(scores=unit_scores, extra=st.integers(0, 20))
 def test_mirrored_scores_mirror_the_bounds(scores: list[float], extra: int) -> None:
-    """Exchanging the two sides of all games turns low into 1 - high, for both kinds of sequence."""
+    """Exchanging the two sides of all games turns low into 1 - high."""
     population = len(scores) + extra
-    for make in (betting_sequence, empirical_bernstein_sequence):
-        found, mirrored = make(scores, population), make([1 - x for x in scores], population)
-        assert found.low == pytest.approx(1 - mirrored.high, abs=1e-9)
-        assert found.high == pytest.approx(1 - mirrored.low, abs=1e-9)
+    found, mirrored = (betting_sequence(side, population) for side in (scores, [1 - x for x in scores]))
+    assert found.low == pytest.approx(1 - mirrored.high, abs=1e-9)
+    assert found.high == pytest.approx(1 - mirrored.low, abs=1e-9)
 
 
 @settings(max_examples=50)
@@ -204,7 +192,6 @@ def test_a_threshold_that_is_met_exactly_is_above() -> None:
 def test_too_little_says_nothing() -> None:
     """Without items there is no interval and no decision; one item leaves nearly everything open."""
     assert betting_sequence([], 10).interval is None
-    assert empirical_bernstein_sequence([], 10).interval is None
     assert decide([], 10, 0.5).verdict == "undecided"
     found = betting_sequence([1.0], 1000).interval
     assert found is not None

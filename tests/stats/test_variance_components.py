@@ -10,7 +10,6 @@ from judgebench.stats.variance_components import (
     Component,
     VarianceComponents,
     mean_stderr,
-    reliability,
     variance_components,
 )
 from tests.stats.judge_meta import SUBSETS, expected, llmbar_labels, llmbar_votes
@@ -135,23 +134,6 @@ def test_the_error_of_a_mean_is_what_simulated_means_have() -> None:
     assert mean_stderr(known, sizes, fixed=["item"]) == pytest.approx((0.25 / 2 + 0.49 / 40 + 0.36 / 80) ** 0.5)
 
 
-def test_cronbachs_alpha_is_the_relative_coefficient() -> None:
-    """Models x items without repeats: reliability over the items seen equals alpha, by its own formula, to 1e-9."""
-    rng = np.random.default_rng(4)
-    model, item = (part.ravel() for part in np.indices((15, 30)))
-    scores = rng.normal(size=15)[model] + rng.normal(size=30)[item] + 2 * rng.normal(size=450)
-    found = variance_components(scores, {"model": model, "item": item}, [("model",), ("item",)])
-    table = scores.reshape(15, 30)
-    alpha = 30 / 29 * (1 - table.var(axis=0, ddof=1).sum() / table.sum(axis=1).var(ddof=1))
-    result = reliability(found, "model", {"item": 30})
-    assert result.relative == pytest.approx(alpha, rel=1e-9)
-    assert result.absolute is not None
-    assert result.absolute < alpha
-    # Spearman and Brown: twice the items.
-    assert reliability(found, "model", {"item": 60}).relative == pytest.approx(2 * alpha / (1 + alpha), rel=1e-9)
-    assert result.separation == pytest.approx((alpha / (1 - alpha)) ** 0.5, rel=1e-9)
-
-
 def test_the_two_orders_of_shared_judgements_are_not_independent() -> None:
     """GPT-4 on LLMBar: the components of item and order give the clustered standard error of the fixture.
 
@@ -176,11 +158,10 @@ def test_the_two_orders_of_shared_judgements_are_not_independent() -> None:
 
 
 def test_constant_scores_have_no_variance() -> None:
-    """All components 0, no shares, no reliability."""
+    """All components 0, and no shares."""
     found = variance_components(np.ones(40), {"item": np.arange(40) // 2}, [("item",)])
     assert [(component.variance, component.share) for component in found.components] == [(0.0, None)] * 2
     assert mean_stderr(found, {"item": 20}) == 0
-    assert reliability(found, "item", {"repeat": 2}).relative is None
 
 
 def test_a_negative_component_is_said_and_taken_as_zero() -> None:

@@ -1,34 +1,21 @@
-"""CPU time of the bootstraps beside scipy's and beside refits as upstream makes them; memory at a million items.
+"""CPU time of refits of the length-controlled win rate beside refits as upstream makes them.
 
     pip install scikit-learn
-    python benchmarks/statistics.py
+    python benchmarks/refits.py
 
-Three measurements in one process and one thread, data made up:
-
-* 10,000 paired rounds over 1,000 items and 20 metrics of two runs, against ``scipy.stats.bootstrap`` (vectorised,
-  paired, percentile; timed at fewer rounds and multiplied, its time being proportional to them);
-* 1,000 refits of the length-controlled win rate of 805 rows at the C chosen on all of them, against scikit-learn's
-  liblinear with an L1 penalty, the solver of alpaca_eval (also timed at fewer);
-* a bootstrap of 1,000,000 items, whose peak memory is printed.
+1,000 refits of 805 made-up rows at the C chosen on all of them, against scikit-learn's liblinear with an L1 penalty,
+the solver of alpaca_eval (timed at fewer refits and multiplied); and the interval from a refit without each row. One
+process, one thread.
 """
 
-import importlib
 import os
-import sys
-
-if __name__ == "statistics":
-    # A program of this folder, or what it imports, wants Python's own module of this name, and the folder comes first.
-    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    del sys.modules["statistics"]
-    importlib.import_module("statistics")
 
 # Before numpy is imported: its threads are started then.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
-import argparse
-import resource
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -36,7 +23,6 @@ from importlib.metadata import version
 
 import numpy as np
 
-from judgebench.stats.clustered import bootstrap_estimates, cluster_totals, difference
 from judgebench.stats.intervals import percentile_interval, resample_counts
 from judgebench.stats.length_control import (
     LengthControlled,
@@ -45,7 +31,6 @@ from judgebench.stats.length_control import (
     length_controlled_win_rate,
 )
 
-ITEMS, METRICS, ROUNDS = 1000, 20, 10_000
 ROWS, REFITS = 805, 1000
 
 
@@ -61,38 +46,6 @@ def cpu_seconds(call: Callable[[], object], repeats: int = 3) -> float:
 
 def line(name: str, ours: float, theirs: float, who: str) -> None:
     print(f"{name:44} ours {ours:8.3f}   {who} {theirs:8.3f}   ratio {theirs / ours:6.1f}", flush=True)
-
-
-def paired() -> None:
-    from scipy.stats import bootstrap
-
-    rng = np.random.default_rng(0)
-    skill = rng.random((ITEMS, METRICS))
-    first, second = (rng.binomial(2, skill) / 2 for _ in range(2))
-
-    def ours() -> object:
-        statistics = [
-            difference(cluster_totals(one), cluster_totals(other)) for one, other in zip(first.T, second.T, strict=True)
-        ]
-        return bootstrap_estimates(statistics, rng=np.random.default_rng(1), rounds=ROUNDS, method="percentile")
-
-    fewer = ROUNDS // 20
-
-    def theirs() -> object:
-        return bootstrap(
-            (first, second),
-            lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),
-            paired=True,
-            vectorized=True,
-            axis=0,
-            n_resamples=fewer,
-            batch=50,
-            method="percentile",
-            rng=np.random.default_rng(1),
-        )
-
-    name = f"{ROUNDS:,} paired rounds, {ITEMS:,} items x {METRICS}"
-    line(name, cpu_seconds(ours), cpu_seconds(theirs, 1) * ROUNDS / fewer, "scipy")
 
 
 def refits() -> None:
@@ -131,28 +84,9 @@ def liblinear(preference: np.ndarray, lengths: np.ndarray, fit: LengthControlled
     return np.array(found)
 
 
-def large(items: int, rounds: int) -> None:
-    values = np.random.default_rng(4).random(items)
-    statistic = cluster_totals(values)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    begin = time.process_time()
-    bootstrap_estimates([statistic], rng=np.random.default_rng(5), rounds=rounds)
-    seconds = time.process_time() - begin
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{rounds} BCa rounds over {items:,} items: {seconds:.2f} CPU-seconds, ", end="")
-    print(f"peak memory {after:.0f} MiB, {after - before:.0f} above what the data took")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="CPU time and memory of the bootstraps.")
-    parser.add_argument("--items", type=int, default=1_000_000, help="of the memory measurement")
-    parser.add_argument("--item-rounds", type=int, default=200, help="its rounds; memory does not depend on them")
-    arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # scikit-learn's about arguments that upstream still passes
     print(*(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn")), sep=", ", end="; CPU-seconds\n")
-    # First: a process's peak memory never falls again.
-    large(arguments.items, arguments.item_rounds)
-    paired()
     refits()
 
 
