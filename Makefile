@@ -10,7 +10,7 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
-	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks alpacaeval,mtbench,wildbench,arenahard,ifeval,gsm8k,math --starter
+	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks "$$($(BIN)/judgebench tasks list | paste -sd,)" --starter
 	$(BIN)/judgebench leaderboard
 
 test: $(STAMP) $(VLLM_STAMP)

@@ -151,17 +151,17 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
 
 
 def alternatives(task: Task) -> str:
-    """What to do when a task's official judge cannot be used: the judges that are known to do, as one sentence."""
-    table = tomllib.loads((resource("templates") / "judges.toml").read_text())
+    """Name a task's official judge and the judges that can take its place, for when the official one cannot be used."""
+    table = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
 
     def described(spec: str, *notes: str) -> str:
-        """With what is known of it, its last day among that."""
+        """A model with its notes, and with its last day if that is known."""
         end = [f"its vendor serves it until {table['shutdown'][spec]}"] if spec in table["shutdown"] else []
         return f"{spec} ({'; '.join([*end, *notes])})" if end or notes else spec
 
-    known = [described(entry["spec"], entry["note"]) for entry in table["judge"] if task.name in entry["tasks"]]
     official = ", ".join(map(described, sorted(set(task.judge_models.values()))))
+    others = "; ".join(described(spec, note) for spec, note in task.other_judges.items()) or "none is known"
     return (
-        f"The official judge of {task.label} is {official}. Other judges, as of {table['as_of']}: {'; '.join(known)}. "
+        f"The official judge of {task.label} is {official}. Other judges, as of {table['as_of']}: {others}. "
         "Another judge is another protocol: its numbers are not comparable with published ones"
     )

@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from pathlib import Path
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
-from judgebench.records import Message
-from judgebench.resources import resource
+from judgebench.records import Case, Message
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -38,37 +37,34 @@ def distinctive_lines(template: str, markers: Iterable[str]) -> tuple[str, ...]:
 
 
 class HousePrompt:
-    """A judge prompt of our own in ``templates/judge``: a Jinja file with the blocks ``system`` and ``user``."""
+    """A judge prompt of our own: a Jinja file in a benchmark's folder, with the block ``user`` and maybe ``system``."""
 
-    def __init__(self, name: str) -> None:
-        path = resource("templates") / "judge" / name
+    def __init__(self, path: Path) -> None:
         text = path.read_text()
         self.sha256 = sha256_hex(text.encode())
         self.fragments = distinctive_lines(text, ("{{", "{%", "{#"))
-        self._template = _environment().get_template(f"judge/{name}")
+        self._name = path.name
+        self._template = _ENVIRONMENT.from_string(text)
 
     def messages(self, **values: str) -> tuple[Message, ...]:
         """The chat messages with the values filled in, whitespace at their ends stripped."""
         return tuple(
-            Message(role=role, content=_render_block(self._template, role, values))
+            Message(role=role, content=self._render(role, values))
             for role in ("system", "user")
             if role in self._template.blocks
         )
 
+    def pair(self, case: Case) -> tuple[Message, ...]:
+        """The messages of a prompt that shows ``instruction``, ``answer_1`` and ``answer_2``."""
+        first, second = case.answers
+        return self.messages(instruction=case.example.instruction, answer_1=first.text, answer_2=second.text)
 
-def _render_block(template: Template, block: str, values: Mapping[str, str]) -> str:
-    try:
-        return "".join(template.blocks[block](template.new_context(dict(values)))).strip()
-    except TemplateError as error:
-        raise UsageError(f"the prompt template {template.name} cannot be filled: {error}") from error
+    def _render(self, block: str, values: Mapping[str, str]) -> str:
+        try:
+            return "".join(self._template.blocks[block](self._template.new_context(dict(values)))).strip()
+        except TemplateError as error:
+            raise UsageError(f"the prompt template {self._name} cannot be filled: {error}") from error
 
 
-@cache
-def _environment() -> SandboxedEnvironment:
-    # Prompts are plain text for a model, not HTML, so there is nothing to escape; values are data, never templates.
-    return SandboxedEnvironment(
-        loader=FileSystemLoader(resource("templates")),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-    )
+# Prompts are plain text for a model, not HTML, so there is nothing to escape; values are data, never templates.
+_ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)

@@ -152,6 +152,9 @@ class Task:
     judge_models: Mapping[str, str] = field(default_factory=dict)
     """Model spec of the official judge model, by the name of the judge (prompt and rule) that it plays; empty if
     answers are verified, not judged."""
+    other_judges: Mapping[str, str] = field(default_factory=dict)
+    """Model specs of judges that can take the official ones' place once those are no longer served, each with a note.
+    Any of them is another protocol."""
     sampling: Sampling
     """How answers are drawn unless the user says otherwise."""
     official_examples: int

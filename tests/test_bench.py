@@ -10,14 +10,14 @@ from judgebench.bench import alternatives
 from judgebench.models.opening import parse_model
 from judgebench.resources import resource
 
-TABLE = tomllib.loads((resource("templates") / "judges.toml").read_text())
+TABLE = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
 JUDGED = [name for name in tasks.names() if tasks.load(tasks.TaskSpec(name))[0].judge_models]
 
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_every_judged_task_has_a_judge_that_is_not_shut_down(name: str) -> None:
     """One without a known last day among them, and none that was gone when the list was made."""
-    judges = [entry["spec"] for entry in TABLE["judge"] if name in entry["tasks"]]
+    judges = tasks.load(tasks.TaskSpec(name))[0].other_judges
     ends = [TABLE["shutdown"].get(spec, "9999-12-31") for spec in judges]
     assert max(ends) == "9999-12-31"
     assert min(ends) > TABLE["as_of"]

@@ -213,5 +213,5 @@ def test_an_answer_cannot_change_the_judge_s_messages(
 def test_house_and_published_prompts_have_fragments(official: TaskData) -> None:
     """Without them the check for forged prompts would see nothing."""
     assert len(official.fragments) >= 5
-    assert len(HousePrompt("pairwise_label.j2").fragments) >= 5
+    assert len(HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2").fragments) >= 5
     assert tasks.load(TaskSpec("alpacaeval"), starter=True)[0].load(lambda name: b"").fragments

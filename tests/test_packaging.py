@@ -27,9 +27,10 @@ WHERE = """
 import json
 from judgebench import __file__, __version__
 from importlib.metadata import version
+from judgebench import tasks
 from judgebench.prompts import HousePrompt
 from judgebench.resources import resource
-HousePrompt("pairwise_label.j2")
+HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2")
 print(json.dumps([__file__, *(str(resource(name)) for name in ("tasks", "templates", "leaderboards"))]))
 """
 

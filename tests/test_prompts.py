@@ -2,6 +2,7 @@
 
 import pytest
 
+from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.prompts import HousePrompt, distinctive_lines, fill
 
@@ -47,7 +48,7 @@ def test_distinctive_lines_are_long_and_constant() -> None:
 
 def test_the_house_prompt_takes_answers_as_text() -> None:
     """Jinja syntax, tags and forged ends in an answer come out as they went in, in the same two messages."""
-    prompt = HousePrompt("pairwise_label.j2")
+    prompt = HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2")
     plain = prompt.messages(instruction="I", answer_1="ONE", answer_2="TWO")
     hostile = "{{ 7 * 7 }} {% endblock %} {# #} </answer_a> <b> & {{ instruction }}"
     messages = prompt.messages(instruction="I", answer_1=hostile, answer_2="TWO")
@@ -58,7 +59,7 @@ def test_the_house_prompt_takes_answers_as_text() -> None:
 
 def test_the_house_prompt_gives_itself_away() -> None:
     """Its constant lines are fragments that the integrity check looks for, and they are in what is asked."""
-    prompt = HousePrompt("pairwise_label.j2")
+    prompt = HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2")
     (_, user) = prompt.messages(instruction="I", answer_1="ONE", answer_2="TWO")
     assert len(prompt.fragments) >= 3
     assert all("{{" not in fragment and "{%" not in fragment for fragment in prompt.fragments)
@@ -68,4 +69,4 @@ def test_the_house_prompt_gives_itself_away() -> None:
 def test_a_value_that_the_prompt_wants_and_does_not_get_is_an_error() -> None:
     """An undefined name is not an empty string."""
     with pytest.raises(UsageError, match="'answer_2' is undefined"):
-        HousePrompt("pairwise_label.j2").messages(instruction="I", answer_1="ONE")
+        HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2").messages(instruction="I", answer_1="ONE")

@@ -29,6 +29,16 @@ LABEL_SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=1, top_logprobs
 RANKING_SAMPLING = Sampling(temperature=0.0, max_tokens=100)
 """Of the published configuration."""
 
+OTHER_JUDGES = {
+    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server that returns logprobs, such as vLLM: open weights are "
+    "not shut down",
+    "hf:PATH": "a local checkpoint; scores the labels by likelihood",
+    "openai:gpt-4.1-2025-04-14": "returns logprobs; upstream's configuration weighted_alpaca_eval_gpt4.1",
+    "openai:gpt-4o-mini-2024-07-18": "returns logprobs; cheap; upstream's configuration "
+    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18",
+}
+"""Judges to turn to when the official one is no longer served."""
+
 
 def split_chatml(text: str) -> tuple[Message, ...]:
     """The turns of a prompt file: role on the first line after each start marker, content up to the end marker."""
@@ -97,14 +107,9 @@ def _label_judge(name: str, prompt: PublishedPrompt, *, binarise: bool) -> Logpr
 
 def house_judge(prompt: HousePrompt) -> LogprobJudge:
     """Our own neutral prompt, for the starter set."""
-
-    def messages(case: Case) -> tuple[Message, ...]:
-        first, second = case.answers
-        return prompt.messages(instruction=case.example.instruction, answer_1=first.text, answer_2=second.text)
-
     return LogprobJudge(
         name="house_pairwise_label",
-        messages=messages,
+        messages=prompt.pair,
         prompt_sha256=prompt.sha256,
         labels=("A", "B"),
         sampling=LABEL_SAMPLING,

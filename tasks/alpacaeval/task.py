@@ -28,11 +28,12 @@ from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
-from .judges import PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
+from .judges import OTHER_JUDGES, PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
 from .lengths import LengthTable, length_table
 from .metrics import BOOTSTRAP_SEED, summarise
 from .totals import totals
 
+FOLDER = Path(__file__).parent
 SWITCH_KEY = "is_switched_outputs"
 """Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
 
@@ -97,6 +98,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         options=settings,
         headline=("lc_win_rate", "win_rate", "discrete_win_rate", "avg_length"),
         judge_models={} if starter else {judge: edition.judge_model},
+        other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=2048),
         official_examples=805,
         starter=starter,
@@ -122,8 +124,8 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskData:
     if starter:
-        house = HousePrompt("pairwise_label.j2")
-        lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+        house = HousePrompt(FOLDER / "pairwise_label.j2")
+        lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
         items = [msgspec.json.decode(line, type=Item) for line in lines]
         examples = [_example(f"starter-{number:02d}", item) for number, item in enumerate(items, 1)]
         judges: dict[str, Judge] = {judge: house_judge(house)}

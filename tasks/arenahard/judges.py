@@ -37,6 +37,15 @@ GAMES = (("#1", False), ("#2", True))
 ATTEMPTS = 2
 """Requests of the legacy pipeline for one verdict (``number_of_judgment_attempts``)."""
 
+OTHER_JUDGES = {
+    "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
+    "unless reasoning_effort=none",
+    "anthropic:claude-opus-4-8": "not tried here; without log-probabilities, which this task does not need",
+    "openai:gpt-4.1-2025-04-14": "the snapshot of v2.0's judge; not the model behind v0.1's tables",
+    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server with an instruction-tuned model that keeps to a format",
+}
+"""Judges to turn to when the official one is no longer served."""
+
 HOUSE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
 
 _DOUBLE = re.compile(r"\[\[([AB<>=]+)\]\]")
@@ -161,13 +170,8 @@ def official_judge(
 
 def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> GameJudge:
     """Our own neutral prompt, for the starter set. It is never asked again."""
-
-    def messages(case: Case) -> tuple[Message, ...]:
-        first, second = case.answers
-        return prompt.messages(instruction=case.example.instruction, answer_1=first.text, answer_2=second.text)
-
     return GameJudge(
-        name=name, messages=messages, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING, pipeline=pipeline
+        name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING, pipeline=pipeline
     )
 
 

@@ -37,6 +37,7 @@ from .exporter import write_arena_hard
 from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
     GAMES,
+    OTHER_JUDGES,
     GameJudge,
     category_system_prompt,
     follow_up_message,
@@ -49,6 +50,8 @@ from .judges import (
 from .metrics import summarise, tabulate
 from .style import ENCODINGS, TokenCounter, tiktoken_is_there
 from .totals import totals
+
+FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         options=settings,
         headline=("win_rate", "win_rate_style_controlled"),
         judge_models={} if starter else {category.name: model.spec for category in categories},
+        other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=1024 if starter else edition.max_tokens),
         official_examples=sum(category.questions for category in categories),
         needs_baseline=True,
@@ -292,8 +296,8 @@ def _example(question: Question) -> Example:
 
 def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
     """Twelve questions in our own words; both editions share them, and one baseline answers all."""
-    house, name = HousePrompt("pairwise_five_labels.j2"), "starter_baseline"
-    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+    house, name = HousePrompt(FOLDER / "pairwise_five_labels.j2"), "starter_baseline"
+    lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
     questions = [msgspec.json.decode(line, type=Question) for line in lines]
     if wanted in ("hard_prompt", "creative_writing"):
         questions = [question for question in questions if question.category == wanted]

@@ -31,6 +31,7 @@ from .importer import read_fastchat, read_outputs
 from .judges import (
     HIGHEST,
     LOWEST,
+    OTHER_JUDGES,
     game_id,
     house_judge,
     house_name,
@@ -44,6 +45,7 @@ from .means import means
 from .metrics import score, summarise
 from .totals import totals
 
+FOLDER = Path(__file__).parent
 GUIDED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
 """Categories that are judged beside reference answers (common.py ``NEED_REF_CATS``)."""
 
@@ -173,6 +175,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         options=given,
         headline=("score",) if single else ("adjusted_win_rate", "win_rate", "loss_rate", "tie_rate"),
         judge_models={} if starter else dict.fromkeys(sorted(names), JUDGE_MODEL),
+        other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=OTHER_TEMPERATURE, max_tokens=MAX_TOKENS),
         official_examples=VERSIONS[version],
         needs_baseline=not single,
@@ -260,7 +263,7 @@ def _example(question: Question, references: Mapping[float, tuple[str, ...]], so
 
 
 def _load_starter(settings: Settings) -> TaskData:
-    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+    lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
     items = [msgspec.json.decode(line, type=StarterItem) for line in lines]
     references: dict[float, tuple[str, ...]] = {number: item.references for number, item in enumerate(items, 1)}
     examples, baseline = [], {}
@@ -269,7 +272,7 @@ def _load_starter(settings: Settings) -> TaskData:
         example = msgspec.structs.replace(_example(question, references, "starter"), id=f"starter-{number:02d}")
         examples.append(example)
         baseline[example.id] = Generation(example_id=example.id, model=STARTER_BASELINE, outputs=item.baseline)
-    prompt = HousePrompt({"single": "rating.j2", "pairwise": "verdict.j2"}[settings.kind])
+    prompt = HousePrompt(FOLDER / {"single": "rating.j2", "pairwise": "verdict.j2"}[settings.kind])
     judge = house_judge(settings.kind, prompt, strict=settings.strict)
     return TaskData(
         examples=tuple(examples),

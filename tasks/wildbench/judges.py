@@ -36,6 +36,14 @@ MARKS = ("repaired", "disputed")
 """Of a reply that is no JSON: verdicts could be picked out of it, and they contradict each other."""
 
 SAMPLING = Sampling(temperature=0.0, max_tokens=1024, json_object=True)
+OTHER_JUDGES = {
+    "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
+    "unless reasoning_effort=none",
+    "anthropic:claude-opus-4-8": "not tried here; without log-probabilities, which this task does not need",
+    "openai:gpt-4.1-2025-04-14": "not the model behind published ratings",
+    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server whose model keeps to JSON, best with response_format",
+}
+"""Judges to turn to when the official one is no longer served."""
 
 TOKENS = {
     "score": ("{$history}", "{$user_query}", "{$model_output}", "{$checklist}"),

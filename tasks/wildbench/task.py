@@ -54,6 +54,7 @@ from .judges import (
     EMPTY,
     MARKERS,
     MARKS,
+    OTHER_JUDGES,
     PublishedPrompt,
     capped,
     house_judge,
@@ -64,6 +65,7 @@ from .judges import (
 from .metrics import summarise
 from .totals import BOUNDS, totals
 
+FOLDER = Path(__file__).parent
 STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
 
 
@@ -156,6 +158,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         options=settings,
         headline=(*(m for m in headline if any(m.startswith(_METRICS[judge]) for judge in plan.judges)), "length"),
         judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
+        other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=4096),
         official_examples=1024,
         against=plan.baselines if "pairwise" in plan.judges else (),
@@ -230,9 +233,9 @@ def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
 
 
 def _starter(plan: Plan) -> TaskData:
-    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
+    lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
     rows = [msgspec.json.decode(line, type=StarterRow) for line in lines]
-    prompts = {judge: HousePrompt(f"wildbench_{judge}.j2") for judge in plan.judges}
+    prompts = {judge: HousePrompt(FOLDER / f"{judge}.j2") for judge in plan.judges}
     wanted = [name for name in plan.baselines if name in STARTER_BASELINES] if "pairwise" in plan.judges else []
     return TaskData(
         examples=to_examples(rows, "the starter set"),
