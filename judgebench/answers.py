@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from judgebench.errors import UsageError
-from judgebench.outputs import Row, where
+from judgebench.outputs import FileRow, where
 from judgebench.records import Example, Generation
 from judgebench.task import Imported, TaskData
 
@@ -16,7 +16,7 @@ FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generat
 NO_FIELDS: Mapping[str, str] = {}
 
 
-def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> Imported:
+def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> Imported:
     """One answer per row, matched by the row's id or, without one, by its instruction.
 
     The output is a string, or a list of strings with one for each turn of the conversation. Where it is null, NaN,
@@ -28,8 +28,8 @@ def read_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] 
     # Where a prompt holds more than its question (worked examples, a format), files have the question alone.
     by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
     id_asked_for = "id" in fields and "instruction" not in fields
-    matched: dict[str, Row] = {}
-    failed: dict[str, Row] = {}
+    matched: dict[str, FileRow] = {}
+    failed: dict[str, FileRow] = {}
     generations: dict[str, Generation] = {}
     generators = set()
     for row in rows:
@@ -80,7 +80,7 @@ def failed_answer(example: Example, model: str = "") -> Generation:
     return Generation(example_id=example.id, model=model, outputs=(), error="there is no answer in the imported file")
 
 
-def failure_notes(rows: Sequence[Row], what: str = "answers", answered: int = 0) -> tuple[str, ...]:
+def failure_notes(rows: Sequence[FileRow], what: str = "answers", answered: int = 0) -> tuple[str, ...]:
     """What to know of rows without what they should hold; ``answered`` of their examples have it in another row."""
     if not rows:
         return ()
@@ -99,7 +99,7 @@ def parse_fields(given: Mapping[str, str]) -> dict[str, str]:
     return dict(given)
 
 
-def turns_of(row: Row, value: Any, field: str, example: Example) -> tuple[str, ...] | None:
+def turns_of(row: FileRow, value: Any, field: str, example: Example) -> tuple[str, ...] | None:
     """A row's outputs, one per turn of the example; ``None`` where there are none, or one of them is missing.
 
     Anything else is a :class:`~judgebench.errors.RecordError`.
@@ -116,7 +116,9 @@ def turns_of(row: Row, value: Any, field: str, example: Example) -> tuple[str, .
     return tuple(value)
 
 
-def import_answers(rows: Sequence[Row], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> tuple[Imported, ...]:
+def import_answers(
+    rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS
+) -> tuple[Imported, ...]:
     """The importer of the format ``outputs``."""
     return (read_answers(rows, data, fields),)
 

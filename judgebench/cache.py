@@ -124,7 +124,7 @@ class Spending(Struct, frozen=True, kw_only=True):
     """The most that those can have cost; a budget counts it as spent."""
 
 
-class _Row(Struct, frozen=True):
+class _FinishedCall(Struct, frozen=True):
     key: bytes
     created: float
     completion: bytes
@@ -141,7 +141,7 @@ class CallStore:
         """Opens or creates the store. Raises :class:`UsageError` if it cannot be used."""
         self.path = path
         self._decoder = msgspec.json.Decoder(Completion)
-        self._rows: SimpleQueue[_Row | None] = SimpleQueue()
+        self._rows: SimpleQueue[_FinishedCall | None] = SimpleQueue()
         self._guard = threading.Lock()
         self._reading = threading.Lock()
         self._closed = False
@@ -241,7 +241,7 @@ class CallStore:
         if completion.cached:
             completion = msgspec.structs.replace(completion, cached=False)
         encoded = b"" if completion.failed else codec.encode(completion)
-        row = _Row(key, time.time(), encoded, bill, on_committed, on_failed)
+        row = _FinishedCall(key, time.time(), encoded, bill, on_committed, on_failed)
         with self._guard:
             if not self._closed:
                 self._rows.put(row)
@@ -339,7 +339,7 @@ class CallStore:
             last = rows[-1] is None
             self._commit([row for row in rows if row is not None])
 
-    def _commit(self, rows: list[_Row]) -> None:
+    def _commit(self, rows: list[_FinishedCall]) -> None:
         if not rows:
             return
         try:
@@ -361,7 +361,7 @@ class CallStore:
         for row in rows:
             row.on_committed()
 
-    def _book(self, rows: Sequence[_Row]) -> None:
+    def _book(self, rows: Sequence[_FinishedCall]) -> None:
         """Add up what the calls cost, within their commit."""
         paid: dict[tuple[str, str], list[float]] = {}
         for bill in (row.bill for row in rows if row.bill.run):

@@ -113,7 +113,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """Items without a value for some metric: failed, unread or not reached."""
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class FlipSide(msgspec.Struct, frozen=True, kw_only=True):
     """One run's part of an item."""
 
     run: int
@@ -131,10 +131,10 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
     measure: str
     """The example score that changed."""
     change: float
-    runs: tuple[Shown, Shown]
+    runs: tuple[FlipSide, FlipSide]
 
 
-class Unlike(msgspec.Struct, frozen=True, kw_only=True):
+class ProtocolMismatch(msgspec.Struct, frozen=True, kw_only=True):
     """A run that is not compared, because its protocol is another one."""
 
     run: int
@@ -167,7 +167,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     runs: tuple[Compared, ...]
     tasks: tuple[TaskComparison, ...]
-    unlike: dict[str, tuple[Unlike, ...]]
+    unlike: dict[str, tuple[ProtocolMismatch, ...]]
     """By task."""
     adjust: Adjust
     level: float
@@ -281,14 +281,14 @@ def _shown(protocol: Mapping[str, Any], dotted: str) -> str:
     return "not there"
 
 
-def _unlike(runs: Sequence[Run], key: str, first: int, other: int) -> Unlike:
+def _unlike(runs: Sequence[Run], key: str, first: int, other: int) -> ProtocolMismatch:
     found = unlike_fields(runs[first].tasks[key], runs[other].tasks[key])
-    return Unlike(
+    return ProtocolMismatch(
         run=other, fields=tuple(name for name, *_ in found), values=tuple((one, two) for _, one, two in found)
     )
 
 
-def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequence[Unlike]]) -> str:
+def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequence[ProtocolMismatch]]) -> str:
     if not unlike:
         held = "; ".join(f"{run.path} holds {', '.join(run.tasks) or 'no task'}" for run in runs)
         wanted = f"the task {task!r}" if task else "a task"
@@ -598,14 +598,14 @@ def _by_example(rows: Sequence[ExampleScore], measure: str) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _sides(run: TaskRun, number: int, values: Mapping[str, float], names: set[str]) -> dict[str, Shown]:
+def _sides(run: TaskRun, number: int, values: Mapping[str, float], names: set[str]) -> dict[str, FlipSide]:
     answers = run.generations()
     verdicts: dict[str, list[str]] = {}
     for judgement in run.judgements():
         if judgement.example_id in names:
             verdicts.setdefault(judgement.example_id, []).append(_verdict(judgement))
     return {
-        name: Shown(
+        name: FlipSide(
             run=number,
             value=values[name],
             answers=answers[name].outputs if name in answers else (),

@@ -37,7 +37,7 @@ Column = dict[str, float]
 """A number by model."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class MetricCorrelation(msgspec.Struct, frozen=True, kw_only=True):
     """A metric's correlation with the reference."""
 
     metric: str
@@ -80,7 +80,7 @@ class Correlations(msgspec.Struct, frozen=True, kw_only=True):
     """All metrics against one reference."""
 
     against: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricCorrelation, ...]
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
 
@@ -108,7 +108,7 @@ def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds
     if not columns:
         raise UsageError(f"{', '.join(tables)}: there is no metric beside {label} to correlate with it")
     rng = np.random.default_rng(SEED)
-    rows: list[Row] = []
+    rows: list[MetricCorrelation] = []
     comparisons: list[Comparison] = []
     for kind in kinds:
         if kind == "kendall":
@@ -124,7 +124,7 @@ def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds
         for row in found:
             coefficient = row.correlation
             rows.append(
-                Row(
+                MetricCorrelation(
                     metric=row.metric,
                     kind=kind,
                     value=coefficient.value,

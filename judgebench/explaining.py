@@ -109,7 +109,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     style: tuple[Style, ...]
 
 
-class Together(msgspec.Struct, frozen=True, kw_only=True):
+class SeveralRuns(msgspec.Struct, frozen=True, kw_only=True):
     """Several runs of one task and protocol."""
 
     task: str
@@ -141,7 +141,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
     runs: tuple[Explained, ...]
-    together: tuple[Together, ...]
+    together: tuple[SeveralRuns, ...]
 
 
 @dataclass(frozen=True)
@@ -345,7 +345,7 @@ def _known(row: ExampleScore, name: str) -> bool:
 # -- several runs
 
 
-def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> Together:
+def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> SeveralRuns:
     metric = runs[0].task.headline[0]
     scores = [next((score for score in run.scores if score.metric == metric), None) for run in runs]
     bounded = [(s.low, s.high) for s in scores if s is not None and s.low is not None and s.high is not None]
@@ -358,7 +358,7 @@ def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> Together:
     no_pairs = "no metric of the task is a plain mean over examples" if mean is None else "fewer than two in common"
     told = [("intervals", why), ("paired differences", no_pairs if paired is None else None)]
     circles["reason"] = _joined(*told, *circles["reason"])
-    return Together(
+    return SeveralRuns(
         task=runs[0].task.label,
         metric=metric,
         models=tuple(run.model for run in runs),
@@ -383,7 +383,7 @@ def _paired(runs: Sequence[_Run], mean: ItemMean) -> float | None:
 def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
     """Cycles among the models of all games, and within items; the orders and repeats of a game are one.
 
-    By the fields of ``Together``, but for the reasons, by what is missing.
+    By the fields of ``SeveralRuns``, but for the reasons, by what is missing.
     """
     shares: dict[tuple[str, str, str], list[float]] = {}
     for judgement in judgements:

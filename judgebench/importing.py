@@ -17,7 +17,7 @@ from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
 from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
 from judgebench.manifests import build_task_manifest, hash_over_tasks, missing, new_session, package_versions
-from judgebench.outputs import Row, read_rows
+from judgebench.outputs import FileRow, read_rows
 from judgebench.protocol import protocol
 from judgebench.records import ExampleScore, Generation, Score
 from judgebench.scoring import finish_run
@@ -26,7 +26,7 @@ from judgebench.store import Manifest, Results, RunFolder, now
 from judgebench.task import Generations, Imported, TaskData
 from judgebench.thinking import split_generation
 
-Importer = Callable[[Sequence[Row], TaskData], Sequence[Imported]]
+Importer = Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]
 Reports = Mapping[str, tuple[str, Sequence[Score]]]
 """By model, who reports its scores, and the scores."""
 REPORTS: Mapping[str, Callable[..., Reports]] = {

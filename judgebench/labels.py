@@ -24,7 +24,7 @@ import numpy as np
 
 from judgebench.errors import UsageError
 from judgebench.files import chunks
-from judgebench.outputs import Row, read_rows, where
+from judgebench.outputs import FileRow, read_rows, where
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.prediction_powered import prediction_powered_mean
@@ -178,7 +178,7 @@ def _anchored(task: Task) -> tuple[str, ItemMean] | None:
     return next(((name, mean) for name, mean in task.means.items() if mean.share), None)
 
 
-def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[Row]]:
+def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[FileRow]]:
     """Shares of the win by example, and the rows whose label is empty: nobody gave one yet."""
     rows = read_rows(path, f"a table with the columns {','.join(COLUMNS)}")
     found: dict[str, float] = {}
@@ -202,7 +202,7 @@ def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[Row]]:
     return found, unlabelled
 
 
-def _share(row: Row) -> float:
+def _share(row: FileRow) -> float:
     label = row.value("label")
     word = label.strip().lower() if isinstance(label, str) else label
     try:

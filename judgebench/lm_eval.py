@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from judgebench.answers import failed_answer, failure_notes
-from judgebench.outputs import Row, count_of
+from judgebench.outputs import FileRow, count_of
 from judgebench.records import LARGEST, Example, ExampleScore, Generation, Score
 from judgebench.task import Finished, Generations, Imported, TaskData
 
@@ -55,14 +55,14 @@ class LmEvalTask:
     repeats: bool = False
     """The benchmark knows several answers to one item."""
 
-    def read(self, rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
+    def read(self, rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
         """The importer of the format ``lm_eval``: one record per model, that is per folder of files."""
-        folders: dict[Path, list[Row]] = {}
+        folders: dict[Path, list[FileRow]] = {}
         for row in rows:
             folders.setdefault(Path(row.path).parent, []).append(row)
         return tuple(self._read_folder(own, data) for own in folders.values())
 
-    def _read_folder(self, rows: Sequence[Row], data: TaskData) -> Imported:
+    def _read_folder(self, rows: Sequence[FileRow], data: TaskData) -> Imported:
         results = [row for row in rows if isinstance(row.fields.get("results"), dict)]
         samples = [row for row in rows if "doc_id" in row.fields]
         strange = next((row for row in rows if row not in results and row not in samples), None)
@@ -78,9 +78,9 @@ class LmEvalTask:
 
     # -- samples
 
-    def _own_file(self, samples: Sequence[Row]) -> list[Row]:
+    def _own_file(self, samples: Sequence[FileRow]) -> list[FileRow]:
         """The rows of the task's own files, and of several runs of it those of the last."""
-        files: dict[str, list[Row]] = {}
+        files: dict[str, list[FileRow]] = {}
         for row in samples:
             files.setdefault(row.path, []).append(row)
         named = {path: match["task"] for path in files if (match := _SAMPLES.fullmatch(Path(path).name))}
@@ -95,7 +95,7 @@ class LmEvalTask:
         latest = {task: max(path for path, named_task in own.items() if named_task == task) for task in own.values()}
         return [row for path in latest.values() for row in files[path]]
 
-    def _of_samples(self, rows: Sequence[Row], data: TaskData, about: "_About | None") -> Imported:
+    def _of_samples(self, rows: Sequence[FileRow], data: TaskData, about: "_About | None") -> Imported:
         documents = self._documents(rows, data)
         if not any(output is not None for document in documents for output in document.outputs):
             raise rows[0].error("no row of the file holds a reply under 'resps'")
@@ -134,7 +134,7 @@ class LmEvalTask:
             ),
         )
 
-    def _documents(self, rows: Sequence[Row], data: TaskData) -> "list[_Document]":
+    def _documents(self, rows: Sequence[FileRow], data: TaskData) -> "list[_Document]":
         """The rows of each document together: with several filters there is one for each."""
         free: dict[Any, list[Example]] = {}
         for example in data.examples:
@@ -158,7 +158,7 @@ class LmEvalTask:
                 document.values[metric] = value
         return list(documents.values())
 
-    def _values(self, row: Row) -> Iterator[tuple[str, float]]:
+    def _values(self, row: FileRow) -> Iterator[tuple[str, float]]:
         for key in self.metrics:
             metric, _, filter_name = key.partition(",")
             value = row.value(metric)
@@ -320,7 +320,7 @@ class _Document:
     outputs: tuple[str | None, ...]
     """``None`` for a reply that failed."""
     prompt: str | None
-    row: Row
+    row: FileRow
     """The first that tells of it."""
     values: dict[str, float] = field(default_factory=dict)
 
@@ -334,13 +334,13 @@ class _Document:
 class _About:
     """What a results file says of the run."""
 
-    row: Row
+    row: FileRow
     program: str
     model: str | None
     settings: tuple[str, ...]
 
     @classmethod
-    def of(cls, row: Row) -> "_About":
+    def of(cls, row: FileRow) -> "_About":
         version, model = row.fields.get("lm_eval_version"), row.fields.get("model_name")
         program = f"lm-eval {version}" if isinstance(version, str) else UNKNOWN
         config = row.fields.get("config")
@@ -398,7 +398,7 @@ def _repeat(example: Example, number: int) -> Example:
     return msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
 
 
-def _outputs(row: Row) -> tuple[str | None, ...]:
+def _outputs(row: FileRow) -> tuple[str | None, ...]:
     """The replies to a document, before any filter; ``None`` for one that failed."""
     replies = row.value("resps")
     if isinstance(replies, list) and len(replies) == 1 and (replies[0] is None or isinstance(replies[0], list)):
@@ -410,7 +410,7 @@ def _outputs(row: Row) -> tuple[str | None, ...]:
     return tuple(replies)
 
 
-def _prompt(row: Row) -> str | None:
+def _prompt(row: FileRow) -> str | None:
     """What the model was sent, if the row has it as text."""
     arguments = row.fields.get("arguments")
     first = arguments.get("gen_args_0") if isinstance(arguments, dict) else None
@@ -418,7 +418,7 @@ def _prompt(row: Row) -> str | None:
     return prompt if isinstance(prompt, str) else None
 
 
-def _number(row: Row, metric: str, value: Any) -> float:
+def _number(row: FileRow, metric: str, value: Any) -> float:
     """A stored verdict; of a list of them (instructions of one prompt), the share that holds."""
     parts = value if isinstance(value, list) else [value]
     if not parts or not all(isinstance(part, bool | int | float) and abs(part) <= LARGEST for part in parts):
@@ -426,13 +426,13 @@ def _number(row: Row, metric: str, value: Any) -> float:
     return sum(map(float, parts)) / len(parts)
 
 
-def _share(row: Row, key: str, value: Any) -> float:
+def _share(row: FileRow, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise row.error(f"the result {key!r} must be a share from 0 to 1, found {str(value)[:60]!r}")
     return float(value)
 
 
-def _model_of(row: Row) -> str:
+def _model_of(row: FileRow) -> str:
     """lm-eval puts a model's files into a folder of its name."""
     path = Path(row.path)
     return path.parent.name or path.name.removesuffix(".gz").rpartition(".")[0] or UNKNOWN

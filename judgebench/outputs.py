@@ -53,7 +53,7 @@ class Place(NamedTuple):
     """Line, or in a parquet file row, counted from 1."""
 
 
-def where(places: Sequence["Place | Row"]) -> str:
+def where(places: Sequence["Place | FileRow"]) -> str:
     """The first of some places in words, and how many there are besides.
 
     >>> where([Place("a.json", 4), Place("a.json", 9), Place("b.json", 1), Place("b.json", 2)])
@@ -68,7 +68,7 @@ def where(places: Sequence["Place | Row"]) -> str:
     return ", ".join(told) + (f" and {more} more" if more > 0 else "")
 
 
-class Row(msgspec.Struct, frozen=True):
+class FileRow(msgspec.Struct, frozen=True):
     """One row with the place it came from."""
 
     path: str
@@ -178,27 +178,27 @@ def _kind(value: Any) -> str:
 READABLE = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
-class Rows(list[Row]):
+class FileRows(list[FileRow]):
     """The rows of a file, or of a folder's files."""
 
     notes: tuple[str, ...] = ()
     """What had to be read for something else, and where it stands."""
 
 
-def read_rows(path: Path, what: str = "a file of outputs") -> Rows:
+def read_rows(path: Path, what: str = "a file of outputs") -> FileRows:
     """All rows of a file, or of every readable file below a folder, in the order of their names.
 
     Raises :class:`UsageError` (absent, empty, unreadable; ``what`` was expected) or :class:`RecordError` (a broken row,
     named by its line).
     """
-    rows, reader = Rows(), _Reader(what)
+    rows, reader = FileRows(), _Reader(what)
     for file in _files_below(path) if path.is_dir() else [path]:
         rows += reader.rows_of(file)
     rows.notes = tuple(f"{len(places)} {what}: {where(places)}" for what, places in reader.mended.items())
     return rows
 
 
-def parquet_rows(data: bytes, name: str) -> list[Row]:
+def parquet_rows(data: bytes, name: str) -> list[FileRow]:
     """The rows of a parquet file that is in memory already; raises what :func:`read_rows` raises, with its name."""
     try:
         return list(_Reader(name).parquet(Path(name), data))
@@ -229,14 +229,14 @@ class _Reader:
         self._unfolded = 0
         self.mended: dict[str, list[Place]] = {}
 
-    def rows_of(self, path: Path) -> list[Row]:
+    def rows_of(self, path: Path) -> list[FileRow]:
         """The rows of one file."""
         if not path.is_file():
             found = irregular(path)
             told = f"{found}, not a regular file" if found else "not a file"
             raise UsageError(f"{path} is {told}; {self._what} was expected ({', '.join(READABLE)}, each also as .gz)")
         suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-        read: Mapping[str, Callable[[Path], Iterable[Row]]] = {
+        read: Mapping[str, Callable[[Path], Iterable[FileRow]]] = {
             ".parquet": self._parquet_rows,
             ".csv": lambda file: self._table_rows(file, ","),
             ".tsv": lambda file: self._table_rows(file, "\t"),
@@ -252,7 +252,7 @@ class _Reader:
             raise UsageError(f"{path} holds no rows; {self._what} was expected")
         return rows
 
-    def _count_row(self, row: Row) -> None:
+    def _count_row(self, row: FileRow) -> None:
         self._rows += 1
         if self._rows > MAX_ROWS:
             raise row.error(f"there are more than {MAX_ROWS:,} rows; split what is to be read")
@@ -291,24 +291,24 @@ class _Reader:
 
     # -- JSON
 
-    def _json_rows(self, path: Path) -> Iterable[Row]:
+    def _json_rows(self, path: Path) -> Iterable[FileRow]:
         """A JSON list of objects, JSON lines, or one object over several lines; told apart by how the text begins."""
         data = self._read(path, {b"{": OBJECT_BYTES, b"[": VALUE_BYTES, b",": VALUE_BYTES})
         if re.match(rb"\s*\{\s*\n", data):
-            return [Row(str(path), 1, self._decode(path, data)[0])]
+            return [FileRow(str(path), 1, self._decode(path, data)[0])]
         if data.lstrip()[:1] != b"[":
             return self._json_lines(path, data)
         return self._json_list(path, data)
 
-    def _json_list(self, path: Path, data: bytes) -> Iterator[Row]:
+    def _json_list(self, path: Path, data: bytes) -> Iterator[FileRow]:
         values, data = self._decode(path, data)
         for number, value in enumerate(values):
-            row = Row(str(path), number, value, data)
+            row = FileRow(str(path), number, value, data)
             if not isinstance(value, dict):
                 raise row.error(f"expected an object, found {_kind(value)}")
             yield row
 
-    def _json_lines(self, path: Path, data: bytes) -> Iterator[Row]:
+    def _json_lines(self, path: Path, data: bytes) -> Iterator[FileRow]:
         for number, line in enumerate(io.BytesIO(data), 1):
             # Files that were put together have the mark of each where it began.
             line = as_utf8(line) if line.startswith(b"\xef") else line
@@ -317,7 +317,7 @@ class _Reader:
             value, _ = self._decode(path, line, number)
             if not isinstance(value, dict):
                 raise RecordError(path, number, f"expected an object, found {_kind(value)}")
-            yield Row(str(path), number, value)
+            yield FileRow(str(path), number, value)
 
     def _decode(self, path: Path, data: bytes, first_line: int = 1) -> tuple[Any, bytes]:
         """The JSON value of the bytes, and the bytes as they were read; a :class:`RecordError` names the line of
@@ -372,7 +372,7 @@ class _Reader:
 
     # -- tables
 
-    def _table_rows(self, path: Path, delimiter: str) -> Iterator[Row]:
+    def _table_rows(self, path: Path, delimiter: str) -> Iterator[FileRow]:
         data = self._read(path, {delimiter.encode(): VALUE_BYTES, b"\n": OBJECT_BYTES})
         bad = _first_bad_byte(data)
         if bad is not None:
@@ -390,15 +390,15 @@ class _Reader:
                 if cells:
                     if len(cells) != len(header):
                         raise RecordError(path, line, f"the row does not have the {len(header)} columns of line 1")
-                    yield Row(str(path), line, dict(zip(header, cells, strict=True)), cells=True)
+                    yield FileRow(str(path), line, dict(zip(header, cells, strict=True)), cells=True)
                 line = reader.line_num + 1
         except csv.Error as error:
             raise RecordError(path, reader.line_num, f"not valid CSV: {error}") from error
 
-    def _parquet_rows(self, path: Path) -> Iterator[Row]:
+    def _parquet_rows(self, path: Path) -> Iterator[FileRow]:
         return self.parquet(path, self._read(path, {}, lines=False))
 
-    def parquet(self, path: Path, data: bytes) -> Iterator[Row]:
+    def parquet(self, path: Path, data: bytes) -> Iterator[FileRow]:
         """The rows in the bytes of a parquet file."""
         import pyarrow
         import pyarrow.parquet
@@ -418,7 +418,7 @@ class _Reader:
                     self._count(path, number + 1, *_unfolded(column))
                 for fields in batch.to_pylist():
                     number += 1
-                    yield Row(str(path), number, {name: _without_nan(value) for name, value in fields.items()})
+                    yield FileRow(str(path), number, {name: _without_nan(value) for name, value in fields.items()})
         except (pyarrow.ArrowException, ValueError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path} is not a readable parquet file, from row {number + 1} on: {error}") from error
 

@@ -36,7 +36,7 @@ UNITS = {
 """Units of published metrics; those not listed are characters if a length, else percent."""
 
 
-BY_ROW: "dict[str, Callable[[Row], float | None]]" = {
+BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
     "length": lambda row: None if (score := length_of(row)) is None else score.value,
     "usd": lambda row: row.usd,
     "unread": lambda row: row.unread,
@@ -47,7 +47,7 @@ FROM_A_FILE = ("outputs:", "reported:")
 NOT_IN_COMMON_FIT = "not in the table's common fit"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     """One model on one task."""
 
     task: str
@@ -89,7 +89,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     task: str
     headline: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
     differs: tuple[str, ...]
     """Protocol fields in which this group differs from the task's first group."""
 
@@ -98,7 +98,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """One model across tasks."""
 
     model: str
-    cells: tuple[Row | None, ...]
+    cells: tuple[LeaderboardRow | None, ...]
     """Its row in each group, the newest of several."""
     further: tuple[int, ...]
     """How many older rows of it each group holds."""
@@ -114,7 +114,7 @@ class Across(msgspec.Struct, frozen=True, kw_only=True):
     standings: tuple[Standing, ...]
 
 
-def rows_of(run: Run, task: str | None = None) -> list[Row]:
+def rows_of(run: Run, task: str | None = None) -> list[LeaderboardRow]:
     """A row for each task of a run."""
     rows = []
     for one in run.tasks.values():
@@ -126,7 +126,7 @@ def rows_of(run: Run, task: str | None = None) -> list[Row]:
         scores = {score.metric: score for score in one.scores if score.group is None and score.metric.isidentifier()}
         usd, unpriced = _cost(run.manifest, one.key)
         rows.append(
-            Row(
+            LeaderboardRow(
                 task=label,
                 model=run.manifest.candidate,
                 identity=run.manifest.candidate_identity,
@@ -173,13 +173,13 @@ def _cost(manifest: Manifest, key: str) -> tuple[float | None, bool]:
     return usd, unpriced or untold
 
 
-def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Row]:
+def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[LeaderboardRow]:
     """The runs' rows, with the scores that a task makes of all runs of one protocol together in place of their own.
 
     What is missing of an example's score is a matter of the run, so those counts stay. A run whose example scores
     cannot be read keeps its own score, and is flagged.
     """
-    listed: list[tuple[Row, TaskRun]] = []
+    listed: list[tuple[LeaderboardRow, TaskRun]] = []
     for run in runs:
         by_label = {_label(one.task_manifest): one for one in run.tasks.values()}
         listed += [(row, by_label[row.task]) for row in rows_of(run, task)]
@@ -210,7 +210,7 @@ def _tabulator(run: TaskRun) -> Tabulate | None:
         return None
 
 
-def _with(row: Row, scores: dict[str, Score]) -> Row:
+def _with(row: LeaderboardRow, scores: dict[str, Score]) -> LeaderboardRow:
     made = {}
     for metric, score in scores.items():
         own = row.scores.get(metric)
@@ -230,7 +230,7 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
 
 
-def published_rows(task: str | None = None) -> list[Row]:
+def published_rows(task: str | None = None) -> list[LeaderboardRow]:
     """Figures from published tables (``leaderboards/*.csv``), as rows of a protocol of their own per task."""
     rows = []
     for path in sorted(resource("leaderboards").glob("*.csv")):
@@ -242,7 +242,7 @@ def published_rows(task: str | None = None) -> list[Row]:
     return rows
 
 
-def _published_row(label: str, fields: dict[str, str]) -> Row:
+def _published_row(label: str, fields: dict[str, str]) -> LeaderboardRow:
     scores = {}
     for metric, text in fields.items():
         if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
@@ -259,7 +259,7 @@ def _published_row(label: str, fields: dict[str, str]) -> Row:
             **about,
             n=int(fields["n"]) if fields.get("n") else 0,
         )
-    return Row(
+    return LeaderboardRow(
         task=label,
         model=fields["model"],
         origin=fields["source"],
@@ -298,13 +298,13 @@ def _known_task(
         return None
 
 
-def group_rows(rows: Iterable[Row], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:
+def group_rows(rows: Iterable[LeaderboardRow], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:
     """Rows by task and protocol, ranked by the task's first metric with values; larger groups first, published last."""
-    grouped: dict[tuple[str, str], list[Row]] = {}
+    grouped: dict[tuple[str, str], list[LeaderboardRow]] = {}
     for row in rows:
         grouped.setdefault((row.task, row.protocol_hash), []).append(row)
     groups = []
-    firsts: dict[str, Row] = {}
+    firsts: dict[str, LeaderboardRow] = {}
     for (task, _), members in sorted(grouped.items(), key=_group_order):
         metrics = tuple(metric for metric in metrics_of.get(task, ()) if any(metric in row.scores for row in members))
         metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
@@ -322,24 +322,24 @@ def group_rows(rows: Iterable[Row], metrics_of: Mapping[str, tuple[str, ...]]) -
     return groups
 
 
-def _group_order(item: tuple[tuple[str, str], list[Row]]) -> tuple[str, bool, int, str]:
+def _group_order(item: tuple[tuple[str, str], list[LeaderboardRow]]) -> tuple[str, bool, int, str]:
     (task, protocol_hash), members = item
     return task, members[0].published, -len(members), protocol_hash
 
 
-def _value(row: Row, metric: str) -> float | None:
+def _value(row: LeaderboardRow, metric: str) -> float | None:
     score = row.scores.get(metric)
     return None if score is None else score.value
 
 
-def _ranked(rows: Sequence[Row], metric: str) -> list[Row]:
+def _ranked(rows: Sequence[LeaderboardRow], metric: str) -> list[LeaderboardRow]:
     """The rows best first, each with its rank and the ranks that its standard error leaves open."""
     with_value = sorted((row for row in rows if _value(row, metric) is not None), key=lambda row: row.model)
     with_value.sort(key=lambda row: -row.scores[metric].value)  # type: ignore[operator]
     values = [row.scores[metric].value or 0.0 for row in with_value]
     stderrs = [stderr_of(row.scores[metric]) for row in with_value]
     certain = len(with_value) > 1 and any(stderr is not None for stderr in stderrs)
-    ranked: list[Row] = []
+    ranked: list[LeaderboardRow] = []
     for row, value, places in zip(with_value, values, ranks_of_estimates(values, stderrs), strict=True):
         rank = 1 + values.index(value)
         open_ranks = {"rank_low": places.low, "rank_high": places.high} if certain else {}
@@ -355,7 +355,7 @@ def stderr_of(score: Score) -> float | None:
     return (score.high - score.low) / (2 * NormalDist().inv_cdf((1 + score.level) / 2))
 
 
-def beside_published(groups: Iterable[Group], published: Sequence[Row]) -> list[Group]:
+def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow]) -> list[Group]:
     """The groups of runs, each row with what is published of a model of its name in the table of its task's options."""
     found = []
     for group in groups:
@@ -373,7 +373,7 @@ def beside_published(groups: Iterable[Group], published: Sequence[Row]) -> list[
     return found
 
 
-def _official_task(row: Row) -> Task | None:
+def _official_task(row: LeaderboardRow) -> Task | None:
     """The bundled or installed task of a run's row, with its options; ``None`` if it is another, or a published row."""
     if row.published or row.protocol.get("code"):
         return None
@@ -382,7 +382,7 @@ def _official_task(row: Row) -> Task | None:
     return _known_task(row.task, {}, given, starter=row.starter)
 
 
-def of_same_table(task: Task, published: Iterable[Row]) -> list[Row]:
+def of_same_table(task: Task, published: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
     """The rows of the published table that was made with a task's version and options, as far as these tell tables
     apart.
     """
@@ -409,7 +409,7 @@ def across_tasks(groups: Sequence[Group]) -> Across | None:
     if len(firsts) < 2:
         return None
     tables = tuple(firsts.values())
-    models: dict[tuple[str, str], list[list[Row]]] = {}
+    models: dict[tuple[str, str], list[list[LeaderboardRow]]] = {}
     for place, group in enumerate(tables):
         for row in group.rows:
             identity = "" if row.identity.startswith(FROM_A_FILE) else row.identity
@@ -475,13 +475,13 @@ def _fits(model: str, pattern: str) -> bool:
     return fnmatchcase(model.casefold(), pattern.casefold())
 
 
-def _sort_key(row: Row, sort: str) -> tuple[bool, float, str]:
+def _sort_key(row: LeaderboardRow, sort: str) -> tuple[bool, float, str]:
     if sort == "model":
         return False, 0.0, row.model
     value, sign = (BY_ROW[sort](row), 1) if sort in BY_ROW else (_value(row, sort), -1)
     return value is None, 0.0 if value is None else sign * value, row.model
 
 
-def length_of(row: Row) -> Score | None:
+def length_of(row: LeaderboardRow) -> Score | None:
     """The row's mean length of an answer in characters, if the task has it."""
     return next((score for score in row.scores.values() if score.unit == "characters"), None)

@@ -86,7 +86,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "/".join(parts[-2:] if self.dataset else parts[-1:])
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _SourceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: list[Source] = []
 
 
@@ -102,7 +102,7 @@ def read_sources(folder: Path) -> dict[str, Source]:
     if not path.exists():
         return {}
     try:
-        table = msgspec.convert(read_toml(path, "the list of sources"), _Table)
+        table = msgspec.convert(read_toml(path, "the list of sources"), _SourceList)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path} is not a valid list of sources: {error}") from error
     for source in table.source:

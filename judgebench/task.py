@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.judges import Judge
-from judgebench.outputs import Row, digits
+from judgebench.outputs import FileRow, digits
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Task:
     """The least and the most that one item can come to, by metric; what is in percent lies between 0 and 100."""
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
     """Scores that take all runs of a table together, by run; there they stand in for the run's own of that metric."""
-    importers: Mapping[str, Callable[[Sequence[Row], TaskData], Sequence[Imported]]] = field(default_factory=dict)
+    importers: Mapping[str, Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]] = field(default_factory=dict)
     """Readers of other programs' result files, by format name; a file may hold several models. The one called
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
     exporters: Mapping[str, "Callable[[Finished], Any]"] = field(default_factory=dict)

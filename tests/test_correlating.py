@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.correlating import KINDS, Correlations, Row, correlate
+from judgebench.correlating import KINDS, Correlations, MetricCorrelation, correlate
 from judgebench.errors import UsageError
 from judgebench.stats.correlation import correlation_interval
 from tests.shared_data import SharedData
@@ -33,7 +33,7 @@ def board(tmp_path: Path) -> str:
     return table(tmp_path / "board.csv", rows)
 
 
-def row(found: Correlations, metric: str, kind: str) -> Row:
+def row(found: Correlations, metric: str, kind: str) -> MetricCorrelation:
     """One coefficient."""
     (only,) = (row for row in found.rows if (row.metric, row.kind) == (metric, kind))
     return only

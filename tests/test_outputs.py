@@ -17,7 +17,7 @@ from judgebench import outputs
 from judgebench.answers import read_answers
 from judgebench.errors import RecordError, UsageError
 from judgebench.files import CHUNK_BYTES, chunks
-from judgebench.outputs import MAX_LINE_BYTES, Row, read_rows
+from judgebench.outputs import MAX_LINE_BYTES, FileRow, read_rows
 from judgebench.records import Example, Generation, Message
 from judgebench.task import TaskData
 
@@ -366,7 +366,7 @@ def test_a_deep_element_does_not_hide_the_line_of_the_next(tmp_path: Path) -> No
         assert rows[1].line == 3
 
 
-def row_of(tmp_path: Path, **fields: Any) -> Row:
+def row_of(tmp_path: Path, **fields: Any) -> FileRow:
     """A row on line 2 of a file."""
     return read_rows(written(tmp_path / "outputs.jsonl", b"\n" + json.dumps(fields).encode()))[0]
 
@@ -507,7 +507,7 @@ def test_a_number_is_one_id_however_it_is_written(given: object, meant: str | No
     """Programs that take an id for a number drop its zeros or give it a decimal point; where that could be two
     examples' it is neither's.
     """
-    row = Row("o.json", 1, {"id": given})
+    row = FileRow("o.json", 1, {"id": given})
     try:
         found = IDS.find(row.key("id"))
     except RecordError:
@@ -519,7 +519,7 @@ def test_a_number_is_one_id_however_it_is_written(given: object, meant: str | No
 def test_what_is_no_id_is_named(given: object) -> None:
     """A truth value is none, though Python counts it among numbers."""
     with pytest.raises(RecordError, match=r"o\.json:1: 'id' must be"):
-        Row("o.json", 1, {"id": given}).key("id")
+        FileRow("o.json", 1, {"id": given}).key("id")
 
 
 def test_missing_answers_are_counted(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from judgebench.cli.rendering import Format
 
 if TYPE_CHECKING:
     from judgebench.cli.rendering import Sheet
-    from judgebench.comparison import Comparison, Difference, Flip, Shown, TaskComparison
+    from judgebench.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
 
 ANSWER_CHARACTERS = 1500
 """Of each answer and verdict that a flip shows; ``--format json`` has them whole."""
@@ -170,7 +170,7 @@ def _ranks(found: "Comparison", task: "TaskComparison") -> "Sheet":
 def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> "Sheet":
     from judgebench.cli.rendering import Sheet
 
-    def side(shown: "Shown") -> tuple[str, ...]:
+    def side(shown: "FlipSide") -> tuple[str, ...]:
         return (
             f"{_letter(shown.run)}: {found.runs[shown.run].model}",
             "–" if shown.value is None else f"{shown.value:g}",

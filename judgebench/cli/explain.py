@@ -10,7 +10,7 @@ from judgebench.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from judgebench.explaining import Bounds, Explained, Together
+    from judgebench.explaining import Bounds, Explained, SeveralRuns
 
 
 def explain(
@@ -101,7 +101,7 @@ def _print_run(console: "Console", one: "Explained") -> None:
             console.print(Text(f"left out: {style.n_without_style} comparisons without known style"))
 
 
-def _print_together(console: "Console", together: "Together") -> None:
+def _print_together(console: "Console", together: "SeveralRuns") -> None:
     from rich.text import Text
 
     from judgebench.display import cell

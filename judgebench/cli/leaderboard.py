@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from judgebench.cli.rendering import Sheet
-    from judgebench.ranking import Across, Group, Row
+    from judgebench.ranking import Across, Group, LeaderboardRow
     from judgebench.records import Score
     from judgebench.run_folders import Unreadable
     from judgebench.run_tasks import TaskFiles
@@ -66,8 +66,8 @@ def leaderboard(
 
 
 def print_tables(
-    rows: "Sequence[Row]",
-    others: "Sequence[Row]" = (),
+    rows: "Sequence[LeaderboardRow]",
+    others: "Sequence[LeaderboardRow]" = (),
     form: Format = Format.RICH,
     *,
     sort: str | None = None,
@@ -178,7 +178,7 @@ def _withheld(group: "Group") -> list[str]:
     return lines
 
 
-def _rules(rows: "Sequence[Row]", metrics: "Sequence[str]", *, terminal: bool) -> list[str]:
+def _rules(rows: "Sequence[LeaderboardRow]", metrics: "Sequence[str]", *, terminal: bool) -> list[str]:
     """Why numbers by upstream's rule are others: of the first metric, which have a column, each reason once; of further
     ones with the numbers. On a terminal the first metric's stand beside the places.
     """
@@ -203,7 +203,7 @@ def _number(score: "Score | None") -> str:
     return "" if score is None else number(score)
 
 
-def _flags(row: "Row", said: str | None = None) -> list[str]:
+def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
     """What to doubt about a row; without flags that begin like what is ``said`` already."""
     finished = row.status.removeprefix("imported, ") == "complete"
     flags = [*row.flags, *([] if finished else [row.status])]
@@ -243,7 +243,7 @@ def _across_sheet(across: "Across") -> "Sheet":
     return Sheet("across tasks", columns, tuple(rows), remarks=tuple(remarks), spare=columns[-1:1:-1])
 
 
-def _across_cell(row: "Row | None", group: "Group", further: int) -> str:
+def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:
     score = None if row is None or not group.headline else row.scores.get(group.headline[0])
     if row is None or score is None:
         return ""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from judgebench.codec import decode_json, encode
-from judgebench.outputs import Row
+from judgebench.outputs import FileRow
 from judgebench.records import Example, ExampleScore, Generation, Score
 from judgebench.run_folders import Run, TaskRun
 
@@ -52,7 +52,9 @@ def documents(run: Run) -> Iterator[tuple[str, Any]]:
         yield f"{place}/{name}.json", document
 
 
-def read_scores(rows: Sequence[Row], task: str, version: str, *, starter: bool) -> dict[str, tuple[str, list[Score]]]:
+def read_scores(
+    rows: Sequence[FileRow], task: str, version: str, *, starter: bool
+) -> dict[str, tuple[str, list[Score]]]:
     """By model, who reports its scores on a task, and the scores; other tasks, sets and samples are passed over.
 
     Raises :class:`~judgebench.errors.RecordError` for a record that is not one, or that judgebench did not write.
@@ -79,7 +81,7 @@ def read_scores(rows: Sequence[Row], task: str, version: str, *, starter: bool) 
     return found
 
 
-def _stored(row: Row, result: Any) -> Score:
+def _stored(row: FileRow, result: Any) -> Score:
     """A result's whole score, which must be the number beside it."""
     details = result.get("score_details") if isinstance(result, dict) else None
     told = details.get("details") if isinstance(details, dict) else None
@@ -89,7 +91,7 @@ def _stored(row: Row, result: Any) -> Score:
     return score
 
 
-def _decoded(row: Row, text: Any, kind: Any) -> Any:
+def _decoded(row: FileRow, text: Any, kind: Any) -> Any:
     try:
         return decode_json(text.encode() if isinstance(text, str) else b"", kind)
     except ValueError as error:

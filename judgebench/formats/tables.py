@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from judgebench.outputs import Row
+from judgebench.outputs import FileRow
 from judgebench.records import Score
 from judgebench.run_folders import Run
 from judgebench.spreadsheets import original_text
@@ -46,7 +46,9 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return sink.getvalue()
 
 
-def read_scores(rows: Sequence[Row], task: str, version: str, *, starter: bool) -> dict[str, tuple[str, list[Score]]]:
+def read_scores(
+    rows: Sequence[FileRow], task: str, version: str, *, starter: bool
+) -> dict[str, tuple[str, list[Score]]]:
     """By model, who reports its scores on a task, and the scores; rows of other tasks or sets are passed over.
 
     Raises :class:`~judgebench.errors.RecordError` for a row that is no score.

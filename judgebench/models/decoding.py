@@ -14,7 +14,7 @@ from judgebench.codec import canonical_hash
 from judgebench.models.checkpoints import NO_NUMBERS, Job, earliest
 
 
-class Row:
+class BatchRow:
     """One request's reply, as far as it is made."""
 
     def __init__(self, job: Job) -> None:
@@ -58,7 +58,7 @@ class Chooser:
     def __init__(self, torch: Any, tokenizer: Any, ends: frozenset[int]) -> None:
         self._torch, self._tokenizer, self._ends = torch, tokenizer, ends
 
-    def extend(self, rows: Sequence[Row], scores: Any) -> None:
+    def extend(self, rows: Sequence[BatchRow], scores: Any) -> None:
         """Choose from ``scores``, ``(n_rows, vocabulary)``, and mark the rows that are finished with it."""
         scores = scores.float()
         likeliest = scores.argmax(-1, keepdim=True)
@@ -78,7 +78,7 @@ class Chooser:
         for row in (row for row, no_number in zip(rows, broken, strict=True) if no_number):
             row.failure, row.finished = NO_NUMBERS, True
 
-    def _stopped(self, row: Row) -> bool:
+    def _stopped(self, row: BatchRow) -> bool:
         stop = row.job.request.sampling.stop
         if not stop:
             return False
@@ -87,7 +87,7 @@ class Chooser:
         tail = self._tokenizer.decode(row.reply[-reach:], clean_up_tokenization_spaces=False)
         return earliest(tail, stop) is not None
 
-    def _record(self, rows: Sequence[Row], scores: Any) -> None:
+    def _record(self, rows: Sequence[BatchRow], scores: Any) -> None:
         wanting = [place for place, row in enumerate(rows) if row.job.request.sampling.top_logprobs]
         if not wanting:
             return
@@ -97,7 +97,7 @@ class Chooser:
             wanted = rows[place].job.request.sampling.top_logprobs
             rows[place].alternatives.append(list(zip(row_tokens, row_values, strict=True))[:wanted])
 
-    def _draw(self, rows: Sequence[Row], scores: Any) -> list[int]:
+    def _draw(self, rows: Sequence[BatchRow], scores: Any) -> list[int]:
         """Temperature first, then the smallest set of tokens whose mass reaches top-p."""
         settings = [row.job.request.sampling for row in rows]
         column = {"device": scores.device, "dtype": self._torch.float32}

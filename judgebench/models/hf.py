@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.checkpoints import DTYPES, Checkpoint, Job, first_line, import_transformers
-from judgebench.models.decoding import Chooser, Row, padded
+from judgebench.models.decoding import BatchRow, Chooser, padded
 from judgebench.models.feed import Feed
 from judgebench.models.rolling import PaddedBatch, RollingBatch, can_roll
 from judgebench.records import Completion, Request
@@ -153,7 +153,7 @@ class HfModel:
         """
         window = _WINDOW_BATCHES * self._batch_size
         feed = Feed(requests, ahead=window)
-        waiting: list[Row] = []
+        waiting: list[BatchRow] = []
         labelled: list[Job] = []
         batch: RollingBatch | PaddedBatch | None = None
         try:
@@ -168,7 +168,7 @@ class HfModel:
                     elif prepared.labels:
                         labelled.append(prepared)
                     else:
-                        waiting.append(Row(prepared))
+                        waiting.append(BatchRow(prepared))
                 if labelled:
                     self.load()
                     scored = self._next_labelled(labelled)
@@ -214,7 +214,7 @@ class HfModel:
             return RollingBatch(self._torch, self._transformers, self._model, chooser, self._pad)
         return PaddedBatch(self._torch, self._model, chooser, self._pad, min(self._ends, default=self._pad))
 
-    def _newcomers(self, waiting: Sequence[Row], live: Sequence[Row]) -> list[Row]:
+    def _newcomers(self, waiting: Sequence[BatchRow], live: Sequence[BatchRow]) -> list[BatchRow]:
         """Who joins the batch now: the oldest, so that none starves, and those nearest to it in length."""
         free = self._batch_size - len(live)
         # One by one would be as many passes over prompts and copies of the cache as there are requests.
@@ -223,7 +223,7 @@ class HfModel:
         oldest = min(waiting, key=lambda row: row.job.index)
         widest = max((row.most_tokens for row in live), default=0)
         longest_prompt = longest_reply = 0
-        newcomers: list[Row] = []
+        newcomers: list[BatchRow] = []
         for row in sorted(waiting, key=lambda row: (row is not oldest, _distance(row, oldest), row.job.index))[:free]:
             widest = max(widest, row.most_tokens)
             longest_prompt = max(longest_prompt, len(row.tokens))
@@ -236,7 +236,7 @@ class HfModel:
             newcomers.append(row)
         return newcomers
 
-    def _advance(self, batch: RollingBatch | PaddedBatch, newcomers: Sequence[Row]) -> bool:
+    def _advance(self, batch: RollingBatch | PaddedBatch, newcomers: Sequence[BatchRow]) -> bool:
         """One step of the batch, or its newcomers' first; false if the device's memory is too small for it."""
         try:
             if newcomers:
@@ -249,7 +249,7 @@ class HfModel:
             return False
         return True
 
-    def _fewer(self, rows: Sequence[Row]) -> list[Row]:
+    def _fewer(self, rows: Sequence[BatchRow]) -> list[BatchRow]:
         """The rows to go on with, in smaller batches, after memory was too small for all of them."""
         self._free_cached()
         going = [row for row in rows if not row.finished]
@@ -261,7 +261,7 @@ class HfModel:
             row.finished = True
         return []
 
-    def _completion(self, row: Row) -> Completion:
+    def _completion(self, row: BatchRow) -> Completion:
         if row.failure is not None:
             return Completion(error=row.failure)
         return self._checkpoint.completion(row.job, row.reply, row.alternatives)
@@ -346,7 +346,7 @@ def _without(items: Sequence[T], taken: Sequence[T]) -> list[T]:
     return [item for item in items if id(item) not in gone]
 
 
-def _distance(row: Row, other: Row) -> int:
+def _distance(row: BatchRow, other: BatchRow) -> int:
     return abs(len(row.tokens) - len(other.tokens))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from judgebench.models.decoding import Chooser, Row, padded
+from judgebench.models.decoding import BatchRow, Chooser, padded
 
 _SPARE_COLUMNS = 128
 """New columns are made so many at once: each time, the cache is copied."""
@@ -68,7 +68,7 @@ class RollingBatch:
         parameters = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
-        self._table: list[Row] = []
+        self._table: list[BatchRow] = []
         """The row in each line of the cache; finished ones stay until the next :meth:`_rebuild`."""
         self._cache: Any = None
         self._mask: Any = None
@@ -77,11 +77,11 @@ class RollingBatch:
         self._positions: Any = None
 
     @property
-    def live(self) -> list[Row]:
+    def live(self) -> list[BatchRow]:
         """The rows that are not finished."""
         return [row for row in self._table if not row.finished]
 
-    def admit(self, newcomers: Sequence[Row]) -> None:
+    def admit(self, newcomers: Sequence[BatchRow]) -> None:
         """Read the newcomers' prompts (and what they have of a reply) and choose each one's next token."""
         prompts = [row.tokens for row in newcomers]
         ids, mask = padded(self._torch, prompts, self._pad, self._model.device)
@@ -122,7 +122,11 @@ class RollingBatch:
         return output.logits[:, -1]
 
     def _rebuild(
-        self, newcomers: Sequence[Row] = (), memory: Any = None, memory_mask: Any = None, places: Sequence[int] = ()
+        self,
+        newcomers: Sequence[BatchRow] = (),
+        memory: Any = None,
+        memory_mask: Any = None,
+        places: Sequence[int] = (),
     ) -> None:
         """Make the table anew: finished rows out, newcomers (lines ``places`` of ``memory``) in, as few columns as the
         longest row needs, and room for more.
@@ -172,10 +176,10 @@ class PaddedBatch:
 
     def __init__(self, torch: Any, model: Any, chooser: Chooser, pad: int, end: int) -> None:
         self._torch, self._model, self._chooser, self._pad, self._end = torch, model, chooser, pad, end
-        self.live: list[Row] = []
+        self.live: list[BatchRow] = []
         """Rows that are not finished: none between two batches."""
 
-    def admit(self, newcomers: Sequence[Row]) -> None:
+    def admit(self, newcomers: Sequence[BatchRow]) -> None:
         """Answer all of them."""
         ids, mask = padded(self._torch, [row.tokens for row in newcomers], self._pad, self._model.device)
         room = max(row.job.max_tokens - len(row.reply) for row in newcomers)

@@ -11,7 +11,7 @@ from typing import Any
 from judgebench.answers import failure_notes, import_answers
 from judgebench.judges.logprob import first_label_share
 from judgebench.judges.orders import candidate_share
-from judgebench.outputs import Row, count_of
+from judgebench.outputs import FileRow, count_of
 from judgebench.records import LARGEST, Completion, Example, Generation, Judgement, TokenLogprob, Usage, Verdict
 from judgebench.task import Imported, TaskData
 
@@ -40,7 +40,7 @@ LABEL_ANNOTATORS = {
 """Evaluators that share a prompt and reading rule with one of our judges, differing in the model only."""
 
 
-def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[str], bool]) -> tuple[Imported, ...]:
+def read_alpaca_eval(rows: Sequence[FileRow], data: TaskData, *, switch: Callable[[str], bool]) -> tuple[Imported, ...]:
     """Annotations if the rows have a ``preference``, else model outputs.
 
     A row whose instruction is unknown or repeated, or whose fields have the wrong type, is a ``RecordError``.
@@ -48,7 +48,7 @@ def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[s
     if not any("preference" in row.fields for row in rows):
         return import_answers(rows, data)
     examples = {example.instruction: example for example in data.examples}
-    seen: dict[str, Row] = {}
+    seen: dict[str, FileRow] = {}
     names: dict[str, set[str]] = {"generator_1": set(), "generator_2": set(), "annotator": set()}
     parts = []
     for row in rows:
@@ -95,7 +95,7 @@ def read_alpaca_eval(rows: Sequence[Row], data: TaskData, *, switch: Callable[[s
     return (imported,)
 
 
-def _only(values: set[str], field: str, row: Row) -> str | None:
+def _only(values: set[str], field: str, row: FileRow) -> str | None:
     if len(values) > 1:
         raise row.error(
             f"the file mixes {len(values)} values of {field!r}: {', '.join(sorted(values))[:200]}; split it"
@@ -111,7 +111,7 @@ class _Annotations:
         self._annotator = annotator or "unknown"
         self._judge = LABEL_ANNOTATORS.get(self._annotator, self._annotator)
 
-    def row(self, row: Row, example: Example) -> tuple[Generation | None, Generation | None, Judgement, bool]:
+    def row(self, row: FileRow, example: Example) -> tuple[Generation | None, Generation | None, Judgement, bool]:
         """The candidate's and baseline's answers (if there), the judgement, and whether raw and stored disagree."""
         preference = row.number("preference")
         if preference == 0:  # legacy code for a tie
@@ -148,13 +148,13 @@ class _Annotations:
         )
         return generation, baseline, judgement, raw is not None and not agrees
 
-    def _answer(self, row: Row, example: Example, field: str, model: str) -> Generation | None:
+    def _answer(self, row: FileRow, example: Example, field: str, model: str) -> Generation | None:
         if not _said(row, field):
             return None
         return Generation(example_id=example.id, model=model, outputs=(row.text(field),))
 
 
-def _said(row: Row, field: str) -> bool:
+def _said(row: FileRow, field: str) -> bool:
     """Whether the row has an answer under that name."""
     return row.value(field) not in (None, [], [None])
 
@@ -165,7 +165,7 @@ def _close(reread: float | None, stored: float | None) -> bool:
     return abs(reread - stored) <= RAW_TOLERANCE
 
 
-def _either(row: Row, field: str) -> Any:
+def _either(row: FileRow, field: str) -> Any:
     return row.value(field, f"preference_{field}")
 
 
@@ -185,7 +185,7 @@ def _share(annotator: str, reply: Completion) -> float | None:
     return share
 
 
-def _reply(raw: Any, row: Row, annotator: str) -> Completion:
+def _reply(raw: Any, row: FileRow, annotator: str) -> Completion:
     """A raw completion as a reply: a choice object, text, or an already parsed ranking."""
     if isinstance(raw, str):
         return Completion(text=raw)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from judgebench.answers import failed_answer, failure_notes, import_answers
-from judgebench.outputs import Row, count_of
+from judgebench.outputs import FileRow, count_of
 from judgebench.records import Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Generations, Imported, TaskData
 
@@ -33,7 +33,7 @@ def read_answer_file(data: bytes) -> dict[str, tuple[str, dict[str, float]]]:
     """An official answer file: text and known style by question."""
     found = {}
     for number, line in enumerate(data.splitlines(), 1):
-        row = Row("answers", number, msgspec.json.decode(line))
+        row = FileRow("answers", number, msgspec.json.decode(line))
         text, styles = _answer(row)
         if text is not None:
             found[row.text("uid", "question_id")] = text, styles
@@ -41,7 +41,7 @@ def read_answer_file(data: bytes) -> dict[str, tuple[str, dict[str, float]]]:
 
 
 def import_outputs(
-    rows: Sequence[Row], data: TaskData, *, arena_hard: Callable[[Sequence[Row], TaskData], Sequence[Imported]]
+    rows: Sequence[FileRow], data: TaskData, *, arena_hard: Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]
 ) -> Sequence[Imported]:
     """Answers in upstream's shape or in any that every task reads."""
     upstream = any("uid" in row.fields or "question_id" in row.fields for row in rows)
@@ -49,7 +49,7 @@ def import_outputs(
 
 
 def read_arena_hard(
-    rows: Sequence[Row], data: TaskData, *, baselines: Mapping[str, str], rules: Rules
+    rows: Sequence[FileRow], data: TaskData, *, baselines: Mapping[str, str], rules: Rules
 ) -> tuple[Imported, ...]:
     """Every judged model, or every model that answered if nothing is judged.
 
@@ -69,7 +69,7 @@ class _Answers:
 
     texts: dict[str, str] = field(default_factory=dict)
     styles: dict[str, dict[str, float]] = field(default_factory=dict)
-    failed: list[tuple[str, Row]] = field(default_factory=list)
+    failed: list[tuple[str, FileRow]] = field(default_factory=list)
     """Questions whose row has a place for the text and nothing in it."""
 
 
@@ -87,10 +87,10 @@ class _Found:
     """Per model, by question and judge."""
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     unknown: dict[str, set[str]] = field(default_factory=dict)
-    lacking: dict[str, list[Row]] = field(default_factory=dict)
+    lacking: dict[str, list[FileRow]] = field(default_factory=dict)
     """Per model, a row for each game that is missing in it."""
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FileRow) -> None:
         uid = row.key("uid", "question_id")
         example = self.examples.get(uid)
         if example is None:
@@ -104,7 +104,7 @@ class _Found:
         else:
             self._add_answer(row, example, model)
 
-    def _add_answer(self, row: Row, example: Example, model: str) -> None:
+    def _add_answer(self, row: FileRow, example: Example, model: str) -> None:
         own = self.answers.setdefault(model, _Answers())
         text, style = _answer(row)
         if example.id in own.texts or (text is None and example.id in own.styles):
@@ -119,7 +119,7 @@ class _Found:
             raise row.error("the row holds no answer: no 'messages', 'choices', 'answer' or 'metadata' with counts")
         own.styles[example.id] = style
 
-    def _add_judgement(self, row: Row, example: Example, model: str) -> None:
+    def _add_judgement(self, row: FileRow, example: Example, model: str) -> None:
         games = row.value("games") or []
         if not isinstance(games, list) or len(games) > len(GAMES):
             raise row.error(f"'games' must be a list of {len(GAMES)} games")
@@ -150,7 +150,7 @@ class _Found:
             for (suffix, model_first), game in zip(GAMES, games, strict=False)
         )
 
-    def _judge(self, row: Row, model: str) -> str:
+    def _judge(self, row: FileRow, model: str) -> str:
         if "judge" in row.fields:
             return row.text("judge")
         folder = Path(row.path).parent
@@ -159,7 +159,7 @@ class _Found:
         self.unknown[model].add("which judge was asked")
         return "unknown"
 
-    def _game(self, row: Row, game: Any, model: str, baseline: str, empty: Judgement) -> Judgement:
+    def _game(self, row: FileRow, game: Any, model: str, baseline: str, empty: Judgement) -> Judgement:
         """A game as its file has it: its score stands, and the judge's words if today's rule reads them alike."""
         counts = self.counts[model]
         if game is None:
@@ -269,7 +269,7 @@ def _failed(empty: Judgement, reason: str) -> Judgement:
     )
 
 
-def _judge_text(row: Row, game: Mapping[str, Any]) -> str | None:
+def _judge_text(row: FileRow, game: Mapping[str, Any]) -> str | None:
     """The judge's words: text (legacy) or an object that holds them (current)."""
     judgement = game.get("judgment")
     text = judgement.get("answer") if isinstance(judgement, dict) else judgement
@@ -278,7 +278,7 @@ def _judge_text(row: Row, game: Mapping[str, Any]) -> str | None:
     return text
 
 
-def _answer(row: Row) -> tuple[str | None, dict[str, float]]:
+def _answer(row: FileRow) -> tuple[str | None, dict[str, float]]:
     """An answer's text, in any of the three shapes, and the style that the row tells, lengths by encoding."""
     fields, text = row.fields, None
     style = known_style(fields.get("metadata"))
@@ -306,7 +306,7 @@ def _answer(row: Row) -> tuple[str | None, dict[str, float]]:
     return text, style
 
 
-def _text(row: Row, value: Any, field: str) -> str | None:
+def _text(row: FileRow, value: Any, field: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise row.error(f"{field!r} holds no answer text")
     return value

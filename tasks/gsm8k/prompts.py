@@ -38,7 +38,7 @@ Close with the words "The final answer is" and the number.
 """Ours, in place of the Llama variant's for the starter set."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True):
     """One row of the official ``train.jsonl`` or ``test.jsonl``."""
 
     question: str
@@ -98,7 +98,7 @@ def cot8(question: str, exemplars: Sequence[Exemplar]) -> tuple[Message, ...]:
     return _user(*shots, f"Q: {question}\nA:")
 
 
-def five_shot(question: str, shots: Sequence[Row]) -> tuple[Message, ...]:
+def five_shot(question: str, shots: Sequence[Problem]) -> tuple[Message, ...]:
     """lm-eval's ``gsm8k``; answers stand whole, calculator marks included."""
     return _user(
         *(f"Question: {shot.question}\nAnswer: {shot.answer}\n\n" for shot in shots), f"Question: {question}\nAnswer:"
@@ -136,15 +136,15 @@ class StarterRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It stands before the others as a worked example and is not asked."""
 
 
-def starter_rows() -> tuple[list[Row], list[Row]]:
+def starter_rows() -> tuple[list[Problem], list[Problem]]:
     """The worked examples, and what is asked."""
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
     rows = [msgspec.json.decode(line, type=StarterRow) for line in lines]
-    shots, asked = ([Row(row.question, row.answer) for row in rows if row.shot == shot] for shot in (True, False))
+    shots, asked = ([Problem(row.question, row.answer) for row in rows if row.shot == shot] for shot in (True, False))
     return shots, asked
 
 
-def starter_exemplars(shots: Sequence[Row], ending: str) -> tuple[Exemplar, ...]:
+def starter_exemplars(shots: Sequence[Problem], ending: str) -> tuple[Exemplar, ...]:
     """The worked examples as the fixed contexts have them: the result in a sentence, ``{gold}`` in ``ending``."""
     exemplars = []
     for shot in shots:

@@ -24,7 +24,7 @@ from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
 from . import prompts
 from .extraction import gold_of, verify
 from .metrics import ACCURACY, METRICS, score
-from .prompts import STOPS, Fixed, Row
+from .prompts import STOPS, Fixed, Problem
 
 VERSIONS = tuple(STOPS)
 MAX_TOKENS = {"cot8": 256, "5shot": 256, "cot-llama": 256, "chat": 2048}
@@ -131,11 +131,11 @@ def _load(fetch: Fetch, *, version: str, starter: bool) -> TaskData:
 _NOTHING = Fixed((), None)
 
 
-def _rows(data: bytes) -> list[Row]:
-    return [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
+def _rows(data: bytes) -> list[Problem]:
+    return [msgspec.json.decode(line, type=Problem) for line in data.splitlines()]
 
 
-def _asked(version: str, rows: Sequence[Row], shots: Sequence[Row], fixed: Fixed) -> list[tuple[Message, ...]]:
+def _asked(version: str, rows: Sequence[Problem], shots: Sequence[Problem], fixed: Fixed) -> list[tuple[Message, ...]]:
     """The conversation of each row."""
     if version == "5shot":
         # The starter set has fewer worked examples than are drawn: all of them stand before each problem.

@@ -17,7 +17,7 @@ CHANGED_ROW = 2785
 """Of GitHub's copy. In the hub's, which lm-eval asks and published numbers are of, it wants one placeholder only."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class PromptRow(msgspec.Struct, frozen=True):
     """A prompt with its instructions."""
 
     key: int | str
@@ -39,12 +39,12 @@ class Prompts:
     needs_sentences: bool = False
 
 
-def read_rows(data: bytes) -> list[Row]:
+def read_rows(data: bytes) -> list[PromptRow]:
     """Rows of a JSON-lines file."""
-    return [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
+    return [msgspec.json.decode(line, type=PromptRow) for line in data.splitlines()]
 
 
-def as_on_the_hub(row: Row) -> Row:
+def as_on_the_hub(row: PromptRow) -> PromptRow:
     """The row as lm-eval asks it."""
     if row.key != CHANGED_ROW:
         return row
@@ -55,7 +55,7 @@ def as_on_the_hub(row: Row) -> Row:
     return msgspec.structs.replace(row, prompt=prompt, kwargs=kwargs)
 
 
-def read_prompts(rows: Iterable[tuple[str, Row]], *, drop_falsy: bool) -> Prompts:
+def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool) -> Prompts:
     """Examples of rows with their ids.
 
     lm-eval drops every argument that Python takes for false, IFBench only null. Raises
@@ -98,7 +98,7 @@ def read_prompts(rows: Iterable[tuple[str, Row]], *, drop_falsy: bool) -> Prompt
     return Prompts(tuple(examples), excluded, dict(sorted(unsupported.items())), needs_sentences)
 
 
-def starter_rows() -> list[tuple[str, Row]]:
+def starter_rows() -> list[tuple[str, PromptRow]]:
     """Our own rows with their ids."""
     rows = read_rows((Path(__file__).parent / "starter.jsonl").read_bytes())
     return [(f"starter-{row.key:02d}", row) for row in rows]

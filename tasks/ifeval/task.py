@@ -22,7 +22,7 @@ from judgebench.grading import Verifier
 from judgebench.records import Check, Example, Generation, Sampling
 from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
 
-from .dataset import Prompts, Row, as_on_the_hub, read_prompts, read_rows, starter_rows
+from .dataset import PromptRow, Prompts, as_on_the_hub, read_prompts, read_rows, starter_rows
 from .interchange import LM_EVAL
 from .language import SEED
 from .lookup import fingerprint
@@ -76,7 +76,7 @@ def _load(fetch: Fetch, *, version: str, starter: bool) -> TaskData:
     return TaskData(examples=examples, baselines={}, verifiers={TASK: _verifier(fetch, prompts)}, extras=prompts)
 
 
-def _rows(fetch: Fetch, version: str) -> Iterator[tuple[str, Row]]:
+def _rows(fetch: Fetch, version: str) -> Iterator[tuple[str, PromptRow]]:
     if version == "multilingual":
         for language in LANGUAGES:
             yield from ((f"{language}-{row.key}", row) for row in read_rows(fetch(f"prompts-{language}")))

@@ -9,7 +9,7 @@ from .hendrycks import last_box
 from .prompts import STARTER_CLOSING, Exemplar
 
 
-class Row(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True):
     """One problem, whichever file it is from."""
 
     id: str
@@ -47,19 +47,19 @@ class _Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It stands before the others as a worked example and is not asked."""
 
 
-def read_full(data: bytes) -> Iterator[Row]:
+def read_full(data: bytes) -> Iterator[Problem]:
     """The test set, by row number."""
     for number, line in enumerate(data.splitlines()):
         row = msgspec.json.decode(line, type=_Full)
         level = int(row.level.removeprefix("Level "))
-        yield Row(str(number), row.problem, row.solution, boxed(row.solution), row.type, level)
+        yield Problem(str(number), row.problem, row.solution, boxed(row.solution), row.type, level)
 
 
-def read_five_hundred(data: bytes) -> Iterator[Row]:
+def read_five_hundred(data: bytes) -> Iterator[Problem]:
     """MATH-500, by the names that it gives its rows."""
     for line in data.splitlines():
         row = msgspec.json.decode(line, type=_FiveHundred)
-        yield Row(row.unique_id, row.problem, row.solution, row.answer, row.subject, row.level)
+        yield Problem(row.unique_id, row.problem, row.solution, row.answer, row.subject, row.level)
 
 
 def boxed(solution: str) -> str:
@@ -70,7 +70,7 @@ def boxed(solution: str) -> str:
     return answer
 
 
-def starter_rows() -> tuple[list[Exemplar], list[Row]]:
+def starter_rows() -> tuple[list[Exemplar], list[Problem]]:
     """The worked examples, and what is asked."""
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
     rows = [msgspec.json.decode(line, type=_Starter) for line in lines]
@@ -80,7 +80,7 @@ def starter_rows() -> tuple[list[Exemplar], list[Row]]:
         if row.shot
     ]
     asked = [
-        Row(f"starter-{number:02d}", row.problem, row.solution, boxed(row.solution), row.subject, row.level)
+        Problem(f"starter-{number:02d}", row.problem, row.solution, boxed(row.solution), row.subject, row.level)
         for number, row in enumerate((row for row in rows if not row.shot), start=1)
     ]
     return shots, asked

@@ -22,7 +22,7 @@ from judgebench.records import Check, Example, ExampleScore, Generation, Judgeme
 from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options
 
 from . import hendrycks, limits, prompts
-from .dataset import Row, read_five_hundred, read_full, starter_rows
+from .dataset import Problem, read_five_hundred, read_full, starter_rows
 from .hendrycks import verify_boxed
 from .interchange import lm_eval_task
 from .mathverify import verify_output
@@ -103,7 +103,7 @@ def _load(fetch: Fetch, *, version: str, prompt: str, starter: bool) -> TaskData
     )
 
 
-def _example(row: Row, messages: tuple[Message, ...]) -> Example:
+def _example(row: Problem, messages: tuple[Message, ...]) -> Example:
     meta = {
         "question": row.problem,
         "answer": row.answer,

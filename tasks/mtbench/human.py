@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgebench.outputs import Row
+from judgebench.outputs import FileRow
 from judgebench.stats.agreement import Agreement, agreement_between, agreement_within, orient
 from judgebench.stats.arrays import IntArray
 
@@ -27,7 +27,7 @@ class Votes:
     """1 for the first of the two, -1 for the second, 0 for a tie."""
 
 
-def read_votes(rows: Sequence[Row]) -> Votes:
+def read_votes(rows: Sequence[FileRow]) -> Votes:
     """Votes of experts or of a judge model; those of the authors are left out, as upstream leaves them out.
 
     A winner that is neither model nor any kind of tie is a ``RecordError``.

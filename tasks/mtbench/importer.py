@@ -17,7 +17,7 @@ from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.judges.orders import candidate_share
 from judgebench.judges.replies import pair_of_ratings
-from judgebench.outputs import Row, digits, identifier
+from judgebench.outputs import FileRow, digits, identifier
 from judgebench.records import Answer, Case, Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Imported, TaskData
 
@@ -32,7 +32,7 @@ WINNERS = {"model_1": 1.0, "model_2": 0.0, "tie": 0.5}
 """Share of the win of ``model_1``, by a game's stored result; ``error`` and anything else is none."""
 
 
-def read_outputs(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
+def read_outputs(rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
     """Answers in FastChat's shape, one record per model; or one model's, an output per turn, in ours."""
     if not all(_is_answer(row) for row in rows):
         return import_answers(rows, data)
@@ -51,7 +51,7 @@ def read_outputs(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
     )
 
 
-def read_fastchat(rows: Sequence[Row], data: TaskData, *, mode: str, baseline: str) -> tuple[Imported, ...]:
+def read_fastchat(rows: Sequence[FileRow], data: TaskData, *, mode: str, baseline: str) -> tuple[Imported, ...]:
     """Everything the rows hold for the mode: a record per model, with its answers and judgements.
 
     A row that is no answer or judgement of this benchmark, or whose fields have the wrong type, is a ``RecordError``.
@@ -95,11 +95,11 @@ def read_fastchat(rows: Sequence[Row], data: TaskData, *, mode: str, baseline: s
     return tuple(judgements.imported(model, shared) for model in judgements.by_model)
 
 
-def _is_answer(row: Row) -> bool:
+def _is_answer(row: FileRow) -> bool:
     return "choices" in row.fields or ("turns" in row.fields and bool({"model", "model_id"} & row.fields.keys()))
 
 
-def _example(row: Row, data: TaskData) -> Example:
+def _example(row: FileRow, data: TaskData) -> Example:
     """The row's question; ``question_id`` may be a number or its digits."""
     key = row.key("question_id")
     example = data.find(key)
@@ -108,7 +108,7 @@ def _example(row: Row, data: TaskData) -> Example:
     return example
 
 
-def _turn(row: Row, example: Example) -> int:
+def _turn(row: FileRow, example: Example) -> int:
     turn = row.value("turn")
     found = digits(identifier(turn) or "")
     if found is None or found not in judged_turns(example):
@@ -117,7 +117,7 @@ def _turn(row: Row, example: Example) -> int:
     return found
 
 
-def _judge(row: Row) -> tuple[str, str]:
+def _judge(row: FileRow) -> tuple[str, str]:
     """Judge model and prompt name."""
     value = row.fields.get("judge")
     if not isinstance(value, list) or len(value) != 2 or not all(isinstance(part, str) for part in value):
@@ -132,14 +132,14 @@ class _Answers:
         self._data = data
         self._found: dict[str, dict[str, Generation]] = {}
         self._repeated: Counter[str] = Counter()
-        self._failed: dict[str, list[Row]] = {}
+        self._failed: dict[str, list[FileRow]] = {}
 
     @property
     def models(self) -> list[str]:
         """In the order of the rows."""
         return list(self._found)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FileRow) -> None:
         """Take a row of ``model_answer``; only its first choice is ever judged."""
         example = _example(row, self._data)
         model = row.text("model_id", "model")
@@ -153,7 +153,7 @@ class _Answers:
         own[example.id] = Generation(example_id=example.id, model=model, outputs=turns)
 
     @staticmethod
-    def _turns(row: Row) -> Any:
+    def _turns(row: FileRow) -> Any:
         """The turns as the row has them; ``None`` if it has none."""
         if "choices" not in row.fields:
             return row.value("turns")
@@ -192,7 +192,7 @@ class _Run:
     judgements: list[Judgement] = field(default_factory=list)
     baselines: dict[str, None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    missing: list[Row] = field(default_factory=list)
+    missing: list[FileRow] = field(default_factory=list)
     """Rows with neither a verdict nor the judge's words; of a pair, once for each game."""
 
 
@@ -203,7 +203,7 @@ class _Judgements:
         self._data, self._answers = data, answers
         self.by_model: dict[str, _Run] = {}
 
-    def add_rating(self, row: Row) -> None:
+    def add_rating(self, row: FileRow) -> None:
         """Take a row of a single-answer judgement file."""
         example = _example(row, self._data)
         turn, (judge_model, judge) = _turn(row, example), _judge(row)
@@ -225,7 +225,7 @@ class _Judgements:
         )
         self._add(run, row, case, judge_model, verdict, text, read_rating, "")
 
-    def add_games(self, row: Row, baseline: str | None) -> None:
+    def add_games(self, row: FileRow, baseline: str | None) -> None:
         """Take both games of a row, for each of its models that is not the baseline."""
         example = _example(row, self._data)
         turn, (judge_model, judge) = _turn(row, example), _judge(row)
@@ -262,7 +262,7 @@ class _Judgements:
     def _add(
         self,
         run: _Run,
-        row: Row,
+        row: FileRow,
         case: Case,
         judge_model: str,
         verdict: Verdict,
@@ -297,7 +297,7 @@ class _Judgements:
             )
         )
 
-    def _check_prompt(self, run: _Run, row: Row, case: Case, prefix: str) -> None:
+    def _check_prompt(self, run: _Run, row: FileRow, case: Case, prefix: str) -> None:
         """Whether the prompt that the row tells of is the one that the answers give."""
         told = row.fields.get(f"{prefix}prompt_sha256")
         asked = row.fields.get(f"{prefix}user_prompt")
@@ -342,7 +342,7 @@ class _Judgements:
         )
 
 
-def _stored_game(row: Row, game: str) -> Verdict:
+def _stored_game(row: FileRow, game: str) -> Verdict:
     """A game's stored result as the share of the answer shown first; what is none of upstream's words is unread."""
     winner: Any = row.value(f"{game}_winner")
     if winner is not None and not isinstance(winner, str):

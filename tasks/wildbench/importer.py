@@ -25,7 +25,7 @@ import msgspec
 
 from judgebench.answers import failure_notes, read_answers
 from judgebench.errors import UsageError
-from judgebench.outputs import Row, count_of, where
+from judgebench.outputs import FileRow, count_of, where
 from judgebench.records import Completion, Example, Generation, Judgement, Usage, Verdict
 from judgebench.task import Imported, TaskData
 
@@ -44,7 +44,7 @@ TEXT_FIELDS = ("model_output", "ref_output", "model_outputs")
 class Record:
     """One judged answer or pair of a file."""
 
-    row: Row
+    row: FileRow
     session: str
     candidate: str
     baseline: str | None
@@ -75,7 +75,7 @@ class Record:
 
 
 def read_wildbench(
-    rows: Sequence[Row], data: TaskData, *, judges: Sequence[str], reading: Reading
+    rows: Sequence[FileRow], data: TaskData, *, judges: Sequence[str], reading: Reading
 ) -> tuple[Imported, ...]:
     """One run for each model under test, with all its scores and pairs.
 
@@ -103,17 +103,17 @@ def read_wildbench(
     return tuple(model.imported(data, reader.notes) for model in files.values())
 
 
-def read_outputs(rows: Sequence[Row], data: TaskData) -> tuple[Imported, ...]:
+def read_outputs(rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
     """Answers only: upstream's result files (``session_id``, a list whose first output counts), or our own shape."""
     return (read_answers([_as_answer(row) for row in rows], data),)
 
 
-def _is_answer(row: Row) -> bool:
+def _is_answer(row: FileRow) -> bool:
     """A row of model outputs, which may lack the output."""
     return "session_id" in row.fields and ("output" in row.fields or not JUDGED_FIELDS & row.fields.keys())
 
 
-def _as_answer(row: Row) -> Row:
+def _as_answer(row: FileRow) -> FileRow:
     if "session_id" not in row.fields:
         return row
     output = row.value("output")
@@ -141,7 +141,7 @@ class _Reader:
         """What was left out of all models."""
         return tuple(f"{count} rows {why}" for why, count in self._skipped.items())
 
-    def read(self, row: Row) -> Record | None:
+    def read(self, row: FileRow) -> Record | None:
         """The row's record; ``None`` for one that compares a model with itself."""
         fields = row.fields
         if "custom_id" in fields and "response" in fields:
@@ -155,7 +155,7 @@ class _Reader:
         found = ", ".join(sorted(map(str, fields)))[:300] or "none"
         raise row.error(f"it is no record of WildBench; its fields are: {found}")
 
-    def _converted_score(self, row: Row) -> Record:
+    def _converted_score(self, row: FileRow) -> Record:
         verdict, reply, contradicts = self._stored(row, score_verdict(row.fields["score"]), "score")
         generator = row.text("model_test") if "model_test" in row.fields else None
         return Record(
@@ -172,7 +172,7 @@ class _Reader:
             lengths=_lengths(row, ("len", "truncated", "empty")),
         )
 
-    def _converted_pair(self, row: Row) -> Record | None:
+    def _converted_pair(self, row: FileRow) -> Record | None:
         ids = (row.text("model_A"), row.text("model_B"))
         sides = self._sides(row, ids)
         if sides is None:
@@ -199,7 +199,7 @@ class _Reader:
             lengths=_lengths(row, ("len_test", "flag_test"), ("len_ref", "flag_ref")),
         )
 
-    def _instant(self, row: Row) -> Record | None:
+    def _instant(self, row: FileRow) -> Record | None:
         generator, reply = row.text("generator"), _instant_reply(row)
         baseline, position, other = None, 0, None
         if "assignment" in row.fields:
@@ -229,7 +229,7 @@ class _Reader:
             other=other,
         )
 
-    def _batch(self, row: Row) -> Record | None:
+    def _batch(self, row: FileRow) -> Record | None:
         custom_id = row.text("custom_id")
         session, *names = custom_id.split("||")
         reply = _batch_reply(row)
@@ -257,7 +257,7 @@ class _Reader:
             other=texts[1 - position] if baseline else None,
         )
 
-    def _sides(self, row: Row, ids: tuple[str, str], baseline: str | None = None) -> tuple[str, int] | None:
+    def _sides(self, row: FileRow, ids: tuple[str, str], baseline: str | None = None) -> tuple[str, int] | None:
         """The baseline's name and the candidate's index; ``None`` where a model is compared with itself."""
         if ids[0] == ids[1]:
             self._skipped["compare a model with itself, whose reward is 0 by definition"] += 1
@@ -276,7 +276,7 @@ class _Reader:
         model = ids[holding[0]]
         return next((name for name in sorted(self._baselines) if name in model), named or model), 1 - holding[0]
 
-    def _stored(self, row: Row, stored: Verdict, key: str) -> tuple[Verdict, Completion | None, bool]:
+    def _stored(self, row: FileRow, stored: Verdict, key: str) -> tuple[Verdict, Completion | None, bool]:
         """The stored verdict, with the judge's parsed words if they give the same one.
 
         Without words it has no label, by which cases are known that nobody was asked about.
@@ -296,7 +296,7 @@ class _Reader:
         return read_verdict(reply.text or "", key, self._reading)
 
 
-def _winner_verdict(row: Row, ids: tuple[str, str]) -> Verdict:
+def _winner_verdict(row: FileRow, ids: tuple[str, str]) -> Verdict:
     """From the winner's id and the extent of the win."""
     winner, extent = row.fields.get("winner"), row.fields.get("extent")
     if winner == "tie":
@@ -308,14 +308,14 @@ def _winner_verdict(row: Row, ids: tuple[str, str]) -> Verdict:
     return Verdict(value=None, error=f"winner {str(winner)[:40]!r} with extent {str(extent)[:10]!r} is no verdict")
 
 
-def _lacks_text(row: Row) -> bool:
+def _lacks_text(row: FileRow) -> bool:
     """Whether a place for an answer is empty."""
     values = [row.fields[name] for name in TEXT_FIELDS if name in row.fields]
     texts = [text for value in values for text in (value.values() if isinstance(value, dict) else [value])]
     return any(text is None or text == [] or text == [None] for text in texts)
 
 
-def _candidate(row: Row, generator: str | None) -> str:
+def _candidate(row: FileRow, generator: str | None) -> str:
     """The model's name: the file's in upstream's folders, else the generator's without its owner, else the file's."""
     if generator is None or _in_path(row, "eval") is not None:
         name = Path(row.path).name
@@ -325,17 +325,17 @@ def _candidate(row: Row, generator: str | None) -> str:
     return generator.rpartition("/")[2]
 
 
-def _in_path(row: Row, name: str) -> str | None:
+def _in_path(row: FileRow, name: str) -> str | None:
     """The value of ``name=value`` in the row's path."""
     found = re.search(rf"(?:^|/){name}=([^/]+?)(?:__[^/]*)?(?:/|$)", row.path)
     return found[1] if found else None
 
 
-def _judge_of(row: Row, model: str | None = None) -> str:
+def _judge_of(row: FileRow, model: str | None = None) -> str:
     return model or _in_path(row, "eval") or UNKNOWN_JUDGE
 
 
-def _optional_text(row: Row, name: str) -> str | None:
+def _optional_text(row: FileRow, name: str) -> str | None:
     """A text that may be absent; of a list, the first."""
     value = row.value(name)
     if isinstance(value, list):
@@ -345,7 +345,7 @@ def _optional_text(row: Row, name: str) -> str | None:
     raise row.error(f"{name!r} must be a string")
 
 
-def _lengths(row: Row, *names: tuple[str, ...]) -> tuple[tuple[int, str], ...] | None:
+def _lengths(row: FileRow, *names: tuple[str, ...]) -> tuple[tuple[int, str], ...] | None:
     """Length and flag of each answer, from fields that stand in for texts."""
     found = []
     for length_name, *flag_names in names:
@@ -363,7 +363,7 @@ def _lengths(row: Row, *names: tuple[str, ...]) -> tuple[tuple[int, str], ...] |
     return tuple(found)
 
 
-def _usage(row: Row) -> Usage:
+def _usage(row: FileRow) -> Usage:
     meta = row.fields.get("meta_data")
     return _tokens(meta.get("usage") if isinstance(meta, dict) else row.fields)
 
@@ -374,7 +374,7 @@ def _tokens(usage: Any) -> Usage:
     return Usage(prompt_tokens=whole[0], completion_tokens=whole[1])
 
 
-def _instant_reply(row: Row) -> Completion:
+def _instant_reply(row: FileRow) -> Completion:
     """What the judge said. After an error upstream stores the *previous* item's reply, so that one is not taken."""
     error = row.fields.get("error")
     if error not in (None, "N/A"):
@@ -385,7 +385,7 @@ def _instant_reply(row: Row) -> Completion:
     return Completion(text=result)
 
 
-def _batch_reply(row: Row) -> Completion:
+def _batch_reply(row: FileRow) -> Completion:
     """The service's answer to one request of a batch."""
     response = row.fields.get("response")
     response = response if isinstance(response, dict) else {}
@@ -406,7 +406,7 @@ def _batch_reply(row: Row) -> Completion:
     )
 
 
-def _prompt(row: Row) -> str | None:
+def _prompt(row: FileRow) -> str | None:
     body = row.fields["body"]
     messages = body.get("messages") if isinstance(body, dict) else None
     last = messages[-1] if isinstance(messages, list) and messages else None
@@ -510,7 +510,7 @@ class _Model:
             if missing := len(data.examples) - len(those):
                 what = "score" if judge == "score" else f"verdict against {judge}"
                 yield f"{missing} of {len(data.examples)} tasks have no {what} in the file"
-        unread: dict[str, list[Row]] = {}
+        unread: dict[str, list[FileRow]] = {}
         for record in self.records.values():
             if record.verdict.error:
                 unread.setdefault(record.verdict.error, []).append(record.row)

@@ -15,7 +15,7 @@ from judgebench.tasks.arenahard.judges import Pipeline
 
 from judgebench import tasks
 from judgebench.loading import load_task
-from judgebench.outputs import Row, read_rows
+from judgebench.outputs import FileRow, read_rows
 from judgebench.records import ExampleScore, Score
 from judgebench.sources import SourceFinder
 from judgebench.stats.arrays import FloatArray
@@ -68,9 +68,9 @@ def expected(name: str) -> dict[str, Any]:
     return found
 
 
-def rows_of(records: Iterable[dict[str, Any]], path: str = "file.jsonl") -> list[Row]:
+def rows_of(records: Iterable[dict[str, Any]], path: str = "file.jsonl") -> list[FileRow]:
     """Records as the rows of a file."""
-    return [Row(path, number, record) for number, record in enumerate(records, 1)]
+    return [FileRow(path, number, record) for number, record in enumerate(records, 1)]
 
 
 def judgement(uid: str, labels: Sequence[str | None], **fields: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def judgement(uid: str, labels: Sequence[str | None], **fields: Any) -> dict[str
     return {"uid": uid, "model": "m", "judge": "j", "games": games, **fields}
 
 
-def imported(task: Task, data: TaskData, rows: Sequence[Row]) -> dict[str, Imported]:
+def imported(task: Task, data: TaskData, rows: Sequence[FileRow]) -> dict[str, Imported]:
     """What the importer makes of rows, by model."""
     return {one.candidate: one for one in task.importers["arena_hard"](rows, data)}
 
@@ -90,7 +90,7 @@ def example_scores(task: Task, data: TaskData, one: Imported) -> tuple[TaskData,
     return data, task.score(data, {g.example_id: g for g in one.generations}, one.judgements)
 
 
-def scores_of(task: Task, data: TaskData, rows: Sequence[Row]) -> dict[str, dict[tuple[str, str | None], Score]]:
+def scores_of(task: Task, data: TaskData, rows: Sequence[FileRow]) -> dict[str, dict[tuple[str, str | None], Score]]:
     """Scores of an import by model, then by metric and group."""
     found = {}
     for model, one in imported(task, data, rows).items():
@@ -98,12 +98,12 @@ def scores_of(task: Task, data: TaskData, rows: Sequence[Row]) -> dict[str, dict
     return found
 
 
-def rows_below(*folders: Path) -> list[Row]:
+def rows_below(*folders: Path) -> list[FileRow]:
     """Rows of all files of some folders."""
     return [row for folder in folders for row in read_rows(folder)]
 
 
-def joint_battles(task: Task, data: TaskData, rows: Sequence[Row], models: Sequence[str]) -> StyleBattles:
+def joint_battles(task: Task, data: TaskData, rows: Sequence[FileRow], models: Sequence[str]) -> StyleBattles:
     """Battles of several models in one table, as a published one has them."""
     found = imported(task, data, rows)
     scored = [example_scores(task, data, found[model])[1] for model in models]
@@ -123,7 +123,7 @@ def resampled_errors(battles: StyleBattles, pipeline: Pipeline, rounds: int) -> 
     return np.array(rates, dtype=float).std(axis=0, ddof=1)
 
 
-def rows_against(baseline: str, *folders: Path) -> list[Row]:
+def rows_against(baseline: str, *folders: Path) -> list[FileRow]:
     """Rows of judgements against this baseline, and of answers."""
     return [row for row in rows_below(*folders) if row.fields.get("baseline", baseline) == baseline]
 

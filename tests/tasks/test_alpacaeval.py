@@ -19,7 +19,7 @@ from judgebench.errors import UsageError
 from judgebench.importing import import_run
 from judgebench.judges.orders import seeded_switch
 from judgebench.loading import load_task
-from judgebench.outputs import Row, read_rows
+from judgebench.outputs import FileRow, read_rows
 from judgebench.records import Answer, Case, Completion, Example, Generation, Message, Score
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
@@ -60,7 +60,7 @@ def imported_scores(source: Path, task: str, out: Path) -> dict[str, Score]:
 
 def fast_scores(task: Task, data: TaskData, rows: list[dict[str, object]]) -> dict[str, Score]:
     """The same without a run folder and without subsets: what 200 imports need."""
-    (imported,) = task.importers["alpaca_eval"]([Row("rows.json", n, row) for n, row in enumerate(rows)], data)
+    (imported,) = task.importers["alpaca_eval"]([FileRow("rows.json", n, row) for n, row in enumerate(rows)], data)
     data = dataclasses.replace(data, examples=imported.examples, baselines=imported.baselines)
     generations = {g.example_id: g for g in imported.generations}
     found = task.summarise(data, task.score(data, generations, imported.judgements))
@@ -284,7 +284,7 @@ def test_both_spellings_of_the_judge_columns(loaded: Callable[[str], tuple[Task,
     rows = read_json(ALPACAEVAL / "annotations_full" / "gpt4_gamed.json.gz")[:50]
     renamed = [{f"preference_{k}" if k == "raw_completion" else k: v for k, v in row.items()} for row in rows]
     plain, prefixed = (
-        task.importers["alpaca_eval"]([Row("a.json", n, row) for n, row in enumerate(those)], data)[0]
+        task.importers["alpaca_eval"]([FileRow("a.json", n, row) for n, row in enumerate(those)], data)[0]
         for those in (rows, renamed)
     )
     assert plain.judgements == prefixed.judgements

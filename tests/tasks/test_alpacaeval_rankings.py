@@ -9,7 +9,7 @@ from judgebench.tasks.alpacaeval.importer import read_alpaca_eval
 from judgebench.tasks.alpacaeval.judges import ranking_verdict, tool_ranking_verdict
 
 from judgebench import tasks
-from judgebench.outputs import Row
+from judgebench.outputs import FileRow
 from judgebench.task import TaskData
 
 
@@ -150,7 +150,7 @@ def test_an_imported_reply_is_read_again(raw: Any, disagree: bool, data: TaskDat
         "preference": 1.0,
         "raw_completion": raw,
     }
-    (imported,) = read_alpaca_eval([Row("annotations.json", 1, fields)], data, switch=never)
+    (imported,) = read_alpaca_eval([FileRow("annotations.json", 1, fields)], data, switch=never)
     assert any("do not give the stored preference" in note for note in imported.notes) == disagree
     (judgement,) = imported.judgements
     assert judgement.verdict.value == 1.0

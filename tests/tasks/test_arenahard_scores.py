@@ -25,7 +25,7 @@ from judgebench.tasks.arenahard.judges import Pipeline
 from judgebench import tasks
 from judgebench.codec import sha256_hex
 from judgebench.importing import import_run
-from judgebench.outputs import Row, read_rows
+from judgebench.outputs import FileRow, read_rows
 from judgebench.records import Generation
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
@@ -341,7 +341,7 @@ def test_a_mix_of_categories_errs_as_its_parts_do(load: Load) -> None:
 # -- the run's own scores
 
 
-def question_error(task: Task, data: TaskData, rows: list[Row]) -> float:
+def question_error(task: Task, data: TaskData, rows: list[FileRow]) -> float:
     """Of the share of battles won, in percent: statsmodels' regression weighted with battles, a question a row."""
     api = pytest.importorskip("statsmodels.api")
     _, scored = files.example_scores(task, data, files.imported(task, data, rows)[REBUILT[0]])

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from judgebench.tasks.ifeval import lookup, registry
-from judgebench.tasks.ifeval.dataset import Row, as_on_the_hub, read_prompts
+from judgebench.tasks.ifeval.dataset import PromptRow, as_on_the_hub, read_prompts
 from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.registry import WrongArguments
 from judgebench.tasks.ifeval.texts import Answer
@@ -268,14 +268,14 @@ def test_wrong_arguments_are_an_error(instruction: str, kwargs: dict[str, Any], 
     """Where upstream draws a random requirement; it is found when the prompts are read, before anything is asked."""
     with pytest.raises(WrongArguments, match=problem):
         verify([instruction], [kwargs], "text")
-    row = Row(key=7, prompt="p", instruction_id_list=(instruction,), kwargs=(kwargs,))
+    row = PromptRow(key=7, prompt="p", instruction_id_list=(instruction,), kwargs=(kwargs,))
     with pytest.raises(UsageError, match="prompt 7 cannot be verified"):
         read_prompts([("7", row)], drop_falsy=True)
 
 
 def test_arguments_that_are_false_are_none() -> None:
     """lm-eval drops null, 0 and the empty string alike; IFBench drops null only."""
-    row = Row(
+    row = PromptRow(
         key=1,
         prompt="p",
         instruction_id_list=("punctuation:no_comma", "words:repeats"),
@@ -291,14 +291,14 @@ def test_arguments_that_are_false_are_none() -> None:
 
 def test_an_instruction_that_nobody_checks_is_not_asked() -> None:
     """Its prompt is counted instead."""
-    row = Row(key=1, prompt="p", instruction_id_list=("punctuation:no_comma", "music:in_tune"), kwargs=({}, {}))
+    row = PromptRow(key=1, prompt="p", instruction_id_list=("punctuation:no_comma", "music:in_tune"), kwargs=({}, {}))
     prompts = read_prompts([("1", row)], drop_falsy=True)
     assert (prompts.examples, prompts.excluded, dict(prompts.unsupported)) == ((), 1, {"music:in_tune": 1})
 
 
 def test_only_one_row_is_changed() -> None:
     """And that only where it differs."""
-    row = Row(
+    row = PromptRow(
         key=2785, prompt="give at least 3 placeholders", instruction_id_list=("a",), kwargs=({"num_highlights": 3},)
     )
     changed = as_on_the_hub(row)

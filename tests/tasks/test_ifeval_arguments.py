@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from judgebench.tasks.ifeval import ifbench, instructions, multilingual
-from judgebench.tasks.ifeval.dataset import Prompts, Row, read_prompts, read_rows
+from judgebench.tasks.ifeval.dataset import PromptRow, Prompts, read_prompts, read_rows
 from judgebench.tasks.ifeval.lookup import find
 from judgebench.tasks.ifeval.registry import Checkers, text
 from judgebench.tasks.ifeval.texts import Answer
@@ -19,7 +19,7 @@ KEYWORDS = {"keyword1": "sun", "keyword2": "moon", "keyword3": "star", "keyword4
 
 def prompts_with(instruction: str, kwargs: dict[str, Any]) -> Prompts:
     """One prompt, as IFBench reads its arguments, which drops null only."""
-    row = Row(key=7, prompt="p", instruction_id_list=(instruction,), kwargs=(kwargs,))
+    row = PromptRow(key=7, prompt="p", instruction_id_list=(instruction,), kwargs=(kwargs,))
     return read_prompts([("7", row)], drop_falsy=False)
 
 
@@ -132,7 +132,7 @@ def test_what_can_just_be_met_is_not_refused(instruction: str, kwargs: dict[str,
 
 def test_instructions_and_arguments_are_as_many() -> None:
     """Else nobody knows which belong to which."""
-    row = Row(key=7, prompt="p", instruction_id_list=("punctuation:no_comma",), kwargs=({}, {}))
+    row = PromptRow(key=7, prompt="p", instruction_id_list=("punctuation:no_comma",), kwargs=({}, {}))
     with pytest.raises(UsageError, match="prompt 7 cannot be verified: it has 1 instructions and arguments for 2"):
         read_prompts([("7", row)], drop_falsy=True)
 
@@ -166,7 +166,7 @@ def test_all_official_prompts_are_read() -> None:
         "ifbench/test.jsonl.gz": (300, False),
     }
     for name, (count, drop_falsy) in files.items():
-        rows = [Row(row["key"], row["prompt"], tuple(row["instruction_id_list"]), tuple(row["kwargs"]))
+        rows = [PromptRow(row["key"], row["prompt"], tuple(row["instruction_id_list"]), tuple(row["kwargs"]))
                 for row in read_lines(name)]  # fmt: skip
         found = read_prompts([(str(row.key), row) for row in rows], drop_falsy=drop_falsy)
         assert len(found.examples) + found.excluded == len(rows) == count

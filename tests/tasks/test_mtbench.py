@@ -30,7 +30,7 @@ from judgebench.loading import load_task, load_tasks
 from judgebench.models import tiny
 from judgebench.models.http_chat import HttpChat
 from judgebench.models.tiny import PROGRAMS, Program, build_tiny
-from judgebench.outputs import Row, read_rows
+from judgebench.outputs import FileRow, read_rows
 from judgebench.ranking import published_rows
 from judgebench.records import Completion, Example, Generation, Judgement, Message, Request, Score
 from judgebench.resources import resource
@@ -97,7 +97,7 @@ def starter(text: str = "mtbench") -> tuple[Task, TaskData]:
 
 def imports(task: Task, data: TaskData, rows: list[dict[str, Any]]) -> dict[str, Imported]:
     """Records of FastChat's as the importer takes them, by model."""
-    numbered = [Row("rows.jsonl", number, row) for number, row in enumerate(rows, 1)]
+    numbered = [FileRow("rows.jsonl", number, row) for number, row in enumerate(rows, 1)]
     return {imported.candidate: imported for imported in task.importers["fastchat"](numbered, data)}
 
 
@@ -677,11 +677,11 @@ def test_plain_outputs_have_an_output_for_each_turn(tmp_path: Path) -> None:
     """``--model file:`` takes a list of strings, one per turn; a single string for two turns is refused by line."""
     task, data = starter()
     read = task.importers["outputs"]
-    rows = [Row("outputs.json", n, {"id": e.id, "output": ["a", "b"]}) for n, e in enumerate(data.examples, 1)]
+    rows = [FileRow("outputs.json", n, {"id": e.id, "output": ["a", "b"]}) for n, e in enumerate(data.examples, 1)]
     (imported,) = read(rows, data)
     assert {generation.outputs for generation in imported.generations} == {("a", "b")}
     with pytest.raises(RecordError, match=r"outputs.json:1: .*1 of the 2 turns"):
-        read([Row("outputs.json", 1, {"id": "starter-01", "output": "a"})], data)
+        read([FileRow("outputs.json", 1, {"id": "starter-01", "output": "a"})], data)
 
 
 # -- pairwise runs

@@ -37,7 +37,7 @@ from judgebench.judges.orders import candidate_share
 from judgebench.loading import load_task
 from judgebench.models.http_chat import HttpChat
 from judgebench.models.tiny import PROGRAMS
-from judgebench.outputs import Row, read_rows
+from judgebench.outputs import FileRow, read_rows
 from judgebench.records import Case, Completion, Generation, Judgement, Score, Verdict
 from judgebench.runner import Runner
 from judgebench.scoring import score_run
@@ -88,12 +88,12 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Load:
     return loader(wb.prompt_mirror(tmp_path_factory.mktemp("prompts")), tmp_path_factory.mktemp("cache"))
 
 
-def rows_of(records: Iterable[dict[str, Any]], path: str = "records.json") -> list[Row]:
+def rows_of(records: Iterable[dict[str, Any]], path: str = "records.json") -> list[FileRow]:
     """Records as rows of a file."""
-    return [Row(path, number, record) for number, record in enumerate(records, 1)]
+    return [FileRow(path, number, record) for number, record in enumerate(records, 1)]
 
 
-def imported_from(task: Task, data: TaskData, rows: list[Row]) -> Imported:
+def imported_from(task: Task, data: TaskData, rows: list[FileRow]) -> Imported:
     """The one model in the rows."""
     (imported,) = task.importers["wildbench"](rows, data)
     return imported
@@ -698,7 +698,7 @@ def test_a_missing_baseline_is_null_and_a_model_against_itself_is_zero(loaded: L
         assert found[metric, f"baseline={BASELINES[0]}"].value is None
     renamed = json.loads(json.dumps([row.fields for row in rows]).replace("test/reka-edge", f"openai/{BASELINES[0]}"))
     paths = [f"ref={wb.BASELINES[row.path.removesuffix('.json')]}/x.json" for row in rows]
-    own = [Row(path, number, fields) for number, (path, fields) in enumerate(zip(paths, renamed, strict=True))]
+    own = [FileRow(path, number, fields) for number, (path, fields) in enumerate(zip(paths, renamed, strict=True))]
     imported = imported_from(task, data, own)
     assert imported.candidate == BASELINES[0]
     found = scores_of(task, data, imported)
