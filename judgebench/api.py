@@ -8,22 +8,21 @@ notebook. What a command would exit with is an exception here, see ``errors.py``
 import html
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
 from judgebench import comparison, gate_policy, gating, ranking, run_folders
-from judgebench.cli.options import mirrors as all_mirrors
-from judgebench.cli.progress import Progress
 from judgebench.display import printable
 from judgebench.errors import UsageError
+from judgebench.progress import Progress
 from judgebench.records import Score
 from judgebench.run_tasks import TaskFiles
 from judgebench.runner import Runner
-from judgebench.settings import Settings
+from judgebench.settings import Keywords, PathLike, mirror_folders, settings_from_python, several
 from judgebench.store import RunFolder
 from judgebench.tasks import files_among, named, task_files
 from judgebench.tracking import require_trackers
@@ -32,14 +31,10 @@ from judgebench.tracking import track as tell
 if TYPE_CHECKING:
     import pandas
 
-PathLike = str | os.PathLike[str]
 SHOWN_ROWS = 200
 """Rows that a notebook shows of a result; ``frame()`` has all."""
 PUBLISHED = "published:"
 """Before the name of a model of the published tables."""
-OF_SETTINGS = {field.name for field in fields(Settings)} - {"model", "tasks", "judges", "argv", "fields"}
-"""What ``evaluate`` takes besides its own parameters."""
-AT_LEAST_ONE = ("limit", "repeats", "judge_repeats", "concurrency", "judge_concurrency", "replicas")
 SCORE_COLUMNS = tuple(name for name in Score.__struct_fields__ if name != "details")
 
 
@@ -263,7 +258,7 @@ def evaluate(
     judge: PathLike | Iterable[PathLike] = (),
     track: str | Iterable[str] = (),
     progress: bool = True,
-    **settings: Any,
+    **settings: Unpack[Keywords],
 ) -> Run:
     """Have a model answer benchmarks and the answers judged; goes on with a run that was interrupted.
 
@@ -281,8 +276,8 @@ def evaluate(
     progress
         How far it is, on stderr.
     settings
-        Any other field of :class:`~judgebench.settings.Settings`, which are the flags of ``judgebench eval``: ``out``,
-        ``limit``, ``starter``, ``gen={"temperature": 0.7}``, ``budget``, …
+        The other flags of ``judgebench eval``: ``out``, ``limit``, ``starter``, ``gen={"temperature": 0.7}``,
+        ``budget`` and so on; see :class:`~judgebench.settings.Settings`.
 
     Raises
     ------
@@ -295,10 +290,10 @@ def evaluate(
     >>> run.score("exact_match_strict").value
     75.0
     """
-    trackers = _several(track)
+    trackers = several(track)
     require_trackers(trackers)
     with Progress(shown=progress) as display:
-        told = _settings(model, tasks, judge, settings)
+        told = settings_from_python(model, tasks, judge, settings)
         results = Runner(told, display.update).evaluate()
     for problem in tell(trackers, RunFolder(Path(results.run))):
         warnings.warn(problem, stacklevel=2)
@@ -336,7 +331,7 @@ def compare(
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
-    files = comparison.official_files(all_mirrors(_paths(mirrors)))
+    files = comparison.official_files(_mirrors(mirrors))
     opened = [_opened(run, tasks) for run in _each(runs)]
     return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
 
@@ -365,7 +360,7 @@ def gate(
         policy = gate_policy.checked(gate_policy.Policy(defaults=gate_policy.Defaults(max_drop=max_drop)), "max_drop")
     elif not isinstance(policy, gate_policy.Policy):
         policy = gate_policy.read_policy(Path(policy))
-    files = comparison.official_files(all_mirrors(_paths(mirrors)))
+    files = comparison.official_files(_mirrors(mirrors))
     of_a_table = isinstance(baseline, str) and baseline.startswith(PUBLISHED)
     against = str(baseline).removeprefix(PUBLISHED) if of_a_table else _opened(baseline, tasks)
     return Gate(gating.gate(against, _opened(candidate, tasks), policy, files=files))
@@ -419,7 +414,7 @@ def _opened(run: RunLike, tasks: PathLike | Iterable[PathLike] = ()) -> run_fold
 
 
 def _task_files(tasks: PathLike | Iterable[PathLike]) -> TaskFiles:
-    return task_files(",".join(_several(tasks)))
+    return task_files(",".join(several(tasks)))
 
 
 def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> run_folders.Runs:
@@ -437,46 +432,5 @@ def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> ru
     return run_folders.Runs(tuple(found.values()), read.unreadable)
 
 
-def _several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:
-    listed = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
-    return tuple(os.fspath(one) for one in listed)
-
-
-def _paths(given: PathLike | Iterable[PathLike]) -> list[Path]:
-    return [Path(path) for path in _several(given)]
-
-
-def _settings(
-    model: PathLike,
-    tasks: PathLike | Iterable[PathLike],
-    judge: PathLike | Iterable[PathLike],
-    given: Mapping[str, Any],
-) -> Settings:
-    """The settings of a run, of plain values: paths as text, numbers as they are."""
-    unknown = sorted(set(given) - set(OF_SETTINGS))
-    if unknown:
-        raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {', '.join(sorted(OF_SETTINGS))}")
-    if not isinstance(model, str | os.PathLike):
-        raise UsageError(f"evaluate() makes one run, of one model; got {model!r}. Call it once for each")
-    values = dict(given)
-    for name in AT_LEAST_ONE:
-        if values.get(name) is not None and values[name] < 1:
-            raise UsageError(f"evaluate() was given {name}={values[name]!r}; it is 1 or more")
-    for name in ("out", "runs", "ids", "labels"):
-        if values.get(name) is not None:
-            values[name] = Path(values[name])
-    for name in ("baseline", "chat_template"):
-        if values.get(name) is not None:
-            values[name] = ",".join(_several(values[name]))
-    for name in ("model_args", "judge_args", "gen", "judge_gen"):
-        if name in values:
-            values[name] = {key: str(value) for key, value in values[name].items()}
-    values["mirrors"] = all_mirrors(_paths(values.get("mirrors", ())))
-    values["refine"] = _several(values.get("refine", ()))
-    return Settings(
-        model=os.fspath(model),
-        tasks=",".join(_several(tasks)),
-        judges=_several(judge),
-        argv=("judgebench.evaluate",),
-        **values,
-    )
+def _mirrors(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:
+    return mirror_folders(map(Path, several(given)))

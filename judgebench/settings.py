@@ -1,78 +1,217 @@
-"""What a run is told, and how that changes a task's own settings."""
+"""The settings of a run, each written down once: its type, default, flag and help.
 
+The fields of :class:`Settings` make the flags of ``judgebench eval``, ``generate`` and ``judge``, the keys of a
+``--config`` file and the keywords of :func:`judgebench.evaluate`. This module imports nothing heavy, because every
+``--help`` reads it.
+"""
+
+import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import operator
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args, get_origin
 
 from judgebench.errors import UsageError
-from judgebench.records import Sampling
-from judgebench.thinking import Thinking
+
+if TYPE_CHECKING:
+    from judgebench.records import Sampling
+    from judgebench.thinking import Thinking
 
 MOST = 10**9
-"""Of anything that is counted."""
+"""The largest count that a setting may be."""
+EVAL = ("eval",)
+ANSWERING = ("eval", "generate")
+JUDGING = ("eval", "judge")
+ASKING = ("eval", "generate", "judge")
+"""Commands: ``eval`` alone, those that answer examples, those that judge answers, all that ask a model."""
+
+PathLike = str | os.PathLike[str]
+Tags = tuple[tuple[str, str], ...]
+"""Pairs of an opening and a closing tag."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a setting is given on the command line."""
+
+    help: str
+    metavar: str | None
+    """What stands for the value in the help; ``None`` for a flag without a value."""
+    commands: tuple[str, ...]
+    _: KW_ONLY
+    name: str = ""
+    """Name of the flag, with underscores, where it differs from that of the setting: ``judge`` sets ``judges``."""
+    minimum: float | None = None
+    typed: Any = None
+    """Type of what is typed, where it does not follow from the type of the setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything a run is told; the flags of ``judgebench eval``."""
+    """Everything that can be set for a run; the flags of ``judgebench eval``, in the order of its help."""
 
-    tasks: str
-    model: str | None = None
-    judges: tuple[str, ...] = ()
-    """Judge models; several are a jury. Empty: each judge's official model."""
-    judge_repeats: int = 1
-    out: Path | None = None
+    model: Annotated[
+        str | None,
+        Flag(
+            "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
+            "http://HOST:PORT/v1#NAME, file:outputs.json or builtin:tiny. Give it several times, or give a pattern "
+            "such as 'ckpt/step_*', to evaluate several models in turn.",
+            "M",
+            ANSWERING,
+            typed=list[str],
+        ),
+    ] = None
+    tasks: Annotated[str, Flag("Tasks, comma separated: NAME[@VERSION][:KEY=VALUE,…].", "T1,T2", ANSWERING)]
+    judges: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Judge model, in the same grammar as --model. Give it several times for a jury. Default: the official "
+            "judge.",
+            "J",
+            JUDGING,
+            name="judge",
+        ),
+    ] = ()
+    out: Annotated[Path | None, Flag("Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)] = None
     runs: Path = Path("runs")
-    limit: int | None = None
-    ids: Path | None = None
-    starter: bool = False
-    baseline: str | None = None
-    model_args: Mapping[str, str] = field(default_factory=dict)
-    judge_args: Mapping[str, str] = field(default_factory=dict)
-    preset: str | None = None
-    """A paper's way to draw answers; ``gen`` is stronger."""
-    gen: Mapping[str, str] = field(default_factory=dict)
-    judge_gen: Mapping[str, str] = field(default_factory=dict)
-    system: str | None = None
-    chat_template: str | None = None
-    thinking: str = "auto"
-    think_tags: tuple[tuple[str, str], ...] = ()
-    """Pairs of tags around a thinking part, beside those that are known."""
+    """The folder in which run folders without a name of their own are made."""
+    limit: Annotated[int | None, Flag("Evaluate only the first N examples.", "N", ANSWERING, minimum=1)] = None
+    ids: Annotated[Path | None, Flag("Evaluate only the examples whose ids are listed in FILE.", "FILE", ANSWERING)] = (
+        None
+    )
+    starter: Annotated[
+        bool,
+        Flag(
+            "Use the bundled starter set: it needs nothing, and its numbers compare with nothing.",
+            None,
+            ANSWERING,
+        ),
+    ] = False
+    baseline: Annotated[
+        str | None,
+        Flag(
+            "Compare with a file of outputs, or with some of the benchmark's several baselines, by name.",
+            "FILE|NAME[,NAME]",
+            EVAL,
+        ),
+    ] = None
+    model_args: Annotated[
+        Mapping[str, str], Flag("Setting of the model's backend.", "K=V", ANSWERING, name="model_arg")
+    ] = field(default_factory=dict)
+    judge_repeats: Annotated[
+        int, Flag("Judge each case K times, to measure the judge's own variance.", "K", JUDGING, minimum=1)
+    ] = 1
+    judge_args: Annotated[
+        Mapping[str, str], Flag("Setting of the judge's backend.", "K=V", JUDGING, name="judge_arg")
+    ] = field(default_factory=dict)
+    preset: Annotated[
+        str | None,
+        Flag(
+            "Draw answers as a paper did. A wrong name lists the presets; --gen overrides them.",
+            "NAME",
+            ANSWERING,
+        ),
+    ] = None
+    gen: Annotated[Mapping[str, str], Flag("Sampling of the answers, such as temperature=0.7.", "K=V", ANSWERING)] = (
+        field(default_factory=dict)
+    )
+    judge_gen: Annotated[Mapping[str, str], Flag("Sampling of the judge.", "K=V", JUDGING)] = field(
+        default_factory=dict
+    )
+    system: Annotated[str | None, Flag("System message before each conversation.", "TEXT", ANSWERING)] = None
+    chat_template: Annotated[
+        str | None, Flag("Chat template of a local model: auto, none or a file.", "auto|none|FILE", ANSWERING)
+    ] = None
+    thinking: Annotated[
+        str,
+        Flag(
+            "Whether the model thinks: auto (its template decides; tagged thinking is removed from the answer), on "
+            "(the template asks it to think; a reply that never closes its thinking is an empty answer), off (the "
+            "template asks it not to; the whole reply is the answer).",
+            "auto|on|off",
+            ANSWERING,
+        ),
+    ] = "auto"
+    think_tags: Annotated[
+        Tags,
+        Flag(
+            "A pair of tags around thinking, of the model or a judge, in addition to the known ones. Repeatable.",
+            "OPEN,CLOSE",
+            ASKING,
+        ),
+    ] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     """What an imported file calls our fields."""
-    repeats: int = 1
-    """Answers to ask for each example."""
-    refine: tuple[str, ...] = ()
-    """Prompts that each answer goes through, one after the other, before it counts."""
-    stop_when: str | None = None
-    """When enough is known to stop judging; see ``stopping.py``."""
-    labels: Path | None = None
-    """A few human verdicts on the answers; see ``labels.py``."""
-    api_key_env: str | None = None
-    concurrency: int | None = None
-    judge_concurrency: int | None = None
-    rpm: float | None = None
-    tpm: float | None = None
-    budget: float | None = None
-    replicas: int = 1
-    cluster: str | None = None
-    """Address of a Ray cluster; ``None``: this machine."""
-    offline: bool = False
-    mirrors: tuple[Path, ...] = ()
+    repeats: Annotated[
+        int, Flag("Ask each example K times, for maj@k and pass@k of a verified task.", "K", ANSWERING, minimum=1)
+    ] = 1
+    refine: Annotated[
+        tuple[str, ...],
+        Flag(
+            "A file with a prompt that each answer goes through before it counts, with {response} and {instruction} "
+            "filled in; without {response} it continues the conversation. Give it several times for several steps; "
+            "every step makes a run of its own.",
+            "FILE",
+            ANSWERING,
+            typed=list[Path],
+        ),
+    ] = ()
+    """The prompts themselves."""
+    stop_when: Annotated[
+        str | None,
+        Flag(
+            "Judge in random order and stop as soon as the interval is narrow enough: 'ci<1.5', or 'METRIC ci<1.5', "
+            "for plus or minus 1.5.",
+            "RULE",
+            EVAL,
+        ),
+    ] = None
+    labels: Annotated[
+        Path | None,
+        Flag(
+            "Human verdicts on a random sample of the examples (CSV: example_id,label), to anchor win rates in.",
+            "FILE",
+            EVAL,
+        ),
+    ] = None
+    api_key_env: Annotated[str | None, Flag("Environment variable that holds the API key.", "NAME", ASKING)] = None
+    concurrency: Annotated[int | None, Flag("Most requests in flight to the model.", "N", ANSWERING, minimum=1)] = None
+    judge_concurrency: Annotated[int | None, Flag("Most requests in flight to the judge.", "N", JUDGING, minimum=1)] = (
+        None
+    )
+    rpm: Annotated[float | None, Flag("Most requests a minute to an endpoint.", "N", ASKING, minimum=0.001)] = None
+    tpm: Annotated[float | None, Flag("Most tokens a minute to an endpoint.", "N", ASKING, minimum=1)] = None
+    budget: Annotated[float | None, Flag("Hard ceiling on spending, in USD.", "USD", ASKING, minimum=0)] = None
+    replicas: Annotated[
+        int, Flag("Engines of the model, each in a Ray actor with a device of its own.", "N", ANSWERING, minimum=1)
+    ] = 1
+    cluster: Annotated[
+        str | None, Flag("Ray cluster for the replicas, or auto. Default: this machine.", "ADDRESS", ANSWERING)
+    ] = None
+    mirrors: Annotated[
+        tuple[Path, ...],
+        Flag(
+            "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.",
+            "DIR",
+            ASKING,
+            name="mirror",
+        ),
+    ] = ()
+    offline: Annotated[bool, Flag("Never use the network for official files or checkpoints.", None, ASKING)] = False
     argv: tuple[str, ...] = ()
+    """The command as it was typed."""
 
     def __post_init__(self) -> None:
-        """Raises :class:`UsageError` for a number that cannot be meant."""
-        for name in ("limit", "repeats", "judge_repeats", "concurrency", "judge_concurrency", "replicas"):
-            if isinstance(value := getattr(self, name), int) and value > MOST:
-                raise UsageError(f"--{name.replace('_', '-')} is at most {MOST:,}")
-        for name in ("rpm", "tpm", "budget"):
-            if isinstance(value := getattr(self, name), float) and math.isnan(value):
-                raise UsageError(f"--{name} nan is no number")
+        """Raise :class:`UsageError` for a value that cannot be meant."""
+        for name, setting in SETTINGS.items():
+            value = getattr(self, name)
+            if type(value) is int and value > MOST:
+                raise UsageError(f"{setting.spelling} is at most {MOST:,}")
+            if type(value) is float and math.isnan(value):
+                raise UsageError(f"{setting.spelling} nan is no number")
         sent = {"--system": self.system or "", "--gen": "".join(self.gen.values())}
         for flag, text in {**sent, "--judge-gen": "".join(self.judge_gen.values())}.items():
             try:
@@ -81,14 +220,191 @@ class Settings:
                 raise UsageError(f"{flag} is no text that could be sent: {error}") from error
 
     @property
-    def splitting(self) -> Thinking:
-        """How the candidate's replies are split in thinking and answer."""
+    def splitting(self) -> "Thinking":
+        """How the candidate's replies are split into thinking and answer."""
+        from judgebench.thinking import Thinking
+
         return Thinking(self.thinking, self.think_tags)
 
 
-def override_sampling(sampling: Sampling, given: Mapping[str, str], flag: str) -> Sampling:
+class Keywords(TypedDict, total=False):
+    """The settings as keywords of :func:`judgebench.evaluate`, for editors and type checkers: see :class:`Settings`."""
+
+    out: PathLike | None
+    runs: PathLike
+    limit: int | None
+    ids: PathLike | None
+    starter: bool
+    baseline: PathLike | Iterable[PathLike] | None
+    model_args: Mapping[str, object]
+    judge_repeats: int
+    judge_args: Mapping[str, object]
+    preset: str | None
+    gen: Mapping[str, object]
+    judge_gen: Mapping[str, object]
+    system: str | None
+    chat_template: PathLike | None
+    thinking: str
+    think_tags: Iterable[tuple[str, str]]
+    repeats: int
+    refine: str | Iterable[str]
+    stop_when: str | None
+    labels: PathLike | None
+    api_key_env: str | None
+    concurrency: int | None
+    judge_concurrency: int | None
+    rpm: float | None
+    tpm: float | None
+    budget: float | None
+    replicas: int
+    cluster: str | None
+    mirrors: PathLike | Iterable[PathLike]
+    offline: bool
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of :class:`Settings`, taken apart."""
+
+    name: str
+    kind: Any
+    """Type of its value."""
+    default: Any
+    flag: Flag | None
+    """``None`` for what has no flag of its own."""
+
+    @property
+    def spelling(self) -> str:
+        """The flag as it is typed."""
+        return f"--{self.parameter.replace('_', '-')}"
+
+    @property
+    def parameter(self) -> str:
+        """Name of the flag as a parameter of a command, and as a key of a ``--config`` file."""
+        return (self.flag and self.flag.name) or self.name
+
+    @property
+    def typed(self) -> Any:
+        """Type of what is typed: several texts for whatever holds several values."""
+        if self.flag and self.flag.typed:
+            return self.flag.typed
+        if not self.holds_several:
+            return self.kind if self.default is not dataclasses.MISSING else self.kind | None
+        return list[Path] if self.kind == tuple[Path, ...] else list[str]
+
+    @property
+    def holds_several(self) -> bool:
+        """Whether the flag can be given several times."""
+        return get_origin(self.kind) in (tuple, Mapping)
+
+    def parsed(self, given: Any) -> Any:
+        """The value of what was typed."""
+        if self.kind == Tags:
+            from judgebench.thinking import parse_tags
+
+            return parse_tags(given)
+        if get_origin(self.kind) is Mapping:
+            return pairs(given, self.spelling)
+        return tuple(given) if self.holds_several else given
+
+    def converted(self, given: Any) -> Any:
+        """The value of what was passed in Python: paths as text or not, numbers of any kind, one value or several."""
+        if given is None or self.kind is bool:
+            return given
+        if self.kind in (Path, Path | None):
+            return Path(given)
+        if self.kind == Tags:
+            return tuple((opening, closing) for opening, closing in given)
+        if get_origin(self.kind) is Mapping:
+            return {key: str(value) for key, value in given.items()}
+        if self.holds_several:
+            return tuple(map(Path, several(given))) if self.kind == tuple[Path, ...] else several(given)
+        if self.kind in (str, str | None):
+            return ",".join(several(given))
+        return float(given) if self.kind == float | None else operator.index(given)
+
+
+def _taken_apart() -> Iterator[Setting]:
+    for one in dataclasses.fields(Settings):
+        kind, flag = get_args(one.type) if get_origin(one.type) is Annotated else (one.type, None)
+        yield Setting(one.name, kind, one.default, flag)
+
+
+SETTINGS = {setting.name: setting for setting in _taken_apart()}
+"""By name, in the order of the help."""
+FLAGS = {setting.parameter: setting for setting in SETTINGS.values() if setting.flag}
+"""Those with a flag, by its name."""
+
+
+def settings_from_flags(given: Mapping[str, Any], argv: Sequence[str] = ()) -> Settings:
+    """Settings of what was typed, by the names of the flags; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
+    from judgebench.thinking import POLICIES
+
+    values = {FLAGS[name].name: FLAGS[name].parsed(value) for name, value in given.items()}
+    values["mirrors"] = mirror_folders(values.get("mirrors", ()))
+    if values.get("thinking", "auto") not in POLICIES:
+        raise UsageError(f"--thinking {values['thinking']!r} is not one of {', '.join(POLICIES)}")
+    if values["tasks"] is None:
+        raise UsageError("--tasks is missing; `judgebench tasks list` shows what there is")
+    return Settings(argv=tuple(argv), **values)
+
+
+def settings_from_python(
+    model: PathLike, tasks: PathLike | Iterable[PathLike], judge: PathLike | Iterable[PathLike], given: Keywords
+) -> Settings:
+    """Settings of the arguments of :func:`judgebench.evaluate`; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
+    known = Keywords.__annotations__
+    if unknown := sorted(set(given) - set(known)):
+        raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(f"evaluate() makes one run, of one model; got {model!r}. Call it once for each")
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        setting = SETTINGS[name]
+        try:
+            values[name] = setting.converted(value)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UsageError(f"evaluate() cannot use {name}={value!r}: {error}") from error
+        minimum = setting.flag.minimum if setting.flag else None
+        if minimum is not None and values[name] is not None and values[name] < minimum:
+            raise UsageError(f"evaluate() was given {name}={value!r}; it is {minimum:g} or more")
+    values["mirrors"] = mirror_folders(values.get("mirrors", ()))
+    return Settings(
+        model=os.fspath(model),
+        tasks=",".join(several(tasks)),
+        judges=several(judge),
+        argv=("judgebench.evaluate",),
+        **values,
+    )
+
+
+def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:
+    """The mirror folders that were given, then those in ``JUDGEBENCH_MIRROR``, which is separated as ``PATH`` is."""
+    return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))
+
+
+def several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:
+    """One path or text, or an iterable of them, as texts."""
+    listed = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
+    return tuple(os.fspath(one) for one in listed)
+
+
+def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
+    """``k=v`` texts as a mapping."""
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} {text!r} is not of the form KEY=VALUE")
+        found[key.strip().replace("-", "_")] = value
+    return found
+
+
+def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str) -> "Sampling":
     """The sampling with ``k=v`` settings changed; a :class:`UsageError` names the valid ones."""
-    names = [name for name in Sampling.__struct_fields__ if name not in ("choices", "top_logprobs")]
+    import msgspec
+
+    names = [name for name in sampling.__struct_fields__ if name not in ("choices", "top_logprobs")]
     changes: dict[str, Any] = {}
     for key, text in given.items():
         if key not in names:

@@ -16,7 +16,7 @@ LAYERS = """
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
     store run_tasks stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
-    ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining
+    ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining progress
     cli api pytest_plugin __main__ __init__
 """  # noqa: E501 - a layer is a line
 """From the bottom, layer 0, up. ``models``, ``judges``, ``stats`` and ``cli`` are folders."""
@@ -51,7 +51,6 @@ ARROWS = {
     ("gate_policy", "comparison"),
     ("gate_reports", "gating"),
     *(("sequential_gate", below) for below in ("gate_policy", "gating")),
-    ("api", "cli"),
     ("__init__", "api"),
     ("__main__", "cli"),
 }

@@ -47,6 +47,7 @@ def compare(
     from judgebench.comparison import compare as compare_runs
     from judgebench.comparison import official_files
     from judgebench.run_folders import read_run
+    from judgebench.settings import mirror_folders
     from judgebench.tasks import task_files
 
     named = task_files(tasks)
@@ -55,7 +56,7 @@ def compare(
         adjust=adjust.value,
         task=task,
         flips=flips,
-        files=official_files(options.mirrors(mirror), offline=offline),
+        files=official_files(mirror_folders(mirror), offline=offline),
     )
     if form is Format.JSON:
         print_json(found)

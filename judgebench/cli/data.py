@@ -17,9 +17,10 @@ Task = Annotated[str | None, typer.Argument(metavar="T", help="Only this task.")
 
 def _finder(mirror: options.Mirror, *, offline: bool) -> "SourceFinder":
     from judgebench.cache import default_cache_dir
+    from judgebench.settings import mirror_folders
     from judgebench.sources import SourceFinder
 
-    return SourceFinder(default_cache_dir(), options.mirrors(mirror), offline=offline)
+    return SourceFinder(default_cache_dir(), mirror_folders(mirror), offline=offline)
 
 
 def _sources(task: str | None) -> "list[tuple[str, Source]]":
@@ -94,6 +95,7 @@ def verify(
 def where() -> None:
     """The folders that are searched."""
     from judgebench.cache import default_cache_dir
+    from judgebench.settings import mirror_folders
 
-    for folder in (*options.mirrors([]), default_cache_dir() / "sources"):
+    for folder in (*mirror_folders([]), default_cache_dir() / "sources"):
         typer.echo(str(folder))

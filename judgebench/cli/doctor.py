@@ -112,9 +112,10 @@ def _cache() -> list[tuple[str, str, str]]:
 def _sources(mirror: list[Path]) -> list[tuple[str, str, str]]:
     from judgebench import tasks
     from judgebench.cache import default_cache_dir
+    from judgebench.settings import mirror_folders
     from judgebench.sources import SourceFinder, read_sources
 
-    finder = SourceFinder(default_cache_dir(), options.mirrors(mirror), offline=True)
+    finder = SourceFinder(default_cache_dir(), mirror_folders(mirror), offline=True)
     rows = []
     for name in tasks.names():
         sources = read_sources(tasks.folder(name)).values()

@@ -33,11 +33,11 @@ def export(
     """Write a run as the result files of another program, or as one file."""
     from judgebench.display import printable
     from judgebench.exporting import export_run
-    from judgebench.settings import Settings
+    from judgebench.settings import settings_from_flags
     from judgebench.store import RunFolder
     from judgebench.tasks import task_files
 
     task_files(tasks)
-    settings = Settings(tasks=tasks, mirrors=options.mirrors(mirror), offline=offline)
+    settings = settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline})
     for path in export_run(RunFolder(run), form.replace("-", "_"), out, settings):
         typer.echo(printable(str(path)))

@@ -81,22 +81,14 @@ def gate(
     from judgebench.gating import PUBLISHED, exit_code
     from judgebench.gating import gate as decide
     from judgebench.run_folders import read_run
-    from judgebench.settings import Settings
+    from judgebench.settings import settings_from_flags
     from judgebench.store import now
     from judgebench.tasks import task_files
 
     try:
         asked, files = _policy(policy, max_drop), task_files(tasks)
-        settings = Settings(
-            tasks=tasks,
-            judges=tuple(judge),
-            judge_args=options.pairs(judge_arg, "--judge-arg"),
-            api_key_env=api_key_env,
-            budget=budget,
-            mirrors=options.mirrors(mirror),
-            offline=offline,
-            argv=tuple(sys.argv),
-        )
+        given = {"tasks": tasks, "judge": judge, "judge_arg": judge_arg, "api_key_env": api_key_env, "budget": budget}
+        settings = settings_from_flags({**given, "mirror": mirror, "offline": offline}, sys.argv)
         if sequential:
             result, timestamp = _in_order(baseline, candidate, asked, settings, shown=not (json or github)), now()
         else:
@@ -143,9 +135,9 @@ def _require_nobody_asked(settings: "Settings") -> None:
 
 
 def _in_order(baseline: str, candidate: Path, policy: "Policy", settings: "Settings", *, shown: bool) -> "Gate":
-    from judgebench.cli.progress import Progress
     from judgebench.errors import UsageError
     from judgebench.gating import PUBLISHED
+    from judgebench.progress import Progress
     from judgebench.sequential_gate import sequential_gate
 
     if baseline.startswith(PUBLISHED):

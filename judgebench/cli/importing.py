@@ -43,7 +43,7 @@ def import_(
     from judgebench.cli.tables import print_json, print_notes, print_results
     from judgebench.errors import UsageError
     from judgebench.importing import import_run
-    from judgebench.settings import Settings
+    from judgebench.settings import Settings, mirror_folders, pairs
     from judgebench.store import RunFolder
 
     if not task and form != "archive":
@@ -52,8 +52,8 @@ def import_(
         tasks=task,
         model=model,
         out=out,
-        fields=options.pairs(filter(None, fields.split(",")), "--fields"),
-        mirrors=options.mirrors(mirror),
+        fields=pairs(filter(None, fields.split(",")), "--fields"),
+        mirrors=mirror_folders(mirror),
         offline=offline,
         argv=tuple(sys.argv),
     )

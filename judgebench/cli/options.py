@@ -1,34 +1,72 @@
-"""Flags that several commands share."""
+"""Flags that several commands share, and those that the settings of a run make."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
 
 import typer
+
+from judgebench.settings import FLAGS, Setting
 
 if TYPE_CHECKING:
     from judgebench.store import RunFolder
 
-Judges = Annotated[
-    list[str],
-    typer.Option(
-        "--judge",
-        help="Judge model, in the same grammar as --model; given several times, a jury. Default: the official judge.",
-        metavar="J",
-    ),
-]
-JudgeRepeats = Annotated[
-    int, typer.Option(help="Judge each case K times, to see the judge's own variance.", min=1, metavar="K")
-]
-JudgeArgs = Annotated[list[str], typer.Option("--judge-arg", help="Setting of the judge's backend.", metavar="K=V")]
-JudgeGen = Annotated[list[str], typer.Option("--judge-gen", help="Sampling of the judge.", metavar="K=V")]
-Labels = Annotated[
-    Path | None,
-    typer.Option(
-        help="Human verdicts on a random sample of the examples (CSV: example_id,label): win rates anchored in them.",
-        metavar="FILE",
-    ),
-]
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def option(name: str) -> Any:
+    """The flag of a setting, as typer takes it."""
+    setting = FLAGS[name]
+    assert setting.flag is not None
+    return typer.Option(
+        setting.spelling, help=setting.flag.help, metavar=setting.flag.metavar, min=setting.flag.minimum
+    )
+
+
+def takes_settings(command: str) -> Callable[[Command], Command]:
+    """Give a command the flags of all its settings: they come in through its ``**given``.
+
+    They stand in the help after its own positional parameters and before its keywords.
+    """
+
+    def decorated(function: Command) -> Command:
+        own = inspect.signature(function).parameters.values()
+        flags = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=_default(setting),
+                annotation=Annotated[setting.typed, option(name)],
+            )
+            for name, setting in FLAGS.items()
+            if setting.flag and command in setting.flag.commands
+        ]
+        first = [one for one in own if one.kind is one.POSITIONAL_OR_KEYWORD]
+        last = [one for one in own if one.kind is one.KEYWORD_ONLY]
+        signature = inspect.Signature([*first, *flags, *last])
+        changed: Any = function
+        changed.__signature__ = signature
+        changed.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+        return function
+
+    return decorated
+
+
+def _default(setting: Setting) -> Any:
+    if get_origin(setting.typed) is list:
+        return []
+    return None if setting.default is MISSING else setting.default
+
+
+JudgeArgs = Annotated[list[str], option("judge_arg")]
+Labels = Annotated[Path | None, option("labels")]
+KeyEnv = Annotated[str | None, option("api_key_env")]
+Budget = Annotated[float | None, option("budget")]
+Mirror = Annotated[list[Path], option("mirror")]
+Offline = Annotated[bool, option("offline")]
+ThinkTags = Annotated[list[str], option("think_tags")]
 TaskFiles = Annotated[
     str,
     typer.Option(
@@ -37,13 +75,6 @@ TaskFiles = Annotated[
         metavar="FILE",
     ),
 ]
-KeyEnv = Annotated[str | None, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")]
-Budget = Annotated[float | None, typer.Option(help="Hard ceiling on spending, in USD.", min=0, metavar="USD")]
-Mirror = Annotated[
-    list[Path],
-    typer.Option(help="Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", metavar="DIR"),
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network for official files or checkpoints.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Track = Annotated[
     list[str],
@@ -53,38 +84,10 @@ Track = Annotated[
         metavar="NAME",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-ThinkTags = Annotated[
-    list[str],
-    typer.Option(
-        "--think-tags",
-        help="Tags around a thinking part, of the model or a judge, beside those that are known. Repeatable.",
-        metavar="OPEN,CLOSE",
-    ),
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Tracebacks with errors; protocol details with results.")
+    bool, typer.Option("--verbose", "-v", help="Show tracebacks with errors and protocol details with results.")
 ]
-
-
-def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
-    """``k=v`` flags as a mapping."""
-    from judgebench.errors import UsageError
-
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{flag} {text!r} is not of the form KEY=VALUE")
-        found[key.strip().replace("-", "_")] = value
-    return found
-
-
-def mirrors(given: Iterable[Path]) -> tuple[Path, ...]:
-    """Mirror folders: the flags, then those in JUDGEBENCH_MIRROR (separated as in PATH)."""
-    import os
-
-    return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))
 
 
 def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:

@@ -35,7 +35,7 @@ def plan(
     from judgebench.cli.tables import print_json
     from judgebench.planning import Question
     from judgebench.planning import plan as make
-    from judgebench.settings import Settings
+    from judgebench.settings import settings_from_flags
 
     question = Question(
         task=task,
@@ -47,7 +47,7 @@ def plan(
         alpha=alpha,
         power=power,
     )
-    made = make(question, Settings(tasks="", mirrors=options.mirrors(mirror), offline=offline))
+    made = make(question, settings_from_flags({"tasks": "", "mirror": mirror, "offline": offline}))
     if json:
         print_json(made)
     else:

@@ -1,17 +1,16 @@
 """``eval``, ``generate`` and ``judge``: the commands that ask models."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from judgebench.cli import options
+from judgebench.settings import settings_from_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from judgebench.errors import JudgebenchError
     from judgebench.settings import Settings
     from judgebench.store import Results
@@ -54,140 +53,33 @@ Config = Annotated[
     Path | None,
     typer.Option(help="Flags from a TOML file.", metavar="FILE", callback=_read_config, is_eager=True),
 ]
-Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        help="Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
-        "http://HOST:PORT/v1#NAME, file:outputs.json or builtin:tiny. Given several times, or with a pattern such as "
-        "'ckpt/step_*', each in turn.",
-        metavar="M",
-    ),
-]
-Tasks = Annotated[
-    str | None, typer.Option(help="Tasks, comma separated: NAME[@VERSION][:KEY=VALUE,…].", metavar="T1,T2")
-]
-Out = Annotated[Path | None, typer.Option(help="Run folder. Default: runs/<model>/<time>-<hash>.", metavar="DIR")]
-Limit = Annotated[int | None, typer.Option(help="Only the first N examples.", min=1, metavar="N")]
-Ids = Annotated[Path | None, typer.Option(help="Only the examples whose ids stand in FILE.", metavar="FILE")]
-Starter = Annotated[
-    bool, typer.Option("--starter", help="The bundled starter set: works with nothing, comparable with nothing.")
-]
-Baseline = Annotated[
-    str | None,
-    typer.Option(
-        help="Compare with a file of outputs, or with some of the benchmark's several baselines, by name.",
-        metavar="FILE|NAME[,NAME]",
-    ),
-]
-ModelArgs = Annotated[list[str], typer.Option(help="Setting of the model's backend.", metavar="K=V")]
 LmEvalArgs = Annotated[
     str, typer.Option("--model-args", help="Comma-separated K=V pairs, as lm-eval spells --model-arg.", hidden=True)
 ]
 ModelOutputs = Annotated[
     Path | None, typer.Option("--model-outputs", help="As alpaca_eval spells --model file:F.", hidden=True)
 ]
-Preset = Annotated[
-    str | None, typer.Option(help="A paper's sampling of the answers; a wrong name lists them.", metavar="NAME")
-]
-Refine = Annotated[
-    list[Path],
-    typer.Option(
-        help="Prompt that each answer goes through before it counts, with {response} and {instruction} filled in; "
-        "without {response} it goes on with the conversation. Given several times, one after the other; every step is "
-        "a run of its own.",
-        metavar="FILE",
-    ),
-]
-Gen = Annotated[list[str], typer.Option(help="Sampling of the answers, such as temperature=0.7.", metavar="K=V")]
-System = Annotated[str | None, typer.Option(help="System message before each conversation.", metavar="TEXT")]
-ChatTemplate = Annotated[
-    str | None, typer.Option(help="Chat template of a local model: auto, none or a file.", metavar="auto|none|FILE")
-]
-Thinking = Annotated[
-    str,
-    typer.Option(
-        help="A thinking model: auto (the template decides, tagged thinking is cut off), on (asked to think; a reply "
-        "that never closes its thinking is empty), off (asked not to; replies are taken whole).",
-        metavar="auto|on|off",
-    ),
-]
-Repeats = Annotated[
-    int, typer.Option(help="Ask each example K times: maj@k and pass@k of a verified task.", min=1, metavar="K")
-]
-StopWhen = Annotated[
-    str | None,
-    typer.Option(
-        help="Judge in random order and stop when enough is known: 'ci<1.5', or 'METRIC ci<1.5', for an interval "
-        "narrower than plus or minus 1.5.",
-        metavar="RULE",
-    ),
-]
-Concurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the model.", min=1, metavar="N")]
-JudgeConcurrency = Annotated[int | None, typer.Option(help="Most requests in flight to the judge.", min=1, metavar="N")]
-Replicas = Annotated[
-    int, typer.Option(help="Engines of the model, each in a Ray actor with a device of its own.", min=1, metavar="N")
-]
-Cluster = Annotated[
-    str | None, typer.Option(help="Ray cluster for the replicas, or auto. Default: this machine.", metavar="ADDRESS")
-]
-Rpm = Annotated[float | None, typer.Option(help="Most requests a minute to an endpoint.", min=0.001, metavar="N")]
-Tpm = Annotated[float | None, typer.Option(help="Most tokens a minute to an endpoint.", min=1, metavar="N")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and what it may cost; send nothing.")]
 
 
+@options.takes_settings("eval")
 def evaluate(
     config: Config = None,
-    model: Models = [],  # noqa: B006 - typer reads the default and copies it
-    tasks: Tasks = None,
-    judge: options.Judges = [],  # noqa: B006
-    out: Out = None,
-    limit: Limit = None,
-    ids: Ids = None,
-    starter: Starter = False,
-    baseline: Baseline = None,
-    model_arg: ModelArgs = [],  # noqa: B006
-    judge_repeats: options.JudgeRepeats = 1,
-    judge_arg: options.JudgeArgs = [],  # noqa: B006
-    preset: Preset = None,
-    gen: Gen = [],  # noqa: B006
-    judge_gen: options.JudgeGen = [],  # noqa: B006
-    system: System = None,
-    chat_template: ChatTemplate = None,
-    thinking: Thinking = "auto",
-    think_tags: options.ThinkTags = [],  # noqa: B006
-    repeats: Repeats = 1,
-    refine: Refine = [],  # noqa: B006
-    stop_when: StopWhen = None,
-    labels: options.Labels = None,
-    api_key_env: options.KeyEnv = None,
-    concurrency: Concurrency = None,
-    judge_concurrency: JudgeConcurrency = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    budget: options.Budget = None,
-    replicas: Replicas = 1,
-    cluster: Cluster = None,
-    track: options.Track = [],  # noqa: B006
-    mirror: options.Mirror = [],  # noqa: B006
-    offline: options.Offline = False,
+    *,
+    track: options.Track = [],  # noqa: B006 - typer reads the default and copies it
     dry_run: DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     model_args: LmEvalArgs = "",
     model_outputs: ModelOutputs = None,
+    **given: Any,
 ) -> None:
     """Answer a benchmark's examples, have the answers judged, print the scores.
 
-    Start the same command again after an interruption: it goes on where it was.
+    If it is interrupted, start the same command again: it goes on where it was.
     """
-    given = {
-        key: value
-        for key, value in locals().items()
-        if key not in ("config", "dry_run", "json", "quiet", "track", "verbose")
-    }
-    plans = _plans(**given)
+    plans = _plans(given, model_args, model_outputs)
     if dry_run:
         from judgebench.cli.tables import print_estimate
         from judgebench.dry_run import estimate
@@ -197,71 +89,39 @@ def evaluate(
     _report(plans, json=json, quiet=quiet, verbose=verbose, track=track)
 
 
+@options.takes_settings("generate")
 def generate(
     config: Config = None,
-    model: Models = [],  # noqa: B006 - typer reads the default and copies it
-    tasks: Tasks = None,
-    out: Out = None,
-    limit: Limit = None,
-    ids: Ids = None,
-    starter: Starter = False,
-    model_arg: ModelArgs = [],  # noqa: B006
-    preset: Preset = None,
-    gen: Gen = [],  # noqa: B006
-    system: System = None,
-    chat_template: ChatTemplate = None,
-    thinking: Thinking = "auto",
-    think_tags: options.ThinkTags = [],  # noqa: B006
-    repeats: Repeats = 1,
-    refine: Refine = [],  # noqa: B006
-    api_key_env: options.KeyEnv = None,
-    concurrency: Concurrency = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    budget: options.Budget = None,
-    replicas: Replicas = 1,
-    cluster: Cluster = None,
-    mirror: options.Mirror = [],  # noqa: B006
-    offline: options.Offline = False,
+    *,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     model_args: LmEvalArgs = "",
+    **given: Any,
 ) -> None:
     """Answer a benchmark's examples into a run folder; `judgebench judge` goes on from there."""
-    given = {key: value for key, value in locals().items() if key not in ("config", "json", "quiet", "verbose")}
-    _report(_plans(**given), json=json, quiet=quiet, verbose=verbose, judge=False)
+    _report(_plans(given, model_args), json=json, quiet=quiet, verbose=verbose, judge=False)
 
 
+@options.takes_settings("judge")
 def judge(
     run: Annotated[Path, typer.Argument(help="Run folder with answers.")],
-    judge: options.Judges = [],  # noqa: B006
-    judge_repeats: options.JudgeRepeats = 1,
-    judge_arg: options.JudgeArgs = [],  # noqa: B006
-    judge_gen: options.JudgeGen = [],  # noqa: B006
-    think_tags: options.ThinkTags = [],  # noqa: B006
-    api_key_env: options.KeyEnv = None,
-    judge_concurrency: JudgeConcurrency = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    budget: options.Budget = None,
+    *,
     tasks: options.TaskFiles = "",
-    mirror: options.Mirror = [],  # noqa: B006
-    offline: options.Offline = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    **given: Any,
 ) -> None:
-    """Have the answers of a run folder judged, as far as they are not yet."""
-    given = {key: value for key, value in locals().items() if key not in ("run", "json", "quiet", "verbose")}
-    settings = _settings(**given)
-    from judgebench.cli.progress import Progress
+    """Have the answers of a run folder judged, except those that already are."""
     from judgebench.cli.tables import print_results
     from judgebench.errors import Interrupted
+    from judgebench.progress import Progress
     from judgebench.runner import Runner
     from judgebench.store import RunFolder
     from judgebench.tasks import task_files
 
+    settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
     task_files(tasks)
     with Progress(shown=not quiet) as progress:
         runner = Runner(settings, progress.update)
@@ -272,7 +132,7 @@ def judge(
     print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
 
 
-def _plans(**given: Any) -> "list[Settings]":
+def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | None = None) -> "list[Settings]":
     """The runs that the flags ask for: one for each model and each step of refinement."""
     import dataclasses
 
@@ -281,11 +141,12 @@ def _plans(**given: Any) -> "list[Settings]":
     from judgebench.models.opening import expand
     from judgebench.store import RunFolder
 
-    prompts = tuple(_prompt(path) for path in given.pop("refine"))
-    models = [name for text in given.pop("model") for name in expand(text)]
-    if (outputs := given.pop("model_outputs", None)) is not None:
-        models.append(f"file:{outputs}")
-    common = _settings(**given)
+    prompts = tuple(_prompt(path) for path in given["refine"])
+    models = [name for text in given["model"] for name in expand(text)]
+    if model_outputs is not None:
+        models.append(f"file:{model_outputs}")
+    model_arg = [*given["model_arg"], *filter(None, lm_eval_args.split(","))]
+    common = settings_from_flags({**given, "model": None, "refine": (), "model_arg": model_arg}, sys.argv)
     if not models:
         raise UsageError("--model is missing; name the model under test")
     if len(models) == 1 and not prompts:
@@ -312,28 +173,6 @@ def _prompt(path: Path) -> str:
         return read_text(path)
     except OSError as error:
         raise UsageError(f"--refine {path} cannot be read: {error}") from error
-
-
-def _settings(**given: Any) -> "Settings":
-    from judgebench.errors import UsageError
-    from judgebench.settings import Settings
-    from judgebench.thinking import POLICIES, parse_tags
-
-    given["mirrors"] = options.mirrors(given.pop("mirror"))
-    lm_eval_args = [part for part in given.pop("model_args", "").split(",") if part]
-    if "model_arg" in given:
-        given["model_args"] = options.pairs([*given.pop("model_arg"), *lm_eval_args], "--model-arg")
-    for name in ("judge_arg", "gen", "judge_gen"):
-        if name in given:
-            field = "judge_args" if name == "judge_arg" else name
-            given[field] = options.pairs(given.pop(name), f"--{name.replace('_', '-')}")
-    given["judges"] = tuple(given.pop("judge", ()))
-    given["think_tags"] = parse_tags(given.pop("think_tags", ()))
-    if given.get("thinking", "auto") not in POLICIES:
-        raise UsageError(f"--thinking {given['thinking']!r} is not one of {', '.join(POLICIES)}")
-    if given["tasks"] is None:
-        raise UsageError("--tasks is missing; `judgebench tasks list` shows what there is")
-    return Settings(argv=tuple(sys.argv), **given)
 
 
 def _report(
@@ -392,8 +231,8 @@ def _run(
     """One run: what it found, the USD it paid, and what it failed of, if it did."""
     import dataclasses
 
-    from judgebench.cli.progress import Progress
     from judgebench.errors import Incomplete, Interrupted, JudgebenchError
+    from judgebench.progress import Progress
     from judgebench.runner import Runner
 
     with Progress(shown=not quiet) as progress:

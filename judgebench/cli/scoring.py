@@ -31,19 +31,14 @@ def score(
     from judgebench.errors import Incomplete
     from judgebench.manifests import missing
     from judgebench.scoring import score_run
-    from judgebench.settings import Settings
+    from judgebench.settings import settings_from_flags
     from judgebench.store import RunFolder
-    from judgebench.thinking import parse_tags
     from judgebench.tracking import require_trackers
 
     require_trackers(track)
     folder = RunFolder(run)
-    settings = Settings(
-        tasks=tasks,
-        labels=labels,
-        think_tags=parse_tags(think_tags),
-        mirrors=options.mirrors(mirror),
-        offline=offline,
+    settings = settings_from_flags(
+        {"tasks": tasks, "labels": labels, "think_tags": think_tags, "mirror": mirror, "offline": offline}
     )
     results, manifest = score_run(folder, settings), folder.require_manifest()
     print_results(results, manifest, as_json=json, verbose=verbose)
