@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from judgebench import tasks
 from judgebench.cache import CallStore, Spending, default_store_path
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
@@ -105,6 +106,7 @@ class ModelPool:
                 offline=settings.offline,
                 replicas=settings.replicas if candidate else 1,
                 cluster=settings.cluster if candidate else None,
+                task_folders=tasks.folders_elsewhere(settings.tasks),
             ),
         )
         if isinstance(opened, Served):

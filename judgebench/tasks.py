@@ -30,7 +30,7 @@ from judgebench.task import Task
 __path__ = [str(resource("tasks"))]
 
 ENTRY_POINTS = "judgebench.tasks"
-DATA_FILES = ("sources.toml", "starter.jsonl")
+DATA_FILES = ("sources.toml", "starter.jsonl", "*.j2")
 """The files of a task's folder, beside its Python files, that judgebench knows to be part of the task."""
 MAX_CODE_FILES = 1000
 """Python files in the folder of a task that is given as a file."""
@@ -142,10 +142,12 @@ def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
 
 
 def find(name: str) -> Origin:
-    """The task that a user names, which may be the path of a file; a :class:`UsageError` if there is none."""
+    """Find the task that a user names, perhaps by its folder or file; raise :class:`UsageError` if there is none."""
     origin = from_file(Path(name)) if is_file(name) else find_registered(name)
     if origin is None:
-        raise UsageError(f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task.py")
+        raise UsageError(
+            f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task's folder or task.py"
+        )
     return origin
 
 
@@ -163,13 +165,20 @@ def find_registered(name: str) -> Origin | None:
 
 
 def is_file(name: str) -> bool:
-    """Whether a spec's name is the path of a Python file."""
-    return name.endswith(".py") and Path(name).is_file()
+    """Whether a spec's name is the path of a Python file, or of a folder (``./mine``) with a ``task.py``."""
+    path = Path(name)
+    return (name.endswith(".py") and path.is_file()) or ("/" in name and (path / "task.py").is_file())
+
+
+def folders_elsewhere(text: str) -> tuple[Path, ...]:
+    """Return the folders of the tasks that ``--tasks`` names, but for the bundled ones."""
+    folders = [find(spec.name).folder for spec in parse_specs(text)] if text else []
+    return tuple(folder for folder in folders if folder.parent != Path(__path__[0]))
 
 
 def from_file(path: Path) -> Origin:
-    """The task of a file that the user named. A file that changed is imported anew."""
-    file = path.resolve()
+    """Return the task of a file or folder that the user named. A file that changed is imported anew."""
+    file = (path / "task.py" if path.is_dir() else path).resolve()
     with _loading(str(path)):
         code = code_of(file)
         module = folder_module(file, canonical_hash(code.sha256))
@@ -181,7 +190,7 @@ def code_of(file: Path) -> TaskCode:
     below it, and :data:`DATA_FILES`. Other files are not: results and answers may lie there too.
     """
     found = [file, *(path for path in _python_files(file.parent) if path != file)]
-    found += [path for name in DATA_FILES if (path := file.parent / name).is_file()]
+    found += [path for pattern in DATA_FILES for path in file.parent.glob(pattern) if path.is_file()]
     digests = {}
     for path in found:
         with path.open("rb") as opened:
@@ -226,8 +235,8 @@ def task_files(text: str) -> dict[str, Path]:
     for spec in parse_specs(text) if text else ():
         if not is_file(spec.name) or spec.version or spec.options:
             raise UsageError(
-                f"--tasks {spec.name!r} is not a Python file: here it names the files of the runs' own tasks, as in "
-                f"--tasks ./mine/task.py, and version and options are the runs'"
+                f"--tasks {spec.name!r} is not a Python file or a folder with a task.py: here it names the runs' own "
+                f"tasks, as in --tasks ./mine/task.py, and version and options are the runs'"
             )
     return files_among(named(text))
 

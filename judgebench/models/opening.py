@@ -92,6 +92,8 @@ class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 1
     """Engines of a local model, each in a Ray actor; 1 without a cluster is in this process."""
     cluster: str | None = None
+    task_folders: tuple[Path, ...] = ()
+    """Folders of the run's benchmarks that are not bundled; ``builtin:tiny`` reads there how to reply."""
 
 
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
@@ -183,7 +185,8 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     if spec.kind == "builtin":
         from judgebench.models.tiny import tiny_checkpoint
 
-        return HfModel(tiny_checkpoint(default_cache_dir() / "models"), name="builtin:tiny", **arguments)
+        folder = tiny_checkpoint(default_cache_dir() / "models", settings.task_folders)
+        return HfModel(folder, name="builtin:tiny", **arguments)
     return HfModel(spec.target, **arguments)
 
 

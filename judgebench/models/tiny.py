@@ -1,8 +1,21 @@
 """``builtin:tiny``: a real Llama checkpoint whose weights are set by hand, so that every probability is known.
 
-It is opened by the ordinary hf backend, answers as a candidate and gives verdicts as a judge; :data:`PROGRAMS` is its
-whole behaviour and the place where tests look up the odds they compute expected win rates from. What it says has
-nothing to do with quality.
+The ordinary hf backend opens it. It answers as the model under test and gives verdicts as a judge. What it says has
+nothing to do with quality. A benchmark's folder says in ``tiny.toml`` how replies to its prompts look::
+
+    [[judge]]                             # a label token after a prompt that holds the trigger
+    name = "judge-letter"
+    trigger = "Answer with one letter"    # matched as written, as whole words
+    replies = { "A" = 0.7, "B" = 0.3 }    # with these probabilities
+
+    [[answer]]                            # a text, always the same
+    name = "total"
+    trigger = "Work out the total"
+    reply = "The answer is 42."
+
+Tests look up the odds from which they compute expected win rates with :func:`read_programs`. A program may have several
+replies of several tokens; those that begin alike must part at a token of their own. A token that is not on a reply's
+path has a probability of about e^-30 = 1e-13.
 
 How the weights work (one layer, one head, no training, no seed):
 
@@ -20,15 +33,20 @@ import math
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
+from judgebench.files import read_toml
 from judgebench.models.checkpoints import import_transformers
+from judgebench.resources import resource
+
+FILE = "tiny.toml"
+"""Its name in a benchmark's folder."""
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -51,60 +69,7 @@ def _says(text: str) -> dict[tuple[str, ...], float]:
     return {tuple(re.findall(r"\s?\S+(?:\s\S+)?", text)): 1.0}
 
 
-_LABELS: dict[tuple[str, ...], float] = {
-    (f"[[{label}]]",): probability
-    for label, probability in (("A>>B", 0.2), ("A>B", 0.4), ("A=B", 0.2), ("B>A", 0.1), ("B>>A", 0.1))
-}
-_CHOICES: dict[tuple[str, ...], float] = {
-    (f'{{"choice": "{choice}"}}',): probability
-    for choice, probability in (("A++", 0.1), ("A+", 0.4), ("A=B", 0.2), ("B+", 0.2), ("B++", 0.1))
-}
-_SCORES: dict[tuple[str, ...], float] = {
-    (f'{{"score": "{score}"}}',): probability for score, probability in (("5", 0.2), ("7", 0.6), ("9", 0.2))
-}
-
-PROGRAMS: tuple[Program, ...] = (
-    # Judges: P(first answer shown wins) is 0.7 whatever the answers are.
-    Program(name="judge-m", trigger="Best Model Identifier", replies={("m",): 0.7, ("M",): 0.3}),
-    Program(name="judge-letter", trigger="Answer with one letter", replies={("A",): 0.7, ("B",): 0.3}),
-    # MT-Bench's judges, official and ours: a verdict on two answers; a rating against a reference, of a second turn, of
-    # any other answer.
-    Program(name="judge-verdict", trigger="[[C]]", replies={("[[A]]",): 0.5, ("[[B]]",): 0.3, ("[[C]]",): 0.2}),
-    Program(name="judge-reference", trigger="Reference Answer", replies={("[[6]]",): 0.7, ("[[3]]",): 0.3}),
-    Program(name="judge-second-turn", trigger="Conversation with User", replies={("[[4]]",): 0.6, ("[[8]]",): 0.4}),
-    Program(name="judge-rating", trigger="[[rating]]", replies={("[[7]]",): 0.8, ("[[9]]",): 0.2}),
-    # Arena-Hard's judges, official and ours: two answers again, with clear and narrow wins told apart.
-    Program(name="judge-labels", trigger="Assistant A is significantly better", replies=_LABELS),
-    Program(name="judge-labels-house", trigger="Verdict label", replies=_LABELS),
-    # WildBench's judges, official and ours: a choice between two answers, a score of one.
-    Program(name="judge-choice", trigger="Response B", replies=_CHOICES),
-    Program(name="judge-choice-card", trigger="JSON verdict card", replies=_CHOICES),
-    Program(name="judge-score", trigger="AI Response", replies=_SCORES),
-    Program(name="judge-score-card", trigger="JSON grade card", replies=_SCORES),
-    # Word problems, by what they ask for: a number in every form that a rule looks for, and one in loose prose.
-    Program(name="total", trigger="Work out the total", replies=_says("The answer is 42.\n#### 42")),
-    Program(name="price", trigger="Work out the price", replies=_says("That comes to $7.5.")),
-    # Competition problems: with the closing phrase and a box, with a box that holds an equation.
-    Program(
-        name="fraction",
-        trigger="Simplify the expression",
-        replies=_says(
-            "It comes down to $\\boxed{\\frac{3}{4}}$.\n"
-            "Final Answer: The final answer is $\\frac{3}{4}$. I hope it is correct."
-        ),
-    ),
-    Program(name="unknown", trigger="Solve the equation", replies=_says("There is one way: $\\boxed{x = 5}$.")),
-    # Answers to instructions; the first two, to those that come back to an earlier answer.
-    Program(
-        name="look-back",
-        trigger="Looking back",
-        replies=_says("Second thoughts then: fewer words, plainer ones, and nothing that needs a footnote."),
-    ),
-    Program(
-        name="go-further",
-        trigger="Going further",
-        replies=_says("One step beyond that, every rule bends a little; here is where it breaks."),
-    ),
+_GENERAL = (
     Program(
         name="explain",
         trigger="Explain",
@@ -151,29 +116,65 @@ PROGRAMS: tuple[Program, ...] = (
     Program(name="what", trigger="What", replies=_says("It depends on where you look, but usually about forty-two.")),
     Program(name="default", trigger=None, replies=_says("I would be glad to help with that.")),
 )
-"""Strongest trigger first: the first row whose trigger occurs anywhere in the conversation makes the reply. A judge's
-prompt quotes instructions and answers, so judges stand above them.
+"""Answers to instructions of any benchmark; a folder's own programs come before them."""
 
-| program | trigger | first token (then the rest of the reply, with certainty) |
-| --- | --- | --- |
-| judge-m | ``Best Model Identifier`` | ``m`` 0.7, ``M`` 0.3, then the end |
-| judge-letter | ``Answer with one letter`` | ``A`` 0.7, ``B`` 0.3, then the end |
-| judge-verdict | ``[[C]]`` | ``[[A]]`` 0.5, ``[[B]]`` 0.3, ``[[C]]`` 0.2, then the end |
-| judge-reference | ``Reference Answer`` | ``[[6]]`` 0.7, ``[[3]]`` 0.3, then the end |
-| judge-second-turn | ``Conversation with User`` | ``[[4]]`` 0.6, ``[[8]]`` 0.4, then the end |
-| judge-rating | ``[[rating]]`` | ``[[7]]`` 0.8, ``[[9]]`` 0.2, then the end |
-| judge-labels | ``Assistant A is significantly better`` | ``[[A>B]]`` 0.4, ``[[A>>B]]`` and ``[[A=B]]`` 0.2 each,
-``[[B>A]]`` and ``[[B>>A]]`` 0.1 each, then the end |
-| judge-labels-house | ``Verdict label`` | as judge-labels |
-| look-back, explain, … | ``Looking back``, ``Explain``, … | its one sentence 1.0 |
-| default | none of these | its one sentence 1.0 |
 
-A row may have several replies of several tokens; those that begin alike must part at a token of their own. Any token
-that is not on a reply's path has a probability of about e^-30 = 1e-13.
-"""
+class _Judge(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    trigger: str
+    replies: dict[str, float]
+    """Label to its probability; each reply is a single token."""
+
+    def program(self) -> Program:
+        return Program(name=self.name, trigger=self.trigger, replies={(label,): p for label, p in self.replies.items()})
+
+
+class _Answer(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    trigger: str
+    reply: str
+
+    def program(self) -> Program:
+        return Program(name=self.name, trigger=self.trigger, replies=_says(self.reply))
+
+
+class _Replies(Struct, frozen=True, forbid_unknown_fields=True):
+    """``tiny.toml`` of a benchmark's folder."""
+
+    priority: int = 0
+    """Where one prompt holds triggers of several benchmarks, the file with the lowest number decides."""
+    judge: list[_Judge] = []
+    """What it says as a judge."""
+    answer: list[_Answer] = []
+    """What it says as the model under test."""
+
+
+def read_programs(folders: Iterable[Path] = ()) -> tuple[Program, ...]:
+    """Read ``tiny.toml`` of the bundled benchmarks and of those in ``folders``, strongest trigger first.
+
+    The first program whose trigger occurs anywhere in the conversation makes the reply. A judge's prompt quotes
+    instructions and answers, so all judges come before all answers, and the answers to any instruction come last.
+    Of two programs with one trigger the first stays. Raises :class:`UsageError` for a file that cannot be read.
+    """
+    paths = {*resource("tasks").glob(f"*/{FILE}"), *(path for folder in folders if (path := folder / FILE).is_file())}
+    files = sorted(((path, _read(path)) for path in paths), key=lambda pair: (pair[1].priority, pair[0].parent.name))
+    judges = [row.program() for _, replies in files for row in replies.judge]
+    answers = [row.program() for _, replies in files for row in replies.answer]
+    first: dict[str | None, Program] = {}
+    for program in (*judges, *answers, *_GENERAL):
+        first.setdefault(program.trigger, program)
+    return tuple(first.values())
+
+
+def _read(path: Path) -> _Replies:
+    try:
+        return convert(read_toml(path, "the list of replies for builtin:tiny"), _Replies)
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a valid list of replies for builtin:tiny: {error}") from error
+
 
 _RECIPE = 1
-"""Raise it when the same table yields other files."""
+"""Raise it when the same programs yield other files."""
 
 _CONTEXT_TOKENS = 32768
 _HEAD_WIDTH = 64
@@ -197,12 +198,14 @@ _SWAMP = 30000.0
 """Size of a trigger in the residual stream, where the token itself is 1; still a float16 number."""
 
 
-def _successors(programs: tuple[Program, ...]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """First tokens by program name, and next tokens by current token, as probabilities that sum to 1.
+def _successors(
+    programs: tuple[Program, ...],
+) -> tuple[dict[str | None, dict[str, float]], dict[str, dict[str, float]]]:
+    """Return first tokens by trigger, and next tokens by current token, as probabilities that sum to 1.
 
-    Raises ``ValueError`` where the table asks for something a bigram cannot say.
+    Raises ``ValueError`` where the programs ask for something that a bigram cannot say.
     """
-    firsts: dict[str, dict[str, float]] = {}
+    firsts: dict[str | None, dict[str, float]] = {}
     successors: dict[str, dict[str, float]] = {}
     for program in programs:
         if not math.isclose(sum(program.replies.values()), 1.0):
@@ -221,7 +224,7 @@ def _successors(programs: tuple[Program, ...]) -> tuple[dict[str, dict[str, floa
             total = sum(row.values())
             shares = {token: weight / total for token, weight in row.items()}
             if token_before is None:
-                firsts[program.name] = shares
+                firsts[program.trigger] = shares
             elif successors.setdefault(token_before, shares) != shares:
                 raise ValueError(f"program {program.name}: token {token_before!r} already has another successor")
     return firsts, successors
@@ -262,20 +265,19 @@ def _tokenizer(transformers: Any, triggers: list[str], tokens: set[str]) -> Any:
     return tokenizer
 
 
-def build_tiny(folder: Path, programs: tuple[Program, ...] = PROGRAMS) -> None:
+def build_tiny(folder: Path, programs: tuple[Program, ...]) -> None:
     """Write the checkpoint (weights, config, tokenizer, chat template; about 2 MB) into ``folder``."""
     torch, transformers = import_transformers()
-    routed = [(program.name, program.trigger) for program in programs if program.trigger is not None]
-    (default,) = (program.name for program in programs if program.trigger is None)
     firsts, successors = _successors(programs)
     # A single byte is in the vocabulary already, and as an added token it would cut every word of a prompt.
-    added = {token for token in _tokens(firsts, successors) if len(token) > 1 and token != _END}
-    triggers = [trigger for _, trigger in routed]
+    rows = (*firsts.values(), *successors.values())
+    added = {token for row in rows for token in row if len(token) > 1 and token != _END}
+    triggers = [program.trigger for program in programs if program.trigger is not None]
     _check_triggers(triggers, added)
     tokenizer = _tokenizer(transformers, triggers, added)
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     size = len(vocabulary)
-    width = -(-(size + len(routed)) // _HEAD_WIDTH) * _HEAD_WIDTH
+    width = -(-(size + len(triggers)) // _HEAD_WIDTH) * _HEAD_WIDTH
     config = transformers.LlamaConfig(
         vocab_size=size,
         hidden_size=width,
@@ -319,13 +321,13 @@ def build_tiny(folder: Path, programs: tuple[Program, ...] = PROGRAMS) -> None:
         head = column({_END: 1.0}).repeat(width, 1).T.contiguous()
         for token, row in successors.items():
             head[:, vocabulary[token]] = column(row)
-        head[:, start] = column(firsts[default])
-        for number, (name, trigger) in enumerate(routed):
-            score = _WEAKEST_SCORE + _SCORE_STEP * (len(routed) - 1 - number)
+        head[:, start] = column(firsts[None])
+        for number, trigger in enumerate(triggers):
+            score = _WEAKEST_SCORE + _SCORE_STEP * (len(triggers) - 1 - number)
             attention.k_proj.weight[route, vocabulary[trigger]] = gain * score
             attention.v_proj.weight[number, vocabulary[trigger]] = 1 / height
             attention.o_proj.weight[size + number, number] = _SWAMP
-            head[:, size + number] = column(firsts[name])
+            head[:, size + number] = column(firsts[trigger])
         model.lm_head.weight.copy_(head / height)
     model.generation_config = transformers.GenerationConfig(
         bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
@@ -334,18 +336,14 @@ def build_tiny(folder: Path, programs: tuple[Program, ...] = PROGRAMS) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _tokens(firsts: Mapping[str, Mapping[str, float]], successors: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    for row in (*firsts.values(), *successors.values()):
-        yield from row
+def tiny_checkpoint(cache_folder: Path, task_folders: Iterable[Path] = ()) -> Path:
+    """Return the checkpoint's folder inside ``cache_folder``; build it if it is not there yet.
 
-
-def tiny_checkpoint(cache_folder: Path) -> Path:
-    """The checkpoint's folder inside ``cache_folder``, built if it is not there yet.
-
-    The folder's name carries a hash of the table, so an edited table is built anew. Processes may race: each builds in
-    a folder of its own and the first to rename wins.
+    The folder's name carries a hash of the programs, so others are built anew. Processes may race: each builds in a
+    folder of its own and the first to rename wins.
     """
-    target = cache_folder / f"tiny-{sha256_hex(repr((_RECIPE, PROGRAMS)).encode())[:12]}"
+    programs = read_programs(task_folders)
+    target = cache_folder / f"tiny-{sha256_hex(repr((_RECIPE, programs)).encode())[:12]}"
     if target.is_dir():
         return target
     try:
@@ -357,12 +355,13 @@ def tiny_checkpoint(cache_folder: Path) -> Path:
             "Point the cache at a writable folder."
         ) from error
     try:
-        build_tiny(building)
-        try:
-            building.rename(target)
-        except OSError:
-            if not target.is_dir():  # otherwise another process was first, with the same files
-                raise
+        build_tiny(building, programs)
+        building.rename(target)
+    except ValueError as error:
+        raise UsageError(f"builtin:tiny cannot reply as the benchmarks' files {FILE} say: {error}") from error
+    except OSError:
+        if not target.is_dir():  # otherwise another process was first, with the same files
+            raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target

@@ -11,7 +11,7 @@ import pytest
 
 from judgebench import tasks
 from judgebench.judges.orders import seeded_switch
-from judgebench.models.tiny import PROGRAMS
+from judgebench.models.tiny import read_programs
 from judgebench.tasks import TaskSpec
 
 TASKS = "alpacaeval,mtbench,wildbench,arenahard,ifeval,gsm8k,math"
@@ -30,7 +30,7 @@ def evaluate(folder: Path) -> dict[str, Any]:
 def expected_win_rate() -> float:
     """AlpacaEval's starter win rate on paper: the judge's odds of the first letter, in the seeded orders."""
     task, _ = tasks.load(TaskSpec("alpacaeval"), starter=True)
-    (odds,) = (program.texts["A"] for program in PROGRAMS if program.name == "judge-letter")
+    (odds,) = (program.texts["A"] for program in read_programs() if program.name == "judge-letter")
     first = [
         seeded_switch("is_switched_outputs" + example.instruction) for example in task.load(lambda _: b"").examples
     ]

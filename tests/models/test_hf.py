@@ -23,7 +23,7 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.models import hf
 from judgebench.models.checkpoints import checkpoint_digest
 from judgebench.models.hf import HfModel
-from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
+from judgebench.models.tiny import read_programs, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.models.llama import CONTEXT, SPECIAL, answers, ask, prompts, save_random_llama, save_tokenizer
 from tests.patience import PATIENCE_SECONDS
@@ -259,7 +259,7 @@ def test_a_prompt_begins_with_one_bos(model: HfModel, folder: Path) -> None:
 
 def test_max_tokens_ends_a_reply_with_length(tiny: HfModel) -> None:
     """Each row of a batch has its own limit, and an end token counts as a token but not as text."""
-    (explanation,) = next(program for program in PROGRAMS if program.name == "explain").texts
+    (explanation,) = next(program for program in read_programs() if program.name == "explain").texts
     short, exact, whole = answers(tiny, [ask("Explain", max_tokens=2), ask("Who", max_tokens=3), ask("Explain")])
     assert short.text is not None
     assert explanation.startswith(short.text)
@@ -364,7 +364,7 @@ def test_a_draw_depends_on_its_request_alone(folder: Path) -> None:
 
 def test_choices_have_the_wired_odds(tiny: HfModel) -> None:
     """Scoring the labels of both judge programs returns the table's probabilities, the likeliest first and as text."""
-    for program in PROGRAMS[:2]:
+    for program in read_programs()[:2]:
         labels = tuple(reversed(program.texts))
         lengths = (0, 900, 30)
         requests = [ask("x " * n + f"{program.trigger}: ", choices=labels) for n in lengths]
@@ -709,7 +709,7 @@ def test_a_sharded_checkpoint_replies_as_the_whole_one(folder: Path, tmp_path: P
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_keeps_the_wired_odds(tiny: HfModel, dtype: str) -> None:
     """Within what the format can tell apart (a relative 2^-8 or 2^-11 of each log-probability)."""
-    program = PROGRAMS[0]
+    program = read_programs()[0]
     (reply,) = answers(
         HfModel(tiny._checkpoint.source, dtype=dtype), [ask(f"{program.trigger}: ", choices=tuple(program.texts))]
     )

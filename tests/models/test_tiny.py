@@ -3,6 +3,7 @@
 import itertools
 import math
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from judgebench.errors import UsageError
 from judgebench.models import tiny
 from judgebench.models.checkpoints import checkpoint_digest
 from judgebench.models.hf import HfModel
-from judgebench.models.tiny import PROGRAMS, Program, build_tiny, tiny_checkpoint
+from judgebench.models.tiny import Program, build_tiny, read_programs, tiny_checkpoint
 from judgebench.records import Message, Request, Sampling
+from judgebench.resources import resource
 from tests.patience import PATIENCE_SECONDS
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-JUDGES = {program.name: program for program in PROGRAMS if program.name.startswith("judge-")}
+JUDGES = {program.name: program for program in read_programs() if program.name.startswith("judge-")}
 TOLERANCE = 1e-5
 """Float32 is off by about 2e-8; the rest is room for other machines' arithmetic."""
 
@@ -33,7 +35,7 @@ def ask(*contents: str, **sampling: object) -> Request:
 
 def quoting(judge: Program, n_characters: int) -> str:
     """A judge's prompt that quotes instructions with every weaker trigger, many times."""
-    quoted = " ".join(str(program.trigger) for program in PROGRAMS if program.name not in JUDGES)
+    quoted = " ".join(str(program.trigger) for program in read_programs() if program.name not in JUDGES)
     filler = (quoted + " and so on. ") * (n_characters // len(quoted) + 1)
     return filler[:n_characters] + f"\n{judge.trigger}:"
 
@@ -73,7 +75,7 @@ def test_first_token_probabilities_are_exact_at_any_length(model: HfModel, name:
         assert odds == pytest.approx(judge.texts, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize("program", read_programs(), ids=lambda program: program.name)
 def test_each_trigger_gives_its_likeliest_reply(model: HfModel, program: Program) -> None:
     """Greedy decoding of any prompt that holds a trigger gives the likeliest reply of that row, and stops."""
     prompt = "Please tell me. " + (program.trigger or "Nothing in particular") + " is this?"
@@ -85,7 +87,7 @@ def test_each_trigger_gives_its_likeliest_reply(model: HfModel, program: Program
 
 def test_the_stronger_trigger_wins_however_often_the_weaker_occurs(model: HfModel) -> None:
     """Priority is the table's order, not the count."""
-    routed = [program for program in PROGRAMS if program.trigger is not None]
+    routed = [program for program in read_programs() if program.trigger is not None]
     requests = [
         ask(f"{weaker.trigger} " * 300 + f"{stronger.trigger} ? " + f"{weaker.trigger} " * 300)
         for stronger, weaker in itertools.pairwise(routed)
@@ -97,7 +99,7 @@ def test_the_stronger_trigger_wins_however_often_the_weaker_occurs(model: HfMode
 
 def test_earlier_turns_do_not_disturb_a_reply(model: HfModel) -> None:
     """In a conversation with earlier replies the routing reads the same, and the reply is whole."""
-    who, how = (next(program for program in PROGRAMS if program.name == name) for name in ("who", "how"))
+    who, how = (next(program for program in read_programs() if program.name == name) for name in ("who", "how"))
     (reply,) = how.texts
     ((_, completion),) = model.complete([ask("How is bread made?", *who.texts, "And then?")])
     assert completion.text == reply
@@ -105,7 +107,7 @@ def test_earlier_turns_do_not_disturb_a_reply(model: HfModel) -> None:
 
 def test_a_trigger_counts_as_a_whole_word_only(model: HfModel) -> None:
     """``However`` holds no ``How``."""
-    default = next(program for program in PROGRAMS if program.trigger is None)
+    default = next(program for program in read_programs() if program.trigger is None)
     ((_, completion),) = model.complete([ask("However, Whatsoever, Listen.")])
     assert completion.text in default.texts
 
@@ -163,8 +165,8 @@ def test_a_table_that_a_bigram_cannot_say_is_refused(
 
 
 def test_two_builds_are_equal(folder: Path, tmp_path: Path) -> None:
-    """The checkpoint depends on the table alone, so its identity is the same on every machine."""
-    build_tiny(tmp_path)
+    """The checkpoint depends on the programs alone, so its identity is the same on every machine."""
+    build_tiny(tmp_path, read_programs())
     assert checkpoint_digest(tmp_path) == checkpoint_digest(folder)
 
 
@@ -173,7 +175,7 @@ def test_building_leaves_the_random_generator_alone(tmp_path: Path) -> None:
     import torch
 
     before = torch.get_rng_state()
-    build_tiny(tmp_path)
+    build_tiny(tmp_path, read_programs())
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -186,11 +188,54 @@ def test_the_checkpoint_is_built_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [first]
 
 
-def test_an_edited_table_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder's name follows the table, so an old checkpoint is never taken for the new one."""
-    old = tiny_checkpoint(tmp_path)
-    monkeypatch.setattr(tiny, "PROGRAMS", PROGRAMS[1:])
-    assert tiny_checkpoint(tmp_path) != old
+PROGRAM = """
+[[judge]]
+name = "mine"
+trigger = "Which of my two"
+replies = { "one" = 0.75, "two" = 0.25 }
+"""
+
+
+def test_other_programs_are_built_anew(tmp_path: Path) -> None:
+    """The checkpoint's name follows its programs: a benchmark that says nothing of replies shares the bundled one."""
+    bundled = tiny_checkpoint(tmp_path / "cache")
+    assert tiny_checkpoint(tmp_path / "cache", [tmp_path]) == bundled
+    (tmp_path / "tiny.toml").write_text(PROGRAM)
+    assert tiny_checkpoint(tmp_path / "cache", [tmp_path]) != bundled
+
+
+def test_a_benchmark_of_ones_own_comes_first(tmp_path: Path) -> None:
+    """Its triggers are stronger than those of the bundled ones, and a trigger that both have is its own."""
+    first = read_programs()[0]
+    (tmp_path / "tiny.toml").write_text(PROGRAM + PROGRAM.replace("Which of my two", str(first.trigger)))
+    mine, taken, *others = read_programs([tmp_path])
+    assert mine.texts == taken.texts == {"one": 0.75, "two": 0.25}
+    assert taken.trigger == first.trigger
+    assert tuple(others) == read_programs()[1:]
+
+
+def test_bundled_programs_have_triggers_of_their_own() -> None:
+    """Each trigger and each name stands in one of the bundled files only."""
+    files = [tomllib.loads(path.read_text()) for path in resource("tasks").glob("*/tiny.toml")]
+    rows = [row for file in files for row in (*file.get("judge", ()), *file.get("answer", ()))]
+    assert len({row["trigger"] for row in rows}) == len({row["name"] for row in rows}) == len(rows) > 15
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[[judge]", "is not TOML"),
+        ('[[judge]]\nname = "mine"', "is not a valid list of replies"),
+        (PROGRAM.replace("0.75", "0.5"), "builtin:tiny cannot reply as .*do not sum to 1"),
+        (PROGRAM.replace('"one"', '"one of my two. Which"'), "builtin:tiny cannot reply as .*overlaps the trigger"),
+    ],
+)
+def test_replies_that_cannot_be_said_are_a_usage_error(tmp_path: Path, text: str, problem: str) -> None:
+    """The message tells what is wrong with a benchmark's file."""
+    (tmp_path / "tiny.toml").write_text(text)
+    with pytest.raises(UsageError, match=problem):
+        tiny_checkpoint(tmp_path / "cache", [tmp_path])
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
 def test_builders_that_race_end_with_one_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +243,8 @@ def test_builders_that_race_end_with_one_whole_checkpoint(tmp_path: Path, monkey
     both_built = threading.Barrier(2, timeout=PATIENCE_SECONDS)
     build = tiny.build_tiny
 
-    def build_together(target: Path) -> None:
-        build(target)
+    def build_together(target: Path, programs: tuple[Program, ...]) -> None:
+        build(target, programs)
         both_built.wait()
 
     monkeypatch.setattr(tiny, "build_tiny", build_together)

@@ -10,7 +10,7 @@ import pytest
 from judgebench.errors import ModelError
 from judgebench.models import Model
 from judgebench.models.http_chat import anthropic_chat, served_chat
-from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
+from judgebench.models.tiny import read_programs, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.cli.test_first_command import TASKS, expected_win_rate
 from tests.models.llama import answers, ask, save_random_llama
@@ -53,9 +53,13 @@ def replies(model: Model, *requests: Request) -> list[Completion]:
 @pytest.mark.parametrize("thinking", ["auto", "off", "on"])
 def test_each_trigger_gives_its_likeliest_reply(opened: Opener, thinking: str) -> None:
     """Greedy, all sampling settings taken, whatever is said of thinking to a model that cannot."""
-    asked = [ask(f"Please tell me. {program.trigger or 'Nothing'} is this?", temperature=0.0) for program in PROGRAMS]
+    asked = [
+        ask(f"Please tell me. {program.trigger or 'Nothing'} is this?", temperature=0.0) for program in read_programs()
+    ]
     got = replies(opened(thinking=thinking), *asked)
-    assert [reply.text for reply in got] == [max(program.texts, key=program.texts.__getitem__) for program in PROGRAMS]
+    assert [reply.text for reply in got] == [
+        max(program.texts, key=program.texts.__getitem__) for program in read_programs()
+    ]
     assert {(reply.finish_reason, reply.error, reply.left_out) for reply in got} == {("stop", None, ())}
 
 
@@ -78,7 +82,7 @@ def test_system_limit_and_stop_strings_reach_the_model(opened: Opener) -> None:
 def test_judges_have_the_wired_odds(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over both protocols that give log-probabilities."""
     monkeypatch.setenv("KEY", KEY)
-    judges = [program for program in PROGRAMS if program.name.startswith("judge-")]
+    judges = [program for program in read_programs() if program.name.startswith("judge-")]
     for api in ("chat", "responses"):
         asked = [ask(f"{judge.trigger}: ", max_tokens=1, top_logprobs=len(judge.texts)) for judge in judges]
         got = replies(served_chat("tiny", f"{address}/v1", api=api, api_key_env="KEY"), *asked)
@@ -110,7 +114,7 @@ def test_a_server_that_wants_a_key_is_told_from_one_without_the_model(
 def test_odds_over_anthropics_protocol_are_those_of_its_draws(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no log-probabilities: 400 draws of five labels lie within four standard errors (0.098) of their odds."""
     monkeypatch.setenv("KEY", KEY)
-    (judge,) = (program for program in PROGRAMS if program.name == "judge-labels")
+    (judge,) = (program for program in read_programs() if program.name == "judge-labels")
     asked = [ask(f"{judge.trigger}: ", temperature=1.0, max_tokens=1, repeat=repeat) for repeat in range(400)]
     drawn = Counter(
         reply.text for reply in replies(anthropic_chat("tiny", base_url=address, api_key_env="KEY"), *asked)

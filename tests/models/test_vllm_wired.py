@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.models.tiny import PROGRAMS, tiny_checkpoint
+from judgebench.models.tiny import read_programs, tiny_checkpoint
 from judgebench.models.vllm import VllmModel, _ParallelEngines
 from tests.cli.test_first_command import expected_win_rate
 from tests.models.llama import answers, ask, save_random_llama
@@ -19,7 +19,7 @@ from tests.models.whole_runs import SHORT_AND_GREEDY, assert_same_scores, run_of
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 TOLERANCE = 1e-4
-JUDGES = {program.name: program for program in PROGRAMS if program.name.startswith("judge-")}
+JUDGES = {program.name: program for program in read_programs() if program.name.startswith("judge-")}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_judges_have_the_wired_odds(model: VllmModel, name: str) -> None:
         assert reply.text == position[0][0]
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize("program", read_programs(), ids=lambda program: program.name)
 def test_each_trigger_gives_its_likeliest_reply(model: VllmModel, program: object) -> None:
     """Greedy decoding of a prompt that holds a trigger gives the likeliest reply of that row, and stops."""
     trigger, texts = program.trigger, program.texts  # type: ignore[attr-defined]

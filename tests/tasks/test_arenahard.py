@@ -11,7 +11,7 @@ from judgebench.tasks.arenahard.judges import current_label, follow_up_message, 
 from judgebench import tasks
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
-from judgebench.models.tiny import PROGRAMS
+from judgebench.models.tiny import read_programs
 from judgebench.ranking import published_rows
 from judgebench.records import Answer, Case, Completion, Example, Generation, Message
 from tests.processes import judgebench
@@ -201,7 +201,7 @@ def test_unknown_versions_and_options_name_the_valid_ones() -> None:
 
 def test_the_tiny_judge_knows_both_prompts(load: Load) -> None:
     """The house prompt and the official ones hold the triggers of one table of labels, whose odds sum to one."""
-    programs = {program.name: program for program in PROGRAMS}
+    programs = {program.name: program for program in read_programs()}
     official, house = programs["judge-labels"], programs["judge-labels-house"]
     assert official.texts == house.texts
     assert sum(house.texts.values()) == pytest.approx(1)

@@ -22,7 +22,7 @@ from judgebench.errors import UsageError
 from judgebench.grading import GradingPool
 from judgebench.lm_eval import prompt_text
 from judgebench.loading import load_task, require_texts, subset
-from judgebench.models.tiny import PROGRAMS
+from judgebench.models.tiny import read_programs
 from judgebench.records import Check, Generation, Judgement, Score
 from judgebench.runner import Runner
 from judgebench.settings import Settings
@@ -502,7 +502,7 @@ def run(folder: Path, version: str, **more: Any) -> dict[tuple[str, str | None],
 
 def on_paper(version: str) -> dict[str, float]:
     """The tiny checkpoint says one sentence to "total", another to "price", and nothing with a number to the rest."""
-    replies = {program.trigger: next(iter(program.texts)) for program in PROGRAMS if program.trigger}
+    replies = {program.trigger: next(iter(program.texts)) for program in read_programs() if program.trigger}
     total, price = replies["Work out the total"], replies["Work out the price"]
     assert (total, price) == ("The answer is 42.\n#### 42", "That comes to $7.5.")
     rows = [(example.meta["question"], example.meta["gold"]) for example in starter(version)[1].examples]

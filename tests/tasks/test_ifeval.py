@@ -20,7 +20,7 @@ from judgebench.errors import SourceMissing, UsageError
 from judgebench.grading import GradingPool
 from judgebench.importing import import_run
 from judgebench.loading import load_task
-from judgebench.models.tiny import PROGRAMS
+from judgebench.models.tiny import read_programs
 from judgebench.records import ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
@@ -393,7 +393,7 @@ ON_PAPER = {
 
 def tiny_answer(prompt: str) -> str:
     """What the wired checkpoint says: its first program whose trigger is in the prompt."""
-    program = next(p for p in PROGRAMS if p.trigger is None or p.trigger in prompt)
+    program = next(p for p in read_programs() if p.trigger is None or p.trigger in prompt)
     (text,) = program.texts
     return text
 

