@@ -72,7 +72,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 def last_lines(ended: pytest.RunResult) -> list[str]:
     """What is said between the heading and the count of everything."""
     at = next(number for number, line in enumerate(ended.outlines) if re.fullmatch("=+ left out =+", line))
-    return [line for line in ended.outlines[at + 1 : -1] if line]
+    return [line for line in ended.outlines[at + 1 : -2] if line]
 
 
 @pytest.mark.parametrize("flags", [(), ("-n", "2")], ids=["one process", "two processes"])
@@ -91,6 +91,21 @@ def test_what_is_left_out_is_said_last(value: str, flags: tuple[str, ...], run: 
         "1 test: needs mlflow; pip install 'judgebench[mlflow]'",
         "1 whole file: needs no_such_package; pip install no-such-package",
     ]
+    count, *reasons = re.split(": |; (?=needs)", ended.outlines[-1].removeprefix("left out: "))
+    assert count == "5 tests and 1 whole file"
+    assert reasons[0] == "no published data here (math 2, upstream 2)"
+    assert sorted(reasons[1:]) == [
+        "needs mlflow; pip install 'judgebench[mlflow]' (1 test)",
+        "needs no_such_package; pip install no-such-package (1 whole file)",
+    ]
+
+
+def test_a_run_that_leaves_nothing_out_says_nothing_of_it(pytester: pytest.Pytester, run: Run) -> None:
+    """Its last line is pytest's own."""
+    ended = run("", "test_wanting.py::test_needs_nothing")
+    assert ended.ret == 0
+    assert "1 passed" in ended.outlines[-1]
+    assert not any("left out" in line for line in ended.outlines)
 
 
 def test_data_that_are_there_are_read(run: Run, tmp_path: Path, pytester: pytest.Pytester) -> None:
