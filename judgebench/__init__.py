@@ -5,36 +5,81 @@
 75.0
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from judgebench.api import Comparison, Gate, Leaderboard, Run, compare, evaluate, gate, leaderboard, load_run
-    from judgebench.errors import JudgebenchError
+    from judgebench import stats, tasks
+    from judgebench.api import (
+        Comparison,
+        Explanation,
+        Gate,
+        Leaderboard,
+        Plan,
+        Run,
+        compare,
+        evaluate,
+        explain,
+        export,
+        gate,
+        import_run,
+        leaderboard,
+        load_run,
+        plan,
+        score,
+    )
+    from judgebench.errors import (
+        BudgetExceeded,
+        HashMismatch,
+        Incomplete,
+        JudgebenchError,
+        ModelError,
+        RecordError,
+        SourceMissing,
+        UsageError,
+    )
 
 __all__ = [
+    "BudgetExceeded",
     "Comparison",
+    "Explanation",
     "Gate",
+    "HashMismatch",
+    "Incomplete",
     "JudgebenchError",
     "Leaderboard",
+    "ModelError",
+    "Plan",
+    "RecordError",
     "Run",
+    "SourceMissing",
+    "UsageError",
     "__version__",
     "compare",
     "evaluate",
+    "explain",
+    "export",
     "gate",
+    "import_run",
     "leaderboard",
     "load_run",
+    "plan",
+    "score",
+    "stats",
+    "tasks",
 ]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """The public names are loaded when they are asked for: the command line needs none of them."""
+    """Load the public names when they are asked for: the command line needs none of them."""
     if name not in __all__:
         raise AttributeError(f"module 'judgebench' has no attribute {name!r}")
-    from judgebench import api, errors
-
-    return getattr(errors if name == "JudgebenchError" else api, name)
+    if name in ("stats", "tasks"):
+        return import_module(f"judgebench.{name}")
+    errors = import_module("judgebench.errors")
+    return getattr(errors, name) if hasattr(errors, name) else getattr(import_module("judgebench.api"), name)
 
 
 def __dir__() -> list[str]:

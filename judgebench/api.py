@@ -1,4 +1,4 @@
-"""What ``import judgebench`` offers: an evaluation, runs, comparisons, the gate and leaderboards, from Python.
+"""What ``import judgebench`` offers: each command as a function, and runs and results as objects with tables.
 
 Functions take paths, runs that were loaded, and plain values, and return records; where several runs are wanted, lists
 and other iterables of them do as well. Each result has ``frame()``, a pandas table, and shows itself as a table in a
@@ -8,21 +8,34 @@ notebook. What a command would exit with is an exception here, see ``errors.py``
 import html
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
-from judgebench import comparison, gate_policy, gating, ranking, run_folders
+from judgebench import (
+    comparison,
+    explaining,
+    exporting,
+    frames,
+    gate_policy,
+    gating,
+    importing,
+    planning,
+    ranking,
+    run_folders,
+)
 from judgebench.display import printable
 from judgebench.errors import UsageError
+from judgebench.loading import reload_task, source_finder
 from judgebench.progress import Progress
 from judgebench.records import Score
 from judgebench.run_tasks import TaskFiles
 from judgebench.runner import Runner
-from judgebench.settings import Keywords, PathLike, mirror_folders, settings_from_python, several
+from judgebench.scoring import score_run
+from judgebench.settings import Keywords, PathLike, Settings, mirror_folders, settings_from_python, several
 from judgebench.store import RunFolder
 from judgebench.tasks import files_among, named, task_files
 from judgebench.tracking import require_trackers
@@ -47,8 +60,11 @@ class _Table:
         raise NotImplementedError
 
     def frame(self) -> "pandas.DataFrame":
-        """The result as a pandas table, a column for each field; raises :class:`UsageError` without pandas."""
+        """The result as a pandas table, with a column for each field."""
         return _frame(self._rows())
+
+    def __repr__(self) -> str:
+        return f"<judgebench.{type(self).__name__} {printable(self._title)}>"
 
     def _repr_html_(self) -> str:
         """For notebooks. Names are other people's text, so all of it is escaped."""
@@ -62,12 +78,10 @@ class _Table:
         return f"<p>{_cell(self._title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def _frame(rows: list[dict[str, Any]]) -> "pandas.DataFrame":
-    try:
-        import pandas
-    except ImportError as error:
-        raise UsageError("a table needs pandas; run `pip install 'judgebench[frames]'`") from error
-    return pandas.DataFrame(rows)
+def _frame(rows: Iterable[dict[str, Any]]) -> "pandas.DataFrame":
+    import pandas
+
+    return pandas.DataFrame(list(rows))
 
 
 def _cell(value: Any) -> str:
@@ -119,27 +133,63 @@ class Run(_Table):
         return found[0]
 
     def examples(self, task: str | None = None) -> "pandas.DataFrame":
-        """A pandas table of the example scores of a task, which may be left out where there is only one."""
+        """What each example adds to each metric, with its covariates: a pandas table with a row for each of both.
+
+        ``task`` may be left out if the run holds only one.
+
+        >>> load_run("runs/mine").examples().query("metric == 'exact_match_strict'")["value"].tolist()[:4]
+        [1.0, 1.0, 1.0, 0.0]
+        """
+        return _frame(frames.example_score_rows(self._task(task)))
+
+    def answers(self, task: str | None = None) -> "pandas.DataFrame":
+        """What the model answered: a pandas table with a row for each turn of each example.
+
+        >>> load_run("runs/mine").answers()["answer"][3]
+        'The answer is unknown.'
+        """
+        return _frame(frames.answer_rows(self._task(task)))
+
+    def judgements(
+        self,
+        task: str | None = None,
+        *,
+        prompts: bool = True,
+        mirrors: PathLike | Iterable[PathLike] = (),
+        offline: bool = False,
+    ) -> "pandas.DataFrame":
+        """What judges and verifiers said: a pandas table with a row for each, with the prompt that the judge saw.
+
+        Prompts are made again from the task's official files, for which ``mirrors`` and ``offline`` are as those of
+        :func:`evaluate`; with ``prompts=False`` no file is needed. A verifier has neither prompt nor reply.
+
+        >>> load_run("runs/mine").judgements()["value"].tolist()[:4]
+        [1.0, 1.0, 1.0, 0.0]
+        """
+        one, record = self._task(task), self.record
+        data = None
+        if prompts:
+            settings = Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)
+            data = reload_task(record.folder, one.task_manifest, source_finder(settings), one.files).data
+        return _frame(frames.judgement_rows(one, data))
+
+    def _task(self, task: str | None) -> run_folders.TaskRun:
         if task is None and len(self.record.tasks) > 1:
             raise UsageError(f"{self.path} holds several tasks; name one of {', '.join(self.record.tasks)}")
         key = next(iter(self.record.tasks)) if task is None else task
         if key not in self.record.tasks:
             raise UsageError(f"{self.path} holds no task {key!r}; it holds {', '.join(self.record.tasks)}")
-        rows = [msgspec.to_builtins(row) for row in self.record.tasks[key].example_scores()]
-        return _frame([{**row, **row.pop("covariates")} for row in rows])
+        return self.record.tasks[key]
 
     @property
     def _title(self) -> str:  # type: ignore[override]
-        return f"{self.model} ({self.status}): {self.path}"
+        return f"{self.model!r} {', '.join(self.record.tasks)}: {self.status}"
 
     def _rows(self) -> list[dict[str, Any]]:
         return [{"model": self.model, **{name: getattr(s, name) for name in SCORE_COLUMNS}} for s in self.scores]
 
-    def __repr__(self) -> str:
-        return f"<judgebench.Run {printable(self.model)!r} {', '.join(self.record.tasks)}: {self.status}>"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(_Table):
     """Runs beside the first one, item by item.
 
@@ -155,7 +205,8 @@ class Comparison(_Table):
 
     @property
     def _title(self) -> str:  # type: ignore[override]
-        return "; ".join(f"{place}: {run.model}, {run.path}" for place, run in enumerate(self.record.runs))
+        models = ", ".join(repr(run.model) for run in self.record.runs)
+        return f"{models}: {len(self._rows())} differences from the first"
 
     def _rows(self) -> list[dict[str, Any]]:
         models = [run.model for run in self.record.runs]
@@ -171,7 +222,7 @@ class Comparison(_Table):
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gate(_Table):
     """What a candidate came to against a baseline.
 
@@ -197,13 +248,13 @@ class Gate(_Table):
 
     @property
     def _title(self) -> str:  # type: ignore[override]
-        return f"{self.verdict}: {self.record.candidate} against {self.record.baseline}"
+        return f"{self.verdict}: {self.record.candidate!r} against {self.record.baseline!r}"
 
     def _rows(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(check) for check in self.record.checks]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Leaderboard(_Table):
     """Rows by task and protocol, best first.
 
@@ -216,7 +267,11 @@ class Leaderboard(_Table):
     """Rows of one protocol together; only they are ranked with each other."""
     unreadable: tuple[run_folders.Unreadable, ...] = ()
     """Runs below the folders that could not be read, with the reason."""
-    _title = "ranks hold within one protocol"
+
+    @property
+    def _title(self) -> str:  # type: ignore[override]
+        rows = sum(len(group.rows) for group in self.groups)
+        return f"{rows} rows; ranks hold within one protocol ({len(self.groups)} here)"
 
     def _rows(self) -> list[dict[str, Any]]:
         return [
@@ -242,6 +297,60 @@ class Leaderboard(_Table):
             }
             for group in self.groups
             for row in group.rows
+        ]
+
+
+@dataclass(frozen=True, repr=False)
+class Plan(_Table):
+    """What difference a number of examples can find, and how many examples a difference needs.
+
+    >>> plan("gsm8k", baseline="runs/mine", n=100)
+    <judgebench.Plan gsm8k@cot8 exact_match_strict: 100 examples find a difference of 17.7 percent with power 0.8>
+    """
+
+    record: planning.Plan
+    """The answer with its assumptions."""
+
+    @property
+    def _title(self) -> str:  # type: ignore[override]
+        own = self.record
+        seen = "no difference" if own.detectable is None else f"a difference of {own.detectable:.3g} {own.unit}"
+        return f"{own.task} {own.metric}: {own.n:,} examples find {seen} with power {own.power:g}"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(self.record)]
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation(_Table):
+    """Where the variance of verdicts comes from, how much of them is style, and what several runs tell apart.
+
+    >>> explain("runs/mine").record.runs[0].model
+    'mine'
+    """
+
+    record: explaining.Explanation
+    """All of it; the table has the parts of the variance."""
+
+    @property
+    def _title(self) -> str:  # type: ignore[override]
+        return f"{', '.join(f'{one.model!r} on {one.task}' for one in self.record.runs)}"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "model": one.model,
+                "task": one.task,
+                "judge": variance.judge,
+                "effect": part.effect,
+                "variance": part.variance,
+                "share": part.share,
+                "low": part.interval.low if part.interval else None,
+                "high": part.interval.high if part.interval else None,
+            }
+            for one in self.record.runs
+            for variance in one.variance
+            for part in variance.parts
         ]
 
 
@@ -389,6 +498,145 @@ def leaderboard(
     metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
     groups = ranking.beside_published(ranking.group_rows([*rows, *others], metrics), others)
     return Leaderboard(tuple(groups), found.unreadable)
+
+
+def score(
+    run: RunLike,
+    *,
+    tasks: PathLike | Iterable[PathLike] = (),
+    labels: PathLike | None = None,
+    think_tags: Iterable[tuple[str, str]] = (),
+    mirrors: PathLike | Iterable[PathLike] = (),
+    offline: bool = False,
+) -> Run:
+    """Read a run's replies again with today's rules, and compute its scores. Makes no call.
+
+    ``tasks`` gives other options for some of the run's tasks, or the files of your own tasks. The ``status`` of the run
+    says whether too much is missing.
+
+    >>> score("runs/mine").score("numeric").n
+    16
+    """
+    settings = Settings(
+        tasks=",".join(several(tasks)),
+        labels=None if labels is None else Path(labels),
+        think_tags=tuple(think_tags),
+        mirrors=_mirrors(mirrors),
+        offline=offline,
+    )
+    path = Path(_opened(run, tasks).path if isinstance(run, Run | run_folders.Run) else run)
+    score_run(RunFolder(path), settings)
+    return load_run(path, tasks=files_among(named(settings.tasks)).values())
+
+
+def import_run(
+    source: PathLike,
+    form: str,
+    *,
+    out: PathLike,
+    task: PathLike = "",
+    model: str | None = None,
+    fields: Mapping[str, str] | None = None,
+    mirrors: PathLike | Iterable[PathLike] = (),
+    offline: bool = False,
+) -> list[Run]:
+    """Read judgements or answers that exist already into run folders, one for each model of the file, and score them.
+
+    ``form`` is a format that ``judgebench import --from`` takes, ``task`` the benchmark that the file belongs to
+    (an archive names its own), ``model`` the only model that is wanted, ``fields`` what a file of outputs calls our
+    fields, as in ``{"id": "key"}``.
+
+    >>> export("runs/mine", "archive", "mine.zip")
+    [PosixPath('mine.zip')]
+    >>> import_run("mine.zip", "archive", out="runs/again")
+    [<judgebench.Run 'mine' gsm8k: complete>]
+    """
+    if not task and form != "archive":
+        raise UsageError("import_run() needs task=, the benchmark that the file belongs to, such as 'alpacaeval'")
+    settings = Settings(
+        tasks=os.fspath(task),
+        model=model,
+        out=Path(out),
+        fields=fields or {},
+        mirrors=_mirrors(mirrors),
+        offline=offline,
+        argv=("judgebench.import_run",),
+    )
+    made = importing.import_run(Path(source), form.replace("-", "_"), settings)
+    files = files_among(named(settings.tasks))
+    return [Run(run_folders.read_run(Path(results.run), files)) for results in made]
+
+
+def export(
+    run: RunLike,
+    form: str,
+    out: PathLike,
+    *,
+    tasks: PathLike | Iterable[PathLike] = (),
+    mirrors: PathLike | Iterable[PathLike] = (),
+    offline: bool = False,
+) -> list[Path]:
+    """Write a run as the result files of another program, or as one file; the files that were made.
+
+    ``form`` is a format that ``judgebench export --to`` takes, ``out`` a folder, or the one file itself.
+
+    >>> export("runs/mine", "csv", "scores.csv")
+    [PosixPath('scores.csv')]
+    """
+    _task_files(tasks)
+    settings = Settings(tasks=",".join(several(tasks)), mirrors=_mirrors(mirrors), offline=offline)
+    return exporting.export_run(RunFolder(_opened(run, tasks).path), form.replace("-", "_"), Path(out), settings)
+
+
+def plan(
+    task: PathLike,
+    *,
+    metric: str | None = None,
+    baseline: RunLike | Iterable[RunLike] = (),
+    delta: float | None = None,
+    n: int | None = None,
+    correlation: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    mirrors: PathLike | Iterable[PathLike] = (),
+    offline: bool = False,
+) -> Plan:
+    """What difference two runs on the same examples can find, and how many examples a difference ``delta`` needs.
+
+    ``baseline`` is a run whose variance is planned with, or two runs, for that of their paired differences; without
+    one it is the worst case. ``correlation`` is what is assumed of two runs' example scores where only one is given.
+
+    >>> plan("gsm8k", metric="exact_match_strict", delta=2).record.required
+    9812
+    """
+    question = planning.Question(
+        task=os.fspath(task),
+        metric=metric,
+        baselines=[Path(run) if isinstance(run, str | os.PathLike) else _opened(run).path for run in _each([baseline])],
+        delta=delta,
+        n=n,
+        correlation=correlation,
+        alpha=alpha,
+        power=power,
+    )
+    return Plan(planning.plan(question, Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)))
+
+
+def explain(
+    *runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: PathLike | Iterable[PathLike] = ()
+) -> Explanation:
+    """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart.
+
+    ``runs`` are runs and paths, also of folders that hold some; ``task`` is the only task that is wanted.
+
+    >>> explain("runs")
+    <judgebench.Explanation 'base' on gsm8k@cot8, 'mine' on gsm8k@cot8>
+    """
+    files = _task_files(tasks)
+    found = explaining.explain([run.folder for run in _found(runs, files).readable], task, files)
+    if not found.runs:
+        raise UsageError(f"none of the runs holds the task {task!r}")
+    return Explanation(found)
 
 
 def _each(given: Iterable[RunLike | Iterable[RunLike]]) -> Iterator[RunLike]:

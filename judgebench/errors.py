@@ -31,13 +31,21 @@ class JudgebenchError(Exception):
 
 
 class UsageError(JudgebenchError):
-    """The command, or a file it was given, cannot be used."""
+    """The command, or a file it was given, cannot be used.
+
+    >>> isinstance(UsageError("no such task"), JudgebenchError)
+    True
+    """
 
     exit_code = 2
 
 
 class RecordError(UsageError):
-    """A line or row of a file is broken; ``path`` and ``line`` say where."""
+    """A line or row of a file is broken; ``path`` and ``line`` say where.
+
+    >>> str(RecordError("answers.jsonl", 3, "the id is missing"))
+    'answers.jsonl:3: the id is missing'
+    """
 
     def __init__(self, path: Path | str, line: int, problem: str) -> None:
         self.path, self.line, self.problem = str(path), line, problem
@@ -45,29 +53,49 @@ class RecordError(UsageError):
 
 
 class SourceMissing(UsageError):
-    """An official file was found neither in a mirror nor in the cache, and no download is allowed."""
+    """An official file was found neither in a mirror nor in the cache, and no download is allowed.
+
+    >>> isinstance(SourceMissing("the questions are not here"), UsageError)
+    True
+    """
 
 
 class Incomplete(JudgebenchError):
-    """The run ended, but more examples failed or stayed unread than the limit allows."""
+    """The run ended, but more examples failed or stayed unread than the limit allows.
+
+    >>> Incomplete("2 of 100 answers failed").exit_code
+    4
+    """
 
     exit_code = 4
 
 
 class BudgetExceeded(JudgebenchError):
-    """Another call could take the run over its spending limit."""
+    """Another call could take the run over its spending limit.
+
+    >>> BudgetExceeded("5 USD are spent").exit_code
+    5
+    """
 
     exit_code = 5
 
 
 class ModelError(JudgebenchError):
-    """A model or host cannot be opened, reached or authenticated; no further request makes sense."""
+    """A model or host cannot be opened, reached or authenticated; no further request makes sense.
+
+    >>> ModelError("nobody listens at that address").exit_code
+    6
+    """
 
     exit_code = 6
 
 
 class HashMismatch(JudgebenchError):
-    """The bytes of an official file are not the pinned ones."""
+    """The bytes of an official file are not the pinned ones.
+
+    >>> HashMismatch("the questions are other bytes").exit_code
+    7
+    """
 
     exit_code = 7
 

@@ -286,6 +286,13 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Counts and settings behind the value, e.g. the chosen regularisation; under ``upstream``, an :class:`Upstream`,
     where upstream's rule differs from ours."""
 
+    def __repr__(self) -> str:
+        """Short, for a terminal or a notebook; ``msgspec.structs.asdict`` has everything."""
+        name = " ".join(part for part in (self.task, self.metric, self.group) if part)
+        value = "no value" if self.value is None else f"{self.value:.4g} {self.unit}"
+        interval = f" ({self.low:.4g} to {self.high:.4g})" if self.low is not None and self.high is not None else ""
+        return f"<Score {name}: {value}{interval}, n = {self.n}>"
+
     @property
     def upstream(self) -> Upstream | None:
         """By upstream's rule, where the value or the interval is another one; ``None`` where details hold none."""

@@ -1,4 +1,9 @@
-"""How a task is found: the bundled folders, entry points of installed packages, or a file.
+"""The tasks there are, and how one is found: in a bundled folder, an installed package's entry point, or a file.
+
+>>> "gsm8k" in names()
+True
+>>> info("gsm8k")["metrics"]
+['exact_match_strict', 'exact_match_flexible', 'numeric']
 
 ``__path__`` makes this module a package whose submodules are the folders under ``tasks/``, so
 ``judgebench.tasks.alpacaeval.task`` is the same import in a wheel, an editable install and a bare checkout.
@@ -17,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -25,6 +31,7 @@ from judgebench.display import is_plain_name
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.records import TaskCode
 from judgebench.resources import folder_module, import_from_folder, resource
+from judgebench.sources import read_sources
 from judgebench.task import Task
 
 __path__ = [str(resource("tasks"))]
@@ -94,6 +101,21 @@ def names() -> list[str]:
     for name in owners:
         _require_one_owner(name, owners)
     return sorted(owners)
+
+
+def info(name: str) -> dict[str, Any]:
+    """What there is to know of a task, ``NAME[@VERSION]`` or a path to a ``task.py``, as ``judgebench tasks info``."""
+    task, place = load(parse_one_spec(name))
+    return {
+        "task": task.label,
+        "metrics": list(task.headline),
+        "examples": task.official_examples,
+        "judge": dict(task.judge_models) or "none: answers are verified",
+        "options": dict(task.option_help),
+        "imports": sorted(task.importers),
+        "sources": {key: f"{source.place} ({source.licence})" for key, source in read_sources(place).items()},
+        "about": task.about,
+    }
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ import asyncio
 import doctest
 import inspect
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ import pytest
 import judgebench
 from judgebench import api
 from judgebench.archive import write_archive
-from judgebench.errors import UsageError
+from judgebench.errors import Incomplete, UsageError
+from judgebench.loading import load_tasks
+from judgebench.settings import Settings
 from judgebench.store import RunFolder
+from tests.servers.launch import Server
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e"
 
@@ -46,7 +51,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_every_public_name_has_an_example(name: str) -> None:
     """In its docstring; the suite runs them, beside two runs. Names stay the same objects, whatever was imported."""
     value = getattr(judgebench, name)
-    assert callable(value)
+    assert callable(value) or name in ("stats", "tasks")
     assert doctest.DocTestParser().get_examples(inspect.getdoc(value) or "")
 
 
@@ -61,6 +66,69 @@ def test_results_are_tables(runs: Path) -> None:
     assert compared.frame()["difference"].tolist() == [row.difference for row in compared.record.tasks[0].differences]
     assert api.gate(runs / "base", one, max_drop=1).frame()["n"].tolist() == [16]
     assert set(api.leaderboard(runs).frame()["model"]) == {"base", "mine"}
+
+
+def test_results_are_short_on_a_terminal(runs: Path) -> None:
+    """One line each, of at most 120 characters, with what it came to."""
+    one = api.load_run(runs / "mine")
+    results: list[tuple[Any, str]] = [
+        (one, "'mine' gsm8k: complete"),
+        (one.score("numeric"), "gsm8k numeric: 75 percent (50.5 to 89.82), n = 16"),
+        (api.compare(runs / "base", one), "'base', 'mine': 3 differences"),
+        (api.gate(runs / "base", one, max_drop=1), "INCONCLUSIVE: 'mine' against 'base'"),
+        (api.leaderboard(runs), "2 rows"),
+        (api.plan("gsm8k", n=50), "50 examples find"),
+        (api.explain(runs), "'base' on gsm8k"),
+    ]
+    for result, said in results:
+        assert said in repr(result)
+        assert len(repr(result)) <= 120
+        assert "\n" not in repr(result)
+
+
+def test_judgements_have_the_prompt_that_the_judge_saw(
+    start_chat_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Word for word what the server was sent, beside its reply; answers are those of the file. An incomplete run is
+    there all the same.
+    """
+    server = start_chat_server(log_bodies=1)
+    examples = load_tasks(Settings(tasks="alpacaeval", starter=True))[0].data.examples[:3]
+    answers = [
+        {"id": example.id, "output": f"It is {number}.", "generator": "m"} for number, example in enumerate(examples)
+    ]
+    (tmp_path / "answers.json").write_text(json.dumps(answers))
+    # The server says "m", which is not a label of the starter set's judge.
+    with pytest.raises(Incomplete, match="3 unread"):
+        api.evaluate(
+            f"file:{tmp_path / 'answers.json'}",
+            "alpacaeval",
+            judge=f"{server.base_url}#judge",
+            starter=True,
+            limit=3,
+            out=tmp_path / "run",
+            progress=False,
+        )
+    run = api.load_run(tmp_path / "run")
+    assert run.answers()["answer"].tolist() == ["It is 0.", "It is 1.", "It is 2."]
+    assert run.answers()["instruction"].tolist() == [example.instruction for example in examples]
+    judgements = run.judgements()
+    sent = sorted(json.dumps(body["messages"]) for body in server.bodies())
+    assert sorted(json.dumps(prompt) for prompt in judgements["prompt"]) == sent
+    assert len(sent) == 3
+    assert set(judgements["reply"]) == {"m"}
+    assert run.judgements(prompts=False)["prompt"].isna().all()
+
+
+def test_a_run_goes_out_and_comes_in_again(runs: Path, tmp_path: Path) -> None:
+    """Through an export and an import, and through scoring again: the same numbers."""
+    shutil.copytree(runs / "mine", tmp_path / "mine")
+    first = api.load_run(tmp_path / "mine")
+    assert api.score(first).scores == api.score(tmp_path / "mine").scores == first.scores
+    (written,) = api.export(first, "archive", tmp_path / "mine.zip")
+    (again,) = api.import_run(written, "archive", out=tmp_path / "again")
+    assert again.scores == first.scores
+    assert again.answers().equals(first.answers())
 
 
 def test_an_archive_is_as_good_as_a_folder(runs: Path, tmp_path: Path) -> None:
@@ -139,6 +207,11 @@ def test_what_does_not_fit_is_said(runs: Path, tmp_path: Path) -> None:
         (lambda: api.load_run(tmp_path / "nothing"), "is not there"),
         (lambda: api.leaderboard(runs, task="ifeval"), "no run holds that task"),
         (lambda: api.leaderboard([]), "nothing to rank"),
+        (lambda: one.answers("ifeval"), "it holds gsm8k"),
+        (lambda: api.import_run("a.json", "outputs", out="x"), "needs task="),
+        (lambda: api.explain(runs, task="ifeval"), "none of the runs holds"),
+        (lambda: api.export(one, "stone", tmp_path / "x"), "is not a format"),
+        (lambda: api.plan("gsm8k,math"), "one task at a time"),
         (lambda: api.leaderboard(None), "a run was expected.*got None"),  # type: ignore[arg-type]
         (lambda: api.gate([runs / "base"], one, max_drop=1), "one run was expected here"),  # type: ignore[arg-type]
         (lambda: api.load_run([runs / "base"]), "one run was expected here"),  # type: ignore[arg-type]

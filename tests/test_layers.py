@@ -16,7 +16,7 @@ LAYERS = """
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
     store run_tasks stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
-    ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining progress
+    ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining progress frames
     cli api pytest_plugin __main__ __init__
 """  # noqa: E501 - a layer is a line
 """From the bottom, layer 0, up. ``models``, ``judges``, ``stats`` and ``cli`` are folders."""

@@ -1,9 +1,13 @@
 """What ``import judgebench`` gives."""
 
+import importlib
+import inspect
+import re
 from importlib.metadata import version
 from pathlib import Path
 
 import judgebench
+from judgebench import errors
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -19,6 +23,19 @@ def test_the_version_is_the_installed_one() -> None:
 
 
 def test_no_module_hides_a_public_name() -> None:
-    """A submodule becomes an attribute of the package once it is imported, so none is called like a public name."""
+    """A submodule becomes an attribute of the package once it is imported, so a public name of its own is it."""
     modules = {path.stem for path in Path(judgebench.__path__[0]).iterdir()}
-    assert not modules & set(judgebench.__all__)
+    for name in modules & set(judgebench.__all__):
+        assert getattr(judgebench, name) is importlib.import_module(f"judgebench.{name}")
+
+
+def test_every_error_that_a_function_raises_is_a_public_name() -> None:
+    """All but those that end a process or a command of several runs, which Python never sees."""
+    raised = {error.__name__ for error in vars(errors).values() if inspect.isclass(error)} - {"Path", "Sequence"}
+    assert raised - set(judgebench.__all__) == {"Terminated", "Interrupted", "SeveralFailed"}
+
+
+def test_the_page_on_statistics_names_every_module() -> None:
+    """But ``arrays``, which only names types: a question leads to each."""
+    modules = {path.stem for path in Path(judgebench.stats.__path__[0]).glob("*.py")} - {"__init__", "arrays"}
+    assert modules == set(re.findall(r"``(\w+)``", (judgebench.stats.__doc__ or "").partition("====")[2]))

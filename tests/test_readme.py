@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from judgebench import load_run
 from judgebench.cli import app
 from judgebench.errors import JudgebenchError
 from tests.shared_data import SharedData
@@ -60,12 +61,22 @@ def run(command: str) -> str:
     return "" if ended.exit_code == 0 else f"exit {ended.exit_code}: {ended.output}"
 
 
+def interpret(text: str) -> str:
+    """What went wrong with a block of Python, or nothing."""
+    try:
+        exec(compile(text, "README.md", "exec"), {})
+    except (JudgebenchError, AssertionError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 @pytest.fixture(scope="module")
 def went_wrong(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong with each command, in the order of the page and one folder, since later ones need the earlier.
 
     There, ``annotations.json`` are published judgements, ``runs/baseline`` and ``runs/candidate`` a worse and a better
-    model's answers, and a block of TOML is the file that its first line names.
+    model's answers, ``answers.jsonl`` the better one's, and a block of TOML is the file that its first line names.
+    Blocks of Python come last.
     """
     mirrors = [str(shared_data / kind) for kind in ("alpacaeval", "gsm8k", "upstream")]
     folder = tmp_path_factory.mktemp("reader")
@@ -81,13 +92,24 @@ def went_wrong(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory
             answers = shared_data / "gsm8k" / "responses" / f"{model}.jsonl.gz"
             made = run(f"judgebench import {answers} --from outputs --task gsm8k --fields id=idx --out runs/{name}")
             assert made == "", made
-        return {command: run(command) for command in RUN}
+        table = load_run("runs/candidate").answers()
+        table.rename(columns={"example_id": "id", "answer": "output"}).to_json(
+            "answers.jsonl", orient="records", lines=True
+        )
+        ended = {command: run(command) for command in RUN}
+        return ended | {text: interpret(text) for text in blocks("python")}
 
 
 @pytest.mark.parametrize("command", RUN)
 def test_a_command_of_the_readme_ends_well(command: str, went_wrong: dict[str, str]) -> None:
     """Exit 0, after those above it on the page."""
     assert went_wrong[command] == ""
+
+
+@pytest.mark.parametrize("text", blocks("python"), ids=lambda text: text.partition("\n")[0])
+def test_python_of_the_readme_runs(text: str, went_wrong: dict[str, str]) -> None:
+    """Each block in a namespace of its own, after all commands."""
+    assert went_wrong[text] == ""
 
 
 def test_commands_are_found() -> None:

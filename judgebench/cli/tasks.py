@@ -30,20 +30,8 @@ def info(
     """One task: versions, metrics, options, official judge, files."""
     from judgebench import tasks
     from judgebench.cli.tables import print_json
-    from judgebench.sources import read_sources
 
-    found, folder = tasks.load(tasks.parse_one_spec(task))
-    sources = read_sources(folder)
-    facts = {
-        "task": found.label,
-        "metrics": list(found.headline),
-        "examples": found.official_examples,
-        "judge": dict(found.judge_models) or "none: answers are verified",
-        "options": dict(found.option_help),
-        "imports": sorted(found.importers),
-        "sources": {name: f"{source.place} ({source.licence})" for name, source in sources.items()},
-        "about": found.about,
-    }
+    facts = tasks.info(task)
     if json:
         print_json(facts)
         return

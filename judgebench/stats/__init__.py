@@ -1,5 +1,21 @@
-"""Statistics on arrays: intervals and resampling, and the length-controlled win rate of AlpacaEval.
+"""Statistics on arrays, for use by themselves: intervals, comparisons, ratings, agreement, power.
 
-Everything here takes numpy arrays and returns small frozen results; nothing knows what a model or a judge is.
-Too little data gives ``None`` or raises ``ValueError`` with the reason, never NaN or 0.
+Functions take numpy arrays and return small frozen results; nothing here knows what a model, a judge or a run is.
+Random draws need an ``rng`` or a seed that you pass. Too little data gives ``None`` or raises ``ValueError`` with the
+reason, never NaN or 0. Import the module that answers your question:
+
+=============================================== ====================================================================
+How sure is a mean or a share?                  ``proportions``, ``clustered``, ``intervals``, ``sequential``
+Do two runs differ, and may one be worse?       ``paired``, ``margins``, ``relative``, ``many_runs``, ``multiplicity``
+How many examples are needed?                   ``power``, ``variance_components``, ``repeats``, ``benchmark_quality``
+Who is best, from games between pairs?          ``bradley_terry``, ``elo``, ``transitivity``
+What if both answers were alike in style?       ``length_control``, ``style_control``, ``style_share``
+Do judges agree, and with people?               ``agreement``, ``jury``, ``calibration``, ``correlation``,
+                                                ``correlation_comparison``
+What would people have said?                    ``prediction_powered``, ``rogan_gladen``
+=============================================== ====================================================================
+
+>>> from judgebench.stats.proportions import share_interval
+>>> share_interval(45, 50).low > 0.78
+True
 """
