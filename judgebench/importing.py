@@ -15,7 +15,7 @@ from judgebench.errors import UsageError
 from judgebench.files import read_bytes
 from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
-from judgebench.loading import LoadedTask, load_tasks, require_coverage, set_baselines
+from judgebench.loading import LoadedTask, load_tasks, set_baselines
 from judgebench.manifests import build_task_manifest, hash_over_tasks, missing, new_session, package_versions
 from judgebench.outputs import FileRow, read_rows
 from judgebench.protocol import protocol
@@ -70,9 +70,6 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         )
     made = []
     for folder, imported in zip(folders, found, strict=True):
-        if not imported.judgements and not imported.reported:
-            answers = {generation.example_id: generation for generation in imported.generations}
-            require_coverage(_with_examples(loaded_task, imported), answers, str(path))
         of_run = _of_run(loaded_task, imported)
         manifest = _manifest(folder, of_run, imported, form, settings)
         _require_own(folder, manifest)

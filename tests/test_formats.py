@@ -485,3 +485,15 @@ def test_pandas_reads_the_tables(starter_runs: Path, tmp_path: Path) -> None:
     assert list(table.columns) == list(other.columns)
     assert table["value"].tolist() == pytest.approx(other["value"].tolist(), nan_ok=True)
     assert len(table) == len(run.results().scores)
+
+
+def test_answers_to_a_part_make_a_run_that_says_what_it_lacks(tmp_path: Path) -> None:
+    """A null is an answer that failed, what the file does not name is missing: counted, and nothing is refused."""
+    settings = Settings(tasks="gsm8k", starter=True, offline=True, out=tmp_path / "run")
+    first, second, *rest = load_tasks(settings)[0].data.examples
+    rows = [{"id": first.id, "output": first.references[0]}, {"id": second.id, "output": None}]
+    (tmp_path / "part.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (results,) = import_run(tmp_path / "part.jsonl", "outputs", settings)
+    assert results.status == "incomplete"
+    (score,) = (score for score in results.scores if score.metric == "numeric" and score.group is None)
+    assert (score.value, score.n, score.n_missing) == (100.0, 1, 1 + len(rest))
