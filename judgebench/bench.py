@@ -10,8 +10,8 @@ from judgebench import tasks
 from judgebench.cache import CallStore, Spending, default_store_path
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
-from judgebench.models import Model, Served
-from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
+from judgebench.models import Model, ModelSpec, OpenSettings, Served
+from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.models.pricing import Price
 from judgebench.models.wrappers import Account, Budget, Metered, Stored
 from judgebench.records import Sampling
@@ -137,7 +137,7 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
     """
     if spec.local:
         judge = judge.constrained()
-    if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.gives_logprobs:
+    if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.backend.gives_logprobs:
         raise UsageError(
             f"the judge {judge.name} reads its verdict from token log-probabilities, but {spec.text} is asked over a "
             "protocol that has none. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "

@@ -22,8 +22,8 @@ from judgebench.loading import (
     subset,
     task_sampling,
 )
-from judgebench.models import Model
-from judgebench.models.opening import ModelSpec, OpenSettings, open_model, parse_model, price_of
+from judgebench.models import Model, ModelSpec, OpenSettings
+from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request, Usage
 from judgebench.settings import Settings
@@ -67,13 +67,13 @@ def estimate(settings: Settings) -> list[Estimate]:
         for loaded_task in load_tasks(settings):
             require_texts(loaded_task)
             generations: dict[str, Generation] = {}
-            if spec.kind == "file":
+            if spec.backend.finished:
                 given = read_candidate(loaded_task, Path(spec.target), settings.splitting)
                 generations = {g.example_id: g for g in given.generations}
             loaded_task.data = subset(loaded_task.data, settings.limit, settings.ids)
             if settings.repeats > 1:
                 loaded_task.data = repeated(loaded_task, settings)
-            if spec.kind != "file":
+            if not spec.backend.finished:
                 requests = _generation_requests(loaded_task, settings)
                 model = _opened(spec, arguments, settings)
                 estimates.append(
@@ -144,7 +144,7 @@ def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
 
 def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
     """The model, for its identity; ``None`` for one that would have to be loaded or whose key is missing."""
-    if spec.kind not in ("http", "openai", "anthropic"):
+    if spec.local:
         return None
     try:
         return open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))

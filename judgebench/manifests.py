@@ -14,7 +14,8 @@ import msgspec
 from judgebench.codec import canonical_hash
 from judgebench.errors import BudgetExceeded
 from judgebench.loading import MISSING_LIMIT, LoadedTask, too_many
-from judgebench.models.opening import ModelSpec, without_credentials
+from judgebench.models import ModelSpec
+from judgebench.models.backends import without_credentials
 from judgebench.protocol import inputs
 from judgebench.records import Sampling
 from judgebench.settings import Settings
@@ -110,7 +111,7 @@ def package_versions() -> dict[str, str]:
 def git_revision(spec: ModelSpec) -> str | None:
     """Commit of the repository that a checkpoint's folder lies in, if it does."""
     folder = Path(spec.target)
-    if spec.kind not in ("hf", "vllm") or not folder.is_dir():
+    if not spec.backend.checkpoint or not folder.is_dir():
         return None
     try:
         asked = subprocess.run(

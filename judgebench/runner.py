@@ -40,7 +40,8 @@ from judgebench.manifests import (
     spent,
     status_of,
 )
-from judgebench.models.opening import ModelSpec, parse_model
+from judgebench.models import ModelSpec
+from judgebench.models.opening import parse_model
 from judgebench.protocol import differing, protocol
 from judgebench.records import EarlyStop
 from judgebench.scoring import finish_run
@@ -95,7 +96,7 @@ class Runner:
         if settings.model is None:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
-        if spec.kind == "file" and not judge:
+        if spec.backend.finished and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
         loaded = load_tasks(settings)
         for loaded_task in loaded:
@@ -106,7 +107,7 @@ class Runner:
                     for judge_spec, _ in judge_specs(loaded_task.task, name, settings):
                         judge_for(rule, judge_spec, settings=settings)
         given: dict[str, Imported] = {}
-        if spec.kind == "file":
+        if spec.backend.finished:
             if settings.repeats > 1 or settings.refine:
                 raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine have nobody to ask")
             given = {

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from yarl import URL
 
 from judgebench import tasks
 from judgebench.archive import is_archive
@@ -45,8 +44,6 @@ from judgebench.task import ItemMean
 
 ENDED = ("complete", "incomplete")
 """What the manifest says of a run whose examples were all judged, or tried."""
-TRUSTED_HOSTS = ("localhost", "127.0.0.1", "::1")
-"""Hosts that a manifest may name for a judge: this machine."""
 TRUSTED_ARGUMENTS = ("api", "max_attempts", "reasoning_effort", "timeout_seconds", "usd_per_million")
 """Arguments of a judge's backend that a manifest may give: none that names a host, a key, a file or code."""
 VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided": "INCONCLUSIVE"}
@@ -257,12 +254,7 @@ def _require_trusted(kept: _Judging, run: Path, settings: Settings) -> None:
 def _trusted(text: str) -> bool:
     """Whether a judge may be asked because a manifest names it: a vendor's model, a server here, the built-in one."""
     spec, _ = parse_model(text)
-    if spec.kind != "http":
-        return spec.kind in ("openai", "anthropic", "builtin")
-    try:
-        return URL(spec.target.partition("#")[0]).host in TRUSTED_HOSTS
-    except ValueError:
-        return False
+    return spec.backend.trusts(spec.target)
 
 
 def _check(

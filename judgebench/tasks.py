@@ -18,14 +18,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from judgebench import plugins
 from judgebench.codec import canonical_hash
 from judgebench.display import is_plain_name
 from judgebench.errors import JudgebenchError, UsageError
@@ -99,7 +98,7 @@ def names() -> list[str]:
     """All tasks that can be named, sorted; a name taken twice is a :class:`UsageError` naming both owners."""
     owners = _owners()
     for name in owners:
-        _require_one_owner(name, owners)
+        plugins.require_one_owner("task", name, owners)
     return sorted(owners)
 
 
@@ -175,9 +174,9 @@ def find(name: str) -> Origin:
 
 def find_registered(name: str) -> Origin | None:
     """The bundled or installed task of this name, which is never a path; ``None`` if there is none."""
-    _require_one_owner(name, _owners())
-    points: Mapping[str, EntryPoint] = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    with _loading(name):
+    plugins.require_one_owner("task", name, _owners())
+    points = {point.name: point for point in plugins.installed(ENTRY_POINTS)}
+    with plugins.loading("task", name):
         if name in _bundled():
             return Origin(name, importlib.import_module(f"judgebench.tasks.{name}.task").task, folder(name))
         if name in points:
@@ -201,7 +200,7 @@ def folders_elsewhere(text: str) -> tuple[Path, ...]:
 def from_file(path: Path) -> Origin:
     """Return the task of a file or folder that the user named. A file that changed is imported anew."""
     file = (path / "task.py" if path.is_dir() else path).resolve()
-    with _loading(str(path)):
+    with plugins.loading("task", str(path)):
         code = code_of(file)
         module = folder_module(file, canonical_hash(code.sha256))
         return Origin(str(path), import_from_folder(module, file).task, file.parent, code)
@@ -268,24 +267,4 @@ def _bundled() -> list[str]:
 
 
 def _owners() -> dict[str, list[str]]:
-    owners = {name: ["bundled"] for name in _bundled()}
-    for point in entry_points(group=ENTRY_POINTS):
-        owners.setdefault(point.name, []).append(point.value)
-    return owners
-
-
-def _require_one_owner(name: str, owners: Mapping[str, list[str]]) -> None:
-    found = owners.get(name, [])
-    if len(found) > 1:
-        raise UsageError(f"two packages define the task {name!r}: {' and '.join(found)}; uninstall one")
-
-
-@contextmanager
-def _loading(name: str) -> Iterator[None]:
-    """A plug-in that fails to import, or ends the program, becomes a :class:`UsageError`."""
-    try:
-        yield
-    except JudgebenchError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"the task {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    return plugins.owners(ENTRY_POINTS, _bundled())

@@ -18,7 +18,7 @@ import msgspec
 
 from judgebench.display import slug
 from judgebench.errors import UsageError
-from judgebench.models.opening import without_credentials
+from judgebench.models.backends import without_credentials
 from judgebench.records import Score
 from judgebench.store import Manifest, RunFolder
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = """
     records errors
-    codec files resources display spreadsheets redaction claims
+    codec files resources display spreadsheets redaction claims plugins
     sources prompts cache outputs thinking grading_worker markup
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping

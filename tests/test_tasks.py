@@ -9,6 +9,7 @@ import pytest
 from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.tasks import TaskSpec, parse_specs
+from tests.installed import install
 
 PLUGIN = '''
 """A task of another package."""
@@ -28,19 +29,14 @@ def task(version, options, *, starter=False):
 '''
 
 
+Install = Callable[[str, str, str], None]
+
+
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts a package with a module ``<package>_bench`` and its entry points where Python finds packages."""
+def bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Installs a package with a module ``PACKAGE_plugin`` and its entry points."""
     monkeypatch.syspath_prepend(tmp_path)
-
-    def install(package: str, points: str, code: str) -> None:
-        (tmp_path / f"{package}_bench.py").write_text(code)
-        info = tmp_path / f"{package}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[judgebench.tasks]\n{points}\n")
-
-    return install
+    return lambda package, points, code: install(tmp_path, package, tasks.ENTRY_POINTS, points, code)
 
 
 @pytest.mark.parametrize(
@@ -100,18 +96,18 @@ def test_listing_imports_no_task() -> None:
     assert not [name for name in sys.modules if name.startswith("judgebench.tasks.")]
 
 
-def test_an_installed_package_brings_a_task(install: Callable[..., None]) -> None:
+def test_an_installed_package_brings_a_task(bring: Install) -> None:
     """An entry point is listed beside the bundled tasks, and its files lie beside its module."""
-    install("mypkg", "mine = mypkg_bench:task", PLUGIN.format(name="mine"))
+    bring("mypkg", "mine = mypkg_plugin:task", PLUGIN.format(name="mine"))
     assert {"alpacaeval", "mine"} <= set(tasks.names())
     task, place = tasks.load(TaskSpec("mine", "3"))
     assert task.label == "mine@3"
-    assert (place / "mypkg_bench.py").is_file()
+    assert (place / "mypkg_plugin.py").is_file()
 
 
-def test_a_broken_package_hides_no_other_task(install: Callable[..., None]) -> None:
+def test_a_broken_package_hides_no_other_task(bring: Install) -> None:
     """A plug-in that cannot be imported is listed, fails loudly when it is chosen, and only then."""
-    install("broken", "broken = broken_bench:task", "import a_module_that_is_not_there")
+    bring("broken", "broken = broken_plugin:task", "import a_module_that_is_not_there")
     assert {"alpacaeval", "broken"} <= set(tasks.names())
     tasks.load(TaskSpec("alpacaeval"), starter=True)
     with pytest.raises(UsageError, match=r"'broken' cannot be loaded: ModuleNotFoundError"):
@@ -119,14 +115,14 @@ def test_a_broken_package_hides_no_other_task(install: Callable[..., None]) -> N
 
 
 @pytest.mark.parametrize("name", ["alpacaeval", "twice"])
-def test_a_name_taken_twice_names_both_owners(install: Callable[..., None], name: str) -> None:
+def test_a_name_taken_twice_names_both_owners(bring: Install, name: str) -> None:
     """Two packages, or a package and this program, cannot define one name; other tasks can still be loaded."""
-    install("first", f"{name} = first_bench:task", PLUGIN.format(name=name))
-    install("second", f"{name} = second_bench:task", PLUGIN.format(name=name))
+    bring("first", f"{name} = first_plugin:task", PLUGIN.format(name=name))
+    bring("second", f"{name} = second_plugin:task", PLUGIN.format(name=name))
     for ask in (tasks.names, lambda: tasks.load(TaskSpec(name))):
         with pytest.raises(UsageError, match=rf"two packages define the task '{name}'") as raised:
             ask()
-        owners = ["first_bench:task", "second_bench:task", *(["bundled"] if name == "alpacaeval" else [])]
+        owners = ["first_plugin:task", "second_plugin:task", *(["bundled"] if name == "alpacaeval" else [])]
         assert all(owner in str(raised.value) for owner in owners)
     if name != "alpacaeval":
         tasks.load(TaskSpec("alpacaeval"), starter=True)

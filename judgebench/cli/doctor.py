@@ -70,7 +70,7 @@ def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
         return [*rows, ("a checkpoint (--model PATH)", "cannot be answered here", "pip install 'judgebench[local]'")]
     import torch
 
-    from judgebench.models.opening import parse_model
+    from judgebench.models.backends import VLLM, engine_here
 
     cards = [
         f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
@@ -80,7 +80,7 @@ def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
     if torch.backends.mps.is_available():
         cards.append("Apple MPS")
     rows += [(f"accelerator {number}", card, "") for number, card in enumerate(cards)] or [("accelerator", "none", "")]
-    engine = "vLLM" if parse_model("checkpoint")[0].kind == "vllm" else "transformers"
+    engine = "vLLM" if engine_here() is VLLM else "transformers"
     return [*rows, ("a checkpoint (--model PATH)", f"by {engine}, on {'the accelerator' if cards else 'the CPU'}", "")]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models import Model
+from judgebench.models import Model, OpenSettings
+from judgebench.models.backends import ANTHROPIC
 from judgebench.models.http_chat import HttpChat, anthropic_chat
-from judgebench.models.opening import OpenSettings, open_model, parse_model, price_of
+from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wrappers import Price
 from judgebench.records import Completion, Message, Request, Sampling, Usage
@@ -321,7 +322,7 @@ def test_it_is_opened_by_its_spec(start_chat_server: StartServer) -> None:
     """``anthropic:NAME`` with an address of one's own; an argument of another backend is named as such."""
     server = start_chat_server()
     spec, arguments = parse_model("anthropic:claude", {"base_url": server.root_url})
-    assert (spec.kind, spec.target, spec.local) == ("anthropic", "claude", False)
+    assert (spec.backend, spec.target, spec.local) == (ANTHROPIC, "claude", False)
     assert replies(open_model(spec, OpenSettings(arguments=arguments, thinking="off")), request())[0].text == "m"
     with pytest.raises(UsageError, match=r"it takes .*base_url"):
         open_model(spec, OpenSettings(arguments={"api": "responses"}))

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from judgebench.errors import UsageError
-from judgebench.models.opening import OpenSettings, open_model, parse_model
+from judgebench.models import OpenSettings, backends
+from judgebench.models.opening import open_model, parse_model
 
 torch = pytest.importorskip("torch")
 
 
 @pytest.mark.parametrize(
-    ("installed", "gpu", "kind"), [(True, True, "vllm"), (True, False, "hf"), (False, True, "hf"), (False, False, "hf")]
+    ("installed", "gpu", "engine"),
+    [(True, True, "vllm"), (True, False, "hf"), (False, True, "hf"), (False, False, "hf")],
 )
 def test_a_bare_checkpoint_goes_to_vllm_where_that_and_a_gpu_are_there(
-    monkeypatch: pytest.MonkeyPatch, installed: bool, gpu: bool, kind: str
+    monkeypatch: pytest.MonkeyPatch, installed: bool, gpu: bool, engine: str
 ) -> None:
     """A hub id or folder without a backend before it; one that is named stays what it is."""
     find_spec = importlib.util.find_spec
@@ -28,15 +30,16 @@ def test_a_bare_checkpoint_goes_to_vllm_where_that_and_a_gpu_are_there(
 
     monkeypatch.setattr(importlib.util, "find_spec", found)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    assert parse_model("org/name")[0].kind == kind
-    assert parse_model("hf:org/name")[0].kind == "hf"
-    assert parse_model("vllm:org/name")[0].kind == "vllm"
+    assert parse_model("org/name")[0].backend is backends.CHECKPOINT
+    assert backends.engine_here().name == engine
+    assert parse_model("hf:org/name")[0].backend is backends.HF
+    assert parse_model("vllm:org/name")[0].backend is backends.VLLM
 
 
 def test_lm_evals_spelling_is_the_same_spec() -> None:
     """``--model vllm --model_args pretrained=ID,…``; the rest goes to the backend."""
     spec, rest = parse_model("vllm", {"pretrained": "org/name", "dtype": "bfloat16"})
-    assert (spec.text, spec.kind, spec.target, spec.local) == ("vllm:org/name", "vllm", "org/name", True)
+    assert (spec.text, spec.backend, spec.target, spec.local) == ("vllm:org/name", backends.VLLM, "org/name", True)
     assert rest == {"dtype": "bfloat16"}
 
 

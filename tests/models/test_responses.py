@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models import Model
+from judgebench.models import Model, OpenSettings
 from judgebench.models.http_chat import openai_chat, served_chat
-from judgebench.models.opening import OpenSettings, open_model, parse_model
+from judgebench.models.opening import open_model, parse_model
 from judgebench.models.wire import cut, given_up, read
 from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages

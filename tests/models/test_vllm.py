@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from judgebench.errors import ModelError, UsageError
+from judgebench.models import OpenSettings
 from judgebench.models.checkpoints import checkpoint_digest
 from judgebench.models.hf import HfModel
-from judgebench.models.opening import OpenSettings, open_model, parse_model
+from judgebench.models.opening import open_model, parse_model
 from judgebench.models.vllm import VllmModel
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.models.llama import answers, ask, prompts, save_random_llama

@@ -1,0 +1,53 @@
+"""What installed packages bring: the entry points of a group, who owns a name, and loading without a crash.
+
+Listing imports nothing. A package that is broken is named when its plug-in is chosen, and hides no other. What a
+plug-in must be is the business of its group: ``tasks`` for benchmarks, ``models.backends`` for models.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+
+from judgebench.errors import JudgebenchError, UsageError
+
+
+def installed(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a group. A package whose list of entry points cannot be read has none."""
+    try:
+        found: Iterable[EntryPoint] = entry_points(group=group)
+    except Exception:  # noqa: BLE001 - one damaged package must not hide the others
+        found = (point for package in distributions() for point in _points_of(package) if point.group == group)
+    return tuple(dict.fromkeys(found))
+
+
+def _points_of(package: Distribution) -> Iterable[EntryPoint]:
+    try:
+        return package.entry_points
+    except Exception:  # noqa: BLE001 - whatever is wrong with it
+        return ()
+
+
+def owners(group: str, bundled: Iterable[str]) -> dict[str, list[str]]:
+    """Who defines each name: ``bundled``, or where an entry point leads."""
+    found = {name: ["bundled"] for name in bundled}
+    for point in installed(group):
+        found.setdefault(point.name, []).append(point.value)
+    return found
+
+
+def require_one_owner(what: str, name: str, owned: Mapping[str, list[str]]) -> None:
+    """Raise :class:`UsageError` for a name that is taken twice."""
+    found = owned.get(name, [])
+    if len(found) > 1:
+        raise UsageError(f"two packages define the {what} {name!r}: {' and '.join(found)}; uninstall one")
+
+
+@contextmanager
+def loading(what: str, name: str) -> Iterator[None]:
+    """Turn what a plug-in's code raises while it is imported, or its attempt to exit, into a :class:`UsageError`."""
+    try:
+        yield
+    except JudgebenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"the {what} {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
