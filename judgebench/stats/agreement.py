@@ -9,7 +9,6 @@ other.
 References
 ----------
 Cohen: A coefficient of agreement for nominal scales. Educational and Psychological Measurement 20, 1960.
-Fleiss: Measuring nominal scale agreement among many raters. Psychological Bulletin 76, 1971.
 Gwet: Computing inter-rater reliability and its variance in the presence of high agreement. British Journal of
 Mathematical and Statistical Psychology 61, 2008.
 Hayes, Krippendorff: Answering the call for a standard reliability measure for coding data. Communication Methods and
@@ -251,31 +250,6 @@ def gwet_ac1(
     """
     table = _pair_table(first, second)
     return _from_pairs("Gwet's AC1", table, _ac1s, rng, rounds, level)
-
-
-def fleiss_kappa(counts: ArrayLike, chance: Literal["observed", "uniform"] = "observed") -> Coefficient:
-    """Fleiss' kappa from how many raters gave each unit each label, shape (units, labels); as many raters on each unit.
-
-    ``"uniform"`` chance, 1 / labels, is Randolph's kappa.
-
-    >>> round(fleiss_kappa([[3, 0], [2, 1], [0, 3], [3, 0]]).value, 3)
-    0.625
-    """
-    table = np.asarray(counts, dtype=float)
-    if table.ndim != 2 or not ((table >= 0) & (table == np.floor(table))).all():
-        raise ValueError(f"a count of raters is wanted for every unit and label; got shape {table.shape}")
-    name = "Fleiss' kappa" if chance == "observed" else "Randolph's kappa"
-    units = len(table)
-    if not units:
-        return Coefficient(name, None, None, 0, "there are no units")
-    raters = table[0].sum()
-    if (table.sum(axis=1) != raters).any() or raters < 2:
-        raise ValueError("every unit needs the same number of raters, at least 2; alpha allows different numbers")
-    seen = float(((np.square(table).sum(axis=1) - raters) / (raters * (raters - 1))).mean())
-    expected = 1 / table.shape[1] if chance == "uniform" else float(np.square(table.mean(axis=0) / raters).sum())
-    if expected > 1 - 1e-12:
-        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
-    return Coefficient(name, (seen - expected) / (1 - expected), None, units, None)
 
 
 def _label_counts(labels: ArrayLike) -> tuple[FloatArray, FloatArray]:

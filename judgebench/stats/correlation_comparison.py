@@ -13,7 +13,7 @@ and r_2h overlap says nothing about their difference. ``compare_correlations`` g
 (1) is the test to quote, (3) the interval: over 6 to 100 models of normal scores the test keeps its level, and the
 interval covers 94 to 96 %. So does (2). All take the ratings and the metrics as normal; with ranks (Spearman) they are
 approximations of the same kind as the interval of Spearman's coefficient. ``bootstrap_comparison`` resamples the models
-instead, and the items within; its intervals are a little short (``benchmarks/README.md``).
+instead; its intervals are a little short (``benchmarks/README.md``).
 
 References
 ----------
@@ -143,9 +143,7 @@ def bootstrap_comparison(
 ) -> CorrelationComparison:
     """Compare the correlations of two metrics with a reference by resampling the models, for all three kinds.
 
-    ``first`` and ``second`` hold one score per model, shape (n,), or bootstrap draws of it, shape (draws, n), made by
-    resampling items: each round then takes one draw, the same row of both, so that the items' uncertainty is in the
-    interval as well; the coefficients are of the means over draws. Over 14 to 100 models it covers 91 to 94 %.
+    All have shape (n,), one number per model. Over 14 to 100 models it covers 91 to 94 %.
 
     >>> rng = np.random.default_rng(0)
     >>> human = rng.normal(size=40)
@@ -154,25 +152,18 @@ def bootstrap_comparison(
     >>> round(result.difference, 2), result.interval.low > 0
     (0.25, True)
     """
-    draws = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (first, second)]
-    human = np.asarray(reference, dtype=float)
-    if draws[0].shape != draws[1].shape or human.shape != draws[0].shape[1:]:
-        shapes = f"{draws[0].shape}, {draws[1].shape} and {human.shape}"
-        raise ValueError(f"both metrics and the reference hold one number per model; got shapes {shapes}")
     if rounds < 1:
         raise ValueError(f"a bootstrap needs at least one round, got {rounds}")
-    means = [side.mean(axis=0) for side in draws]
-    one, two = (correlation(mean, human, kind, level=level) for mean in means)
-    between, n = correlation(means[0], means[1], kind).value, one.n
+    one, two = correlation(first, reference, kind, level=level), correlation(second, reference, kind, level=level)
+    between, n = correlation(first, second, kind).value, one.n
     if one.value is None or two.value is None:
         return CorrelationComparison(one, two, between, None, None, None, None, n, one.reason or two.reason)
     differences, constant = [], 0
     together = max(1, _TOGETHER // n**2)
     for begin in range(0, rounds, together):
         size = min(together, rounds - begin)
-        models, row = rng.integers(n, size=(size, n)), rng.integers(len(draws[0]), size=(size, 1))
-        drawn = human[models]
-        sides = [side[row, models] for side in draws]
+        models = rng.integers(n, size=(size, n))
+        *sides, drawn = (np.asarray(column, dtype=float)[models] for column in (first, second, reference))
         vary = np.all([np.ptp(column, axis=1) > 0 for column in (*sides, drawn)], axis=0)
         constant += int((~vary).sum())
         values = [coefficients(side[vary], drawn[vary], kind) for side in sides]

@@ -32,15 +32,12 @@ Statistician 52(2), 1998.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval
-
-Alternative = Literal["two-sided", "greater", "less"]
 
 
 @dataclass(frozen=True)
@@ -69,9 +66,7 @@ def prediction_powered_mean(
     *,
     weight: float | None = None,
     bounds: tuple[float, float] | None = None,
-    clusters: tuple[ArrayLike, ArrayLike] | None = None,
     level: float = 0.95,
-    alternative: Alternative = "two-sided",
 ) -> AnchoredMean:
     """The human mean, from ``labels`` (n,), the judge's scores of these items (n,), and of ``others`` (N,).
 
@@ -84,18 +79,12 @@ def prediction_powered_mean(
     bounds
         The least and greatest possible score, for the small-sample form of the module's text. By default the
         published form, (2) with a normal quantile: use it where scores have no bounds, and with hundreds of labels.
-    clusters
-        Codes of the labelled and the other items, shapes (n,) and (N,): items of one code (turns or orders of a prompt)
-        are not independent, wherever they are. The variance is then the sum over clusters of their squared
-        contributions, times G / (G - 1), and the quantile Student's with G - 1 degrees of freedom, where G counts the
-        clusters with labels.
-    level, alternative
-        ``"greater"`` gives a lower bound alone, ``"less"`` an upper one, each with ``level``.
+    level
+        Nominal coverage.
 
     Notes
     -----
-    Variances have ddof 0 and the variance in (3) ddof 1, as in ppi_py. Its ``ppi_mean_ci`` with ``lam=None`` ignores a
-    one-sided ``alternative``; here it does not.
+    Variances have ddof 0 and the variance in (3) ddof 1, as in ppi_py. Items must be independent of each other.
 
     Examples
     --------
@@ -108,13 +97,13 @@ def prediction_powered_mean(
     >>> round(result.interval.low, 2), round(result.interval.high, 2)
     (0.3, 0.7)
     """
+    from scipy.special import ndtri
+
     human, machine, rest = _column(labels, "labels"), _column(judged, "judged"), _column(others, "others")
     if human.shape != machine.shape:
         raise ValueError(f"judged holds a score per label; got {len(machine)} scores and {len(human)} labels")
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
-    if alternative not in ("two-sided", "greater", "less"):
-        raise ValueError(f"alternatives are two-sided, greater and less; got {alternative}")
     n, n_others = len(human), len(rest)
     if not n or not n_others:
         return AnchoredMean(None, None, None, None, n, n_others, None, "there are no labels" if not n else "no others")
@@ -125,11 +114,7 @@ def prediction_powered_mean(
         value = min(max(value, bounds[0]), bounds[1])
     if n < 2:
         return AnchoredMean(value, None, None, chosen, n, n_others, None, "uncertainty needs at least two labels")
-    codes = None if clusters is None else _codes(clusters, n, n_others)
-    degrees = None if codes is None else len(np.unique(codes[:n])) - 1
-    if degrees == 0:
-        return AnchoredMean(value, None, None, chosen, n, n_others, None, "the labels are of one cluster")
-    variance = _variance(human, machine, rest, np.ones(n), chosen, codes)
+    variance = _variance(human, machine, rest, np.ones(n), chosen)
     spread = float(np.ptp(human - chosen * machine)) > 1e-12
     worth = float(human.var()) / variance if variance > 0 and spread else None
     if bounds is None and not spread:
@@ -137,16 +122,12 @@ def prediction_powered_mean(
             "the labels differ from the weighted judge by a constant: the variance of (2) cannot be told from so few"
         )
         return AnchoredMean(value, None, None, chosen, n, n_others, None, reason)
-    quantile = _quantile(degrees, (1 + level) / 2 if alternative == "two-sided" else level)
-    stderr = variance**0.5
+    quantile, stderr = float(ndtri((1 + level) / 2)), variance**0.5
     if bounds is None:
         low, high, method = value - quantile * stderr, value + quantile * stderr, "prediction-powered"
     else:
-        low, high = _small_sample_bounds(human, machine, rest, bounds, weight, codes, quantile)
+        low, high = _small_sample_bounds(human, machine, rest, bounds, weight, quantile)
         method = "prediction-powered, four corners"
-    edges = (-np.inf, np.inf) if bounds is None else bounds
-    low = edges[0] if alternative == "less" else low
-    high = edges[1] if alternative == "greater" else high
     missing = None if spread else "the labels differ from the weighted judge by a constant"
     return AnchoredMean(value, stderr, Interval(low, high, level, method), chosen, n, n_others, worth, missing)
 
@@ -157,7 +138,6 @@ def _small_sample_bounds(
     rest: FloatArray,
     bounds: tuple[float, float],
     weight: float | None,
-    codes: NDArray[np.int64] | None,
     quantile: float,
 ) -> tuple[float, float]:
     """The interval with quantile^2 labels added at the corners."""
@@ -166,12 +146,9 @@ def _small_sample_bounds(
     human, machine = np.concatenate([human, corners[0]]), np.concatenate([machine, corners[1]])
     n = len(human) - 4
     counts = np.concatenate([np.ones(n), np.full(4, quantile**2 / 4)])
-    if codes is not None:
-        # Clusters of their own.
-        codes = np.concatenate([codes[:n], codes.max() + 1 + np.arange(4), codes[n:]])
     chosen = _best_weight(human, machine, rest, counts, n) if weight is None else weight
     centre = chosen * float(rest.mean()) + float(counts @ (human - chosen * machine) / counts.sum())
-    half = quantile * _variance(human, machine, rest, counts, chosen, codes) ** 0.5
+    half = quantile * _variance(human, machine, rest, counts, chosen) ** 0.5
     return max(float(centre - half), low), min(float(centre + half), high)
 
 
@@ -189,41 +166,13 @@ def _best_weight(human: FloatArray, machine: FloatArray, rest: FloatArray, count
     return min(max(covariance / ((1 + n / len(rest)) * pooled), 0.0), 1.0)
 
 
-def _variance(
-    human: FloatArray,
-    machine: FloatArray,
-    rest: FloatArray,
-    counts: FloatArray,
-    weight: float,
-    codes: NDArray[np.int64] | None,
-) -> float:
-    """Equation (2), or the sum over clusters of their squared contributions to (1)."""
+def _variance(human: FloatArray, machine: FloatArray, rest: FloatArray, counts: FloatArray, weight: float) -> float:
+    """Equation (2)."""
     total = counts.sum()
     residual = human - weight * machine
     residual = residual - counts @ residual / total
     judged = weight * (rest - rest.mean()) / len(rest)
-    if codes is None:
-        return float(counts @ np.square(residual) / total**2 + np.square(judged).sum())
-    # A label that stands for k is k labels of the same value and not one k times as large.
-    sums = np.bincount(codes, weights=np.concatenate([np.sqrt(counts) * residual / total, judged]))
-    groups = len(np.unique(codes[: len(counts)]))
-    return float(np.square(sums).sum() * groups / (groups - 1))
-
-
-def _quantile(degrees: int | None, share: float) -> float:
-    """Of Student's t, or of the normal distribution without degrees of freedom."""
-    from scipy.special import ndtri, stdtrit
-
-    return float(ndtri(share)) if degrees is None else float(stdtrit(degrees, share))
-
-
-def _codes(clusters: tuple[ArrayLike, ArrayLike], n: int, n_others: int) -> NDArray[np.int64]:
-    labelled, others = np.asarray(clusters[0]), np.asarray(clusters[1])
-    if labelled.shape != (n,) or others.shape != (n_others,):
-        raise ValueError(
-            f"clusters hold a code per item, {n} labelled and {n_others} others; got {labelled.shape}, {others.shape}"
-        )
-    return np.unique(np.concatenate([labelled, others]), return_inverse=True)[1].astype(np.int64)
+    return float(counts @ np.square(residual) / total**2 + np.square(judged).sum())
 
 
 def _check_bounds(bounds: tuple[float, float], *columns: FloatArray) -> None:

@@ -13,8 +13,6 @@ Franco, Little, Louis, Slud: Comparative study of confidence intervals for propo
 Journal of Survey Statistics and Methodology 7, 2019 (effective sample sizes).
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -25,15 +23,11 @@ ALL_EQUAL = "all values are equal, so their spread cannot be told from them"
 
 _PRIOR_CLUSTERS, _PRIOR_ALONE = 0.4, 3.0
 
-ShareMethod = Literal["wilson", "clopper-pearson", "jeffreys", "normal", "agresti-coull"]
 
+def share_interval(successes: int, n: int, *, level: float = 0.95) -> Interval | None:
+    """Wilson's interval of a share of n independent trials; ``None`` without trials.
 
-def share_interval(successes: int, n: int, *, level: float = 0.95, method: ShareMethod = "wilson") -> Interval | None:
-    """The interval of a share of n independent trials; ``None`` without trials.
-
-    ``"wilson"`` covers the level on average over shares; ``"clopper-pearson"`` covers at least it for every share, and
-    is the longest; ``"jeffreys"`` is the Bayesian interval with the prior Beta(1/2, 1/2). ``"normal"`` (share -/+ z
-    standard errors) and ``"agresti-coull"`` are what papers print: the first fails near 0 and 1, see above.
+    It covers the level on average over shares.
     Rows that belong together (orders, turns, repeats) are not independent: see ``clustered.bounded_estimate``.
 
     Examples
@@ -42,7 +36,7 @@ def share_interval(successes: int, n: int, *, level: float = 0.95, method: Share
     >>> round(share.low, 5), round(share.high, 5)
     (0.00022, 0.007)
     """
-    from scipy.special import betaincinv, ndtri
+    from scipy.special import ndtri
 
     if not 0 <= successes <= n:
         raise ValueError(f"successes lie between 0 and the number of trials; got {successes} of {n}")
@@ -50,21 +44,8 @@ def share_interval(successes: int, n: int, *, level: float = 0.95, method: Share
         raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
     if n == 0:
         return None
-    tail, failures = (1 - level) / 2, n - successes
-    if method == "wilson":
-        low, high = _wilson(successes / n, float(n), float(ndtri((1 + level) / 2)))
-    elif method in ("normal", "agresti-coull"):
-        quantile = float(ndtri((1 + level) / 2))
-        added = quantile**2 if method == "agresti-coull" else 0.0
-        centre = (successes + added / 2) / (n + added)
-        half = quantile * (centre * (1 - centre) / (n + added)) ** 0.5
-        low, high = max(centre - half, 0.0), min(centre + half, 1.0)
-    elif method == "clopper-pearson":
-        low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
-        high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
-    else:
-        low, high = (float(betaincinv(successes + 0.5, failures + 0.5, q)) for q in (tail, 1 - tail))
-    return Interval(low, high, level, method)
+    low, high = _wilson(successes / n, float(n), float(ndtri((1 + level) / 2)))
+    return Interval(low, high, level, "wilson")
 
 
 def score_interval(

@@ -52,7 +52,6 @@ from numpy.typing import ArrayLike, NDArray
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval
 
-Alternative = Literal["two-sided", "greater", "less"]
 Bets = Literal["horizon", "running"]
 
 # c of equation (3), and the multiples of equation (2) or (4) whose capitals are averaged.
@@ -106,7 +105,8 @@ class BettingState:
     upper: float
     population: int | None
     level: float
-    alternative: Alternative
+    sides: int
+    """k of equation (2): how many bounds there are."""
     bets: Bets
     grid: FloatArray
     """Candidate means, scaled to [0, 1]; shape (m,)."""
@@ -148,17 +148,15 @@ def start_betting(
     lower: float = 0.0,
     upper: float = 1.0,
     level: float = 0.95,
-    alternative: Alternative = "two-sided",
     bets: Bets = "horizon",
     steps: int = 1000,
 ) -> BettingState:
     """The state before the first item.
 
     ``population`` is the number of items of the full set, ``None`` for independent draws without end. Scores lie in
-    [``lower``, ``upper``]: [0, 1] for shares of the win, [-1, 1] for their paired differences. ``alternative`` is
-    ``"greater"`` for a lower bound alone, ``"less"`` for an upper bound alone. ``bets`` are those of (4),
-    ``"horizon"``, or of (2), ``"running"``; without a population they are always those of (2). Bounds are rounded
-    outwards to a grid of ``steps`` steps.
+    [``lower``, ``upper``]: [0, 1] for shares of the win, [-1, 1] for their paired differences. ``bets`` are
+    those of (4), ``"horizon"``, or of (2), ``"running"``; without a population they are always those of (2). Bounds are
+    rounded outwards to a grid of ``steps`` steps.
     """
     if not lower < upper or not np.isfinite([lower, upper]).all():
         raise ValueError(f"scores need a finite range; got {lower} to {upper}")
@@ -166,14 +164,12 @@ def start_betting(
         raise ValueError(f"a population has at least one item; got {population}")
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
-    if alternative not in ("two-sided", "greater", "less"):
-        raise ValueError(f"alternatives are two-sided, greater and less; got {alternative}")
     if steps < 2:
         raise ValueError(f"a grid needs at least 2 steps; got {steps}")
     if bets not in ("horizon", "running"):
         raise ValueError(f"bets are horizon or running; got {bets}")
     bets = "running" if population is None else bets
-    return _start(population, lower, upper, level, alternative, bets, np.linspace(0, 1, steps + 1))
+    return _start(population, lower, upper, level, 2, bets, np.linspace(0, 1, steps + 1))
 
 
 def continue_betting(state: BettingState, values: ArrayLike) -> tuple[BettingState, ConfidenceSequence]:
@@ -198,7 +194,6 @@ def continue_betting(state: BettingState, values: ArrayLike) -> tuple[BettingSta
     mean, low, high = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0))
     width = state.upper - state.lower
     method = "betting" if state.population is None else "betting, without replacement"
-    method += {"two-sided": "", "greater": ", lower bound", "less": ", upper bound"}[state.alternative]
     # Rounded so that a step of the grid reads as one: 0.487, not 0.48700000000000004.
     sequence = ConfidenceSequence(
         state.lower + width * mean,
@@ -218,7 +213,6 @@ def betting_sequence(
     lower: float = 0.0,
     upper: float = 1.0,
     level: float = 0.95,
-    alternative: Alternative = "two-sided",
     bets: Bets = "horizon",
     steps: int = 1000,
 ) -> ConfidenceSequence:
@@ -243,9 +237,7 @@ def betting_sequence(
     >>> betting_sequence(scores, 100).interval  # all of it: the score itself
     Interval(low=0.65, high=0.65, level=0.95, method='betting, without replacement')
     """
-    state = start_betting(
-        population, lower=lower, upper=upper, level=level, alternative=alternative, bets=bets, steps=steps
-    )
+    state = start_betting(population, lower=lower, upper=upper, level=level, bets=bets, steps=steps)
     return continue_betting(state, values)[1]
 
 
@@ -292,7 +284,7 @@ def decide(
     # Sums of scaled scores are exact to some 1e-16 per item: an equality is told from a difference by more than that.
     slack = 1e-12 * population
     settled_above, settled_below = total >= wanted - slack, total + left < wanted - slack
-    start = _start(population, lower, upper, level, "greater", "horizon", np.array([candidate]))
+    start = _start(population, lower, upper, level, 1, "horizon", np.array([candidate]))
     each_higher, each_below, _ = _capital(start, scaled)
     higher, below = _mean_capital(each_higher)[:, 0], _mean_capital(each_below)[:, 0]
     # A capital is worth nothing where the other side is certain.
@@ -311,21 +303,14 @@ def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, Flo
     """The state after more scores, and mean, low and high after each of them; shape (3, n)."""
     each_higher, each_below, dead = _capital(state, scaled)
     higher, below = _mean_capital(each_higher), _mean_capital(each_below)
-    sides = 2 if state.alternative == "two-sided" else 1
-    goal = log(sides / (1 - state.level))
+    goal = log(state.sides / (1 - state.level))
     # The means between the last rejected for being too low and the first rejected for being too high are kept. A step
     # more on each side, as the capital is known at the steps only.
     steps = len(state.grid) - 1
     time, total = state.n + np.arange(1, len(scaled) + 1), state.total + np.cumsum(scaled)
-    low, high = np.zeros(len(scaled)), np.ones(len(scaled))
-    if state.alternative != "less":
-        rejected = (higher > goal) & ~dead
-        last = np.where(rejected.any(axis=1), steps - np.argmax(rejected[:, ::-1], axis=1), 0)
-        low = state.grid[last]
-    if state.alternative != "greater":
-        rejected = (below > goal) & ~dead
-        first = np.where(rejected.any(axis=1), np.argmax(rejected, axis=1), steps)
-        high = state.grid[first]
+    too_low, too_high = (higher > goal) & ~dead, (below > goal) & ~dead
+    low = state.grid[np.where(too_low.any(axis=1), steps - np.argmax(too_low[:, ::-1], axis=1), 0)]
+    high = state.grid[np.where(too_high.any(axis=1), np.argmax(too_high, axis=1), steps)]
     floor, ceiling = _logical(total, time, state.population)
     low = np.maximum.accumulate(np.maximum(np.maximum(low, floor), state.low))
     high = np.minimum.accumulate(np.minimum(np.minimum(high, ceiling), state.high))
@@ -355,12 +340,12 @@ def _start(
     lower: float,
     upper: float,
     level: float,
-    alternative: Alternative,
+    sides: int,
     bets: Bets,
     grid: FloatArray,
 ) -> BettingState:
     even = np.zeros((len(_SCALES[bets]), len(grid)))
-    return BettingState(lower, upper, population, level, alternative, bets, grid, 0, 0.0, 0.0, even, even, 0.0, 1.0)
+    return BettingState(lower, upper, population, level, sides, bets, grid, 0, 0.0, 0.0, even, even, 0.0, 1.0)
 
 
 def _capital(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
@@ -394,11 +379,10 @@ def _bets(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, float]:
     running = (0.5 + state.total + np.cumsum(scaled)) / (time + 1)
     deviations = state.deviations + np.concatenate([[0.0], np.cumsum(np.square(scaled - running))])
     variance = (0.25 + deviations[:n]) / time
-    sides = 2 if state.alternative == "two-sided" else 1
     horizon = time * np.log1p(time)
     if state.bets == "horizon" and state.population is not None:
         horizon = np.full(n, float(state.population))
-    bets: FloatArray = np.sqrt(2 * log(sides / (1 - state.level)) / (horizon * variance))
+    bets: FloatArray = np.sqrt(2 * log(state.sides / (1 - state.level)) / (horizon * variance))
     return bets, float(deviations[-1])
 
 

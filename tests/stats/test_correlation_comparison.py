@@ -99,7 +99,7 @@ def test_level_and_coverage_over_few_models() -> None:
 
 
 def test_bootstrap_agrees_with_zou_on_many_models() -> None:
-    """Over 400 models both intervals are within 0.02 at each end; draws that differ from row to row widen it."""
+    """Over 400 models both intervals are within 0.02 at each end."""
     rng = np.random.default_rng(4)
     human = rng.normal(size=400)
     one, two = human + rng.normal(size=(2, 400)) * [[0.5], [0.8]]
@@ -108,10 +108,6 @@ def test_bootstrap_agrees_with_zou_on_many_models() -> None:
     assert wanted is not None
     assert found is not None
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=0.02)
-    draws = [side + 0.5 * rng.normal(size=(200, 400)) for side in (one, two)]
-    nested = bootstrap_comparison(draws[0], draws[1], human, rng=rng).interval
-    assert nested is not None
-    assert nested.high - nested.low > 1.2 * (found.high - found.low)
 
 
 # WildBench's numbers
@@ -199,7 +195,7 @@ def test_malformed_input_is_named() -> None:
     for call, words in (
         (lambda: compare_correlations([1, 2], [1, 2], [1, 2], "kendall"), "bootstrap_comparison"),
         (lambda: compare_correlations([1, np.nan], [1, 2], [1, 2]), "finite"),
-        (lambda: bootstrap_comparison([1, 2], [1, 2, 3], [1, 2], rng=rng), "one number per model"),
+        (lambda: bootstrap_comparison([1, 2], [1, 2, 3], [1, 2], rng=rng), "one number per item"),
         (lambda: bootstrap_comparison([1, 2], [1, 2], [1, 2], rng=rng, rounds=0), "one round"),
         (lambda: williams_p(0.9, -0.9, 0.9, 10), "not the correlations"),
         (lambda: williams_p(0.9, 0.8, 0.9, 3), "degrees of freedom"),

@@ -170,9 +170,6 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     ),
     "agreement.cohen_kappa": lambda d: agreement.cohen_kappa(d.votes, d.votes[::-1], rng=rng(), rounds=50),
     "agreement.gwet_ac1": lambda d: agreement.gwet_ac1(d.votes, d.votes[::-1], rng=rng(), rounds=50),
-    "agreement.fleiss_kappa": lambda d: agreement.fleiss_kappa(
-        np.stack([d.right, 1 - d.right], axis=1) * 2 if len(d.right) else np.zeros((0, 2), int)
-    ),
     "benchmark_quality.separability": lambda d: benchmark_quality.separability(d.shares, d.shares),
     "benchmark_quality.paired_separability": lambda d: benchmark_quality.paired_separability(
         np.stack([d.shares, d.other])
@@ -249,10 +246,7 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
         prediction_powered.prediction_powered_mean(d.shares, d.other, d.shares, bounds=bounds)
         for bounds in (None, (0.0, 1.0))
     ],
-    "proportions.share_interval": lambda d: [
-        proportions.share_interval(int(d.right.sum()), len(d.right), method=method)
-        for method in ("wilson", "clopper-pearson", "jeffreys")
-    ],
+    "proportions.share_interval": lambda d: proportions.share_interval(int(d.right.sum()), len(d.right)),
     "proportions.score_interval": lambda d: proportions.score_interval(
         float(d.shares.sum() / max(d.n, 1)), d.shares - d.shares.sum() / max(d.n, 1)
     ),

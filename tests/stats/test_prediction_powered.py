@@ -65,24 +65,6 @@ def test_a_weak_judge_is_worth_48_labels() -> None:
     assert alone.effective_labels == pytest.approx(100)
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_one_sided_bounds_are_not_dropped(place: int) -> None:
-    """The bound that ppi_py gives only for a weight found beforehand, not the two-sided one that it returns without."""
-    human, judged, rest, numbers = pandalm(place)
-    found = prediction_powered_mean(human, judged, rest, alternative="greater").interval
-    assert found is not None
-    assert found.low == pytest.approx(numbers["one_sided_larger_95_fixed_lambda_hat"][0], rel=1e-9)  # type: ignore[index]
-    assert found.high == np.inf
-    both = prediction_powered_mean(human, judged, rest).interval
-    assert both is not None
-    returned = numbers["ppi_py_one_sided_request_with_lambda_None_returns"]
-    assert [both.low, both.high] == pytest.approx(returned, rel=1e-9)  # type: ignore[arg-type]
-    assert both.low < found.low
-    less = prediction_powered_mean(1 - human, 1 - judged, 1 - rest, alternative="less").interval
-    assert less is not None
-    assert less.high == pytest.approx(1 - found.low, rel=1e-9)
-
-
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n=st.integers(3, 60), weight=st.sampled_from([None, 0.0, 0.4, 1.0]))
 def test_identities(seed: int, n: int, weight: float | None) -> None:
@@ -114,34 +96,6 @@ def test_no_weight_and_bounds_is_agresti_and_coull() -> None:
         assert (found.low, found.high) == pytest.approx((max(wanted[0], 0), min(wanted[1], 1)), abs=1e-9)
 
 
-def test_clusters_of_one_are_no_clusters() -> None:
-    """The sum over clusters is (2) times n / (n - 1), with Student's quantile; copying all items into one cluster each
-    leaves the error as it was, while without clusters it shrinks by the root of 2.
-    """
-    human, judged, rest = made_up()
-    plain = prediction_powered_mean(human, judged, rest, weight=0.6)
-    single = prediction_powered_mean(
-        human, judged, rest, weight=0.6, clusters=(np.arange(40), 100 + np.arange(len(rest)))
-    )
-    assert plain.stderr is not None
-    assert single.stderr == pytest.approx(plain.stderr * (40 / 39) ** 0.5, rel=1e-12)
-    twice = [np.tile(column, 2) for column in (human, judged, rest)]
-    codes = np.tile(np.arange(40), 2), np.tile(100 + np.arange(len(rest)), 2)
-    clustered = prediction_powered_mean(*twice, weight=0.6, clusters=codes)
-    assert clustered.stderr == pytest.approx(single.stderr, rel=1e-12)
-    assert clustered.interval == single.interval
-    assert prediction_powered_mean(*twice, weight=0.6).stderr == pytest.approx(plain.stderr / 2**0.5, rel=1e-12)
-
-
-def test_a_cluster_may_be_on_both_sides() -> None:
-    """One turn labelled, the other only judged: computed by hand from the contributions of four conversations."""
-    human, judged, rest = np.array([1.0, 0, 1, 1]), np.array([1.0, 0, 0, 1]), np.array([1.0, 1, 0, 0])
-    found = prediction_powered_mean(human, judged, rest, weight=1, clusters=([1, 2, 3, 4], [1, 2, 3, 4]))
-    # Residuals 0, 0, 1, 0 about 1/4, judged 1, 1, 0, 0 about 1/2, each divided by 4.
-    sums = (np.array([-1, -1, 3, -1]) / 4 + np.array([1, 1, -1, -1]) / 2) / 4
-    assert found.stderr == pytest.approx((np.square(sums).sum() * 4 / 3) ** 0.5)
-
-
 def test_the_small_sample_form_covers_where_the_published_one_does_not() -> None:
     """Ten labels, a judge right on 98 %, a share of 0.1: 400 rounds (standard errors below 2.5 points).
 
@@ -160,14 +114,12 @@ def test_the_small_sample_form_covers_where_the_published_one_does_not() -> None
 
 
 def test_too_little_is_said() -> None:
-    """No labels, one label, one cluster, agreement on all labels: a reason each, and no interval."""
+    """No labels, one label, agreement on all labels: a reason each, and no interval."""
     assert prediction_powered_mean([], [], [1.0]).reason == "there are no labels"
     assert prediction_powered_mean([1.0], [1.0], []).reason == "no others"
     one = prediction_powered_mean([1.0], [0.5], [0.5, 0.7], weight=1)
     assert (one.value, one.interval) == (pytest.approx(1.1), None)
     assert one.reason == "uncertainty needs at least two labels"
-    alone = prediction_powered_mean([1.0, 0.0], [0.5, 0.5], [0.5], clusters=([1, 1], [2]))
-    assert (alone.interval, alone.reason) == (None, "the labels are of one cluster")
     agreed = prediction_powered_mean([1.0, 0.0], [1.0, 0.0], [0.5, 0.6], weight=1)
     assert agreed.interval is None
     assert agreed.reason is not None
@@ -186,8 +138,6 @@ def test_too_little_is_said() -> None:
         (([1.0, 2.0], [1.0, 1.0], [1.0]), {"bounds": (0, 1)}, "outside the bounds"),
         (([1.0, 0.0], [1.0, 1.0], [1.0]), {"bounds": (1, 0)}, "least and the greatest"),
         (([1.0, 0.0], [1.0, 1.0], [1.0]), {"level": 0}, "level"),
-        (([1.0, 0.0], [1.0, 1.0], [1.0]), {"alternative": "larger"}, "alternatives"),
-        (([1.0, 0.0], [1.0, 1.0], [1.0]), {"clusters": ([1], [1])}, "a code per item"),
     ],
 )
 def test_malformed_input_is_named(arguments: tuple[object, ...], options: dict[str, object], words: str) -> None:
