@@ -11,7 +11,7 @@ from judgebench.records import Completion, Judgement, Score
 from judgebench.spreadsheets import csv_bytes
 from judgebench.task import Finished
 
-from .importer import JUDGE_MODELS, LABEL_ANNOTATORS
+from .judges import EVALUATORS
 
 LEADERBOARD = (
     "win_rate",
@@ -47,8 +47,8 @@ def write_alpaca_eval(run: Finished) -> dict[str, Any]:
 
 def _annotator(judge: str, judge_model: str) -> str:
     """The published evaluator that a judge and its model are; else both names."""
-    for annotator, model in JUDGE_MODELS.items():
-        if (LABEL_ANNOTATORS.get(annotator, annotator), model) == (judge, judge_model.removeprefix("openai:")):
+    for annotator, evaluator in EVALUATORS.items():
+        if (evaluator.like or annotator, evaluator.model) == (judge, judge_model.removeprefix("openai:")):
             return annotator
     told = judge_model.removeprefix("annotator:")
     return told if told == judge else f"{judge} played by {told}"
@@ -89,7 +89,7 @@ def _annotations(run: Finished, annotator: str) -> list[dict[str, Any]]:
             "annotator": annotator,
             "preference": None if share is None else 1 + share,
         }
-        if len(judged[example.id]) == 1 and annotator in JUDGE_MODELS:
+        if len(judged[example.id]) == 1 and annotator in EVALUATORS:
             row["raw_completion"] = _raw(judged[example.id][0].reply)
         rows.append(row)
     return rows

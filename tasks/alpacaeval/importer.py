@@ -9,35 +9,26 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from judgebench.answers import failure_notes, import_answers
-from judgebench.judges.logprob import first_label_share
 from judgebench.judges.orders import candidate_share
 from judgebench.outputs import FileRow, count_of
-from judgebench.records import LARGEST, Completion, Example, Generation, Judgement, TokenLogprob, Usage, Verdict
+from judgebench.records import (
+    LARGEST,
+    Case,
+    Completion,
+    Example,
+    Generation,
+    Judgement,
+    Message,
+    TokenLogprob,
+    Usage,
+    Verdict,
+)
 from judgebench.task import Imported, TaskData
 
-from .judges import ranking_verdict, tool_ranking_verdict
+from .judges import Evaluator, evaluator
 
 RAW_TOLERANCE = 1e-9
 """A stored preference has ten decimals, so one read again from its raw completion may differ by 5e-11."""
-
-JUDGE_MODELS = {
-    "weighted_alpaca_eval_gpt4_turbo": "gpt-4-1106-preview",
-    "alpaca_eval_clf_gpt4_turbo": "gpt-4-1106-preview",
-    "alpaca_eval_gpt4_turbo_fn": "gpt-4-1106-preview",
-    "alpaca_eval_cot_gpt4_turbo_fn": "gpt-4-1106-preview",
-    "alpaca_eval_gpt4": "gpt-4",
-    "alpaca_eval_gpt4_fn": "gpt-4",
-    "weighted_alpaca_eval_gpt4.1": "gpt-4.1-2025-04-14",
-    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18": "gpt-4o-mini-2024-07-18",
-}
-"""Judge model of each published evaluator (tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/evaluators_configs)."""
-
-LABEL_ANNOTATORS = {
-    "weighted_alpaca_eval_gpt4_turbo": "weighted_alpaca_eval_gpt4_turbo",
-    "weighted_alpaca_eval_gpt4.1": "weighted_alpaca_eval_gpt4_turbo",
-    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18": "weighted_alpaca_eval_gpt4_turbo",
-}
-"""Evaluators that share a prompt and reading rule with one of our judges, differing in the model only."""
 
 
 def read_alpaca_eval(rows: Sequence[FileRow], data: TaskData, *, switch: Callable[[str], bool]) -> tuple[Imported, ...]:
@@ -109,7 +100,8 @@ class _Annotations:
     def __init__(self, candidate: str, baseline: str, annotator: str | None, switch: Callable[[str], bool]) -> None:
         self._candidate, self._baseline, self._switch = candidate, baseline, switch
         self._annotator = annotator or "unknown"
-        self._judge = LABEL_ANNOTATORS.get(self._annotator, self._annotator)
+        self._evaluator = evaluator(self._annotator)
+        self._judge = self._evaluator.judge(name=self._annotator, messages=_no_messages, prompt_sha256="")
 
     def row(self, row: FileRow, example: Example) -> tuple[Generation | None, Generation | None, Judgement, bool]:
         """The candidate's and baseline's answers (if there), the judgement, and whether raw and stored disagree."""
@@ -124,12 +116,13 @@ class _Annotations:
         baseline = self._answer(row, example, "output_1", self._baseline)
         stored = None if preference is None else preference - 1
         raw = _either(row, "raw_completion")
-        reply = None if raw is None else _reply(raw, row, self._annotator)
+        reply = None if raw is None else _reply(raw, row, self._evaluator)
         # The baseline is always output_1; in a raw completion the seeded order decides who was shown first.
         candidate, reread = 1, None
         if reply is not None:
             candidate = 0 if self._switch(example.instruction) else 1
-            share = _share(self._annotator, reply)
+            case = Case(id=example.id, judge=self._annotator, example=example, answers=())
+            share = self._judge.read(case, (reply,)).value
             reread = None if share is None else candidate_share(share, candidate)
         agrees = _close(reread, stored)
         if reply is None or not agrees:
@@ -139,8 +132,8 @@ class _Annotations:
         judgement = Judgement(
             case_id=example.id,
             example_id=example.id,
-            judge=self._judge,
-            judge_model=JUDGE_MODELS.get(self._annotator, f"annotator:{self._annotator}"),
+            judge=self._evaluator.like or self._annotator,
+            judge_model=self._evaluator.model or f"annotator:{self._annotator}",
             answers=shown,
             candidate=candidate,
             verdict=Verdict(value=first_share, error=None if first_share is not None else problem),
@@ -169,28 +162,17 @@ def _either(row: FileRow, field: str) -> Any:
     return row.value(field, f"preference_{field}")
 
 
-def _share(annotator: str, reply: Completion) -> float | None:
-    """The first-shown answer's share by the evaluator's own rule; ``None`` if unreadable or the rule is not known."""
-    if annotator.endswith("_fn"):
-        first = "model_1" if annotator == "alpaca_eval_gpt4_fn" else "m"
-        return tool_ranking_verdict(reply.text or "", first).value
-    if annotator == "alpaca_eval_gpt4":
-        return ranking_verdict(reply.text or "").value
-    if not reply.top_logprobs:
-        return None
-    position = -1 if "_cot_" in annotator else 0
-    share = first_label_share(reply.top_logprobs[position], ("m", "M"))
-    if share is not None and "_clf_" in annotator:
-        return 1.0 if share > 0.5 else 0.0
-    return share
+def _no_messages(case: Case) -> tuple[Message, ...]:
+    """A judge whose replies are only read asks nothing."""
+    return ()
 
 
-def _reply(raw: Any, row: FileRow, annotator: str) -> Completion:
+def _reply(raw: Any, row: FileRow, evaluator: Evaluator) -> Completion:
     """A raw completion as a reply: a choice object, text, or an already parsed ranking."""
     if isinstance(raw, str):
         return Completion(text=raw)
     if isinstance(raw, list) or (isinstance(raw, dict) and "ordered_models" in raw and "logprobs" not in raw):
-        return Completion(text=json.dumps(raw) if annotator.endswith("_fn") else repr(raw))
+        return Completion(text=json.dumps(raw) if evaluator.replies_in_json else repr(raw))
     if not isinstance(raw, dict):
         raise row.error("'raw_completion' must be an object, a list, text or null")
     message = raw.get("message")

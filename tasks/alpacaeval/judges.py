@@ -1,4 +1,6 @@
-"""AlpacaEval's judge prompts and reading rules. The prompts themselves are data, pulled at run time.
+"""AlpacaEval's evaluators: how each asks a judge and reads the reply. Published prompts are pulled at run time.
+
+A row of :data:`EVALUATORS`, and its prompt, are all that an evaluator needs.
 
 Sources: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/{utils.py,completion_parsers.py}.
 """
@@ -8,16 +10,20 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
+from judgebench.judges import Judge
 from judgebench.judges.logprob import LogprobJudge
+from judgebench.judges.text import TextJudge
 from judgebench.prompts import HousePrompt, distinctive_lines, fill
-from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
+from judgebench.records import Case, Message, Sampling, Verdict
+from judgebench.task import Fetch
 
+FOLDER = Path(__file__).parent
 PLACEHOLDERS = ("{instruction}", "{output_1}", "{output_2}")
 LONGEST_RANKING = 20_000
 """Characters of a ranking reply that are parsed; real ones have about a hundred."""
@@ -28,16 +34,6 @@ LABEL_SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=1, top_logprobs
 
 RANKING_SAMPLING = Sampling(temperature=0.0, max_tokens=100)
 """Of the published configuration."""
-
-OTHER_JUDGES = {
-    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server that returns logprobs, such as vLLM: open weights are "
-    "not shut down",
-    "hf:PATH": "a local checkpoint; scores the labels by likelihood",
-    "openai:gpt-4.1-2025-04-14": "returns logprobs; upstream's configuration weighted_alpaca_eval_gpt4.1",
-    "openai:gpt-4o-mini-2024-07-18": "returns logprobs; cheap; upstream's configuration "
-    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18",
-}
-"""Judges to turn to when the official one is no longer served."""
 
 
 def split_chatml(text: str) -> tuple[Message, ...]:
@@ -69,7 +65,7 @@ class PublishedPrompt:
                 raise UsageError(f"the judge prompt must contain {token} exactly once, found {text.count(token)}")
         return cls(split_chatml(text), sha256_hex(data))
 
-    def messages(self, case: Case) -> tuple[Message, ...]:
+    def pair(self, case: Case) -> tuple[Message, ...]:
         """The judge's messages for a case, in the order shown."""
         first, second = case.answers
         values = dict(zip(PLACEHOLDERS, (case.example.instruction, first.text, second.text), strict=True))
@@ -82,72 +78,6 @@ class PublishedPrompt:
     def fragments(self) -> tuple[str, ...]:
         """Lines that give the prompt away where they turn up in an answer."""
         return distinctive_lines("\n".join(turn.content for turn in self.turns), PLACEHOLDERS)
-
-
-def weighted_judge(prompt: PublishedPrompt) -> LogprobJudge:
-    """``weighted_alpaca_eval_gpt4_turbo``: the probability of the first-shown answer's letter."""
-    return _label_judge("weighted_alpaca_eval_gpt4_turbo", prompt, binarise=False)
-
-
-def binary_judge(prompt: PublishedPrompt) -> LogprobJudge:
-    """``alpaca_eval_clf_gpt4_turbo``: the same prompt, the likelier letter wins."""
-    return _label_judge("alpaca_eval_clf_gpt4_turbo", prompt, binarise=True)
-
-
-def _label_judge(name: str, prompt: PublishedPrompt, *, binarise: bool) -> LogprobJudge:
-    return LogprobJudge(
-        name=name,
-        messages=prompt.messages,
-        prompt_sha256=prompt.sha256,
-        labels=("m", "M"),
-        sampling=LABEL_SAMPLING,
-        binarise=binarise,
-    )
-
-
-def house_judge(prompt: HousePrompt) -> LogprobJudge:
-    """Our own neutral prompt, for the starter set."""
-    return LogprobJudge(
-        name="house_pairwise_label",
-        messages=prompt.pair,
-        prompt_sha256=prompt.sha256,
-        labels=("A", "B"),
-        sampling=LABEL_SAMPLING,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankingJudge:
-    """``alpaca_eval_gpt4``, the judge of AlpacaEval 1: a written list of both models with their ranks."""
-
-    messages: Callable[[Case], tuple[Message, ...]]
-    prompt_sha256: str
-    name: str = "alpaca_eval_gpt4"
-    sampling: Sampling = RANKING_SAMPLING
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Prompt, sampling and reading rule."""
-        return {
-            "prompt": self.prompt_sha256,
-            "sampling": msgspec.to_builtins(self.sampling),
-            "reading": "rank of model_1 in a Python list",
-        }
-
-    def ask(self, case: Case) -> Request:
-        """One request with both answers filled in as shown."""
-        return Request(messages=self.messages(case), sampling=self.sampling)
-
-    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
-        """Upstream never does."""
-
-    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """The whole win for the answer ranked first."""
-        return ranking_verdict(replies[-1].text or "")
-
-    def constrained(self) -> "RankingJudge":
-        """A list of ranks has no labels to score."""
-        return self
 
 
 def ranking_verdict(text: str, first_name: str = "model_1") -> Verdict:
@@ -195,3 +125,88 @@ def _rank_of(ranking: Any, name: str) -> Verdict:
     if isinstance(rank, int | float) and rank in (1, 2):
         return Verdict(value=1.0 if rank == 1 else 0.0, label=f"rank {int(rank)}")
     return Verdict(value=None, error=f"the ranking gives {name} neither rank 1 nor rank 2")
+
+
+# -- the evaluators
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """One way to have a pair judged."""
+
+    judge: Callable[..., Judge]
+    """Makes the judge of a name, messages and the hash of a prompt; settles sampling and how the reply is read."""
+    prompt: str | None = None
+    """A prompt of ``sources.toml``, or our own in this folder (``*.j2``); ``None`` if only its files are read."""
+    model: str | None = None
+    """Upstream's judge model; ``None`` if the evaluator is our own."""
+    like: str | None = None
+    """The evaluator with the same prompt and rule: they differ in the model only."""
+    replies_in_json: bool = False
+    """A reply that is stored parsed was JSON, not a Python literal."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its prompt comes with judgebench, so that it can judge the starter set."""
+        return self.prompt is not None and self.prompt.endswith(".j2")
+
+    def load(self, name: str, fetch: Fetch) -> tuple[Judge, tuple[str, ...]]:
+        """Make its judge, and return the lines that give its prompt away where they turn up in an answer."""
+        if self.prompt is None:
+            raise UsageError(f"the evaluator {name} has no prompt here: its files can be imported, but it cannot judge")
+        prompt = HousePrompt(FOLDER / self.prompt) if self.is_ours else PublishedPrompt.parse(fetch(self.prompt))
+        return self.judge(name=name, messages=prompt.pair, prompt_sha256=prompt.sha256), prompt.fragments
+
+
+LABEL_JUDGE = partial(LogprobJudge, labels=("m", "M"), sampling=LABEL_SAMPLING)
+RANKING_JUDGE = partial(
+    TextJudge, sampling=RANKING_SAMPLING, reading="rank of model_1 in a Python list", read_text=ranking_verdict
+)
+TOOL_JUDGE = partial(
+    TextJudge, sampling=RANKING_SAMPLING, reading="rank of m in the tool call", read_text=tool_ranking_verdict
+)
+
+EVALUATORS = {
+    "weighted_alpaca_eval_gpt4_turbo": Evaluator(prompt="prompt-label", model="gpt-4-1106-preview", judge=LABEL_JUDGE),
+    "alpaca_eval_clf_gpt4_turbo": Evaluator(
+        prompt="prompt-label", model="gpt-4-1106-preview", judge=partial(LABEL_JUDGE, binarise=True)
+    ),
+    "alpaca_eval_gpt4": Evaluator(prompt="prompt-ranking", model="gpt-4", judge=RANKING_JUDGE),
+    "house_pairwise_label": Evaluator(
+        prompt="pairwise_label.j2", judge=partial(LogprobJudge, labels=("A", "B"), sampling=LABEL_SAMPLING)
+    ),
+    "weighted_alpaca_eval_gpt4.1": Evaluator(
+        model="gpt-4.1-2025-04-14", judge=LABEL_JUDGE, like="weighted_alpaca_eval_gpt4_turbo"
+    ),
+    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18": Evaluator(
+        model="gpt-4o-mini-2024-07-18", judge=LABEL_JUDGE, like="weighted_alpaca_eval_gpt4_turbo"
+    ),
+    "alpaca_eval_gpt4_turbo_fn": Evaluator(model="gpt-4-1106-preview", judge=TOOL_JUDGE, replies_in_json=True),
+    "alpaca_eval_cot_gpt4_turbo_fn": Evaluator(model="gpt-4-1106-preview", judge=TOOL_JUDGE, replies_in_json=True),
+    "alpaca_eval_gpt4_fn": Evaluator(
+        model="gpt-4",
+        judge=partial(TOOL_JUDGE, read_text=partial(tool_ranking_verdict, first_name="model_1")),
+        replies_in_json=True,
+    ),
+}
+"""The published evaluators (tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/evaluators_configs), and our own."""
+
+
+def evaluator(name: str) -> Evaluator:
+    """Return an evaluator; one that has no row is read as upstream's way of naming them tells."""
+    if name in EVALUATORS:
+        return EVALUATORS[name]
+    if name.endswith("_fn"):
+        return Evaluator(judge=TOOL_JUDGE, replies_in_json=True)
+    return Evaluator(judge=partial(LABEL_JUDGE, position=-1 if "_cot_" in name else 0, binarise="_clf_" in name))
+
+
+OTHER_JUDGES = {
+    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server that returns logprobs, such as vLLM: open weights are "
+    "not shut down",
+    "hf:PATH": "a local checkpoint; scores the labels by likelihood",
+    "openai:gpt-4.1-2025-04-14": "returns logprobs; upstream's configuration weighted_alpaca_eval_gpt4.1",
+    "openai:gpt-4o-mini-2024-07-18": "returns logprobs; cheap; upstream's configuration "
+    "weighted_alpaca_eval_gpt-4o-mini-2024-07-18",
+}
+"""Judges to turn to when the official one is no longer served."""

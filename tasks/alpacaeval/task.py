@@ -13,7 +13,6 @@ Followed: tatsu-lab/alpaca_eval@cd543a149df89434d8a54582c0151c0b945c3d20
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,18 +21,16 @@ from judgebench.answers import import_answers
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, games, seeded_switch
-from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options, positive, switch
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
-from .judges import OTHER_JUDGES, PublishedPrompt, RankingJudge, binary_judge, house_judge, weighted_judge
+from .judges import EVALUATORS, FOLDER, OTHER_JUDGES
 from .lengths import LengthTable, length_table
 from .metrics import BOOTSTRAP_SEED, summarise
 from .totals import totals
 
-FOLDER = Path(__file__).parent
 SWITCH_KEY = "is_switched_outputs"
 """Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
 
@@ -44,19 +41,22 @@ class Edition:
 
     baseline: str
     baseline_source: str
-    judge_model: str
     judge: str
 
 
 EDITIONS = {
-    "2": Edition("gpt4_1106_preview", "baseline-2", "openai:gpt-4-1106-preview", "weighted_alpaca_eval_gpt4_turbo"),
-    "1": Edition("text_davinci_003", "baseline-1", "openai:gpt-4", "alpaca_eval_gpt4"),
+    "2": Edition("gpt4_1106_preview", "baseline-2", "weighted_alpaca_eval_gpt4_turbo"),
+    "1": Edition("text_davinci_003", "baseline-1", "alpaca_eval_gpt4"),
 }
+
+STARTER_JUDGE = "house_pairwise_label"
+JUDGES = tuple(name for name, evaluator in EVALUATORS.items() if evaluator.prompt)
+"""The evaluators that can judge here."""
 
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "order": one_of("seeded", "both"),
     "seed": int,
-    "judge": one_of("weighted_alpaca_eval_gpt4_turbo", "alpaca_eval_clf_gpt4_turbo", "alpaca_eval_gpt4"),
+    "judge": one_of(*JUDGES),
     "upstream_compat": switch,
     "lc_c": positive,
 }
@@ -64,7 +64,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
 OPTION_HELP = {
     "order": "seeded (default, upstream's), or both: each pair is judged in both orders and the two are averaged",
     "seed": "of the seeded order; upstream's default is 0",
-    "judge": "published evaluator: weighted_alpaca_eval_gpt4_turbo, alpaca_eval_clf_gpt4_turbo or alpaca_eval_gpt4",
+    "judge": f"evaluator: {', '.join(JUDGES)}",
     "upstream_compat": "true looks difficulties up by row number, as upstream does, instead of by instruction",
     "lc_c": "fixes C of the length-controlled fit instead of choosing it by cross-validation",
 }
@@ -91,13 +91,16 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     def draw(instruction: str) -> bool:
         return seeded_switch(SWITCH_KEY + instruction, seed)
 
-    judge = "house_pairwise_label" if starter else settings.get("judge", edition.judge)
+    judge = settings.get("judge", edition.judge)
+    if starter and not EVALUATORS[judge].is_ours:
+        judge = STARTER_JUDGE
+    model = EVALUATORS[judge].model
     return Task(
         name="alpacaeval",
         version=version,
         options=settings,
         headline=("lc_win_rate", "win_rate", "discrete_win_rate", "avg_length"),
-        judge_models={} if starter else {judge: edition.judge_model},
+        judge_models={} if model is None else {judge: f"openai:{model}"},
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=2048),
         official_examples=805,
@@ -124,21 +127,15 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskData:
     if starter:
-        house = HousePrompt(FOLDER / "pairwise_label.j2")
         lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
         items = [msgspec.json.decode(line, type=Item) for line in lines]
         examples = [_example(f"starter-{number:02d}", item) for number, item in enumerate(items, 1)]
-        judges: dict[str, Judge] = {judge: house_judge(house)}
-        return _data(examples, items, judges, house.fragments, None)
-    items = msgspec.json.decode(fetch(edition.baseline_source), type=list[Item])
-    examples = [_example(f"{index:03d}", item, index=index) for index, item in enumerate(items)]
-    if judge == "alpaca_eval_gpt4":
-        prompt = PublishedPrompt.parse(fetch("prompt-ranking"))
-        judges = {judge: RankingJudge(messages=prompt.messages, prompt_sha256=prompt.sha256)}
     else:
-        prompt = PublishedPrompt.parse(fetch("prompt-label"))
-        judges = {judge: binary_judge(prompt) if "_clf_" in judge else weighted_judge(prompt)}
-    return _data(examples, items, judges, prompt.fragments, length_table(fetch("gamed")))
+        items = msgspec.json.decode(fetch(edition.baseline_source), type=list[Item])
+        examples = [_example(f"{index:03d}", item, index=index) for index, item in enumerate(items)]
+    played, fragments = EVALUATORS[judge].load(judge, fetch)
+    table = None if starter else length_table(fetch("gamed"))
+    return _data(examples, items, {judge: played}, fragments, table)
 
 
 def _example(example_id: str, item: Item, **meta: int) -> Example:

@@ -4,18 +4,15 @@ Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_ju
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.judges.replies import bracketed_rating, first_label
+from judgebench.judges.text import TextJudge
 from judgebench.prompts import HousePrompt, distinctive_lines, fill
-from judgebench.records import Case, Completion, Example, Message, Request, Sampling, Verdict
-
-Messages = Callable[[Case], tuple[Message, ...]]
+from judgebench.records import Case, Example, Message, Sampling, Verdict
 
 JUDGE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
 """How upstream asks OpenAI's judges."""
@@ -133,46 +130,6 @@ def _numbered(name: str, texts: Iterable[str]) -> dict[str, str]:
     return {name: listed[0]} if len(listed) == 1 else {f"{name}_{turn}": text for turn, text in enumerate(listed, 1)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class TextJudge:
-    """A judge that explains itself and then gives a rating or a verdict; upstream never asks twice."""
-
-    name: str
-    messages: Messages
-    prompt_sha256: str
-    references_sha256: str | None
-    """Of the reference answers that it is shown; ``None`` if it sees none."""
-    sampling: Sampling
-    reading: str
-    read_text: Callable[[str], Verdict]
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Prompt, references, sampling and reading rule."""
-        return {
-            "prompt": self.prompt_sha256,
-            "references": self.references_sha256,
-            "sampling": msgspec.to_builtins(self.sampling),
-            "reading": self.reading,
-        }
-
-    def ask(self, case: Case) -> Request:
-        """One request with questions, answers and, where they are needed, references."""
-        return Request(messages=self.messages(case), sampling=self.sampling)
-
-    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
-        """Upstream never does."""
-
-    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """The verdict in the last reply."""
-        text = replies[-1].text
-        return Verdict(value=None, error="the reply is empty") if not text else self.read_text(text)
-
-    def constrained(self) -> "TextJudge":
-        """Itself: the verdict follows an explanation."""
-        return self
-
-
 def read_rating(text: str) -> Verdict:
     """Upstream's reading of a rating; nothing is asked of the number."""
     rating = bracketed_rating(text)
@@ -214,7 +171,7 @@ def published_judge(prompt: PublishedPrompt, *, references_sha256: str, strict: 
         name=prompt.name,
         messages=lambda case: prompt.messages(case, anthropic=anthropic),
         prompt_sha256=prompt.sha256,
-        references_sha256=references_sha256 if prompt.guided else None,
+        shown={"references": references_sha256 if prompt.guided else None},
         sampling=sampling,
         reading=reading,
         read_text=read_text,
@@ -240,7 +197,7 @@ def house_judge(mode: str, prompt: HousePrompt, *, strict: bool) -> TextJudge:
         name=house_name(mode),
         messages=messages,
         prompt_sha256=prompt.sha256,
-        references_sha256=None,
+        shown={"references": None},
         sampling=JUDGE_SAMPLING,
         reading=reading,
         read_text=read_text,

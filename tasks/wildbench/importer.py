@@ -30,7 +30,7 @@ from judgebench.records import Completion, Example, Generation, Judgement, Usage
 from judgebench.task import Imported, TaskData
 
 from .formulas import BASELINES
-from .judges import EMPTY, MARKERS, Reading, choice_verdict, read_verdict, recovered, score_verdict
+from .judges import EMPTY, JUDGES, Reading, choice_verdict, read_verdict, recovered, score_verdict
 
 UNKNOWN_JUDGE = "unknown"
 FLAGS = {"": "", "trunc": "truncated", "truncated": "truncated", "empty": "empty"}
@@ -234,14 +234,14 @@ class _Reader:
         session, *names = custom_id.split("||")
         reply = _batch_reply(row)
         prompt = self._prompts.get(custom_id)
-        baseline, position, texts = None, 0, [prompt and recovered(prompt, MARKERS["score"][0])]
+        baseline, position, texts = None, 0, [prompt and recovered(prompt, JUDGES["score"].markers[0])]
         if len(names) == 2 and names[0].startswith("A:") and names[1].startswith("B:"):
             names = [name[2:] for name in names]
             sides = self._sides(row, (names[0], names[1]))
             if sides is None:
                 return None
             baseline, position = sides
-            texts = [prompt and recovered(prompt, marker) for marker in MARKERS["pairwise"]]
+            texts = [prompt and recovered(prompt, marker) for marker in JUDGES["pairwise"].markers]
         elif len(names) != 1:
             raise row.error(f"the custom_id {custom_id[:80]!r} is not SESSION||MODEL or SESSION||A:MODEL||B:MODEL")
         return Record(

@@ -8,14 +8,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
+from judgebench.judges.text import TextJudge
 from judgebench.prompts import HousePrompt, distinctive_lines, fill
-from judgebench.records import LARGEST, Case, Completion, Example, Message, Request, Sampling, Verdict
+from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
 
 Reading = Literal["strict", "first", "last"]
 """``strict``: the reply is a JSON object (upstream's batch mode). ``first``: else the first quoted value of the key
@@ -45,16 +47,36 @@ OTHER_JUDGES = {
 }
 """Judges to turn to when the official one is no longer served."""
 
-TOKENS = {
-    "score": ("{$history}", "{$user_query}", "{$model_output}", "{$checklist}"),
-    "pairwise": ("{$history}", "{$user_query}", "{$candidate_A}", "{$candidate_B}", "{$checklist}"),
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeKind:
+    """What is asked for, and where the answer is found."""
+
+    tokens: tuple[str, ...]
+    """Placeholders of the official prompt, in upstream's order of replacement."""
+    names: tuple[str, ...]
+    """Names of the same parts in our own prompt."""
+    markers: tuple[str, ...]
+    """What stands before each answer in the official prompt; the end marker is called alike."""
+    key: Literal["score", "choice"]
+    """Key of the verdict in the reply's JSON."""
+
+
+JUDGES: Mapping[str, JudgeKind] = {
+    "score": JudgeKind(
+        tokens=("{$history}", "{$user_query}", "{$model_output}", "{$checklist}"),
+        names=("history", "query", "answer", "checklist"),
+        markers=("<|begin_of_response|>\n",),
+        key="score",
+    ),
+    "pairwise": JudgeKind(
+        tokens=("{$history}", "{$user_query}", "{$candidate_A}", "{$candidate_B}", "{$checklist}"),
+        names=("history", "query", "answer_a", "answer_b", "checklist"),
+        markers=("<|begin_of_response_A|>\n", "<|begin_of_response_B|>\n"),
+        key="choice",
+    ),
 }
-"""Placeholders of the official prompts, in upstream's order of replacement."""
-MARKERS = {
-    "score": ("<|begin_of_response|>\n",),
-    "pairwise": ("<|begin_of_response_A|>\n", "<|begin_of_response_B|>\n"),
-}
-"""What stands before each answer in the official prompts; the end marker is called alike."""
+"""The judges. The official prompt of each is ``prompt-NAME`` in ``sources.toml``, our own is ``NAME.j2``."""
 
 
 # -- the parts of a prompt
@@ -107,7 +129,7 @@ def recovered(prompt: str, marker: str) -> str:
 
 
 def _parts(case: Case, max_words: int) -> tuple[str, ...]:
-    """History, query, the answers as shown, checklist: in the order of :data:`TOKENS`."""
+    """History, query, the answers as shown, checklist: in the order of ``JudgeKind.tokens``."""
     example = case.example
     if not example.meta.get("groups"):
         raise UsageError(f"the run holds task {example.id} without its text: it can be scored again, but not judged")
@@ -131,11 +153,11 @@ class PublishedPrompt:
     @classmethod
     def parse(cls, data: bytes, judge: str) -> "PublishedPrompt":
         """Read a prompt file; each placeholder must occur once."""
-        text = data.decode()
-        for token in TOKENS[judge]:
+        text, tokens = data.decode(), JUDGES[judge].tokens
+        for token in tokens:
             if text.count(token) != 1:
                 raise UsageError(f"the {judge} prompt must contain {token} exactly once, found {text.count(token)}")
-        return cls(text, sha256_hex(data), TOKENS[judge])
+        return cls(text, sha256_hex(data), tokens)
 
     def filled(self, parts: tuple[str, ...], *, chained: bool) -> str:
         """The prompt with its parts filled in.
@@ -160,81 +182,42 @@ class PublishedPrompt:
 # -- the judges
 
 
-@dataclass(frozen=True, kw_only=True)
-class JsonJudge:
-    """A judge whose verdict is one key of a JSON object."""
-
-    name: str
-    key: Literal["score", "choice"]
-    prompt: Callable[[Case], tuple[Message, ...]]
-    settings: Mapping[str, Any]
-    """Hash of the prompt, word cap and whatever else shapes it."""
-    reading: Reading
-    sampling: Sampling = SAMPLING
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Prompt, word cap, sampling and reading rule."""
-        return {
-            **self.settings,
-            "sampling": msgspec.to_builtins(self.sampling),
-            "reading": f"{self.key} of a JSON object, {self.reading}",
-        }
-
-    def ask(self, case: Case) -> Request:
-        """One request with the answers filled in as shown."""
-        return Request(messages=self.prompt(case), sampling=self.sampling)
-
-    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
-        """Upstream drops what it cannot read."""
-
-    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """The verdict in the last reply."""
-        return read_verdict(replies[-1].text or "", self.key, self.reading)
-
-    def constrained(self) -> "JsonJudge":
-        """A JSON object has no labels to score."""
-        return self
-
-
-def published_judge(
-    judge: Literal["score", "pairwise"],
-    prompt: PublishedPrompt,
-    *,
-    max_words: int,
-    mode: str,
-    chained: bool,
-) -> JsonJudge:
-    """Upstream's judge in its ``batch`` or ``instant`` mode."""
+def published_judge(judge: str, prompt: PublishedPrompt, *, max_words: int, mode: str, chained: bool) -> TextJudge:
+    """Make upstream's judge in its ``batch`` or ``instant`` mode."""
     opening = (SYSTEM,) if mode == "instant" else ()
 
     def messages(case: Case) -> tuple[Message, ...]:
         return (*opening, Message(role="user", content=prompt.filled(_parts(case, max_words), chained=chained)))
 
-    return JsonJudge(
-        name=judge,
-        key="score" if judge == "score" else "choice",
-        prompt=messages,
-        settings={"prompt": prompt.sha256, "max_words": max_words, "mode": mode, "chained_replacement": chained},
-        reading="first" if mode == "instant" else "strict",
-    )
+    shown = {"max_words": max_words, "mode": mode, "chained_replacement": chained}
+    return _json_judge(judge, messages, prompt.sha256, shown, "first" if mode == "instant" else "strict")
 
 
-def house_judge(judge: Literal["score", "pairwise"], prompt: HousePrompt, *, max_words: int) -> JsonJudge:
-    """Our own neutral prompt, for the starter set."""
-    names = ("history", "query", "answer", "checklist") if judge == "score" else (
-        "history", "query", "answer_a", "answer_b", "checklist"
-    )  # fmt: skip
+def house_judge(judge: str, prompt: HousePrompt, *, max_words: int) -> TextJudge:
+    """Make the judge of the starter set, with our own neutral prompt."""
 
     def messages(case: Case) -> tuple[Message, ...]:
-        return prompt.messages(**dict(zip(names, _parts(case, max_words), strict=True)))
+        return prompt.messages(**dict(zip(JUDGES[judge].names, _parts(case, max_words), strict=True)))
 
-    return JsonJudge(
+    return _json_judge(judge, messages, prompt.sha256, {"max_words": max_words, "mode": "house"}, "last")
+
+
+def _json_judge(
+    judge: str,
+    messages: Callable[[Case], tuple[Message, ...]],
+    prompt_sha256: str,
+    shown: Mapping[str, Any],
+    reading: Reading,
+) -> TextJudge:
+    key = JUDGES[judge].key
+    return TextJudge(
         name=judge,
-        key="score" if judge == "score" else "choice",
-        prompt=messages,
-        settings={"prompt": prompt.sha256, "max_words": max_words, "mode": "house"},
-        reading="last",
+        messages=messages,
+        prompt_sha256=prompt_sha256,
+        shown=shown,
+        sampling=SAMPLING,
+        reading=f"{key} of a JSON object, {reading}",
+        read_text=partial(read_verdict, key=key, reading=reading),
     )
 
 

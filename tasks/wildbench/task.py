@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -52,7 +52,7 @@ from .importer import read_outputs, read_wildbench
 from .judges import (
     CUT,
     EMPTY,
-    MARKERS,
+    JUDGES,
     MARKS,
     OTHER_JUDGES,
     PublishedPrompt,
@@ -108,7 +108,7 @@ OPTION_HELP = {
 class Plan:
     """A task's options, settled."""
 
-    judges: tuple[Literal["score", "pairwise"], ...]
+    judges: tuple[str, ...]
     protocol: Protocol
     baselines: tuple[str, ...]
     reward_k: int
@@ -192,7 +192,7 @@ def _in_order(names: Sequence[str], official: Sequence[str]) -> tuple[str, ...]:
     return (*(name for name in official if name in names), *(name for name in names if name not in official))
 
 
-_JUDGES: dict[str, tuple[Literal["score", "pairwise"], ...]] = {
+_JUDGES: dict[str, tuple[str, ...]] = {
     "both": ("score", "pairwise"),
     "score": ("score",),
     "reward": ("pairwise",),
@@ -407,7 +407,7 @@ class _Scorer:
         """Cut out of the prompt, as upstream does."""
         prompt = self._data.judges[case.judge].ask(case).messages[-1].content
         shown = case.candidate if side == 0 else 1 - case.candidate
-        return Stored.of(recovered(prompt, MARKERS[case.judge][shown]))
+        return Stored.of(recovered(prompt, JUDGES[case.judge].markers[shown]))
 
 
 def _repairs(judgement: Judgement | None, key: str) -> dict[str, float]:
