@@ -5,7 +5,6 @@ and other iterables of them do as well. Each result has ``frame()``, a pandas ta
 notebook. What a command would exit with is an exception here, see ``errors.py``.
 """
 
-import html
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +26,7 @@ from judgebench import (
     ranking,
     run_folders,
 )
-from judgebench.display import printable
+from judgebench.display import printable, shortened
 from judgebench.errors import UsageError
 from judgebench.loading import reload_task, source_finder
 from judgebench.progress import Progress
@@ -36,6 +35,7 @@ from judgebench.run_tasks import TaskFiles
 from judgebench.runner import Runner
 from judgebench.scoring import score_run
 from judgebench.settings import Keywords, PathLike, Settings, mirror_folders, settings_from_python, several
+from judgebench.sheets import Cell, Column, Sheet, html_of
 from judgebench.store import RunFolder
 from judgebench.tasks import files_among, named, task_files
 from judgebench.tracking import require_trackers
@@ -51,7 +51,7 @@ PUBLISHED = "published:"
 SCORE_COLUMNS = tuple(name for name in Score.__struct_fields__ if name != "details")
 
 
-class _Table:
+class _Tabular:
     """A result that can be seen as a table."""
 
     _title = ""
@@ -67,15 +67,14 @@ class _Table:
         return f"<judgebench.{type(self).__name__} {printable(self._title)}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks. Names are other people's text, so all of it is escaped."""
+        """For notebooks."""
         rows = self._rows()
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        head = "".join(f"<th>{_cell(name)}</th>" for name in columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{_cell(row.get(name))}</td>' for name in columns)}</tr>" for row in rows[:SHOWN_ROWS]
-        )
-        more = f"<p>{len(rows) - SHOWN_ROWS} more rows: frame() has all</p>" if len(rows) > SHOWN_ROWS else ""
-        return f"<p>{_cell(self._title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        names = dict.fromkeys(name for row in rows for name in row)
+        shown = tuple(tuple(_cell(row.get(name)) for name in names) for row in rows[:SHOWN_ROWS])
+        in_words = [any(isinstance(row[place], str) for row in shown) for place in range(len(names))]
+        columns = tuple(map(Column, names, in_words))
+        more = (f"{len(rows) - SHOWN_ROWS} more rows: frame() has all",) if len(rows) > SHOWN_ROWS else ()
+        return html_of(Sheet(self._title, columns, shown, more))
 
 
 def _frame(rows: Iterable[dict[str, Any]]) -> "pandas.DataFrame":
@@ -84,14 +83,12 @@ def _frame(rows: Iterable[dict[str, Any]]) -> "pandas.DataFrame":
     return pandas.DataFrame(list(rows))
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value), 200))
+def _cell(value: Any) -> Cell:
+    return value if value is None or isinstance(value, int | float) else shortened(str(value), 200)
 
 
 @dataclass(frozen=True, repr=False)
-class Run(_Table):
+class Run(_Tabular):
     """A scored run.
 
     >>> run = load_run("runs/mine")
@@ -190,7 +187,7 @@ class Run(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(_Table):
+class Comparison(_Tabular):
     """Runs beside the first one, item by item.
 
     >>> comparison = compare("runs/base", "runs/mine")
@@ -223,7 +220,7 @@ class Comparison(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class Gate(_Table):
+class Gate(_Tabular):
     """What a candidate came to against a baseline.
 
     >>> result = gate("runs/base", "runs/mine", max_drop=2)
@@ -255,7 +252,7 @@ class Gate(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class Leaderboard(_Table):
+class Leaderboard(_Tabular):
     """Rows by task and protocol, best first.
 
     >>> table = leaderboard("runs")
@@ -301,7 +298,7 @@ class Leaderboard(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(_Table):
+class Plan(_Tabular):
     """What difference a number of examples can find, and how many examples a difference needs.
 
     >>> plan("gsm8k", baseline="runs/mine", n=100)
@@ -322,7 +319,7 @@ class Plan(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class Explanation(_Table):
+class Explanation(_Tabular):
     """Where the variance of verdicts comes from, how much of them is style, and what several runs tell apart.
 
     >>> explain("runs/mine").record.runs[0].model

@@ -5,7 +5,6 @@ JSON, and the published tables in ``leaderboards/`` by their name. Models are ma
 and other signs between letters and digits do not count, since every table spells them in its own way.
 """
 
-import csv
 import io
 import json
 import math
@@ -21,6 +20,7 @@ from judgebench.errors import RecordError, UsageError
 from judgebench.files import read_text
 from judgebench.records import LARGEST
 from judgebench.resources import resource
+from judgebench.spreadsheets import read_csv
 from judgebench.stats.correlation import Kind
 from judgebench.stats.correlation_comparison import CorrelationComparison, correlation_table
 from judgebench.stats.intervals import Interval
@@ -260,20 +260,13 @@ def _json_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
 
 
 def _csv_cells(path: Path, text: str, notes: list[str], *, tabs: bool) -> Iterable[tuple[int, str, str, float]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter="\t" if tabs else ",")
-    try:
-        header = [" ".join(name.split()) for name in next(reader, [])]
-        rows = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise RecordError(path, reader.line_num, f"not CSV: {error}") from error
+    names, lines = read_csv(path, io.StringIO(text, newline=""), "\t" if tabs else ",")
+    header, rows = [" ".join(name.split()) for name in names], list(lines)
     lowered = [name.casefold() for name in header]
     if "model" not in lowered:
         raise UsageError(f"{path} has no column 'model'; its columns are {', '.join(header)[:300] or 'none'}")
     if len(set(lowered)) < len(lowered):
         raise UsageError(f"{path} has a column twice: {', '.join(header)[:300]}")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise RecordError(path, line, f"{len(row)} cells, where the header has {len(header)}")
     place = lowered.index("model")
     task = lowered.index("task") if "task" in lowered else None
     if {"metric", "value"} <= set(lowered):

@@ -1,6 +1,5 @@
 """Text from models and files made safe to show: it cannot move a cursor, colour a line or turn its direction."""
 
-import html
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -47,14 +46,19 @@ def reasons(given: Iterable[tuple[str, str | None]], between: str = ": ") -> lis
     return lines
 
 
+def shortened(text: str, limit: int) -> str:
+    """The text, cut to ``limit`` characters."""
+    return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
+
+
 def printable(text: str, limit: int | None = None) -> str:
     """The text with control, bidirectional and other invisible characters written as escapes, cut to ``limit``.
 
     >>> printable("a\\x1b[31mb\\u202ec")
     'a\\\\x1b[31mb\\\\u202ec'
     """
-    if limit is not None and len(text) > limit:
-        text = text[: max(0, limit - 1)] + "…"
+    if limit is not None:
+        text = shortened(text, limit)
     if text.isascii() and text.isprintable():
         return text
     return "".join(character if _shows(character) else _escape(character) for character in text)
@@ -97,15 +101,6 @@ def markdown(text: str) -> str:
     return re.sub(r"(?<![A-Za-z0-9])@|@(?=[\w\\-]+\.)", "@<!-- -->", shown)
 
 
-def markup(text: str) -> str:
-    """Text for HTML, within an element or a quoted attribute; ASCII, so that no declared encoding can change it.
-
-    >>> markup("<b> é")
-    '&lt;b&gt; &#233;'
-    """
-    return html.escape(printable(text)).encode("ascii", "xmlcharrefreplace").decode()
-
-
 def latex(text: str) -> str:
     """Text for LaTeX: no command, and nothing that a plain pdflatex cannot set (it shows as its code point).
 
@@ -118,13 +113,64 @@ def latex(text: str) -> str:
     )
 
 
-def figure(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """A number in the unit of a score; a dash where there is none, and never a zero with a minus.
+_DIGITS = {"characters": ".0f", "coefficient": ".3f", "variance": ".4g", "share in percent": ".1f"}
+"""How a number of a unit is written; those of all other units have two decimals."""
+
+
+def figure(value: float | None, unit: str = "", *, signed: bool = False) -> str:
+    """A number in its unit; a dash where there is none, and never a zero with a minus.
 
     >>> figure(-0.001, "percent"), figure(-1.25, "points", signed=True), figure(2155.2, "characters")
     ('0.00', '-1.25', '2155')
     """
-    if value is None:
-        return "–"
-    digits = 0 if unit == "characters" else 2
-    return f"{round(value, digits) + 0.0:{'+' if signed else ''}.{digits}f}"
+    return "–" if value is None else f"{value:{'+' if signed else ''}z{_DIGITS.get(unit, '.2f')}}"
+
+
+def interval(low: float | None, high: float | None, unit: str = "", *, signed: bool = False) -> str:
+    """An interval in the unit of its number; nothing where there is none. A dash does not stand beside a sign.
+
+    >>> interval(2.624, 5.531, "percent"), interval(-1.5, 2, "points"), interval(None, None, "points")
+    ('2.62 – 5.53', '-1.50 to 2.00', '')
+    """
+    if low is None or high is None:
+        return ""
+    ends = [figure(end, unit, signed=signed) for end in (low, high)]
+    return (" to " if any(end.startswith(("-", "+")) for end in ends) else " – ").join(ends)
+
+
+def ranks(low: int, high: int) -> str:
+    """The ranks that a model may have.
+
+    >>> ranks(1, 1), ranks(3, 4)
+    ('1', '3 – 4')
+    """
+    return str(low) if low == high else f"{low} – {high}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share from 0 to 1 in percent; a dash where there is none.
+
+    >>> percent(0.8312), percent(0.8312, 1)
+    ('83 %', '83.1 %')
+    """
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def chance(p: float | None) -> str:
+    """A p-value with the digits that mean something; nothing where there is none.
+
+    >>> chance(0.0213), chance(0.0000213)
+    ('0.021', '<0.001')
+    """
+    if p is None:
+        return ""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def p_value(p: float) -> str:
+    """A p-value in a sentence.
+
+    >>> p_value(0.0213), p_value(0.0000213)
+    ('p = 0.021', 'p < 0.001')
+    """
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"

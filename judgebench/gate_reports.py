@@ -8,7 +8,7 @@ https://docs.github.com/en/actions/reference/workflow-commands-for-github-action
 from typing import Literal
 from xml.etree import ElementTree
 
-from judgebench.display import figure, printable
+from judgebench.display import figure, interval, printable
 from judgebench.gating import Check, Gate, OnInconclusive, Sequential
 
 Outcome = Literal["passed", "failed", "skipped"]
@@ -33,9 +33,8 @@ def sentence(check: Check) -> str:
     if check.difference is None:
         found = "no difference can be computed"
     else:
-        bounds = ""
-        if check.low is not None and check.high is not None:
-            bounds = f" ({signed(check.low)} to {signed(check.high)} at {100 * check.level:g} %)"
+        bounds = interval(check.low, check.high, check.unit, signed=True)
+        bounds = bounds and f" ({bounds} at {100 * check.level:g} %)"
         values = (figure(value, check.unit) for value in (check.candidate_value, check.baseline_value))
         found = f"{' against '.join(values)}, {signed(check.difference)}{bounds}"
     parts = [f"{check.verdict}: {check.task} {check.metric} {found}; at most {check.max_drop:g} may be lost"]

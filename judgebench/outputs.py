@@ -5,7 +5,6 @@ and line. What is odd and yet says what it means is read: a byte order mark, UTF
 there is no number, half of a surrogate pair. Whether a row that lacks something can be used is for its reader to say.
 """
 
-import csv
 import io
 import math
 import os
@@ -19,6 +18,7 @@ import msgspec
 from judgebench.errors import RecordError, UsageError
 from judgebench.files import DEEPEST, as_utf8, chunks, deeper_than, irregular
 from judgebench.records import LARGEST
+from judgebench.spreadsheets import read_csv
 
 MAX_LINE_BYTES = 64 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
@@ -377,23 +377,9 @@ class _Reader:
         bad = _first_bad_byte(data)
         if bad is not None:
             raise RecordError(path, 1 + data.count(b"\n", 0, bad), "not UTF-8, nor UTF-16 with a byte order mark")
-        csv.field_size_limit(MAX_LINE_BYTES)
-        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-            if len(set(header)) < len(header):
-                twice = sorted({name for name in header if header.count(name) > 1})
-                raise RecordError(path, 1, f"a column stands twice in the header: {', '.join(twice)[:200]}")
-            line = reader.line_num + 1
-            for cells in reader:
-                if cells:
-                    if len(cells) != len(header):
-                        raise RecordError(path, line, f"the row does not have the {len(header)} columns of line 1")
-                    yield FileRow(str(path), line, dict(zip(header, cells, strict=True)), cells=True)
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise RecordError(path, reader.line_num, f"not valid CSV: {error}") from error
+        header, rows = read_csv(path, io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), delimiter)
+        for line, cells in rows:
+            yield FileRow(str(path), line, dict(zip(header, cells, strict=True)), cells=True)
 
     def _parquet_rows(self, path: Path) -> Iterator[FileRow]:
         return self.parquet(path, self._read(path, {}, lines=False))

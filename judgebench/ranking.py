@@ -1,6 +1,5 @@
 """Many runs and published tables → rows, grouped so that only equal protocols are ranked together."""
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from statistics import NormalDist
@@ -17,6 +16,7 @@ from judgebench.records import Score
 from judgebench.resources import resource
 from judgebench.run_folders import Run, TaskRun
 from judgebench.run_tasks import NO_FILES, TaskFiles
+from judgebench.spreadsheets import read_csv_table
 from judgebench.stats.many_runs import ranks_of_estimates
 from judgebench.store import Manifest, TaskManifest
 from judgebench.task import Task
@@ -234,11 +234,10 @@ def published_rows(task: str | None = None) -> list[LeaderboardRow]:
     """Figures from published tables (``leaderboards/*.csv``), as rows of a protocol of their own per task."""
     rows = []
     for path in sorted(resource("leaderboards").glob("*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            for fields in csv.DictReader(file):
-                label = fields["task"]
-                if task is None or task in (label, label.partition(":")[0], label.partition("@")[0]):
-                    rows.append(_published_row(label, fields))
+        for fields in read_csv_table(path, path.read_text(encoding="utf-8")):
+            label = fields["task"]
+            if task is None or task in (label, label.partition(":")[0], label.partition("@")[0]):
+                rows.append(_published_row(label, fields))
     return rows
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     records errors
     codec files resources display spreadsheets redaction claims plugins
-    sources prompts cache outputs thinking grading_worker markup
+    sources prompts sheets cache outputs thinking grading_worker markup
     models judges stats grading
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
     store run_tasks stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check

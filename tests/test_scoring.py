@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from judgebench.cli.tables import print_results
+from judgebench.cli.results import print_results
 from judgebench.codec import decode_lines, encode, sort_lines, write_lines
 from judgebench.errors import RecordError
 from judgebench.records import Completion, Judgement, Verdict

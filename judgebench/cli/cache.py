@@ -21,7 +21,7 @@ def path() -> None:
 def stats(json: options.Json = False) -> None:
     """How many replies of which model are kept."""
     from judgebench.cache import CallStore, default_store_path
-    from judgebench.cli.tables import print_json
+    from judgebench.cli.rendering import print_json
     from judgebench.display import cell
 
     with CallStore(default_store_path()) as store:

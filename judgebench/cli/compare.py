@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import Format
+from judgebench.cli.rendering import Format, show
+from judgebench.display import chance, figure, interval, ranks, reasons, shortened
+from judgebench.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.cli.rendering import Sheet
     from judgebench.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
 
 ANSWER_CHARACTERS = 1500
@@ -42,8 +43,6 @@ def compare(
     offline: options.Offline = False,
 ) -> None:
     """Compare runs item by item: every metric, with interval and p-value. Unlike protocols are named, not compared."""
-    from judgebench.cli.rendering import write_sheets
-    from judgebench.cli.tables import print_json
     from judgebench.comparison import compare as compare_runs
     from judgebench.comparison import official_files
     from judgebench.run_folders import read_run
@@ -58,21 +57,12 @@ def compare(
         flips=flips,
         files=official_files(mirror_folders(mirror), offline=offline),
     )
-    if form is Format.JSON:
-        print_json(found)
-    elif form is Format.CSV:
-        _csv(found)
-    else:
-        write_sheets(_sheets(found), form)
+    show(form, found, lambda: _sheets(found), lambda: _flat(found))
 
 
-def _sheets(found: "Comparison") -> "list[Sheet]":
-    from judgebench.cli.rendering import Sheet
-
+def _sheets(found: "Comparison") -> list[Sheet]:
     runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
-    sheets = [
-        Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", (), (), runs + found.notes)
-    ]
+    sheets = [Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", notes=runs + found.notes)]
     for task in found.tasks:
         sheets.append(_differences(found, task))
         if task.ranks:
@@ -82,7 +72,7 @@ def _sheets(found: "Comparison") -> "list[Sheet]":
         for one in several:
             rows = tuple((name, *values) for name, values in zip(one.fields, one.values, strict=True))
             title = f"{key}: {_letter(one.run)} was made by another protocol, and is not compared"
-            sheets.append(Sheet(title, ("field", "first run", _letter(one.run)), rows, texts=3))
+            sheets.append(Sheet(title, words("field", "first run", _letter(one.run)), rows))
     return sheets
 
 
@@ -90,13 +80,10 @@ def _letter(run: int) -> str:
     return chr(ord("A") + run) if run < 26 else f"run {run + 1}"
 
 
-def _differences(found: "Comparison", task: "TaskComparison") -> "Sheet":
-    from judgebench.cli.rendering import Sheet
-    from judgebench.display import reasons
-
+def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
-    columns = ("metric", "runs", "first", "second", "difference", level, "gain", "p", adjusted, "n")
+    numbers = figures("first", "second", "difference", level, "gain", "p", adjusted, "n")
     remarks = [
         f"{_letter(one.run)} lacks {one.missing} of {one.items} items; what one run lacks is left out of all"
         for one in task.coverage
@@ -113,13 +100,11 @@ def _differences(found: "Comparison", task: "TaskComparison") -> "Sheet":
     if task.starter:
         title += "; starter set, not comparable with anything"
     spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n", "first")
-    return Sheet(title, columns, tuple(_cells(one) for one in task.differences), tuple(remarks), 2, spare)
+    rows = tuple(map(_cells, task.differences))
+    return Sheet(title, words("metric", "runs") + numbers, rows, tuple(remarks), spare=spare)
 
 
-def _cells(one: "Difference") -> tuple[str, ...]:
-    from judgebench.cli.rendering import chance, span
-    from judgebench.display import figure
-
+def _cells(one: "Difference") -> tuple[Cell, ...]:
     gain = "–" if one.relative_gain is None else f"{one.relative_gain:+.1f} %"
     return (
         one.metric if one.group is None else f"  {one.metric} {one.group}",
@@ -127,11 +112,11 @@ def _cells(one: "Difference") -> tuple[str, ...]:
         figure(one.first_value, one.unit),
         figure(one.second_value, one.unit),
         figure(one.difference, one.unit, signed=True),
-        span(one.low, one.high, one.unit, signed=True) or "–",
+        interval(one.low, one.high, one.unit, signed=True) or "–",
         gain,
         chance(one.p) or "–",
         chance(one.p_adjusted),
-        str(one.n),
+        one.n,
     )
 
 
@@ -145,16 +130,13 @@ def _name(one: "Difference", *, several: bool) -> str:
     return f"{name} of {_runs(one)}" if several else name
 
 
-def _ranks(found: "Comparison", task: "TaskComparison") -> "Sheet":
-    from judgebench.cli.rendering import Sheet
-    from judgebench.display import figure, reasons
-
+def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:
     rows = [
         (
             rank.metric,
             f"{_letter(rank.run)}: {found.runs[rank.run].model}",
-            figure(rank.value, ""),
-            str(rank.low) if rank.low == rank.high else f"{rank.low} to {rank.high}",
+            figure(rank.value),
+            ranks(rank.low, rank.high),
         )
         for rank in sorted(task.ranks, key=lambda rank: (rank.low, rank.high))
     ]
@@ -165,52 +147,44 @@ def _ranks(found: "Comparison", task: "TaskComparison") -> "Sheet":
     unranked = [(metric, "more of it is not better") for metric in compared if metric not in order]
     untold = ((f"{rank.metric} of {_letter(rank.run)}", rank.reason) for rank in task.ranks)
     remarks = reasons(unranked, " not ranked: ") + reasons(untold, ", not told from some other run: ")
-    return Sheet(title, ("metric", "run", "value", "rank"), tuple(rows), tuple(remarks), texts=2)
+    return Sheet(title, words("metric", "run") + figures("value", "rank"), tuple(rows), tuple(remarks))
 
 
-def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> "Sheet":
-    from judgebench.cli.rendering import Sheet
-
+def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
     def side(shown: "FlipSide") -> tuple[str, ...]:
         return (
             f"{_letter(shown.run)}: {found.runs[shown.run].model}",
             "–" if shown.value is None else f"{shown.value:g}",
-            " ⏎⏎ ".join(_cut(answer) for answer in shown.answers),
-            " ⏎⏎ ".join(_cut(verdict) for verdict in shown.verdicts),
+            " ⏎⏎ ".join(shortened(answer, ANSWER_CHARACTERS) for answer in shown.answers),
+            " ⏎⏎ ".join(shortened(verdict, ANSWER_CHARACTERS) for verdict in shown.verdicts),
         )
 
-    title = f"{task.task} {flip.example_id}: {flip.measure} {flip.change:+g}; {_cut(flip.prompt, 200)}"
-    columns = ("run", flip.measure, "answer", "verdicts")
-    return Sheet(title, columns, tuple(side(shown) for shown in flip.runs), texts=4)
+    title = f"{task.task} {flip.example_id}: {flip.measure} {flip.change:+g}; {shortened(flip.prompt, 200)}"
+    return Sheet(title, words("run", flip.measure, "answer", "verdicts"), tuple(map(side, flip.runs)))
 
 
-def _cut(text: str, limit: int = ANSWER_CHARACTERS) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _csv(found: "Comparison") -> None:
-    from judgebench.cli.rendering import write_csv
-
+def _flat(found: "Comparison") -> Sheet:
+    """A line for each difference, with all its numbers."""
     fields = (
         *("metric", "group", "unit", "first_value", "second_value", "difference", "stderr", "low", "high", "level"),
         *("p", "p_adjusted", "correlation", "relative_gain", "relative_low", "relative_high", "n", "reason"),
     )
     rows = [
-        [
+        (
             task.task,
             task.protocol_hash,
             *(found.runs[place].model for place in (one.first, one.second)),
             *(found.runs[place].path for place in (one.first, one.second)),
             *(getattr(one, field) for field in fields),
-        ]
+        )
         for task in found.tasks
         for one in task.differences
     ]
     # What is not compared has a metric and a reason alone.
     rows += [
-        [task.task, task.protocol_hash, *[None] * 4, metric, *[None] * (len(fields) - 2), f"not compared: {why}"]
+        (task.task, task.protocol_hash, *[None] * 4, metric, *[None] * (len(fields) - 2), f"not compared: {why}")
         for task in found.tasks
         for metric, why in task.not_compared
     ]
     names = ("task", "protocol", "first_model", "second_model", "first_run", "second_run")
-    write_csv((*names, *fields), rows)
+    return Sheet("", words(*names, *fields), tuple(rows))

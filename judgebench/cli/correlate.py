@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.display import chance, figure, interval, p_value, reasons
+from judgebench.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
     from judgebench.correlating import Comparison, Correlations
+
+
+UNIT = "coefficient"
 
 
 class Kind(StrEnum):
@@ -32,7 +38,6 @@ def correlate(
     json: options.Json = False,
 ) -> None:
     """Correlate the metrics of leaderboards with human ratings, with intervals, and test which follows them better."""
-    from judgebench.cli.tables import print_json
     from judgebench.correlating import KINDS
     from judgebench.correlating import correlate as run
 
@@ -41,62 +46,49 @@ def correlate(
     if json:
         print_json(found)
     else:
-        _print(found)
+        print_sheets([_sheet(found)])
 
 
-def _print(found: "Correlations") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _sheet(found: "Correlations") -> Sheet:
+    rows = tuple(
+        (
+            *(row.metric, row.kind, figure(row.value, UNIT), interval(row.low, row.high, UNIT)),
+            *(chance(row.p) or "–", row.n),
+        )
+        for row in found.rows
+    )
+    columns = words("metric", "coefficient") + figures("value", "95 % interval", "p", "models")
+    return Sheet(f"correlation with {found.against}", columns, rows, tuple(_notes(found)))
 
-    from judgebench.display import cell, reasons
 
-    console = Console()
-    table = Table(title=Text(f"correlation with {cell(found.against)}"), title_justify="left")
-    for name in ("metric", "coefficient", "value", "95 % interval", "p", "models"):
-        table.add_column(name, justify="left" if name in ("metric", "coefficient") else "right", overflow="fold")
-    for row in found.rows:
-        interval = _interval(row.low, row.high)
-        table.add_row(Text(cell(row.metric)), row.kind, _number(row.value), interval, _number(row.p), str(row.n))
-    console.print(table)
+def _notes(found: "Correlations") -> list[str]:
     best = {row.kind: row.metric for row in reversed(found.rows)}
-    for pair in found.comparisons:
-        if pair.first == best[pair.kind]:
-            console.print(Text(_compared(pair)))
-    if len(found.comparisons) > sum(pair.first == best[pair.kind] for pair in found.comparisons):
-        console.print(Text("note: only the best metric's comparisons are shown; --json has every pair"))
-    kinds = {row.kind for row in found.rows}
-    told = []
+    lines = [_compared(pair) for pair in found.comparisons if pair.first == best[pair.kind]]
+    if len(found.comparisons) > len(lines):
+        lines.append("note: only the best metric's comparisons are shown; --json has every pair")
+    if any(row.n < 10 for row in found.rows):
+        lines.append("note: over fewer than 10 models the intervals are rough; p is by permutation")
     for metric in dict.fromkeys(row.metric for row in found.rows):
         own = [row for row in found.rows if row.metric == metric]
         alike = len({row.reason for row in own}) == 1
-        told += reasons((metric if alike else f"{metric} {row.kind}", row.reason) for row in own)
+        lines += reasons((metric if alike else f"{metric} {row.kind}", row.reason) for row in own)
+    kinds = {row.kind for row in found.rows}
     if "kendall" in kinds and len(found.rows) > len(kinds):
-        told.append("kendall: metrics are not compared two by two, for which there is no such test")
-    if any(row.n < 10 for row in found.rows):
-        console.print(Text("note: over fewer than 10 models the intervals are rough; p is by permutation"))
-    for line in (*told, *(f"note: {note}" for note in found.notes)):
-        console.print(Text(cell(line, 400)))
+        lines.append("kendall: metrics are not compared two by two, for which there is no such test")
+    return lines + [f"note: {note}" for note in found.notes]
 
 
 def _compared(pair: "Comparison") -> str:
-    from judgebench.display import cell
-
-    names = f"{pair.kind}: {cell(pair.first)} against {cell(pair.second)} over {pair.n} models"
+    names = f"{pair.kind}: {pair.first} against {pair.second} over {pair.n} models"
+    reason = pair.reason or "no reason is given"
     if pair.difference is None or pair.p_williams is None:
-        return f"{names}: no test ({cell(pair.reason or 'no reason is given', 200)})"
-    bounds = _interval(pair.low, pair.high) or f"no interval: {cell(pair.reason or 'no reason is given', 200)}"
-    steiger = "" if pair.p_steiger is None else f", Steiger p = {_number(pair.p_steiger)}"
-    return (
-        f"{names}: {_number(pair.first_value)} less {_number(pair.second_value)} is {_number(pair.difference)} "
-        f"({bounds}), Williams p = {_number(pair.p_williams)} "
-        f"(Holm {_number(pair.p_adjusted)}){steiger}"
+        return f"{names}: no test ({reason})"
+    bounds = interval(pair.low, pair.high, UNIT) or f"no interval: {reason}"
+    steiger = "" if pair.p_steiger is None else f", Steiger {p_value(pair.p_steiger)}"
+    first, second, difference = (
+        figure(value, UNIT) for value in (pair.first_value, pair.second_value, pair.difference)
     )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{low:.3f} – {high:.3f}"
+    return (
+        f"{names}: {first} less {second} is {difference} ({bounds}), Williams {p_value(pair.p_williams)} "
+        f"(Holm {chance(pair.p_adjusted) or '–'}){steiger}"
+    )

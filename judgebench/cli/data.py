@@ -42,7 +42,7 @@ def list_(
     json: options.Json = False,
 ) -> None:
     """Each file: where it comes from, under which licence, and whether it is here."""
-    from judgebench.cli.tables import print_json
+    from judgebench.cli.rendering import print_json
 
     finder = _finder(mirror, offline=True)
     rows = [

@@ -29,7 +29,7 @@ def doctor(
     json: options.Json = False,
 ) -> None:
     """Check the installation: engines, devices, keys (present or not, never their values), official files, cache."""
-    from judgebench.cli.tables import print_json
+    from judgebench.cli.rendering import print_json
 
     checks = [*_engines(), *_keys(), *_cache(), *_sources(mirror)]
     if json:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.display import figure, interval
+from judgebench.sheets import Sheet, figures, markdown_of, words
 
 if TYPE_CHECKING:
-    from judgebench.cli.rendering import Sheet
     from judgebench.gate_policy import Policy
     from judgebench.gating import Gate
     from judgebench.settings import Settings
@@ -72,8 +74,6 @@ def gate(
     offline: options.Offline = False,
 ) -> None:
     """Hold a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: unusable."""
-    from judgebench.cli.rendering import Format, markdown_of, write_sheets
-    from judgebench.cli.tables import print_json
     from judgebench.comparison import official_files
     from judgebench.errors import JudgebenchError
     from judgebench.gate_reports import annotations, outputs, refusal
@@ -115,7 +115,7 @@ def gate(
         print_json(result)
     else:
         with _no_commands(github):
-            write_sheets([sheet], Format.RICH)
+            print_sheets([sheet])
     if github:
         # Beside JSON on stdout, commands go to the other stream, which is read for them as well.
         for line in annotations(result, on_inconclusive.value):
@@ -162,9 +162,7 @@ def _policy(path: Path | None, max_drop: float | None) -> "Policy":
     return checked(Policy(defaults=Defaults(max_drop=max_drop)), "--max-drop")
 
 
-def _sheet(result: "Gate") -> "Sheet":
-    from judgebench.cli.rendering import Sheet, span
-    from judgebench.display import figure
+def _sheet(result: "Gate") -> Sheet:
     from judgebench.gate_reports import sentence
 
     rows = tuple(
@@ -175,7 +173,7 @@ def _sheet(result: "Gate") -> "Sheet":
             figure(check.baseline_value, check.unit),
             figure(check.candidate_value, check.unit),
             figure(check.difference, check.unit, signed=True),
-            span(check.low, check.high, check.unit, signed=True),
+            interval(check.low, check.high, check.unit, signed=True),
             f"{check.max_drop:g}",
             str(check.n) if check.sequential is None else f"{check.sequential.n} of {check.sequential.population}",
             "" if check.n_to_decide is None else f"{check.n_to_decide:,}",
@@ -183,18 +181,7 @@ def _sheet(result: "Gate") -> "Sheet":
         for check in result.checks
     )
     level = f"{100 * (1 - 2 * result.alpha):g} % interval"
-    columns = (
-        "task",
-        "metric",
-        "verdict",
-        "baseline",
-        "candidate",
-        "difference",
-        level,
-        "max drop",
-        "n",
-        "n to decide",
-    )
+    numbers = figures("baseline", "candidate", "difference", level, "max drop", "n", "n to decide")
     told = tuple(
         sentence(check)
         for check in result.checks
@@ -202,7 +189,7 @@ def _sheet(result: "Gate") -> "Sheet":
     )
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
     spare = ("n to decide", "n", "max drop", "baseline", "candidate")
-    return Sheet(title, columns, rows, (*told, *result.notes), 3, spare)
+    return Sheet(title, words("task", "metric", "verdict") + numbers, rows, (*told, *result.notes), spare=spare)
 
 
 @contextmanager

@@ -40,7 +40,8 @@ def import_(
     verbose: options.Verbose = False,
 ) -> None:
     """Read judgements or answers that exist already into a run folder, and score it."""
-    from judgebench.cli.tables import print_json, print_notes, print_results
+    from judgebench.cli.rendering import print_json
+    from judgebench.cli.results import print_notes, print_results
     from judgebench.errors import UsageError
     from judgebench.importing import import_run
     from judgebench.settings import Settings, mirror_folders, pairs

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import Format
+from judgebench.cli.rendering import Format, show
+from judgebench.display import figure, percent, printable, reasons
+from judgebench.display import ranks as rank_range
+from judgebench.sheets import Cell, Column, Sheet, figures, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from judgebench.cli.rendering import Sheet
     from judgebench.ranking import Across, Group, LeaderboardRow
     from judgebench.records import Score
     from judgebench.run_folders import Unreadable
@@ -80,28 +82,24 @@ def print_tables(
     ``files`` are those of tasks that were given as files.
     """
     from judgebench import ranking as tables
-    from judgebench.cli.rendering import write_csv, write_sheets
-    from judgebench.cli.tables import print_json
 
     headlines = tables.headlines({row.task for row in (*rows, *others)}, files or {})
     groups = tables.beside_published(tables.group_rows([*rows, *others], headlines), others)
     groups = tables.arranged(groups, sort=sort, filters=filters, pins=pins)
-    if form is Format.JSON:
-        print_json(groups)
-    elif form is Format.CSV:
-        write_csv(CSV_COLUMNS, _lines(groups))
-    else:
-        write_sheets(_sheets(groups, tables.across_tasks(groups), terminal=form is Format.RICH), form)
+    show(
+        form,
+        groups,
+        lambda: _sheets(groups, tables.across_tasks(groups), terminal=form is Format.RICH),
+        lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
+    )
 
 
 def _list_unreadable(unreadable: "Sequence[Unreadable]") -> None:
-    from judgebench.display import printable
-
     for one in unreadable:
         typer.echo(f"judgebench: left out: {printable(one.reason)}", err=True)
 
 
-def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -> "list[Sheet]":
+def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
     """The tables, the one across tasks last; notes stand below the last."""
     from dataclasses import replace
 
@@ -110,14 +108,13 @@ def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -
     sources = sorted({row.origin for group in groups for row in group.rows if row.published})
     if sources and terminal:
         notes.append(f"published figures: {'; '.join(sources)}")
-    sheets[-1] = replace(sheets[-1], remarks=(*sheets[-1].remarks, *notes))
+    sheets[-1] = replace(sheets[-1], notes=(*sheets[-1].notes, *notes))
     return sheets
 
 
-def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
+def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     """All columns that some row has something in; flags and places stand below, so that the figures fit a terminal."""
-    from judgebench.cli.rendering import Sheet
-    from judgebench.cli.tables import both_rules, by_upstream, interval
+    from judgebench.cli.results import both_rules, by_upstream, score_interval
     from judgebench.ranking import length_of
 
     rows, metrics = group.rows, group.headline
@@ -126,21 +123,24 @@ def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
     lengths = [length_of(row) for row in rows]
     columns = {
         "rank": [("* " if row.pinned else "") + ("–" if row.rank is None else str(row.rank)) for row in rows],
-        RANKS: ["" if row.rank_low is None else f"{row.rank_low} – {row.rank_high}" for row in rows],
+        RANKS: [
+            "" if row.rank_low is None or row.rank_high is None else rank_range(row.rank_low, row.rank_high)
+            for row in rows
+        ],
         "model": [row.model for row in rows],
         **{metric: [_number(score) for score in first] for metric in metrics[:1]},
-        INTERVAL: ["" if score is None else interval(score) for score in first],
+        INTERVAL: ["" if score is None else score_interval(score) for score in first],
         UPSTREAM: ["" if score is None else by_upstream(score) for score in first],
         **{metric: [_number(row.scores.get(metric)) for row in rows] for metric in metrics[1:]},
-        "published": ["" if row.published_value is None else f"{row.published_value:.2f}" for row in rows],
+        "published": ["" if row.published_value is None else figure(row.published_value) for row in rows],
         "n": ["" if score is None or not score.n else str(score.n) for score in first],
         "missing": [
             "" if score is None or row.published else str(score.n_missing)
             for row, score in zip(rows, first, strict=True)
         ],
-        "unread": ["" if row.unread is None else f"{100 * row.unread:.1f} %" for row in rows],
+        "unread": ["" if row.unread is None else percent(row.unread, 1) for row in rows],
         "length": [_number(None if score is None or score.metric in metrics else score) for score in lengths],
-        "USD": ["" if row.usd is None else f"{'≥ ' if row.unpriced else ''}{row.usd:.2f}" for row in rows],
+        "USD": ["" if row.usd is None else f"{'≥ ' if row.unpriced else ''}{figure(row.usd)}" for row in rows],
         **({} if terminal else {"flags": flags, "from": [row.origin for row in rows]}),
     }
     always = ("rank", "model", *metrics[:1])
@@ -151,20 +151,18 @@ def _sheet(group: "Group", *, terminal: bool) -> "Sheet":
         told = [text for text in ("" if score is None else both_rules(score), doubts) if text]
         if not row.published:
             places.append(f"{cells}. {row.origin}" + (f": {'; '.join(told)}" if told else ""))
+    in_words = ("rank", RANKS, "model", "flags", "from")
     return Sheet(
         _title(group),
-        tuple(kept),
+        tuple(Column(name, words=name in in_words) for name in kept),
         tuple(zip(*kept.values(), strict=True)),
-        remarks=(*(places if terminal else ()), *_withheld(group), *_rules(rows, metrics, terminal=terminal)),
-        texts=1 + list(kept).index("model"),
+        notes=(*(places if terminal else ()), *_withheld(group), *_rules(rows, metrics, terminal=terminal)),
         spare=tuple(name for name in spare if name in kept),
     )
 
 
 def _withheld(group: "Group") -> list[str]:
     """Why values of runs are missing, or intervals of the first metric, and the ranks that errors leave open."""
-    from judgebench.display import reasons
-
     lines = []
     for metric in group.headline:
         there = [(row, score) for row in group.rows if not row.published and (score := row.scores.get(metric))]
@@ -182,7 +180,7 @@ def _rules(rows: "Sequence[LeaderboardRow]", metrics: "Sequence[str]", *, termin
     """Why numbers by upstream's rule are others: of the first metric, which have a column, each reason once; of further
     ones with the numbers. On a terminal the first metric's stand beside the places.
     """
-    from judgebench.cli.tables import both_rules
+    from judgebench.cli.results import both_rules
 
     told: dict[str, None] = {}
     for metric in metrics:
@@ -198,9 +196,7 @@ def _rules(rows: "Sequence[LeaderboardRow]", metrics: "Sequence[str]", *, termin
 
 
 def _number(score: "Score | None") -> str:
-    from judgebench.cli.tables import number
-
-    return "" if score is None else number(score)
+    return "" if score is None else figure(score.value, score.unit)
 
 
 def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
@@ -222,25 +218,24 @@ def _title(group: "Group") -> str:
     return title
 
 
-def _across_sheet(across: "Across") -> "Sheet":
+def _across_sheet(across: "Across") -> Sheet:
     """The headline of each task with the rank in it, for each model."""
-    from judgebench.cli.rendering import Sheet
-
-    columns = ("model", *(f"{group.task} {' '.join(group.headline[:1])}" for group in across.groups), "mean rank")
+    headlines = [f"{group.task} {' '.join(group.headline[:1])}" for group in across.groups]
     rows = []
     for standing in across.standings:
         cells = [
             _across_cell(row, group, further)
             for row, group, further in zip(standing.cells, across.groups, standing.further, strict=True)
         ]
-        mean = "" if standing.mean_rank is None else f"{standing.mean_rank:.2f}"
+        mean = "" if standing.mean_rank is None else figure(standing.mean_rank)
         rows.append((("* " if standing.pinned else "") + standing.model, *cells, mean))
     remarks = ["each cell: value, and rank within the task's first table"]
     if any(standing.mean_rank is None for standing in across.standings):
         remarks.append("no mean rank: the model has no rank in some table")
     if any(any(standing.further) for standing in across.standings):
         remarks.append("+n: the newest of several runs is shown")
-    return Sheet("across tasks", columns, tuple(rows), remarks=tuple(remarks), spare=columns[-1:1:-1])
+    columns = words("model") + figures(*headlines, "mean rank")
+    return Sheet("across tasks", columns, tuple(rows), tuple(remarks), spare=("mean rank", *headlines[:0:-1]))
 
 
 def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:
@@ -258,7 +253,7 @@ CSV_COLUMNS = (
 )
 
 
-def _lines(groups: "list[Group]") -> "Iterator[tuple[object, ...]]":
+def _lines(groups: "list[Group]") -> "Iterator[tuple[Cell, ...]]":
     """A line for each metric of each row; ranks and published values are those of the first metric."""
     for group in groups:
         for row in group.rows:

@@ -1,11 +1,16 @@
 """``plan``: the power of a comparison before it is paid for."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.display import percent
+from judgebench.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
     from judgebench.planning import Plan
@@ -32,7 +37,6 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Say what difference two runs on the same examples can see, and how many examples a difference needs."""
-    from judgebench.cli.tables import print_json
     from judgebench.planning import Question
     from judgebench.planning import plan as make
     from judgebench.settings import settings_from_flags
@@ -51,45 +55,37 @@ def plan(
     if json:
         print_json(made)
     else:
-        _print(made)
+        print_sheets(_sheets(made))
 
 
-def _print(made: "Plan") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from judgebench.display import cell
-
-    console, unit = Console(), made.unit
+def _sheets(made: "Plan") -> list[Sheet]:
     title = f"{made.task} {made.metric}, two-sided alpha {made.alpha:g}, power {made.power:g}"
-    table = Table(title=Text(cell(title, 200)), title_justify="left")
-    table.add_column("question")
-    table.add_column("answer", justify="right")
-    table.add_row(f"detectable with {made.n:,} examples", _found(made.detectable, unit))
-    if made.delta is not None:
-        table.add_row(f"examples for {made.delta:g} {unit}", f"{made.required:,}")
-        answers = "no number does" if made.required_answers is None else f"{made.required_answers:,}"
-        table.add_row(f"answers per example for {made.delta:g} {unit} with {made.n:,}", answers)
-        if made.judge_calls_per_example is not None and made.required is not None:
-            calls = 2 * made.required * made.judge_calls_per_example
-            table.add_row("judge calls of two such runs", f"{calls:,.0f}")
-    console.print(table)
+    sheets = [Sheet(title, words("question") + figures("answer"), tuple(_answers(made)))]
     if made.repeats:
-        repeats = Table(title=Text(f"repeats against more examples, at {made.n:,}"), title_justify="left")
-        for name in ("answers each", f"detectable ({unit})", "as good as examples", "answers in all"):
-            repeats.add_column(name, justify="right")
-        for bought in made.repeats:
-            repeats.add_row(
-                str(bought.answers), _found(bought.detectable), f"{bought.equivalent_examples:,}", f"{bought.calls:,}"
-            )
-        console.print(repeats)
-    total = sum(made.variance.values())
-    if total:
-        shares = ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in made.variance.items())
-        console.print(Text(f"variance of the difference: {shares}; from {cell(made.source, 300)}"))
-    for note in made.notes:
-        console.print(Text(f"note: {cell(note, 300)}"))
+        columns = figures("answers each", f"detectable ({made.unit})", "as good as examples", "answers in all")
+        rows = tuple(
+            (one.answers, _found(one.detectable), f"{one.equivalent_examples:,}", f"{one.calls:,}")
+            for one in made.repeats
+        )
+        sheets.append(Sheet(f"repeats against more examples, at {made.n:,}", columns, rows))
+    notes = [f"note: {note}" for note in made.notes]
+    if total := sum(made.variance.values()):
+        shares = ", ".join(f"{name} {percent(part / total)}" for name, part in made.variance.items())
+        notes.insert(0, f"variance of the difference: {shares}; from {made.source}")
+    return [*sheets[:-1], replace(sheets[-1], notes=tuple(notes))]
+
+
+def _answers(made: "Plan") -> Iterator[tuple[Cell, ...]]:
+    """The questions of a plan and their answers."""
+    yield f"detectable with {made.n:,} examples", _found(made.detectable, made.unit)
+    if made.delta is None:
+        return
+    wanted = f"{made.delta:g} {made.unit}"
+    yield f"examples for {wanted}", f"{made.required:,}"
+    answers = "no number does" if made.required_answers is None else f"{made.required_answers:,}"
+    yield f"answers per example for {wanted} with {made.n:,}", answers
+    if made.judge_calls_per_example is not None and made.required is not None:
+        yield "judge calls of two such runs", f"{2 * made.required * made.judge_calls_per_example:,.0f}"
 
 
 def _found(difference: float | None, unit: str = "") -> str:

@@ -81,7 +81,7 @@ def evaluate(
     """
     plans = _plans(given, model_args, model_outputs)
     if dry_run:
-        from judgebench.cli.tables import print_estimate
+        from judgebench.cli.results import print_estimate
         from judgebench.dry_run import estimate
 
         print_estimate([one for settings in plans for one in estimate(settings)], as_json=json)
@@ -114,7 +114,7 @@ def judge(
     **given: Any,
 ) -> None:
     """Have the answers of a run folder judged, except those that already are."""
-    from judgebench.cli.tables import print_results
+    from judgebench.cli.results import print_results
     from judgebench.errors import Interrupted
     from judgebench.progress import Progress
     from judgebench.runner import Runner
@@ -185,7 +185,8 @@ def _report(
     track: Sequence[str] = (),
 ) -> None:
     """Make the runs one after the other. Of several, one that fails does not keep the next from being made."""
-    from judgebench.cli.tables import print_json, print_notes, print_results
+    from judgebench.cli.rendering import print_json
+    from judgebench.cli.results import print_notes, print_results
     from judgebench.errors import BudgetExceeded, JudgebenchError, SeveralFailed
     from judgebench.store import RunFolder
     from judgebench.tracking import require_trackers

@@ -27,7 +27,7 @@ def score(
     verbose: options.Verbose = False,
 ) -> None:
     """Score a run folder again with today's rules. Makes no call."""
-    from judgebench.cli.tables import print_results
+    from judgebench.cli.results import print_results
     from judgebench.errors import Incomplete
     from judgebench.manifests import missing
     from judgebench.scoring import score_run

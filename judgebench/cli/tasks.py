@@ -13,7 +13,7 @@ app = typer.Typer(help="What can be evaluated.", no_args_is_help=True)
 def list_(json: options.Json = False) -> None:
     """All tasks: bundled ones and those of installed packages."""
     from judgebench import tasks
-    from judgebench.cli.tables import print_json
+    from judgebench.cli.rendering import print_json
 
     names = tasks.names()
     if json:
@@ -29,7 +29,7 @@ def info(
 ) -> None:
     """One task: versions, metrics, options, official judge, files."""
     from judgebench import tasks
-    from judgebench.cli.tables import print_json
+    from judgebench.cli.rendering import print_json
 
     facts = tasks.info(task)
     if json:
@@ -50,7 +50,7 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Whether a task folder keeps to what every task must, on its starter set; exit 2 if it does not."""
-    from judgebench.cli.tables import print_json
+    from judgebench.cli.rendering import print_json
     from judgebench.display import printable
     from judgebench.errors import UsageError
     from judgebench.task_check import check_task

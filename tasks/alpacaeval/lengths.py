@@ -1,12 +1,12 @@
 """The published table that the length-controlled fit needs beside a run."""
 
-import csv
-import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from judgebench.spreadsheets import read_csv_table
 from judgebench.stats.length_control import AnchorRows
 
 
@@ -23,7 +23,7 @@ def length_table(text: bytes) -> LengthTable:
 
     Upstream takes the difficulties from this file too (metrics/glm_winrate.py ``_get_featurized_data``).
     """
-    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    rows = read_csv_table(Path("df_gamed.csv"), text.decode())
     column = {
         name: np.array([float(row[name]) for row in rows])
         for name in ("preference", "index", "std_delta_len", "instruction_difficulty")
