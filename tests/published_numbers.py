@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from judgebench import tasks
 from judgebench.errors import SourceMissing
-from judgebench.outputs import Row
+from judgebench.outputs import FileRow
 from judgebench.records import ExampleScore, Score
 from judgebench.task import Imported, Task, TaskData
 
@@ -53,7 +53,7 @@ def loaded(spec: str, files: Mapping[str, bytes]) -> tuple[Task, TaskData]:
 
 def imported(task: Task, data: TaskData, importer: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Imported]:
     """What a task's importer makes of rows, by model."""
-    numbered = [Row("rows.jsonl", number, dict(row)) for number, row in enumerate(rows, 1)]
+    numbered = [FileRow("rows.jsonl", number, dict(row)) for number, row in enumerate(rows, 1)]
     return {one.candidate: one for one in task.importers[importer](numbered, data)}
 
 
