@@ -44,12 +44,19 @@ def import_transformers() -> tuple[Any, Any]:
             f"Opening a local checkpoint needs torch and transformers, which cannot be imported ({error}). "
             "Install them with: pip install 'judgebench[local]'"
         ) from error
-    # What it warns of is checked here instead: missing weights, over-long prompts. The hub's client would speak of each
-    # attempt to reach it.
+    # What it warns of is checked here instead: missing weights, over-long prompts.
     transformers.utils.logging.set_verbosity_error()
-    importlib.import_module("huggingface_hub").logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    _import_hub()
     return torch, transformers
+
+
+def _import_hub() -> Any:
+    """The client of the hub, made quiet: it would speak of each attempt to reach it."""
+    hub = importlib.import_module("huggingface_hub")
+    hub.logging.set_verbosity_error()
+    hub.utils.disable_progress_bars()
+    return hub
 
 
 def checkpoint_digest(folder: Path, small_bytes: int = _SMALL_BYTES) -> str:
@@ -147,12 +154,66 @@ class _ShardIndex(Struct):
     weight_map: dict[str, str]
 
 
+class Located(Struct, frozen=True, kw_only=True):
+    """Where a checkpoint lies."""
+
+    source: str
+    """The folder, or the id on the hub."""
+    folder: Path | None
+    adapter: Adapter | None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        own = self.folder.resolve().name if self.folder else self.source
+        return f"{own}+{self.adapter.folder.resolve().name}" if self.adapter else own
+
+
+def locate(path_or_id: str | Path, *, lora: str | None = None, revision: str | None = None) -> Located:
+    """Find a checkpoint, before seconds are spent on importing torch for one that is not there.
+
+    ``path_or_id``: a folder, or the id of a model on the hub. ``lora``: folder of an adapter, in the format of PEFT;
+    such a folder may also be the model, and then names its base.
+
+    Raises :class:`UsageError` or :class:`ModelError`.
+    """
+    base = _base_of_adapter(path_or_id) if lora is None else None
+    if base is not None:
+        path_or_id, lora = base, str(path_or_id)
+    folder = _local_folder(path_or_id)
+    if folder is None:
+        _require_on_hub(str(path_or_id), revision)
+    adapter = None if lora is None else read_adapter(lora)
+    return Located(source=str(folder or path_or_id), folder=folder, adapter=adapter)
+
+
+def _require_on_hub(source: str, revision: str | None) -> None:
+    """Raise :class:`ModelError` for an id that neither the hub nor its cache here has a configuration of."""
+    try:
+        _import_hub().hf_hub_download(source, "config.json", revision=revision)
+    except Exception as error:
+        raise cannot_be_opened(source, error) from error
+
+
+def cannot_be_opened(source: str, error: BaseException) -> ModelError:
+    """The error to end with when a checkpoint's files cannot be used."""
+    if "gated repo" in str(error):
+        return ModelError(
+            f"{source} is gated: the hub gives it only to those who have accepted its terms. Accept them on its page, "
+            "and set HF_TOKEN to a token of that account."
+        )
+    return ModelError(
+        f"{source} cannot be opened as a causal language model: {first_line(error)}. "
+        "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
+    )
+
+
 class Checkpoint:
     """A checkpoint as far as it is known without its weights: configuration, tokenizer, prompts."""
 
     def __init__(
         self,
-        path_or_id: str | Path,
+        place: Located,
         *,
         name: str | None,
         revision: str | None,
@@ -160,25 +221,16 @@ class Checkpoint:
         chat_template: str | None,
         thinking: Thinking,
         trust_remote_code: bool,
-        lora: str | None = None,
         context: int | None = None,
     ) -> None:
-        """``path_or_id``: a folder, or the id of a model on the hub. ``max_tokens`` holds for requests that set none.
-        ``lora``: folder of an adapter, in the format of PEFT; such a folder may also be the model, and then names its
-        base. A tokenizer that was saved with the adapter is the one used. ``context``: tokens to be had at most, if
-        fewer than the model was made for.
+        """``max_tokens`` holds for requests that set none. A tokenizer that was saved with an adapter is the one used.
+        ``context``: tokens to be had at most, if fewer than the model was made for.
 
         Raises :class:`UsageError` for what the user can mend, :class:`ModelError` for files that cannot be read.
         """
         _, transformers = import_transformers()
-        base = _base_of_adapter(path_or_id) if lora is None else None
-        if base is not None:
-            path_or_id, lora = base, str(path_or_id)
-        self.folder = _local_folder(path_or_id)
-        self.adapter = None if lora is None else read_adapter(lora)
-        own_name = self.folder.resolve().name if self.folder else str(path_or_id)
-        self.name = name or (f"{own_name}+{self.adapter.folder.resolve().name}" if self.adapter else own_name)
-        self.source = str(self.folder or path_or_id)
+        self.source, self.folder, self.adapter = place.source, place.folder, place.adapter
+        self.name = name or place.name
         self.options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         """Keyword arguments of every ``from_pretrained``."""
         if revision is not None:
@@ -195,7 +247,7 @@ class Checkpoint:
             own_context = _context_tokens(self.config, self.tokenizer)
             self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
         except (Exception, SystemExit) as error:  # the checkpoint's own code may end in anything
-            raise self.cannot_be_opened(error) from error
+            raise cannot_be_opened(self.source, error) from error
         if context is not None and own_context is not None and context > own_context:
             raise UsageError(
                 f"A context of {context} tokens is asked for, but {self.source} was made for {own_context}. Give a "
@@ -216,7 +268,7 @@ class Checkpoint:
         except JudgebenchError:
             raise
         except Exception as error:  # a tokenizer that could be opened and does not work
-            raise self.cannot_be_opened(error) from error
+            raise cannot_be_opened(self.source, error) from error
         if self.folder:
             digest = checkpoint_digest(self.folder)
         else:
@@ -224,18 +276,6 @@ class Checkpoint:
         self.digest = f"{digest} lora={checkpoint_digest(self.adapter.folder)}" if self.adapter else digest
         """What tells its files from others', the adapter's among them."""
         self._token_texts: dict[int, str] = {}
-
-    def cannot_be_opened(self, error: BaseException) -> ModelError:
-        """The error to end with when its files cannot be used."""
-        if "gated repo" in str(error):
-            return ModelError(
-                f"{self.source} is gated: the hub gives it only to those who have accepted its terms. Accept them on "
-                "its page, and set HF_TOKEN to a token of that account."
-            )
-        return ModelError(
-            f"{self.source} cannot be opened as a causal language model: {first_line(error)}. "
-            "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
-        )
 
     def check_weights(self) -> None:
         """Raise :class:`ModelError` if weights are missing in the folder, or files are cut off.

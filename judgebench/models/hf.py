@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models.checkpoints import DTYPES, Checkpoint, Job, first_line, import_transformers
+from judgebench.models.checkpoints import (
+    DTYPES,
+    Checkpoint,
+    Job,
+    cannot_be_opened,
+    first_line,
+    import_transformers,
+    locate,
+)
 from judgebench.models.decoding import BatchRow, Chooser, padded
 from judgebench.models.feed import Feed
 from judgebench.models.rolling import PaddedBatch, RollingBatch, can_roll
@@ -68,6 +76,7 @@ class HfModel:
         included. ``max_tokens`` holds for requests that set none. ``chat_template`` and ``thinking`` are those of
         :class:`ChatPrompts`.
         """
+        place = locate(path_or_id, lora=lora, revision=revision)
         self._torch, self._transformers = import_transformers()
         self.retries: Counter[str] = Counter()
         if min(1 if batch_size is None else batch_size, batch_tokens, max_tokens) < 1:
@@ -78,10 +87,9 @@ class HfModel:
         self._batch_size = batch_size or (64 if self._device.startswith("cuda") else 16)
         self._batch_tokens = batch_tokens
         self._checkpoint = Checkpoint(
-            path_or_id,
+            place,
             name=name,
             revision=revision,
-            lora=lora,
             max_tokens=max_tokens,
             chat_template=chat_template,
             thinking=thinking,
@@ -105,7 +113,7 @@ class HfModel:
                 self._checkpoint.source, dtype=self._dtype, output_loading_info=True, **self._checkpoint.options
             )
         except Exception as error:
-            raise self._checkpoint.cannot_be_opened(error) from error
+            raise cannot_be_opened(self._checkpoint.source, error) from error
         missing = sorted(loading["missing_keys"])
         if missing:  # transformers would fill them with random numbers and only warn
             raise ModelError(

@@ -81,6 +81,8 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
         # A checkpoint that is used offline must not make the hub library wait for a network that is not there.
         os.environ["HF_HUB_OFFLINE"] = "1"
     if spec.backend is CHECKPOINT:
+        if not pooled:  # a cluster's machines may see other folders
+            _require_checkpoint(spec.target, settings.arguments)
         spec = msgspec.structs.replace(spec, backend=engine_here())
     arguments = _converted(spec, settings.arguments)
     if not pooled:
@@ -90,6 +92,13 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     alone = msgspec.structs.replace(settings, replicas=1, cluster=None)
     devices = math.prod(arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data"))
     return RayPool(partial(_opened, spec, alone, arguments), settings.replicas, settings.cluster, devices)
+
+
+def _require_checkpoint(path_or_id: str, arguments: Mapping[str, str]) -> None:
+    """Raise an error for a checkpoint that is not there, before torch is imported to see what would answer it."""
+    from judgebench.models.checkpoints import locate
+
+    locate(path_or_id, lora=arguments.get("lora"), revision=arguments.get("revision"))
 
 
 def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any]) -> Model:

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from judgebench.codec import canonical_hash
 from judgebench.errors import ModelError, UsageError
-from judgebench.models.checkpoints import DTYPES, Checkpoint, Job, first_line
+from judgebench.models.checkpoints import DTYPES, Checkpoint, Job, first_line, locate
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Request
 from judgebench.thinking import AUTO, Thinking
@@ -124,6 +124,7 @@ class VllmModel:
         requests that set none. ``chat_template`` and ``thinking`` are those of :class:`ChatPrompts`. The others are
         vLLM's, under vLLM's names.
         """
+        place = locate(path_or_id, lora=lora, revision=revision)
         self._vllm = import_vllm()
         self._refusals = (ValueError, self._vllm.exceptions.VLLMClientError)
         """What vLLM raises for one request that it will not run; anything else is the engine's end."""
@@ -143,10 +144,9 @@ class VllmModel:
             if size is not None and size < 1:
                 raise UsageError(f"{what} is {size}; it must be 1 or more.")
         self._checkpoint = Checkpoint(
-            path_or_id,
+            place,
             name=name,
             revision=revision,
-            lora=lora,
             context=max_model_len,
             max_tokens=max_tokens,
             chat_template=chat_template,

@@ -39,6 +39,21 @@ def open_model(target, settings, *, answer="none"):
 
 BACKEND = Backend(name="echo", spelling="echo:NAME", open=open_model, arguments={"answer": str})
 '''
+WITHOUT_ENGINES = """
+import sys
+
+
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "vllm"):
+            raise ImportError(name)
+
+
+sys.meta_path.insert(0, Refusing())
+from judgebench.cli import main
+
+main()
+"""
 Install = Callable[[str], None]
 
 
@@ -167,3 +182,36 @@ def test_the_table_imports_nothing_heavy() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "said"),
+    [
+        ("./absent", 2, "no checkpoint folder ./absent"),
+        ("hf:./absent", 2, "no checkpoint folder ./absent"),
+        ("nobody/nothing", 6, "nobody/nothing cannot be opened"),
+        ("hf:nobody/nothing", 6, "nobody/nothing cannot be opened"),
+        ("builtin:huge", 2, "no built-in model 'huge'"),
+        ("unheard-of:x", 2, "'unheard-of:x' is not one of"),
+        ("openai:gpt-4o", 2, "OPENAI_API_KEY is not set"),
+        ("anthropic:claude", 2, "ANTHROPIC_API_KEY is not set"),
+        ("http://127.0.0.1:99999/v1#m", 2, "The address of a server was wanted"),
+        ("http://127.0.0.1:1/v1#m", 6, "cannot be reached"),
+    ],
+)
+def test_a_wrong_model_is_told_before_an_engine_is_imported(tmp_path: Path, spec: str, code: int, said: str) -> None:
+    """A wrong name, a bad port, a missing key: in a process in which torch and transformers cannot be imported."""
+    arguments = ["eval", "--model", spec, "--tasks", "gsm8k", "--starter", "--out", str(tmp_path / "run")]
+    if spec.startswith("http"):
+        arguments += ["--model-arg", "max_attempts=1"]
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ENGINES, *arguments],
+        env={**environment, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False)
+    assert said in ended.stderr

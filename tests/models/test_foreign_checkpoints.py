@@ -12,7 +12,7 @@ import pytest
 
 from judgebench.errors import JudgebenchError, ModelError, UsageError
 from judgebench.models import rendering
-from judgebench.models.checkpoints import IMPOSSIBLE, NO_NUMBERS, Checkpoint, read_adapter
+from judgebench.models.checkpoints import IMPOSSIBLE, NO_NUMBERS, Checkpoint, locate, read_adapter
 from judgebench.models.hf import HfModel
 from judgebench.models.prompting import ChatPrompts
 from judgebench.records import Message
@@ -158,7 +158,13 @@ def test_a_model_that_computes_no_numbers_fails_each_request(folder: Path) -> No
 def test_what_cannot_be_has_a_logprob_that_can_be_written(folder: Path) -> None:
     """JSON has no minus infinity: a label of probability 0 keeps its place, an alternative is left out."""
     checkpoint = Checkpoint(
-        folder, name=None, revision=None, max_tokens=5, chat_template=None, thinking="auto", trust_remote_code=False
+        locate(folder),
+        name=None,
+        revision=None,
+        max_tokens=5,
+        chat_template=None,
+        thinking="auto",
+        trust_remote_code=False,
     )
     job = checkpoint.prepare(0, ask("Why?", choices=("a", "b")))
     assert not hasattr(job, "error")

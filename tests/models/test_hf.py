@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import msgspec
 import pytest
 
@@ -685,9 +686,9 @@ def test_a_gated_checkpoint_is_named_as_such(monkeypatch: pytest.MonkeyPatch) ->
     """The hub's refusal becomes what to do about it."""
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise OSError("You are trying to access a gated repo.\nMake sure to have access to it.")
+        raise OSError("401 Client Error.\n\nCannot access gated repo for url https://hub/config.json.")
 
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", refuse)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     assert "HF_TOKEN" in message_of(ModelError, "somebody/gated-model")
 
 

@@ -55,6 +55,7 @@ def test_an_argument_of_the_other_backend_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed here")
 def test_without_vllm_the_extra_is_named(tmp_path: Path) -> None:
     """Exit 2, with the command that installs it and the backend that is there."""
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UsageError, match=r"pip install 'judgebench\[vllm\]'") as caught:
         open_model(parse_model(f"vllm:{tmp_path}")[0], OpenSettings())
     assert "hf:" in str(caught.value)
