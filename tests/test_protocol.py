@@ -1,37 +1,26 @@
 """The fingerprints change with what they stand for, and with nothing else."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from judgebench import tasks
 from judgebench.codec import canonical_hash
+from judgebench.models.scripted import ScriptedModel
 from judgebench.protocol import differing, inputs, judge_identity, protocol
-from judgebench.records import Completion, Request, Sampling, SourceUsed
+from judgebench.records import Sampling, SourceUsed
 from judgebench.task import Task, TaskData
 from judgebench.tasks import TaskSpec
 from judgebench.thinking import AUTO
 
 
-class Named:
-    """A model that is only a name and an identity."""
-
-    def __init__(self, name: str, identity: str, *, local: bool) -> None:
-        self.name, self.identity, self.local = name, identity, local
-        self.retries: Counter[str] = Counter()
-
-    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """Nothing is asked here."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing to free."""
+def named(name: str, identity: str, *, local: bool) -> ScriptedModel:
+    """A model that is only a name and an identity: nothing is asked here."""
+    return ScriptedModel({}, name=name, identity=identity, local=local)
 
 
-SERVED = Named("judge-1", "http://here:1#judge-1", local=False)
+SERVED = named("judge-1", "http://here:1#judge-1", local=False)
 SOURCE = SourceUsed(name="questions", sha256="ab" * 32, origin="mirror")
 
 
@@ -58,7 +47,7 @@ def fields(**changes: Any) -> dict[str, Any]:
     return protocol(task, **{**arguments, **changes})
 
 
-def judged_by(model: Named | str) -> dict[str, Any]:
+def judged_by(model: ScriptedModel | str) -> dict[str, Any]:
     """The judges of the starter set, played by a model."""
     return {name: [(judge, model)] for name, judge in alpacaeval()[1].judges.items()}
 
@@ -71,7 +60,7 @@ def test_the_same_protocol_hashes_the_same() -> None:
 
 def test_where_a_file_or_a_served_judge_lies_is_no_part_of_it() -> None:
     """A mirror, the cache and a download give the same bytes, and one model may be served in two places."""
-    elsewhere = Named("judge-1", "http://there:2#judge-1", local=False)
+    elsewhere = named("judge-1", "http://there:2#judge-1", local=False)
     same = fields(
         sources=[SourceUsed(name="questions", sha256="ab" * 32, origin="download")], judges=judged_by(elsewhere)
     )
@@ -109,8 +98,8 @@ def test_the_judge_s_sampling_and_rule_are_part_of_it() -> None:
 
 def test_a_local_judge_is_its_weights() -> None:
     """A folder's name says nothing: two checkpoints of one name are two judges, one checkpoint in two places is one."""
-    here, there = Named("ckpt", "hf:sha256:1", local=True), Named("copy", "hf:sha256:1", local=True)
-    assert judge_identity(here) == judge_identity(there) != judge_identity(Named("ckpt", "hf:sha256:2", local=True))
+    here, there = named("ckpt", "hf:sha256:1", local=True), named("copy", "hf:sha256:1", local=True)
+    assert judge_identity(here) == judge_identity(there) != judge_identity(named("ckpt", "hf:sha256:2", local=True))
     assert judge_identity("gpt-4") == "gpt-4"
 
 

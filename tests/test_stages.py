@@ -1,9 +1,7 @@
 """Stages joined by iterators: what is asked, in which order, how often, and what is left when something breaks."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +12,8 @@ import pytest
 
 from judgebench.errors import ModelError
 from judgebench.grading import GradingPool
-from judgebench.models.wrappers import Price
+from judgebench.models.pricing import Price
+from judgebench.models.scripted import ScriptedModel, last_message
 from judgebench.records import (
     Answer,
     Case,
@@ -39,67 +38,6 @@ from tests.patience import PATIENCE_SECONDS
 POOL = GradingPool()
 """Nothing is verified here: it starts no process."""
 USAGE = Usage(prompt_tokens=10, completion_tokens=2)
-Reply = Callable[[Request], Completion]
-
-
-class Scripted:
-    """A model that replies by a function, ``workers`` requests at a time, and remembers what it was asked."""
-
-    local = False
-
-    def __init__(self, reply: Reply, name: str = "scripted", workers: int = 1) -> None:
-        self.name = self.identity = name
-        self.retries: Counter[str] = Counter()
-        self.asked: list[Request] = []
-        self._reply = reply
-        self._workers = workers
-
-    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """One after the other, or as the workers finish."""
-        if self._workers == 1:
-            for index, request in enumerate(requests):
-                self.asked.append(request)
-                yield index, self._reply(request)
-            return
-        yield from self._in_parallel(requests)
-
-    def _in_parallel(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        # Requests are pulled in a thread of their own, as the real models do: the next may depend on a reply.
-        done: list[tuple[int, Completion] | BaseException | None] = []
-        ready = threading.Condition()
-
-        def put(item: tuple[int, Completion] | BaseException | None) -> None:
-            with ready:
-                done.append(item)
-                ready.notify()
-
-        def answer(index: int, request: Request) -> None:
-            try:
-                put((index, self._reply(request)))
-            except BaseException as error:  # noqa: BLE001 - carried to the caller
-                put(error)
-
-        def pull() -> None:
-            with ThreadPoolExecutor(self._workers) as pool:
-                for index, request in enumerate(requests):
-                    self.asked.append(request)
-                    pool.submit(answer, index, request)
-            put(None)
-
-        threading.Thread(target=pull, daemon=True).start()
-        while True:
-            with ready:
-                while not done:
-                    ready.wait()
-                item = done.pop(0)
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        """Nothing to free."""
 
 
 def said(text: str, **more: Any) -> Completion:
@@ -107,14 +45,9 @@ def said(text: str, **more: Any) -> Completion:
     return Completion(text=text, finish_reason="stop", usage=USAGE, model="served-name", **more)
 
 
-def last(request: Request) -> str:
-    """What the request asks."""
-    return request.messages[-1].content
-
-
 def echo(request: Request) -> Completion:
     """Says what it was asked, in capitals."""
-    return said(last(request).upper())
+    return said(last_message(request).upper())
 
 
 def example(number: int, *followups: str) -> Example:
@@ -198,7 +131,7 @@ def make_run() -> Iterator[MakeRun]:
         def make(
             path: Path,
             examples: tuple[Example, ...],
-            judge_model: Scripted | None,
+            judge_model: ScriptedModel | None,
             *,
             max_reasks: int = 0,
             price: Price | None = None,
@@ -235,7 +168,7 @@ def test_each_item_is_carried_to_its_end() -> None:
         return Request(messages=(Message(role="user", content=f"{item}.{len(replies)}"),), sampling=Sampling())
 
     for workers in (1, 4):
-        found = dict(converse(Scripted(echo, workers=workers), iter([3, 1, 2, 5, 4]), step))
+        found = dict(converse(ScriptedModel(echo, at_once=workers), iter([3, 1, 2, 5, 4]), step))
         assert {item: [reply.text for reply in replies] for item, replies in found.items()} == {
             item: [f"{item}.{n}" for n in range(item)] for item in range(1, 6)
         }
@@ -243,14 +176,14 @@ def test_each_item_is_carried_to_its_end() -> None:
 
 def test_without_items_nothing_is_asked() -> None:
     """An empty run ends."""
-    model = Scripted(echo)
+    model = ScriptedModel(echo)
     assert list(converse(model, [], lambda item, replies: None)) == []
     assert model.asked == []
 
 
 def test_followups_see_the_model_s_own_reply() -> None:
     """Each later user turn comes after the model's reply to the one before, below the system message."""
-    model = Scripted(echo)
+    model = ScriptedModel(echo)
     step = generation_step(Sampling(temperature=0.0), "Be brief.")
     ((_, replies),) = converse(model, [example(1, "and then?", "so?")], step)
     assert [reply.text for reply in replies] == ["QUESTION 1", "AND THEN?", "SO?"]
@@ -277,7 +210,7 @@ def test_an_example_s_own_sampling_wins() -> None:
 
 def test_an_error_ends_its_item_and_no_other() -> None:
     """The turns after a failed one are not asked."""
-    failing = Scripted(lambda r: Completion(error="timeout") if last(r) == "question 2" else echo(r))
+    failing = ScriptedModel(lambda r: Completion(error="timeout") if last_message(r) == "question 2" else echo(r))
     found = {
         item.id: replies
         for item, replies in converse(
@@ -301,7 +234,7 @@ def test_items_that_do_not_exist_yet_hold_nothing_up(workers: int) -> None:
         assert release.wait(PATIENCE_SECONDS), "the first item never finished"
         yield example(2)
 
-    replies = converse(Scripted(echo, workers=workers), items(), generation_step(Sampling(), None))
+    replies = converse(ScriptedModel(echo, at_once=workers), items(), generation_step(Sampling(), None))
     assert next(replies)[0].id == "e1"
     release.set()
     assert [item.id for item, _ in replies] == ["e2"]
@@ -314,7 +247,7 @@ def test_an_error_of_the_items_reaches_the_caller() -> None:
         yield example(1)
         raise RuntimeError("no more questions")
 
-    replies = converse(Scripted(echo), items(), generation_step(Sampling(), None))
+    replies = converse(ScriptedModel(echo), items(), generation_step(Sampling(), None))
     assert next(replies)[0].id == "e1"
     with pytest.raises(RuntimeError, match="no more questions"):
         next(replies)
@@ -324,7 +257,7 @@ def test_an_error_of_the_items_reaches_the_caller() -> None:
 def test_an_unreadable_reply_is_asked_for_again(readable_at: int, reasks: int, asked: int) -> None:
     """With another repeat index each time, so that the call store does not answer; at most ``max_reasks`` times."""
     judge = Grader(max_reasks=reasks)
-    model = Scripted(lambda request: said("7" if request.repeat == readable_at else "hm"))
+    model = ScriptedModel(lambda request: said("7" if request.repeat == readable_at else "hm"))
     case = Case(id="c", judge="grader", example=example(1), answers=(Answer(model="m", turns=("text",)),))
     call = JudgeCall(case, JudgeSeat(judge, model))
     ((_, replies),) = converse(model, [call], JudgeCall.step)
@@ -341,7 +274,7 @@ GRADES = {"QUESTION 1": "1", "QUESTION 2": "hm", "QUESTION 3": "3"}
 
 def grade(request: Request) -> Completion:
     """The grade of an answer; answers that have none fail."""
-    text = last(request)
+    text = last_message(request)
     if text == "QUESTION 4":
         return Completion(error="HTTP 500 after 5 attempts")
     return said(GRADES.get(text, "5"))
@@ -349,9 +282,9 @@ def grade(request: Request) -> Completion:
 
 def candidate(request: Request) -> Completion:
     """Answers all but question 5; to question 6 it says SKIP."""
-    if last(request) == "question 5":
+    if last_message(request) == "question 5":
         return Completion(error="timeout")
-    return said("SKIP") if last(request) == "question 6" else echo(request)
+    return said("SKIP") if last_message(request) == "question 6" else echo(request)
 
 
 @pytest.mark.parametrize("workers", [1, 5])
@@ -359,18 +292,18 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
     """Every case ends as exactly one of read, re-asked and read, unread, failed, skipped, without an answer."""
 
     def judge(request: Request) -> Completion:
-        if last(request) == "QUESTION 7" and request.repeat == 0:
+        if last_message(request) == "QUESTION 7" and request.repeat == 0:
             return said("hm")
         return grade(request)
 
     run = make_run(
         tmp_path,
         tuple(map(example, range(1, 13))),
-        Scripted(judge, workers=workers),
+        ScriptedModel(judge, at_once=workers),
         max_reasks=1,
         price=Price(prompt=1e6, completion=0.0),
     )
-    Pipeline([run], Scripted(candidate, workers=workers), None, nothing, POOL).run(generate=True, judge=True)
+    Pipeline([run], ScriptedModel(candidate, at_once=workers), None, nothing, POOL).run(generate=True, judge=True)
     run.folder.finish(run.data.examples)
     _, _, counts = score(run.task, run.data, run.folder, POOL)
     assert counts == {
@@ -399,9 +332,9 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
 
 def test_cached_replies_are_counted_as_such_and_cost_nothing(make_run: MakeRun, tmp_path: Path) -> None:
     """Tokens are those of calls asked now."""
-    model = Scripted(lambda request: said("5", cached=last(request) == "QUESTION 1"))
+    model = ScriptedModel(lambda request: said("5", cached=last_message(request) == "QUESTION 1"))
     run = make_run(tmp_path, (example(1), example(2)), model)
-    Pipeline([run], Scripted(echo), None, nothing, POOL).run(generate=True, judge=True)
+    Pipeline([run], ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=True)
     judged = run.count("judge")
     assert (judged.cached, judged.asked, judged.usage) == (1, 1, USAGE)
     assert not any(judgement.reply and judgement.reply.cached for judgement in run.folder.judgements())
@@ -410,15 +343,15 @@ def test_cached_replies_are_counted_as_such_and_cost_nothing(make_run: MakeRun, 
 def test_a_second_start_asks_only_what_is_missing(make_run: MakeRun, tmp_path: Path) -> None:
     """Answers and verdicts on disk are kept; failed ones are asked again."""
     examples = tuple(map(example, range(1, 8)))
-    first = make_run(tmp_path, examples, Scripted(grade))
-    Pipeline([first], Scripted(candidate), None, nothing, POOL).run(generate=True, judge=True)
+    first = make_run(tmp_path, examples, ScriptedModel(grade))
+    Pipeline([first], ScriptedModel(candidate), None, nothing, POOL).run(generate=True, judge=True)
     first.folder.close()
-    judge, model = Scripted(lambda request: said("9")), Scripted(echo)
+    judge, model = ScriptedModel(lambda request: said("9")), ScriptedModel(echo)
     second = make_run(tmp_path, examples, judge)
     second.generations = {g.example_id: g for g in second.folder.generations()}
     Pipeline([second], model, None, nothing, POOL).run(generate=True, judge=True)
-    assert [last(request) for request in model.asked] == ["question 5"]
-    assert sorted(last(request) for request in judge.asked) == ["QUESTION 4", "QUESTION 5"]
+    assert [last_message(request) for request in model.asked] == ["question 5"]
+    assert sorted(last_message(request) for request in judge.asked) == ["QUESTION 4", "QUESTION 5"]
     assert second.count("generate").resumed == 6
     assert second.count("judge").resumed == 5
     second.folder.finish(second.data.examples)
@@ -431,7 +364,7 @@ def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_
     judged = threading.Event()
 
     def answer(request: Request) -> Completion:
-        if last(request) == "question 2":
+        if last_message(request) == "question 2":
             assert judged.wait(PATIENCE_SECONDS), "the first answer was not judged"
         return echo(request)
 
@@ -439,8 +372,8 @@ def test_an_answer_is_judged_before_the_last_one_is_made(make_run: MakeRun, tmp_
         judged.set()
         return said("5")
 
-    run = make_run(tmp_path, (example(1), example(2)), Scripted(verdict))
-    Pipeline([run], Scripted(answer), None, nothing, POOL).run(generate=True, judge=True)
+    run = make_run(tmp_path, (example(1), example(2)), ScriptedModel(verdict))
+    Pipeline([run], ScriptedModel(answer), None, nothing, POOL).run(generate=True, judge=True)
     assert run.count("judge").asked == 2
 
 
@@ -449,7 +382,7 @@ def test_the_next_task_is_answered_while_the_last_is_judged(make_run: MakeRun, t
     answered = threading.Event()
 
     def answer(request: Request) -> Completion:
-        if last(request) == "question 4":
+        if last_message(request) == "question 4":
             answered.set()
         return echo(request)
 
@@ -457,23 +390,23 @@ def test_the_next_task_is_answered_while_the_last_is_judged(make_run: MakeRun, t
         assert answered.wait(PATIENCE_SECONDS), "the second task waited for the verdicts on the first"
         return said("5")
 
-    judge = Scripted(verdict)
+    judge = ScriptedModel(verdict)
     runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 3))]
     runs[1].key = "other"
-    Pipeline(runs, Scripted(answer), None, nothing, POOL).run(generate=True, judge=True)
+    Pipeline(runs, ScriptedModel(answer), None, nothing, POOL).run(generate=True, judge=True)
     assert [run.count("judge").asked for run in runs] == [2, 2]
 
 
 def test_lines_are_on_disk_as_soon_as_the_observer_hears_of_them(make_run: MakeRun, tmp_path: Path) -> None:
     """What was reported as finished survives a kill."""
-    run = make_run(tmp_path, tuple(map(example, range(1, 4))), Scripted(grade))
+    run = make_run(tmp_path, tuple(map(example, range(1, 4))), ScriptedModel(grade))
     seen = []
 
     def look(run: RunningTask, stage: str) -> None:
         folder = TaskFolder(tmp_path)
         seen.append((len(list(folder.generations())), run.count("generate").asked, len(list(folder.judgements()))))
 
-    Pipeline([run], Scripted(echo), None, look, POOL).run(generate=True, judge=True)
+    Pipeline([run], ScriptedModel(echo), None, look, POOL).run(generate=True, judge=True)
     assert all(lines == counted for lines, counted, _ in seen)
     assert seen[-1] == (3, 3, 3)
 
@@ -485,12 +418,12 @@ def test_an_error_of_a_model_reaches_the_caller_after_what_is_finished_is_writte
     """Nobody waits for a model that is gone, and nothing that was paid for is lost."""
 
     def broken(request: Request) -> Completion:
-        if "7" in last(request):
+        if "7" in last_message(request):
             raise ModelError("the key was refused")
         return said("5")
 
-    good = Scripted(echo)
-    models = (Scripted(broken), Scripted(grade)) if breaks == "candidate" else (good, Scripted(broken))
+    good = ScriptedModel(echo)
+    models = (ScriptedModel(broken), ScriptedModel(grade)) if breaks == "candidate" else (good, ScriptedModel(broken))
     run = make_run(tmp_path, tuple(map(example, range(1, 10))), models[1])
     with pytest.raises(ModelError, match="the key was refused"):
         Pipeline([run], models[0], None, nothing, POOL).run(generate=True, judge=True)
@@ -503,9 +436,9 @@ def test_an_error_of_a_model_reaches_the_caller_after_what_is_finished_is_writte
 
 def test_stages_can_be_run_one_by_one(make_run: MakeRun, tmp_path: Path) -> None:
     """``generate`` alone asks no judge, ``judge`` alone no candidate."""
-    judge = Scripted(grade)
+    judge = ScriptedModel(grade)
     run = make_run(tmp_path, (example(1), example(3)), judge)
-    Pipeline([run], Scripted(echo), None, nothing, POOL).run(generate=True, judge=False)
+    Pipeline([run], ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=False)
     assert judge.asked == []
     Pipeline([run], None, None, nothing, POOL).run(generate=False, judge=True)
     assert [j.verdict.value for j in run.folder.judgements()] == [1.0, 3.0]
@@ -513,18 +446,18 @@ def test_stages_can_be_run_one_by_one(make_run: MakeRun, tmp_path: Path) -> None
 
 def test_two_tasks_share_a_judge(make_run: MakeRun, tmp_path: Path) -> None:
     """Their cases go through one call of the model, and come back to the right task."""
-    judge = Scripted(grade)
+    judge = ScriptedModel(grade)
     runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 7))]
     runs[1].key = "other"
-    Pipeline(runs, Scripted(echo), None, nothing, POOL).run(generate=True, judge=True)
+    Pipeline(runs, ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=True)
     assert [sorted(j.example_id for j in run.folder.judgements()) for run in runs] == [["e1", "e2"], ["e7", "e8"]]
     assert len(judge.asked) == 4
 
 
 def test_scoring_reads_the_replies_again(make_run: MakeRun, tmp_path: Path) -> None:
     """Today's rule decides, not the verdict that was stored; nothing is asked."""
-    run = make_run(tmp_path, (example(1), example(3)), Scripted(grade))
-    Pipeline([run], Scripted(echo), None, nothing, POOL).run(generate=True, judge=True)
+    run = make_run(tmp_path, (example(1), example(3)), ScriptedModel(grade))
+    Pipeline([run], ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=True)
     stale = [msgspec.structs.replace(j, verdict=Verdict(value=100.0)) for j in run.folder.judgements()]
     for judgement in stale:
         run.folder.append(judgement)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from judgebench.cache import CallStore, call_key
 from judgebench.errors import BudgetExceeded, ModelError, UsageError
 from judgebench.models.http_chat import HttpChat
 from judgebench.models.pricing import Price
-from judgebench.models.wrappers import AHEAD, Budget, Metered, Stored
+from judgebench.models.scripted import ScriptedModel
+from judgebench.models.wrappers import PREFETCH, Budget, Metered, Stored
 from judgebench.records import Completion, Message, Request, Sampling, Usage
 from tests.patience import wait_for
 from tests.servers.launch import chat_server
@@ -31,32 +31,14 @@ DOLLAR = Price(prompt=0.0, completion=1e6)
 """A dollar per completion token."""
 
 
-class Scripted:
-    """A Model whose replies are a function of the request; it pulls one request, answers it, and goes on."""
+def scripted(reply: Callable[[Request], Completion] | None = None, batch: int = 1) -> ScriptedModel:
+    """A model of the identity that all models here share, so that the store answers for one what another was asked."""
+    return ScriptedModel(reply or (lambda request: text(request).upper()), identity="scripted:1", batch=batch)
 
-    name = "scripted"
-    identity = "scripted:1"
-    local = False
 
-    def __init__(self, reply: Callable[[Request], Completion] | None = None, ahead: int = 1) -> None:
-        self.reply = reply or (lambda request: Completion(text=text(request).upper()))
-        self.ahead = ahead
-        self.asked: list[str] = []
-        self.retries: Counter[str] = Counter()
-
-    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """Answer ``ahead`` requests at a time."""
-        group: list[tuple[int, Request]] = []
-        for index, request in enumerate(requests):
-            self.asked.append(text(request))
-            group.append((index, request))
-            if len(group) == self.ahead:
-                yield from ((number, self.reply(each)) for number, each in group)
-                group = []
-        yield from ((number, self.reply(each)) for number, each in group)
-
-    def close(self) -> None:
-        """Nothing to free."""
+def asked_of(model: ScriptedModel) -> list[str]:
+    """The messages that a model was asked."""
+    return [text(request) for request in model.asked]
 
 
 def ask(content: str, repeat: int = 0, max_tokens: int | None = None) -> Request:
@@ -95,7 +77,7 @@ def rows(store: CallStore) -> int:
 
 def test_what_the_store_holds_is_not_asked_again(store: CallStore) -> None:
     """A second run gets the same replies from the store, says so, and only asks what is new."""
-    first, second = Scripted(), Scripted()
+    first, second = scripted(), scripted()
     asked = dict(Stored(first, store).complete([ask("a"), ask("b")]))
     again = dict(Stored(second, store).complete([ask("b"), ask("c"), ask("a")]))
     assert {index: (c.text, c.cached) for index, c in asked.items()} == {0: ("A", False), 1: ("B", False)}
@@ -104,20 +86,20 @@ def test_what_the_store_holds_is_not_asked_again(store: CallStore) -> None:
         1: ("C", False),
         2: ("A", True),
     }
-    assert second.asked == ["c"]
+    assert asked_of(second) == ["c"]
 
 
 def test_a_reply_is_committed_before_it_is_yielded(store: CallStore) -> None:
     """Whenever the caller holds a reply, a second connection to the file finds it."""
     requests = [ask(str(number)) for number in range(50)]
     with CallStore(store.path) as other:
-        for index, completion in Stored(Scripted(), store).complete(requests):
+        for index, completion in Stored(scripted(), store).complete(requests):
             assert other.get(call_key("scripted:1", requests[index])) == completion
 
 
 def test_commits_do_not_wait_for_the_caller(store: CallStore) -> None:
     """A caller that takes one reply and then sleeps finds all others committed meanwhile."""
-    replies = Stored(Scripted(), store).complete(ask(str(number)) for number in range(100))
+    replies = Stored(scripted(), store).complete(ask(str(number)) for number in range(100))
     next(replies)
     wait_for(lambda: rows(store) == 100)
     assert len(list(replies)) == 99
@@ -132,17 +114,17 @@ def test_what_is_in_hand_is_bounded(store: CallStore) -> None:
             pulled.append(number)
             yield ask(str(number))
 
-    replies = Stored(Scripted(), store, max_in_flight=20).complete(requests())
+    replies = Stored(scripted(), store, max_in_flight=20).complete(requests())
     taken = [next(replies) for _ in range(5)]
     wait_for(lambda: rows(store) == 25)
     time.sleep(0.1)
-    assert len(pulled) <= 26 + AHEAD
+    assert len(pulled) <= 26 + PREFETCH
     assert len(taken) + len(list(replies)) == 1000
 
 
 def test_hits_are_bounded_too(store: CallStore) -> None:
     """A store full of hits is not read into memory ahead of a slow caller."""
-    list(Stored(Scripted(), store).complete(ask(str(number)) for number in range(100)))
+    list(Stored(scripted(), store).complete(ask(str(number)) for number in range(100)))
     pulled = []
 
     def requests() -> Iterator[Request]:
@@ -150,37 +132,37 @@ def test_hits_are_bounded_too(store: CallStore) -> None:
             pulled.append(number)
             yield ask(str(number))
 
-    replies = Stored(Scripted(), store, max_in_flight=10).complete(requests())
+    replies = Stored(scripted(), store, max_in_flight=10).complete(requests())
     next(replies)
     time.sleep(0.1)
-    assert len(pulled) <= 12 + AHEAD
+    assert len(pulled) <= 12 + PREFETCH
     assert len(list(replies)) == 99
 
 
 def test_equal_requests_in_flight_are_one_call(store: CallStore) -> None:
     """Each of them gets the reply, the followers marked as costing nothing."""
-    model = Scripted(ahead=3)
+    model = scripted(batch=3)
     got = dict(Stored(model, store).complete([ask("a"), ask("b"), ask("a"), ask("a"), ask("c")]))
-    assert sorted(model.asked) == ["a", "b", "c"]
+    assert sorted(asked_of(model)) == ["a", "b", "c"]
     assert [got[index].text for index in range(5)] == ["A", "B", "A", "A", "C"]
     assert [got[index].cached for index in range(5)] == [False, False, True, True, False]
 
 
 def test_another_repeat_is_another_call(store: CallStore) -> None:
     """Repeats of one request are asked one by one and stored apart."""
-    model = Scripted()
+    model = scripted()
     list(Stored(model, store).complete([ask("a", repeat=0), ask("a", repeat=1)]))
-    assert model.asked == ["a", "a"]
+    assert asked_of(model) == ["a", "a"]
     assert rows(store) == 2
 
 
 def test_a_failed_call_is_yielded_and_not_stored(store: CallStore) -> None:
     """The error reaches every request that waited for it; the next run asks again."""
-    failing = Scripted(lambda request: Completion(error="timeout"), ahead=2)
+    failing = scripted(lambda request: Completion(error="timeout"), batch=2)
     got = dict(Stored(failing, store).complete([ask("a"), ask("a"), ask("b")]))
     assert [got[index].error for index in range(3)] == ["timeout"] * 3
     assert rows(store) == 0
-    again = Scripted()
+    again = scripted()
     assert [c.text for _, c in Stored(again, store).complete([ask("a")])] == ["A"]
 
 
@@ -194,7 +176,7 @@ def test_a_model_error_comes_after_what_was_finished(store: CallStore) -> None:
 
     got: list[tuple[int, Completion]] = []
     with pytest.raises(ModelError, match="gone"):
-        got.extend(Stored(Scripted(reply), store).complete(ask(str(number)) for number in range(10)))
+        got.extend(Stored(scripted(reply), store).complete(ask(str(number)) for number in range(10)))
     assert [index for index, _ in got] == [0, 1, 2, 3, 4]
     assert rows(store) == 5
     assert our_threads() == []
@@ -210,7 +192,7 @@ def test_an_error_of_the_requests_comes_after_what_was_finished(store: CallStore
 
     got: list[tuple[int, Completion]] = []
     with pytest.raises(LookupError, match="no more"):
-        got.extend(Stored(Scripted(), store).complete(requests()))
+        got.extend(Stored(scripted(), store).complete(requests()))
     assert len(got) == rows(store) == 2
     assert our_threads() == []
 
@@ -224,11 +206,11 @@ def test_an_abandoned_iterator_leaves_no_thread(store: CallStore) -> None:
             pulled.append(number)
             yield ask(str(number))
 
-    model = Stored(Scripted(), store, max_in_flight=50)
+    model = Stored(scripted(), store, max_in_flight=50)
     for _ in model.complete(requests()):
         break
     assert our_threads() == []
-    assert len(pulled) <= 52 + AHEAD
+    assert len(pulled) <= 52 + PREFETCH
     assert rows(store) >= 1
 
 
@@ -246,7 +228,7 @@ def test_abandoning_cancels_calls_in_flight(store: CallStore) -> None:
 def test_a_store_that_fails_ends_the_run(store: CallStore) -> None:
     """A full disk is raised to the caller, who is never left waiting."""
     store._writer.execute("PRAGMA max_page_count = 8").fetchall()
-    model = Stored(Scripted(lambda request: Completion(text="x" * 100_000)), store)
+    model = Stored(scripted(lambda request: Completion(text="x" * 100_000)), store)
     with pytest.raises(UsageError, match="Make room"):
         list(model.complete(ask(str(number)) for number in range(10)))
     assert our_threads() == []
@@ -255,14 +237,12 @@ def test_a_store_that_fails_ends_the_run(store: CallStore) -> None:
 def test_a_model_that_drops_requests_is_noticed(store: CallStore) -> None:
     """A backend that ends early is an error, never a silent gap."""
 
-    class Dropping(Scripted):
+    class Dropping(ScriptedModel):
         def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-            for index, request in enumerate(requests):
-                if index % 2 == 0:
-                    yield index, self.reply(request)
+            return ((index, completion) for index, completion in super().complete(requests) if index % 2 == 0)
 
     with pytest.raises(ModelError, match="2 left"):
-        list(Stored(Dropping(), store).complete(ask(str(number)) for number in range(4)))
+        list(Stored(Dropping(lambda request: "x"), store).complete(ask(str(number)) for number in range(4)))
 
 
 RUN = """
@@ -330,7 +310,7 @@ def priced(tokens: int) -> Callable[[Request], Completion]:
 def test_tokens_and_dollars_are_counted() -> None:
     """Usage adds up over replies; the price is per million tokens of each kind."""
     price = Price(prompt=10.0, completion=30.0)
-    model = Metered(Scripted(priced(3)), price, Budget())
+    model = Metered(scripted(priced(3)), price, Budget())
     list(model.complete(ask(str(number)) for number in range(4)))
     assert model.usage == Usage(prompt_tokens=28, completion_tokens=12)
     assert model.usd == pytest.approx((28 * 10 + 12 * 30) / 1e6)
@@ -339,13 +319,13 @@ def test_tokens_and_dollars_are_counted() -> None:
 
 def test_the_budget_stops_before_it_is_crossed() -> None:
     """With $10 and calls of at most $3, three are made and yielded, and the fourth is not asked."""
-    inner = Scripted(priced(3))
+    inner = scripted(priced(3))
     budget = Budget(10.0)
     model = Metered(inner, DOLLAR, budget)
     got: list[tuple[int, Completion]] = []
     with pytest.raises(BudgetExceeded, match=r"\$10\.00.*\$9\.0.*--budget"):
         got.extend(model.complete(ask(str(number), max_tokens=3) for number in range(10)))
-    assert len(got) == len(inner.asked) == 3
+    assert len(got) == len(asked_of(inner)) == 3
     assert budget.spent_usd == pytest.approx(9.0)
 
 
@@ -368,19 +348,19 @@ def test_calls_in_flight_count_as_spent() -> None:
 
 def test_without_waiting_the_estimates_decide() -> None:
     """A model that collects all requests first is stopped by estimates instead of waiting for itself for ever."""
-    inner = Scripted(priced(1), ahead=1000)
+    inner = scripted(priced(1), batch=1000)
     model = Metered(inner, DOLLAR, Budget(10.0), wait=False)
     with pytest.raises(BudgetExceeded):
         list(model.complete(ask(str(number), max_tokens=3) for number in range(10)))
-    assert inner.asked == ["0", "1", "2"]
+    assert asked_of(inner) == ["0", "1", "2"]
 
 
 def test_a_budget_is_shared_between_models() -> None:
     """What the candidate spent is missing for the judge."""
     budget = Budget(5.0)
-    list(Metered(Scripted(priced(3)), DOLLAR, budget).complete([ask("a", max_tokens=3)]))
+    list(Metered(scripted(priced(3)), DOLLAR, budget).complete([ask("a", max_tokens=3)]))
     with pytest.raises(BudgetExceeded):
-        list(Metered(Scripted(priced(3)), DOLLAR, budget).complete([ask("b", max_tokens=3)]))
+        list(Metered(scripted(priced(3)), DOLLAR, budget).complete([ask("b", max_tokens=3)]))
     assert budget.spent_usd == pytest.approx(3.0)
 
 
@@ -388,20 +368,20 @@ def test_replies_from_the_store_cost_nothing(store: CallStore) -> None:
     """With the meter inside the store, what one run finished is free for the next, and then all of it."""
     requests = [ask(str(number), max_tokens=3) for number in range(5)]
     with pytest.raises(BudgetExceeded):
-        list(Stored(Metered(Scripted(priced(3)), DOLLAR, Budget(9.0)), store).complete(requests))
+        list(Stored(Metered(scripted(priced(3)), DOLLAR, Budget(9.0)), store).complete(requests))
     assert rows(store) == 3
-    resumed = Metered(Scripted(priced(3)), DOLLAR, Budget(6.0))
+    resumed = Metered(scripted(priced(3)), DOLLAR, Budget(6.0))
     assert len(list(Stored(resumed, store).complete(requests))) == 5
     assert resumed.calls == 2
-    empty = Metered(Scripted(priced(3)), DOLLAR, Budget(0.0))
+    empty = Metered(scripted(priced(3)), DOLLAR, Budget(0.0))
     assert len(list(Stored(empty, store).complete(requests))) == 5
 
 
 def test_a_budget_wants_a_price() -> None:
     """An unknown price cannot be kept under a limit; without a limit it is counted as unknown."""
     with pytest.raises(UsageError, match="price of scripted is not known"):
-        Metered(Scripted(), None, Budget(1.0))
-    model = Metered(Scripted(priced(1)), None, Budget())
+        Metered(scripted(), None, Budget(1.0))
+    model = Metered(scripted(priced(1)), None, Budget())
     list(model.complete([ask("a")]))
     assert model.usd is None
     assert model.usage.completion_tokens == 1
@@ -425,5 +405,5 @@ def test_abandoning_frees_what_was_set_aside(store: CallStore) -> None:
         replies.close()  # type: ignore[attr-defined]
         slow.close()
         assert our_threads() == []
-    list(Metered(Scripted(priced(3)), DOLLAR, budget).complete([ask("b", max_tokens=10)]))
+    list(Metered(scripted(priced(3)), DOLLAR, budget).complete([ask("b", max_tokens=10)]))
     assert budget.spent_usd == pytest.approx(3.0)
