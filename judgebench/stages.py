@@ -39,7 +39,7 @@ from judgebench.records import (
 from judgebench.stopping import DifferenceWatch, Watch
 from judgebench.store import TaskFolder
 from judgebench.task import Generations, Task, TaskData
-from judgebench.thinking import AUTO, Thinking, split
+from judgebench.thinking import AUTO, Thinking, split_completion
 
 T = TypeVar("T")
 REPEAT_STRIDE = 100
@@ -140,7 +140,7 @@ def generation_step(
         turn, done = divmod(len(replies), rounds)
         if turn > len(example.followups):
             return None
-        answers = [split(reply, thinking).answer for reply in replies]
+        answers = [split_completion(reply, thinking).answer for reply in replies]
         messages = [*opening, *example.messages]
         for answer, followup in zip(answers[rounds - 1 :: rounds], example.followups, strict=False):
             messages.append(Message(role="assistant", content=answer))
@@ -173,7 +173,7 @@ def to_generation(
     ``rounds`` is the number of replies to a turn, of which the last one counts.
     """
     last_of_turns = [reply for reply in replies[rounds - 1 :: rounds] if not reply.error]
-    parts = [split(reply, thinking) for reply in last_of_turns]
+    parts = [split_completion(reply, thinking) for reply in last_of_turns]
     return Generation(
         example_id=example.id,
         model=model,

@@ -57,7 +57,7 @@ AUTO = Thinking()
 
 
 @dataclass(frozen=True)
-class Reply:
+class SplitReply:
     """A reply in its two parts."""
 
     answer: str
@@ -81,41 +81,42 @@ def parse_tags(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def split_text(text: str, how: Thinking = AUTO) -> Reply:
+def split_thinking(text: str, how: Thinking = AUTO) -> SplitReply:
     r"""Split a reply's text.
 
-    >>> split_text("<think>2 and 2</think>\n\n4")
-    Reply(answer='4', thinking='2 and 2', unclosed=False)
-    >>> split_text("[THINK]2 and 2, well")
-    Reply(answer='', thinking='2 and 2, well', unclosed=True)
-    >>> split_text("<|channel|>analysis<|message|>2 and 2<|end|><|start|>assistant<|channel|>final<|message|>4")
-    Reply(answer='4', thinking='2 and 2', unclosed=False)
+    >>> split_thinking("<think>2 and 2</think>\n\n4")
+    SplitReply(answer='4', thinking='2 and 2', unclosed=False)
+    >>> split_thinking("[THINK]2 and 2, well")
+    SplitReply(answer='', thinking='2 and 2, well', unclosed=True)
+    >>> split_thinking("<|channel|>analysis<|message|>2 and 2<|end|><|start|>assistant<|channel|>final<|message|>4")
+    SplitReply(answer='4', thinking='2 and 2', unclosed=False)
     """
     if how.policy == "off":
-        return Reply(text)
+        return SplitReply(text)
     reply = _channels(text) or _opened(text, how) or _closed(text, how)
     if reply is None:
-        return Reply("", text, unclosed=True) if how.policy == "on" else Reply(text)
+        return SplitReply("", text, unclosed=True) if how.policy == "on" else SplitReply(text)
     thoughts = [reply.thinking or ""]
     # Some think twice before they answer.
     while (again := _opened(reply.answer, how)) is not None:
         reply = again
         thoughts.append(again.thinking or "")
-    return Reply(reply.answer, "\n\n".join(thoughts), reply.unclosed)
+    return SplitReply(reply.answer, "\n\n".join(thoughts), reply.unclosed)
 
 
-def split(completion: Completion, how: Thinking = AUTO) -> Reply:
+def split_completion(completion: Completion, how: Thinking = AUTO) -> SplitReply:
     """Split a completion; an endpoint or a local backend may have done so already."""
-    text, apart = completion.text or "", completion.reasoning
-    if apart is None or how.policy == "off":
-        return split_text(text, how)
-    reply = split_text(text, Thinking("auto", how.tags))
+    text, reasoning = completion.text or "", completion.reasoning
+    if reasoning is None or how.policy == "off":
+        return split_thinking(text, how)
+    reply = split_thinking(text, Thinking("auto", how.tags))
     if reply.thinking is not None:
-        return Reply(reply.answer, f"{apart}\n\n{reply.thinking}" if apart else reply.thinking, reply.unclosed)
-    return Reply(text, apart, unclosed=not text.strip())
+        thinking = f"{reasoning}\n\n{reply.thinking}" if reasoning else reply.thinking
+        return SplitReply(reply.answer, thinking, reply.unclosed)
+    return SplitReply(text, reasoning, unclosed=not text.strip())
 
 
-def spoken(completion: Completion, reply: Reply) -> Completion:
+def without_thinking(completion: Completion, reply: SplitReply) -> Completion:
     """A completion whose text is the answer alone, and whose reasoning is all of the thinking, as it was split.
 
     Log-probabilities that begin with the thinking's tokens are left out: those of the answer cannot be found in them.
@@ -138,7 +139,7 @@ def split_generation(generation: Generation, how: Thinking) -> Generation:
         return generation
     # Whoever made it may have taken the thinking out: a reply without tags is an answer.
     tagged = Thinking("off" if how.policy == "off" else "auto", how.tags)
-    replies = [split_text(output, tagged) for output in generation.outputs]
+    replies = [split_thinking(output, tagged) for output in generation.outputs]
     if all(reply.thinking is None for reply in replies):
         return generation
     return msgspec.structs.replace(
@@ -155,27 +156,27 @@ def left_open(prompt: str, how: Thinking = AUTO) -> str | None:
     return next((closing for opening, closing in (*how.pairs, channel) if end.endswith(opening)), None)
 
 
-def _channels(text: str) -> Reply | None:
+def _channels(text: str) -> SplitReply | None:
     """The parts of a reply in channels; ``None`` if it is not."""
     if text.lstrip().removeprefix("<|start|>assistant").startswith(_CHANNEL):
         before, closed, after = text.partition(_FINAL)
         thinking = _CHANNEL_MARKS.sub("", before)
-        return Reply(_CHANNEL_MARKS.split(after, maxsplit=1)[0].lstrip(), thinking, unclosed=not closed)
+        return SplitReply(_CHANNEL_MARKS.split(after, maxsplit=1)[0].lstrip(), thinking, unclosed=not closed)
     bare = _BARE_CHANNELS.match(text)
-    return Reply(bare["answer"].lstrip(), bare["thinking"]) if bare else None
+    return SplitReply(bare["answer"].lstrip(), bare["thinking"]) if bare else None
 
 
-def _opened(text: str, how: Thinking) -> Reply | None:
+def _opened(text: str, how: Thinking) -> SplitReply | None:
     """The parts of a reply that begins with an opening tag; ``None`` if it does not."""
     begun = text.lstrip()
     for opening, closing in how.pairs:
         if begun.startswith(opening):
             thinking, closed, after = begun.removeprefix(opening).partition(closing)
-            return Reply(after.lstrip(), thinking, unclosed=not closed)
+            return SplitReply(after.lstrip(), thinking, unclosed=not closed)
     return None
 
 
-def _closed(text: str, how: Thinking) -> Reply | None:
+def _closed(text: str, how: Thinking) -> SplitReply | None:
     """The parts of a reply whose thinking the prompt has opened: up to the first closing tag.
 
     A pair in the middle of a reply is part of what it says; only the usual one ends the thinking wherever it stands.
@@ -188,4 +189,4 @@ def _closed(text: str, how: Thinking) -> Reply | None:
     if not ends:
         return None
     place, closing = min(ends)
-    return Reply(text[place + len(closing) :].lstrip(), text[:place])
+    return SplitReply(text[place + len(closing) :].lstrip(), text[:place])

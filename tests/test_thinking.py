@@ -4,37 +4,38 @@ import pytest
 
 from judgebench.records import Completion, Example, Generation, Message, Sampling
 from judgebench.stages import generation_step, to_generation
-from judgebench.thinking import Reply, Thinking, split, split_generation, split_text
+from judgebench.thinking import SplitReply, Thinking, split_completion, split_generation, split_thinking
 
 
 @pytest.mark.parametrize(
     ("text", "policy", "expected"),
     [
-        ("Four.", "auto", Reply("Four.")),
-        ("  Four.\n", "auto", Reply("  Four.\n")),
-        ("<think>two, two</think>\n\nFour. ", "auto", Reply("Four. ", "two, two")),
-        ("\n<think>\ntwo\n</think>Four.", "auto", Reply("Four.", "\ntwo\n")),
-        ("two, two</think>Four.", "auto", Reply("Four.", "two, two")),
-        ("<think></think>Four.", "auto", Reply("Four.", "")),
-        ("<think>two, two", "auto", Reply("", "two, two", unclosed=True)),
-        ("<think>a</think>b</think>c", "auto", Reply("b</think>c", "a")),
-        ("The tag <think> opens it.", "auto", Reply("The tag <think> opens it.")),
-        ("two, two", "on", Reply("", "two, two", unclosed=True)),
-        ("two, two</think>Four.", "on", Reply("Four.", "two, two")),
-        ("<think>two, two</think>Four.", "off", Reply("<think>two, two</think>Four.")),
-        ("", "auto", Reply("")),
+        ("Four.", "auto", SplitReply("Four.")),
+        ("  Four.\n", "auto", SplitReply("  Four.\n")),
+        ("<think>two, two</think>\n\nFour. ", "auto", SplitReply("Four. ", "two, two")),
+        ("\n<think>\ntwo\n</think>Four.", "auto", SplitReply("Four.", "\ntwo\n")),
+        ("two, two</think>Four.", "auto", SplitReply("Four.", "two, two")),
+        ("<think></think>Four.", "auto", SplitReply("Four.", "")),
+        ("<think>two, two", "auto", SplitReply("", "two, two", unclosed=True)),
+        ("<think>a</think>b</think>c", "auto", SplitReply("b</think>c", "a")),
+        ("The tag <think> opens it.", "auto", SplitReply("The tag <think> opens it.")),
+        ("two, two", "on", SplitReply("", "two, two", unclosed=True)),
+        ("two, two</think>Four.", "on", SplitReply("Four.", "two, two")),
+        ("<think>two, two</think>Four.", "off", SplitReply("<think>two, two</think>Four.")),
+        ("", "auto", SplitReply("")),
     ],
 )
-def test_a_reply_is_split_where_its_thinking_is_closed(text: str, policy: str, expected: Reply) -> None:
+def test_a_reply_is_split_where_its_thinking_is_closed(text: str, policy: str, expected: SplitReply) -> None:
     """White space around the tag belongs to neither part; the rest is left as it is."""
-    assert split_text(text, Thinking(policy)) == expected
+    assert split_thinking(text, Thinking(policy)) == expected
 
 
 def test_what_an_endpoint_told_apart_stays_apart() -> None:
     """The reply's text is the answer; an empty one never came to it."""
-    assert split(Completion(text="Four.", reasoning="two"), Thinking("auto")) == Reply("Four.", "two")
-    assert split(Completion(text="", reasoning="two"), Thinking("on")) == Reply("", "two", unclosed=True)
-    assert split(Completion(text="Four.", reasoning="two"), Thinking("off")) == Reply("Four.")
+    assert split_completion(Completion(text="Four.", reasoning="two"), Thinking("auto")) == SplitReply("Four.", "two")
+    unfinished = Completion(text="", reasoning="two")
+    assert split_completion(unfinished, Thinking("on")) == SplitReply("", "two", unclosed=True)
+    assert split_completion(Completion(text="Four.", reasoning="two"), Thinking("off")) == SplitReply("Four.")
 
 
 def test_a_generation_holds_the_answer_and_beside_it_the_thinking() -> None:

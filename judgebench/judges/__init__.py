@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from judgebench.records import Case, Completion, Request, Verdict
-from judgebench.thinking import AUTO, Thinking, split, spoken
+from judgebench.thinking import AUTO, Thinking, split_completion, without_thinking
 
 
 class Judge(Protocol):
@@ -33,10 +33,10 @@ class Judge(Protocol):
 
 def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Verdict:
     """The verdict in what follows the thinking parts of a judge's replies, oldest first: the one way to read them."""
-    parts = [split(reply, thinking) for reply in replies]
+    parts = [split_completion(reply, thinking) for reply in replies]
     if parts[-1].unclosed:
         return Verdict(value=None, error="the judge was still thinking when its reply ended")
-    return judge.read(case, tuple(map(spoken, replies, parts)))
+    return judge.read(case, tuple(map(without_thinking, replies, parts)))
 
 
 def next_request(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Request | None:
@@ -45,4 +45,4 @@ def next_request(judge: Judge, case: Case, replies: Sequence[Completion], thinki
         return judge.ask(case)
     if read_replies(judge, case, replies, thinking).value is not None:
         return None
-    return judge.ask_again(case, tuple(spoken(reply, split(reply, thinking)) for reply in replies))
+    return judge.ask_again(case, tuple(without_thinking(reply, split_completion(reply, thinking)) for reply in replies))

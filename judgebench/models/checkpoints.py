@@ -18,7 +18,7 @@ from judgebench.errors import JudgebenchError, ModelError, UsageError
 from judgebench.files import CHUNK_BYTES, irregular, opened
 from judgebench.models.prompting import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
-from judgebench.thinking import Thinking, left_open, split_text
+from judgebench.thinking import Thinking, left_open, split_thinking
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -372,7 +372,7 @@ class Checkpoint:
                 for position in alternatives[: len(spoken)]
             )
         only_thought = (
-            job.thinks and self._thinking.policy != "off" and split_text(text, self._thinking).thinking is None
+            job.thinks and self._thinking.policy != "off" and split_thinking(text, self._thinking).thinking is None
         )
         return Completion(
             text="" if only_thought else text,

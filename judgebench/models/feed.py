@@ -1,7 +1,8 @@
-"""Requests pulled ahead in a thread, so that a backend can batch what is there without waiting for what is not.
+"""How every backend reads its requests: a thread pulls them ahead, so that what is ready can be batched at once.
 
-The iterable may block: a judge's requests exist only once the answers do. Both the HTTP and the local backends read
-their requests through a :class:`Feed`.
+The iterable of requests may block, because a judge's requests exist only once the answers do. A :class:`Feed` hands out
+what is there and never makes its reader wait for what is not. Here are no replies and no limits; those are the
+backend's.
 """
 
 import threading

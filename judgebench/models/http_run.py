@@ -27,7 +27,7 @@ from judgebench.models.pacing import retry_after, told_wait
 from judgebench.models.pricing import most_tokens
 from judgebench.models.wire import REFUSES, NoAnswer
 from judgebench.records import Completion, Request, Usage
-from judgebench.thinking import split
+from judgebench.thinking import split_completion
 
 LONGEST_WAIT_SECONDS = 120.0
 """A longer Retry-After is cut to this."""
@@ -461,7 +461,7 @@ class Run:
 
     def _without_logprobs(self, completion: Completion) -> str:
         """Why nothing can be read from the reply's first token; empty if something can, or there was no reply."""
-        thinking = split(completion).unclosed
+        thinking = split_completion(completion).unclosed
         if thinking and not self._endpoint.gives_logprobs:
             return "spends the reply on thinking, which comes before the label"
         if completion.top_logprobs or completion.finish_reason == "content_filter":

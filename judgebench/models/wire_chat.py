@@ -112,7 +112,7 @@ class ChatCompletions:
 
 def _reasoning(message: Mapping[str, Any]) -> str | None:
     """The thinking part: a field of its own, or (Mistral) parts of the content."""
-    apart = next((found for key in THINKING if (found := thoughts(message.get(key))) is not None), None)
-    if apart is None:
-        apart = thoughts([part for part in items(message.get("content")) if part.get("type") in THINKING])
-    return apart
+    separate = next((found for key in THINKING if (found := thoughts(message.get(key))) is not None), None)
+    if separate is None:
+        separate = thoughts([part for part in items(message.get("content")) if part.get("type") in THINKING])
+    return separate

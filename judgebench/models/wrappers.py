@@ -1,7 +1,8 @@
-"""A Model around a Model: :class:`Stored` puts the call store in front, :class:`Metered` a price and a budget.
+"""What stands between a run and its model: :class:`Stored` answers from the call store, :class:`Metered` counts costs.
 
-``Stored(Metered(model, price, budget), store)`` is the order to use: what the store holds costs nothing. Which models
-there are, and what they cost, is said elsewhere.
+Each is a ``Model`` around a ``Model``; :class:`Budget` is the ceiling that all meters of a run share. Use them as
+``Stored(Metered(model, price, budget), store)``: what the store holds then costs nothing. The store itself is in
+``cache``, prices are in ``pricing``, and models are opened in ``opening``.
 """
 
 import threading
@@ -21,21 +22,21 @@ from judgebench.models.pricing import Price
 from judgebench.records import Completion, Request, Usage
 
 MAX_IN_FLIGHT = 4096
-"""Requests pulled and not yet yielded, at most: memory stays flat however many there are."""
+"""The most requests pulled and not yet yielded: memory stays flat however many there are."""
 STOP_SECONDS = 2.0
 """How long an abandoned iterator waits for what is finished to be committed."""
-AHEAD = 8
-"""Requests pulled before the model wants them: enough that it does not wait for the thread that pulls."""
-LOOK_SECONDS = 0.2
-"""How often it is looked whether a call that another process has under way is there."""
+PREFETCH = 8
+"""Requests pulled before the model wants them, so that it does not wait for the thread that pulls."""
+POLL_SECONDS = 0.2
+"""How often to look for the reply to a call that another process has under way."""
 
 
 @dataclass
 class Account:
-    """Who pays for a model's calls. Mutable: a model is opened before it is known for which run."""
+    """Who pays for a model's calls. Mutable: a model is opened before its run is known."""
 
     price: Price | None = None
-    """``None`` if it is not known."""
+    """``None`` if unknown."""
     run: str = ""
     """Name of the run in the store's books; empty while nobody keeps any."""
 
@@ -50,11 +51,11 @@ class Account:
 
 
 class Stored:
-    """Answers from the store what it holds, asks the model for the rest, and commits each reply before yielding it.
+    """Answers what it can from the store, asks the model for the rest, and commits each reply before yielding it.
 
-    Commits do not wait for the caller: a thread of its own drains the model, so a reply that was paid for is safe even
-    if the caller is slow or goes away. Equal requests in flight are asked once, also those of other processes on the
-    store: their replies are waited for.
+    Commits do not wait for the caller: a separate thread drains the model, so a paid reply is safe even if the caller
+    is slow or goes away. Equal requests in flight are asked once, also when another process on the same store asks: its
+    reply is waited for.
     """
 
     def __init__(
@@ -170,7 +171,7 @@ class _StoredSession:
 
     def _misses(self) -> Iterator[Request]:
         """What the store does not hold and nobody else has under way."""
-        feed = Feed(self._requests, ahead=AHEAD, on_ready=self._wake)
+        feed = Feed(self._requests, ahead=PREFETCH, on_ready=self._wake)
         asked = 0
         try:
             while (entry := self._next(feed)) is not None:
@@ -241,7 +242,7 @@ class _StoredSession:
         try:
             while True:
                 with self._changed:
-                    if self._changed.wait_for(lambda: self._stopped, LOOK_SECONDS):
+                    if self._changed.wait_for(lambda: self._stopped, POLL_SECONDS):
                         return
                     keys = list(self._elsewhere)
                     if not keys:

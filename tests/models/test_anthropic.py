@@ -16,7 +16,7 @@ from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wrappers import Price
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from judgebench.thinking import Thinking, split
+from judgebench.thinking import Thinking, split_completion
 from tests.servers.launch import Server
 
 KEY = "sk-ant-right-0123456789abcdef"
@@ -166,9 +166,9 @@ def test_a_model_told_to_think_may_answer_at_once(tmp_path: Path, start_chat_ser
     """The protocol tells thinking from answer, so an answer without thinking is not taken for unfinished thinking."""
     server = start_chat_server(replies=canned(tmp_path, hi=message(text("4")), hm=message(thought("well"))))
     answered, unfinished = replies(claude(server, thinking="on"), request(), request(("user", "hm")))
-    assert split(answered, Thinking("on")).answer == "4"
-    assert not split(answered, Thinking("on")).unclosed
-    assert split(unfinished, Thinking("on")).unclosed
+    assert split_completion(answered, Thinking("on")).answer == "4"
+    assert not split_completion(answered, Thinking("on")).unclosed
+    assert split_completion(unfinished, Thinking("on")).unclosed
 
 
 @pytest.mark.parametrize("refuse", ["temperature", "temperature,top_p", "top_p"])

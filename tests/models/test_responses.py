@@ -19,7 +19,7 @@ from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from judgebench.thinking import Thinking, split
+from judgebench.thinking import Thinking, split_completion
 from tests.servers.launch import Server
 
 KEY = "sk-right-0123456789abcdef"
@@ -124,7 +124,7 @@ def test_the_older_name_of_reasoning_is_read(tmp_path: Path, start_chat_server: 
     )
     older, cut_off = replies(served(server, "chat"), ask(), ask("ho"))
     assert (older.text, older.reasoning) == ("4", "hm")
-    assert split(cut_off, Thinking("auto")).unclosed
+    assert split_completion(cut_off, Thinking("auto")).unclosed
     assert cut_off.finish_reason == "length"
 
 
@@ -250,7 +250,7 @@ def test_thinking_is_told_to_the_chat_template(start_chat_server: StartServer) -
 def test_a_model_told_to_think_may_answer_at_once() -> None:
     """The protocol tells thinking from answer, so an answer without thinking is not taken for unfinished thinking."""
     data = json.dumps(response(said("4"))["response"]).encode()
-    assert split(read(Responses(thinks=True), data, ask(), ()), Thinking("on")).answer == "4"
+    assert split_completion(read(Responses(thinks=True), data, ask(), ()), Thinking("on")).answer == "4"
 
 
 def test_the_protocol_follows_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
