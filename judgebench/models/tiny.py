@@ -236,8 +236,14 @@ def _check_triggers(triggers: list[str], tokens: set[str]) -> None:
         raise ValueError(f"{len(triggers)} triggers; the head has room for {_HEAD_WIDTH}")
     for trigger in triggers:
         for token in tokens - {trigger}:
-            if trigger in token or any(token.endswith(trigger[:length]) for length in range(1, len(trigger))):
+            if trigger in token or any(_begins_at_end(trigger[:length], token) for length in range(1, len(trigger))):
                 raise ValueError(f"token {token!r} overlaps the trigger {trigger!r}")
+
+
+def _begins_at_end(start: str, token: str) -> bool:
+    """Whether a token ends with the start of a trigger, which is not within a word: triggers are whole words."""
+    before = token[: -len(start)][-1:]
+    return token.endswith(start) and re.fullmatch(r"\w\w", before + start[0]) is None
 
 
 def _tokenizer(transformers: Any, triggers: list[str], tokens: set[str]) -> Any:
