@@ -23,12 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray, IntArray
-from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
+from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
 
 Metric = Literal["nominal", "ordinal", "interval", "ratio"]
-
-# Numbers handled together when resampling.
-_TOGETHER = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -332,9 +329,9 @@ def _resampled(frequency: FloatArray, cells: int, rounds: int, rng: np.random.Ge
 
     ``cells`` are the numbers that a round is worked into: they bound how many rounds are handled together.
     """
-    units, together = int(frequency.sum()), max(1, _TOGETHER // max(len(frequency), cells))
-    for begin in range(0, rounds, together):
-        yield rng.multinomial(units, frequency / units, size=min(together, rounds - begin)).astype(float)
+    units = int(frequency.sum())
+    for size in batches(rounds, max(len(frequency), cells)):
+        yield rng.multinomial(units, frequency / units, size=size).astype(float)
 
 
 def _with_interval(name: str, value: float, replicates: FloatArray, units: int, level: float) -> Coefficient:

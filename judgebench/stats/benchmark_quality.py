@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.arrays import FloatArray
+from judgebench.stats.arrays import columns
+from judgebench.stats.intervals import check_level
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ def separability(low: ArrayLike, high: ArrayLike) -> Separability:
     >>> separability([0, 2, 3, 6], [2, 4, 5, 7])  # only the second and third overlap
     Separability(share=0.8333333333333334, overlapping=1, pairs=6)
     """
-    lows, highs = _intervals(low, high)
+    lows, highs = columns(low, high)
+    if (lows > highs).any():
+        raise ValueError("the lower bound of an interval is not above its upper bound")
     order = np.argsort(lows, kind="stable")
     lows, highs, n = lows[order], highs[order], len(lows)
     below = np.searchsorted(lows, highs, side="left")
@@ -64,8 +67,7 @@ def paired_separability(draws: ArrayLike, level: float = 0.95) -> Separability:
     table = np.asarray(draws, dtype=float)
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ValueError(f"draws are finite numbers of shape (rounds, items); got shape {table.shape}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     n = table.shape[1]
     pairs, apart = n * (n - 1) // 2, 0
     if not len(table) or not pairs:
@@ -75,19 +77,3 @@ def paired_separability(draws: ArrayLike, level: float = 0.95) -> Separability:
         low, high = np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2], axis=0)
         apart += int(((low > 0) | (high < 0)).sum())
     return Separability(apart / pairs, pairs - apart, pairs)
-
-
-def _intervals(low: ArrayLike, high: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    lows, highs = _columns(low, high)
-    if (lows > highs).any():
-        raise ValueError("the lower bound of an interval is not above its upper bound")
-    return lows, highs
-
-
-def _columns(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if one.ndim != 1 or one.shape != other.shape:
-        raise ValueError(f"there is one number per item in every column; got shapes {one.shape} and {other.shape}")
-    if not (np.isfinite(one).all() and np.isfinite(other).all()):
-        raise ValueError("numbers must be finite: leave out items that lack one")
-    return one, other

@@ -102,7 +102,6 @@ class BradleyTerry:
     strengths: FloatArray
     """theta of ``rated``, in natural log odds, mean 0."""
     anchor: Anchor | None
-    l2: float
     battles: Battles = field(repr=False)
 
 
@@ -198,7 +197,7 @@ def weighted_by_pair(battles: Battles, floor: int = 50) -> Battles:
     return replace(battles, weight=1 / np.maximum(of_pair, floor))
 
 
-def bradley_terry(battles: Battles, *, anchor: Anchor | None = None, l2: float = 0.0) -> BradleyTerry:
+def bradley_terry(battles: Battles, *, anchor: Anchor | None = None) -> BradleyTerry:
     """Fit equation (1) to its minimum: theta within about 1e-10, and no random numbers.
 
     Parameters
@@ -208,8 +207,6 @@ def bradley_terry(battles: Battles, *, anchor: Anchor | None = None, l2: float =
     anchor : optional
         Sets one item's rating and so shifts all; by default the mean of the rated items is 1000. Rated are the items
         comparable with the anchor, without anchor the largest set of items comparable with one another.
-    l2 : optional
-        Adds l2 / 2 * sum of theta squared to the summed loss. With it every item has a finite rating.
 
     Examples
     --------
@@ -225,24 +222,20 @@ def bradley_terry(battles: Battles, *, anchor: Anchor | None = None, l2: float =
     >>> fit.ratings[2] is None and fit.unrated[2] == ABOVE
     True
     """
-    if not (l2 >= 0 and np.isfinite(l2)):
-        raise ValueError(f"an L2 penalty is finite and not negative; got {l2}")
     if anchor is not None and not (0 <= anchor.item < battles.n_items and np.isfinite(anchor.rating)):
         raise ValueError(f"the anchor {anchor} is not one of {battles.n_items} items, or its rating is not finite")
     points = _points(battles)
     rated, unrated = comparable_items(points, None if anchor is None else anchor.item)
-    if l2:
-        rated, unrated = np.arange(battles.n_items), {}
     strengths = np.zeros(len(rated))
     if len(rated) > 1:
-        fits, found = _newton(points[np.ix_(rated, rated)][None], strengths, l2)
+        fits, found = _newton(points[np.ix_(rated, rated)][None], strengths)
         if not found.all():
             raise ValueError(f"the fit did not converge in {_MOST_STEPS} steps")
         strengths = fits[0] - fits[0].mean()
     ratings: list[float | None] = [None] * battles.n_items
     for item, rating in zip(rated.tolist(), place_ratings(strengths, rated, anchor).tolist(), strict=True):
         ratings[item] = rating
-    return BradleyTerry(tuple(ratings), unrated, rated, strengths, anchor, l2, battles)
+    return BradleyTerry(tuple(ratings), unrated, rated, strengths, anchor, battles)
 
 
 def sandwich_spreads(fit: BradleyTerry, *, level: float = 0.95, ridge: float = 1e-5) -> tuple[Spread | None, ...]:
@@ -262,13 +255,9 @@ def sandwich_spreads(fit: BradleyTerry, *, level: float = 0.95, ridge: float = 1
     >>> [round(spread.variance ** 0.5, 1) for spread in sandwich_spreads(fit, ridge=0)]  # 0.2 * 173.7, of logit(1/2)
     [0.0, 34.7]
     """
-    if fit.l2:
-        raise ValueError("the sandwich covariance is that of unpenalised ratings: fit with l2=0, or bootstrap")
     battles, rated = fit.battles, fit.rated
-    quantile = NormalDist().inv_cdf((1 + level) / 2)
-    spreads: list[Spread | None] = [None] * battles.n_items
     if not len(rated):
-        return tuple(spreads)
+        return (None,) * battles.n_items
     place = np.full(battles.n_items, -1)
     place[rated] = np.arange(len(rated))
     inside = (place[battles.first] >= 0) & (place[battles.second] >= 0)
@@ -282,15 +271,26 @@ def sandwich_spreads(fit: BradleyTerry, *, level: float = 0.95, ridge: float = 1
         inverse = np.linalg.inv(information + ridge * scale * np.eye(len(rated)))
     else:
         inverse = np.linalg.pinv(information, hermitian=True)
-    covariance = inverse @ residual @ inverse
-    if fit.anchor is not None:
-        at = place[fit.anchor.item]
+    return normal_spreads(fit.ratings, rated, inverse @ residual @ inverse, fit.anchor, level)
+
+
+def normal_spreads(
+    ratings: Sequence[float | None], rated: IntArray, covariance: FloatArray, anchor: Anchor | None, level: float
+) -> tuple[Spread | None, ...]:
+    """Normal intervals of ratings from the covariance of the strengths of ``rated``, shape (rated items, rated items).
+
+    With an anchor they are those of the differences to it.
+    """
+    if anchor is not None:
+        at = int(np.searchsorted(rated, anchor.item))
         covariance = covariance - covariance[at] - covariance[:, at, None] + covariance[at, at]
+    quantile = NormalDist().inv_cdf((1 + level) / 2)
+    spreads: list[Spread | None] = [None] * len(ratings)
     variances = SCALE**2 * np.maximum(np.diag(covariance), 0)
     for item, variance in zip(rated.tolist(), variances.tolist(), strict=True):
-        rating, half = fit.ratings[item], quantile * variance**0.5
+        rating = ratings[item]
         assert rating is not None
-        spreads[item] = Spread(Interval(rating - half, rating + half, level, "sandwich normal"), variance)
+        spreads[item] = Spread(Interval.around(rating, quantile * variance**0.5, level, "sandwich normal"), variance)
     return tuple(spreads)
 
 
@@ -317,9 +317,8 @@ def bootstrap_ratings(fit: BradleyTerry, *, rng: np.random.Generator, rounds: in
         drawn = draw_counts(battles.count, min(at_once, rounds - begin), rng)
         for k in range(0, len(drawn), together):
             points = table.points(drawn[k : k + together])
-            if not fit.l2:
-                points = points[strongly_connected(points)]
-            fits, found = _newton(points, fit.strengths, fit.l2)
+            points = points[strongly_connected(points)]
+            fits, found = _newton(points, fit.strengths)
             parts.append(place_ratings(fits[found], rated, fit.anchor))
             without += min(together, len(drawn) - k) - len(parts[-1])
     return BootstrapRatings(np.concatenate(parts), rated, battles.n_items, without)
@@ -468,7 +467,7 @@ def _points(battles: Battles) -> FloatArray:
     return np.asarray(np.add(won, lost.T), dtype=float)
 
 
-def _newton(points: FloatArray, start: FloatArray, l2: float) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _newton(points: FloatArray, start: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Minima (R, n) of R tables of points (R, n, n) from one start (n,), and which of them were found.
 
     A step that changes no difference by more than 1.5, or at whose end the objective still falls, lowers it for
@@ -480,25 +479,23 @@ def _newton(points: FloatArray, start: FloatArray, l2: float) -> tuple[FloatArra
         return strengths, np.ones(rounds, dtype=bool)
     games = points + points.transpose(0, 2, 1)
     taken = points.sum(axis=2)
-    gradient, hessian = _derivatives(strengths, games, taken, l2)
+    gradient, hessian = _derivatives(strengths, games, taken)
     for _ in range(_MOST_STEPS):
         step = -np.linalg.solve(hessian, gradient[..., None])[..., 0]
         change = np.ptp(step, axis=1)
         ahead = strengths + step
         if change.max() <= _LAST_STEP:
             return ahead, np.ones(rounds, dtype=bool)
-        gradient, hessian = _derivatives(ahead, games, taken, l2)
+        gradient, hessian = _derivatives(ahead, games, taken)
         overshot = (change > 1.5) & ((gradient * step).sum(axis=1) > 0)
         if overshot.any():
             ahead = strengths + step * np.where(overshot, np.log1p(change) / np.maximum(change, 1), 1.0)[:, None]
-            gradient, hessian = _derivatives(ahead, games, taken, l2)
+            gradient, hessian = _derivatives(ahead, games, taken)
         strengths = ahead
     return strengths, change <= _LAST_STEP
 
 
-def _derivatives(
-    strengths: FloatArray, games: FloatArray, taken: FloatArray, l2: float
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(strengths: FloatArray, games: FloatArray, taken: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Gradients (R, n) and Hessians (R, n, n), made definite across the direction that leaves differences alone."""
     n = strengths.shape[1]
     # P = odds_i / (odds_i + odds_j) takes no exponential per pair. The middle is put at 0 to stay within range.
@@ -513,9 +510,6 @@ def _derivatives(
     diagonal = expected.sum(axis=2)
     hessian = np.subtract(diagonal.mean(axis=1)[:, None, None] / n, expected, out=expected)
     hessian.reshape(len(hessian), -1)[:, :: n + 1] += diagonal
-    if l2:
-        gradient += l2 * strengths
-        hessian.reshape(len(hessian), -1)[:, :: n + 1] += l2
     return gradient, hessian
 
 

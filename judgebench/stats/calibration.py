@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.arrays import FloatArray
+from judgebench.stats.arrays import FloatArray, columns
 
 _BINS = 10
 _LEAST_PROBABILITY = 1e-15
@@ -47,9 +47,11 @@ def calibration(probabilities: ArrayLike, outcomes: ArrayLike) -> Calibration:
     >>> round(found.brier, 3), round(found.expected_error, 3), found.auc
     (0.305, 0.4, 0.625)
     """
-    p, y = _checked(probabilities, outcomes)
+    p, y = columns(probabilities, outcomes)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("probabilities lie between 0 and 1")
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError("outcomes are 0 or 1: leave out ties")
     n = len(p)
     if not n:
         return Calibration(None, None, None, None, None, 0, "there are no items")
@@ -79,16 +81,7 @@ def _auc(p: FloatArray, y: FloatArray) -> float | None:
     zeros = len(y) - ones
     if not ones or not zeros:
         return None
-    _, code, counts = np.unique(p, return_inverse=True, return_counts=True)
-    # Mean rank of equal values.
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[code]
+    from scipy.stats import rankdata
+
+    ranks = rankdata(p)
     return float((ranks[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
-
-
-def _checked(values: ArrayLike, outcomes: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    x, y = np.asarray(values, dtype=float), np.asarray(outcomes, dtype=float)
-    if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"there is one outcome per item; got shapes {x.shape} and {y.shape}")
-    if not np.isfinite(x).all() or not np.isin(y, (0, 1)).all():
-        raise ValueError("scores must be finite and outcomes 0 or 1: leave out ties and missing items")
-    return x, y

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import Interval
+from judgebench.stats.intervals import Interval, check_level
 from judgebench.stats.proportions import ALL_EQUAL, ONE_CLUSTER, score_interval, share_interval
 
 # A spread below this share of the values is rounding.
@@ -206,7 +206,7 @@ def clustered_estimate(statistic: ClusterTotals, *, level: float = 0.95) -> Esti
     interval = None
     if value is not None and stderr:
         half = t_quantile(statistic.n_clusters - 1, level) * stderr
-        interval = Interval(value - half, value + half, level, "clustered t")
+        interval = Interval.around(value, half, level, "clustered t")
     return Estimate(value, stderr, interval, statistic.n, statistic.n_clusters, reason)
 
 
@@ -270,6 +270,5 @@ def t_quantile(degrees: int, level: float) -> float:
     """
     from scipy.special import stdtrit
 
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     return float(stdtrit(degrees, (1 + level) / 2))

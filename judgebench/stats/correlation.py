@@ -17,6 +17,7 @@ Bonett, Wright: Sample size requirements for estimating Pearson, Kendall and Spe
 2000.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import permutations
 from math import atanh, sqrt, tanh
@@ -26,8 +27,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import Interval
+from judgebench.stats.arrays import FloatArray, IntArray, columns
+from judgebench.stats.intervals import Interval, batches, check_level
 
 Kind = Literal["pearson", "spearman", "kendall"]
 
@@ -35,8 +36,6 @@ Kind = Literal["pearson", "spearman", "kendall"]
 _FEW = 25
 # Items up to which all orders are gone through: 5,040.
 _ALL_ORDERS = 7
-# Numbers handled together when resampling.
-_TOGETHER = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -129,16 +128,17 @@ def permutation_p(
     if value is None:
         return None
     exact = n <= _ALL_ORDERS
-    orders = np.array(list(permutations(range(n)))) if exact else None
-    total = rounds if orders is None else len(orders)
-    together = max(1, _TOGETHER // n**2)
-    as_strong = 0
-    for begin in range(0, total, together):
-        size = min(together, total - begin)
-        drawn = rng.permuted(np.tile(np.arange(n), (size, 1)), axis=1) if orders is None else orders[begin:][:size]
-        shuffled = coefficients(np.broadcast_to(one, (size, n)), other[drawn], kind)
+    drawings: Iterable[IntArray] = (
+        [np.array(list(permutations(range(n))))]
+        if exact
+        else (rng.permuted(np.tile(np.arange(n), (size, 1)), axis=1) for size in batches(rounds, n**2))
+    )
+    as_strong = total = 0
+    for orders in drawings:
+        shuffled = coefficients(np.broadcast_to(one, orders.shape), other[orders], kind)
         # Orders that give the same coefficient may differ by rounding.
         as_strong += int((np.abs(shuffled) >= abs(value) - 1e-9).sum())
+        total += len(orders)
     return as_strong / total if exact else (as_strong + 1) / (total + 1)
 
 
@@ -179,11 +179,7 @@ def _mean_ranks(values: FloatArray) -> FloatArray:
 
 
 def _checked(x: ArrayLike, y: ArrayLike, kind: str, level: float) -> tuple[FloatArray, FloatArray]:
-    one, other = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if one.ndim != 1 or one.shape != other.shape:
-        raise ValueError(f"x and y hold one number per item each; got shapes {one.shape} and {other.shape}")
-    if not (np.isfinite(one).all() and np.isfinite(other).all()):
-        raise ValueError("x and y must be finite: leave out items that lack one")
+    one, other = columns(x, y)
     _check_kind(kind, level)
     return one, other
 
@@ -191,5 +187,4 @@ def _checked(x: ArrayLike, y: ArrayLike, kind: str, level: float) -> tuple[Float
 def _check_kind(kind: str, level: float) -> None:
     if kind not in ("pearson", "spearman", "kendall"):
         raise ValueError(f"kinds of correlation are pearson, spearman and kendall; got {kind}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)

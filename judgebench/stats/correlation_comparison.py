@@ -33,11 +33,8 @@ from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.correlation import Correlation, Kind, coefficients, correlation, permutation_p
-from judgebench.stats.intervals import Interval, percentile_interval
+from judgebench.stats.intervals import Interval, batches, percentile_interval
 from judgebench.stats.multiplicity import adjusted_p_values
-
-# Numbers handled together when resampling.
-_TOGETHER = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,6 @@ class MetricRow:
     correlation: Correlation
     p: float | None
     """Two-sided, of no association, by permutation."""
-    left_out: tuple[str, ...]
-    """Models of the reference that the metric has no number for, or the other way round."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +154,7 @@ def bootstrap_comparison(
     if one.value is None or two.value is None:
         return CorrelationComparison(one, two, between, None, None, None, None, n, one.reason or two.reason)
     differences, constant = [], 0
-    together = max(1, _TOGETHER // n**2)
-    for begin in range(0, rounds, together):
-        size = min(together, rounds - begin)
+    for size in batches(rounds, n**2):
         models = rng.integers(n, size=(size, n))
         *sides, drawn = (np.asarray(column, dtype=float)[models] for column in (first, second, reference))
         vary = np.all([np.ptp(column, axis=1) > 0 for column in (*sides, drawn)], axis=0)
@@ -187,24 +180,23 @@ def correlation_table(
     """Correlate metrics (name to model to score) with a reference (model to rating), and compare them two by two.
 
     Models are matched by name; a ``None`` is a missing number. Every correlation is over the models that its two sides
-    have, so rows may rest on different models: ``left_out`` and n say so, and a comparison is over the models of all
+    have, so rows may rest on different models, of which n says the number; a comparison is over the models of all
     three. With Kendall's tau comparisons are by bootstrap.
 
     >>> metrics = {"judge": {"a": 1.0, "b": 2.0, "c": 3.0, "d": 5.0, "e": 4.0}, "length": {"a": 9, "b": 2, "c": 6}}
     >>> elo = {"a": 1000, "b": 1100, "c": 1200, "d": 1250, "e": 1300}
     >>> table = correlation_table(metrics, elo, rng=np.random.default_rng(0))
-    >>> [(row.metric, round(row.correlation.value, 2), row.correlation.n, row.left_out) for row in table.rows]
-    [('judge', 0.92, 5, ()), ('length', -0.43, 3, ('d', 'e'))]
+    >>> [(row.metric, round(row.correlation.value, 2), row.correlation.n) for row in table.rows]
+    [('judge', 0.92, 5), ('length', -0.43, 3)]
     >>> table.comparisons[0].comparison.reason
     'a comparison needs at least 4 models'
     """
     rows = []
     for name, scores in metrics.items():
         models = _shared([scores, reference])
-        left_out = tuple(sorted((set(scores) | set(reference)) - set(models)))
         x, y = _column(scores, models), _column(reference, models)
         found = correlation(x, y, kind, level=level)
-        rows.append(MetricRow(name, found, permutation_p(x, y, kind, rng=rng), left_out))
+        rows.append(MetricRow(name, found, permutation_p(x, y, kind, rng=rng)))
     # Sorting is stable: metrics without a value, and equal ones, stay in the order given.
     rows.sort(key=lambda row: -2.0 if row.correlation.value is None else row.correlation.value, reverse=True)
     comparisons = []

@@ -4,6 +4,7 @@ Resamples are passed around as counts, an array of shape (rounds, n) that says h
 drawn, so that several metrics can be evaluated on the very same resamples and a mean is one matrix product.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,35 @@ class Interval:
     level: float
     """Nominal coverage, e.g. 0.95."""
     method: str
+
+    @classmethod
+    def around(cls, value: float, half_width: float, level: float, method: str) -> "Interval":
+        """The interval from ``value - half_width`` to ``value + half_width``."""
+        return cls(value - half_width, value + half_width, level, method)
+
+
+def check_level(level: float) -> None:
+    """Raise ``ValueError`` unless ``level`` is a nominal coverage.
+
+    >>> check_level(95)
+    Traceback (most recent call last):
+    ValueError: level is a share between 0 and 1, such as 0.95; got 95
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+
+
+def batches(rounds: int, numbers: int, at_most: int = 2_000_000) -> Iterator[int]:
+    """Sizes of the parts that ``rounds`` resamples are drawn in, so that none holds many more than ``at_most`` numbers.
+
+    ``numbers`` is how many one resample is worked into.
+
+    >>> list(batches(7, 1_000_000))
+    [2, 2, 2, 1]
+    """
+    together = max(1, at_most // max(numbers, 1))
+    for begin in range(0, rounds, together):
+        yield min(together, rounds - begin)
 
 
 def interval_fields(interval: Interval | None) -> dict[str, Any]:
@@ -59,8 +89,7 @@ def percentile_interval(
     >>> percentile_interval(range(101), level=0.5)
     Interval(low=25.0, high=75.0, level=0.5, method='bootstrap percentile')
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     replicates = np.asarray(replicates, dtype=float)
     if not np.isfinite(replicates).all():
         raise ValueError("bootstrap replicates must be finite: leave out the resamples that gave no number")

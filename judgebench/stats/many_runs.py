@@ -28,12 +28,8 @@ from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, difference, missing_reason
-from judgebench.stats.intervals import Interval
+from judgebench.stats.intervals import Interval, batches, check_level
 from judgebench.stats.paired import random_signs
-
-# Numbers held at once while resampling.
-_TOGETHER = 2_000_000
-
 
 TOO_FEW_CLUSTERS = "so few clusters differ that changing their signs often leaves a difference without spread"
 
@@ -123,8 +119,7 @@ def ranks_of_estimates(
     variance = np.square(np.array([np.nan if stderr is None else stderr for stderr in stderrs], dtype=float))
     if value.shape != variance.shape:
         raise ValueError(f"each of {len(value)} values needs a standard error or None; got {len(variance)}")
-    if not 0 < level < 1:
-        raise ValueError(f"the level is between 0 and 1; got {level}")
+    check_level(level)
     if len(value) < 2:
         return tuple(RankInterval(1, 1) for _ in value)
     spread = np.sqrt(variance[:, None] + variance[None, :])
@@ -156,8 +151,9 @@ def _critical_range(count: int, level: float) -> float:
 def _contrasts(
     runs: Sequence[ClusterTotals], pairs: Sequence[tuple[int, int]], rng: np.random.Generator, rounds: int, level: float
 ) -> tuple[Contrast, ...]:
-    if rounds < 1 or not 0 < level < 1:
-        raise ValueError(f"resampling needs a round and a level between 0 and 1; got {rounds} and {level}")
+    check_level(level)
+    if rounds < 1:
+        raise ValueError(f"resampling needs a round; got {rounds}")
     statistics = [difference(runs[first], runs[second]) for first, second in pairs]
     reasons = [missing_reason(statistic) for statistic in statistics]
     values = [statistic.value for statistic in statistics]
@@ -178,8 +174,7 @@ def _contrasts(
         if value is not None and stderr:
             p_value = float((1 + (largest >= abs(value) / stderr).sum()) / (1 + rounds))
             if np.isfinite(critical):
-                half = critical * stderr
-                interval = Interval(value - half, value + half, level, "simultaneous max-t")
+                interval = Interval.around(value, critical * stderr, level, "simultaneous max-t")
             else:
                 reason = TOO_FEW_CLUSTERS
         contrasts.append(Contrast(*pair, value, stderr, interval, p_value, reason))
@@ -192,9 +187,8 @@ def _largest_t(statistics: Sequence[ClusterTotals], rng: np.random.Generator, ro
     count = len(influence)
     squares = np.square(influence).sum(axis=0)
     largest = []
-    together = max(1, _TOGETHER // max(count, influence.shape[1]))
-    for begin in range(0, rounds, together):
-        sums = random_signs(min(together, rounds - begin), count, rng) @ influence
+    for size in batches(rounds, max(count, influence.shape[1])):
+        sums = random_signs(size, count, rng) @ influence
         # Signs move the mean, so the spread about it, which t is in units of, differs from round to round.
         spread = np.sqrt(np.maximum(count / (count - 1) * (squares - np.square(sums) / count), 0))
         with np.errstate(divide="ignore", invalid="ignore"):

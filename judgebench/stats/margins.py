@@ -151,7 +151,7 @@ def unpaired_non_inferiority(
     return Decision(
         _verdict((passing, passing), (failing, failing), alpha),
         difference,
-        Interval(difference - half, difference + half, 1 - 2 * alpha, "unpaired normal"),
+        Interval.around(difference, half, 1 - 2 * alpha, "unpaired normal"),
         passing,
         passing,
         failing,
@@ -209,8 +209,7 @@ def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: 
 
 
 def _interval(value: float, stderr: float, count: int, alpha: float) -> Interval:
-    half = t_quantile(count - 1, 1 - 2 * alpha) * stderr
-    return Interval(value - half, value + half, 1 - 2 * alpha, "clustered t")
+    return Interval.around(value, t_quantile(count - 1, 1 - 2 * alpha) * stderr, 1 - 2 * alpha, "clustered t")
 
 
 def _clusters(distance: float, stderr: float, count: int, alpha: float, power: float) -> int | None:

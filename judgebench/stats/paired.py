@@ -17,9 +17,8 @@ import numpy as np
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, difference
+from judgebench.stats.intervals import batches
 
-# Signs held at once, 8 bytes each.
-_TOGETHER = 2_000_000
 # Clusters up to which all assignments are tried: 4,096 of them.
 _ENUMERATED = 12
 # Statistics of permutations that are equal but for rounding.
@@ -56,9 +55,9 @@ def permutation_p_value(
         flipped = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
         swapped = swap.differences(1 - 2 * flipped.astype(float))
         return float((np.abs(swapped) >= threshold).mean()) if np.isfinite(swapped).all() else None
-    extreme, together = 0, max(1, _TOGETHER // count)
-    for begin in range(0, rounds, together):
-        swapped = swap.differences(random_signs(min(together, rounds - begin), count, rng))
+    extreme = 0
+    for size in batches(rounds, count):
+        swapped = swap.differences(random_signs(size, count, rng))
         if not np.isfinite(swapped).all():
             return None
         extreme += int((np.abs(swapped) >= threshold).sum())

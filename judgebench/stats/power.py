@@ -33,15 +33,15 @@ class DifferenceVariance:
         if not all(0 <= part < inf for part in (self.prompts, self.answers, self.judging)):
             raise ValueError(f"variances are finite and not negative; got {self}")
 
-    def per_prompt(self, answers: int = 1, judgings: int = 1) -> float:
-        """The variance (1) times n, with K ``answers`` per prompt and R ``judgings`` per answer.
+    def per_prompt(self, answers: int = 1) -> float:
+        """The variance (1) times n, with K ``answers`` per prompt, each judged once.
 
-        >>> DifferenceVariance(0.1, 0.2, 0.4).per_prompt(answers=2, judgings=2)
-        0.30000000000000004
+        >>> DifferenceVariance(0.1, 0.2, 0.4).per_prompt(answers=2)
+        0.4
         """
-        if answers < 1 or judgings < 1:
-            raise ValueError(f"a prompt is answered and judged at least once; got {answers} and {judgings}")
-        return self.prompts + self.answers / answers + self.judging / (answers * judgings)
+        if answers < 1:
+            raise ValueError(f"a prompt is answered at least once; got {answers}")
+        return self.prompts + self.answers / answers + self.judging / answers
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,6 @@ def detectable_difference(
     n: int,
     *,
     answers: int = 1,
-    judgings: int = 1,
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> float:
@@ -155,7 +154,7 @@ def detectable_difference(
     """
     if n < 1:
         raise ValueError(f"a set has at least one prompt; got {n}")
-    return _quantiles(alpha, power) * sqrt(variance.per_prompt(answers, judgings) / n)
+    return _quantiles(alpha, power) * sqrt(variance.per_prompt(answers) / n)
 
 
 def required_prompts(
@@ -163,7 +162,6 @@ def required_prompts(
     difference: float,
     *,
     answers: int = 1,
-    judgings: int = 1,
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> int:
@@ -173,7 +171,7 @@ def required_prompts(
     628
     """
     _check_difference(difference)
-    return max(1, ceil(variance.per_prompt(answers, judgings) * (_quantiles(alpha, power) / difference) ** 2))
+    return max(1, ceil(variance.per_prompt(answers) * (_quantiles(alpha, power) / difference) ** 2))
 
 
 def required_answers(

@@ -36,8 +36,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import Interval
+from judgebench.stats.arrays import FloatArray, columns
+from judgebench.stats.intervals import Interval, check_level
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,9 @@ def prediction_powered_mean(
     """
     from scipy.special import ndtri
 
-    human, machine, rest = _column(labels, "labels"), _column(judged, "judged"), _column(others, "others")
-    if human.shape != machine.shape:
-        raise ValueError(f"judged holds a score per label; got {len(machine)} scores and {len(human)} labels")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    human, machine = columns(labels, judged)
+    (rest,) = columns(others)
+    check_level(level)
     n, n_others = len(human), len(rest)
     if not n or not n_others:
         return AnchoredMean(None, None, None, None, n, n_others, None, "there are no labels" if not n else "no others")
@@ -181,12 +179,3 @@ def _check_bounds(bounds: tuple[float, float], *columns: FloatArray) -> None:
         raise ValueError(f"bounds are the least and the greatest possible score; got {low} and {high}")
     if any(column.min() < low or column.max() > high for column in columns):
         raise ValueError(f"some scores lie outside the bounds {low} to {high}")
-
-
-def _column(values: ArrayLike, name: str) -> FloatArray:
-    column = np.asarray(values, dtype=float)
-    if column.ndim != 1:
-        raise ValueError(f"{name} holds one number per item; got shape {column.shape}")
-    if not np.isfinite(column).all():
-        raise ValueError(f"{name} must be finite: leave out items without a number")
-    return column

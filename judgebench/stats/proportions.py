@@ -16,7 +16,7 @@ Journal of Survey Statistics and Methodology 7, 2019 (effective sample sizes).
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.intervals import Interval
+from judgebench.stats.intervals import Interval, check_level
 
 ONE_CLUSTER = "there is one cluster only, and uncertainty is seen between clusters"
 ALL_EQUAL = "all values are equal, so their spread cannot be told from them"
@@ -40,8 +40,7 @@ def share_interval(successes: int, n: int, *, level: float = 0.95) -> Interval |
 
     if not 0 <= successes <= n:
         raise ValueError(f"successes lie between 0 and the number of trials; got {successes} of {n}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     if n == 0:
         return None
     low, high = _wilson(successes / n, float(n), float(ndtri((1 + level) / 2)))
@@ -99,8 +98,7 @@ def score_interval(
 
     if not low < high or not low - 1e-9 * (high - low) <= value <= high + 1e-9 * (high - low):
         raise ValueError(f"the value {value} does not lie between the bounds {low} and {high}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     # Rounding may put a mean of values at a bound a little beside it.
     share = min(max((value - low) / (high - low), 0.0), 1.0)
     parts = np.asarray(influence, dtype=float) / (high - low)

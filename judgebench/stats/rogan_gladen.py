@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import Interval
+from judgebench.stats.intervals import Interval, check_level
 
 # Below this J a point estimate multiplies errors by more than ten.
 _LEAST_INFORMATIVE = 0.1
@@ -217,5 +217,4 @@ def _check(judged: float, n: int, errors: JudgeErrors, level: float) -> None:
         )
     if not (0 <= errors.sensitivity <= 1 and 0 <= errors.specificity <= 1):
         raise ValueError("sensitivity and specificity lie between 0 and 1")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)

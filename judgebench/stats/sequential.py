@@ -50,7 +50,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.intervals import Interval
+from judgebench.stats.intervals import Interval, check_level
 
 Bets = Literal["horizon", "running"]
 
@@ -162,8 +162,7 @@ def start_betting(
         raise ValueError(f"scores need a finite range; got {lower} to {upper}")
     if population is not None and population < 1:
         raise ValueError(f"a population has at least one item; got {population}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     if steps < 2:
         raise ValueError(f"a grid needs at least 2 steps; got {steps}")
     if bets not in ("horizon", "running"):
@@ -271,8 +270,9 @@ def decide(
     """
     if not lower <= threshold <= upper:
         raise ValueError(f"a threshold lies within the range of the scores, {lower} to {upper}; got {threshold}")
-    if population < 1 or not 0 < level < 1:
-        raise ValueError(f"a decision needs a population and a level between 0 and 1; got {population} and {level}")
+    check_level(level)
+    if population < 1:
+        raise ValueError(f"a decision needs a population; got {population}")
     scaled = _scaled(values, lower, upper)
     _check_room(len(scaled), population)
     if not len(scaled):

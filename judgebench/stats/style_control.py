@@ -22,7 +22,6 @@ lmarena/arena-hard-auto@196f6b8 (current) and the parent of 9a1d386 (legacy).
 """
 
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -30,19 +29,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.bradley_terry import (
-    SCALE,
     Anchor,
     BootstrapRatings,
     Spread,
     checked_battles,
     comparable_items,
     count_battles,
+    normal_spreads,
     place_ratings,
     sigmoid,
     strongly_connected,
     weighted_by_pair,
 )
-from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
+from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
 
 Formula = Literal["ratio", "ratio+1", "density"]
 
@@ -245,9 +244,8 @@ def sandwich_style_spreads(
     options, rows, n = fit.options, fit.rows, len(fit.rated)
     if options.penalise_ratings and options.l2:
         raise ValueError("the sandwich covariance is that of unpenalised ratings: bootstrap penalised ones")
-    spreads: list[Spread | None] = [None] * len(fit.ratings)
     if n < 2:
-        return tuple(spreads)
+        return (None,) * len(fit.ratings)
     beta = np.array([value for value in fit.coefficients if value is not None])
     probability = sigmoid(rows.logit(np.concatenate([fit.strengths, beta])[None]))[0]
     size = float(rows.n_battles)
@@ -258,16 +256,7 @@ def sandwich_style_spreads(
     residual[n:, n:] -= (l2 / size) ** 2 * np.outer(beta, beta)
     inverse = np.linalg.inv(information)
     covariance = (inverse @ residual @ inverse / size)[:n, :n]
-    if fit.anchor is not None:
-        at = int(np.searchsorted(fit.rated, fit.anchor.item))
-        covariance = covariance - covariance[at] - covariance[:, at, None] + covariance[at, at]
-    quantile = NormalDist().inv_cdf((1 + level) / 2)
-    variances = SCALE**2 * np.maximum(np.diag(covariance), 0)
-    for item, variance in zip(fit.rated.tolist(), variances.tolist(), strict=True):
-        rating, half = fit.ratings[item], quantile * variance**0.5
-        assert rating is not None
-        spreads[item] = Spread(Interval(rating - half, rating + half, level, "sandwich normal"), variance)
-    return tuple(spreads)
+    return normal_spreads(fit.ratings, fit.rated, covariance, fit.anchor, level)
 
 
 def clustered_influence(fit: StyleControlled, clusters: ArrayLike) -> FloatArray:
@@ -330,16 +319,15 @@ def bootstrap_style_controlled(fit: StyleControlled, *, rng: np.random.Generator
     start = np.concatenate([fit.strengths, beta])
     penalised = fit.options.penalise_ratings and fit.options.l2 > 0
     parts, without = [np.zeros((0, len(start)))], 0
-    together = max(1, _TOGETHER // max(rows.n_drawn, len(start) ** 2))
-    for begin in range(0, rounds if n > 1 else 0, together):
-        counts = resample_counts(rows.n_drawn, min(together, rounds - begin), rng)[:, rows.drawn]
+    for size in batches(rounds if n > 1 else 0, max(rows.n_drawn, len(start) ** 2), _TOGETHER):
+        counts = resample_counts(rows.n_drawn, size, rng)[:, rows.drawn]
         weight = counts * rows.weight
         if not penalised:
             connected = strongly_connected(rows.points(weight))
             counts, weight = counts[connected], weight[connected]
         fits, found = _newton(rows, weight, start, counts.sum(axis=1).astype(float))
         parts.append(fits[found])
-        without += min(together, rounds - begin) - len(parts[-1])
+        without += size - len(parts[-1])
     parameters = np.concatenate(parts)
     coefficients = np.zeros((len(parameters), len(varies)))
     coefficients[:, varies] = parameters[:, n:]

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.bradley_terry import sigmoid
 from judgebench.stats.clustered import Estimate, bounded_estimate, cluster_totals
-from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
+from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
 from judgebench.stats.length_control import FEWEST_JUDGED, bootstrap_length_controlled, length_controlled_win_rate
 from judgebench.stats.style_control import style_differences
 
@@ -133,9 +133,8 @@ def style_report(
     fit = _fit_logistic(design, shares, weight)[0]
     length_fit = length_controlled_win_rate(shares, lengths)
     replicates: list[FloatArray] = []
-    together = max(1, _TOGETHER // len(shares))
-    for begin in range(0, rounds, together):
-        counts = resample_counts(len(names), min(together, rounds - begin), rng)[:, place]
+    for size in batches(rounds, len(shares), _TOGETHER):
+        counts = resample_counts(len(names), size, rng)[:, place]
         counts = counts[(np.minimum(counts @ shares, counts @ (1 - shares)) > 1e-9) & (counts.sum(axis=1) > 1)]
         raw_rates = 100 * (counts @ shares) / counts.sum(axis=1)
         at_equal_length = bootstrap_length_controlled(shares, lengths, length_fit, counts)

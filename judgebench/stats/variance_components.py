@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray, IntArray
-from judgebench.stats.intervals import Interval
+from judgebench.stats.intervals import Interval, check_level
 
 RESIDUAL = "residual"
 
@@ -128,8 +128,7 @@ def variance_components(
     if scores.ndim != 1 or not np.isfinite(scores).all():
         raise ValueError(f"there is one finite score per row; got shape {scores.shape} or missing scores")
     names = _checked_effects(effects, factors, len(scores))
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
+    check_level(level)
     if len(scores) < 2:
         mean = float(scores.mean()) if len(scores) else None
         return VarianceComponents(mean, (), len(scores), "components need at least two scores")

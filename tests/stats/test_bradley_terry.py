@@ -185,16 +185,6 @@ def test_mean_is_1000_or_the_anchor_is_met() -> None:
     assert np.ptp(anchored - free) == pytest.approx(0, abs=1e-9)
 
 
-def test_l2_shrinks_to_its_own_minimum() -> None:
-    """With a penalty, points taken less points expected are l2 * theta; items that only won become finite."""
-    fit = bradley_terry(count_battles([0, 0, 1], [1, 2, 2], [1, 1, 1]), l2=0.5)
-    assert not fit.unrated
-    one, two, three = fit.strengths
-    expected = 1 / (1 + np.exp(two - one)) + 1 / (1 + np.exp(three - one))
-    assert 2 - expected == pytest.approx(0.5 * one, abs=1e-10)
-    assert one > two > three
-
-
 def test_weights_by_pair() -> None:
     """A battle weighs one by the number of battles of its pair, whatever their outcomes, but at least by 50."""
     battles = weighted_by_pair(count_battles([0] * 80 + [2] * 10, [1] * 80 + [1] * 10, [1, 0, 0.5, 1] * 20 + [1] * 10))
@@ -279,16 +269,12 @@ def test_unusable_battles_are_named(a: list[int], b: list[int], outcome: list[fl
 
 
 def test_unusable_options_are_named() -> None:
-    """Weights that are not positive, a negative penalty and an unknown anchor are refused."""
+    """Weights that are not positive and an unknown anchor are refused."""
     with pytest.raises(ValueError, match="positive and finite"):
         count_battles([0], [1], [1], [0.0])
     battles = count_battles([0, 1], [1, 0], [1, 1])
-    with pytest.raises(ValueError, match="not negative"):
-        bradley_terry(battles, l2=-1)
     with pytest.raises(ValueError, match="anchor"):
         bradley_terry(battles, anchor=Anchor(2, 1000))
-    with pytest.raises(ValueError, match="unpenalised"):
-        sandwich_spreads(bradley_terry(battles, l2=1))
     with pytest.raises(ValueError, match="at least one round"):
         bootstrap_ratings(bradley_terry(battles), rng=np.random.default_rng(0), rounds=0)
 

@@ -76,7 +76,7 @@ def test_malformed_input_is_named() -> None:
         (lambda: calibration([1.2], [1]), "between 0 and 1"),
         (lambda: calibration([np.nan], [1]), "finite"),
         (lambda: calibration([0.5], [0.5]), "0 or 1"),
-        (lambda: calibration([0.5], [1, 0]), "one outcome per item"),
+        (lambda: calibration([0.5], [1, 0]), "one number per item"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

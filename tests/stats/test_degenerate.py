@@ -294,7 +294,9 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
 """Each procedure by module and name, as data of this shape go into it."""
 
 PARTS = {
+    "arrays": {"columns"},
     "bradley_terry": {
+        "normal_spreads",
         "predicted_win_rate",
         "comparable_items",
         "strongly_connected",
@@ -307,7 +309,7 @@ PARTS = {
     "clustered": {"t_quantile"},
     "correlation": {"coefficients"},
     "correlation_comparison": {"williams_p"},
-    "intervals": {"interval_fields"},
+    "intervals": {"batches", "check_level", "interval_fields"},
     "paired": {"random_signs"},
     "repeats": {"powers_up_to"},
     "sequential": {"start_betting"},

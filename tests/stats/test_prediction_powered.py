@@ -133,7 +133,7 @@ def test_too_little_is_said() -> None:
     ("arguments", "options", "words"),
     [
         (([1.0, np.nan], [1.0, 1.0], [1.0]), {}, "finite"),
-        (([1.0], [1.0, 1.0], [1.0]), {}, "score per label"),
+        (([1.0], [1.0, 1.0], [1.0]), {}, "one number per item"),
         (([[1.0]], [1.0], [1.0]), {}, "one number per item"),
         (([1.0, 2.0], [1.0, 1.0], [1.0]), {"bounds": (0, 1)}, "outside the bounds"),
         (([1.0, 0.0], [1.0, 1.0], [1.0]), {"bounds": (1, 0)}, "least and the greatest"),
