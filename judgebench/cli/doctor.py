@@ -31,7 +31,7 @@ def doctor(
     """Check the installation: engines, devices, keys (present or not, never their values), official files, cache."""
     from judgebench.cli.rendering import print_json
 
-    checks = [*_engines(), *_keys(), *_cache(), *_sources(mirror)]
+    checks = [*_engines(), *_backends(), *_keys(), *_cache(), *_sources(mirror)]
     if json:
         print_json([dict(zip(("check", "found", "mend"), check, strict=True)) for check in checks])
         return
@@ -82,6 +82,26 @@ def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
     rows += [(f"accelerator {number}", card, "") for number, card in enumerate(cards)] or [("accelerator", "none", "")]
     engine = "vLLM" if engine_here() is VLLM else "transformers"
     return [*rows, ("a checkpoint (--model PATH)", f"by {engine}, on {'the accelerator' if cards else 'the CPU'}", "")]
+
+
+def _backends() -> list[tuple[str, str, str]]:
+    """The backends that installed packages bring, and whether each can be used."""
+    from judgebench import plugins
+    from judgebench.errors import UsageError
+    from judgebench.models import backends
+
+    rows = []
+    for point in plugins.installed(backends.ENTRY_POINTS):
+        package = point.dist.name if point.dist else point.value
+        found, usable = f"of {package}", point.name not in backends.BUNDLED
+        if not usable:
+            found += ", never used: judgebench has one of this name"
+        try:
+            backends.find(point.name)
+        except UsageError as error:
+            found, usable = str(error), False
+        rows.append((f"backend {point.name}", found, "" if usable else f"pip uninstall {package}"))
+    return rows
 
 
 def _free_memory() -> str:

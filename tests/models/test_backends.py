@@ -165,6 +165,18 @@ def test_a_package_with_a_damaged_list_hides_no_other(bring: Install, tmp_path: 
     assert "gsm8k" in tasks.names()
 
 
+def test_doctor_names_what_cannot_be_used(tmp_path: Path) -> None:
+    """Each backend of another package has a row; one that is broken, or called as ours are, has what mends it."""
+    install(tmp_path, "echo", backends.ENTRY_POINTS, "echo = echo_plugin:BACKEND", ECHO)
+    install(tmp_path, "broken", backends.ENTRY_POINTS, "odd = broken_plugin:BACKEND\nhf = broken_plugin:HF", "1 / 0")
+    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "JUDGEBENCH_CACHE": str(tmp_path)}
+    shown = {row["check"]: row for row in json.loads(judgebench(["doctor", "--json"], **environment).stdout)}
+    assert shown["backend echo"] == {"check": "backend echo", "found": "of echo", "mend": ""}
+    assert "'odd' cannot be loaded: ZeroDivisionError" in shown["backend odd"]["found"]
+    assert "never used" in shown["backend hf"]["found"]
+    assert shown["backend odd"]["mend"] == shown["backend hf"]["mend"] == "pip uninstall broken"
+
+
 def test_the_help_lists_every_backend() -> None:
     """As its specs are spelt; but for the one that is for tests."""
     shown = " ".join(judgebench(["eval", "--help"], COLUMNS="1000").stdout.split())
