@@ -26,7 +26,7 @@ from judgebench import (
     ranking,
     run_folders,
 )
-from judgebench.display import printable, shortened
+from judgebench.display import printable, rough, shortened
 from judgebench.errors import UsageError
 from judgebench.loading import reload_task, source_finder
 from judgebench.progress import Progress
@@ -311,7 +311,7 @@ class Plan(_Tabular):
     @property
     def _title(self) -> str:  # type: ignore[override]
         own = self.record
-        seen = "no difference" if own.detectable is None else f"a difference of {own.detectable:.3g} {own.unit}"
+        seen = "no difference" if own.detectable is None else f"a difference of {rough(own.detectable, own.unit)}"
         return f"{own.task} {own.metric}: {own.n:,} examples find {seen} with power {own.power:g}"
 
     def _rows(self) -> list[dict[str, Any]]:

@@ -126,6 +126,15 @@ def figure(value: float | None, unit: str = "", *, signed: bool = False) -> str:
     return "–" if value is None else f"{value:{'+' if signed else ''}z{_DIGITS.get(unit, '.2f')}}"
 
 
+def rough(value: float | None, unit: str = "") -> str:
+    """A number of which no more than three digits mean something, with its unit; ``none`` where there is none.
+
+    >>> rough(1.7825, "percent"), rough(None, "percent")
+    ('1.78 percent', 'none')
+    """
+    return "none" if value is None else f"{value:.3g} {unit}".rstrip()
+
+
 def interval(low: float | None, high: float | None, unit: str = "", *, signed: bool = False) -> str:
     """An interval in the unit of its number; nothing where there is none. A dash does not stand beside a sign.
 

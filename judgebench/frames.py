@@ -12,10 +12,10 @@ from judgebench.records import Case, Judgement
 from judgebench.run_folders import TaskRun
 from judgebench.task import TaskData
 
-Row = dict[str, Any]
+FrameRow = dict[str, Any]
 
 
-def answer_rows(run: TaskRun) -> Iterator[Row]:
+def answer_rows(run: TaskRun) -> Iterator[FrameRow]:
     """A row for each turn of each answer. An answer that failed is one row with ``error`` and without ``answer``."""
     examples = {example.id: example for example in run.examples()}
     for generation in run.folder.generations():
@@ -34,7 +34,7 @@ def answer_rows(run: TaskRun) -> Iterator[Row]:
             }
 
 
-def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[Row]:
+def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[FrameRow]:
     """A row for each judgement, with the prompt that the judge saw if the task's ``data`` are given.
 
     ``value`` is the verdict as it is stored: in a comparison the share of the win of the answer shown first, else the
@@ -63,7 +63,7 @@ def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[Row]:
         }
 
 
-def example_score_rows(run: TaskRun) -> Iterator[Row]:
+def example_score_rows(run: TaskRun) -> Iterator[FrameRow]:
     """A row for each example and metric, with the covariates as columns."""
     for score in run.example_scores():
         row = msgspec.to_builtins(score)
@@ -71,7 +71,7 @@ def example_score_rows(run: TaskRun) -> Iterator[Row]:
         yield {**row, **covariates}
 
 
-def _prompt(data: TaskData, judgement: Judgement, case: Case | None) -> list[Row] | None:
+def _prompt(data: TaskData, judgement: Judgement, case: Case | None) -> list[FrameRow] | None:
     """The messages to the judge; ``None`` where nothing was asked, or the case cannot be made again."""
     judge = data.judges.get(judgement.judge)
     if judge is None or case is None or not judgement.replies:

@@ -29,7 +29,7 @@ from judgebench.comparison import (
     totals_of,
     unlike_fields,
 )
-from judgebench.display import figure
+from judgebench.display import figure, p_value
 from judgebench.errors import UsageError
 from judgebench.gate_policy import Defaults, Policy, TaskPolicy, Tier
 from judgebench.ranking import of_same_table, published_rows, stderr_of
@@ -511,10 +511,10 @@ def _adjusted(checks: Sequence[Check], defaults: Defaults) -> list[Check]:
     values = iter(adjusted)
     found = []
     for check in checks:
-        p_value = None if check.p_fail is None else next(values)
-        changed: dict[str, Any] = {"p_fail_adjusted": p_value}
-        if check.verdict == "FAIL" and p_value is not None and p_value >= defaults.alpha:
-            why = f"it is worse by itself (p = {check.p_fail:.3g}), but not among {len(given)} checks"
+        adjusted = None if check.p_fail is None else next(values)
+        changed: dict[str, Any] = {"p_fail_adjusted": adjusted}
+        if check.verdict == "FAIL" and check.p_fail is not None and adjusted is not None and adjusted >= defaults.alpha:
+            why = f"it is worse by itself ({p_value(check.p_fail)}), but not among {len(given)} checks"
             changed |= {"verdict": "INCONCLUSIVE", "reason": why}
         found.append(msgspec.structs.replace(check, **changed))
     return found

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from judgebench import tasks
+from judgebench.display import rough
 from judgebench.errors import UsageError
 from judgebench.judges.panel import panel_members
 from judgebench.loading import reload_task, source_finder
@@ -132,7 +133,7 @@ def plan(question: Question, settings: Settings) -> Plan:
     detectable = detectable_difference(variance, n, alpha=alpha, power=power)
     if detectable > widest:
         notes.append(
-            f"with {n:,} examples no difference is found with this power: it would be {detectable:.3g} {unit}, and "
+            f"with {n:,} examples no difference is found with this power: it would be {rough(detectable, unit)}, and "
             f"two runs differ in {metric} by at most {widest:g}"
         )
     separate = variance.answers + variance.judging > 0

@@ -105,7 +105,7 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
 
 
 def _cells(one: "Difference") -> tuple[Cell, ...]:
-    gain = "–" if one.relative_gain is None else f"{one.relative_gain:+.1f} %"
+    gain = "–" if one.relative_gain is None else f"{figure(one.relative_gain, 'share in percent', signed=True)} %"
     return (
         one.metric if one.group is None else f"  {one.metric} {one.group}",
         _runs(one),

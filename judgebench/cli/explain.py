@@ -104,9 +104,9 @@ def _of_several(several: "SeveralRuns") -> Sheet:
         )
     if several.item_cycles is not None and several.item_cycles_by_chance is not None:
         notes.append(
-            f"circles within items: {several.item_cycles:.3f} "
+            f"circles within items: {figure(several.item_cycles, 'coefficient')} "
             f"({_interval(several.item_cycles_interval, 'coefficient')}), "
-            f"{several.item_cycles_by_chance:.3f} if verdicts were independent"
+            f"{figure(several.item_cycles_by_chance, 'coefficient')} if verdicts were independent"
         )
     if several.ratings_fit_p is not None:
         notes.append(f"one rating per model fits the win rates: {p_value(several.ratings_fit_p)}")

@@ -9,7 +9,7 @@ import typer
 
 from judgebench.cli import options
 from judgebench.cli.rendering import print_json, print_sheets
-from judgebench.display import percent
+from judgebench.display import percent, rough
 from judgebench.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _sheets(made: "Plan") -> list[Sheet]:
     if made.repeats:
         columns = figures("answers each", f"detectable ({made.unit})", "as good as examples", "answers in all")
         rows = tuple(
-            (one.answers, _found(one.detectable), f"{one.equivalent_examples:,}", f"{one.calls:,}")
+            (one.answers, rough(one.detectable), f"{one.equivalent_examples:,}", f"{one.calls:,}")
             for one in made.repeats
         )
         sheets.append(Sheet(f"repeats against more examples, at {made.n:,}", columns, rows))
@@ -77,7 +77,7 @@ def _sheets(made: "Plan") -> list[Sheet]:
 
 def _answers(made: "Plan") -> Iterator[tuple[Cell, ...]]:
     """The questions of a plan and their answers."""
-    yield f"detectable with {made.n:,} examples", _found(made.detectable, made.unit)
+    yield f"detectable with {made.n:,} examples", rough(made.detectable, made.unit)
     if made.delta is None:
         return
     wanted = f"{made.delta:g} {made.unit}"
@@ -86,7 +86,3 @@ def _answers(made: "Plan") -> Iterator[tuple[Cell, ...]]:
     yield f"answers per example for {wanted} with {made.n:,}", answers
     if made.judge_calls_per_example is not None and made.required is not None:
         yield "judge calls of two such runs", f"{2 * made.required * made.judge_calls_per_example:,.0f}"
-
-
-def _found(difference: float | None, unit: str = "") -> str:
-    return "none" if difference is None else f"{difference:.3g} {unit}".rstrip()
