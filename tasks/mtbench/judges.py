@@ -3,7 +3,10 @@
 Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/common.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -13,6 +16,8 @@ from judgebench.judges.replies import bracketed_rating, first_label
 from judgebench.judges.text import TextJudge
 from judgebench.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.records import Case, Example, Message, Sampling, Verdict
+
+Messages = Callable[[Case], tuple[Message, ...]]
 
 JUDGE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
 """How upstream asks OpenAI's judges."""
@@ -50,17 +55,6 @@ def rating_id(example: Example, turn: int) -> str:
 def game_id(example: Example, turn: int, other: str, *, candidate_first: bool) -> str:
     """Id of the case in which a turn is compared with another model's, in one of the two orders."""
     return f"{example.id}#turn-{turn}#against-{other}#{'candidate' if candidate_first else 'baseline'}-first"
-
-
-def prompt_name(mode: str, guided: bool, turn: int) -> str:
-    """The published prompt for a mode, a category with or without reference answers, and a turn."""
-    names = {"single": ("single-v1", "single-math-v1"), "pairwise": ("pair-v2", "pair-math-v1")}
-    return names[mode][guided] + ("-multi-turn" if turn == 2 else "")
-
-
-def house_name(mode: str) -> str:
-    """Our own judge of a mode, for the starter set: one prompt serves all turns and categories."""
-    return {"single": "house_rating", "pairwise": "house_verdict"}[mode]
 
 
 class PublishedPrompt(msgspec.Struct, frozen=True):
@@ -156,49 +150,80 @@ def read_label(text: str) -> Verdict:
     return Verdict(value=LABELS[label], label=label)
 
 
-READINGS: Mapping[str, tuple[str, Callable[[str], Verdict]]] = {
-    "single": ("first rating in double brackets, else in single ones", read_rating),
-    "strict": ("first rating in double brackets, else in single ones; from 1 to 10", read_rating_strictly),
-    "pairwise": ("first of [[A]], [[B]], [[C]] that occurs", read_label),
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How answers are judged: what the judge is asked with, and how its reply is read."""
+
+    published: tuple[str, str]
+    """Names of the published prompts for a first turn, without and with reference answers."""
+    house: str
+    """Name of our own judge, for the starter set. One prompt serves all turns and categories."""
+    template: str
+    """Our own prompt, a file of this folder."""
+    blank: tuple[str, ...]
+    """Parts of our own prompt that a case may lack."""
+    reading: tuple[str, Callable[[str], Verdict]]
+    """The reading rule in words, and as a function."""
+    strict: tuple[str, Callable[[str], Verdict]] | None = None
+    """The rule of the option ``strict``, if that is another one."""
+
+    def prompt_name(self, *, guided: bool, turn: int) -> str:
+        """Name the published prompt for a turn, with or without reference answers."""
+        return self.published[guided] + ("-multi-turn" if turn == 2 else "")
+
+    def judge(self, name: str, messages: Messages, *, strict: bool, **about: Any) -> TextJudge:
+        """Make a judge that reads replies by the rule of this protocol."""
+        reading, read_text = (strict and self.strict) or self.reading
+        return TextJudge(name=name, messages=messages, reading=reading, read_text=read_text, **about)
+
+
+PROTOCOLS = {
+    "single": Protocol(
+        published=("single-v1", "single-math-v1"),
+        house="house_rating",
+        template="rating.j2",
+        blank=("question_2", "answer_2", "reference_1", "reference_2"),
+        reading=("first rating in double brackets, else in single ones", read_rating),
+        strict=("first rating in double brackets, else in single ones; from 1 to 10", read_rating_strictly),
+    ),
+    "pairwise": Protocol(
+        published=("pair-v2", "pair-math-v1"),
+        house="house_verdict",
+        template="verdict.j2",
+        blank=("question_2", "answer_a_2", "answer_b_2", "reference_1", "reference_2"),
+        reading=("first of [[A]], [[B]], [[C]] that occurs", read_label),
+    ),
 }
+"""By the type that published prompts have: a rating of one answer, a verdict on two."""
 
 
 def published_judge(prompt: PublishedPrompt, *, references_sha256: str, strict: bool, anthropic: bool) -> TextJudge:
-    """The judge of one published prompt."""
-    reading, read_text = READINGS["strict" if strict and prompt.type == "single" else prompt.type]
-    sampling = msgspec.structs.replace(JUDGE_SAMPLING, max_tokens=ANTHROPIC_TOKENS) if anthropic else JUDGE_SAMPLING
-    return TextJudge(
-        name=prompt.name,
-        messages=lambda case: prompt.messages(case, anthropic=anthropic),
+    """Make the judge of one published prompt."""
+    return PROTOCOLS[prompt.type].judge(
+        prompt.name,
+        partial(prompt.messages, anthropic=anthropic),
+        strict=strict,
         prompt_sha256=prompt.sha256,
         shown={"references": references_sha256 if prompt.guided else None},
-        sampling=sampling,
-        reading=reading,
-        read_text=read_text,
+        sampling=msgspec.structs.replace(JUDGE_SAMPLING, max_tokens=ANTHROPIC_TOKENS) if anthropic else JUDGE_SAMPLING,
     )
 
 
-def house_judge(mode: str, prompt: HousePrompt, *, strict: bool) -> TextJudge:
-    """Our own neutral prompt, for the starter set."""
-    reading, read_text = READINGS["strict" if strict and mode == "single" else mode]
-    blank = {
-        "single": ("question_2", "answer_2", "reference_1", "reference_2"),
-        "pairwise": ("question_2", "answer_a_2", "answer_b_2", "reference_1", "reference_2"),
-    }[mode]
+def house_judge(protocol: Protocol, prompt: HousePrompt, *, strict: bool) -> TextJudge:
+    """Make the judge of the starter set, with our own neutral prompt."""
 
     def messages(case: Case) -> tuple[Message, ...]:
         texts = {}
         for name, text in case_texts(case, guided=True).items():
             numbered = name if name[-1].isdigit() else f"{name}_1"
             texts[numbered.replace("ref_answer", "reference")] = text
-        return prompt.messages(**(dict.fromkeys(blank, "") | texts))
+        return prompt.messages(**(dict.fromkeys(protocol.blank, "") | texts))
 
-    return TextJudge(
-        name=house_name(mode),
-        messages=messages,
+    return protocol.judge(
+        protocol.house,
+        messages,
+        strict=strict,
         prompt_sha256=prompt.sha256,
         shown={"references": None},
         sampling=JUDGE_SAMPLING,
-        reading=reading,
-        read_text=read_text,
     )

@@ -32,11 +32,10 @@ from .judges import (
     HIGHEST,
     LOWEST,
     OTHER_JUDGES,
+    PROTOCOLS,
     game_id,
     house_judge,
-    house_name,
     judged_turns,
-    prompt_name,
     published_judge,
     rating_id,
     read_prompts,
@@ -168,7 +167,8 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     if settings.strict and settings.upstream_compat:
         raise UsageError("task mtbench: strict and upstream_compat contradict each other; choose one")
     single = settings.mode == "single"
-    names = {prompt_name(settings.kind, guided, turn) for guided in (False, True) for turn in (1, 2)}
+    protocol = PROTOCOLS[settings.kind]
+    names = {protocol.prompt_name(guided=guided, turn=turn) for guided in (False, True) for turn in (1, 2)}
     return Task(
         name="mtbench",
         version=version,
@@ -272,8 +272,9 @@ def _load_starter(settings: Settings) -> TaskData:
         example = msgspec.structs.replace(_example(question, references, "starter"), id=f"starter-{number:02d}")
         examples.append(example)
         baseline[example.id] = Generation(example_id=example.id, model=STARTER_BASELINE, outputs=item.baseline)
-    prompt = HousePrompt(FOLDER / {"single": "rating.j2", "pairwise": "verdict.j2"}[settings.kind])
-    judge = house_judge(settings.kind, prompt, strict=settings.strict)
+    protocol = PROTOCOLS[settings.kind]
+    prompt = HousePrompt(FOLDER / protocol.template)
+    judge = house_judge(protocol, prompt, strict=settings.strict)
     return TaskData(
         examples=tuple(examples),
         baselines={} if settings.mode == "single" else {STARTER_BASELINE: baseline},
@@ -283,7 +284,8 @@ def _load_starter(settings: Settings) -> TaskData:
 
 
 def _judges_of(example: Example, kind: str) -> list[str]:
-    return [prompt_name(kind, example.meta["category"] in GUIDED, turn) for turn in judged_turns(example)]
+    guided = example.meta["category"] in GUIDED
+    return [PROTOCOLS[kind].prompt_name(guided=guided, turn=turn) for turn in judged_turns(example)]
 
 
 def _cases(data: TaskData, generation: Generation, *, settings: Settings, starter: bool) -> tuple[Case, ...]:
@@ -294,7 +296,7 @@ def _cases(data: TaskData, generation: Generation, *, settings: Settings, starte
     kind = settings.kind
     cases: list[Case] = []
     for turn, published in zip(judged_turns(example), _judges_of(example, kind), strict=True):
-        make = partial(Case, judge=house_name(kind) if starter else published, example=example, turn=turn)
+        make = partial(Case, judge=PROTOCOLS[kind].house if starter else published, example=example, turn=turn)
         own = Answer(model=generation.model, turns=generation.outputs[:turn])
         if kind == "single":
             cases.append(make(id=rating_id(example, turn), answers=(own,)))
