@@ -85,7 +85,7 @@ def test_an_exception_is_raised_after_the_items_before_it() -> None:
 
 def test_close_ends_the_thread_and_frees_a_waiting_consumer() -> None:
     """After close the feeding thread draws no more, and a take that waits returns empty-handed."""
-    gate = threading.Event()
+    gate, others = threading.Event(), set(threading.enumerate())
     drawn: list[int] = []
 
     def items() -> Iterator[int]:
@@ -102,9 +102,8 @@ def test_close_ends_the_thread_and_frees_a_waiting_consumer() -> None:
     consumer.join(SECONDS)
     assert result == [[]]
     gate.set()
-    for thread in threading.enumerate():
-        if thread.name == "judgebench-feed":
-            thread.join(SECONDS)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(SECONDS)
     assert len(drawn) <= 1
 
 

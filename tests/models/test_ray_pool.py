@@ -21,10 +21,7 @@ from judgebench.store import Results, RunFolder
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("torch")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),  # Ray's own, of its servers and sockets
-    pytest.mark.xdist_group("ray"),  # two clusters at once on few cores wait for each other by the minute
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its servers and sockets
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -67,8 +67,10 @@ def boxed(text: str) -> str:
     return rf"\boxed{{{text}}}"
 
 
-def verdicts_on(outputs: Iterable[Mapping[str, str]]) -> list[dict[str, Verdict]]:
-    """Through the pool, by rule, of outputs with their solution and short reference answer."""
+def verdicts_on(outputs: Iterable[Mapping[str, str]], each_by: Sequence[str] = ()) -> list[dict[str, Verdict]]:
+    """Through the pool, by rule, of outputs with their solution and short reference answer: all rules, or the first
+    output by the first of those named, the next by the next, and so on in turn.
+    """
     _, data = starter()
     checks = [
         Check(id=f"{number}#{rule}", example_id=str(number), verifier=rule, arguments={"output": row["output"], **gold})
@@ -78,6 +80,7 @@ def verdicts_on(outputs: Iterable[Mapping[str, str]]) -> list[dict[str, Verdict]
             ("minerva", {"gold": row["answer"]}),
             ("hendrycks_boxed", {"gold": row["answer"]}),
         )
+        if not each_by or rule == each_by[number % len(each_by)]
     ]
     with GradingPool() as pool:
         found = pool.verify(data.verifiers, checks)
@@ -123,7 +126,7 @@ def test_every_pair_of_short_answers_is_told_apart_as_upstream_does() -> None:
         for pair in pairs
         for closing in (False, True)
     ]
-    found = verdicts_on(rows)
+    found = verdicts_on(rows, ("math_verify", "minerva"))
     differing = []
     for pair, with_box, with_closing in zip(pairs, found[::2], found[1::2], strict=True):
         if bool(with_box["math_verify"].value) != pair["math_verify"]:
@@ -287,7 +290,9 @@ def test_values_that_are_plainly_apart() -> None:
 
 
 def test_every_adversarial_input_gets_upstreams_verdict() -> None:
-    """All 36, between ordinary answers whose verdicts stay as they are; none needs a worker's end."""
+    """All 36 as a box and after the closing phrase, each between ordinary answers whose verdicts stay as they are; none
+    needs a worker's end.
+    """
     cases = read_lines("adversarial.jsonl")
     assert len(cases) == 36
     honest = {"output": f"{minerva.OPENING} {boxed('5')}. {minerva.APPENDED}", "solution": boxed("5"), "answer": "5"}
@@ -295,11 +300,11 @@ def test_every_adversarial_input_gets_upstreams_verdict() -> None:
     for case in cases:
         gold = {"solution": boxed(case["gold"]), "answer": case["gold"]}
         closing = f"{minerva.OPENING} {case['input']}. {minerva.APPENDED}"
-        rows += [honest, {"output": boxed(case["input"]), **gold}, {"output": closing, **gold}]
-    found = verdicts_on(rows)
-    for verdicts in found[::3]:
-        assert {rule: verdict.label for rule, verdict in verdicts.items()} == dict.fromkeys(COLUMNS, "equal")
-    for case, with_box, with_closing in zip(cases, found[1::3], found[2::3], strict=True):
+        rows += [honest, honest, {"output": boxed(case["input"]), **gold}, {"output": closing, **gold}]
+    found = verdicts_on(rows, ("math_verify", "minerva"))
+    for verdicts in (*found[::4], *found[1::4]):
+        assert [verdict.label for verdict in verdicts.values()] == ["equal"]
+    for case, with_box, with_closing in zip(cases, found[2::4], found[3::4], strict=True):
         verdicts = {"math_verify": with_box["math_verify"], "minerva": with_closing["minerva"]}
         assert all(verdict.label and verdict.value in (0.0, 1.0) for verdict in verdicts.values()), case["input"][:60]
         assert verdicts["math_verify"].label not in KILLED, case["input"][:60]
