@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, IntArray
+from judgebench.stats.arrays import FloatArray, IntArray, columns
 from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
 
 Metric = Literal["nominal", "ordinal", "interval", "ratio"]
@@ -255,9 +255,7 @@ def _label_counts(labels: ArrayLike) -> tuple[FloatArray, FloatArray]:
     if table.ndim != 2 or np.isinf(table).any():
         raise ValueError(f"labels are finite numbers, or NaN for none, one row per rater; got shape {table.shape}")
     given = ~np.isnan(table)
-    values, code = np.unique(table[given], return_inverse=True)
-    if len(values) > 100:
-        raise ValueError(f"there are {len(values)} different labels: round them to at most 100")
+    values, code = _coded(table[given])
     counts = np.zeros((table.shape[1], len(values)))
     np.add.at(counts, (np.nonzero(given)[1], code), 1)
     return values, counts
@@ -284,23 +282,29 @@ def _alphas(coincidences: FloatArray, values: FloatArray, metric: Metric) -> Flo
         distance = np.square(gap)[None]
     observed = (tables * distance).sum(axis=(1, 2))
     expected = (margins[:, :, None] * margins[:, None, :] * distance).sum(axis=(1, 2)) / np.maximum(total - 1, 1)
-    alphas: FloatArray = np.where(expected > 0, 1 - observed / np.where(expected > 0, expected, 1), np.nan)
-    return alphas
+    return _beyond_chance(observed, expected)
+
+
+def _beyond_chance(observed: FloatArray, expected: FloatArray) -> FloatArray:
+    """1 - observed / expected disagreement; NaN where none is expected."""
+    return np.where(expected > 0, 1 - observed / np.where(expected > 0, expected, 1), np.nan)
 
 
 def _pair_table(first: ArrayLike, second: ArrayLike) -> FloatArray:
     """How many units got each pair of labels, in ascending order; shape (k, k)."""
-    one, two = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if one.ndim != 1 or one.shape != two.shape:
-        raise ValueError(f"both raters give every unit a label; got shapes {one.shape} and {two.shape}")
-    if not (np.isfinite(one).all() and np.isfinite(two).all()):
-        raise ValueError("labels are finite numbers: leave out units that lack one")
-    values, code = np.unique(np.concatenate([one, two]), return_inverse=True)
-    if len(values) > 100:
-        raise ValueError(f"there are {len(values)} different labels: round them to at most 100")
+    one, two = columns(first, second)
+    values, code = _coded(np.concatenate([one, two]))
     table = np.zeros((len(values), len(values)))
     np.add.at(table, (code[: len(one)], code[len(one) :]), 1)
     return table
+
+
+def _coded(labels: FloatArray) -> tuple[FloatArray, IntArray]:
+    """The different labels, ascending, and the place of each label among them."""
+    values, code = np.unique(labels, return_inverse=True)
+    if len(values) > 100:
+        raise ValueError(f"there are {len(values)} different labels: round them to at most 100")
+    return values, code
 
 
 def _from_pairs(
@@ -346,10 +350,7 @@ def _kappas(tables: FloatArray, penalty: FloatArray) -> FloatArray:
     """1 - mean penalty / that of independent raters, per table (k, k); NaN where that is 0."""
     total = tables.sum(axis=(1, 2))
     expected = (tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] * penalty).sum(axis=(1, 2)) / total
-    kappas: FloatArray = np.where(
-        expected > 0, 1 - (tables * penalty).sum(axis=(1, 2)) / np.where(expected > 0, expected, 1), np.nan
-    )
-    return kappas
+    return _beyond_chance((tables * penalty).sum(axis=(1, 2)), expected)
 
 
 def _ac1s(tables: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ and the strengths theta minimise the sum over battles of weight * logloss(share 
 half a loss; there is no parameter for ties. Only differences are identified: the mean rating is 1000, or one item, the
 anchor, has a rating of one's choice.
 
-Battles are first counted by pair, outcome and weight. The minimum depends on nothing else, so that fits and bootstrap
+Battles are first counted by pair and outcome. The minimum depends on nothing else, so that fits and bootstrap
 rounds cost the same for a thousand battles and for a billion: Newton steps on the matrix of points that i took from j.
 
 A minimum exists only among items that can be reached from one another by steps "beat or tied with" (Ford 1957). Items
@@ -53,7 +53,7 @@ _TOGETHER = 150_000
 
 @dataclass(frozen=True, eq=False)
 class Battles:
-    """Battles counted by pair, outcome and weight: the sufficient statistics of equation (1). Shapes (cells,)."""
+    """Battles counted by pair and outcome: the sufficient statistics of equation (1). Shapes (cells,)."""
 
     n_items: int
     first: IntArray
@@ -63,7 +63,7 @@ class Battles:
     outcome: FloatArray
     """Share of the win of ``first``: 0, 0.5 or 1."""
     count: IntArray
-    """Battles of this pair with this outcome and weight; at least 1."""
+    """Battles of this pair with this outcome; at least 1."""
     weight: FloatArray
     """Weight of each of them."""
 
@@ -136,11 +136,10 @@ def count_battles(
     index_a: ArrayLike,
     index_b: ArrayLike,
     outcome: ArrayLike,
-    weight: ArrayLike | None = None,
     *,
     n_items: int | None = None,
 ) -> Battles:
-    """Count battles by pair, outcome and weight.
+    """Count battles by pair and outcome, each of weight 1.
 
     Parameters
     ----------
@@ -148,8 +147,6 @@ def count_battles(
         The two items of each battle, integers from 0.
     outcome : (n_battles,)
         Share of the win of item a: 1, 0.5 (tie) or 0.
-    weight : (n_battles,), optional
-        Positive; 1 by default. Weights belong to battles and are resampled with them.
     n_items : optional
         Number of items; by default the largest index and one.
 
@@ -164,30 +161,20 @@ def count_battles(
     code = np.where(turned, b * n_items + a, a * n_items + b)
     code *= 3
     code += np.where(turned, 2 - doubled, doubled)
-    if weight is None:
-        if n_items < 2000:
-            counted = np.bincount(code)
-            cells = np.flatnonzero(counted)
-            counted = counted[cells]
-        else:  # a table of all pairs would be larger than the battles
-            cells, counted = np.unique(code, return_counts=True)
-        weights = np.ones(len(cells))
-    else:
-        given = np.asarray(weight, dtype=float)
-        if given.shape != a.shape or not (np.isfinite(given) & (given > 0)).all():
-            raise ValueError("weights are one positive and finite number per battle")
-        order = np.lexsort((given, code))
-        code, given = code[order], given[order]
-        begins = np.flatnonzero(np.r_[True, (code[1:] != code[:-1]) | (given[1:] != given[:-1])])
-        cells, weights, counted = code[begins], given[begins], np.diff(np.r_[begins, len(code)])
-    pair, outcomes = cells // 3, cells % 3 / 2
-    return Battles(n_items, pair // n_items, pair % n_items, outcomes, counted, weights)
+    if n_items < 2000:
+        counted = np.bincount(code)
+        cells = np.flatnonzero(counted)
+        counted = counted[cells]
+    else:  # a table of all pairs would be larger than the battles
+        cells, counted = np.unique(code, return_counts=True)
+    pair = cells // 3
+    return Battles(n_items, pair // n_items, pair % n_items, cells % 3 / 2, counted, np.ones(len(cells)))
 
 
 def weighted_by_pair(battles: Battles, floor: int = 50) -> Battles:
     """The battles with weight 1 / max(battles of the pair, floor) each, so that much-played pairs do not dominate.
 
-    arena-rank's ``reweighted``, with its floor. Weights that the battles had are replaced.
+    arena-rank's ``reweighted``, with its floor.
 
     >>> weighted_by_pair(count_battles([0] * 200, [1] * 200, [1, 0] * 100)).weight
     array([0.005, 0.005])
@@ -436,22 +423,15 @@ class _PointsTable:
         first, second = place[battles.first[self.inside]], place[battles.second[self.inside]]
         self.weight = battles.weight[self.inside]
         code = (first * n + second) * 3 + (2 * battles.outcome[self.inside]).astype(np.int64)
-        # Cells are in ascending order of code; several have the same one if battles have weights.
-        self.begins = np.flatnonzero(np.diff(code, prepend=-1))
-        column = np.full(3 * n * n, len(self.begins))  # of cells that do not occur: there, a column of zeros is put
-        column[code[self.begins]] = np.arange(len(self.begins))
+        column = np.full(3 * n * n, len(code))  # of cells that do not occur: there, a column of zeros is put
+        column[code] = np.arange(len(code))
         lost, tied, won = column.reshape(n, n, 3).transpose(2, 0, 1)
         self.win, self.tie = np.minimum(won, lost.T), np.minimum(tied, tied.T)
 
     def points(self, drawn: IntArray) -> FloatArray:
         """Points (R, n, n) of counts (R, cells)."""
-        if not len(self.begins):
-            return np.zeros((len(drawn), *self.win.shape))
-        values = np.zeros((len(drawn), len(self.begins) + 1))
-        weighted = drawn[:, self.inside] * self.weight if not self.inside.all() else drawn * self.weight
-        if len(self.begins) < weighted.shape[1]:
-            weighted = np.add.reduceat(weighted, self.begins, axis=1)
-        values[:, :-1] = weighted
+        values = np.zeros((len(drawn), len(self.weight) + 1))
+        values[:, :-1] = drawn[:, self.inside] * self.weight if not self.inside.all() else drawn * self.weight
         points: FloatArray = values.take(self.tie, axis=1)
         points *= 0.5
         points += values.take(self.win, axis=1)

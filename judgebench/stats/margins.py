@@ -56,7 +56,6 @@ def non_inferiority(
     *,
     alpha: float = 0.05,
     power: float = 0.8,
-    lenient: bool = False,
     most: float | None = None,
 ) -> Decision:
     """PASS: the candidate is less than ``margin`` worse. FAIL: it is worse.
@@ -71,8 +70,6 @@ def non_inferiority(
         One-sided, of each of both tests.
     power
         That the two numbers of clusters give.
-    lenient
-        FAIL only if the candidate is worse by more than the margin.
     most
         What a cluster can lose at most (100 for wins in percent), if there is such a bound. Then a margin that is worth
         fewer than three whole losses never passes: a set of so few clusters cannot exclude losses that rare, and no
@@ -80,8 +77,8 @@ def non_inferiority(
 
     Notes
     -----
-    With t the one-sided quantile: PASS if difference - t * stderr > -margin; else FAIL if difference + t * stderr < 0
-    (lenient: < -margin). A loss that is certain, but certainly smaller than the margin, passes.
+    With t the one-sided quantile: PASS if difference - t * stderr > -margin; else FAIL if difference + t * stderr < 0.
+    A loss that is certain, but certainly smaller than the margin, passes.
     Losses that are seldom but whole (a few prompts of 80 that the candidate gets wrong) make differences skewed, and t
     pass too often. With k = (sum of cubed influences) / (sum of squared ones)^1.5, Hall's t + k (2 t^2 + 1) / 6 + k^2
     t^3 / 27 must reject as well, at 2 / variance(log variance) degrees of freedom, at most n - 1. With differences of
@@ -101,10 +98,9 @@ def non_inferiority(
     if missing is not None:
         return missing
     value, stderr, count = _numbers(difference)
-    boundary = -margin if lenient else 0.0
     passing = _p_above(value + margin, difference, +1)
-    failing = _p_above(boundary - value, difference, -1)
-    distance = max(value + margin, boundary - value)
+    failing = _p_above(-value, difference, -1)
+    distance = max(value + margin, -value)
     verdict, needed, reason = _verdict(passing, failing, alpha), 0, None
     if most is not None and margin > 0:
         needed = ceil(WHOLE_LOSSES * most / margin)

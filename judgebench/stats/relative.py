@@ -24,11 +24,19 @@ class Ratio:
 
     ratio: float | None
     interval: Interval | None
-    gain: float | None
-    """Relative gain in percent: 100 * (ratio - 1)."""
-    gain_interval: Interval | None
     reason: str | None
     """Why a number is missing."""
+
+    @property
+    def gain(self) -> float | None:
+        """Relative gain in percent: 100 * (ratio - 1)."""
+        return None if self.ratio is None else 100 * (self.ratio - 1)
+
+    @property
+    def gain_interval(self) -> Interval | None:
+        """Its interval."""
+        own = self.interval
+        return own and Interval(100 * (own.low - 1), 100 * (own.high - 1), own.level, own.method)
 
 
 def paired_ratio(first: ClusterTotals, second: ClusterTotals, *, level: float = 0.95) -> Ratio:
@@ -51,13 +59,12 @@ def paired_ratio(first: ClusterTotals, second: ClusterTotals, *, level: float = 
         raise ValueError("a ratio of two runs needs the same clusters on both sides")
     top, bottom = first.value, second.value
     if top is None or bottom is None:
-        return Ratio(None, None, None, None, missing_reason(first if top is None else second))
+        return Ratio(None, None, missing_reason(first if top is None else second))
     if bottom == 0:
-        return Ratio(None, None, None, None, "the denominator is 0")
+        return Ratio(None, None, "the denominator is 0")
     ratio, count = top / bottom, first.n_clusters
-    gain = 100 * (ratio - 1)
     if count < 2:
-        return Ratio(ratio, None, gain, None, missing_reason(first))
+        return Ratio(ratio, None, missing_reason(first))
     one, other = first.influence(), second.influence()
     factor = count / (count - 1)
     var_top, var_bottom, covariance = (factor * float(a @ b) for a, b in ((one, one), (other, other), (one, other)))
@@ -66,16 +73,8 @@ def paired_ratio(first: ClusterTotals, second: ClusterTotals, *, level: float = 
     a, b, c = bottom**2 - square * var_bottom, top * bottom - square * covariance, top**2 - square * var_top
     if a <= 0:
         why = "the denominator is not significantly different from 0, so the ratio may have any size"
-        return Ratio(ratio, None, gain, None, why)
+        return Ratio(ratio, None, why)
     if not first.stderr and not second.stderr:
-        return Ratio(ratio, None, gain, None, missing_reason(first))
+        return Ratio(ratio, None, missing_reason(first))
     half = max(b**2 - a * c, 0.0) ** 0.5
-    low, high = (b - half) / a, (b + half) / a
-    method = "Fieller"
-    return Ratio(
-        ratio,
-        Interval(low, high, level, method),
-        gain,
-        Interval(100 * (low - 1), 100 * (high - 1), level, method),
-        None,
-    )
+    return Ratio(ratio, Interval((b - half) / a, (b + half) / a, level, "Fieller"), None)

@@ -166,8 +166,6 @@ class StyleOnlyJudge:
     half a hit. With the interval of ``clustered.bounded_estimate``."""
     coefficients: tuple[float | None, ...]
     """Fitted to all rows, per feature; ``None`` where the answers never differ."""
-    n_undecided: int
-    """Rows left out because their verdict is a tie."""
 
 
 def style_only_judge(
@@ -201,12 +199,9 @@ def style_only_judge(
     shares, names = shares[decided], names[decided]
     scaled, varies = _scaled(features[decided])
     known, place = np.unique(names, return_inverse=True)
-    undecided = int((~decided).sum())
     if len(known) < FOLDS:
         why = f"cross-validation needs decided verdicts of {FOLDS} clusters, found {len(known)}"
-        return StyleOnlyJudge(
-            Estimate(None, None, None, len(shares), len(known), why), (None,) * len(varies), undecided
-        )
+        return StyleOnlyJudge(Estimate(None, None, None, len(shares), len(known), why), (None,) * len(varies))
     fold = place % FOLDS
     kept = np.concatenate([fold != np.arange(FOLDS)[:, None], np.ones((1, len(shares)), bool)]).astype(float)
     fits = _fit_logistic(scaled[:, varies], shares, kept, biased=False)
@@ -215,7 +210,7 @@ def style_only_judge(
     beta: list[float | None] = [None] * len(varies)
     for feature, value in zip(np.flatnonzero(varies), fits[FOLDS].tolist(), strict=True):
         beta[feature] = value
-    return StyleOnlyJudge(bounded_estimate(cluster_totals(hit, clusters=names), level=level), tuple(beta), undecided)
+    return StyleOnlyJudge(bounded_estimate(cluster_totals(hit, clusters=names), level=level), tuple(beta))
 
 
 def _checked(preference: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:

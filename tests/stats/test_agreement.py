@@ -212,7 +212,7 @@ def test_malformed_labels_are_named() -> None:
         (lambda: krippendorff_alpha([[1, 2], [1, 2]], "cosine"), "metrics are"),  # type: ignore[arg-type]
         (lambda: krippendorff_alpha([np.arange(101), np.arange(101)]), "at most 100"),
         (lambda: krippendorff_alpha([[-1, 2], [1, 2]], "ratio"), "not negative"),
-        (lambda: cohen_kappa([1], [1, 2]), "both raters"),
+        (lambda: cohen_kappa([1], [1, 2]), "one number per item"),
         (lambda: cohen_kappa([np.nan], [1]), "leave out"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -167,11 +167,11 @@ def test_a_tie_is_half_a_win_and_half_a_loss() -> None:
 
 def test_weights_count_like_battles() -> None:
     """Weights of 1, 2 and 3 give the ratings of battles repeated so often; a common factor changes nothing."""
-    columns = made_up()
-    weight = np.random.default_rng(4).integers(1, 4, len(columns.a))
-    repeated = bradley_terry(Columns(*(np.repeat(column, weight) for column in columns)).counted())
+    battles = made_up().counted()
+    weight = np.random.default_rng(4).integers(1, 4, len(battles.count))
+    repeated = bradley_terry(replace(battles, count=weight * battles.count))
     for factor in (1.0, 0.01):
-        weighted = bradley_terry(count_battles(*columns, weight * factor))
+        weighted = bradley_terry(replace(battles, weight=weight * factor))
         assert rating_list(weighted.ratings) == pytest.approx(rating_list(repeated.ratings), abs=1e-8)
 
 
@@ -246,7 +246,8 @@ def test_all_ties_are_1000() -> None:
 def test_extreme_but_finite_ratings_are_found() -> None:
     """A chain of items each winning 999,999 of a million against the next spans 4 * 2,400 points."""
     a, b = np.repeat(np.arange(4), 2), np.repeat(np.arange(1, 5), 2)
-    fit = bradley_terry(count_battles(a, b, [1, 0] * 4, [999_999, 1] * 4), anchor=Anchor(4, 0))
+    battles = count_battles(a, b, [1, 0] * 4)
+    fit = bradley_terry(replace(battles, count=np.where(battles.outcome == 1, 999_999, 1)), anchor=Anchor(4, 0))
     assert rating_list(fit.ratings)[0] == pytest.approx(4 * 400 * np.log10(999_999), abs=1e-4)
 
 
@@ -269,9 +270,7 @@ def test_unusable_battles_are_named(a: list[int], b: list[int], outcome: list[fl
 
 
 def test_unusable_options_are_named() -> None:
-    """Weights that are not positive and an unknown anchor are refused."""
-    with pytest.raises(ValueError, match="positive and finite"):
-        count_battles([0], [1], [1], [0.0])
+    """An unknown anchor and no rounds are refused."""
     battles = count_battles([0, 1], [1, 0], [1, 1])
     with pytest.raises(ValueError, match="anchor"):
         bradley_terry(battles, anchor=Anchor(2, 1000))
@@ -291,12 +290,13 @@ def test_sandwich_of_two_items_is_binomial() -> None:
 
 
 def test_sandwich_does_not_depend_on_cells() -> None:
-    """Weights that differ by rounding only, so that no two battles share a cell, give the same variances."""
-    columns = made_up()
-    split = count_battles(*columns, 1 + 1e-12 * np.arange(len(columns.a)))
-    assert len(split.count) == len(columns.a)
+    """Cells of a single battle each give the same variances."""
+    battles = made_up().counted()
+    cells = np.repeat(np.arange(len(battles.count)), battles.count)
+    names = ("first", "second", "outcome", "weight")
+    split = replace(battles, count=np.ones_like(cells), **{name: getattr(battles, name)[cells] for name in names})
     for anchor in (None, Anchor(1, 0)):
-        _, _, one = bounds(sandwich_spreads(bradley_terry(columns.counted(), anchor=anchor), ridge=0))
+        _, _, one = bounds(sandwich_spreads(bradley_terry(battles, anchor=anchor), ridge=0))
         _, _, other = bounds(sandwich_spreads(bradley_terry(split, anchor=anchor), ridge=0))
         assert one == pytest.approx(other, rel=1e-6)
 
@@ -317,9 +317,9 @@ def test_drawn_counts_are_multinomial() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 def test_bootstrap_equals_separate_fits(weighted: bool) -> None:
     """Each replicate is a separate fit to the drawn counts, to 1e-7 rating points."""
-    columns = made_up(5, 2000, seed=5)
-    weight = np.random.default_rng(6).choice([0.5, 2.0], 2000) if weighted else None
-    battles = count_battles(*columns, weight)
+    battles = made_up(5, 2000, seed=5).counted()
+    if weighted:
+        battles = weighted_by_pair(battles)
     replicates = bootstrap_ratings(bradley_terry(battles), rng=np.random.default_rng(7), rounds=8).ratings
     drawn = draw_counts(battles.count, 8, np.random.default_rng(7))
     for counts, ratings in zip(drawn, replicates, strict=True):

@@ -154,7 +154,7 @@ def test_only_ties_explain_nothing() -> None:
     assert report.rates[2].win_rate == pytest.approx(50.0)
     assert report.explained_by_style is None
     judge = style_only_judge(np.full(40, 0.5), first, second)
-    assert (judge.accuracy.value, judge.n_undecided) == (None, 40)
+    assert (judge.accuracy.value, judge.accuracy.n) == (None, 0)
 
 
 def test_floor_of_verdicts_without_style_is_chance() -> None:
