@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,12 +25,12 @@ def judgebench(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProces
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def modules_after(tmp_path: Path, *arguments: str | Path) -> set[str]:
-    """Names of what a command has imported when it ends well."""
+def modules_after(tmp_path: Path, *arguments: str | Path, code: int = 0) -> set[str]:
+    """Names of what a command has imported when it ends with this code. It knows no vendor's key."""
     environment = {**os.environ, "PROBE": str(tmp_path / "modules.json")}
     command = [sys.executable, "-c", PROBE, *map(str, arguments)]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == code, ended.stderr
     return set(json.loads((tmp_path / "modules.json").read_text()))
 
 
@@ -48,6 +49,33 @@ def test_help_is_cheap(tmp_path: Path, arguments: tuple[str, ...]) -> None:
 def test_help_imports_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Neither numbers nor networks are needed to say what there is."""
     assert modules_after(tmp_path, *arguments).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "computes"),
+    [
+        (("tasks", "info", "alpacaeval"), False),
+        (("data", "where"), False),
+        (("explain", "runs"), False),
+        (("export", "runs/mine", "--to", "csv", "--out", "scores.csv"), False),
+        (("export", "runs/mine", "--to", "archive", "--out", "mine.zip"), False),
+        (("leaderboard", "runs"), True),
+        (("score", "runs/mine"), True),
+        (("compare", "runs/base", "runs/mine"), True),
+        (("plan", "--task", "gsm8k"), True),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else str(value),
+)
+def test_a_command_imports_only_what_it_needs(
+    example_runs: Path, tmp_path: Path, arguments: tuple[str, ...], computes: bool
+) -> None:
+    """No engine, no network and no pandas for what is on disk; scipy only where an interval or a test is computed."""
+    shutil.copytree(example_runs, tmp_path / "work")
+    loaded = modules_after(tmp_path / "work", *arguments)
+    assert loaded.isdisjoint(
+        {"torch", "transformers", "vllm", "ray", "pandas", "pyarrow", "aiohttp", "huggingface_hub"}
+    )
+    assert ("scipy" in loaded) is computes
 
 
 def starter_outputs(tmp_path: Path) -> Path:
