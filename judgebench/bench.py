@@ -2,7 +2,8 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from judgebench.cache import CallStore, Spending, default_store_path
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.models import Model, ModelSpec, OpenSettings, Served
-from judgebench.models.opening import open_model, parse_model, price_of
+from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint
 from judgebench.models.pricing import Price
 from judgebench.models.wrappers import Account, Budget, Metered, Stored
 from judgebench.records import Sampling
@@ -54,6 +55,27 @@ class ModelPool:
             account.run = run
         return self.store.spending(run)
 
+    def require_ready(
+        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[tuple[Task, TaskData]]
+    ) -> None:
+        """Raise for what is wrong with the candidate or a judge, before any engine is imported, which takes seconds.
+
+        Where no model needs an engine, their first requests tell as soon.
+        """
+        judges = {
+            spec: (task, arguments)
+            for task, data in judged
+            for name in data.judges
+            for spec, arguments in judge_specs(task, name, self._settings)
+        }
+        if not any(spec.local for spec in (*([candidate[0]] if candidate else []), *judges)):
+            return
+        if candidate:
+            self._require_ready(*candidate, candidate=True)
+        for spec, (task, arguments) in judges.items():
+            with self._with_alternatives(task):
+                self._require_ready(spec, arguments, candidate=False)
+
     def candidate(self, spec: ModelSpec, arguments: Mapping[str, str]) -> Opened:
         """The model under test."""
         return self._open(spec, arguments, candidate=True)
@@ -79,36 +101,52 @@ class ModelPool:
             self._store.close()
 
     def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
-        try:
+        with self._with_alternatives(task):
             opened = self._open(spec, arguments, candidate=False)
+        judge = judge_for(judge, spec, settings=self._settings)
+        return JudgeSeat(judge, opened.model, opened.price, spec.text)
+
+    def _require_ready(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
+        settings = self._open_settings(arguments, candidate=candidate)
+        if spec.local:
+            require_checkpoint(spec, settings)
+            return
+        model = open_model(spec, settings)
+        # An address that answered before is right, and this run may need nothing of it any more.
+        if isinstance(model, Served) and not self.store.answered(model.identity):
+            model.require_reachable()
+
+    @contextmanager
+    def _with_alternatives(self, task: Task) -> Iterator[None]:
+        """Add to the message of an official judge that cannot be opened which judges there are instead."""
+        try:
+            yield
         except UsageError as error:
             if self._settings.judges:
                 raise
             raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
-        judge = judge_for(judge, spec, settings=self._settings)
-        return JudgeSeat(judge, opened.model, opened.price, spec.text)
+
+    def _open_settings(self, arguments: Mapping[str, str], *, candidate: bool) -> OpenSettings:
+        settings = self._settings
+        return OpenSettings(
+            arguments=dict(arguments),
+            api_key_env=settings.api_key_env,
+            concurrency=settings.concurrency if candidate else settings.judge_concurrency,
+            rpm=settings.rpm,
+            tpm=settings.tpm,
+            chat_template=settings.chat_template if candidate else None,
+            thinking=settings.thinking if candidate else "auto",
+            think_tags=settings.think_tags,
+            offline=settings.offline,
+            replicas=settings.replicas if candidate else 1,
+            cluster=settings.cluster if candidate else None,
+            task_folders=tasks.folders_elsewhere(settings.tasks),
+        )
 
     def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
-        settings = self._settings
         if spec in self._opened:
             return self._opened[spec]
-        opened = open_model(
-            spec,
-            OpenSettings(
-                arguments=dict(arguments),
-                api_key_env=settings.api_key_env,
-                concurrency=settings.concurrency if candidate else settings.judge_concurrency,
-                rpm=settings.rpm,
-                tpm=settings.tpm,
-                chat_template=settings.chat_template if candidate else None,
-                thinking=settings.thinking if candidate else "auto",
-                think_tags=settings.think_tags,
-                offline=settings.offline,
-                replicas=settings.replicas if candidate else 1,
-                cluster=settings.cluster if candidate else None,
-                task_folders=tasks.folders_elsewhere(settings.tasks),
-            ),
-        )
+        opened = open_model(spec, self._open_settings(arguments, candidate=candidate))
         if isinstance(opened, Served):
             opened.answered_before = self.store.answered(opened.identity)
         price = price_of(spec, arguments)

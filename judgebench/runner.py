@@ -127,6 +127,10 @@ class Runner:
             settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
         )
         try:
+            self._models.require_ready(
+                None if given else (spec, arguments),
+                [(loaded_task.task, loaded_task.data) for loaded_task in loaded if judge],
+            )
             return self._run(spec, arguments, loaded, given, judge=judge)
         finally:
             self._close()
@@ -138,6 +142,7 @@ class Runner:
             self._alone.enter_context(folder.locked())
             manifest = folder.require_manifest()
             loaded = reload_tasks(folder, manifest, self._settings)
+            self._models.require_ready(None, [(loaded_task.task, loaded_task.data) for loaded_task in loaded])
             runs = []
             for loaded_task in loaded:
                 run, manifest.tasks[loaded_task.key] = self._answered(folder, manifest, loaded_task)

@@ -1,4 +1,4 @@
-"""The list of judges to turn to: until when the official ones are served, and what does in their place."""
+"""The models of a run: the judges there are to turn to, and what is looked at before any model is opened."""
 
 import datetime
 import tomllib
@@ -6,9 +6,16 @@ import tomllib
 import pytest
 
 from judgebench import tasks
-from judgebench.bench import alternatives
-from judgebench.models.opening import parse_model
+from judgebench.bench import ModelPool, alternatives
+from judgebench.cache import CallStore, default_store_path
+from judgebench.errors import ModelError
+from judgebench.loading import load_tasks
+from judgebench.models.opening import OpenSettings, open_model, parse_model
+from judgebench.models.wrappers import Stored
+from judgebench.records import Message, Request, Sampling
 from judgebench.resources import resource
+from judgebench.settings import Settings
+from tests.servers.launch import Server, chat_server
 
 TABLE = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
 JUDGED = [name for name in tasks.names() if tasks.load(tasks.TaskSpec(name))[0].judge_models]
@@ -42,3 +49,35 @@ def test_the_end_of_an_official_judge_is_known(name: str, version: str) -> None:
         day = TABLE["shutdown"][spec]
         assert datetime.date.fromisoformat(day)
         assert f"{spec} (its vendor serves it until {day})" in alternatives(task)
+
+
+def test_a_judge_that_answered_before_may_be_gone() -> None:
+    """Its verdicts may all be in the store. One that never answered is looked for before a checkpoint is opened."""
+    with chat_server() as known, chat_server() as unknown:
+        pass_the_check(known)
+        pass_the_check(unknown)
+        store = CallStore(default_store_path())
+        model = open_model(parse_model(spec_of(known))[0], OpenSettings())
+        asked = Request(messages=(Message(role="user", content="Which is better?"),), sampling=Sampling())
+        list(Stored(model, store).complete([asked]))
+        model.close()
+        store.close()
+    pass_the_check(known)
+    with pytest.raises(ModelError, match="cannot be reached"):
+        pass_the_check(unknown)
+
+
+def spec_of(server: Server) -> str:
+    """The server's model."""
+    return f"{server.base_url}#judge"
+
+
+def pass_the_check(judge: Server) -> None:
+    """Look at the models of a run with a checkpoint as candidate."""
+    settings = Settings(tasks="alpacaeval", model="builtin:tiny", judges=(spec_of(judge),), starter=True)
+    (loaded,) = load_tasks(settings)
+    pool = ModelPool(settings)
+    try:
+        pool.require_ready(parse_model("builtin:tiny"), [(loaded.task, loaded.data)])
+    finally:
+        pool.close()

@@ -72,6 +72,9 @@ class Served(Protocol):
     on_discarded: Callable[[Usage], None]
     """Called for a reply that was paid for and cannot be used, before it is asked for again. May raise."""
 
+    def require_reachable(self) -> None:
+        """Raise :class:`~judgebench.errors.ModelError` if nobody listens at its address. Nothing is sent."""
+
 
 class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is opened, beside what it is. A backend uses the fields that mean something to it."""

@@ -5,6 +5,9 @@ Secrets live here and are shown nowhere: whatever may stand in a message goes th
 
 import base64
 import re
+import socket
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +22,9 @@ from judgebench.models.wire import NoAnswer, Wire, decoded, given_up, message_of
 from judgebench.models.wire_chat import ChatCompletions
 from judgebench.records import Completion, Request, Usage
 
+CONNECT_SECONDS = 10.0
+UNREACHABLE_WAITS = (0.3, 1.0)
+"""Waits between the tries of an endpoint that never answered: a closed port is reported within a few seconds."""
 LONGEST_MESSAGE = 300
 """Characters of an endpoint's own words in one of ours."""
 
@@ -123,6 +129,31 @@ class Endpoint:
 
     def check(self, requests: Sequence[Request]) -> None:
         """Nothing can be told before the endpoint is asked: its template and its context are its own."""
+
+    @property
+    def proxied(self) -> bool:
+        """Whether it is reached through the environment's proxy."""
+        return bool(urllib.request.getproxies()) and self.host not in {"localhost", "127.0.0.1", "::1"}
+
+    def require_reachable(self) -> None:
+        """Connect, three times if need be, and close the connection; a proxy is left to answer for itself."""
+        if self.proxied:
+            return
+        for wait in (*UNREACHABLE_WAITS, None):
+            try:
+                socket.create_connection((self.host, self.url.port or 443), CONNECT_SECONDS).close()
+                return
+            except OSError as error:
+                if wait is None:
+                    raise self.unreachable(str(error), 1 + len(UNREACHABLE_WAITS)) from error
+                time.sleep(wait)
+
+    def unreachable(self, reason: str, tries: int) -> ModelError:
+        """The error to end with when nobody answers at its address."""
+        return ModelError(
+            f"{self.name} was to be asked at {self.address}, but it cannot be reached ({reason}; {tries} tries). "
+            "Check the address and that the server runs, then start the same command again."
+        )
 
     def body(self, request: Request) -> bytes:
         """The JSON to send: what is set and not refused before, and nothing else."""

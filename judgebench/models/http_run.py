@@ -9,7 +9,6 @@ import random
 import re
 import threading
 import time
-import urllib.request
 import zlib
 from collections import deque
 from collections.abc import Collection, Coroutine, Iterable, Mapping
@@ -22,7 +21,7 @@ import msgspec
 
 from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
-from judgebench.models.http_endpoint import Endpoint
+from judgebench.models.http_endpoint import CONNECT_SECONDS, UNREACHABLE_WAITS, Endpoint
 from judgebench.models.pacing import retry_after, told_wait
 from judgebench.models.pricing import most_tokens
 from judgebench.models.wire import REFUSES, NoAnswer
@@ -36,9 +35,6 @@ ASSUMED_REPLY_TOKENS = 512
 """What a reply counts towards tokens per minute where the request sets no limit."""
 AHEAD = 8
 """Requests taken in before a worker is free for them: few, since whoever keeps a budget counts each as under way."""
-CONNECT_SECONDS = 10.0
-UNREACHABLE_WAITS = (0.3, 1.0)
-"""Waits between the tries of an endpoint that never answered: a closed port is reported within a few seconds."""
 REFUSED_REQUESTS = 20
 """So many requests refused for what they say, none answered and none under way any more, mean that all will be."""
 DENIED_ATTEMPTS = 3
@@ -97,7 +93,7 @@ class Engine:
         self._timeout = endpoint.timeout_seconds
         self._headers = endpoint.headers
         # Looking up proxies costs CPU at each request, so only where there can be one.
-        self._proxied = bool(urllib.request.getproxies()) and endpoint.host not in {"localhost", "127.0.0.1", "::1"}
+        self._proxied = endpoint.proxied
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="judgebench-http", daemon=True)
         self._thread.start()
@@ -505,10 +501,7 @@ class Run:
         """
         endpoint = self._endpoint
         if not endpoint.reached:
-            raise ModelError(
-                f"{endpoint.name} was to be asked at {endpoint.address}, but it cannot be reached ({trouble.detail}; "
-                f"{attempts} tries). Check the address and that the server runs, then start the same command again."
-            )
+            raise endpoint.unreachable(trouble.detail, attempts)
         endpoint.given_up_in_a_row += not others_answered
         if endpoint.given_up_in_a_row >= HOPELESS_REQUESTS:
             raise ModelError(

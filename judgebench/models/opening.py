@@ -77,12 +77,9 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     pooled = settings.replicas > 1 or settings.cluster is not None
     if pooled and not spec.local:
         raise UsageError(f"--replicas and --cluster are for checkpoints; {spec.text} is served by somebody else")
-    if spec.local and settings.offline:
-        # A checkpoint that is used offline must not make the hub library wait for a network that is not there.
-        os.environ["HF_HUB_OFFLINE"] = "1"
+    _prepare_hub(settings)
     if spec.backend is CHECKPOINT:
-        if not pooled:  # a cluster's machines may see other folders
-            _require_checkpoint(spec.target, settings.arguments)
+        require_checkpoint(spec, settings)
         spec = msgspec.structs.replace(spec, backend=engine_here())
     arguments = _converted(spec, settings.arguments)
     if not pooled:
@@ -94,11 +91,22 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     return RayPool(partial(_opened, spec, alone, arguments), settings.replicas, settings.cluster, devices)
 
 
-def _require_checkpoint(path_or_id: str, arguments: Mapping[str, str]) -> None:
-    """Raise an error for a checkpoint that is not there, before torch is imported to see what would answer it."""
+def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
+    """Raise an error for a checkpoint that is not there, before torch is imported, which takes seconds."""
+    pooled = settings.replicas > 1 or settings.cluster is not None
+    if not spec.backend.checkpoint or pooled:  # a cluster's machines may see other folders
+        return
     from judgebench.models.checkpoints import locate
 
-    locate(path_or_id, lora=arguments.get("lora"), revision=arguments.get("revision"))
+    _prepare_hub(settings)
+    given = settings.arguments
+    locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
+
+
+def _prepare_hub(settings: OpenSettings) -> None:
+    """Keep the hub's library, before it is imported, from waiting for a network that is not there."""
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any]) -> Model:

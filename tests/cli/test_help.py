@@ -93,6 +93,26 @@ def test_a_file_judged_over_http_needs_no_torch(tmp_path: Path) -> None:
     assert {"aiohttp", "numpy"} <= loaded
 
 
+NOBODY = "http://127.0.0.1:9/v1#m"
+WRONG = {
+    "./nothing-here": 2,
+    "hf:no-such/model": 6,
+    "openai:gpt-4o": 2,
+    "anthropic:claude": 2,
+    NOBODY: 6,
+}
+"""Models that cannot be had, and the exit code: no folder, not on the hub, no key, nobody at the address."""
+
+
+@pytest.mark.parametrize("judge", WRONG)
+def test_a_wrong_judge_is_told_before_the_candidate_is_opened(tmp_path: Path, judge: str) -> None:
+    """Where the candidate is a checkpoint, too: no answer is generated that nobody would judge."""
+    arguments = ("eval", "--model", "builtin:tiny", "--judge", judge, "--tasks", "mtbench", "--starter", "--out", "R")
+    loaded = modules_after(tmp_path, *arguments, code=WRONG[judge])
+    assert loaded.isdisjoint({"torch", "transformers", "vllm"})
+    assert not (tmp_path / "R").exists()
+
+
 MODEL = ("--model", "file:x.json")
 JUDGE = ("--judge", "http://127.0.0.1:9/v1#j")
 SERVED = ("--model", "http://127.0.0.1:9/v1#m", *JUDGE)
