@@ -5,16 +5,16 @@ several answers to one item, are ours: an item is one cluster, with all its answ
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from judgebench.grading import KILLED, NOTHING
+from judgebench.metric import Metric, MetricSums, single_row
 from judgebench.records import Example, ExampleScore, Generation, Score, Verdict
-from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
-from judgebench.stats.intervals import interval_fields
+from judgebench.stats.clustered import cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
-from judgebench.task import Fetch, TaskData, Totals
+from judgebench.task import Fetch, TaskData
 
 NOT_GRADED = ("too_long", "too_deep", "too_large", *KILLED, "error")
 """Labels of verdicts that count as wrong without the answer having been compared."""
@@ -51,6 +51,20 @@ def accuracy_row(
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Number:
+    """One number: what each item comes to that has answers enough for it."""
+
+    metric: str
+    group: str | None
+    what: str
+    values: Mapping[str, float]
+    """By item, 0 to 1."""
+    n: int
+    n_missing: int
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """How a benchmark's rows of :func:`accuracy_row` become its scores."""
 
@@ -62,111 +76,93 @@ class Accuracy:
     groups: Callable[[Example], Iterable[str]] = lambda example: ()
     """The groups, such as ``level=3``, that an example is in."""
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """A share of right answers by each rule, and with repeats ``maj@k`` and ``pass@k`` by each of them."""
+        shares = (Metric(name=metric, value_of=single_row(metric)) for metric in self.votes)
+        return (*shares, Metric(name="maj@*", shown=False), Metric(name="pass@*", shown=False))
+
     def summarise(self, data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
-        """The metrics, the same by group, and with repeats ``maj@k`` and ``pass@k`` by each metric."""
-        by_metric = {metric: list(_items(data.by_id, scores, metric).values()) for metric in self.votes}
-        found = [self._mean(metric, items, None) for metric, items in by_metric.items()]
-        for metric, items in by_metric.items():
-            groups: dict[str, list[list[ExampleScore]]] = {}
-            for item in items:
-                for group in self.groups(data.by_id[item[0].example_id]):
-                    groups.setdefault(group, []).append(item)
-            found += [self._mean(metric, groups[group], group) for group in sorted(groups)]
-        repeats = max((example.repeat for example in data.examples), default=0) + 1
-        for metric, items in by_metric.items():
-            by = None if metric == next(iter(self.votes)) else f"metric={metric}"
-            for k in powers_up_to(repeats):
-                found.append(self._score(f"maj@{k}", *self._voted(items, k, metric), len(items), _MAJORITY, by))
-                found.append(self._score(f"pass@{k}", *_passed(items, k), len(items), _PASS, by))
-        return found
+        """The metrics, the same by group, and after them ``maj@k`` and ``pass@k``."""
+        numbers = list(self._numbers(data.by_id, scores))
+        shares = [number for number in numbers if number.what == _SHARE]
+        shares.sort(key=lambda number: number.group is not None)
+        return [self._score(number) for number in (*shares, *(number for number in numbers if number.what != _SHARE))]
 
-    def totals(self, examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> Totals:
+    def metric_sums(self, examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items, by which two runs are compared."""
-        by_id = {example.id: example for example in examples}
-        repeats = max((example.repeat for example in examples), default=0) + 1
-        found: dict[tuple[str, str | None], ClusterTotals] = {}
+        numbers = self._numbers({example.id: example for example in examples}, scores)
+        return {
+            (number.metric, number.group): cluster_totals(_percent(number), clusters=list(number.values))
+            for number in numbers
+            if number.values or number.what == _SHARE
+        }
+
+    def _numbers(self, examples: Mapping[str, Example], scores: Sequence[ExampleScore]) -> Iterator[_Number]:
+        """All of them, metric by metric."""
+        repeats = max((example.repeat for example in examples.values()), default=0) + 1
         for metric in self.votes:
-            items = _items(by_id, scores, metric)
-            means = {item: sum(row.value or 0.0 for row in rows) / len(rows) for item, rows in items.items()}
-            found[metric, None] = _share(means)
-            groups: dict[str, dict[str, float]] = {}
+            items = _items(examples, scores, metric)
+            yield _mean(metric, items, None)
+            groups: dict[str, dict[str, list[ExampleScore]]] = {}
             for item, rows in items.items():
-                for group in self.groups(by_id[rows[0].example_id]):
-                    groups.setdefault(group, {})[item] = means[item]
-            found |= {(metric, group): _share(groups[group]) for group in sorted(groups)}
+                for group in self.groups(examples[rows[0].example_id]):
+                    groups.setdefault(group, {})[item] = rows
+            for group in sorted(groups):
+                yield _mean(metric, groups[group], group)
             by = None if metric == next(iter(self.votes)) else f"metric={metric}"
             for k in powers_up_to(repeats):
-                enough = {item: rows for item, rows in items.items() if len(rows) >= k}
-                if enough:
-                    whole = list(enough.values())
-                    for name, (values, _) in (
-                        (f"maj@{k}", self._voted(whole, k, metric)),
-                        (f"pass@{k}", _passed(whole, k)),
-                    ):
-                        found[name, by] = _share(dict(zip(enough, values, strict=True)))
-        return found
+                yield _of_first(f"maj@{k}", by, _MAJORITY, self._voted(items, k, metric), items)
+                yield _of_first(f"pass@{k}", by, _PASS, _passed(items, k), items)
 
-    def _mean(self, metric: str, items: Sequence[Sequence[ExampleScore]], group: str | None) -> Score:
-        """Mean over items of the mean over an item's answers; n counts answers."""
-        values = [[row.value for row in item if row.value is not None] for item in items]
-        means = [sum(item) / len(item) for item in values if item]
-        n = sum(map(len, values))
-        counts = _counts([row for item in items for row in item], len(items))
-        return self._score(metric, means, sum(map(len, items)) - n, len(items), _SHARE, group, n, counts)
-
-    def _voted(self, items: Sequence[Sequence[ExampleScore]], k: int, metric: str) -> tuple[list[float], int]:
-        """Whether each item's majority is right, and how many items have fewer than the k answers.
+    def _voted(self, items: Mapping[str, Sequence[ExampleScore]], k: int, metric: str) -> dict[str, float]:
+        """Whether each item's majority is right, of the items that have the k answers.
 
         Like lm-eval, "no answer found" is a vote of its own.
         """
-        values = []
-        for item in items:
-            first = item[:k]
+        values = {}
+        for item, rows in items.items():
+            first = rows[:k]
             if len(first) == k and all(row.value is not None for row in first):
                 votes = [self.votes[metric](str(row.covariates["extracted"])) for row in first]
-                values.append(float(first[votes.index(majority(votes))].value or 0.0))
-        return values, len(items) - len(values)
+                values[item] = float(first[votes.index(majority(votes))].value or 0.0)
+        return values
 
-    def _score(
-        self,
-        metric: str,
-        values: Sequence[float],
-        missing: int,
-        items: int,
-        what: str,
-        group: str | None,
-        n: int | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> Score:
+    def _score(self, number: _Number) -> Score:
         """A mean over items in percent; its interval is over items."""
-        n = len(values) if n is None else n
-        details = dict(details) if details else {"items": items}
-        if not values:
-            return Score(
-                task=self.task,
-                metric=metric,
-                value=None,
-                unit="percent",
-                n=0,
-                n_missing=missing,
-                group=group,
-                reason="no item has an answer with a verdict" if items else "there is no item",
-                details=details,
-            )
-        result = bounded_estimate(cluster_totals([100 * value for value in values]), 0, 100)
-        return Score(
-            task=self.task,
-            metric=metric,
-            value=result.value,
-            unit="percent",
-            stderr=result.stderr,
-            **interval_fields(result.interval),
-            method=f"{what}; {result.how('items')}",
-            n=n,
-            n_missing=missing,
-            group=group,
-            details=details,
-        )
+        metric = Metric(name=number.metric)
+        about: dict[str, Any] = {"n_missing": number.n_missing, "group": number.group, "details": number.details}
+        if not number.values:
+            why = "no item has an answer with a verdict" if number.details["items"] else "there is no item"
+            return metric.absent(self.task, why, **about)
+        return metric.score(self.task, cluster_totals(_percent(number)), number.what, "items", n=number.n, **about)
+
+
+def _percent(number: _Number) -> list[float]:
+    return [100 * value for value in number.values.values()]
+
+
+def _mean(metric: str, items: Mapping[str, Sequence[ExampleScore]], group: str | None) -> _Number:
+    """Mean over items of the mean over an item's answers; n counts answers."""
+    known = {item: [row.value for row in rows if row.value is not None] for item, rows in items.items()}
+    n = sum(map(len, known.values()))
+    return _Number(
+        metric=metric,
+        group=group,
+        what=_SHARE,
+        values={item: sum(values) / len(values) for item, values in known.items() if values},
+        n=n,
+        n_missing=sum(map(len, items.values())) - n,
+        details=_counts([row for rows in items.values() for row in rows], len(items)),
+    )
+
+
+def _of_first(
+    metric: str, group: str | None, what: str, values: Mapping[str, float], items: Mapping[str, Any]
+) -> _Number:
+    """A number of the first answers to each item, where there are enough; n counts items."""
+    n, details = len(values), {"items": len(items)}
+    return _Number(metric=metric, group=group, what=what, values=values, n=n, n_missing=len(items) - n, details=details)
 
 
 def _items(
@@ -181,10 +177,6 @@ def _items(
     return {item: [row for _, row in sorted(rows, key=lambda pair: pair[0])] for item, rows in items.items()}
 
 
-def _share(values: Mapping[str, float]) -> ClusterTotals:
-    return cluster_totals([100 * value for value in values.values()], clusters=list(values))
-
-
 def _counts(rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:
     answered = [row for row in rows if row.value is not None]
     labels = Counter(str(row.covariates.get("label")) for row in answered)
@@ -196,8 +188,8 @@ def _counts(rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:
     return counts | {label: labels[label] for label in NOT_GRADED if labels[label]}
 
 
-def _passed(items: Sequence[Sequence[ExampleScore]], k: int) -> tuple[list[float], int]:
-    values = [[row.value for row in item if row.value is not None] for item in items]
-    enough = [item for item in values if len(item) >= k]
-    passed = pass_at_k([len(item) for item in enough], [int(sum(item)) for item in enough], k)
-    return passed.tolist(), len(items) - len(enough)
+def _passed(items: Mapping[str, Sequence[ExampleScore]], k: int) -> dict[str, float]:
+    values = {item: [row.value for row in rows if row.value is not None] for item, rows in items.items()}
+    enough = {item: own for item, own in values.items() if len(own) >= k}
+    passed = pass_at_k([len(own) for own in enough.values()], [int(sum(own)) for own in enough.values()], k)
+    return dict(zip(enough, passed.tolist(), strict=True))

@@ -4,7 +4,7 @@ Everything is paired: differences are taken item by item, so that what the runs 
 protocol are compared; of the others the protocol fields in which they differ are named. An item counts where every run
 has a value for it, and what is left out is counted.
 
-What a metric is made of its task says (``Task.totals``); statistics are those of ``stats/paired.py``.
+What a metric is made of its task says (``Task.metrics``); statistics are those of ``stats/paired.py``.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ import numpy as np
 from judgebench.cache import default_cache_dir
 from judgebench.display import reasons
 from judgebench.errors import UsageError
+from judgebench.metric import Metric, MetricSums
 from judgebench.protocol import differing
 from judgebench.records import Example, ExampleScore, Judgement, Score
 from judgebench.run_folders import Run, TaskRun
@@ -27,7 +28,7 @@ from judgebench.stats.multiplicity import adjusted_p_values
 from judgebench.stats.paired import permutation_p_value
 from judgebench.stats.relative import paired_ratio
 from judgebench.store import usable
-from judgebench.task import Fetch, Totals
+from judgebench.task import Fetch
 
 Adjust = Literal["holm", "bh", "none"]
 
@@ -35,8 +36,6 @@ LEVEL = 0.95
 SEED = 0
 TRUE_ZERO = ("percent", "characters", "usd")
 """Units in which a relative gain means something: grades from 1 to 10 and rewards from -1 to 1 have no true zero."""
-WITHOUT_DIRECTION = ("length", "avg_length", "loss_rate", "tie_rate", "lc_standard_error")
-"""Metrics of which more is not better: they are compared, but rank and pass nothing."""
 SAME_NUMBER = 1e-6
 """A score and the mean of its example scores are one number up to this."""
 
@@ -326,17 +325,17 @@ def _compare_task(
             f"paired. Finish the runs (start the same command again), or compare others"
         )
     units = {(score.metric, score.group): score.unit for one in own for score in one.scores}
-    found = [totals_of(one, examples, mine, files) for one, mine in zip(own, paired, strict=True)]
+    found = [sums_of(one, examples, mine, files) for one, mine in zip(own, paired, strict=True)]
     usable, left_out = _comparable(own, found)
     differences, ranks = [], []
     for name in usable:
-        statistics = on_common_clusters([totals[name] for totals in found])
+        statistics = on_common_clusters([sums[name] for sums in found])
         for place in range(1, len(members)):
             pair = (members[0], members[place])
             made = _difference(*name, units.get(name, ""), pair, statistics[0], statistics[place], level)
             differences.append(made)
         if len(members) > 2 and name[1] is None:
-            ranks += _ranks(name[0], members, statistics, level)
+            ranks += _ranks(own[0].task.metric(name[0]), members, statistics, level)
     pairs = [(members[0], number) for number in members[1:]]
     return TaskComparison(
         task=own[0].task_manifest.label,
@@ -384,18 +383,20 @@ def _missing(rows: Mapping[Key, ExampleScore], items: Mapping[str, str]) -> int:
     return len({items.get(example, example) for example in lacking})
 
 
-def totals_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleScore], files: Found) -> Totals:
-    """A run's scores as totals over items, from example scores that all have a value."""
-    if run.task.totals is None:
-        return _means(run.scores, examples, rows)
+def sums_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleScore], files: Found) -> MetricSums:
+    """A run's scores as sums over items, from example scores that all have a value."""
     with usable(str(run.folder.path)):
-        return run.task.totals(examples, rows, files(run))
+        sums = run.task.sums(examples, rows, files(run))
+    listed = {metric for metric, _ in sums}
+    return {**sums, **_plain_means([score for score in run.scores if score.metric not in listed], examples, rows)}
 
 
-def _means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Totals:
-    """The metrics of a task that says nothing of them, where they are the means of the example scores of their name."""
+def _plain_means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[ExampleScore]) -> MetricSums:
+    """Scores of which the task does not say what they are made of, where they are the means of the example scores of
+    their name.
+    """
     items = {example.id: example.item or example.id for example in examples}
-    found: dict[tuple[str, str | None], ClusterTotals] = {}
+    sums: dict[tuple[str, str | None], ClusterTotals] = {}
     for score in scores:
         own = [row for row in rows if row.metric == score.metric]
         if score.group is not None or score.value is None or not own:
@@ -408,15 +409,15 @@ def _means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[
         )
         # With items left out, the run's own number is another one.
         if len(own) != score.n or abs((mean.value or 0.0) - score.value) <= SAME_NUMBER * max(1.0, abs(score.value)):
-            found[score.metric, None] = mean
-    return found
+            sums[score.metric, None] = mean
+    return sums
 
 
 def _comparable(
-    runs: Sequence[TaskRun], found: Sequence[Totals]
+    runs: Sequence[TaskRun], found: Sequence[MetricSums]
 ) -> tuple[list[tuple[str, str | None]], list[tuple[str, str]]]:
-    """Metrics and groups that all runs have as totals, and those that they do not, with the reason."""
-    usable = [name for name in found[0] if all(name in totals and totals[name].n_clusters for totals in found)]
+    """Metrics and groups that all runs have as sums, and those that they do not, with the reason."""
+    usable = [name for name in found[0] if all(name in sums and sums[name].n_clusters for sums in found)]
     scores: dict[tuple[str, str | None], list[Score]] = {}
     for score in (score for run in runs for score in run.scores):
         scores.setdefault((score.metric, score.group), []).append(score)
@@ -515,14 +516,14 @@ def _correlation(first: ClusterTotals, second: ClusterTotals) -> float | None:
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
 
 
-def _ranks(metric: str, members: Sequence[int], statistics: Sequence[ClusterTotals], level: float) -> list[Rank]:
-    if metric in WITHOUT_DIRECTION:
+def _ranks(metric: Metric, members: Sequence[int], statistics: Sequence[ClusterTotals], level: float) -> list[Rank]:
+    if metric.direction == "none":
         return []
     contrasts = compare_all_pairs(statistics, rng=np.random.default_rng(SEED), rounds=_FEWEST_ROUNDS, level=level)
     ranks = rank_intervals(contrasts, len(statistics))
     return [
         Rank(
-            metric=metric,
+            metric=metric.name,
             run=number,
             value=statistic.value,
             low=rank.low,

@@ -17,6 +17,7 @@ import numpy as np
 
 from judgebench.display import reasons
 from judgebench.judges.orders import candidate_share
+from judgebench.metric import Metric
 from judgebench.records import ExampleScore, Judgement, Score
 from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.stats.benchmark_quality import paired_separability, separability
@@ -24,9 +25,8 @@ from judgebench.stats.intervals import Interval, resample_counts
 from judgebench.stats.style_share import StyleReport, style_only_judge, style_report
 from judgebench.stats.transitivity import cycles, fit_test, item_cycles, win_matrix
 from judgebench.stats.variance_components import variance_components
-from judgebench.stopping import by_example
 from judgebench.store import RunFolder
-from judgebench.task import ItemMean, Task
+from judgebench.task import Task
 
 SEED = 0
 ROUNDS = 500
@@ -258,7 +258,7 @@ def _opponent(judgement: Judgement) -> str:
 
 
 def _styles(run: _Run) -> Iterable[Style]:
-    for pattern, (loss, win) in run.task.pairwise.items():
+    for pattern, (loss, win) in run.task.pairwise_metrics.items():
         by_metric: dict[str, list[ExampleScore]] = {}
         for row in run.rows:
             if fnmatchcase(row.metric, pattern) and row.value is not None and not row.covariates.get("against_itself"):
@@ -369,9 +369,9 @@ def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> SeveralRuns:
     )
 
 
-def _paired(runs: Sequence[_Run], mean: ItemMean) -> float | None:
+def _paired(runs: Sequence[_Run], mean: Metric) -> float | None:
     """By resamples of the examples that all runs have a number for."""
-    tables = [{key: mean.of(rows) for key, rows in by_example(run.rows).items()} for run in runs]
+    tables = [mean.values(run.rows) for run in runs]
     shared = [key for key in tables[0] if all(table.get(key) is not None for table in tables)]
     if len(shared) < 2:
         return None

@@ -19,7 +19,7 @@ from judgebench.run_folders import Run, read_run
 from judgebench.settings import Settings
 from judgebench.spreadsheets import csv_bytes
 from judgebench.store import Manifest, RunFolder, usable
-from judgebench.task import Finished, TaskData
+from judgebench.task import ScoredRun, TaskData
 
 PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")
 """The parts of a lm-eval results file that hold something for each task."""
@@ -71,7 +71,7 @@ def _files(run: Run, form: str, out: Path, settings: Settings) -> dict[Path, Con
         return _lm_eval_files(run, out)
     files: dict[Path, Content] = {}
     for key, exporter in _exporters(run, form).items():
-        finished = _finished(run, key, _official(run, key, settings))
+        finished = _scored_run(run, key, _official(run, key, settings))
         files |= {out / name: content for name, content in exporter(finished).items()}
     return files
 
@@ -100,10 +100,10 @@ def _official(run: Run, key: str, settings: Settings) -> TaskData:
     return load_task_of(own.task_manifest, run.path, source_finder(settings), own.files).data
 
 
-def _finished(run: Run, key: str, data: TaskData) -> Finished:
+def _scored_run(run: Run, key: str, data: TaskData) -> ScoredRun:
     own = run.tasks[key]
     baselines = own.folder.baselines() or data.baselines
-    return Finished(
+    return ScoredRun(
         candidate=run.manifest.candidate,
         data=dataclasses.replace(data, examples=own.examples(), baselines=baselines),
         generations=own.generations(),
@@ -142,7 +142,7 @@ def _lm_eval_files(run: Run, out: Path) -> dict[Path, Content]:
     manifest = run.manifest
     # No official file is needed: all that lm-eval writes lies in the run folder.
     parts = {
-        key: exporter(_finished(run, key, TaskData(examples=(), baselines={})))
+        key: exporter(_scored_run(run, key, TaskData(examples=(), baselines={})))
         for key, exporter in _exporters(run, "lm_eval").items()
     }
     results = _lm_eval_results(manifest, parts)

@@ -19,14 +19,13 @@ import msgspec
 import numpy as np
 
 from judgebench.comparison import (
-    WITHOUT_DIRECTION,
     Adjust,
     Found,
     names_of,
     official_files,
     on_common_clusters,
     paired_rows,
-    totals_of,
+    sums_of,
     unlike_fields,
 )
 from judgebench.display import figure, p_value
@@ -241,7 +240,7 @@ def _settled_metric(run: TaskRun, policy: TaskPolicy) -> str:
             f"the policy asks for the metric {policy.metric!r} of {run.task_manifest.label}, which has "
             f"{', '.join(there) or 'none'}"
         )
-    if policy.metric in WITHOUT_DIRECTION:
+    if run.task.metric(policy.metric).direction == "none":
         raise UsageError(
             f"the policy asks for the metric {policy.metric!r} of {run.task_manifest.label}, of which more is not "
             f"better; a gate needs one such as {run.task.headline[0]}"
@@ -328,22 +327,22 @@ def _paired_check(
             f"same command again"
         )
     name = (metric, None)
-    found = [totals_of(run, examples, own, files) for run, own in zip((baseline, candidate), paired, strict=True)]
-    if not all(name in totals and totals[name].n_clusters for totals in found):
+    found = [sums_of(run, examples, own, files) for run, own in zip((baseline, candidate), paired, strict=True)]
+    if not all(name in sums and sums[name].n_clusters for sums in found):
         why = next((score.reason for score in own_scores if score.reason), "it is not made of scores of single items")
         raise UsageError(
             f"{candidate.task_manifest.label}: {metric} cannot be compared item by item: {why}. Gate another of its "
             f"metrics"
         )
-    own_baseline, own_candidate = on_common_clusters([totals[name] for totals in found])
+    own_baseline, own_candidate = on_common_clusters([sums[name] for sums in found])
     unit = own_scores[1].unit
-    bounds = candidate.task.bounds.get(metric, (0.0, 100.0) if unit == "percent" else None)
+    bounds = candidate.task.metric(metric, unit).limits
     most = 100.0 if unit == "percent" else None
     decision = decide(own_baseline, own_candidate, drop, defaults.alpha, bounds, most)
     verdict, reason, lost = decision.verdict, decision.reason, None
     if own_scores[1].n_missing:
         valued = [row for row in rows[0].values() if row.value is not None]
-        everything = totals_of(baseline, examples, valued, files).get(name)
+        everything = sums_of(baseline, examples, valued, files).get(name)
         completed = None if everything is None else _counting_lost(everything, own_baseline, own_candidate, bounds)
         if everything is not None and completed is not None:
             strict = decide(everything, completed, drop, defaults.alpha, bounds, most)
@@ -549,10 +548,10 @@ def _against_published(model: str, candidate: Run, policy: Policy) -> tuple[list
         published = row.scores.get(metric)
         if published is None or published.value is None:
             raise UsageError(f"the published row of {model} on {label} has no {metric}; it has {', '.join(row.scores)}")
-        if metric in task.made_of_tables:
+        if (why := task.metric(metric).needs_table) is not None:
             raise UsageError(
-                f"{metric} of {candidate.path} cannot be held against the published one: "
-                f"{task.made_of_tables[metric]}. Gate another metric, or name a run as the baseline"
+                f"{metric} of {candidate.path} cannot be held against the published one: {why}. Gate another metric, "
+                f"or name a run as the baseline"
             )
         checks.append(_unpaired_check(run, metric, published, own, drop, policy.defaults))
         known = "" if stderr_of(published) else ", taken as exact because no error is published with it"

@@ -24,12 +24,13 @@ import numpy as np
 
 from judgebench.errors import UsageError
 from judgebench.files import chunks
+from judgebench.metric import Metric
 from judgebench.outputs import FileRow, read_rows, where
 from judgebench.records import ExampleScore, Score
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.prediction_powered import prediction_powered_mean
 from judgebench.stats.rogan_gladen import corrected_win_rate, judge_errors
-from judgebench.task import ItemMean, Task, TaskData
+from judgebench.task import Task, TaskData
 
 COLUMNS = ("example_id", "label")
 WORDS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
@@ -74,12 +75,9 @@ def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) ->
 
     ``rows`` are the task's example scores.
     """
-    metric, mean = _anchored(task) or ("", None)
-    assert mean is not None
-    found: dict[str, list[ExampleScore]] = {}
-    for row in rows:
-        found.setdefault(row.example_id, []).append(row)
-    judged = {key: value for key, own in found.items() if (value := mean.of(own)) is not None}
+    metric = _anchored(task)
+    assert metric is not None
+    judged = {key: value for key, value in metric.values(rows).items() if value is not None}
     labelled = [key for key in labels.by_example if key in judged]
     human = np.array([labels.by_example[key] for key in labelled])
     machine = np.array([judged[key] for key in labelled])
@@ -96,7 +94,7 @@ def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) ->
 
 def _powered(
     task: Task,
-    metric: str,
+    metric: Metric,
     human: np.ndarray[Any, np.dtype[np.float64]],
     machine: np.ndarray[Any, np.dtype[np.float64]],
     others: np.ndarray[Any, np.dtype[np.float64]],
@@ -114,9 +112,9 @@ def _powered(
     }
     return Score(
         task=task.name,
-        metric=f"{metric}_ppi",
+        metric=f"{metric.name}_ppi",
         value=None if result.value is None else 100 * result.value,
-        unit="percent",
+        unit=metric.unit,
         stderr=None if result.stderr is None or result.interval is None else 100 * result.stderr,
         low=None if result.interval is None else 100 * result.interval.low,
         high=None if result.interval is None else 100 * result.interval.high,
@@ -132,7 +130,7 @@ def _powered(
 
 def _corrected(
     task: Task,
-    metric: str,
+    metric: Metric,
     human: np.ndarray[Any, np.dtype[np.float64]],
     machine: np.ndarray[Any, np.dtype[np.float64]],
     others: np.ndarray[Any, np.dtype[np.float64]],
@@ -142,7 +140,10 @@ def _corrected(
     decided = (human != 0.5) & (machine != 0.5)
     verdicts = (others[others != 0.5] > 0.5).astype(float)
     errors = judge_errors((human[decided] > 0.5).astype(float), (machine[decided] > 0.5).astype(float))
-    name, method = f"{metric}_rogan_gladen", "Rogan-Gladen: the judge's share of wins, corrected for its error rates"
+    name, method = (
+        f"{metric.name}_rogan_gladen",
+        "Rogan-Gladen: the judge's share of wins, corrected for its error rates",
+    )
     details = {**common, "ties_dropped": int((~decided).sum() + (others == 0.5).sum())}
     reason = None
     if errors is None:
@@ -151,7 +152,7 @@ def _corrected(
         reason = "the judge decided no example without a label"
     if errors is None or reason is not None:
         return Score(
-            task=task.name, metric=name, value=None, unit="percent", method=method, n=0, n_missing=missing,
+            task=task.name, metric=name, value=None, unit=metric.unit, method=method, n=0, n_missing=missing,
             reason=reason, details=details,
         )  # fmt: skip
     result = corrected_win_rate(float(verdicts.mean()), len(verdicts), errors, level=LEVEL)
@@ -161,7 +162,7 @@ def _corrected(
         task=task.name,
         metric=name,
         value=None if result.value is None else 100 * result.value,
-        unit="percent",
+        unit=metric.unit,
         low=100 * result.interval.low,
         high=100 * result.interval.high,
         level=LEVEL,
@@ -173,9 +174,9 @@ def _corrected(
     )
 
 
-def _anchored(task: Task) -> tuple[str, ItemMean] | None:
+def _anchored(task: Task) -> Metric | None:
     """The first metric of a task that is a mean of shares of the win."""
-    return next(((name, mean) for name, mean in task.means.items() if mean.share), None)
+    return next((metric for metric in task.means.values() if metric.win_share), None)
 
 
 def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[FileRow]]:

@@ -21,7 +21,7 @@ import msgspec
 from judgebench.answers import failed_answer, failure_notes
 from judgebench.outputs import FileRow, count_of
 from judgebench.records import LARGEST, Example, ExampleScore, Generation, Score
-from judgebench.task import Finished, Generations, Imported, TaskData
+from judgebench.task import Generations, Imported, ScoredRun, TaskData
 
 UNKNOWN = "lm-eval"
 """In place of the version, where a file does not say it."""
@@ -232,7 +232,7 @@ class LmEvalTask:
 
     # -- export
 
-    def write(self, run: Finished) -> dict[str, Any]:
+    def write(self, run: ScoredRun) -> dict[str, Any]:
         """The exporter of the format ``lm_eval``: this task's part of a results file, and its samples.
 
         Answers to one item are one sample with several replies. Keys are those of lm-eval's results file, each with

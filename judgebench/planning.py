@@ -16,6 +16,7 @@ from judgebench.display import rough
 from judgebench.errors import UsageError
 from judgebench.judges.panel import panel_members
 from judgebench.loading import reload_task, source_finder
+from judgebench.metric import Metric
 from judgebench.records import ExampleScore, Score
 from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.settings import Settings
@@ -31,9 +32,8 @@ from judgebench.stats.power import (
     run_variance,
     worth_of_repeats,
 )
-from judgebench.stopping import by_example
 from judgebench.store import RunFolder
-from judgebench.task import ItemMean, Task
+from judgebench.task import Task
 
 REPEATS = (1, 2, 4, 8)
 
@@ -126,7 +126,7 @@ def plan(question: Question, settings: Settings) -> Plan:
         notes.append(f"judge calls are not counted: {why if task.judge_models else 'answers are verified, not judged'}")
     if not variance.per_prompt():
         raise UsageError(_no_variance(question, folders, metric))
-    widest = _widest(task if not folders else own, metric, unit)
+    widest = (own if folders else task).metric(metric, unit).span
     alpha, power, required, answers = question.alpha, question.power, None, None
     if question.delta is not None:
         required, answers = _needed(question, question.delta, variance, n, metric, unit, widest)
@@ -201,15 +201,6 @@ def _no_variance(question: Question, folders: Sequence[RunFolder], metric: str) 
     return f"--baseline {folders[0].path}: its {metric} does not vary over the examples, so there is no variance"
 
 
-def _widest(task: Task, metric: str, unit: str) -> float:
-    """The most that two runs can differ by, in the unit: without end for what has no bounds, such as a length."""
-    mean = task.means.get(metric)
-    if mean is not None:
-        return mean.scale * (mean.upper - mean.lower)
-    low, high = task.bounds.get(metric, (0.0, 100.0 if unit == "percent" else float("inf")))
-    return high - low
-
-
 def _needed(
     question: Question,
     delta: float,
@@ -242,14 +233,13 @@ def _worst_case(task: Task, metric: str, question: Question, notes: list[str]) -
             f"--task {task.label}: without --baseline RUN the worst case is planned for, and {metric} {what}. Give a "
             f"run of this task with --baseline{usable}"
         )
-    widest = (mean.scale * (mean.upper - mean.lower)) ** 2 / 4
+    widest = mean.span**2 / 4
     notes.append(
         "assumed: each example's number is at one end of its range or the other, as often as not, which is the most "
         "variance that there can be; a stored run (--baseline) asks for fewer examples"
     )
     notes.append(_correlation_note(question.correlation))
-    unit = "percent" if mean.scale == 100 else "points"
-    return planned_variance(RunVariance(widest, 0.0, 0.0, None), question.correlation), unit, "worst case"
+    return planned_variance(RunVariance(widest, 0.0, 0.0, None), question.correlation), mean.unit, "worst case"
 
 
 def _correlation_note(correlation: float) -> str:
@@ -281,7 +271,7 @@ def _from_stderr(
 
 def _from_tables(
     tables: Sequence[dict[str, FloatArray]],
-    mean: ItemMean,
+    mean: Metric,
     folders: Sequence[RunFolder],
     question: Question,
     notes: list[str],
@@ -331,7 +321,7 @@ def _table(folder: RunFolder, task: Task, metric: str, settings: Settings, files
         one = reload_task(folder, task_manifest, source_finder(settings), files)
         generations = {generation.example_id: generation for generation in own.generations()}
         members = [one.task.score(one.data, generations, some) for some in panel_members(judgements).values()]
-    numbers = [{key: mean.of(rows) for key, rows in by_example(scores).items()} for scores in members]
+    numbers = [mean.values(scores) for scores in members]
     answers: dict[str, list[list[float | None]]] = {}
     for example in own.examples():
         answers.setdefault(example.item or example.id, []).append([of.get(example.id) for of in numbers])

@@ -11,6 +11,7 @@ from judgebench import tasks
 from judgebench.common_fits import Tabulate, fit_together
 from judgebench.errors import UsageError
 from judgebench.manifests import spent
+from judgebench.metric import UNITS
 from judgebench.protocol import differing
 from judgebench.records import Score
 from judgebench.resources import resource
@@ -24,17 +25,6 @@ from judgebench.task import Task
 PUBLISHED_FIELDS = ("task", "model", "source")
 ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
 """Ends of the columns that say more of a metric, not another one."""
-UNITS = {
-    "rating": "rating",
-    "score": "points",
-    "wb_score": "points",
-    "wb_score_micro": "points",
-    "wb_reward": "points",
-    "wb_reward_micro": "points",
-    "wb_elo": "rating",
-}
-"""Units of published metrics; those not listed are characters if a length, else percent."""
-
 
 BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
     "length": lambda row: None if (score := length_of(row)) is None else score.value,
@@ -232,16 +222,21 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
 
 def published_rows(task: str | None = None) -> list[LeaderboardRow]:
     """Figures from published tables (``leaderboards/*.csv``), as rows of a protocol of their own per task."""
-    rows = []
+    rows: list[LeaderboardRow] = []
+    known: dict[str, Task | None] = {}
     for path in sorted(resource("leaderboards").glob("*.csv")):
         for fields in read_csv_table(path, path.read_text(encoding="utf-8")):
             label = fields["task"]
-            if task is None or task in (label, label.partition(":")[0], label.partition("@")[0]):
-                rows.append(_published_row(label, fields))
+            versioned = label.partition(":")[0]
+            if task is None or task in (label, versioned, label.partition("@")[0]):
+                if versioned not in known:
+                    known[versioned] = _known_task(versioned, NO_FILES)
+                rows.append(_published_row(label, fields, known[versioned]))
     return rows
 
 
-def _published_row(label: str, fields: dict[str, str]) -> LeaderboardRow:
+def _published_row(label: str, fields: dict[str, str], task: Task | None) -> LeaderboardRow:
+    """A row of a table. Where no task knows the metrics, one that is called after a unit is in that unit."""
     scores = {}
     for metric, text in fields.items():
         if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
@@ -253,7 +248,7 @@ def _published_row(label: str, fields: dict[str, str]) -> LeaderboardRow:
             task=label,
             metric=metric,
             value=float(text),
-            unit=UNITS.get(metric, "characters" if metric.endswith("length") else "percent"),
+            unit=task.metric(metric).unit if task is not None else metric if metric in UNITS else "percent",
             method="published",
             **about,
             n=int(fields["n"]) if fields.get("n") else 0,
@@ -361,7 +356,7 @@ def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow
         task = _official_task(group.rows[0]) if published else None
         table = {} if task is None else {row.model: row for row in of_same_table(task, published)}
         metric = group.headline[0] if group.headline else ""
-        held = task is not None and metric not in task.made_of_tables
+        held = task is not None and task.metric(metric).needs_table is None
         rows = [
             msgspec.structs.replace(row, published_value=_value(table[row.model], metric))
             if held and row.model in table

@@ -128,9 +128,9 @@ def score(
     judged, counts = _judged(task, data, generations, folder, each, thinking, imported=imported)
     judgements = [*judged, *verified]
     members, folded, together = fold_members(task, data, generations, judgements)
-    scores = task.summarise(data, folded)
+    scores = task.scores(data, folded)
     if len(members) > 1:
-        scores = with_panel(scores, members, lambda scored: task.summarise(data, scored), together)
+        scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
     if adjust is not None:
         scores = adjust(scores, folded)
     folder.write_scores(_with_styles(task, data, generations, folded), scores)
@@ -279,7 +279,7 @@ def _with_styles(
     """
     return [
         msgspec.structs.replace(row, covariates={**_styles(task, data, generations, row), **row.covariates})
-        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise)
+        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise_metrics)
         else row
         for row in rows
     ]

@@ -31,6 +31,7 @@ from judgebench.gating import (
     require_same_protocol,
     tasks_to_gate,
 )
+from judgebench.metric import Metric, by_example
 from judgebench.models.opening import parse_model
 from judgebench.records import ExampleScore
 from judgebench.run_folders import Run, TaskRun, read_run, read_unfinished
@@ -39,8 +40,7 @@ from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.stages import Observer
 from judgebench.stats.margins import Verdict
-from judgebench.stopping import ORDER_SEED, DifferenceWatch, by_example
-from judgebench.task import ItemMean
+from judgebench.stopping import ORDER_SEED, DifferenceWatch
 
 ENDED = ("complete", "incomplete")
 """What the manifest says of a run whose examples were all judged, or tried."""
@@ -98,18 +98,18 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
         )
     chosen, notes = tasks_to_gate(first, second, policy)
     alpha = policy.defaults.alpha / (1 if policy.defaults.adjust == "none" else len(chosen))
-    watches, metrics = {}, {}
+    watches = {}
     for key, own, drop in chosen:
         _forbid_early_stops(first, second, key)
         _metric(second.tasks[key], own)  # so that the candidate's task is looked at, too
-        metrics[key], mean = _metric(first.tasks[key], own)
-        if drop > mean.scale * (mean.upper - mean.lower):
+        metric = _metric(first.tasks[key], own)
+        if drop > metric.span:
             raise UsageError(
-                f"a max_drop of {drop:g} for {metrics[key]} of {first.tasks[key].task_manifest.label} is more than any "
-                f"two numbers can differ by, {mean.scale * (mean.upper - mean.lower):g}"
+                f"a max_drop of {drop:g} for {metric.name} of {first.tasks[key].task_manifest.label} is more than any "
+                f"two numbers can differ by, {metric.span:g}"
             )
-        numbers = {name: mean.of(rows) for name, rows in _rows(first.tasks[key]).items()}
-        watches[key] = DifferenceWatch(numbers, drop, mean, level=1 - alpha, least=policy.defaults.min_n)
+        numbers = {name: metric.value_of(rows) for name, rows in _rows(first.tasks[key]).items()}
+        watches[key] = DifferenceWatch(numbers, drop, metric, level=1 - alpha, least=policy.defaults.min_n)
     before = {key: sum(_calls(second.tasks[key]).values()) for key in watches}
     if second.manifest.status in ENDED:
         for key, watch in watches.items():
@@ -125,7 +125,7 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
             f"{candidate} is judged as far as was needed, and not scored: `judgebench judge {candidate}` does the rest"
         )
     checks = [
-        _check(first.tasks[key], second, own, drop, policy.defaults, metrics[key], watches[key], before[key])
+        _check(first.tasks[key], second, own, drop, policy.defaults, watches[key], before[key])
         for key, own, drop in chosen
     ]
     return concluded(
@@ -154,11 +154,11 @@ def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
             )
 
 
-def _metric(run: TaskRun, policy: TaskPolicy) -> tuple[str, ItemMean]:
+def _metric(run: TaskRun, policy: TaskPolicy) -> Metric:
     """The metric to check, the policy's or the task's headline, as a mean over examples."""
     metric = policy.metric or run.task.headline[0]
     if metric in run.task.means:
-        return metric, run.task.means[metric]
+        return run.task.means[metric]
     usable = " or ".join(f'metric = "{name}"' for name in run.task.means)
     way_on = (
         f"gate {usable} of it, in the policy's [tasks.{run.task_manifest.name}]"
@@ -263,7 +263,6 @@ def _check(
     policy: TaskPolicy,
     drop: float,
     defaults: Defaults,
-    metric: str,
     watch: DifferenceWatch,
     calls_before: int,
 ) -> Check:
@@ -275,15 +274,17 @@ def _check(
     if limit is not None and (verdict != "FAIL" or limit[1]):
         verdict, reason = "INCONCLUSIVE", limit[0]
     both = [(one, other) for one, other in pairs if one is not None and other is not None]
-    own, others = (watch.mean.scale * sum(pair[side] for pair in both) / len(both) if both else None for side in (0, 1))
+    own, others = (
+        watch.metric.scale * sum(pair[side] for pair in both) / len(both) if both else None for side in (0, 1)
+    )
     interval = watch.interval(1 - 2 * defaults.alpha)
     calls = _calls(run)
     made, needed = sum(calls.values()), sum(calls.get(name, 0) for name in watch.order[: watch.n])
     everything = round(needed / watch.n * population) if watch.n else 0
     return Check(
         task=run.task_manifest.label,
-        metric=metric,
-        unit=next((score.unit for score in baseline.scores if score.metric == metric), ""),
+        metric=watch.metric.name,
+        unit=watch.metric.unit,
         tier=policy.tier,
         verdict=verdict,
         paired=True,

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from judgebench.errors import UsageError
+from judgebench.metric import Metric, by_example
 from judgebench.records import EarlyStop, ExampleScore, Score
 from judgebench.stats.intervals import Interval
 from judgebench.stats.sequential import (
@@ -29,7 +30,7 @@ from judgebench.stats.sequential import (
     decide,
     start_betting,
 )
-from judgebench.task import ItemMean, Task
+from judgebench.task import Task
 
 ORDER_SEED = 0
 LEVEL = 0.95
@@ -44,9 +45,8 @@ class StopRule:
     """Stop when the interval of a metric is narrower than plus or minus ``half_width``, in the metric's unit."""
 
     text: str
-    metric: str
+    metric: Metric
     half_width: float
-    mean: ItemMean
 
 
 def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
@@ -81,7 +81,7 @@ def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
         )
         way_on = f"use {usable}" if usable else "judge this task in full"
         raise UsageError(f"--stop-when {text!r}: {metric} {what}; {way_on}")
-    return StopRule(text, metric, width, task.means[metric])
+    return StopRule(text, task.means[metric], width)
 
 
 def random_order(ids: Sequence[str], seed: int = ORDER_SEED) -> list[str]:
@@ -108,7 +108,7 @@ class Watch:
         """Take note of an example with its example scores: none if it has no answer."""
         if self.decided:
             return
-        self._finished[example_id] = self.rule.mean.of(rows)
+        self._finished[example_id] = self.rule.metric.value_of(rows)
         while not self.decided and self.n < len(self.order) and self.order[self.n] in self._finished:
             self.interval = self._sequence.take(self._finished.pop(self.order[self.n]))
             self.n += 1
@@ -124,7 +124,7 @@ class Watch:
         expected = round(calls_so_far / n * population) if n else 0
         return EarlyStop(
             rule=self.rule.text,
-            metric=self.rule.metric,
+            metric=self.rule.metric.name,
             half_width=self.rule.half_width,
             level=LEVEL,
             seed=ORDER_SEED,
@@ -140,25 +140,25 @@ class _Sequence:
     """Two confidence sequences: missing numbers are the least possible in one, the greatest in the other."""
 
     def __init__(self, rule: StopRule, population: int) -> None:
-        self._rule, mean = rule, rule.mean
-        wanted = _STEPS_IN_HALF_WIDTH * (mean.upper - mean.lower) * mean.scale / rule.half_width
+        self._rule, metric = rule, rule.metric
+        wanted = _STEPS_IN_HALF_WIDTH * (metric.upper - metric.lower) * metric.scale / rule.half_width
         steps = min(max(_LEAST_STEPS, int(np.ceil(wanted))), _MOST_STEPS)
-        start = start_betting(population, lower=mean.lower, upper=mean.upper, level=LEVEL, steps=steps)
+        start = start_betting(population, lower=metric.lower, upper=metric.upper, level=LEVEL, steps=steps)
         self._least: BettingState = start
         self._greatest: BettingState = start
         self.narrow = False
 
     def take(self, value: float | None) -> Interval:
         """The interval after one more number, in the metric's unit."""
-        mean, same = self._rule.mean, self._least is self._greatest and value is not None
-        self._least, low = continue_betting(self._least, [mean.lower if value is None else value])
+        metric, same = self._rule.metric, self._least is self._greatest and value is not None
+        self._least, low = continue_betting(self._least, [metric.lower if value is None else value])
         if same:
             self._greatest, high = self._least, low
         else:
-            self._greatest, high = continue_betting(self._greatest, [mean.upper if value is None else value])
+            self._greatest, high = continue_betting(self._greatest, [metric.upper if value is None else value])
         assert low.interval is not None
         assert high.interval is not None
-        found = Interval(mean.scale * low.interval.low, mean.scale * high.interval.high, LEVEL, low.interval.method)
+        found = Interval(metric.scale * low.interval.low, metric.scale * high.interval.high, LEVEL, low.interval.method)
         self.narrow = (found.high - found.low) / 2 < self._rule.half_width
         return found
 
@@ -174,7 +174,7 @@ def early_stop_scores(
     sequence, own = _Sequence(rule, stop.population), by_example(rows)
     interval = None
     for example_id in judged:
-        interval = sequence.take(rule.mean.of(own.get(example_id, ())))
+        interval = sequence.take(rule.metric.value_of(own.get(example_id, ())))
     shown = []
     for score in scores:
         # Upstream's rules are for whole sets in their own order.
@@ -182,14 +182,19 @@ def early_stop_scores(
         details = {**score.details, "early_stopped": True, "judged_of": [stop.n, stop.population]}
         changes: dict[str, Any] = {"details": details, "stderr": None, "low": None, "high": None, "level": None}
         what = (score.method or "").partition(";")[0]
-        if score.metric == rule.metric and score.group is None and score.value is not None and interval is not None:
+        if (
+            score.metric == rule.metric.name
+            and score.group is None
+            and score.value is not None
+            and interval is not None
+        ):
             changes |= {"low": interval.low, "high": interval.high, "level": interval.level}
             changes["method"] = (
                 f"{what}; over the first {stop.n} of {stop.population} examples in random order, seed {stop.seed}; "
                 f"{interval.method}: holds however often it was looked at, for the score of all {stop.population}"
             )
         else:
-            changes["method"] = f"{what}; no interval: judging stopped early, when {rule.metric} was known"
+            changes["method"] = f"{what}; no interval: judging stopped early, when {rule.metric.name} was known"
         shown.append(msgspec.structs.replace(score, **changes))
     return shown
 
@@ -199,14 +204,14 @@ def decide_difference(
     baseline: Mapping[str, float | None],
     ids: Sequence[str],
     margin: float,
-    mean: ItemMean,
+    metric: Metric,
     *,
     level: float = LEVEL,
     seed: int = ORDER_SEED,
 ) -> SequentialDecision:
     """Whether a candidate is worse than a baseline by less than ``margin``, from the examples judged so far.
 
-    ``candidate`` and ``baseline`` hold the numbers of an :class:`ItemMean` by example: those of examples that both have
+    ``candidate`` and ``baseline`` hold the numbers of a mean over examples by example: those of examples that both have
     judged, ``None`` where a verdict could not be had. ``ids`` are all N examples; what both hold, from the beginning of
     the random order on, is looked at. ``margin`` is in the metric's unit and not negative. ``"above"`` says that the
     mean difference over the N examples is at least ``-margin``, ``"below"`` that it is not; each is wrong with a
@@ -214,15 +219,15 @@ def decide_difference(
 
     >>> ids = [f"{number:03d}" for number in range(400)]
     >>> even = dict.fromkeys(ids, 0.5)
-    >>> decision = decide_difference(even, even, ids, 2.0, ItemMean(of=lambda rows: None))
+    >>> decision = decide_difference(even, even, ids, 2.0, Metric(name="win_rate"))
     >>> decision.verdict, decision.n < 400
     ('above', True)
     """
-    width = mean.upper - mean.lower
-    if not 0 <= margin <= mean.scale * width:
-        raise ValueError(f"a margin lies between 0 and {mean.scale * width:g}, the widest difference; got {margin}")
-    pessimistic, optimistic = _differences(candidate, baseline, random_order(ids, seed), mean)
-    threshold = -margin / mean.scale
+    width = metric.upper - metric.lower
+    if not 0 <= margin <= metric.span:
+        raise ValueError(f"a margin lies between 0 and {metric.span:g}, the widest difference; got {margin}")
+    pessimistic, optimistic = _differences(candidate, baseline, random_order(ids, seed), metric)
+    threshold = -margin / metric.scale
     worst = decide(pessimistic, len(ids), threshold, lower=-width, upper=width, level=level)
     if worst.verdict == "above" or optimistic == pessimistic:
         return worst
@@ -231,7 +236,7 @@ def decide_difference(
 
 
 def _differences(
-    candidate: Mapping[str, float | None], baseline: Mapping[str, float | None], order: Sequence[str], mean: ItemMean
+    candidate: Mapping[str, float | None], baseline: Mapping[str, float | None], order: Sequence[str], metric: Metric
 ) -> tuple[list[float], list[float]]:
     """The least and the greatest differences that are possible, as far as both have judged from the beginning on."""
     pessimistic, optimistic = [], []
@@ -240,8 +245,8 @@ def _differences(
             break
         one, other = candidate[example_id], baseline[example_id]
         # What is missing may turn out as anything.
-        pessimistic.append((mean.lower if one is None else one) - (mean.upper if other is None else other))
-        optimistic.append((mean.upper if one is None else one) - (mean.lower if other is None else other))
+        pessimistic.append((metric.lower if one is None else one) - (metric.upper if other is None else other))
+        optimistic.append((metric.upper if one is None else one) - (metric.lower if other is None else other))
     return pessimistic, optimistic
 
 
@@ -257,7 +262,7 @@ class DifferenceWatch:
     """
 
     def __init__(
-        self, baseline: Mapping[str, float | None], margin: float, mean: ItemMean, *, level: float, least: int = 1
+        self, baseline: Mapping[str, float | None], margin: float, metric: Metric, *, level: float, least: int = 1
     ) -> None:
         self.order = random_order(list(baseline))
         """The ids as they are to be judged."""
@@ -265,7 +270,7 @@ class DifferenceWatch:
         self.n = 0
         """Examples that were looked at: the order is complete up to here."""
         self.decision = SequentialDecision("undecided", 0, len(self.order), 0, 1.0, 1.0)
-        self.mean = mean
+        self.metric = metric
         self._baseline, self._candidate = baseline, dict[str, float | None]()
         self._margin, self._level, self._least = margin, level, least
 
@@ -277,14 +282,14 @@ class DifferenceWatch:
         """Take note of several examples at once: what is decided, and after how many, is the same."""
         if self.decided:
             return
-        self._candidate |= {example_id: self.mean.of(own) for example_id, own in rows.items()}
+        self._candidate |= {example_id: self.metric.value_of(own) for example_id, own in rows.items()}
         before = self.n
         while self.n < len(self.order) and self.order[self.n] in self._candidate:
             self.n += 1
         if self.n == before:
             return
         self.decision = decide_difference(
-            self._candidate, self._baseline, self.order, self._margin, self.mean, level=self._level
+            self._candidate, self._baseline, self.order, self._margin, self.metric, level=self._level
         )
         if self.decision.verdict != "undecided" and self.n >= self._least:
             self.decided = True
@@ -302,25 +307,17 @@ class DifferenceWatch:
         then a bound itself once it is decided, which the steps of the interval's grid would blur.
         """
         seen = {example_id: self._candidate[example_id] for example_id in self.order[: self.n]}
-        pessimistic, optimistic = _differences(seen, self._baseline, self.order, self.mean)
-        width = self.mean.upper - self.mean.lower
+        pessimistic, optimistic = _differences(seen, self._baseline, self.order, self.metric)
+        width = self.metric.upper - self.metric.lower
         low, high = (
             betting_sequence(values, len(self.order), lower=-width, upper=width, level=level).interval
             for values in (pessimistic, optimistic)
         )
         if low is None or high is None:
             return None
-        bounds = [self.mean.scale * low.low, self.mean.scale * high.high]
+        bounds = [self.metric.scale * low.low, self.metric.scale * high.high]
         if self.decided and self.decision.verdict == "above":
             bounds[0] = max(bounds[0], -self._margin)
         elif self.decided:
             bounds[1] = min(bounds[1], -self._margin)
         return Interval(bounds[0], bounds[1], level, low.method)
-
-
-def by_example(scores: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
-    """Example scores by example."""
-    found: dict[str, list[ExampleScore]] = {}
-    for row in scores:
-        found.setdefault(row.example_id, []).append(row)
-    return found

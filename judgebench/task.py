@@ -1,29 +1,24 @@
 """What a benchmark is: a value that holds its pure functions. How one is found is in ``tasks.py``."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.judges import Judge
+from judgebench.metric import Metric, MetricSums
 from judgebench.outputs import FileRow, digits
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
-
-if TYPE_CHECKING:
-    # Needs numpy, which listing the tasks does not.
-    from judgebench.stats.clustered import ClusterTotals
 
 Fetch = Callable[[str], bytes]
 """Verified bytes of an official file, by its name in the task's ``sources.toml``."""
 
 Generations = Mapping[str, Generation]
 """One model's generations by example id."""
-
-Totals = Mapping[tuple[str, str | None], "ClusterTotals"]
-"""Scores by metric and group, each as totals over the items that vary independently, in the score's unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,35 +94,18 @@ def no_checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
     return ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ItemMean:
-    """A metric that is a plain mean over the examples, each of which has one number within known bounds.
-
-    Only such metrics can be stopped early, planned for in the worst case, or anchored in human labels. A fit over all
-    examples, or a ratio whose denominator depends on the verdicts, is none.
-    """
-
-    of: Callable[[Sequence[ExampleScore]], float | None]
-    """An example's number from its example scores; ``None`` if something of it is missing."""
-    lower: float = 0.0
-    upper: float = 1.0
-    scale: float = 100.0
-    """The metric is the mean times this."""
-    share: bool = False
-    """The number is the candidate's share of the win, so that a human's verdict on the pair is its like."""
+def no_scores(data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+    """Of a task whose metrics are all plain means over examples."""
+    return []
 
 
-def only(metric: str) -> Callable[[Sequence[ExampleScore]], float | None]:
-    """The value of the example score called ``metric``: an :class:`ItemMean` of one row per example."""
-
-    def value(rows: Sequence[ExampleScore]) -> float | None:
-        return next((row.value for row in rows if row.metric == metric), None)
-
-    return value
+def no_sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
+    """Of a task whose metrics are all plain means over examples."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class ScoredRun:
     """One task of a scored run, as an exporter is given it."""
 
     candidate: str
@@ -147,8 +125,8 @@ class Task:
     version: str
     options: Mapping[str, Any]
     """The options that differ from the task's defaults."""
-    headline: tuple[str, ...]
-    """Metrics in the order in which a table shows them; the first ranks."""
+    metrics: tuple[Metric, ...]
+    """Every metric, in the order in which a table shows them; the first ranks."""
     judge_models: Mapping[str, str] = field(default_factory=dict)
     """Model spec of the official judge model, by the name of the judge (prompt and rule) that it plays; empty if
     answers are verified, not judged."""
@@ -175,34 +153,29 @@ class Task:
     checks: Callable[[TaskData, Generation], tuple[Check, ...]] = no_checks
     """The checks that one generation gives rise to, for the verifiers."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
-    summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]]
-    means: Mapping[str, ItemMean] = field(default_factory=dict)
-    """The metrics, among those summarised, that are plain means over examples."""
-    pairwise: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = no_scores
+    """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
+    metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums
+    """The same scores as sums over items, which is what two runs are compared by; a score that is no such sum is
+    linearised.
+
+    Given are the examples, only example scores that have a value, and the official files, should a number need one.
+    """
+    pairwise_metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Patterns (as of file names) of the example scores that say how a comparison with a baseline's answer ended, with
     the values of a loss and of a win. Counts of both answers' style are among their covariates, each under its name
     and ``baseline_`` before it; what a task does not count itself is counted for it."""
-    totals: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], Totals] | None = None
-    """Scores as sums over items, which is what two runs are compared by; a score that is no such sum is linearised.
-
-    Given are the examples, only example scores that have a value, and the official files, should a number need one.
-    ``None``: those metrics can be compared that are plain means of the example scores of their name.
-    """
     rule_options: tuple[str, ...] = ()
     """Options that only choose between our rules and upstream's. A score says in its details what upstream's rule makes
     of it (``Score.upstream``), so that published numbers are met whatever these are."""
     table_options: Mapping[str, Any] = field(default_factory=dict)
     """Options that published tables are told apart by, each with what it is where it is not given."""
-    made_of_tables: Mapping[str, str] = field(default_factory=dict)
-    """Metrics whose published numbers a run alone cannot meet, with the reason."""
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """The least and the most that one item can come to, by metric; what is in percent lies between 0 and 100."""
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
     """Scores that take all runs of a table together, by run; there they stand in for the run's own of that metric."""
     importers: Mapping[str, Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]] = field(default_factory=dict)
     """Readers of other programs' result files, by format name; a file may hold several models. The one called
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
-    exporters: Mapping[str, "Callable[[Finished], Any]"] = field(default_factory=dict)
+    exporters: Mapping[str, Callable[[ScoredRun], Any]] = field(default_factory=dict)
     """Writers of other programs' result files, by format name: the rows of each file by its path. (``lm_eval`` gives
     the task's part of a results file, and its samples.)"""
     hub: tuple[str, str] | None = None
@@ -221,6 +194,36 @@ class Task:
         """Name with version and options, as ``--tasks`` takes it."""
         options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
         return f"{self.name}@{self.version}" + (f":{options}" if options else "")
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Names of the metrics that tables show, in order; the first ranks."""
+        return tuple(metric.name for metric in self.metrics if metric.shown)
+
+    @property
+    def means(self) -> dict[str, Metric]:
+        """The metrics that are plain means over examples, each of which has one number within known bounds."""
+        return {metric.name: metric for metric in self.metrics if metric.is_mean and metric.limits}
+
+    def metric(self, name: str, unit: str = "percent") -> Metric:
+        """The definition of a metric. One that the task does not list, as a file may hold, is known by its unit."""
+        listed = (replace(metric, name=name) for metric in self.metrics if fnmatchcase(name, metric.name))
+        return next(listed, Metric(name=name, unit=unit))
+
+    def scores(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+        """All scores of some example scores."""
+        scores = self.summarise(data, rows)
+        rest = self._means_beside({score.metric for score in scores})
+        return [*scores, *(metric.mean_score(self.name, data.examples, rows) for metric in rest)]
+
+    def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
+        """All scores as sums over items, of example scores that have a value."""
+        sums = dict(self.metric_sums(examples, rows, fetch))
+        rest = self._means_beside({name for name, _ in sums})
+        return {**sums, **{(metric.name, None): metric.mean_sums(examples, rows) for metric in rest}}
+
+    def _means_beside(self, names: Collection[str]) -> list[Metric]:
+        return [metric for metric in self.metrics if metric.is_mean and metric.name not in names]
 
 
 def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str], Any]], task: str) -> dict[str, Any]:

@@ -16,11 +16,11 @@ import msgspec
 from judgebench import tasks
 from judgebench.errors import JudgebenchError
 from judgebench.grading import GradingPool
+from judgebench.metric import UNITS
 from judgebench.records import Completion, Generation, Judgement, Score, Verdict
 from judgebench.sources import read_sources
 from judgebench.task import Task, TaskData
 
-UNITS = ("percent", "points", "rating", "characters", "usd")
 FEWEST_EXAMPLES = 12
 ANSWERS = ("An answer of two sentences. It is nobody's own.", "")
 """What stands in for a model's answers: something, and nothing."""
@@ -104,7 +104,7 @@ def _sources(folder: Path) -> None:
 
 def _about(task: Task) -> None:
     _require(task.about.endswith("."), "`about` is no sentence")
-    _require(task.headline, "`headline` names no metric")
+    _require(task.headline, "`metrics` has none that tables show")
     _require(task.official_examples > 0, "`official_examples` is not above 0")
     _require(task.starter, "it was asked for its starter set and says that it is not one")
 
@@ -197,22 +197,24 @@ def _judgements_of_cases(task: Task, data: TaskData, generations: dict[str, Gene
 
 def _scores(task: Task, data: TaskData, generations: dict[str, Generation], judgements: Sequence[Judgement]) -> None:
     example_scores = task.score(data, generations, judgements)
-    scores = task.summarise(data, example_scores)
+    scores = task.scores(data, example_scores)
     lacking = set(task.headline) - {score.metric for score in scores}
-    _require(not lacking, f"metrics of the headline are missing: {', '.join(sorted(lacking))}")
+    _require(not lacking, f"metrics have no score: {', '.join(sorted(lacking))}")
     keys = [(score.metric, score.group) for score in scores]
     _require(len(set(keys)) == len(keys), "a metric occurs twice in one group")
     for score in scores:
-        _require(not (problem := _problem(score, task.name)), f"{score.metric} ({score.group or 'all'}): {problem}")
-    again = task.summarise(data, task.score(data, generations, iter(judgements)))
+        _require(not (problem := _problem(score, task)), f"{score.metric} ({score.group or 'all'}): {problem}")
+    again = task.scores(data, task.score(data, generations, iter(judgements)))
     _require(again == scores, "the same verdicts give other scores the second time")
 
 
-def _problem(score: Score, task: str) -> str | None:
-    if score.task != task:
+def _problem(score: Score, task: Task) -> str | None:
+    if score.task != task.name:
         return f"it is filed under {score.task!r}"
     if score.unit not in UNITS:
         return f"the unit {score.unit!r} is none of {', '.join(UNITS)}"
+    if (wanted := task.metric(score.metric, "undefined").unit) != score.unit:
+        return f"its unit is {score.unit}, and `metrics` says {wanted}"
     if score.value is None:
         return None if score.reason else "there is neither a value nor a reason"
     numbers = (score.value, score.stderr, score.low, score.high)

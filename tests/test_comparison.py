@@ -99,14 +99,13 @@ def test_the_files_that_a_length_controlled_rate_needs_are_asked_for_alone() -> 
     """Only AlpacaEval's official gamed rows are fetched to compare; starter runs and other tasks need no file."""
     assert length_table.__module__.endswith("lengths")
     task, _ = tasks.load(tasks.TaskSpec("gsm8k"))
-    assert task.totals is not None
     asked: list[str] = []
 
     def fetch(name: str) -> bytes:
         asked.append(name)
         return b""
 
-    task.totals((), (), fetch)
+    task.sums((), (), fetch)
     assert not asked
 
 
@@ -220,12 +219,14 @@ def test_a_task_that_says_nothing_of_its_totals(tmp_path: Path, monkeypatch: pyt
     task = tmp_path / "bench" / "task.py"
     task.parent.mkdir()
     task.write_text(
+        "from judgebench.metric import Metric\n"
         "from judgebench.records import Sampling\n"
         "from judgebench.task import Task, TaskData\n"
         "def task(version=None, options=None, *, starter=False):\n"
-        "    return Task(name='mine', version='1', options={}, headline=('accuracy',), sampling=Sampling(),\n"
-        "        official_examples=2, starter=starter, load=lambda fetch: TaskData(examples=(), baselines={}),\n"
-        "        score=lambda *a: [], summarise=lambda *a: [])\n"
+        "    return Task(name='mine', version='1', options={}, metrics=(Metric(name='accuracy'),),\n"
+        "        sampling=Sampling(), official_examples=2, starter=starter,\n"
+        "        load=lambda fetch: TaskData(examples=(), baselines={}),\n"
+        "        score=lambda *a: [])\n"
     )
     loaded = tasks.load(tasks.TaskSpec(str(task)))
     monkeypatch.setattr(tasks, "load", lambda spec, starter: loaded)

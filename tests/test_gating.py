@@ -145,10 +145,10 @@ def test_the_same_run_passes_where_there_are_enough_items(tmp_path: Path) -> Non
 def test_equal_grades_are_judged_by_their_scale() -> None:
     """MT-Bench's grades lie between 1 and 10: none of 80 alike ones tells a loss of 9 * (1 - 0.05^(1/80)), a third."""
     task, _ = tasks.load(tasks.TaskSpec("mtbench"))
-    assert task.bounds["score"] == (1.0, 10.0)
+    assert task.metric("score").limits == (1.0, 10.0)
     grades = cluster_totals([7.0] * 40 + [8.0] * 40)
     for drop_in_points, wanted in ((0.3, "INCONCLUSIVE"), (0.4, "PASS")):
-        assert decide(grades, grades, drop_in_points, 0.05, task.bounds["score"]).verdict == wanted
+        assert decide(grades, grades, drop_in_points, 0.05, task.metric("score").limits).verdict == wanted
     assert decide(grades, grades, 5.0, 0.05, None).verdict == "INCONCLUSIVE"
 
 
@@ -279,10 +279,11 @@ def test_what_is_not_evaluated_cannot_pass(tmp_path: Path) -> None:
 def test_metrics_that_cannot_be_gated(tmp_path: Path) -> None:
     """One that is not there, and one of which more is not better."""
     values = [1.0, 0.0] * 20
-    runs = [write_run(tmp_path / name, values, metrics=("exact_match_strict", "avg_length")) for name in ("a", "b")]
-    for metric, said in (("none", "which has exact_match_strict"), ("avg_length", "more is not better")):
+    metrics = ("win_rate", "avg_length")
+    runs = [write_run(tmp_path / name, values, task="alpacaeval", version="2", metrics=metrics) for name in ("a", "b")]
+    for metric, said in (("none", "which has win_rate"), ("avg_length", "more is not better")):
         with pytest.raises(UsageError, match=said):
-            gate(*runs, Policy(tasks={"gsm8k": TaskPolicy(metric=metric, max_drop=1.0)}))
+            gate(*runs, Policy(tasks={"alpacaeval": TaskPolicy(metric=metric, max_drop=1.0)}))
 
 
 def test_nothing_in_common_to_gate(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ LAYERS = """
     records errors
     codec files resources display spreadsheets redaction claims plugins
     sources prompts sheets cache outputs thinking grading_worker markup
-    models judges stats grading
+    models judges stats grading metric
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
     store run_tasks stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
     ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining progress frames
@@ -23,6 +23,7 @@ LAYERS = """
 
 ARROWS = {
     ("codec", "files"),
+    ("metric", "stats"),
     ("tasks", "task"),
     ("answers", "task"),
     ("presets", "settings"),

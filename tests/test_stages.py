@@ -12,6 +12,7 @@ import pytest
 
 from judgebench.errors import ModelError
 from judgebench.grading import GradingPool
+from judgebench.metric import Metric
 from judgebench.models.pricing import Price
 from judgebench.models.scripted import ScriptedModel, last_message
 from judgebench.records import (
@@ -107,7 +108,7 @@ def make_task(examples: tuple[Example, ...], judge: Grader) -> tuple[Task, TaskD
         name="graded",
         version="1",
         options={},
-        headline=("grade",),
+        metrics=(Metric(name="grade", unit="rating"),),
         judge_models={},
         sampling=Sampling(temperature=0.0),
         official_examples=len(examples),

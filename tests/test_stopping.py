@@ -7,6 +7,7 @@ import pytest
 
 from judgebench import tasks
 from judgebench.errors import UsageError
+from judgebench.metric import Metric, single_row
 from judgebench.records import EarlyStop, ExampleScore, Score
 from judgebench.stats.sequential import betting_sequence
 from judgebench.stopping import (
@@ -19,15 +20,14 @@ from judgebench.stopping import (
     random_order,
     stop_rule,
 )
-from judgebench.task import ItemMean, only
 
-SHARE = ItemMean(of=only("preference"), share=True)
+SHARE = Metric(name="win_rate", value_of=single_row("preference"), win_share=True)
 IDS = [f"{number:03d}" for number in range(300)]
 
 
 def rule(half_width: float) -> StopRule:
     """Of a win rate."""
-    return StopRule(f"win_rate ci<{half_width}", "win_rate", half_width, SHARE)
+    return StopRule(f"win_rate ci<{half_width}", SHARE, half_width)
 
 
 def rows(example_id: str, value: float | None) -> list[ExampleScore]:
@@ -81,7 +81,7 @@ def test_a_verified_task_has_nothing_to_save() -> None:
 def test_without_a_metric_the_rule_is_about_the_headline() -> None:
     """MT-Bench's score, in points of its scale."""
     found = stop_rule("ci < .25", tasks.load(tasks.TaskSpec("mtbench"))[0], judged=True)
-    assert (found.metric, found.half_width) == ("score", 0.25)
+    assert (found.metric.name, found.half_width) == ("score", 0.25)
 
 
 def test_the_order_is_drawn_once_and_does_not_depend_on_the_file() -> None:

@@ -150,9 +150,9 @@ def test_scoring_is_pure(task: Task, data: TaskData) -> None:
     given = list(judgements(task, data, generations))
     before = encode([generations, given, data.examples, data.baselines])
     example_scores = task.score(data, generations, given)
-    scores = task.summarise(data, example_scores)
+    scores = task.scores(data, example_scores)
     assert encode(task.score(data, generations, iter(given))) == encode(example_scores)
-    assert encode(task.summarise(data, example_scores)) == encode(scores)
+    assert encode(task.scores(data, example_scores)) == encode(scores)
     assert encode([generations, given, data.examples, data.baselines]) == before
 
 
@@ -179,7 +179,7 @@ def test_every_score_says_what_it_is(task: Task, data: TaskData, case: str) -> N
     elif case == "all failed":
         generations = {key: msgspec.structs.replace(g, outputs=(), error="timeout") for key, g in generations.items()}
     judged = list(judgements(task, data, generations)) if case in ("judged", "one answer") else []
-    scores = task.summarise(data, task.score(data, generations, judged))
+    scores = task.scores(data, task.score(data, generations, judged))
     assert {score.metric for score in scores} >= set(task.headline)
     assert len({(score.metric, score.group) for score in scores}) == len(scores)
     for score in scores:

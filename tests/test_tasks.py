@@ -13,6 +13,7 @@ from tests.installed import install
 
 PLUGIN = '''
 """A task of another package."""
+from judgebench.metric import Metric
 from judgebench.records import Sampling
 from judgebench.task import Task, TaskData
 
@@ -20,11 +21,10 @@ from judgebench.task import Task, TaskData
 def task(version, options, *, starter=False):
     """A task without examples."""
     return Task(
-        name="{name}", version=version or "1", options=options, headline=("score",), judge_models={{}},
+        name="{name}", version=version or "1", options=options, metrics=(Metric(name="score"),), judge_models={{}},
         sampling=Sampling(), official_examples=0, starter=starter,
         load=lambda fetch: TaskData(examples=(), baselines={{}}, judges={{}}),
         cases=lambda data, generation: (), score=lambda data, generations, judgements: [],
-        summarise=lambda data, scores: [],
     )
 '''
 

@@ -9,7 +9,7 @@ from typing import Any
 from judgebench.errors import UsageError
 from judgebench.records import Completion, Judgement, Score
 from judgebench.spreadsheets import csv_bytes
-from judgebench.task import Finished
+from judgebench.task import ScoredRun
 
 from .judges import EVALUATORS
 
@@ -29,7 +29,7 @@ LEADERBOARD = (
 DRAW = 0.5
 
 
-def write_alpaca_eval(run: Finished) -> dict[str, Any]:
+def write_alpaca_eval(run: ScoredRun) -> dict[str, Any]:
     """Rows of the three files, in the run's order.
 
     Raises :class:`UsageError` for a jury: an annotation has one annotator. Of a pair judged in both orders there is one
@@ -54,7 +54,7 @@ def _annotator(judge: str, judge_model: str) -> str:
     return told if told == judge else f"{judge} played by {told}"
 
 
-def _outputs(run: Finished) -> list[dict[str, Any]]:
+def _outputs(run: ScoredRun) -> list[dict[str, Any]]:
     return [
         {
             "instruction": example.instruction,
@@ -67,7 +67,7 @@ def _outputs(run: Finished) -> list[dict[str, Any]]:
     ]
 
 
-def _annotations(run: Finished, annotator: str) -> list[dict[str, Any]]:
+def _annotations(run: ScoredRun, annotator: str) -> list[dict[str, Any]]:
     ((baseline, answers),) = run.data.baselines.items()
     shares = {row.example_id: row.value for row in run.example_scores}
     judged: dict[str, list[Judgement]] = {}
@@ -111,7 +111,7 @@ def _raw(reply: Completion | None) -> dict[str, Any] | None:
     return {**choice, "total_tokens": used} if used else choice
 
 
-def _row(run: Finished) -> dict[str, Any]:
+def _row(run: ScoredRun) -> dict[str, Any]:
     """The run's row of upstream's leaderboard, by upstream's rules; shares and errors in percent."""
     whole = {score.metric: score for score in run.scores if score.group is None}
     shares = [row.value for row in run.example_scores if row.value is not None]

@@ -22,14 +22,13 @@ from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options, positive, switch
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, positive, switch
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
 from .judges import EVALUATORS, FOLDER, OTHER_JUDGES
 from .lengths import LengthTable, length_table
-from .metrics import BOOTSTRAP_SEED, summarise
-from .totals import totals
+from .metrics import BOOTSTRAP_SEED, METRICS, metric_sums, summarise
 
 SWITCH_KEY = "is_switched_outputs"
 """Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
@@ -99,7 +98,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="alpacaeval",
         version=version,
         options=settings,
-        headline=("lc_win_rate", "win_rate", "discrete_win_rate", "avg_length"),
+        metrics=METRICS,
         judge_models={} if model is None else {judge: f"openai:{model}"},
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=2048),
@@ -109,12 +108,8 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, judge=judge, order=order, draw=draw),
         score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
         summarise=partial(summarise, c=settings.get("lc_c")),
-        means={
-            "win_rate": ItemMean(of=only("preference"), share=True),
-            "discrete_win_rate": ItemMean(of=_decided_preference, share=True),
-        },
-        pairwise={"preference": (0.0, 1.0)},
-        totals=partial(totals, c=settings.get("lc_c")),
+        pairwise_metrics={"preference": (0.0, 1.0)},
+        metric_sums=partial(metric_sums, c=settings.get("lc_c")),
         rule_options=("upstream_compat",),
         importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
         exporters={"alpaca_eval": write_alpaca_eval},
@@ -218,9 +213,3 @@ def _preference(judgements: Sequence[Judgement]) -> float | None:
             return None
         shares.append(candidate_share(judgement.verdict.value, judgement.candidate))
     return sum(shares) / len(shares)
-
-
-def _decided_preference(rows: Sequence[ExampleScore]) -> float | None:
-    """What ``discrete_win_rate`` is the mean of: the likelier side has the whole win."""
-    value = only("preference")(rows)
-    return value if value is None or value == 0.5 else float(value > 0.5)

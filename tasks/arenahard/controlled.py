@@ -31,11 +31,10 @@ from judgebench.stats.style_control import (
 )
 
 from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
-from .estimates import SEED, TASK, Resampled, absent, one_sided
+from .estimates import CONTROLLED_WINS, SEED, TASK, Resampled, one_sided
 from .judges import Pipeline
 from .style import FEATURES, TokenCounter
 
-METRIC = "win_rate_style_controlled"
 UPSTREAM_ROUNDS = 100
 
 CONTROLS = {"both": [0, 1, 2, 3], "length": [0], "markdown": [1, 2, 3]}
@@ -190,7 +189,7 @@ class Controlled:
     def score(self, group: str | None, total: int, rules: Rules) -> Score:
         """With our interval, or upstream's estimate and interval if they were asked for."""
         if self.value is None:
-            return absent(METRIC, total, self.reason, group)
+            return CONTROLLED_WINS.absent(TASK, self.reason, n_missing=total, group=group)
         interval, stderr, how = None, None, "no interval: every battle of a category ended alike"
         if self.settled is not None:
             interval = one_sided(self.settled, self.n)
@@ -208,9 +207,9 @@ class Controlled:
         table = "this model alone" if self.n_models == 1 else f"{self.n_models} models in one table"
         return Score(
             task=TASK,
-            metric=METRIC,
+            metric=CONTROLLED_WINS.name,
             value=value,
-            unit="percent",
+            unit=CONTROLLED_WINS.unit,
             stderr=stderr,
             **interval_fields(interval),
             method=f"Bradley–Terry controlled for {controlled}, {rules.pipeline} pipeline, {table}; {how}",

@@ -1,12 +1,12 @@
-"""What estimates of win rates have in common: upstream's way, bounds where nothing varies, rows without a value."""
+"""What estimates of win rates have in common: upstream's way, bounds where nothing varies. And the metrics."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from judgebench.records import Score, Upstream
+from judgebench.metric import Metric
+from judgebench.records import Upstream
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval, interval_fields, percentile_interval
 from judgebench.stats.proportions import share_interval
@@ -14,6 +14,13 @@ from judgebench.stats.proportions import share_interval
 TASK = "arenahard"
 LEVEL = 0.95
 SEED = 0
+
+WINS = Metric(name="win_rate")
+CONTROLLED_WINS = Metric(
+    name="win_rate_style_controlled",
+    needs_table="upstream fits it to all models of a table together, and a run is alone in its own",
+)
+METRICS = (WINS, CONTROLLED_WINS)
 
 UPSTREAM_LEVEL = {"current": 0.90, "legacy": 0.95}
 """Upstream prints the 5th and 95th percentile, or the 2.5th and 97.5th."""
@@ -58,18 +65,3 @@ def one_sided(value: float, n: int) -> Interval:
     share = share_interval(n if value else 0, n, level=LEVEL)
     assert share is not None
     return Interval(100 * share.low, 100 * share.high, LEVEL, "wilson over questions, all of which ended alike")
-
-
-def absent(metric: str, total: int, why: str, group: str | None, details: Mapping[str, Any] | None = None) -> Score:
-    """A row without a value."""
-    return Score(
-        task=TASK,
-        metric=metric,
-        value=None,
-        unit="percent",
-        n=0,
-        n_missing=total,
-        group=group,
-        reason=why,
-        details=dict(details or {}),
-    )

@@ -11,14 +11,14 @@ from judgebench.codec import canonical_hash
 from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.records import Example, ExampleScore, Generation, Judgement
-from judgebench.task import Finished
+from judgebench.task import ScoredRun
 
 from .battles import SIDES
 from .judges import GAMES, Pipeline
 from .style import ENCODINGS, FEATURES, markdown
 
 
-def write_arena_hard(run: Finished, *, pipeline: Pipeline) -> dict[str, Any]:
+def write_arena_hard(run: ScoredRun, *, pipeline: Pipeline) -> dict[str, Any]:
     """Rows of the model's and its baselines' answers, and of the judgements of each judge model.
 
     Raises :class:`UsageError` where a judge judged a case several times: there is room for one.
@@ -90,7 +90,7 @@ def _style(row: ExampleScore | None, side: str, text: str | None) -> dict[str, A
     return found
 
 
-def _judgements(run: Finished, judgements: list[Judgement], pipeline: Pipeline) -> list[dict[str, Any]]:
+def _judgements(run: ScoredRun, judgements: list[Judgement], pipeline: Pipeline) -> list[dict[str, Any]]:
     by_example: dict[str, dict[str, Judgement]] = {}
     for judgement in judgements:
         ending = judgement.case_id.removeprefix(judgement.example_id)

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from judgebench.records import ExampleScore, Score
+from judgebench.metric import MetricSums
+from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
 from judgebench.stats.intervals import interval_fields
-from judgebench.task import TaskData
+from judgebench.task import Fetch, TaskData
 
 from .battles import COUNTS, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
-from .estimates import SEED, TASK, Resampled, absent
+from .estimates import CONTROLLED_WINS, METRICS, SEED, TASK, WINS, Resampled
 
 ROUNDS = 1000
 
@@ -28,7 +29,7 @@ ROUNDS = 1000
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -> list[Score]:
     """Both win rates over all examples, by category, and the plain one by subcategory."""
     scores = sorted(scores, key=lambda score: score.example_id)  # so that intervals do not depend on their order
-    parts = _parts(data, scores, "category")
+    parts = _parts(data.examples, scores, "category")
     rates = {name: _WinRate.of(own, total, rules) for name, (own, total) in parts.items()}
     counter = data.extras.counter
     controlled = {
@@ -44,9 +45,9 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -
     for name, reason in data.extras.unavailable.items():
         if name not in parts:
             total = sum(example.meta["category"] == name for example in data.extras.set_aside)
-            for metric in ("win_rate", "win_rate_style_controlled"):
-                rows.append(absent(metric, total, f"not evaluated: {reason}", f"category={name}"))
-    for name, (own, total) in _parts(data, scores, "subcategory").items():
+            about: dict[str, Any] = {"n_missing": total, "group": f"category={name}"}
+            rows += [metric.absent(TASK, f"not evaluated: {reason}", **about) for metric in METRICS]
+    for name, (own, total) in _parts(data.examples, scores, "subcategory").items():
         if name not in parts:
             rows.append(_WinRate.of(own, total, rules).score(f"subcategory={name}"))
     return rows
@@ -67,9 +68,39 @@ def tabulate(runs: Mapping[str, Sequence[ExampleScore]], *, rules: Rules) -> dic
     return {run: [over_categories(own).score(None, len(runs[run]), rules)] for run, own in found.items() if own}
 
 
-def _parts(data: TaskData, scores: Sequence[ExampleScore], key: str) -> dict[str, tuple[list[ExampleScore], int]]:
+def metric_sums(
+    examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch, *, rules: Rules
+) -> MetricSums:
+    """The same numbers as sums over questions, for comparing two runs.
+
+    Every run is controlled for style by itself, as in its own scores, and not in one table with the other.
+    """
+    categories = _parts(examples, scores, "category")
+    sums: dict[tuple[str, str | None], ClusterTotals | None] = {(WINS.name, None): _win_sums(scores)}
+    controlled = []
+    for name, (own, _) in categories.items():
+        controlled.append(control_style({"": own}, rules, upstream=False)[""])
+        sums[WINS.name, f"category={name}"] = _win_sums(own)
+        sums[CONTROLLED_WINS.name, f"category={name}"] = controlled[-1].totals
+    sums[CONTROLLED_WINS.name, None] = over_categories(controlled).totals
+    for name, (own, _) in _parts(examples, scores, "subcategory").items():
+        if name not in categories:
+            sums[WINS.name, f"subcategory={name}"] = _win_sums(own)
+    return {name: own for name, own in sums.items() if own is not None and own.value is not None}
+
+
+def _win_sums(scores: Sequence[ExampleScore]) -> ClusterTotals:
+    """A question's two games, with all their battles, are one row."""
+    weights = [score.weight for score in scores]
+    points = [100 * score.weight * (score.value or 0.0) for score in scores]
+    return cluster_totals(points, weights, clusters=[score.example_id for score in scores])
+
+
+def _parts(
+    examples: Sequence[Example], scores: Sequence[ExampleScore], key: str
+) -> dict[str, tuple[list[ExampleScore], int]]:
     """Example scores, and how many there should be, by category or subcategory."""
-    totals = Counter(str(example.meta[key]) for example in data.examples if example.meta.get(key))
+    totals = Counter(str(example.meta[key]) for example in examples if example.meta.get(key))
     return {name: ([s for s in scores if s.covariates[key] == name], total) for name, total in totals.items()}
 
 
@@ -79,6 +110,7 @@ class _WinRate:
 
     shares: FloatArray
     weights: FloatArray
+    sums: ClusterTotals
     battles: FloatArray
     """Battles won, tied and lost: shape (3,)."""
     whole: bool
@@ -101,6 +133,7 @@ class _WinRate:
         return cls(
             shares=np.array([score.value for score in valued], dtype=float),
             weights=np.array([score.weight for score in valued], dtype=float),
+            sums=_win_sums(valued),
             battles=np.nan_to_num(numbers(valued, COUNTS)).sum(axis=0),
             whole=whole_battles(valued),
             n_missing=total - len(valued),
@@ -113,9 +146,9 @@ class _WinRate:
         """With our interval, or upstream's estimate and interval if they were asked for."""
         if not len(self.shares):
             details = {**self.games, "unknown_labels": self.unknown_labels}
-            return absent("win_rate", self.n_missing, "no question has a verdict", group, details)
-        # A question's two games, with all their battles, are one cluster: one row.
-        mean = bounded_estimate(cluster_totals(100 * self.weights * self.shares, self.weights), 0, 100)
+            why = "no question has a verdict"
+            return WINS.absent(TASK, why, n_missing=self.n_missing, group=group, details=details)
+        mean = bounded_estimate(self.sums, 0, 100)
         assert mean.value is not None
         value, stderr, interval = mean.value, mean.stderr or None, mean.interval
         how = f"{interval.method} over questions" if interval else f"no interval: {mean.reason}"
@@ -125,9 +158,9 @@ class _WinRate:
             how = interval.method if interval else how
         return Score(
             task=TASK,
-            metric="win_rate",
+            metric=WINS.name,
             value=value,
-            unit="percent",
+            unit=WINS.unit,
             stderr=stderr,
             **interval_fields(interval),
             method=f"share of battles won, ties as halves, a clear win as {self.rules.weight}; {how}",

@@ -32,7 +32,8 @@ from judgebench.records import Answer, Case, Example, ExampleScore, Generation, 
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
 
 from .battles import Rules, example_scores
-from .controlled import CONTROLS, METRIC
+from .controlled import CONTROLS
+from .estimates import METRICS
 from .exporter import write_arena_hard
 from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
@@ -47,9 +48,8 @@ from .judges import (
     system_prompt,
     user_template,
 )
-from .metrics import summarise, tabulate
+from .metrics import metric_sums, summarise, tabulate
 from .style import ENCODINGS, TokenCounter, tiktoken_is_there
-from .totals import totals
 
 FOLDER = Path(__file__).parent
 
@@ -193,7 +193,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="arenahard",
         version=version,
         options=settings,
-        headline=("win_rate", "win_rate_style_controlled"),
+        metrics=METRICS,
         judge_models={} if starter else {category.name: model.spec for category in categories},
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=1024 if starter else edition.max_tokens),
@@ -207,11 +207,10 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         cases=partial(_cases, first_game_only=rules.first_game_only),
         score=partial(_score, rules=rules),
         summarise=partial(summarise, rules=rules),
-        pairwise={"win_rate": (0.0, 1.0)},
-        totals=partial(totals, rules=rules),
+        pairwise_metrics={"win_rate": (0.0, 1.0)},
+        metric_sums=partial(metric_sums, rules=rules),
         rule_options=("upstream_compat",),
         table_options={"category": "all", "judge": edition.judge_model},
-        made_of_tables={METRIC: "upstream fits it to all models of a table together, and a run is alone in its own"},
         tabulate=partial(tabulate, rules=rules),
         importers={"arena_hard": importer, "outputs": partial(import_outputs, arena_hard=importer)},
         exporters={"arena_hard": partial(write_arena_hard, pipeline=rules.pipeline)},

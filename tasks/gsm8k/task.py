@@ -19,11 +19,11 @@ from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.lm_eval import LmEvalTask
 from judgebench.records import Check, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
+from judgebench.task import Fetch, Task, TaskData, parse_options
 
 from . import prompts
 from .extraction import gold_of, verify
-from .metrics import ACCURACY, METRICS, score
+from .metrics import ACCURACY, score
 from .prompts import STOPS, Fixed, Problem
 
 VERSIONS = tuple(STOPS)
@@ -79,7 +79,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="gsm8k",
         version=version,
         options=parse_options(options, {}, "gsm8k"),
-        headline=tuple(METRICS),
+        metrics=ACCURACY.metrics,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS[version], stop=STOPS[version]),
         official_examples=1319,
         starter=starter,
@@ -87,8 +87,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         checks=partial(_checks, version=version),
         score=score,
         summarise=ACCURACY.summarise,
-        means={metric: ItemMean(of=only(metric)) for metric in METRICS},
-        totals=ACCURACY.totals,
+        metric_sums=ACCURACY.metric_sums,
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},
         exporters={"lm_eval": LM_EVAL[version].write},
         hub=("openai/gsm8k", "gsm8k"),

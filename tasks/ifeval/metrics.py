@@ -6,18 +6,18 @@ its instructions as one cluster.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from judgebench.metric import Metric, MetricSums, no_value, single_row
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
-from judgebench.stats.clustered import bounded_estimate, cluster_totals
-from judgebench.stats.intervals import interval_fields
-from judgebench.task import Generations, TaskData
+from judgebench.stats.clustered import ClusterTotals, cluster_totals
+from judgebench.task import Fetch, Generations, TaskData
 
 from .dataset import Prompts
 
 TASK = "ifeval"
-METRICS = {
+RULES = {
     "prompt_level_strict_acc": "strict",
     "inst_level_strict_acc": "strict",
     "prompt_level_loose_acc": "loose",
@@ -32,6 +32,9 @@ def of_prompts(metric: str) -> bool:
     return metric.startswith("prompt_")
 
 
+METRICS = tuple(Metric(name=name, value_of=single_row(name) if of_prompts(name) else no_value) for name in RULES)
+
+
 # -- verdicts → example scores
 
 
@@ -43,7 +46,7 @@ def score(data: TaskData, generations: Generations, judgements: Iterable[Judgeme
         generation = generations.get(example.id)
         answered = generation is not None and not generation.error
         verdict = verdicts.get(example.id) if answered else None
-        for metric, rule in METRICS.items():
+        for metric, rule in RULES.items():
             rows += _rows(example, metric, verdict, rule)
     return rows
 
@@ -74,19 +77,29 @@ def _rows(example: Example, metric: str, verdict: Verdict | None, rule: str) -> 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
     """The four metrics; those over instructions by instruction and category, too, and all of them by language."""
-    known = data.by_id
-    by_metric = {metric: [row for row in scores if row.metric == metric] for metric in METRICS}
-    summarised = [_score(data, metric, rows, None) for metric, rows in by_metric.items()]
-    languages = dict.fromkeys(example.meta["language"] for example in data.examples if "language" in example.meta)
-    for language in languages:
-        for metric, rows in by_metric.items():
-            own = [r for r in rows if r.example_id in known and known[r.example_id].meta.get("language") == language]
-            summarised.append(_score(data, metric, own, f"language={language}"))
-    for metric, rows in by_metric.items():
-        if not of_prompts(metric):
-            for group, own in grouped(rows).items():
-                summarised.append(_score(data, metric, own, group))
-    return summarised
+    parts = list(_parts(data.examples, scores))
+    first = list(dict.fromkeys(group for _, group, _ in parts if group is None or group.startswith("language=")))
+    parts.sort(key=lambda part: first.index(part[1]) if part[1] in first else len(first))
+    return [_score(data, metric, rows, group) for metric, group, rows in parts]
+
+
+def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
+    """The same numbers as sums over prompts, for comparing two runs."""
+    return {(metric.name, group): _sums(rows) for metric, group, rows in _parts(examples, scores)}
+
+
+def _parts(
+    examples: Sequence[Example], scores: Sequence[ExampleScore]
+) -> Iterator[tuple[Metric, str | None, list[ExampleScore]]]:
+    """The rows of each metric: all, by language, and if they are of instructions by category and instruction."""
+    languages = {example.id: example.meta["language"] for example in examples if "language" in example.meta}
+    for metric in METRICS:
+        rows = [row for row in scores if row.metric == metric.name]
+        yield metric, None, rows
+        for language in dict.fromkeys(languages.values()):
+            yield metric, f"language={language}", [row for row in rows if languages.get(row.example_id) == language]
+        if not of_prompts(metric.name):
+            yield from ((metric, group, own) for group, own in grouped(rows).items())
 
 
 def grouped(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
@@ -99,38 +112,31 @@ def grouped(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
     return dict(sorted(groups.items()))
 
 
-def _score(data: TaskData, metric: str, rows: Sequence[ExampleScore], group: str | None) -> Score:
-    valued = [(row.example_id, row.value) for row in rows if row.value is not None]
-    missing = len({row.example_id for row in rows}) - len({example_id for example_id, _ in valued})
+def _sums(rows: Sequence[ExampleScore]) -> ClusterTotals:
+    """In percent, pooled over the rows; those of a prompt belong together."""
+    followed = [(row.example_id, row.value) for row in rows if row.value is not None]
+    return cluster_totals([100 * value for _, value in followed], clusters=[prompt for prompt, _ in followed])
+
+
+def _score(data: TaskData, metric: Metric, rows: Sequence[ExampleScore], group: str | None) -> Score:
+    values, sums = [row.value for row in rows if row.value is not None], _sums(rows)
+    missing = len({row.example_id for row in rows}) - sums.n_clusters
     details = _details(data, rows) if group is None else {}
-    if not valued:
-        return Score(
-            task=TASK,
-            metric=metric,
-            value=None,
-            unit="percent",
-            n=0,
-            n_missing=missing,
-            group=group,
-            reason="no prompt has an answer with a verdict",
-            details=details,
-        )
-    ids, values = zip(*valued, strict=True)
-    estimate = bounded_estimate(cluster_totals([100 * value for value in values], clusters=ids), 0, 100)
-    over = "prompts" if of_prompts(metric) else "prompts with all their instructions, as is the standard error"
-    return Score(
-        task=TASK,
-        metric=metric,
+    if not values:
+        why = "no prompt has an answer with a verdict"
+        return metric.absent(TASK, why, n_missing=missing, group=group, details=details)
+    over = "prompts" if of_prompts(metric.name) else "prompts with all their instructions, as is the standard error"
+    return metric.score(
+        TASK,
+        sums,
+        WHAT[of_prompts(metric.name)],
+        over,
         # Not by way of the prompts' own shares, so that it is lm-eval's to the last digit.
         value=100 * sum(values) / len(values),
-        unit="percent",
-        stderr=estimate.stderr,
-        **interval_fields(estimate.interval),
-        method=f"{WHAT[of_prompts(metric)]}; {estimate.how(over)}",
         n=len(values),
         n_missing=missing,
         group=group,
-        details={"prompts": estimate.n_clusters, **details},
+        details={"prompts": sums.n_clusters, **details},
     )
 
 

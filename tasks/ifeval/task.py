@@ -20,15 +20,14 @@ from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.records import Check, Example, Generation, Sampling
-from judgebench.task import Fetch, ItemMean, Task, TaskData, only, parse_options
+from judgebench.task import Fetch, Task, TaskData, parse_options
 
 from .dataset import PromptRow, Prompts, as_on_the_hub, read_prompts, read_rows, starter_rows
 from .interchange import LM_EVAL
 from .language import SEED
 from .lookup import fingerprint
-from .metrics import METRICS, TASK, of_prompts, score, summarise
+from .metrics import METRICS, TASK, metric_sums, score, summarise
 from .sentences import read_punkt
-from .totals import totals
 from .verification import verify, verify_with_sentences
 
 VERSIONS = {"1": 541, "multilingual": 522, "ifbench": 300}
@@ -47,7 +46,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name=TASK,
         version=version,
         options=parse_options(options, {}, TASK),
-        headline=tuple(METRICS),
+        metrics=METRICS,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS),
         official_examples=VERSIONS[version],
         starter=starter,
@@ -55,8 +54,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         checks=_checks,
         score=score,
         summarise=summarise,
-        means={metric: ItemMean(of=only(metric)) for metric in METRICS if of_prompts(metric)},
-        totals=totals,
+        metric_sums=metric_sums,
         importers={"outputs": import_answers, **({"lm_eval": LM_EVAL.read} if version == "1" else {})},
         exporters={"lm_eval": LM_EVAL.write} if version == "1" else {},
         hub=("google/IFEval", "ifeval") if version == "1" else None,

@@ -19,7 +19,7 @@ from judgebench.answers import import_answers
 from judgebench.errors import UsageError
 from judgebench.grading import NOTHING, Verifier
 from judgebench.records import Check, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, ItemMean, Task, TaskData, one_of, only, parse_options
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options
 
 from . import hendrycks, limits, prompts
 from .dataset import Problem, read_five_hundred, read_full, starter_rows
@@ -68,7 +68,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name=TASK,
         version=version,
         options={key: value for key, value in chosen.items() if value != "chat"},
-        headline=tuple(RULES),
+        metrics=ACCURACY.metrics,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS[prompt], stop=prompts.STOPS[prompt]),
         official_examples=VERSIONS[version],
         starter=starter,
@@ -76,8 +76,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         checks=_checks,
         score=_score,
         summarise=ACCURACY.summarise,
-        totals=ACCURACY.totals,
-        means={metric: ItemMean(of=only(metric)) for metric in RULES},
+        metric_sums=ACCURACY.metric_sums,
         importers={"lm_eval": lm_eval.read, "outputs": import_answers},
         exporters={"lm_eval": lm_eval.write},
         repeats=True,

@@ -12,7 +12,7 @@ from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.judges.orders import candidate_share
 from judgebench.records import Generation, Judgement
-from judgebench.task import Finished, Generations
+from judgebench.task import Generations, ScoredRun
 
 from .importer import FAILED
 from .metrics import SUPERSEDED
@@ -23,7 +23,7 @@ WINNERS = {1.0: "model_1", 0.0: "model_2", 0.5: "tie"}
 """A game's stored result, by the share of the win of ``model_1``."""
 
 
-def write_fastchat(run: Finished) -> dict[str, Any]:
+def write_fastchat(run: ScoredRun) -> dict[str, Any]:
     """Rows of the answer files, and of a judgement file for each judge model.
 
     Raises :class:`UsageError` where a case was judged several times by one judge, which FastChat takes for corrections.
@@ -56,7 +56,7 @@ def _question(example_id: str) -> int | str:
     return int(example_id) if example_id.isdecimal() else example_id
 
 
-def _answers(run: Finished, model: str, answers: Generations) -> list[dict[str, Any]]:
+def _answers(run: ScoredRun, model: str, answers: Generations) -> list[dict[str, Any]]:
     return [
         {
             "question_id": _question(example.id),

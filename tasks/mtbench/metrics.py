@@ -5,17 +5,19 @@ intervals are ours: a question is one cluster, with both its turns and all its b
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from judgebench.judges.orders import candidate_share
+from judgebench.metric import Metric, MetricSums
 from judgebench.records import Example, ExampleScore, Judgement, Score
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate
-from judgebench.stats.intervals import interval_fields
-from judgebench.task import Generations, TaskData
+from judgebench.stats.clustered import ClusterTotals, cluster_totals
+from judgebench.task import Fetch, Generations, TaskData
 
 from .judges import HIGHEST, LOWEST, OFF_SCALE, judged_turns, off_scale
 
@@ -24,9 +26,76 @@ SUPERSEDED = "#superseded-"
 """Stands, with a number, behind the case id of a record that a later one of the same file replaces."""
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 """Order of the axes of upstream's radar chart; other categories follow in that of the examples."""
-HEADLINES = ("score", "adjusted_win_rate")
 
 Value = Callable[[ExampleScore], float | None]
+
+
+# -- what the metrics are
+
+
+def _rating_of(rows: Sequence[ExampleScore]) -> float | None:
+    """A question's mean rating over its turns. One off the scale counts as the end of the scale that it is beyond."""
+    return _question_mean([None if row.value is None else min(max(row.value, LOWEST), HIGHEST) for row in rows])
+
+
+def _question_mean(values: Sequence[float | None]) -> float | None:
+    """``None`` if any is missing: a question's number is that of all its turns."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+SCORE = Metric(name="score", unit="points", bounds=(LOWEST, HIGHEST), value_of=_rating_of)
+
+Share = Callable[[Any, Any], Any]
+"""A share of comparisons from the shares won and lost: of two numbers, or of two columns of them."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One way to count comparisons."""
+
+    metric: Metric
+    what: str
+    share: Share
+
+
+def _rate(name: str, what: str, share: Share, **about: Any) -> Rate:
+    return Rate(Metric(name=name, value_of=partial(_share_of, share), **about), what, share)
+
+
+def _share_of(share: Share, rows: Sequence[ExampleScore]) -> float | None:
+    won, lost = (
+        _question_mean([row.value for row in rows if row.covariates.get("result") == result])
+        for result in ("win", "loss")
+    )
+    return None if won is None or lost is None else float(share(won, lost))
+
+
+WINS = _rate("win_rate", "both games won", lambda win, loss: win)
+LOSSES = _rate("loss_rate", "both games lost", lambda win, loss: loss, direction="none")
+TIES = Rate(
+    Metric(name="tie_rate", direction="none"),
+    "a game tied, or one won and one lost",
+    lambda win, loss: 1 - win - loss,
+)
+ADJUSTED = _rate("adjusted_win_rate", "wins and half the ties", lambda win, loss: (1 + win - loss) / 2, win_share=True)
+RATES = (WINS, LOSSES, TIES, ADJUSTED)
+
+
+def metrics(mode: str) -> tuple[Metric, ...]:
+    """The metrics of a mode, the headline first.
+
+    As means over questions they are valid where every question has as many judged turns, as MT-Bench's and Vicuna's
+    have.
+    """
+    if mode == "single":
+        return (SCORE,)
+    return tuple(rate.metric for rate in (ADJUSTED, WINS, LOSSES, TIES))
+
+
+def _has_group(metric: Metric, group: str | None) -> bool:
+    """Of a comparison's categories only the headline: the parts of ten questions say little."""
+    return not (group or "").startswith("category=") or metric in (SCORE, ADJUSTED.metric)
 
 
 # -- judgements → example scores
@@ -172,15 +241,29 @@ def _row(
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, mode: str) -> list[Score]:
     """All metrics of a run, the headline first, then by turn, category and (of several) baseline."""
     of_group = _rating_scores if mode == "single" else _result_scores
+    shown = {metric.name: metric for metric in metrics(mode)}
     summarised = []
     for group, rows in groups_of(scores).items():
         found, unlike = of_group(rows, group), [row for row in rows if "upstream_records" in row.covariates]
         if unlike:
             upstream = of_group(_as_upstream(rows), group)
             found = [_beside(own, other, unlike) for own, other in zip(found, upstream, strict=True)]
-        summarised += found
-    # Of a comparison's categories only the headline: the parts of ten questions say little.
-    return [s for s in summarised if not (s.group or "").startswith("category=") or s.metric in HEADLINES]
+        summarised += [score for score in found if _has_group(shown[score.metric], group)]
+    return summarised
+
+
+def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch, *, mode: str) -> MetricSums:
+    """The same numbers as sums over questions, for comparing two runs."""
+    sums = {}
+    for group, rows in groups_of(scores).items():
+        if mode == "single":
+            sums[SCORE.name, group] = _Table(rows).sums()
+            continue
+        wins, losses = _outcomes(rows)
+        for rate in RATES:
+            if _has_group(rate.metric, group):
+                sums[rate.metric.name, group] = wins.sums(100 * rate.share(wins.values, losses.values))
+    return sums
 
 
 def _as_upstream(rows: Sequence[ExampleScore]) -> list[ExampleScore]:
@@ -233,38 +316,41 @@ def _grouped(name: str, scores: Sequence[ExampleScore], first: Sequence[Any]) ->
 def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
     table = _Table(rows)
     if not table.n:
-        return [table.absent("score", "points", "no answer has a rating", group)]
+        return [table.absent(SCORE, "no answer has a rating", group)]
     total, missing = float(table.weights @ table.values), table.missing
     bounds = [(total + missing * rating) / (table.n + missing) for rating in (LOWEST, HIGHEST)]
     details = {**table.counts, "outside_1_to_10": table.sum("off_scale"), "if_missing_all_rated_1_or_10": bounds}
     # A rating off the scale is counted as it is, so that the scale is no bound of the mean.
-    ends = None if details["outside_1_to_10"] else (LOWEST, HIGHEST)
-    return [table.mean("score", "points", table.values, ends, "mean of ratings", group, details)]
+    bounded = not details["outside_1_to_10"]
+    return [table.score(SCORE, table.values, "mean of ratings", group, details, bounded=bounded)]
+
+
+def _outcomes(rows: Sequence[ExampleScore]) -> tuple["_Table", "_Table"]:
+    """Wins and losses."""
+    wins, losses = (_Table([row for row in rows if row.covariates["result"] == result]) for result in ("win", "loss"))
+    return wins, losses
 
 
 def _result_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
-    wins = _Table([row for row in rows if row.covariates["result"] == "win"])
-    losses = _Table([row for row in rows if row.covariates["result"] == "loss"])
-    names = ("win_rate", "loss_rate", "tie_rate", "adjusted_win_rate")
+    wins, losses = _outcomes(rows)
     if not wins.n:
-        return [wins.absent(name, "percent", "no question has two verdicts", group) for name in names]
+        return [wins.absent(rate.metric, "no question has two verdicts", group) for rate in RATES]
     won, lost = float(wins.weights @ wins.values), float(losses.weights @ losses.values)
     everything = wins.n + wins.missing
     counts = {**wins.counts, "win": won, "loss": lost, "tie": wins.n - won - lost}
-    adjusted = won + counts["tie"] / 2
-    columns: dict[str, tuple[FloatArray, str, dict[str, Any]]] = {
-        "win_rate": (wins.values, "both games won", _bounds(won, wins.missing, everything)),
-        "loss_rate": (losses.values, "both games lost", {}),
-        "tie_rate": (1 - wins.values - losses.values, "a game tied, or one won and one lost", {}),
-        "adjusted_win_rate": (
-            (1 + wins.values - losses.values) / 2,
-            "wins and half the ties",
-            _bounds(adjusted, wins.missing, everything),
-        ),
+    bounds = {
+        WINS: _bounds(won, wins.missing, everything),
+        ADJUSTED: _bounds(won + counts["tie"] / 2, wins.missing, everything),
     }
     return [
-        wins.mean(name, "percent", 100 * values, (0, 100), f"share of comparisons: {what}", group, {**counts, **bounds})
-        for name, (values, what, bounds) in columns.items()
+        wins.score(
+            rate.metric,
+            100 * rate.share(wins.values, losses.values),
+            f"share of comparisons: {rate.what}",
+            group,
+            {**counts, **bounds.get(rate, {})},
+        )
+        for rate in RATES
     ]
 
 
@@ -294,43 +380,36 @@ class _Table:
         failed, unread = self.sum("failed"), self.sum("unread")
         return {"unread": unread, "failed": failed, "without_judgement": max(self.missing - failed - unread, 0)}
 
-    def mean(
+    def sums(self, values: FloatArray | None = None) -> ClusterTotals:
+        """The mean of the rows' own or of other values, by weight; a question's turns and baselines belong together."""
+        points = self.weights * (self.values if values is None else values)
+        return cluster_totals(points, self.weights, clusters=self._questions)
+
+    def score(
         self,
-        metric: str,
-        unit: str,
+        metric: Metric,
         values: FloatArray,
-        ends: tuple[float, float] | None,
         what: str,
         group: str | None,
         details: Mapping[str, Any],
+        *,
+        bounded: bool = True,
     ) -> Score:
-        """The mean over rows, by weight; its interval is over questions. ``ends`` are what no value can exceed."""
-        totals = cluster_totals(self.weights * values, self.weights, clusters=self._questions)
-        result = bounded_estimate(totals, *ends) if ends else clustered_estimate(totals)
-        return Score(
-            task=TASK,
-            metric=metric,
+        """The mean over rows, by weight; its interval is over questions."""
+        sums = self.sums(values)
+        return metric.score(
+            TASK,
+            sums,
+            what,
+            "questions with all their turns",
             value=float(self.weights @ values / self.weights.sum()),
-            unit=unit,
-            stderr=result.stderr,
-            **interval_fields(result.interval),
-            method=f"{what}; {result.how('questions with all their turns')}",
             n=self.n,
             n_missing=self.missing,
             group=group,
-            details={"questions": result.n_clusters, **details},
+            details={"questions": sums.n_clusters, **details},
+            bounded=bounded,
         )
 
-    def absent(self, metric: str, unit: str, why: str, group: str | None) -> Score:
+    def absent(self, metric: Metric, why: str, group: str | None) -> Score:
         """No value, and why."""
-        return Score(
-            task=TASK,
-            metric=metric,
-            value=None,
-            unit=unit,
-            n=0,
-            n_missing=self.missing,
-            group=group,
-            reason=why,
-            details=self.counts,
-        )
+        return metric.absent(TASK, why, n_missing=self.missing, group=group, details=self.counts)

@@ -29,8 +29,6 @@ from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, switch
 from .exporter import write_fastchat
 from .importer import read_fastchat, read_outputs
 from .judges import (
-    HIGHEST,
-    LOWEST,
     OTHER_JUDGES,
     PROTOCOLS,
     game_id,
@@ -40,9 +38,7 @@ from .judges import (
     rating_id,
     read_prompts,
 )
-from .means import means
-from .metrics import score, summarise
-from .totals import totals
+from .metrics import metric_sums, metrics, score, summarise
 
 FOLDER = Path(__file__).parent
 GUIDED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
@@ -166,28 +162,25 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     )
     if settings.strict and settings.upstream_compat:
         raise UsageError("task mtbench: strict and upstream_compat contradict each other; choose one")
-    single = settings.mode == "single"
     protocol = PROTOCOLS[settings.kind]
     names = {protocol.prompt_name(guided=guided, turn=turn) for guided in (False, True) for turn in (1, 2)}
     return Task(
         name="mtbench",
         version=version,
         options=given,
-        headline=("score",) if single else ("adjusted_win_rate", "win_rate", "loss_rate", "tie_rate"),
+        metrics=metrics(settings.mode),
         judge_models={} if starter else dict.fromkeys(sorted(names), JUDGE_MODEL),
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=OTHER_TEMPERATURE, max_tokens=MAX_TOKENS),
         official_examples=VERSIONS[version],
-        needs_baseline=not single,
+        needs_baseline=settings.mode != "single",
         starter=starter,
         load=partial(_load, settings=settings, starter=starter),
         cases=partial(_cases, settings=settings, starter=starter),
         score=partial(score, mode=settings.mode, strict=settings.strict, every_record=settings.upstream_compat),
         summarise=partial(summarise, mode=settings.mode),
-        means=means(settings.mode),
-        totals=partial(totals, mode=settings.mode),
+        metric_sums=partial(metric_sums, mode=settings.mode),
         rule_options=("strict", "upstream_compat"),
-        bounds={"score": (LOWEST, HIGHEST)},
         importers={
             "fastchat": partial(read_fastchat, mode=settings.mode, baseline=settings.baseline),
             "outputs": read_outputs,

@@ -10,14 +10,14 @@ from typing import Any
 from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.records import Example, Judgement
-from judgebench.task import Finished
+from judgebench.task import ScoredRun
 
 from .judges import EMPTY, SHARES, read_verdict
 
 LABELS = {share: label for label, share in SHARES.items()}
 
 
-def write_wildbench(run: Finished, *, version: str) -> dict[str, Any]:
+def write_wildbench(run: ScoredRun, *, version: str) -> dict[str, Any]:
     """Rows of the model's outputs, and of a result file for each judge and baseline.
 
     Raises :class:`UsageError` where a case was judged several times: a file holds one verdict on each session.
@@ -42,7 +42,7 @@ def write_wildbench(run: Finished, *, version: str) -> dict[str, Any]:
     return files
 
 
-def _text(run: Finished, example_id: str) -> str | None:
+def _text(run: ScoredRun, example_id: str) -> str | None:
     own = run.generations.get(example_id)
     return None if own is None or own.error else own.outputs[-1]
 
@@ -52,7 +52,7 @@ def _shown(text: str) -> str:
     return text if text.strip() else EMPTY
 
 
-def _output(run: Finished, example: Example) -> dict[str, Any]:
+def _output(run: ScoredRun, example: Example) -> dict[str, Any]:
     return {
         "session_id": example.id,
         "chat_history": [message.content for message in example.messages],
@@ -61,7 +61,7 @@ def _output(run: Finished, example: Example) -> dict[str, Any]:
     }
 
 
-def _score(run: Finished, judgement: Judgement, example: Example) -> dict[str, Any]:
+def _score(run: ScoredRun, judgement: Judgement, example: Example) -> dict[str, Any]:
     text, value = _text(run, example.id), judgement.verdict.value
     row: dict[str, Any] = {
         "session_id": example.id,
@@ -77,7 +77,7 @@ def _score(run: Finished, judgement: Judgement, example: Example) -> dict[str, A
     return row
 
 
-def _pair(run: Finished, judgement: Judgement, example: Example) -> dict[str, Any]:
+def _pair(run: ScoredRun, judgement: Judgement, example: Example) -> dict[str, Any]:
     baseline, value = judgement.answers[1 - judgement.candidate], judgement.verdict.value
     label = None if value is None else LABELS[value]
     winner = None if label is None else "tie" if label == "A=B" else judgement.answers["AB".index(label[0])]

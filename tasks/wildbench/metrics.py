@@ -11,22 +11,42 @@ from typing import Any
 
 import numpy as np
 
-from judgebench.records import ExampleScore, Score
+from judgebench.metric import Metric
+from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.clustered import ClusterTotals, bounded_estimate, clustered_estimate
-from judgebench.stats.intervals import interval_fields
+from judgebench.stats.clustered import ClusterTotals
 from judgebench.task import TaskData, join_names
 
 from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages, mean_length, mean_rewards, mean_scores, membership, rescaled
 
 TASK = "wildbench"
-SCORE_BOUNDS = (-80.0, 100.0)
-"""Of ten times a rescaled score."""
-REWARD_BOUNDS = (-100.0, 100.0)
+
+# Ten times a score of 1 or 10 rescaled; a hundred times a loss or win by far.
+SCORE, MICRO_SCORE = (Metric(name=name, unit="points", bounds=(-80, 100)) for name in ("wb_score", "wb_score_micro"))
+REWARD, MICRO_REWARD = (
+    Metric(name=name, unit="points", bounds=(-100, 100)) for name in ("wb_reward", "wb_reward_micro")
+)
+LENGTH = Metric(name="length", unit="characters", direction="none")
+ELO = Metric(name="wb_elo", unit="rating", shown=False)
+"""Of the published tables only: a run alone has none."""
+
 GROUP_WEIGHTS = np.array(list(WEIGHTS.values())) / TOTAL_WEIGHT
 NO_LENGTHS = "the run holds judgements without the answers, so it is not known which are empty, cut off or long"
 NO_TAGS = "the official tasks could not be had, so it is not known which belong to which group"
 NO_VERDICT = "no example has a verdict"
+
+
+def metrics(judges: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics that these judges give, the headline first."""
+    scores, rewards = "score" in judges, "pairwise" in judges
+    return (
+        *([SCORE] if scores else []),
+        *([REWARD] if rewards else []),
+        *([MICRO_SCORE] if scores else []),
+        *([MICRO_REWARD] if rewards else []),
+        LENGTH,
+        ELO,
+    )
 
 
 def summarise(
@@ -42,7 +62,7 @@ def summarise(
 
     ``baselines`` are those whose mean is the reward; ``k`` is the length margin of the headline, ``margins`` are all.
     """
-    table = _Table(data, scores)
+    table = Table(data.examples, scores)
     found = []
     if "score" in judges:
         found += _scores(table)
@@ -53,7 +73,8 @@ def summarise(
     judged = [column for column in (table.column("score"), *compared) if column.stored.any()]
     found.append(_length(table, (judged or [table.column("score")])[0], None))
     headline = [score for score in found if score.group is None]
-    headline.sort(key=lambda score: (score.metric == "length", score.metric.endswith("_micro")))
+    order = [metric.name for metric in metrics(judges)]
+    headline.sort(key=lambda score: order.index(score.metric))
     return headline + [score for score in found if score.group is not None]
 
 
@@ -82,16 +103,16 @@ class Column:
         return {**left_out, **{f"n_{mark}": count for mark, count in self.marks.items() if count}}
 
 
-class _Table:
+class Table:
     """A run's example scores by metric, and its examples' groups."""
 
-    def __init__(self, data: TaskData, scores: Sequence[ExampleScore]) -> None:
+    def __init__(self, examples: Sequence[Example], scores: Sequence[ExampleScore]) -> None:
         self._by_metric: dict[str, dict[str, ExampleScore]] = {}
         for score in scores:
             self._by_metric.setdefault(score.metric, {})[score.example_id] = score
-        self._ids = [example.id for example in data.examples]
-        self.total = len(self._ids)
-        groups = [example.meta.get("groups", ()) for example in data.examples]
+        self.ids = [example.id for example in examples]
+        self.total = len(self.ids)
+        groups = [example.meta.get("groups", ()) for example in examples]
         self.tags_known = all(groups)
         self.groups = membership(groups)
 
@@ -103,44 +124,26 @@ class _Table:
     def column(self, metric: str) -> Column:
         """A metric's example scores."""
         own = self._by_metric.get(metric, {})
-        return Column([own.get(example_id) for example_id in self._ids])
+        return Column([own.get(example_id) for example_id in self.ids])
 
     def score(
         self,
-        metric: str,
+        metric: Metric,
         value: float,
-        spread: ClusterTotals,
+        sums: ClusterTotals,
         *,
-        ends: tuple[float, float] | None,
         method: str,
         n: int,
         missing: int,
-        unit: str = "points",
         group: str | None = None,
         reason: str = NO_VERDICT,
         details: Mapping[str, Any] | None = None,
     ) -> Score:
-        """A number with its interval. ``ends`` are the bounds of each of the means that it is a weighted sum of."""
+        """A number with its interval."""
         if not math.isfinite(value):
-            return Score(
-                task=TASK, metric=metric, value=None, unit=unit, n=0, n_missing=self.total, group=group, reason=reason
-            )
-        if ends is None:
-            estimate = clustered_estimate(spread)
-        else:
-            estimate = bounded_estimate(spread, *(float(spread.weights.sum()) * end for end in ends))
-        return Score(
-            task=TASK,
-            metric=metric,
-            value=value,
-            unit=unit,
-            stderr=estimate.stderr,
-            **interval_fields(estimate.interval),
-            method=f"{method}; {estimate.how('sessions')}",
-            n=n,
-            n_missing=missing,
-            group=group,
-            details=dict(details or {}),
+            return metric.absent(TASK, reason, n_missing=self.total, group=group)
+        return metric.score(
+            TASK, sums, method, "sessions", value=value, n=n, n_missing=missing, group=group, details=details
         )
 
 
@@ -164,7 +167,7 @@ def _array(values: Sequence[float | None]) -> FloatArray:
     return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
 
 
-def _why(table: _Table, *columns: Column) -> str:
+def _why(table: Table, *columns: Column) -> str:
     if not any(column.stored.any() for column in columns):
         return NO_VERDICT
     if not all(column.lengths_known for column in columns):
@@ -175,7 +178,7 @@ def _why(table: _Table, *columns: Column) -> str:
 # -- scores
 
 
-def _scores(table: _Table) -> list[Score]:
+def _scores(table: Table) -> list[Score]:
     column = table.column("score")
     averages = mean_scores(column.value, column.used, table.groups)
     value, stored = np.where(column.stored, 10 * rescaled(column.value), 0.0), column.stored.astype(float)
@@ -187,10 +190,9 @@ def _scores(table: _Table) -> list[Score]:
     bounds = [_all_scored(table, column, value) for value in (1.0, 10.0)]
     found = [
         table.score(
-            "wb_score",
+            SCORE,
             10 * averages.macro if known else math.nan,
             _totals(value[:, None] * inside, inside, GROUP_WEIGHTS),
-            ends=SCORE_BOUNDS,
             method="10 x weighted mean of five groups' rescaled scores, without cut-off and empty answers",
             n=used,
             missing=missing,
@@ -198,10 +200,9 @@ def _scores(table: _Table) -> list[Score]:
             details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.macro for b in bounds]},
         ),
         table.score(
-            "wb_score_micro",
+            MICRO_SCORE,
             10 * averages.micro,
             _whole(value, stored),
-            ends=SCORE_BOUNDS,
             method="10 x rescaled mean score of all answers",
             n=n,
             missing=missing,
@@ -212,10 +213,9 @@ def _scores(table: _Table) -> list[Score]:
         own = table.groups[:, position] > 0
         found.append(
             table.score(
-                "wb_score",
+                SCORE,
                 10 * float(averages.per_group[position]) if known else math.nan,
                 _whole(value * inside[:, position], inside[:, position]),
-                ends=SCORE_BOUNDS,
                 method="10 x rescaled mean score, without cut-off and empty answers",
                 n=int((column.stored * column.used)[own].sum()),
                 missing=int((~column.stored)[own].sum()),
@@ -226,22 +226,20 @@ def _scores(table: _Table) -> list[Score]:
     return found
 
 
-def _all_scored(table: _Table, column: Column, value: float) -> Averages:
+def _all_scored(table: Table, column: Column, value: float) -> Averages:
     """The averages if every missing example had got this score."""
     score = np.where(column.stored, column.value, value)
     used = np.where(column.stored, column.used, 1.0)
     return mean_scores(score, used, table.groups)
 
 
-def _length(table: _Table, column: Column, group: str | None) -> Score:
+def _length(table: Table, column: Column, group: str | None) -> Score:
     used = column.used * column.stored
     return table.score(
-        "length",
+        LENGTH,
         mean_length(column.length, used) if column.lengths_known else math.nan,
         _whole(np.where(used > 0, column.length, 0.0), used),
-        ends=None,
         method="mean characters of the answers as judged, without cut-off and empty ones",
-        unit="characters",
         n=int(used.sum()),
         missing=table.total - int(column.stored.sum()),
         group=group,
@@ -255,7 +253,7 @@ def _length(table: _Table, column: Column, group: str | None) -> Score:
 class _Pairs:
     """One baseline at one length margin."""
 
-    def __init__(self, table: _Table, name: str, k: int) -> None:
+    def __init__(self, table: Table, name: str, k: int) -> None:
         self.name = name
         self.column = table.column(f"reward:{name}:{k}")
         self.averages = mean_rewards(self.column.value, self.column.used, table.groups)
@@ -269,7 +267,7 @@ class _Pairs:
         self.by_group = (table.groups * value[:, None], table.groups * used[:, None])
         """The same of the groups, shape (n, 5)."""
 
-    def bound(self, table: _Table, reward: float) -> Averages:
+    def bound(self, table: Table, reward: float) -> Averages:
         """The averages if every missing example had ended so."""
         if self.column.against_itself:
             return self.averages
@@ -278,7 +276,7 @@ class _Pairs:
         return mean_rewards(value, used, table.groups)
 
 
-def _rewards(table: _Table, baselines: Sequence[str], k: int, margins: Sequence[int]) -> list[Score]:
+def _rewards(table: Table, baselines: Sequence[str], k: int, margins: Sequence[int]) -> list[Score]:
     names = list(dict.fromkeys([*baselines, *table.baselines]))
     pairs = {(name, margin): _Pairs(table, name, margin) for name in names for margin in margins}
     found = _mixed(table, [pairs[name, k] for name in baselines], k, None)
@@ -292,7 +290,7 @@ def _rewards(table: _Table, baselines: Sequence[str], k: int, margins: Sequence[
 
 
 def _mixed(
-    table: _Table, parts: Sequence[_Pairs], k: int, group: str | None, position: int | None = None
+    table: Table, parts: Sequence[_Pairs], k: int, group: str | None, position: int | None = None
 ) -> list[Score]:
     """The mean over the baselines: with macro and micro averages, or (``position``) within one task group."""
     absent = [part.name for part in parts if not part.column.there]
@@ -314,17 +312,17 @@ def _mixed(
         why = _why(table, *(part.column for part in compared))
     if position is not None:
         own = slice(position, position + 1)
-        columns = {"wb_reward": [float(part.averages.per_group[position]) for part in parts]}
-        terms = {"wb_reward": [tuple(column[:, own] for column in part.by_group) for part in compared]}
+        columns = {REWARD: [float(part.averages.per_group[position]) for part in parts]}
+        terms = {REWARD: [tuple(column[:, own] for column in part.by_group) for part in compared]}
     else:
         columns = {
-            "wb_reward": [part.averages.macro for part in parts],
-            "wb_reward_micro": [part.averages.micro for part in parts],
+            REWARD: [part.averages.macro for part in parts],
+            MICRO_REWARD: [part.averages.micro for part in parts],
         }
-        terms = {"wb_reward": [p.by_group for p in compared], "wb_reward_micro": [p.micro for p in compared]}
+        terms = {REWARD: [p.by_group for p in compared], MICRO_REWARD: [p.micro for p in compared]}
     found = []
     for metric, values in columns.items():
-        is_macro = metric == "wb_reward"
+        is_macro = metric is REWARD
         computable = not absent and length_known and (table.tags_known or not is_macro)
         kind = "micro" if not is_macro else "task-macro" if position is None else "task group's"
         details: dict[str, Any] = {"K": k}
@@ -343,7 +341,6 @@ def _mixed(
                 metric,
                 _mean([100 * value for value in values]) if computable else math.nan,
                 _totals(numerator, denominator, np.tile(weights / len(parts), len(compared))),
-                ends=REWARD_BOUNDS,
                 method=method.format(kind),
                 n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
                 missing=missing,
@@ -360,25 +357,24 @@ def _mean(values: Sequence[float]) -> float:
     return sum((*values[1:], values[0])) / len(values)
 
 
-def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
+def _against(table: Table, part: _Pairs, k: int) -> list[Score]:
     """One baseline's reward, macro and micro, and the mean length of the answers compared with it."""
     group = f"baseline={part.name}"
     column = part.column
     if column.against_itself:
         method = "a model against itself: 0 by definition"
         return [
-            Score(task=TASK, metric=metric, value=0.0, unit="points", method=method, n=table.total, group=group)
-            for metric in ("wb_reward", "wb_reward_micro")
+            Score(task=TASK, metric=metric.name, value=0.0, unit=metric.unit, method=method, n=table.total, group=group)
+            for metric in (REWARD, MICRO_REWARD)
         ]
     n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
     missing = table.total - n
     why = _why(table, column) if column.there else "nothing was compared with it"
     return [
         table.score(
-            "wb_reward",
+            REWARD,
             100 * part.averages.macro if column.lengths_known and table.tags_known else math.nan,
             _totals(*part.by_group, GROUP_WEIGHTS),
-            ends=REWARD_BOUNDS,
             method=f"100 x weighted mean of five groups' rewards, K = {k}, without cut-off and empty answers",
             n=used,
             missing=missing,
@@ -387,10 +383,9 @@ def _against(table: _Table, part: _Pairs, k: int) -> list[Score]:
             details={"K": k, **column.counts()},
         ),
         table.score(
-            "wb_reward_micro",
+            MICRO_REWARD,
             100 * part.averages.micro if column.lengths_known else math.nan,
             _totals(*part.micro, np.ones(1)),
-            ends=REWARD_BOUNDS,
             method=f"100 x sum of rewards of used pairs / number of all pairs, K = {k}",
             n=n,
             missing=missing,

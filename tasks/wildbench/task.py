@@ -62,8 +62,8 @@ from .judges import (
     recovered,
     shown_in_pair,
 )
-from .metrics import summarise
-from .totals import BOUNDS, totals
+from .metrics import metrics, summarise
+from .sums import metric_sums
 
 FOLDER = Path(__file__).parent
 STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
@@ -150,13 +150,11 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         chained=settings.get("upstream_compat", False) and not starter,
     )
     models = {"score": protocol.score_model, "pairwise": protocol.pair_model}
-    micro = [f"{metric}_micro" for metric in _METRICS.values()]
-    headline = [*_METRICS.values(), *micro]
     return Task(
         name="wildbench",
         version=version,
         options=settings,
-        headline=(*(m for m in headline if any(m.startswith(_METRICS[judge]) for judge in plan.judges)), "length"),
+        metrics=metrics(plan.judges),
         judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=4096),
@@ -169,11 +167,12 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         summarise=partial(
             summarise, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
         ),
-        pairwise={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
-        totals=partial(totals, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins),
+        pairwise_metrics={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
+        metric_sums=partial(
+            metric_sums, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
+        ),
         rule_options=("upstream_compat",),
         table_options={"reward_k": DEFAULT_K, "baselines": join_names(official)},
-        bounds=BOUNDS,
         importers={
             "wildbench": partial(
                 read_wildbench, judges=plan.judges, reading="first" if plan.mode == "instant" else "strict"
@@ -197,7 +196,6 @@ _JUDGES: dict[str, tuple[str, ...]] = {
     "score": ("score",),
     "reward": ("pairwise",),
 }
-_METRICS = {"score": "wb_score", "pairwise": "wb_reward"}
 
 
 # -- data

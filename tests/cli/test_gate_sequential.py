@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from judgebench.metric import Metric, single_row
 from judgebench.run_folders import read_run
 from judgebench.stopping import decide_difference, random_order
-from judgebench.task import ItemMean, only
 from tests.alpacaeval_server import Published, publish
 from tests.junit_schema import require_junit
 from tests.made_runs import METRICS as GSM8K
@@ -117,7 +117,9 @@ def test_calls_stop_when_it_passes(published: Published, server: Server, baselin
     assert check["verdict"] == "PASS"
     run = read_run(baseline)
     values = {row.example_id: row.value for row in run.tasks["alpacaeval"].example_scores()}
-    expected = decide_difference(values, values, list(values), MARGIN, ItemMean(of=only("preference")))
+    expected = decide_difference(
+        values, values, list(values), MARGIN, Metric(name="win_rate", value_of=single_row("preference"))
+    )
     assert (found["n"], found["population"]) == (expected.n, N)
     assert 30 < found["n"] < 400
     # Eight were in flight when the last one came; a busy machine sends some rounds more until it has looked at it.

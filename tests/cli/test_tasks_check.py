@@ -14,6 +14,7 @@ from judgebench.task_check import check_task
 
 TASK = """
 from judgebench.grading import Verifier
+from judgebench.metric import Metric
 from judgebench.records import Check, Example, ExampleScore, Message, Sampling, Score, Verdict
 from judgebench.task import Task, TaskData
 
@@ -57,7 +58,7 @@ def summarise(data, rows):
 
 def task(version, options, *, starter=False):
     return Task(
-        name="mine", version=version or "1", options={}, headline=("accuracy",), sampling=Sampling(),
+        name="mine", version=version or "1", options={}, metrics=(Metric(name="accuracy"),), sampling=Sampling(),
         official_examples=12, starter=starter, load=load, checks=checks, score=score, summarise=summarise,
         about="Whether an answer holds a number.",
     )
@@ -108,7 +109,8 @@ BROKEN = {
     "raises": ('return Verdict(value=float("42" in output)', "return Verdict(value=1 / 0", "ZeroDivisionError"),
     "not finite": ("value = 100 * sum(values) / len(values) if values", 'value = float("nan") if values', "not finite"),
     "unit": ('unit="percent"', 'unit="furlongs"', "'furlongs' is none of percent"),
-    "headline": ('headline=("accuracy",)', 'headline=("score",)', "headline are missing: score"),
+    "metrics": ('Metric(name="accuracy")', 'Metric(name="score")', "metrics have no score: score"),
+    "other unit": ('Metric(name="accuracy")', 'Metric(name="accuracy", unit="points")', "`metrics` says points"),
     "no reason": ('reason=None if values else "nothing was answered"', "reason=None", "neither a value nor a reason"),
     "no method": ('method="share"', "method=None", "its method is not said"),
     "unasked": ('role="user"', 'role="assistant"', "does not end with a user's message"),

@@ -1,4 +1,4 @@
-"""What a task says a score is made of gives the score: the totals that runs are compared by, on real judgements."""
+"""What a task says a score is made of gives the score: the sums that runs are compared by, on real judgements."""
 
 import json
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ import pytest
 
 from judgebench import tasks
 from judgebench.importing import import_run
+from judgebench.metric import MetricSums
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Message, Score, Verdict
 from judgebench.run_folders import TaskRun, read_run
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder, read_sources
-from judgebench.task import TaskData, Totals
+from judgebench.task import TaskData, no_sums
 from tests.shared_data import SHARED
 from tests.tasks import arenahard_data as arena
 from tests.tasks import ifeval_data as ifeval
@@ -21,20 +22,19 @@ from tests.tasks import wildbench_data as wb
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations
 
 
-def totals_of(run: TaskRun, cache: Path, mirrors: Sequence[Path]) -> Totals:
-    """A run's totals, from what lies in its folder and the official files."""
+def sums_of(run: TaskRun, cache: Path, mirrors: Sequence[Path]) -> MetricSums:
+    """A run's sums, from what lies in its folder and the official files."""
     options = {name: str(value) for name, value in run.task_manifest.options.items()}
     task, place = tasks.load(
         tasks.TaskSpec(run.task_manifest.name, run.task_manifest.version, options), starter=run.task_manifest.starter
     )
     finder = SourceFinder(cache, mirrors, offline=True)
-    assert task.totals is not None
     rows = [row for row in run.example_scores() if row.value is not None]
-    return task.totals(run.examples(), rows, lambda name: finder.fetch(read_sources(place)[name])[0])
+    return task.sums(run.examples(), rows, lambda name: finder.fetch(read_sources(place)[name])[0])
 
 
-def require_equal(found: Totals, scores: Sequence[Score], but: Sequence[str] = ()) -> None:
-    """Every total's value is the score's, and only scores without a value, and those of ``but``, have no totals."""
+def require_equal(found: MetricSums, scores: Sequence[Score], but: Sequence[str] = ()) -> None:
+    """Every sum's value is the score's, and only scores without a value, and those of ``but``, have no sums."""
     by_name = {(score.metric, score.group): score for score in scores}
     for name, total in found.items():
         score = by_name[name]
@@ -56,7 +56,7 @@ def test_alpacaeval(model: str, tmp_path: Path) -> None:
         Settings(tasks="alpacaeval", out=tmp_path / "run", mirrors=(ALPACAEVAL.path,), offline=True),
     )
     run = read_run(tmp_path / "run").tasks["alpacaeval"]
-    found = dict(totals_of(run, tmp_path, [ALPACAEVAL.path]))
+    found = dict(sums_of(run, tmp_path, [ALPACAEVAL.path]))
     scores = {(score.metric, score.group): score for score in run.scores}
     length = found.pop(("avg_length", None))
     # Upstream cuts the mean to an integer.
@@ -75,7 +75,7 @@ def test_mtbench(tmp_path: Path) -> None:
     import_run(mt_bench / "judgments" / "llama3_griffin_gpt-4_single.jsonl.gz", "fastchat", settings)
     for path in (tmp_path / "runs").iterdir():
         run = read_run(path).tasks["mtbench"]
-        require_equal(totals_of(run, tmp_path, [mt_bench]), run.scores)
+        require_equal(sums_of(run, tmp_path, [mt_bench]), run.scores)
 
 
 def test_mtbench_pairs(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_mtbench_pairs(tmp_path: Path) -> None:
     assert paths
     for path in paths:
         run = read_run(path).tasks["mtbench"]
-        require_equal(totals_of(run, tmp_path, [mt_bench]), run.scores)
+        require_equal(sums_of(run, tmp_path, [mt_bench]), run.scores)
 
 
 def test_arenahard(tmp_path: Path) -> None:
@@ -97,9 +97,8 @@ def test_arenahard(tmp_path: Path) -> None:
     imported = arena.imported(task, data, rows)
     name = arena.REBUILT[2]
     data, example_scores = arena.example_scores(task, data, imported[name])
-    assert task.totals is not None
     valued = [row for row in example_scores if row.value is not None]
-    found = task.totals(data.examples, valued, lambda source: b"")
+    found = task.sums(data.examples, valued, lambda source: b"")
     scores = task.summarise(data, example_scores)
     require_equal(found, scores)
     own = {(score.metric, score.group): score for score in scores}
@@ -121,7 +120,7 @@ def test_wildbench(tmp_path: Path) -> None:
     settings = Settings(tasks="wildbench", out=tmp_path / "run", mirrors=(official,), offline=True)
     import_run(results, "wildbench", settings)
     run = read_run(tmp_path / "run").tasks["wildbench"]
-    found = totals_of(run, tmp_path, [official])
+    found = sums_of(run, tmp_path, [official])
     scores = [score for score in run.scores if not (score.metric == "length" and score.group)]
     require_equal(found, scores)
     overall = {score.metric: score for score in run.scores if score.group is None}
@@ -147,8 +146,7 @@ def test_ifeval(tmp_path: Path) -> None:
     ]
     generations = {j.example_id: Generation(example_id=j.example_id, model="m", outputs=("",)) for j in judgements}
     example_scores = task.score(data, generations, judgements)
-    assert task.totals is not None
-    found = task.totals(data.examples, example_scores, lambda source: b"")
+    found = task.sums(data.examples, example_scores, lambda source: b"")
     require_equal(found, task.summarise(data, example_scores))
     assert len({group for _, group in found}) > 30
 
@@ -168,8 +166,7 @@ def test_gsm8k_with_repeats() -> None:
         for metric in ("exact_match_strict", "exact_match_flexible", "numeric")
         for right in [rng.random() < 0.6]
     ]
-    assert task.totals is not None
-    found = task.totals(examples, rows, lambda source: b"")
+    found = task.sums(examples, rows, lambda source: b"")
     require_equal(found, task.summarise(TaskData(examples=examples, baselines={}), rows))
     assert ("pass@2", None) in found
     assert ("maj@3", "metric=numeric") in found
@@ -180,4 +177,4 @@ def test_every_bundled_task_says_what_its_scores_are_made_of() -> None:
     """No task that ships here leaves its comparison to the plain means."""
     for name in tasks.names():
         task, _ = tasks.load(tasks.TaskSpec(name))
-        assert task.totals is not None, name
+        assert task.metric_sums is not no_sums, name

@@ -1,25 +1,20 @@
-"""WildBench's numbers as totals over sessions, for comparing two runs."""
+"""WildBench's numbers as sums over sessions, for comparing two runs."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from judgebench.metric import MetricSums
 from judgebench.records import Example, ExampleScore
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
-from judgebench.task import Fetch, Totals
+from judgebench.task import Fetch
 
-from .formulas import TOTAL_WEIGHT, WEIGHTS, membership
-from .metrics import Column
-
-BOUNDS = {
-    **dict.fromkeys(("wb_score", "wb_score_micro"), (-80.0, 100.0)),
-    **dict.fromkeys(("wb_reward", "wb_reward_micro"), (-100.0, 100.0)),
-}
-"""Ten times a score of 1 or 10 rescaled, a hundred times a loss or win by far."""
+from .formulas import TOTAL_WEIGHT, WEIGHTS
+from .metrics import LENGTH, MICRO_REWARD, MICRO_SCORE, REWARD, SCORE, Table
 
 
-def totals(
+def metric_sums(
     examples: Sequence[Example],
     scores: Sequence[ExampleScore],
     fetch: Fetch,
@@ -28,53 +23,36 @@ def totals(
     baselines: Sequence[str],
     k: int,
     margins: Sequence[int],
-) -> Totals:
+) -> MetricSums:
     """All metrics of a run, arguments as for ``summarise``. Those without a number are left out."""
-    table = _Table(examples, scores)
+    table = Table(examples, scores)
     found: dict[tuple[str, str | None], ClusterTotals | None] = {}
     if "score" in judges:
         ratings = [_Measure(table, "score", "score")]
-        found["wb_score", None] = _macro(table, ratings)
-        found["wb_score_micro", None] = _micro(table, ratings)
+        found[SCORE.name, None] = _macro(table, ratings)
+        found[MICRO_SCORE.name, None] = _micro(table, ratings)
         for position, group in enumerate(WEIGHTS):
-            found["wb_score", f"category={group}"] = _macro(table, ratings, position)
+            found[SCORE.name, f"category={group}"] = _macro(table, ratings, position)
     if "pairwise" in judges:
         by_margin = {m: [_Measure(table, f"reward:{name}:{m}", "reward") for name in baselines] for m in margins}
-        found["wb_reward", None] = _macro(table, by_margin[k])
-        found["wb_reward_micro", None] = _micro(table, by_margin[k])
+        found[REWARD.name, None] = _macro(table, by_margin[k])
+        found[MICRO_REWARD.name, None] = _micro(table, by_margin[k])
         for position, group in enumerate(WEIGHTS):
-            found["wb_reward", f"category={group}"] = _macro(table, by_margin[k], position)
+            found[REWARD.name, f"category={group}"] = _macro(table, by_margin[k], position)
         for margin, measures in by_margin.items():
-            found["wb_reward", f"k={margin}"] = _macro(table, measures)
-            found["wb_reward_micro", f"k={margin}"] = _micro(table, measures)
+            found[REWARD.name, f"k={margin}"] = _macro(table, measures)
+            found[MICRO_REWARD.name, f"k={margin}"] = _micro(table, measures)
         for name, measure in zip(baselines, by_margin[k], strict=True):
-            found["wb_reward", f"baseline={name}"] = _macro(table, [measure])
-            found["wb_reward_micro", f"baseline={name}"] = _micro(table, [measure])
-    found["length", None] = _length(table, ("score", *(f"reward:{n}:{k}" for n in baselines)))
+            found[REWARD.name, f"baseline={name}"] = _macro(table, [measure])
+            found[MICRO_REWARD.name, f"baseline={name}"] = _micro(table, [measure])
+    found[LENGTH.name, None] = _length(table, ("score", *(f"reward:{n}:{k}" for n in baselines)))
     return {name: one for name, one in found.items() if one is not None and one.value is not None}
-
-
-class _Table:
-    """A run's example scores by metric, over its sessions, and the sessions' groups."""
-
-    def __init__(self, examples: Sequence[Example], scores: Sequence[ExampleScore]) -> None:
-        self._by_metric: dict[str, dict[str, ExampleScore]] = {}
-        for score in scores:
-            self._by_metric.setdefault(score.metric, {})[score.example_id] = score
-        self.ids = np.array([example.id for example in examples])
-        groups = [example.meta.get("groups", ()) for example in examples]
-        self.tags_known = all(groups)
-        self.groups = membership(groups)
-
-    def column(self, metric: str) -> Column:
-        own = self._by_metric.get(metric, {})
-        return Column([own.get(session) for session in self.ids.tolist()])
 
 
 class _Measure:
     """What one judgement of each session came to, on the scale of the metric's points."""
 
-    def __init__(self, table: _Table, metric: str, kind: str) -> None:
+    def __init__(self, table: Table, metric: str, kind: str) -> None:
         column = table.column(metric)
         self.itself = column.against_itself
         self.there = column.there
@@ -88,7 +66,7 @@ class _Measure:
         """The micro reward divides the used pairs' sum by all pairs, the micro score is over all records."""
 
 
-def _macro(table: _Table, measures: Sequence[_Measure], position: int | None = None) -> ClusterTotals | None:
+def _macro(table: Table, measures: Sequence[_Measure], position: int | None = None) -> ClusterTotals | None:
     """The mean over measures of the weighted mean over task groups, or of one group."""
     if not table.tags_known or not all(m.there and m.lengths_known for m in measures):
         return None
@@ -104,7 +82,7 @@ def _macro(table: _Table, measures: Sequence[_Measure], position: int | None = N
     return _combined(table, parts)
 
 
-def _micro(table: _Table, measures: Sequence[_Measure]) -> ClusterTotals | None:
+def _micro(table: Table, measures: Sequence[_Measure]) -> ClusterTotals | None:
     parts = []
     for measure in measures:
         if not measure.there or (measure.unused_counts and not measure.lengths_known):
@@ -116,7 +94,7 @@ def _micro(table: _Table, measures: Sequence[_Measure]) -> ClusterTotals | None:
     return _combined(table, parts)
 
 
-def _length(table: _Table, metrics: Sequence[str]) -> ClusterTotals | None:
+def _length(table: Table, metrics: Sequence[str]) -> ClusterTotals | None:
     columns = [table.column(metric) for metric in metrics]
     for column in columns:
         if column.stored.any() and not column.against_itself:
@@ -128,7 +106,7 @@ def _length(table: _Table, metrics: Sequence[str]) -> ClusterTotals | None:
 
 
 def _combined(
-    table: _Table, parts: Sequence[tuple[np.ndarray, FloatArray, FloatArray | None, float]]
+    table: Table, parts: Sequence[tuple[np.ndarray, FloatArray, FloatArray | None, float]]
 ) -> ClusterTotals | None:
     """A weighted sum of means; each part has the places of its sessions, values, which are used, and its weight."""
     if not parts:
@@ -138,7 +116,7 @@ def _combined(
     return cluster_totals(
         np.concatenate([np.where(u > 0, v, 0.0) * u for (_, v, _, _), u in zip(parts, used, strict=True)]),
         np.concatenate(used),
-        clusters=table.ids[np.concatenate([inside for inside, *_ in parts])],
+        clusters=np.array(table.ids)[np.concatenate([inside for inside, *_ in parts])],
         terms=np.repeat(np.arange(len(parts)), sizes),
         term_weights=[weight for *_, weight in parts],
     )
