@@ -1,4 +1,4 @@
-"""Names for the types of numpy arrays, and the check that several columns belong to the same items."""
+"""Names for the types of numpy arrays, and the checks that columns and clusters fit the items."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,3 +22,15 @@ def columns(*given: ArrayLike) -> tuple[FloatArray, ...]:
     if not all(np.isfinite(column).all() for column in arrays):
         raise ValueError("numbers must be finite: leave out items that lack one")
     return arrays
+
+
+def cluster_places(clusters: ArrayLike | None, rows: int) -> tuple[int, IntArray]:
+    """How many clusters there are, and the number of each row's, by ascending name; by default each row is its own.
+
+    >>> cluster_places(["b", "a", "b"], 3)
+    (2, array([1, 0, 1]))
+    """
+    names, place = np.unique(np.arange(rows) if clusters is None else np.asarray(clusters), return_inverse=True)
+    if place.shape != (rows,):
+        raise ValueError(f"clusters need one entry for each of {rows} rows, got shape {place.shape}")
+    return len(names), place.astype(np.int64)

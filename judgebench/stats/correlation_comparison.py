@@ -147,8 +147,6 @@ def bootstrap_comparison(
     >>> round(result.difference, 2), result.interval.low > 0
     (0.25, True)
     """
-    if rounds < 1:
-        raise ValueError(f"a bootstrap needs at least one round, got {rounds}")
     one, two = correlation(first, reference, kind, level=level), correlation(second, reference, kind, level=level)
     between, n = correlation(first, second, kind).value, one.n
     if one.value is None or two.value is None:

@@ -4,7 +4,6 @@ Resamples are passed around as counts, an array of shape (rounds, n) that says h
 drawn, so that several metrics can be evaluated on the very same resamples and a mean is one matrix product.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,17 +38,18 @@ def check_level(level: float) -> None:
         raise ValueError(f"level is a share between 0 and 1, such as 0.95; got {level}")
 
 
-def batches(rounds: int, numbers: int, at_most: int = 2_000_000) -> Iterator[int]:
+def batches(rounds: int, numbers: int, at_most: int = 2_000_000) -> list[int]:
     """Sizes of the parts that ``rounds`` resamples are drawn in, so that none holds many more than ``at_most`` numbers.
 
     ``numbers`` is how many one resample is worked into.
 
-    >>> list(batches(7, 1_000_000))
+    >>> batches(7, 1_000_000)
     [2, 2, 2, 1]
     """
+    if rounds < 1:
+        raise ValueError(f"resampling needs at least one round, got {rounds}")
     together = max(1, at_most // max(numbers, 1))
-    for begin in range(0, rounds, together):
-        yield min(together, rounds - begin)
+    return [min(together, rounds - begin) for begin in range(0, rounds, together)]
 
 
 def interval_fields(interval: Interval | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from typing import Protocol, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray
+from judgebench.stats.arrays import FloatArray, cluster_places
 from judgebench.stats.intervals import Interval
 from judgebench.stats.proportions import score_interval
 
@@ -259,15 +259,12 @@ def length_controlled_interval(
     >>> interval.low < fit.win_rate < interval.high, reason
     (True, None)
     """
-    rows = len(np.asarray(preference))
-    names, place = np.unique(np.arange(rows) if clusters is None else np.asarray(clusters), return_inverse=True)
-    if len(place) != rows:
-        raise ValueError(f"clusters need one entry for each of {rows} rows, got {len(place)}")
     shares = np.asarray(preference, dtype=float)
+    count, place = cluster_places(clusters, len(shares))
     low, high = float(np.nanmin(shares)), float(np.nanmax(shares))
     if low == high:
         # Where all verdicts are wins, the fit is as near to 100 as the penalty lets it, and so is every refit.
-        return score_interval(100 * low, np.zeros(len(names)), 0.0, 100.0, level=level)
+        return score_interval(100 * low, np.zeros(count), 0.0, 100.0, level=level)
     found = length_controlled_influence(
         preference, length_difference, difficulty=difficulty, anchors=anchors, clusters=place
     )
@@ -300,11 +297,10 @@ def length_controlled_influence(
     >>> round(win_rate, 1), round(float((influence @ influence) ** 0.5), 1)
     (46.3, 4.0)
     """
-    rows = len(np.asarray(preference))
-    names, place = np.unique(np.arange(rows) if clusters is None else np.asarray(clusters), return_inverse=True)
+    count, place = cluster_places(clusters, len(np.asarray(preference)))
     given: _Optional = {"difficulty": difficulty, "anchors": anchors}
     loose = length_controlled_win_rate(preference, length_difference, c=C_GRID[-1], **given)
-    count, found = len(names), []
+    found = []
     for begin in range(0, count, _CHUNK):
         without = np.arange(begin, min(begin + _CHUNK, count))
         counts = (place != without[:, None]).astype(np.int64)

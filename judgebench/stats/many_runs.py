@@ -152,8 +152,6 @@ def _contrasts(
     runs: Sequence[ClusterTotals], pairs: Sequence[tuple[int, int]], rng: np.random.Generator, rounds: int, level: float
 ) -> tuple[Contrast, ...]:
     check_level(level)
-    if rounds < 1:
-        raise ValueError(f"resampling needs a round; got {rounds}")
     statistics = [difference(runs[first], runs[second]) for first, second in pairs]
     reasons = [missing_reason(statistic) for statistic in statistics]
     values = [statistic.value for statistic in statistics]

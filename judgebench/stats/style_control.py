@@ -311,15 +311,13 @@ def bootstrap_style_controlled(fit: StyleControlled, *, rng: np.random.Generator
     >>> interval.low < fit.coefficients[0] < interval.high
     True
     """
-    if rounds < 1:
-        raise ValueError(f"a bootstrap needs at least one round, got {rounds}")
     rows, n = fit.rows, len(fit.rated)
     beta = [value for value in fit.coefficients if value is not None]
     varies = [value is not None for value in fit.coefficients]
     start = np.concatenate([fit.strengths, beta])
     penalised = fit.options.penalise_ratings and fit.options.l2 > 0
     parts, without = [np.zeros((0, len(start)))], 0
-    for size in batches(rounds if n > 1 else 0, max(rows.n_drawn, len(start) ** 2), _TOGETHER):
+    for size in batches(rounds, max(rows.n_drawn, len(start) ** 2), _TOGETHER) if n > 1 else ():
         counts = resample_counts(rows.n_drawn, size, rng)[:, rows.drawn]
         weight = counts * rows.weight
         if not penalised:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray
+from judgebench.stats.arrays import FloatArray, cluster_places
 from judgebench.stats.bradley_terry import sigmoid
 from judgebench.stats.clustered import Estimate, bounded_estimate, cluster_totals
 from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
@@ -118,23 +118,21 @@ def style_report(
     1.0
     """
     shares, features, lengths = _checked(preference, candidate_style, baseline_style)
-    names, place = np.unique(np.arange(len(shares)) if clusters is None else np.asarray(clusters), return_inverse=True)
-    if len(place) != len(shares):
-        raise ValueError(f"clusters need one entry for each of {len(shares)} rows, got {len(place)}")
-    reason = _unfit(shares, len(names))
+    n_clusters, place = cluster_places(clusters, len(shares))
+    reason = _unfit(shares, n_clusters)
     scaled, varies = _scaled(features)
     if reason is not None:
         raw = 100 * float(shares.mean()) if len(shares) else None
         rates = [ControlledRate("nothing", raw, None, None, None, reason)]
         rates += [ControlledRate(name, None, None, None, None, reason) for name in ("length", "style")]
-        return StyleReport(tuple(rates), (None,) * len(varies), None, None, None, len(shares), len(names), reason)
+        return StyleReport(tuple(rates), (None,) * len(varies), None, None, None, len(shares), n_clusters, reason)
     design = np.concatenate([np.ones((len(shares), 1)), scaled[:, varies]], axis=1)
     weight = np.ones((1, len(shares)))
     fit = _fit_logistic(design, shares, weight)[0]
     length_fit = length_controlled_win_rate(shares, lengths)
     replicates: list[FloatArray] = []
     for size in batches(rounds, len(shares), _TOGETHER):
-        counts = resample_counts(len(names), size, rng)[:, place]
+        counts = resample_counts(n_clusters, size, rng)[:, place]
         counts = counts[(np.minimum(counts @ shares, counts @ (1 - shares)) > 1e-9) & (counts.sum(axis=1) > 1)]
         raw_rates = 100 * (counts @ shares) / counts.sum(axis=1)
         at_equal_length = bootstrap_length_controlled(shares, lengths, length_fit, counts)
@@ -154,7 +152,7 @@ def style_report(
     by_length, by_markdown, by_style = (
         _explained(scaled[:, varies & part], shares) for part in (first, ~first, np.ones(len(varies), bool))
     )
-    return StyleReport(tuple(rates), tuple(beta), by_length, by_markdown, by_style, len(shares), len(names), None)
+    return StyleReport(tuple(rates), tuple(beta), by_length, by_markdown, by_style, len(shares), n_clusters, None)
 
 
 @dataclass(frozen=True)
@@ -192,16 +190,14 @@ def style_only_judge(
     (0.9, 0.85)
     """
     shares, features, _ = _checked(preference, first_style, second_style)
-    names = np.arange(len(shares)) if clusters is None else np.asarray(clusters)
-    if names.shape != shares.shape:
-        raise ValueError(f"clusters need one entry for each of {len(shares)} rows, got shape {names.shape}")
+    _, names = cluster_places(clusters, len(shares))
     decided = shares != 0.5
     shares, names = shares[decided], names[decided]
     scaled, varies = _scaled(features[decided])
-    known, place = np.unique(names, return_inverse=True)
-    if len(known) < FOLDS:
-        why = f"cross-validation needs decided verdicts of {FOLDS} clusters, found {len(known)}"
-        return StyleOnlyJudge(Estimate(None, None, None, len(shares), len(known), why), (None,) * len(varies))
+    n_clusters, place = cluster_places(names, len(shares))
+    if n_clusters < FOLDS:
+        why = f"cross-validation needs decided verdicts of {FOLDS} clusters, found {n_clusters}"
+        return StyleOnlyJudge(Estimate(None, None, None, len(shares), n_clusters, why), (None,) * len(varies))
     fold = place % FOLDS
     kept = np.concatenate([fold != np.arange(FOLDS)[:, None], np.ones((1, len(shares)), bool)]).astype(float)
     fits = _fit_logistic(scaled[:, varies], shares, kept, biased=False)

@@ -294,7 +294,7 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
 """Each procedure by module and name, as data of this shape go into it."""
 
 PARTS = {
-    "arrays": {"columns"},
+    "arrays": {"cluster_places", "columns"},
     "bradley_terry": {
         "normal_spreads",
         "predicted_win_rate",
