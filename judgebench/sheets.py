@@ -161,7 +161,7 @@ def _template() -> "jinja2.Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("sheet.html")
+    return environment.get_template("sheet.html.j2")
 
 
 def latex_of(sheet: Sheet) -> str:
