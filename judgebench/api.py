@@ -28,7 +28,7 @@ from judgebench import (
 )
 from judgebench.display import printable, rough, shortened
 from judgebench.errors import UsageError
-from judgebench.loading import reload_task, source_finder
+from judgebench.loading import source_finder
 from judgebench.progress import Progress
 from judgebench.records import Score
 from judgebench.run_tasks import TaskFiles
@@ -163,11 +163,11 @@ class Run(_Tabular):
         >>> load_run("runs/mine").judgements()["value"].tolist()[:4]
         [1.0, 1.0, 1.0, 0.0]
         """
-        one, record = self._task(task), self.record
+        one = self._task(task)
         data = None
         if prompts:
             settings = Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)
-            data = reload_task(record.folder, one.task_manifest, source_finder(settings), one.files).data
+            data = one.load_data(source_finder(settings))
         return _frame(frames.judgement_rows(one, data))
 
     def _task(self, task: str | None) -> run_folders.TaskRun:
@@ -629,8 +629,7 @@ def explain(
     >>> explain("runs")
     <judgebench.Explanation 'base' on gsm8k@cot8, 'mine' on gsm8k@cot8>
     """
-    files = _task_files(tasks)
-    found = explaining.explain([run.folder for run in _found(runs, files).readable], task, files)
+    found = explaining.explain(_found(runs, _task_files(tasks)).readable, task)
     if not found.runs:
         raise UsageError(f"none of the runs holds the task {task!r}")
     return Explanation(found)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -159,41 +160,57 @@ SORTED_BYTES = 32 * 2**20
 """Lines that are held in memory at once while a file is sorted."""
 
 
-def sort_lines(path: Path, kind: type[T], key: Callable[[T], tuple[Any, ...]]) -> None:
+def sort_lines(
+    path: Path,
+    kind: type[T],
+    key: Callable[[T], tuple[Any, ...]],
+    *,
+    keep: Callable[[T], bool] = lambda record: True,
+    then: Iterable[Any] = (),
+) -> None:
     """Replace a JSON-lines file by its lines in the order of a key, atomically; of equal keys the last line is kept.
 
-    ``kind`` holds what the key needs of a line. Memory does not grow with the file: parts of it are sorted by
-    themselves, and merged.
+    ``kind`` holds what the key needs of a line. Lines that ``keep`` refuses are left out, and the records of ``then``
+    come after all lines. Memory does not grow with the file: parts of it are sorted by themselves, and merged.
     """
     decoder = msgspec.json.Decoder(kind)
 
-    def keyed(part: Iterable[bytes]) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-        return ((key(decoder.decode(line)), line) for line in part)
+    def keyed(lines: Iterable[bytes]) -> Iterator[tuple[tuple[Any, ...], bytes]]:
+        return ((key(decoder.decode(line)), line) for line in lines)
 
+    found = _decoded(path, kind) if path.exists() else iter(())
+    pairs = ((key(record), line) for record, line in found if keep(record))
     with ExitStack() as files:
-        parts = []
-        for pairs in _portions((key(record), line) for record, line in _decoded(path, kind)):
+        parts: list[Iterable[tuple[tuple[Any, ...], bytes]]] = []
+        for portion, is_last in _sorted_portions(pairs):
+            if is_last:
+                parts.append(portion)
+                continue
             part = files.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            part.writelines(line for _, line in sorted(pairs, key=lambda pair: pair[0]))
+            part.writelines(line for _, line in portion)
             part.seek(0)
             parts.append(keyed(part))
         # Equal keys come in the order of the parts, and so of the file.
-        merged = heapq.merge(*parts, key=lambda pair: pair[0])
+        merged = heapq.merge(*parts, key=itemgetter(0))
         target = files.enter_context(replacing(path))
-        for _, same in groupby(merged, key=lambda pair: pair[0]):
+        for _, same in groupby(merged, key=itemgetter(0)):
             *_, (_, last) = same
             target.write(last)
+        target.writelines(encode(record) + b"\n" for record in then)
 
 
-def _portions(keyed: Iterable[tuple[Any, bytes]]) -> Iterator[list[tuple[Any, bytes]]]:
-    """Keyed lines, as many at a time as may be in memory."""
-    portion: list[tuple[Any, bytes]] = []
+def _sorted_portions(
+    pairs: Iterable[tuple[tuple[Any, ...], bytes]],
+) -> Iterator[tuple[list[tuple[tuple[Any, ...], bytes]], bool]]:
+    """Keyed lines, as many at a time as may be in memory, sorted; and whether they are the last."""
+    portion: list[tuple[tuple[Any, ...], bytes]] = []
     size = 0
-    for pair in keyed:
+    for pair in pairs:
         portion.append(pair)
         size += len(pair[1])
         if size > SORTED_BYTES:
-            yield portion
+            portion.sort(key=itemgetter(0))
+            yield portion, False
             portion, size = [], 0
-    if portion:
-        yield portion
+    portion.sort(key=itemgetter(0))
+    yield portion, True

@@ -16,10 +16,9 @@ from judgebench.loading import (
     LoadedTask,
     load_tasks,
     read_candidate,
-    repeated,
     require_baseline,
     require_texts,
-    subset,
+    select_examples,
     task_sampling,
 )
 from judgebench.models import Model, ModelSpec, OpenSettings
@@ -70,9 +69,7 @@ def estimate(settings: Settings) -> list[Estimate]:
             if spec.backend.finished:
                 given = read_candidate(loaded_task, Path(spec.target), settings.splitting)
                 generations = {g.example_id: g for g in given.generations}
-            loaded_task.data = subset(loaded_task.data, settings.limit, settings.ids)
-            if settings.repeats > 1:
-                loaded_task.data = repeated(loaded_task, settings)
+            loaded_task = select_examples(loaded_task, settings)
             if not spec.backend.finished:
                 requests = _generation_requests(loaded_task, settings)
                 model = _opened(spec, arguments, settings)

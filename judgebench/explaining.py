@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,13 +20,12 @@ from judgebench.display import reasons
 from judgebench.judges.orders import candidate_share
 from judgebench.metric import Metric
 from judgebench.records import ExampleScore, Judgement, Score
-from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
+from judgebench.run_folders import Run
 from judgebench.stats.benchmark_quality import paired_separability, separability
 from judgebench.stats.intervals import Interval, resample_counts
 from judgebench.stats.style_share import StyleReport, style_only_judge, style_report
 from judgebench.stats.transitivity import cycles, fit_test, item_cycles, win_matrix
 from judgebench.stats.variance_components import variance_components
-from judgebench.store import RunFolder
 from judgebench.task import Task
 
 SEED = 0
@@ -148,7 +148,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 class _Run:
     """One task of one run, read."""
 
-    folder: RunFolder
+    path: Path
     model: str
     key: str
     task: Task
@@ -158,12 +158,9 @@ class _Run:
     judgements: Sequence[Judgement]
 
 
-def explain(folders: Sequence[RunFolder], task: str | None = None, files: TaskFiles = NO_FILES) -> Explanation:
-    """Everything that can be said of the runs; of one task only, if it is named.
-
-    ``files`` are those of tasks that were given as files.
-    """
-    read = [run for folder in folders for run in _read(folder, task, files)]
+def explain(runs: Sequence[Run], task: str | None = None) -> Explanation:
+    """Everything that can be said of the runs; of one task only, if it is named."""
+    read = [own for run in runs for own in _read(run, task)]
     alike: dict[tuple[str, str], list[_Run]] = {}
     for run in read:
         alike.setdefault((run.key, run.protocol), []).append(run)
@@ -173,7 +170,7 @@ def explain(folders: Sequence[RunFolder], task: str | None = None, files: TaskFi
     return Explanation(
         runs=tuple(
             Explained(
-                run=str(run.folder.path),
+                run=str(run.path),
                 model=run.model,
                 task=run.task.label,
                 variance=tuple(_variances(run.judgements)),
@@ -185,18 +182,14 @@ def explain(folders: Sequence[RunFolder], task: str | None = None, files: TaskFi
     )
 
 
-def _read(folder: RunFolder, wanted: str | None, files: TaskFiles) -> Iterable[_Run]:
-    manifest, results = folder.require_manifest(), folder.results()
-    for key, task_manifest in manifest.tasks.items():
-        if wanted not in (None, key, task_manifest.label, f"{key}@{task_manifest.version}"):
-            continue
-        task = find_task(task_manifest, folder.path, files).task
-        own = folder.task(key)
-        scores = [score for score in results.scores if score.task == task_manifest.name and score.group is None]
-        yield _Run(
-            folder, manifest.candidate, key, task, task_manifest.protocol_hash, scores, own.example_scores(),
-            list(own.judgements()),
-        )  # fmt: skip
+def _read(run: Run, wanted: str | None) -> Iterable[_Run]:
+    for key, own in run.tasks.items():
+        told = own.task_manifest
+        if wanted in (None, key, told.label, f"{key}@{told.version}"):
+            yield _Run(
+                run.path, run.manifest.candidate, key, own.task, told.protocol_hash,
+                [score for score in own.scores if score.group is None], own.example_scores(), own.judgements(),
+            )  # fmt: skip
 
 
 # -- variance

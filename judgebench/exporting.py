@@ -14,7 +14,7 @@ from judgebench.archive import write_archive
 from judgebench.codec import encode, replacing
 from judgebench.errors import UsageError
 from judgebench.formats import eval_results, every_eval_ever, tables
-from judgebench.loading import load_task_of, source_finder
+from judgebench.loading import source_finder
 from judgebench.run_folders import Run, read_run
 from judgebench.settings import Settings
 from judgebench.spreadsheets import csv_bytes
@@ -71,7 +71,7 @@ def _files(run: Run, form: str, out: Path, settings: Settings) -> dict[Path, Con
         return _lm_eval_files(run, out)
     files: dict[Path, Content] = {}
     for key, exporter in _exporters(run, form).items():
-        finished = _scored_run(run, key, _official(run, key, settings))
+        finished = _scored_run(run, key, run.tasks[key].load_data(source_finder(settings)))
         files |= {out / name: content for name, content in exporter(finished).items()}
     return files
 
@@ -92,12 +92,6 @@ def _exporters(run: Run, form: str) -> dict[str, Any]:
             f" {', '.join(name.replace('_', '-') for name in known)}"
         )
     return found
-
-
-def _official(run: Run, key: str, settings: Settings) -> TaskData:
-    """The benchmark's own data, for what a run folder does not repeat: official baselines above all."""
-    own = run.tasks[key]
-    return load_task_of(own.task_manifest, run.path, source_finder(settings), own.files).data
 
 
 def _scored_run(run: Run, key: str, data: TaskData) -> ScoredRun:

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from judgebench.errors import UsageError
 from judgebench.files import read_bytes
 from judgebench.formats import eval_results, every_eval_ever, tables
 from judgebench.grading import GradingPool
-from judgebench.loading import LoadedTask, load_tasks, set_baselines
-from judgebench.manifests import build_task_manifest, hash_over_tasks, missing, new_session, package_versions
+from judgebench.loading import LoadedTask, load_tasks, with_baselines
+from judgebench.manifests import build_task_manifest, ending, hash_over_tasks, new_session, package_versions
 from judgebench.outputs import FileRow, read_rows
 from judgebench.protocol import protocol
 from judgebench.records import ExampleScore, Generation, Score
-from judgebench.scoring import finish_run
+from judgebench.scoring import ScoredTask, finish_tasks, results_of
 from judgebench.settings import Settings
 from judgebench.store import Manifest, Results, RunFolder, now
 from judgebench.task import Generations, Imported, TaskData
@@ -68,46 +69,94 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         raise UsageError(
             f"two models of {path} would have one folder ({names[:300]}); import one at a time with --model"
         )
-    made = []
-    for folder, imported in zip(folders, found, strict=True):
-        of_run = _of_run(loaded_task, imported)
-        manifest = _manifest(folder, of_run, imported, form, settings)
-        _require_own(folder, manifest)
-        made.append((folder, of_run, imported, manifest))
+    made = [_Import.of(*pair, loaded_task, form, settings) for pair in zip(folders, found, strict=True)]
+    for one in made:
+        one.require_own()
     with GradingPool() as pool:
-        return [_written(*of_model, settings, pool) for of_model in made]
+        return [one.results(settings, pool) for one in made]
 
 
-def _require_own(folder: RunFolder, manifest: Manifest) -> None:
-    """Refuse a folder that holds anything but what the same import made, or began to make before it was killed."""
-    existing = folder.manifest()
-    same = existing is not None and (existing.input_hash, existing.imported_hash) == (
-        manifest.input_hash,
-        manifest.imported_hash,
-    )
-    if folder.occupied and not same:
-        raise UsageError(f"{folder.path} is not empty; an import makes a new run folder")
+@dataclass(frozen=True)
+class _Import:
+    """One model of a file, and the run folder that it becomes."""
 
+    folder: RunFolder
+    imported: Imported
+    loaded_task: LoadedTask
+    """The task as the file is about it: with its baseline answers, and its examples."""
+    manifest: Manifest
 
-def _written(
-    folder: RunFolder,
-    loaded_task: LoadedTask,
-    imported: Imported,
-    manifest: Manifest,
-    settings: Settings,
-    pool: GradingPool,
-) -> Results:
-    """The results of a folder: as they are if the same import made them before, else made now."""
-    with folder.locked():
-        _require_own(folder, manifest)
-        existing = folder.manifest()
-        if existing is not None and existing.status != "running":
-            return folder.results()
-        if existing is not None:
-            shutil.rmtree(folder.task(loaded_task.key).path, ignore_errors=True)
+    @classmethod
+    def of(
+        cls, folder: RunFolder, imported: Imported, loaded_task: LoadedTask, form: str, settings: Settings
+    ) -> "_Import":
+        """What is to be written; nothing is yet."""
+        if imported.baselines:
+            loaded_task = with_baselines(loaded_task, _completed(loaded_task, imported.baselines))
+        loaded_task = loaded_task.with_examples(imported.examples)
+        return cls(folder, imported, loaded_task, _manifest(folder, loaded_task, imported, form, settings))
+
+    def require_own(self) -> None:
+        """Refuse a folder that holds anything but what the same import made, or began to make before it was killed."""
+        existing, made = self.folder.manifest(), self.manifest
+        same = existing is not None and (existing.input_hash, existing.imported_hash) == (
+            made.input_hash,
+            made.imported_hash,
+        )
+        if self.folder.occupied and not same:
+            raise UsageError(f"{self.folder.path} is not empty; an import makes a new run folder")
+
+    def results(self, settings: Settings, pool: GradingPool) -> Results:
+        """The results of the folder: as they are if the same import made them before, else made now."""
+        with self.folder.locked():
+            self.require_own()
+            existing = self.folder.manifest()
+            if existing is not None and existing.status != "running":
+                return self.folder.results()
+            if existing is not None:
+                shutil.rmtree(self.folder.task(self.loaded_task.key).path, ignore_errors=True)
+            return self._write(settings, pool)
+
+    def _write(self, settings: Settings, pool: GradingPool) -> Results:
+        folder, manifest, imported = self.folder, self.manifest, self.imported
+        folder.write_manifest(manifest)
         if imported.reported:
-            return _write_reported(folder, loaded_task, imported, manifest)
-        return _write(folder, loaded_task, imported, manifest, settings, pool)
+            scored, manifest.status = self._report(), "complete"
+        else:
+            scored = self._score(settings, pool)
+            judged = bool(imported.judgements) or not self.loaded_task.data.judges
+            manifest.status, _ = ending(manifest, judged=judged)
+        manifest.finished_at = now()
+        results = results_of(folder, manifest, scored, manifest.status)
+        folder.write_results(results)
+        folder.write_manifest(manifest)
+        return results
+
+    def _report(self) -> dict[str, ScoredTask]:
+        """A run of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
+        key, scores = self.loaded_task.key, list(self.imported.reported)
+        task_manifest, own = self.manifest.tasks[key], self.folder.task(key)
+        task_manifest.examples = max(score.n for score in scores)
+        task_manifest.counts = {"examples": task_manifest.examples}
+        task_manifest.notes.append("numbers as the file reports them; nothing was graded here")
+        own.write_examples(())
+        own.write_scores((), scores)
+        return {key: ScoredTask(scores, [], task_manifest.counts)}
+
+    def _score(self, settings: Settings, pool: GradingPool) -> dict[str, ScoredTask]:
+        loaded_task, imported = self.loaded_task, self.imported
+        own = self.folder.task(loaded_task.key)
+        own.write_examples(imported.examples)
+        if loaded_task.baselines:
+            own.write_baselines(loaded_task.data.baselines)
+        for generation in imported.generations:
+            own.append(split_generation(generation, settings.splitting))
+        for judgement in imported.judgements:
+            own.append(judgement)
+        own.close()
+        scored = finish_tasks(self.folder, self.manifest, [loaded_task], pool)
+        self.manifest.tasks[loaded_task.key].notes += _compared(own.example_scores(), imported.stored)
+        return scored
 
 
 def _import_archive(path: Path, settings: Settings) -> Results:
@@ -167,71 +216,6 @@ def _hub_reports(path: Path, loaded_task: LoadedTask, settings: Settings) -> Rep
         if scores:
             return {model: (reported_by, scores)}
     return {}
-
-
-def _with_examples(loaded_task: LoadedTask, imported: Imported) -> LoadedTask:
-    """The task with the examples that the file is about, which may be a part or ask each several times."""
-    return dataclasses.replace(loaded_task, data=dataclasses.replace(loaded_task.data, examples=imported.examples))
-
-
-def _of_run(loaded_task: LoadedTask, imported: Imported) -> LoadedTask:
-    """The task as the file is about it: with its baseline answers, and its examples."""
-    own = dataclasses.replace(loaded_task)
-    if imported.baselines:
-        set_baselines(own, _completed(own, imported.baselines))
-    return _with_examples(own, imported)
-
-
-def _write_reported(folder: RunFolder, loaded_task: LoadedTask, imported: Imported, manifest: Manifest) -> Results:
-    """A run folder of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
-    folder.write_manifest(manifest)
-    manifest.status, manifest.finished_at = "complete", now()
-    task_manifest = manifest.tasks[loaded_task.key]
-    task_manifest.examples = max(score.n for score in imported.reported)
-    task_manifest.counts = {"examples": task_manifest.examples}
-    task_manifest.notes.append("numbers as the file reports them; nothing was graded here")
-    own = folder.task(loaded_task.key)
-    own.write_examples(())
-    own.write_scores((), imported.reported)
-    results = Results(
-        run=str(folder.path),
-        model=imported.candidate,
-        status=manifest.status,
-        scores=list(imported.reported),
-        integrity=[],
-    )
-    folder.write_results(results)
-    folder.write_manifest(manifest)
-    return results
-
-
-def _write(
-    folder: RunFolder,
-    loaded_task: LoadedTask,
-    imported: Imported,
-    manifest: Manifest,
-    settings: Settings,
-    pool: GradingPool,
-) -> Results:
-    folder.write_manifest(manifest)
-    own = folder.task(loaded_task.key)
-    own.write_examples(imported.examples)
-    if loaded_task.baselines:
-        own.write_baselines(g for answers in loaded_task.data.baselines.values() for g in answers.values())
-    for generation in imported.generations:
-        own.append(split_generation(generation, settings.splitting))
-    for judgement in imported.judgements:
-        own.append(judgement)
-    own.close()
-    results = finish_run(folder, manifest, [loaded_task], pool)
-    manifest.tasks[loaded_task.key].notes += _compared(own.example_scores(), imported.stored)
-    judged = bool(imported.judgements) or not loaded_task.data.judges
-    complaint = missing(manifest, judged=judged)
-    results.status = manifest.status = "incomplete" if complaint else "complete" if judged else "generated"
-    manifest.finished_at = now()
-    folder.write_results(results)
-    folder.write_manifest(manifest)
-    return results
 
 
 def _compared(rows: Iterable[ExampleScore], stored: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -14,11 +14,11 @@ from judgebench.codec import canonical_hash
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_text
 from judgebench.outputs import read_rows
-from judgebench.records import Sampling, SourceUsed, TaskCode
+from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run_tasks import FoundTask, TaskFiles, find_task
 from judgebench.settings import Settings, override_sampling
 from judgebench.sources import SourceFinder, read_sources
-from judgebench.store import Manifest, RunFolder, TaskManifest
+from judgebench.store import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.thinking import Thinking, split_generation
 
@@ -31,7 +31,7 @@ def too_many(missing: int, total: int) -> bool:
     return missing > 0 and missing >= MISSING_LIMIT * total
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadedTask:
     """A task with its data and the files they came from."""
 
@@ -50,6 +50,10 @@ class LoadedTask:
         """Names the task's folder in a run."""
         return self.task.name
 
+    def with_examples(self, examples: tuple[Example, ...]) -> "LoadedTask":
+        """The task with other examples, such as a part of its own."""
+        return dataclasses.replace(self, data=dataclasses.replace(self.data, examples=examples))
+
 
 def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files, cut them down to ``--limit`` and ``--ids``, put in ``--baseline``."""
@@ -62,10 +66,7 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
                 f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
             )
     presets.require_use(settings, keys)
-    for loaded_task in loaded:
-        if given := presets.answer_settings(settings, loaded_task.task.name):
-            loaded_task.data = _resampled(loaded_task.data, given)
-    return loaded
+    return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
 
 
 def source_finder(settings: Settings) -> SourceFinder:
@@ -82,20 +83,20 @@ def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings
     loaded_task = load_task(spec, finder, starter=settings.starter)
     if settings.baseline is None or [settings.baseline] == list(loaded_task.data.baselines):
         return loaded_task
-    baselines = _baselines_of_file(loaded_task, settings.baseline, settings.splitting)
+    baselines, notes = _baselines_of_file(loaded_task, settings.baseline, settings.splitting)
     if task.against:
-        notes, loaded_task = loaded_task.notes, load_task(_choosing(spec, baselines), finder, starter=settings.starter)
-        loaded_task.notes += notes
-    set_baselines(loaded_task, baselines)
-    return loaded_task
+        loaded_task = load_task(_choosing(spec, baselines), finder, starter=settings.starter)
+    return with_baselines(dataclasses.replace(loaded_task, notes=notes), baselines)
 
 
 def _choosing(spec: tasks.TaskSpec, baselines: Iterable[str]) -> tasks.TaskSpec:
     return msgspec.structs.replace(spec, options={**spec.options, "baselines": join_names(baselines)})
 
 
-def _baselines_of_file(loaded_task: LoadedTask, path: str, thinking: Thinking) -> dict[str, Generations]:
-    """The answers in a file, by model, each answering the task's examples."""
+def _baselines_of_file(
+    loaded_task: LoadedTask, path: str, thinking: Thinking
+) -> tuple[dict[str, Generations], tuple[str, ...]]:
+    """The answers in a file, by model, each answering the task's examples; and what to know of the file."""
     if not Path(path).exists():
         known = ", ".join(loaded_task.data.baselines) or "none"
         if path in loaded_task.data.baselines:
@@ -107,13 +108,14 @@ def _baselines_of_file(loaded_task: LoadedTask, path: str, thinking: Thinking) -
             f"--baseline {path!r} is neither a file of outputs nor a baseline of {loaded_task.key} ({known})"
         )
     baselines: dict[str, Generations] = {}
+    notes: list[str] = []
     for imported in read_given(loaded_task, Path(path), thinking):
         # What it failed to answer cannot be compared with.
         generations = {own.example_id: own for own in imported.generations if not own.error}
         require_coverage(loaded_task, generations, f"the baseline {imported.candidate} of {path}")
         baselines[imported.candidate] = generations
-        loaded_task.notes += tuple(f"baseline {imported.candidate}: {note}" for note in imported.notes)
-    return baselines
+        notes += [f"baseline {imported.candidate}: {note}" for note in imported.notes]
+    return baselines, tuple(notes)
 
 
 def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
@@ -121,17 +123,6 @@ def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> L
     origin = tasks.find(spec.name)
     task = origin.task(spec.version, spec.options, starter=starter)
     return _with_data(FoundTask(task, origin.folder, origin.code), finder)
-
-
-def load_task_of(
-    task_manifest: TaskManifest,
-    run: Path,
-    finder: SourceFinder,
-    files: TaskFiles,
-    options: Mapping[str, str] | None = None,
-) -> LoadedTask:
-    """The task of a run with its official files; ``options`` of the user's are stronger than the run's."""
-    return _with_data(find_task(task_manifest, run, files, options), finder)
 
 
 def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
@@ -158,15 +149,18 @@ def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
     return LoadedTask(task=found.task, data=data, sources=used, baselines=baselines, code=found.code)
 
 
-def _resampled(data: TaskData, gen: Mapping[str, str]) -> TaskData:
+def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
     """``--gen`` and ``--preset`` are stronger than an example's own sampling, as they are than the task's."""
-    examples = tuple(
-        msgspec.structs.replace(example, sampling=override_sampling(example.sampling, gen, "--gen"))
-        if example.sampling
-        else example
-        for example in data.examples
+    if not gen:
+        return loaded_task
+    return loaded_task.with_examples(
+        tuple(
+            msgspec.structs.replace(example, sampling=override_sampling(example.sampling, gen, "--gen"))
+            if example.sampling
+            else example
+            for example in loaded_task.data.examples
+        )
     )
-    return dataclasses.replace(data, examples=examples)
 
 
 def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
@@ -220,20 +214,18 @@ def require_baseline(loaded_task: LoadedTask) -> None:
         )
 
 
-def set_baselines(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> None:
-    """Compare with these answers instead of the benchmark's own; equal ones change nothing."""
+def with_baselines(
+    loaded_task: LoadedTask, baselines: Mapping[str, Generations], *, keep_equal: bool = True
+) -> LoadedTask:
+    """The task compared with these answers instead of its own; equal ones change nothing, unless told otherwise."""
     official = loaded_task.data.baselines
-    if all(
+    if keep_equal and all(
         name in official and all(official[name].get(key) == generation for key, generation in generations.items())
         for name, generations in baselines.items()
     ):
-        return
-    _replace_baselines(loaded_task, baselines)
-
-
-def _replace_baselines(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> None:
-    loaded_task.data = dataclasses.replace(loaded_task.data, baselines=dict(baselines))
-    loaded_task.baselines = _hashes(baselines)
+        return loaded_task
+    data = dataclasses.replace(loaded_task.data, baselines=dict(baselines))
+    return dataclasses.replace(loaded_task, data=data, baselines=_hashes(baselines))
 
 
 def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
@@ -263,7 +255,14 @@ def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
     return data if examples == data.examples else dataclasses.replace(data, examples=examples)
 
 
-def repeated(loaded_task: LoadedTask, settings: Settings) -> TaskData:
+def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
+    """The task cut down to ``--limit`` and ``--ids``, each example as many times as ``--repeats`` says."""
+    data = subset(loaded_task.data, settings.limit, settings.ids)
+    loaded_task = loaded_task if data is loaded_task.data else dataclasses.replace(loaded_task, data=data)
+    return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
+
+
+def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
     """Each example as many times as ``--repeats`` says, the repeats of one together.
 
     Raises :class:`UsageError` where all answers to one example would be equal, or the task has no use for several.
@@ -284,7 +283,7 @@ def repeated(loaded_task: LoadedTask, settings: Settings) -> TaskData:
             msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
             for number in range(settings.repeats)
         ]
-    return dataclasses.replace(loaded_task.data, examples=tuple(examples))
+    return loaded_task.with_examples(tuple(examples))
 
 
 def require_coverage(loaded_task: LoadedTask, generations: Generations, what: str) -> None:
@@ -318,21 +317,26 @@ def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> l
         if spec.version not in (None, manifest.tasks[name].version):
             raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
     return [
-        reload_task(folder, task_manifest, finder, files, given[key].options if key in given else None)
+        reload_task(
+            folder.task(key), task_manifest, folder.path, finder, files, given[key].options if key in given else None
+        )
         for key, task_manifest in manifest.tasks.items()
     ]
 
 
 def reload_task(
-    folder: RunFolder,
+    folder: TaskFolder,
     task_manifest: TaskManifest,
+    run: Path,
     finder: SourceFinder,
     files: TaskFiles,
     options: Mapping[str, str] | None = None,
 ) -> LoadedTask:
-    """One task of a finished run, with the examples and baselines that the run has."""
-    loaded_task, own = load_task_of(task_manifest, folder.path, finder, files, options), folder.task(task_manifest.name)
-    loaded_task.data = dataclasses.replace(loaded_task.data, examples=own.examples())
-    if baselines := own.baselines():
-        (set_baselines if loaded_task.code is None else _replace_baselines)(loaded_task, baselines)
-    return loaded_task
+    """One task of a finished run, with the examples and baselines that the run has.
+
+    ``options`` of the user's are stronger than those of the run.
+    """
+    found = find_task(task_manifest, run, files, options)
+    loaded_task = _with_data(found, finder).with_examples(folder.examples())
+    baselines = folder.baselines()
+    return with_baselines(loaded_task, baselines, keep_equal=found.code is None) if baselines else loaded_task

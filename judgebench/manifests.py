@@ -62,6 +62,7 @@ def build_task_manifest(
     system: str | None,
     thinking: Thinking,
     refine: Sequence[str] = (),
+    first_prompt: str | None = None,
     judge_models: Sequence[str],
     judge_repeats: int = 1,
     imported: Imported | None = None,
@@ -85,6 +86,7 @@ def build_task_manifest(
         thinking=thinking.policy,
         think_tags=list(thinking.tags),
         refine=list(refine),
+        first_prompt=first_prompt,
         seeds=dict(loaded_task.task.seeds),
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
@@ -170,6 +172,12 @@ def missing(manifest: Manifest, *, judged: bool) -> str | None:
             listed = ", ".join(f"{count} {what}" for what, count in without.items() if count)
             sentences.append(f"{key}: of {ended} verdicts {listed} (less than {MISSING_LIMIT:.0%} may be).")
     return " ".join(sentences) or None
+
+
+def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:
+    """The status of a run that came to its end, and what it lacks if that is too much."""
+    complaint = missing(manifest, judged=judged)
+    return "incomplete" if complaint else "complete" if judged else "generated", complaint
 
 
 def spent(manifest: Manifest) -> float:

@@ -15,10 +15,11 @@ from judgebench import tasks
 from judgebench.display import rough
 from judgebench.errors import UsageError
 from judgebench.judges.panel import panel_members
-from judgebench.loading import reload_task, source_finder
+from judgebench.loading import source_finder
 from judgebench.metric import Metric
 from judgebench.records import ExampleScore, Score
-from judgebench.run_tasks import NO_FILES, TaskFiles, find_task
+from judgebench.run_folders import Run, TaskRun, read_run
+from judgebench.run_tasks import NO_FILES
 from judgebench.settings import Settings
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.power import (
@@ -32,7 +33,6 @@ from judgebench.stats.power import (
     run_variance,
     worth_of_repeats,
 )
-from judgebench.store import RunFolder
 from judgebench.task import Task
 
 REPEATS = (1, 2, 4, 8)
@@ -100,33 +100,31 @@ def plan(question: Question, settings: Settings) -> Plan:
     task, _ = tasks.load(specs[0])
     files = {task.name: Path(specs[0].name)} if tasks.is_file(specs[0].name) else NO_FILES
     metric = question.metric or task.headline[0]
-    folders = [RunFolder(path) for path in question.baselines]
+    runs = [read_run(path, files) for path in question.baselines]
     notes: list[str] = []
     calls = None
-    if not folders:
+    if not runs:
         variance, unit, source = _worst_case(task, metric, question, notes)
         n = question.n or task.official_examples
     else:
-        own, used = _task_of(folders[0], task, specs[0].version, files)
-        stored = _score(folders[0], task.name, metric)
+        of_task = [_of_task(run, task, specs[0].version) for run in runs]
+        own, used = of_task[0].task, of_task[0].task_manifest.examples
+        stored = _score(of_task[0], metric)
         unit = stored.unit
         n = question.n or used
         mean = own.means.get(metric)
         if mean is None:
-            variance, source = _from_stderr(stored, folders, question, notes)
+            variance, source = _from_stderr(stored, runs, question, notes)
         else:
-            tables = [
-                _table(folder, _task_of(folder, task, specs[0].version, files)[0], metric, settings, files)
-                for folder in folders
-            ]
-            variance, source = _from_tables(tables, mean, folders, question, notes)
-        calls = _calls(folders[0], task.name)
+            tables = [_table(one, metric, settings) for one in of_task]
+            variance, source = _from_tables(tables, mean, runs, question, notes)
+        calls = _calls(of_task[0])
     if question.delta is not None and calls is None:
-        why = "a stored run (--baseline) tells how many an example takes" if not folders else "the run has none"
+        why = "a stored run (--baseline) tells how many an example takes" if not runs else "the run has none"
         notes.append(f"judge calls are not counted: {why if task.judge_models else 'answers are verified, not judged'}")
     if not variance.per_prompt():
-        raise UsageError(_no_variance(question, folders, metric))
-    widest = (own if folders else task).metric(metric, unit).span
+        raise UsageError(_no_variance(question, runs, metric))
+    widest = (own if runs else task).metric(metric, unit).span
     alpha, power, required, answers = question.alpha, question.power, None, None
     if question.delta is not None:
         required, answers = _needed(question, question.delta, variance, n, metric, unit, widest)
@@ -143,7 +141,7 @@ def plan(question: Question, settings: Settings) -> Plan:
             "here: a run with --repeats or --judge-repeats tells what they buy"
         )
     return Plan(
-        task=(own if folders else task).label,
+        task=(own if runs else task).label,
         metric=metric,
         unit=unit,
         alpha=alpha,
@@ -187,18 +185,18 @@ def _check(question: Question) -> None:
         )
 
 
-def _no_variance(question: Question, folders: Sequence[RunFolder], metric: str) -> str:
+def _no_variance(question: Question, runs: Sequence[Run], metric: str) -> str:
     """Why there is nothing to plan with."""
-    if len(folders) > 1:
-        runs = " and ".join(str(folder.path) for folder in folders)
-        return f"--baseline: {runs} differ in {metric} by the same on every example, so there is no variance"
+    if len(runs) > 1:
+        both = " and ".join(str(run.path) for run in runs)
+        return f"--baseline: {both} differ in {metric} by the same on every example, so there is no variance"
     if question.correlation == 1:
         return (
             "--correlation 1: two runs whose scores correlate perfectly differ by the same on every example, so that "
             "one example tells the difference and there is nothing to plan. Two stored runs (--baseline twice) say "
             "how much such runs correlate"
         )
-    return f"--baseline {folders[0].path}: its {metric} does not vary over the examples, so there is no variance"
+    return f"--baseline {runs[0].path}: its {metric} does not vary over the examples, so there is no variance"
 
 
 def _needed(
@@ -252,12 +250,12 @@ def _correlation_note(correlation: float) -> str:
 
 
 def _from_stderr(
-    stored: Score, folders: Sequence[RunFolder], question: Question, notes: list[str]
+    stored: Score, runs: Sequence[Run], question: Question, notes: list[str]
 ) -> tuple[DifferenceVariance, str]:
     if stored.stderr is None or not stored.n:
         why = stored.reason or "its scores.json has none"
-        raise UsageError(f"{folders[0].path}: {stored.metric} has no standard error to plan with ({why})")
-    if len(folders) > 1:
+        raise UsageError(f"{runs[0].path}: {stored.metric} has no standard error to plan with ({why})")
+    if len(runs) > 1:
         raise UsageError(
             f"{stored.metric} is no plain mean over examples, so two runs do not tell how their difference varies; "
             "give one --baseline, and --correlation if it is known"
@@ -266,76 +264,75 @@ def _from_stderr(
     notes.append(_correlation_note(question.correlation))
     spread = stored.stderr**2 * stored.n
     run = RunVariance(spread, 0.0, 0.0, None)
-    return planned_variance(run, question.correlation), f"standard error of {folders[0].path}"
+    return planned_variance(run, question.correlation), f"standard error of {runs[0].path}"
 
 
 def _from_tables(
     tables: Sequence[dict[str, FloatArray]],
     mean: Metric,
-    folders: Sequence[RunFolder],
+    runs: Sequence[Run],
     question: Question,
     notes: list[str],
 ) -> tuple[DifferenceVariance, str]:
     shared = [item for item in tables[0] if all(item in table for table in tables)]
     if len(shared) < 2:
         raise UsageError(
-            f"{' and '.join(str(folder.path) for folder in folders)}: a variance needs two examples with a score"
-            + (" in both runs" if len(folders) > 1 else "")
+            f"{' and '.join(str(run.path) for run in runs)}: a variance needs two examples with a score"
+            + (" in both runs" if len(runs) > 1 else "")
         )
     arrays = [mean.scale * np.stack([table[item] for item in shared]) for table in tables]
-    runs = [run_variance(array) for array in arrays]
-    notes += [f"{folder.path}: {run.reason}" for folder, run in zip(folders, runs, strict=True) if run.reason]
+    variances = [run_variance(array) for array in arrays]
+    notes += [f"{run.path}: {found.reason}" for run, found in zip(runs, variances, strict=True) if found.reason]
     if len(arrays) == 2:
-        return paired_variance(*arrays), f"the paired differences of {folders[0].path} and {folders[1].path}"
+        return paired_variance(*arrays), f"the paired differences of {runs[0].path} and {runs[1].path}"
     notes.append(_correlation_note(question.correlation))
-    return planned_variance(runs[0], question.correlation), f"the scores of {folders[0].path}"
+    return planned_variance(variances[0], question.correlation), f"the scores of {runs[0].path}"
 
 
-def _task_of(folder: RunFolder, task: Task, version: str | None, files: TaskFiles) -> tuple[Task, int]:
-    """The task as the run had it, and its number of examples."""
-    manifest = folder.require_manifest()
-    task_manifest = manifest.tasks.get(task.name)
-    if task_manifest is None:
-        raise UsageError(f"{folder.path} holds no task {task.name!r}; it holds {', '.join(manifest.tasks)}")
-    if version is not None and version != task_manifest.version:
-        raise UsageError(f"{folder.path} holds {task_manifest.label}, not {task.name}@{version}")
-    return find_task(task_manifest, folder.path, files).task, task_manifest.examples
+def _of_task(run: Run, task: Task, version: str | None) -> TaskRun:
+    """The run's part that is of the task."""
+    found = run.tasks.get(task.name)
+    if found is None:
+        raise UsageError(f"{run.path} holds no task {task.name!r}; it holds {', '.join(run.tasks)}")
+    if version is not None and version != found.task_manifest.version:
+        raise UsageError(f"{run.path} holds {found.task_manifest.label}, not {task.name}@{version}")
+    return found
 
 
-def _score(folder: RunFolder, task: str, metric: str) -> Score:
-    scores = [score for score in folder.results().scores if score.task == task and score.group is None]
+def _score(run: TaskRun, metric: str) -> Score:
+    scores = [score for score in run.scores if score.group is None]
     for score in scores:
         if score.metric == metric:
             return score
-    raise UsageError(f"{folder.path} has no metric {metric!r} of {task}; it has {', '.join(s.metric for s in scores)}")
+    known = ", ".join(score.metric for score in scores)
+    raise UsageError(f"{run.run} has no metric {metric!r} of {run.key}; it has {known}")
 
 
-def _table(folder: RunFolder, task: Task, metric: str, settings: Settings, files: TaskFiles) -> dict[str, FloatArray]:
+def _table(own: TaskRun, metric: str, settings: Settings) -> dict[str, FloatArray]:
     """Numbers by item, each of shape (answers, judgings); items that lack one are left out."""
-    own, mean = folder.task(task.name), task.means[metric]
-    judgements = list(own.judgements())
+    mean = own.task.means[metric]
+    judgements = own.judgements()
     one_judge = len({judgement.judge_model for judgement in judgements}) == 1
     members: list[Sequence[ExampleScore]] = [own.example_scores()]
     if one_judge and any(judgement.repeat for judgement in judgements):
-        task_manifest = folder.require_manifest().tasks[task.name]
-        one = reload_task(folder, task_manifest, source_finder(settings), files)
-        generations = {generation.example_id: generation for generation in own.generations()}
-        members = [one.task.score(one.data, generations, some) for some in panel_members(judgements).values()]
+        data = own.load_data(source_finder(settings))
+        answers = own.generations()
+        members = [own.task.score(data, answers, some) for some in panel_members(judgements).values()]
     numbers = [mean.values(scores) for scores in members]
-    answers: dict[str, list[list[float | None]]] = {}
+    by_item: dict[str, list[list[float | None]]] = {}
     for example in own.examples():
-        answers.setdefault(example.item or example.id, []).append([of.get(example.id) for of in numbers])
-    shapes = Counter(len(rows) for rows in answers.values())
+        by_item.setdefault(example.item or example.id, []).append([of.get(example.id) for of in numbers])
+    shapes = Counter(len(rows) for rows in by_item.values())
     usual = shapes.most_common(1)[0][0] if shapes else 0
     return {
         item: np.array(rows, dtype=float)
-        for item, rows in answers.items()
+        for item, rows in by_item.items()
         if len(rows) == usual and all(value is not None for row in rows for value in row)
     }
 
 
-def _calls(folder: RunFolder, task: str) -> float | None:
+def _calls(run: TaskRun) -> float | None:
     """Judge replies per example of a run; ``None`` where answers are verified."""
-    calls = [(judgement.example_id, len(judgement.replies)) for judgement in folder.task(task).judgements()]
+    calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.judgements()]
     total = sum(count for _, count in calls)
     return total / len({example_id for example_id, _ in calls}) if total else None

@@ -14,10 +14,12 @@ from judgebench.archive import is_archive, open_archive
 from judgebench.errors import UsageError
 from judgebench.files import opened
 from judgebench.integrity import Finding
+from judgebench.loading import reload_task
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Score
-from judgebench.run_tasks import NO_FILES, TaskFiles, find_task, task_folder
+from judgebench.run_tasks import NO_FILES, FoundTask, TaskFiles, find_task
+from judgebench.sources import SourceFinder
 from judgebench.store import Manifest, RunFolder, TaskFolder, TaskManifest
-from judgebench.task import Task
+from judgebench.task import Task, TaskData
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,22 @@ class TaskRun:
     """Files of tasks that the user named: the task may be one of them."""
 
     @cached_property
+    def _found(self) -> FoundTask:
+        return find_task(self.task_manifest, self.run, self.files)
+
+    @property
     def task(self) -> Task:
         """The task that the run was made of; a :class:`UsageError` if its code is not here or not that of the run."""
-        return find_task(self.task_manifest, self.run, self.files).task
+        return self._found.task
 
     @property
     def task_folder(self) -> Path:
-        """Where the files of that task lie, of whatever version."""
-        return task_folder(self.task_manifest, self.run, self.files)
+        """Where the files of that task lie."""
+        return self._found.folder
+
+    def load_data(self, finder: SourceFinder) -> TaskData:
+        """The task's data with the examples and baselines of the run; official files are fetched."""
+        return reload_task(self.folder, self.task_manifest, self.run, finder, self.files).data
 
     def example_scores(self) -> list[ExampleScore]:
         """Every example's part in every metric; a :class:`UsageError` if the run was not scored to the end."""
@@ -106,42 +116,30 @@ class Runs:
     unreadable: tuple[Unreadable, ...]
 
 
-def read_run(path: Path, files: TaskFiles = NO_FILES) -> Run:
+def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = False) -> Run:
     """Manifest, scores and findings of a run folder or of the archive of one, which keeps its own name.
 
-    ``files`` are those of tasks that were given as files. Raises :class:`UsageError` if it is missing, not a run,
-    damaged, of another version, or not scored yet.
+    ``files`` are those of tasks that were given as files. ``unfinished`` takes a run that was not scored, too, and
+    reads no score of any. Raises :class:`UsageError` if it is missing, not a run, damaged, of another version, or not
+    scored yet.
     """
     archived = is_archive(path)
     folder = RunFolder(open_archive(path) if archived else path)
     if not archived and not path.is_dir():
         found = "a file" if path.exists() else "not there"
         raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")
-    manifest, results = folder.require_manifest(), folder.results()
+    manifest = folder.require_manifest()
+    results = None if unfinished else folder.results()
     tasks = {
         key: TaskRun(
             key=key,
             task_manifest=task_manifest,
-            scores=tuple(score for score in results.scores if score.task == task_manifest.name),
-            findings=tuple(finding for finding in results.integrity if finding.task == task_manifest.name),
+            scores=tuple(score for score in results.scores if score.task == task_manifest.name) if results else (),
+            findings=tuple(one for one in results.integrity if one.task == task_manifest.name) if results else (),
             folder=folder.task(key),
             run=path,
             files=files,
         )
-        for key, task_manifest in manifest.tasks.items()
-    }
-    return Run(path, manifest, tasks, folder)
-
-
-def read_unfinished(path: Path, files: TaskFiles = NO_FILES) -> Run:
-    """A run folder that need not be judged to its end: what was judged is in the folder, and no score is read.
-
-    Raises :class:`UsageError` if it is missing, not a run, damaged, or of another version.
-    """
-    folder = RunFolder(path)
-    manifest = folder.require_manifest()
-    tasks = {
-        key: TaskRun(key, task_manifest, (), (), folder.task(key), path, files)
         for key, task_manifest in manifest.tasks.items()
     }
     return Run(path, manifest, tasks, folder)

@@ -55,12 +55,6 @@ def find_task(
     return FoundTask(task, origin.folder, origin.code)
 
 
-def task_folder(task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES) -> Path:
-    """Where the files of a run's task lie, of whatever version; raises as :func:`find_task` does."""
-    origin = _file_of(task_manifest, run, files)
-    return tasks.find(task_manifest.name).folder if origin is None else origin.folder
-
-
 def _load(spec: tasks.TaskSpec, run: Path, *, starter: bool) -> tuple[Task, Path]:
     """A bundled or installed task: a plain name is never the path of a file."""
     try:

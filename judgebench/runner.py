@@ -1,4 +1,4 @@
-"""One whole run: what it is made of, where it lies, how it ends. The work itself is in ``stages``.
+"""One whole run: what it is made of, where it lies, how it ends. The work itself is in ``pipeline``.
 
 ``Runner`` opens the models, settles the fingerprints and the run folder, runs the stages, scores, and keeps the
 manifest true at every moment, so that a run that was killed can be told from one that finished.
@@ -7,8 +7,9 @@ manifest true at every moment, so that a run that was killed can be told from on
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from judgebench.bench import ModelPool, Opened, judge_for, judge_specs
@@ -21,32 +22,33 @@ from judgebench.loading import (
     load_tasks,
     read_candidate,
     reload_tasks,
-    repeated,
     require_baseline,
     require_coverage,
     require_texts,
-    subset,
+    select_examples,
     task_sampling,
 )
 from judgebench.manifests import (
     build_task_manifest,
     combined,
+    ending,
     git_revision,
     hash_over_tasks,
-    missing,
     new_session,
     package_versions,
     rejudged,
     spent,
     status_of,
 )
-from judgebench.models import ModelSpec
+from judgebench.models import Model, ModelSpec
 from judgebench.models.opening import parse_model
+from judgebench.models.pricing import Price
+from judgebench.pipeline import Observer, Pipeline
 from judgebench.protocol import differing, protocol
-from judgebench.records import EarlyStop
-from judgebench.scoring import finish_run
+from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
+from judgebench.scoring import finish_tasks, results_of
 from judgebench.settings import Settings
-from judgebench.stages import Observer, Pipeline, RunningTask, generation_step
+from judgebench.stages import JudgeSeat, RunningTask, generation_step
 from judgebench.stopping import ORDER_SEED, DifferenceWatch, Watch, stop_rule
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.task import Imported
@@ -114,10 +116,8 @@ class Runner:
                 loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings.splitting)
                 for loaded_task in loaded
             }
+        loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
         for loaded_task in loaded:
-            loaded_task.data = subset(loaded_task.data, settings.limit, settings.ids)
-            if settings.repeats > 1:
-                loaded_task.data = repeated(loaded_task, settings)
             if settings.stop_when is not None:
                 stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
             if loaded_task.key in given:
@@ -143,12 +143,12 @@ class Runner:
             manifest = folder.require_manifest()
             loaded = reload_tasks(folder, manifest, self._settings)
             self._models.require_ready(None, [(loaded_task.task, loaded_task.data) for loaded_task in loaded])
-            runs = []
-            for loaded_task in loaded:
-                run, manifest.tasks[loaded_task.key] = self._answered(folder, manifest, loaded_task)
-                runs.append(run)
-            hash_over_tasks(manifest)
-            manifest.sessions.append(self._session)
+            plans = [
+                self._plan_answered(folder, manifest.tasks[loaded_task.key], manifest.candidate_identity, loaded_task)
+                for loaded_task in loaded
+            ]
+            self._continue(manifest, plans)
+            runs = [self._start(plan, folder) for plan in plans]
             return self._work(folder, manifest, loaded, runs, None, generate=False, judge=True)
         finally:
             self._close()
@@ -165,48 +165,57 @@ class Runner:
             folder.require_manifest()
             self._alone.enter_context(folder.locked())
             manifest = folder.require_manifest()
-            runs = []
+            plans = []
             for loaded_task in reload_tasks(folder, manifest, self._settings):
-                if loaded_task.key not in watches:
+                key = loaded_task.key
+                if key not in watches:
                     continue
-                run, task_manifest = self._answered(folder, manifest, loaded_task)
-                if task_manifest.protocol_hash != like[loaded_task.key].protocol_hash:
+                plan = self._plan_answered(folder, manifest.tasks[key], manifest.candidate_identity, loaded_task)
+                if plan.task_manifest.protocol_hash != like[key].protocol_hash:
+                    names = differing(like[key].protocol, plan.task_manifest.protocol)
                     raise UsageError(
-                        f"judging the rest of {loaded_task.key} in {folder.path} would follow another protocol than "
-                        f"the baseline's, from which it differs in "
-                        f"{', '.join(differing(like[loaded_task.key].protocol, task_manifest.protocol)[:6])}; evaluate "
-                        f"one of them again as the other was"
+                        f"judging the rest of {key} in {folder.path} would follow another protocol than the "
+                        f"baseline's, from which it differs in {', '.join(names[:6])}; evaluate one of them again as "
+                        f"the other was"
                     )
-                run.watch, manifest.tasks[loaded_task.key] = watches[loaded_task.key], task_manifest
-                runs.append(run)
-            hash_over_tasks(manifest)
-            manifest.sessions.append(self._session)
+                plans.append(replace(plan, watch=watches[key]))
+            self._continue(manifest, plans)
+            runs = [self._start(plan, folder) for plan in plans]
             self._run_stages(folder, manifest, runs, None, generate=False, judge=True)
             self._end(folder, manifest, runs, "interrupted")
         finally:
             self._close()
 
-    def _answered(
-        self, folder: RunFolder, manifest: Manifest, loaded_task: LoadedTask
-    ) -> tuple[RunningTask, TaskManifest]:
-        """A task whose answers lie in a run folder, ready to be judged, and its new part of the manifest."""
+    def _plan_answered(
+        self, folder: RunFolder, before: TaskManifest, identity: str, loaded_task: LoadedTask
+    ) -> "_Plan":
+        """The plan to judge a task whose answers lie in a run folder; ``before`` is what the manifest says of it."""
         require_texts(loaded_task)
-        given = {g.example_id: g for g in folder.task(loaded_task.key).generations()}
-        if not given:
+        task_folder = folder.task(loaded_task.key)
+        if next(task_folder.generations(), None) is None:
             raise UsageError(f"{folder.path} holds no answers of {loaded_task.key}; run `judgebench generate` first")
-        stop = manifest.tasks[loaded_task.key].protocol.get("stop_when")
-        run, task_manifest = self._prepare(
+        stop = before.protocol.get("stop_when")
+        plan = self._plan(
             loaded_task,
-            manifest.candidate_identity,
-            sampled=False,
+            identity,
             judge=True,
             stop_when=stop and stop["rule"],
-            think_tags=manifest.tasks[loaded_task.key].think_tags,
+            think_tags=before.think_tags,
         )
-        _forbid_second_judge(folder, run)
-        run.folder, run.generations = folder.task(loaded_task.key), given
-        run.folder.write_examples(loaded_task.data.examples)
-        return run, rejudged(manifest.tasks[loaded_task.key], task_manifest)
+        asked = {seat.model.name for seats in plan.seats.values() for seat in seats}
+        others = task_folder.judge_models() - asked
+        if others:
+            raise UsageError(
+                f"{folder.path} was judged by {', '.join(sorted(others))}; another judge is another protocol. "
+                f"Use `judgebench eval --model file:…` with its answers and another --out"
+            )
+        return replace(plan, task_manifest=rejudged(before, plan.task_manifest))
+
+    def _continue(self, manifest: Manifest, plans: Sequence["_Plan"]) -> None:
+        """Have a run's manifest say what this session does with its tasks."""
+        manifest.tasks |= {plan.key: plan.task_manifest for plan in plans}
+        hash_over_tasks(manifest)
+        manifest.sessions.append(self._session)
 
     def _close(self) -> None:
         self._models.close()
@@ -227,46 +236,38 @@ class Runner:
         if self._settings.refine:
             name += f"+refine{len(self._settings.refine)}"
         identity = candidate.model.identity if candidate else _file_identity(given)
-        prepared = [
-            self._prepare(
+        plans = [
+            self._plan(
                 loaded_task,
                 identity,
-                sampled=not given,
                 judge=judge,
+                candidate=candidate,
                 imported=given.get(loaded_task.key),
                 stop_when=self._settings.stop_when,
             )
             for loaded_task in loaded
         ]
-        runs = [run for run, _ in prepared]
-        if candidate:
-            for run, task_manifest in prepared:
-                task_manifest.first_prompt = self._first_prompt(candidate, run)
-        folder = self._folder(name, {run.key: task_manifest for run, task_manifest in prepared})
-        manifest = self._manifest(
-            folder, spec, name, identity, {run.key: task_manifest for run, task_manifest in prepared}
-        )
+        tasks_of_run = {plan.key: plan.task_manifest for plan in plans}
+        folder = self._folder(name, tasks_of_run)
+        manifest = self._manifest(folder, spec, name, identity, tasks_of_run)
         # Before any other file, so that a folder left by a killed process is known for a run.
         folder.write_manifest(manifest)
-        for run, loaded_task in zip(runs, loaded, strict=True):
-            run.folder = folder.task(run.key)
-            run.price = candidate.price if candidate else None
-            run.candidate = name
-            self._fill(run, loaded_task, given.get(run.key))
+        price = candidate.price if candidate else None
+        runs = [self._start(plan, folder, given.get(plan.key), name, price) for plan in plans]
         return self._work(folder, manifest, loaded, runs, candidate, generate=not given, judge=judge)
 
-    def _prepare(
+    def _plan(
         self,
         loaded_task: LoadedTask,
         identity: str,
         *,
-        sampled: bool,
         judge: bool,
+        candidate: Opened | None = None,
         imported: Imported | None = None,
         stop_when: str | None = None,
         think_tags: Sequence[tuple[str, str]] = (),
-    ) -> tuple[RunningTask, TaskManifest]:
-        """A task's part of the run, and its part of the manifest; the folder is settled later."""
+    ) -> "_Plan":
+        """What a task's part of the run will be. ``candidate`` is the model that answers, if one does."""
         settings, task = self._settings, loaded_task.task
         tags = tuple(dict.fromkeys([*think_tags, *settings.think_tags]))
         thinking = Thinking(settings.thinking, tags)
@@ -290,38 +291,57 @@ class Runner:
             think_tags=tags,
             code=loaded_task.code,
         )
-        manifest = build_task_manifest(
+        requests = generation_step(sampling, settings.system, thinking, settings.refine)
+        task_manifest = build_task_manifest(
             loaded_task,
             protocol_fields,
             identity,
-            sampling=sampling if sampled else None,
+            sampling=sampling if candidate else None,
             system=settings.system,
             thinking=thinking,
             refine=settings.refine,
+            first_prompt=_first_prompt(candidate.model, loaded_task.data.examples, requests) if candidate else None,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             judge_repeats=settings.judge_repeats,
             imported=imported,
         )
-        run = RunningTask(
-            key=loaded_task.key,
-            task=task,
-            data=loaded_task.data,
-            folder=RunFolder(Path()).task(loaded_task.key),
-            sampling=sampling,
-            seats=seats,
-            judge_repeats=settings.judge_repeats,
-            thinking=thinking,
-            refine=settings.refine,
-            watch=None if rule is None else Watch(rule, [example.id for example in loaded_task.data.examples]),
-        )
-        return run, manifest
+        watch = None if rule is None else Watch(rule, [example.id for example in loaded_task.data.examples])
+        return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest)
 
-    def _first_prompt(self, candidate: Opened, run: RunningTask) -> str | None:
-        """What the model reads first. All prompts are looked at: what is wrong with one is said before any work."""
-        step = generation_step(run.sampling, self._settings.system, run.thinking, run.refine)
-        requests = [request for example in run.data.examples if (request := step(example, ())) is not None]
-        candidate.model.check(requests)
-        return candidate.model.render(requests[0]) if requests else None
+    def _start(
+        self,
+        plan: "_Plan",
+        folder: RunFolder,
+        given: Imported | None = None,
+        candidate: str = "",
+        price: Price | None = None,
+    ) -> RunningTask:
+        """The task in its folder, which holds all that is known before the first call."""
+        loaded_task, task_folder = plan.loaded_task, folder.task(plan.key)
+        data = loaded_task.data
+        generations = {generation.example_id: generation for generation in task_folder.generations()}
+        task_folder.write_examples(data.examples)
+        if loaded_task.baselines:
+            task_folder.write_baselines(data.baselines)
+        for generation in given.generations if given else ():
+            if generation.example_id in data.by_id and generation.example_id not in generations:
+                task_folder.append(generation)
+                generations[generation.example_id] = generation
+        return RunningTask(
+            key=plan.key,
+            task=loaded_task.task,
+            data=data,
+            folder=task_folder,
+            sampling=plan.sampling,
+            seats=plan.seats,
+            judge_repeats=self._settings.judge_repeats,
+            generations=generations,
+            price=price,
+            thinking=plan.thinking,
+            refine=self._settings.refine,
+            candidate=candidate,
+            watch=plan.watch,
+        )
 
     def _folder(self, name: str, tasks_of_run: Mapping[str, TaskManifest]) -> RunFolder:
         input_hash = combined({key: task_manifest.input_hash for key, task_manifest in tasks_of_run.items()})
@@ -375,17 +395,6 @@ class Runner:
         hash_over_tasks(manifest)
         return manifest
 
-    def _fill(self, run: RunningTask, loaded_task: LoadedTask, given: Imported | None) -> None:
-        """Put into the folder what is known before the first call."""
-        run.generations = {generation.example_id: generation for generation in run.folder.generations()}
-        run.folder.write_examples(run.data.examples)
-        if loaded_task.baselines:
-            run.folder.write_baselines(g for answers in run.data.baselines.values() for g in answers.values())
-        for generation in given.generations if given else ():
-            if generation.example_id in run.data.by_id and generation.example_id not in run.generations:
-                run.folder.append(generation)
-                run.generations[generation.example_id] = generation
-
     def _work(
         self,
         folder: RunFolder,
@@ -403,14 +412,14 @@ class Runner:
             for run in runs:
                 if judge and isinstance(run.watch, Watch):
                     manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
-            results = finish_run(folder, manifest, loaded, self._pool, self._labels)
+            scored = finish_tasks(folder, manifest, loaded, self._pool, self._labels)
+            status, complaint = ending(manifest, judged=judge)
+            results = results_of(folder, manifest, scored, status)
+            folder.write_results(results)
         except BaseException as error:
             self._end(folder, manifest, runs, status_of(error))
             raise
-        complaint = missing(manifest, judged=judge)
-        self._end(folder, manifest, runs, "incomplete" if complaint else "complete" if judge else "generated")
-        results.status = manifest.status
-        folder.write_results(results)
+        self._end(folder, manifest, runs, status)
         if complaint:
             raise Incomplete(
                 f"{complaint}{_most_often(runs)} The run is kept in {folder.path}; the same command asks again for "
@@ -484,6 +493,34 @@ class Runner:
         folder.write_manifest(manifest)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A task's part of a run before it is known where the run lies."""
+
+    loaded_task: LoadedTask
+    sampling: Sampling
+    thinking: Thinking
+    seats: Mapping[str, tuple[JudgeSeat, ...]]
+    watch: Watch | DifferenceWatch | None
+    task_manifest: TaskManifest
+
+    @property
+    def key(self) -> str:
+        """Names the task's folder."""
+        return self.loaded_task.key
+
+
+def _first_prompt(
+    model: Model,
+    examples: Sequence[Example],
+    step: Callable[[Example, tuple[Completion, ...]], Request | None],
+) -> str | None:
+    """What the model reads first. All prompts are looked at: what is wrong with one is said before any work."""
+    requests = [request for example in examples if (request := step(example, ())) is not None]
+    model.check(requests)
+    return model.render(requests[0]) if requests else None
+
+
 def _file_identity(given: Mapping[str, Imported]) -> str:
     return "outputs:" + canonical_hash(
         {key: [[g.example_id, *g.outputs] for g in imported.generations] for key, imported in given.items()}
@@ -508,13 +545,3 @@ def _most_often(runs: Sequence[RunningTask]) -> str:
         return ""
     error, count = errors.most_common(1)[0]
     return f" Most often ({count} times): {error.rstrip('.')}."
-
-
-def _forbid_second_judge(folder: RunFolder, run: RunningTask) -> None:
-    asked = {model.name for model in run.judge_models}
-    before = {judgement.judge_model for judgement in folder.task(run.key).judgements()} - asked
-    if before:
-        raise UsageError(
-            f"{folder.path} was judged by {', '.join(sorted(before))}; another judge is another protocol. "
-            f"Use `judgebench eval --model file:…` with its answers and another --out"
-        )

@@ -2,14 +2,17 @@
 
 Replies are read by today's rules, answers are verified, and every case is accounted for: it was read, read after the
 judge was asked again, left unread, failed, known without asking (skipped), or is missing.
+
+``score`` computes and writes nothing. ``finish_tasks`` writes what came of each task into its folder; its callers write
+``results.json`` and the manifest, once.
 """
 
-import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import groupby
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,49 +30,92 @@ from judgebench.records import Case, ExampleScore, Generation, Judgement, Score,
 from judgebench.settings import Settings
 from judgebench.stages import fold_members
 from judgebench.stopping import early_stop_scores, random_order, stop_rule
-from judgebench.store import Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
+from judgebench.store import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import AUTO, Thinking
 
 
-def finish_run(
+@dataclass(frozen=True)
+class ScoredTask:
+    """What came of one task of a run."""
+
+    scores: list[Score]
+    findings: list[Finding]
+    """What the integrity checks found."""
+    counts: dict[str, int]
+    """How the cases ended."""
+
+
+def finish_tasks(
     folder: RunFolder,
     manifest: Manifest,
     loaded: Sequence[LoadedTask],
     pool: GradingPool,
     labels: Labels | None = None,
-) -> Results:
-    """Tidy the files of all tasks, score them, write ``results.json``; the manifest's counts are set, not written.
+) -> dict[str, ScoredTask]:
+    """Tidy the files of all tasks, score them, and write their scores; the manifest's counts are set, not written.
 
     Human ``labels`` add metrics that are anchored in them.
     """
-    results = Results(run=str(folder.path), model=manifest.candidate, status=manifest.status, scores=[], integrity=[])
+    scored = {}
     for loaded_task in loaded:
-        own, task_manifest = folder.task(loaded_task.key), manifest.tasks[loaded_task.key]
-        own.finish(loaded_task.data.examples)
-        part = _judged_part(loaded_task, task_manifest)
-
-        def adjust(scores: list[Score], rows: Sequence[ExampleScore]) -> list[Score]:
-            return _adjusted(scores, rows, part, task_manifest, labels)  # noqa: B023 - called before the loop goes on
-
-        with usable(str(own.path)):
-            scores, findings, counts = score(
-                part.task,
-                part.data,
-                own,
-                pool,
-                adjust,
-                verdicts_each=_verdicts_each(task_manifest),
-                thinking=Thinking(tags=tuple(task_manifest.think_tags)),
-                imported=bool(manifest.imported_from),
+        task_folder, task_manifest = folder.task(loaded_task.key), manifest.tasks[loaded_task.key]
+        with usable(str(task_folder.path)):
+            scored[loaded_task.key] = _finish_task(
+                task_folder, loaded_task, task_manifest, pool, labels, imported=bool(manifest.imported_from)
             )
-        if task_manifest.early_stop is not None:
-            results.early_stops[loaded_task.key] = task_manifest.early_stop
-        task_manifest.counts = counts
-        results.scores += scores
-        results.integrity += findings
-    folder.write_results(results)
-    return results
+        task_manifest.counts = scored[loaded_task.key].counts
+    return scored
+
+
+def results_of(folder: RunFolder, manifest: Manifest, scored: Mapping[str, ScoredTask], status: str) -> Results:
+    """The results of a run that ends with this status."""
+    stops = {key: manifest.tasks[key].early_stop for key in scored}
+    return Results(
+        run=str(folder.path),
+        model=manifest.candidate,
+        status=status,
+        scores=[score for task in scored.values() for score in task.scores],
+        integrity=[finding for task in scored.values() for finding in task.findings],
+        early_stops={key: stop for key, stop in stops.items() if stop is not None},
+    )
+
+
+def _finish_task(
+    folder: TaskFolder,
+    loaded_task: LoadedTask,
+    task_manifest: TaskManifest,
+    pool: GradingPool,
+    labels: Labels | None,
+    *,
+    imported: bool,
+) -> ScoredTask:
+    part = _judged_part(loaded_task, task_manifest)
+    task, data = part.task, part.data
+    latest = {generation.example_id: generation for generation in folder.generations()}
+    generations = {
+        example.id: latest[example.id]
+        for example in loaded_task.data.examples
+        if example.id in latest and example.id in data.by_id
+    }
+    verified = verify(task, data, generations, pool)
+    folder.finish(loaded_task.data.examples, verified if data.verifiers else None)
+    scored = score(
+        task,
+        data,
+        generations,
+        folder.judged(),
+        verified,
+        verdicts_each=_verdicts_each(task_manifest),
+        thinking=Thinking(tags=tuple(task_manifest.think_tags)),
+        imported=imported,
+    )
+    scores = _adjusted(scored.scores, scored.rows, part, task_manifest, labels)
+    folder.write_scores(_with_styles(task, scored), scores)
+    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
+    findings += inspect_length_control(task.name, scores)
+    findings += inspect_grading(task.name, verified, KILLED)
+    return ScoredTask(scores, findings, scored.counts)
 
 
 def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> LoadedTask:
@@ -78,8 +124,7 @@ def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> Loaded
     if stop is None or not stop.early_stopped:
         return loaded_task
     judged = random_order([example.id for example in loaded_task.data.examples], stop.seed)[: stop.n]
-    examples = tuple(loaded_task.data.by_id[example_id] for example_id in judged)
-    return dataclasses.replace(loaded_task, data=dataclasses.replace(loaded_task.data, examples=examples))
+    return loaded_task.with_examples(tuple(loaded_task.data.by_id[example_id] for example_id in judged))
 
 
 def _adjusted(
@@ -98,131 +143,138 @@ def _adjusted(
     return scores
 
 
-Adjust = Callable[[list[Score], Sequence[ExampleScore]], list[Score]]
-"""A task's scores, given its example scores, as they are to be written."""
+T = TypeVar("T")
+Styles = Mapping[str, Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]]
+"""How the answers of each example are written, by the model they are compared with: the candidate's, and that one's."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What ``score`` finds."""
+
+    scores: list[Score]
+    rows: list[ExampleScore]
+    """The panel's, where there are several judge models or repeats."""
+    styles: Styles
+    counts: dict[str, int]
+    """How the cases ended."""
 
 
 def score(
     task: Task,
     data: TaskData,
-    folder: TaskFolder,
-    pool: GradingPool,
-    adjust: Adjust | None = None,
+    generations: Generations,
+    judged: Iterable[Judgement],
+    verified: Sequence[Judgement],
     *,
     verdicts_each: Mapping[str, int] | None = None,
     thinking: Thinking = AUTO,
     imported: bool = False,
-) -> tuple[list[Score], list[Finding], dict[str, int]]:
-    """Read the folder's replies again, verify its answers, score, summarise, check, and write what was found.
+) -> Scored:
+    """Read the replies again, score, summarise, and count how the cases ended.
 
-    Makes no call. Only what belongs to the examples of ``data`` counts. Returns the scores, the integrity findings, and
-    how the cases ended: ``verdicts_each`` says how many verdicts each judge owes on a case, one unless given. With
-    several judge models or repeats, the numbers are those of the panel's mean (of all its verdicts, for a task that
-    pools them), with each member's and other foldings in groups of their own.
+    Only what belongs to the examples of ``data`` counts. ``judged`` are the verdicts of models, those on one example
+    one after the other; ``verified`` are those of :func:`verify`. ``verdicts_each`` says how many verdicts each judge
+    owes on a case, one unless given. With several judge models or repeats, the numbers are those of the panel's mean
+    (of all its verdicts, for a task that pools them), with each member's and other foldings in groups of their own.
     """
     each = dict.fromkeys(data.judges, 1) if verdicts_each is None else verdicts_each
-    generations = {g.example_id: g for g in folder.generations() if g.example_id in data.by_id}
-    verified = _verify(task, data, generations, pool)
-    if data.verifiers:
-        folder.replace_verified(verified, VERIFIED_BY)
-    judged, counts = _judged(task, data, generations, folder, each, thinking, imported=imported)
-    judgements = [*judged, *verified]
-    members, folded, together = fold_members(task, data, generations, judgements)
-    scores = task.scores(data, folded)
+    rereading, left = _Rereading(task, data, each, thinking), dict(generations)
+    own = (judgement for judgement in judged if judgement.example_id in data.by_id)
+    for example_id, of_example in groupby(own, key=lambda judgement: judgement.example_id):
+        rereading.take(left.pop(example_id, None), of_example)
+    for generation in left.values():
+        rereading.take(generation, ())
+    judgements, counts = [*rereading.judgements, *verified], rereading.counts
+    counts["missing"] = rereading.missing(imported=imported)
+    members, rows, together = fold_members(task, data, generations, judgements)
+    scores = task.scores(data, rows)
     if len(members) > 1:
         scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
-    if adjust is not None:
-        scores = adjust(scores, folded)
-    folder.write_scores(_with_styles(task, data, generations, folded), scores)
-    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
-    findings += inspect_length_control(task.name, scores)
-    findings += inspect_grading(task.name, verified, KILLED)
     # An imported file may hold judgements without the answers: there were some.
     answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
     absent = sum(example.id not in answered for example in data.examples)
     for judgement in verified:
         counts[judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"] += 1
     begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
-    return scores, findings, begun | counts
+    return Scored(scores, rows, rereading.styles, begun | counts)
 
 
+CHECKS_AT_ONCE = 4096
+"""Checks that are given to the verifiers together: memory stays flat however many there are."""
 ENDS = ("read", "reasked_and_read", "unread", "failed", "skipped", "missing")
 """How a judged case may end, each in exactly one of these ways."""
 
 
-def _judged(
-    task: Task,
-    data: TaskData,
-    generations: Generations,
-    folder: TaskFolder,
-    verdicts_each: Mapping[str, int],
-    thinking: Thinking,
-    *,
-    imported: bool,
-) -> tuple[list[Judgement], Counter[str]]:
-    """The judged cases, with verdicts read by today's rules from the replies on disk, and how all cases ended.
+class _Rereading:
+    """The judged cases of one example after the other, with verdicts read by today's rules. Each case is made once."""
 
-    Replies are not kept: what a score needs of them is in the verdict. The folder's judgements are in the order of the
-    examples. An import is about the kinds of cases that its file holds; any other run about all that its answers make.
-    """
-    judgements: list[Judgement] = []
-    counts: Counter[str] = Counter()
-    missing: Counter[tuple[str, frozenset[str]]] = Counter()
-    held: set[tuple[str, frozenset[str]]] = set()
-    texts: dict[Any, Any] = {}
-    unjudged = dict(generations)
-    own = (j for j in folder.judgements() if j.judge_model != VERIFIED_BY and j.example_id in data.by_id)
-    for example_id, of_example in groupby(own, key=lambda judgement: judgement.example_id):
-        cases = _cases(task, data, unjudged.pop(example_id, None))
-        left = {case.id: verdicts_each.get(case.judge, 0) for case in cases.values()}
-        for judgement in of_example:
-            read = _read_again(data, cases.get(judgement.case_id), judgement, thinking)
-            counts[_end(judgement, read)] += 1
-            held.add((judgement.judge, frozenset(judgement.answers)))
+    def __init__(self, task: Task, data: TaskData, verdicts_each: Mapping[str, int], thinking: Thinking) -> None:
+        self._task, self._data, self._verdicts_each, self._thinking = task, data, verdicts_each, thinking
+        self.judgements: list[Judgement] = []
+        """Without their replies: what a score needs of them is in the verdict, or that the call failed."""
+        self.counts: Counter[str] = Counter()
+        self.styles: dict[str, dict[str, tuple[dict[str, float], dict[str, float]]]] = {}
+        self._missing: Counter[tuple[str, frozenset[str]]] = Counter()
+        self._held: set[tuple[str, frozenset[str]]] = set()
+        self._shared = _Shared()
+
+    def take(self, generation: Generation | None, judgements: Iterable[Judgement]) -> None:
+        """An answer, if there is one, with the verdicts on it."""
+        cases: dict[str, Case] = {}
+        if generation is not None and not generation.error:
+            cases = {case.id: case for case in self._task.cases(self._data, generation)}
+            if self._task.pairwise_metrics:
+                self.styles[generation.example_id] = _styles_of(cases.values())
+        left = {case.id: self._verdicts_each.get(case.judge, 0) for case in cases.values()}
+        for judgement in judgements:
+            verdict = _read_again(self._data, cases.get(judgement.case_id), judgement, self._thinking)
+            self.counts[_end(judgement, verdict)] += 1
+            self._held.add((judgement.judge, frozenset(judgement.answers)))
             left[judgement.case_id] = left.get(judgement.case_id, 0) - 1
-            judgements.append(_lean(judgement, read, texts))
+            self.judgements.append(self._shared.lean(judgement, verdict))
         for case in cases.values():
-            missing[_kind(case)] += max(0, left[case.id])
-    for generation in unjudged.values():
-        for case in _cases(task, data, generation).values():
-            missing[_kind(case)] += verdicts_each.get(case.judge, 0)
-    counts["missing"] = sum(count for kind, count in missing.items() if kind in held or not imported)
-    return judgements, counts
+            self._missing[_kind(case)] += max(0, left[case.id])
+
+    def missing(self, *, imported: bool) -> int:
+        """Verdicts that are wanted and not there.
+
+        An import is about the kinds of cases that its file holds; any other run about all that its answers make.
+        """
+        return sum(count for kind, count in self._missing.items() if kind in self._held or not imported)
 
 
-def _lean(judgement: Judgement, verdict: Verdict, texts: dict[Any, Any]) -> Judgement:
-    """A judgement without its replies, whose words are those of the judgements before it: a million share a few."""
+class _Shared:
+    """Texts and verdicts that many judgements have in common: a million share a few."""
 
-    def same(text: Any) -> Any:
-        return texts.setdefault(text, text)
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
 
-    return Judgement(
-        case_id=same(judgement.case_id),
-        example_id=same(judgement.example_id),
-        judge=same(judgement.judge),
-        judge_model=same(judgement.judge_model),
-        answers=same(judgement.answers),
-        candidate=judgement.candidate,
-        verdict=texts.setdefault((verdict.value, verdict.label), verdict) if verdict == _plain(verdict) else verdict,
-        turn=judgement.turn,
-        repeat=judgement.repeat,
-    )
+    def lean(self, judgement: Judgement, verdict: Verdict) -> Judgement:
+        """The judgement with this verdict and without its replies, but for the one that says why a call failed."""
+        if verdict == Verdict(value=verdict.value, label=verdict.label):
+            verdict = self._known.setdefault((verdict.value, verdict.label), verdict)
+        return Judgement(
+            case_id=judgement.case_id,
+            example_id=self._same(judgement.example_id),
+            judge=self._same(judgement.judge),
+            judge_model=self._same(judgement.judge_model),
+            answers=self._same(judgement.answers),
+            candidate=judgement.candidate,
+            verdict=verdict,
+            turn=judgement.turn,
+            repeat=judgement.repeat,
+            replies=judgement.replies[-1:] if judgement.failed else (),
+        )
 
-
-def _plain(verdict: Verdict) -> Verdict:
-    return Verdict(value=verdict.value, label=verdict.label)
+    def _same(self, value: T) -> T:
+        return self._known.setdefault(value, value)  # type: ignore[no-any-return]
 
 
 def _verdicts_each(task_manifest: TaskManifest) -> dict[str, int]:
     """How many verdicts are wanted on each case of a judge: one from each of its models, as often as it repeats."""
     played = task_manifest.protocol.get("judges", {})
     return {judge: len(by.get("jury", "1")) * task_manifest.judge_repeats for judge, by in played.items()}
-
-
-def _cases(task: Task, data: TaskData, generation: Generation | None) -> dict[str, Case]:
-    if generation is None or generation.error:
-        return {}
-    return {case.id: case for case in task.cases(data, generation)}
 
 
 def _kind(case: Case) -> tuple[str, frozenset[str]]:
@@ -248,60 +300,65 @@ def _end(judgement: Judgement, verdict: Verdict) -> str:
     return "reasked_and_read" if len(judgement.replies) > 1 else "read"
 
 
-VERIFIED_BY = "judgebench"
-"""What stands for the judge model where an answer was verified."""
-
-
-def _verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
+def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
     """The verdict on every check of every answer, in the order of the examples."""
-    given = [generations[example.id] for example in data.examples if example.id in generations]
-    checks = [(g, check) for g in given if not g.error for check in task.checks(data, g)]
-    verdicts = pool.verify(data.verifiers, [check for _, check in checks])
-    return [
-        Judgement(
-            case_id=check.id,
-            example_id=check.example_id,
-            judge=check.verifier,
-            judge_model=VERIFIED_BY,
-            answers=(generation.model,),
-            verdict=verdict,
-        )
-        for (generation, check), verdict in zip(checks, verdicts, strict=True)
-    ]
+    given = (generations[example.id] for example in data.examples if example.id in generations)
+    checks = ((g, check) for g in given if not g.error for check in task.checks(data, g))
+    shared = _Shared()
+    judgements: list[Judgement] = []
+    while some := list(islice(checks, CHECKS_AT_ONCE)):
+        verdicts = pool.verify(data.verifiers, [check for _, check in some])
+        judgements += [
+            shared.lean(
+                Judgement(
+                    case_id=check.id,
+                    example_id=check.example_id,
+                    judge=check.verifier,
+                    judge_model=VERIFIED_BY,
+                    answers=(generation.model,),
+                    verdict=verdict,
+                ),
+                verdict,
+            )
+            for (generation, check), verdict in zip(some, verdicts, strict=True)
+        ]
+    return judgements
 
 
-def _with_styles(
-    task: Task, data: TaskData, generations: Generations, rows: Sequence[ExampleScore]
-) -> list[ExampleScore]:
+def _with_styles(task: Task, scored: Scored) -> Iterator[ExampleScore]:
     """Example scores of comparisons, with counts of both answers' style among their covariates.
 
     A task's own counts stay; where an answer is not there, neither is its style.
     """
-    return [
-        msgspec.structs.replace(row, covariates={**_styles(task, data, generations, row), **row.covariates})
-        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise_metrics)
-        else row
-        for row in rows
-    ]
+    for row in scored.rows:
+        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise_metrics):
+            styles = _style_covariates(row, scored.styles.get(row.example_id, {}))
+            yield msgspec.structs.replace(row, covariates={**styles, **row.covariates})
+        else:
+            yield row
 
 
-def _styles(task: Task, data: TaskData, generations: Generations, row: ExampleScore) -> dict[str, float]:
-    generation = generations.get(row.example_id)
-    if generation is None or generation.error:
-        return {}
-    pairs = {
+def _styles_of(cases: Iterable[Case]) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """How the two answers of each pair are written, by the model of the second."""
+    texts = {
         case.answers[1 - case.candidate].model: (
             case.answers[case.candidate].text,
             case.answers[1 - case.candidate].text,
         )
-        for case in task.cases(data, generation)
+        for case in cases
         if len(case.answers) == 2
     }
+    return {model: (style_counts(own), style_counts(other)) for model, (own, other) in texts.items()}
+
+
+def _style_covariates(
+    row: ExampleScore, styles: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]
+) -> dict[str, float]:
     # Of several baselines, the one that the example score is called after.
-    named = [texts for model, texts in pairs.items() if len(pairs) == 1 or model in row.metric.split(":")]
+    named = [both for model, both in styles.items() if len(styles) == 1 or model in row.metric.split(":")]
     if len(named) != 1:
         return {}
-    own, other = (style_counts(text) for text in named[0])
+    own, other = named[0]
     # A task that counts Markdown by its own rules may still know no length, as where its tokeniser is not there.
     counted = sum(f"baseline_{name}" in row.covariates for name in row.covariates)
     wanted = ("length",) if counted > 1 else tuple(own)
@@ -352,12 +409,13 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
         )
     hash_over_tasks(manifest)
     with GradingPool() as pool:
-        results = finish_run(folder, manifest, loaded, pool, labels)
-    if manifest.status != "generated":
-        complaint = missing(manifest, judged=True)
-        results.status = "incomplete" if complaint else results.status
-        if manifest.status == "complete":
-            manifest.status = results.status
-        folder.write_results(results)
+        scored = finish_tasks(folder, manifest, loaded, pool, labels)
+    status = manifest.status
+    if status != "generated" and missing(manifest, judged=True):
+        status = "incomplete"
+    if manifest.status == "complete":
+        manifest.status = status
+    results = results_of(folder, manifest, scored, status)
+    folder.write_results(results)
     folder.write_manifest(manifest)
     return results

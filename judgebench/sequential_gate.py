@@ -33,12 +33,12 @@ from judgebench.gating import (
 )
 from judgebench.metric import Metric, by_example
 from judgebench.models.opening import parse_model
+from judgebench.pipeline import Observer
 from judgebench.records import ExampleScore
-from judgebench.run_folders import Run, TaskRun, read_run, read_unfinished
+from judgebench.run_folders import Run, TaskRun, read_run
 from judgebench.run_tasks import TaskFiles
 from judgebench.runner import Runner
 from judgebench.settings import Settings
-from judgebench.stages import Observer
 from judgebench.stats.margins import Verdict
 from judgebench.stopping import ORDER_SEED, DifferenceWatch
 
@@ -140,7 +140,7 @@ def _candidate(path: Path, files: TaskFiles) -> Run:
         if run.manifest.status not in ENDED:
             raise UsageError(f"{path} is not judged to its end, and nothing can be judged in an archive; unpack it")
         return run
-    run = read_unfinished(path, files)
+    run = read_run(path, files, unfinished=True)
     return read_run(path, files) if run.manifest.status in ENDED else run
 
 

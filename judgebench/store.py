@@ -14,10 +14,10 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,6 +60,8 @@ MANIFEST_VERSION = 1
 LOCK = ".lock"
 """The file that a process holds a lock on while it works on a run folder."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
+VERIFIED_BY = "judgebench"
+"""What stands for the judge model where an answer was verified."""
 OF_A_RUN = re.compile(r"(?:manifest|results)\.json")
 """Files of a run folder itself. Whatever else a user keeps there is not looked at."""
 
@@ -362,9 +364,10 @@ class TaskFolder:
         """The examples of the run, in its order."""
         return tuple(self._read("examples.jsonl", Example))
 
-    def write_baselines(self, generations: Iterable[Generation]) -> None:
-        """Keep baseline answers that are not the benchmark's own."""
-        write_lines(self.path / "baselines.jsonl", generations)
+    def write_baselines(self, baselines: Mapping[str, Mapping[str, Generation]]) -> None:
+        """Keep baseline answers that are not the benchmark's own, by model and example."""
+        answers = chain.from_iterable(generations.values() for generations in baselines.values())
+        write_lines(self.path / "baselines.jsonl", answers)
 
     def baselines(self) -> dict[str, dict[str, Generation]]:
         """The run's own baseline answers by model and example; empty if it used the benchmark's."""
@@ -393,18 +396,20 @@ class TaskFolder:
 
         One at a time: memory does not grow with their replies.
         """
-        latest = {_digest(place.key): number for number, place in enumerate(self._read("judgements.jsonl", _Place))}
+        latest = {key_digest(place.key): number for number, place in enumerate(self._read("judgements.jsonl", _Place))}
         for number, judgement in enumerate(self._read("judgements.jsonl", Judgement)):
-            if latest.get(_digest(judgement.key)) == number:
+            if latest.get(key_digest(judgement.key)) == number:
                 yield judgement
 
-    def replace_verified(self, judgements: Sequence[Judgement], by: str) -> None:
-        """Put these in place of the judgements that were verified ``by`` us, which costs nothing to do again.
+    def judge_models(self) -> set[str]:
+        """The models whose judgements lie here."""
+        places: Iterator[_Place] = self._read("judgements.jsonl", _Place)
+        return {place.judge_model for place in places} - {VERIFIED_BY}
 
-        Those of a judge stay as they are.
-        """
-        judged = (judgement for judgement in self._read("judgements.jsonl", Judgement) if judgement.judge_model != by)
-        write_lines(self.path / "judgements.jsonl", chain(judged, judgements))
+    def judged(self) -> Iterator[Judgement]:
+        """The judgements of models in a finished folder: each lies there once, and before all that were verified."""
+        every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
+        return takewhile(lambda judgement: judgement.judge_model != VERIFIED_BY, every)
 
     def write_scores(self, example_scores: Iterable[ExampleScore], scores: Iterable[Score]) -> None:
         """Replace ``example_scores.jsonl`` and ``scores.json``."""
@@ -415,17 +420,24 @@ class TaskFolder:
         """The example scores of the last scoring; none before the first."""
         return list(self._read("example_scores.jsonl", ExampleScore))
 
-    def finish(self, examples: Iterable[Example]) -> None:
-        """Close the appended files and rewrite them in example order."""
+    def finish(self, examples: Iterable[Example], verified: Sequence[Judgement] | None = None) -> None:
+        """Close the appended files and rewrite them in example order, of records with one key only the last.
+
+        Judgements that were ``verified`` take the place of all such before, which cost nothing to make again.
+        """
         self.close()
         order = {example.id: number for number, example in enumerate(examples)}
 
         def place(record: _Place) -> tuple[Any, ...]:
             return order.get(record.example_id, len(order)), record.turn, record.judge, *record.key
 
-        for name in ("generations.jsonl", "judgements.jsonl"):
-            if (self.path / name).exists():
-                sort_lines(self.path / name, _Place, place)
+        def kept(record: _Place) -> bool:
+            return verified is None or record.judge_model != VERIFIED_BY
+
+        if (self.path / "generations.jsonl").exists():
+            sort_lines(self.path / "generations.jsonl", _Place, place)
+        if (self.path / "judgements.jsonl").exists() or verified is not None:
+            sort_lines(self.path / "judgements.jsonl", _Place, place, keep=kept, then=verified or ())
 
     def close(self) -> None:
         """Close the appended files."""
@@ -454,7 +466,7 @@ class _Place(msgspec.Struct, gc=False):
         return self.case_id, self.judge_model, self.repeat
 
 
-def _digest(key: tuple[str, str, int]) -> int:
+def key_digest(key: tuple[str, str, int]) -> int:
     """Eight bytes for a key, which a million of can be kept."""
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
 

@@ -11,6 +11,7 @@ from judgebench.explaining import Explanation, Style, explain
 from judgebench.importing import import_run
 from judgebench.markup import style_counts
 from judgebench.records import Completion, Example, ExampleScore, Judgement, Message, Score, Verdict
+from judgebench.run_folders import Run, read_run
 from judgebench.settings import Settings
 from judgebench.stats.style_share import style_only_judge, style_report
 from judgebench.store import Manifest, Results, RunFolder, TaskManifest
@@ -25,7 +26,7 @@ def run_of(
     judgements: Sequence[Judgement] = (),
     rows: Sequence[ExampleScore] = (),
     interval: tuple[float, float] = (40.0, 60.0),
-) -> RunFolder:
+) -> Run:
     """A run folder of AlpacaEval with these verdicts and example scores."""
     task, run = tasks.load(tasks.TaskSpec("alpacaeval"))[0], RunFolder(folder / model)
     own = run.task("alpacaeval")
@@ -46,7 +47,7 @@ def run_of(
     score = Score(task="alpacaeval", metric="lc_win_rate", value=50.0, unit="percent", low=interval[0],
                   high=interval[1], level=0.95, n=len(rows))  # fmt: skip
     run.write_results(Results(run=str(run.path), model=model, status="complete", scores=[score], integrity=[]))
-    return run
+    return read_run(run.path)
 
 
 def game(item: int, pair: tuple[str, str], value: float, *, candidate: int = 0, repeat: int = 0) -> Judgement:
@@ -97,7 +98,7 @@ def styled(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) ->
     folder, out = shared_data / "alpacaeval", tmp_path_factory.mktemp("runs") / "phi"
     settings = Settings(tasks="alpacaeval", mirrors=(folder,), offline=True, out=out)
     import_run(folder / "annotations_full" / "phi-2.json.gz", "alpaca_eval", settings)
-    (style,) = explain([RunFolder(out)]).runs[0].style
+    (style,) = explain([read_run(out)]).runs[0].style
     return RunFolder(out), style
 
 
@@ -147,7 +148,7 @@ def test_a_task_without_an_official_control_is_controlled_alike(shared_data: Sha
     settings = Settings(tasks="wildbench", mirrors=(shared_data / "wildbench",), offline=True, out=tmp_path / "run")
     import_run(source, "wildbench", settings)
     run = RunFolder(tmp_path / "run")
-    (style,) = explain([run]).runs[0].style
+    (style,) = explain([read_run(run.path)]).runs[0].style
     rewards = [
         r.value for r in run.task("wildbench").example_scores() if r.metric == style.comparison and r.value is not None
     ]
@@ -158,7 +159,7 @@ def test_a_task_without_an_official_control_is_controlled_alike(shared_data: Sha
     assert style.features[0] == "length"
 
 
-def together(runs: Sequence[RunFolder]) -> Explanation:
+def together(runs: Sequence[Run]) -> Explanation:
     """Several runs explained."""
     return explain(runs)
 

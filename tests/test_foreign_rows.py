@@ -294,9 +294,9 @@ def test_a_baseline_s_failed_answer_is_none_to_compare_with(tmp_path: Path) -> N
             with pytest.raises(UsageError, match="answers 198 of the 200 examples"):
                 _baselines_of_file(one, str(path), AUTO)
         else:
-            baselines = _baselines_of_file(one, str(path), AUTO)
+            baselines, notes = _baselines_of_file(one, str(path), AUTO)
             assert list(baselines["b"]) == [f"e{n}" for n in range(failed, 200)]
-            assert one.notes == (f"baseline b: answers missing in the file: 1 (null, NaN or empty: {path}:1)",)
+            assert notes == (f"baseline b: answers missing in the file: 1 (null, NaN or empty: {path}:1)",)
 
 
 def test_a_file_with_a_failed_answer_makes_a_run(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ LAYERS = """
     sources prompts sheets cache outputs thinking grading_worker markup
     models judges stats grading metric
     task tasks answers integrity settings presets lm_eval accuracy labels stopping
-    store run_tasks stages protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
+    store run_tasks stages pipeline protocol loading bench manifests scoring importing exporting runner dry_run run_folders formats archive common_fits planning correlating task_check
     ranking comparison gating gate_policy gate_reports sequential_gate tracking explaining progress frames
     cli api pytest_plugin __main__ __init__
 """  # noqa: E501 - a layer is a line
@@ -36,17 +36,21 @@ ARROWS = {
     ("run_tasks", "store"),
     *(("loading", below) for below in ("run_tasks", "store")),
     ("bench", "stages"),
+    *(("pipeline", below) for below in ("stages", "store")),
     *(("manifests", below) for below in ("loading", "protocol", "store")),
     *(("scoring", below) for below in ("loading", "manifests", "stages", "store")),
     *(("importing", below) for below in ("loading", "manifests", "protocol", "scoring", "store")),
-    *(("planning", below) for below in ("loading", "run_tasks", "store")),
+    *(("planning", below) for below in ("loading", "run_folders", "run_tasks")),
     *(("importing", below) for below in ("archive", "formats")),
     *(("exporting", below) for below in ("archive", "formats", "loading", "run_folders", "store")),
     ("formats", "run_folders"),
     ("archive", "store"),
-    *(("run_folders", below) for below in ("archive", "run_tasks", "store")),
+    *(("run_folders", below) for below in ("archive", "loading", "run_tasks", "store")),
     *(("common_fits", below) for below in ("run_folders", "store")),
-    *(("runner", below) for below in ("bench", "loading", "manifests", "protocol", "scoring", "stages", "store")),
+    *(
+        ("runner", below)
+        for below in ("bench", "loading", "manifests", "pipeline", "protocol", "scoring", "stages", "store")
+    ),
     *(("dry_run", below) for below in ("bench", "loading", "stages")),
     *(("gating", below) for below in ("comparison", "gate_policy", "ranking")),
     ("gate_policy", "comparison"),

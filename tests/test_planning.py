@@ -153,7 +153,7 @@ def test_repeats_are_told_apart_where_there_are_some(tmp_path: Path) -> None:
         ({"task": "arenahard", "metric": None}, "Give a run of this task with --baseline"),
         ({"metric": "elo"}, "elo is unknown"),
         ({"task": "alpacaeval,gsm8k"}, "one task at a time"),
-        ({"baselines": [Path("nowhere")]}, "is not a run folder"),
+        ({"baselines": [Path("nowhere")]}, "expected a run folder, but nowhere is not there"),
         ({"baselines": [Path("a"), Path("b"), Path("c")]}, "is given 3 times"),
     ],
 )

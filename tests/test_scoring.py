@@ -123,6 +123,15 @@ def test_what_is_missing_is_asked_for(run: Path) -> None:
     assert (counts_of(run)["read"], counts_of(run)["verified"]) == (ITEMS, ITEMS)
 
 
+def test_verified_answers_are_no_second_judge(run: Path) -> None:
+    """``judge`` goes on with a run whose answers were verified as well: what we verified was not judged by a model."""
+    doctored(run, lambda rows: [row for row in rows if row["example_id"] < "sum-060" or not row["replies"]])
+    with odd_server(rate=0) as server:
+        judgebench(["judge", run, "--tasks", SUMS, "--judge", f"{server.base_url}#j"])
+        assert len(server.events()) == ITEMS - 60
+    assert (counts_of(run)["read"], counts_of(run)["verified"]) == (ITEMS, ITEMS)
+
+
 def judgement(number: int, value: float = 1.0, text: str = "fine") -> Judgement:
     """One of a numbered example."""
     return Judgement(

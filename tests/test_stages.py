@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from judgebench.grading import GradingPool
 from judgebench.metric import Metric
 from judgebench.models.pricing import Price
 from judgebench.models.scripted import ScriptedModel, last_message
+from judgebench.pipeline import Pipeline, converse
 from judgebench.records import (
     Answer,
     Case,
@@ -30,8 +31,8 @@ from judgebench.records import (
     Usage,
     Verdict,
 )
-from judgebench.scoring import score
-from judgebench.stages import JudgeCall, JudgeSeat, Pipeline, RunningTask, converse, generation_step
+from judgebench.scoring import Scored, score
+from judgebench.stages import JudgeCall, JudgeSeat, RunningTask, generation_step
 from judgebench.store import TaskFolder
 from judgebench.task import Task, TaskData
 from tests.patience import PATIENCE_SECONDS
@@ -39,6 +40,7 @@ from tests.patience import PATIENCE_SECONDS
 POOL = GradingPool()
 """Nothing is verified here: it starts no process."""
 USAGE = Usage(prompt_tokens=10, completion_tokens=2)
+T = TypeVar("T")
 
 
 def said(text: str, **more: Any) -> Completion:
@@ -136,21 +138,30 @@ def make_run() -> Iterator[MakeRun]:
             *,
             max_reasks: int = 0,
             price: Price | None = None,
+            key: str = "graded",
         ) -> RunningTask:
             judge = Grader(max_reasks=max_reasks)
             task, data = make_task(examples, judge)
             folder = TaskFolder(path)
             stack.callback(folder.close)
             return RunningTask(
-                key="graded",
+                key=key,
                 task=task,
                 data=data,
                 folder=folder,
                 sampling=task.sampling,
+                generations={generation.example_id: generation for generation in folder.generations()},
                 seats={} if judge_model is None else {judge.name: (JudgeSeat(judge, judge_model, price),)},
             )
 
         yield make
+
+
+def scored(run: RunningTask) -> Scored:
+    """What the task's folder comes to."""
+    run.folder.finish(run.data.examples)
+    generations = {generation.example_id: generation for generation in run.folder.generations()}
+    return score(run.task, run.data, generations, run.folder.judged(), [])
 
 
 def nothing(run: RunningTask, stage: str) -> None:
@@ -158,6 +169,29 @@ def nothing(run: RunningTask, stage: str) -> None:
 
 
 # -- converse
+
+
+def ending(step: Callable[[T, tuple[Completion, ...]], Request | None]) -> Callable[..., Request | bool]:
+    """A step that ends where ``step`` has no more requests, or a reply failed."""
+
+    def stepped(item: T, replies: tuple[Completion, ...]) -> Request | bool:
+        return True if replies and replies[-1].error else step(item, replies) or True
+
+    return stepped
+
+
+def test_an_item_may_be_dropped_at_any_point() -> None:
+    """Before its first request, or between two: it does not come back, and the others do."""
+
+    def step(item: int, replies: tuple[Completion, ...]) -> Request | str | None:
+        if len(replies) == item:
+            return None if item < 2 else "done"
+        return Request(messages=(Message(role="user", content=f"{item}.{len(replies)}"),), sampling=Sampling())
+
+    for workers in (1, 4):
+        model = ScriptedModel(echo, at_once=workers)
+        assert sorted(item for item, *_ in converse(model, [3, 0, 2, 1], step)) == [2, 3]
+        assert sorted(map(last_message, model.asked)) == ["1.0", "2.0", "2.1", "3.0", "3.1", "3.2"]
 
 
 def test_each_item_is_carried_to_its_end() -> None:
@@ -169,8 +203,8 @@ def test_each_item_is_carried_to_its_end() -> None:
         return Request(messages=(Message(role="user", content=f"{item}.{len(replies)}"),), sampling=Sampling())
 
     for workers in (1, 4):
-        found = dict(converse(ScriptedModel(echo, at_once=workers), iter([3, 1, 2, 5, 4]), step))
-        assert {item: [reply.text for reply in replies] for item, replies in found.items()} == {
+        found = converse(ScriptedModel(echo, at_once=workers), iter([3, 1, 2, 5, 4]), ending(step))
+        assert {item: [reply.text for reply in replies] for item, replies, _ in found} == {
             item: [f"{item}.{n}" for n in range(item)] for item in range(1, 6)
         }
 
@@ -186,7 +220,7 @@ def test_followups_see_the_model_s_own_reply() -> None:
     """Each later user turn comes after the model's reply to the one before, below the system message."""
     model = ScriptedModel(echo)
     step = generation_step(Sampling(temperature=0.0), "Be brief.")
-    ((_, replies),) = converse(model, [example(1, "and then?", "so?")], step)
+    ((_, replies, _),) = converse(model, [example(1, "and then?", "so?")], ending(step))
     assert [reply.text for reply in replies] == ["QUESTION 1", "AND THEN?", "SO?"]
     assert [(m.role, m.content) for m in model.asked[-1].messages] == [
         ("system", "Be brief."),
@@ -214,8 +248,8 @@ def test_an_error_ends_its_item_and_no_other() -> None:
     failing = ScriptedModel(lambda r: Completion(error="timeout") if last_message(r) == "question 2" else echo(r))
     found = {
         item.id: replies
-        for item, replies in converse(
-            failing, [example(n, "more") for n in (1, 2, 3)], generation_step(Sampling(), None)
+        for item, replies, _ in converse(
+            failing, [example(n, "more") for n in (1, 2, 3)], ending(generation_step(Sampling(), None))
         )
     }
     assert {key: [reply.error for reply in replies] for key, replies in found.items()} == {
@@ -235,10 +269,10 @@ def test_items_that_do_not_exist_yet_hold_nothing_up(workers: int) -> None:
         assert release.wait(PATIENCE_SECONDS), "the first item never finished"
         yield example(2)
 
-    replies = converse(ScriptedModel(echo, at_once=workers), items(), generation_step(Sampling(), None))
+    replies = converse(ScriptedModel(echo, at_once=workers), items(), ending(generation_step(Sampling(), None)))
     assert next(replies)[0].id == "e1"
     release.set()
-    assert [item.id for item, _ in replies] == ["e2"]
+    assert [item.id for item, *_ in replies] == ["e2"]
 
 
 def test_an_error_of_the_items_reaches_the_caller() -> None:
@@ -248,7 +282,7 @@ def test_an_error_of_the_items_reaches_the_caller() -> None:
         yield example(1)
         raise RuntimeError("no more questions")
 
-    replies = converse(ScriptedModel(echo), items(), generation_step(Sampling(), None))
+    replies = converse(ScriptedModel(echo), items(), ending(generation_step(Sampling(), None)))
     assert next(replies)[0].id == "e1"
     with pytest.raises(RuntimeError, match="no more questions"):
         next(replies)
@@ -261,11 +295,12 @@ def test_an_unreadable_reply_is_asked_for_again(readable_at: int, reasks: int, a
     model = ScriptedModel(lambda request: said("7" if request.repeat == readable_at else "hm"))
     case = Case(id="c", judge="grader", example=example(1), answers=(Answer(model="m", turns=("text",)),))
     call = JudgeCall(case, JudgeSeat(judge, model))
-    ((_, replies),) = converse(model, [call], JudgeCall.step)
+    ((_, replies, verdict),) = converse(model, [call], JudgeCall.step)
     assert [request.repeat for request in model.asked] == list(range(asked))
     assert len({request.messages for request in model.asked}) == 1
     assert len(replies) == asked
-    assert (judge.read(case, replies).value == 7.0) == (readable_at < asked)
+    assert judge.read(case, replies) == verdict
+    assert (verdict.value == 7.0) == (readable_at < asked)
 
 
 # -- Pipeline
@@ -305,8 +340,7 @@ def test_counts_add_up(make_run: MakeRun, tmp_path: Path, workers: int) -> None:
         price=Price(prompt=1e6, completion=0.0),
     )
     Pipeline([run], ScriptedModel(candidate, at_once=workers), None, nothing, POOL).run(generate=True, judge=True)
-    run.folder.finish(run.data.examples)
-    _, _, counts = score(run.task, run.data, run.folder, POOL)
+    counts = scored(run).counts
     assert counts == {
         "examples": 12,
         "without_answer": 1,
@@ -349,14 +383,12 @@ def test_a_second_start_asks_only_what_is_missing(make_run: MakeRun, tmp_path: P
     first.folder.close()
     judge, model = ScriptedModel(lambda request: said("9")), ScriptedModel(echo)
     second = make_run(tmp_path, examples, judge)
-    second.generations = {g.example_id: g for g in second.folder.generations()}
     Pipeline([second], model, None, nothing, POOL).run(generate=True, judge=True)
     assert [last_message(request) for request in model.asked] == ["question 5"]
     assert sorted(last_message(request) for request in judge.asked) == ["QUESTION 4", "QUESTION 5"]
     assert second.count("generate").resumed == 6
     assert second.count("judge").resumed == 5
-    second.folder.finish(second.data.examples)
-    _, _, counts = score(second.task, second.data, second.folder, POOL)
+    counts = scored(second).counts
     assert (counts["failed"], counts["missing"]) == (0, 0)
 
 
@@ -392,8 +424,7 @@ def test_the_next_task_is_answered_while_the_last_is_judged(make_run: MakeRun, t
         return said("5")
 
     judge = ScriptedModel(verdict)
-    runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 3))]
-    runs[1].key = "other"
+    runs = [make_run(tmp_path / key, (example(n), example(n + 1)), judge, key=key) for key, n in (("a", 1), ("b", 3))]
     Pipeline(runs, ScriptedModel(answer), None, nothing, POOL).run(generate=True, judge=True)
     assert [run.count("judge").asked for run in runs] == [2, 2]
 
@@ -448,11 +479,63 @@ def test_stages_can_be_run_one_by_one(make_run: MakeRun, tmp_path: Path) -> None
 def test_two_tasks_share_a_judge(make_run: MakeRun, tmp_path: Path) -> None:
     """Their cases go through one call of the model, and come back to the right task."""
     judge = ScriptedModel(grade)
-    runs = [make_run(tmp_path / name, (example(n), example(n + 1)), judge) for name, n in (("a", 1), ("b", 7))]
-    runs[1].key = "other"
+    runs = [make_run(tmp_path / key, (example(n), example(n + 1)), judge, key=key) for key, n in (("a", 1), ("b", 7))]
     Pipeline(runs, ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=True)
     assert [sorted(j.example_id for j in run.folder.judgements()) for run in runs] == [["e1", "e2"], ["e7", "e8"]]
     assert len(judge.asked) == 4
+
+
+def counting(run: RunningTask) -> tuple[RunningTask, list[str], list[str]]:
+    """The task, and lists that note the id of an example whenever its cases are made, and whenever a reply is read."""
+    made: list[str] = []
+    read: list[str] = []
+
+    class Counting(Grader):
+        def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
+            read.append(case.example.id)
+            return super().read(case, replies)
+
+    def cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+        made.append(generation.example_id)
+        return run.task.cases(data, generation)
+
+    judge = Counting(max_reasks=1)
+    seats = {"grader": (replace(run.seats["grader"][0], judge=judge),)}
+    task, data = replace(run.task, cases=cases), replace(run.data, judges={"grader": judge})
+    return replace(run, task=task, data=data, seats=seats), made, read
+
+
+def test_cases_are_made_and_replies_read_once(make_run: MakeRun, tmp_path: Path) -> None:
+    """Once while the run goes on (a verdict that was re-asked is read after each reply), and once for the scores."""
+    run, made, read = counting(make_run(tmp_path, tuple(map(example, range(1, 4))), ScriptedModel(grade)))
+    Pipeline([run], ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=True)
+    assert sorted(made) == ["e1", "e2", "e3"]
+    assert sorted(read) == ["e1", "e2", "e2", "e3"]
+    made.clear(), read.clear()
+    scored(run)
+    assert sorted(made) == sorted(read) == ["e1", "e2", "e3"]
+
+
+def test_few_cases_are_in_memory_however_many_answers_there_are(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that were there before are given to the judges bit by bit, as those that are being made are."""
+    monkeypatch.setattr("judgebench.pipeline.MAX_IN_FLIGHT", 3)
+    made: list[str] = []
+    ahead = []
+
+    def verdict(request: Request) -> Completion:
+        ahead.append(len(made) - len(ahead))
+        return said("5")
+
+    whole = tuple(map(example, range(40)))
+    first = make_run(tmp_path, whole, ScriptedModel(verdict))
+    Pipeline([first], ScriptedModel(echo), None, nothing, POOL).run(generate=True, judge=False)
+    first.folder.close()
+    run, made, _ = counting(make_run(tmp_path, whole, ScriptedModel(verdict)))
+    Pipeline([run], None, None, nothing, POOL).run(generate=False, judge=True)
+    assert run.count("judge").asked == 40
+    assert max(ahead) <= 3
 
 
 def test_scoring_reads_the_replies_again(make_run: MakeRun, tmp_path: Path) -> None:
@@ -462,6 +545,6 @@ def test_scoring_reads_the_replies_again(make_run: MakeRun, tmp_path: Path) -> N
     stale = [msgspec.structs.replace(j, verdict=Verdict(value=100.0)) for j in run.folder.judgements()]
     for judgement in stale:
         run.folder.append(judgement)
-    (found,), _, counts = score(run.task, run.data, run.folder, POOL)
-    assert found.value == 4.0
-    assert counts["read"] == 2
+    found = scored(run)
+    assert [score.value for score in found.scores] == [4.0]
+    assert found.counts["read"] == 2

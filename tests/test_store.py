@@ -213,7 +213,7 @@ def test_examples_and_baselines_come_back(tmp_path: Path) -> None:
     folder = TaskFolder(tmp_path / "t")
     assert folder.baselines() == {}
     folder.write_examples([example(2), example(1)])
-    folder.write_baselines([generation(1), generation(2)])
+    folder.write_baselines({"m": {"e1": generation(1), "e2": generation(2)}})
     assert folder.examples() == (example(2), example(1))
     assert folder.baselines() == {"m": {"e1": generation(1), "e2": generation(2)}}
 

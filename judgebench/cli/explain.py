@@ -26,10 +26,10 @@ def explain(
     from judgebench.run_folders import read_runs
     from judgebench.tasks import task_files
 
-    found = read_runs(runs)
+    found = read_runs(runs, task_files(tasks))
     for left_out in found.unreadable:
         typer.echo(f"judgebench: left out: {printable(left_out.reason)}", err=True)
-    made = make([run.folder for run in found.readable], task, task_files(tasks))
+    made = make(found.readable, task)
     if not made.runs:
         raise UsageError(f"--task {task}: none of the runs holds it")
     if json:

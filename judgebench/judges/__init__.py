@@ -39,10 +39,16 @@ def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinki
     return judge.read(case, tuple(map(without_thinking, replies, parts)))
 
 
-def next_request(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Request | None:
-    """What to ask about a case after these replies; ``None`` once there is a verdict, or nothing more to ask."""
+def next_step(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Request | Verdict:
+    """What to ask about a case after these replies; the verdict once there is one, or nothing more to ask."""
     if not replies:
         return judge.ask(case)
-    if read_replies(judge, case, replies, thinking).value is not None:
-        return None
-    return judge.ask_again(case, tuple(without_thinking(reply, split_completion(reply, thinking)) for reply in replies))
+    if replies[-1].error:
+        return Verdict(value=None, error=replies[-1].error)
+    verdict = read_replies(judge, case, replies, thinking)
+    if verdict.value is not None:
+        return verdict
+    return (
+        judge.ask_again(case, tuple(without_thinking(reply, split_completion(reply, thinking)) for reply in replies))
+        or verdict
+    )

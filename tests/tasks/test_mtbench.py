@@ -1076,7 +1076,7 @@ def test_killed_five_times_the_result_is_the_same(
         assert not asked_since(seen) & safe
         safe |= {keys[key] for key in committed()}
     seen = len(server.events())
-    judgebench(arguments, code=4)
+    judgebench(arguments)
     assert not asked_since(seen) & safe
     assert msgspec.to_builtins(RunFolder(tmp_path / "run").results().scores) == wanted
     judgements = lines_of(tmp_path / "run" / "mtbench" / "judgements.jsonl")
