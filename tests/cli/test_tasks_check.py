@@ -61,7 +61,8 @@ def summarise(data, rows):
 def task(version, options, *, starter=False):
     return Task(
         name="mine", version=version or "1", options=parse_options(options, {}, "mine"),
-        metrics=(Metric(name="accuracy"),), sampling=Sampling(), official_examples=12, starter=starter, load=load, checks=checks, score=score, summarise=summarise,
+        metrics=(Metric(name="accuracy"),), sampling=Sampling(), official_examples=12, starter=starter,
+        load=load, checks=checks, score=score, summarise=summarise,
         about="Whether an answer holds a number.",
     )
 """
