@@ -11,23 +11,23 @@ from judgebench.settings import Settings
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of presets."""
+    """How a paper drew its answers."""
 
     name: str
     about: str
     source: str
-    """Where the figures are from, pinned."""
+    """Where the figures come from, with a commit."""
     sampling: dict[str, dict[str, float]]
     """Task name → setting → value."""
 
 
 def names() -> list[str]:
-    """All presets, sorted."""
+    """The names of all presets, sorted."""
     return sorted(path.stem for path in (resource("templates") / "presets").glob("*.toml"))
 
 
 def load(name: str) -> Preset:
-    """A preset by its name; a :class:`UsageError` names those there are."""
+    """Load a preset. Raises :class:`UsageError` for an unknown name, with those that exist."""
     if name not in names():
         raise UsageError(f"--preset {name!r} does not exist; there are {', '.join(names())}")
     table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text())
@@ -36,13 +36,13 @@ def load(name: str) -> Preset:
 
 
 def answer_settings(settings: Settings, task: str) -> dict[str, str]:
-    """How the answers of a task are to be drawn where that is not the task's own way: ``--gen`` over ``--preset``."""
+    """The sampling settings that override a task's own: those of ``--preset``, and over them those of ``--gen``."""
     preset = load(settings.preset).sampling.get(task, {}) if settings.preset else {}
     return {**{key: f"{value:g}" for key, value in preset.items()}, **settings.gen}
 
 
 def require_use(settings: Settings, tasks: list[str]) -> None:
-    """Refuse a preset that says nothing of any of the tasks: it would change nothing."""
+    """Raise :class:`UsageError` for a preset that changes none of the tasks."""
     if settings.preset and not any(task in load(settings.preset).sampling for task in tasks):
         known = ", ".join(sorted(load(settings.preset).sampling))
         raise UsageError(f"--preset {settings.preset} is for {known}, not for {', '.join(tasks)}")

@@ -11,7 +11,7 @@ app = typer.Typer(help="Finished calls, kept so that none is paid twice.", no_ar
 
 @app.command()
 def path() -> None:
-    """Where the call store lies."""
+    """Show where the call store lies."""
     from judgebench.cache import default_store_path
 
     typer.echo(str(default_store_path()))
@@ -19,7 +19,7 @@ def path() -> None:
 
 @app.command()
 def stats(json: options.Json = False) -> None:
-    """How many replies of which model are kept."""
+    """Show how many replies of each model are kept."""
     from judgebench.cache import CallStore, default_store_path
     from judgebench.cli.rendering import print_json
     from judgebench.display import cell
@@ -36,8 +36,8 @@ def stats(json: options.Json = False) -> None:
 
 @app.command()
 def prune(
-    older_than_days: Annotated[float | None, typer.Option(help="Replies older than this.", min=0)] = None,
-    model: Annotated[str | None, typer.Option(help="Only replies of this model.")] = None,
+    older_than_days: Annotated[float | None, typer.Option(help="Forget replies older than this.", min=0)] = None,
+    model: Annotated[str | None, typer.Option(help="Forget only replies of this model.")] = None,
 ) -> None:
     """Forget replies. They would have to be paid again."""
     from judgebench.cache import CallStore, default_store_path

@@ -32,9 +32,13 @@ class Adjust(StrEnum):
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="A B [C]…", help="Run folders or archives; the later ones less the first.")
+        list[Path],
+        typer.Argument(
+            metavar="A B [C]…",
+            help="Run folders or archives. Each run is compared with the first (difference = later run − first run).",
+        ),
     ],
-    adjust: Annotated[Adjust, typer.Option(help="p-values for the number of metrics and models.")] = Adjust.HOLM,
+    adjust: Annotated[Adjust, typer.Option(help="How to adjust p-values for their number.")] = Adjust.HOLM,
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
@@ -42,7 +46,7 @@ def compare(
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
-    """Compare runs item by item: every metric, with interval and p-value. Unlike protocols are named, not compared."""
+    """Compare runs item by item: every metric, with interval and p-value. Other protocols are named, not compared."""
     from judgebench.comparison import compare as compare_runs
     from judgebench.comparison import official_files
     from judgebench.run_folders import read_run

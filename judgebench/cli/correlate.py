@@ -37,7 +37,7 @@ def correlate(
     kind: Annotated[list[Kind], typer.Option(help="Only this coefficient; may be repeated.")] = [],  # noqa: B006
     json: options.Json = False,
 ) -> None:
-    """Correlate the metrics of leaderboards with human ratings, with intervals, and test which follows them better."""
+    """Correlate the metrics of leaderboards with human ratings, with intervals, and test which follow them better."""
     from judgebench.correlating import KINDS
     from judgebench.correlating import correlate as run
 

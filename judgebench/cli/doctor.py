@@ -5,7 +5,6 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
@@ -50,6 +49,8 @@ def _engines() -> list[tuple[str, str, str]]:
 
 def installed_version(name: str) -> str | None:
     """The version of a package that can be imported; ``None`` if it is not there."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

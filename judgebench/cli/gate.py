@@ -34,31 +34,31 @@ def gate(
         str, typer.Option(help="Run folder, archive, or published:MODEL for a row of a published table.", metavar="A")
     ],
     candidate: Annotated[Path, typer.Option(help="Run folder or archive.", metavar="B")],
-    policy: Annotated[Path | None, typer.Option(help="What is checked, as TOML.", metavar="FILE")] = None,
+    policy: Annotated[Path | None, typer.Option(help="TOML file that says what to check.", metavar="FILE")] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help="Largest loss of each headline, in its unit; without a policy.", metavar="X")
+        float | None, typer.Option(help="Largest accepted loss of each headline metric, in its unit.", metavar="X")
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE")] = None,
     md: Annotated[Path | None, typer.Option(help="Write a Markdown report.", metavar="FILE")] = None,
     github: Annotated[
-        bool, typer.Option("--github", help="Annotations, and the files of $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.")
+        bool, typer.Option("--github", help="Write annotations, $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.")
     ] = False,
     sequential: Annotated[
         bool,
         typer.Option(
             "--sequential",
-            help="Look at the examples in random order and stop when decided. A candidate with answers that are not "
-            "judged yet is judged no further than that, by the judge of its own or the baseline's last session; the "
-            "same command goes on where it was. For metrics that are plain means over examples; what is decided is "
-            "about these examples.",
+            help="Look at the examples in random order and stop as soon as the verdict is sure. Answers of the "
+            "candidate that are not judged yet are judged only as far as that takes, by the judge of its own last "
+            "session or of the baseline's. The same command goes on where it was. Only for metrics that are plain "
+            "means over examples; the verdict is about these examples.",
         ),
     ] = False,
     judge: Annotated[
         list[str],
         typer.Option(
             "--judge",
-            help="With --sequential: the judge, in place of the one that the runs name. A run folder cannot choose a "
-            "checkpoint, another host or a key: such a judge must be named here.",
+            help="With --sequential: the judge to ask, instead of the one that the runs name. A run folder cannot "
+            "choose a checkpoint, another host or a key: such a judge must be named here.",
             metavar="J",
         ),
     ] = [],  # noqa: B006 - typer reads the default and copies it
@@ -73,7 +73,7 @@ def gate(
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
 ) -> None:
-    """Hold a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: unusable."""
+    """Check a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: misuse."""
     from judgebench.comparison import official_files
     from judgebench.errors import JudgebenchError
     from judgebench.gate_reports import annotations, outputs, refusal

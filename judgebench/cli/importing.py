@@ -29,10 +29,10 @@ def import_(
         ),
     ] = "",
     model: Annotated[
-        str | None, typer.Option(help="Only this model of a file that holds several.", metavar="NAME")
+        str | None, typer.Option(help="Import only this model of a file that holds several.", metavar="NAME")
     ] = None,
     fields: Annotated[
-        str, typer.Option(help="What a file of outputs calls our fields.", metavar="id=KEY,output=RESPONSE,…")
+        str, typer.Option(help="Names of our fields in a file of outputs.", metavar="id=KEY,output=RESPONSE,…")
     ] = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,

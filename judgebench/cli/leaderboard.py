@@ -35,22 +35,25 @@ def leaderboard(
         list[Path] | None, typer.Argument(help="Run folders, or folders that hold some. Default: runs/.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
-    published: Annotated[bool, typer.Option("--published", help="Published figures too, marked as such.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Also show published figures, marked as such.")
+    ] = False,
     sort: Annotated[
         str | None,
-        typer.Option(help="Order of the rows: a metric, model, length, usd or unread. Ranks stay.", metavar="COLUMN"),
+        typer.Option(help="Order rows by a metric, model, length, usd or unread. Ranks stay.", metavar="COLUMN"),
     ] = None,
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Only models of this name, with * and ?. Repeatable.", metavar="PATTERN"),
+        typer.Option("--filter", help="Show only models of this name, with * and ?. Repeatable.", metavar="PATTERN"),
     ] = None,
     pins: Annotated[
-        list[str] | None, typer.Option("--pin", help="This model first in each table. Repeatable.", metavar="MODEL")
+        list[str] | None,
+        typer.Option("--pin", help="Show this model first in each table. Repeatable.", metavar="MODEL"),
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
     tasks: options.TaskFiles = "",
 ) -> None:
-    """Rank runs. Rows of unlike protocol are shown apart, with the fields that differ named."""
+    """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
     from judgebench import ranking as tables
     from judgebench.errors import UsageError
     from judgebench.run_folders import read_runs

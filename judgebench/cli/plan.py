@@ -21,22 +21,27 @@ def plan(
     metric: Annotated[str | None, typer.Option(help="Metric. Default: the task's headline.", metavar="NAME")] = None,
     baseline: Annotated[
         list[Path],
-        typer.Option(help="Run folder whose variance to plan with; twice: two runs, by their paired differences."),
+        typer.Option(help="Run folder to take the variance from. Give two, to take that of their paired differences."),
     ] = [],  # noqa: B006 - typer reads the default and copies it
-    delta: Annotated[float | None, typer.Option(help="Difference to find, in the metric's unit.", metavar="D")] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="Difference to detect, in the metric's unit.", metavar="D")
+    ] = None,
     n: Annotated[
-        int | None, typer.Option(help="Examples. Default: the run's, else the task's.", min=1, metavar="N")
+        int | None, typer.Option(help="Number of examples. Default: the run's, else the task's.", min=1, metavar="N")
     ] = None,
     correlation: Annotated[
-        float, typer.Option(help="Of the two runs' scores over examples, where only one run is there.", metavar="R")
+        float,
+        typer.Option(
+            help="Assumed correlation between two runs' per-example scores, when only one run is given.", metavar="R"
+        ),
     ] = 0.0,
     alpha: Annotated[float, typer.Option(help="Two-sided level of the test.")] = 0.05,
-    power: Annotated[float, typer.Option(help="Probability of finding the difference.")] = 0.8,
+    power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Say what difference two runs on the same examples can see, and how many examples a difference needs."""
+    """Say what difference two runs on the same examples can detect, and how many examples a difference needs."""
     from judgebench.planning import Question
     from judgebench.planning import plan as make
     from judgebench.settings import settings_from_flags
