@@ -1,8 +1,8 @@
 """What ``import judgebench`` offers: each command as a function, and runs and results as objects with tables.
 
-Functions take paths, runs that were loaded, and plain values, and return records; where several runs are wanted, lists
-and other iterables of them do as well. Each result has ``frame()``, a pandas table, and shows itself as a table in a
-notebook. What a command would exit with is an exception here, see ``errors.py``.
+Functions take paths, loaded runs and plain values; where they take several runs, they also take lists of them. Each
+result prints as one line, is a table in a notebook, and gives a pandas table by ``frame()``. What ends a command with
+an exit code is an exception here, see ``errors.py``. The work itself is done in the modules that this one calls.
 """
 
 import os
@@ -25,6 +25,7 @@ from judgebench import (
     planning,
     ranking,
     run_folders,
+    tracking,
 )
 from judgebench.display import printable, rough, shortened
 from judgebench.errors import UsageError
@@ -38,8 +39,6 @@ from judgebench.settings import Keywords, PathLike, Settings, mirror_folders, se
 from judgebench.sheets import Cell, Column, Sheet, html_of
 from judgebench.store import RunFolder
 from judgebench.tasks import files_among, named, task_files
-from judgebench.tracking import require_trackers
-from judgebench.tracking import track as tell
 
 if TYPE_CHECKING:
     import pandas
@@ -52,7 +51,7 @@ SCORE_COLUMNS = tuple(name for name in Score.__struct_fields__ if name != "detai
 
 
 class _Tabular:
-    """A result that can be seen as a table."""
+    """A result that is shown as a table."""
 
     _title = ""
 
@@ -122,7 +121,7 @@ class Run(_Tabular):
         return tuple(score for task in self.record.tasks.values() for score in task.scores)
 
     def score(self, metric: str, *, task: str | None = None, group: str | None = None) -> Score:
-        """One number; a :class:`UsageError` if there is none of that name, or several tasks have it."""
+        """One number. Raises :class:`UsageError` if none has that name, or if several tasks have it."""
         found = [s for s in self.scores if s.metric == metric and s.group == group and task in (None, s.task)]
         if len(found) != 1:
             known = ", ".join(dict.fromkeys(f"{s.task} {s.metric}" for s in self.scores if s.group is None))
@@ -188,7 +187,7 @@ class Run(_Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Comparison(_Tabular):
-    """Runs beside the first one, item by item.
+    """Several runs compared with the first one, item by item.
 
     >>> comparison = compare("runs/base", "runs/mine")
     >>> comparison.record.tasks[0].common
@@ -221,7 +220,7 @@ class Comparison(_Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Gate(_Tabular):
-    """What a candidate came to against a baseline.
+    """The verdict on a candidate, compared with a baseline.
 
     >>> result = gate("runs/base", "runs/mine", max_drop=2)
     >>> result.verdict, result.passed
@@ -366,7 +365,7 @@ def evaluate(
     progress: bool = True,
     **settings: Unpack[Keywords],
 ) -> Run:
-    """Have a model answer benchmarks and the answers judged; goes on with a run that was interrupted.
+    """Have a model answer benchmarks, and have the answers judged. Goes on with a run that was interrupted.
 
     Parameters
     ----------
@@ -380,7 +379,7 @@ def evaluate(
     track
         Experiment trackers to log the run to: ``wandb``, ``mlflow``, ``trackio``. One that fails is a warning.
     progress
-        How far it is, on stderr.
+        Show progress on stderr.
     settings
         The other flags of ``judgebench eval``: ``out``, ``limit``, ``starter``, ``gen={"temperature": 0.7}``,
         ``budget`` and so on; see :class:`~judgebench.settings.Settings`.
@@ -397,19 +396,20 @@ def evaluate(
     75.0
     """
     trackers = several(track)
-    require_trackers(trackers)
+    tracking.require_trackers(trackers)
     with Progress(shown=progress) as display:
-        told = settings_from_python(model, tasks, judge, settings)
-        results = Runner(told, display.update).evaluate()
-    for problem in tell(trackers, RunFolder(Path(results.run))):
+        run_settings = settings_from_python(model, tasks, judge, settings)
+        results = Runner(run_settings, display.update).evaluate()
+    for problem in tracking.track(trackers, RunFolder(Path(results.run))):
         warnings.warn(problem, stacklevel=2)
-    return Run(run_folders.read_run(Path(results.run), files_among(named(told.tasks))))
+    return Run(run_folders.read_run(Path(results.run), files_among(named(run_settings.tasks))))
 
 
 def load_run(path: RunLike, *, tasks: PathLike | Iterable[PathLike] = ()) -> Run:
-    """A run folder, or the archive of one; a :class:`UsageError` if it cannot be read. A run that is loaded is itself.
+    """Load a run folder or the archive of one; a loaded run is returned as it is.
 
-    ``tasks`` are the files of your own tasks that the run was made with: a run folder cannot name code.
+    ``tasks`` are the files of your own tasks that the run was made with: a run folder cannot name code. Raises
+    :class:`UsageError` for what cannot be read.
 
     >>> run = load_run("runs/mine")
     >>> run
@@ -428,11 +428,11 @@ def compare(
     mirrors: PathLike | Iterable[PathLike] = (),
     tasks: PathLike | Iterable[PathLike] = (),
 ) -> Comparison:
-    """Compare every later run with the first, item by item; a :class:`UsageError` if nothing can be compared.
+    """Compare every later run with the first, item by item.
 
-    ``runs`` are runs and paths, also in lists; ``adjust`` is how p-values are adjusted for their number, ``flips`` how
-    many of the items that changed most are kept for each pair, ``mirrors`` are folders with official files, ``tasks``
-    the files of your own tasks that the runs were made with.
+    ``runs`` are runs and paths, also in lists. ``adjust`` is how p-values are adjusted for their number, ``flips`` how
+    many of the items that changed most are kept for each pair. ``mirrors`` are folders with official files, ``tasks``
+    the files of your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be compared.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
@@ -451,17 +451,17 @@ def gate(
     mirrors: PathLike | Iterable[PathLike] = (),
     tasks: PathLike | Iterable[PathLike] = (),
 ) -> Gate:
-    """Whether a candidate is worse than a baseline by more than is accepted.
+    """Check whether a candidate is worse than a baseline by more than is accepted.
 
-    ``baseline`` may be ``published:NAME``, a model of the published tables. Either ``max_drop``, in the metric's unit,
-    or a ``policy`` (a TOML file) is given. Unlike protocols are a :class:`UsageError` that names the fields. ``tasks``
-    are the files of your own tasks that the runs were made with.
+    ``baseline`` may be ``published:NAME``, a model of the published tables. Give either ``max_drop``, in the metric's
+    unit, or a ``policy`` (a TOML file). Raises :class:`UsageError` for runs of different protocols, with the fields
+    that differ. ``tasks`` are the files of your own tasks that the runs were made with.
 
     >>> gate("runs/base", "runs/mine", max_drop=60).record.checks[0].max_drop
     60
     """
     if (max_drop is None) == (policy is None):
-        raise UsageError("how much may be lost is said by max_drop or by policy, one of the two")
+        raise UsageError("gate() needs max_drop or policy, one of the two, to know how much may be lost")
     if policy is None:
         policy = gate_policy.checked(gate_policy.Policy(defaults=gate_policy.Defaults(max_drop=max_drop)), "max_drop")
     elif not isinstance(policy, gate_policy.Policy):
@@ -478,7 +478,7 @@ def leaderboard(
     published: bool = False,
     tasks: PathLike | Iterable[PathLike] = (),
 ) -> Leaderboard:
-    """Runs, and the runs below folders, ranked by task and protocol, beside published figures if asked for.
+    """Rank runs, and the runs below folders, by task and protocol; with ``published``, beside published figures.
 
     ``runs`` are runs and paths, also in lists; a run that is named twice has one row. ``tasks`` are the files of your
     own tasks that the runs were made with.
