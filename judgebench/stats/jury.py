@@ -120,15 +120,9 @@ def jury_report(votes: ArrayLike, gold: ArrayLike) -> JuryReport:
     if truth.shape != (n,):
         raise ValueError(f"there is one gold label per item; got {truth.shape} for {n} items")
     wrong = np.nan_to_num(table) * truth < 0
-    shared = []
-    for one in range(members):
-        for other in range(one):
-            spread = wrong[one].std() * wrong[other].std() if n else 0.0
-            # Without errors, or with nothing else, a correlation does not exist.
-            if spread > 0:
-                both = (wrong[one] & wrong[other]).mean() - wrong[one].mean() * wrong[other].mean()
-                shared.append(float(both / spread))
-    phi = float(np.mean(shared)) if shared else None
+    # Without errors, or with nothing else, a correlation does not exist.
+    mixed = wrong[wrong.any(axis=1) & ~wrong.all(axis=1)]
+    phi = float(np.atleast_2d(np.corrcoef(mixed))[np.triu_indices(len(mixed), 1)].mean()) if len(mixed) > 1 else None
     effective = members / (1 + (members - 1) * max(phi, 0.0)) if phi is not None else None
     rest = [np.delete(table, member, axis=0) for member in range(members)] if members > 1 else []
     return JuryReport(

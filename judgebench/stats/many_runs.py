@@ -71,7 +71,33 @@ def compare_all_pairs(
     >>> [contrast.p_value < 0.05 for contrast in compare_all_pairs(runs, rng=rng)]
     [False, True, True]
     """
-    return _contrasts(runs, list(combinations(range(len(runs)), 2)), rng, rounds, level)
+    check_level(level)
+    pairs = list(combinations(range(len(runs)), 2))
+    statistics = [difference(runs[first], runs[second]) for first, second in pairs]
+    reasons = [missing_reason(statistic) for statistic in statistics]
+    values = [statistic.value for statistic in statistics]
+    usable = [k for k, reason in enumerate(reasons) if reason is None]
+    if not usable:
+        return tuple(
+            Contrast(*pair, value, statistic.stderr, None, None, reason)
+            for pair, value, statistic, reason in zip(pairs, values, statistics, reasons, strict=True)
+        )
+    largest = _largest_t([statistics[k] for k in usable], rng, rounds)
+    # The order statistic, not an interpolation: the data count as one more resample, as in the p-values.
+    place = min(int(np.ceil(level * (rounds + 1))), rounds) - 1
+    critical = float(np.partition(largest, place)[place])
+    contrasts = []
+    for pair, statistic, value, reason in zip(pairs, statistics, values, reasons, strict=True):
+        interval = p_value = None
+        stderr = statistic.stderr
+        if value is not None and stderr:
+            p_value = float((1 + (largest >= abs(value) / stderr).sum()) / (1 + rounds))
+            if np.isfinite(critical):
+                interval = Interval.around(value, critical * stderr, level, "simultaneous max-t")
+            else:
+                reason = TOO_FEW_CLUSTERS
+        contrasts.append(Contrast(*pair, value, stderr, interval, p_value, reason))
+    return tuple(contrasts)
 
 
 def rank_intervals(contrasts: Sequence[Contrast], n_runs: int) -> tuple[RankInterval, ...]:
@@ -146,37 +172,6 @@ def _critical_range(count: int, level: float) -> float:
         held = count * float((density * (ndtr(z) - ndtr(z - middle)) ** (count - 1)).sum() * step)
         low, high = (middle, high) if held < level else (low, middle)
     return high
-
-
-def _contrasts(
-    runs: Sequence[ClusterTotals], pairs: Sequence[tuple[int, int]], rng: np.random.Generator, rounds: int, level: float
-) -> tuple[Contrast, ...]:
-    check_level(level)
-    statistics = [difference(runs[first], runs[second]) for first, second in pairs]
-    reasons = [missing_reason(statistic) for statistic in statistics]
-    values = [statistic.value for statistic in statistics]
-    usable = [k for k, reason in enumerate(reasons) if reason is None]
-    if not usable:
-        return tuple(
-            Contrast(*pair, value, statistic.stderr, None, None, reason)
-            for pair, value, statistic, reason in zip(pairs, values, statistics, reasons, strict=True)
-        )
-    largest = _largest_t([statistics[k] for k in usable], rng, rounds)
-    # The order statistic, not an interpolation: the data count as one more resample, as in the p-values.
-    place = min(int(np.ceil(level * (rounds + 1))), rounds) - 1
-    critical = float(np.partition(largest, place)[place])
-    contrasts = []
-    for pair, statistic, value, reason in zip(pairs, statistics, values, reasons, strict=True):
-        interval = p_value = None
-        stderr = statistic.stderr
-        if value is not None and stderr:
-            p_value = float((1 + (largest >= abs(value) / stderr).sum()) / (1 + rounds))
-            if np.isfinite(critical):
-                interval = Interval.around(value, critical * stderr, level, "simultaneous max-t")
-            else:
-                reason = TOO_FEW_CLUSTERS
-        contrasts.append(Contrast(*pair, value, stderr, interval, p_value, reason))
-    return tuple(contrasts)
 
 
 def _largest_t(statistics: Sequence[ClusterTotals], rng: np.random.Generator, rounds: int) -> FloatArray:

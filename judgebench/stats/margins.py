@@ -30,24 +30,24 @@ class Decision:
 
     verdict: Verdict
     difference: float | None
-    interval: Interval | None
-    """Of level 1 - 2 alpha, so that each bound is one-sided at alpha."""
-    p_value: float | None
-    """Of the test whose rejection is PASS, by Student's t."""
-    p_corrected: float | None
-    """The same with Hall's correction for skewness, and degrees of freedom by kurtosis; PASS needs both below alpha."""
-    p_worse: float | None
-    """Of the test whose rejection is FAIL, by Student's t."""
-    p_worse_corrected: float | None
-    """The same with the correction; FAIL needs both."""
     n_clusters: int
-    n_to_decide: int | None
-    """Clusters with which a repetition would decide with the given power, if the true difference is the observed one.
-    ``None`` if that lies just where no number of them decides."""
-    n_if_equal: int | None
-    """Clusters that would PASS with the given power if there is no true difference."""
     reason: str | None
     """Why the data decide nothing by themselves, or cannot PASS: then the verdict is INCONCLUSIVE, or FAIL."""
+    interval: Interval | None = None
+    """Of level 1 - 2 alpha, so that each bound is one-sided at alpha."""
+    p_value: float | None = None
+    """Of the test whose rejection is PASS, by Student's t."""
+    p_corrected: float | None = None
+    """The same with Hall's correction for skewness, and degrees of freedom by kurtosis; PASS needs both below alpha."""
+    p_worse: float | None = None
+    """Of the test whose rejection is FAIL, by Student's t."""
+    p_worse_corrected: float | None = None
+    """The same with the correction; FAIL needs both."""
+    n_to_decide: int | None = None
+    """Clusters with which a repetition would decide with the given power, if the true difference is the observed one.
+    ``None`` if that lies just where no number of them decides."""
+    n_if_equal: int | None = None
+    """Clusters that would PASS with the given power if there is no true difference."""
 
 
 def non_inferiority(
@@ -94,9 +94,9 @@ def non_inferiority(
     ('PASS', 'INCONCLUSIVE')
     """
     _check(margin, alpha, power)
-    missing = _undecidable(difference)
+    missing = missing_reason(difference)
     if missing is not None:
-        return missing
+        return Decision("INCONCLUSIVE", difference.value, difference.n_clusters, missing)
     value, stderr, count = _numbers(difference)
     passing = _p_above(value + margin, difference, +1)
     failing = _p_above(-value, difference, -1)
@@ -111,13 +111,13 @@ def non_inferiority(
     return Decision(
         verdict,
         value,
-        _interval(value, stderr, count, alpha),
+        count,
+        reason,
+        Interval.around(value, t_quantile(count - 1, 1 - 2 * alpha) * stderr, 1 - 2 * alpha, "clustered t"),
         *passing,
         *failing,
-        count,
         None if decide is None else max(decide, needed),
         None if equal is None else max(equal, needed),
-        reason,
     )
 
 
@@ -141,21 +141,19 @@ def unpaired_non_inferiority(
         raise ValueError(f"the difference and its error are finite numbers; got {difference} and {stderr}")
     if not stderr > 0:
         reason = "the numbers come without an error, so their difference cannot be judged"
-        return Decision("INCONCLUSIVE", difference, None, None, None, None, None, n, None, None, reason)
+        return Decision("INCONCLUSIVE", difference, n, reason)
     passing, failing = (float(ndtr(-distance / stderr)) for distance in (difference + margin, -difference))
     half = float(ndtri(1 - alpha)) * stderr
     return Decision(
         _verdict((passing, passing), (failing, failing), alpha),
         difference,
-        Interval.around(difference, half, 1 - 2 * alpha, "unpaired normal"),
-        passing,
-        passing,
-        failing,
-        failing,
         n,
+        None,
+        Interval.around(difference, half, 1 - 2 * alpha, "unpaired normal"),
+        *(passing, passing),
+        *(failing, failing),
         _clusters(max(difference + margin, -difference), stderr, n, alpha, power),
         _clusters(margin, stderr, n, alpha, power),
-        None,
     )
 
 
@@ -164,15 +162,6 @@ def _check(margin: float, alpha: float, power: float) -> None:
         raise ValueError(f"a margin is the largest loss that is accepted, finite and not negative; got {margin}")
     if not (0 < alpha < 0.5 and 0 < power < 1):
         raise ValueError(f"alpha lies between 0 and 0.5, power between 0 and 1; got {alpha} and {power}")
-
-
-def _undecidable(difference: ClusterTotals) -> Decision | None:
-    reason = missing_reason(difference)
-    if reason is None:
-        return None
-    return Decision(
-        "INCONCLUSIVE", difference.value, None, None, None, None, None, difference.n_clusters, None, None, reason
-    )
 
 
 def _numbers(difference: ClusterTotals) -> tuple[float, float, int]:
@@ -202,10 +191,6 @@ def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: 
     if max(passing) < alpha:
         return "PASS"
     return "FAIL" if max(failing) < alpha else "INCONCLUSIVE"
-
-
-def _interval(value: float, stderr: float, count: int, alpha: float) -> Interval:
-    return Interval.around(value, t_quantile(count - 1, 1 - 2 * alpha) * stderr, 1 - 2 * alpha, "clustered t")
 
 
 def _clusters(distance: float, stderr: float, count: int, alpha: float, power: float) -> int | None:

@@ -21,7 +21,6 @@ References
 ----------
 Henderson: Estimation of variance and covariance components. Biometrics 9, 1953.
 Searle, Casella, McCulloch: Variance components. Wiley 1992, chapter 5.
-Brennan: Generalizability theory. Springer 2001 (coefficients, relative and absolute error).
 Miller: Adding error bars to evals. arXiv:2411.00640 (items against samples).
 """
 
