@@ -12,7 +12,7 @@ from typing import Any
 
 from judgebench.errors import UsageError
 from judgebench.models.http_endpoint import Endpoint
-from judgebench.models.http_run import Engine, Replies, Run
+from judgebench.models.http_run import EventLoop, Replies, RequestStream
 from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
@@ -30,7 +30,7 @@ class HttpChat(Endpoint):
     ``complete`` share one connection pool and one concurrency limit.
     """
 
-    _engine: Engine | None = None
+    _engine: EventLoop | None = None
     _starting = threading.Lock()
     """Held while an engine is started or stopped; that is rare enough for one lock to serve all models."""
 
@@ -38,8 +38,8 @@ class HttpChat(Endpoint):
         """Ask up to ``concurrency`` requests at once; replies come as they finish."""
         with self._starting:
             if self._engine is None:
-                self._engine = Engine(self)
-            return Replies(Run(self, self._engine, requests))
+                self._engine = EventLoop(self)
+            return Replies(RequestStream(self, self._engine, requests))
 
     def close(self) -> None:
         """Abandon what is in flight, close the connections and end the thread."""

@@ -18,7 +18,7 @@ from yarl import URL
 from judgebench import redaction
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.pacing import ConcurrencyLimit, Pace
-from judgebench.models.wire import NoAnswer, Wire, decoded, given_up, message_of, read
+from judgebench.models.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
 from judgebench.models.wire_chat import ChatCompletions
 from judgebench.records import Completion, Request, Usage
 
@@ -174,9 +174,9 @@ class Endpoint:
         """
         return _map_texts(read(self.wire, data, request, refused), self.redactor.reply)
 
-    def gives_up(self, sent: bytes, said: str) -> str | None:
+    def drop_rejected_field(self, sent: bytes, said: str) -> str | None:
         """What of the body that was sent is refused with this message and can be done without; remembered."""
-        field = given_up(self.wire, sent, said)
+        field = rejected_field(self.wire, sent, said)
         if field is not None:
             self.refused |= {field}
         return field
@@ -189,16 +189,16 @@ class Endpoint:
             "local judge (hf:…), which scores the labels itself; another judge is another protocol."
         )
 
-    def said(self, data: bytes) -> str:
+    def error_message(self, data: bytes) -> str:
         """What the endpoint said of an error: one short printable line without secrets."""
         try:
             found = decoded(data)
             text = message_of(list(found) if isinstance(found, Iterator) else found)
         except NoAnswer:
             text = data.decode(errors="replace")
-        return self.shown(text) or "nothing"
+        return self.redacted(text) or "nothing"
 
-    def shown(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
         """The text as it may stand in a message: secrets and control characters taken out, and cut short."""
         text = self.redactor.message(text[: 100 * LONGEST_MESSAGE])
         text = "".join(character if character.isprintable() else " " for character in text)

@@ -22,7 +22,7 @@ import msgspec
 from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
 from judgebench.models.http_endpoint import CONNECT_SECONDS, UNREACHABLE_WAITS, Endpoint
-from judgebench.models.pacing import retry_after, told_wait
+from judgebench.models.pacing import retry_after, wait_in_body
 from judgebench.models.pricing import most_tokens
 from judgebench.models.wire import REFUSES, NoAnswer
 from judgebench.records import Completion, Request, Usage
@@ -33,7 +33,7 @@ LONGEST_WAIT_SECONDS = 120.0
 LONGEST_BACKOFF_SECONDS = 32.0
 ASSUMED_REPLY_TOKENS = 512
 """What a reply counts towards tokens per minute where the request sets no limit."""
-AHEAD = 8
+PREFETCH = 8
 """Requests taken in before a worker is free for them: few, since whoever keeps a budget counts each as under way."""
 REFUSED_REQUESTS = 20
 """So many requests refused for what they say, none answered and none under way any more, mean that all will be."""
@@ -58,7 +58,7 @@ OWN_FAULT = re.compile(
 """A refusal that concerns this request, whatever becomes of the others."""
 
 
-class _Again(Exception):
+class _Retry(Exception):
     """One attempt failed in a way that another may not."""
 
     def __init__(self, cause: str, detail: str, wait: float | None = None, paid: Usage | None = None) -> None:
@@ -67,7 +67,7 @@ class _Again(Exception):
         super().__init__(detail)
 
 
-class _Denied(_Again):
+class _Denied(_Retry):
     """One attempt failed for a reason that usually concerns all: the key, the account, the model's name.
 
     Proxies and load balancers have such moments too, so it takes several to end the run.
@@ -86,7 +86,7 @@ class _Refused(Exception):
         super().__init__(said)
 
 
-class Engine:
+class EventLoop:
     """The event loop of one model, in its thread, with the session that all runs share."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -134,7 +134,7 @@ class Engine:
 class Replies:
     """The iterator of one run. Not a generator: :meth:`close` must work while another thread waits in it."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: "RequestStream") -> None:
         self._run = run
         self._ended = False
 
@@ -160,10 +160,10 @@ class Replies:
         self.close()
 
 
-class Run:
+class RequestStream:
     """One ``complete``: worker coroutines that take requests from the feed and put completions into ``out``."""
 
-    def __init__(self, endpoint: Endpoint, engine: Engine, requests: Iterable[Request]) -> None:
+    def __init__(self, endpoint: Endpoint, engine: EventLoop, requests: Iterable[Request]) -> None:
         self.out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
         self._endpoint = endpoint
         self._engine = engine
@@ -182,7 +182,7 @@ class Run:
         """Set, and replaced, when a request is done with and somebody waits for that."""
         self._probing = False
         self._probed = asyncio.Event()
-        self._feed = Feed(requests, ahead=min(AHEAD, endpoint.concurrency), on_ready=self._ready)
+        self._feed = Feed(requests, ahead=min(PREFETCH, endpoint.concurrency), on_ready=self._ready)
         self._future = engine.start(self._main())
         # Whatever becomes of the coroutine, even if it is cancelled before its first step, nobody waits for ever.
         out = self.out
@@ -293,7 +293,7 @@ class Run:
                 if asked_logprobs and (why := self._without_logprobs(completion)):
                     lacking += 1
                     raise self._lacks_logprobs(lacking, why, completion.usage)
-            except _Again as again:
+            except _Retry as again:
                 trouble = again
             except _Refused as refused:
                 self._probed.set()
@@ -338,7 +338,7 @@ class Run:
                 return completion
             if str(status) in OVERLOAD:
                 endpoint.limit.overloaded(sent_at, time.monotonic())
-            field = endpoint.gives_up(body, endpoint.said(data)) if status in (400, 422) else None
+            field = endpoint.drop_rejected_field(body, endpoint.error_message(data)) if status in (400, 422) else None
             if field is None:
                 raise self._trouble(status, headers, data)
             endpoint.retries[f"refused {field}"] += 1
@@ -357,17 +357,17 @@ class Run:
                 endpoint.reached, begun = True, response.ok
                 data = await _body(response)
         except aiohttp.ConnectionTimeoutError as error:
-            raise _Again("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
+            raise _Retry("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
         except TimeoutError as error:
-            raise _Again(
+            raise _Retry(
                 "timeout", f"no reply within {endpoint.timeout_seconds:g} s", paid=most_tokens(request)
             ) from error
         except _Unreadable as error:
-            raise _Again(error.cause, str(error), paid=most_tokens(request) if begun else None) from error
+            raise _Retry(error.cause, str(error), paid=most_tokens(request) if begun else None) from error
         except aiohttp.ClientPayloadError as error:
-            raise _Again("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
+            raise _Retry("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _Again("connection", endpoint.shown(str(error)) or type(error).__name__) from error
+            raise _Retry("connection", endpoint.redacted(str(error)) or type(error).__name__) from error
         finally:
             self._sending -= 1
             endpoint.limit.leave()
@@ -385,13 +385,13 @@ class Run:
             return self._endpoint.read(data, request, refused)
         except NoAnswer as error:
             paid = error.usage or most_tokens(request)
-            why = self._endpoint.shown(str(error))
-            raise _Again(error.cause, f"a reply that is no answer: {why}", paid=paid) from error
+            why = self._endpoint.redacted(str(error))
+            raise _Retry(error.cause, f"a reply that is no answer: {why}", paid=paid) from error
 
     def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
         """What to raise for a status that is no success."""
         endpoint = self._endpoint
-        said = endpoint.said(data)
+        said = endpoint.error_message(data)
         told = f"HTTP {status}: {said}"
         if status == 402 or (status in (400, 403, 429) and QUOTA.search(data[:LONGEST_ERROR].decode(errors="replace"))):
             return _Denied(
@@ -405,7 +405,7 @@ class Run:
             )
         if status in {408, 409, 425, 429} or status >= 500:
             wait = retry_after(headers, time.time())
-            return _Again(str(status), told, told_wait(data[:LONGEST_ERROR]) if wait is None else wait)
+            return _Retry(str(status), told, wait_in_body(data[:LONGEST_ERROR]) if wait is None else wait)
         if status == 401 or (status == 403 and not OWN_FAULT.search(said) and "logprob" not in said.lower()):
             return _Denied(
                 str(status),
@@ -474,7 +474,7 @@ class Run:
             return endpoint.no_logprobs(f"{why}, twice")
         first, endpoint.logprobs_doubted = not endpoint.logprobs_doubted, True
         detail = "a reply without the logprobs that were asked for"
-        return _Again("no_logprobs", detail, 0.0 if first else None, paid)
+        return _Retry("no_logprobs", detail, 0.0 if first else None, paid)
 
     def _succeeded(self, completion: Completion) -> None:
         endpoint = self._endpoint
@@ -483,7 +483,7 @@ class Run:
         if completion.top_logprobs:
             endpoint.gives_logprobs = True
 
-    def _wait(self, trouble: _Again, attempt: int) -> float:
+    def _wait(self, trouble: _Retry, attempt: int) -> float:
         """Seconds before the next attempt: what the endpoint asks for, or longer and longer; never all at once."""
         if trouble.wait is not None:
             return min(trouble.wait, LONGEST_WAIT_SECONDS) * self._random.uniform(1.0, 1.1)
@@ -494,7 +494,7 @@ class Run:
         least, most = (1.0, 1.1) if trouble.cause in OVERLOAD else (0.5, 1.0)
         return longest * self._random.uniform(least, most)
 
-    def _given_up(self, trouble: _Again, attempts: int, *, others_answered: bool) -> Completion:
+    def _given_up(self, trouble: _Retry, attempts: int, *, others_answered: bool) -> Completion:
         """A completion without a reply; or, if the endpoint seems gone, a :class:`ModelError`.
 
         ``others_answered`` while this request was tried again: then the trouble is this request's own.

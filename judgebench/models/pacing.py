@@ -102,12 +102,12 @@ _UNITS = (("ms", 0.001), ("milli", 0.001), ("m", 60.0), ("h", 3600.0))
 """How the names of units other than the second begin."""
 
 
-def told_wait(body: bytes) -> float | None:
+def wait_in_body(body: bytes) -> float | None:
     """Seconds to wait as an error's body tells them, in a field or in words; ``None`` if it does not.
 
-    >>> told_wait(b'{"error": {"message": "Rate limit reached. Please try again in 1m12.5s."}}')
+    >>> wait_in_body(b'{"error": {"message": "Rate limit reached. Please try again in 1m12.5s."}}')
     72.5
-    >>> told_wait(b'[{"error": {"details": [{"retryDelay": "59.8s"}]}}]')
+    >>> wait_in_body(b'[{"error": {"details": [{"retryDelay": "59.8s"}]}}]')
     59.8
     """
     found = _WAITS.search(body.decode(errors="replace"))

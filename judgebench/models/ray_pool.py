@@ -31,7 +31,7 @@ _THREADS = 8
 """Calls that an actor serves at once: a stream of replies, requests for it, and what is asked between."""
 
 
-class Engine:
+class ReplicaActor:
     """What runs in an actor: a model, and for each call of ``complete`` a queue of requests."""
 
     def __init__(self, make: Callable[[], Model]) -> None:
@@ -219,7 +219,7 @@ class RayPool:
         return {**shared, "num_cpus": 1} if kind == "CPU" else {**shared, "num_gpus": each, "num_cpus": 1}
 
     def _start(self) -> Any:
-        return self._ray.remote(Engine).options(**self._options).remote(self._make)
+        return self._ray.remote(ReplicaActor).options(**self._options).remote(self._make)
 
     def _listen(
         self,

@@ -83,13 +83,13 @@ class Wire(Protocol):
         """What is sent whatever the request says and can change a reply: part of the identity."""
 
     @property
-    def yielding(self) -> tuple[tuple[str, str], ...]:
+    def droppable(self) -> tuple[tuple[str, str], ...]:
         """What can be put another way or left out: the field's name, and the word by which a refusal names it. A
         refusal that names several is met by giving up the first.
         """
 
     @property
-    def lacks(self) -> frozenset[str]:
+    def unsupported(self) -> frozenset[str]:
         """Fields of ``Sampling`` that the protocol has no place for."""
 
     def headers(self, api_key: str | None) -> dict[str, str]:
@@ -122,33 +122,33 @@ def read(wire: Wire, data: bytes, request: Request, refused: Collection[str]) ->
         raise NoAnswer(f"a JSON object was expected, not {_kind(found)}")
     tokens = wire.tokens(found, request)
     try:
-        return settle(wire, wire.completion(found, tokens), request.sampling, refused)
+        return mark_left_out(wire, wire.completion(found, tokens), request.sampling, refused)
     except NoAnswer as error:
         error.usage = tokens
         raise
 
 
-def given_up(wire: Wire, sent: bytes, said: str) -> str | None:
+def rejected_field(wire: Wire, sent: bytes, said: str) -> str | None:
     """The field of the body that an endpoint's message refuses and that can be given up, or ``None``."""
     if not REFUSES.search(said):
         return None
     body = msgspec.json.decode(sent)
-    return next((field for field, word in wire.yielding if field in body and re.search(rf"\b{word}\b", said)), None)
+    return next((field for field, word in wire.droppable if field in body and re.search(rf"\b{word}\b", said)), None)
 
 
-def settle(wire: Wire, completion: Completion, sampling: Sampling, refused: Collection[str]) -> Completion:
+def mark_left_out(wire: Wire, completion: Completion, sampling: Sampling, refused: Collection[str]) -> Completion:
     """A completion with what of its request's sampling was not sent, ended where a stop string that was not sent is."""
-    unsent = wire.lacks.union(refused)
+    unsent = wire.unsupported.union(refused)
     if not unsent:
         return completion
     unset = Sampling()
     left_out = tuple(name for name in SETTINGS if name in unsent and getattr(sampling, name) != getattr(unset, name))
     if left_out:
         completion = msgspec.structs.replace(completion, left_out=left_out)
-    return cut(completion, sampling.stop) if "stop" in unsent else completion
+    return cut_at_stop(completion, sampling.stop) if "stop" in unsent else completion
 
 
-def cut(completion: Completion, stop: tuple[str, ...]) -> Completion:
+def cut_at_stop(completion: Completion, stop: tuple[str, ...]) -> Completion:
     """A completion that ends before the first stop string in it, as an endpoint that knows them ends it."""
     text = completion.text or ""
     ends = [end for string in stop if (end := text.find(string)) >= 0]

@@ -35,14 +35,14 @@ class ChatCompletions:
     path = "chat/completions"
     gives_logprobs = True
     settings: ClassVar[Mapping[str, Any]] = {}
-    yielding = (
+    droppable = (
         ("max_tokens", "max_tokens"),
         ("top_p", "top_p"),
         ("temperature", "temperature"),
         ("seed", "seed"),
         ("stop", "stop"),
     )
-    lacks: ClassVar[frozenset[str]] = frozenset()
+    unsupported: ClassVar[frozenset[str]] = frozenset()
 
     def headers(self, api_key: str | None) -> dict[str, str]:
         """None."""

@@ -48,8 +48,8 @@ class Messages:
     scheme = "anthropic"
     path = "v1/messages"
     gives_logprobs = False
-    yielding = (("top_p", "top_p"), ("temperature", "temperature"), ("thinking", "adaptive"))
-    lacks = frozenset({"seed", "json_object"})
+    droppable = (("top_p", "top_p"), ("temperature", "temperature"), ("thinking", "adaptive"))
+    unsupported = frozenset({"seed", "json_object"})
 
     @property
     def settings(self) -> Mapping[str, Any]:

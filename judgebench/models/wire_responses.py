@@ -31,8 +31,8 @@ class Responses:
     path = "responses"
     gives_logprobs = True
     settings: ClassVar[Mapping[str, Any]] = {}
-    yielding = (("top_p", "top_p"), ("temperature", "temperature"))
-    lacks = frozenset({"seed", "stop"})
+    droppable = (("top_p", "top_p"), ("temperature", "temperature"))
+    unsupported = frozenset({"seed", "stop"})
     thinks: bool = False
     """The model was told to think: a reply without a thinking part is an answer, told apart by the protocol."""
 

@@ -16,6 +16,7 @@ from judgebench.models.checkpoints import IMPOSSIBLE, NO_NUMBERS, Checkpoint, lo
 from judgebench.models.hf import HfModel
 from judgebench.models.prompting import ChatPrompts
 from judgebench.records import Message
+from judgebench.thinking import AUTO
 from tests.models.llama import answers, ask, save_random_llama, save_tokenizer
 
 pytest.importorskip("transformers")
@@ -163,7 +164,7 @@ def test_what_cannot_be_has_a_logprob_that_can_be_written(folder: Path) -> None:
         revision=None,
         max_tokens=5,
         chat_template=None,
-        thinking="auto",
+        thinking=AUTO,
         trust_remote_code=False,
     )
     job = checkpoint.prepare(0, ask("Why?", choices=("a", "b")))

@@ -19,8 +19,8 @@ import pytest
 
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.http_chat import HttpChat, openai_chat
-from judgebench.models.http_run import UNREACHABLE_WAITS, _Again
-from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after, told_wait
+from judgebench.models.http_run import UNREACHABLE_WAITS, _Retry
+from judgebench.models.pacing import ConcurrencyLimit, Pace, retry_after, wait_in_body
 from judgebench.records import Completion, Message, Request, Sampling, Usage
 from tests.patience import PATIENCE_SECONDS, wait_for
 from tests.servers.launch import Server, chat_server, odd_server
@@ -283,9 +283,11 @@ def test_no_key_is_named_as_such() -> None:
 def test_a_key_like_text_in_an_error_is_taken_out() -> None:
     """Keys of other kinds, and control characters, do not reach the terminal."""
     model = HttpChat("judge", "http://localhost:1/v1", "m", api_key=KEY)
-    shown = model.said(b'{"error": {"message": "bad ' + KEY.encode() + b' or sk-proj-abc***xyz \\u001b[31m\\u202e"}}')
+    shown = model.error_message(
+        b'{"error": {"message": "bad ' + KEY.encode() + b' or sk-proj-abc***xyz \\u001b[31m\\u202e"}}'
+    )
     assert shown == "bad [key] or [key] [31m"
-    assert KEY not in model.said(KEY.encode() * 40)
+    assert KEY not in model.error_message(KEY.encode() * 40)
 
 
 def test_credentials_in_the_address_are_sent_but_not_shown() -> None:
@@ -584,7 +586,7 @@ def test_the_default_outlasts_a_window_of_a_minute() -> None:
         model = HttpChat("m", server.base_url, "m")
         ((_, completion),) = model.complete([ask()])
         run = model.complete(iter(()))._run  # type: ignore[attr-defined]
-        waits = [run._wait(_Again("429", "HTTP 429"), attempt) for attempt in range(1, model.max_attempts)]
+        waits = [run._wait(_Retry("429", "HTTP 429"), attempt) for attempt in range(1, model.max_attempts)]
         model.close()
     assert completion.error is None
     assert sum(waits) >= 60
@@ -608,7 +610,7 @@ def test_the_default_outlasts_a_window_of_a_minute() -> None:
 )
 def test_a_wait_told_in_the_body_is_found(body: bytes, seconds: float | None) -> None:
     """In a field, or in words, in any unit."""
-    found = told_wait(body)
+    found = wait_in_body(body)
     assert found == (seconds if seconds is None else pytest.approx(seconds))
 
 

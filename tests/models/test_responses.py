@@ -14,7 +14,7 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.models import Model, OpenSettings
 from judgebench.models.http_chat import openai_chat, served_chat
 from judgebench.models.opening import open_model, parse_model
-from judgebench.models.wire import cut, given_up, read
+from judgebench.models.wire import cut_at_stop, read, rejected_field
 from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
@@ -189,8 +189,8 @@ def test_stop_strings_are_kept_to_where_the_endpoint_cannot(tmp_path: Path, star
 def test_the_first_stop_string_ends_a_text() -> None:
     """Wherever it stands among the stop strings; a text without one is whole."""
     whole = Completion(text="one two three", finish_reason="length")
-    assert cut(whole, ("three", "two")) == Completion(text="one ", finish_reason="stop")
-    assert cut(whole, ("four",)) is whole
+    assert cut_at_stop(whole, ("three", "two")) == Completion(text="one ", finish_reason="stop")
+    assert cut_at_stop(whole, ("four",)) is whole
 
 
 def test_a_reasoning_model_is_asked_as_it_wants(start_chat_server: StartServer) -> None:
@@ -222,13 +222,13 @@ def test_a_reasoning_model_is_asked_as_it_wants(start_chat_server: StartServer) 
 def test_what_a_refusal_gives_up(said: str, field: str | None) -> None:
     """A setting that is refused as such, if it was sent; never one whose value alone is wrong."""
     body = b'{"temperature": 0, "top_p": 0.9, "thinking": {"type": "adaptive"}, "messages": []}'
-    assert given_up(Messages("on"), body, said) == field
+    assert rejected_field(Messages("on"), body, said) == field
 
 
 def test_a_word_of_the_prompt_is_not_a_field() -> None:
     """Only fields of the body are given up, whatever the messages are about."""
     body = rb'{"messages": [{"role": "user", "content": "\"temperature\": 3"}]}'
-    assert given_up(ChatCompletions(), body, "temperature is not supported") is None
+    assert rejected_field(ChatCompletions(), body, "temperature is not supported") is None
 
 
 def test_thinking_is_told_to_the_chat_template(start_chat_server: StartServer) -> None:
