@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import msgspec
 import pytest
 
@@ -176,9 +177,9 @@ def test_a_gated_checkpoint_is_exit_6(
     """It is said how to be let in."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise OSError("You are trying to access a gated repo.\nMake sure to have access to it.")
+        raise OSError("401 Client Error.\n\nCannot access gated repo for url https://hub/config.json.")
 
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", refuse)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     ended = judgebench("eval", "--model", "hf:maker/secret", *STARTER, *WIRED_JUDGE)
     assert (ended.code, ended.stderr.count("\n")) == (6, 1), ended.stderr
     assert "HF_TOKEN" in ended.stderr

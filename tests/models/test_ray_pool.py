@@ -5,15 +5,16 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.hf import HfModel
 from judgebench.models.ray_pool import WINDOW, RayPool
+from judgebench.models.scripted import ScriptedModel
 from judgebench.models.tiny import tiny_checkpoint
-from judgebench.records import Completion, Message, Request, Sampling
+from judgebench.records import Message, Request, Sampling
 from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.stages import RunningTask
@@ -134,23 +135,14 @@ def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(two_nodes: Any,
     assert 0 < session.retries["builtin:tiny"]["engine lost"] <= WINDOW
 
 
-class Dying:
-    """A model whose process ends with the first request."""
-
-    name = identity = "dying"
-    local = True
-    retries: ClassVar[dict[str, int]] = {}
-
-    def complete(self, requests: Any) -> Iterator[tuple[int, Completion]]:
-        """Not for long."""
-        for _ in requests:
-            os._exit(1)
-        yield from ()
+def die(request: Request) -> str:
+    """End the process of the model."""
+    os._exit(1)
 
 
 def test_a_pool_whose_actors_all_die_gives_up(two_nodes: Any) -> None:
     """Instead of starting new ones for ever."""
-    pool = RayPool(Dying, replicas=1)
+    pool = RayPool(partial(ScriptedModel, die, name="dying", local=True), replicas=1)
     try:
         with pytest.raises(ModelError, match="engine of dying failed"):
             list(pool.complete(iter(requests(3))))
