@@ -4,9 +4,11 @@ Listing imports nothing. A package that is broken is named when its plug-in is c
 plug-in must be is the business of its group: ``tasks`` for benchmarks, ``models.backends`` for models.
 """
 
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from pathlib import Path
 
 from judgebench.errors import JudgebenchError, UsageError
 
@@ -25,6 +27,15 @@ def _points_of(package: Distribution) -> Iterable[EntryPoint]:
         return package.entry_points
     except Exception:  # noqa: BLE001 - whatever is wrong with it
         return ()
+
+
+def folders(group: str) -> Iterator[Path]:
+    """Find the folders of a group's modules without importing them. A module that cannot be found has none."""
+    for point in installed(group):
+        with suppress(Exception, SystemExit):
+            spec = importlib.util.find_spec(point.module)
+            if spec is not None and spec.origin is not None:
+                yield Path(spec.origin).parent
 
 
 def owners(group: str, bundled: Iterable[str]) -> dict[str, list[str]]:

@@ -192,9 +192,10 @@ def is_file(name: str) -> bool:
 
 
 def folders_elsewhere(text: str) -> tuple[Path, ...]:
-    """Return the folders of the tasks that ``--tasks`` names, but for the bundled ones."""
-    folders = [find(spec.name).folder for spec in parse_specs(text)] if text else []
-    return tuple(folder for folder in folders if folder.parent != Path(__path__[0]))
+    """Return the folders of the tasks that are not bundled: those that ``--tasks`` names, and of installed packages."""
+    named = [Path(spec.name) for spec in parse_specs(text) if is_file(spec.name)] if text else []
+    files = ((path if path.is_dir() else path.parent).resolve() for path in named)
+    return (*files, *plugins.folders(ENTRY_POINTS))
 
 
 def from_file(path: Path) -> Origin:

@@ -138,6 +138,28 @@ def test_a_file_is_a_task(tmp_path: Path) -> None:
     assert place == path.parent
 
 
+def test_a_folder_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path to a folder stands for its task.py; a name without a slash never is a folder."""
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "task.py").write_text(PLUGIN.format(name="from_folder"))
+    monkeypatch.chdir(tmp_path)
+    task, place = tasks.load(parse_specs("./bench@2")[0])
+    assert (task.label, place) == ("from_folder@2", tmp_path / "bench")
+    assert tasks.folders_elsewhere("./bench,bench/task.py,gsm8k") == (tmp_path / "bench",) * 2
+    with pytest.raises(UsageError, match="no task is called 'bench'"):
+        tasks.load(TaskSpec("bench"))
+
+
+def test_the_folders_of_installed_tasks_are_known_without_importing_them(bring: Install) -> None:
+    """Those of packages that cannot be found are left out."""
+    bring("mypkg", "mine = mypkg_plugin:task", PLUGIN.format(name="mine"))
+    bring("lost", "lost = nowhere.at_all:task", "")
+    sys.modules.pop("mypkg_plugin", None)
+    (found,) = tasks.folders_elsewhere("")
+    assert (found / "mypkg_plugin.py").is_file()
+    assert "mypkg_plugin" not in sys.modules
+
+
 def test_a_file_that_is_no_task_is_named(tmp_path: Path) -> None:
     """A syntax error, or a missing ``task`` function, is one paragraph with the path."""
     for text in ("def task(:", "x = 1"):
