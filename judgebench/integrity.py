@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
+from judgebench.metric import Metric
 from judgebench.records import Count, Generation, Judgement, Score
 
 VERDICT_LIKE = re.compile(
@@ -74,14 +75,18 @@ def inspect_outputs(
     ]
 
 
-def inspect_length_control(task: str, scores: Sequence[Score]) -> list[Finding]:
-    """Whether length control moved the win rate further than it plausibly should.
+def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequence[Score]) -> list[Finding]:
+    """Whether length control moved a win rate further than it plausibly should.
 
     The rule is upstream's warning: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/glm_winrate.py
     (``get_is_extreme_changes``).
     """
     values = {score.metric: score.value for score in scores if score.group is None}
-    raw, controlled = values.get("win_rate"), values.get("lc_win_rate")
+    pairs = ((metric.without_control, metric.name) for metric in metrics if metric.without_control is not None)
+    return [finding for raw, controlled in pairs for finding in _moved(task, values.get(raw), values.get(controlled))]
+
+
+def _moved(task: str, raw: float | None, controlled: float | None) -> list[Finding]:
     if raw is None or controlled is None:
         return []
     extreme = controlled < min(0.75 * raw, raw - 10) or controlled > max(raw + (100 - raw) / 4, raw + 10)

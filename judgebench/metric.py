@@ -53,7 +53,7 @@ class Metric:
     unit: str = "percent"
     """One of :data:`UNITS`."""
     direction: Literal["higher", "none"] = "higher"
-    """Whether more is better. A metric without a direction is compared, but ranks nothing and passes no gate."""
+    """Whether more is better. A metric without a direction is compared, but without ranks, and passes no gate."""
     bounds: tuple[float, float] | None = None
     """The least and the most that one example can come to, in the unit. What is in percent lies between 0 and 100."""
     value_of: ValueOf = no_value
@@ -64,6 +64,8 @@ class Metric:
     """
     win_share: bool = False
     """``value_of`` is the candidate's share of the win, so that a human's verdict on the pair is its like."""
+    without_control: str | None = None
+    """For a metric that is controlled for length: the name of the one that is not."""
     shown: bool = True
     """Tables have a column for it."""
     needs_table: str | None = None

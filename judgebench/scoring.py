@@ -113,7 +113,7 @@ def _finish_task(
     scores = _adjusted(scored.scores, scored.rows, part, task_manifest, labels)
     folder.write_scores(_with_styles(task, scored), scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
-    findings += inspect_length_control(task.name, scores)
+    findings += inspect_length_control(task.name, task.metrics, scores)
     findings += inspect_grading(task.name, verified, KILLED)
     return ScoredTask(scores, findings, scored.counts)
 

@@ -9,6 +9,7 @@ import pytest
 from judgebench import tasks
 from judgebench.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.loading import load_task
+from judgebench.metric import Metric
 from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Generation, Judgement, Score, Verdict
 from judgebench.sources import SourceFinder
@@ -119,6 +120,9 @@ def test_an_endless_output_is_searched_quickly() -> None:
         assert inspect([piece * 300_000]) == set()
 
 
+RATES = (Metric(name="win_rate"), Metric(name="lc_win_rate", without_control="win_rate"))
+
+
 @pytest.mark.parametrize(
     ("raw", "controlled", "expected"),
     [
@@ -136,14 +140,19 @@ def test_an_extreme_length_control_is_flagged(raw: float, controlled: float, exp
         Score(task="t", metric=metric, value=value, unit="percent", n=1)
         for metric, value in (("win_rate", raw), ("lc_win_rate", controlled))
     ]
-    assert bool(flagged(inspect_length_control("t", scores))) == expected
+    assert bool(flagged(inspect_length_control("t", RATES, scores))) == expected
 
 
 def test_without_both_rates_there_is_nothing_to_compare() -> None:
     """A task without length control, or a rate that could not be computed, gives no finding."""
     absent = Score(task="t", metric="lc_win_rate", value=None, unit="percent", n=0, reason="no outputs")
-    assert inspect_length_control("t", [absent]) == []
-    assert inspect_length_control("t", []) == []
+    assert inspect_length_control("t", RATES, [absent]) == []
+    assert inspect_length_control("t", RATES, []) == []
+    rates = [
+        Score(task="t", metric=metric.name, value=value, unit="percent", n=1)
+        for metric, value in zip(RATES, (90.0, 1.0), strict=True)
+    ]
+    assert inspect_length_control("t", (Metric(name="win_rate"), Metric(name="lc_win_rate")), rates) == []
 
 
 @pytest.fixture(scope="module")

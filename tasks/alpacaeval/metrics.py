@@ -44,7 +44,7 @@ def _length(rows: Sequence[ExampleScore]) -> float | None:
     return None if length is None else float(length)
 
 
-CONTROLLED = Metric(name="lc_win_rate")
+CONTROLLED = Metric(name="lc_win_rate", without_control="win_rate")
 WINS = Metric(name="win_rate", value_of=single_row("preference"), win_share=True)
 DECIDED_WINS = Metric(name="discrete_win_rate", value_of=_decided, win_share=True)
 LENGTH = Metric(name="avg_length", unit="characters", direction="none", value_of=_length)

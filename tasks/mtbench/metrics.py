@@ -27,8 +27,6 @@ SUPERSEDED = "#superseded-"
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 """Order of the axes of upstream's radar chart; other categories follow in that of the examples."""
 
-Value = Callable[[ExampleScore], float | None]
-
 
 # -- what the metrics are
 

@@ -150,6 +150,12 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         chained=settings.get("upstream_compat", False) and not starter,
     )
     models = {"score": protocol.score_model, "pairwise": protocol.pair_model}
+    counted: dict[str, Any] = {
+        "judges": plan.judges,
+        "baselines": plan.baselines,
+        "k": plan.reward_k,
+        "margins": plan.margins,
+    }
     return Task(
         name="wildbench",
         version=version,
@@ -164,13 +170,9 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, plan=plan, starter=starter),
         cases=_cases,
         score=partial(_score, plan=plan),
-        summarise=partial(
-            summarise, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
-        ),
+        summarise=partial(summarise, **counted),
         pairwise_metrics={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
-        metric_sums=partial(
-            metric_sums, judges=plan.judges, baselines=plan.baselines, k=plan.reward_k, margins=plan.margins
-        ),
+        metric_sums=partial(metric_sums, **counted),
         rule_options=("upstream_compat",),
         table_options={"reward_k": DEFAULT_K, "baselines": join_names(official)},
         importers={
