@@ -18,6 +18,7 @@ import numpy as np
 
 from judgebench.errors import RecordError, UsageError
 from judgebench.files import read_text
+from judgebench.metric import ABOUT_A_METRIC
 from judgebench.records import LARGEST
 from judgebench.resources import resource
 from judgebench.spreadsheets import read_csv
@@ -31,7 +32,6 @@ LARGEST_BYTES = 64 * 2**20
 ABSENT = ("", "-", "–", "—", "na", "n/a", "nan", "none", "null")
 NO_METRICS = ("task", "source", "n", "protocol", "rank", "published", "flags", "from", "n_missing")
 """Columns of our own tables that are about a row, not about a model."""
-ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
 
 Column = dict[str, float]
 """A number by model."""

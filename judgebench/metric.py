@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from judgebench.stats.clustered import ClusterTotals
 
 UNITS = ("percent", "points", "rating", "characters", "usd")
+ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
+"""Ends of the columns of a table that say more of a metric, not another one."""
 
 ValueOf = Callable[[Sequence[ExampleScore]], float | None]
 """An example's number from its example scores; ``None`` if something of it is missing."""

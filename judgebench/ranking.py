@@ -11,7 +11,7 @@ from judgebench import tasks
 from judgebench.common_fits import Tabulate, fit_together
 from judgebench.errors import UsageError
 from judgebench.manifests import spent
-from judgebench.metric import UNITS
+from judgebench.metric import ABOUT_A_METRIC, UNITS
 from judgebench.protocol import differing
 from judgebench.records import Score
 from judgebench.resources import resource
@@ -23,8 +23,6 @@ from judgebench.store import Manifest, TaskManifest
 from judgebench.task import Task
 
 PUBLISHED_FIELDS = ("task", "model", "source")
-ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
-"""Ends of the columns that say more of a metric, not another one."""
 
 BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
     "length": lambda row: None if (score := length_of(row)) is None else score.value,

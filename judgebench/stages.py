@@ -10,7 +10,7 @@ from itertools import takewhile
 import msgspec
 
 from judgebench.judges import Judge, next_step
-from judgebench.judges.panel import Member, Together, mean_of, panel_members
+from judgebench.judges.panel import Fold, Member, mean_of, panel_members
 from judgebench.models import Model
 from judgebench.models.pricing import Price
 from judgebench.prompts import fill
@@ -234,13 +234,13 @@ class RunningTask:
 
 def fold_members(
     task: Task, data: TaskData, generations: Generations, judgements: Sequence[Judgement]
-) -> tuple[list[Member], list[ExampleScore], Together]:
-    """The panel's members with their example scores, the panel's example scores, and how they are put together."""
+) -> tuple[list[Member], list[ExampleScore], Fold]:
+    """The panel's members with their example scores, the panel's example scores, and the fold that makes these."""
     by_member = panel_members(judgements) or {"": []}
     members = [Member(name, task.score(data, generations, own)) for name, own in by_member.items()]
 
     def pooled(some: Sequence[Member]) -> list[ExampleScore]:
         return task.score(data, generations, [judgement for member in some for judgement in by_member[member.name]])
 
-    together = pooled if task.pools_judges and len(members) > 1 else mean_of
-    return members, together(members), together
+    fold = pooled if task.pools_judges and len(members) > 1 else mean_of
+    return members, fold(members), fold

@@ -7,7 +7,7 @@ import typer
 
 from judgebench.cli import options
 from judgebench.cli.rendering import print_json, print_sheets
-from judgebench.display import figure, interval, p_value, percent, printable, shortened
+from judgebench.display import figure, interval, p_value, percent, shortened
 from judgebench.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ def explain(
     json: options.Json = False,
 ) -> None:
     """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart."""
+    from judgebench.cli.results import print_unreadable
     from judgebench.errors import UsageError
     from judgebench.explaining import explain as make
     from judgebench.run_folders import read_runs
     from judgebench.tasks import task_files
 
     found = read_runs(runs, task_files(tasks))
-    for left_out in found.unreadable:
-        typer.echo(f"judgebench: left out: {printable(left_out.reason)}", err=True)
+    print_unreadable(found.unreadable)
     made = make(found.readable, task)
     if not made.runs:
         raise UsageError(f"--task {task}: none of the runs holds it")

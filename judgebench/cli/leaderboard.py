@@ -7,7 +7,7 @@ import typer
 
 from judgebench.cli import options
 from judgebench.cli.rendering import Format, show
-from judgebench.display import figure, percent, printable, reasons
+from judgebench.display import figure, percent, reasons
 from judgebench.display import ranks as rank_range
 from judgebench.sheets import Cell, Column, Sheet, figures, words
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from judgebench.ranking import Across, Group, LeaderboardRow
     from judgebench.records import Score
-    from judgebench.run_folders import Unreadable
     from judgebench.run_tasks import TaskFiles
 
 
@@ -55,6 +54,7 @@ def leaderboard(
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
     from judgebench import ranking as tables
+    from judgebench.cli.results import print_unreadable
     from judgebench.errors import UsageError
     from judgebench.run_folders import read_runs
     from judgebench.tasks import task_files
@@ -62,7 +62,7 @@ def leaderboard(
     files = task_files(tasks)
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = read_runs(folders, files)
-    _list_unreadable(found.unreadable)
+    print_unreadable(found.unreadable)
     rows = tables.in_one_table(found.readable, task)
     others = tables.published_rows(task) if published else []
     if not rows and not others:
@@ -95,11 +95,6 @@ def print_tables(
         lambda: _sheets(groups, tables.across_tasks(groups), terminal=form is Format.RICH),
         lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
     )
-
-
-def _list_unreadable(unreadable: "Sequence[Unreadable]") -> None:
-    for one in unreadable:
-        typer.echo(f"judgebench: left out: {printable(one.reason)}", err=True)
 
 
 def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:

@@ -1,6 +1,7 @@
 """A run on stdout: its scores and what to doubt about them, or what it would cost."""
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from judgebench.cli.rendering import print_json, print_sheets
@@ -12,6 +13,7 @@ from judgebench.store import Manifest, Results, TaskManifest
 if TYPE_CHECKING:
     from judgebench.cache import Spending
     from judgebench.dry_run import Estimate
+    from judgebench.run_folders import Unreadable
 
 
 IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}
@@ -23,6 +25,12 @@ def print_notes(manifest: Manifest) -> None:
     for fields in manifest.tasks.values():
         for note in fields.notes:
             sys.stderr.write(f"judgebench: note: {printable(note)}\n")
+
+
+def print_unreadable(unreadable: "Iterable[Unreadable]") -> None:
+    """The runs that a command leaves out, with the reason, on stderr."""
+    for one in unreadable:
+        sys.stderr.write(f"judgebench: left out: {printable(one.reason)}\n")
 
 
 def score_name(score: Score) -> str:

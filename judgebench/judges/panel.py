@@ -14,7 +14,7 @@ from msgspec import Struct
 from judgebench.records import ExampleScore, Judgement, Score
 
 Summarise = Callable[[Sequence[ExampleScore]], list[Score]]
-Together = Callable[[Sequence["Member"]], list[ExampleScore]]
+Fold = Callable[[Sequence["Member"]], list[ExampleScore]]
 """Several members' example scores as one."""
 
 
@@ -57,7 +57,7 @@ def mean_of(members: Sequence[Member]) -> list[ExampleScore]:
 
 
 def with_panel(
-    scores: Sequence[Score], members: Sequence[Member], summarise: Summarise, together: Together = mean_of
+    scores: Sequence[Score], members: Sequence[Member], summarise: Summarise, fold: Fold = mean_of
 ) -> list[Score]:
     """The panel's scores, and after them each member's, the median's, and the panel's without each member.
 
@@ -65,7 +65,7 @@ def with_panel(
     Upstream's rules know no mean over judges, so a score of several has no number by them, unless their verdicts are
     pooled.
     """
-    pooled = together is not mean_of
+    pooled = fold is not mean_of
     apart = {
         member.name: {s.metric: s.value for s in summarise(member.scores) if s.group is None} for member in members
     }
@@ -78,19 +78,19 @@ def with_panel(
             panel = {"judges": list(apart), "judges_agree": agreement, "sd_over_judges": spread}
             score = msgspec.structs.replace(score, details={**score.details, **panel})
         extended.append(score if pooled else score.without_upstream())
-    for group, scored in _foldings(members, together):
+    for group, scored in _foldings(members, fold):
         own = [msgspec.structs.replace(s, group=group) for s in summarise(scored) if s.group is None]
         extended += own if pooled or group.startswith("judge=") else [s.without_upstream() for s in own]
     return extended
 
 
-def _foldings(members: Sequence[Member], together: Together) -> list[tuple[str, list[ExampleScore]]]:
+def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[ExampleScore]]]:
     foldings = [(f"judge={member.name}", member.scores) for member in members]
     foldings.append(("judges=median", _fold(members, _median)))
     if len(members) > 2:
         for left_out in members:
             rest = [member for member in members if member is not left_out]
-            foldings.append((f"judges=without {left_out.name}", together(rest)))
+            foldings.append((f"judges=without {left_out.name}", fold(rest)))
     return foldings
 
 

@@ -163,7 +163,7 @@ def length_controlled_win_rate(
     >>> round(fit.win_rate, 1), fit.coefficients.length < 0
     (50.0, True)
     """
-    rows = _Rows.checked(preference, length_difference, difficulty, anchors)
+    rows = _PreferenceRows.checked(preference, length_difference, difficulty, anchors)
     features, target, weight = rows.training()
     if c is None:
         grid, (fits, losses) = C_GRID, _cross_validate(features, target, weight)
@@ -219,7 +219,7 @@ def bootstrap_length_controlled(
     >>> interval.low < fit.win_rate < interval.high
     True
     """
-    rows = _Rows.checked(preference, length_difference, difficulty, anchors)
+    rows = _PreferenceRows.checked(preference, length_difference, difficulty, anchors)
     if counts.ndim != 2 or counts.shape[1] != len(rows.preference):
         raise ValueError(f"counts need one column for each of {len(rows.preference)} rows, got shape {counts.shape}")
     usable = (counts[:, rows.judged].sum(axis=1) > 0) & (counts.sum(axis=1) > 1)
@@ -312,7 +312,7 @@ def length_controlled_influence(
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class _PreferenceRows:
     """A model's rows, checked, and the anchors. Features are (length, difficulty, bias), or (length, bias)."""
 
     preference: FloatArray
@@ -328,7 +328,7 @@ class _Rows:
         length_difference: ArrayLike,
         difficulty: ArrayLike | None,
         anchors: AnchorRows | None,
-    ) -> "_Rows":
+    ) -> "_PreferenceRows":
         """The rows, or ``ValueError`` with what is wrong with them."""
         shares, difference = np.asarray(preference, dtype=float), np.asarray(length_difference, dtype=float)
         covariates = [difference]

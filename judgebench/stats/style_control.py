@@ -108,7 +108,7 @@ class StyleControlled:
     options: StyleOptions
     n_battles: int
     """Battles among rated items, which the fit is made from."""
-    rows: "_Rows" = field(repr=False)
+    rows: "_BattleRows" = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +203,7 @@ def style_controlled(
     rated, unrated = comparable_items(points.astype(float), None if anchor is None else anchor.item)
     if options.penalise_ratings and options.l2:
         rated, unrated = np.arange(n), {}
-    rows = _Rows.made(a, b, doubled / 2, features[:, varies], rated, options)
+    rows = _BattleRows.made(a, b, doubled / 2, features[:, varies], rated, options)
     parameters = np.zeros(len(rated) + int(varies.sum()))
     if len(rated) > 1:
         fits, found = _newton(rows, rows.weight[None], parameters, np.array([float(rows.n_battles)]))
@@ -345,7 +345,7 @@ def _standardised(differences: ArrayLike, n_battles: int, ddof: int) -> tuple[Fl
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class _BattleRows:
     """Battles among rated items, sorted by pair, so that sums over a pair are sums over neighbours."""
 
     first: IntArray
@@ -374,7 +374,7 @@ class _Rows:
     @classmethod
     def made(
         cls, a: IntArray, b: IntArray, outcome: FloatArray, features: FloatArray, rated: IntArray, options: StyleOptions
-    ) -> "_Rows":
+    ) -> "_BattleRows":
         """The battles among the rated items."""
         place = np.full(int(max(a.max(), b.max(), rated.max(initial=0))) + 1, -1)
         place[rated] = np.arange(len(rated))
@@ -454,7 +454,7 @@ def _pair_weight(a: IntArray, b: IntArray, floor: int) -> FloatArray:
     return np.asarray(weight / weight.mean())
 
 
-def _curvature(rows: _Rows, values: FloatArray, penalty: FloatArray) -> FloatArray:
+def _curvature(rows: _BattleRows, values: FloatArray, penalty: FloatArray) -> FloatArray:
     """Second derivatives (R, p, p) of (2) at w P (1 - P) (R, battles) and penalties (R, p), made definite."""
     hessian, n = rows.squares(values), rows.n_items
     diagonal = np.arange(hessian.shape[1])
@@ -466,7 +466,7 @@ def _curvature(rows: _Rows, values: FloatArray, penalty: FloatArray) -> FloatArr
 
 
 def _newton(
-    rows: _Rows, weight: FloatArray, start: FloatArray, sizes: FloatArray
+    rows: _BattleRows, weight: FloatArray, start: FloatArray, sizes: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Minima (R, p) of (2) for R weightings (R, battles) of the rows, and which were found.
 

@@ -255,7 +255,7 @@ def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fet
     sums = {}
     for group, rows in groups_of(scores).items():
         if mode == "single":
-            sums[SCORE.name, group] = _Table(rows).sums()
+            sums[SCORE.name, group] = _MetricColumns(rows).sums()
             continue
         wins, losses = _outcomes(rows)
         for rate in RATES:
@@ -312,7 +312,7 @@ def _grouped(name: str, scores: Sequence[ExampleScore], first: Sequence[Any]) ->
 
 
 def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
-    table = _Table(rows)
+    table = _MetricColumns(rows)
     if not table.n:
         return [table.absent(SCORE, "no answer has a rating", group)]
     total, missing = float(table.weights @ table.values), table.missing
@@ -323,9 +323,11 @@ def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Scor
     return [table.score(SCORE, table.values, "mean of ratings", group, details, bounded=bounded)]
 
 
-def _outcomes(rows: Sequence[ExampleScore]) -> tuple["_Table", "_Table"]:
+def _outcomes(rows: Sequence[ExampleScore]) -> tuple["_MetricColumns", "_MetricColumns"]:
     """Wins and losses."""
-    wins, losses = (_Table([row for row in rows if row.covariates["result"] == result]) for result in ("win", "loss"))
+    wins, losses = (
+        _MetricColumns([row for row in rows if row.covariates["result"] == result]) for result in ("win", "loss")
+    )
     return wins, losses
 
 
@@ -356,7 +358,7 @@ def _bounds(won: float, missing: int, everything: int) -> dict[str, Any]:
     return {"if_missing_all_lost_or_won": [100 * won / everything, 100 * (won + missing) / everything]}
 
 
-class _Table:
+class _MetricColumns:
     """Rows of one metric as columns; what has no value is counted."""
 
     def __init__(self, rows: Sequence[ExampleScore]) -> None:
