@@ -26,18 +26,18 @@ from judgebench.task import Fetch
 FOLDER = Path(__file__).parent
 PLACEHOLDERS = ("{instruction}", "{output_1}", "{output_2}")
 LONGEST_RANKING = 20_000
-"""Characters of a ranking reply that are parsed; real ones have about a hundred."""
+"""Longest ranking reply that is parsed, in characters. Real ones have about a hundred."""
 
 LABEL_SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=1, top_logprobs=5)
-"""Of the published configuration; temperature changes nothing, because only the logprobs are read."""
+"""As in the published configuration. The temperature changes nothing, because only logprobs are read."""
 
 
 RANKING_SAMPLING = Sampling(temperature=0.0, max_tokens=100)
-"""Of the published configuration."""
+"""As in the published configuration."""
 
 
 def split_chatml(text: str) -> tuple[Message, ...]:
-    """The turns of a prompt file: role on the first line after each start marker, content up to the end marker."""
+    """Split a prompt file into turns: the role stands beside the start marker, the content ends at the end marker."""
     messages = []
     for piece in text.strip().split("<|im_start|>")[1:]:
         role, _, rest = piece.partition("\n")
@@ -49,8 +49,8 @@ def split_chatml(text: str) -> tuple[Message, ...]:
 class PublishedPrompt:
     """A prompt file, split into turns *before* anything is filled in.
 
-    Upstream fills first and splits afterwards, so an answer that holds the turn markers or a placeholder can rewrite
-    the judge's prompt. On answers that hold neither, the messages are the same.
+    Upstream fills in first and splits afterwards, so an answer that contains turn markers or a placeholder can rewrite
+    the judge's prompt. For all other answers the messages are the same.
     """
 
     turns: tuple[Message, ...]
@@ -58,7 +58,7 @@ class PublishedPrompt:
 
     @classmethod
     def parse(cls, data: bytes) -> "PublishedPrompt":
-        """Read a prompt file; each placeholder must occur once."""
+        """Read a prompt file, which must contain each placeholder once."""
         text = data.decode()
         for token in PLACEHOLDERS:
             if text.count(token) != 1:
@@ -66,7 +66,7 @@ class PublishedPrompt:
         return cls(split_chatml(text), sha256_hex(data))
 
     def pair(self, case: Case) -> tuple[Message, ...]:
-        """The judge's messages for a case, in the order shown."""
+        """Fill in the instruction and the two answers, in the order in which the case shows them."""
         first, second = case.answers
         values = dict(zip(PLACEHOLDERS, (case.example.instruction, first.text, second.text), strict=True))
         return tuple(
@@ -76,14 +76,14 @@ class PublishedPrompt:
 
     @property
     def fragments(self) -> tuple[str, ...]:
-        """Lines that give the prompt away where they turn up in an answer."""
+        """Lines that occur in an answer only if it quotes the prompt."""
         return distinctive_lines("\n".join(turn.content for turn in self.turns), PLACEHOLDERS)
 
 
 def ranking_verdict(text: str, first_name: str = "model_1") -> Verdict:
-    """Read a written ranking, a Python literal: the rank of ``first_name`` decides.
+    """Read a ranking written as a Python literal: the rank of ``first_name`` decides.
 
-    Model output is parsed as a literal, never executed, and only up to a bounded length.
+    The text is parsed, never executed, and only up to a bounded length.
     """
     if len(text) > LONGEST_RANKING:
         return Verdict(value=None, error=f"the ranking is longer than {LONGEST_RANKING} characters")
@@ -99,8 +99,8 @@ def ranking_verdict(text: str, first_name: str = "model_1") -> Verdict:
 def tool_ranking_verdict(text: str, first_name: str = "m") -> Verdict:
     """Read the ranking from a tool call's JSON arguments, as ``alpaca_eval_gpt4_turbo_fn`` writes them.
 
-    Of a text with a fenced block of JSON only the block counts; a list must hold one object. JSON is what Python's own
-    reader takes for it.
+    If the text has a fenced block of JSON, only the block counts. A list must hold one object. What is JSON is decided
+    by Python's own reader.
     """
     _, fence, fenced = text.partition("```json")
     block, closing, _ = fenced.partition("```")
@@ -117,7 +117,7 @@ def tool_ranking_verdict(text: str, first_name: str = "m") -> Verdict:
 
 
 def _rank_of(ranking: Any, name: str) -> Verdict:
-    """By the first entry of that name; upstream fails on a list in which any entry names no model."""
+    """Read the rank in the first entry of that name. Upstream fails if any entry names no model."""
     entries = ranking if isinstance(ranking, list | tuple) else ()
     if not all(isinstance(entry, dict) and "model" in entry for entry in entries):
         return Verdict(value=None, error="an entry of the ranking names no model")
@@ -135,15 +135,15 @@ class Evaluator:
     """One way to have a pair judged."""
 
     judge: Callable[..., Judge]
-    """Makes the judge of a name, messages and the hash of a prompt; settles sampling and how the reply is read."""
+    """Makes the judge from a name, messages and a prompt hash. It decides the sampling and how a reply is read."""
     prompt: str | None = None
-    """A prompt of ``sources.toml``, or our own in this folder (``*.j2``); ``None`` if only its files are read."""
+    """A prompt of ``sources.toml``, or a file ``*.j2`` of this folder. ``None``: only result files can be read."""
     model: str | None = None
     """Upstream's judge model; ``None`` if the evaluator is our own."""
     like: str | None = None
-    """The evaluator with the same prompt and rule: they differ in the model only."""
+    """Another evaluator with the same prompt and rule, which differs in the model only."""
     replies_in_json: bool = False
-    """A reply that is stored parsed was JSON, not a Python literal."""
+    """A reply that a file holds parsed was JSON, not a Python literal."""
 
     @property
     def is_ours(self) -> bool:
@@ -151,7 +151,7 @@ class Evaluator:
         return self.prompt is not None and self.prompt.endswith(".j2")
 
     def load(self, name: str, fetch: Fetch) -> tuple[Judge, tuple[str, ...]]:
-        """Make its judge, and return the lines that give its prompt away where they turn up in an answer."""
+        """Make the judge; also return the lines that occur in an answer only if it quotes the prompt."""
         if self.prompt is None:
             raise UsageError(f"the evaluator {name} has no prompt here: its files can be imported, but it cannot judge")
         prompt = HousePrompt(FOLDER / self.prompt) if self.is_ours else PublishedPrompt.parse(fetch(self.prompt))
@@ -193,7 +193,7 @@ EVALUATORS = {
 
 
 def evaluator(name: str) -> Evaluator:
-    """Return an evaluator; one that has no row is read as upstream's way of naming them tells."""
+    """Return the evaluator of a name. Without a row, the name tells the rule, as upstream's names do."""
     if name in EVALUATORS:
         return EVALUATORS[name]
     if name.endswith("_fn"):

@@ -31,7 +31,7 @@ from .lengths import LengthTable, length_table
 from .metrics import BOOTSTRAP_SEED, METRICS, metric_sums, summarise
 
 SWITCH_KEY = "is_switched_outputs"
-"""Prefix of the string that seeds the order draw (src/alpaca_eval/annotators/base.py)."""
+"""Prefix of the string that seeds the random order (src/alpaca_eval/annotators/base.py)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
-    """AlpacaEval ``@2`` (default) or ``@1``; see :data:`OPTION_HELP`."""
+    """Make AlpacaEval ``@2`` (default) or ``@1``; :data:`OPTION_HELP` has the options."""
     version = version or "2"
     if version not in EDITIONS:
         raise UsageError(f"alpacaeval has no version {version!r}; it has {', '.join(EDITIONS)}")
@@ -174,7 +174,7 @@ def _cases(data: TaskData, generation: Generation, *, judge: str, order: str, dr
 def _score(
     data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, upstream_compat: bool
 ) -> list[ExampleScore]:
-    """One row per example that has an answer or a judgement; its value is the candidate's share of the win."""
+    """Make a row for each example that has an answer or a judgement, with the candidate's share of the win."""
     ((_, baseline),) = data.baselines.items()
     by_example: dict[str, list[Judgement]] = {}
     for judgement in judgements:
@@ -204,7 +204,7 @@ def _score(
 
 
 def _preference(judgements: Sequence[Judgement]) -> float | None:
-    """The candidate's share, averaged over the orders judged; ``None`` if any of them is missing or unread."""
+    """Average the candidate's share over the orders; return ``None`` if one of them is missing or unread."""
     if not judgements:
         return None
     shares = []

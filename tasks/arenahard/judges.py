@@ -53,7 +53,7 @@ _SINGLE = re.compile(r"\[([AB<>=]+)\]")
 
 
 def current_label(text: str) -> str | None:
-    """The last label in double brackets or, if there is none at all, in single ones; case does not matter.
+    """Find the last label in double brackets or, without any, in single ones. Case does not matter.
 
     >>> current_label("[[A>B]], no: [[b>a]]")
     'B>A'
@@ -66,7 +66,7 @@ def current_label(text: str) -> str | None:
 
 
 def legacy_labels(text: str) -> list[str]:
-    """The distinct labels in double brackets, in their order: one is the verdict, several are none.
+    """Find the distinct labels in double brackets, in their order. One is a verdict, several are not.
 
     >>> legacy_labels("[[A>B]], no: [[B>A]]")
     ['A>B', 'B>A']
@@ -75,7 +75,7 @@ def legacy_labels(text: str) -> list[str]:
 
 
 def verdict_of(label: str, pipeline: Pipeline) -> Verdict:
-    """The verdict that a label gives. Both rules also find some that no table has, such as ``A>>A``."""
+    """Return the verdict of a label. Both rules also find labels that mean nothing, such as ``A>>A``."""
     known = FIRST_SHARE | MIRRORED if pipeline == "current" else FIRST_SHARE
     if label not in known:
         return Verdict(value=None, label=label, error=f"the {pipeline} pipeline knows no label {label[:40]}")
@@ -83,7 +83,7 @@ def verdict_of(label: str, pipeline: Pipeline) -> Verdict:
 
 
 def read_verdict(text: str, pipeline: Pipeline) -> Verdict:
-    """The verdict in a judge's words; of several attempts, in all of them joined."""
+    """Read the verdict in a judge's words; several attempts are read joined together."""
     if pipeline == "current":
         label = current_label(text)
     else:
@@ -104,7 +104,7 @@ class GameJudge:
     sampling: Sampling
     pipeline: Pipeline
     follow_up: str | None = None
-    """What a judge that named no label is told before it is asked once more; ``None``: it is not asked again."""
+    """Message to a judge that named no label, which asks once more. ``None``: it is not asked again."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -117,11 +117,11 @@ class GameJudge:
         }
 
     def ask(self, case: Case) -> Request:
-        """One request with both answers filled in as shown."""
+        """Make the request, with the answers in the order in which the case shows them."""
         return Request(messages=self.messages(case), sampling=self.sampling)
 
     def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
-        """The conversation so far and the follow-up, if no label was named; contradicting ones are not asked about."""
+        """Ask again, with the follow-up, if no label was named. Contradicting labels are not asked about."""
         if self.follow_up is None or len(replies) >= ATTEMPTS or legacy_labels(_joined(replies)):
             return None
         messages = list(self.messages(case))
@@ -131,14 +131,14 @@ class GameJudge:
         return Request(messages=tuple(messages), sampling=self.sampling)
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """The verdict in all replies taken together, as the legacy pipeline has it; the current one has one reply."""
+        """Read all replies together, as the legacy pipeline does. In the current one there is one reply."""
         verdict = read_verdict(_joined(replies), self.pipeline)
         if verdict.error and replies[-1].finish_reason == "length":
             return msgspec.structs.replace(verdict, error=f"{verdict.error}; it was cut off at the token limit")
         return verdict
 
     def constrained(self) -> "GameJudge":
-        """Itself: the judge has to explain before it decides."""
+        """Return the judge itself: it has to explain before it decides."""
         return self
 
 
@@ -149,7 +149,7 @@ def _joined(replies: tuple[Completion, ...]) -> str:
 def official_judge(
     name: str, system: str, template: str, *, sampling: Sampling, pipeline: Pipeline, follow_up: str | None
 ) -> GameJudge:
-    """A judge with an official prompt: the system prompt as it is, the answers filled into the user template."""
+    """Make a judge with an official prompt: the answers are filled into the user template, the system prompt stays."""
     if any(template.count(token) != 1 for token in PLACEHOLDERS):
         raise UsageError(f"the judge's user template must hold each of {', '.join(PLACEHOLDERS)} once")
 
@@ -169,14 +169,14 @@ def official_judge(
 
 
 def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> GameJudge:
-    """Our own neutral prompt, for the starter set. It is never asked again."""
+    """Make the judge of the starter set, with our own neutral prompt. It is never asked again."""
     return GameJudge(
         name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING, pipeline=pipeline
     )
 
 
 def prompt_fragments(*texts: str) -> tuple[str, ...]:
-    """Lines of the prompts that give them away where they turn up in an answer."""
+    """Lines that occur in an answer only if it quotes one of the prompts."""
     return distinctive_lines("\n".join(texts), PLACEHOLDERS)
 
 
@@ -184,22 +184,22 @@ def prompt_fragments(*texts: str) -> tuple[str, ...]:
 
 
 def user_template(config: bytes) -> str:
-    """``prompt_template`` of a benchmark's YAML file."""
+    """Read ``prompt_template`` in a benchmark's YAML file."""
     return _string(_yaml(config), "prompt_template")
 
 
 def system_prompt(judge_config: bytes) -> str:
-    """``system_prompt`` of the legacy YAML file, which v0.1 and hard_prompt share."""
+    """Read ``system_prompt`` in the legacy YAML file, which v0.1 and hard_prompt share."""
     return _string(_yaml(judge_config), "system_prompt")
 
 
 def category_system_prompt(settings: bytes, category: str) -> str:
-    """A category's system prompt from ``judge_utils.py`` or its stand-in; the Python file is parsed, never run."""
+    """Read a category's system prompt in ``judge_utils.py`` or its stand-in. The Python file is parsed, never run."""
     return _string(_prompts(settings)["judge_settings"][category], "system_prompt")
 
 
 def follow_up_message(judging: bytes) -> str:
-    """The user message after a reply without label, from the legacy ``gen_judgment.py`` or its stand-in."""
+    """Read the message sent after a reply without a label, in the legacy ``gen_judgment.py`` or its stand-in."""
     return _string(_prompts(judging), "legacy_retry_user_message")
 
 
@@ -217,7 +217,7 @@ def _string(found: Mapping[str, Any], key: str) -> str:
 
 
 def _prompts(data: bytes) -> dict[str, Any]:
-    """A stand-in's JSON as it is, or the same fields from a Python file."""
+    """Read a stand-in's JSON, or the same fields in a Python file."""
     try:
         found = msgspec.json.decode(data)
     except msgspec.DecodeError:
@@ -243,7 +243,7 @@ def _from_python(tree: ast.Module) -> dict[str, Any]:
 
 
 def _literal(node: ast.expr, constants: Mapping[str, Any]) -> Any:
-    """A literal in which names of constants may stand."""
+    """Evaluate a literal that may contain names of constants."""
     if isinstance(node, ast.Dict):
         return {
             ast.literal_eval(key): _literal(value, constants)

@@ -157,19 +157,19 @@ class Question(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Extras:
-    """What the scores need beside the run."""
+    """What the scores need in addition to the run."""
 
     counter: TokenCounter
     known_styles: Mapping[str, Mapping[str, float]]
-    """Features that the official baseline files say themselves, by text."""
+    """Style counts that the official baseline files contain, by text."""
     unavailable: Mapping[str, str]
     """Categories that cannot be judged here, with the reason."""
     set_aside: tuple[Example, ...]
-    """Their examples: a run leaves them out, an imported file may hold judgements of them."""
+    """The examples of those categories. A run leaves them out; an imported file may hold judgements of them."""
 
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
-    """Arena-Hard ``@v2.0`` (default) or ``@v0.1``; see :data:`OPTION_HELP`."""
+    """Make Arena-Hard ``@v2.0`` (default) or ``@v0.1``; :data:`OPTION_HELP` has the options."""
     version = version or "v2.0"
     if version not in EDITIONS:
         raise UsageError(f"arenahard has no version {version!r}; it has {', '.join(EDITIONS)}")
@@ -294,7 +294,7 @@ def _example(question: Question) -> Example:
 
 
 def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
-    """Twelve questions in our own words; both editions share them, and one baseline answers all."""
+    """Load twelve questions in our own words, which both editions share; one baseline answers all."""
     house, name = HousePrompt(FOLDER / "pairwise_five_labels.j2"), "starter_baseline"
     lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
     questions = [msgspec.json.decode(line, type=Question) for line in lines]

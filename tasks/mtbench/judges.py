@@ -23,12 +23,12 @@ JUDGE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
 """How upstream asks OpenAI's judges."""
 ANTHROPIC_TOKENS = 1024
 LABELS = {"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5}
-"""Share of the win of the answer shown first; of several labels in a reply the first of this table counts."""
+"""Share of the win for the answer shown first. If a reply has several labels, the first of this table counts."""
 LOWEST, HIGHEST = 1.0, 10.0
 OFF_SCALE = "off_scale"
-"""Names, in a verdict's details, the number that a strict reading does not take for a rating."""
+"""Key, in a verdict's details, of a number that strict reading does not accept as a rating."""
 GENERIC_SYSTEM = "You are a helpful assistant."
-"""Where this is a prompt's system text, the instruction is in the user text."""
+"""If this is a prompt's system text, the instruction is in the user text."""
 ESCAPES = {"{{": "{", "}}": "}"}
 """Templates are Python format strings."""
 
@@ -43,17 +43,17 @@ OTHER_JUDGES = {
 
 
 def judged_turns(example: Example) -> tuple[int, ...]:
-    """Only a question of exactly two turns has its second one judged (gen_judgment.py ``make_match``)."""
+    """Return the turns to judge: the second only if there are exactly two (gen_judgment.py ``make_match``)."""
     return (1, 2) if len(example.followups) == 1 else (1,)
 
 
 def rating_id(example: Example, turn: int) -> str:
-    """Id of the case in which a turn is rated."""
+    """Return the id of the case in which a turn is rated."""
     return f"{example.id}#turn-{turn}"
 
 
 def game_id(example: Example, turn: int, other: str, *, candidate_first: bool) -> str:
-    """Id of the case in which a turn is compared with another model's, in one of the two orders."""
+    """Return the id of the case in which a turn is compared with another model's, in one of the two orders."""
     return f"{example.id}#turn-{turn}#against-{other}#{'candidate' if candidate_first else 'baseline'}-first"
 
 
@@ -68,21 +68,21 @@ class PublishedPrompt(msgspec.Struct, frozen=True):
 
     @property
     def guided(self) -> bool:
-        """It shows reference answers."""
+        """Whether it shows reference answers."""
         return "{ref_answer_1}" in self.prompt_template
 
     @property
     def sha256(self) -> str:
-        """Of everything that the judge is sent beside the case."""
+        """Hash of everything that the judge is sent in addition to the case."""
         return sha256_hex(msgspec.json.encode(self))
 
     @property
     def fragments(self) -> tuple[str, ...]:
-        """Lines that give the prompt away where they turn up in an answer."""
+        """Lines that occur in an answer only if it quotes the prompt."""
         return distinctive_lines(f"{self.system_prompt}\n{self.prompt_template}", ("{", "}"))
 
     def messages(self, case: Case, *, anthropic: bool = False) -> tuple[Message, ...]:
-        """The system text and the case filled into the template.
+        """Return the system text, and the template with the case filled in.
 
         ``anthropic`` is how upstream asks Anthropic's judges to compare: the system text goes before the user's.
         """
@@ -97,7 +97,7 @@ class PublishedPrompt(msgspec.Struct, frozen=True):
 
 
 def read_prompts(data: bytes) -> dict[str, PublishedPrompt]:
-    """All published prompts by name."""
+    """Read the published prompts, by name."""
     prompts = [msgspec.json.decode(line, type=PublishedPrompt) for line in data.splitlines() if line.strip()]
     for prompt in prompts:
         if prompt.output_format not in ("[[rating]]", "[[A]]"):
@@ -108,7 +108,7 @@ def read_prompts(data: bytes) -> dict[str, PublishedPrompt]:
 
 
 def case_texts(case: Case, *, guided: bool) -> dict[str, str]:
-    """What is filled into a prompt, by upstream's names: ``question``, or ``question_1`` and ``question_2``, …"""
+    """Return the texts to fill in, by upstream's names: ``question``, or ``question_1`` and ``question_2``, …"""
     questions = (case.example.instruction, *case.example.followups)[: case.turn]
     letters = ("",) if len(case.answers) == 1 else ("_a", "_b")
     texts = _numbered("question", questions)
@@ -125,25 +125,25 @@ def _numbered(name: str, texts: Iterable[str]) -> dict[str, str]:
 
 
 def read_rating(text: str) -> Verdict:
-    """Upstream's reading of a rating; nothing is asked of the number."""
+    """Read a rating as upstream does: any number will do."""
     rating = bracketed_rating(text)
     return Verdict(value=None, error=rating) if isinstance(rating, str) else Verdict(value=rating)
 
 
 def read_rating_strictly(text: str) -> Verdict:
-    """The same, and a number off the scale is no rating."""
+    """Read a rating; a number outside 1 to 10 is none."""
     verdict = read_rating(text)
     problem = None if verdict.value is None else off_scale(verdict.value)
     return verdict if problem is None else Verdict(value=None, error=problem, details={OFF_SCALE: verdict.value})
 
 
 def off_scale(rating: float) -> str | None:
-    """What is wrong with a rating that is not from 1 to 10."""
+    """Say what is wrong with a rating that is not from 1 to 10."""
     return None if LOWEST <= rating <= HIGHEST else f"the rating {rating:g} lies outside {LOWEST:g} to {HIGHEST:g}"
 
 
 def read_label(text: str) -> Verdict:
-    """Upstream's reading of a verdict between two answers."""
+    """Read a verdict between two answers as upstream does."""
     label = first_label(text, list(LABELS))
     if label is None:
         return Verdict(value=None, error=f"the reply holds none of {', '.join(LABELS)}")

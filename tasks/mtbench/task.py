@@ -146,7 +146,7 @@ class Settings:
 
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
-    """MT-Bench (``@1``, default) or the Vicuna questions (``@vicuna``); see :data:`OPTION_HELP`."""
+    """Make MT-Bench (``@1``, default) or the Vicuna questions (``@vicuna``); :data:`OPTION_HELP` has the options."""
     version = version or "1"
     if version not in VERSIONS:
         raise UsageError(f"mtbench has no version {version!r}; it has {', '.join(VERSIONS)}")
@@ -220,7 +220,7 @@ def _load(fetch: Fetch, *, settings: Settings, starter: bool) -> TaskData:
 
 
 def _read_references(data: bytes, name: str) -> dict[float, tuple[str, ...]]:
-    """By question, whose number may have been written with a decimal point."""
+    """Read reference answers by question. The file may write a question's number with a decimal point."""
     found: dict[float, tuple[str, ...]] = {}
     for number, line in enumerate(as_utf8(data).splitlines(), 1):
         if line.strip():
@@ -282,7 +282,7 @@ def _judges_of(example: Example, kind: str) -> list[str]:
 
 
 def _cases(data: TaskData, generation: Generation, *, settings: Settings, starter: bool) -> tuple[Case, ...]:
-    """Each turn by itself: rated, or against each baseline's answers in both orders."""
+    """Make a case for each turn: a rating, or a comparison with each baseline in both orders."""
     example = data.by_id.get(generation.example_id)
     if example is None or len(generation.outputs) <= len(example.followups):
         return ()

@@ -35,7 +35,7 @@ SHARES = {"A++": 1.0, "A+": 0.75, "A=B": 0.5, "B+": 0.25, "B++": 0.0}
 """Share of the win of the answer shown as A."""
 
 MARKS = ("repaired", "disputed")
-"""Of a reply that is no JSON: verdicts could be picked out of it, and they contradict each other."""
+"""Marks of a reply that is not JSON: verdicts could be picked out of it, and they contradict each other."""
 
 SAMPLING = Sampling(temperature=0.0, max_tokens=1024, json_object=True)
 OTHER_JUDGES = {
@@ -83,7 +83,7 @@ JUDGES: Mapping[str, JudgeKind] = {
 
 
 def capped(text: str, max_words: int) -> str:
-    """The text up to ``max_words`` pieces between single spaces, if it has more; not above 0 is no cap.
+    """Cut a text after ``max_words`` pieces between single spaces. A cap of 0 or less cuts nothing.
 
     >>> capped("a  b c", 3)
     'a  b... (truncated)'
@@ -94,7 +94,7 @@ def capped(text: str, max_words: int) -> str:
 
 
 def history_of(example: Example) -> str:
-    """The turns before the last, each with its speaker and two newlines after it; other roles are left out."""
+    """Write the turns before the last, each after its speaker and before two newlines. Other roles are left out."""
     speakers = {"user": "USER: ", "assistant": "ASSISTANT: "}
     return "".join(
         f"{speakers[message.role]}{message.content}\n\n"
@@ -104,25 +104,25 @@ def history_of(example: Example) -> str:
 
 
 def checklist_of(example: Example) -> str:
-    """The checklist as a Markdown list with a newline after each item."""
+    """Write the checklist as a Markdown list with a newline after each item."""
     return "".join(f"- {item}\n" for item in example.meta.get("checklist", ()))
 
 
 def shown_to_score(text: str, max_words: int) -> str:
-    """An answer as the score judge sees it."""
+    """Return an answer as the score judge sees it."""
     return capped(text, max_words)
 
 
 def shown_in_pair(text: str, max_words: int) -> str:
-    """An answer as the pairwise judge sees it."""
+    """Return an answer as the pairwise judge sees it."""
     shown = capped(text, max_words)
     return shown if shown.strip() else EMPTY
 
 
 def recovered(prompt: str, marker: str) -> str:
-    """An answer as upstream stores it: cut out of the prompt between its markers, and stripped.
+    """Cut an answer out of the prompt between its markers and strip it, as upstream stores it.
 
-    Marker text inside the query or the answer cuts it short, there as here.
+    Marker text inside the query or the answer cuts it short, as it does upstream.
     """
     _, _, after = prompt.partition(marker)
     return after.partition(marker.replace("begin_of", "end_of"))[0].strip()
@@ -152,7 +152,7 @@ class PublishedPrompt:
 
     @classmethod
     def parse(cls, data: bytes, judge: str) -> "PublishedPrompt":
-        """Read a prompt file; each placeholder must occur once."""
+        """Read a prompt file, which must contain each placeholder once."""
         text, tokens = data.decode(), JUDGES[judge].tokens
         for token in tokens:
             if text.count(token) != 1:
@@ -160,10 +160,10 @@ class PublishedPrompt:
         return cls(text, sha256_hex(data), tokens)
 
     def filled(self, parts: tuple[str, ...], *, chained: bool) -> str:
-        """The prompt with its parts filled in.
+        """Fill the parts into the prompt.
 
         Upstream replaces one placeholder after another, so that a placeholder in a query or an answer is expanded
-        (``chained``). In one pass such text stays text; where there is none, the two are the same.
+        (``chained``). In one pass such text stays text. Without such text the two give the same.
         """
         values = dict(zip(self.tokens, parts, strict=True))
         if not chained:
@@ -175,7 +175,7 @@ class PublishedPrompt:
 
     @property
     def fragments(self) -> tuple[str, ...]:
-        """Lines that give the prompt away where they turn up in an answer."""
+        """Lines that occur in an answer only if it quotes the prompt."""
         return distinctive_lines(self.text, self.tokens)
 
 
@@ -225,9 +225,9 @@ def _json_judge(
 
 
 def read_verdict(text: str, key: str, reading: Reading) -> Verdict:
-    """A score as a number, or a choice as the share of the answer shown as A; unread with a reason otherwise.
+    """Read a score as a number, or a choice as the share of the answer shown as A; say why if neither is there.
 
-    Its details hold those of :data:`MARKS` that the reply bears.
+    The details hold those of :data:`MARKS` that apply to the reply.
     """
     marks = zip(MARKS, repair_needed(text, key), strict=True)
     return msgspec.structs.replace(_found(text, key, reading), details={mark: True for mark, holds in marks if holds})
@@ -243,9 +243,7 @@ def _found(text: str, key: str, reading: Reading) -> Verdict:
 
 
 def score_verdict(value: Any) -> Verdict:
-    """A stored score: a number, or a string that Python reads as one. As upstream's, its range is not checked
-    as long as it could be meant.
-    """
+    """Read a score: a number, or a string that Python reads as one, of any size that is not absurd."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -257,16 +255,16 @@ def score_verdict(value: Any) -> Verdict:
 
 
 def choice_verdict(value: Any) -> Verdict:
-    """One of the five choices, to the letter."""
+    """Read one of the five choices, to the letter."""
     if isinstance(value, str) and value in SHARES:
         return Verdict(value=SHARES[value], label=value)
     return Verdict(value=None, error=f"the choice {str(value)[:40]!r} is not one of {', '.join(SHARES)}")
 
 
 def parse(text: str, reading: Reading) -> Any:
-    """The reply's JSON; with repair, else an object of the quoted values of ``score`` and ``choice`` in it.
+    """Read the reply's JSON or, with repair, make an object of the quoted values of ``score`` and ``choice`` in it.
 
-    ``None`` if it is not JSON (strict). Of two equal keys of an object the last one counts, as in any JSON.
+    Return ``None`` if it is not JSON (strict). If an object has a key twice, the last one counts, as in any JSON.
     """
     try:
         return json.loads(text if reading == "strict" else text.strip())
@@ -279,14 +277,14 @@ def parse(text: str, reading: Reading) -> Any:
 
 
 def quoted_values(text: str, key: str) -> list[str]:
-    """Every value in double quotes that follows the quoted key and a colon."""
+    """Find every value in double quotes that follows the quoted key and a colon."""
     return re.findall(rf'"{key}"\s*:\s*"([^"]*)"', text)
 
 
 def repair_needed(text: str, key: str) -> tuple[bool, bool]:
-    """Whether a reply is no JSON and yet holds values of the key, and whether they contradict each other.
+    """Say whether a reply is not JSON and yet holds values of the key, and whether they contradict each other.
 
-    The second is what an answer can bring about by holding a verdict of its own, which the judge then quotes.
+    An answer can cause the second by containing a verdict of its own, which the judge then quotes.
     """
     if parse(text, "strict") is not None:
         return False, False

@@ -75,7 +75,7 @@ class Protocol:
 
     score_model: str
     score_words: int
-    """Word cap of the score prompt; not above 0 is none."""
+    """Word cap of the score prompt; 0 or less is no cap."""
     pair_words: int = 1000
     pair_model: str = "openai:gpt-4-turbo-2024-04-09"
 
@@ -126,7 +126,7 @@ class Plan:
 
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
-    """WildBench ``@v2.0625`` (default: the current leaderboard) or ``@v2.0522`` (the paper); :data:`OPTION_HELP`."""
+    """Make WildBench ``@v2.0625`` (default: the current leaderboard) or ``@v2.0522`` (the paper)."""
     version = version or "v2.0625"
     if version not in PROTOCOLS:
         raise UsageError(f"wildbench has no version {version!r}; it has {', '.join(PROTOCOLS)}")
@@ -189,7 +189,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 
 def _in_order(names: Sequence[str], official: Sequence[str]) -> tuple[str, ...]:
-    """The benchmark's own in its order, then the others as they are given."""
+    """Sort the benchmark's own baselines first, in its order; the others keep theirs."""
     return (*(name for name in official if name in names), *(name for name in names if name not in official))
 
 
@@ -255,12 +255,12 @@ def _starter(plan: Plan) -> TaskData:
 
 
 def is_itself(model: str, baseline: str) -> bool:
-    """The model under test is the baseline, under whatever provider's prefix."""
+    """Say whether the model under test is the baseline, whatever the provider's prefix."""
     return re.split(r"[/:#]", model)[-1] == baseline
 
 
 def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
-    """A score case, and a game with each baseline in the order drawn for the task."""
+    """Make the score case, and a game with each baseline in the order drawn for the example."""
     example = data.by_id.get(generation.example_id)
     if example is None:
         return ()
@@ -312,7 +312,7 @@ UNKNOWN = Stored(None)
 def _score(
     data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, plan: Plan
 ) -> list[ExampleScore]:
-    """Rows ``score`` and ``reward:<baseline>:<margin>`` of every example that has an answer or a judgement."""
+    """Make the rows ``score`` and ``reward:<baseline>:<margin>`` of each example with an answer or a judgement."""
     by_example: dict[str, list[Judgement]] = {}
     names = dict.fromkeys(data.baselines)
     for judgement in judgements:
@@ -374,7 +374,7 @@ class _Scorer:
         ]
 
     def itself(self, baseline: str) -> list[ExampleScore]:
-        """A model against itself: 0, by definition, and nobody is asked."""
+        """Score a model against itself: 0 by definition, without asking a judge."""
         return [self._reward_row(baseline, k, 0.0, {"against_itself": 1.0}) for k in self._plan.margins]
 
     def _reward_row(
@@ -411,5 +411,5 @@ class _Scorer:
 
 
 def _repairs(judgement: Judgement | None, key: str) -> dict[str, float]:
-    """Marks of a reply that is no JSON: verdicts could be picked out of it, and they contradict each other."""
+    """Marks of a reply that is not JSON: verdicts could be picked out of it, and they contradict each other."""
     return {} if judgement is None else {mark: 1.0 for mark in MARKS if judgement.verdict.details.get(mark)}
