@@ -90,7 +90,7 @@ class _Import:
     def of(
         cls, folder: RunFolder, imported: Imported, loaded_task: LoadedTask, form: str, settings: Settings
     ) -> "_Import":
-        """What is to be written; nothing is yet."""
+        """Work out what to write, without writing it."""
         if imported.baselines:
             loaded_task = with_baselines(loaded_task, _completed(loaded_task, imported.baselines))
         loaded_task = loaded_task.with_examples(imported.examples)

@@ -217,7 +217,7 @@ def require_baseline(loaded_task: LoadedTask) -> None:
 def with_baselines(
     loaded_task: LoadedTask, baselines: Mapping[str, Generations], *, keep_equal: bool = True
 ) -> LoadedTask:
-    """The task compared with these answers instead of its own; equal ones change nothing, unless told otherwise."""
+    """Compare the task with these answers instead of its own; with ``keep_equal``, equal ones change nothing."""
     official = loaded_task.data.baselines
     if keep_equal and all(
         name in official and all(official[name].get(key) == generation for key, generation in generations.items())

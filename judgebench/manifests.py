@@ -175,7 +175,7 @@ def missing(manifest: Manifest, *, judged: bool) -> str | None:
 
 
 def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:
-    """The status of a run that came to its end, and what it lacks if that is too much."""
+    """The status of a run that reached its end, and a sentence about what it lacks if that is too much."""
     complaint = missing(manifest, judged=judged)
     return "incomplete" if complaint else "complete" if judged else "generated", complaint
 

@@ -94,8 +94,8 @@ def converse(
 ) -> Iterator[tuple[T, tuple[Completion, ...], R]]:
     """Carry each item through as many requests as ``step`` has for it; yield it with its replies and its outcome.
 
-    ``step(item, replies)`` gives the next request, or the outcome after the last reply, or ``None`` to drop the item;
-    so does an outcome without any reply. Later user turns, re-asks and refinements are all this.
+    ``step(item, replies)`` returns the next request, or the outcome after the last reply, or ``None`` to drop the item.
+    An item that needs no request is dropped too. Later user turns, re-asks and refinements all work this way.
     """
     dialogues: _Dialogues[T, R] = _Dialogues(items, step)
     for number, reply in model.complete(dialogues.requests()):
@@ -113,7 +113,7 @@ Place = tuple[str, str]
 
 
 class _Room:
-    """The examples between their first request and their last verdict, of which there are only so many at a time."""
+    """Limits how many examples are between their first request and their last verdict."""
 
     def __init__(self, size: int) -> None:
         self._free = threading.Semaphore(size)
@@ -123,7 +123,7 @@ class _Room:
         self._closed = False
 
     def enter(self, place: Place) -> bool:
-        """Wait for room for an example; whether it may still be begun."""
+        """Wait for a free place, and say whether the example may still be started."""
         self._free.acquire()
         with self._guard:
             wanted = not self._closed and place[0] not in self._over
@@ -134,14 +134,14 @@ class _Room:
             return wanted
 
     def leave(self, place: Place) -> None:
-        """The example is finished, or no longer wanted; once more is no harm."""
+        """Give the example's place back, if it has one."""
         with self._guard:
             if place in self._inside:
                 self._inside.remove(place)
                 self._free.release()
 
     def end(self, key: str) -> None:
-        """Nothing more is wanted of a task."""
+        """Give back all places of a task, and admit no more of its examples."""
         with self._guard:
             self._over.add(key)
             inside = [place for place in self._inside if place[0] == key]
@@ -149,7 +149,7 @@ class _Room:
             self.leave(place)
 
     def close(self) -> None:
-        """Nothing more is wanted at all: nobody waits any longer."""
+        """Admit no more examples: whoever waits for a place is turned away."""
         with self._guard:
             self._closed = True
         self._free.release()
@@ -157,7 +157,7 @@ class _Room:
 
 @dataclass(frozen=True)
 class _Known:
-    """An example whose answer was there before, or will never come."""
+    """An example whose answer existed before, or which will get none."""
 
     run: RunningTask
     example_id: str
@@ -165,7 +165,7 @@ class _Known:
 
 @dataclass(frozen=True)
 class _Answered:
-    """An answer is finished."""
+    """The candidate has answered an example, or failed to."""
 
     run: RunningTask
     generation: Generation
@@ -175,7 +175,7 @@ class _Answered:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A judge model has given its verdict on a case, or failed to."""
+    """A judge model has judged a case, or failed to."""
 
     run: RunningTask
     seat: JudgeSeat
@@ -294,7 +294,7 @@ class Pipeline:
         threading.Thread(target=guarded, name=f"judgebench-{work.__name__.strip('_')}", daemon=True).start()
 
     def _enter(self, missing: Mapping[str, set[str]], *, known: bool) -> Iterator[tuple[RunningTask, Example]]:
-        """The examples to begin with, each once there is room for it."""
+        """The examples to work on, each once there is room for it: those with an answer, or those without."""
         for run in self._runs:
             for example in run.queue():
                 if (example.id not in missing[run.key]) == known and self._room.enter((run.key, example.id)):
@@ -414,7 +414,7 @@ class Pipeline:
         self._observe(run, "judge")
 
     def _send_to_judges(self, run: RunningTask, example_id: str) -> None:
-        """Send an answer's cases to their judges; without any, the example is finished."""
+        """Send an answer's cases to their judges; without any case to wait for, the example is finished."""
         unfinished = self._unfinished[run.key, example_id] = _Unfinished()
         generation = run.generations.get(example_id)
         if self._channels and run.seats and not run.stopped and generation is not None and not generation.error:
@@ -424,7 +424,7 @@ class Pipeline:
             self._finish(run, example_id)
 
     def _send(self, run: RunningTask, call: JudgeCall, unfinished: _Unfinished) -> None:
-        """One case before one seat: it was judged before, or its verdict is known without asking, or it is asked."""
+        """Ask a judge model about a case, unless it was judged before or its verdict is known without asking."""
         counts, before = run.count("judge"), self._judged_before[run.key]
         counts.total += 1
         key = key_digest(call.key)
@@ -446,7 +446,7 @@ class Pipeline:
             unfinished.judgements.append(judgement)
 
     def _finish(self, run: RunningTask, example_id: str) -> None:
-        """Make room for the next example, and show this one to the task's watch, if it has one and is judged."""
+        """Make room for the next example, and show this one to the task's watch, if there is one."""
         unfinished = self._unfinished.pop((run.key, example_id))
         self._room.leave((run.key, example_id))
         if run.watch is None or run.stopped or not self._channels:

@@ -119,8 +119,8 @@ class Runs:
 def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = False) -> Run:
     """Manifest, scores and findings of a run folder or of the archive of one, which keeps its own name.
 
-    ``files`` are those of tasks that were given as files. ``unfinished`` takes a run that was not scored, too, and
-    reads no score of any. Raises :class:`UsageError` if it is missing, not a run, damaged, of another version, or not
+    ``files`` are those of tasks that were given as files. With ``unfinished``, the run need not have been scored, and
+    no scores are read. Raises :class:`UsageError` if it is missing, not a run, damaged, of another version, or not
     scored yet.
     """
     archived = is_archive(path)

@@ -37,7 +37,7 @@ from judgebench.thinking import AUTO, Thinking
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """What came of one task of a run."""
+    """The outcome of scoring one task of a run."""
 
     scores: list[Score]
     findings: list[Finding]
@@ -150,7 +150,7 @@ Styles = Mapping[str, Mapping[str, tuple[Mapping[str, float], Mapping[str, float
 
 @dataclass(frozen=True)
 class Scored:
-    """What ``score`` finds."""
+    """What :func:`score` returns."""
 
     scores: list[Score]
     rows: list[ExampleScore]
@@ -207,7 +207,7 @@ ENDS = ("read", "reasked_and_read", "unread", "failed", "skipped", "missing")
 
 
 class _Rereading:
-    """The judged cases of one example after the other, with verdicts read by today's rules. Each case is made once."""
+    """Reads the replies on one example after the other by today's rules. Each case is built once."""
 
     def __init__(self, task: Task, data: TaskData, verdicts_each: Mapping[str, int], thinking: Thinking) -> None:
         self._task, self._data, self._verdicts_each, self._thinking = task, data, verdicts_each, thinking
@@ -220,7 +220,7 @@ class _Rereading:
         self._shared = _Shared()
 
     def take(self, generation: Generation | None, judgements: Iterable[Judgement]) -> None:
-        """An answer, if there is one, with the verdicts on it."""
+        """Take in an answer, if there is one, and the judgements on it."""
         cases: dict[str, Case] = {}
         if generation is not None and not generation.error:
             cases = {case.id: case for case in self._task.cases(self._data, generation)}
@@ -237,7 +237,7 @@ class _Rereading:
             self._missing[_kind(case)] += max(0, left[case.id])
 
     def missing(self, *, imported: bool) -> int:
-        """Verdicts that are wanted and not there.
+        """Count the verdicts that are owed and absent.
 
         An import is about the kinds of cases that its file holds; any other run about all that its answers make.
         """
@@ -245,7 +245,7 @@ class _Rereading:
 
 
 class _Shared:
-    """Texts and verdicts that many judgements have in common: a million share a few."""
+    """Keeps one copy of each text and verdict: a million judgements share a few."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}

@@ -402,12 +402,12 @@ class TaskFolder:
                 yield judgement
 
     def judge_models(self) -> set[str]:
-        """The models whose judgements lie here."""
+        """Names of the models that made judgements in this folder."""
         places: Iterator[_Place] = self._read("judgements.jsonl", _Place)
         return {place.judge_model for place in places} - {VERIFIED_BY}
 
     def judged(self) -> Iterator[Judgement]:
-        """The judgements of models in a finished folder: each lies there once, and before all that were verified."""
+        """The judgements that models made, in a finished folder: there each lies once, before all verified ones."""
         every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
         return takewhile(lambda judgement: judgement.judge_model != VERIFIED_BY, every)
 
@@ -421,9 +421,9 @@ class TaskFolder:
         return list(self._read("example_scores.jsonl", ExampleScore))
 
     def finish(self, examples: Iterable[Example], verified: Sequence[Judgement] | None = None) -> None:
-        """Close the appended files and rewrite them in example order, of records with one key only the last.
+        """Close the appended files and rewrite them in example order, keeping only the last record of each key.
 
-        Judgements that were ``verified`` take the place of all such before, which cost nothing to make again.
+        ``verified`` judgements replace all earlier verified ones, which cost nothing to make again.
         """
         self.close()
         order = {example.id: number for number, example in enumerate(examples)}
