@@ -18,8 +18,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,13 +57,19 @@ class Verifier:
     cpu_seconds: float = CPU_SECONDS
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Task:
-    """A check on its way."""
+    """A check on its way, of which a live run may have hundreds of thousands."""
 
     job: Job
-    result: Future[Verdict] = field(default_factory=Future)
+    verdict: Verdict | None = None
+    error: BaseException | None = None
     retried: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is neither a verdict nor an error yet."""
+        return self.verdict is None and self.error is None
 
 
 class GradingPool:
@@ -109,20 +114,26 @@ class GradingPool:
             tasks = [self._task(verifiers[check.verifier], check) for check in checks]
             self._waited_for += 1
             self._changed.notify_all()
-        try:
-            return [task.result.result() for task in tasks]
-        finally:
-            with self._changed:
+            try:
+                return [self._verdict(task) for task in tasks]
+            finally:
                 self._waited_for -= 1
                 for check in checks:
                     self._begun.pop((id(verifiers[check.verifier]), check.id), None)
+
+    def _verdict(self, task: _Task) -> Verdict:
+        """Wait for the verdict of a task. The lock is held, and free while this waits."""
+        self._changed.wait_for(lambda: self._closed or not task.pending)
+        if task.error is not None:
+            raise task.error
+        if task.verdict is None:
+            raise RuntimeError("the pool is closed")
+        return task.verdict
 
     def close(self) -> None:
         """End the workers; checks that are not done are dropped."""
         with self._changed:
             self._closed = True
-            for task in (*self._queue, *self._again):
-                task.result.cancel()
             self._queue.clear()
             self._again.clear()
             for worker in self._workers:
@@ -176,9 +187,9 @@ class GradingPool:
                     self._end(worker)
                     worker = None
             except Exception as error:  # noqa: BLE001 - told to the thread that waits for the verdicts
-                self._done([], [])
                 for task in tasks:
-                    task.result.set_exception(error)
+                    task.error = error
+                self._done([], [])
             else:
                 self._done(tasks, verdicts)
         if worker is not None:
@@ -201,10 +212,7 @@ class GradingPool:
             self._busy -= 1
             self._alone = False
             for task, verdict in zip(tasks, verdicts, strict=False):
-                if self._closed:
-                    task.result.cancel()
-                else:
-                    self._settle(task, verdict)
+                self._settle(task, verdict)
             self._queue.extendleft(reversed(tasks[len(verdicts) :]))
             self._changed.notify_all()
 
@@ -229,7 +237,7 @@ class GradingPool:
         else:
             if task.retried:
                 verdict = msgspec.structs.replace(verdict, details={**verdict.details, "tried_again_alone": True})
-            task.result.set_result(verdict)
+            task.verdict = verdict
 
 
 def _cores() -> int:
