@@ -1,4 +1,4 @@
-"""The bench of a run: every model it opens, behind the call store and the meter, and the judges they play."""
+"""The models of a run, each opened once behind the call store and the meter, and the judges they play."""
 
 import dataclasses
 import tomllib
@@ -24,7 +24,7 @@ from judgebench.task import Task, TaskData
 
 @dataclass(frozen=True)
 class Opened:
-    """A model ready for use, with what was asked for."""
+    """A model ready for use, with the spec it was opened from."""
 
     spec: ModelSpec
     model: Model
@@ -50,7 +50,7 @@ class ModelPool:
         return self._store
 
     def charge(self, run: str) -> Spending:
-        """Have all calls from now on booked to a run, and say what it has paid so far."""
+        """Book all calls from now on to a run, and return what it has paid so far."""
         for account in self._accounts:
             account.run = run
         return self.store.spending(run)
@@ -158,7 +158,7 @@ class ModelPool:
 
 
 def judge_specs(task: Task, judge: str, settings: Settings) -> list[tuple[ModelSpec, dict[str, str]]]:
-    """The models to play one of a task's judges: those asked for, else the official one."""
+    """The models that play one of a task's judges: those the user named, else the official one."""
     if settings.judges:
         return [parse_model(text, settings.judge_args) for text in settings.judges]
     official = task.judge_models.get(judge)

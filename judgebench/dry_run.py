@@ -123,7 +123,7 @@ def _judge_estimates(
 
 
 def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
-    """The cases to be asked about: of the answers there are, or of stand-ins."""
+    """The cases that would be judged, built from the answers there are or from stand-ins."""
     require_baseline(loaded_task)
     for example in loaded_task.data.examples:
         generation = generations.get(example.id) if generations else _stand_in_answer(loaded_task, example)
@@ -132,7 +132,7 @@ def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Itera
 
 
 def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
-    """An answer to estimate with: as long as the baseline's, or a typical one."""
+    """An answer to estimate with, as long as the baseline's or a typical one."""
     known = (baseline[example.id].outputs for baseline in loaded_task.data.baselines.values() if example.id in baseline)
     typical = tuple(TYPICAL_REPLY for _ in (0, *example.followups))
     outputs = tuple(output + " " for output in next(known, typical))
@@ -140,7 +140,7 @@ def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
 
 
 def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
-    """The model, for its identity; ``None`` for one that would have to be loaded or whose key is missing."""
+    """Open the model to learn its identity; ``None`` if it would have to be loaded, or its key is missing."""
     if spec.local:
         return None
     try:

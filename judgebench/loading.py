@@ -1,4 +1,4 @@
-"""Tasks with their data: official files fetched, cut down to a part, baselines put in."""
+"""Tasks with their data: fetch official files, select examples, choose baselines."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
-"""From this share of examples without an answer, or of verdicts not to be had, on a run is incomplete (exit 4)."""
+"""A run is incomplete (exit 4) once this share of its examples lack an answer, or of its cases a verdict."""
 
 
 def too_many(missing: int, total: int) -> bool:
@@ -43,7 +43,7 @@ class LoadedTask:
     code: TaskCode | None = None
     """The files of a task that was given as a file."""
     notes: tuple[str, ...] = ()
-    """What to know of the file that they came from."""
+    """What a reader should know of the file that the baselines came from."""
 
     @property
     def key(self) -> str:
@@ -56,7 +56,7 @@ class LoadedTask:
 
 
 def load_tasks(settings: Settings) -> list[LoadedTask]:
-    """Find the tasks, fetch their files, cut them down to ``--limit`` and ``--ids``, put in ``--baseline``."""
+    """Find the tasks, fetch their files, and put in the baselines that ``--baseline`` names."""
     finder = source_finder(settings)
     loaded = [_load_against(spec, finder, settings) for spec in tasks.parse_specs(settings.tasks)]
     keys = [loaded_task.key for loaded_task in loaded]
@@ -164,7 +164,7 @@ def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
 
 
 def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
-    """How answers are drawn, but for examples with a sampling of their own."""
+    """How answers are drawn, except for examples that have a sampling of their own."""
     return override_sampling(
         loaded_task.task.sampling, presets.answer_settings(settings, loaded_task.task.name), "--gen"
     )
@@ -185,7 +185,7 @@ def read_given(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> list[
 
 
 def read_candidate(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> Imported:
-    """The answers of the one model whose answers the file holds."""
+    """Read the answers of a file that holds those of one model only."""
     found = read_given(loaded_task, path, thinking)
     if len(found) != 1:
         names = ", ".join(imported.candidate for imported in found)
@@ -194,13 +194,13 @@ def read_candidate(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> I
 
 
 def require_texts(loaded_task: LoadedTask) -> None:
-    """Refuse a task whose official texts could not be had, before anything is asked."""
+    """Refuse a task whose official texts are unavailable, before any model is asked."""
     if loaded_task.data.lacks:
         raise UsageError(f"{loaded_task.task.label} cannot be asked: {loaded_task.data.lacks}")
 
 
 def require_baseline(loaded_task: LoadedTask) -> None:
-    """Refuse a task that has nothing to compare with, before anything is asked."""
+    """Refuse a task that has nothing to compare with, before any model is asked."""
     if loaded_task.task.needs_baseline and not loaded_task.data.baselines:
         raise UsageError(
             f"{loaded_task.task.label} compares with another model's answers, which do not come with it; name a file "
@@ -236,7 +236,7 @@ def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
 
 
 def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
-    """The first ``limit`` examples, or those whose ids stand in a file, one per line."""
+    """The first ``limit`` examples, or those whose ids a file lists, one per line."""
     examples = data.examples
     if ids is not None:
         try:

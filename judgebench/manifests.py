@@ -1,4 +1,4 @@
-"""The manifest of a run, put together: fingerprints, versions, sessions, and how the run ended."""
+"""How the manifest of a run is put together: fingerprints, versions, sessions, and how the run ended."""
 
 import dataclasses
 import platform
@@ -25,7 +25,7 @@ from judgebench.thinking import Thinking
 
 
 def new_session(settings: Settings) -> Session:
-    """What the manifest says of the process that begins now; credentials in its command are left out."""
+    """The manifest's record of the process that begins now, without the credentials in its command."""
     return Session(
         argv=[without_credentials(argument) for argument in settings.argv],
         config=_config(settings),
@@ -34,7 +34,7 @@ def new_session(settings: Settings) -> Session:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    """The settings that differ from their defaults; text without the credentials of an address in it."""
+    """The settings that differ from their defaults, without the credentials in addresses."""
     given = {
         field.name: msgspec.to_builtins(getattr(settings, field.name), enc_hook=str)
         for field in dataclasses.fields(Settings)
@@ -67,7 +67,7 @@ def build_task_manifest(
     judge_repeats: int = 1,
     imported: Imported | None = None,
 ) -> TaskManifest:
-    """A task's part of the manifest, both fingerprints computed."""
+    """Build a task's part of the manifest and compute both fingerprints."""
     everything = inputs(protocol, candidate_identity, sampling, system, thinking, refine)
     return TaskManifest(
         label=loaded_task.task.label,
@@ -97,7 +97,7 @@ def build_task_manifest(
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what computes the numbers; of heavy libraries only if they are loaded."""
+    """Versions of the packages that compute the numbers; heavy libraries are listed only if loaded."""
     found = {"python": platform.python_version()}
     for name in ("judgebench", "numpy", "msgspec", "aiohttp"):
         try:
@@ -111,7 +111,7 @@ def package_versions() -> dict[str, str]:
 
 
 def git_revision(spec: ModelSpec) -> str | None:
-    """Commit of the repository that a checkpoint's folder lies in, if it does."""
+    """Commit of the repository that holds a checkpoint's folder, if one does."""
     folder = Path(spec.target)
     if not spec.backend.checkpoint or not folder.is_dir():
         return None
@@ -125,7 +125,7 @@ def git_revision(spec: ModelSpec) -> str | None:
 
 
 def combined(hashes: Mapping[str, str]) -> str:
-    """One hash for several tasks'; a single task's is its own."""
+    """Combine the hashes of several tasks into one; a single task's hash stays as it is."""
     return next(iter(hashes.values())) if len(hashes) == 1 else canonical_hash(dict(hashes))
 
 
@@ -146,7 +146,7 @@ def _source_notes(loaded_task: LoadedTask) -> list[str]:
 
 
 def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
-    """A task's new fields, with what the session that made the answers knew of them."""
+    """Add to a task's new manifest what the session that made the answers knew about them."""
     names = ("sampling", "system", "thinking", "think_tags", "refine")
     made = {name: before.inputs[name] for name in names if name in before.inputs}
     task_manifest.inputs = {**task_manifest.inputs, **made}
@@ -181,14 +181,14 @@ def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:
 
 
 def spent(manifest: Manifest) -> float:
-    """USD that the run's earlier sessions paid; a killed one's is known up to its last checkpoint."""
+    """USD that the run's earlier sessions paid; for a killed session, up to its last checkpoint."""
     return sum(
         stage.usd for session in manifest.sessions for stages in session.counts.values() for stage in stages.values()
     )
 
 
 def status_of(error: BaseException) -> str:
-    """How a session that an error ended is marked."""
+    """The status of a session that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, BudgetExceeded):

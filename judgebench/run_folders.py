@@ -1,4 +1,4 @@
-"""Run folders read for what lies above a run: tables, comparisons, the gate, exports. Nothing here writes.
+"""Reading run folders for tables, comparisons, the gate and exports. Nothing here writes.
 
 ``read_run`` is strict: a folder that cannot be read is a :class:`UsageError` saying what is wrong. ``read_runs``
 takes folders of many runs as well; there an unreadable run is listed with its reason, and the others are read.
@@ -24,7 +24,7 @@ from judgebench.task import Task, TaskData
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One task of a run. Scores are at hand; what is larger is read from the folder each time it is asked for."""
+    """One task of a run. Scores are in memory; larger parts are read from the folder on each call."""
 
     key: str
     """Name of the task within the manifest."""
@@ -45,7 +45,7 @@ class TaskRun:
 
     @property
     def task(self) -> Task:
-        """The task that the run was made of; a :class:`UsageError` if its code is not here or not that of the run."""
+        """The run's task. Raises :class:`UsageError` if its code is not here, or is not the code the run used."""
         return self._found.task
 
     @property
@@ -58,7 +58,7 @@ class TaskRun:
         return reload_task(self.folder, self.task_manifest, self.run, finder, self.files).data
 
     def example_scores(self) -> list[ExampleScore]:
-        """Every example's part in every metric; a :class:`UsageError` if the run was not scored to the end."""
+        """Every example's part in every metric. Raises :class:`UsageError` if the run was not scored to its end."""
         path = self.folder.path / "example_scores.jsonl"
         reported_by = self.task_manifest.protocol.get("reported_by")
         if reported_by:
@@ -80,7 +80,7 @@ class TaskRun:
         return self.folder.examples()
 
     def generations(self) -> dict[str, Generation]:
-        """The answers by example; failed ones are there too, with ``error``."""
+        """The answers by example, including failed ones, which have ``error`` set."""
         return {generation.example_id: generation for generation in self.folder.generations()}
 
     def judgements(self) -> list[Judgement]:
@@ -97,12 +97,12 @@ class Run:
     tasks: Mapping[str, TaskRun]
     """By key, in the order of the manifest."""
     folder: RunFolder
-    """Of an archive, where it was unpacked."""
+    """Where the run lies; for an archive, where it was unpacked."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A run folder among others that could not be read."""
+    """A run folder that could not be read, among others that could."""
 
     path: Path
     reason: str
@@ -181,7 +181,7 @@ def read_runs(paths: Sequence[Path], files: TaskFiles = NO_FILES) -> Runs:
 
 
 def _below(path: Path) -> list[Path]:
-    """Folders with a manifest; a run's own folders are not searched for further runs."""
+    """Find folders with a manifest, without searching inside a run for further runs."""
     found = []
     for folder, inner, files in os.walk(path):
         if "manifest.json" in files:
@@ -191,7 +191,7 @@ def _below(path: Path) -> list[Path]:
 
 
 def _torn(path: Path) -> bool:
-    """Whether the last line has no end."""
+    """Whether the last line lacks its newline."""
     with opened(path) as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False

@@ -1,4 +1,4 @@
-"""The task of a run, by what its manifest says. Everything that reads a run gets its task here, and nowhere else.
+"""The one way from a run's manifest to its task. Everything that reads a run gets its task here.
 
 A run folder may be anybody's, and a task is code. So a manifest names bundled tasks and those of installed packages
 only, never a file. The code of a task that was given as a file comes from the user's own command line (or the argument
@@ -35,7 +35,7 @@ class FoundTask:
 def find_task(
     task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
 ) -> FoundTask:
-    """A run's task in the run's version, with its options; ``options`` of the user's are stronger.
+    """Find a run's task in the run's version, with its options, which the user's ``options`` override.
 
     Raises :class:`UsageError` if the task is neither bundled nor installed nor among the ``files``, and if its file is
     not what the run was made with.
@@ -70,7 +70,7 @@ def _load(spec: tasks.TaskSpec, run: Path, *, starter: bool) -> tuple[Task, Path
 
 
 def _file_of(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin | None:
-    """The file that a run's task is taken from; ``None`` for one that is bundled or installed."""
+    """The file that defines a run's task; ``None`` if the task is bundled or installed."""
     name, given = task_manifest.name, files.get(task_manifest.name)
     if not is_plain_name(name):
         raise UsageError(

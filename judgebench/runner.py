@@ -1,4 +1,4 @@
-"""One whole run: what it is made of, where it lies, how it ends. The work itself is in ``pipeline``.
+"""One whole run: what it consists of, where it lies, how it ends. ``pipeline`` does the work itself.
 
 ``Runner`` opens the models, settles the fingerprints and the run folder, runs the stages, scores, and keeps the
 manifest true at every moment, so that a run that was killed can be told from one that finished.
@@ -55,9 +55,9 @@ from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
 CHECKPOINT_SECONDS = 2.0
-"""How often the manifest is brought up to date while a run goes on."""
+"""How often a run in progress updates its manifest."""
 KEPT = {"generate": "answers", "judge": "verdicts"}
-"""What a stage leaves behind."""
+"""What each stage produces, in words."""
 
 
 class Runner:
@@ -83,7 +83,7 @@ class Runner:
 
     @property
     def kept(self) -> str:
-        """What lies in the run folder, in words, for whoever stops the run and goes on later."""
+        """Says what the run folder holds, for a user who stops the run and continues later."""
         if self.folder is None:
             return "nothing was asked yet"
         parts = [
@@ -93,7 +93,7 @@ class Runner:
         return f"{self.folder.path} keeps {'; '.join(parts) or 'what was there'}"
 
     def evaluate(self, *, judge: bool = True) -> Results:
-        """Make the answers (or take them from a file), have them judged unless told otherwise, score them."""
+        """Generate the answers or read them from a file, judge them unless ``judge`` is false, and score them."""
         settings = self._settings
         if settings.model is None:
             raise UsageError("--model is missing; name the model under test")
@@ -136,7 +136,7 @@ class Runner:
             self._close()
 
     def rejudge(self, folder: RunFolder) -> Results:
-        """Judge what a run folder holds and is not judged yet."""
+        """Judge whatever in a run folder has not been judged yet."""
         try:
             folder.require_manifest()
             self._alone.enter_context(folder.locked())
@@ -156,7 +156,7 @@ class Runner:
     def judge_until_decided(
         self, folder: RunFolder, watches: Mapping[str, DifferenceWatch], like: Mapping[str, TaskManifest]
     ) -> None:
-        """Judge what a run folder holds and is not judged yet, until the watch of each task has decided.
+        """Judge what has not been judged yet in a run folder, until the watch of each task has decided.
 
         Tasks without a watch are left alone. Nothing is scored: the run is left as after an interruption. Raises
         :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
@@ -189,7 +189,7 @@ class Runner:
     def _plan_answered(
         self, folder: RunFolder, before: TaskManifest, identity: str, loaded_task: LoadedTask
     ) -> "_Plan":
-        """The plan to judge a task whose answers lie in a run folder; ``before`` is what the manifest says of it."""
+        """Plan to judge a task whose answers lie in a run folder; ``before`` is its part of the manifest."""
         require_texts(loaded_task)
         task_folder = folder.task(loaded_task.key)
         if next(task_folder.generations(), None) is None:
@@ -212,7 +212,7 @@ class Runner:
         return replace(plan, task_manifest=rejudged(before, plan.task_manifest))
 
     def _continue(self, manifest: Manifest, plans: Sequence["_Plan"]) -> None:
-        """Have a run's manifest say what this session does with its tasks."""
+        """Put this session and its plans for the tasks into a run's manifest."""
         manifest.tasks |= {plan.key: plan.task_manifest for plan in plans}
         hash_over_tasks(manifest)
         manifest.sessions.append(self._session)
@@ -267,7 +267,7 @@ class Runner:
         stop_when: str | None = None,
         think_tags: Sequence[tuple[str, str]] = (),
     ) -> "_Plan":
-        """What a task's part of the run will be. ``candidate`` is the model that answers, if one does."""
+        """Plan a task's part of the run. ``candidate`` is the model that answers, if one does."""
         settings, task = self._settings, loaded_task.task
         tags = tuple(dict.fromkeys([*think_tags, *settings.think_tags]))
         thinking = Thinking(settings.thinking, tags)
@@ -316,7 +316,7 @@ class Runner:
         candidate: str = "",
         price: Price | None = None,
     ) -> RunningTask:
-        """The task in its folder, which holds all that is known before the first call."""
+        """Write what is known before the first call into the task's folder, and return the task ready to run."""
         loaded_task, task_folder = plan.loaded_task, folder.task(plan.key)
         data = loaded_task.data
         generations = {generation.example_id: generation for generation in task_folder.generations()}
@@ -406,7 +406,7 @@ class Runner:
         generate: bool,
         judge: bool,
     ) -> Results:
-        """Run the stages and score; whatever happens, the manifest says how it ended."""
+        """Run the stages and score; however this ends, the manifest says so."""
         self._run_stages(folder, manifest, runs, candidate, generate=generate, judge=judge)
         try:
             for run in runs:
@@ -437,7 +437,7 @@ class Runner:
         generate: bool,
         judge: bool,
     ) -> None:
-        """Generate and judge what is missing; an error that ends it is written into the manifest."""
+        """Generate and judge what is missing; if an error ends this, the manifest says so."""
         self.folder = folder
         manifest.account = manifest.account or uuid.uuid4().hex
         folder.write_manifest(manifest)
@@ -515,7 +515,7 @@ def _first_prompt(
     examples: Sequence[Example],
     step: Callable[[Example, tuple[Completion, ...]], Request | None],
 ) -> str | None:
-    """What the model reads first. All prompts are looked at: what is wrong with one is said before any work."""
+    """The first prompt as the model reads it. All prompts are checked, so that a bad one is reported at once."""
     requests = [request for example in examples if (request := step(example, ())) is not None]
     model.check(requests)
     return model.render(requests[0]) if requests else None
@@ -536,7 +536,7 @@ def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
 
 
 def _most_often(runs: Sequence[RunningTask]) -> str:
-    """The commonest reason why an answer or a verdict is missing, as a sentence; empty if none is known."""
+    """A sentence with the commonest reason why an answer or verdict is missing; empty if none is known."""
     errors: Counter[str] = Counter()
     for run in runs:
         errors.update(generation.error for generation in run.generations.values() if generation.error)

@@ -1,4 +1,4 @@
-"""The run folder: what lies in it, how it grows line by line, how it is resumed and closed.
+"""The run folder: what it holds, how it grows line by line, and how it is resumed and closed.
 
     runs/<model>/<UTC time>-<8 hex>/manifest.json results.json
     runs/<model>/<UTC time>-<8 hex>/<task>/examples.jsonl generations.jsonl judgements.jsonl
@@ -61,9 +61,9 @@ LOCK = ".lock"
 """The file that a process holds a lock on while it works on a run folder."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 VERIFIED_BY = "judgebench"
-"""What stands for the judge model where an answer was verified."""
+"""Stands in for the judge model in judgements that a verifier made."""
 OF_A_RUN = re.compile(r"(?:manifest|results)\.json")
-"""Files of a run folder itself. Whatever else a user keeps there is not looked at."""
+"""Names of a run folder's own files; whatever else a user keeps there is ignored."""
 
 
 class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -107,20 +107,20 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     thinking: str = "auto"
     """How replies were split in thinking and answer; see ``thinking.py``."""
     think_tags: list[tuple[str, str]] = []
-    """Pairs of tags that the user named, for candidate and judges."""
+    """Pairs of tags that the user named, for the candidate and the judges."""
     refine: list[str] = []
     """Prompts that each answer went through before it counted."""
     first_prompt: str | None = None
     """The prompt of the first example as the model reads it; ``None`` if an endpoint or a file made it."""
     seeds: dict[str, Whole] = {}
-    """Seeds of what is random in the task's own computations."""
+    """Seeds of the random parts of the task's own computations."""
     judge_models: list[str] = []
-    """Judges as asked for."""
+    """Judge models as the user or the task named them."""
     judge_models_returned: list[str] = []
     """Model strings that the judge's endpoint said answered."""
     judge_repeats: Count = 1
     early_stop: EarlyStop | None = None
-    """How judging ended, of a run with ``--stop-when`` that came to its end."""
+    """How judging ended, if the run had ``--stop-when`` and reached its end."""
     counts: dict[str, Count] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped, and missing."""
     notes: list[str] = []
@@ -140,7 +140,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     imported_from: str | None = None
     """Format of the files that the run was imported from; ``None`` if judgebench made it."""
     imported_hash: str | None = None
-    """Of all that was read from those files."""
+    """Hash of everything that was read from those files."""
     checkpoint_revision: str | None = None
     """Git commit of the checkpoint's folder, if it is in a repository."""
     versions: dict[str, str]
@@ -151,13 +151,13 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sessions: list[Session]
     tasks: dict[str, TaskManifest]
     account: str = ""
-    """Names the run in the books of the call store; empty if it never asked anything."""
+    """The run's name in the accounts of the call store; empty if it never asked anything."""
     spending: Spending | None = None
-    """What all sessions together paid, by those books."""
+    """What all sessions together paid, according to those accounts."""
 
     @property
     def ended(self) -> datetime:
-        """When the run ended, or began if it did not; a :class:`UsageError` if the manifest says no time."""
+        """When the run ended, or began if it did not end. Raises :class:`UsageError` if the manifest gives no time."""
         text = self.finished_at or self.started_at
         try:
             return datetime.strptime(text, TIME).replace(tzinfo=UTC)
@@ -170,7 +170,7 @@ class _StopWhen(msgspec.Struct):
 
 
 class _Protocol(msgspec.Struct):
-    """What is read again of a protocol, where it is there."""
+    """The parts of a protocol that are read back, each of which may be absent."""
 
     options: dict[str, Any] = {}
     examples: dict[str, Any] = {}
@@ -181,7 +181,7 @@ class _Protocol(msgspec.Struct):
 
 
 class _Versioned(msgspec.Struct):
-    """What can be read of a manifest of any version."""
+    """The part of a manifest that every version has."""
 
     version: int
 
@@ -195,7 +195,7 @@ class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     scores: list[Score]
     integrity: list[Finding]
     early_stops: dict[str, EarlyStop] = {}
-    """By task, of those that were judged with ``--stop-when``."""
+    """By task, for tasks that were judged with ``--stop-when``."""
 
 
 def now() -> str:
@@ -217,10 +217,10 @@ def new_run_folder(root: Path, model: str, input_hash: str) -> Path:
 
 @contextmanager
 def usable(what: str) -> Iterator[None]:
-    """Around the functions that compute with a run's records, which may be anybody's.
+    """Wraps computations with a run's records, which may come from anybody.
 
-    A record is checked for its own shape where it is read, and not for what a task keeps in its free fields. What goes
-    wrong with those is a :class:`UsageError` about ``what``.
+    Records are checked for their shape where they are read, but not for what a task keeps in their free fields. If a
+    computation fails because of those, this raises a :class:`UsageError` about ``what``.
     """
     try:
         yield
@@ -247,14 +247,14 @@ class RunFolder:
 
     @property
     def occupied(self) -> bool:
-        """Something is there already: a file, or a folder that holds more than what a killed process half wrote."""
+        """Whether something is there: a file, or a folder with more in it than what a killed process half wrote."""
         if not self.path.is_dir():
             return self.path.exists()
         return any(path.suffix != PARTIAL and path.name != LOCK for path in self.path.iterdir())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Work on the folder alone, and without what killed processes left half written.
+        """Lock the folder for this process, and remove what killed processes left half written.
 
         Raises :class:`UsageError` that says who is at work on it, if somebody is.
         """
@@ -277,9 +277,9 @@ class RunFolder:
                 self.path.rmdir()
 
     def manifest(self) -> Manifest | None:
-        """The manifest; ``None`` if there is none. A broken one or one of another version is a :class:`UsageError`.
+        """Read the manifest, or return ``None``. Raises :class:`UsageError` if it is broken or of another version.
 
-        The folder may be anybody's: what in it is no plain file is refused here, before anything of it is read.
+        The folder may come from anybody: anything in it that is not a plain file is refused before it is read.
         """
         try:
             _require_plain_files(self.path, OF_A_RUN.fullmatch)
@@ -299,7 +299,7 @@ class RunFolder:
         )
 
     def _sound(self, manifest: Manifest) -> Manifest:
-        """The manifest; a :class:`UsageError` if a task in it is none that a run has, or its folder no plain one."""
+        """Return the manifest; raise :class:`UsageError` if a task in it, or the task's folder, is not sound."""
         for key, task_manifest in manifest.tasks.items():
             if key != task_manifest.name:
                 raise UsageError(
@@ -315,7 +315,7 @@ class RunFolder:
         return manifest
 
     def require_manifest(self) -> Manifest:
-        """The manifest, or a :class:`UsageError` saying that this is no run folder."""
+        """Read the manifest; raise :class:`UsageError` if this is not a run folder."""
         manifest = self.manifest()
         if manifest is None:
             raise UsageError(f"{self.path} is not a run folder: it has no manifest.json")
@@ -331,7 +331,7 @@ class RunFolder:
         write_json(self.path / "results.json", results)
 
     def results(self) -> Results:
-        """``results.json``, or a :class:`UsageError`."""
+        """Read ``results.json``; raise :class:`UsageError` if it is missing or broken."""
         path = self.path / "results.json"
         try:
             return read_json(path, Results)  # type: ignore[no-any-return]
@@ -387,12 +387,12 @@ class TaskFolder:
         file.write(encode(record) + b"\n")
 
     def generations(self) -> Iterator[Generation]:
-        """Generations so far; of two for one example the later one counts, and is the only one given."""
+        """Generations so far. If an example has two, only the later one is returned."""
         latest = {generation.example_id: generation for generation in self._read("generations.jsonl", Generation)}
         return map(_ended, latest.values())
 
     def judgements(self) -> Iterator[Judgement]:
-        """Judgements so far; of two with one key the later one counts, and is the only one given.
+        """Judgements so far. If two have the same key, only the later one is returned.
 
         One at a time: memory does not grow with their replies.
         """
@@ -417,7 +417,7 @@ class TaskFolder:
         write_json(self.path / "scores.json", list(scores))
 
     def example_scores(self) -> list[ExampleScore]:
-        """The example scores of the last scoring; none before the first."""
+        """The example scores of the last scoring; empty before the first."""
         return list(self._read("example_scores.jsonl", ExampleScore))
 
     def finish(self, examples: Iterable[Example], verified: Sequence[Judgement] | None = None) -> None:
@@ -451,7 +451,7 @@ class TaskFolder:
 
 
 class _Place(msgspec.Struct, gc=False):
-    """What tells where a generation or judgement belongs."""
+    """The fields that say where a generation or judgement belongs."""
 
     example_id: str
     case_id: str = ""
@@ -462,17 +462,17 @@ class _Place(msgspec.Struct, gc=False):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """That of the judgement; of a generation the same for all of an example."""
+        """The judgement's key; all generations of an example share one."""
         return self.case_id, self.judge_model, self.repeat
 
 
 def key_digest(key: tuple[str, str, int]) -> int:
-    """Eight bytes for a key, which a million of can be kept."""
+    """Eight bytes that stand for a key, so that a million keys fit in memory."""
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
 
 
 def _ended(generation: Generation) -> Generation:
-    """A generation whose reply broke off, which an earlier version took for an answer, as the failure that it is."""
+    """Mark a generation whose reply broke off as failed; an earlier version took it for an answer."""
     broken = [reason for reason in generation.finish_reasons if reason not in (None, *ENDINGS)]
     if generation.error or not broken:
         return generation
@@ -480,7 +480,7 @@ def _ended(generation: Generation) -> Generation:
 
 
 def _opened_lock(path: Path) -> BinaryIO:
-    """The file, to be written. The folder may be anybody's: a link, or what is no file, is not opened."""
+    """Open the file for writing. The folder may come from anybody: links and anything but a file are refused."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except IsADirectoryError as error:
@@ -496,7 +496,7 @@ def _opened_lock(path: Path) -> BinaryIO:
 
 
 def _lock(path: Path) -> BinaryIO:
-    """The file, locked by us. Raises :class:`UsageError` naming who holds it."""
+    """Open and lock the file. Raises :class:`UsageError` that names the process which holds the lock."""
     while True:
         file = _opened_lock(path)
         try:
