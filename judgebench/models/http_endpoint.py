@@ -151,7 +151,7 @@ class Endpoint:
     def unreachable(self, reason: str, tries: int) -> ModelError:
         """The error to end with when nobody answers at its address."""
         return ModelError(
-            f"{self.name} was to be asked at {self.address}, but it cannot be reached ({reason}; {tries} tries). "
+            f"Could not call {self.name}: {self.address} cannot be reached ({reason}; {tries} tries). "
             "Check the address and that the server runs, then start the same command again."
         )
 
@@ -184,8 +184,8 @@ class Endpoint:
     def no_logprobs(self, found: str) -> ModelError:
         """What to raise where token log-probabilities are wanted and cannot be had."""
         return ModelError(
-            f"Token log-probabilities were wanted from {self.name}, because this protocol reads its verdict from "
-            f"them, but {self.address} {found}. Use a judge or server that returns logprobs (vLLM does), or a "
+            f"The judge reads its verdict from the token log-probabilities of {self.name}, but {self.address} "
+            f"{found}. Use a judge or server that returns logprobs (vLLM does), or a "
             "local judge (hf:…), which scores the labels itself; another judge is another protocol."
         )
 
@@ -238,7 +238,7 @@ def _parsed(base_url: str) -> URL:
     if url.scheme not in {"http", "https"} or not url.host:
         shown = re.sub(r"//[^/]*@", "//", base_url).partition("?")[0]
         raise UsageError(
-            f"The address of a server was wanted, but {shown!r} is none. Write it as http://HOST:PORT/v1 or "
+            f"{shown!r} is not the address of a server. Write it as http://HOST:PORT/v1 or "
             "https://HOST/v1; for anthropic:NAME without the /v1."
         )
     return url
@@ -248,7 +248,7 @@ def _authorization(api_key: str | None, url: URL, key_source: str) -> dict[str, 
     if api_key:
         if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
             raise UsageError(
-                f"A key was to be sent to {url.host}, but {key_source} holds spaces or unprintable characters. "
+                f"Could not send a key to {url.host}: {key_source} holds spaces or unprintable characters. "
                 "Copy the key again."
             )
         return {"Authorization": f"Bearer {api_key}"}
@@ -260,5 +260,5 @@ def _authorization(api_key: str | None, url: URL, key_source: str) -> dict[str, 
 
 def _positive(name: str, value: int) -> int:
     if value < 1:
-        raise UsageError(f"{name} was to be at least 1, but {value} was given.")
+        raise UsageError(f"{name} must be at least 1, but {value} was given.")
     return value

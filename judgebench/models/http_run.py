@@ -398,7 +398,7 @@ class RequestStream:
                 "no quota",
                 told,
                 ModelError(
-                    f"{endpoint.name} was to be asked at {endpoint.address}, but the account has no quota left "
+                    f"Could not call {endpoint.name} at {endpoint.address}: the account has no quota left "
                     f"({told}). Add credit or use another key, then start the same command again: what is finished is "
                     "kept."
                 ),
@@ -411,8 +411,9 @@ class RequestStream:
                 str(status),
                 told,
                 ModelError(
-                    f"{endpoint.name} was to be asked at {endpoint.address}, but it refused {endpoint.key_source} "
-                    f"({told}). Check that the key is valid, belongs to this endpoint and may use the model."
+                    f"Could not call {endpoint.name} at {endpoint.address}: the endpoint refused "
+                    f"{endpoint.key_source} ({told}). Check that the key is valid, belongs to this endpoint and may "
+                    "use the model."
                 ),
             )
         if status in {404, 405, 410} or status < 400:
@@ -420,8 +421,9 @@ class RequestStream:
                 str(status),
                 told,
                 ModelError(
-                    f"The model {endpoint.served_model} was wanted at {endpoint.address}, but the endpoint answered "
-                    f"{told}. Check the model's name, and that the address ends where /{endpoint.wire.path} follows."
+                    f"Could not call the model {endpoint.served_model} at {endpoint.address}: the endpoint "
+                    f"answered {told}. Check the model's name, and that the address ends where /{endpoint.wire.path} "
+                    "follows."
                 ),
             )
         return _Refused(status, said)
@@ -448,7 +450,7 @@ class RequestStream:
 
     def _all_refused(self) -> ModelError:
         return ModelError(
-            f"{self._endpoint.name} was to be asked, but {self._refused}, and no request before it was answered. "
+            f"Could not call {self._endpoint.name}: {self._refused}, and it answered no request before. "
             "Change the sampling settings or model arguments that it names, or use another endpoint."
         )
 
@@ -505,8 +507,8 @@ class RequestStream:
         endpoint.given_up_in_a_row += not others_answered
         if endpoint.given_up_in_a_row >= HOPELESS_REQUESTS:
             raise ModelError(
-                f"{endpoint.name} was to be asked at {endpoint.address}, but {endpoint.given_up_in_a_row} requests in "
-                f"a row got no usable reply in {attempts} attempts each (the last: {trouble.detail}). Check the "
+                f"Stopped calling {endpoint.name} at {endpoint.address}: {endpoint.given_up_in_a_row} requests in a "
+                f"row got no usable reply in {attempts} attempts each (the last: {trouble.detail}). Check the "
                 "endpoint, then start the same command again: what is finished is kept."
             )
         return Completion(

@@ -147,8 +147,8 @@ def _system(text: str) -> str | list[dict[str, Any]]:
 def _budgeted(limit: int) -> dict[str, Any]:
     if limit <= LEAST_THINKING_TOKENS:
         raise ModelError(
-            f"Thinking was wanted (--thinking on) within {limit} tokens, but this endpoint takes only a fixed thinking "
-            f"budget, which is at least {LEAST_THINKING_TOKENS} tokens and smaller than the limit of the reply. Raise "
+            f"Could not turn thinking on (--thinking on) within {limit} tokens: this endpoint takes only a fixed "
+            f"thinking budget, at least {LEAST_THINKING_TOKENS} tokens and smaller than the limit of the reply. Raise "
             "the limit (--gen max_tokens=…), or leave --thinking at auto."
         )
     return {"type": "enabled", "budget_tokens": max(LEAST_THINKING_TOKENS, limit // 2)}

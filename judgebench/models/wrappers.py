@@ -293,7 +293,7 @@ class _StoredSession:
                 self._changed.wait()
         if end is None and self._waiting and not self._stopped:
             end = ModelError(
-                f"A reply to every request was wanted, but {self._model.name} ended with {len(self._waiting)} left. "
+                f"{self._model.name} ended without a reply to every request: {len(self._waiting)} left. "
                 "Start the same command again: what is there is kept."
             )
         self._stop()
@@ -363,9 +363,9 @@ class Budget:
                     return False
                 if not wait or self._reserved <= 1e-9:
                     raise BudgetExceeded(
-                        f"Another call was to be made within the budget of ${self.limit_usd:.2f}, but "
-                        f"${self._spent:.4f} is spent, {self._in_flight()}, and the next may cost ${usd:.4f}. What is "
-                        "finished is kept: start the same command with a larger --budget to go on."
+                        f"Another call may not fit within the budget of ${self.limit_usd:.2f}: ${self._spent:.4f} is "
+                        f"spent, {self._in_flight()}, and the call may cost ${usd:.4f}. What is finished is kept: "
+                        "start the same command with a larger --budget to go on."
                     )
                 self._changed.wait()
             self._reserved += usd
@@ -376,9 +376,9 @@ class Budget:
         self.settle(0.0, usd)
         if self.limit_usd is not None and self.spent_usd + self._reserved > self.limit_usd:
             raise BudgetExceeded(
-                f"Another call was to be made within the budget of ${self.limit_usd:.2f}, but ${self._spent:.4f} is "
-                f"spent, some of it for replies that could not be used, and {self._in_flight()}. What is finished is "
-                "kept: start the same command with a larger --budget to go on."
+                f"The budget of ${self.limit_usd:.2f} is used up: ${self._spent:.4f} is spent, some of it for replies "
+                f"that could not be used, and {self._in_flight()}. What is finished is kept: start the same command "
+                "with a larger --budget to go on."
             )
 
     def _in_flight(self) -> str:
@@ -405,8 +405,8 @@ class Metered:
         """``price`` ``None`` means unknown, which a budget with a limit refuses."""
         if price is None and budget.limit_usd is not None:
             raise UsageError(
-                f"A budget of ${budget.limit_usd:.2f} was to be kept, but the price of {model.name} is not known. "
-                "Give its price, or leave the budget out."
+                f"Cannot keep a budget of ${budget.limit_usd:.2f}: the price of {model.name} is not known. Give it "
+                "with the argument usd_per_million=INPUT/OUTPUT, or leave the budget out."
             )
         self._model = model
         self._budget = budget

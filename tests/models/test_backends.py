@@ -207,7 +207,7 @@ def test_the_table_imports_nothing_heavy() -> None:
         ("unheard-of:x", 2, "'unheard-of:x' is not one of"),
         ("openai:gpt-4o", 2, "OPENAI_API_KEY is not set"),
         ("anthropic:claude", 2, "ANTHROPIC_API_KEY is not set"),
-        ("http://127.0.0.1:99999/v1#m", 2, "The address of a server was wanted"),
+        ("http://127.0.0.1:99999/v1#m", 2, "is not the address of a server"),
         ("http://127.0.0.1:1/v1#m", 6, "cannot be reached"),
     ],
 )

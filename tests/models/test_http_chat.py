@@ -347,7 +347,7 @@ def test_a_judge_without_logprobs_is_found_at_once() -> None:
         message = failure(chat(server, concurrency=1), many(1000, top_logprobs=5))
         assert attempts_of_each(server) == [2]
         assert server.base_url in message
-    assert "log-probabilities were wanted from judge" in message
+    assert "log-probabilities of judge" in message
     assert "vLLM" in message
     assert "hf:" in message
 
