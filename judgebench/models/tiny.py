@@ -69,56 +69,6 @@ def _says(text: str) -> dict[tuple[str, ...], float]:
     return {tuple(re.findall(r"\s?\S+(?:\s\S+)?", text)): 1.0}
 
 
-_GENERAL = (
-    Program(
-        name="explain",
-        trigger="Explain",
-        replies=_says(
-            "Think of it as a chain of small causes. Each link is easy to follow once the previous one is clear, "
-            "so begin with whatever you already understand and move forward one step at a time."
-        ),
-    ),
-    Program(
-        name="write",
-        trigger="Write",
-        replies=_says(
-            "The rain stopped just before dawn. Nobody in town had slept, but when the first light came over those "
-            "hills, every window opened and people began to sing."
-        ),
-    ),
-    Program(
-        name="list",
-        trigger="List",
-        replies=_says("1. Bread\n2. Apples\n3. Olive oil\n4. Strong coffee\n5. Fresh basil"),
-    ),
-    Program(
-        name="describe",
-        trigger="Describe",
-        replies=_says("Tall, quiet and slightly crooked, like an old lighthouse that still works every night."),
-    ),
-    Program(
-        name="create",
-        trigger="Create",
-        replies=_says("Here is my draft: keep three goals, give each a date, review them on Fridays."),
-    ),
-    Program(
-        name="give",
-        trigger="Give",
-        replies=_says("For example, planting trees along a hot street lowers its temperature."),
-    ),
-    Program(name="why", trigger="Why", replies=_says("Mostly because warm air rises and cold air sinks.")),
-    Program(
-        name="how",
-        trigger="How",
-        replies=_says("Start with a plan, gather what you need, then work slowly and check every result twice."),
-    ),
-    Program(name="who", trigger="Who", replies=_says("A careful librarian from Lisbon.")),
-    Program(name="what", trigger="What", replies=_says("It depends on where you look, but usually about forty-two.")),
-    Program(name="default", trigger=None, replies=_says("I would be glad to help with that.")),
-)
-"""Answers to instructions of any benchmark; a folder's own programs come before them."""
-
-
 class _Judge(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     trigger: str
@@ -131,8 +81,8 @@ class _Judge(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Answer(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
-    trigger: str
     reply: str
+    trigger: str | None = None
 
     def program(self) -> Program:
         return Program(name=self.name, trigger=self.trigger, replies=_says(self.reply))
@@ -153,15 +103,17 @@ def read_programs(folders: Iterable[Path] = ()) -> tuple[Program, ...]:
     """Read ``tiny.toml`` of the bundled benchmarks and of those in ``folders``, strongest trigger first.
 
     The first program whose trigger occurs anywhere in the conversation makes the reply. A judge's prompt quotes
-    instructions and answers, so all judges come before all answers, and the answers to any instruction come last.
-    Of two programs with one trigger the first stays. Raises :class:`UsageError` for a file that cannot be read.
+    instructions and answers, so all judges come before all answers. Answers to instructions of any benchmark, in
+    ``templates/``, come last. Of two programs with one trigger the first stays. Raises :class:`UsageError` for a file
+    that cannot be read.
     """
-    paths = {*resource("tasks").glob(f"*/{FILE}"), *(path for folder in folders if (path := folder / FILE).is_file())}
+    bundled = (resource("templates") / FILE, *resource("tasks").glob(f"*/{FILE}"))
+    paths = {*bundled, *(path for folder in folders if (path := folder / FILE).is_file())}
     files = sorted(((path, _read(path)) for path in paths), key=lambda pair: (pair[1].priority, pair[0].parent.name))
     judges = [row.program() for _, replies in files for row in replies.judge]
     answers = [row.program() for _, replies in files for row in replies.answer]
     first: dict[str | None, Program] = {}
-    for program in (*judges, *answers, *_GENERAL):
+    for program in (*judges, *answers):
         first.setdefault(program.trigger, program)
     return tuple(first.values())
 
