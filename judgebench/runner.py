@@ -287,7 +287,9 @@ class Runner:
             loaded_task.baselines,
             loaded_task.data.verifiers,
             judge_repeats=settings.judge_repeats,
-            stop_when=None if rule is None else {"rule": rule.text, "metric": rule.metric, "order_seed": ORDER_SEED},
+            stop_when=None
+            if rule is None
+            else {"rule": rule.text, "metric": rule.metric.name, "order_seed": ORDER_SEED},
             think_tags=tags,
             code=loaded_task.code,
         )
