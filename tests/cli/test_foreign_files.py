@@ -24,6 +24,7 @@ from judgebench.archive import write_archive
 from judgebench.loading import load_tasks
 from judgebench.settings import Settings
 from tests.made_runs import write_run
+from tests.shared_data import SharedData
 
 Ended = tuple[int, str, str]
 """Exit code, stdout and stderr."""
@@ -347,7 +348,7 @@ def test_a_full_disk_is_exit_2(tmp_path: Path) -> None:
 
 
 def test_published_files_with_one_spoilt_row_make_a_run(
-    tmp_path: Path, run: Callable[..., Ended], shared_data: Path
+    tmp_path: Path, run: Callable[..., Ended], shared_data: SharedData
 ) -> None:
     """One null among 805 answers, one among lm-eval's samples, question ids with a decimal point: exit 0, the row is
     missing in the numbers, and named beside JSON on stderr.
@@ -355,7 +356,7 @@ def test_published_files_with_one_spoilt_row_make_a_run(
     answers = json.loads(gzip.decompress((shared_data / "alpacaeval/model_outputs/phi-2.json.gz").read_bytes()))
     answers[6]["output"] = None
     (tmp_path / "outputs.json").write_text(json.dumps(answers, indent=1), encoding="utf-16")
-    mirror = ("--mirror", shared_data, "--offline", "--json")
+    mirror = ("--mirror", (shared_data / "alpacaeval").parent, "--offline", "--json")
     code, out, err = run("import", "outputs.json", "--from", "outputs", "--task", "alpacaeval", "--out", "R", *mirror)
     assert code == 0
     line = 2 + 6 * (2 + len(answers[0]))

@@ -1190,7 +1190,7 @@ def test_no_official_sentence_is_in_the_repository() -> None:
     for path in (WILDBENCH / "templates").iterdir():
         found = words.findall(path.read_text().lower())
         official |= {tuple(found[n : n + 12]) for n in range(len(found) - 11)}
-    ours = [*(root / "tasks" / "wildbench").iterdir()]
+    ours = list((root / "tasks" / "wildbench").iterdir())
     ours += [root / "tests" / "tasks" / name for name in ("test_wildbench.py", "wildbench_data.py")]
     for path in ours:
         if path.is_file():
@@ -1325,7 +1325,7 @@ def test_unread_and_failed_cases_are_counted(
     cases add up, and what is missing is beside each number with the bounds if it had gone either way.
     """
     server = start_chat_server(replies=end_to_end.broken, faults="500=0.002", fault_attempts=99, persistent=1)
-    ended = judgebench([*end_to_end.eval(server, tmp_path / "run"), "--judge-arg", "max_attempts=2"], code=4)
+    ended = judgebench([*end_to_end.eval(server, tmp_path / "run"), "--judge-arg", "max_attempts=2"])
     assert "unread" in ended.stderr
     manifest = manifest_of(tmp_path / "run")
     counts = manifest.tasks["wildbench"].counts
@@ -1355,13 +1355,13 @@ def test_killed_and_started_again_the_result_is_the_same(
             wait_for(lambda seen=seen: server.seen().total() >= seen + 40)
             kill(process)
             assert process.returncode == -signal.SIGKILL, "ended before it was killed"
-    last = judgebench(arguments, code=4)
+    judgebench(arguments)
     quiet = start_chat_server(replies=end_to_end.broken)
     alone = [*end_to_end.eval(quiet, tmp_path / "alone"), "--limit", "300"]
-    judgebench(alone, code=4, JUDGEBENCH_CACHE=str(tmp_path / "other"))
+    judgebench(alone, JUDGEBENCH_CACHE=str(tmp_path / "other"))
     names = ("generations.jsonl", "judgements.jsonl", "example_scores.jsonl", "scores.json")
     first, second = ([(tmp_path / run / "wildbench" / name).read_bytes() for name in names] for run in ("run", "alone"))
     assert first == second
-    assert "unread" in last.stderr
+    assert manifest_of(tmp_path / "run").tasks["wildbench"].counts["unread"] > 0
     assert server.seen().total() >= quiet.seen().total() == 4 * 300
     assert max(server.seen().values()) <= 6
