@@ -73,12 +73,24 @@ JUDGE_MODELS = {"gpt-4-1106-preview": GPT_4_TURBO, "gpt-4.1": GPT_4_1, "gemini-2
 
 @dataclass(frozen=True)
 class Category:
-    """What a category of questions is compared with."""
+    """What the answers to a category of questions are compared with, and how."""
 
     name: str
     baseline: str
     baseline_source: str
     questions: int
+    system: Callable[[Fetch], str]
+    """Reads the judge's system prompt in an official file."""
+    needs_baseline: bool = True
+    """Whether nothing can be done while the official answers of the baseline cannot be had."""
+
+
+def _shared_system(fetch: Fetch) -> str:
+    return system_prompt(fetch("judge-config"))
+
+
+def _creative_system(fetch: Fetch) -> str:
+    return category_system_prompt(fetch("judge-settings"), "creative_writing")
 
 
 @dataclass(frozen=True)
@@ -101,8 +113,15 @@ EDITIONS = {
         judge_model="gpt-4.1",
         max_tokens=16000,
         categories=(
-            Category("hard_prompt", "o3-mini-2025-01-31", "baseline-hard-prompt", 500),
-            Category("creative_writing", "gemini-2.0-flash-001", "baseline-creative-writing", 250),
+            Category("hard_prompt", "o3-mini-2025-01-31", "baseline-hard-prompt", 500, _shared_system),
+            Category(
+                "creative_writing",
+                "gemini-2.0-flash-001",
+                "baseline-creative-writing",
+                250,
+                _creative_system,
+                needs_baseline=False,
+            ),
         ),
     ),
     "v0.1": Edition(
@@ -111,7 +130,7 @@ EDITIONS = {
         pipeline="legacy",
         judge_model="gpt-4-1106-preview",
         max_tokens=4096,
-        categories=(Category("arena-hard-v0.1", "gpt-4-0314", "baseline-v0.1", 500),),
+        categories=(Category("arena-hard-v0.1", "gpt-4-0314", "baseline-v0.1", 500, _shared_system),),
     ),
 }
 
@@ -235,7 +254,7 @@ def _load(
         try:
             answers = read_answer_file(fetch(category.baseline_source))
         except (SourceMissing, ModelError) as error:
-            if category.name != "creative_writing":
+            if category.needs_baseline:
                 raise
             # Asked for by itself it stays, to be imported, or judged against answers given by --baseline.
             if len(categories) > 1:
@@ -249,7 +268,7 @@ def _load(
                 if uid in own
             }
             known_styles |= {text: style for text, style in answers.values() if style}
-        system = _system_prompt(fetch, category.name)
+        system = category.system(fetch)
         prompts.append(system)
         judges[category.name] = official_judge(
             category.name, system, template, sampling=model.sampling, pipeline=rules.pipeline, follow_up=follow_up
@@ -267,12 +286,6 @@ def _load(
             set_aside=tuple(example for example in examples if example.meta["category"] in unavailable),
         ),
     )
-
-
-def _system_prompt(fetch: Fetch, category: str) -> str:
-    if category == "creative_writing":
-        return category_system_prompt(fetch("judge-settings"), category)
-    return system_prompt(fetch("judge-config"))
 
 
 def _counter(fetch: Fetch, encoding: str) -> TokenCounter:
