@@ -75,8 +75,9 @@ def last_lines(ended: pytest.RunResult) -> list[str]:
     return [line for line in ended.outlines[at + 1 : -2] if line]
 
 
-@pytest.mark.parametrize("flags", [(), ("-n", "2")], ids=["one process", "two processes"])
-@pytest.mark.parametrize("value", ["", "/no/such/folder"])
+@pytest.mark.parametrize(
+    ("value", "flags"), [("", ()), ("/no/such/folder", ("-n", "2"))], ids=["one process", "two processes"]
+)
 def test_what_is_left_out_is_said_last(value: str, flags: tuple[str, ...], run: Run) -> None:
     """How many tests, for want of which data and packages, and how to get them; the run passes."""
     ended = run(value, *flags)
