@@ -1,8 +1,13 @@
 """``judgebench`` as a command, in the test's own process; ``tests/conftest.py`` names this module in its plugins."""
 
+import io
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -28,18 +33,41 @@ class Ended:
 Command = Callable[..., Ended]
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs ``judgebench`` with these arguments, in this process."""
+def judgebench(
+    arguments: Iterable[object], *, code: int | None = 0, cwd: Path | None = None, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end, which must be ``code`` unless that is None, and without a traceback.
+
+    Its end is what a process would end with: the start of a process of its own costs more than most commands.
+    """
     from judgebench.cli import main
 
-    def run(*arguments: object) -> Ended:
-        capsys.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["judgebench", *map(str, arguments)])
+    words, out, err = ["judgebench", *map(str, arguments)], io.StringIO(), io.StringIO()
+    on_termination = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", words)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            if cwd is not None:
+                patch.chdir(cwd)
             with pytest.raises(SystemExit) as ended:
                 main()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, *capsys.readouterr())
+    finally:
+        signal.signal(signal.SIGTERM, on_termination)
+    found = ended.value.code
+    assert isinstance(found, int)
+    assert code is None or found == code, f"exit {found}: {err.getvalue()[-2000:]}"
+    assert "Traceback" not in err.getvalue()
+    return subprocess.CompletedProcess(words, found, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def command() -> Command:
+    """Runs ``judgebench`` with these arguments, in this process."""
+
+    def run(*arguments: object) -> Ended:
+        ended = judgebench(arguments, code=None)
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     return run

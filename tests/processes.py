@@ -1,4 +1,4 @@
-"""The real command, run to its end or killed on its way, and what it leaves behind."""
+"""The real command in a process of its own, which may be killed on its way, and what it leaves behind."""
 
 import json
 import os
@@ -19,18 +19,6 @@ SUMS = Path(__file__).parent / "fixtures" / "sums" / "task.py"
 def command(arguments: Iterable[str | Path]) -> list[str]:
     """The real command."""
     return [sys.executable, "-m", "judgebench", *map(str, arguments)]
-
-
-def judgebench(
-    arguments: Iterable[str | Path], *, code: int = 0, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, which must be ``code``."""
-    ended = subprocess.run(
-        command(arguments), capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
-    assert ended.returncode == code, f"exit {ended.returncode}: {ended.stderr[-2000:]}"
-    assert "Traceback" not in ended.stderr
-    return ended
 
 
 @contextmanager

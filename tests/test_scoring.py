@@ -13,7 +13,8 @@ from judgebench.errors import RecordError
 from judgebench.records import Completion, Judgement, Verdict
 from judgebench.scoring import ENDS
 from judgebench.store import TaskFolder
-from tests.processes import SUMS, judgebench, lines_of, manifest_of, scores_of
+from tests.commands import judgebench
+from tests.processes import SUMS, lines_of, manifest_of, scores_of
 from tests.servers.launch import odd_server
 
 ITEMS = 100

@@ -11,8 +11,9 @@ import pytest
 
 from judgebench.cache import default_cache_dir
 from tests.alpacaeval_server import committed, stored
+from tests.commands import judgebench
 from tests.patience import wait_for
-from tests.processes import judgebench, kill, lines_of, manifest_of, started
+from tests.processes import kill, lines_of, manifest_of, started
 from tests.servers.launch import Server
 
 KEY = "sk-ant-right-0123456789abcdef"

@@ -23,8 +23,9 @@ from judgebench.models.http_run import UNREACHABLE_WAITS
 from judgebench.records import StageCounts
 from judgebench.store import Manifest, Session
 from tests.alpacaeval_server import JUDGE, Published, committed, publish, stored
+from tests.commands import judgebench
 from tests.patience import PATIENCE_SECONDS, wait_for
-from tests.processes import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.processes import kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

@@ -18,10 +18,11 @@ from judgebench.metric import Metric, single_row
 from judgebench.run_folders import read_run
 from judgebench.stopping import decide_difference, random_order
 from tests.alpacaeval_server import Published, publish
+from tests.commands import judgebench
 from tests.junit_schema import require_junit
 from tests.made_runs import METRICS as GSM8K
 from tests.made_runs import write_run
-from tests.processes import judgebench, kill, lines_of, manifest_of, started
+from tests.processes import kill, lines_of, manifest_of, started
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

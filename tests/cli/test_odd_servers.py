@@ -21,7 +21,8 @@ from judgebench.models.wire_chat import ChatCompletions
 from judgebench.models.wire_messages import Messages
 from judgebench.models.wire_responses import Responses
 from judgebench.records import Completion, Message, Request, Sampling
-from tests.processes import SUMS, command, judgebench, lines_of, manifest_of, scores_of
+from tests.commands import judgebench
+from tests.processes import SUMS, command, lines_of, manifest_of, scores_of
 from tests.servers.launch import Server, odd_server
 from tests.servers.odd_server import FAULTS, ODD, SIDES
 

@@ -15,7 +15,8 @@ from judgebench.loading import load_task
 from judgebench.sources import SourceFinder
 from judgebench.stopping import random_order
 from tests.alpacaeval_server import Published, publish
-from tests.processes import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.commands import judgebench
+from tests.processes import kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

@@ -11,8 +11,9 @@ import pytest
 
 from judgebench.cache import CallStore, default_store_path
 from judgebench.store import RunFolder
+from tests.commands import judgebench
 from tests.patience import wait_for
-from tests.processes import SUMS, command, judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.processes import SUMS, command, kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server, odd_server
 
 CALL_USD = 0.03

@@ -21,8 +21,9 @@ from judgebench.loading import load_task
 from judgebench.sources import SourceFinder
 from judgebench.task import TaskData
 from tests.alpacaeval_server import committed
+from tests.commands import judgebench
 from tests.patience import PATIENCE_SECONDS
-from tests.processes import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.processes import kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

@@ -16,8 +16,9 @@ from judgebench.judges.orders import seeded_switch
 from judgebench.models import OpenSettings, backends
 from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.tasks import TaskSpec
+from tests.commands import judgebench
 from tests.installed import install
-from tests.processes import judgebench, scores_of
+from tests.processes import scores_of
 
 ROOT = Path(__file__).parents[2]
 ECHO = '''

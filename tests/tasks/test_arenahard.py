@@ -14,7 +14,7 @@ from judgebench.errors import UsageError
 from judgebench.models.tiny import read_programs
 from judgebench.ranking import published_rows
 from judgebench.records import Answer, Case, Completion, Example, Generation, Message
-from tests.processes import judgebench
+from tests.commands import judgebench
 from tests.processes import scores_of as printed_scores
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (

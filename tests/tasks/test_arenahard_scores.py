@@ -31,7 +31,7 @@ from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.stats.bradley_terry import SCALE, Anchor, bradley_terry, count_battles, predicted_win_rate
 from judgebench.task import Task, TaskData
-from tests.processes import judgebench
+from tests.commands import judgebench
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (
     ANSWERS,

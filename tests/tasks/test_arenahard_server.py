@@ -16,8 +16,9 @@ from judgebench.records import Completion, Generation, Score
 from judgebench.settings import Settings
 from judgebench.task import Task, TaskData
 from tests.alpacaeval_server import committed
+from tests.commands import judgebench
 from tests.patience import wait_for
-from tests.processes import judgebench, kill, lines_of, manifest_of, started
+from tests.processes import kill, lines_of, manifest_of, started
 from tests.processes import scores_of as printed_scores
 from tests.servers.launch import Server
 from tests.tasks import arenahard_data as files

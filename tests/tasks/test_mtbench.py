@@ -40,8 +40,9 @@ from judgebench.sources import SourceFinder
 from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
 from tests.alpacaeval_server import committed, stored
+from tests.commands import judgebench
 from tests.patience import patience, wait_for
-from tests.processes import judgebench, kill, lines_of, manifest_of, scores_of, started
+from tests.processes import kill, lines_of, manifest_of, scores_of, started
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

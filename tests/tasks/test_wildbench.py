@@ -47,8 +47,9 @@ from judgebench.stats.elo import shuffled_elo, votes_from_scores
 from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
 from judgebench.tasks import TaskSpec
+from tests.commands import judgebench
 from tests.patience import wait_for
-from tests.processes import judgebench, kill, manifest_of, started
+from tests.processes import kill, manifest_of, started
 from tests.processes import scores_of as scores_of_command
 from tests.servers.launch import Server
 from tests.shared_data import each
