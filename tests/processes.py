@@ -21,6 +21,15 @@ def command(arguments: Iterable[str | Path]) -> list[str]:
     return [sys.executable, "-m", "judgebench", *map(str, arguments)]
 
 
+def judgebench_process(
+    arguments: Iterable[str | Path], *, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The command to its end, where its process matters: what it imports, who kills it, which packages it finds."""
+    return subprocess.run(
+        command(arguments), cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
 @contextmanager
 def started(arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
     """The command while it runs, in a process group of its own, which does not outlive the block."""

@@ -6,8 +6,6 @@ only what says where they were made is cut out.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from shutil import copy, copytree
 from typing import Any
@@ -25,6 +23,7 @@ from judgebench.run_folders import read_run
 from judgebench.scoring import score_run
 from judgebench.settings import Settings
 from judgebench.store import Results, RunFolder, TaskManifest
+from tests.commands import judgebench
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PLAIN, REPEATS = FIXTURES / "lm_eval", FIXTURES / "lm_eval_repeats"
@@ -333,12 +332,6 @@ def test_a_judged_task_has_no_counterpart() -> None:
 # -- the command, and fields of other names
 
 
-def judgebench(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the command."""
-    command = [sys.executable, "-m", "judgebench", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 OURS = [
     {"key": 1, "id": "starter-02", "response": "The answer is 42."},
     {"key": 2, "id": "starter-01", "response": "The answer is 41."},
@@ -406,15 +399,14 @@ def test_fields_of_other_formats_are_fixed(tmp_path: Path) -> None:
 def test_the_commands(tmp_path: Path) -> None:
     """Export prints what it made; errors are one sentence and exit 2."""
     imported(PLAIN, tmp_path / "run")
-    made = judgebench("export", "run", "--to", "lm-eval", "--out", "mine.json", cwd=tmp_path)
-    assert (made.returncode, made.stdout) == (0, "mine.json\n")
+    made = judgebench(["export", "run", "--to", "lm-eval", "--out", "mine.json"], cwd=tmp_path)
+    assert made.stdout == "mine.json\n"
     for arguments in (
         ("export", "run", "--to", "lm-eval", "--out", "mine.json"),
         ("export", "run", "--to", "csv", "--out", "other.json"),
         ("export", "nowhere", "--to", "lm-eval", "--out", "other.json"),
         ("import", "run", "--from", "outputs", "--task", "gsm8k", "--out", "x", "--fields", "output"),
     ):
-        ended = judgebench(*arguments, cwd=tmp_path)
-        assert ended.returncode == 2
+        ended = judgebench(arguments, cwd=tmp_path, code=2)
         assert ended.stderr.startswith("judgebench: ")
         assert len(ended.stderr.splitlines()) == 1

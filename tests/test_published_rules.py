@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ def phi_2(dropped: dict[str, Run]) -> Run:
     return dropped["phi-2"]
 
 
+@pytest.fixture(scope="module")
+def compat(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same, scored by upstream's rule."""
+    return alpacaeval_run("phi-2", tmp_path_factory.mktemp("compat"), "alpacaeval:upstream_compat=true")
+
+
 # -- AlpacaEval: difficulties by instruction (ours) and by row (upstream's)
 
 
@@ -106,9 +113,8 @@ def test_a_file_that_lacks_rows_has_both_numbers(model: str, dropped: dict[str, 
         assert length.upstream.value == published.scores["avg_length"].value != length.value
 
 
-def test_upstreams_number_is_that_of_its_switch(tmp_path: Path, phi_2: Run) -> None:
+def test_upstreams_number_is_that_of_its_switch(phi_2: Run, compat: Run) -> None:
     """What stands beside the default is the score that ``upstream_compat=true`` gives, which has nothing beside it."""
-    compat = alpacaeval_run("phi-2", tmp_path, "alpacaeval:upstream_compat=true")
     for metric in ("lc_win_rate", "lc_standard_error"):
         own, other = overall(phi_2, metric).upstream, overall(compat, metric)
         assert own is not None
@@ -147,14 +153,14 @@ def test_a_part_judged_in_random_order_has_no_number_by_upstreams_rule(phi_2: Ru
     assert not [score for score in scores if score.upstream]
 
 
-def test_a_jury_has_no_number_by_upstreams_rule(tmp_path: Path) -> None:
+def test_a_jury_has_no_number_by_upstreams_rule(tmp_path: Path, phi_2: Run) -> None:
     """Which knows one judge; each judge's own number has it."""
-    run = alpacaeval_run("phi-2", tmp_path)
-    folder = RunFolder(run.path).task("alpacaeval")
+    run = shutil.copytree(phi_2.path, tmp_path / "run")
+    folder = RunFolder(run).task("alpacaeval")
     for judgement in list(folder.judgements()):
         folder.append(msgspec.structs.replace(judgement, judge_model="another"))
     folder.close()
-    results = score_run(RunFolder(run.path), Settings(tasks="", mirrors=(ALPACAEVAL.path,), offline=True))
+    results = score_run(RunFolder(run), Settings(tasks="", mirrors=(ALPACAEVAL.path,), offline=True))
     with_upstream = {score.group for score in results.scores if score.metric == "lc_win_rate" and score.upstream}
     assert with_upstream == {"judge=another", "judge=gpt-4-1106-preview"}
 
@@ -274,9 +280,10 @@ def test_every_form_of_the_gate_says_which_rule(phi_2: Run, tmp_path: Path) -> N
     assert "PASS" in report.read_text()
 
 
-def test_the_switch_for_upstreams_rule_does_not_bar_from_the_published_rows(tmp_path: Path, phi_2: Run) -> None:
+def test_the_switch_for_upstreams_rule_does_not_bar_from_the_published_rows(
+    tmp_path: Path, phi_2: Run, compat: Run
+) -> None:
     """A run scored by upstream's rule is the one that the published rows are like; other options are still refused."""
-    compat = alpacaeval_run("phi-2", tmp_path, "alpacaeval:upstream_compat=true")
     one, other = (gate("phi-2", run, HEADLINE).checks[0] for run in (phi_2, compat))
     assert (one.difference, one.low, one.high) == (other.difference, other.low, other.high)
     assert other.rule is None

@@ -94,21 +94,29 @@ def test_each_missing_number_of_a_difference_is_named(tmp_path: Path) -> None:
     assert None not in (whole.low, whole.p, whole.relative_gain, whole.relative_low, whole.correlation)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_what_is_not_compared_or_ranked_is_told(form: str, tmp_path: Path) -> None:
-    """AlpacaEval's spread of predictions is no sum over items; a length ranks nothing; equal runs share all ranks,
-    because nothing tells them apart.
-    """
-    source, run = ALPACAEVAL / "annotations_full" / "phi-2.json.gz", tmp_path / "run"
+@pytest.fixture(scope="module")
+def phi_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published judgements of phi-2."""
+    source, run = ALPACAEVAL / "annotations_full" / "phi-2.json.gz", tmp_path_factory.mktemp("phi-2") / "run"
     import_run(source, "alpaca_eval", Settings(tasks="alpacaeval", out=run, mirrors=(ALPACAEVAL.path,), offline=True))
-    told = shown("compare", *[str(run)] * 3, "--format", form, "--mirror", str(ALPACAEVAL.path), "--offline")
+    return run
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_not_compared_or_ranked_is_told(form: str, phi_2: Path) -> None:
+    """AlpacaEval's spread of predictions is no sum over items; a length ranks nothing."""
+    told = shown("compare", *[str(phi_2)] * 3, "--format", form, "--mirror", str(ALPACAEVAL.path), "--offline")
     assert "lc_standard_error" in told
     assert "it is no sum over items" in told
     if form not in ("csv", "json"):
         assert "lc_standard_error not compared: it is no sum over items" in told
         assert "avg_length not ranked: more of it is not better" in told
         assert "not told from some other run: " in told
-    found = compare([read_run(run)] * 3, files=official_files([ALPACAEVAL.path], offline=True))
+
+
+def test_equal_runs_share_all_ranks(phi_2: Path) -> None:
+    """Because nothing tells them apart, which each rank says."""
+    found = compare([read_run(phi_2)] * 3, files=official_files([ALPACAEVAL.path], offline=True))
     assert all(rank.reason for rank in found.tasks[0].ranks)
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from judgebench.sources import read_sources
 from judgebench.store import RunFolder
+from tests import commands
 from tests.shared_data import SharedData
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +24,8 @@ Rows = list[dict[str, Any]]
 
 
 def judgebench(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """The command line in a process of its own, offline."""
-    command = [sys.executable, "-m", "judgebench", *map(str, arguments), "--offline"]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    """The command line, offline."""
+    return commands.judgebench([*arguments, "--offline"], cwd=cwd, code=None)
 
 
 def paragraph(ended: "subprocess.CompletedProcess[str]", code: int) -> str:

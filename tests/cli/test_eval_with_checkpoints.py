@@ -279,7 +279,7 @@ def test_candidate_and_judge_are_never_in_memory_together(
 def test_killed_and_resumed_the_answers_are_those_of_one_go(checkpoint: Path, tmp_path: Path) -> None:
     """``kill -9`` between answers of a greedy checkpoint, twice: nothing that was stored is asked again."""
     base = [sys.executable, "-m", "judgebench", "eval", "--model", "hf:ckpt", *STARTER, *WIRED_JUDGE]
-    command = [*base, "--gen", "temperature=0", "--gen", "max_tokens=400", "--model-arg", "batch_size=2"]
+    command = [*base, "--gen", "temperature=0", "--gen", "max_tokens=120", "--model-arg", "batch_size=2"]
     environment = {**os.environ, "JUDGEBENCH_CACHE": str(tmp_path / "cache-of-one-go")}
     subprocess.run([*command, "--out", "whole"], env=environment, check=True, capture_output=True)
     lines = tmp_path / "parts" / "alpacaeval" / "generations.jsonl"

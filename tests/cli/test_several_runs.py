@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from judgebench.errors import UsageError
 from judgebench.models.opening import expand
 from judgebench.models.tiny import tiny_checkpoint
+from tests import commands
 
 pytest.importorskip("torch")
 TASK = ("--tasks", "alpacaeval", "--judge", "builtin:tiny", "--starter", "-q")
@@ -19,8 +19,7 @@ TASK = ("--tasks", "alpacaeval", "--judge", "builtin:tiny", "--starter", "-q")
 
 def judgebench(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """The command line."""
-    command = [sys.executable, "-m", "judgebench", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return commands.judgebench(arguments, cwd=cwd, code=None)
 
 
 def generations(run: str | Path) -> list[dict[str, Any]]:

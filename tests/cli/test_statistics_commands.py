@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,13 @@ import pytest
 
 from judgebench.importing import import_run
 from judgebench.settings import Settings
+from tests import commands
 from tests.shared_data import SharedData
 
 
 def judgebench(*arguments: str | Path, cwd: Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    """The command line in a process of its own; it must end with ``code``, and without a traceback or a NaN."""
-    command = [sys.executable, "-W", "error", "-m", "judgebench", *map(str, arguments)]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert ended.returncode == code, ended.stderr
-    assert "Traceback" not in ended.stderr
+    """The command line; it must end with ``code``, and without a NaN."""
+    ended = commands.judgebench(arguments, cwd=cwd, code=code)
     assert "NaN" not in ended.stdout
     if code:
         assert ended.stderr.startswith("judgebench: ")

@@ -18,7 +18,7 @@ from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.tasks import TaskSpec
 from tests.commands import judgebench
 from tests.installed import install
-from tests.processes import scores_of
+from tests.processes import judgebench_process, scores_of
 
 ROOT = Path(__file__).parents[2]
 ECHO = '''
@@ -75,10 +75,10 @@ def test_a_backend_is_one_file_with_an_entry_point(tmp_path: Path) -> None:
     right = sum(example.meta["gold"] == gold for example in examples)
     common = ["eval", "--model", "echo:parrot", "--model-arg", f"answer={gold}", "--starter", "--json"]
     environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    answered = judgebench([*common, "--tasks", "gsm8k", "--out", tmp_path / "answered"], **environment)
+    answered = judgebench_process([*common, "--tasks", "gsm8k", "--out", tmp_path / "answered"], **environment)
     values = {score["metric"]: score["value"] for score in scores_of(answered)}
     assert values["exact_match_flexible"] == pytest.approx(100 * right / len(examples))
-    judged = judgebench(
+    judged = judgebench_process(
         [*common, "--tasks", "alpacaeval", "--judge", "echo:judge", "--out", tmp_path / "judged"], **environment
     )
     (win_rate,) = (score for score in scores_of(judged) if (score["metric"], score["group"]) == ("win_rate", None))
@@ -171,7 +171,7 @@ def test_doctor_names_what_cannot_be_used(tmp_path: Path) -> None:
     install(tmp_path, "echo", backends.ENTRY_POINTS, "echo = echo_plugin:BACKEND", ECHO)
     install(tmp_path, "broken", backends.ENTRY_POINTS, "odd = broken_plugin:BACKEND\nhf = broken_plugin:HF", "1 / 0")
     environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "JUDGEBENCH_CACHE": str(tmp_path)}
-    shown = {row["check"]: row for row in json.loads(judgebench(["doctor", "--json"], **environment).stdout)}
+    shown = {row["check"]: row for row in json.loads(judgebench_process(["doctor", "--json"], **environment).stdout)}
     assert shown["backend echo"] == {"check": "backend echo", "found": "of echo", "mend": ""}
     assert "'odd' cannot be loaded: ZeroDivisionError" in shown["backend odd"]["found"]
     assert "never used" in shown["backend hf"]["found"]

@@ -1,10 +1,9 @@
-"""2,000 hostile answers to each verified task, through the real pool, with honest answers between them.
+"""Some of 2,000 hostile answers to each verified task, through the real pool, with honest answers between them.
 
 The run ends, every check has a verdict with a reason, no honest answer notices, and nothing is left behind.
 """
 
 import gc
-import os
 import threading
 from functools import cache
 from itertools import chain
@@ -20,18 +19,18 @@ from judgebench.loading import load_task
 from judgebench.records import Check, Example, Generation
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.campaigns import ALL
 from tests.shared_data import SHARED, SharedData
 from tests.tasks.hostile import hostile_answers
 
 VERIFIED = [name for name in ("ifeval", "gsm8k", "math") if name in tasks.names()]
 MEMORY_MARGIN = 64 * 2**20
 """What the interpreter's allocator may keep of the messages that were sent."""
-STEPS = {"math": 37}
-"""Every how many answers are put to a task, one unless told: a timeout is tried twice at 5 CPU seconds each, and one in
-sixty of these answers runs into it where it is parsed. No divisor of the number of kinds, so that all kinds come up.
-The whole campaign is run by hand (benchmarks/README.md).
+STEPS = {"math": 37, "ifeval": 7, "gsm8k": 7}
+"""Every how many answers are put to a task: a timeout is tried twice at 5 CPU seconds each, and one in sixty of these
+answers runs into it where MATH parses it. No divisor of the number of kinds, so that all kinds come up. The whole
+campaign is run by hand (benchmarks/README.md).
 """
-WHOLE = "JUDGEBENCH_HOSTILE_WHOLE" in os.environ
 HONEST = "A plain answer, in two sentences. It wants nothing of the reader."
 
 
@@ -79,7 +78,7 @@ def test_hostile_answers_harm_nobody(loaded: tuple[Task, TaskData]) -> None:
     where no hostile answer is near. Afterwards there are as many processes and threads as before, and no more memory.
     """
     task, data = loaded
-    texts = [as_recorded(text) for _, text in hostile()[:: 1 if WHOLE else STEPS.get(task.name, 1)]]
+    texts = [as_recorded(text) for _, text in hostile()[:: 1 if ALL else STEPS[task.name]]]
     examples = [data.examples[number % len(data.examples)] for number in range(len(texts))]
     bad = [
         checks_of(task, data, example, text, f"hostile-{number}")

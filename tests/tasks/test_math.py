@@ -26,6 +26,7 @@ from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.sources import SourceFinder
 from judgebench.task import Task, TaskData
+from tests.campaigns import ALL
 from tests.shared_data import SharedData
 
 MATH = SharedData("math")
@@ -114,9 +115,10 @@ def test_every_verdict_is_upstreams(model: str) -> None:
 
 
 def test_every_pair_of_short_answers_is_told_apart_as_upstream_does() -> None:
-    """1,537 pairs of answers of some 50 models, by the three rules."""
+    """1,537 pairs of answers of some 50 models, by the three rules; every third of them, unless all are asked for."""
     pairs = read_lines("pairs.jsonl.gz")
     assert len(pairs) == 1537
+    pairs = pairs[:: 1 if ALL else 3]
     rows = [
         {
             "output": f"{minerva.OPENING} {pair['pred']}. {minerva.APPENDED}" if closing else boxed(pair["pred"]),
@@ -194,9 +196,9 @@ def test_every_reference_normalises_as_upstream_and_equals_itself() -> None:
         assert hendrycks.equal(row["answer"], row["answer"])
 
 
-@pytest.mark.parametrize("model", ["rho-math-7b-v0.1", "rho-math-1b-interpreter-v0.1"])
-def test_means_and_tables_are_upstreams(model: str, tmp_path: Path) -> None:
+def test_means_and_tables_are_upstreams(tmp_path: Path) -> None:
     """The task's own scores of a file of answers to MATH-500: means, standard errors, levels, subjects."""
+    model = "rho-math-7b-v0.1"
     expected = json.loads((MATH / "expected_metrics.json").read_bytes())[model]
     answers = tmp_path / "answers.jsonl"
     rows = [{"id": row["id"], "output": row["output"]} for row in read_lines(f"responses/{model}.jsonl.gz")]
