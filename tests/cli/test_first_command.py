@@ -14,7 +14,7 @@ from judgebench.judges.orders import seeded_switch
 from judgebench.models.tiny import read_programs
 from judgebench.tasks import TaskSpec
 
-TASKS = "alpacaeval,mtbench,wildbench,arenahard,ifeval,gsm8k,math"
+TASKS = ",".join(tasks.names())
 
 
 def evaluate(folder: Path) -> dict[str, Any]:
