@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from judgebench.grading import KILLED, NOTHING
-from judgebench.metric import Metric, MetricSums, single_row
+from judgebench.metric import Metric, MetricSums, metric_called, single_row
 from judgebench.records import Example, ExampleScore, Generation, Score, Verdict
 from judgebench.stats.clustered import cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
@@ -130,7 +130,7 @@ class Accuracy:
 
     def _score(self, number: _Number) -> Score:
         """A mean over items in percent; its interval is over items."""
-        metric = Metric(name=number.metric)
+        metric = metric_called(number.metric, self.metrics)
         about: dict[str, Any] = {"n_missing": number.n_missing, "group": number.group, "details": number.details}
         if not number.values:
             why = "no item has an answer with a verdict" if number.details["items"] else "there is no item"

@@ -4,8 +4,9 @@ A task lists its metrics. Scores, comparisons, the gate, plans, early stops, lab
 know of a number from that list, and nothing outside the task repeats it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from judgebench.records import Example, ExampleScore, Score
@@ -195,3 +196,9 @@ class Metric:
         return cluster_totals(
             [self.scale * value for value in known.values()], clusters=[items.get(name, name) for name in known]
         )
+
+
+def metric_called(name: str, metrics: Iterable[Metric], unit: str = "percent") -> Metric:
+    """The definition of a metric among several. One that is not listed, as a file may hold, is known by its unit."""
+    listed = (replace(metric, name=name) for metric in metrics if fnmatchcase(name, metric.name))
+    return next(listed, Metric(name=name, unit=unit))

@@ -1,8 +1,7 @@
 """What a benchmark is: a value that holds its pure functions. How one is found is in ``tasks.py``."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
@@ -10,7 +9,7 @@ from urllib.parse import quote, unquote
 from judgebench.errors import UsageError
 from judgebench.grading import Verifier
 from judgebench.judges import Judge
-from judgebench.metric import Metric, MetricSums
+from judgebench.metric import Metric, MetricSums, metric_called
 from judgebench.outputs import FileRow, digits
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 
@@ -207,8 +206,7 @@ class Task:
 
     def metric(self, name: str, unit: str = "percent") -> Metric:
         """The definition of a metric. One that the task does not list, as a file may hold, is known by its unit."""
-        listed = (replace(metric, name=name) for metric in self.metrics if fnmatchcase(name, metric.name))
-        return next(listed, Metric(name=name, unit=unit))
+        return metric_called(name, self.metrics, unit)
 
     def scores(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
         """All scores of some example scores."""

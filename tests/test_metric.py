@@ -1,9 +1,11 @@
 """A metric is defined once, in its task: whatever shows or uses a number takes the definition from there."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
+import judgebench
 from judgebench import api, tasks
 from judgebench.errors import UsageError
 from judgebench.gate_policy import Defaults, Policy, TaskPolicy
@@ -116,3 +118,18 @@ def test_answers_to_one_item_are_one_cluster() -> None:
     assert score.value == pytest.approx(40.0)
     assert metric.mean_sums(examples, rows).n_clusters == 3
     assert metric.mean_score("t", examples, []).reason == "no example has a value"
+
+
+def test_the_core_names_no_metric_of_a_benchmark() -> None:
+    """No text in ``judgebench/`` is the name of a metric, but for two words that mean other things there, too, and the
+    metrics that ``accuracy.py`` defines for whoever uses it.
+    """
+    names = {metric.name for name in tasks.names() for metric in tasks.load(tasks.TaskSpec(name))[0].metrics}
+    core = Path(judgebench.__file__).parent
+    texts = {
+        node.value
+        for path in core.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert names & texts <= {"score", "length", "maj@*", "pass@*"}
