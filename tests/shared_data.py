@@ -32,6 +32,21 @@ CONTENTS = {
 }
 """What lies in each folder of the data."""
 WANT = "needs the shared data: "
+NO_DATA = "no data"
+READERS = os.environ.get("JUDGEBENCH_TEST_READERS")
+"""A file: where there are data, each test that asks for them is written into it; where there are none, only they run.
+
+Of tests that share what is read, the first one asks.
+"""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without data, leave out the tests that did not ask for any when there were some."""
+    if FOLDER is None and READERS and Path(READERS).is_file():
+        asked = set(Path(READERS).read_text().splitlines())
+        others = [item for item in items if item.nodeid not in asked and NO_DATA not in item.nodeid]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 class SharedData:
@@ -43,6 +58,9 @@ class SharedData:
     @property
     def is_here(self) -> bool:
         """For what can do without."""
+        if FOLDER is not None and READERS and (test := os.environ.get("PYTEST_CURRENT_TEST")):
+            with Path(READERS).open("a") as file:
+                file.write(test.rpartition(" (")[0] + "\n")
         return FOLDER is not None and (FOLDER / self._kind).is_dir()
 
     @property
@@ -76,4 +94,4 @@ def each(read: Callable[[], Iterable[Any]], names: int = 1) -> list[Any]:
     try:
         return list(read())
     except pytest.skip.Exception as left_out:
-        return [pytest.param(*[None] * names, id="no data", marks=pytest.mark.skip(reason=str(left_out)))]
+        return [pytest.param(*[None] * names, id=NO_DATA, marks=pytest.mark.skip(reason=str(left_out)))]

@@ -61,9 +61,11 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs those tests in a process of its own, with the variable as given."""
     pytester.makepyfile(test_wanting=WANTING, test_whole_file=WHOLE_FILE)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("JUDGEBENCH_TEST_READERS", raising=False)
 
     def with_data(value: str | Path, *flags: str) -> pytest.RunResult:
         monkeypatch.setenv(VARIABLE, str(value))
+        monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
         return pytester.runpytest_subprocess("-p", "tests.shared_data", "-p", "tests.left_out", *flags)
 
     return with_data
@@ -118,6 +120,18 @@ def test_data_that_are_there_are_read(run: Run, tmp_path: Path, pytester: pytest
     assert [line for line in last_lines(ended) if line.startswith(" ")] == [
         f"    upstream/ (2 tests): {CONTENTS['upstream']}"
     ]
+
+
+def test_without_data_only_those_run_again_that_ask_for_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first run with data writes down who asks, the first of those that share it; the next leaves out the rest."""
+    (tmp_path / "data" / "upstream").mkdir(parents=True)
+    monkeypatch.setenv("JUDGEBENCH_TEST_READERS", str(tmp_path / "readers"))
+    run(tmp_path / "data").assert_outcomes(passed=3, skipped=4)
+    asked = {line.partition("::")[2] for line in (tmp_path / "readers").read_text().splitlines()}
+    assert asked == {"test_needs_nothing", "test_reads_a_file", "test_reads_through_a_fixture[1]"}
+    run("").assert_outcomes(passed=1, skipped=4, deselected=2)
 
 
 def test_the_folder_is_named_in_one_place() -> None:
