@@ -101,7 +101,7 @@ def reading(run: str, other: str, policy: str) -> dict[str, tuple[str, ...]]:
 
 
 COMMANDS = list(reading("run", "other", "policy"))
-FOLDERS_ONLY = ("score", "judge", "eval", "plan", "explain", "export to archive")
+FOLDERS_ONLY = ("score", "judge", "eval", "explain", "export to archive")
 """Of an archive these say that it is no folder."""
 
 
