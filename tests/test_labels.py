@@ -57,7 +57,7 @@ def test_words_and_numbers_are_shares_of_the_win(tmp_path: Path, given: Given) -
         (b"example_id,label\nstarter-01,nan\nstarter-02,\n", "holds no label"),
         (b"example_id,label\nstarter-01,inf\n", "label 'inf'"),
         (b"example_id,label\nstarter-01,1.5\n", "label '1.5'"),
-        (b"example_id,label\nstarter-01,win,me\n", "humans.csv:2: the row does not have the 2 columns of line 1"),
+        (b"example_id,label\nstarter-01,win,me\n", "humans.csv:2: the row has 3 cells for 2 columns"),
         (b'example_id,label\nstarter-01,"win\n', "not valid CSV"),
         (b"example_id,label\nstarter-01,\xff\n", "humans.csv:2: not UTF-8"),
         (b"example_id,label\n\x1b[31m,win\n", "is no example"),
