@@ -84,11 +84,7 @@ class Settings:
     )
     starter: Annotated[
         bool,
-        Flag(
-            "Use the bundled starter set: it needs nothing, and its numbers compare with nothing.",
-            None,
-            ANSWERING,
-        ),
+        Flag("Use the bundled starter set: it needs nothing, and its numbers compare with nothing.", None, ANSWERING),
     ] = False
     baseline: Annotated[
         str | None,
@@ -109,11 +105,7 @@ class Settings:
     ] = field(default_factory=dict)
     preset: Annotated[
         str | None,
-        Flag(
-            "Draw answers as a paper did. A wrong name lists the presets; --gen overrides them.",
-            "NAME",
-            ANSWERING,
-        ),
+        Flag("Draw answers as a paper did. A wrong name lists the presets; --gen overrides them.", "NAME", ANSWERING),
     ] = None
     gen: Annotated[Mapping[str, str], Flag("Sampling of the answers, such as temperature=0.7.", "K=V", ANSWERING)] = (
         field(default_factory=dict)
@@ -193,12 +185,7 @@ class Settings:
     ] = None
     mirrors: Annotated[
         tuple[Path, ...],
-        Flag(
-            "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.",
-            "DIR",
-            ASKING,
-            name="mirror",
-        ),
+        Flag("Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", ASKING, name="mirror"),
     ] = ()
     offline: Annotated[bool, Flag("Never use the network for official files or checkpoints.", None, ASKING)] = False
     argv: tuple[str, ...] = ()
