@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from judgebench.gate_reports import outputs
-from tests.test_gate_reports import check, of
+from tests.made_gates import check, gate_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,5 +69,5 @@ def test_no_input_is_pasted_into_a_script(action: dict[str, Any]) -> None:
 
 def test_outputs_exist(action: dict[str, Any]) -> None:
     """Every output is one that the gate writes."""
-    written = {line.partition("=")[0] for line in outputs(of(check()), 1).splitlines()}
+    written = {line.partition("=")[0] for line in outputs(gate_of(check()), 1).splitlines()}
     assert set(action["outputs"]) == written

@@ -6,8 +6,8 @@ import unicodedata
 import pytest
 
 from judgebench.gate_reports import annotations, command_data, command_property, junit, outcome, outputs, sentence
-from judgebench.gating import Check, Gate
 from tests.junit_schema import require_junit
+from tests.made_gates import check, gate_of
 
 HOSTILE = (
     "x\n::error title=owned::boo",
@@ -27,31 +27,10 @@ HOSTILE = (
 )
 
 
-def check(verdict: str = "FAIL", **fields: object) -> Check:
-    """A check with the fields that matter here."""
-    return Check(
-        **{
-            "task": "gsm8k@chat", "metric": "exact_match_strict", "unit": "percent", "tier": "block",
-            "verdict": verdict, "paired": True, "starter": False, "max_drop": 1.0, "baseline_value": 70.0,
-            "candidate_value": 60.0, "difference": -10.0, "low": -12.0, "high": -8.0, "level": 0.9, "p_pass": 1.0,
-            "p_fail": 0.0, "p_fail_adjusted": 0.0, "n": 100, "n_to_decide": None, "n_if_equal": 500, "items": 100,
-            "candidate_missing": 0, "baseline_missing": 0, "if_lost": None, "reason": None, **fields,
-        }  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def of(*checks: Check, name: str = "candidate", notes: tuple[str, ...] = ()) -> Gate:
-    """A gate's result."""
-    return Gate(
-        verdict="FAIL", baseline=f"baseline {name}", candidate=name, baseline_path=None, candidate_path="runs/x",
-        checks=checks, notes=notes, alpha=0.05, adjust="holm",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_junit_is_valid_and_holds_the_name_as_text(name: str) -> None:
     """A well-formed file of the schema with the same elements for any name, and no control character in it."""
-    result = of(check(task=name, reason=name), check("INCONCLUSIVE"), check("PASS"), name=name, notes=(name,))
+    result = gate_of(check(task=name, reason=name), check("INCONCLUSIVE"), check("PASS"), name=name, notes=(name,))
     content = junit(result, "fail", "2026-01-01T00:00:00Z")
     root = require_junit(content)
     assert [element.tag for element in root.iter()].count("failure") == 2
@@ -64,7 +43,7 @@ def test_junit_says_what_failed_and_what_was_skipped() -> None:
     checks = (check(), check(tier="warn"), check("INCONCLUSIVE", n_to_decide=1200), check("PASS"))
     endings = {}
     for how in ("fail", "warn", "pass"):
-        root = require_junit(junit(of(*checks), how, "2026-01-01T00:00:00Z"))
+        root = require_junit(junit(gate_of(*checks), how, "2026-01-01T00:00:00Z"))
         endings[how] = [case[0].tag if len(case) else "passed" for case in root.iter("testcase")]
     assert endings["fail"] == ["failure", "skipped", "failure", "passed"]
     assert endings["warn"] == ["failure", "skipped", "skipped", "passed"]
@@ -77,7 +56,7 @@ def test_junit_says_what_failed_and_what_was_skipped() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_annotation_is_one_command_whatever_the_name(name: str) -> None:
     """One line for each check that did not pass, with one property, whose value and message decode to shown text."""
-    lines = annotations(of(check(task=name), check("PASS"), check("INCONCLUSIVE", metric=name), name=name), "warn")
+    lines = annotations(gate_of(check(task=name), check("PASS"), check("INCONCLUSIVE", metric=name), name=name), "warn")
     assert len(lines) == 2
     for line, command in zip(lines, ("error", "warning"), strict=True):
         assert len(line.splitlines()) == 1
@@ -101,7 +80,7 @@ def test_escapes_are_those_of_the_runner() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_outputs_hold_no_name(name: str) -> None:
     """Four lines of our own words, so that no name can set another output."""
-    text = outputs(of(check(task=name), name=name, notes=(name,)), 1)
+    text = outputs(gate_of(check(task=name), name=name, notes=(name,)), 1)
     assert text == "verdict=FAIL\nexit-code=1\nfailed=1\ninconclusive=0\n"
 
 

@@ -1,40 +1,22 @@
 """What ``make eval`` runs: a real local checkpoint answers and judges the starter sets, without key, GPU or network."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from judgebench import tasks
-from judgebench.judges.orders import seeded_switch
-from judgebench.models.tiny import read_programs
-from judgebench.tasks import TaskSpec
-
-TASKS = ",".join(tasks.names())
+from tests.processes import judgebench_process
+from tests.starter_sets import TASKS, expected_win_rate
 
 
 def evaluate(folder: Path) -> dict[str, Any]:
     """Run it in ``folder`` and return what ``--json`` prints."""
     arguments = ["eval", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", TASKS, "--starter", "--json"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "judgebench", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    ended = judgebench_process(arguments, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     return dict(json.loads(ended.stdout))
-
-
-def expected_win_rate() -> float:
-    """AlpacaEval's starter win rate on paper: the judge's odds of the first letter, in the seeded orders."""
-    task, _ = tasks.load(TaskSpec("alpacaeval"), starter=True)
-    (odds,) = (program.texts["A"] for program in read_programs() if program.name == "judge-letter")
-    first = [
-        seeded_switch("is_switched_outputs" + example.instruction) for example in task.load(lambda _: b"").examples
-    ]
-    return 100 * sum(odds if candidate_first else 1 - odds for candidate_first in first) / len(first)
 
 
 def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) -> None:

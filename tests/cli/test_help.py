@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import judgebench_process
+
 HEAVY = ("pandas", "scipy", "torch", "numpy", "aiohttp", "transformers", "pyarrow", "jinja2", "huggingface_hub")
 PROBE = """
 import atexit, json, os, sys
@@ -21,8 +23,7 @@ STARTER = Path(__file__).parents[2] / "tasks" / "alpacaeval" / "starter.jsonl"
 
 def judgebench(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """The command line in a process of its own."""
-    command = [sys.executable, "-m", "judgebench", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return judgebench_process(arguments, cwd=cwd)
 
 
 def modules_after(tmp_path: Path, *arguments: str | Path, code: int = 0) -> set[str]:

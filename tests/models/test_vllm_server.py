@@ -12,10 +12,10 @@ from judgebench.models import Model
 from judgebench.models.http_chat import anthropic_chat, served_chat
 from judgebench.models.tiny import read_programs, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
-from tests.cli.test_first_command import TASKS, expected_win_rate
 from tests.models.llama import answers, ask, save_random_llama
 from tests.models.whole_runs import SHORT_AND_GREEDY, Run, assert_same_scores, run_of
 from tests.servers.vllm_server import vllm_server
+from tests.starter_sets import TASKS, expected_win_rate
 
 pytestmark = pytest.mark.vllm
 

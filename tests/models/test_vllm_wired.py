@@ -12,9 +12,9 @@ import pytest
 
 from judgebench.models.tiny import read_programs, tiny_checkpoint
 from judgebench.models.vllm import VllmModel, _ParallelEngines
-from tests.cli.test_first_command import expected_win_rate
 from tests.models.llama import answers, ask, save_random_llama
 from tests.models.whole_runs import SHORT_AND_GREEDY, assert_same_scores, run_of
+from tests.starter_sets import expected_win_rate
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from judgebench.runner import Runner
 from judgebench.settings import Settings
 from judgebench.store import RunFolder
-from tests.cli.test_first_command import TASKS
+from tests.starter_sets import TASKS
 
 SHORT_AND_GREEDY = {"temperature": "0", "max_tokens": "24"}
 """For a random model, which would go on to the end of its context."""
