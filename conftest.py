@@ -13,9 +13,9 @@ ANSWERED = {"base": 2, "mine": 3}
 @pytest.fixture(scope="session")
 def example_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``runs/base``, ``runs/mine`` and ``answers.jsonl``, which are the answers of the second."""
-    from judgebench.loading import load_tasks
-    from judgebench.runner import Runner
-    from judgebench.settings import Settings
+    from judgebench.run.loading import load_tasks
+    from judgebench.run.runner import Runner
+    from judgebench.run.settings import Settings
 
     folder = tmp_path_factory.mktemp("examples")
     (one,) = load_tasks(Settings(tasks="gsm8k", starter=True))

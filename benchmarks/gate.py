@@ -34,14 +34,14 @@ from judgebench.tasks.alpacaeval.lengths import length_table
 from numpy.typing import NDArray
 
 from judgebench import tasks
+from judgebench.analysis.comparison import Found, compare, official_files
 from judgebench.codec import canonical_hash
-from judgebench.comparison import Found, compare, official_files
-from judgebench.gate_policy import Defaults, Policy, TaskPolicy
-from judgebench.gating import gate
+from judgebench.data.sources import Source, SourceFinder, read_sources
+from judgebench.gating.policy import Defaults, Policy, TaskPolicy
+from judgebench.gating.verdicts import gate
 from judgebench.records import Example, ExampleScore, Message, Score
-from judgebench.run_folders import Run, read_run
-from judgebench.sources import Source, SourceFinder, read_sources
-from judgebench.store import Manifest, Results, RunFolder, TaskManifest
+from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest
+from judgebench.run.reading import Run, read_run
 
 PAIRS, MARGIN, SEED = 500, 2.0, 0
 ITEMS = 5000

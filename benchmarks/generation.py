@@ -36,16 +36,16 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from judgebench.cache import default_cache_dir  # noqa: E402 - the checkout's own, wherever the program is started from
 from judgebench.cli import options as flags  # noqa: E402
 from judgebench.models import Model  # noqa: E402
-from judgebench.models.hf import HfModel  # noqa: E402
-from judgebench.models.tiny import tiny_checkpoint  # noqa: E402
-from judgebench.models.vllm import VllmModel  # noqa: E402
+from judgebench.models.call_store import default_cache_dir  # noqa: E402 - the checkout's own, wherever the program is started from
+from judgebench.models.local.hf import HfModel  # noqa: E402
+from judgebench.models.local.tiny import tiny_checkpoint  # noqa: E402
+from judgebench.models.local.vllm import VllmModel  # noqa: E402
 from judgebench.records import Message, Request, Sampling  # noqa: E402
-from judgebench.runner import Runner  # noqa: E402
-from judgebench.settings import Settings  # noqa: E402
-from judgebench.store import RunFolder  # noqa: E402
+from judgebench.run.folder import RunFolder  # noqa: E402
+from judgebench.run.runner import Runner  # noqa: E402
+from judgebench.run.settings import Settings  # noqa: E402
 from tests.models.llama import WORDS, save_tokenizer  # noqa: E402
 from tests.servers.launch import chat_server  # noqa: E402
 

@@ -24,8 +24,8 @@ import msgspec
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from judgebench.cache import CallStore  # noqa: E402 - the checkout's own, wherever the program is started from
-from judgebench.models.http_chat import HttpChat  # noqa: E402
+from judgebench.models.call_store import CallStore  # noqa: E402 - the checkout's own, wherever the program is started from
+from judgebench.models.http.model import HttpChat  # noqa: E402
 from judgebench.models.wrappers import Stored  # noqa: E402
 from judgebench.records import Completion, Message, Request, Sampling  # noqa: E402
 from tests.servers.launch import chat_server  # noqa: E402

@@ -29,8 +29,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from judgebench.cache import CallStore  # noqa: E402
-from judgebench.store import RunFolder  # noqa: E402
+from judgebench.models.call_store import CallStore  # noqa: E402
+from judgebench.run.folder import RunFolder  # noqa: E402
 from tests.servers.launch import odd_server  # noqa: E402
 
 SUMS = ROOT / "tests" / "fixtures" / "sums" / "task.py"

@@ -32,13 +32,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from judgebench import tasks  # noqa: E402 - the checkout's own, wherever the program is started from
+from judgebench.analysis.comparison import compare  # noqa: E402
 from judgebench.cli.leaderboard import leaderboard  # noqa: E402
 from judgebench.cli.rendering import Format  # noqa: E402
 from judgebench.codec import canonical_hash  # noqa: E402
-from judgebench.comparison import compare  # noqa: E402
 from judgebench.records import ExampleScore, Score  # noqa: E402
-from judgebench.run_folders import read_run  # noqa: E402
-from judgebench.store import Manifest, Results, RunFolder, TaskManifest  # noqa: E402
+from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest  # noqa: E402
+from judgebench.run.reading import read_run  # noqa: E402
 
 ROUNDS, PROMPTS, ITEMS = 5, 500, 5000
 GROUPS = (None, *(f"category={number}" for number in range(10)))

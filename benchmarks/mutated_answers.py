@@ -22,11 +22,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from judgebench import tasks
-from judgebench.cache import default_cache_dir
-from judgebench.grading import KILLED, GradingPool, Verifier
-from judgebench.loading import load_task
+from judgebench.data.sources import SourceFinder
+from judgebench.grading.pool import KILLED, GradingPool, Verifier
+from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Check, Verdict
-from judgebench.sources import SourceFinder
+from judgebench.run.loading import load_task
 
 ALARM_SECONDS = 5
 CPU_SECONDS = 40.0

@@ -33,11 +33,11 @@ from typing import Any
 import msgspec
 
 from judgebench import tasks
-from judgebench.cache import default_cache_dir
-from judgebench.grading import GradingPool
-from judgebench.loading import load_task
+from judgebench.data.sources import SourceFinder, read_sources
+from judgebench.grading.pool import GradingPool
+from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Check, Generation, Verdict
-from judgebench.sources import SourceFinder, read_sources
+from judgebench.run.loading import load_task
 from judgebench.task import Task, TaskData
 
 RANDOM_LETTERS = ("1122", "1129")

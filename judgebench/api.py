@@ -14,30 +14,24 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
-from judgebench import (
-    comparison,
-    explaining,
-    exporting,
-    frames,
-    gate_policy,
-    gating,
-    importing,
-    planning,
-    ranking,
-    run_folders,
-    tracking,
-)
+from judgebench.analysis import comparison, explanation, power_plan
+from judgebench.analysis import leaderboard as ranking
 from judgebench.display import printable, rough, shortened
 from judgebench.errors import UsageError
-from judgebench.loading import source_finder
-from judgebench.progress import Progress
+from judgebench.exchange import exporting, importing
+from judgebench.exchange import trackers as tracking
+from judgebench.exchange.sheets import Cell, Column, Sheet, html_of
+from judgebench.gating import policy as gate_policy
+from judgebench.gating import verdicts
 from judgebench.records import Score
-from judgebench.run_tasks import TaskFiles
-from judgebench.runner import Runner
-from judgebench.scoring import score_run
-from judgebench.settings import Keywords, PathLike, Settings, mirror_folders, settings_from_python, several
-from judgebench.sheets import Cell, Column, Sheet, html_of
-from judgebench.store import RunFolder
+from judgebench.run import frames, reading
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import source_finder
+from judgebench.run.progress import Progress
+from judgebench.run.run_tasks import TaskFiles
+from judgebench.run.runner import Runner
+from judgebench.run.scoring import score_run
+from judgebench.run.settings import Keywords, PathLike, Settings, mirror_folders, settings_from_python, several
 from judgebench.tasks import files_among, named, task_files
 
 if TYPE_CHECKING:
@@ -97,7 +91,7 @@ class Run(_Tabular):
     75.0
     """
 
-    record: run_folders.Run
+    record: reading.Run
     """The run as it lies on disk, with examples, answers and verdicts."""
 
     @property
@@ -169,7 +163,7 @@ class Run(_Tabular):
             data = one.load_data(source_finder(settings))
         return _frame(frames.judgement_rows(one, data))
 
-    def _task(self, task: str | None) -> run_folders.TaskRun:
+    def _task(self, task: str | None) -> reading.TaskRun:
         if task is None and len(self.record.tasks) > 1:
             raise UsageError(f"{self.path} holds several tasks; name one of {', '.join(self.record.tasks)}")
         key = next(iter(self.record.tasks)) if task is None else task
@@ -229,7 +223,7 @@ class Gate(_Tabular):
     16
     """
 
-    record: gating.Gate
+    record: verdicts.Gate
     """Each check with its interval, and how many items would decide it."""
 
     @property
@@ -261,7 +255,7 @@ class Leaderboard(_Tabular):
 
     groups: tuple[ranking.Group, ...]
     """Rows of one protocol together; only they are ranked with each other."""
-    unreadable: tuple[run_folders.Unreadable, ...] = ()
+    unreadable: tuple[reading.Unreadable, ...] = ()
     """Runs below the folders that could not be read, with the reason."""
 
     @property
@@ -304,7 +298,7 @@ class Plan(_Tabular):
     <judgebench.Plan gsm8k@cot8 exact_match_strict: 100 examples find a difference of 17.7 percent with power 0.8>
     """
 
-    record: planning.Plan
+    record: power_plan.Plan
     """The answer with its assumptions."""
 
     @property
@@ -325,7 +319,7 @@ class Explanation(_Tabular):
     'mine'
     """
 
-    record: explaining.Explanation
+    record: explanation.Explanation
     """All of it; the table has the parts of the variance."""
 
     @property
@@ -352,7 +346,7 @@ class Explanation(_Tabular):
 
 # -- functions
 
-RunLike = PathLike | Run | run_folders.Run
+RunLike = PathLike | Run | reading.Run
 """A run: where it lies, or itself."""
 
 
@@ -382,7 +376,7 @@ def evaluate(
         Show progress on stderr.
     settings
         The other flags of ``judgebench eval``: ``out``, ``limit``, ``starter``, ``gen={"temperature": 0.7}``,
-        ``budget`` and so on; see :class:`~judgebench.settings.Settings`.
+        ``budget`` and so on; see :class:`~judgebench.run.settings.Settings`.
 
     Raises
     ------
@@ -402,7 +396,7 @@ def evaluate(
         results = Runner(run_settings, display.update).evaluate()
     for problem in tracking.track(trackers, RunFolder(Path(results.run))):
         warnings.warn(problem, stacklevel=2)
-    return Run(run_folders.read_run(Path(results.run), files_among(named(run_settings.tasks))))
+    return Run(reading.read_run(Path(results.run), files_among(named(run_settings.tasks))))
 
 
 def load_run(path: RunLike, *, tasks: PathLike | Iterable[PathLike] = ()) -> Run:
@@ -469,7 +463,7 @@ def gate(
     files = comparison.official_files(_mirrors(mirrors))
     of_a_table = isinstance(baseline, str) and baseline.startswith(PUBLISHED)
     against = str(baseline).removeprefix(PUBLISHED) if of_a_table else _opened(baseline, tasks)
-    return Gate(gating.gate(against, _opened(candidate, tasks), policy, files=files))
+    return Gate(verdicts.gate(against, _opened(candidate, tasks), policy, files=files))
 
 
 def leaderboard(
@@ -521,7 +515,7 @@ def score(
         mirrors=_mirrors(mirrors),
         offline=offline,
     )
-    path = Path(_opened(run, tasks).path if isinstance(run, Run | run_folders.Run) else run)
+    path = Path(_opened(run, tasks).path if isinstance(run, Run | reading.Run) else run)
     score_run(RunFolder(path), settings)
     return load_run(path, tasks=files_among(named(settings.tasks)).values())
 
@@ -561,7 +555,7 @@ def import_run(
     )
     made = importing.import_run(Path(source), form.replace("-", "_"), settings)
     files = files_among(named(settings.tasks))
-    return [Run(run_folders.read_run(Path(results.run), files)) for results in made]
+    return [Run(reading.read_run(Path(results.run), files)) for results in made]
 
 
 def export(
@@ -606,7 +600,7 @@ def plan(
     >>> plan("gsm8k", metric="exact_match_strict", delta=2).record.required
     9812
     """
-    question = planning.Question(
+    question = power_plan.Question(
         task=os.fspath(task),
         metric=metric,
         baselines=[Path(run) if isinstance(run, str | os.PathLike) else _opened(run).path for run in _each([baseline])],
@@ -616,7 +610,7 @@ def plan(
         alpha=alpha,
         power=power,
     )
-    return Plan(planning.plan(question, Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)))
+    return Plan(power_plan.plan(question, Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)))
 
 
 def explain(
@@ -629,7 +623,7 @@ def explain(
     >>> explain("runs")
     <judgebench.Explanation 'base' on gsm8k@cot8, 'mine' on gsm8k@cot8>
     """
-    found = explaining.explain(_found(runs, _task_files(tasks)).readable, task)
+    found = explanation.explain(_found(runs, _task_files(tasks)).readable, task)
     if not found.runs:
         raise UsageError(f"none of the runs holds the task {task!r}")
     return Explanation(found)
@@ -638,7 +632,7 @@ def explain(
 def _each(given: Iterable[RunLike | Iterable[RunLike]]) -> Iterator[RunLike]:
     """Runs and paths one by one, those in lists too."""
     for one in given:
-        if isinstance(one, str | os.PathLike | Run | run_folders.Run):
+        if isinstance(one, str | os.PathLike | Run | reading.Run):
             yield one
         elif isinstance(one, Iterable):
             yield from _each(one)
@@ -646,14 +640,14 @@ def _each(given: Iterable[RunLike | Iterable[RunLike]]) -> Iterator[RunLike]:
             raise UsageError(f"a run was expected, or the path of one, or a list of these; got {one!r}")
 
 
-def _opened(run: RunLike, tasks: PathLike | Iterable[PathLike] = ()) -> run_folders.Run:
+def _opened(run: RunLike, tasks: PathLike | Iterable[PathLike] = ()) -> reading.Run:
     """One run; a :class:`UsageError` for what is none, or several."""
     if isinstance(run, Run):
         return run.record
-    if isinstance(run, run_folders.Run):
+    if isinstance(run, reading.Run):
         return run
     if isinstance(run, str | os.PathLike):
-        return run_folders.read_run(Path(run), _task_files(tasks))
+        return reading.read_run(Path(run), _task_files(tasks))
     raise UsageError(f"one run was expected here, or the path of one; got {run!r}")
 
 
@@ -661,7 +655,7 @@ def _task_files(tasks: PathLike | Iterable[PathLike]) -> TaskFiles:
     return task_files(",".join(several(tasks)))
 
 
-def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> run_folders.Runs:
+def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> reading.Runs:
     """Runs as they are given, and those that lie at or below the paths, each once."""
     paths, found = [], {}
     for one in _each(given):
@@ -670,10 +664,10 @@ def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> ru
         else:
             run = _opened(one)
             found[os.path.realpath(run.path)] = run
-    read = run_folders.read_runs(paths, files)
+    read = reading.read_runs(paths, files)
     for run in read.readable:
         found.setdefault(os.path.realpath(run.path), run)
-    return run_folders.Runs(tuple(found.values()), read.unreadable)
+    return reading.Runs(tuple(found.values()), read.unreadable)
 
 
 def _mirrors(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:

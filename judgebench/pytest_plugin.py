@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from judgebench.gating import Gate, OnInconclusive
-    from judgebench.run_folders import Run
+    from judgebench.gating.verdicts import Gate, OnInconclusive
+    from judgebench.run.reading import Run
 
 
 class InconclusiveGate(UserWarning):
@@ -31,7 +31,7 @@ def judgebench_run(request: pytest.FixtureRequest) -> "Callable[..., Run]":
     ``judgebench_run(path, tasks="mine/task.py")`` opens a run that was made with a task of your own: a run folder
     cannot name code.
     """
-    from judgebench.run_folders import read_run
+    from judgebench.run.reading import read_run
     from judgebench.tasks import task_files
 
     root, opened = request.config.rootpath, {}
@@ -77,9 +77,9 @@ def assert_no_regression(
     """
     from judgebench.display import printable
     from judgebench.errors import UsageError
-    from judgebench.gate_policy import Defaults, Policy, checked, read_policy
-    from judgebench.gate_reports import outcome, sentence
-    from judgebench.gating import PUBLISHED, exit_code, gate
+    from judgebench.gating.ci_reports import outcome, sentence
+    from judgebench.gating.policy import Defaults, Policy, checked, read_policy
+    from judgebench.gating.verdicts import PUBLISHED, exit_code, gate
 
     __tracebackhide__ = True
     if (max_drop is None) == (policy is None):

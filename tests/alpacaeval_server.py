@@ -19,13 +19,13 @@ from typing import Any
 import msgspec
 
 from judgebench import tasks
-from judgebench.answers import read_answers
-from judgebench.cache import call_key, default_store_path
-from judgebench.loading import load_task
-from judgebench.models.http_chat import HttpChat
-from judgebench.outputs import read_rows
+from judgebench.data.rows import read_rows
+from judgebench.data.sources import SourceFinder
+from judgebench.models.call_store import call_key, default_store_path
+from judgebench.models.http.model import HttpChat
 from judgebench.records import Case, Request
-from judgebench.sources import SourceFinder
+from judgebench.run.loading import load_task
+from judgebench.task.answers import read_answers
 from tests.servers.launch import Server
 from tests.shared_data import SharedData
 

@@ -1,6 +1,6 @@
 """Results of a gate, made without runs."""
 
-from judgebench.gating import Check, Gate
+from judgebench.gating.verdicts import Check, Gate
 
 
 def check(verdict: str = "FAIL", **fields: object) -> Check:

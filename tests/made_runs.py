@@ -15,8 +15,8 @@ from judgebench.records import (
     Score,
     Verdict,
 )
-from judgebench.run_folders import Run, read_run
-from judgebench.store import Manifest, Results, RunFolder, TaskManifest
+from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest
+from judgebench.run.reading import Run, read_run
 
 METRICS = ("exact_match_strict", "exact_match_flexible", "numeric")
 """GSM8K's, which are means of verdicts 0 and 1."""

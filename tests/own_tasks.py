@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from judgebench.loading import load_tasks
-from judgebench.settings import Settings
+from judgebench.run.loading import load_tasks
+from judgebench.run.settings import Settings
 
 TASKS = Path(__file__).parents[1] / "tasks"
 ALWAYS_STARTER = """

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from judgebench.store import Manifest, RunFolder
+from judgebench.run.folder import Manifest, RunFolder
 
 SUMS = Path(__file__).parent / "fixtures" / "sums" / "task.py"
 """A benchmark of ours that needs no official file."""

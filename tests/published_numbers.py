@@ -17,8 +17,8 @@ import pyarrow
 import pyarrow.parquet
 
 from judgebench import tasks
+from judgebench.data.rows import FileRow
 from judgebench.errors import SourceMissing
-from judgebench.outputs import FileRow
 from judgebench.records import ExampleScore, Score
 from judgebench.task import Imported, Task, TaskData
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from judgebench.codec import canonical_hash
-from judgebench.integrity import Finding
 from judgebench.records import ExampleScore, Score, SourceUsed, StageCounts, Usage
-from judgebench.store import Manifest, Results, RunFolder, Session, TaskManifest
+from judgebench.run.folder import Manifest, Results, RunFolder, Session, TaskManifest
+from judgebench.run.integrity import Finding
 
 PROTOCOL: dict[str, Any] = {
     "task": "alpacaeval",

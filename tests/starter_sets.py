@@ -2,7 +2,7 @@
 
 from judgebench import tasks
 from judgebench.judges.orders import seeded_switch
-from judgebench.models.tiny import read_programs
+from judgebench.models.local.tiny import read_programs
 from judgebench.tasks import TaskSpec
 
 TASKS = ",".join(tasks.names())

@@ -15,11 +15,11 @@ import pytest
 
 import judgebench
 from judgebench import api
-from judgebench.archive import write_archive
 from judgebench.errors import Incomplete, UsageError
-from judgebench.loading import load_tasks
-from judgebench.settings import Settings
-from judgebench.store import RunFolder
+from judgebench.run.archive import write_archive
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_tasks
+from judgebench.run.settings import Settings
 from tests.servers.launch import Server
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e"

@@ -28,8 +28,8 @@ import json
 from judgebench import __file__, __version__
 from importlib.metadata import version
 from judgebench import tasks
-from judgebench.prompts import HousePrompt
-from judgebench.resources import resource
+from judgebench.data.prompts import HousePrompt
+from judgebench.data.resources import resource
 HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2")
 print(json.dumps([__file__, *(str(resource(name)) for name in ("tasks", "templates", "leaderboards"))]))
 """

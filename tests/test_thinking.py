@@ -3,7 +3,7 @@
 import pytest
 
 from judgebench.records import Completion, Example, Generation, Message, Sampling
-from judgebench.stages import generation_step, to_generation
+from judgebench.run.stages import generation_step, to_generation
 from judgebench.thinking import SplitReply, Thinking, split_completion, split_generation, split_thinking
 
 

@@ -12,7 +12,7 @@ app = typer.Typer(help="Finished calls, kept so that none is paid twice.", no_ar
 @app.command()
 def path() -> None:
     """Show where the call store lies."""
-    from judgebench.cache import default_store_path
+    from judgebench.models.call_store import default_store_path
 
     typer.echo(str(default_store_path()))
 
@@ -20,9 +20,9 @@ def path() -> None:
 @app.command()
 def stats(json: options.Json = False) -> None:
     """Show how many replies of each model are kept."""
-    from judgebench.cache import CallStore, default_store_path
     from judgebench.cli.rendering import print_json
     from judgebench.display import cell
+    from judgebench.models.call_store import CallStore, default_store_path
 
     with CallStore(default_store_path()) as store:
         found = store.statistics()
@@ -40,8 +40,8 @@ def prune(
     model: Annotated[str | None, typer.Option(help="Forget only replies of this model.")] = None,
 ) -> None:
     """Forget replies. They would have to be paid again."""
-    from judgebench.cache import CallStore, default_store_path
     from judgebench.errors import UsageError
+    from judgebench.models.call_store import CallStore, default_store_path
 
     if older_than_days is None and model is None:
         raise UsageError("prune forgets paid replies: say which, with --older-than-days or --model")

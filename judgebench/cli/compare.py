@@ -9,10 +9,10 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import Format, show
 from judgebench.display import chance, figure, interval, ranks, reasons, shortened
-from judgebench.sheets import Cell, Sheet, figures, words
+from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
+    from judgebench.analysis.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
 
 ANSWER_CHARACTERS = 1500
 """Of each answer and verdict that a flip shows; ``--format json`` has them whole."""
@@ -47,10 +47,10 @@ def compare(
     offline: options.Offline = False,
 ) -> None:
     """Compare runs item by item: every metric, with interval and p-value. Other protocols are named, not compared."""
-    from judgebench.comparison import compare as compare_runs
-    from judgebench.comparison import official_files
-    from judgebench.run_folders import read_run
-    from judgebench.settings import mirror_folders
+    from judgebench.analysis.comparison import compare as compare_runs
+    from judgebench.analysis.comparison import official_files
+    from judgebench.run.reading import read_run
+    from judgebench.run.settings import mirror_folders
     from judgebench.tasks import task_files
 
     named = task_files(tasks)

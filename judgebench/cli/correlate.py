@@ -8,10 +8,10 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import print_json, print_sheets
 from judgebench.display import chance, figure, interval, p_value, reasons
-from judgebench.sheets import Sheet, figures, words
+from judgebench.exchange.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.correlating import Comparison, Correlations
+    from judgebench.analysis.correlation import Comparison, Correlations
 
 
 UNIT = "coefficient"
@@ -38,8 +38,8 @@ def correlate(
     json: options.Json = False,
 ) -> None:
     """Correlate the metrics of leaderboards with human ratings, with intervals, and test which follow them better."""
-    from judgebench.correlating import KINDS
-    from judgebench.correlating import correlate as run
+    from judgebench.analysis.correlation import KINDS
+    from judgebench.analysis.correlation import correlate as run
 
     chosen = [known for known in KINDS if not kind or known in [one.value for one in kind]]
     found = run(leaderboards, against, metric, chosen)

@@ -7,7 +7,7 @@ import typer
 from judgebench.cli import options
 
 if TYPE_CHECKING:
-    from judgebench.sources import Source, SourceFinder
+    from judgebench.data.sources import Source, SourceFinder
 
 app = typer.Typer(
     help="Official files: pinned by revision and sha256, never part of this program.", no_args_is_help=True
@@ -16,17 +16,17 @@ Task = Annotated[str | None, typer.Argument(metavar="T", help="Only this task.")
 
 
 def _finder(mirror: options.Mirror, *, offline: bool) -> "SourceFinder":
-    from judgebench.cache import default_cache_dir
-    from judgebench.settings import mirror_folders
-    from judgebench.sources import SourceFinder
+    from judgebench.data.sources import SourceFinder
+    from judgebench.models.call_store import default_cache_dir
+    from judgebench.run.settings import mirror_folders
 
     return SourceFinder(default_cache_dir(), mirror_folders(mirror), offline=offline)
 
 
 def _sources(task: str | None) -> "list[tuple[str, Source]]":
     from judgebench import tasks
+    from judgebench.data.sources import read_sources
     from judgebench.errors import UsageError
-    from judgebench.sources import read_sources
 
     names = tasks.names() if task is None else [task.partition("@")[0]]
     for name in names:
@@ -94,8 +94,8 @@ def verify(
 @app.command()
 def where() -> None:
     """The folders that are searched."""
-    from judgebench.cache import default_cache_dir
-    from judgebench.settings import mirror_folders
+    from judgebench.models.call_store import default_cache_dir
+    from judgebench.run.settings import mirror_folders
 
     for folder in (*mirror_folders([]), default_cache_dir() / "sources"):
         typer.echo(str(folder))

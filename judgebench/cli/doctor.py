@@ -71,7 +71,7 @@ def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
         return [*rows, ("a checkpoint (--model PATH)", "cannot be answered here", "pip install 'judgebench[local]'")]
     import torch
 
-    from judgebench.models.backends import VLLM, engine_here
+    from judgebench.models.opening.backends import VLLM, engine_here
 
     cards = [
         f"{torch.cuda.get_device_name(number)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
@@ -87,9 +87,9 @@ def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
 
 def _backends() -> list[tuple[str, str, str]]:
     """The backends that installed packages bring, and whether each can be used."""
-    from judgebench import plugins
+    from judgebench.data import plugins
     from judgebench.errors import UsageError
-    from judgebench.models import backends
+    from judgebench.models.opening import backends
 
     rows = []
     for point in plugins.installed(backends.ENTRY_POINTS):
@@ -120,7 +120,7 @@ def _keys() -> list[tuple[str, str, str]]:
 
 
 def _cache() -> list[tuple[str, str, str]]:
-    from judgebench.cache import default_cache_dir
+    from judgebench.models.call_store import default_cache_dir
 
     folder = default_cache_dir()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -132,9 +132,9 @@ def _cache() -> list[tuple[str, str, str]]:
 
 def _sources(mirror: list[Path]) -> list[tuple[str, str, str]]:
     from judgebench import tasks
-    from judgebench.cache import default_cache_dir
-    from judgebench.settings import mirror_folders
-    from judgebench.sources import SourceFinder, read_sources
+    from judgebench.data.sources import SourceFinder, read_sources
+    from judgebench.models.call_store import default_cache_dir
+    from judgebench.run.settings import mirror_folders
 
     finder = SourceFinder(default_cache_dir(), mirror_folders(mirror), offline=True)
     rows = []

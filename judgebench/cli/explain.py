@@ -8,10 +8,10 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import print_json, print_sheets
 from judgebench.display import figure, interval, p_value, percent, shortened
-from judgebench.sheets import Sheet, figures, words
+from judgebench.exchange.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.explaining import Bounds, Explained, SeveralRuns, Style, Variance
+    from judgebench.analysis.explanation import Bounds, Explained, SeveralRuns, Style, Variance
 
 
 def explain(
@@ -21,10 +21,10 @@ def explain(
     json: options.Json = False,
 ) -> None:
     """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart."""
+    from judgebench.analysis.explanation import explain as make
     from judgebench.cli.results import print_unreadable
     from judgebench.errors import UsageError
-    from judgebench.explaining import explain as make
-    from judgebench.run_folders import read_runs
+    from judgebench.run.reading import read_runs
     from judgebench.tasks import task_files
 
     found = read_runs(runs, task_files(tasks))

@@ -32,9 +32,9 @@ def export(
 ) -> None:
     """Write a run as the result files of another program, or as one file."""
     from judgebench.display import printable
-    from judgebench.exporting import export_run
-    from judgebench.settings import settings_from_flags
-    from judgebench.store import RunFolder
+    from judgebench.exchange.exporting import export_run
+    from judgebench.run.folder import RunFolder
+    from judgebench.run.settings import settings_from_flags
     from judgebench.tasks import task_files
 
     task_files(tasks)

@@ -13,12 +13,12 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import print_json, print_sheets
 from judgebench.display import figure, interval
-from judgebench.sheets import Sheet, figures, markdown_of, words
+from judgebench.exchange.sheets import Sheet, figures, markdown_of, words
 
 if TYPE_CHECKING:
-    from judgebench.gate_policy import Policy
-    from judgebench.gating import Gate
-    from judgebench.settings import Settings
+    from judgebench.gating.policy import Policy
+    from judgebench.gating.verdicts import Gate
+    from judgebench.run.settings import Settings
 
 
 class OnInconclusive(StrEnum):
@@ -74,15 +74,15 @@ def gate(
     offline: options.Offline = False,
 ) -> None:
     """Check a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: misuse."""
-    from judgebench.comparison import official_files
+    from judgebench.analysis.comparison import official_files
     from judgebench.errors import JudgebenchError
-    from judgebench.gate_reports import annotations, outputs, refusal
-    from judgebench.gate_reports import junit as junit_of
-    from judgebench.gating import PUBLISHED, exit_code
-    from judgebench.gating import gate as decide
-    from judgebench.run_folders import read_run
-    from judgebench.settings import settings_from_flags
-    from judgebench.store import now
+    from judgebench.gating.ci_reports import annotations, outputs, refusal
+    from judgebench.gating.ci_reports import junit as junit_of
+    from judgebench.gating.verdicts import PUBLISHED, exit_code
+    from judgebench.gating.verdicts import gate as decide
+    from judgebench.run.folder import now
+    from judgebench.run.reading import read_run
+    from judgebench.run.settings import settings_from_flags
     from judgebench.tasks import task_files
 
     try:
@@ -136,9 +136,9 @@ def _require_nobody_asked(settings: "Settings") -> None:
 
 def _in_order(baseline: str, candidate: Path, policy: "Policy", settings: "Settings", *, shown: bool) -> "Gate":
     from judgebench.errors import UsageError
-    from judgebench.gating import PUBLISHED
-    from judgebench.progress import Progress
-    from judgebench.sequential_gate import sequential_gate
+    from judgebench.gating.sequential import sequential_gate
+    from judgebench.gating.verdicts import PUBLISHED
+    from judgebench.run.progress import Progress
 
     if baseline.startswith(PUBLISHED):
         raise UsageError(
@@ -151,7 +151,7 @@ def _in_order(baseline: str, candidate: Path, policy: "Policy", settings: "Setti
 
 def _policy(path: Path | None, max_drop: float | None) -> "Policy":
     from judgebench.errors import UsageError
-    from judgebench.gate_policy import Defaults, Policy, checked, read_policy
+    from judgebench.gating.policy import Defaults, Policy, checked, read_policy
 
     if path is not None and max_drop is not None:
         raise UsageError("--policy and --max-drop were both given; write the drop into the policy's [defaults]")
@@ -163,7 +163,7 @@ def _policy(path: Path | None, max_drop: float | None) -> "Policy":
 
 
 def _sheet(result: "Gate") -> Sheet:
-    from judgebench.gate_reports import sentence
+    from judgebench.gating.ci_reports import sentence
 
     rows = tuple(
         (

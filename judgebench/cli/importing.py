@@ -43,9 +43,9 @@ def import_(
     from judgebench.cli.rendering import print_json
     from judgebench.cli.results import print_notes, print_results
     from judgebench.errors import UsageError
-    from judgebench.importing import import_run
-    from judgebench.settings import Settings, mirror_folders, pairs
-    from judgebench.store import RunFolder
+    from judgebench.exchange.importing import import_run
+    from judgebench.run.folder import RunFolder
+    from judgebench.run.settings import Settings, mirror_folders, pairs
 
     if not task and form != "archive":
         raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")

@@ -9,14 +9,14 @@ from judgebench.cli import options
 from judgebench.cli.rendering import Format, show
 from judgebench.display import figure, percent, reasons
 from judgebench.display import ranks as rank_range
-from judgebench.sheets import Cell, Column, Sheet, figures, words
+from judgebench.exchange.sheets import Cell, Column, Sheet, figures, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from judgebench.ranking import Across, Group, LeaderboardRow
+    from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow
     from judgebench.records import Score
-    from judgebench.run_tasks import TaskFiles
+    from judgebench.run.run_tasks import TaskFiles
 
 
 INTERVAL = "95 % interval"
@@ -53,10 +53,10 @@ def leaderboard(
     tasks: options.TaskFiles = "",
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
-    from judgebench import ranking as tables
+    from judgebench.analysis import leaderboard as tables
     from judgebench.cli.results import print_unreadable
     from judgebench.errors import UsageError
-    from judgebench.run_folders import read_runs
+    from judgebench.run.reading import read_runs
     from judgebench.tasks import task_files
 
     files = task_files(tasks)
@@ -84,7 +84,7 @@ def print_tables(
 
     ``files`` are those of tasks that were given as files.
     """
-    from judgebench import ranking as tables
+    from judgebench.analysis import leaderboard as tables
 
     headlines = tables.headlines({row.task for row in (*rows, *others)}, files or {})
     groups = tables.beside_published(tables.group_rows([*rows, *others], headlines), others)
@@ -112,8 +112,8 @@ def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -
 
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     """All columns that some row has something in; flags and places stand below, so that the figures fit a terminal."""
+    from judgebench.analysis.leaderboard import length_of
     from judgebench.cli.results import both_rules, by_upstream, score_interval
-    from judgebench.ranking import length_of
 
     rows, metrics = group.rows, group.headline
     first = [row.scores.get(metrics[0]) if metrics else None for row in rows]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
 
 import typer
 
-from judgebench.settings import FLAGS, Setting
+from judgebench.run.settings import FLAGS, Setting
 
 if TYPE_CHECKING:
-    from judgebench.store import RunFolder
+    from judgebench.run.folder import RunFolder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ Verbose = Annotated[
 def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:
     """Tell the trackers of a run; what goes wrong there is a warning."""
     from judgebench.display import printable
-    from judgebench.tracking import track
+    from judgebench.exchange.trackers import track
 
     for problem in track(trackers, folder):
         typer.echo(f"judgebench: warning: {printable(problem)}", err=True)

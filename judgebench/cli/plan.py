@@ -10,10 +10,10 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import print_json, print_sheets
 from judgebench.display import percent, rough
-from judgebench.sheets import Cell, Sheet, figures, words
+from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.planning import Plan
+    from judgebench.analysis.power_plan import Plan
 
 
 def plan(
@@ -42,9 +42,9 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Say what difference two runs on the same examples can detect, and how many examples a difference needs."""
-    from judgebench.planning import Question
-    from judgebench.planning import plan as make
-    from judgebench.settings import settings_from_flags
+    from judgebench.analysis.power_plan import Question
+    from judgebench.analysis.power_plan import plan as make
+    from judgebench.run.settings import settings_from_flags
 
     question = Question(
         task=task,

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import typer
 
-from judgebench.sheets import Sheet, csv_of, html_of, latex_of, markdown_of, rich_of
+from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of, rich_of
 
 
 class Format(StrEnum):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from judgebench.cli.rendering import print_json, print_sheets
 from judgebench.display import figure, interval, printable, reasons, shortened
+from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.records import EarlyStop, Score
-from judgebench.sheets import Sheet, figures, words
-from judgebench.store import Manifest, Results, TaskManifest
+from judgebench.run.folder import Manifest, Results, TaskManifest
 
 if TYPE_CHECKING:
-    from judgebench.cache import Spending
-    from judgebench.dry_run import Estimate
-    from judgebench.run_folders import Unreadable
+    from judgebench.models.call_store import Spending
+    from judgebench.run.dry_run import Estimate
+    from judgebench.run.reading import Unreadable
 
 
 IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}

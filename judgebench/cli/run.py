@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from judgebench.cli import options
-from judgebench.settings import settings_from_flags
+from judgebench.run.settings import settings_from_flags
 
 if TYPE_CHECKING:
     from judgebench.errors import JudgebenchError
-    from judgebench.settings import Settings
-    from judgebench.store import Results
+    from judgebench.run.folder import Results
+    from judgebench.run.settings import Settings
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -82,7 +82,7 @@ def evaluate(
     plans = _plans(given, model_args, model_outputs)
     if dry_run:
         from judgebench.cli.results import print_estimate
-        from judgebench.dry_run import estimate
+        from judgebench.run.dry_run import estimate
 
         print_estimate([one for settings in plans for one in estimate(settings)], as_json=json)
         return
@@ -116,9 +116,9 @@ def judge(
     """Have the answers of a run folder judged, except those that already are."""
     from judgebench.cli.results import print_results
     from judgebench.errors import Interrupted
-    from judgebench.progress import Progress
-    from judgebench.runner import Runner
-    from judgebench.store import RunFolder
+    from judgebench.run.folder import RunFolder
+    from judgebench.run.progress import Progress
+    from judgebench.run.runner import Runner
     from judgebench.tasks import task_files
 
     settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
@@ -139,7 +139,7 @@ def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | No
     from judgebench.display import slug
     from judgebench.errors import UsageError
     from judgebench.models.opening import expand
-    from judgebench.store import RunFolder
+    from judgebench.run.folder import RunFolder
 
     prompts = tuple(_prompt(path) for path in given["refine"])
     models = [name for text in given["model"] for name in expand(text)]
@@ -188,8 +188,8 @@ def _report(
     from judgebench.cli.rendering import print_json
     from judgebench.cli.results import print_notes, print_results
     from judgebench.errors import BudgetExceeded, JudgebenchError, SeveralFailed
-    from judgebench.store import RunFolder
-    from judgebench.tracking import require_trackers
+    from judgebench.exchange.trackers import require_trackers
+    from judgebench.run.folder import RunFolder
 
     require_trackers(track)
     found: list[Results] = []
@@ -215,9 +215,9 @@ def _report(
     if json:
         print_json(found[0] if len(plans) == 1 else found)
     elif len(found) > 1:
+        from judgebench.analysis.leaderboard import in_one_table
         from judgebench.cli.leaderboard import print_tables
-        from judgebench.ranking import in_one_table
-        from judgebench.run_folders import read_runs
+        from judgebench.run.reading import read_runs
         from judgebench.tasks import files_among, named
 
         files = files_among(named(plans[0].tasks))
@@ -233,8 +233,8 @@ def _run(
     import dataclasses
 
     from judgebench.errors import Incomplete, Interrupted, JudgebenchError
-    from judgebench.progress import Progress
-    from judgebench.runner import Runner
+    from judgebench.run.progress import Progress
+    from judgebench.run.runner import Runner
 
     with Progress(shown=not quiet) as progress:
         runner = Runner(dataclasses.replace(settings, budget=budget), progress.update)

@@ -29,11 +29,11 @@ def score(
     """Score a run folder again with today's rules. Makes no call."""
     from judgebench.cli.results import print_results
     from judgebench.errors import Incomplete
-    from judgebench.manifests import missing
-    from judgebench.scoring import score_run
-    from judgebench.settings import settings_from_flags
-    from judgebench.store import RunFolder
-    from judgebench.tracking import require_trackers
+    from judgebench.exchange.trackers import require_trackers
+    from judgebench.run.folder import RunFolder
+    from judgebench.run.manifests import missing
+    from judgebench.run.scoring import score_run
+    from judgebench.run.settings import settings_from_flags
 
     require_trackers(track)
     folder = RunFolder(run)

@@ -53,7 +53,7 @@ def check(
     from judgebench.cli.rendering import print_json
     from judgebench.display import printable
     from judgebench.errors import UsageError
-    from judgebench.task_check import check_task
+    from judgebench.tasks.check import check_task
 
     found = check_task(task)
     if json:

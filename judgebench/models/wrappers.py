@@ -14,9 +14,9 @@ from queue import SimpleQueue
 
 import msgspec
 
-from judgebench.cache import Bill, CallStore, call_key
 from judgebench.errors import BudgetExceeded, JudgebenchError, ModelError, UsageError
 from judgebench.models import Model, Served
+from judgebench.models.call_store import Bill, CallStore, call_key
 from judgebench.models.feed import Feed
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, Request, Usage

@@ -6,9 +6,9 @@ Fields: tatsu-lab/alpaca_eval@cd543a1 ``results/*/*/annotations.json`` and ``lea
 from collections.abc import Mapping
 from typing import Any
 
+from judgebench.data.csv_cells import csv_bytes
 from judgebench.errors import UsageError
 from judgebench.records import Completion, Judgement, Score
-from judgebench.spreadsheets import csv_bytes
 from judgebench.task import ScoredRun
 
 from .judges import EVALUATORS

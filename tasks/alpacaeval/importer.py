@@ -8,9 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from judgebench.answers import failure_notes, import_answers
+from judgebench.data.rows import FileRow, count_of
 from judgebench.judges.orders import candidate_share
-from judgebench.outputs import FileRow, count_of
 from judgebench.records import (
     LARGEST,
     Case,
@@ -24,6 +23,7 @@ from judgebench.records import (
     Verdict,
 )
 from judgebench.task import Imported, TaskData
+from judgebench.task.answers import failure_notes, import_answers
 
 from .judges import Evaluator, evaluator
 

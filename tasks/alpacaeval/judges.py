@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from judgebench.codec import sha256_hex
+from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.logprob import LogprobJudge
 from judgebench.judges.text import TextJudge
-from judgebench.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.records import Case, Message, Sampling, Verdict
 from judgebench.task import Fetch
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from judgebench.spreadsheets import read_csv_table
+from judgebench.data.csv_cells import read_csv_table
 from judgebench.stats.length_control import AnchorRows
 
 

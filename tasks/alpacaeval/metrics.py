@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from judgebench.metric import Metric, MetricSums, single_row
 from judgebench.records import Example, ExampleScore, Score, Upstream
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
@@ -23,6 +22,7 @@ from judgebench.stats.length_control import (
     length_controlled_win_rate,
 )
 from judgebench.task import Fetch, TaskData
+from judgebench.task.metric import Metric, MetricSums, single_row
 
 from .lengths import LengthTable, length_table
 

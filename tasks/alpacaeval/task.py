@@ -17,12 +17,12 @@ from typing import Any
 
 import msgspec
 
-from judgebench.answers import import_answers
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, positive, switch
+from judgebench.task.answers import import_answers
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from judgebench.metric import Metric
 from judgebench.records import Upstream
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval, interval_fields, percentile_interval
 from judgebench.stats.proportions import share_interval
+from judgebench.task.metric import Metric
 
 TASK = "arenahard"
 LEVEL = 0.95

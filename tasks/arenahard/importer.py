@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from judgebench.answers import failed_answer, failure_notes, import_answers
-from judgebench.outputs import FileRow, count_of
+from judgebench.data.rows import FileRow, count_of
 from judgebench.records import Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Generations, Imported, TaskData
+from judgebench.task.answers import failed_answer, failure_notes, import_answers
 
 from .battles import Rules
 from .judges import GAMES, read_verdict, verdict_of

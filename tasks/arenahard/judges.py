@@ -14,8 +14,8 @@ import msgspec
 import yaml
 
 from judgebench.codec import sha256_hex
+from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
-from judgebench.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
 
 Pipeline = Literal["current", "legacy"]

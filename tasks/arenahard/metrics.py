@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from judgebench.metric import MetricSums
 from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
 from judgebench.stats.intervals import interval_fields
 from judgebench.task import Fetch, TaskData
+from judgebench.task.metric import MetricSums
 
 from .battles import COUNTS, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories

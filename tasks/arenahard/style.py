@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from judgebench.outputs import count_of
+from judgebench.data.rows import count_of
 
 FEATURES = ("token_len", "header_count", "list_count", "bold_count")
 """In the order of the fit."""

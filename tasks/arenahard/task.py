@@ -24,10 +24,10 @@ from typing import Any
 
 import msgspec
 
+from judgebench.data.prompts import HousePrompt
 from judgebench.errors import ModelError, SourceMissing, UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import game
-from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
 

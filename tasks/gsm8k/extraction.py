@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 
-from judgebench.grading import NOTHING
+from judgebench.grading.pool import NOTHING
 from judgebench.records import Verdict
 
 MAX_CHARACTERS = 1_000_000

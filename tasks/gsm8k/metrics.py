@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from judgebench.accuracy import Accuracy, accuracy_row
-from judgebench.grading import NOTHING
+from judgebench.grading.pool import NOTHING
 from judgebench.records import ExampleScore, Judgement
 from judgebench.task import Generations, TaskData
+from judgebench.task.accuracy import Accuracy, accuracy_row
 
 from .extraction import normalised
 

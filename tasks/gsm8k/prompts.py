@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from judgebench.data.prompts import fill
 from judgebench.errors import UsageError
-from judgebench.prompts import fill
 from judgebench.records import Message
 
 SHOTS = 5

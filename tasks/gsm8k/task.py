@@ -14,12 +14,12 @@ from functools import partial
 
 import msgspec
 
-from judgebench.answers import import_answers
 from judgebench.errors import UsageError
-from judgebench.grading import Verifier
-from judgebench.lm_eval import LmEvalTask
+from judgebench.grading.pool import Verifier
 from judgebench.records import Check, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Task, TaskData, parse_options
+from judgebench.task.answers import import_answers
+from judgebench.task.lm_eval import LmEvalTask
 
 from . import prompts
 from .extraction import gold_of, verify

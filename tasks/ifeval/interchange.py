@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from judgebench.lm_eval import LmEvalTask
-from judgebench.outputs import identifier
+from judgebench.data.rows import identifier
 from judgebench.records import Example
+from judgebench.task.lm_eval import LmEvalTask
 
 
 def _document(example: Example) -> Mapping[str, Any]:

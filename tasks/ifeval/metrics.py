@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from judgebench.metric import Metric, MetricSums, no_value, single_row
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, TaskData
+from judgebench.task.metric import Metric, MetricSums, no_value, single_row
 
 from .dataset import Prompts
 

@@ -15,12 +15,12 @@ from importlib.metadata import version as version_of
 
 import msgspec
 
-from judgebench.answers import import_answers
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
-from judgebench.grading import Verifier
+from judgebench.grading.pool import Verifier
 from judgebench.records import Check, Example, Generation, Sampling
 from judgebench.task import Fetch, Task, TaskData, parse_options
+from judgebench.task.answers import import_answers
 
 from .dataset import PromptRow, Prompts, as_on_the_hub, read_prompts, read_rows, starter_rows
 from .interchange import LM_EVAL

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from judgebench.lm_eval import LmEvalTask
 from judgebench.records import Example
+from judgebench.task.lm_eval import LmEvalTask
 
 SUBJECTS = (
     "algebra",

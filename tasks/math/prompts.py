@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from judgebench.data.prompts import fill
 from judgebench.errors import UsageError
-from judgebench.prompts import fill
 from judgebench.records import Message
 
 STOPS: dict[str, tuple[str, ...]] = {"chat": (), "minerva4": ("Problem:",)}

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.metadata import version as version_of
 
-from judgebench.accuracy import Accuracy, accuracy_row
-from judgebench.answers import import_answers
 from judgebench.errors import UsageError
-from judgebench.grading import NOTHING, Verifier
+from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.records import Check, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options
+from judgebench.task.accuracy import Accuracy, accuracy_row
+from judgebench.task.answers import import_answers
 
 from . import hendrycks, limits, prompts
 from .dataset import Problem, read_five_hundred, read_full, starter_rows

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgebench.outputs import FileRow
+from judgebench.data.rows import FileRow
 from judgebench.stats.agreement import Agreement, agreement_between, agreement_within, orient
 from judgebench.stats.arrays import IntArray
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from judgebench.answers import failed_answer, failure_notes, import_answers, turns_of
 from judgebench.codec import sha256_hex
+from judgebench.data.rows import FileRow, digits, identifier
 from judgebench.errors import UsageError
 from judgebench.judges.orders import candidate_share
 from judgebench.judges.replies import pair_of_ratings
-from judgebench.outputs import FileRow, digits, identifier
 from judgebench.records import Answer, Case, Completion, Example, Generation, Judgement, Verdict
 from judgebench.task import Imported, TaskData
+from judgebench.task.answers import failed_answer, failure_notes, import_answers, turns_of
 
 from .judges import game_id, judged_turns, rating_id, read_label, read_rating
 from .metrics import SUPERSEDED

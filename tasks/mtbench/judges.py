@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import sha256_hex
+from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges.replies import bracketed_rating, first_label
 from judgebench.judges.text import TextJudge
-from judgebench.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.records import Case, Example, Message, Sampling, Verdict
 
 Messages = Callable[[Case], tuple[Message, ...]]

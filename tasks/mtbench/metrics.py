@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 
 from judgebench.judges.orders import candidate_share
-from judgebench.metric import Metric, MetricSums
 from judgebench.records import Example, ExampleScore, Judgement, Score
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, TaskData
+from judgebench.task.metric import Metric, MetricSums
 
 from .judges import HIGHEST, LOWEST, OFF_SCALE, judged_turns, off_scale
 

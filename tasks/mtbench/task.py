@@ -19,10 +19,10 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import decode_json, sha256_hex
+from judgebench.data.prompts import HousePrompt
 from judgebench.errors import UsageError
 from judgebench.files import TEXT_BYTES, as_utf8, read_bytes
 from judgebench.judges import Judge
-from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, switch
 

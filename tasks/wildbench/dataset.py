@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from judgebench import outputs
+from judgebench.data import rows as outputs
 from judgebench.errors import UsageError
 from judgebench.records import Example, Generation, Message
 

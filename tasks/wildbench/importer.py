@@ -23,11 +23,11 @@ from typing import Any
 
 import msgspec
 
-from judgebench.answers import failure_notes, read_answers
+from judgebench.data.rows import FileRow, count_of, where
 from judgebench.errors import UsageError
-from judgebench.outputs import FileRow, count_of, where
 from judgebench.records import Completion, Example, Generation, Judgement, Usage, Verdict
 from judgebench.task import Imported, TaskData
+from judgebench.task.answers import failure_notes, read_answers
 
 from .formulas import BASELINES
 from .judges import EMPTY, JUDGES, Reading, choice_verdict, read_verdict, recovered, score_verdict

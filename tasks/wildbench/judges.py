@@ -14,9 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from judgebench.codec import sha256_hex
+from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges.text import TextJudge
-from judgebench.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
 
 Reading = Literal["strict", "first", "last"]

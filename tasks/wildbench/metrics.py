@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from judgebench.metric import Metric
 from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals
 from judgebench.task import TaskData, join_names
+from judgebench.task.metric import Metric
 
 from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages, mean_length, mean_rewards, mean_scores, membership, rescaled
 

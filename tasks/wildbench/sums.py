@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from judgebench.metric import MetricSums
 from judgebench.records import Example, ExampleScore
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch
+from judgebench.task.metric import MetricSums
 
 from .formulas import TOTAL_WEIGHT, WEIGHTS
 from .metrics import LENGTH, MICRO_REWARD, MICRO_SCORE, REWARD, SCORE, Table

@@ -16,9 +16,9 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from judgebench.data.rows import MAX_FILE_BYTES
 from judgebench.errors import RecordError
 from judgebench.files import read_bytes
-from judgebench.outputs import MAX_FILE_BYTES
 from judgebench.stats.arrays import FloatArray
 
 from .formulas import BASELINES, PUBLISHED_K, WEIGHTS, after_length_rule, mean_length, mean_rewards, mean_scores

@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from judgebench.data.prompts import HousePrompt
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, game
-from judgebench.prompts import HousePrompt
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Sampling
 from judgebench.task import (
     Fetch,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from judgebench.sources import read_sources
-from judgebench.store import RunFolder
+from judgebench.data.sources import read_sources
+from judgebench.run.folder import RunFolder
 from tests import commands
 from tests.shared_data import SharedData
 
@@ -134,7 +134,7 @@ def test_bad_outputs_are_refused(tmp_path: Path, subject: Subject, case: str) ->
 
 @pytest.mark.parametrize("subject", ["eval"], indirect=True)
 def test_outputs_of_half_the_examples_are_not_evaluated(tmp_path: Path, subject: Subject) -> None:
-    """Imported, they make a run that is incomplete (tests/test_formats.py)."""
+    """Imported, they make a run that is incomplete (tests/exchange/test_formats.py)."""
     path = tmp_path / "outputs.json"
     path.write_bytes(lines(subject.rows[::2]))
     assert f"{path} answers 8 of the 16 examples" in paragraph(subject.run(path, tmp_path / "R"), 2)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from judgebench.archive import write_archive
 from judgebench.cli import main
-from judgebench.run_folders import Run
+from judgebench.run.archive import write_archive
+from judgebench.run.reading import Run
 from tests.junit_schema import require_junit
 from tests.made_runs import PROTOCOL, write_run
 

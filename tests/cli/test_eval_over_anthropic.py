@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from judgebench.cache import default_cache_dir
+from judgebench.models.call_store import default_cache_dir
 from tests.alpacaeval_server import committed, stored
 from tests.commands import judgebench
 from tests.patience import wait_for

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 
 from judgebench.cli import main
-from judgebench.models.tiny import tiny_checkpoint
-from judgebench.store import RunFolder
+from judgebench.models.local.tiny import tiny_checkpoint
+from judgebench.run.folder import RunFolder
 from tests.models.llama import save_random_llama
 
 torch = pytest.importorskip("torch")

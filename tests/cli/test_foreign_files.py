@@ -20,9 +20,9 @@ import pyarrow.parquet
 import pytest
 
 from judgebench import cli
-from judgebench.archive import write_archive
-from judgebench.loading import load_tasks
-from judgebench.settings import Settings
+from judgebench.run.archive import write_archive
+from judgebench.run.loading import load_tasks
+from judgebench.run.settings import Settings
 from tests.made_runs import write_run
 from tests.shared_data import SharedData
 
@@ -301,7 +301,7 @@ def test_whatever_is_raised_is_exit_2_and_one_paragraph(
     def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(importlib.import_module("judgebench.run_folders"), "read_runs", fail)
+    monkeypatch.setattr(importlib.import_module("judgebench.run.reading"), "read_runs", fail)
     code, out, err = run("leaderboard", "nowhere")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("judgebench: ")

@@ -21,18 +21,18 @@ from typing import Any
 import pytest
 
 from judgebench import api, tasks
-from judgebench.archive import MEMBER
-from judgebench.bench import judge_for
 from judgebench.codec import canonical_hash
 from judgebench.display import slug
 from judgebench.errors import UsageError
-from judgebench.loading import load_tasks
 from judgebench.models.opening import parse_model
-from judgebench.protocol import protocol
-from judgebench.run_folders import read_run
-from judgebench.runner import Runner
-from judgebench.settings import Settings
-from judgebench.store import RunFolder
+from judgebench.run.archive import MEMBER
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_tasks
+from judgebench.run.protocol import protocol
+from judgebench.run.reading import read_run
+from judgebench.run.runner import Runner
+from judgebench.run.seats import judge_for
+from judgebench.run.settings import Settings
 from tests.commands import Command
 from tests.own_tasks import sums_answers
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from judgebench.metric import Metric, single_row
-from judgebench.run_folders import read_run
-from judgebench.stopping import decide_difference, random_order
+from judgebench.run.reading import read_run
+from judgebench.run.stopping import decide_difference, random_order
+from judgebench.task.metric import Metric, single_row
 from tests.alpacaeval_server import Published, publish
 from tests.commands import judgebench
 from tests.junit_schema import require_junit

@@ -42,7 +42,9 @@ def test_help_is_cheap(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """
     loaded = modules_after(tmp_path, *arguments)
     ours = {name for name in loaded if name.startswith("judgebench.") and not name.startswith("judgebench.cli")}
-    assert ours == {f"judgebench.{name}" for name in ("errors", "settings", "display", "sheets")}
+    assert ours == {
+        f"judgebench.{name}" for name in ("errors", "run", "run.settings", "display", "exchange", "exchange.sheets")
+    }
     assert len(loaded) <= 400
 
 

@@ -13,13 +13,13 @@ from zipfile import ZipFile
 import pytest
 
 from judgebench import tasks
-from judgebench.cache import default_cache_dir
 from judgebench.errors import ModelError
-from judgebench.models.http_chat import HttpChat
-from judgebench.models.wire import Wire
-from judgebench.models.wire_chat import ChatCompletions
-from judgebench.models.wire_messages import Messages
-from judgebench.models.wire_responses import Responses
+from judgebench.models.call_store import default_cache_dir
+from judgebench.models.http.model import HttpChat
+from judgebench.models.http.wire import Wire
+from judgebench.models.http.wire_chat import ChatCompletions
+from judgebench.models.http.wire_messages import Messages
+from judgebench.models.http.wire_responses import Responses
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.commands import judgebench
 from tests.processes import SUMS, command, lines_of, manifest_of, scores_of

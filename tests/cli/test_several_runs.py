@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from judgebench.errors import UsageError
+from judgebench.models.local.tiny import tiny_checkpoint
 from judgebench.models.opening import expand
-from judgebench.models.tiny import tiny_checkpoint
 from tests import commands
 
 pytest.importorskip("torch")

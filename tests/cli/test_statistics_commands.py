@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from judgebench.importing import import_run
-from judgebench.settings import Settings
+from judgebench.exchange.importing import import_run
+from judgebench.run.settings import Settings
 from tests import commands
 from tests.shared_data import SharedData
 

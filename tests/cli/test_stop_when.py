@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from judgebench import tasks
-from judgebench.loading import load_task
-from judgebench.sources import SourceFinder
-from judgebench.stopping import random_order
+from judgebench.data.sources import SourceFinder
+from judgebench.run.loading import load_task
+from judgebench.run.stopping import random_order
 from tests.alpacaeval_server import Published, publish
 from tests.commands import judgebench
 from tests.processes import kill, lines_of, manifest_of, scores_of, started

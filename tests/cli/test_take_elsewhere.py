@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from judgebench.codec import write_lines
-from judgebench.importing import import_run
-from judgebench.loading import load_tasks
-from judgebench.settings import Settings
-from judgebench.store import RunFolder
+from judgebench.exchange.importing import import_run
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_tasks
+from judgebench.run.settings import Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.shared_data import SharedData
 

@@ -8,7 +8,7 @@ import pytest
 
 from judgebench import api, tasks
 from judgebench.errors import UsageError
-from judgebench.store import RunFolder, TaskManifest
+from judgebench.run.folder import RunFolder, TaskManifest
 from tests.commands import Command
 from tests.own_tasks import own_task, sums_answers
 from tests.run_files import write_run
@@ -21,8 +21,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``sums/task.py`` is verified, with the runs a and b; ``duels/task.py`` is judged, with the run c, and d, which
     has answers only.
     """
-    from judgebench.runner import Runner
-    from judgebench.settings import Settings
+    from judgebench.run.runner import Runner
+    from judgebench.run.settings import Settings
 
     place = tmp_path_factory.mktemp("own")
     sums, duels = own_task("gsm8k", "sums", place / "sums"), own_task("alpacaeval", "duels", place / "duels")

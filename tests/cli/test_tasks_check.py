@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 from judgebench import tasks
 from judgebench.cli import app
 from judgebench.errors import UsageError
-from judgebench.task_check import check_task
+from judgebench.tasks.check import check_task
 
 SHOPNAMES = Path(__file__).parents[1] / "fixtures" / "shopnames"
 
 TASK = """
-from judgebench.grading import Verifier
-from judgebench.metric import Metric
+from judgebench.grading.pool import Verifier
+from judgebench.task.metric import Metric
 from judgebench.records import Check, Example, ExampleScore, Message, Sampling, Score, Verdict
 from judgebench.task import Task, TaskData, parse_options
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.cache import CallStore, default_store_path
-from judgebench.store import RunFolder
+from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
 from tests.patience import wait_for
 from tests.processes import SUMS, command, kill, lines_of, manifest_of, scores_of, started

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from judgebench import tasks
-from judgebench.loading import load_task
-from judgebench.sources import SourceFinder
+from judgebench.data.sources import SourceFinder
+from judgebench.run.loading import load_task
 from judgebench.task import TaskData
 from tests.alpacaeval_server import committed
 from tests.commands import judgebench

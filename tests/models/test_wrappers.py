@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from judgebench import cache
-from judgebench.cache import CallStore, call_key
 from judgebench.errors import BudgetExceeded, ModelError, UsageError
-from judgebench.models.http_chat import HttpChat
+from judgebench.models import call_store
+from judgebench.models.call_store import CallStore, call_key
+from judgebench.models.http.model import HttpChat
 from judgebench.models.pricing import Price
 from judgebench.models.scripted import ScriptedModel
 from judgebench.models.wrappers import PREFETCH, Budget, Metered, Stored
@@ -26,7 +26,7 @@ from judgebench.records import Completion, Message, Request, Sampling, Usage
 from tests.patience import wait_for
 from tests.servers.launch import chat_server
 
-ROOT = Path(cache.__file__).resolve().parents[1]
+ROOT = Path(call_store.__file__).resolve().parents[1]
 DOLLAR = Price(prompt=0.0, completion=1e6)
 """A dollar per completion token."""
 
@@ -248,8 +248,8 @@ def test_a_model_that_drops_requests_is_noticed(store: CallStore) -> None:
 RUN = """
 import sys
 from pathlib import Path
-from judgebench.cache import CallStore
-from judgebench.models.http_chat import HttpChat
+from judgebench.models.call_store import CallStore
+from judgebench.models.http.model import HttpChat
 from judgebench.models.wrappers import Stored
 from judgebench.records import Message, Request, Sampling
 sampling = Sampling(max_tokens=1)

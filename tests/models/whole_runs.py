@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from judgebench.runner import Runner
-from judgebench.settings import Settings
-from judgebench.store import RunFolder
+from judgebench.run.folder import RunFolder
+from judgebench.run.runner import Runner
+from judgebench.run.settings import Settings
 from tests.starter_sets import TASKS
 
 SHORT_AND_GREEDY = {"temperature": "0", "max_tokens": "24"}

@@ -1,6 +1,6 @@
 """The protocols that ``chat_server.py`` speaks, in the vendors' words: demands, replies, refusals.
 
-Checked against the vendors' own clients in ``tests/models/test_anthropic.py`` and ``test_responses.py``.
+Checked against the vendors' own clients in ``tests/models/http/test_messages.py`` and ``test_responses.py``.
 """
 
 from collections.abc import Collection, Mapping

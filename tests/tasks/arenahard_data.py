@@ -14,10 +14,10 @@ from judgebench.tasks.arenahard.controlled import StyleBattles, win_rates
 from judgebench.tasks.arenahard.judges import Pipeline
 
 from judgebench import tasks
-from judgebench.loading import load_task
-from judgebench.outputs import FileRow, read_rows
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.data.sources import SourceFinder
 from judgebench.records import ExampleScore, Score
-from judgebench.sources import SourceFinder
+from judgebench.run.loading import load_task
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import resample_counts
 from judgebench.task import Imported, Task, TaskData

@@ -9,8 +9,8 @@ from typing import Any
 from judgebench.tasks.ifeval.sentences import Punkt, read_punkt
 
 from judgebench import tasks
-from judgebench.loading import load_task
-from judgebench.sources import SourceFinder
+from judgebench.data.sources import SourceFinder
+from judgebench.run.loading import load_task
 from judgebench.task import Task, TaskData
 from tests.shared_data import SHARED, SharedData
 

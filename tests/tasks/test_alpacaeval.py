@@ -15,16 +15,16 @@ from judgebench.tasks.alpacaeval.judges import tool_ranking_verdict
 
 from judgebench import tasks
 from judgebench.codec import sha256_hex
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.data.sources import SourceFinder
 from judgebench.errors import UsageError
-from judgebench.importing import import_run
+from judgebench.exchange.importing import import_run
 from judgebench.judges.orders import seeded_switch
-from judgebench.loading import load_task
-from judgebench.outputs import FileRow, read_rows
 from judgebench.records import Answer, Case, Completion, Example, Generation, Message, Score
-from judgebench.scoring import score_run
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
-from judgebench.store import RunFolder
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_task
+from judgebench.run.scoring import score_run
+from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
 from tests.shared_data import each
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, expected, instructions, read_json

@@ -9,7 +9,7 @@ from judgebench.tasks.alpacaeval.importer import read_alpaca_eval
 from judgebench.tasks.alpacaeval.judges import ranking_verdict, tool_ranking_verdict
 
 from judgebench import tasks
-from judgebench.outputs import FileRow
+from judgebench.data.rows import FileRow
 from judgebench.task import TaskData
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from judgebench.data.rows import read_rows
 from judgebench.errors import RecordError
-from judgebench.importing import import_run
-from judgebench.outputs import read_rows
-from judgebench.scoring import score_run
-from judgebench.settings import Settings
-from judgebench.store import RunFolder
+from judgebench.exchange.importing import import_run
+from judgebench.run.folder import RunFolder
+from judgebench.run.scoring import score_run
+from judgebench.run.settings import Settings
 from tests.processes import manifest_of
 from tests.tasks import arenahard_data as files
 from tests.tasks.arenahard_data import (

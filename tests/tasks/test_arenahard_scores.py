@@ -24,11 +24,11 @@ from judgebench.tasks.arenahard.judges import Pipeline
 
 from judgebench import tasks
 from judgebench.codec import sha256_hex
-from judgebench.importing import import_run
-from judgebench.outputs import FileRow, read_rows
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.data.sources import SourceFinder
+from judgebench.exchange.importing import import_run
 from judgebench.records import Generation
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
+from judgebench.run.settings import Settings
 from judgebench.stats.bradley_terry import SCALE, Anchor, bradley_terry, count_battles, predicted_win_rate
 from judgebench.task import Task, TaskData
 from tests.commands import judgebench
@@ -490,7 +490,7 @@ def test_both_categories_against_their_own_baselines(tmp_path: Path, load: Load)
             content = {"role": "assistant", "content": {"answer": f"A tale of {uid}."}}
             file.write(json.dumps({"uid": uid, "model": "g", "messages": [content]}) + "\n")
     (spec,) = tasks.parse_specs("arenahard")
-    from judgebench.loading import load_task
+    from judgebench.run.loading import load_task
 
     one = load_task(spec, SourceFinder(tmp_path / "cache", [*mirrors(), mirror], offline=True), starter=False)
     task, data = one.task, one.data

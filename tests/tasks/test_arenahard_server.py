@@ -11,9 +11,9 @@ import pytest
 from judgebench.tasks.arenahard.judges import legacy_labels
 
 from judgebench.codec import sha256_hex
-from judgebench.importing import import_run
+from judgebench.exchange.importing import import_run
 from judgebench.records import Completion, Generation, Score
-from judgebench.settings import Settings
+from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
 from tests.alpacaeval_server import committed
 from tests.commands import judgebench

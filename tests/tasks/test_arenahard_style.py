@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from judgebench.tasks.arenahard import style
 
 from judgebench import tasks
-from judgebench.sources import SourceFinder, read_sources
+from judgebench.data.sources import SourceFinder, read_sources
 from tests.patience import patience
 from tests.shared_data import SHARED, each
 from tests.tasks import arenahard_data as files

@@ -18,16 +18,16 @@ from judgebench.tasks.gsm8k.extraction import MAX_CHARACTERS, numeric_answer, ve
 from judgebench.tasks.gsm8k.prompts import drawn_shots, read_fixed
 
 from judgebench import tasks
+from judgebench.data.sources import SourceFinder
 from judgebench.errors import UsageError
-from judgebench.grading import GradingPool
-from judgebench.lm_eval import prompt_text
-from judgebench.loading import load_task, require_texts, subset
-from judgebench.models.tiny import read_programs
+from judgebench.grading.pool import GradingPool
+from judgebench.models.local.tiny import read_programs
 from judgebench.records import Check, Generation, Judgement, Score
-from judgebench.runner import Runner
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
+from judgebench.run.loading import load_task, require_texts, subset
+from judgebench.run.runner import Runner
+from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
+from judgebench.task.lm_eval import prompt_text
 from tests.patience import PATIENCE_SECONDS
 from tests.shared_data import SHARED, SharedData
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from judgebench.tasks.gsm8k.extraction import MAX_CHARACTERS, numeric_answer, verify
 
-from judgebench.grading import GradingPool, Verifier
+from judgebench.grading.pool import GradingPool, Verifier
 from judgebench.records import Check
 
 LONG = "7" * 400

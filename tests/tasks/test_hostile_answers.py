@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from judgebench import tasks
-from judgebench.grading import GradingPool
-from judgebench.loading import load_task
+from judgebench.data.sources import SourceFinder
+from judgebench.grading.pool import GradingPool
 from judgebench.records import Check, Example, Generation
-from judgebench.sources import SourceFinder
+from judgebench.run.loading import load_task
 from judgebench.task import Task, TaskData
 from tests.campaigns import ALL
 from tests.shared_data import SHARED, SharedData

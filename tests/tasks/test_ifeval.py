@@ -16,15 +16,15 @@ from judgebench.tasks.ifeval.texts import Answer
 from judgebench.tasks.ifeval.verification import verify, verify_with_sentences
 
 from judgebench import tasks
+from judgebench.data.sources import SourceFinder
 from judgebench.errors import SourceMissing, UsageError
-from judgebench.grading import GradingPool
-from judgebench.importing import import_run
-from judgebench.loading import load_task
-from judgebench.models.tiny import read_programs
+from judgebench.exchange.importing import import_run
+from judgebench.grading.pool import GradingPool
+from judgebench.models.local.tiny import read_programs
 from judgebench.records import ExampleScore, Generation, Judgement, Score, Verdict
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
-from judgebench.store import RunFolder
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_task
+from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
 from tests.shared_data import each
 from tests.tasks.ifeval_data import IFEVAL, loaded, mirrors, models, punkt, read_lines, responses

@@ -14,7 +14,7 @@ from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.texts import Answer, Text
 from judgebench.tasks.ifeval.verification import verify, verify_with_sentences
 
-from judgebench.grading import KILLED, GradingPool, Verifier
+from judgebench.grading.pool import KILLED, GradingPool, Verifier
 from judgebench.records import Check
 from tests.tasks.ifeval_data import models, punkt, responses
 

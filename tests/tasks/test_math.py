@@ -17,14 +17,14 @@ from judgebench.tasks.math.numeric import certainly_differ
 from judgebench.tasks.math.prompts import read_exemplars
 
 from judgebench import tasks
+from judgebench.data.sources import SourceFinder
 from judgebench.errors import UsageError
-from judgebench.grading import KILLED, GradingPool
-from judgebench.loading import load_task
-from judgebench.models.tiny import read_programs
+from judgebench.grading.pool import KILLED, GradingPool
+from judgebench.models.local.tiny import read_programs
 from judgebench.records import Check, Generation, Judgement, Score, Verdict
-from judgebench.runner import Runner
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
+from judgebench.run.loading import load_task
+from judgebench.run.runner import Runner
+from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
 from tests.campaigns import ALL
 from tests.shared_data import SharedData

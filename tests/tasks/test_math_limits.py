@@ -16,7 +16,7 @@ from judgebench.tasks.math.arithmetic import plainly_apart
 from judgebench.tasks.math.mathverify import verify_output
 from judgebench.tasks.math.numeric import certainly_differ
 
-from judgebench.grading import KILLED, GradingPool, Verifier
+from judgebench.grading.pool import KILLED, GradingPool, Verifier
 from judgebench.records import Check
 
 EXAMPLES = 300

@@ -20,24 +20,24 @@ from judgebench.tasks.mtbench.human import agreement_table, read_votes
 from judgebench.tasks.mtbench.judges import read_rating, read_rating_strictly
 
 from judgebench import tasks
-from judgebench.bench import alternatives
-from judgebench.cache import call_key
-from judgebench.dry_run import estimate
+from judgebench.analysis.leaderboard import published_rows
+from judgebench.data.resources import resource
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.data.sources import SourceFinder
 from judgebench.errors import RecordError, UsageError
-from judgebench.importing import import_run
+from judgebench.exchange.importing import import_run
 from judgebench.judges.replies import bracketed_rating, first_label, pair_of_ratings
-from judgebench.loading import load_task, load_tasks
-from judgebench.models.http_chat import HttpChat
-from judgebench.models.tiny import Program, build_tiny, read_programs
-from judgebench.outputs import FileRow, read_rows
-from judgebench.ranking import published_rows
+from judgebench.models.call_store import call_key
+from judgebench.models.http.model import HttpChat
+from judgebench.models.local.tiny import Program, build_tiny, read_programs
 from judgebench.records import Completion, Example, Generation, Judgement, Message, Request, Score
-from judgebench.resources import resource
-from judgebench.runner import Runner
-from judgebench.scoring import score_run
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
-from judgebench.store import RunFolder
+from judgebench.run.dry_run import estimate
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_task, load_tasks
+from judgebench.run.runner import Runner
+from judgebench.run.scoring import score_run
+from judgebench.run.seats import alternatives
+from judgebench.run.settings import Settings
 from judgebench.task import Imported, Task, TaskData
 from tests.alpacaeval_server import committed, stored
 from tests.commands import judgebench
@@ -769,7 +769,7 @@ def test_the_tiny_judge_answers_the_official_prompts_too(loaded: Loaded, tmp_pat
     """Every official prompt routes to a rating or verdict of the written odds: the rating of a guided question, a plain
     one, a plain second turn; and the verdict, whatever the category.
     """
-    from judgebench.models.hf import HfModel
+    from judgebench.models.local.hf import HfModel
 
     build_tiny(tmp_path, read_programs())
     model = HfModel(tmp_path)

@@ -9,8 +9,8 @@ import pytest
 
 from judgebench.codec import sha256_hex
 from judgebench.judges.orders import seeded_switch
-from judgebench.models.tiny import read_programs
-from judgebench.store import RunFolder
+from judgebench.models.local.tiny import read_programs
+from judgebench.run.folder import RunFolder
 from tests.commands import Command
 from tests.own_tasks import own_task
 

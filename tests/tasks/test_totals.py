@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from judgebench import tasks
-from judgebench.importing import import_run
-from judgebench.metric import MetricSums
+from judgebench.data.sources import SourceFinder, read_sources
+from judgebench.exchange.importing import import_run
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Message, Score, Verdict
-from judgebench.run_folders import TaskRun, read_run
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder, read_sources
+from judgebench.run.reading import TaskRun, read_run
+from judgebench.run.settings import Settings
 from judgebench.task import TaskData, no_sums
+from judgebench.task.metric import MetricSums
 from tests.shared_data import SHARED
 from tests.tasks import arenahard_data as arena
 from tests.tasks import ifeval_data as ifeval

@@ -31,20 +31,20 @@ from judgebench.tasks.wildbench.formulas import (
 from judgebench.tasks.wildbench.judges import capped, parse, quoted_values, read_verdict, recovered
 
 from judgebench import tasks
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.data.sources import SourceFinder
 from judgebench.errors import RecordError, SourceMissing, UsageError
-from judgebench.importing import import_run
+from judgebench.exchange.importing import import_run
 from judgebench.judges.orders import candidate_share
-from judgebench.loading import load_task
-from judgebench.models.http_chat import HttpChat
-from judgebench.models.tiny import read_programs
-from judgebench.outputs import FileRow, read_rows
+from judgebench.models.http.model import HttpChat
+from judgebench.models.local.tiny import read_programs
 from judgebench.records import Case, Completion, Generation, Judgement, Score, Verdict
-from judgebench.runner import Runner
-from judgebench.scoring import score_run
-from judgebench.settings import Settings
-from judgebench.sources import SourceFinder
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_task
+from judgebench.run.runner import Runner
+from judgebench.run.scoring import score_run
+from judgebench.run.settings import Settings
 from judgebench.stats.elo import shuffled_elo, votes_from_scores
-from judgebench.store import RunFolder
 from judgebench.task import Imported, Task, TaskData
 from judgebench.tasks import TaskSpec
 from tests.commands import judgebench
@@ -205,7 +205,7 @@ def test_the_word_cap_counts_pieces_between_single_spaces() -> None:
 
 def test_a_conversation_is_generated_with_its_whole_history(synthetic: Load) -> None:
     """The request holds all given turns in their order and roles; sampling is that of the published outputs."""
-    from judgebench.stages import generation_step
+    from judgebench.run.stages import generation_step
 
     task, data = synthetic("wildbench")
     given = wb.read_json(WILDBENCH / "prompt_cases" / "tasks.json")[2]["conversation_input"]
@@ -1129,8 +1129,8 @@ def test_the_tiny_run_is_what_paper_says(starter: tuple[Task, TaskData], tmp_pat
 def test_the_tiny_judge_answers_the_official_prompts(synthetic: Load, tmp_path: Path) -> None:
     """Its JSON is read by the official strict rule, for both judges."""
     pytest.importorskip("transformers")
-    from judgebench.models.hf import HfModel
-    from judgebench.models.tiny import tiny_checkpoint
+    from judgebench.models.local.hf import HfModel
+    from judgebench.models.local.tiny import tiny_checkpoint
 
     task, data = synthetic("wildbench")
     cases = [case for judge in ("score", "pairwise") for case in synthetic_cases(task, data, judge)[:2]]

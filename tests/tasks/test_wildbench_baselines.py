@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.comparison import compare
+from judgebench.analysis.comparison import compare
+from judgebench.analysis.leaderboard import beside_published, group_rows, headlines, in_one_table, published_rows
+from judgebench.analysis.power_plan import Question, plan
 from judgebench.errors import UsageError
-from judgebench.gate_policy import Defaults, Policy, TaskPolicy
-from judgebench.gating import gate
-from judgebench.importing import import_run
+from judgebench.exchange.importing import import_run
+from judgebench.gating.policy import Defaults, Policy, TaskPolicy
+from judgebench.gating.verdicts import gate
 from judgebench.judges.orders import candidate_share
-from judgebench.loading import load_tasks, reload_tasks, require_baseline
-from judgebench.planning import Question, plan
-from judgebench.ranking import beside_published, group_rows, headlines, in_one_table, published_rows
 from judgebench.records import Generation, Judgement, Score, Verdict
-from judgebench.run_folders import Run, read_run
-from judgebench.runner import Runner
-from judgebench.scoring import score_run
-from judgebench.settings import Settings
-from judgebench.stopping import stop_rule
-from judgebench.store import RunFolder
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import load_tasks, reload_tasks, require_baseline
+from judgebench.run.reading import Run, read_run
+from judgebench.run.runner import Runner
+from judgebench.run.scoring import score_run
+from judgebench.run.settings import Settings
+from judgebench.run.stopping import stop_rule
 from tests.tasks import wildbench_data as wb
 from tests.tasks.arenahard_data import ARENA_HARD, mirrors, read_lines
 

@@ -1,0 +1,479 @@
+"""Many runs and published tables → rows, grouped so that only equal protocols are ranked together."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from statistics import NormalDist
+from typing import Any
+
+import msgspec
+
+from judgebench import tasks
+from judgebench.analysis.joint_fits import Tabulate, fit_together
+from judgebench.data.csv_cells import read_csv_table
+from judgebench.data.resources import resource
+from judgebench.errors import UsageError
+from judgebench.records import Score
+from judgebench.run.folder import Manifest, TaskManifest
+from judgebench.run.manifests import spent
+from judgebench.run.protocol import differing
+from judgebench.run.reading import Run, TaskRun
+from judgebench.run.run_tasks import NO_FILES, TaskFiles
+from judgebench.stats.many_runs import ranks_of_estimates
+from judgebench.task import Task
+from judgebench.task.metric import ABOUT_A_METRIC, UNITS
+
+PUBLISHED_FIELDS = ("task", "model", "source")
+
+BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
+    "length": lambda row: None if (score := length_of(row)) is None else score.value,
+    "usd": lambda row: row.usd,
+    "unread": lambda row: row.unread,
+}
+"""What rows can be sorted by beside their metrics and the model's name: the smallest comes first."""
+FROM_A_FILE = ("outputs:", "reported:")
+"""Beginnings of the identity of a model of which only answers or numbers are known."""
+NOT_IN_COMMON_FIT = "not in the table's common fit"
+
+
+class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one task."""
+
+    task: str
+    """Task with version and options."""
+    model: str
+    identity: str = ""
+    """The model as the manifest knows it: its weights, its endpoint, or the file of its answers."""
+    origin: str
+    """The run folder, or the upstream place of a published figure."""
+    started_at: str = ""
+    published: bool
+    starter: bool
+    protocol_hash: str
+    protocol: dict[str, object]
+    scores: dict[str, Score]
+    """By metric; those over all examples only."""
+    flags: tuple[str, ...] = ()
+    status: str = "complete"
+    unread: float | None = None
+    """Share of the judged or verified cases that ended without a verdict; ``None`` if there were none."""
+    usd: float | None = None
+    """What the calls of the run cost; ``None`` if that is not known, as of imported runs."""
+    unpriced: bool = False
+    """There were further tokens of which the price is not known."""
+    rank: int | None = None
+    """Place within the group by its first metric, 1 the best; equal values share one. ``None`` without a value."""
+    rank_low: int | None = None
+    """The best rank that the standard errors leave open, and the worst; ``None`` without any. See
+    ``ranks_of_estimates``."""
+    rank_high: int | None = None
+    published_value: float | None = None
+    """What is published of a model of this name for the group's first metric, in the table that was made with the
+    task's version and options; judge and baseline may be others."""
+    pinned: bool = False
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one protocol, best first."""
+
+    task: str
+    headline: tuple[str, ...]
+    rows: tuple[LeaderboardRow, ...]
+    differs: tuple[str, ...]
+    """Protocol fields in which this group differs from the task's first group."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """One model across tasks."""
+
+    model: str
+    cells: tuple[LeaderboardRow | None, ...]
+    """Its row in each group, the newest of several."""
+    further: tuple[int, ...]
+    """How many older rows of it each group holds."""
+    mean_rank: float | None
+    """Mean of its ranks; ``None`` unless it has one in every group."""
+    pinned: bool = False
+
+
+class Across(msgspec.Struct, frozen=True, kw_only=True):
+    """The first group of each task side by side."""
+
+    groups: tuple[Group, ...]
+    standings: tuple[Standing, ...]
+
+
+def rows_of(run: Run, task: str | None = None) -> list[LeaderboardRow]:
+    """A row for each task of a run."""
+    rows = []
+    for one in run.tasks.values():
+        task_manifest = one.task_manifest
+        label = _label(task_manifest)
+        if task is not None and task not in (one.key, task_manifest.label, label):
+            continue
+        # The folder may be anybody's: a metric is a word.
+        scores = {score.metric: score for score in one.scores if score.group is None and score.metric.isidentifier()}
+        usd, unpriced = _cost(run.manifest, one.key)
+        rows.append(
+            LeaderboardRow(
+                task=label,
+                model=run.manifest.candidate,
+                identity=run.manifest.candidate_identity,
+                origin=str(run.path),
+                started_at=run.manifest.started_at,
+                published=False,
+                starter=task_manifest.starter,
+                protocol_hash=task_manifest.protocol_hash,
+                protocol=task_manifest.protocol,
+                scores=scores,
+                flags=(
+                    *(finding.check for finding in one.findings if finding.flagged),
+                    *_protocol_flags(task_manifest),
+                ),
+                status=_status(run.manifest),
+                unread=_unread(task_manifest.counts),
+                usd=usd,
+                unpriced=unpriced,
+            )
+        )
+    return rows
+
+
+def _label(task_manifest: TaskManifest) -> str:
+    return f"{task_manifest.name}@{task_manifest.version}"
+
+
+def _unread(counts: Mapping[str, int]) -> float | None:
+    ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
+    return sum(counts.get(what, 0) for what in ("unread", "failed", "missing")) / ended if ended else None
+
+
+def _cost(manifest: Manifest, key: str) -> tuple[float | None, bool]:
+    """What a task has cost in USD, and whether it may be more: prices unknown, or a session killed before it told."""
+    stages = [stage for session in manifest.sessions for stage in session.counts.get(key, {}).values()]
+    if not stages:
+        return None, False
+    usd = sum(stage.usd for stage in stages)
+    paid = max(spent(manifest), manifest.spending.usd if manifest.spending else 0.0)
+    if len(manifest.tasks) == 1:
+        usd = paid
+    untold = len(manifest.tasks) > 1 and paid > spent(manifest) + 0.005
+    unpriced = any(stage.unpriced.prompt_tokens or stage.unpriced.completion_tokens for stage in stages)
+    return usd, unpriced or untold
+
+
+def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[LeaderboardRow]:
+    """The runs' rows, with the scores that a task makes of all runs of one protocol together in place of their own.
+
+    What is missing of an example's score is a matter of the run, so those counts stay. A run whose example scores
+    cannot be read keeps its own score, and is flagged.
+    """
+    listed: list[tuple[LeaderboardRow, TaskRun]] = []
+    for run in runs:
+        by_label = {_label(one.task_manifest): one for one in run.tasks.values()}
+        listed += [(row, by_label[row.task]) for row in rows_of(run, task)]
+    tables: dict[tuple[str, str], list[int]] = {}
+    for place, (row, _) in enumerate(listed):
+        tables.setdefault((row.task, row.protocol_hash), []).append(place)
+    rows = [row for row, _ in listed]
+    for places in tables.values():
+        tabulate = _tabulator(listed[places[0]][1]) if len(places) > 1 else None
+        if tabulate is None:
+            continue
+        fitted = fit_together(tabulate, [listed[place][1] for place in places])
+        for place, scores in zip(places, fitted, strict=True):
+            if scores is None:
+                rows[place] = msgspec.structs.replace(rows[place], flags=(*rows[place].flags, NOT_IN_COMMON_FIT))
+            else:
+                rows[place] = _with(rows[place], {score.metric: score for score in scores})
+    return rows
+
+
+def _tabulator(run: TaskRun) -> Tabulate | None:
+    """How the run's task makes numbers of all runs together; ``None`` if it does not, or is not known here."""
+    if "reported_by" in run.task_manifest.protocol:
+        return None
+    try:
+        return run.task.tabulate
+    except UsageError:
+        return None
+
+
+def _with(row: LeaderboardRow, scores: dict[str, Score]) -> LeaderboardRow:
+    made = {}
+    for metric, score in scores.items():
+        own = row.scores.get(metric)
+        missing = score.n_missing if own is None else own.n + own.n_missing - score.n
+        made[metric] = msgspec.structs.replace(score, n_missing=missing)
+    return msgspec.structs.replace(row, scores={**row.scores, **made}) if made else row
+
+
+def _status(manifest: Manifest) -> str:
+    return manifest.status if manifest.imported_from is None else f"imported, {manifest.status}"
+
+
+def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
+    flags = ["starter, not comparable"] if task_manifest.starter else []
+    if task_manifest.early_stop is not None and task_manifest.early_stop.early_stopped:
+        flags.append(f"stopped early, {task_manifest.early_stop.n} of {task_manifest.early_stop.population}")
+    return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
+
+
+def published_rows(task: str | None = None) -> list[LeaderboardRow]:
+    """Figures from published tables (``leaderboards/*.csv``), as rows of a protocol of their own per task."""
+    rows: list[LeaderboardRow] = []
+    known: dict[str, Task | None] = {}
+    for path in sorted(resource("leaderboards").glob("*.csv")):
+        for fields in read_csv_table(path, path.read_text(encoding="utf-8")):
+            label = fields["task"]
+            versioned = label.partition(":")[0]
+            if task is None or task in (label, versioned, label.partition("@")[0]):
+                if versioned not in known:
+                    known[versioned] = _known_task(versioned, NO_FILES)
+                rows.append(_published_row(label, fields, known[versioned]))
+    return rows
+
+
+def _published_row(label: str, fields: dict[str, str], task: Task | None) -> LeaderboardRow:
+    """A row of a table. Where no task knows the metrics, one that is called after a unit is in that unit."""
+    scores = {}
+    for metric, text in fields.items():
+        if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
+            continue
+        about: dict[str, Any] = {
+            end[1:]: float(fields[metric + end]) for end in ABOUT_A_METRIC if fields.get(metric + end)
+        }
+        scores[metric] = Score(
+            task=label,
+            metric=metric,
+            value=float(text),
+            unit=task.metric(metric).unit if task is not None else metric if metric in UNITS else "percent",
+            method="published",
+            **about,
+            n=int(fields["n"]) if fields.get("n") else 0,
+        )
+    return LeaderboardRow(
+        task=label,
+        model=fields["model"],
+        origin=fields["source"],
+        published=True,
+        starter=False,
+        protocol_hash=f"published:{label}",
+        protocol={"published": fields["source"]},
+        scores=scores,
+    )
+
+
+def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, tuple[str, ...]]:
+    """The metrics that a table shows, the first of which ranks, by task with version; none of a task not known here.
+
+    Which column comes first is no number: a file that was changed since a run was made will do for it.
+    """
+    found = {}
+    for label in labels:
+        # What follows the version in a published table's label is for people.
+        task = _known_task(label.partition(":")[0], files)
+        found[label] = () if task is None else task.headline
+    return found
+
+
+def _known_task(
+    label: str, files: TaskFiles, options: Mapping[str, str] | None = None, *, starter: bool = False
+) -> Task | None:
+    """The task of a label; ``None`` if it, its version or options are not known here. A label may be anybody's: it is
+    no path.
+    """
+    name, _, version = label.partition("@")
+    try:
+        origin = tasks.find_registered(name) or (tasks.from_file(files[name]) if name in files else None)
+        return None if origin is None else origin.task(version, options, starter=starter)
+    except UsageError:
+        return None
+
+
+def group_rows(rows: Iterable[LeaderboardRow], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:
+    """Rows by task and protocol, ranked by the task's first metric with values; larger groups first, published last."""
+    grouped: dict[tuple[str, str], list[LeaderboardRow]] = {}
+    for row in rows:
+        grouped.setdefault((row.task, row.protocol_hash), []).append(row)
+    groups = []
+    firsts: dict[str, LeaderboardRow] = {}
+    for (task, _), members in sorted(grouped.items(), key=_group_order):
+        metrics = tuple(metric for metric in metrics_of.get(task, ()) if any(metric in row.scores for row in members))
+        metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
+        # One that no run has a value of, for want of an official file, ranks nothing.
+        metrics = tuple(sorted(metrics, key=lambda metric: all(_value(row, metric) is None for row in members)))
+        first = members[0] if members[0].published else firsts.setdefault(task, members[0])
+        groups.append(
+            Group(
+                task=task,
+                headline=metrics,
+                rows=tuple(_ranked(members, metrics[0])) if metrics else tuple(members),
+                differs=tuple(differing(first.protocol, members[0].protocol)),
+            )
+        )
+    return groups
+
+
+def _group_order(item: tuple[tuple[str, str], list[LeaderboardRow]]) -> tuple[str, bool, int, str]:
+    (task, protocol_hash), members = item
+    return task, members[0].published, -len(members), protocol_hash
+
+
+def _value(row: LeaderboardRow, metric: str) -> float | None:
+    score = row.scores.get(metric)
+    return None if score is None else score.value
+
+
+def _ranked(rows: Sequence[LeaderboardRow], metric: str) -> list[LeaderboardRow]:
+    """The rows best first, each with its rank and the ranks that its standard error leaves open."""
+    with_value = sorted((row for row in rows if _value(row, metric) is not None), key=lambda row: row.model)
+    with_value.sort(key=lambda row: -row.scores[metric].value)  # type: ignore[operator]
+    values = [row.scores[metric].value or 0.0 for row in with_value]
+    stderrs = [stderr_of(row.scores[metric]) for row in with_value]
+    certain = len(with_value) > 1 and any(stderr is not None for stderr in stderrs)
+    ranked: list[LeaderboardRow] = []
+    for row, value, places in zip(with_value, values, ranks_of_estimates(values, stderrs), strict=True):
+        rank = 1 + values.index(value)
+        open_ranks = {"rank_low": places.low, "rank_high": places.high} if certain else {}
+        ranked.append(msgspec.structs.replace(row, rank=rank, **open_ranks))
+    without = sorted((row for row in rows if _value(row, metric) is None), key=lambda row: row.model)
+    return ranked + without
+
+
+def stderr_of(score: Score) -> float | None:
+    """A score's standard error, from its interval if that is all there is."""
+    if score.stderr is not None or score.low is None or score.high is None or score.level is None:
+        return score.stderr
+    return (score.high - score.low) / (2 * NormalDist().inv_cdf((1 + score.level) / 2))
+
+
+def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow]) -> list[Group]:
+    """The groups of runs, each row with what is published of a model of its name in the table of its task's options."""
+    found = []
+    for group in groups:
+        task = _official_task(group.rows[0]) if published else None
+        table = {} if task is None else {row.model: row for row in of_same_table(task, published)}
+        metric = group.headline[0] if group.headline else ""
+        held = task is not None and task.metric(metric).needs_table is None
+        rows = [
+            msgspec.structs.replace(row, published_value=_value(table[row.model], metric))
+            if held and row.model in table
+            else row
+            for row in group.rows
+        ]
+        found.append(msgspec.structs.replace(group, rows=tuple(rows)))
+    return found
+
+
+def _official_task(row: LeaderboardRow) -> Task | None:
+    """The bundled or installed task of a run's row, with its options; ``None`` if it is another, or a published row."""
+    if row.published or row.protocol.get("code"):
+        return None
+    options = row.protocol.get("options")
+    given = {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}
+    return _known_task(row.task, {}, given, starter=row.starter)
+
+
+def of_same_table(task: Task, published: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
+    """The rows of the published table that was made with a task's version and options, as far as these tell tables
+    apart.
+    """
+    usual = {name: str(value) for name, value in task.table_options.items()}
+    own = {name: str(task.options.get(name, value)) for name, value in usual.items()}
+    found = []
+    for row in published:
+        label, _, options = row.task.partition(":")
+        given = dict(option.split("=", 1) for option in options.split(",") if "=" in option)
+        if label == f"{task.name}@{task.version}" and {**usual, **given} == own:
+            found.append(row)
+    return found
+
+
+def across_tasks(groups: Sequence[Group]) -> Across | None:
+    """Each task's first group of runs side by side, models of the best mean rank first; ``None`` for a single task.
+
+    Rows are one model's if name and identity are equal; of a model known by a file of answers alone, if the name is.
+    """
+    firsts: dict[str, Group] = {}
+    for group in groups:
+        if not group.rows[0].published and not group.differs:
+            firsts.setdefault(group.task, group)
+    if len(firsts) < 2:
+        return None
+    tables = tuple(firsts.values())
+    models: dict[tuple[str, str], list[list[LeaderboardRow]]] = {}
+    for place, group in enumerate(tables):
+        for row in group.rows:
+            identity = "" if row.identity.startswith(FROM_A_FILE) else row.identity
+            models.setdefault((row.model, identity), [[] for _ in tables])[place].append(row)
+    standings = []
+    for (model, _), cells in models.items():
+        newest = tuple(max(rows, key=lambda row: row.started_at) if rows else None for rows in cells)
+        ranks = [row.rank for row in newest if row is not None and row.rank is not None]
+        standings.append(
+            Standing(
+                model=model,
+                cells=newest,
+                further=tuple(max(0, len(rows) - 1) for rows in cells),
+                mean_rank=sum(ranks) / len(ranks) if len(ranks) == len(tables) else None,
+                pinned=any(row.pinned for rows in cells for row in rows),
+            )
+        )
+    return Across(groups=tables, standings=tuple(sorted(standings, key=_standing_order)))
+
+
+def _standing_order(standing: Standing) -> tuple[bool, float, int, str]:
+    mean_rank = float("inf") if standing.mean_rank is None else standing.mean_rank
+    return not standing.pinned, mean_rank, standing.cells.count(None), standing.model
+
+
+def arranged(
+    groups: Iterable[Group], *, sort: str | None = None, filters: Sequence[str] = (), pins: Sequence[str] = ()
+) -> list[Group]:
+    """The groups with their rows in another order, or some of them; ranks stay those among all rows.
+
+    ``sort`` is a metric (largest first), ``model``, or one of :data:`BY_ROW` (smallest first). ``filters`` are patterns
+    of model names (``*`` and ``?``, whatever the case), of which one must fit. Models in ``pins`` come first and are
+    never filtered out. Raises :class:`UsageError` for what fits nothing.
+    """
+    given = list(groups)
+    metrics = {metric for group in given for row in group.rows for metric in row.scores}
+    if sort is not None and sort not in {*metrics, *BY_ROW, "model"}:
+        raise UsageError(f"--sort {sort!r} is not a column; it can be model, {', '.join((*BY_ROW, *sorted(metrics)))}")
+    models = {row.model for group in given for row in group.rows}
+    for pin in pins:
+        if pin not in models:
+            raise UsageError(
+                f"--pin {pin!r}: no row is of that model; the models are {', '.join(sorted(models))[:500]}"
+            )
+    found = []
+    for group in given:
+        rows = [msgspec.structs.replace(row, pinned=row.model in pins) for row in group.rows]
+        if filters:
+            rows = [row for row in rows if row.pinned or any(_fits(row.model, pattern) for pattern in filters)]
+        if sort is not None:
+            rows.sort(key=lambda row: _sort_key(row, sort))
+        rows.sort(key=lambda row: not row.pinned)
+        if rows:
+            found.append(msgspec.structs.replace(group, rows=tuple(rows)))
+    if not found:
+        raise UsageError(
+            f"--filter {' '.join(filters)}: no model has such a name among {', '.join(sorted(models))[:500]}"
+        )
+    return found
+
+
+def _fits(model: str, pattern: str) -> bool:
+    return fnmatchcase(model.casefold(), pattern.casefold())
+
+
+def _sort_key(row: LeaderboardRow, sort: str) -> tuple[bool, float, str]:
+    if sort == "model":
+        return False, 0.0, row.model
+    value, sign = (BY_ROW[sort](row), 1) if sort in BY_ROW else (_value(row, sort), -1)
+    return value is None, 0.0 if value is None else sign * value, row.model
+
+
+def length_of(row: LeaderboardRow) -> Score | None:
+    """The row's mean length of an answer in characters, if the task has it."""
+    return next((score for score in row.scores.values() if score.unit == "characters"), None)

@@ -1,0 +1,299 @@
+"""Other programs' result files as run folders: one folder for each model in the file."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from judgebench import tasks
+from judgebench.codec import canonical_hash
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.display import slug
+from judgebench.errors import UsageError
+from judgebench.exchange import every_eval_ever, hub_results, score_tables
+from judgebench.files import read_bytes
+from judgebench.grading.pool import GradingPool
+from judgebench.records import ExampleScore, Generation, Score
+from judgebench.run.archive import unpack_archive
+from judgebench.run.folder import Manifest, Results, RunFolder, now
+from judgebench.run.loading import LoadedTask, load_tasks, with_baselines
+from judgebench.run.manifests import build_task_manifest, ending, hash_over_tasks, new_session, package_versions
+from judgebench.run.protocol import protocol
+from judgebench.run.scoring import ScoredTask, finish_tasks, results_of
+from judgebench.run.settings import Settings
+from judgebench.task import Generations, Imported, TaskData
+from judgebench.task.answers import import_answers, parse_fields
+from judgebench.thinking import split_generation
+
+Importer = Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]
+Reports = Mapping[str, tuple[str, Sequence[Score]]]
+"""By model, who reports its scores, and the scores."""
+REPORTS: Mapping[str, Callable[..., Reports]] = {
+    "csv": score_tables.read_scores,
+    "parquet": score_tables.read_scores,
+    "every_eval_ever": every_eval_ever.read_scores,
+}
+"""Readers of files that hold numbers of any benchmark and nothing to grade; besides there is ``eval_results``."""
+ROUNDING = 1e-9
+"""Shares of a few parts, computed in another order, may differ by this much."""
+
+
+def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
+    """Turn a result file into a run folder, and score it.
+
+    A file of several models makes a folder for each below ``settings.out``. Nothing is made if any row is broken.
+    """
+    if form == "archive":
+        return [_import_archive(path, settings)]
+    tasks.parse_one_spec(settings.tasks)
+    (loaded_task,) = load_tasks(settings)
+    reader = loaded_task.task.importers.get(form)
+    if reader is None and form not in (*REPORTS, "eval_results"):
+        known = ", ".join(sorted({*loaded_task.task.importers, *REPORTS, "eval_results", "archive"}))
+        raise UsageError(f"--from {form!r} is not a format that {loaded_task.key} can import; it can import: {known}")
+    if settings.fields:
+        if form != "outputs":
+            raise UsageError(f"--fields names the fields of a file of outputs; those of {form!r} are fixed")
+        reader = partial(import_answers, fields=parse_fields(settings.fields))
+    every = _read(path, reader, loaded_task) if reader else _reports(path, form, loaded_task, settings)
+    found = [i for i in every if settings.model in (None, i.candidate)]
+    if not found:
+        raise UsageError(f"{path} holds nothing of the model {settings.model!r}")
+    if settings.out is None:
+        raise UsageError("--out is missing; name the run folder to make")
+    folders = [RunFolder(settings.out if len(found) == 1 else settings.out / slug(i.candidate)) for i in found]
+    if len({folder.path for folder in folders}) < len(folders):
+        names = ", ".join(imported.candidate for imported in found)
+        raise UsageError(
+            f"two models of {path} would have one folder ({names[:300]}); import one at a time with --model"
+        )
+    made = [_Import.of(*pair, loaded_task, form, settings) for pair in zip(folders, found, strict=True)]
+    for one in made:
+        one.require_own()
+    with GradingPool() as pool:
+        return [one.results(settings, pool) for one in made]
+
+
+@dataclass(frozen=True)
+class _Import:
+    """One model of a file, and the run folder that it becomes."""
+
+    folder: RunFolder
+    imported: Imported
+    loaded_task: LoadedTask
+    """The task as the file is about it: with its baseline answers, and its examples."""
+    manifest: Manifest
+
+    @classmethod
+    def of(
+        cls, folder: RunFolder, imported: Imported, loaded_task: LoadedTask, form: str, settings: Settings
+    ) -> "_Import":
+        """Work out what to write, without writing it."""
+        if imported.baselines:
+            loaded_task = with_baselines(loaded_task, _completed(loaded_task, imported.baselines))
+        loaded_task = loaded_task.with_examples(imported.examples)
+        return cls(folder, imported, loaded_task, _manifest(folder, loaded_task, imported, form, settings))
+
+    def require_own(self) -> None:
+        """Refuse a folder that holds anything but what the same import made, or began to make before it was killed."""
+        existing, made = self.folder.manifest(), self.manifest
+        same = existing is not None and (existing.input_hash, existing.imported_hash) == (
+            made.input_hash,
+            made.imported_hash,
+        )
+        if self.folder.occupied and not same:
+            raise UsageError(f"{self.folder.path} is not empty; an import makes a new run folder")
+
+    def results(self, settings: Settings, pool: GradingPool) -> Results:
+        """The results of the folder: as they are if the same import made them before, else made now."""
+        with self.folder.locked():
+            self.require_own()
+            existing = self.folder.manifest()
+            if existing is not None and existing.status != "running":
+                return self.folder.results()
+            if existing is not None:
+                shutil.rmtree(self.folder.task(self.loaded_task.key).path, ignore_errors=True)
+            return self._write(settings, pool)
+
+    def _write(self, settings: Settings, pool: GradingPool) -> Results:
+        folder, manifest, imported = self.folder, self.manifest, self.imported
+        folder.write_manifest(manifest)
+        if imported.reported:
+            scored, manifest.status = self._report(), "complete"
+        else:
+            scored = self._score(settings, pool)
+            judged = bool(imported.judgements) or not self.loaded_task.data.judges
+            manifest.status, _ = ending(manifest, judged=judged)
+        manifest.finished_at = now()
+        results = results_of(folder, manifest, scored, manifest.status)
+        folder.write_results(results)
+        folder.write_manifest(manifest)
+        return results
+
+    def _report(self) -> dict[str, ScoredTask]:
+        """A run of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
+        key, scores = self.loaded_task.key, list(self.imported.reported)
+        task_manifest, own = self.manifest.tasks[key], self.folder.task(key)
+        task_manifest.examples = max(score.n for score in scores)
+        task_manifest.counts = {"examples": task_manifest.examples}
+        task_manifest.notes.append("numbers as the file reports them; nothing was graded here")
+        own.write_examples(())
+        own.write_scores((), scores)
+        return {key: ScoredTask(scores, [], task_manifest.counts)}
+
+    def _score(self, settings: Settings, pool: GradingPool) -> dict[str, ScoredTask]:
+        loaded_task, imported = self.loaded_task, self.imported
+        own = self.folder.task(loaded_task.key)
+        own.write_examples(imported.examples)
+        if loaded_task.baselines:
+            own.write_baselines(loaded_task.data.baselines)
+        for generation in imported.generations:
+            own.append(split_generation(generation, settings.splitting))
+        for judgement in imported.judgements:
+            own.append(judgement)
+        own.close()
+        scored = finish_tasks(self.folder, self.manifest, [loaded_task], pool)
+        self.manifest.tasks[loaded_task.key].notes += _compared(own.example_scores(), imported.stored)
+        return scored
+
+
+def _import_archive(path: Path, settings: Settings) -> Results:
+    """A run as it was exported, manifest and all."""
+    if settings.out is None:
+        raise UsageError("--out is missing; name the run folder to make")
+    if settings.tasks or settings.model or settings.fields:
+        raise UsageError("an archive holds a run with all its tasks: --task, --model and --fields have no use there")
+    unpack_archive(path, settings.out)
+    return RunFolder(settings.out).results()
+
+
+def _read(path: Path, reader: Importer, loaded_task: LoadedTask) -> list[Imported]:
+    """What a file holds for a task, with what had to be read for something else among the notes."""
+    rows = read_rows(path)
+    return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, loaded_task.data)]
+
+
+def _reports(path: Path, form: str, loaded_task: LoadedTask, settings: Settings) -> list[Imported]:
+    """What a file of numbers says of a task: one record for each model."""
+    read, notes = REPORTS.get(form), tuple[str, ...]()
+    if read is None:
+        found = _hub_reports(path, loaded_task, settings)
+    else:
+        rows = read_rows(path)
+        found = read(rows, loaded_task.task.name, loaded_task.task.version, starter=loaded_task.task.starter)
+        notes = rows.notes
+    if not found:
+        kind = "the starter set" if loaded_task.task.starter else "the official set"
+        raise UsageError(
+            f"{path} holds no number of {loaded_task.task.name}@{loaded_task.task.version}, {kind}, that judgebench "
+            f"wrote"
+        )
+    return [
+        Imported(
+            candidate=model,
+            examples=(),
+            generations=(),
+            reported=tuple(scores),
+            reported_by=reported_by,
+            notes=notes,
+        )
+        for model, (reported_by, scores) in found.items()
+    ]
+
+
+def _hub_reports(path: Path, loaded_task: LoadedTask, settings: Settings) -> Reports:
+    """From a YAML file, or those below a folder; which model they are about stands in none of them."""
+    files = sorted(path.rglob(".eval_results/*.yaml")) if path.is_dir() else [path]
+    model = settings.model or (path.name if path.is_dir() else path.stem)
+    for file in files:
+        if not file.is_file() or file.stat().st_size > hub_results.MAX_BYTES:
+            raise UsageError(f"{file} is not a file of .eval_results, which is YAML of a few hundred bytes")
+        reported_by, scores = hub_results.from_yaml(
+            read_bytes(file, hub_results.MAX_BYTES), str(file), loaded_task.task
+        )
+        if scores:
+            return {model: (reported_by, scores)}
+    return {}
+
+
+def _compared(rows: Iterable[ExampleScore], stored: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """For each metric, how many of the other program's verdicts are not ours; of one in parts, the share that holds."""
+    ours: dict[tuple[str, str], list[float | None]] = {}
+    for row in rows:
+        ours.setdefault((row.metric, row.example_id), []).append(row.value)
+    notes = []
+    for metric, values in stored.items():
+        compared = [
+            (example_id, value, sum(own) / len(own))
+            for example_id, value in values.items()
+            if (own := [part for part in ours.get((metric, example_id), [None]) if part is not None])
+        ]
+        unlike = [example_id for example_id, value, own in compared if abs(value - own) > ROUNDING]
+        where = f", first on {unlike[0]}" if unlike else ""
+        notes.append(f"{metric}: {len(unlike)} of {len(compared)} verdicts in the file are not ours{where}")
+    return notes
+
+
+def _completed(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> dict[str, dict[str, Generation]]:
+    """A file's baseline answers; where it has no row, the benchmark's own, so that such rows can still be judged."""
+    official = loaded_task.data.baselines
+    return {name: {**official.get(name, {}), **generations} for name, generations in baselines.items()}
+
+
+def _manifest(
+    folder: RunFolder, loaded_task: LoadedTask, imported: Imported, form: str, settings: Settings
+) -> Manifest:
+    used: dict[str, set[str]] = {}
+    for judgement in imported.judgements:
+        used.setdefault(judgement.judge, set()).add(judgement.judge_model)
+    judges = used or {name: {"not judged yet"} for name in loaded_task.data.judges}
+    protocol_fields = protocol(
+        loaded_task.task,
+        imported.examples,
+        loaded_task.sources,
+        {
+            name: [(loaded_task.data.judges.get(name), model) for model in sorted(models)]
+            for name, models in judges.items()
+        },
+        loaded_task.baselines,
+        loaded_task.data.verifiers,
+        code=loaded_task.code,
+    )
+    if imported.reported:
+        protocol_fields |= {"reported_by": imported.reported_by}
+    if imported.reported:
+        identity = "reported:" + canonical_hash(imported.reported)
+    else:
+        identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
+    session = new_session(settings)
+    session.finished_at, session.status = session.started_at, "complete"
+    manifest = Manifest(
+        run_id=folder.path.name,
+        status="running",
+        candidate=imported.candidate,
+        candidate_identity=identity,
+        candidate_spec=f"{form} file",
+        imported_from=form,
+        imported_hash=canonical_hash((imported.generations, imported.judgements, imported.reported)),
+        versions=package_versions(),
+        protocol_hash="",
+        input_hash="",
+        started_at=session.started_at,
+        sessions=[session],
+        tasks={
+            loaded_task.key: build_task_manifest(
+                loaded_task,
+                protocol_fields,
+                identity,
+                sampling=None,
+                system=None,
+                thinking=settings.splitting,
+                judge_models=[model for models in used.values() for model in models],
+                imported=imported,
+            )
+        },
+    )
+    hash_over_tasks(manifest)
+    return manifest

@@ -1,0 +1,187 @@
+"""Tables for people: a :class:`Sheet` is built once and written as terminal text, Markdown, CSV, LaTeX or HTML.
+
+Every command that prints a table builds sheets, and a notebook shows one. Nothing here knows what a row means.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from judgebench.display import cell, latex, markdown, printable
+
+if TYPE_CHECKING:
+    import jinja2
+    from rich.console import RenderableType
+
+Cell = str | int | float | None
+"""Text is shown as it is. A number is for programs, which get all of its digits; ``None`` is an empty cell."""
+TITLE_CHARACTERS, HEADING_CHARACTERS, CELL_CHARACTERS, NOTE_CHARACTERS = 400, 200, 2000, 20_000
+"""The most that a terminal shows of each."""
+WORDS_WIDTH, NARROWEST_WORDS = 25, 12
+"""Characters of a column of words that a terminal should have room for, and that it has if there are so many."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and the kind of its cells."""
+
+    name: str
+    words: bool = False
+    """Words stand on the left and may be folded. Figures stand on the right, on one line."""
+
+
+def words(*names: str) -> tuple[Column, ...]:
+    """Columns of words."""
+    return tuple(Column(name, words=True) for name in names)
+
+
+def figures(*names: str) -> tuple[Column, ...]:
+    """Columns of figures."""
+    return tuple(Column(name) for name in names)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table with what is said about it. Texts are raw: each format makes them safe for itself."""
+
+    title: str
+    columns: tuple[Column, ...] = ()
+    """None for a sheet that is only a title and notes."""
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+    """Lines below the table."""
+    alerts: tuple[str, ...] = ()
+    """Lines before the notes, red on a terminal."""
+    spare: tuple[str, ...] = ()
+    """Columns that a narrow terminal does without, the first ones first."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The headings."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """The rows as people read them."""
+        return tuple(tuple(map(_text, row)) for row in self.rows)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Everything below the table."""
+        return self.alerts + self.notes
+
+
+def _text(value: Cell) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
+    """What rich prints on a terminal that is ``width`` characters wide."""
+    from rich.table import Table
+    from rich.text import Text
+
+    title, texts, shown = cell(sheet.title, TITLE_CHARACTERS), sheet.texts, _fitting(sheet, width)
+    parts: list[RenderableType] = []
+    if shown:
+        table = Table(title=Text(title) if title else None, title_justify="left")
+        for place in shown:
+            column = sheet.columns[place]
+            longest = max(len(row[place]) for row in (sheet.names, *texts))
+            table.add_column(
+                Text(cell(column.name, HEADING_CHARACTERS)),
+                justify="left" if column.words else "right",
+                overflow="fold",
+                no_wrap=not column.words,
+                min_width=min(NARROWEST_WORDS, longest) if column.words else None,
+            )
+        for row in texts:
+            table.add_row(*(Text(cell(row[place], CELL_CHARACTERS)) for place in shown))
+        parts.append(table)
+    elif title:
+        parts.append(Text(title))
+    left_out = [column.name for place, column in enumerate(sheet.columns) if place not in shown]
+    below = [f"left out for width: {', '.join(left_out)}"] if left_out else []
+    for lines, style in ((sheet.alerts, "bold red"), ([*below, *sheet.notes], "")):
+        if lines:
+            # Together, because each print costs as much as many lines.
+            parts.append(Text("\n".join(f"  {cell(line, NOTE_CHARACTERS)}" for line in lines), style=style))
+    return parts
+
+
+def _fitting(sheet: Sheet, width: int) -> list[int]:
+    """Places of the columns that fit."""
+    shown = list(range(len(sheet.columns)))
+    columns = zip(sheet.names, *sheet.texts, strict=True)
+    sizes = [max(len(cell(text, HEADING_CHARACTERS)) for text in column) for column in columns]
+    sizes = [min(size, WORDS_WIDTH) if sheet.columns[place].words else size for place, size in enumerate(sizes)]
+    for name in sheet.spare:
+        if sum(sizes[place] + 3 for place in shown) + 1 <= width:
+            break
+        shown.remove(sheet.names.index(name))
+    return shown
+
+
+def markdown_of(sheet: Sheet) -> str:
+    """The table as GitHub shows it."""
+    lines = [f"**{markdown(sheet.title)}**", ""]
+    if sheet.columns:
+        rules = ["---" if column.words else "---:" for column in sheet.columns]
+        lines += [_piped(map(markdown, sheet.names)), _piped(rules)]
+        lines += [_piped(map(markdown, row)) for row in sheet.texts]
+        lines.append("")
+    lines += [f"- {markdown(line)}" for line in sheet.lines]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _piped(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def html_of(sheet: Sheet) -> str:
+    """The table as part of a page, in ASCII, so that no declared encoding can change it."""
+    text = _template().render(sheet=sheet)
+    return text.encode("ascii", "xmlcharrefreplace").decode()
+
+
+@cache
+def _template() -> "jinja2.Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from judgebench.data.resources import resource
+
+    environment = Environment(
+        loader=FileSystemLoader(resource("templates")),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("sheet.html.j2")
+
+
+def latex_of(sheet: Sheet) -> str:
+    """The table for LaTeX with the packages booktabs and textcomp."""
+
+    def joined(cells: Iterable[str]) -> str:
+        return " & ".join(map(latex, cells)) + r" \\"
+
+    lines = [r"\begin{table}", rf"\caption{{{latex(sheet.title)}}}"]
+    if sheet.columns:
+        places = "".join("l" if column.words else "r" for column in sheet.columns)
+        lines += [rf"\begin{{tabular}}{{{places}}}", r"\toprule", joined(sheet.names), r"\midrule"]
+        lines += [*map(joined, sheet.texts), r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par {latex(line)}" for line in sheet.lines]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def csv_of(sheet: Sheet) -> str:
+    """The rows for programs: numbers with all digits, and no text that a spreadsheet would run."""
+    from judgebench.data.csv_cells import csv_text
+
+    rows = ([printable(value) if isinstance(value, str) else value for value in row] for row in sheet.rows)
+    return csv_text(sheet.names, rows)

@@ -1,0 +1,1 @@
+"""Regressed or not: policies, verdicts with their tests, sequential gates and reports for CI."""

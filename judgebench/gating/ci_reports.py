@@ -1,0 +1,174 @@
+"""A gate's verdicts as CI systems read them: JUnit XML, GitHub's workflow commands and outputs, a sentence each.
+
+JUnit follows the schema of Ant's JUnit task, the strictest in use, which that of Jenkins' xUnit plugin includes:
+https://github.com/windyroad/JUnit-Schema, jenkinsci/xunit-plugin ``junit-10.xsd``. Workflow commands are those of
+https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions.
+"""
+
+from typing import Literal
+from xml.etree import ElementTree
+
+from judgebench.display import figure, interval, printable
+from judgebench.gating.verdicts import Check, Gate, OnInconclusive, Sequential
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+_NAME_CHARACTERS = 200
+
+
+def outcome(check: Check, on_inconclusive: OnInconclusive) -> Outcome:
+    """What a check is to a CI system: a check that only warns, or may be inconclusive, is skipped unless it passed."""
+    if check.verdict == "PASS" or (check.verdict == "INCONCLUSIVE" and on_inconclusive == "pass"):
+        return "passed"
+    may_block = check.tier == "block" and (check.verdict == "FAIL" or on_inconclusive == "fail")
+    return "failed" if may_block else "skipped"
+
+
+def sentence(check: Check) -> str:
+    """A check in words: what was found, what was allowed, what would decide."""
+
+    def signed(value: float) -> str:
+        return figure(value, check.unit, signed=True)
+
+    if check.difference is None:
+        found = "no difference can be computed"
+    else:
+        bounds = interval(check.low, check.high, check.unit, signed=True)
+        bounds = bounds and f" ({bounds} at {100 * check.level:g} %)"
+        values = (figure(value, check.unit) for value in (check.candidate_value, check.baseline_value))
+        found = f"{' against '.join(values)}, {signed(check.difference)}{bounds}"
+    parts = [f"{check.verdict}: {check.task} {check.metric} {found}; at most {check.max_drop:g} may be lost"]
+    parts.append(f"{check.n} of {check.items} items, " + ("item by item" if check.paired else "unpaired"))
+    if check.rule is not None:
+        parts.append(f"{figure(check.candidate_value, check.unit)} is {check.rule}")
+    if check.if_lost is not None:
+        parts.append(f"{signed(check.if_lost)} with the candidate's {check.candidate_missing} missing counted as lost")
+    if check.sequential is not None:
+        parts.append(effort(check.sequential, decided=check.verdict != "INCONCLUSIVE"))
+    if check.reason is not None:
+        parts.append(check.reason)
+    if check.verdict == "INCONCLUSIVE":
+        parts.append(needed(check))
+    if check.tier == "warn":
+        parts.append("this check warns only")
+    return "; ".join(filter(None, parts))
+
+
+def effort(found: Sequential, *, decided: bool) -> str:
+    """After how many examples a check with ``--sequential`` was decided, and what that saved."""
+    where = f"{found.n} of {found.population} examples in random order (seed {found.seed})"
+    told = f"decided after {where}" if decided else f"not decided after {where}"
+    return (
+        f"{told}, for which {found.judge_calls_needed} judge calls were needed: {found.judge_calls} made "
+        f"({found.judge_calls_now} of them now), {found.judge_calls_saved} saved"
+    )
+
+
+def needed(check: Check) -> str:
+    """How many items would decide an inconclusive check."""
+    told = []
+    if check.n_to_decide is not None:
+        told.append(f"{check.n_to_decide:,} items would decide if this is the true difference")
+    elif check.reason is None and check.sequential is None:
+        told.append("no number of items would decide if this is the true difference")
+    if check.n_if_equal is not None:
+        told.append(f"{check.n_if_equal:,} would let equal models pass")
+    return ", ".join(told)
+
+
+def junit(result: Gate, on_inconclusive: OnInconclusive, timestamp: str) -> bytes:
+    """One test case for each check, in UTF-8; ``timestamp`` (UTC) as manifests write it."""
+    outcomes = [outcome(check, on_inconclusive) for check in result.checks]
+    counts = {
+        "tests": str(len(outcomes)),
+        "failures": str(outcomes.count("failed")),
+        "errors": "0",
+        "skipped": str(outcomes.count("skipped")),
+        "time": "0",
+    }
+    root = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        {
+            "name": "judgebench gate",
+            "package": "judgebench",
+            "id": "0",
+            "timestamp": timestamp.removesuffix("Z"),
+            "hostname": "localhost",
+            **counts,
+        },
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    facts = {"verdict": result.verdict, "baseline": result.baseline, "candidate": result.candidate}
+    for name, value in facts.items():
+        ElementTree.SubElement(properties, "property", {"name": name, "value": printable(value, _NAME_CHARACTERS)})
+    for check, how in zip(result.checks, outcomes, strict=True):
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            {
+                "name": printable(f"{check.task} {check.metric}", _NAME_CHARACTERS),
+                "classname": "judgebench.gate",
+                "time": "0",
+            },
+        )
+        said = printable(sentence(check))
+        if how == "failed":
+            failure = ElementTree.SubElement(case, "failure", {"message": said, "type": check.verdict})
+            failure.text = _sides(result) + said
+        elif how == "skipped":
+            ElementTree.SubElement(case, "skipped", {"message": said})
+    lines = [sentence(check) for check in result.checks] + list(result.notes)
+    ElementTree.SubElement(suite, "system-out").text = "\n".join(map(printable, lines))
+    ElementTree.SubElement(suite, "system-err")
+    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
+
+
+def _sides(result: Gate) -> str:
+    candidate, baseline = (printable(name, _NAME_CHARACTERS) for name in (result.candidate, result.baseline))
+    return f"{candidate} against {baseline}: "
+
+
+def annotations(result: Gate, on_inconclusive: OnInconclusive) -> list[str]:
+    """GitHub's workflow commands, a line each: an error for what fails the gate, a warning for what else did not pass.
+
+    Whatever a model or a task is called stays within its line and its property.
+    """
+    lines = []
+    for check in result.checks:
+        how = outcome(check, on_inconclusive)
+        if how != "passed":
+            command = "error" if how == "failed" else "warning"
+            title = command_property(f"judgebench gate: {check.task} {check.metric}")
+            said = command_data(_sides(result) + sentence(check))
+            lines.append(f"::{command} title={title}::{said}")
+    return lines
+
+
+def refusal(message: str) -> str:
+    """The workflow command for a gate that could not be held."""
+    return f"::error title=judgebench gate::{command_data(message)}"
+
+
+def command_data(text: str) -> str:
+    """The message of a workflow command."""
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def command_property(text: str) -> str:
+    """A property's value in a workflow command."""
+    return command_data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def outputs(result: Gate, code: int) -> str:
+    """Lines for ``$GITHUB_OUTPUT``: words and numbers of ours alone, so that nothing in them can start another one."""
+    counts = {verdict: sum(check.verdict == verdict for check in result.checks) for verdict in ("FAIL", "INCONCLUSIVE")}
+    facts = {"verdict": result.verdict, "exit-code": code, "failed": counts["FAIL"]}
+    facts["inconclusive"] = counts["INCONCLUSIVE"]
+    efforts = [check.sequential for check in result.checks if check.sequential is not None]
+    if efforts:
+        facts["judge-calls"] = sum(one.judge_calls for one in efforts)
+        facts["judge-calls-saved"] = sum(one.judge_calls_saved for one in efforts)
+    return "".join(f"{name}={value}\n" for name, value in facts.items())

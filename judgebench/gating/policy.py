@@ -1,0 +1,78 @@
+"""What a candidate has to show to take a baseline's place: read from TOML, and checked before anything is compared."""
+
+from math import inf
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from judgebench.analysis.comparison import Adjust
+from judgebench.errors import UsageError
+from judgebench.files import read_toml
+from judgebench.run.loading import MISSING_LIMIT
+
+Tier = Literal["block", "warn"]
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[defaults]`` of a policy."""
+
+    max_drop: float | None = None
+    """Largest loss that is accepted, in the metric's unit; ``None``: only tasks with one of their own are gated."""
+    alpha: float = 0.05
+    adjust: Adjust = "holm"
+    """How the p-values of FAIL are adjusted for the number of checks."""
+    min_n: int = 30
+    """Items below which nothing is decided: the t distribution needs some."""
+    max_unread: float = MISSING_LIMIT
+    """Share of the items without a value, in either run, above which nothing passes."""
+
+
+class TaskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[tasks.NAME]`` of a policy."""
+
+    metric: str | None = None
+    """The task's headline unless given."""
+    tier: Tier = "block"
+    """``block`` decides the gate; ``warn`` is shown and decides nothing."""
+    max_drop: float | None = None
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a candidate has to show."""
+
+    defaults: Defaults = Defaults()
+    tasks: dict[str, TaskPolicy] = {}
+    """By task, with or without its version."""
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy file (TOML); a :class:`UsageError` names the file and the key that is wrong."""
+    try:
+        policy = msgspec.convert(read_toml(path, "the policy"), Policy)
+    except msgspec.ValidationError as error:
+        known = "[defaults] max_drop alpha adjust min_n max_unread; [tasks.NAME] metric tier max_drop"
+        raise UsageError(f"the policy {path} is not valid: {_told(error)}. A policy holds {known}") from error
+    return checked(policy, str(path))
+
+
+def _told(error: msgspec.ValidationError) -> str:
+    """The error with the key as the file spells it: ``$.defaults.alpha`` is ``defaults.alpha``."""
+    return str(error).replace("$.", "").replace(" - at `$`", " - at the top")
+
+
+def checked(policy: Policy, where: str) -> Policy:
+    """The policy if its numbers make sense; ``where`` names the file, or the flags."""
+    given = policy.defaults
+    drops = {"defaults.max_drop": given.max_drop}
+    drops |= {f"tasks.{name}.max_drop": one.max_drop for name, one in policy.tasks.items()}
+    for key, drop in drops.items():
+        if drop is not None and not 0 <= drop < inf:
+            raise UsageError(f"{where}: {key} = {drop} is not a loss; it is 0 or more, in the metric's unit")
+    if not 0 < given.alpha < 0.5:
+        raise UsageError(f"{where}: defaults.alpha = {given.alpha} is not an error rate; it is above 0 and below 0.5")
+    if given.min_n < 2:
+        raise UsageError(f"{where}: defaults.min_n = {given.min_n} is too few; two items are the least that vary")
+    if not 0 <= given.max_unread <= 1:
+        raise UsageError(f"{where}: defaults.max_unread = {given.max_unread} is not a share; it is from 0 to 1")
+    return policy

@@ -1,0 +1,308 @@
+"""Verifiers, and the pool of killable processes in which they meet model output.
+
+A verifier is a function from an answer to a verdict. sympy on ``9^{9^{9}}`` or a regular expression on a megabyte of
+spaces may take an hour or all memory, so every check runs in a worker process with limits on CPU time, wall time and
+memory; a worker that goes over is ended and replaced, and no other check notices.
+
+The limit that bites is on CPU time, so that a verdict does not depend on what else the machine is doing; the limit on
+wall time is only for what hangs without computing. A check that was ended is tried once more, in a fresh process with
+no other check running, before it counts as failed. Its verdict then says so (label ``timeout``, ``memory``, ``crash``).
+"""
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from judgebench.grading.worker import Batch, Job, read_message, write_message
+from judgebench.records import Check, Verdict
+
+CPU_SECONDS = 5.0
+"""As long as Math-Verify and lm-eval's Minerva rule give one comparison."""
+WALL_PER_CPU = 12.0
+"""Wall time allowed for each second of CPU time: a worker gets at least a twelfth of a core."""
+MEMORY_BYTES = 2 * 2**30
+"""What a worker may take beyond what it starts with."""
+BATCH = 16
+"""Checks handed to a worker at a time, at most."""
+NOTHING = "[invalid]"
+"""In place of the extracted answer where none was found; lm-eval's word."""
+KILLED = ("timeout", "memory", "crash")
+"""Labels of the verdicts on checks whose worker was ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verifier:
+    """A rule that answers are held against."""
+
+    function: Callable[..., Verdict]
+    """A function at the top level of its module. It is called with the check's arguments, after ``shared`` if there is
+    any, in another process. Value 1 is right or followed, 0 is not; the label says in a word or two why.
+    """
+    fingerprint: str
+    """What can change its verdicts beside the check: versions of the rule and of the packages it computes with."""
+    shared: Any = None
+    """Data that all its checks need, such as a table; it is sent to each worker once."""
+    cpu_seconds: float = CPU_SECONDS
+
+
+@dataclass(eq=False, slots=True)
+class _Task:
+    """A check on its way, of which a live run may have hundreds of thousands."""
+
+    job: Job
+    verdict: Verdict | None = None
+    error: BaseException | None = None
+    retried: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is neither a verdict nor an error yet."""
+        return self.verdict is None and self.error is None
+
+
+class GradingPool:
+    """Runs checks in worker processes. Nothing is started before the first check; close it to end the workers."""
+
+    def __init__(self, workers: int | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
+        """``workers`` is the number of cores that this process may use, unless given."""
+        self._size = workers or _cores()
+        self._memory_bytes = memory_bytes
+        self._changed = threading.Condition()
+        self._queue: deque[_Task] = deque()
+        self._again: deque[_Task] = deque()
+        """Checks whose worker was ended; run alone, once everything else is done."""
+        self._waited_for = 0
+        """Threads that wait for results."""
+        self._busy = 0
+        self._alone = False
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        self._workers: set[_Worker] = set()
+        self._begun: dict[tuple[int, str], _Task] = {}
+        self._shared: dict[int, tuple[Verifier, bytes]] = {}
+
+    def __enter__(self) -> "GradingPool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def begin(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check]) -> None:
+        """Start on checks whose verdicts will be asked for later, such as those of an answer that just came."""
+        with self._changed:
+            for check in checks:
+                self._task(verifiers[check.verifier], check)
+            self._changed.notify_all()
+
+    def verify(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check]) -> list[Verdict]:
+        """The verdicts, in the order of the checks. What :meth:`begin` was given is not done again."""
+        with self._changed:
+            tasks = [self._task(verifiers[check.verifier], check) for check in checks]
+            self._waited_for += 1
+            self._changed.notify_all()
+            try:
+                return [self._verdict(task) for task in tasks]
+            finally:
+                self._waited_for -= 1
+                for check in checks:
+                    self._begun.pop((id(verifiers[check.verifier]), check.id), None)
+
+    def _verdict(self, task: _Task) -> Verdict:
+        """Wait for the verdict of a task. The lock is held, and free while this waits."""
+        self._changed.wait_for(lambda: self._closed or not task.pending)
+        if task.error is not None:
+            raise task.error
+        if task.verdict is None:
+            raise RuntimeError("the pool is closed")
+        return task.verdict
+
+    def close(self) -> None:
+        """End the workers; checks that are not done are dropped."""
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            self._again.clear()
+            for worker in self._workers:
+                worker.kill()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _task(self, verifier: Verifier, check: Check) -> _Task:
+        key = id(verifier), check.id
+        if key not in self._begun:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            self._begun[key] = task = _Task(self._job(verifier, check))
+            self._queue.append(task)
+            if len(self._threads) < self._size and len(self._queue) > len(self._threads) - self._busy:
+                thread = threading.Thread(target=self._serve, name="judgebench-grading", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return self._begun[key]
+
+    def _job(self, verifier: Verifier, check: Check) -> Job:
+        if verifier.shared is not None and id(verifier) not in self._shared:
+            # The verifier is kept, so that its id stays its own.
+            self._shared[id(verifier)] = verifier, pickle.dumps(verifier.shared)
+        module = sys.modules[verifier.function.__module__]
+        return Job(
+            module=module.__name__,
+            file=module.__file__ or "",
+            function=verifier.function.__qualname__,
+            arguments=check.arguments,
+            shared=None if verifier.shared is None else id(verifier),
+            cpu_seconds=verifier.cpu_seconds,
+            wall_seconds=verifier.cpu_seconds * WALL_PER_CPU,
+        )
+
+    def _serve(self) -> None:
+        """One worker's thread: hand it checks, take its verdicts, replace it when it was ended."""
+        worker: _Worker | None = None
+        while (tasks := self._take()) is not None:
+            if worker is not None and tasks[0].retried:
+                self._end(worker)
+                worker = None
+            try:
+                worker = worker or self._start()
+                verdicts = worker.run([task.job for task in tasks], self._shared)
+                out_of_memory = bool(verdicts) and verdicts[-1].label == "memory"
+                if len(verdicts) < len(tasks) and not out_of_memory:
+                    verdicts.append(worker.cause())
+                if verdicts[-1].label in KILLED:
+                    self._end(worker)
+                    worker = None
+            except Exception as error:  # noqa: BLE001 - told to the thread that waits for the verdicts
+                for task in tasks:
+                    task.error = error
+                self._done([], [])
+            else:
+                self._done(tasks, verdicts)
+        if worker is not None:
+            self._end(worker)
+
+    def _start(self) -> "_Worker":
+        worker = _Worker(self._memory_bytes)
+        with self._changed:
+            self._workers.add(worker)
+        return worker
+
+    def _end(self, worker: "_Worker") -> None:
+        with self._changed:
+            self._workers.discard(worker)
+        worker.end()
+
+    def _done(self, tasks: Sequence[_Task], verdicts: Sequence[Verdict]) -> None:
+        """Note the verdicts of a batch; the tasks that have none are for the next worker."""
+        with self._changed:
+            self._busy -= 1
+            self._alone = False
+            for task, verdict in zip(tasks, verdicts, strict=False):
+                self._settle(task, verdict)
+            self._queue.extendleft(reversed(tasks[len(verdicts) :]))
+            self._changed.notify_all()
+
+    def _take(self) -> list[_Task] | None:
+        """The next checks for one worker; ``None`` when the pool is closed."""
+        with self._changed:
+            while not self._closed:
+                if self._queue and not self._alone:
+                    size = min(BATCH, max(1, len(self._queue) // (2 * self._size)))
+                    self._busy += 1
+                    return [self._queue.popleft() for _ in range(size)]
+                if self._again and not self._busy and self._waited_for:
+                    self._busy, self._alone = 1, True
+                    return [self._again.popleft()]
+                self._changed.wait()
+            return None
+
+    def _settle(self, task: _Task, verdict: Verdict) -> None:
+        if verdict.label in KILLED and not task.retried:
+            task.retried = True
+            self._again.append(task)
+        else:
+            if task.retried:
+                verdict = msgspec.structs.replace(verdict, details={**verdict.details, "tried_again_alone": True})
+            task.verdict = verdict
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Worker:
+    """One worker process, seen from outside."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        paths = [str(Path(path).resolve()) if path else os.getcwd() for path in sys.path]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "judgebench.grading.worker", str(memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+            process_group=0,  # Ctrl-C is this process's business
+        )
+        self._seen: set[int] = set()
+        self._hung = False
+
+    def run(self, jobs: Sequence[Job], shared: Mapping[int, tuple[Verifier, bytes]]) -> list[Verdict]:
+        """Verdicts of the first jobs, up to the one that ended the process, if one did."""
+        needed = {job.shared for job in jobs if job.shared is not None} - self._seen
+        self._seen |= needed
+        batch = Batch(jobs=list(jobs), shared={number: shared[number][1] for number in needed})
+        verdicts: list[Verdict] = []
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        outbox = self._process.stdout.fileno()
+        try:
+            write_message(self._process.stdin.fileno(), msgspec.msgpack.encode(batch))
+            for job in jobs:
+                # The worker's own timers come first; this is for one that lost them.
+                if not select.select([outbox], [], [], 2 * job.wall_seconds + 60)[0]:
+                    self._hung = True
+                    break
+                message = read_message(outbox)
+                if message is None:
+                    break
+                verdicts.append(msgspec.msgpack.decode(message, type=Verdict))
+        except BrokenPipeError:
+            pass
+        return verdicts
+
+    def cause(self) -> Verdict:
+        """What ended the process, as the verdict on the check it was at."""
+        if self._hung:
+            return Verdict(value=0.0, label="timeout", details={"limit": "wall time"})
+        code = self._process.wait()
+        limits = {-signal.SIGPROF: "CPU time", -signal.SIGALRM: "wall time"}
+        if code in limits:
+            return Verdict(value=0.0, label="timeout", details={"limit": limits[code]})
+        return Verdict(value=0.0, label="crash", details={"exit_status": code})
+
+    def kill(self) -> None:
+        """Stop the process, whatever it is doing; its thread cleans up."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """Stop the process and free what belongs to it."""
+        self.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()

@@ -1,0 +1,264 @@
+"""An endpoint that serves a model: its address and key, what is known of it so far, its errors told.
+
+Secrets live here and are shown nowhere: whatever may stand in a message goes through :meth:`Endpoint.shown`.
+"""
+
+import base64
+import re
+import socket
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from yarl import URL
+
+from judgebench import redaction
+from judgebench.errors import ModelError, UsageError
+from judgebench.models.http.pacing import ConcurrencyLimit, Pace
+from judgebench.models.http.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
+from judgebench.models.http.wire_chat import ChatCompletions
+from judgebench.records import Completion, Request, Usage
+
+CONNECT_SECONDS = 10.0
+UNREACHABLE_WAITS = (0.3, 1.0)
+"""Waits between the tries of an endpoint that never answered: a closed port is reported within a few seconds."""
+LONGEST_MESSAGE = 300
+"""Characters of an endpoint's own words in one of ours."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Endpoint:
+    """Where a served model is asked, what is sent to it, and what is known of it so far."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        served_model: str,
+        api_key: str | None = None,
+        *,
+        wire: Wire | None = None,
+        concurrency: int = 64,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        timeout_seconds: float = 600.0,
+        max_attempts: int = 8,
+        backoff_seconds: float = 0.5,
+        extra_body: Mapping[str, Any] | None = None,
+        key_source: str = "the API key",
+    ) -> None:
+        """``wire`` is the protocol, chat completions if not given. ``rpm`` and ``tpm`` limit requests and tokens per
+        minute. ``extra_body`` is added to each request's body and to the identity. ``key_source`` is where the key came
+        from, for messages. Credentials in ``base_url`` are sent, and shown nowhere.
+        """
+        url = _parsed(base_url)
+        authorization = _authorization(api_key, url, key_source)
+        self.wire = wire or ChatCompletions()
+        self.concurrency = _positive("concurrency", concurrency)
+        self.max_attempts = _positive("max_attempts", max_attempts)
+        self.timeout_seconds = timeout_seconds
+        self.backoff_seconds = backoff_seconds
+        self.address = str(url.with_user(None).with_query(None).with_fragment(None)).rstrip("/")
+        """The address as it may be shown."""
+        self.url = (url.with_user(None).with_fragment(None) / self.wire.path).with_query(url.query)
+        self.host = url.host or ""
+        self.served_model = served_model
+        self.key_source = key_source if authorization else "a request without a key"
+        self._name = name
+        self.redactor = redaction.Redactor(_secrets(api_key, url, authorization))
+        redaction.known.append(self.redactor)
+        self.headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **self.wire.headers(api_key),
+            **authorization,
+        }
+        self._extra_body = dict(extra_body or {})
+        self._retries: Counter[str] = Counter()
+        self.limit = ConcurrencyLimit(concurrency)
+        self.paced = bool(rpm or tpm)
+        self.requests_pace, self.tokens_pace = Pace(rpm), Pace(tpm)
+        # What is known of the endpoint so far. Written on the event loop only.
+        self.reached = False
+        self.answered = 0
+        self.answered_before = False
+        self.on_discarded: Callable[[Usage], None] = lambda _: None
+        self.given_up_in_a_row = 0
+        self.denied_in_a_row = 0
+        self.refused_at_first = 0
+        self.gives_logprobs = False
+        self.logprobs_doubted = False
+        self.refused: frozenset[str] = frozenset()
+        """Fields of the body that this endpoint refuses, and that are put another way or left out since."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self._name
+
+    @property
+    def identity(self) -> str:
+        """Protocol, endpoint without credentials, served name, and what is sent beside the request if anything is.
+
+        Not what the endpoint turns out to refuse: that follows from endpoint and request, and each completion tells.
+        """
+        beside = {**self.wire.settings, **self._extra_body}
+        extra = "?" + msgspec.json.encode(beside, order="sorted").decode() if beside else ""
+        return f"{self.wire.scheme}:{self.address}#{self.served_model}{extra}"
+
+    @property
+    def local(self) -> bool:
+        """It computes elsewhere."""
+        return False
+
+    @property
+    def retries(self) -> Counter[str]:
+        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``broken off``,
+        ``too large``, ``connection``, ``no_logprobs``, or ``refused`` and the field of the body that was given up for
+        it.
+        """
+        return self._retries
+
+    def render(self, request: Request) -> str | None:
+        """Nothing: the endpoint puts the chat template on."""
+        return None
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Nothing can be told before the endpoint is asked: its template and its context are its own."""
+
+    @property
+    def proxied(self) -> bool:
+        """Whether it is reached through the environment's proxy."""
+        return bool(urllib.request.getproxies()) and self.host not in {"localhost", "127.0.0.1", "::1"}
+
+    def require_reachable(self) -> None:
+        """Connect, three times if need be, and close the connection; a proxy is left to answer for itself."""
+        if self.proxied:
+            return
+        for wait in (*UNREACHABLE_WAITS, None):
+            try:
+                socket.create_connection((self.host, self.url.port or 443), CONNECT_SECONDS).close()
+                return
+            except OSError as error:
+                if wait is None:
+                    raise self.unreachable(str(error), 1 + len(UNREACHABLE_WAITS)) from error
+                time.sleep(wait)
+
+    def unreachable(self, reason: str, tries: int) -> ModelError:
+        """The error to end with when nobody answers at its address."""
+        return ModelError(
+            f"Could not call {self.name}: {self.address} cannot be reached ({reason}; {tries} tries). "
+            "Check the address and that the server runs, then start the same command again."
+        )
+
+    def body(self, request: Request) -> bytes:
+        """The JSON to send: what is set and not refused before, and nothing else."""
+        sampling = request.sampling
+        if sampling.choices:
+            raise ModelError(
+                f"{self.name} was asked to score the labels {', '.join(sampling.choices)} by likelihood, but an HTTP "
+                "endpoint cannot do that. Use a local judge (hf:…), or a protocol that reads logprobs."
+            )
+        if sampling.top_logprobs and not self.wire.gives_logprobs:
+            raise self.no_logprobs(f"is asked over a protocol that has none (/{self.wire.path})")
+        return _encoder.encode({**self.wire.body(self.served_model, request, self.refused), **self._extra_body})
+
+    def read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
+        """The reply to a request that was sent without what is ``refused``, with no secret in it.
+
+        Raises :class:`~judgebench.models.http.wire.NoAnswer`.
+        """
+        return _map_texts(read(self.wire, data, request, refused), self.redactor.reply)
+
+    def drop_rejected_field(self, sent: bytes, said: str) -> str | None:
+        """What of the body that was sent is refused with this message and can be done without; remembered."""
+        field = rejected_field(self.wire, sent, said)
+        if field is not None:
+            self.refused |= {field}
+        return field
+
+    def no_logprobs(self, found: str) -> ModelError:
+        """What to raise where token log-probabilities are wanted and cannot be had."""
+        return ModelError(
+            f"The judge reads its verdict from the token log-probabilities of {self.name}, but {self.address} "
+            f"{found}. Use a judge or server that returns logprobs (vLLM does), or a "
+            "local judge (hf:…), which scores the labels itself; another judge is another protocol."
+        )
+
+    def error_message(self, data: bytes) -> str:
+        """What the endpoint said of an error: one short printable line without secrets."""
+        try:
+            found = decoded(data)
+            text = message_of(list(found) if isinstance(found, Iterator) else found)
+        except NoAnswer:
+            text = data.decode(errors="replace")
+        return self.redacted(text) or "nothing"
+
+    def redacted(self, text: str) -> str:
+        """The text as it may stand in a message: secrets and control characters taken out, and cut short."""
+        text = self.redactor.message(text[: 100 * LONGEST_MESSAGE])
+        text = "".join(character if character.isprintable() else " " for character in text)
+        text = " ".join(text.split())
+        return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
+
+
+def _map_texts(completion: Completion, change: Callable[[str], str]) -> Completion:
+    """The completion with its texts changed; itself if none is."""
+    texts: dict[str, Any] = {
+        name: text
+        for name in ("text", "reasoning", "model")
+        if (before := getattr(completion, name)) and (text := change(before)) != before
+    }
+    tokens = completion.top_logprobs or ()
+    if any(len(token) >= redaction.SHORTEST for position in tokens for token, _ in position):
+        texts["top_logprobs"] = tuple(tuple((change(token), value) for token, value in place) for place in tokens)
+    return msgspec.structs.replace(completion, **texts) if texts else completion
+
+
+def _secrets(api_key: str | None, url: URL, authorization: Mapping[str, str]) -> list[str]:
+    """Everything sent that nobody else may see: the key, and what the address holds before its host and after its path.
+
+    The query also as it was written, where a plus is a plus.
+    """
+    written = [pair.partition("=")[2] for pair in url.raw_query_string.split("&")]
+    user = url.password or url.user
+    sent = authorization.get("Authorization", "").partition(" ")[2]
+    return [secret for secret in (api_key, sent, user, *url.query.values(), *written) if secret]
+
+
+def _parsed(base_url: str) -> URL:
+    try:
+        url = URL(base_url)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        shown = re.sub(r"//[^/]*@", "//", base_url).partition("?")[0]
+        raise UsageError(
+            f"{shown!r} is not the address of a server. Write it as http://HOST:PORT/v1 or "
+            "https://HOST/v1; for anthropic:NAME without the /v1."
+        )
+    return url
+
+
+def _authorization(api_key: str | None, url: URL, key_source: str) -> dict[str, str]:
+    if api_key:
+        if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+            raise UsageError(
+                f"Could not send a key to {url.host}: {key_source} holds spaces or unprintable characters. "
+                "Copy the key again."
+            )
+        return {"Authorization": f"Bearer {api_key}"}
+    if url.user:
+        pair = f"{url.user}:{url.password or ''}".encode()
+        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+    return {}
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise UsageError(f"{name} must be at least 1, but {value} was given.")
+    return value

@@ -1,0 +1,145 @@
+"""Any model that is served over HTTP, by one of three protocols, over one small aiohttp path.
+
+The vendors' SDKs cost about ten times the CPU per call and have retry policies of their own, so requests are encoded
+and replies decoded here (``wire*.py``). The call store, prices and budgets are wrappers' business.
+"""
+
+import os
+import threading
+import tomllib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from judgebench.data.resources import resource
+from judgebench.errors import UsageError
+from judgebench.models.http.endpoint import Endpoint
+from judgebench.models.http.run import EventLoop, Replies, RequestStream
+from judgebench.models.http.wire_chat import ChatCompletions
+from judgebench.models.http.wire_messages import Messages
+from judgebench.models.http.wire_responses import Responses
+from judgebench.records import Completion, Request
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+ANTHROPIC_BASE_URL = "https://api.anthropic.com"
+
+
+class HttpChat(Endpoint):
+    """A model behind ``{base_url}/chat/completions``, or the path of another protocol.
+
+    The event loop runs in a thread of its own from the first ``complete`` to :meth:`close`, so that all calls of
+    ``complete`` share one connection pool and one concurrency limit.
+    """
+
+    _engine: EventLoop | None = None
+    _starting = threading.Lock()
+    """Held while an engine is started or stopped; that is rare enough for one lock to serve all models."""
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
+        """Ask up to ``concurrency`` requests at once; replies come as they finish."""
+        with self._starting:
+            if self._engine is None:
+                self._engine = EventLoop(self)
+            return Replies(RequestStream(self, self._engine, requests))
+
+    def close(self) -> None:
+        """Abandon what is in flight, close the connections and end the thread."""
+        with self._starting:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.stop(wait=True)
+
+    def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None:
+            # Not waited for: this may be the loop's own thread, or the interpreter's end.
+            engine.stop(wait=False)
+
+
+def served_chat(
+    name: str,
+    base_url: str,
+    *,
+    api: str | None = None,
+    reasoning_effort: str | None = None,
+    thinking: str = "auto",
+    api_key_env: str | None = None,
+    **options: Any,
+) -> HttpChat:
+    """A model of any OpenAI-compatible server; ``api`` is ``chat`` (the default) or ``responses``.
+
+    ``thinking`` (``auto``, ``on``, ``off``) is what its chat template is told. The key is the one in the environment
+    variable named, or none. ``options`` are those of :class:`HttpChat`.
+    """
+    if api not in (None, "chat", "responses"):
+        raise UsageError(f"the argument api={api} of {name} is not valid: it is chat or responses")
+    wire = Responses(thinks=thinking == "on") if api == "responses" else ChatCompletions()
+    extra = {} if thinking == "auto" else {"chat_template_kwargs": {"enable_thinking": thinking == "on"}}
+    return HttpChat(
+        name,
+        base_url,
+        name,
+        _key(api_key_env, f"the model {name}") if api_key_env else None,
+        wire=wire,
+        extra_body=extra | (wire.effort(reasoning_effort) if reasoning_effort else {}),
+        key_source=f"the key in {api_key_env}",
+        **options,
+    )
+
+
+def openai_chat(
+    name: str, *, api: str | None = None, thinking: str = "auto", api_key_env: str = "OPENAI_API_KEY", **options: Any
+) -> HttpChat:
+    """A model of OpenAI's, or of the endpoint that OPENAI_BASE_URL names; the key comes from the environment.
+
+    Asked over the only protocol that it is served over, if there is but one. ``options`` are those of
+    :func:`served_chat`.
+    """
+    address = os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+    if thinking != "auto" and address == OPENAI_BASE_URL:
+        raise UsageError(
+            f"--thinking {thinking} was given, but OpenAI's own models have no such switch: how much openai:{name} "
+            "thinks is set with the argument reasoning_effort (none, minimal, low, medium, high, xhigh, max)"
+        )
+    if api is None and name in tomllib.loads((resource("templates") / "responses_only.toml").read_text())["models"]:
+        api = "responses"
+    return served_chat(name, address, api=api, thinking=thinking, api_key_env=api_key_env, **options)
+
+
+def anthropic_chat(
+    name: str,
+    *,
+    base_url: str | None = None,
+    reasoning_effort: str | None = None,
+    thinking: str = "auto",
+    api_key_env: str | None = None,
+    **options: Any,
+) -> HttpChat:
+    """A model of Anthropic's, or of the Messages server at ``base_url`` or ANTHROPIC_BASE_URL (without ``/v1``).
+
+    The key comes from ANTHROPIC_API_KEY or the variable named; a server of one's own may go without. ``options`` are
+    those of :class:`HttpChat`.
+    """
+    address = base_url or os.environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_BASE_URL
+    variable = api_key_env or "ANTHROPIC_API_KEY"
+    wanted = api_key_env or address == ANTHROPIC_BASE_URL
+    wire = Messages(thinking)
+    return HttpChat(
+        name,
+        address,
+        name,
+        _key(variable, f"anthropic:{name}") if wanted else os.environ.get(variable, "").strip(),
+        wire=wire,
+        extra_body=wire.effort(reasoning_effort) if reasoning_effort else {},
+        key_source=f"the key in {variable}",
+        **options,
+    )
+
+
+def _key(variable: str, model: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(
+            f"{model} needs an API key, but the environment variable {variable} is not set. "
+            "Set it, name another variable with --api-key-env, or use a local model (hf:…)."
+        )
+    return key

@@ -1,0 +1,567 @@
+"""One ``complete`` of an HTTP model: worker coroutines, their attempts, and what to make of each failure.
+
+Decides between "this attempt failed" (ask again), "this request failed" (a completion with ``error``) and "no request
+can be answered" (:class:`ModelError`).
+"""
+
+import asyncio
+import random
+import re
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from judgebench.errors import ModelError
+from judgebench.models.feed import Feed
+from judgebench.models.http.endpoint import CONNECT_SECONDS, UNREACHABLE_WAITS, Endpoint
+from judgebench.models.http.pacing import retry_after, wait_in_body
+from judgebench.models.http.wire import REFUSES, NoAnswer
+from judgebench.models.pricing import most_tokens
+from judgebench.records import Completion, Request, Usage
+from judgebench.thinking import split_completion
+
+LONGEST_WAIT_SECONDS = 120.0
+"""A longer Retry-After is cut to this."""
+LONGEST_BACKOFF_SECONDS = 32.0
+ASSUMED_REPLY_TOKENS = 512
+"""What a reply counts towards tokens per minute where the request sets no limit."""
+PREFETCH = 8
+"""Requests taken in before a worker is free for them: few, since whoever keeps a budget counts each as under way."""
+REFUSED_REQUESTS = 20
+"""So many requests refused for what they say, none answered and none under way any more, mean that all will be."""
+DENIED_ATTEMPTS = 3
+"""So many attempts denied for key, account or model, before any was answered and with none under way, mean the same."""
+HOPELESS_REQUESTS = 20
+"""So many requests given up in a row, with none answered meanwhile, mean that the endpoint is gone. Fewer may be the
+few left over that it cannot answer. The same number of attempts denied in a row mean that it was closed to us."""
+LONGEST_ERROR = 100_000
+"""Bytes of an error's body in which a reason or a waiting time is looked for."""
+MAX_BODY_BYTES = 32 * 2**20
+"""Of a reply, after inflating; one with five alternatives for each of 32,000 tokens is half of it."""
+OVERLOAD = frozenset({"429", "503", "529"})
+QUOTA = re.compile(r"insufficient_quota|credit balance is too low|exceeded your current quota.{0,40}billing", re.I)
+"""How endpoints say, with status 400 or 429, that an account is empty."""
+OWN_FAULT = re.compile(
+    r"context.{0,8}length|too long|too many tokens|maximum.{0,12}(tokens|context)|content.{0,3}(filter|polic)"
+    r"|content exists risk|inappropriate|flagged|moderation|usage polic|unsafe|sensitive|violat|harmful|prohibited"
+    r"|error in the prompt",
+    re.I,
+)
+"""A refusal that concerns this request, whatever becomes of the others."""
+
+
+class _Retry(Exception):
+    """One attempt failed in a way that another may not."""
+
+    def __init__(self, cause: str, detail: str, wait: float | None = None, paid: Usage | None = None) -> None:
+        """``paid``: tokens of a reply that came, or may have been made, and cannot be used."""
+        self.cause, self.detail, self.wait, self.paid = cause, detail, wait, paid
+        super().__init__(detail)
+
+
+class _Denied(_Retry):
+    """One attempt failed for a reason that usually concerns all: the key, the account, the model's name.
+
+    Proxies and load balancers have such moments too, so it takes several to end the run.
+    """
+
+    def __init__(self, cause: str, detail: str, error: ModelError) -> None:
+        self.error = error
+        super().__init__(cause, detail)
+
+
+class _Refused(Exception):
+    """The endpoint will not answer this request, however often it is asked."""
+
+    def __init__(self, status: int, said: str) -> None:
+        self.status, self.said = status, said
+        super().__init__(said)
+
+
+class EventLoop:
+    """The event loop of one model, in its thread, with the session that all runs share."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._timeout = endpoint.timeout_seconds
+        self._headers = endpoint.headers
+        # Looking up proxies costs CPU at each request, so only where there can be one.
+        self._proxied = endpoint.proxied
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="judgebench-http", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
+        """Run a coroutine on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def stop(self, *, wait: bool) -> None:
+        """Cancel all runs and end the thread."""
+        self.loop.call_soon_threadsafe(self._stopping.set)
+        if wait:
+            self._thread.join()
+
+    def _main(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=self._proxied,
+            auto_decompress=False,
+        ) as self.session:
+            self._ready.set()
+            await self._stopping.wait()
+            runs = asyncio.all_tasks() - {asyncio.current_task()}
+            for run in runs:
+                run.cancel()
+            await asyncio.gather(*runs, return_exceptions=True)
+
+
+class Replies:
+    """The iterator of one run. Not a generator: :meth:`close` must work while another thread waits in it."""
+
+    def __init__(self, run: "RequestStream") -> None:
+        self._run = run
+        self._ended = False
+
+    def __iter__(self) -> "Replies":
+        return self
+
+    def __next__(self) -> tuple[int, Completion]:
+        if self._ended:
+            raise StopIteration
+        item = self._run.out.get()
+        if isinstance(item, tuple):
+            return item
+        self._ended = True
+        if item is None:
+            raise StopIteration
+        raise item
+
+    def close(self) -> None:
+        """Pull no more and abandon what is in flight."""
+        self._run.cancel()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class RequestStream:
+    """One ``complete``: worker coroutines that take requests from the feed and put completions into ``out``."""
+
+    def __init__(self, endpoint: Endpoint, engine: EventLoop, requests: Iterable[Request]) -> None:
+        self.out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
+        self._endpoint = endpoint
+        self._engine = engine
+        self._session = engine.session
+        self._loop = engine.loop
+        self._random = random.Random()
+        self._idle: deque[asyncio.Future[tuple[int, Request] | None]] = deque()
+        self._waking = False
+        self._feed_error: BaseException | None = None
+        self._refused = ""
+        self._under_way = 0
+        """Requests taken and not yet answered or given up."""
+        self._sending = 0
+        """Attempts of theirs whose reply is not there yet."""
+        self._finished = asyncio.Event()
+        """Set, and replaced, when a request is done with and somebody waits for that."""
+        self._probing = False
+        self._probed = asyncio.Event()
+        self._feed = Feed(requests, ahead=min(PREFETCH, endpoint.concurrency), on_ready=self._ready)
+        self._future = engine.start(self._main())
+        # Whatever becomes of the coroutine, even if it is cancelled before its first step, nobody waits for ever.
+        out = self.out
+        self._future.add_done_callback(lambda _: out.put(None))
+
+    def cancel(self) -> None:
+        """End soon, from any thread. What is finished stays in ``out``."""
+        self._feed.close()
+        self._future.cancel()
+
+    async def _main(self) -> None:
+        end: BaseException | None = None
+        workers = [asyncio.create_task(self._work()) for _ in range(self._endpoint.concurrency)]
+        try:
+            await asyncio.gather(*workers)
+            end = self._feed_error or self._only_refusals()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
+            end = error
+        finally:
+            self._feed.close()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self.out.put(end)
+
+    def _ready(self) -> None:
+        """Called by the feeding thread. Wakes the loop only if a worker is idle and no wake is on its way."""
+        if not self._idle or self._waking:
+            return
+        self._waking = True
+        try:
+            self._loop.call_soon_threadsafe(self._hand_out)
+        except RuntimeError:
+            # The loop is closed: the run was abandoned while the iterable still worked.
+            self._feed.close()
+
+    def _hand_out(self) -> None:
+        """Give what is there to the workers that wait, and send them home once nothing more will come."""
+        self._waking = False
+        # Until the feed is seen empty: only its next new item after that is told of.
+        while self._idle and (taken := self._take(len(self._idle))):
+            for item in taken:
+                _resolve(self._idle.popleft(), item)
+        if self._idle and self._over():
+            while self._idle:
+                _resolve(self._idle.popleft(), None)
+
+    def _take(self, at_most: int) -> list[tuple[int, Request]]:
+        if self._feed_error is not None:
+            return []
+        try:
+            return self._feed.take(at_most, wait=False)
+        except BaseException as error:  # noqa: BLE001 - the iterable's: raised to the caller once those in flight end
+            self._feed_error = error
+            return []
+
+    def _over(self) -> bool:
+        return self._feed_error is not None or self._feed.ended
+
+    async def _next(self) -> tuple[int, Request] | None:
+        taken = self._take(1)
+        if taken:
+            return taken[0]
+        if self._over():
+            return None
+        turn: asyncio.Future[tuple[int, Request] | None] = self._loop.create_future()
+        self._idle.append(turn)
+        # Something may have come between the look and the queueing, when nobody was there to be told.
+        self._hand_out()
+        return await turn
+
+    async def _work(self) -> None:
+        while (item := await self._next()) is not None:
+            index, request = item
+            self._under_way += 1
+            completion = await self._answer(request)
+            self._under_way -= 1
+            self.out.put((index, completion))
+            self._finished.set()
+            while self._all_seem_refused():
+                if not self._under_way:
+                    raise self._all_refused()
+                self._finished = asyncio.Event()
+                await self._finished.wait()
+
+    def _all_seem_refused(self) -> bool:
+        """So many were refused, and none answered, that no more are sent before those under way are back."""
+        endpoint = self._endpoint
+        # A setting that is not supported is hardly a matter of the prompt.
+        least = DENIED_ATTEMPTS if REFUSES.search(self._refused) else REFUSED_REQUESTS
+        return endpoint.refused_at_first >= least and not (endpoint.answered or endpoint.answered_before)
+
+    async def _answer(self, request: Request) -> Completion:
+        """The reply, or after all retries a completion that says why there is none."""
+        endpoint = self._endpoint
+        asked_logprobs = request.sampling.top_logprobs > 0
+        lacking = attempt = tries = 0
+        discarded = Usage()
+        answered = endpoint.answered
+        if asked_logprobs and not endpoint.gives_logprobs:
+            await self._probe()
+        while True:
+            attempt, tries = attempt + 1, tries + 1
+            try:
+                completion = await self._attempt(request)
+                if asked_logprobs and (why := self._without_logprobs(completion)):
+                    lacking += 1
+                    raise self._lacks_logprobs(lacking, why, completion.usage)
+            except _Retry as again:
+                trouble = again
+            except _Refused as refused:
+                self._probed.set()
+                return _with(self._refusal(refused, asked_logprobs), discarded)
+            else:
+                self._probed.set()
+                self._succeeded(completion)
+                return _with(completion, discarded)
+            if trouble.paid is not None:
+                discarded += trouble.paid
+                endpoint.on_discarded(trouble.paid)
+            if trouble.cause != "no_logprobs":
+                self._probed.set()
+            if isinstance(trouble, _Denied):
+                self._denied(trouble)
+            if trouble.cause in OVERLOAD and endpoint.answered > answered:
+                # It answers, only not all at once: whoever waits long enough has a turn.
+                answered, tries = endpoint.answered, 0
+            if tries >= endpoint.max_attempts or (not endpoint.reached and attempt > len(UNREACHABLE_WAITS)):
+                break
+            endpoint.retries[trouble.cause] += 1
+            await asyncio.sleep(self._wait(trouble, attempt))
+        return _with(self._given_up(trouble, attempt, others_answered=endpoint.answered > answered), discarded)
+
+    async def _probe(self) -> None:
+        """Let the first request that wants logprobs go alone: an endpoint that gives none is found before it is sent
+        (and paid for) a whole concurrency's worth. Whatever else the first reply is, the others follow.
+        """
+        if self._probing:
+            await self._probed.wait()
+        self._probing = True
+
+    async def _attempt(self, request: Request) -> Completion:
+        """The reply. Sent once more, and at once, for each setting that the endpoint turns out to refuse."""
+        endpoint = self._endpoint
+        while True:
+            refused, body = endpoint.refused, endpoint.body(request)
+            status, headers, data, sent_at = await self._send(body, request)
+            if 200 <= status < 300:
+                completion = self._read(data, request, refused)
+                endpoint.limit.succeeded()
+                return completion
+            if str(status) in OVERLOAD:
+                endpoint.limit.overloaded(sent_at, time.monotonic())
+            field = endpoint.drop_rejected_field(body, endpoint.error_message(data)) if status in (400, 422) else None
+            if field is None:
+                raise self._trouble(status, headers, data)
+            endpoint.retries[f"refused {field}"] += 1
+
+    async def _send(self, body: bytes, request: Request) -> tuple[int, Mapping[str, str], bytes, float]:
+        """Status, headers and body of the response, and when the request was sent (by the monotonic clock)."""
+        endpoint = self._endpoint
+        if endpoint.paced:
+            await self._pace(body, request)
+        await endpoint.limit.enter()
+        sent_at = time.monotonic()
+        self._sending += 1
+        begun = False
+        try:
+            async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
+                endpoint.reached, begun = True, response.ok
+                data = await _body(response)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise _Retry("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
+        except TimeoutError as error:
+            raise _Retry(
+                "timeout", f"no reply within {endpoint.timeout_seconds:g} s", paid=most_tokens(request)
+            ) from error
+        except _Unreadable as error:
+            raise _Retry(error.cause, str(error), paid=most_tokens(request) if begun else None) from error
+        except aiohttp.ClientPayloadError as error:
+            raise _Retry("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _Retry("connection", endpoint.redacted(str(error)) or type(error).__name__) from error
+        finally:
+            self._sending -= 1
+            endpoint.limit.leave()
+        return response.status, response.headers, data, sent_at
+
+    async def _pace(self, body: bytes, request: Request) -> None:
+        now = time.monotonic()
+        tokens = len(body) / 4 + (request.sampling.max_tokens or ASSUMED_REPLY_TOKENS)
+        await asyncio.sleep(
+            max(self._endpoint.requests_pace.wait_for(1, now), self._endpoint.tokens_pace.wait_for(tokens, now))
+        )
+
+    def _read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
+        try:
+            return self._endpoint.read(data, request, refused)
+        except NoAnswer as error:
+            paid = error.usage or most_tokens(request)
+            why = self._endpoint.redacted(str(error))
+            raise _Retry(error.cause, f"a reply that is no answer: {why}", paid=paid) from error
+
+    def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
+        """What to raise for a status that is no success."""
+        endpoint = self._endpoint
+        said = endpoint.error_message(data)
+        told = f"HTTP {status}: {said}"
+        if status == 402 or (status in (400, 403, 429) and QUOTA.search(data[:LONGEST_ERROR].decode(errors="replace"))):
+            return _Denied(
+                "no quota",
+                told,
+                ModelError(
+                    f"Could not call {endpoint.name} at {endpoint.address}: the account has no quota left "
+                    f"({told}). Add credit or use another key, then start the same command again: what is finished is "
+                    "kept."
+                ),
+            )
+        if status in {408, 409, 425, 429} or status >= 500:
+            wait = retry_after(headers, time.time())
+            return _Retry(str(status), told, wait_in_body(data[:LONGEST_ERROR]) if wait is None else wait)
+        if status == 401 or (status == 403 and not OWN_FAULT.search(said) and "logprob" not in said.lower()):
+            return _Denied(
+                str(status),
+                told,
+                ModelError(
+                    f"Could not call {endpoint.name} at {endpoint.address}: the endpoint refused "
+                    f"{endpoint.key_source} ({told}). Check that the key is valid, belongs to this endpoint and may "
+                    "use the model."
+                ),
+            )
+        if status in {404, 405, 410} or status < 400:
+            return _Denied(
+                str(status),
+                told,
+                ModelError(
+                    f"Could not call the model {endpoint.served_model} at {endpoint.address}: the endpoint "
+                    f"answered {told}. Check the model's name, and that the address ends where /{endpoint.wire.path} "
+                    "follows."
+                ),
+            )
+        return _Refused(status, said)
+
+    def _denied(self, trouble: _Denied) -> None:
+        """Take note of a denied attempt; raise what it says once it is sure to concern all."""
+        endpoint = self._endpoint
+        endpoint.denied_in_a_row += 1
+        least = HOPELESS_REQUESTS if endpoint.answered else DENIED_ATTEMPTS
+        if endpoint.denied_in_a_row >= least and not self._sending:
+            raise trouble.error
+
+    def _refusal(self, refused: "_Refused", asked_logprobs: bool) -> Completion:
+        """A request that was refused for what it says; or, before any was answered, the same for all of them."""
+        endpoint = self._endpoint
+        error = f"{endpoint.address} refused the request (HTTP {refused.status}: {refused.said})"
+        if endpoint.answered or endpoint.answered_before or OWN_FAULT.search(refused.said):
+            return Completion(error=error)
+        if asked_logprobs and "logprob" in refused.said.lower():
+            raise endpoint.no_logprobs(f"refuses to give them (HTTP {refused.status}: {refused.said})")
+        endpoint.refused_at_first += 1
+        self._refused = error
+        return Completion(error=error)
+
+    def _all_refused(self) -> ModelError:
+        return ModelError(
+            f"Could not call {self._endpoint.name}: {self._refused}, and it answered no request before. "
+            "Change the sampling settings or model arguments that it names, or use another endpoint."
+        )
+
+    def _only_refusals(self) -> ModelError | None:
+        return self._all_refused() if self._refused and not self._endpoint.answered else None
+
+    def _without_logprobs(self, completion: Completion) -> str:
+        """Why nothing can be read from the reply's first token; empty if something can, or there was no reply."""
+        thinking = split_completion(completion).unclosed
+        if thinking and not self._endpoint.gives_logprobs:
+            return "spends the reply on thinking, which comes before the label"
+        if completion.top_logprobs or completion.finish_reason == "content_filter":
+            return ""
+        return "gave none" if completion.text or completion.finish_reason == "length" else ""
+
+    def _lacks_logprobs(self, times: int, why: str, paid: Usage) -> Exception:
+        """What to raise for a reply without logprobs.
+
+        One request that lacks them twice, when no reply ever had them, is taken as proof.
+        """
+        endpoint = self._endpoint
+        if times > 1 and not endpoint.gives_logprobs:
+            return endpoint.no_logprobs(f"{why}, twice")
+        first, endpoint.logprobs_doubted = not endpoint.logprobs_doubted, True
+        detail = "a reply without the logprobs that were asked for"
+        return _Retry("no_logprobs", detail, 0.0 if first else None, paid)
+
+    def _succeeded(self, completion: Completion) -> None:
+        endpoint = self._endpoint
+        endpoint.answered += 1
+        endpoint.given_up_in_a_row = endpoint.denied_in_a_row = 0
+        if completion.top_logprobs:
+            endpoint.gives_logprobs = True
+
+    def _wait(self, trouble: _Retry, attempt: int) -> float:
+        """Seconds before the next attempt: what the endpoint asks for, or longer and longer; never all at once."""
+        if trouble.wait is not None:
+            return min(trouble.wait, LONGEST_WAIT_SECONDS) * self._random.uniform(1.0, 1.1)
+        if not self._endpoint.reached:
+            return UNREACHABLE_WAITS[min(attempt, len(UNREACHABLE_WAITS)) - 1]
+        longest: float = min(LONGEST_BACKOFF_SECONDS, self._endpoint.backoff_seconds * 2.0 ** min(attempt - 1, 30))
+        # Overload is waited out whole: the eight attempts of the default span more than the minute of most limits.
+        least, most = (1.0, 1.1) if trouble.cause in OVERLOAD else (0.5, 1.0)
+        return longest * self._random.uniform(least, most)
+
+    def _given_up(self, trouble: _Retry, attempts: int, *, others_answered: bool) -> Completion:
+        """A completion without a reply; or, if the endpoint seems gone, a :class:`ModelError`.
+
+        ``others_answered`` while this request was tried again: then the trouble is this request's own.
+        """
+        endpoint = self._endpoint
+        if not endpoint.reached:
+            raise endpoint.unreachable(trouble.detail, attempts)
+        endpoint.given_up_in_a_row += not others_answered
+        if endpoint.given_up_in_a_row >= HOPELESS_REQUESTS:
+            raise ModelError(
+                f"Stopped calling {endpoint.name} at {endpoint.address}: {endpoint.given_up_in_a_row} requests in a "
+                f"row got no usable reply in {attempts} attempts each (the last: {trouble.detail}). Check the "
+                "endpoint, then start the same command again: what is finished is kept."
+            )
+        return Completion(
+            error=f"{endpoint.address} gave no usable reply in {attempts} attempts (the last: {trouble.detail})"
+        )
+
+
+class _Unreadable(Exception):
+    """A body that is too large, or packed in a way that cannot be undone."""
+
+    def __init__(self, cause: str, detail: str) -> None:
+        self.cause = cause
+        super().__init__(detail)
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The response's body, inflated, up to a limit that holds for both."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise _TOO_LARGE
+    data, encoding = b"".join(chunks), response.headers.get("Content-Encoding", "identity").lower()
+    if encoding in ("identity", ""):
+        return data
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _Unreadable("malformed", f"a reply packed as {encoding[:20]!r}, which was not asked for")
+    return _inflated(data)
+
+
+def _inflated(data: bytes) -> bytes:
+    # Headers of gzip and zlib are told apart; a raw stream, which some servers call deflate, has none.
+    for window in (47, -15):
+        try:
+            inflater = zlib.decompressobj(window)
+            inflated = inflater.decompress(data, MAX_BODY_BYTES)
+        except zlib.error:
+            continue
+        if inflater.unconsumed_tail:
+            raise _TOO_LARGE
+        return inflated
+    raise _Unreadable("malformed", "a reply that cannot be inflated")
+
+
+_TOO_LARGE = _Unreadable("too large", f"a reply of more than {MAX_BODY_BYTES // 2**20} MiB, which was not read")
+
+
+def _with(completion: Completion, discarded: Usage) -> Completion:
+    """A completion that tells what was paid for before it."""
+    return msgspec.structs.replace(completion, discarded=discarded) if discarded != Usage() else completion
+
+
+def _resolve(turn: "asyncio.Future[Any]", value: object) -> None:
+    if not turn.done():
+        turn.set_result(value)

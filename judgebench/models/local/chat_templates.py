@@ -1,0 +1,215 @@
+"""From messages to the tokens that a local model reads, and the checks of that way before the first call.
+
+Used by every backend that holds the tokenizer itself. What a prompt says is the task's business; what an HTTP endpoint
+makes of the messages is the endpoint's.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from judgebench.codec import sha256_hex
+from judgebench.data.prompts import fill
+from judgebench.errors import UsageError
+from judgebench.models.local.rendering import NotRendered, render
+from judgebench.records import Message, Request
+
+INSTRUCTION = "{instruction}"
+"""Where a raw prompt file takes the conversation."""
+
+_JINJA = ("{{", "{%", "{#")
+_USER_PROBE, _SYSTEM_PROBE = "Which bird sings first?", "Answer as a gardener would."
+"""Text that no template writes by itself, in which none has anything to trim."""
+
+
+class Unaskable(Exception):
+    """One conversation that cannot become a prompt; the message says why. Others may."""
+
+
+class ChatPrompts:
+    """One tokenizer's way from messages to tokens."""
+
+    identity: str
+    """What belongs into a model's identity: empty unless a template or thinking policy other than the tokenizer's own
+    is in effect."""
+
+    def __init__(
+        self, tokenizer: Any, *, source: str, chat_template: str | None, thinking: str, context: int | None
+    ) -> None:
+        """``source`` is the model's name in messages.
+
+        ``chat_template``: ``None`` is the tokenizer's own, ``"none"`` joins the messages by blank lines (base models),
+        text with ``{instruction}`` and no Jinja is a raw prompt that the messages joined so are put into, anything else
+        is a Jinja template. ``thinking``: ``on`` and ``off`` set ``enable_thinking`` where the template knows it;
+        ``auto`` leaves the template its default. ``context``: positions the model has, ``None`` if it does not say.
+
+        Raises :class:`UsageError` if there is no template, or it does not work, leaves the user's message out, or
+        begins the prompt with two BOS tokens.
+        """
+        self._tokenizer, self._source, self._context = tokenizer, source, context
+        self._raw: str | None = None
+        self._template = ""
+        self._variables: dict[str, bool] = {}
+        override = f" template={sha256_hex(chat_template.encode())[:16]}" if chat_template is not None else ""
+        if chat_template == "none":
+            self._raw = INSTRUCTION
+        elif chat_template and INSTRUCTION in chat_template and not any(mark in chat_template for mark in _JINJA):
+            self._raw = chat_template
+        else:
+            self._settle_template(chat_template, thinking)
+        switched = f" thinking={thinking}" if self._variables else ""
+        self.identity = override + switched
+        self._before = self._before_raw_text() if self._raw is not None else []
+        self._probe()
+
+    def text(self, messages: Sequence[Message]) -> str:
+        """The prompt as the model will read it. Raises :class:`Unaskable`."""
+        written = self._written(messages)
+        if not self._before or self._bare_tokens(written)[: len(self._before)] == self._before:
+            return written
+        begun: str = self._tokenizer.decode(self._before)
+        return begun + written
+
+    def tokens(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt in tokens: a template writes its special tokens itself, raw text gets the tokenizer's BOS unless
+        it begins with it. Raises :class:`Unaskable`.
+        """
+        tokens = self._bare_tokens(self._written(messages))
+        return tokens if tokens[: len(self._before)] == self._before else self._before + tokens
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Raise :class:`UsageError` for what can be told of these requests before any is asked.
+
+        That is: the template refuses or drops their system message, it refuses every one of them, or prompts leave no
+        room for a reply in the context. Nothing is ever cut from a prompt to make it fit.
+        """
+        if any(message.role == "system" for request in requests for message in request.messages):
+            self._check_system()
+        lengths, refusal = [], ""
+        for request in requests:
+            try:
+                lengths.append(len(self.tokens(request.messages)))
+            except Unaskable as error:
+                refusal = str(error)
+        if refusal and not lengths:
+            raise UsageError(
+                f"None of the {len(requests)} prompts can be put to {self._source}: {refusal.rstrip('.')}. "
+                "Give another template with --chat-template FILE."
+            )
+        if self._context is None:
+            return
+        too_long = [length for length in lengths if length >= self._context]
+        if too_long:
+            raise UsageError(
+                f"{len(too_long)} of {len(requests)} prompts do not fit into the context of {self._source}: it has "
+                f"{self._context} tokens, the longest prompt {max(too_long)}, and a reply needs room too. Prompts are "
+                "never cut: choose a model with a longer context, or leave these items out with --ids."
+            )
+
+    def _settle_template(self, given: str | None, thinking: str) -> None:
+        """Find the template's text, and which of its switches are set."""
+        try:
+            own = self._tokenizer.get_chat_template(given)
+        except ValueError as error:
+            raise UsageError(
+                f"The tokenizer of {self._source} has no chat template. Give one with --chat-template FILE, or use "
+                "--chat-template none for a base model (the messages are then joined by blank lines)."
+            ) from error
+        if not isinstance(own, str):
+            raise UsageError(
+                f"The chat template of {self._source} is no text. Give another one with --chat-template FILE."
+            )
+        self._template = own
+        if thinking != "auto" and "enable_thinking" in own:
+            self._variables = {"enable_thinking": thinking == "on"}
+
+    def _before_raw_text(self) -> list[int]:
+        """What the tokenizer puts before a text: its BOS, or nothing. (What some put behind it would end the reply.)"""
+        whole: list[int] = self._tokenizer("a").input_ids
+        return whole[: whole.index(self._bare_tokens("a")[0])]
+
+    def _written(self, messages: Sequence[Message]) -> str:
+        if self._raw is not None:
+            return fill(self._raw, {INSTRUCTION: "\n\n".join(message.content for message in messages)})
+        try:
+            return self._rendered(messages)
+        except NotRendered as error:
+            if error.over_limit:
+                raise UsageError(
+                    f"The chat template for {self._source} does not work: {error}. Give another one with "
+                    "--chat-template FILE."
+                ) from error
+            raise Unaskable(f"the chat template refuses the conversation: {error}") from error
+        except UnicodeEncodeError as error:  # half a surrogate pair
+            raise Unaskable(f"the conversation cannot be put into tokens: {_in_one_line(error)}") from error
+
+    def _rendered(self, messages: Sequence[Message]) -> str:
+        if _is_jinja(self._tokenizer):
+            return render(self._template, messages, {**self._tokenizer.special_tokens_map, **self._variables})
+        # A tokenizer with a way of its own, which is code that was installed or trusted: no template of a checkpoint.
+        conversation = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                conversation, add_generation_prompt=True, tokenize=False, **self._variables
+            )
+        except Exception as error:
+            raise NotRendered(_in_one_line(error), over_limit=False) from error
+        return text
+
+    def _bare_tokens(self, text: str) -> list[int]:
+        try:
+            # A template has written the special tokens: the tokenizer would begin the prompt with a second BOS.
+            tokens: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
+        except (TypeError, UnicodeError) as error:  # half a surrogate pair
+            raise Unaskable(f"the conversation cannot be put into tokens: {_in_one_line(error)}") from error
+        return tokens
+
+    def _probe(self) -> None:
+        """What one rendered question tells of the template."""
+        question = [Message(role="user", content=_USER_PROBE)]
+        try:
+            written = self._written(question)
+        except Unaskable as error:
+            reason = error.__cause__ or error
+            raise UsageError(f"The chat template for {self._source} does not work: {reason}.") from error
+        if _USER_PROBE not in written:
+            raise UsageError(
+                f"The chat template for {self._source} leaves out what the user says: a question put into it came out "
+                f"as {written[:60]!r}. Give a Jinja template over `messages`, or a text with {INSTRUCTION}."
+            )
+        bos = self._tokenizer.bos_token_id
+        # Only at the very beginning: some models begin every turn with their BOS.
+        if bos is not None and self.tokens(question)[:2] == [bos, bos]:
+            raise UsageError(
+                f"The chat template for {self._source} begins the prompt with two BOS tokens "
+                f"({self._tokenizer.bos_token}), which the model has never seen. Take one of them out of the template; "
+                "judgebench adds none of its own."
+            )
+
+    def _check_system(self) -> None:
+        conversation = [Message(role="system", content=_SYSTEM_PROBE), Message(role="user", content=_USER_PROBE)]
+        advice = "Leave --system out, or give a template that has a place for it with --chat-template FILE."
+        try:
+            written = self._written(conversation)
+        except Unaskable as error:
+            reason = error.__cause__ or error
+            raise UsageError(
+                f"A system message is to be sent, but the chat template of {self._source} refuses it ({reason}). "
+                f"{advice}"
+            ) from error
+        if _SYSTEM_PROBE not in written:
+            raise UsageError(
+                f"A system message is to be sent, but the chat template of {self._source} drops it without a word. "
+                f"{advice}"
+            )
+
+
+def _is_jinja(tokenizer: Any) -> bool:
+    """Whether its prompts are what transformers renders from its template."""
+    transformers = importlib.import_module("transformers")
+    return type(tokenizer).apply_chat_template is transformers.PreTrainedTokenizerBase.apply_chat_template
+
+
+def _in_one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

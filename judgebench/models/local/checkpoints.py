@@ -1,0 +1,478 @@
+"""What the local backends share: a checkpoint before its weights, requests as tokens, and tokens as completions.
+
+How the tokens between the two come about is each backend's own.
+"""
+
+import hashlib
+import importlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from judgebench.codec import read_json
+from judgebench.errors import JudgebenchError, ModelError, UsageError
+from judgebench.files import CHUNK_BYTES, irregular, opened
+from judgebench.models.local.chat_templates import ChatPrompts, Unaskable
+from judgebench.records import Completion, Request, TokenLogprob, Usage
+from judgebench.thinking import Thinking, left_open, split_thinking
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+_WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf"})
+_TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"})
+_TRAINING_FILES = frozenset({"optimizer.pt", "scheduler.pt", "training_args.bin", "trainer_state.json"})
+_SMALL_BYTES = 16 * 2**20
+_TAIL_TOKENS = 32
+"""Tokens at the end of a prompt in which an opened thinking part is looked for."""
+_PARTS = re.compile(r"(layers?|experts?|heads?|blocks?)$")
+_MOST_PARTS = 2**14
+NO_NUMBERS = "the model computes no numbers (NaN): its weights are broken, or its precision is too low for them"
+IMPOSSIBLE = -1e9
+"""Log-probability of what cannot be: JSON has no minus infinity."""
+
+
+def import_transformers() -> tuple[Any, Any]:
+    """The modules ``torch`` and ``transformers``, made quiet; :class:`UsageError` if they are not installed."""
+    try:
+        torch, transformers = (importlib.import_module(name) for name in ("torch", "transformers"))
+    except ImportError as error:
+        raise UsageError(
+            f"Opening a local checkpoint needs torch and transformers, which cannot be imported ({error}). "
+            "Install them with: pip install 'judgebench[local]'"
+        ) from error
+    # What it warns of is checked here instead: missing weights, over-long prompts.
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    _import_hub()
+    return torch, transformers
+
+
+def _import_hub() -> Any:
+    """The client of the hub, made quiet: it would speak of each attempt to reach it."""
+    hub = importlib.import_module("huggingface_hub")
+    hub.logging.set_verbosity_error()
+    hub.utils.disable_progress_bars()
+    return hub
+
+
+def checkpoint_digest(folder: Path, small_bytes: int = _SMALL_BYTES) -> str:
+    """``sha256:<hex>`` that changes when a file of the checkpoint does.
+
+    Configuration, tokenizer and code count by content, and so do weight files up to ``small_bytes``; larger ones by
+    name, size and modification time, because reading 100 GB before the first request would be no service.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name in _TRAINING_FILES or path.name.startswith("rng_state"):
+            continue
+        status = path.stat()
+        if path.suffix in _TEXT_SUFFIXES or (path.suffix in _WEIGHT_SUFFIXES and status.st_size <= small_bytes):
+            fact = _sha256(path)
+        elif path.suffix in _WEIGHT_SUFFIXES:
+            fact = f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+        else:
+            continue
+        digest.update(f"{path.name}\0{fact}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Job(Struct):
+    """A request in tokens."""
+
+    index: int
+    request: Request
+    prompt: list[int]
+    max_tokens: int
+    """New tokens allowed, the context considered."""
+    labels: list[list[int]]
+    """The tokens of each of ``Sampling.choices``."""
+    thinks: bool = False
+    """The prompt ends within a thinking part: the reply begins with the rest of it."""
+
+    @property
+    def rows(self) -> list[tuple[int, ...]]:
+        """What must follow the prompt in the rows that score the labels: all but each label's last token."""
+        return sorted({tuple(label[:-1]) for label in self.labels}) or [()]
+
+    @property
+    def reply_tokens(self) -> int:
+        """Most tokens that can follow the prompt."""
+        return max(map(len, self.labels)) if self.labels else self.max_tokens
+
+
+class Adapter(Struct, frozen=True, kw_only=True):
+    """A LoRA adapter on disk."""
+
+    folder: Path
+    rank: int
+
+
+def read_adapter(path: str) -> Adapter:
+    """The adapter in a folder. Raises :class:`UsageError`."""
+    folder = Path(path).expanduser()
+    rank = _adapter_settings(folder)["r"]
+    return Adapter(folder=folder, rank=rank)
+
+
+def _adapter_settings(folder: Path) -> dict[str, Any]:
+    """What an adapter says of itself; its rank is one."""
+    try:
+        _require_plain_files(folder)
+        settings: dict[str, Any] = read_json(folder / "adapter_config.json", dict[str, Any], _SMALL_BYTES)
+        if not isinstance(settings.get("r"), int) or not 0 < settings["r"] < 2**20:
+            raise ValueError(f"its rank `r` is {str(settings.get('r'))[:40]}")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The folder {folder} holds no LoRA adapter that can be used: {first_line(error)}. Wanted: a folder with "
+            "adapter_config.json, which names the rank `r`, and adapter_model.safetensors, as PEFT writes them."
+        ) from error
+    return settings
+
+
+def _require_plain_files(folder: Path) -> None:
+    """Refuse a folder in which a FIFO or a device stands where a file may be looked for: the readers would wait."""
+    for path in sorted(folder.iterdir()):
+        if found := irregular(path):
+            raise OSError(f"{path.name} is {found}, and regular files are expected there")
+
+
+class _ShardIndex(Struct):
+    """What a sharded checkpoint's index says, as far as it is needed here."""
+
+    weight_map: dict[str, str]
+
+
+class Located(Struct, frozen=True, kw_only=True):
+    """Where a checkpoint lies."""
+
+    source: str
+    """The folder, or the id on the hub."""
+    folder: Path | None
+    adapter: Adapter | None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        own = self.folder.resolve().name if self.folder else self.source
+        return f"{own}+{self.adapter.folder.resolve().name}" if self.adapter else own
+
+
+def locate(path_or_id: str | Path, *, lora: str | None = None, revision: str | None = None) -> Located:
+    """Find a checkpoint, before seconds are spent on importing torch for one that is not there.
+
+    ``path_or_id``: a folder, or the id of a model on the hub. ``lora``: folder of an adapter, in the format of PEFT;
+    such a folder may also be the model, and then names its base.
+
+    Raises :class:`UsageError` or :class:`ModelError`.
+    """
+    base = _base_of_adapter(path_or_id) if lora is None else None
+    if base is not None:
+        path_or_id, lora = base, str(path_or_id)
+    folder = _local_folder(path_or_id)
+    if folder is None:
+        _require_on_hub(str(path_or_id), revision)
+    adapter = None if lora is None else read_adapter(lora)
+    return Located(source=str(folder or path_or_id), folder=folder, adapter=adapter)
+
+
+def _require_on_hub(source: str, revision: str | None) -> None:
+    """Raise :class:`ModelError` for an id that neither the hub nor its cache here has a configuration of."""
+    try:
+        _import_hub().hf_hub_download(source, "config.json", revision=revision)
+    except Exception as error:
+        raise cannot_be_opened(source, error) from error
+
+
+def cannot_be_opened(source: str, error: BaseException) -> ModelError:
+    """The error to end with when a checkpoint's files cannot be used."""
+    if "gated repo" in str(error):
+        return ModelError(
+            f"{source} is gated: the hub gives it only to those who have accepted its terms. Accept them on its page, "
+            "and set HF_TOKEN to a token of that account."
+        )
+    return ModelError(
+        f"{source} cannot be opened as a causal language model: {first_line(error)}. "
+        "Wanted: a checkpoint that transformers can load, with config.json, weights and tokenizer."
+    )
+
+
+class Checkpoint:
+    """A checkpoint as far as it is known without its weights: configuration, tokenizer, prompts."""
+
+    def __init__(
+        self,
+        place: Located,
+        *,
+        name: str | None,
+        revision: str | None,
+        max_tokens: int,
+        chat_template: str | None,
+        thinking: Thinking,
+        trust_remote_code: bool,
+        context: int | None = None,
+    ) -> None:
+        """``max_tokens`` holds for requests that set none. A tokenizer that was saved with an adapter is the one used.
+        ``context``: tokens to be had at most, if fewer than the model was made for.
+
+        Raises :class:`UsageError` for what the user can mend, :class:`ModelError` for files that cannot be read.
+        """
+        _, transformers = import_transformers()
+        self.source, self.folder, self.adapter = place.source, place.folder, place.adapter
+        self.name = name or place.name
+        self.options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        """Keyword arguments of every ``from_pretrained``."""
+        if revision is not None:
+            self.options["revision"] = revision
+        own_tokenizer = self.adapter is not None and (self.adapter.folder / "tokenizer_config.json").is_file()
+        tokenizer_source = str(self.adapter.folder) if self.adapter and own_tokenizer else self.source
+        try:
+            if self.folder:
+                _require_plain_files(self.folder)
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_source, **self.options)
+            self.config = transformers.AutoConfig.from_pretrained(self.source, **self.options)
+            self.ends = _end_tokens(transformers, self)
+            _require_parts(self.config)
+            own_context = _context_tokens(self.config, self.tokenizer)
+            self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
+        except (Exception, SystemExit) as error:  # the checkpoint's own code may end in anything
+            raise cannot_be_opened(self.source, error) from error
+        if context is not None and own_context is not None and context > own_context:
+            raise UsageError(
+                f"A context of {context} tokens is asked for, but {self.source} was made for {own_context}. Give a "
+                "smaller one; a model that can be stretched has its factor in config.json (rope scaling)."
+            )
+        self.context = context or own_context
+        """Positions it has for prompt and reply together; ``None`` if neither configuration nor tokenizer says."""
+        self.max_tokens = max_tokens
+        self._thinking = thinking
+        try:
+            self.prompts = ChatPrompts(
+                self.tokenizer,
+                source=self.source,
+                chat_template=chat_template,
+                thinking=thinking.policy,
+                context=self.context,
+            )
+        except JudgebenchError:
+            raise
+        except Exception as error:  # a tokenizer that could be opened and does not work
+            raise cannot_be_opened(self.source, error) from error
+        if self.folder:
+            digest = checkpoint_digest(self.folder)
+        else:
+            digest = f"{self.source}@{getattr(self.config, '_commit_hash', None) or revision or 'main'}"
+        self.digest = f"{digest} lora={checkpoint_digest(self.adapter.folder)}" if self.adapter else digest
+        """What tells its files from others', the adapter's among them."""
+        self._token_texts: dict[int, str] = {}
+
+    def check_weights(self) -> None:
+        """Raise :class:`ModelError` if weights are missing in the folder, or files are cut off.
+
+        Only the index of a sharded checkpoint and what safetensors files say of themselves at their beginning is read.
+        """
+        if self.folder is None:
+            return
+        for index in self.folder.glob("*.index.json"):
+            try:
+                shards = set(read_json(index, _ShardIndex).weight_map.values())
+                absent = sorted(shard for shard in shards if not (self.folder / shard).is_file())
+            except (OSError, ValueError) as error:
+                raise ModelError(
+                    f"{index} is not the list of weight files that it should be: {first_line(error)}. Copy or download "
+                    "it again."
+                ) from error
+            if absent:
+                raise ModelError(
+                    f"{len(absent)} of the {len(shards)} weight files that {index} names are missing, such as "
+                    f"{absent[0]}. Copy or download them again."
+                )
+        weights = [path for path in self.folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES]
+        if not any(path.name not in _TRAINING_FILES for path in weights):
+            raise ModelError(
+                f"The folder {self.folder} holds no weights (*.safetensors, *.bin): nothing can be loaded."
+            )
+        for path in weights:
+            if path.suffix == ".safetensors":
+                try:
+                    with importlib.import_module("safetensors").safe_open(path, framework="pt"):
+                        pass
+                except Exception as error:
+                    raise ModelError(
+                        f"{path} cannot be read: {first_line(error)}. The file was cut off or is of another format; "
+                        "copy or download it again."
+                    ) from error
+
+    def render(self, request: Request) -> str | None:
+        """The prompt as the model reads it; ``None`` if the chat template refuses the conversation."""
+        try:
+            return self.prompts.text(request.messages)
+        except Unaskable:
+            return None
+
+    def prepare(self, index: int, request: Request) -> Job | Completion:
+        """The request in tokens, or why it cannot be asked."""
+        try:
+            prompt = self.prompts.tokens(request.messages)
+        except Unaskable as error:
+            return Completion(error=str(error))
+        labels: list[list[int]] = [
+            self.tokenizer(choice, add_special_tokens=False).input_ids for choice in request.sampling.choices
+        ]
+        if not all(labels):
+            return Completion(error="a choice without any token cannot be scored")
+        closing = left_open(self.tokenizer.decode(prompt[-_TAIL_TOKENS:]), self._thinking)
+        if labels and closing:
+            # Labels are scored where the answer stands. With Qwen's tag and newline before it, this is what their
+            # templates write where thinking is disabled.
+            prompt = [*prompt, *self.tokenizer(f"\n{closing}\n\n", add_special_tokens=False).input_ids]
+        wanted = request.sampling.max_tokens or self.max_tokens
+        needed = max(map(len, labels), default=1)
+        room = max(wanted, needed) if self.context is None else self.context - len(prompt)
+        if room < needed:
+            return Completion(error=f"the prompt has {len(prompt)} tokens, the model's context is {self.context}")
+        return Job(
+            index=index,
+            request=request,
+            prompt=prompt,
+            max_tokens=min(wanted, room),
+            labels=labels,
+            thinks=closing is not None,
+        )
+
+    def completion(self, job: Job, reply: list[int], alternatives: Sequence[Sequence[tuple[int, float]]]) -> Completion:
+        """The reply's tokens, its end token included, as a completion cut at the first stop string.
+
+        ``alternatives``: per token of the reply the likeliest ones and their log-probabilities, likeliest first.
+        """
+        sampling = job.request.sampling
+        ended = bool(reply) and reply[-1] in self.ends
+        spoken = reply[:-1] if ended else reply
+        text: str = self.tokenizer.decode(spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        cut = earliest(text, sampling.stop)
+        if cut is not None:
+            text, ended = text[:cut], True
+        top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
+        if sampling.top_logprobs:
+            if any(math.isnan(value) for position in alternatives for _, value in position):
+                return Completion(error=NO_NUMBERS)
+            top_logprobs = tuple(
+                tuple((self._token_text(token), value) for token, value in position if math.isfinite(value))
+                for position in alternatives[: len(spoken)]
+            )
+        only_thought = (
+            job.thinks and self._thinking.policy != "off" and split_thinking(text, self._thinking).thinking is None
+        )
+        return Completion(
+            text="" if only_thought else text,
+            reasoning=text if only_thought else None,
+            finish_reason="stop" if ended else "length",
+            usage=Usage(prompt_tokens=len(job.prompt), completion_tokens=len(reply)),
+            top_logprobs=top_logprobs,
+            model=self.name,
+        )
+
+    def scored(self, job: Job, values: Sequence[float]) -> Completion:
+        """The labels of ``Sampling.choices`` with their log-likelihoods, likeliest first, as a completion."""
+        if any(math.isnan(value) for value in values):
+            return Completion(error=NO_NUMBERS)
+        bounded = [max(value, IMPOSSIBLE) for value in values]
+        pairs = sorted(zip(job.request.sampling.choices, bounded, strict=True), key=lambda pair: -pair[1])
+        return Completion(
+            text=pairs[0][0],
+            finish_reason="stop",
+            usage=Usage(prompt_tokens=len(job.prompt)),
+            top_logprobs=(tuple(pairs),),
+            model=self.name,
+        )
+
+    def _token_text(self, token: int) -> str:
+        if token not in self._token_texts:
+            self._token_texts[token] = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        return self._token_texts[token]
+
+
+def earliest(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins."""
+    return min((place for place in (text.find(one) for one in stop) if place >= 0), default=None)
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line, without its last full stop."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+
+
+def _base_of_adapter(path_or_id: str | Path) -> str | None:
+    """The base model that a folder of an adapter names; ``None`` for anything else."""
+    folder = Path(path_or_id).expanduser()
+    if (folder / "config.json").is_file() or not (folder / "adapter_config.json").is_file():
+        return None
+    base = _adapter_settings(folder).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise UsageError(
+            f"The folder {folder} holds an adapter that names no base model. Give the base as the model, and the "
+            "folder with --model-arg lora=FOLDER."
+        )
+    return base
+
+
+def _local_folder(path_or_id: str | Path) -> Path | None:
+    """The folder meant, or ``None`` for an id of the hub. A path that is not there is no id but a mistake."""
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UsageError(f"The folder {path} is no checkpoint: it holds no config.json. Give the folder that does.")
+        return path
+    text = str(path_or_id)
+    if isinstance(path_or_id, Path) or path.is_file() or text.startswith((".", "~", "/")) or text.count("/") > 1:
+        raise UsageError(
+            f"There is no checkpoint folder {text}. Give a folder with config.json, weights and tokenizer, or the id "
+            "of a model on the hub such as org/name."
+        )
+    return None
+
+
+def _require_parts(config: Any) -> None:
+    """Refuse a model of more parts than any has: they would be made one by one, before a weight is missed."""
+    for key, value in config.get_text_config().to_dict().items():
+        if _PARTS.search(key) and isinstance(value, int) and not 0 <= value <= _MOST_PARTS:
+            raise ValueError(f"config.json says {key} = {str(value)[:40]}")
+
+
+def _context_tokens(config: Any, tokenizer: Any) -> int | None:
+    """Positions the model was made for; ``None`` if neither the config nor the tokenizer says."""
+    text_config: Mapping[str, Any] = config.get_text_config().to_dict()
+    for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        positions = text_config.get(key)
+        if isinstance(positions, int):
+            if not 0 < positions < 2**31:
+                raise ValueError(f"config.json says {key} = {str(positions)[:40]}")
+            return positions
+    # Tokenizers without a limit carry a number of about 1e30.
+    return int(tokenizer.model_max_length) if tokenizer.model_max_length < 2**31 else None
+
+
+def _end_tokens(transformers: Any, checkpoint: Checkpoint) -> frozenset[int]:
+    """All tokens that end a reply: chat models name several in their generation config."""
+    try:
+        settings = transformers.GenerationConfig.from_pretrained(checkpoint.source, **checkpoint.options)
+    except OSError:  # it has no generation_config.json
+        settings = transformers.GenerationConfig.from_model_config(checkpoint.config)
+    named = settings.eos_token_id
+    several = named if isinstance(named, list) else [named]
+    ends = [token for token in (*several, checkpoint.tokenizer.eos_token_id) if token is not None]
+    if not all(isinstance(token, int) and 0 <= token < 2**31 for token in ends):
+        raise ValueError(f"its end tokens are {str(ends)[:60]}")
+    return frozenset(ends)

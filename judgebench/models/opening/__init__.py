@@ -1,0 +1,175 @@
+"""From what people type after ``--model`` and ``--judge`` to an open model and its price.
+
+What each kind of model wants is a row of ``backends``; here is what holds for all of them: how a spec is read, which
+arguments are refused, and what a plug-in must give.
+"""
+
+import glob
+import math
+import os
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.models import Backend, Model, ModelSpec, OpenSettings
+from judgebench.models.opening.backends import (
+    BUNDLED,
+    CHECKPOINT,
+    HTTP,
+    engine_here,
+    find,
+    grammar,
+    without_credentials,
+)
+from judgebench.models.pricing import Price
+
+
+def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
+    """The spec of a model, and the arguments that are left for its backend.
+
+    Takes the spelling ``hf`` or ``vllm`` with ``pretrained=ID`` among the arguments too.
+    """
+    rest = dict(arguments or {})
+    if "pretrained" in rest and text in BUNDLED and BUNDLED[text].checkpoint:
+        text = f"{text}:{rest.pop('pretrained')}"
+    if not text:
+        raise UsageError(f"the model spec is empty; expected {grammar()}")
+    backend, target = _backend_of(text)
+    if not target:
+        raise UsageError(f"the model spec {text!r} names nothing after {backend.name}:; expected {backend.spelling}")
+    backend.check_target(target)
+    return ModelSpec(text=without_credentials(text), backend=backend, target=target), rest
+
+
+def _backend_of(text: str) -> tuple[Backend, str]:
+    """The backend that a model spec names, and the target after it."""
+    if text.startswith(("http://", "https://")):
+        return HTTP, text
+    prefix, colon, target = text.partition(":")
+    if not colon or "/" in prefix:
+        return CHECKPOINT, text
+    if prefix != HTTP.name and (backend := find(prefix)) is not None:
+        return backend, target
+    if not Path(text).exists():
+        raise UsageError(f"the model spec {text!r} is not one of: {grammar()}")
+    return CHECKPOINT, text
+
+
+def expand(text: str) -> list[str]:
+    """The model specs that a pattern over checkpoint folders stands for, ``step_2`` before ``step_10``; else the text.
+
+    Only folders with a ``config.json`` are checkpoints. Raises :class:`UsageError` for a pattern that fits none.
+    """
+    if not any(character in text for character in "*?["):
+        return [text]
+    backend, pattern = _backend_of(text)
+    if not backend.checkpoint:
+        return [text]
+    found = [path for path in glob.glob(pattern) if (Path(path) / "config.json").is_file()]
+    if not found:
+        raise UsageError(f"--model {text!r} fits no checkpoint: no folder of that pattern holds a config.json")
+
+    def by_number(path: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+    return [text.removesuffix(pattern) + path for path in sorted(found, key=by_number)]
+
+
+def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
+    """Open the model; heavy libraries are imported here and only if it needs them."""
+    pooled = settings.replicas > 1 or settings.cluster is not None
+    if pooled and not spec.local:
+        raise UsageError(f"--replicas and --cluster are for checkpoints; {spec.text} is served by somebody else")
+    _prepare_hub(settings)
+    if spec.backend is CHECKPOINT:
+        require_checkpoint(spec, settings)
+        spec = msgspec.structs.replace(spec, backend=engine_here())
+    arguments = _converted(spec, settings.arguments)
+    if not pooled:
+        return _opened(spec, settings, arguments)
+    from judgebench.models.local.ray_pool import RayPool
+
+    alone = msgspec.structs.replace(settings, replicas=1, cluster=None)
+    devices = math.prod(arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data"))
+    return RayPool(partial(_opened, spec, alone, arguments), settings.replicas, settings.cluster, devices)
+
+
+def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
+    """Raise an error for a checkpoint that is not there, before torch is imported, which takes seconds."""
+    pooled = settings.replicas > 1 or settings.cluster is not None
+    if not spec.backend.checkpoint or pooled:  # a cluster's machines may see other folders
+        return
+    from judgebench.models.local.checkpoints import locate
+
+    _prepare_hub(settings)
+    given = settings.arguments
+    locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
+
+
+def _prepare_hub(settings: OpenSettings) -> None:
+    """Keep the hub's library, before it is imported, from waiting for a network that is not there."""
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any]) -> Model:
+    """The model of a backend's row. What a plug-in raises, or gives that is no model, is a :class:`UsageError`."""
+    backend = spec.backend
+    if backend.name in BUNDLED:
+        return backend.open(spec.target, settings, **arguments)
+    try:
+        model = backend.open(spec.target, settings, **arguments)
+    except JudgebenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"the backend {backend.name!r} cannot open {spec.text}: {type(error).__name__}: {error}"
+        ) from error
+    missing = [name for name in vars(Model) if not name.startswith("_") and not hasattr(model, name)]
+    if missing:
+        raise UsageError(
+            f"the backend {backend.name!r} must give a judgebench.models.Model, but what it gives for {spec.text} "
+            f"lacks {', '.join(missing)}"
+        )
+    if model.local != backend.local:
+        raise UsageError(
+            f"the backend {backend.name!r} says local={backend.local}, but its model {spec.text} says "
+            f"local={model.local}; the two must agree"
+        )
+    return model
+
+
+def _converted(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of a backend, read. Raises :class:`UsageError` for one that it does not take or cannot read."""
+    known, converted = spec.backend.arguments, {}
+    for key, text in given.items():
+        if key == "usd_per_million":
+            continue
+        if key not in known:
+            raise UsageError(
+                f"{spec.text} takes no argument {key!r}; it takes {', '.join([*known, 'usd_per_million'])}"
+            )
+        try:
+            converted[key] = known[key](text)
+        except ValueError as error:
+            raise UsageError(f"the argument {key}={text} of {spec.text} is not valid: {error}") from error
+    return converted
+
+
+def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
+    """Price of a model: as given by ``usd_per_million=INPUT/OUTPUT``, else what its backend knows, else 0 if local."""
+    given = arguments.get("usd_per_million")
+    if given is not None:
+        try:
+            prompt, completion = (float(part) for part in given.split("/"))
+            return Price(prompt=prompt, completion=completion)
+        except ValueError as error:
+            raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10: {error}") from error
+    if spec.backend.price is not None:
+        return spec.backend.price(spec.target)
+    return Price(prompt=0.0, completion=0.0) if spec.local else None

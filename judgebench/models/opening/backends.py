@@ -1,0 +1,265 @@
+"""The table of backends: every kind of model that can be named, and how each is opened. The one place that lists them.
+
+Rows of installed packages are found through the entry-point group ``judgebench.models``. Nothing heavy is imported
+here: each row imports its engine when a model is opened. Reading a model spec is the business of ``opening``.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from judgebench.data import plugins
+from judgebench.data.resources import resource
+from judgebench.errors import UsageError
+from judgebench.files import read_text
+from judgebench.models import Backend, Model, OpenSettings
+from judgebench.models.call_store import default_cache_dir
+from judgebench.models.pricing import Price
+from judgebench.thinking import Thinking
+
+ENTRY_POINTS = "judgebench.models"
+TRUSTED_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Where a run folder may send a judge's calls: to this machine."""
+
+Arguments = Mapping[str, Callable[[str], Any]]
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("1", "true", "yes", "0", "false", "no"):
+        raise ValueError("it is true or false")
+    return text.lower() in ("1", "true", "yes")
+
+
+_CHECKPOINT_ARGUMENTS: Arguments = {
+    "dtype": str,
+    "revision": str,
+    "max_tokens": int,
+    "trust_remote_code": _flag,
+    "lora": str,
+}
+_HF_ARGUMENTS: Arguments = {**_CHECKPOINT_ARGUMENTS, "device": str, "batch_size": int, "batch_tokens": int}
+_VLLM_ARGUMENTS: Arguments = {
+    **_CHECKPOINT_ARGUMENTS,
+    "quantization": str,
+    "max_model_len": int,
+    "max_num_seqs": int,
+    "gpu_memory_utilization": float,
+    "enforce_eager": _flag,
+    "tensor_parallel_size": int,
+    "pipeline_parallel_size": int,
+    "data_parallel_size": int,
+}
+_HTTP_ARGUMENTS: Arguments = {
+    "timeout_seconds": float,
+    "max_attempts": int,
+    "api_key_env": str,
+    "reasoning_effort": str,
+}
+
+
+def _open_vllm(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.local.vllm import VllmModel
+
+    return VllmModel(target, **_prompting(settings), **arguments)
+
+
+def _open_hf(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.local.hf import HfModel
+
+    return HfModel(target, **_prompting(settings), **arguments)
+
+
+def _open_builtin(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.local.hf import HfModel
+    from judgebench.models.local.tiny import tiny_checkpoint
+
+    folder = tiny_checkpoint(default_cache_dir() / "models", settings.task_folders)
+    return HfModel(folder, name="builtin:tiny", **_prompting(settings), **arguments)
+
+
+def _check_builtin(target: str) -> None:
+    if target != "tiny":
+        raise UsageError(f"there is no built-in model {target!r}; the only one is builtin:tiny")
+
+
+def _prompting(settings: OpenSettings) -> dict[str, Any]:
+    """How a checkpoint's chat template is used."""
+    thinking = Thinking(settings.thinking, settings.think_tags)
+    return {"thinking": thinking, "chat_template": _template(settings.chat_template)}
+
+
+def _template(text: str | None) -> str | None:
+    if text in (None, "auto"):
+        return None
+    if text == "none":
+        return "none"
+    try:
+        return read_text(Path(text))
+    except OSError as error:
+        raise UsageError(f"--chat-template must be auto, none or a readable file: {error}") from error
+
+
+def _open_openai(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.http.model import openai_chat
+
+    return openai_chat(target, **_pacing(settings) | arguments)
+
+
+def _open_anthropic(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.http.model import anthropic_chat
+
+    return anthropic_chat(target, **_pacing(settings) | arguments)
+
+
+def _open_http(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.http.model import served_chat
+
+    url, _, name = target.partition("#")
+    return served_chat(name, url, **_pacing(settings) | arguments)
+
+
+def _check_url(target: str) -> None:
+    if not target.partition("#")[2]:
+        raise UsageError(
+            f"the model spec {without_credentials(target)} must end with #NAME, the model's name on that server"
+        )
+
+
+def _pacing(settings: OpenSettings) -> dict[str, Any]:
+    """What an endpoint is told, and how fast it is asked; an argument of the model comes before."""
+    given = {name: getattr(settings, name) for name in ("concurrency", "rpm", "tpm", "api_key_env")}
+    return {"thinking": settings.thinking} | {name: value for name, value in given.items() if value is not None}
+
+
+def _open_file(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    raise UsageError(f"file:{target} holds finished answers; it can be a candidate (--model), not a judge")
+
+
+def _open_scripted(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.scripted import open_playing
+
+    return open_playing(target)
+
+
+def _on_this_machine(url: str) -> bool:
+    from yarl import URL
+
+    try:
+        return URL(url.partition("#")[0]).host in TRUSTED_HOSTS
+    except ValueError:
+        return False
+
+
+def _any(target: str) -> bool:
+    return True
+
+
+def _free(target: str) -> Price:
+    return Price(prompt=0.0, completion=0.0)
+
+
+def _listed_price(target: str) -> Price | None:
+    table = tomllib.loads((resource("templates") / "prices.toml").read_text())["usd_per_million"]
+    if target not in table:
+        return None
+    prompt, completion = table[target]
+    return Price(prompt=prompt, completion=completion)
+
+
+VLLM = Backend(name="vllm", spelling="vllm:ID", open=_open_vllm, arguments=_VLLM_ARGUMENTS, local=True, checkpoint=True)
+HF = Backend(name="hf", spelling="hf:ID", open=_open_hf, arguments=_HF_ARGUMENTS, local=True, checkpoint=True)
+OPENAI = Backend(
+    name="openai",
+    spelling="openai:NAME",
+    open=_open_openai,
+    arguments={**_HTTP_ARGUMENTS, "api": str},
+    price=_listed_price,
+    trusts=_any,
+)
+ANTHROPIC = Backend(
+    name="anthropic",
+    spelling="anthropic:NAME",
+    open=_open_anthropic,
+    arguments={**_HTTP_ARGUMENTS, "base_url": str},
+    gives_logprobs=False,
+    price=_listed_price,
+    trusts=_any,
+)
+HTTP = Backend(
+    name="http",
+    spelling="http://HOST:PORT/v1#NAME (any OpenAI-compatible server)",
+    open=_open_http,
+    arguments={**_HTTP_ARGUMENTS, "api": str},
+    check_target=_check_url,
+    trusts=_on_this_machine,
+)
+FILE = Backend(
+    name="file", spelling="file:outputs.json (answers made elsewhere)", open=_open_file, finished=True, price=_free
+)
+SCRIPTED = Backend(name="scripted", spelling="scripted:NAME (in tests)", open=_open_scripted)
+BUILTIN = Backend(
+    name="builtin",
+    spelling="builtin:tiny",
+    open=_open_builtin,
+    arguments=_HF_ARGUMENTS,
+    check_target=_check_builtin,
+    local=True,
+    trusts=_any,
+)
+BUNDLED = {backend.name: backend for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, FILE, SCRIPTED, BUILTIN)}
+CHECKPOINT = dataclasses.replace(HF, name="checkpoint", spelling="a checkpoint folder or hub id")
+"""A checkpoint that is named without a backend: when it is opened, :func:`engine_here` says which."""
+
+
+def engine_here() -> Backend:
+    """The backend of checkpoints that are named without one: vLLM where that and a GPU for it are there."""
+    if importlib.util.find_spec("vllm") is None or importlib.util.find_spec("torch") is None:
+        return HF
+    return VLLM if importlib.import_module("torch").cuda.is_available() else HF
+
+
+def without_credentials(text: str) -> str:
+    """The text with user, password and query (where some endpoints want the key) left out of a URL in it.
+
+    >>> without_credentials("--judge=http://me:pass@host:80/v1?key=secret#name")
+    '--judge=http://host:80/v1#name'
+    """
+    return re.sub(r"(https?://)(?:[^/\s]*@)?([^?#\s]*)(?:\?[^#\s]*)?", r"\1\2", text)
+
+
+def names() -> list[str]:
+    """The names of all backends, sorted; nothing is imported for it."""
+    return sorted({*BUNDLED, *(point.name for point in plugins.installed(ENTRY_POINTS))})
+
+
+def find(name: str) -> Backend | None:
+    """The backend of this name; ``None`` if there is none. No package can take the name of a bundled one.
+
+    Raises :class:`UsageError` if two packages define it, or if it cannot be loaded.
+    """
+    if name in BUNDLED:
+        return BUNDLED[name]
+    plugins.require_one_owner("backend", name, plugins.owners(ENTRY_POINTS, ()))
+    point = next((point for point in plugins.installed(ENTRY_POINTS) if point.name == name), None)
+    if point is None:
+        return None
+    with plugins.loading("backend", name):
+        found = point.load()
+    if not isinstance(found, Backend) or found.name != name:
+        raise UsageError(
+            f"the backend {name!r} cannot be loaded: its entry point must lead to a judgebench.models.Backend of the "
+            f"same name, but {point.value} is {found!r:.100}"
+        )
+    return found
+
+
+def grammar() -> str:
+    """How a model spec is written, with the backends that are installed here."""
+    *others, last = (backend.spelling for backend in BUNDLED.values())
+    added = [f"{name}:… (installed)" for name in names() if name not in BUNDLED]
+    return f"{', '.join([CHECKPOINT.spelling, *others, *added])} or {last}"

@@ -1,0 +1,180 @@
+"""What a run would ask and what it may cost, without sending anything.
+
+Prompts that exist are counted exactly (as characters / 4); what follows an answer that does not exist yet (a later
+turn, a judge's prompt) is estimated with the baseline's answer, or a typical one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from judgebench.errors import UsageError
+from judgebench.models import Model, ModelSpec, OpenSettings
+from judgebench.models.call_store import CallStore, call_key, default_store_path
+from judgebench.models.opening import open_model, parse_model, price_of
+from judgebench.models.pricing import Price
+from judgebench.records import Case, Completion, Example, Generation, Request, Usage
+from judgebench.run.loading import (
+    LoadedTask,
+    load_tasks,
+    read_candidate,
+    require_baseline,
+    require_texts,
+    select_examples,
+    task_sampling,
+)
+from judgebench.run.seats import judge_for, judge_specs
+from judgebench.run.settings import Settings
+from judgebench.run.stages import REPEAT_STRIDE, generation_step
+
+CHARACTERS_PER_TOKEN = 4.0
+LOW, HIGH = 0.75, 1.5
+"""Factors on the likely number of tokens: tokenisers and languages differ."""
+TYPICAL_REPLY_TOKENS = 400
+"""A chat answer, where the request allows more."""
+TYPICAL_REPLY = "x" * int(CHARACTERS_PER_TOKEN * TYPICAL_REPLY_TOKENS)
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of one task."""
+
+    task: str
+    stage: str
+    model: str
+    examples: int
+    calls: int
+    """Calls that would be made."""
+    cached: int
+    """Calls whose reply is in the call store."""
+    prompt_tokens: int
+    completion_tokens: int
+    usd_low: float | None
+    usd_likely: float | None
+    usd_high: float | None
+    """USD is null where the price is unknown."""
+
+
+def estimate(settings: Settings) -> list[Estimate]:
+    """An estimate for each stage of each task. Local checkpoints are not loaded: their calls cost nothing."""
+    if settings.model is None:
+        raise UsageError("--model is missing; name the model under test")
+    spec, arguments = parse_model(settings.model, settings.model_args)
+    store = CallStore(default_store_path())
+    try:
+        estimates = []
+        for loaded_task in load_tasks(settings):
+            require_texts(loaded_task)
+            generations: dict[str, Generation] = {}
+            if spec.backend.finished:
+                given = read_candidate(loaded_task, Path(spec.target), settings.splitting)
+                generations = {g.example_id: g for g in given.generations}
+            loaded_task = select_examples(loaded_task, settings)
+            if not spec.backend.finished:
+                requests = _generation_requests(loaded_task, settings)
+                model = _opened(spec, arguments, settings)
+                estimates.append(
+                    _estimate(loaded_task, "generate", spec, model, requests, price_of(spec, arguments), store)
+                )
+            if loaded_task.data.judges:
+                estimates += _judge_estimates(loaded_task, settings, generations, store)
+        return estimates
+    finally:
+        store.close()
+
+
+def _generation_requests(loaded_task: LoadedTask, settings: Settings) -> list[Request]:
+    step = generation_step(task_sampling(loaded_task, settings), settings.system, settings.splitting, settings.refine)
+    typical = Completion(text=TYPICAL_REPLY)
+    requests = [
+        step(example, (typical,) * asked)
+        for example in loaded_task.data.examples
+        for asked in range((1 + len(example.followups)) * (1 + len(settings.refine)))
+    ]
+    return [request for request in requests if request is not None]
+
+
+def _judge_estimates(
+    loaded_task: LoadedTask, settings: Settings, generations: dict[str, Generation], store: CallStore
+) -> list[Estimate]:
+    """One estimate for each judge model, over all judges that it plays."""
+    asked: dict[ModelSpec, list[Request]] = {}
+    arguments: dict[ModelSpec, dict[str, str]] = {}
+    seats = {name: judge_specs(loaded_task.task, name, settings) for name in loaded_task.data.judges}
+    for case in _cases(loaded_task, generations):
+        for spec, given in seats[case.judge]:
+            judge = judge_for(loaded_task.data.judges[case.judge], spec, settings=settings)
+            arguments[spec] = given
+            for repeat in range(settings.judge_repeats):
+                request = judge.ask(case)
+                asked.setdefault(spec, []).append(msgspec.structs.replace(request, repeat=repeat * REPEAT_STRIDE))
+    return [
+        _estimate(
+            loaded_task,
+            "judge",
+            spec,
+            _opened(spec, arguments[spec], settings),
+            requests,
+            price_of(spec, arguments[spec]),
+            store,
+        )
+        for spec, requests in asked.items()
+    ]
+
+
+def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
+    """The cases that would be judged, built from the answers there are or from stand-ins."""
+    require_baseline(loaded_task)
+    for example in loaded_task.data.examples:
+        generation = generations.get(example.id) if generations else _stand_in_answer(loaded_task, example)
+        if generation is not None:
+            yield from (case for case in loaded_task.task.cases(loaded_task.data, generation) if case.verdict is None)
+
+
+def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
+    """An answer to estimate with, as long as the baseline's or a typical one."""
+    known = (baseline[example.id].outputs for baseline in loaded_task.data.baselines.values() if example.id in baseline)
+    typical = tuple(TYPICAL_REPLY for _ in (0, *example.followups))
+    outputs = tuple(output + " " for output in next(known, typical))
+    return Generation(example_id=example.id, model="?", outputs=outputs)
+
+
+def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
+    """Open the model to learn its identity; ``None`` if it would have to be loaded, or its key is missing."""
+    if spec.local:
+        return None
+    try:
+        return open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))
+    except UsageError:
+        return None
+
+
+def _estimate(
+    loaded_task: LoadedTask,
+    stage: str,
+    spec: ModelSpec,
+    model: Model | None,
+    requests: list[Request],
+    price: Price | None,
+    store: CallStore,
+) -> Estimate:
+    missing = [r for r in requests if model is None or store.get(call_key(model.identity, r)) is None]
+    prompt = sum(sum(len(message.content) for message in r.messages) for r in missing) / CHARACTERS_PER_TOKEN
+    most = [r.sampling.max_tokens or (1 if r.sampling.choices else TYPICAL_REPLY_TOKENS) for r in missing]
+    reply = sum(min(tokens, TYPICAL_REPLY_TOKENS) for tokens in most)
+    likely = Usage(prompt_tokens=round(prompt), completion_tokens=reply)
+    low = Usage(prompt_tokens=round(LOW * prompt), completion_tokens=round(LOW * reply))
+    high = Usage(prompt_tokens=round(HIGH * prompt), completion_tokens=sum(most))
+    return Estimate(
+        task=loaded_task.task.label,
+        stage=stage,
+        model=spec.text,
+        examples=len(loaded_task.data.examples),
+        calls=len(missing),
+        cached=len(requests) - len(missing),
+        prompt_tokens=likely.prompt_tokens,
+        completion_tokens=likely.completion_tokens,
+        usd_low=price.usd(low) if price else None,
+        usd_likely=price.usd(likely) if price else None,
+        usd_high=price.usd(high) if price else None,
+    )

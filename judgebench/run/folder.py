@@ -1,0 +1,550 @@
+"""The run folder: what it holds, how it grows line by line, and how it is resumed and closed.
+
+    runs/<model>/<UTC time>-<8 hex>/manifest.json results.json
+    runs/<model>/<UTC time>-<8 hex>/<task>/examples.jsonl generations.jsonl judgements.jsonl
+                                           example_scores.jsonl scores.json [baselines.jsonl]
+
+Lines are appended as they finish. A torn last line (the process was killed) is cut off and its work redone; a finished
+file is rewritten in example order, so that two runs can be diffed.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from judgebench.codec import (
+    DOCUMENT_BYTES,
+    PARTIAL,
+    decode_json,
+    decode_lines,
+    encode,
+    read_json,
+    sort_lines,
+    write_json,
+    write_lines,
+)
+from judgebench.display import printable, slug
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.files import read_bytes
+from judgebench.models.call_store import Spending
+from judgebench.records import (
+    ENDINGS,
+    Count,
+    EarlyStop,
+    Example,
+    ExampleScore,
+    Generation,
+    Judgement,
+    Number,
+    Sampling,
+    Score,
+    SourceUsed,
+    StageCounts,
+    TaskCode,
+    Whole,
+)
+from judgebench.run.integrity import Finding
+
+MANIFEST_VERSION = 1
+LOCK = ".lock"
+"""The file that a process holds a lock on while it works on a run folder."""
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+VERIFIED_BY = "judgebench"
+"""Stands in for the judge model in judgements that a verifier made."""
+OF_A_RUN = re.compile(r"(?:manifest|results)\.json")
+"""Names of a run folder's own files; whatever else a user keeps there is ignored."""
+
+
+class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One process that worked on a run. ``finished_at`` stays null in a session that was killed."""
+
+    argv: list[str]
+    config: dict[str, Any] = {}
+    """Every setting that is not the default, as resolved from flags and files."""
+    started_at: str
+    finished_at: str | None = None
+    status: str = "running"
+    """``running``, ``complete``, ``incomplete``, ``interrupted``, ``failed`` or ``budget``."""
+    counts: dict[str, dict[str, StageCounts]] = {}
+    """Task → stage (``generate``, ``judge``) → how its items ended."""
+    retries: dict[str, dict[str, int]] = {}
+    """Model → cause → attempts that were made again."""
+    seconds: Number = 0.0
+
+
+class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What one task of a run was made of."""
+
+    label: str
+    name: str
+    version: str
+    options: dict[str, Any]
+    starter: bool
+    examples: Count
+    sources: list[SourceUsed]
+    code: TaskCode | None = None
+    """The files of a task that was given as a file; ``None`` if it is bundled or installed."""
+    protocol: dict[str, Any]
+    """Everything that must be equal for two rows to be ranked together."""
+    protocol_hash: str
+    inputs: dict[str, Any]
+    """The protocol, and what else can change a number: the model under test and how it was sampled."""
+    input_hash: str
+    sampling: Sampling | None = None
+    """How the answers were drawn; ``None`` if they came from a file. An example's own sampling overrides it."""
+    system: str | None = None
+    thinking: str = "auto"
+    """How replies were split in thinking and answer; see ``thinking.py``."""
+    think_tags: list[tuple[str, str]] = []
+    """Pairs of tags that the user named, for the candidate and the judges."""
+    refine: list[str] = []
+    """Prompts that each answer went through before it counted."""
+    first_prompt: str | None = None
+    """The prompt of the first example as the model reads it; ``None`` if an endpoint or a file made it."""
+    seeds: dict[str, Whole] = {}
+    """Seeds of the random parts of the task's own computations."""
+    judge_models: list[str] = []
+    """Judge models as the user or the task named them."""
+    judge_models_returned: list[str] = []
+    """Model strings that the judge's endpoint said answered."""
+    judge_repeats: Count = 1
+    early_stop: EarlyStop | None = None
+    """How judging ended, if the run had ``--stop-when`` and reached its end."""
+    counts: dict[str, Count] = {}
+    """How all cases of the run ended, over all sessions: read, unread, failed, skipped, and missing."""
+    notes: list[str] = []
+    unknown: list[str] = []
+    """What an imported file does not say."""
+
+
+class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Everything needed to say where a number comes from."""
+
+    version: int = MANIFEST_VERSION
+    run_id: str
+    status: str
+    candidate: str
+    candidate_identity: str
+    candidate_spec: str
+    imported_from: str | None = None
+    """Format of the files that the run was imported from; ``None`` if judgebench made it."""
+    imported_hash: str | None = None
+    """Hash of everything that was read from those files."""
+    checkpoint_revision: str | None = None
+    """Git commit of the checkpoint's folder, if it is in a repository."""
+    versions: dict[str, str]
+    protocol_hash: str
+    input_hash: str
+    started_at: str
+    finished_at: str | None = None
+    sessions: list[Session]
+    tasks: dict[str, TaskManifest]
+    account: str = ""
+    """The run's name in the accounts of the call store; empty if it never asked anything."""
+    spending: Spending | None = None
+    """What all sessions together paid, according to those accounts."""
+
+    @property
+    def ended(self) -> datetime:
+        """When the run ended, or began if it did not end. Raises :class:`UsageError` if the manifest gives no time."""
+        text = self.finished_at or self.started_at
+        try:
+            return datetime.strptime(text, TIME).replace(tzinfo=UTC)
+        except ValueError as error:
+            raise UsageError(f"the manifest of {self.run_id} is damaged: {text!r:.100} is no time") from error
+
+
+class _StopWhen(msgspec.Struct):
+    rule: str
+
+
+class _Protocol(msgspec.Struct):
+    """The parts of a protocol that are read back, each of which may be absent."""
+
+    options: dict[str, Any] = {}
+    examples: dict[str, Any] = {}
+    baselines: dict[str, str] = {}
+    judges: dict[str, dict[str, Any]] = {}
+    reported_by: str | None = None
+    stop_when: _StopWhen | None = None
+
+
+class _Versioned(msgspec.Struct):
+    """The part of a manifest that every version has."""
+
+    version: int
+
+
+class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``results.json``, and what ``--json`` prints."""
+
+    run: str
+    model: str
+    status: str
+    scores: list[Score]
+    integrity: list[Finding]
+    early_stops: dict[str, EarlyStop] = {}
+    """By task, for tasks that were judged with ``--stop-when``."""
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime(TIME)
+
+
+def new_run_folder(root: Path, model: str, input_hash: str) -> Path:
+    """``<root>/<model>/<UTC time>-<8 hex>`` for a new run, or the newest unfinished folder of the same inputs."""
+    parent = root / slug(model)
+    suffix = input_hash.removeprefix("sha256:")[:8]
+    for folder in sorted(parent.glob(f"*-{suffix}"), reverse=True):
+        manifest = RunFolder(folder).manifest()
+        if manifest is not None and manifest.input_hash == input_hash and manifest.status != "complete":
+            return folder
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return parent / f"{stamp}-{suffix}"
+
+
+@contextmanager
+def usable(what: str) -> Iterator[None]:
+    """Wraps computations with a run's records, which may come from anybody.
+
+    Records are checked for their shape where they are read, but not for what a task keeps in their free fields. If a
+    computation fails because of those, this raises a :class:`UsageError` about ``what``.
+    """
+    try:
+        yield
+    except (JudgebenchError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{what} holds something that cannot be worked with ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}): its files were changed or damaged, or its task is at fault (-v "
+            f"shows where)"
+        ) from error
+
+
+class RunFolder:
+    """A run folder, new or old."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest lies."""
+        return self.path / "manifest.json"
+
+    @property
+    def occupied(self) -> bool:
+        """Whether something is there: a file, or a folder with more in it than what a killed process half wrote."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(path.suffix != PARTIAL and path.name != LOCK for path in self.path.iterdir())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the folder for this process, and remove what killed processes left half written.
+
+        Raises :class:`UsageError` that says who is at work on it, if somebody is.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / LOCK
+        file = _lock(path)
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}".encode())
+            file.flush()
+            for folder, _, names in os.walk(self.path):
+                for name in names:
+                    if name.endswith(PARTIAL):
+                        Path(folder, name).unlink(missing_ok=True)
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            file.close()
+            with suppress(OSError):  # it holds something, as it should
+                self.path.rmdir()
+
+    def manifest(self) -> Manifest | None:
+        """Read the manifest, or return ``None``. Raises :class:`UsageError` if it is broken or of another version.
+
+        The folder may come from anybody: anything in it that is not a plain file is refused before it is read.
+        """
+        try:
+            _require_plain_files(self.path, OF_A_RUN.fullmatch)
+            data = read_bytes(self.manifest_path, DOCUMENT_BYTES)
+            version = decode_json(data, _Versioned).version
+            if version == MANIFEST_VERSION:
+                return self._sound(decode_json(data, Manifest))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                f"{self.manifest_path} is not a manifest of this version of judgebench: {error}"
+            ) from error
+        raise UsageError(
+            f"{self.manifest_path} is of version {version}, and this judgebench reads version {MANIFEST_VERSION}; "
+            f"use the judgebench that made the run"
+        )
+
+    def _sound(self, manifest: Manifest) -> Manifest:
+        """Return the manifest; raise :class:`UsageError` if a task in it, or the task's folder, is not sound."""
+        for key, task_manifest in manifest.tasks.items():
+            if key != task_manifest.name:
+                raise UsageError(
+                    f"{self.manifest_path} is damaged: the task {key!r:.100} calls itself {task_manifest.name!r:.100} "
+                    f"in it"
+                )
+            try:
+                msgspec.convert(task_manifest.protocol, _Protocol)
+            except msgspec.ValidationError as error:
+                raise UsageError(f"{self.manifest_path} is damaged: the protocol of {key} is none ({error})") from error
+            _require_plain_files(self.path, slug(key).__eq__)
+            _require_plain_files(self.task(key).path)
+        return manifest
+
+    def require_manifest(self) -> Manifest:
+        """Read the manifest; raise :class:`UsageError` if this is not a run folder."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise UsageError(f"{self.path} is not a run folder: it has no manifest.json")
+        return manifest
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.manifest_path, manifest)
+
+    def write_results(self, results: Results) -> None:
+        """Replace ``results.json``."""
+        write_json(self.path / "results.json", results)
+
+    def results(self) -> Results:
+        """Read ``results.json``; raise :class:`UsageError` if it is missing or broken."""
+        path = self.path / "results.json"
+        try:
+            return read_json(path, Results)  # type: ignore[no-any-return]
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{self.path} has no results yet: its run did not end. Start the same command again to go on, or run "
+                f"`judgebench score {self.path}` to score what is there"
+            ) from error
+        except (ValueError, OSError) as error:
+            raise UsageError(f"{path} is not a results file of this version of judgebench: {error}") from error
+
+    def task(self, key: str) -> "TaskFolder":
+        """The folder of one task."""
+        return TaskFolder(self.path / slug(key))
+
+
+class TaskFolder:
+    """One task's files within a run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._appending: dict[str, BinaryIO] = {}
+
+    def write_examples(self, examples: Iterable[Example]) -> None:
+        """Replace ``examples.jsonl``."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_lines(self.path / "examples.jsonl", examples)
+
+    def examples(self) -> tuple[Example, ...]:
+        """The examples of the run, in its order."""
+        return tuple(self._read("examples.jsonl", Example))
+
+    def write_baselines(self, baselines: Mapping[str, Mapping[str, Generation]]) -> None:
+        """Keep baseline answers that are not the benchmark's own, by model and example."""
+        answers = chain.from_iterable(generations.values() for generations in baselines.values())
+        write_lines(self.path / "baselines.jsonl", answers)
+
+    def baselines(self) -> dict[str, dict[str, Generation]]:
+        """The run's own baseline answers by model and example; empty if it used the benchmark's."""
+        found: dict[str, dict[str, Generation]] = {}
+        for generation in self._read("baselines.jsonl", Generation):
+            found.setdefault(generation.model, {})[generation.example_id] = generation
+        return found
+
+    def append(self, record: Generation | Judgement) -> None:
+        """Add a finished generation or judgement; the line is handed to the system before this returns."""
+        name = "generations.jsonl" if isinstance(record, Generation) else "judgements.jsonl"
+        file = self._appending.get(name)
+        if file is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _cut_torn_line(self.path / name)
+            file = self._appending[name] = (self.path / name).open("ab", buffering=0)
+        file.write(encode(record) + b"\n")
+
+    def generations(self) -> Iterator[Generation]:
+        """Generations so far. If an example has two, only the later one is returned."""
+        latest = {generation.example_id: generation for generation in self._read("generations.jsonl", Generation)}
+        return map(_ended, latest.values())
+
+    def judgements(self) -> Iterator[Judgement]:
+        """Judgements so far. If two have the same key, only the later one is returned.
+
+        One at a time: memory does not grow with their replies.
+        """
+        latest = {key_digest(place.key): number for number, place in enumerate(self._read("judgements.jsonl", _Place))}
+        for number, judgement in enumerate(self._read("judgements.jsonl", Judgement)):
+            if latest.get(key_digest(judgement.key)) == number:
+                yield judgement
+
+    def judge_models(self) -> set[str]:
+        """Names of the models that made judgements in this folder."""
+        places: Iterator[_Place] = self._read("judgements.jsonl", _Place)
+        return {place.judge_model for place in places} - {VERIFIED_BY}
+
+    def judged(self) -> Iterator[Judgement]:
+        """The judgements that models made, in a finished folder: there each lies once, before all verified ones."""
+        every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
+        return takewhile(lambda judgement: judgement.judge_model != VERIFIED_BY, every)
+
+    def write_scores(self, example_scores: Iterable[ExampleScore], scores: Iterable[Score]) -> None:
+        """Replace ``example_scores.jsonl`` and ``scores.json``."""
+        write_lines(self.path / "example_scores.jsonl", example_scores)
+        write_json(self.path / "scores.json", list(scores))
+
+    def example_scores(self) -> list[ExampleScore]:
+        """The example scores of the last scoring; empty before the first."""
+        return list(self._read("example_scores.jsonl", ExampleScore))
+
+    def finish(self, examples: Iterable[Example], verified: Sequence[Judgement] | None = None) -> None:
+        """Close the appended files and rewrite them in example order, keeping only the last record of each key.
+
+        ``verified`` judgements replace all earlier verified ones, which cost nothing to make again.
+        """
+        self.close()
+        order = {example.id: number for number, example in enumerate(examples)}
+
+        def place(record: _Place) -> tuple[Any, ...]:
+            return order.get(record.example_id, len(order)), record.turn, record.judge, *record.key
+
+        def kept(record: _Place) -> bool:
+            return verified is None or record.judge_model != VERIFIED_BY
+
+        if (self.path / "generations.jsonl").exists():
+            sort_lines(self.path / "generations.jsonl", _Place, place)
+        if (self.path / "judgements.jsonl").exists() or verified is not None:
+            sort_lines(self.path / "judgements.jsonl", _Place, place, keep=kept, then=verified or ())
+
+    def close(self) -> None:
+        """Close the appended files."""
+        for file in self._appending.values():
+            file.close()
+        self._appending.clear()
+
+    def _read(self, name: str, kind: type[Any]) -> Iterator[Any]:
+        path = self.path / name
+        return decode_lines(path, kind) if path.exists() else iter(())
+
+
+class _Place(msgspec.Struct, gc=False):
+    """The fields that say where a generation or judgement belongs."""
+
+    example_id: str
+    case_id: str = ""
+    judge: str = ""
+    judge_model: str = ""
+    turn: int = 1
+    repeat: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The judgement's key; all generations of an example share one."""
+        return self.case_id, self.judge_model, self.repeat
+
+
+def key_digest(key: tuple[str, str, int]) -> int:
+    """Eight bytes that stand for a key, so that a million keys fit in memory."""
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
+
+
+def _ended(generation: Generation) -> Generation:
+    """Mark a generation whose reply broke off as failed; an earlier version took it for an answer."""
+    broken = [reason for reason in generation.finish_reasons if reason not in (None, *ENDINGS)]
+    if generation.error or not broken:
+        return generation
+    return msgspec.structs.replace(generation, error=f"the reply broke off ({broken[0]!r})")
+
+
+def _opened_lock(path: Path) -> BinaryIO:
+    """Open the file for writing. The folder may come from anybody: links and anything but a file are refused."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is no file; remove it to work in {path.parent}") from error
+    except OSError as error:
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link; remove it to work in {path.parent}") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UsageError(f"{path} is no plain file; remove it to work in {path.parent}")
+    return os.fdopen(descriptor, "r+b")
+
+
+def _lock(path: Path) -> BinaryIO:
+    """Open and lock the file. Raises :class:`UsageError` that names the process which holds the lock."""
+    while True:
+        file = _opened_lock(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = printable(file.read(200).decode(errors="replace")) or "another process"
+            file.close()
+            raise UsageError(
+                f"{path.parent} was to be worked on, but {holder} is at work there. Nothing was changed. Wait until it "
+                f"has ended, then start the same command again, or choose another folder with --out"
+            ) from None
+        # Whoever held it before may have removed it meanwhile: then ours is a file without a name.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+
+
+def _require_plain_files(folder: Path, called: Callable[[str], object] = bool) -> None:
+    """Raise :class:`UsageError` for a link, a pipe or a device in a folder, among the names that ``called`` takes.
+
+    Such a thing would have another file read, or written, in the place of a run's own.
+    """
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            plain = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            if called(entry.name) and not plain:
+                raise UsageError(
+                    f"{entry.path} is a link, a pipe or a device, and a run folder holds plain files alone. If you "
+                    f"trust it, put the file itself in its place"
+                )
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Make a file end with a newline again, so that the next line does not join a torn one."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 2**16)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(start + newline + 1)
+                return
+            end = start
+        file.truncate(0)

@@ -1,0 +1,124 @@
+"""Checks that a number means what it seems to: outputs that could fool a judge, or a fit that could fool a reader."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from msgspec import Struct
+
+from judgebench.records import Count, Generation, Judgement, Score
+from judgebench.task.metric import Metric
+
+VERDICT_LIKE = re.compile(
+    r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|\d+(?:\.\d+)?)\]\]|\"choice\"\s*:\s*\"[AB]|\"score\"\s*:\s*\"(?:10|\d)\""
+)
+FEWEST_OUTPUTS = 5
+"""Below this many outputs, equal ones say nothing."""
+
+
+class Finding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One check of one task's run."""
+
+    task: str
+    check: str
+    count: Count
+    n: Count
+    flagged: bool
+    """The count is large enough to doubt the number."""
+    message: str
+
+
+def inspect_outputs(
+    task: str, generations: Iterable[Generation], fragments: Sequence[str], *, judged: bool = True
+) -> list[Finding]:
+    """Count empty, constant, cut off, verdict-like and prompt-forging outputs among answers that did not fail.
+
+    ``fragments`` are lines of the judge prompt; an output that holds two of them was written to speak to the judge.
+    The last two checks are left out where no judge reads the answers.
+    """
+    answers = [generation for generation in generations if not generation.error]
+    texts = [text for generation in answers for text in generation.outputs]
+    n = len(texts)
+    still_thinking = sum(
+        thought is not None and not text.strip()
+        for generation in answers
+        for thought, text in zip(generation.thinking, generation.outputs, strict=False)
+    )
+    most_common = Counter(text for text in texts if text.strip()).most_common(1)
+    constant = most_common[0][1] if most_common and n >= FEWEST_OUTPUTS and most_common[0][1] > 1 else 0
+    counts = {
+        "empty_output": (sum(not text.strip() for text in texts), 0.0, "outputs are empty"),
+        "constant_output": (constant, 0.5, "outputs are one and the same text"),
+        "unclosed_thinking": (still_thinking, 0.01, "outputs ended while the model was still thinking: no answer"),
+    }
+    if judged:
+        counts["verdict_like_output"] = (
+            sum(VERDICT_LIKE.search(text) is not None for text in texts),
+            0.01,
+            "outputs hold text that looks like a judge's verdict",
+        )
+        counts["prompt_fragments"] = (
+            sum(sum(fragment in text for fragment in fragments) >= 2 for text in texts),
+            0.01,
+            "outputs hold lines of the judge's own prompt",
+        )
+    return [
+        Finding(
+            task=task,
+            check=check,
+            count=count,
+            n=n,
+            flagged=n > 0 and count > 0 and count >= limit * n,
+            message=f"{count} of {n} {words}",
+        )
+        for check, (count, limit, words) in counts.items()
+    ]
+
+
+def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequence[Score]) -> list[Finding]:
+    """Whether length control moved a win rate further than it plausibly should.
+
+    The rule is upstream's warning: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/glm_winrate.py
+    (``get_is_extreme_changes``).
+    """
+    values = {score.metric: score.value for score in scores if score.group is None}
+    pairs = ((metric.without_control, metric.name) for metric in metrics if metric.without_control is not None)
+    return [finding for raw, controlled in pairs for finding in _moved(task, values.get(raw), values.get(controlled))]
+
+
+def _moved(task: str, raw: float | None, controlled: float | None) -> list[Finding]:
+    if raw is None or controlled is None:
+        return []
+    extreme = controlled < min(0.75 * raw, raw - 10) or controlled > max(raw + (100 - raw) / 4, raw + 10)
+    return [
+        Finding(
+            task=task,
+            check="extreme_length_control",
+            count=int(extreme),
+            n=1,
+            flagged=extreme,
+            message=f"length control moves the win rate from {raw:.1f} to {controlled:.1f}",
+        )
+    ]
+
+
+def inspect_grading(task: str, judgements: Sequence[Judgement], killed: Collection[str]) -> list[Finding]:
+    """The checks that could not be finished within the limits, by name: their verdicts count as wrong.
+
+    ``killed`` are the labels of such verdicts.
+    """
+    ended = [j for j in judgements if not j.replies and j.verdict.label in (*killed, "error")]
+    if not ended:
+        return []
+    listed = ", ".join(f"{j.case_id} ({j.verdict.label})" for j in ended[:20])
+    more = f" and {len(ended) - 20} more" if len(ended) > 20 else ""
+    return [
+        Finding(
+            task=task,
+            check="unfinished_grading",
+            count=len(ended),
+            n=len(judgements),
+            flagged=True,
+            message=f"{len(ended)} of {len(judgements)} checks went over a limit and count as wrong: {listed}{more}",
+        )
+    ]

@@ -1,0 +1,223 @@
+"""A few human verdicts (``--labels humans.csv``), and win rates anchored in them.
+
+The file has a header and two columns:
+
+    example_id,label
+    012,win
+    340,tie
+    511,0
+
+or the same columns in any other form that ``outputs.py`` reads. ``label`` is how the candidate's answer did against the
+baseline's in the eyes of a human: ``win``, ``tie`` or ``loss``, or its share of the win as a number from 0 to 1; a row
+without one waits for it. Each example has one row at most. The labelled examples must be a random sample of all, drawn
+before any verdict is seen: nobody can check that here, so the method of each number says it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from judgebench.data.rows import FileRow, read_rows, where
+from judgebench.errors import UsageError
+from judgebench.files import chunks
+from judgebench.records import ExampleScore, Score
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.stats.prediction_powered import prediction_powered_mean
+from judgebench.stats.rogan_gladen import corrected_win_rate, judge_errors
+from judgebench.task import Task, TaskData
+from judgebench.task.metric import Metric
+
+COLUMNS = ("example_id", "label")
+WORDS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Human verdicts on one task's answers."""
+
+    task: str
+    by_example: Mapping[str, float]
+    """The candidate's share of the win, 0 to 1."""
+    sha256: str
+    """Of the file."""
+    unlabelled: str | None = None
+    """How many rows have no label, and where they stand; ``None`` if all have one."""
+
+
+def labels_for(path: Path | None, given: Mapping[str, tuple[Task, TaskData]]) -> Labels | None:
+    """The labels of a file, for the one task among those ``given`` (by key) that they can be of.
+
+    Raises :class:`UsageError` where there is none or several, and ``RecordError`` for a row that is not usable.
+    """
+    if path is None:
+        return None
+    fitting = {key: data for key, (task, data) in given.items() if _anchored(task) is not None}
+    if len(fitting) != 1:
+        what = (
+            f"{len(fitting)} tasks could be meant ({', '.join(fitting)}): give one"
+            if fitting
+            else (f"no win rate of {', '.join(task.label for task, _ in given.values())} is a plain mean over examples")
+        )
+        raise UsageError(f"--labels {path} are human verdicts on one task's comparisons, and {what}")
+    ((key, data),) = fitting.items()
+    found, unlabelled = _read(path, data)
+    return Labels(key, found, _sha256(path), f"{len(unlabelled)} ({where(unlabelled)})" if unlabelled else None)
+
+
+def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) -> list[Score]:
+    """The win rate as humans would have given it: by prediction-powered inference, and by Rogan and Gladen's formula.
+
+    ``rows`` are the task's example scores.
+    """
+    metric = _anchored(task)
+    assert metric is not None
+    judged = {key: value for key, value in metric.values(rows).items() if value is not None}
+    labelled = [key for key in labels.by_example if key in judged]
+    human = np.array([labels.by_example[key] for key in labelled])
+    machine = np.array([judged[key] for key in labelled])
+    others = np.array([value for key, value in judged.items() if key not in labels.by_example])
+    missing = len(labels.by_example) - len(labelled)
+    common: dict[str, Any] = {"labels_sha256": labels.sha256, "n_labelled": len(labelled), "n_judged": len(others)}
+    if labels.unlabelled is not None:
+        common["rows_without_label"] = labels.unlabelled
+    return [
+        _powered(task, metric, human, machine, others, missing, common),
+        _corrected(task, metric, human, machine, others, missing, common),
+    ]
+
+
+def _powered(
+    task: Task,
+    metric: Metric,
+    human: np.ndarray[Any, np.dtype[np.float64]],
+    machine: np.ndarray[Any, np.dtype[np.float64]],
+    others: np.ndarray[Any, np.dtype[np.float64]],
+    missing: int,
+    common: dict[str, Any],
+) -> Score:
+    result = prediction_powered_mean(human, machine, others, bounds=(0.0, 1.0), level=LEVEL)
+    alone = bounded_estimate(cluster_totals(human), level=LEVEL).interval
+    details = {
+        **common,
+        "judge_weight": result.weight,
+        "effective_labels": result.effective_labels,
+        "humans_alone": 100 * float(human.mean()) if len(human) else None,
+        "humans_alone_interval": None if alone is None else [100 * alone.low, 100 * alone.high],
+    }
+    return Score(
+        task=task.name,
+        metric=f"{metric.name}_ppi",
+        value=None if result.value is None else 100 * result.value,
+        unit=metric.unit,
+        stderr=None if result.stderr is None or result.interval is None else 100 * result.stderr,
+        low=None if result.interval is None else 100 * result.interval.low,
+        high=None if result.interval is None else 100 * result.interval.high,
+        level=None if result.interval is None else LEVEL,
+        method="PPI++: human labels of a random sample, the judge's verdicts on the rest; "
+        + (result.interval.method if result.interval else "no interval"),
+        n=len(human) + len(others),
+        n_missing=missing,
+        reason=result.reason if result.value is None or result.interval is None else None,
+        details=details,
+    )
+
+
+def _corrected(
+    task: Task,
+    metric: Metric,
+    human: np.ndarray[Any, np.dtype[np.float64]],
+    machine: np.ndarray[Any, np.dtype[np.float64]],
+    others: np.ndarray[Any, np.dtype[np.float64]],
+    missing: int,
+    common: dict[str, Any],
+) -> Score:
+    decided = (human != 0.5) & (machine != 0.5)
+    verdicts = (others[others != 0.5] > 0.5).astype(float)
+    errors = judge_errors((human[decided] > 0.5).astype(float), (machine[decided] > 0.5).astype(float))
+    name, method = (
+        f"{metric.name}_rogan_gladen",
+        "Rogan-Gladen: the judge's share of wins, corrected for its error rates",
+    )
+    details = {**common, "ties_dropped": int((~decided).sum() + (others == 0.5).sum())}
+    reason = None
+    if errors is None:
+        reason = "the labels hold no human win, or no human loss, that the judge decided: its error rates are unknown"
+    elif not len(verdicts):
+        reason = "the judge decided no example without a label"
+    if errors is None or reason is not None:
+        return Score(
+            task=task.name, metric=name, value=None, unit=metric.unit, method=method, n=0, n_missing=missing,
+            reason=reason, details=details,
+        )  # fmt: skip
+    result = corrected_win_rate(float(verdicts.mean()), len(verdicts), errors, level=LEVEL)
+    details |= {"sensitivity": errors.sensitivity, "human_wins": errors.wins, "judged": 100 * result.judged}
+    details |= {"specificity": errors.specificity, "human_losses": errors.losses}
+    return Score(
+        task=task.name,
+        metric=name,
+        value=None if result.value is None else 100 * result.value,
+        unit=metric.unit,
+        low=100 * result.interval.low,
+        high=100 * result.interval.high,
+        level=LEVEL,
+        method=f"{method} on human labels, ties dropped; {result.interval.method}",
+        n=len(verdicts) + int(decided.sum()),
+        n_missing=missing,
+        reason=result.reason,
+        details=details,
+    )
+
+
+def _anchored(task: Task) -> Metric | None:
+    """The first metric of a task that is a mean of shares of the win."""
+    return next((metric for metric in task.means.values() if metric.win_share), None)
+
+
+def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[FileRow]]:
+    """Shares of the win by example, and the rows whose label is empty: nobody gave one yet."""
+    rows = read_rows(path, f"a table with the columns {','.join(COLUMNS)}")
+    found: dict[str, float] = {}
+    unlabelled = []
+    for row in rows:
+        if sorted(name.strip() for name in row.fields) != sorted(COLUMNS):
+            raise row.error(f"its columns must be {','.join(COLUMNS)}; they are: {','.join(row.fields)[:80]}")
+        row = msgspec.structs.replace(row, fields={name.strip(): value for name, value in row.fields.items()})
+        key = row.key("example_id")
+        example = data.find(key)
+        if example is None:
+            raise row.error(f"{key[:80]!r} is no example of this run")
+        if row.value("label") is None:
+            unlabelled.append(row)
+        elif example.id in found:
+            raise row.error(f"{key[:80]!r} has a label already")
+        else:
+            found[example.id] = _share(row)
+    if not found:
+        raise UsageError(f"--labels {path} holds no label")
+    return found, unlabelled
+
+
+def _share(row: FileRow) -> float:
+    label = row.value("label")
+    word = label.strip().lower() if isinstance(label, str) else label
+    try:
+        value = WORDS[word] if word in WORDS else -1.0 if isinstance(word, bool) else float(word)
+    except (TypeError, ValueError, OverflowError):
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise row.error(f"label {str(label)[:40]!r}; expected win, tie, loss or a number from 0 to 1")
+    return value
+
+
+def _sha256(path: Path) -> str:
+    """Of the file's content, those of a ``.gz`` unpacked."""
+    digest = hashlib.sha256()
+    for chunk in chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,343 @@
+"""Tasks with their data: fetch official files, select examples, choose baselines."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from judgebench import tasks
+from judgebench.codec import canonical_hash
+from judgebench.data.rows import read_rows
+from judgebench.data.sources import SourceFinder, read_sources
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.files import read_text
+from judgebench.models.call_store import default_cache_dir
+from judgebench.records import Example, Sampling, SourceUsed, TaskCode
+from judgebench.run import presets
+from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
+from judgebench.run.run_tasks import FoundTask, TaskFiles, find_task
+from judgebench.run.settings import Settings, override_sampling
+from judgebench.task import Generations, Imported, Task, TaskData, join_names
+from judgebench.task.answers import import_answers
+from judgebench.thinking import Thinking, split_generation
+
+MISSING_LIMIT = 0.01
+"""A run is incomplete (exit 4) once this share of its examples lack an answer, or of its cases a verdict."""
+
+
+def too_many(missing: int, total: int) -> bool:
+    """Whether so much is missing that a number cannot stand for the whole."""
+    return missing > 0 and missing >= MISSING_LIMIT * total
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTask:
+    """A task with its data and the files they came from."""
+
+    task: Task
+    data: TaskData
+    sources: list[SourceUsed]
+    baselines: dict[str, str] = field(default_factory=dict)
+    """Baselines that are not the benchmark's own, with the hash of their answers."""
+    code: TaskCode | None = None
+    """The files of a task that was given as a file."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the file that the baselines came from."""
+
+    @property
+    def key(self) -> str:
+        """Names the task's folder in a run."""
+        return self.task.name
+
+    def with_examples(self, examples: tuple[Example, ...]) -> "LoadedTask":
+        """The task with other examples, such as a part of its own."""
+        return dataclasses.replace(self, data=dataclasses.replace(self.data, examples=examples))
+
+
+def load_tasks(settings: Settings) -> list[LoadedTask]:
+    """Find the tasks, fetch their files, and put in the baselines that ``--baseline`` names."""
+    finder = source_finder(settings)
+    loaded = [_load_against(spec, finder, settings) for spec in tasks.parse_specs(settings.tasks)]
+    keys = [loaded_task.key for loaded_task in loaded]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UsageError(
+                f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
+            )
+    presets.require_use(settings, keys)
+    return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
+
+
+def source_finder(settings: Settings) -> SourceFinder:
+    """Looks for official files where the settings say."""
+    return SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+
+
+def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings) -> LoadedTask:
+    """One task, compared with what ``--baseline`` names: some of its own baselines, or the models of a file."""
+    task, _ = tasks.load(spec, starter=settings.starter)
+    names = [name.strip() for name in (settings.baseline or "").split(",")]
+    if set(names) <= set(task.against):
+        return load_task(_choosing(spec, names), finder, starter=settings.starter)
+    loaded_task = load_task(spec, finder, starter=settings.starter)
+    if settings.baseline is None or [settings.baseline] == list(loaded_task.data.baselines):
+        return loaded_task
+    baselines, notes = _baselines_of_file(loaded_task, settings.baseline, settings.splitting)
+    if task.against:
+        loaded_task = load_task(_choosing(spec, baselines), finder, starter=settings.starter)
+    return with_baselines(dataclasses.replace(loaded_task, notes=notes), baselines)
+
+
+def _choosing(spec: tasks.TaskSpec, baselines: Iterable[str]) -> tasks.TaskSpec:
+    return msgspec.structs.replace(spec, options={**spec.options, "baselines": join_names(baselines)})
+
+
+def _baselines_of_file(
+    loaded_task: LoadedTask, path: str, thinking: Thinking
+) -> tuple[dict[str, Generations], tuple[str, ...]]:
+    """The answers in a file, by model, each answering the task's examples; and what to know of the file."""
+    if not Path(path).exists():
+        known = ", ".join(loaded_task.data.baselines) or "none"
+        if path in loaded_task.data.baselines:
+            raise UsageError(
+                f"--baseline {path}: {loaded_task.task.label} compares each part of its examples with a baseline of "
+                f"its own ({known}); choose a part by an option (`judgebench tasks info {loaded_task.task.name}`)"
+            )
+        raise UsageError(
+            f"--baseline {path!r} is neither a file of outputs nor a baseline of {loaded_task.key} ({known})"
+        )
+    baselines: dict[str, Generations] = {}
+    notes: list[str] = []
+    for imported in read_given(loaded_task, Path(path), thinking):
+        # What it failed to answer cannot be compared with.
+        generations = {own.example_id: own for own in imported.generations if not own.error}
+        require_coverage(loaded_task, generations, f"the baseline {imported.candidate} of {path}")
+        baselines[imported.candidate] = generations
+        notes += [f"baseline {imported.candidate}: {note}" for note in imported.notes]
+    return baselines, tuple(notes)
+
+
+def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
+    """One task with its official files fetched and verified."""
+    origin = tasks.find(spec.name)
+    task = origin.task(spec.version, spec.options, starter=starter)
+    return _with_data(FoundTask(task, origin.folder, origin.code), finder)
+
+
+def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
+    sources, used = read_sources(found.folder), []
+
+    def fetch(name: str) -> bytes:
+        data, how = finder.fetch(sources[name])
+        used.append(how)
+        return data
+
+    try:
+        data = found.task.load(fetch)
+    except JudgebenchError:
+        raise
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        read = f" The official file that was read last is {used[-1].name}, from the {used[-1].origin}." if used else ""
+        raise UsageError(
+            f"{found.task.label} cannot be loaded: {told}.{read} A file that is not what upstream has must be "
+            f"replaced; otherwise it is the task's own fault (-v shows where)"
+        ) from error
+    # What a file of the user's brings along is kept in the run: nobody else publishes it.
+    baselines = {} if found.code is None else _hashes(data.baselines)
+    return LoadedTask(task=found.task, data=data, sources=used, baselines=baselines, code=found.code)
+
+
+def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
+    """``--gen`` and ``--preset`` are stronger than an example's own sampling, as they are than the task's."""
+    if not gen:
+        return loaded_task
+    return loaded_task.with_examples(
+        tuple(
+            msgspec.structs.replace(example, sampling=override_sampling(example.sampling, gen, "--gen"))
+            if example.sampling
+            else example
+            for example in loaded_task.data.examples
+        )
+    )
+
+
+def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
+    """How answers are drawn, except for examples that have a sampling of their own."""
+    return override_sampling(
+        loaded_task.task.sampling, presets.answer_settings(settings, loaded_task.task.name), "--gen"
+    )
+
+
+def read_given(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
+    """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
+    rows = read_rows(path)
+    found = loaded_task.task.importers.get("outputs", import_answers)(rows, loaded_task.data)
+    return [
+        dataclasses.replace(
+            imported,
+            generations=tuple(split_generation(g, thinking) for g in imported.generations),
+            notes=(*rows.notes, *imported.notes),
+        )
+        for imported in found
+    ]
+
+
+def read_candidate(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> Imported:
+    """Read the answers of a file that holds those of one model only."""
+    found = read_given(loaded_task, path, thinking)
+    if len(found) != 1:
+        names = ", ".join(imported.candidate for imported in found)
+        raise UsageError(f"{path} holds answers of {len(found)} models ({names[:200]}); split it")
+    return found[0]
+
+
+def require_texts(loaded_task: LoadedTask) -> None:
+    """Refuse a task whose official texts are unavailable, before any model is asked."""
+    if loaded_task.data.lacks:
+        raise UsageError(f"{loaded_task.task.label} cannot be asked: {loaded_task.data.lacks}")
+
+
+def require_baseline(loaded_task: LoadedTask) -> None:
+    """Refuse a task that has nothing to compare with, before any model is asked."""
+    if loaded_task.task.needs_baseline and not loaded_task.data.baselines:
+        raise UsageError(
+            f"{loaded_task.task.label} compares with another model's answers, which do not come with it; name a file "
+            f"of them with --baseline"
+        )
+    unknown = [name for name in loaded_task.task.against if name not in loaded_task.data.baselines]
+    if unknown:
+        raise UsageError(
+            f"{loaded_task.task.label} compares with {', '.join(unknown)}, whose answers do not come with it; name a "
+            f"file of them with --baseline"
+        )
+
+
+def with_baselines(
+    loaded_task: LoadedTask, baselines: Mapping[str, Generations], *, keep_equal: bool = True
+) -> LoadedTask:
+    """Compare the task with these answers instead of its own; with ``keep_equal``, equal ones change nothing."""
+    official = loaded_task.data.baselines
+    if keep_equal and all(
+        name in official and all(official[name].get(key) == generation for key, generation in generations.items())
+        for name, generations in baselines.items()
+    ):
+        return loaded_task
+    data = dataclasses.replace(loaded_task.data, baselines=dict(baselines))
+    return dataclasses.replace(loaded_task, data=data, baselines=_hashes(baselines))
+
+
+def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
+    return {
+        name: canonical_hash([generations[key].outputs for key in sorted(generations)])
+        for name, generations in baselines.items()
+    }
+
+
+def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
+    """The first ``limit`` examples, or those whose ids a file lists, one per line."""
+    examples = data.examples
+    if ids is not None:
+        try:
+            lines = read_text(ids).splitlines()
+        except OSError as error:
+            raise UsageError(f"--ids {ids} cannot be read: {error}") from error
+        found = {line: data.find(line) for line in map(str.strip, lines) if line}
+        unknown = sorted(line for line, example in found.items() if example is None)
+        if unknown:
+            told = ", ".join(line[:80] for line in unknown[:5])
+            raise UsageError(f"--ids {ids} names examples that do not exist: {told}")
+        wanted = {example.id for example in found.values() if example is not None}
+        examples = tuple(example for example in examples if example.id in wanted)
+    if limit is not None:
+        examples = examples[:limit]
+    return data if examples == data.examples else dataclasses.replace(data, examples=examples)
+
+
+def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
+    """The task cut down to ``--limit`` and ``--ids``, each example as many times as ``--repeats`` says."""
+    data = subset(loaded_task.data, settings.limit, settings.ids)
+    loaded_task = loaded_task if data is loaded_task.data else dataclasses.replace(loaded_task, data=data)
+    return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
+
+
+def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
+    """Each example as many times as ``--repeats`` says, the repeats of one together.
+
+    Raises :class:`UsageError` where all answers to one example would be equal, or the task has no use for several.
+    """
+    if not loaded_task.task.repeats:
+        raise UsageError(
+            f"--repeats {settings.repeats}: {loaded_task.task.label} has no number over several answers to one item"
+        )
+    examples = []
+    for example in loaded_task.data.examples:
+        sampling = example.sampling or task_sampling(loaded_task, settings)
+        if not sampling.temperature:
+            raise UsageError(
+                f"--repeats {settings.repeats} asks {loaded_task.task.label} at temperature 0, where all answers to an "
+                "item are one; give a temperature, such as --gen temperature=0.7"
+            )
+        examples += [
+            msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
+            for number in range(settings.repeats)
+        ]
+    return loaded_task.with_examples(tuple(examples))
+
+
+def require_coverage(loaded_task: LoadedTask, generations: Generations, what: str) -> None:
+    """Refuse answers that lack more than the limit of a task's examples; ``what`` names them.
+
+    An answer that failed is none of these: the run goes on without it, as it does where a model fails.
+    """
+    examples = loaded_task.data.examples
+    missing = [example for example in examples if example.id not in generations]
+    if too_many(len(missing), len(examples)):
+        failed = sum(example.id in generations and generations[example.id].error is not None for example in examples)
+        raise UsageError(
+            f"{what} answers {len(examples) - len(missing) - failed} of the {len(examples)} examples of "
+            f"{loaded_task.key}{f' and says of {failed} that they failed' if failed else ''}; the first without an "
+            f"answer is {missing[0].id}: {missing[0].instruction[:80]!r}. Less than {MISSING_LIMIT:.0%} may be "
+            f"missing; evaluate a part with --ids or --limit"
+        )
+
+
+def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> list[LoadedTask]:
+    """All tasks of a finished run, with the examples and baselines that the run has.
+
+    ``settings.tasks`` may give other options for some of them, and names the files of those that were given as files.
+    """
+    finder = source_finder(settings)
+    given = tasks.named(settings.tasks)
+    files = tasks.files_among(given)
+    for name, spec in given.items():
+        if name not in manifest.tasks:
+            raise UsageError(f"{folder.path} holds no task {name!r}; it holds {', '.join(manifest.tasks)}")
+        if spec.version not in (None, manifest.tasks[name].version):
+            raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
+    return [
+        reload_task(
+            folder.task(key), task_manifest, folder.path, finder, files, given[key].options if key in given else None
+        )
+        for key, task_manifest in manifest.tasks.items()
+    ]
+
+
+def reload_task(
+    folder: TaskFolder,
+    task_manifest: TaskManifest,
+    run: Path,
+    finder: SourceFinder,
+    files: TaskFiles,
+    options: Mapping[str, str] | None = None,
+) -> LoadedTask:
+    """One task of a finished run, with the examples and baselines that the run has.
+
+    ``options`` of the user's are stronger than those of the run.
+    """
+    found = find_task(task_manifest, run, files, options)
+    loaded_task = _with_data(found, finder).with_examples(folder.examples())
+    baselines = folder.baselines()
+    return with_baselines(loaded_task, baselines, keep_equal=found.code is None) if baselines else loaded_task

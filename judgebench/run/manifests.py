@@ -1,0 +1,196 @@
+"""How the manifest of a run is put together: fingerprints, versions, sessions, and how the run ended."""
+
+import dataclasses
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.codec import canonical_hash
+from judgebench.errors import BudgetExceeded
+from judgebench.models import ModelSpec
+from judgebench.models.opening.backends import without_credentials
+from judgebench.records import Sampling
+from judgebench.run.folder import Manifest, Session, TaskManifest, now
+from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
+from judgebench.run.protocol import inputs
+from judgebench.run.settings import Settings
+from judgebench.task import Imported
+from judgebench.thinking import Thinking
+
+
+def new_session(settings: Settings) -> Session:
+    """The manifest's record of the process that begins now, without the credentials in its command."""
+    return Session(
+        argv=[without_credentials(argument) for argument in settings.argv],
+        config=_config(settings),
+        started_at=now(),
+    )
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    """The settings that differ from their defaults, without the credentials in addresses."""
+    given = {
+        field.name: msgspec.to_builtins(getattr(settings, field.name), enc_hook=str)
+        for field in dataclasses.fields(Settings)
+        if field.name != "argv" and getattr(settings, field.name)
+    }
+    return {name: _without_credentials(value) for name, value in given.items()}
+
+
+def _without_credentials(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, list | tuple):
+        return [_without_credentials(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _without_credentials(inner) for name, inner in value.items()}
+    return value
+
+
+def build_task_manifest(
+    loaded_task: LoadedTask,
+    protocol: dict[str, Any],
+    candidate_identity: str,
+    *,
+    sampling: Sampling | None,
+    system: str | None,
+    thinking: Thinking,
+    refine: Sequence[str] = (),
+    first_prompt: str | None = None,
+    judge_models: Sequence[str],
+    judge_repeats: int = 1,
+    imported: Imported | None = None,
+) -> TaskManifest:
+    """Build a task's part of the manifest and compute both fingerprints."""
+    everything = inputs(protocol, candidate_identity, sampling, system, thinking, refine)
+    return TaskManifest(
+        label=loaded_task.task.label,
+        name=loaded_task.task.name,
+        version=loaded_task.task.version,
+        options=dict(loaded_task.task.options),
+        starter=loaded_task.task.starter,
+        examples=len(loaded_task.data.examples),
+        sources=loaded_task.sources,
+        code=loaded_task.code,
+        protocol=protocol,
+        protocol_hash=canonical_hash(protocol),
+        inputs=everything,
+        sampling=sampling,
+        system=system,
+        thinking=thinking.policy,
+        think_tags=list(thinking.tags),
+        refine=list(refine),
+        first_prompt=first_prompt,
+        seeds=dict(loaded_task.task.seeds),
+        input_hash=canonical_hash(everything),
+        judge_models=sorted(set(judge_models)),
+        judge_repeats=judge_repeats,
+        notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
+        unknown=list(imported.unknown) if imported else [],
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that compute the numbers; heavy libraries are listed only if loaded."""
+    found = {"python": platform.python_version()}
+    for name in ("judgebench", "numpy", "msgspec", "aiohttp"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    for name in ("torch", "transformers", "vllm"):
+        if name in sys.modules:
+            found[name] = str(sys.modules[name].__version__)
+    return found
+
+
+def git_revision(spec: ModelSpec) -> str | None:
+    """Commit of the repository that holds a checkpoint's folder, if one does."""
+    folder = Path(spec.target)
+    if not spec.backend.checkpoint or not folder.is_dir():
+        return None
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None if asked.returncode == 0 else None
+
+
+def combined(hashes: Mapping[str, str]) -> str:
+    """Combine the hashes of several tasks into one; a single task's hash stays as it is."""
+    return next(iter(hashes.values())) if len(hashes) == 1 else canonical_hash(dict(hashes))
+
+
+def hash_over_tasks(manifest: Manifest) -> None:
+    """Set the run's hashes from its tasks'."""
+    manifest.protocol_hash = combined(
+        {key: task_manifest.protocol_hash for key, task_manifest in manifest.tasks.items()}
+    )
+    manifest.input_hash = combined({key: task_manifest.input_hash for key, task_manifest in manifest.tasks.items()})
+
+
+def _source_notes(loaded_task: LoadedTask) -> list[str]:
+    return [
+        f"{source.name}: a reconstructed stand-in was used, because the official file could not be had"
+        for source in loaded_task.sources
+        if source.standin
+    ]
+
+
+def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
+    """Add to a task's new manifest what the session that made the answers knew about them."""
+    names = ("sampling", "system", "thinking", "think_tags", "refine")
+    made = {name: before.inputs[name] for name in names if name in before.inputs}
+    task_manifest.inputs = {**task_manifest.inputs, **made}
+    task_manifest.input_hash = canonical_hash(task_manifest.inputs)
+    task_manifest.notes = list(dict.fromkeys([*before.notes, *task_manifest.notes]))
+    task_manifest.unknown, task_manifest.judge_models_returned = before.unknown, before.judge_models_returned
+    return task_manifest
+
+
+def missing(manifest: Manifest, *, judged: bool) -> str | None:
+    """A sentence about each task in which too many examples or cases ended without an answer or a verdict."""
+    sentences = []
+    for key, task_manifest in manifest.tasks.items():
+        counts = task_manifest.counts
+        if too_many(counts["without_answer"], counts["examples"]):
+            sentences.append(
+                f"{key}: {counts['without_answer']} of {counts['examples']} examples have no answer "
+                f"(less than {MISSING_LIMIT:.0%} may)."
+            )
+        ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
+        without = {what: counts.get(what, 0) for what in ("failed", "unread", "missing")}
+        if judged and too_many(sum(without.values()), ended):
+            listed = ", ".join(f"{count} {what}" for what, count in without.items() if count)
+            sentences.append(f"{key}: of {ended} verdicts {listed} (less than {MISSING_LIMIT:.0%} may be).")
+    return " ".join(sentences) or None
+
+
+def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:
+    """The status of a run that reached its end, and a sentence about what it lacks if that is too much."""
+    complaint = missing(manifest, judged=judged)
+    return "incomplete" if complaint else "complete" if judged else "generated", complaint
+
+
+def spent(manifest: Manifest) -> float:
+    """USD that the run's earlier sessions paid; for a killed session, up to its last checkpoint."""
+    return sum(
+        stage.usd for session in manifest.sessions for stages in session.counts.values() for stage in stages.values()
+    )
+
+
+def status_of(error: BaseException) -> str:
+    """The status of a session that ended with this error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, BudgetExceeded):
+        return "budget"
+    return "failed"

@@ -1,0 +1,462 @@
+"""A run's work: examples are answered, and each answer is judged as soon as it is finished.
+
+Threads that ask models put events into one queue; the caller's thread takes them out, writes them to the run folder
+before anything else, and is the only one that writes. What a run folder holds already is not asked again.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import msgspec
+
+from judgebench.grading.pool import GradingPool
+from judgebench.models import Model
+from judgebench.models.feed import Feed
+from judgebench.records import Completion, Example, ExampleScore, Generation, Judgement, Request, Verdict
+from judgebench.run.folder import key_digest
+from judgebench.run.stages import JudgeCall, JudgeSeat, RunningTask, fold_members, generation_step, to_generation
+
+T = TypeVar("T")
+R = TypeVar("R")
+MAX_IN_FLIGHT = 4096
+"""Examples on their way between the first request and the last verdict, at most."""
+
+
+class _Dialogues(Generic[T, R]):
+    """Items that are carried through one request after another, many at a time."""
+
+    def __init__(self, items: Iterable[T], step: Callable[[T, tuple[Completion, ...]], Request | R | None]) -> None:
+        self._items = items
+        self._step = step
+        self._changed = threading.Condition()
+        self._next: deque[tuple[T, tuple[Completion, ...], Request]] = deque()
+        self._sent: dict[int, tuple[T, tuple[Completion, ...]]] = {}
+        self._open = 0
+        """Items begun and not yet finished: while there are any, more requests may come."""
+
+    def requests(self) -> Iterator[Request]:
+        """First requests of new items, and next ones of items whose reply came, until all are finished."""
+        feed: Feed[T] = Feed(self._items, ahead=64, on_ready=self._wake)
+        number = 0
+        try:
+            while (entry := self._take(feed)) is not None:
+                item, replies, request = entry
+                with self._changed:
+                    self._sent[number] = (item, replies)
+                yield request
+                number += 1
+        finally:
+            feed.close()
+
+    def _take(self, feed: Feed[T]) -> tuple[T, tuple[Completion, ...], Request] | None:
+        with self._changed:
+            while True:
+                if self._next:
+                    return self._next.popleft()
+                taken = feed.take(1, wait=False)
+                if taken:
+                    item = taken[0][1]
+                    request = self._step(item, ())
+                    if not isinstance(request, Request):
+                        continue
+                    self._open += 1
+                    return item, (), request
+                if feed.ended and not self._open:
+                    return None
+                self._changed.wait()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def received(self, number: int, reply: Completion) -> tuple[T, tuple[Completion, ...], R] | None:
+        """The item with all its replies and what it came to, if this was the last one."""
+        with self._changed:
+            item, replies = self._sent.pop(number)
+        replies = (*replies, reply)
+        outcome = self._step(item, replies)
+        with self._changed:
+            if isinstance(outcome, Request):
+                self._next.append((item, replies, outcome))
+            else:
+                self._open -= 1
+            self._changed.notify_all()
+        return None if isinstance(outcome, Request) or outcome is None else (item, replies, outcome)
+
+
+def converse(
+    model: Model, items: Iterable[T], step: Callable[[T, tuple[Completion, ...]], Request | R | None]
+) -> Iterator[tuple[T, tuple[Completion, ...], R]]:
+    """Carry each item through as many requests as ``step`` has for it; yield it with its replies and its outcome.
+
+    ``step(item, replies)`` returns the next request, or the outcome after the last reply, or ``None`` to drop the item.
+    An item that needs no request is dropped too. Later user turns, re-asks and refinements all work this way.
+    """
+    dialogues: _Dialogues[T, R] = _Dialogues(items, step)
+    for number, reply in model.complete(dialogues.requests()):
+        finished = dialogues.received(number, reply)
+        if finished is not None:
+            yield finished
+
+
+Observer = Callable[[RunningTask, str], None]
+"""Told after every finished item: the task and the stage (``generate`` or ``judge``)."""
+
+
+Place = tuple[str, str]
+"""An example of a task, by their keys."""
+
+
+class _Room:
+    """Limits how many examples are between their first request and their last verdict."""
+
+    def __init__(self, size: int) -> None:
+        self._free = threading.Semaphore(size)
+        self._guard = threading.Lock()
+        self._inside: set[Place] = set()
+        self._over: set[str] = set()
+        self._closed = False
+
+    def enter(self, place: Place) -> bool:
+        """Wait for a free place, and say whether the example may still be started."""
+        self._free.acquire()
+        with self._guard:
+            wanted = not self._closed and place[0] not in self._over
+            if wanted:
+                self._inside.add(place)
+            else:
+                self._free.release()
+            return wanted
+
+    def leave(self, place: Place) -> None:
+        """Give the example's place back, if it has one."""
+        with self._guard:
+            if place in self._inside:
+                self._inside.remove(place)
+                self._free.release()
+
+    def end(self, key: str) -> None:
+        """Give back all places of a task, and admit no more of its examples."""
+        with self._guard:
+            self._over.add(key)
+            inside = [place for place in self._inside if place[0] == key]
+        for place in inside:
+            self.leave(place)
+
+    def close(self) -> None:
+        """Admit no more examples: whoever waits for a place is turned away."""
+        with self._guard:
+            self._closed = True
+        self._free.release()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An example whose answer existed before, or which will get none."""
+
+    run: RunningTask
+    example_id: str
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """The candidate has answered an example, or failed to."""
+
+    run: RunningTask
+    generation: Generation
+    replies: tuple[Completion, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A judge model has judged a case, or failed to."""
+
+    run: RunningTask
+    seat: JudgeSeat
+    judgement: Judgement
+    replies: tuple[Completion, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A thread has done all its work."""
+
+    feeds_judges: bool
+
+
+@dataclass(frozen=True)
+class _Broke:
+    """A thread ended with an error."""
+
+    error: BaseException
+
+
+@dataclass
+class _Unfinished:
+    """An example that is being judged."""
+
+    waiting: int = 0
+    """Verdicts that are still to come."""
+    judgements: list[Judgement] = field(default_factory=list)
+    """Those that came, if the task has a watch to look at them."""
+
+
+class Pipeline:
+    """Generates and judges what is missing, each answer judged as soon as it is finished.
+
+    The candidate and each judge model are drained by a thread of their own, so that wall time tends to the slowest of
+    them and not to their sum. Answers that are there already are fed to the judges by a further one.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[RunningTask],
+        candidate: Model | None,
+        system: str | None,
+        observer: Observer,
+        pool: GradingPool,
+    ) -> None:
+        self._runs = runs
+        self._candidate = candidate
+        self._system = system
+        self._observe = observer
+        self._pool = pool
+        self._events: SimpleQueue[_Known | _Answered | _Judged | _Ended | _Broke] = SimpleQueue()
+        self._room = _Room(MAX_IN_FLIGHT)
+        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
+        self._judged_before: dict[str, dict[int, Judgement | None]] = {}
+        """By task and the digest of their key; the judgements themselves where a watch will look at them."""
+        self._unfinished: dict[Place, _Unfinished] = {}
+        self._threads = 0
+        self._feeding = 0
+        """Threads that still send answers to the judges."""
+        self._stopping = False
+
+    def run(self, *, generate: bool, judge: bool) -> None:
+        """Do the stages asked for. Raises what a model or task raised, after everything finished was written."""
+        missing = {run.key: run.unanswered if generate else set[str]() for run in self._runs}
+        if judge:
+            self._open_channels()
+        for run in self._runs:
+            self._start_counts(run, len(missing[run.key]), generate=generate, judge=judge)
+        if self._candidate is not None and any(missing.values()):
+            self._start(self._generate, missing, feeds_judges=True)
+        if judge:
+            self._start(self._feed, missing, feeds_judges=True)
+        for model, channel in self._channels.values():
+            self._start(self._judge, model, channel)
+        self._handle_events()
+
+    def _open_channels(self) -> None:
+        for run in self._runs:
+            self._judged_before[run.key] = {
+                key_digest(judgement.key): msgspec.structs.replace(judgement, replies=()) if run.watch else None
+                for judgement in run.folder.judgements()
+                if not judgement.failed
+            }
+            for model in run.judge_models:
+                self._channels.setdefault(id(model), (model, SimpleQueue()))
+
+    def _close_channels(self) -> None:
+        for _, channel in self._channels.values():
+            channel.put(None)
+
+    def _start_counts(self, run: RunningTask, missing: int, *, generate: bool, judge: bool) -> None:
+        if generate:
+            counts = run.count("generate")
+            counts.total = len(run.data.examples)
+            counts.resumed = counts.total - missing
+            self._observe(run, "generate")
+        if judge and run.seats:
+            run.count("judge")
+            self._observe(run, "judge")
+
+    # -- threads that feed the queue of events
+
+    def _start(self, work: Callable[..., None], *arguments: object, feeds_judges: bool = False) -> None:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+                self._events.put(_Broke(error))
+            else:
+                self._events.put(_Ended(feeds_judges))
+
+        self._threads += 1
+        self._feeding += feeds_judges
+        threading.Thread(target=guarded, name=f"judgebench-{work.__name__.strip('_')}", daemon=True).start()
+
+    def _enter(self, missing: Mapping[str, set[str]], *, known: bool) -> Iterator[tuple[RunningTask, Example]]:
+        """The examples to work on, each once there is room for it: those with an answer, or those without."""
+        for run in self._runs:
+            for example in run.queue():
+                if (example.id not in missing[run.key]) == known and self._room.enter((run.key, example.id)):
+                    yield run, example
+                if self._stopping:
+                    return
+
+    def _feed(self, missing: Mapping[str, set[str]]) -> None:
+        for run, example in self._enter(missing, known=True):
+            self._events.put(_Known(run, example.id))
+
+    def _generate(self, missing: Mapping[str, set[str]]) -> None:
+        assert self._candidate is not None
+        runs = [run for run in self._runs if missing[run.key]]
+        requests = {run.key: generation_step(run.sampling, self._system, run.thinking, run.refine) for run in runs}
+        names = {run.key: run.candidate or self._candidate.name for run in runs}
+
+        def step(item: tuple[RunningTask, Example], replies: tuple[Completion, ...]) -> Request | Generation | None:
+            run, example = item
+            request = None if replies and replies[-1].error else requests[run.key](example, replies)
+            if request is not None:
+                return None if run.stopped else request
+            return to_generation(example, names[run.key], replies, run.thinking, 1 + len(run.refine))
+
+        started = time.monotonic()
+        for (run, _), replies, generation in converse(self._candidate, self._enter(missing, known=False), step):
+            if self._stopping:
+                return
+            self._events.put(_Answered(run, generation, replies, time.monotonic() - started))
+            if all(run.stopped for run in runs):
+                return
+
+    def _judge(self, model: Model, channel: "SimpleQueue[tuple[RunningTask, JudgeCall] | None]") -> None:
+        def step(item: tuple[RunningTask, JudgeCall], replies: tuple[Completion, ...]) -> Request | Verdict | None:
+            run, call = item
+            outcome = call.step(replies)
+            return None if run.stopped and isinstance(outcome, Request) else outcome
+
+        def items() -> Iterator[tuple[RunningTask, JudgeCall]]:
+            while (item := channel.get()) is not None and not self._stopping:
+                yield item
+
+        started = time.monotonic()
+        runs = [run for run in self._runs if any(model is own for own in run.judge_models)]
+        for (run, call), replies, verdict in converse(model, items(), step):
+            if self._stopping:
+                return
+            judgement = call.judgement(verdict, replies)
+            self._events.put(_Judged(run, call.seat, judgement, replies, time.monotonic() - started))
+            if all(run.stopped for run in runs):
+                # Closes the dialogues: what the backend holds and has not sent is never sent.
+                return
+
+    # -- the caller's thread, which handles the events
+
+    def _handle_events(self) -> None:
+        """Handle events until every thread is done."""
+        try:
+            if not self._feeding:
+                self._close_channels()
+            while self._threads:
+                match self._events.get():
+                    case _Broke(error):
+                        raise error
+                    case _Ended(feeds_judges):
+                        self._threads -= 1
+                        self._feeding -= feeds_judges
+                        if feeds_judges and not self._feeding:
+                            self._close_channels()
+                    case finished:
+                        self._handle(finished)
+        except BaseException:
+            self._stopping = True
+            self._close_channels()
+            self._room.close()
+            # What was finished before something broke is written before the error is told.
+            while not self._events.empty():
+                match self._events.get():
+                    case _Answered() | _Judged() as finished:
+                        self._handle(finished)
+            raise
+
+    def _handle(self, event: _Known | _Answered | _Judged) -> None:
+        match event:
+            case _Known(run, example_id):
+                self._send_to_judges(run, example_id)
+            case _Answered(run, generation, replies, seconds):
+                self._take_answer(run, generation, replies, seconds)
+            case _Judged(run, seat, judgement, replies, seconds):
+                self._take_judgement(run, seat, judgement, replies, seconds)
+
+    def _take_answer(
+        self, run: RunningTask, generation: Generation, replies: Sequence[Completion], seconds: float
+    ) -> None:
+        run.folder.append(generation)
+        run.generations[generation.example_id] = generation
+        run.tally("generate", replies, run.price, seconds)
+        self._observe(run, "generate")
+        if not generation.error:
+            self._pool.begin(run.data.verifiers, run.task.checks(run.data, generation))
+        self._send_to_judges(run, generation.example_id)
+
+    def _take_judgement(
+        self, run: RunningTask, seat: JudgeSeat, judgement: Judgement, replies: Sequence[Completion], seconds: float
+    ) -> None:
+        run.folder.append(judgement)
+        run.tally("judge", replies, seat.price, seconds)
+        if not judgement.failed and judgement.verdict.value is None:
+            run.count("judge").unread += 1
+        run.judge_models_returned.update(reply.model for reply in replies if reply.model)
+        unfinished = self._unfinished.get((run.key, judgement.example_id))
+        if unfinished is not None:
+            unfinished.waiting -= 1
+            self._note(run, unfinished, judgement)
+            if not unfinished.waiting:
+                self._finish(run, judgement.example_id)
+        self._observe(run, "judge")
+
+    def _send_to_judges(self, run: RunningTask, example_id: str) -> None:
+        """Send an answer's cases to their judges; without any case to wait for, the example is finished."""
+        unfinished = self._unfinished[run.key, example_id] = _Unfinished()
+        generation = run.generations.get(example_id)
+        if self._channels and run.seats and not run.stopped and generation is not None and not generation.error:
+            for call in run.judge_calls(generation):
+                self._send(run, call, unfinished)
+        if not unfinished.waiting:
+            self._finish(run, example_id)
+
+    def _send(self, run: RunningTask, call: JudgeCall, unfinished: _Unfinished) -> None:
+        """Ask a judge model about a case, unless it was judged before or its verdict is known without asking."""
+        counts, before = run.count("judge"), self._judged_before[run.key]
+        counts.total += 1
+        key = key_digest(call.key)
+        if key in before:
+            counts.resumed += 1
+            self._note(run, unfinished, before[key])
+        elif call.case.verdict is not None:
+            judgement = call.judgement(call.case.verdict)
+            run.folder.append(judgement)
+            counts.skipped += 1
+            self._note(run, unfinished, judgement)
+        else:
+            unfinished.waiting += 1
+            self._channels[id(call.seat.model)][1].put((run, call))
+        self._observe(run, "judge")
+
+    def _note(self, run: RunningTask, unfinished: _Unfinished, judgement: Judgement | None) -> None:
+        if run.watch is not None and judgement is not None:
+            unfinished.judgements.append(judgement)
+
+    def _finish(self, run: RunningTask, example_id: str) -> None:
+        """Make room for the next example, and show this one to the task's watch, if there is one."""
+        unfinished = self._unfinished.pop((run.key, example_id))
+        self._room.leave((run.key, example_id))
+        if run.watch is None or run.stopped or not self._channels:
+            return
+        generation = run.generations.get(example_id)
+        data = replace(run.data, examples=(run.data.by_id[example_id],))
+        rows: list[ExampleScore] = []
+        if generation is not None and not generation.error:
+            rows = fold_members(run.task, data, {example_id: generation}, unfinished.judgements)[1]
+        run.watch.finished(example_id, rows)
+        if run.watch.decided:
+            self._room.end(run.key)
+            self._unfinished = {place: left for place, left in self._unfinished.items() if place[0] != run.key}

@@ -1,0 +1,48 @@
+"""Presets: how papers drew their answers, benchmark by benchmark, as data in ``templates/presets/NAME.toml``."""
+
+import tomllib
+from typing import Any
+
+import msgspec
+
+from judgebench.data.resources import resource
+from judgebench.errors import UsageError
+from judgebench.run.settings import Settings
+
+
+class Preset(msgspec.Struct, frozen=True, kw_only=True):
+    """How a paper drew its answers."""
+
+    name: str
+    about: str
+    source: str
+    """Where the figures come from, with a commit."""
+    sampling: dict[str, dict[str, float]]
+    """Task name → setting → value."""
+
+
+def names() -> list[str]:
+    """The names of all presets, sorted."""
+    return sorted(path.stem for path in (resource("templates") / "presets").glob("*.toml"))
+
+
+def load(name: str) -> Preset:
+    """Load a preset. Raises :class:`UsageError` for an unknown name, with those that exist."""
+    if name not in names():
+        raise UsageError(f"--preset {name!r} does not exist; there are {', '.join(names())}")
+    table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text())
+    about, source = table.pop("about"), table.pop("source")
+    return Preset(name=name, about=about, source=source, sampling=msgspec.convert(table, dict[str, dict[str, float]]))
+
+
+def answer_settings(settings: Settings, task: str) -> dict[str, str]:
+    """The sampling settings that override a task's own: those of ``--preset``, and over them those of ``--gen``."""
+    preset = load(settings.preset).sampling.get(task, {}) if settings.preset else {}
+    return {**{key: f"{value:g}" for key, value in preset.items()}, **settings.gen}
+
+
+def require_use(settings: Settings, tasks: list[str]) -> None:
+    """Raise :class:`UsageError` for a preset that changes none of the tasks."""
+    if settings.preset and not any(task in load(settings.preset).sampling for task in tasks):
+        known = ", ".join(sorted(load(settings.preset).sampling))
+        raise UsageError(f"--preset {settings.preset} is for {known}, not for {', '.join(tasks)}")

@@ -1,0 +1,199 @@
+"""Reading run folders for tables, comparisons, the gate and exports. Nothing here writes.
+
+``read_run`` is strict: a folder that cannot be read is a :class:`UsageError` saying what is wrong. ``read_runs``
+takes folders of many runs as well; there an unreadable run is listed with its reason, and the others are read.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from judgebench.data.sources import SourceFinder
+from judgebench.errors import UsageError
+from judgebench.files import opened
+from judgebench.records import Example, ExampleScore, Generation, Judgement, Score
+from judgebench.run.archive import is_archive, open_archive
+from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
+from judgebench.run.integrity import Finding
+from judgebench.run.loading import reload_task
+from judgebench.run.run_tasks import NO_FILES, FoundTask, TaskFiles, find_task
+from judgebench.task import Task, TaskData
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task of a run. Scores are in memory; larger parts are read from the folder on each call."""
+
+    key: str
+    """Name of the task within the manifest."""
+    task_manifest: TaskManifest
+    scores: tuple[Score, ...]
+    """Those of groups such as ``category=math`` too."""
+    findings: tuple[Finding, ...]
+    """What the integrity checks found."""
+    folder: TaskFolder
+    run: Path
+    """Where the run lies: a folder or an archive."""
+    files: TaskFiles = field(default_factory=dict)
+    """Files of tasks that the user named: the task may be one of them."""
+
+    @cached_property
+    def _found(self) -> FoundTask:
+        return find_task(self.task_manifest, self.run, self.files)
+
+    @property
+    def task(self) -> Task:
+        """The run's task. Raises :class:`UsageError` if its code is not here, or is not the code the run used."""
+        return self._found.task
+
+    @property
+    def task_folder(self) -> Path:
+        """Where the files of that task lie."""
+        return self._found.folder
+
+    def load_data(self, finder: SourceFinder) -> TaskData:
+        """The task's data with the examples and baselines of the run; official files are fetched."""
+        return reload_task(self.folder, self.task_manifest, self.run, finder, self.files).data
+
+    def example_scores(self) -> list[ExampleScore]:
+        """Every example's part in every metric. Raises :class:`UsageError` if the run was not scored to its end."""
+        path = self.folder.path / "example_scores.jsonl"
+        reported_by = self.task_manifest.protocol.get("reported_by")
+        if reported_by:
+            raise UsageError(
+                f"{self.folder.path} holds reported numbers only, as {reported_by} computed them, and no scores of "
+                f"single examples. Import the samples or judgements file of that program instead"
+            )
+        if not path.exists():
+            raise UsageError(f"{path} is missing; run `judgebench score {self.folder.path.parent}` to make it again")
+        if _torn(path):
+            raise UsageError(
+                f"{path} is cut off: its last line has no end. Run `judgebench score {self.folder.path.parent}` "
+                f"to make it again"
+            )
+        return self.folder.example_scores()
+
+    def examples(self) -> tuple[Example, ...]:
+        """The examples of the run, in its order."""
+        return self.folder.examples()
+
+    def generations(self) -> dict[str, Generation]:
+        """The answers by example, including failed ones, which have ``error`` set."""
+        return {generation.example_id: generation for generation in self.folder.generations()}
+
+    def judgements(self) -> list[Judgement]:
+        """The verdicts, with the judge's replies."""
+        return list(self.folder.judgements())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies on disk, scored."""
+
+    path: Path
+    manifest: Manifest
+    tasks: Mapping[str, TaskRun]
+    """By key, in the order of the manifest."""
+    folder: RunFolder
+    """Where the run lies; for an archive, where it was unpacked."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A run folder that could not be read, among others that could."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of some folders."""
+
+    readable: tuple[Run, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = False) -> Run:
+    """Manifest, scores and findings of a run folder or of the archive of one, which keeps its own name.
+
+    ``files`` are those of tasks that were given as files. With ``unfinished``, the run need not have been scored, and
+    no scores are read. Raises :class:`UsageError` if it is missing, not a run, damaged, of another version, or not
+    scored yet.
+    """
+    archived = is_archive(path)
+    folder = RunFolder(open_archive(path) if archived else path)
+    if not archived and not path.is_dir():
+        found = "a file" if path.exists() else "not there"
+        raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")
+    manifest = folder.require_manifest()
+    results = None if unfinished else folder.results()
+    tasks = {
+        key: TaskRun(
+            key=key,
+            task_manifest=task_manifest,
+            scores=tuple(score for score in results.scores if score.task == task_manifest.name) if results else (),
+            findings=tuple(one for one in results.integrity if one.task == task_manifest.name) if results else (),
+            folder=folder.task(key),
+            run=path,
+            files=files,
+        )
+        for key, task_manifest in manifest.tasks.items()
+    }
+    return Run(path, manifest, tasks, folder)
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """Run folders and archives among the paths, and folders anywhere below them, each once.
+
+    Raises :class:`UsageError` for a path without any.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        archived = is_archive(path)
+        if not archived and not path.is_dir():
+            raise UsageError(f"{path} is not a folder; give run folders, archives, or folders that hold some")
+        folders = [path] if archived or (path / "manifest.json").exists() else _below(path)
+        if not folders:
+            raise UsageError(f"{path} holds no run folder (a folder with a manifest.json)")
+        for folder in folders:
+            found.setdefault(os.path.realpath(folder), folder)
+    return list(found.values())
+
+
+def read_runs(paths: Sequence[Path], files: TaskFiles = NO_FILES) -> Runs:
+    """Every run among the paths and below them.
+
+    A path that is itself a run must be readable; one found below a path that is not is listed with what is wrong.
+    """
+    named = {os.path.realpath(path) for path in paths}
+    readable, unreadable = [], []
+    for path in find_runs(paths):
+        try:
+            readable.append(read_run(path, files))
+        except UsageError as error:
+            if os.path.realpath(path) in named:
+                raise
+            unreadable.append(Unreadable(path, str(error)))
+    return Runs(tuple(readable), tuple(unreadable))
+
+
+def _below(path: Path) -> list[Path]:
+    """Find folders with a manifest, without searching inside a run for further runs."""
+    found = []
+    for folder, inner, files in os.walk(path):
+        if "manifest.json" in files:
+            found.append(Path(folder))
+            inner.clear()
+    return sorted(found)
+
+
+def _torn(path: Path) -> bool:
+    """Whether the last line lacks its newline."""
+    with opened(path) as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

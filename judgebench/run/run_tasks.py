@@ -1,0 +1,107 @@
+"""The one way from a run's manifest to its task. Everything that reads a run gets its task here.
+
+A run folder may be anybody's, and a task is code. So a manifest names bundled tasks and those of installed packages
+only, never a file. The code of a task that was given as a file comes from the user's own command line (or the argument
+``tasks`` in Python), and it must be the code that the run was made with: the manifest keeps its hashes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from judgebench import tasks
+from judgebench.display import is_plain_name
+from judgebench.errors import UsageError
+from judgebench.records import TaskCode
+from judgebench.run.folder import TaskManifest
+from judgebench.task import Task
+
+TaskFiles = Mapping[str, Path]
+"""Files that the user named, by the names of their tasks."""
+NO_FILES: TaskFiles = {}
+
+
+@dataclass(frozen=True)
+class FoundTask:
+    """The task of a run."""
+
+    task: Task
+    folder: Path
+    """The folder of its files."""
+    code: TaskCode | None
+    """Its files, if it was given as a file."""
+
+
+def find_task(
+    task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
+) -> FoundTask:
+    """Find a run's task in the run's version, with its options, which the user's ``options`` override.
+
+    Raises :class:`UsageError` if the task is neither bundled nor installed nor among the ``files``, and if its file is
+    not what the run was made with.
+    """
+    own = {**{name: str(value) for name, value in task_manifest.options.items()}, **(options or {})}
+    origin = _file_of(task_manifest, run, files)
+    if origin is None:
+        task, folder = _load(
+            tasks.TaskSpec(task_manifest.name, task_manifest.version, own), run, starter=task_manifest.starter
+        )
+        return FoundTask(task, folder, None)
+    task = origin.task(task_manifest.version, own, starter=task_manifest.starter)
+    if task.name != task_manifest.name:
+        raise UsageError(
+            f"{run} is of the task {task_manifest.name!r}, and in its version {origin.name} is {task.name!r}"
+        )
+    return FoundTask(task, origin.folder, origin.code)
+
+
+def _load(spec: tasks.TaskSpec, run: Path, *, starter: bool) -> tuple[Task, Path]:
+    """A bundled or installed task: a plain name is never the path of a file."""
+    try:
+        return tasks.load(spec, starter=starter)
+    except UsageError as error:
+        if tasks.find_registered(spec.name) is not None:
+            raise
+        raise UsageError(
+            f"{run} is of the task {spec.name!r}, which is neither bundled nor brought by an installed package. "
+            f"Install the package that brings it, or name the file of that task with --tasks, as in --tasks "
+            f"./{spec.name}/task.py (of `plan`: --task). Known tasks: {', '.join(tasks.names())}"
+        ) from error
+
+
+def _file_of(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin | None:
+    """The file that defines a run's task; ``None`` if the task is bundled or installed."""
+    name, given = task_manifest.name, files.get(task_manifest.name)
+    if not is_plain_name(name):
+        raise UsageError(
+            f"{run} is damaged: its manifest names the task {name!r:.200}, and a task's name is made of letters, "
+            f"digits, - and _"
+        )
+    if task_manifest.code is not None:
+        return _same_file(task_manifest.code, name, run, given)
+    if given is None:
+        return None
+    if tasks.find_registered(name) is not None:
+        raise UsageError(
+            f"{run} was made with the task {name!r} that is installed here, not with {given}; leave that file out, or "
+            f"evaluate again with it"
+        )
+    return tasks.from_file(given)
+
+
+def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> tasks.Origin:
+    if given is None:
+        raise UsageError(
+            f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not say "
+            f"which code is run. Name that file yourself, as in --tasks ./{name}/{code.file} (of `plan`: --task)"
+        )
+    origin = tasks.from_file(given)
+    now = origin.code.sha256 if origin.code else {}
+    changed = sorted(path for path in {*code.sha256, *now} if code.sha256.get(path) != now.get(path))
+    if changed:
+        raise UsageError(
+            f"{run} was made with another state of the task {name!r} than {given} is in: {', '.join(changed[:5])} "
+            f"changed since. Its numbers are held against the code they were made with: bring that back, or evaluate "
+            f"again with today's (what is asked in the same words comes from the call store and costs nothing)"
+        )
+    return origin

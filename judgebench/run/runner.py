@@ -1,0 +1,549 @@
+"""One whole run: what it consists of, where it lies, how it ends. ``pipeline`` does the work itself.
+
+``Runner`` opens the models, settles the fingerprints and the run folder, runs the stages, scores, and keeps the
+manifest true at every moment, so that a run that was killed can be told from one that finished.
+"""
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from judgebench.codec import canonical_hash
+from judgebench.errors import Incomplete, UsageError
+from judgebench.grading.pool import GradingPool
+from judgebench.models import Model, ModelSpec
+from judgebench.models.opening import parse_model
+from judgebench.models.pricing import Price
+from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
+from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
+from judgebench.run.labels import Labels, labels_for
+from judgebench.run.loading import (
+    LoadedTask,
+    load_tasks,
+    read_candidate,
+    reload_tasks,
+    require_baseline,
+    require_coverage,
+    require_texts,
+    select_examples,
+    task_sampling,
+)
+from judgebench.run.manifests import (
+    build_task_manifest,
+    combined,
+    ending,
+    git_revision,
+    hash_over_tasks,
+    new_session,
+    package_versions,
+    rejudged,
+    spent,
+    status_of,
+)
+from judgebench.run.pipeline import Observer, Pipeline
+from judgebench.run.protocol import differing, protocol
+from judgebench.run.scoring import finish_tasks, results_of
+from judgebench.run.seats import ModelPool, Opened, judge_for, judge_specs
+from judgebench.run.settings import Settings
+from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
+from judgebench.run.stopping import ORDER_SEED, DifferenceWatch, Watch, stop_rule
+from judgebench.task import Imported
+from judgebench.thinking import Thinking
+
+CHECKPOINT_SECONDS = 2.0
+"""How often a run in progress updates its manifest."""
+KEPT = {"generate": "answers", "judge": "verdicts"}
+"""What each stage produces, in words."""
+
+
+class Runner:
+    """One run of ``eval``, ``generate`` or ``judge``."""
+
+    def __init__(self, settings: Settings, observer: Observer) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._models = ModelPool(settings)
+        self._pool = GradingPool()
+        self._session = new_session(settings)
+        self._started = time.monotonic()
+        self._labels: Labels | None = None
+        self._alone = ExitStack()
+        """Holds the lock of the run folder."""
+        self.folder: RunFolder | None = None
+        """Where the run lies, once that is settled."""
+
+    @property
+    def spent(self) -> float:
+        """USD that the run has cost, over all its processes, as far as prices are known."""
+        return self._models.budget.spent_usd
+
+    @property
+    def kept(self) -> str:
+        """Says what the run folder holds, for a user who stops the run and continues later."""
+        if self.folder is None:
+            return "nothing was asked yet"
+        parts = [
+            f"{key}: {', '.join(f'{counts.done} of {counts.total} {KEPT[stage]}' for stage, counts in stages.items())}"
+            for key, stages in self._session.counts.items()
+        ]
+        return f"{self.folder.path} keeps {'; '.join(parts) or 'what was there'}"
+
+    def evaluate(self, *, judge: bool = True) -> Results:
+        """Generate the answers or read them from a file, judge them unless ``judge`` is false, and score them."""
+        settings = self._settings
+        if settings.model is None:
+            raise UsageError("--model is missing; name the model under test")
+        spec, arguments = parse_model(settings.model, settings.model_args)
+        if spec.backend.finished and not judge:
+            raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
+        loaded = load_tasks(settings)
+        for loaded_task in loaded:
+            require_texts(loaded_task)
+            if judge:
+                # A judge that is not named, or that cannot give what is read from it, is told before a model is opened.
+                for name, rule in loaded_task.data.judges.items():
+                    for judge_spec, _ in judge_specs(loaded_task.task, name, settings):
+                        judge_for(rule, judge_spec, settings=settings)
+        given: dict[str, Imported] = {}
+        if spec.backend.finished:
+            if settings.repeats > 1 or settings.refine:
+                raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine have nobody to ask")
+            given = {
+                loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings.splitting)
+                for loaded_task in loaded
+            }
+        loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
+        for loaded_task in loaded:
+            if settings.stop_when is not None:
+                stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+            if loaded_task.key in given:
+                known = {generation.example_id: generation for generation in given[loaded_task.key].generations}
+                require_coverage(loaded_task, known, spec.target)
+        self._labels = labels_for(
+            settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
+        )
+        try:
+            self._models.require_ready(
+                None if given else (spec, arguments),
+                [(loaded_task.task, loaded_task.data) for loaded_task in loaded if judge],
+            )
+            return self._run(spec, arguments, loaded, given, judge=judge)
+        finally:
+            self._close()
+
+    def rejudge(self, folder: RunFolder) -> Results:
+        """Judge whatever in a run folder has not been judged yet."""
+        try:
+            folder.require_manifest()
+            self._alone.enter_context(folder.locked())
+            manifest = folder.require_manifest()
+            loaded = reload_tasks(folder, manifest, self._settings)
+            self._models.require_ready(None, [(loaded_task.task, loaded_task.data) for loaded_task in loaded])
+            plans = [
+                self._plan_answered(folder, manifest.tasks[loaded_task.key], manifest.candidate_identity, loaded_task)
+                for loaded_task in loaded
+            ]
+            self._continue(manifest, plans)
+            runs = [self._start(plan, folder) for plan in plans]
+            return self._work(folder, manifest, loaded, runs, None, generate=False, judge=True)
+        finally:
+            self._close()
+
+    def judge_until_decided(
+        self, folder: RunFolder, watches: Mapping[str, DifferenceWatch], like: Mapping[str, TaskManifest]
+    ) -> None:
+        """Judge what has not been judged yet in a run folder, until the watch of each task has decided.
+
+        Tasks without a watch are left alone. Nothing is scored: the run is left as after an interruption. Raises
+        :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
+        """
+        try:
+            folder.require_manifest()
+            self._alone.enter_context(folder.locked())
+            manifest = folder.require_manifest()
+            plans = []
+            for loaded_task in reload_tasks(folder, manifest, self._settings):
+                key = loaded_task.key
+                if key not in watches:
+                    continue
+                plan = self._plan_answered(folder, manifest.tasks[key], manifest.candidate_identity, loaded_task)
+                if plan.task_manifest.protocol_hash != like[key].protocol_hash:
+                    names = differing(like[key].protocol, plan.task_manifest.protocol)
+                    raise UsageError(
+                        f"judging the rest of {key} in {folder.path} would follow another protocol than the "
+                        f"baseline's, from which it differs in {', '.join(names[:6])}; evaluate one of them again as "
+                        f"the other was"
+                    )
+                plans.append(replace(plan, watch=watches[key]))
+            self._continue(manifest, plans)
+            runs = [self._start(plan, folder) for plan in plans]
+            self._run_stages(folder, manifest, runs, None, generate=False, judge=True)
+            self._end(folder, manifest, runs, "interrupted")
+        finally:
+            self._close()
+
+    def _plan_answered(
+        self, folder: RunFolder, before: TaskManifest, identity: str, loaded_task: LoadedTask
+    ) -> "_Plan":
+        """Plan to judge a task whose answers lie in a run folder; ``before`` is its part of the manifest."""
+        require_texts(loaded_task)
+        task_folder = folder.task(loaded_task.key)
+        if next(task_folder.generations(), None) is None:
+            raise UsageError(f"{folder.path} holds no answers of {loaded_task.key}; run `judgebench generate` first")
+        stop = before.protocol.get("stop_when")
+        plan = self._plan(
+            loaded_task,
+            identity,
+            judge=True,
+            stop_when=stop and stop["rule"],
+            think_tags=before.think_tags,
+        )
+        asked = {seat.model.name for seats in plan.seats.values() for seat in seats}
+        others = task_folder.judge_models() - asked
+        if others:
+            raise UsageError(
+                f"{folder.path} was judged by {', '.join(sorted(others))}; another judge is another protocol. "
+                f"Use `judgebench eval --model file:…` with its answers and another --out"
+            )
+        return replace(plan, task_manifest=rejudged(before, plan.task_manifest))
+
+    def _continue(self, manifest: Manifest, plans: Sequence["_Plan"]) -> None:
+        """Put this session and its plans for the tasks into a run's manifest."""
+        manifest.tasks |= {plan.key: plan.task_manifest for plan in plans}
+        hash_over_tasks(manifest)
+        manifest.sessions.append(self._session)
+
+    def _close(self) -> None:
+        self._models.close()
+        self._pool.close()
+        self._alone.close()
+
+    def _run(
+        self,
+        spec: ModelSpec,
+        arguments: Mapping[str, str],
+        loaded: Sequence[LoadedTask],
+        given: Mapping[str, Imported],
+        *,
+        judge: bool,
+    ) -> Results:
+        candidate = None if given else self._models.candidate(spec, arguments)
+        name = candidate.model.name if candidate else next(iter(given.values())).candidate
+        if self._settings.refine:
+            name += f"+refine{len(self._settings.refine)}"
+        identity = candidate.model.identity if candidate else _file_identity(given)
+        plans = [
+            self._plan(
+                loaded_task,
+                identity,
+                judge=judge,
+                candidate=candidate,
+                imported=given.get(loaded_task.key),
+                stop_when=self._settings.stop_when,
+            )
+            for loaded_task in loaded
+        ]
+        tasks_of_run = {plan.key: plan.task_manifest for plan in plans}
+        folder = self._folder(name, tasks_of_run)
+        manifest = self._manifest(folder, spec, name, identity, tasks_of_run)
+        # Before any other file, so that a folder left by a killed process is known for a run.
+        folder.write_manifest(manifest)
+        price = candidate.price if candidate else None
+        runs = [self._start(plan, folder, given.get(plan.key), name, price) for plan in plans]
+        return self._work(folder, manifest, loaded, runs, candidate, generate=not given, judge=judge)
+
+    def _plan(
+        self,
+        loaded_task: LoadedTask,
+        identity: str,
+        *,
+        judge: bool,
+        candidate: Opened | None = None,
+        imported: Imported | None = None,
+        stop_when: str | None = None,
+        think_tags: Sequence[tuple[str, str]] = (),
+    ) -> "_Plan":
+        """Plan a task's part of the run. ``candidate`` is the model that answers, if one does."""
+        settings, task = self._settings, loaded_task.task
+        tags = tuple(dict.fromkeys([*think_tags, *settings.think_tags]))
+        thinking = Thinking(settings.thinking, tags)
+        if judge:
+            require_baseline(loaded_task)
+        sampling = task_sampling(loaded_task, settings)
+        seats = self._models.seats(task, loaded_task.data) if judge else {}
+        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(loaded_task.data.judges))
+        protocol_fields = protocol(
+            task,
+            loaded_task.data.examples,
+            loaded_task.sources,
+            {
+                name: [(seat.judge, seat.model) for seat in seats[name]] if seats else [(rule, "not judged yet")]
+                for name, rule in loaded_task.data.judges.items()
+            },
+            loaded_task.baselines,
+            loaded_task.data.verifiers,
+            judge_repeats=settings.judge_repeats,
+            stop_when=None
+            if rule is None
+            else {"rule": rule.text, "metric": rule.metric.name, "order_seed": ORDER_SEED},
+            think_tags=tags,
+            code=loaded_task.code,
+        )
+        requests = generation_step(sampling, settings.system, thinking, settings.refine)
+        task_manifest = build_task_manifest(
+            loaded_task,
+            protocol_fields,
+            identity,
+            sampling=sampling if candidate else None,
+            system=settings.system,
+            thinking=thinking,
+            refine=settings.refine,
+            first_prompt=_first_prompt(candidate.model, loaded_task.data.examples, requests) if candidate else None,
+            judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
+            judge_repeats=settings.judge_repeats,
+            imported=imported,
+        )
+        watch = None if rule is None else Watch(rule, [example.id for example in loaded_task.data.examples])
+        return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest)
+
+    def _start(
+        self,
+        plan: "_Plan",
+        folder: RunFolder,
+        given: Imported | None = None,
+        candidate: str = "",
+        price: Price | None = None,
+    ) -> RunningTask:
+        """Write what is known before the first call into the task's folder, and return the task ready to run."""
+        loaded_task, task_folder = plan.loaded_task, folder.task(plan.key)
+        data = loaded_task.data
+        generations = {generation.example_id: generation for generation in task_folder.generations()}
+        task_folder.write_examples(data.examples)
+        if loaded_task.baselines:
+            task_folder.write_baselines(data.baselines)
+        for generation in given.generations if given else ():
+            if generation.example_id in data.by_id and generation.example_id not in generations:
+                task_folder.append(generation)
+                generations[generation.example_id] = generation
+        return RunningTask(
+            key=plan.key,
+            task=loaded_task.task,
+            data=data,
+            folder=task_folder,
+            sampling=plan.sampling,
+            seats=plan.seats,
+            judge_repeats=self._settings.judge_repeats,
+            generations=generations,
+            price=price,
+            thinking=plan.thinking,
+            refine=self._settings.refine,
+            candidate=candidate,
+            watch=plan.watch,
+        )
+
+    def _folder(self, name: str, tasks_of_run: Mapping[str, TaskManifest]) -> RunFolder:
+        input_hash = combined({key: task_manifest.input_hash for key, task_manifest in tasks_of_run.items()})
+        if self._settings.out is None:
+            folder = RunFolder(new_run_folder(self._settings.runs, name, input_hash))
+            self._alone.enter_context(folder.locked())
+            return folder
+        folder = RunFolder(self._settings.out)
+        if folder.path.is_dir() or not folder.path.exists():
+            self._alone.enter_context(folder.locked())
+        existing = folder.manifest()
+        if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*tasks_of_run}):
+            first = {key: task_manifest.inputs for key, task_manifest in existing.tasks.items()}
+            second = {key: task_manifest.inputs for key, task_manifest in tasks_of_run.items()}
+            way_on = "`judgebench judge` goes on with it" if existing.status == "generated" else "repeat its command"
+            raise UsageError(
+                f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
+                f"choose another --out, or go on with that one: {way_on}"
+            )
+        if existing is None and folder.occupied:
+            raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
+        return folder
+
+    def _manifest(
+        self,
+        folder: RunFolder,
+        spec: ModelSpec,
+        name: str,
+        identity: str,
+        tasks_of_run: dict[str, TaskManifest],
+    ) -> Manifest:
+        manifest = folder.manifest()
+        if manifest is None:
+            manifest = Manifest(
+                run_id=folder.path.name,
+                status="running",
+                candidate=name,
+                candidate_identity=identity,
+                candidate_spec=spec.text,
+                checkpoint_revision=git_revision(spec),
+                versions=package_versions(),
+                protocol_hash="",
+                input_hash="",
+                started_at=self._session.started_at,
+                sessions=[],
+                tasks=tasks_of_run,
+            )
+        manifest.status = "running"
+        manifest.finished_at = None
+        manifest.sessions.append(self._session)
+        hash_over_tasks(manifest)
+        return manifest
+
+    def _work(
+        self,
+        folder: RunFolder,
+        manifest: Manifest,
+        loaded: Sequence[LoadedTask],
+        runs: Sequence[RunningTask],
+        candidate: Opened | None,
+        *,
+        generate: bool,
+        judge: bool,
+    ) -> Results:
+        """Run the stages and score; however this ends, the manifest says so."""
+        self._run_stages(folder, manifest, runs, candidate, generate=generate, judge=judge)
+        try:
+            for run in runs:
+                if judge and isinstance(run.watch, Watch):
+                    manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
+            scored = finish_tasks(folder, manifest, loaded, self._pool, self._labels)
+            status, complaint = ending(manifest, judged=judge)
+            results = results_of(folder, manifest, scored, status)
+            folder.write_results(results)
+        except BaseException as error:
+            self._end(folder, manifest, runs, status_of(error))
+            raise
+        self._end(folder, manifest, runs, status)
+        if complaint:
+            raise Incomplete(
+                f"{complaint}{_most_often(runs)} The run is kept in {folder.path}; the same command asks again for "
+                "what failed"
+            )
+        return results
+
+    def _run_stages(
+        self,
+        folder: RunFolder,
+        manifest: Manifest,
+        runs: Sequence[RunningTask],
+        candidate: Opened | None,
+        *,
+        generate: bool,
+        judge: bool,
+    ) -> None:
+        """Generate and judge what is missing; if an error ends this, the manifest says so."""
+        self.folder = folder
+        manifest.account = manifest.account or uuid.uuid4().hex
+        folder.write_manifest(manifest)
+        # The books know of calls that no manifest does, the manifest of calls whose books were left behind.
+        paid = self._models.charge(manifest.account)
+        self._models.budget.begin(max(paid.usd, spent(manifest)), paid.lost_usd)
+        session, checkpointed = self._session, time.monotonic()
+        session.counts = {run.key: run.counts for run in runs}
+
+        def observe(run: RunningTask, stage: str) -> None:
+            nonlocal checkpointed
+            self._observer(run, stage)
+            if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
+                session.seconds = round(time.monotonic() - self._started, 3)
+                folder.write_manifest(manifest)
+                checkpointed = time.monotonic()
+
+        try:
+            self._stages(runs, candidate, observe, generate=generate, judge=judge)
+        except BaseException as error:
+            self._end(folder, manifest, runs, status_of(error))
+            raise
+
+    def _stages(
+        self, runs: Sequence[RunningTask], candidate: Opened | None, observe: Observer, *, generate: bool, judge: bool
+    ) -> None:
+        model = candidate.model if candidate else None
+        system = self._settings.system
+        judges = [judge_model for run in runs for judge_model in run.judge_models]
+        shares_device = model is not None and model.local and any(judge_model.local for judge_model in judges)
+        if not shares_device:
+            Pipeline(runs, model, system, observe, self._pool).run(generate=generate, judge=judge)
+            return
+        # Two local models on one device run one after the other, the first one's memory freed between them.
+        Pipeline(runs, model, system, observe, self._pool).run(generate=generate, judge=False)
+        if model is not None and all(judge_model is not model for judge_model in judges):
+            model.close()
+        Pipeline(runs, None, system, observe, self._pool).run(generate=False, judge=judge)
+
+    def _end(self, folder: RunFolder, manifest: Manifest, runs: Sequence[RunningTask], status: str) -> None:
+        for run in runs:
+            run.folder.close()
+            task_manifest = manifest.tasks[run.key]
+            task_manifest.judge_models_returned = sorted(
+                {*task_manifest.judge_models_returned, *run.judge_models_returned}
+            )
+        session = self._session
+        session.retries = self._models.retries()
+        session.finished_at, session.status = now(), status
+        session.seconds = round(time.monotonic() - self._started, 3)
+        manifest.status, manifest.finished_at = status, now()
+        manifest.spending = self._models.store.spending(manifest.account)
+        folder.write_manifest(manifest)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A task's part of a run before it is known where the run lies."""
+
+    loaded_task: LoadedTask
+    sampling: Sampling
+    thinking: Thinking
+    seats: Mapping[str, tuple[JudgeSeat, ...]]
+    watch: Watch | DifferenceWatch | None
+    task_manifest: TaskManifest
+
+    @property
+    def key(self) -> str:
+        """Names the task's folder."""
+        return self.loaded_task.key
+
+
+def _first_prompt(
+    model: Model,
+    examples: Sequence[Example],
+    step: Callable[[Example, tuple[Completion, ...]], Request | None],
+) -> str | None:
+    """The first prompt as the model reads it. All prompts are checked, so that a bad one is reported at once."""
+    requests = [request for example in examples if (request := step(example, ())) is not None]
+    model.check(requests)
+    return model.render(requests[0]) if requests else None
+
+
+def _file_identity(given: Mapping[str, Imported]) -> str:
+    return "outputs:" + canonical_hash(
+        {key: [[g.example_id, *g.outputs] for g in imported.generations] for key, imported in given.items()}
+    )
+
+
+def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
+    """How the watched run ended, with the calls that are in its folder."""
+    looked_at = set(watch.order[: watch.n])
+    calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.folder.judgements()]
+    so_far = sum(count for example_id, count in calls if example_id in looked_at)
+    return watch.outcome(sum(count for _, count in calls), so_far)
+
+
+def _most_often(runs: Sequence[RunningTask]) -> str:
+    """A sentence with the commonest reason why an answer or verdict is missing; empty if none is known."""
+    errors: Counter[str] = Counter()
+    for run in runs:
+        errors.update(generation.error for generation in run.generations.values() if generation.error)
+        errors.update(j.verdict.error for j in run.folder.judgements() if j.verdict.error)
+    if not errors:
+        return ""
+    error, count = errors.most_common(1)[0]
+    return f" Most often ({count} times): {error.rstrip('.')}."

@@ -1,0 +1,421 @@
+"""Scores of run folders: at the end of a run, and again at any time after it, without a call.
+
+Replies are read by today's rules, answers are verified, and every case is accounted for: it was read, read after the
+judge was asked again, left unread, failed, known without asking (skipped), or is missing.
+
+``score`` computes and writes nothing. ``finish_tasks`` writes what came of each task into its folder; its callers write
+``results.json`` and the manifest, once.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import groupby, islice
+from typing import Any, TypeVar
+
+import msgspec
+
+from judgebench.codec import canonical_hash
+from judgebench.errors import UsageError
+from judgebench.grading.pool import KILLED, GradingPool
+from judgebench.judges import read_replies
+from judgebench.judges.panel import with_panel
+from judgebench.records import Case, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
+from judgebench.run.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
+from judgebench.run.labels import Labels, anchored_scores, labels_for
+from judgebench.run.loading import LoadedTask, reload_tasks
+from judgebench.run.manifests import hash_over_tasks, missing
+from judgebench.run.settings import Settings
+from judgebench.run.stages import fold_members
+from judgebench.run.stopping import early_stop_scores, random_order, stop_rule
+from judgebench.run.style_counts import style_counts
+from judgebench.task import Generations, Task, TaskData
+from judgebench.thinking import AUTO, Thinking
+
+
+@dataclass(frozen=True)
+class ScoredTask:
+    """The outcome of scoring one task of a run."""
+
+    scores: list[Score]
+    findings: list[Finding]
+    """What the integrity checks found."""
+    counts: dict[str, int]
+    """How the cases ended."""
+
+
+def finish_tasks(
+    folder: RunFolder,
+    manifest: Manifest,
+    loaded: Sequence[LoadedTask],
+    pool: GradingPool,
+    labels: Labels | None = None,
+) -> dict[str, ScoredTask]:
+    """Tidy the files of all tasks, score them, and write their scores; the manifest's counts are set, not written.
+
+    Human ``labels`` add metrics that are anchored in them.
+    """
+    scored = {}
+    for loaded_task in loaded:
+        task_folder, task_manifest = folder.task(loaded_task.key), manifest.tasks[loaded_task.key]
+        with usable(str(task_folder.path)):
+            scored[loaded_task.key] = _finish_task(
+                task_folder, loaded_task, task_manifest, pool, labels, imported=bool(manifest.imported_from)
+            )
+        task_manifest.counts = scored[loaded_task.key].counts
+    return scored
+
+
+def results_of(folder: RunFolder, manifest: Manifest, scored: Mapping[str, ScoredTask], status: str) -> Results:
+    """The results of a run that ends with this status."""
+    stops = {key: manifest.tasks[key].early_stop for key in scored}
+    return Results(
+        run=str(folder.path),
+        model=manifest.candidate,
+        status=status,
+        scores=[score for task in scored.values() for score in task.scores],
+        integrity=[finding for task in scored.values() for finding in task.findings],
+        early_stops={key: stop for key, stop in stops.items() if stop is not None},
+    )
+
+
+def _finish_task(
+    folder: TaskFolder,
+    loaded_task: LoadedTask,
+    task_manifest: TaskManifest,
+    pool: GradingPool,
+    labels: Labels | None,
+    *,
+    imported: bool,
+) -> ScoredTask:
+    part = _judged_part(loaded_task, task_manifest)
+    task, data = part.task, part.data
+    latest = {generation.example_id: generation for generation in folder.generations()}
+    generations = {
+        example.id: latest[example.id]
+        for example in loaded_task.data.examples
+        if example.id in latest and example.id in data.by_id
+    }
+    verified = verify(task, data, generations, pool)
+    folder.finish(loaded_task.data.examples, verified if data.verifiers else None)
+    scored = score(
+        task,
+        data,
+        generations,
+        folder.judged(),
+        verified,
+        verdicts_each=_verdicts_each(task_manifest),
+        thinking=Thinking(tags=tuple(task_manifest.think_tags)),
+        imported=imported,
+    )
+    scores = _adjusted(scored.scores, scored.rows, part, task_manifest, labels)
+    folder.write_scores(_with_styles(task, scored), scores)
+    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
+    findings += inspect_length_control(task.name, task.metrics, scores)
+    findings += inspect_grading(task.name, verified, KILLED)
+    return ScoredTask(scores, findings, scored.counts)
+
+
+def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> LoadedTask:
+    """The task with the examples that were judged before an early stop, in the order in which they were."""
+    stop = task_manifest.early_stop
+    if stop is None or not stop.early_stopped:
+        return loaded_task
+    judged = random_order([example.id for example in loaded_task.data.examples], stop.seed)[: stop.n]
+    return loaded_task.with_examples(tuple(loaded_task.data.by_id[example_id] for example_id in judged))
+
+
+def _adjusted(
+    scores: list[Score],
+    rows: Sequence[ExampleScore],
+    loaded_task: LoadedTask,
+    task_manifest: TaskManifest,
+    labels: Labels | None,
+) -> list[Score]:
+    stop = task_manifest.early_stop
+    if stop is not None and stop.early_stopped:
+        judged = [example.id for example in loaded_task.data.examples]
+        scores = early_stop_scores(scores, rows, judged, stop_rule(stop.rule, loaded_task.task, judged=True), stop)
+    if labels is not None and labels.task == loaded_task.key:
+        scores = [*scores, *anchored_scores(loaded_task.task, rows, labels)]
+    return scores
+
+
+T = TypeVar("T")
+Styles = Mapping[str, Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]]
+"""How the answers of each example are written, by the model they are compared with: the candidate's, and that one's."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What :func:`score` returns."""
+
+    scores: list[Score]
+    rows: list[ExampleScore]
+    """The panel's, where there are several judge models or repeats."""
+    styles: Styles
+    counts: dict[str, int]
+    """How the cases ended."""
+
+
+def score(
+    task: Task,
+    data: TaskData,
+    generations: Generations,
+    judged: Iterable[Judgement],
+    verified: Sequence[Judgement],
+    *,
+    verdicts_each: Mapping[str, int] | None = None,
+    thinking: Thinking = AUTO,
+    imported: bool = False,
+) -> Scored:
+    """Read the replies again, score, summarise, and count how the cases ended.
+
+    Only what belongs to the examples of ``data`` counts. ``judged`` are the verdicts of models, those on one example
+    one after the other; ``verified`` are those of :func:`verify`. ``verdicts_each`` says how many verdicts each judge
+    owes on a case, one unless given. With several judge models or repeats, the numbers are those of the panel's mean
+    (of all its verdicts, for a task that pools them), with each member's and other foldings in groups of their own.
+    """
+    each = dict.fromkeys(data.judges, 1) if verdicts_each is None else verdicts_each
+    rereading, left = _Rereading(task, data, each, thinking), dict(generations)
+    own = (judgement for judgement in judged if judgement.example_id in data.by_id)
+    for example_id, of_example in groupby(own, key=lambda judgement: judgement.example_id):
+        rereading.take(left.pop(example_id, None), of_example)
+    for generation in left.values():
+        rereading.take(generation, ())
+    judgements, counts = [*rereading.judgements, *verified], rereading.counts
+    counts["missing"] = rereading.missing(imported=imported)
+    members, rows, together = fold_members(task, data, generations, judgements)
+    scores = task.scores(data, rows)
+    if len(members) > 1:
+        scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
+    # An imported file may hold judgements without the answers: there were some.
+    answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
+    absent = sum(example.id not in answered for example in data.examples)
+    for judgement in verified:
+        counts[judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"] += 1
+    begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
+    return Scored(scores, rows, rereading.styles, begun | counts)
+
+
+CHECKS_AT_ONCE = 4096
+"""Checks that are given to the verifiers together: memory stays flat however many there are."""
+ENDS = ("read", "reasked_and_read", "unread", "failed", "skipped", "missing")
+"""How a judged case may end, each in exactly one of these ways."""
+
+
+class _Rereading:
+    """Reads the replies on one example after the other by today's rules. Each case is built once."""
+
+    def __init__(self, task: Task, data: TaskData, verdicts_each: Mapping[str, int], thinking: Thinking) -> None:
+        self._task, self._data, self._verdicts_each, self._thinking = task, data, verdicts_each, thinking
+        self.judgements: list[Judgement] = []
+        """Without their replies: what a score needs of them is in the verdict, or that the call failed."""
+        self.counts: Counter[str] = Counter()
+        self.styles: dict[str, dict[str, tuple[dict[str, float], dict[str, float]]]] = {}
+        self._missing: Counter[tuple[str, frozenset[str]]] = Counter()
+        self._held: set[tuple[str, frozenset[str]]] = set()
+        self._shared = _Shared()
+
+    def take(self, generation: Generation | None, judgements: Iterable[Judgement]) -> None:
+        """Take in an answer, if there is one, and the judgements on it."""
+        cases: dict[str, Case] = {}
+        if generation is not None and not generation.error:
+            cases = {case.id: case for case in self._task.cases(self._data, generation)}
+            if self._task.pairwise_metrics:
+                self.styles[generation.example_id] = _styles_of(cases.values())
+        left = {case.id: self._verdicts_each.get(case.judge, 0) for case in cases.values()}
+        for judgement in judgements:
+            verdict = _read_again(self._data, cases.get(judgement.case_id), judgement, self._thinking)
+            self.counts[_end(judgement, verdict)] += 1
+            self._held.add((judgement.judge, frozenset(judgement.answers)))
+            left[judgement.case_id] = left.get(judgement.case_id, 0) - 1
+            self.judgements.append(self._shared.lean(judgement, verdict))
+        for case in cases.values():
+            self._missing[_kind(case)] += max(0, left[case.id])
+
+    def missing(self, *, imported: bool) -> int:
+        """Count the verdicts that are owed and absent.
+
+        An import is about the kinds of cases that its file holds; any other run about all that its answers make.
+        """
+        return sum(count for kind, count in self._missing.items() if kind in self._held or not imported)
+
+
+class _Shared:
+    """Keeps one copy of each text and verdict: a million judgements share a few."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def lean(self, judgement: Judgement, verdict: Verdict) -> Judgement:
+        """The judgement with this verdict and without its replies, but for the one that says why a call failed."""
+        if verdict == Verdict(value=verdict.value, label=verdict.label):
+            verdict = self._known.setdefault((verdict.value, verdict.label), verdict)
+        return Judgement(
+            case_id=judgement.case_id,
+            example_id=self._same(judgement.example_id),
+            judge=self._same(judgement.judge),
+            judge_model=self._same(judgement.judge_model),
+            answers=self._same(judgement.answers),
+            candidate=judgement.candidate,
+            verdict=verdict,
+            turn=judgement.turn,
+            repeat=judgement.repeat,
+            replies=judgement.replies[-1:] if judgement.failed else (),
+        )
+
+    def _same(self, value: T) -> T:
+        return self._known.setdefault(value, value)  # type: ignore[no-any-return]
+
+
+def _verdicts_each(task_manifest: TaskManifest) -> dict[str, int]:
+    """How many verdicts are wanted on each case of a judge: one from each of its models, as often as it repeats."""
+    played = task_manifest.protocol.get("judges", {})
+    return {judge: len(by.get("jury", "1")) * task_manifest.judge_repeats for judge, by in played.items()}
+
+
+def _kind(case: Case) -> tuple[str, frozenset[str]]:
+    """Which judge looks at whose answers."""
+    return case.judge, frozenset(answer.model for answer in case.answers)
+
+
+def _read_again(data: TaskData, case: Case | None, judgement: Judgement, thinking: Thinking) -> Verdict:
+    """The verdict by today's rules; as it was written where there are no words to read, or no case to read them for."""
+    judge = data.judges.get(judgement.judge)
+    if judge is None or case is None or not judgement.replies or judgement.failed:
+        return judgement.verdict
+    return read_replies(judge, case, judgement.replies, thinking)
+
+
+def _end(judgement: Judgement, verdict: Verdict) -> str:
+    if judgement.failed:
+        return "failed"
+    if verdict.value is None:
+        return "unread"
+    if not judgement.replies and verdict.label is not None:
+        return "skipped"
+    return "reasked_and_read" if len(judgement.replies) > 1 else "read"
+
+
+def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
+    """The verdict on every check of every answer, in the order of the examples."""
+    given = (generations[example.id] for example in data.examples if example.id in generations)
+    checks = ((g, check) for g in given if not g.error for check in task.checks(data, g))
+    shared = _Shared()
+    judgements: list[Judgement] = []
+    while some := list(islice(checks, CHECKS_AT_ONCE)):
+        verdicts = pool.verify(data.verifiers, [check for _, check in some])
+        judgements += [
+            shared.lean(
+                Judgement(
+                    case_id=check.id,
+                    example_id=check.example_id,
+                    judge=check.verifier,
+                    judge_model=VERIFIED_BY,
+                    answers=(generation.model,),
+                    verdict=verdict,
+                ),
+                verdict,
+            )
+            for (generation, check), verdict in zip(some, verdicts, strict=True)
+        ]
+    return judgements
+
+
+def _with_styles(task: Task, scored: Scored) -> Iterator[ExampleScore]:
+    """Example scores of comparisons, with counts of both answers' style among their covariates.
+
+    A task's own counts stay; where an answer is not there, neither is its style.
+    """
+    for row in scored.rows:
+        if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise_metrics):
+            styles = _style_covariates(row, scored.styles.get(row.example_id, {}))
+            yield msgspec.structs.replace(row, covariates={**styles, **row.covariates})
+        else:
+            yield row
+
+
+def _styles_of(cases: Iterable[Case]) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """How the two answers of each pair are written, by the model of the second."""
+    texts = {
+        case.answers[1 - case.candidate].model: (
+            case.answers[case.candidate].text,
+            case.answers[1 - case.candidate].text,
+        )
+        for case in cases
+        if len(case.answers) == 2
+    }
+    return {model: (style_counts(own), style_counts(other)) for model, (own, other) in texts.items()}
+
+
+def _style_covariates(
+    row: ExampleScore, styles: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]
+) -> dict[str, float]:
+    # Of several baselines, the one that the example score is called after.
+    named = [both for model, both in styles.items() if len(styles) == 1 or model in row.metric.split(":")]
+    if len(named) != 1:
+        return {}
+    own, other = named[0]
+    # A task that counts Markdown by its own rules may still know no length, as where its tokeniser is not there.
+    counted = sum(f"baseline_{name}" in row.covariates for name in row.covariates)
+    wanted = ("length",) if counted > 1 else tuple(own)
+    return {side + name: count[name] for side, count in (("", own), ("baseline_", other)) for name in wanted}
+
+
+def score_run(folder: RunFolder, settings: Settings) -> Results:
+    """Read a run's replies again with today's rules. ``settings.tasks`` may give other options for its tasks, and
+    ``settings.think_tags`` further tags around the judges' thinking. The status says whether too much is missing.
+    """
+    folder.require_manifest()
+    with folder.locked():
+        return _score_run(folder, settings)
+
+
+def _score_run(folder: RunFolder, settings: Settings) -> Results:
+    manifest = folder.require_manifest()
+    for key, task_manifest in manifest.tasks.items():
+        if reported_by := task_manifest.protocol.get("reported_by"):
+            raise UsageError(
+                f"{folder.path} holds reported numbers only: those of {key} were computed by {reported_by}, and the "
+                f"answers are not here. Import the samples file to have them scored"
+            )
+    loaded = reload_tasks(folder, manifest, settings)
+    labels = labels_for(
+        settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
+    )
+    for loaded_task in loaded:
+        task_manifest = manifest.tasks[loaded_task.key]
+        task_manifest.options, task_manifest.label, task_manifest.code = (
+            dict(loaded_task.task.options),
+            loaded_task.task.label,
+            loaded_task.code,
+        )
+        changed: dict[str, Any] = {"options": dict(sorted(loaded_task.task.options.items()))}
+        if settings.think_tags:
+            task_manifest.think_tags = list(dict.fromkeys([*task_manifest.think_tags, *settings.think_tags]))
+            changed["think_tags"] = [list(pair) for pair in task_manifest.think_tags]
+        if loaded_task.code is not None:
+            changed["code"] = loaded_task.code.sha256
+        task_manifest.protocol, task_manifest.inputs = (
+            {**task_manifest.protocol, **changed},
+            {**task_manifest.inputs, **changed},
+        )
+        task_manifest.protocol_hash, task_manifest.input_hash = (
+            canonical_hash(task_manifest.protocol),
+            canonical_hash(task_manifest.inputs),
+        )
+    hash_over_tasks(manifest)
+    with GradingPool() as pool:
+        scored = finish_tasks(folder, manifest, loaded, pool, labels)
+    status = manifest.status
+    if status != "generated" and missing(manifest, judged=True):
+        status = "incomplete"
+    if manifest.status == "complete":
+        manifest.status = status
+    results = results_of(folder, manifest, scored, status)
+    folder.write_results(results)
+    folder.write_manifest(manifest)
+    return results

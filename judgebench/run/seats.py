@@ -1,0 +1,207 @@
+"""The models of a run, each opened once behind the call store and the meter, and the judges they play."""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from judgebench import tasks
+from judgebench.data.resources import resource
+from judgebench.errors import UsageError
+from judgebench.judges import Judge
+from judgebench.models import Model, ModelSpec, OpenSettings, Served
+from judgebench.models.call_store import CallStore, Spending, default_store_path
+from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint
+from judgebench.models.pricing import Price
+from judgebench.models.wrappers import Account, Budget, Metered, Stored
+from judgebench.records import Sampling
+from judgebench.run.settings import Settings, override_sampling
+from judgebench.run.stages import JudgeSeat
+from judgebench.task import Task, TaskData
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model ready for use, with the spec it was opened from."""
+
+    spec: ModelSpec
+    model: Model
+    """Behind the call store and the meter."""
+    price: Price | None
+
+
+class ModelPool:
+    """Opens each model once; close it to free connections, memory and the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: dict[ModelSpec, Opened] = {}
+        self._accounts: list[Account] = []
+        self._store: CallStore | None = None
+        self.budget = Budget(settings.budget)
+
+    @property
+    def store(self) -> CallStore:
+        """The call store, opened when it is first needed."""
+        if self._store is None:
+            self._store = CallStore(default_store_path())
+        return self._store
+
+    def charge(self, run: str) -> Spending:
+        """Book all calls from now on to a run, and return what it has paid so far."""
+        for account in self._accounts:
+            account.run = run
+        return self.store.spending(run)
+
+    def require_ready(
+        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[tuple[Task, TaskData]]
+    ) -> None:
+        """Raise for what is wrong with the candidate or a judge, before any engine is imported, which takes seconds.
+
+        Where no model needs an engine, their first requests tell as soon.
+        """
+        judges = {
+            spec: (task, arguments)
+            for task, data in judged
+            for name in data.judges
+            for spec, arguments in judge_specs(task, name, self._settings)
+        }
+        if not any(spec.local for spec in (*([candidate[0]] if candidate else []), *judges)):
+            return
+        if candidate:
+            self._require_ready(*candidate, candidate=True)
+        for spec, (task, arguments) in judges.items():
+            with self._with_alternatives(task):
+                self._require_ready(spec, arguments, candidate=False)
+
+    def candidate(self, spec: ModelSpec, arguments: Mapping[str, str]) -> Opened:
+        """The model under test."""
+        return self._open(spec, arguments, candidate=True)
+
+    def seats(self, task: Task, data: TaskData) -> dict[str, tuple[JudgeSeat, ...]]:
+        """The models that play each of a task's judges."""
+        return {
+            name: tuple(self._seat(task, judge, spec, arguments) for spec, arguments in specs)
+            for name, judge, specs in (
+                (name, judge, judge_specs(task, name, self._settings)) for name, judge in data.judges.items()
+            )
+        }
+
+    def retries(self) -> dict[str, dict[str, int]]:
+        """Attempts made again, by model and cause."""
+        return {one.model.name: dict(one.model.retries) for one in self._opened.values() if one.model.retries}
+
+    def close(self) -> None:
+        """Close every model and the store."""
+        for opened in self._opened.values():
+            opened.model.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
+        with self._with_alternatives(task):
+            opened = self._open(spec, arguments, candidate=False)
+        judge = judge_for(judge, spec, settings=self._settings)
+        return JudgeSeat(judge, opened.model, opened.price, spec.text)
+
+    def _require_ready(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
+        settings = self._open_settings(arguments, candidate=candidate)
+        if spec.local:
+            require_checkpoint(spec, settings)
+            return
+        model = open_model(spec, settings)
+        # An address that answered before is right, and this run may need nothing of it any more.
+        if isinstance(model, Served) and not self.store.answered(model.identity):
+            model.require_reachable()
+
+    @contextmanager
+    def _with_alternatives(self, task: Task) -> Iterator[None]:
+        """Add to the message of an official judge that cannot be opened which judges there are instead."""
+        try:
+            yield
+        except UsageError as error:
+            if self._settings.judges:
+                raise
+            raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
+
+    def _open_settings(self, arguments: Mapping[str, str], *, candidate: bool) -> OpenSettings:
+        settings = self._settings
+        return OpenSettings(
+            arguments=dict(arguments),
+            api_key_env=settings.api_key_env,
+            concurrency=settings.concurrency if candidate else settings.judge_concurrency,
+            rpm=settings.rpm,
+            tpm=settings.tpm,
+            chat_template=settings.chat_template if candidate else None,
+            thinking=settings.thinking if candidate else "auto",
+            think_tags=settings.think_tags,
+            offline=settings.offline,
+            replicas=settings.replicas if candidate else 1,
+            cluster=settings.cluster if candidate else None,
+            task_folders=tasks.folders_elsewhere(settings.tasks),
+        )
+
+    def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
+        if spec in self._opened:
+            return self._opened[spec]
+        opened = open_model(spec, self._open_settings(arguments, candidate=candidate))
+        if isinstance(opened, Served):
+            opened.answered_before = self.store.answered(opened.identity)
+        price = price_of(spec, arguments)
+        meter = Metered(opened, price, self.budget)
+        account = Account(price)
+        self._accounts.append(account)
+        self._opened[spec] = Opened(spec, Stored(meter, self.store, account=account), price)
+        return self._opened[spec]
+
+
+def judge_specs(task: Task, judge: str, settings: Settings) -> list[tuple[ModelSpec, dict[str, str]]]:
+    """The models that play one of a task's judges: those the user named, else the official one."""
+    if settings.judges:
+        return [parse_model(text, settings.judge_args) for text in settings.judges]
+    official = task.judge_models.get(judge)
+    if official is None:
+        what = f"the starter set of {task.name}" if task.starter else task.label
+        raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
+    return [parse_model(official, settings.judge_args)]
+
+
+def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
+    """The judge as it will be used: labels scored directly by a local model, sampling as the user says.
+
+    Raises :class:`UsageError` for a model that cannot give the log-probabilities which the judge reads.
+    """
+    if spec.local:
+        judge = judge.constrained()
+    if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.backend.gives_logprobs:
+        raise UsageError(
+            f"the judge {judge.name} reads its verdict from token log-probabilities, but {spec.text} is asked over a "
+            "protocol that has none. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
+            "does), or a local judge (hf:…), which scores the labels itself; another judge is another protocol"
+        )
+    if not settings.judge_gen:
+        return judge
+    changed: Any = judge
+    settled: Judge = dataclasses.replace(
+        changed, sampling=override_sampling(changed.sampling, settings.judge_gen, "--judge-gen")
+    )
+    return settled
+
+
+def alternatives(task: Task) -> str:
+    """Name a task's official judge and the judges that can take its place, for when the official one cannot be used."""
+    table = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
+
+    def described(spec: str, *notes: str) -> str:
+        """A model with its notes, and with its last day if that is known."""
+        end = [f"its vendor serves it until {table['shutdown'][spec]}"] if spec in table["shutdown"] else []
+        return f"{spec} ({'; '.join([*end, *notes])})" if end or notes else spec
+
+    official = ", ".join(map(described, sorted(set(task.judge_models.values()))))
+    others = "; ".join(described(spec, note) for spec, note in task.other_judges.items()) or "none is known"
+    return (
+        f"The official judge of {task.label} is {official}. Other judges, as of {table['as_of']}: {others}. "
+        "Another judge is another protocol: its numbers are not comparable with published ones"
+    )

@@ -1,0 +1,323 @@
+"""Judging in random order until enough is known (``eval --stop-when``, ``gate --sequential``); what may be said then.
+
+The population is the run's N examples, judged in an order drawn before any verdict is seen. After every example the
+confidence sequence of ``stats.sequential`` says where the score of all N must lie, whatever moment one looks at it, so
+that stopping at the first moment at which it is narrow enough is no peeking. Verdicts come in as they finish; what is
+looked at is always the part of the order that is complete from its beginning, so that the end does not depend on how
+fast the calls were, or on how often the run was killed.
+
+An example without a number (an unread verdict, a failed answer) may turn out as anything: the lower bound takes it as
+the least possible number, the upper bound as the greatest.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from judgebench.errors import UsageError
+from judgebench.records import EarlyStop, ExampleScore, Score
+from judgebench.stats.intervals import Interval
+from judgebench.stats.sequential import (
+    BettingState,
+    SequentialDecision,
+    betting_sequence,
+    continue_betting,
+    decide,
+    start_betting,
+)
+from judgebench.task import Task
+from judgebench.task.metric import Metric, by_example
+
+ORDER_SEED = 0
+LEVEL = 0.95
+# Steps of the sequence's grid: at least ten within the half-width that is asked for.
+_LEAST_STEPS, _MOST_STEPS, _STEPS_IN_HALF_WIDTH = 1000, 20_000, 10
+
+_FORM = re.compile(r"\s*(?:(?P<metric>[A-Za-z][\w@]*)\s+)?ci\s*<\s*(?P<width>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Stop when the interval of a metric is narrower than plus or minus ``half_width``, in the metric's unit."""
+
+    text: str
+    metric: Metric
+    half_width: float
+
+
+def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
+    """The rule ``[METRIC] ci<W`` for a task, of its headline unless it names a metric.
+
+    ``judged`` says whether its answers are judged at all. Raises :class:`UsageError` for another form, and for a metric
+    of which no such interval is known.
+    """
+    found = _FORM.fullmatch(text)
+    try:
+        width = float(found["width"]) if found else 0.0
+    except ValueError:
+        width = 0.0
+    if found is None or not 0 < width < float("inf"):
+        raise UsageError(
+            f"--stop-when {text!r} is not of the form 'ci<W' or 'METRIC ci<W', such as 'ci<1.5': stop when the "
+            "interval is narrower than plus or minus W, in the metric's unit"
+        )
+    if not judged:
+        raise UsageError(
+            f"--stop-when {text!r}: answers to {task.label} are verified, so there are no judge calls to save"
+        )
+    metric = found["metric"] or task.headline[0]
+    if metric not in task.means:
+        usable = " or ".join(f"'{name} ci<{found['width']}'" for name in task.means)
+        known = metric in task.headline
+        what = (
+            "is no plain mean over examples, each with a number within known bounds (it is fitted to all of them, or "
+            "weighted by the verdicts), so no interval for it is known that may be looked at while judging goes on"
+            if known
+            else f"is no metric of {task.label}"
+        )
+        way_on = f"use {usable}" if usable else "judge this task in full"
+        raise UsageError(f"--stop-when {text!r}: {metric} {what}; {way_on}")
+    return StopRule(text, task.means[metric], width)
+
+
+def random_order(ids: Sequence[str], seed: int = ORDER_SEED) -> list[str]:
+    """The ids in the order in which they are judged: the same for every model, and however the ids were sorted."""
+    ascending = sorted(ids)
+    return [ascending[place] for place in np.random.default_rng(seed).permutation(len(ascending))]
+
+
+class Watch:
+    """The sequence of one task's run, moved on by every example that is finished."""
+
+    def __init__(self, rule: StopRule, ids: Sequence[str]) -> None:
+        self.rule = rule
+        self.order = random_order(ids)
+        """The ids as they are to be judged."""
+        self.decided = False
+        self.n = 0
+        """Examples that were looked at: the order is complete up to here."""
+        self.interval: Interval | None = None
+        self._finished: dict[str, float | None] = {}
+        self._sequence = _Sequence(rule, len(self.order))
+
+    def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
+        """Take note of an example with its example scores: none if it has no answer."""
+        if self.decided:
+            return
+        self._finished[example_id] = self.rule.metric.value_of(rows)
+        while not self.decided and self.n < len(self.order) and self.order[self.n] in self._finished:
+            self.interval = self._sequence.take(self._finished.pop(self.order[self.n]))
+            self.n += 1
+            self.decided = self._sequence.narrow
+
+    def outcome(self, judge_calls: int, calls_so_far: int) -> EarlyStop:
+        """How it ended: ``judge_calls`` were made in all, ``calls_so_far`` of them for the examples looked at.
+
+        Calls saved are estimated at the rate of those.
+        """
+        population = len(self.order)
+        n = self.n if self.decided else population
+        expected = round(calls_so_far / n * population) if n else 0
+        return EarlyStop(
+            rule=self.rule.text,
+            metric=self.rule.metric.name,
+            half_width=self.rule.half_width,
+            level=LEVEL,
+            seed=ORDER_SEED,
+            population=population,
+            n=n,
+            early_stopped=n < population,
+            judge_calls=judge_calls,
+            judge_calls_saved=max(expected - judge_calls, 0) if n < population else 0,
+        )
+
+
+class _Sequence:
+    """Two confidence sequences: missing numbers are the least possible in one, the greatest in the other."""
+
+    def __init__(self, rule: StopRule, population: int) -> None:
+        self._rule, metric = rule, rule.metric
+        wanted = _STEPS_IN_HALF_WIDTH * (metric.upper - metric.lower) * metric.scale / rule.half_width
+        steps = min(max(_LEAST_STEPS, int(np.ceil(wanted))), _MOST_STEPS)
+        start = start_betting(population, lower=metric.lower, upper=metric.upper, level=LEVEL, steps=steps)
+        self._least: BettingState = start
+        self._greatest: BettingState = start
+        self.narrow = False
+
+    def take(self, value: float | None) -> Interval:
+        """The interval after one more number, in the metric's unit."""
+        metric, same = self._rule.metric, self._least is self._greatest and value is not None
+        self._least, low = continue_betting(self._least, [metric.lower if value is None else value])
+        if same:
+            self._greatest, high = self._least, low
+        else:
+            self._greatest, high = continue_betting(self._greatest, [metric.upper if value is None else value])
+        assert low.interval is not None
+        assert high.interval is not None
+        found = Interval(metric.scale * low.interval.low, metric.scale * high.interval.high, LEVEL, low.interval.method)
+        self.narrow = (found.high - found.low) / 2 < self._rule.half_width
+        return found
+
+
+def early_stop_scores(
+    scores: Sequence[Score], rows: Sequence[ExampleScore], judged: Sequence[str], rule: StopRule, stop: EarlyStop
+) -> list[Score]:
+    """The scores of the examples ``judged`` before an early stop, in that order, as they may be shown.
+
+    The metric of the rule has its anytime-valid interval, which is about the score of all N examples. The others keep
+    their values and lose their intervals: those hold for a number of examples that was fixed beforehand.
+    """
+    sequence, own = _Sequence(rule, stop.population), by_example(rows)
+    interval = None
+    for example_id in judged:
+        interval = sequence.take(rule.metric.value_of(own.get(example_id, ())))
+    shown = []
+    for score in scores:
+        # Upstream's rules are for whole sets in their own order.
+        score = score.without_upstream()
+        details = {**score.details, "early_stopped": True, "judged_of": [stop.n, stop.population]}
+        changes: dict[str, Any] = {"details": details, "stderr": None, "low": None, "high": None, "level": None}
+        what = (score.method or "").partition(";")[0]
+        if (
+            score.metric == rule.metric.name
+            and score.group is None
+            and score.value is not None
+            and interval is not None
+        ):
+            changes |= {"low": interval.low, "high": interval.high, "level": interval.level}
+            changes["method"] = (
+                f"{what}; over the first {stop.n} of {stop.population} examples in random order, seed {stop.seed}; "
+                f"{interval.method}: holds however often it was looked at, for the score of all {stop.population}"
+            )
+        else:
+            changes["method"] = f"{what}; no interval: judging stopped early, when {rule.metric.name} was known"
+        shown.append(msgspec.structs.replace(score, **changes))
+    return shown
+
+
+def decide_difference(
+    candidate: Mapping[str, float | None],
+    baseline: Mapping[str, float | None],
+    ids: Sequence[str],
+    margin: float,
+    metric: Metric,
+    *,
+    level: float = LEVEL,
+    seed: int = ORDER_SEED,
+) -> SequentialDecision:
+    """Whether a candidate is worse than a baseline by less than ``margin``, from the examples judged so far.
+
+    ``candidate`` and ``baseline`` hold the numbers of a mean over examples by example: those of examples that both have
+    judged, ``None`` where a verdict could not be had. ``ids`` are all N examples; what both hold, from the beginning of
+    the random order on, is looked at. ``margin`` is in the metric's unit and not negative. ``"above"`` says that the
+    mean difference over the N examples is at least ``-margin``, ``"below"`` that it is not; each is wrong with a
+    probability of at most 1 - ``level``, however often it is asked for. ``n`` is how many examples it took.
+
+    >>> ids = [f"{number:03d}" for number in range(400)]
+    >>> even = dict.fromkeys(ids, 0.5)
+    >>> decision = decide_difference(even, even, ids, 2.0, Metric(name="win_rate"))
+    >>> decision.verdict, decision.n < 400
+    ('above', True)
+    """
+    width = metric.upper - metric.lower
+    if not 0 <= margin <= metric.span:
+        raise ValueError(f"a margin lies between 0 and {metric.span:g}, the widest difference; got {margin}")
+    pessimistic, optimistic = _differences(candidate, baseline, random_order(ids, seed), metric)
+    threshold = -margin / metric.scale
+    worst = decide(pessimistic, len(ids), threshold, lower=-width, upper=width, level=level)
+    if worst.verdict == "above" or optimistic == pessimistic:
+        return worst
+    best = decide(optimistic, len(ids), threshold, lower=-width, upper=width, level=level)
+    return best if best.verdict == "below" else _undecided(worst, best)
+
+
+def _differences(
+    candidate: Mapping[str, float | None], baseline: Mapping[str, float | None], order: Sequence[str], metric: Metric
+) -> tuple[list[float], list[float]]:
+    """The least and the greatest differences that are possible, as far as both have judged from the beginning on."""
+    pessimistic, optimistic = [], []
+    for example_id in order:
+        if example_id not in candidate or example_id not in baseline:
+            break
+        one, other = candidate[example_id], baseline[example_id]
+        # What is missing may turn out as anything.
+        pessimistic.append((metric.lower if one is None else one) - (metric.upper if other is None else other))
+        optimistic.append((metric.upper if one is None else one) - (metric.lower if other is None else other))
+    return pessimistic, optimistic
+
+
+def _undecided(worst: SequentialDecision, best: SequentialDecision) -> SequentialDecision:
+    return SequentialDecision("undecided", worst.n, worst.population, 0, best.p_below, worst.p_above)
+
+
+class DifferenceWatch:
+    """The decision between a judged baseline and a candidate, moved on by every example that the candidate finished.
+
+    ``baseline`` holds the numbers of all N examples, ``None`` where there is none; ``margin`` is in the metric's unit,
+    and ``level`` that of :func:`decide_difference`. Nothing is decided by fewer than ``least`` examples.
+    """
+
+    def __init__(
+        self, baseline: Mapping[str, float | None], margin: float, metric: Metric, *, level: float, least: int = 1
+    ) -> None:
+        self.order = random_order(list(baseline))
+        """The ids as they are to be judged."""
+        self.decided = False
+        self.n = 0
+        """Examples that were looked at: the order is complete up to here."""
+        self.decision = SequentialDecision("undecided", 0, len(self.order), 0, 1.0, 1.0)
+        self.metric = metric
+        self._baseline, self._candidate = baseline, dict[str, float | None]()
+        self._margin, self._level, self._least = margin, level, least
+
+    def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
+        """Take note of an example with its example scores: none if it has no answer."""
+        self.take({example_id: rows})
+
+    def take(self, rows: Mapping[str, Sequence[ExampleScore]]) -> None:
+        """Take note of several examples at once: what is decided, and after how many, is the same."""
+        if self.decided:
+            return
+        self._candidate |= {example_id: self.metric.value_of(own) for example_id, own in rows.items()}
+        before = self.n
+        while self.n < len(self.order) and self.order[self.n] in self._candidate:
+            self.n += 1
+        if self.n == before:
+            return
+        self.decision = decide_difference(
+            self._candidate, self._baseline, self.order, self._margin, self.metric, level=self._level
+        )
+        if self.decision.verdict != "undecided" and self.n >= self._least:
+            self.decided = True
+            self.n = max(self.decision.n, self._least)
+
+    @property
+    def pairs(self) -> list[tuple[float | None, float | None]]:
+        """The numbers of candidate and baseline on the examples looked at."""
+        return [(self._candidate[example_id], self._baseline[example_id]) for example_id in self.order[: self.n]]
+
+    def interval(self, level: float) -> Interval | None:
+        """Where the difference over all N examples lies, in the metric's unit, whenever one looks; two-sided.
+
+        ``level`` is at most that of a two-sided interval each of whose sides is as sure as the decision: the margin is
+        then a bound itself once it is decided, which the steps of the interval's grid would blur.
+        """
+        seen = {example_id: self._candidate[example_id] for example_id in self.order[: self.n]}
+        pessimistic, optimistic = _differences(seen, self._baseline, self.order, self.metric)
+        width = self.metric.upper - self.metric.lower
+        low, high = (
+            betting_sequence(values, len(self.order), lower=-width, upper=width, level=level).interval
+            for values in (pessimistic, optimistic)
+        )
+        if low is None or high is None:
+            return None
+        bounds = [self.metric.scale * low.low, self.metric.scale * high.high]
+        if self.decided and self.decision.verdict == "above":
+            bounds[0] = max(bounds[0], -self._margin)
+        elif self.decided:
+            bounds[1] = min(bounds[1], -self._margin)
+        return Interval(bounds[0], bounds[1], level, low.method)

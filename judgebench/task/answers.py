@@ -1,0 +1,130 @@
+"""Answers made elsewhere: rows of a file matched to a benchmark's examples."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.data.rows import FileRow, where
+from judgebench.errors import UsageError
+from judgebench.records import Example, Generation
+from judgebench.task import Imported, TaskData
+
+FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generator": "generator"}
+"""Our names of the fields, and what a file calls them unless told otherwise."""
+NO_FIELDS: Mapping[str, str] = {}
+
+
+def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> Imported:
+    """One answer per row, matched by the row's id or, without one, by its instruction.
+
+    The output is a string, or a list of strings with one for each turn of the conversation. Where it is null, NaN,
+    an empty list or not there at all, the answer failed: the example is without one.
+    Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
+    """
+    names = {**FIELDS, **fields}
+    by_instruction = {example.instruction: example for example in data.examples}
+    # Where a prompt holds more than its question (worked examples, a format), files have the question alone.
+    by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
+    id_asked_for = "id" in fields and "instruction" not in fields
+    matched: dict[str, FileRow] = {}
+    failed: dict[str, FileRow] = {}
+    generations: dict[str, Generation] = {}
+    generators = set()
+    for row in rows:
+        if id_asked_for or (row.value(names["id"]) is not None and row.value(names["instruction"]) is None):
+            key = row.key(names["id"])
+            example = data.find(key)
+        else:
+            key = row.text(names["instruction"])
+            example = by_instruction.get(key)
+        if example is None:
+            raise row.error(f"{key[:80]!r} is not one of this benchmark's {len(data.examples)} examples")
+        turns = turns_of(row, row.value(names["output"]), names["output"], example)
+        if turns is None:
+            failed[example.id] = row
+            generations.setdefault(example.id, failed_answer(example))
+            continue
+        if example.id in matched:
+            raise row.error(f"{key[:80]!r} has an answer already, at line {matched[example.id].line}")
+        matched[example.id] = row
+        generations[example.id] = Generation(example_id=example.id, model="", outputs=turns)
+        if names["generator"] in row.fields:
+            generators.add(row.text(names["generator"]))
+    if not matched:
+        raise rows[0].error(
+            f"no row of the file holds an answer under {names['output']!r}; the fields of this one are: "
+            f"{rows[0].names}. Name the right one with --fields output=…"
+        )
+    if len(generators) > 1:
+        raise rows[0].error(
+            f"the file holds answers of {len(generators)} models ({', '.join(sorted(generators))[:200]}); split it"
+        )
+    candidate = next(iter(generators), None) or _stem(rows[0].path)
+    rest = tuple(example for example in data.examples if example.id not in generations)
+    return Imported(
+        candidate=candidate,
+        examples=(*(data.by_id[example_id] for example_id in generations), *rest),
+        generations=tuple(msgspec.structs.replace(own, model=candidate) for own in generations.values()),
+        unknown=("how the answers were sampled",),
+        notes=(
+            *failure_notes(list(failed.values()), answered=len(failed.keys() & matched.keys())),
+            *((f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else ()),
+        ),
+    )
+
+
+def failed_answer(example: Example, model: str = "") -> Generation:
+    """What stands for an answer that a file knows of and does not have."""
+    return Generation(example_id=example.id, model=model, outputs=(), error="there is no answer in the imported file")
+
+
+def failure_notes(rows: Sequence[FileRow], what: str = "answers", answered: int = 0) -> tuple[str, ...]:
+    """What to know of rows without what they should hold; ``answered`` of their examples have it in another row."""
+    if not rows:
+        return ()
+    besides = f"; another row answers {answered} of these examples" if answered else ""
+    return (f"{what} missing in the file: {len(rows)} (null, NaN or empty: {where(rows)}{besides})",)
+
+
+def parse_fields(given: Mapping[str, str]) -> dict[str, str]:
+    """``--fields``: what a file calls our fields. A :class:`~judgebench.errors.UsageError` names those there are."""
+    for name, theirs in given.items():
+        if name not in FIELDS or not theirs:
+            raise UsageError(
+                f"--fields {name}={theirs}: on the left stands one of our names, {', '.join(FIELDS)}, and on the right "
+                f"what the file calls it, as in id=key,output=response"
+            )
+    return dict(given)
+
+
+def turns_of(row: FileRow, value: Any, field: str, example: Example) -> tuple[str, ...] | None:
+    """A row's outputs, one per turn of the example; ``None`` where there are none, or one of them is missing.
+
+    Anything else is a :class:`~judgebench.errors.RecordError`.
+    """
+    if value is None or (isinstance(value, list) and (not value or None in value)):
+        return None
+    if not isinstance(value, list):
+        value = [row.text(field)]
+    if not all(isinstance(turn, str) for turn in value):
+        raise row.error(f"{field!r} must be a string, or a list of strings with one per turn")
+    turns = 1 + len(example.followups)
+    if len(value) != turns:
+        raise row.error(f"{field!r} has {len(value)} of the {turns} turns of example {example.id}")
+    return tuple(value)
+
+
+def import_answers(
+    rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS
+) -> tuple[Imported, ...]:
+    """The importer of the format ``outputs``."""
+    return (read_answers(rows, data, fields),)
+
+
+def _stem(path: str) -> str:
+    name = Path(path).name
+    for suffix in (".gz", ".json", ".jsonl", ".csv", ".tsv", ".parquet"):
+        name = name.removesuffix(suffix)
+    return name or "outputs"

@@ -1,0 +1,271 @@
+"""The tasks there are, and how one is found: in a bundled folder, an installed package's entry point, or a file.
+
+>>> "gsm8k" in names()
+True
+>>> info("gsm8k")["metrics"]
+['exact_match_strict', 'exact_match_flexible', 'numeric']
+
+``__path__`` makes this module a package whose submodules are the folders under ``tasks/``, so
+``judgebench.tasks.alpacaeval.task`` is the same import in a wheel, an editable install and a bare checkout.
+Listing imports nothing; a task that fails to import fails loudly when chosen and hides no other.
+
+Only what the user typed may name a file. Which task a run folder belongs to is the business of ``run_tasks``.
+"""
+
+import hashlib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.codec import canonical_hash
+from judgebench.data import plugins
+from judgebench.data.resources import folder_module, import_from_folder, resource
+from judgebench.data.sources import read_sources
+from judgebench.display import is_plain_name
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.records import TaskCode
+from judgebench.task import Task
+
+__path__.insert(0, str(resource("tasks")))
+
+ENTRY_POINTS = "judgebench.tasks"
+DATA_FILES = ("sources.toml", "starter.jsonl", "*.j2")
+"""The files of a task's folder, beside its Python files, that judgebench knows to be part of the task."""
+MAX_CODE_FILES = 1000
+"""Python files in the folder of a task that is given as a file."""
+
+
+class TaskSpec(msgspec.Struct, frozen=True):
+    """``name@version:key=value,…`` as given to ``--tasks``."""
+
+    name: str
+    version: str | None = None
+    options: dict[str, str] = {}
+
+
+def parse_specs(text: str) -> list[TaskSpec]:
+    """Split ``--tasks``: commas separate tasks, and also the options of one task.
+
+    >>> [spec.name for spec in parse_specs("alpacaeval@1:order=both,seed=1,gsm8k")]
+    ['alpacaeval', 'gsm8k']
+    """
+    pieces: list[str] = []
+    for piece in filter(None, (part.strip() for part in text.split(","))):
+        continues = pieces and "=" in piece and ":" not in piece.split("=")[0]
+        if continues and ":" in pieces[-1]:
+            pieces[-1] += "," + piece
+        else:
+            pieces.append(piece)
+    if not pieces:
+        raise UsageError(f"--tasks names no task; known tasks: {', '.join(names())}")
+    return [_parse_spec(piece) for piece in pieces]
+
+
+def parse_one_spec(text: str) -> TaskSpec:
+    """The spec of a command that takes one task."""
+    specs = parse_specs(text)
+    if len(specs) > 1:
+        raise UsageError(f"{text!r} names {len(specs)} tasks; this command takes one task at a time")
+    return specs[0]
+
+
+def _parse_spec(piece: str) -> TaskSpec:
+    match = re.fullmatch(r"(?P<name>[^@:]+)(?:@(?P<version>[^:]+))?(?::(?P<options>.*))?", piece)
+    if match is None:
+        raise UsageError(f"--tasks {piece!r} is not NAME[@VERSION][:KEY=VALUE,…]")
+    options = {}
+    for pair in filter(None, (match["options"] or "").split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--tasks {piece!r}: the option {pair!r} is not KEY=VALUE")
+        options[key.strip()] = value.strip()
+    return TaskSpec(match["name"], match["version"], options)
+
+
+def folder(name: str) -> Path:
+    """A bundled task's folder, which holds its ``sources.toml`` and starter set."""
+    return Path(__path__[0]) / name
+
+
+def names() -> list[str]:
+    """All tasks that can be named, sorted; a name taken twice is a :class:`UsageError` naming both owners."""
+    owners = _owners()
+    for name in owners:
+        plugins.require_one_owner("task", name, owners)
+    return sorted(owners)
+
+
+def info(name: str) -> dict[str, Any]:
+    """What there is to know of a task, ``NAME[@VERSION]`` or a path to a ``task.py``, as ``judgebench tasks info``."""
+    task, place = load(parse_one_spec(name))
+    return {
+        "task": task.label,
+        "metrics": list(task.headline),
+        "examples": task.official_examples,
+        "judge": dict(task.judge_models) or "none: answers are verified",
+        "options": dict(task.option_help),
+        "imports": sorted(task.importers),
+        "sources": {key: f"{source.place} ({source.licence})" for key, source in read_sources(place).items()},
+        "about": task.about,
+    }
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a task comes from."""
+
+    name: str
+    """As it was asked for: a task's name, or the path of a file."""
+    factory: Callable[..., Task]
+    folder: Path
+    """The folder of its files."""
+    code: TaskCode | None = None
+    """The files of a task that was given as a file."""
+
+    def task(
+        self, version: str | None = None, options: Mapping[str, str] | None = None, *, starter: bool = False
+    ) -> Task:
+        """The task in this version and with these options; a :class:`UsageError` if there is none."""
+        try:
+            made = self.factory(version=version, options=dict(options or {}), starter=starter)
+        except JudgebenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"the task {self.name!r} cannot be made: {type(error).__name__}: {error}") from error
+        if not isinstance(made, Task) or not is_plain_name(made.name):
+            found = made.name if isinstance(made, Task) else made
+            raise UsageError(
+                f"the task {self.name!r} must give a Task whose name is made of letters, digits, - and _, but it gives "
+                f"{found!r:.100}"
+            )
+        if self.code is None and made.name != self.name:
+            raise UsageError(
+                f"the installed task {self.name!r} calls itself {made.name!r}, so its runs could not be read again; "
+                f"its entry point must have the name of the task"
+            )
+        return made
+
+
+def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
+    """The task that a user's spec names and the folder of its files.
+
+    Raises :class:`UsageError` for an unknown name, version or option, or a plug-in that fails to import.
+    """
+    origin = find(spec.name)
+    return origin.task(spec.version, spec.options, starter=starter), origin.folder
+
+
+def find(name: str) -> Origin:
+    """Find the task that a user names, perhaps by its folder or file; raise :class:`UsageError` if there is none."""
+    origin = from_file(Path(name)) if is_file(name) else find_registered(name)
+    if origin is None:
+        raise UsageError(
+            f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task's folder or task.py"
+        )
+    return origin
+
+
+def find_registered(name: str) -> Origin | None:
+    """The bundled or installed task of this name, which is never a path; ``None`` if there is none."""
+    plugins.require_one_owner("task", name, _owners())
+    points = {point.name: point for point in plugins.installed(ENTRY_POINTS)}
+    with plugins.loading("task", name):
+        if name in _bundled():
+            return Origin(name, importlib.import_module(f"judgebench.tasks.{name}.task").task, folder(name))
+        if name in points:
+            factory = points[name].load()
+            return Origin(name, factory, Path(sys.modules[factory.__module__].__file__ or ".").parent)
+    return None
+
+
+def is_file(name: str) -> bool:
+    """Whether a spec's name is the path of a Python file, or of a folder (``./mine``) with a ``task.py``."""
+    path = Path(name)
+    return (name.endswith(".py") and path.is_file()) or ("/" in name and (path / "task.py").is_file())
+
+
+def folders_elsewhere(text: str) -> tuple[Path, ...]:
+    """Return the folders of the tasks that are not bundled: those that ``--tasks`` names, and of installed packages."""
+    named = [Path(spec.name) for spec in parse_specs(text) if is_file(spec.name)] if text else []
+    files = ((path if path.is_dir() else path.parent).resolve() for path in named)
+    return (*files, *plugins.folders(ENTRY_POINTS))
+
+
+def from_file(path: Path) -> Origin:
+    """Return the task of a file or folder that the user named. A file that changed is imported anew."""
+    file = (path / "task.py" if path.is_dir() else path).resolve()
+    with plugins.loading("task", str(path)):
+        code = code_of(file)
+        module = folder_module(file, canonical_hash(code.sha256))
+        return Origin(str(path), import_from_folder(module, file).task, file.parent, code)
+
+
+def code_of(file: Path) -> TaskCode:
+    """The files of a task that is given as a file: every Python file in its folder and in the folders of Python files
+    below it, and :data:`DATA_FILES`. Other files are not: results and answers may lie there too.
+    """
+    found = [file, *(path for path in _python_files(file.parent) if path != file)]
+    found += [path for pattern in DATA_FILES for path in file.parent.glob(pattern) if path.is_file()]
+    digests = {}
+    for path in found:
+        with path.open("rb") as opened:
+            digests[path.relative_to(file.parent).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return TaskCode(file=file.name, sha256=dict(sorted(digests.items())))
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """The Python files in a folder, and in those below it as long as they hold some."""
+    count = 0
+    for place, folders, files in os.walk(folder):
+        own = sorted(name for name in files if name.endswith(".py"))
+        count += len(own)
+        if count > MAX_CODE_FILES:
+            raise UsageError(
+                f"{folder} holds more than {MAX_CODE_FILES} Python files; give the task a folder of its own"
+            )
+        yield from (Path(place) / name for name in own)
+        # Neither hidden folders nor an environment that lies there.
+        folders[:] = sorted(name for name in folders if own and not name.startswith(".") and name != "__pycache__")
+        folders[:] = [name for name in folders if not (Path(place) / name / "pyvenv.cfg").exists()]
+
+
+def named(text: str) -> dict[str, TaskSpec]:
+    """What ``--tasks`` says of the tasks of a run, by their names; a file's task is asked for its own."""
+    found: dict[str, TaskSpec] = {}
+    for spec in parse_specs(text) if text else ():
+        name = from_file(Path(spec.name)).task().name if is_file(spec.name) else spec.name
+        if name in found:
+            raise UsageError(f"--tasks names {name} twice: {found[name].name} and {spec.name}")
+        found[name] = spec
+    return found
+
+
+def files_among(given: Mapping[str, TaskSpec]) -> dict[str, Path]:
+    """Those of the named tasks that are files, by their names."""
+    return {name: Path(spec.name) for name, spec in given.items() if is_file(spec.name)}
+
+
+def task_files(text: str) -> dict[str, Path]:
+    """The files of a command that takes nothing else, by their tasks' names."""
+    for spec in parse_specs(text) if text else ():
+        if not is_file(spec.name) or spec.version or spec.options:
+            raise UsageError(
+                f"--tasks {spec.name!r} is not a Python file or a folder with a task.py: here it names the runs' own "
+                f"tasks, as in --tasks ./mine/task.py, and version and options are the runs'"
+            )
+    return files_among(named(text))
+
+
+def _bundled() -> list[str]:
+    return sorted(path.parent.name for path in Path(__path__[0]).glob("*/task.py"))
+
+
+def _owners() -> dict[str, list[str]]:
+    return plugins.owners(ENTRY_POINTS, _bundled())

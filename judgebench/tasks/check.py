@@ -1,0 +1,437 @@
+"""What a task must keep to, checked on its starter set: no official file, no model and no network is needed.
+
+Run it on a benchmark of your own before anybody waits for a run. Each check is a sentence that holds or does not.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import msgspec
+
+from judgebench import tasks
+from judgebench.codec import encode
+from judgebench.data.sources import read_sources
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.grading.pool import GradingPool
+from judgebench.records import Case, Completion, Generation, Judgement, Sampling, Score, Verdict
+from judgebench.task import Task, TaskData
+from judgebench.task.metric import UNITS
+
+FEWEST_EXAMPLES = 12
+ANSWERS = ("An answer of two sentences. It is nobody's own.", "")
+"""Stand-ins for a model's answers: something, and nothing."""
+UNREADABLE = (Completion(), Completion(text=""), Completion(text="\x00]]{[[", top_logprobs=((),)))
+"""Replies that hold no verdict."""
+OPTION_VALUES = ("nan", "inf", "-1", "0", "1", "2.5", "true", "off")
+"""Texts that some options take."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One sentence about a task, and why it does not hold, if it does not."""
+
+    what: str
+    problem: str | None
+
+
+class CheckFailed(Exception):
+    """A check does not hold; the message says why."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers to the starter set, with a verdict on each case and each check."""
+
+    generations: dict[str, Generation]
+    judgements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True)
+class StarterTask:
+    """A task with its starter set, as the checks look at it."""
+
+    spec: tasks.TaskSpec
+
+    @cached_property
+    def origin(self) -> tasks.Origin:
+        """Where the task comes from."""
+        return tasks.find(self.spec.name)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, asked for its starter set."""
+        return self.origin.task(starter=True)
+
+    @cached_property
+    def data(self) -> TaskData:
+        """The starter set."""
+        return self.task.load(_no_file)
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The cases of one answer to each example."""
+        return tuple(case for generation in self.answers(ANSWERS[0]).values() for case in self.cases_of(generation))
+
+    def cases_of(self, generation: Generation) -> tuple[Case, ...]:
+        """The cases of an answer."""
+        return self.task.cases(self.data, generation)
+
+    def answers(self, text: str) -> dict[str, Generation]:
+        """One text as the answer to every turn of every example."""
+        return {
+            example.id: Generation(
+                example_id=example.id, model="candidate", outputs=tuple(text for _ in (0, *example.followups))
+            )
+            for example in self.data.examples
+        }
+
+    @cached_property
+    def something(self) -> Judged:
+        """The same text as all answers, judged."""
+        return self._judged(ANSWERS[0])
+
+    @cached_property
+    def nothing(self) -> Judged:
+        """Empty answers, judged."""
+        return self._judged(ANSWERS[1])
+
+    def _judged(self, text: str) -> Judged:
+        """Real verdicts of verifiers, and made-up ones in place of a judge's."""
+        generations = self.answers(text)
+        made_up = [_judgement(case) for generation in generations.values() for case in self.cases_of(generation)]
+        return Judged(generations, (*made_up, *self._verified(generations)))
+
+    def _verified(self, generations: Mapping[str, Generation]) -> Iterator[Judgement]:
+        checks = [check for generation in generations.values() for check in self.task.checks(self.data, generation)]
+        _require(len({check.id for check in checks}) == len(checks), "ids of checks occur twice")
+        unknown = {check.verifier for check in checks} - set(self.data.verifiers)
+        _require(not unknown, f"checks name verifiers that there are not: {', '.join(sorted(unknown))}")
+        with GradingPool() as pool:
+            verdicts = pool.verify(self.data.verifiers, checks)
+        for check, verdict in zip(checks, verdicts, strict=True):
+            _require(verdict.label != "error", f"{check.id}: {verdict.details.get('error')}")
+            yield Judgement(
+                case_id=check.id,
+                example_id=check.example_id,
+                judge=check.verifier,
+                judge_model="judgebench",
+                answers=("candidate",),
+                candidate=0,
+                verdict=verdict,
+            )
+
+
+def _judgement(case: Case) -> Judgement:
+    return Judgement(
+        case_id=case.id,
+        example_id=case.example.id,
+        judge=case.judge,
+        judge_model="judge",
+        answers=tuple(answer.model for answer in case.answers),
+        candidate=case.candidate,
+        turn=case.turn,
+        verdict=case.verdict or Verdict(value=0.7, label="first"),
+        replies=() if case.verdict else (Completion(text="a reply"),),
+    )
+
+
+def check_task(name: str) -> list[Checked]:
+    """Check a task by its name, its folder or its ``task.py``. What cannot be checked after a failure is left out.
+
+    Raises :class:`UsageError` if no task of that name can be loaded at all.
+    """
+    path = Path(name)
+    subject = StarterTask(tasks.TaskSpec(str(path / "task.py") if (path / "task.py").is_file() else name))
+    _ = subject.task
+    checked = []
+    for what, check in CHECKS.items():
+        checked.append(Checked(what, _problem_of(check, subject)))
+        if checked[-1].problem is not None and what in (LOADS, JUDGED, JUDGED_EMPTY):
+            break
+    return checked
+
+
+def _problem_of(check: Callable[[StarterTask], object], subject: StarterTask) -> str | None:
+    try:
+        check(subject)
+    except (CheckFailed, JudgebenchError) as failure:
+        return str(failure)
+    except Exception as error:  # noqa: BLE001 - a task is somebody's code
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _no_file(name: str) -> bytes:
+    raise CheckFailed(f"it fetches the official file {name!r}")
+
+
+def _require(holds: object, reason: str) -> None:
+    if not holds:
+        raise CheckFailed(reason)
+
+
+# -- the folder and what the task says of itself
+
+
+def _readme(subject: StarterTask) -> None:
+    path = subject.origin.folder / "README.md"
+    _require(path.is_file(), f"{path} is missing")
+    _require(path.read_text().startswith("# "), "its first line is no heading")
+
+
+def _sources(subject: StarterTask) -> None:
+    for name, source in read_sources(subject.origin.folder).items():
+        pinned = source.sha256 == "unpinned" or len(bytes.fromhex(source.sha256)) == 32
+        _require(pinned, f"the sha256 of {name!r} is neither 64 hexadecimal digits nor 'unpinned'")
+        _require(source.licence, f"{name!r} has no licence")
+
+
+def _about(subject: StarterTask) -> None:
+    task = subject.task
+    _require(task.about.endswith("."), "`about` is no sentence")
+    _require(task.headline, "`metrics` has none that tables show")
+    _require(isinstance(task.sampling, Sampling), "`sampling` is no Sampling")
+    _require(task.official_examples > 0, "`official_examples` is not above 0")
+    _require(task.starter, "it was asked for its starter set and says that it is not one")
+
+
+def _label(subject: StarterTask) -> None:
+    task = subject.task
+    (spec,) = tasks.parse_specs(task.label)
+    again = subject.origin.task(spec.version, spec.options, starter=True)
+    _require(again.label == task.label, f"{task.label} names {again.label}")
+
+
+def _refusals(subject: StarterTask) -> None:
+    known = subject.task.option_help
+    message = _refusal(subject, "no_such_option", "1")
+    silent = [name for name in (subject.task.name, *known) if name not in message]
+    _require(not silent, f"the refusal of an unknown option does not name {', '.join(silent)}")
+    for option in known:
+        _refusal(subject, option, "\x00no value")
+
+
+def _refusal(subject: StarterTask, option: str, value: str) -> str:
+    """What is said of an option that cannot be."""
+    try:
+        subject.origin.task(None, {option: value})
+    except UsageError as error:
+        _require(option in str(error), f"the refusal of the option {option} does not name it")
+        return str(error)
+    raise CheckFailed(f"it takes the option {option}={value!r}")
+
+
+def _options_survive(subject: StarterTask) -> None:
+    for option in subject.task.option_help:
+        for text in OPTION_VALUES:
+            try:
+                options = subject.origin.task(None, {option: text}).options
+            except UsageError:
+                continue
+            stored = {key: str(value) for key, value in msgspec.json.decode(encode(dict(options))).items()}
+            again = subject.origin.task(None, stored).options
+            _require(again == options, f"{option}={text} comes back from a manifest as {dict(again)}")
+
+
+# -- the starter set
+
+
+def _same_again(subject: StarterTask) -> None:
+    data, again = subject.data, subject.origin.task(starter=True).load(_no_file)
+    _require(again.examples == data.examples, "the examples differ")
+    _require(again.baselines == data.baselines, "the baselines differ")
+    prints = [
+        [{name: rule.fingerprint for name, rule in rules.items()} for rules in (loaded.judges, loaded.verifiers)]
+        for loaded in (data, again)
+    ]
+    _require(prints[0] == prints[1], "fingerprints of judges or verifiers differ")
+
+
+def _examples(subject: StarterTask) -> None:
+    ids = [example.id for example in subject.data.examples]
+    _require(len(ids) >= FEWEST_EXAMPLES, f"there are {len(ids)}")
+    double = sorted({example_id for example_id in ids if ids.count(example_id) > 1})
+    _require(not double, f"ids occur twice: {', '.join(double[:5])}")
+    odd = [example_id for example_id in ids if not example_id or any(c.isspace() for c in example_id)]
+    _require(not odd, f"ids with white space, or without anything: {odd[:5]}")
+
+
+def _conversations(subject: StarterTask) -> None:
+    for example in subject.data.examples:
+        asked = example.messages and example.messages[-1].role == "user" and example.instruction.strip()
+        _require(asked, f"{example.id} does not end with a user's message")
+
+
+def _baselines(subject: StarterTask) -> None:
+    ids = {example.id for example in subject.data.examples}
+    for model, generations in subject.data.baselines.items():
+        _require(ids <= set(generations), f"{model} lacks {', '.join(sorted(ids - set(generations))[:5])}")
+        _require(ids >= set(generations), f"{model} answers {', '.join(sorted(set(generations) - ids)[:5])}, too")
+        other = [one.example_id for one in generations.values() if one.model != model or one.error]
+        _require(not other, f"answers of {model} name another model or an error: {', '.join(other[:5])}")
+
+
+# -- judges
+
+
+def _cases(subject: StarterTask) -> None:
+    cases, judges = subject.cases, subject.data.judges
+    _require(len({case.id for case in cases}) == len(cases), "ids of cases occur twice")
+    _require(cases == StarterTask(subject.spec).cases, "the same answers give other cases the second time")
+    _require(bool(cases) == bool(judges), "there are judges without cases")
+    for case in cases:
+        _require(case.judge in judges, f"{case.id} names the judge {case.judge!r}, which there is not")
+        _require(
+            judges[case.judge].name == case.judge, f"the judge {case.judge!r} is called {judges[case.judge].name!r}"
+        )
+        _require(case.answers[case.candidate].model == "candidate", f"{case.id} does not show the candidate's answer")
+        _require(case.example in subject.data.examples, f"{case.id} is about an example that there is not")
+
+
+def _judges(subject: StarterTask) -> None:
+    for case in subject.cases:
+        for judge in (subject.data.judges[case.judge], subject.data.judges[case.judge].constrained()):
+            request = judge.ask(case)
+            _require(request == judge.ask(case), f"{case.id} is not asked in the same words twice")
+            _require(request.messages[-1].role == "user", f"the prompt of {case.id} does not end with a user's message")
+            for reply in UNREADABLE:
+                verdict = judge.read(case, (reply,))
+                _require(verdict.value is None and verdict.error, f"{case.id}: {reply.text!r} is read as a verdict")
+            encode(judge.fingerprint)
+
+
+def _ties(subject: StarterTask) -> None:
+    for generations in subject.data.baselines.values():
+        for generation in generations.values():
+            for case in subject.cases_of(msgspec.structs.replace(generation, model="candidate")):
+                settled = case.verdict is None or case.verdict.value == 0.5
+                _require(settled, f"{case.id}: an answer that equals the baseline's is no tie")
+
+
+def _is_judged(judged: Judged) -> None:
+    _require(judged.judgements, "an answer gives rise to neither a case for a judge nor a check")
+
+
+# -- scores
+
+
+def _pure(subject: StarterTask) -> None:
+    task, data = subject.task, subject.data
+    judged = _some_unread(subject)
+    before = encode([judged.generations, judged.judgements, data.examples, data.baselines])
+    rows = task.score(data, judged.generations, judged.judgements)
+    scores = task.scores(data, rows)
+    again = task.score(data, judged.generations, iter(judged.judgements))
+    _require(encode(again) == encode(rows), "the same verdicts give other example scores the second time")
+    _require(encode(task.scores(data, again)) == encode(scores), "the same verdicts give other scores the second time")
+    after = encode([judged.generations, judged.judgements, data.examples, data.baselines])
+    _require(after == before, "scoring changes the records it is given")
+
+
+def _some_unread(subject: StarterTask) -> Judged:
+    """Every fifth verdict of a judge could not be read."""
+    unread = Verdict(value=None, error="no verdict in the reply")
+    judgements = (
+        msgspec.structs.replace(judgement, verdict=unread) if judgement.replies and number % 5 == 0 else judgement
+        for number, judgement in enumerate(subject.something.judgements)
+    )
+    return Judged(subject.something.generations, tuple(judgements))
+
+
+def _one_answer(subject: StarterTask) -> Judged:
+    first = subject.data.examples[0].id
+    judgements = (judgement for judgement in subject.something.judgements if judgement.example_id == first)
+    return Judged({first: subject.something.generations[first]}, tuple(judgements))
+
+
+def _all_failed(subject: StarterTask) -> Judged:
+    answers = subject.answers(ANSWERS[0])
+    return Judged({key: msgspec.structs.replace(one, outputs=(), error="timeout") for key, one in answers.items()}, ())
+
+
+SITUATIONS: Mapping[str, Callable[[StarterTask], Judged]] = {
+    "answers": lambda subject: subject.something,
+    "empty answers": lambda subject: subject.nothing,
+    "answers with unread verdicts": _some_unread,
+    "answers without verdicts": lambda subject: Judged(subject.answers(ANSWERS[0]), ()),
+    "one answer": _one_answer,
+    "failed answers": _all_failed,
+    "no answers": lambda subject: Judged({}, ()),
+}
+"""What scores are made of."""
+
+
+def _scores(situation: Callable[[StarterTask], Judged], subject: StarterTask) -> None:
+    task, data, judged = subject.task, subject.data, situation(subject)
+    scores = task.scores(data, task.score(data, judged.generations, judged.judgements))
+    lacking = set(task.headline) - {score.metric for score in scores}
+    _require(not lacking, f"metrics have no score: {', '.join(sorted(lacking))}")
+    keys = [(score.metric, score.group) for score in scores]
+    _require(len(set(keys)) == len(keys), "a metric occurs twice in one group")
+    for score in scores:
+        _require(not (problem := _problem(score, task)), f"{score.metric} ({score.group or 'all'}): {problem}")
+
+
+def _problem(score: Score, task: Task) -> str | None:
+    if score.task != task.name:
+        return f"it is filed under {score.task!r}"
+    if score.unit not in UNITS:
+        return f"the unit {score.unit!r} is none of {', '.join(UNITS)}"
+    if (wanted := task.metric(score.metric, "undefined").unit) != score.unit:
+        return f"its unit is {score.unit}, and `metrics` says {wanted}"
+    if not all(math.isfinite(number) for number in _numbers(msgspec.to_builtins(score))):
+        return f"a number is not finite: {json.dumps(msgspec.to_builtins(score), default=str)[:300]}"
+    if not (score.low is None) == (score.high is None) == (score.level is None):
+        return "its interval lacks an end or its level"
+    if score.low is not None and score.high is not None and score.low > score.high:
+        return "its interval ends before it begins"
+    if score.value is None:
+        return None if score.reason else "there is neither a value nor a reason"
+    if not score.method:
+        return "its method is not said"
+    if score.unit == "percent" and not -1e-9 <= score.value <= 100 + 1e-9:
+        return f"{score.value} percent is no share"
+    return None
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """All floats in nested containers."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _numbers(list(value.values()))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for inner in value:
+            yield from _numbers(inner)
+
+
+LOADS, JUDGED, JUDGED_EMPTY = (
+    "the starter set loads without any official file",
+    "answers are judged",
+    "empty answers are judged",
+)
+CHECKS: Mapping[str, Callable[[StarterTask], object]] = {
+    "README.md begins with a heading": _readme,
+    "sources.toml pins every official file with its licence": _sources,
+    "it says what it measures, and with which metrics": _about,
+    "its label names it again": _label,
+    "unknown options and values are refused by name": _refusals,
+    "options come back from a manifest as they were": _options_survive,
+    LOADS: lambda subject: subject.data,
+    "loading again gives the same": _same_again,
+    f"there are {FEWEST_EXAMPLES} examples, whose ids are plain and unique": _examples,
+    "every example ends with what is asked": _conversations,
+    "every baseline answers every example": _baselines,
+    "every case has a judge and shows the answer": _cases,
+    "judges ask the same twice, and read nothing into replies without a verdict": _judges,
+    "an answer that equals a baseline's is a tie, unless a judge is asked": _ties,
+    JUDGED: lambda subject: _is_judged(subject.something),
+    JUDGED_EMPTY: lambda subject: _is_judged(subject.nothing),
+    "scoring changes nothing, and gives the same again": _pure,
+    **{f"the scores of {name} say what they are": partial(_scores, made) for name, made in SITUATIONS.items()},
+}
+"""The contract: each sentence with the function that raises if it does not hold."""
