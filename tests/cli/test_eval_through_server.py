@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judgebench.cache import default_cache_dir
-from judgebench.models.http_run import UNREACHABLE_WAITS
-from judgebench.store import Manifest, Session
 
+from judgebench.models.call_store import default_cache_dir
+from judgebench.models.http.run import UNREACHABLE_WAITS
 from judgebench.records import StageCounts
+from judgebench.run.folder import Manifest, Session
 from tests.alpacaeval_server import JUDGE, Published, committed, publish, stored
 from tests.commands import judgebench
 from tests.patience import PATIENCE_SECONDS, wait_for
