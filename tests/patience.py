@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 300.0
 
 
 def wait_for(happened: Callable[[], object], *, look_every: float = 0.02) -> None:

@@ -38,6 +38,7 @@ class _Dialogues(Generic[T, R]):
         self._sent: dict[int, tuple[T, tuple[Completion, ...]]] = {}
         self._open = 0
         """Items begun and not yet finished: while there are any, more requests may come."""
+        self._closed = False
 
     def requests(self) -> Iterator[Request]:
         """First requests of new items, and next ones of items whose reply came, until all are finished."""
@@ -55,7 +56,7 @@ class _Dialogues(Generic[T, R]):
 
     def _take(self, feed: Feed[T]) -> tuple[T, tuple[Completion, ...], Request] | None:
         with self._changed:
-            while True:
+            while not self._closed:
                 if self._next:
                     return self._next.popleft()
                 taken = feed.take(1, wait=False)
@@ -69,6 +70,13 @@ class _Dialogues(Generic[T, R]):
                 if feed.ended and not self._open:
                     return None
                 self._changed.wait()
+        return None
+
+    def close(self) -> None:
+        """Ask for nothing more: the thread that waits for the next request ends."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def _wake(self) -> None:
         with self._changed:
@@ -98,10 +106,13 @@ def converse(
     An item that needs no request is dropped too. Later user turns, re-asks and refinements all work this way.
     """
     dialogues: _Dialogues[T, R] = _Dialogues(items, step)
-    for number, reply in model.complete(dialogues.requests()):
-        finished = dialogues.received(number, reply)
-        if finished is not None:
-            yield finished
+    try:
+        for number, reply in model.complete(dialogues.requests()):
+            finished = dialogues.received(number, reply)
+            if finished is not None:
+                yield finished
+    finally:
+        dialogues.close()
 
 
 Observer = Callable[[RunningTask, str], None]

@@ -35,7 +35,7 @@ from judgebench.run.scoring import Scored, score
 from judgebench.run.stages import JudgeCall, JudgeSeat, RunningTask, generation_step
 from judgebench.task import Task, TaskData
 from judgebench.task.metric import Metric
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for
 
 POOL = GradingPool()
 """Nothing is verified here: it starts no process."""
@@ -464,6 +464,25 @@ def test_an_error_of_a_model_reaches_the_caller_after_what_is_finished_is_writte
         assert [g.example_id for g in run.folder.generations()] == [f"e{n}" for n in range(1, 7)]
     else:
         assert [j.example_id for j in run.folder.judgements()] == [f"e{n}" for n in range(1, 7)]
+
+
+def test_a_model_that_breaks_leaves_no_thread_behind() -> None:
+    """The thread that waits for further requests ends with the model that would have asked them."""
+
+    def broken(request: Request) -> Completion:
+        raise ModelError("the key was refused")
+
+    over, before = threading.Event(), set(threading.enumerate())
+
+    def items() -> Iterator[Example]:
+        yield example(1)
+        over.wait(PATIENCE_SECONDS)
+
+    found = converse(ScriptedModel(broken, at_once=2), items(), ending(generation_step(Sampling(), None)))
+    with pytest.raises(ModelError):
+        list(found)
+    over.set()
+    wait_for(lambda: not [own for own in set(threading.enumerate()) - before if own.name.startswith("judgebench-")])
 
 
 def test_stages_can_be_run_one_by_one(make_run: MakeRun, tmp_path: Path) -> None:
