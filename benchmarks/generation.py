@@ -36,7 +36,6 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from judgebench.cli import options as flags  # noqa: E402
 from judgebench.models import Model  # noqa: E402
 from judgebench.models.call_store import default_cache_dir  # noqa: E402 - the checkout's own, wherever the program is started from
 from judgebench.models.local.hf import HfModel  # noqa: E402
@@ -45,7 +44,7 @@ from judgebench.models.local.vllm import VllmModel  # noqa: E402
 from judgebench.records import Message, Request, Sampling  # noqa: E402
 from judgebench.run.folder import RunFolder  # noqa: E402
 from judgebench.run.runner import Runner  # noqa: E402
-from judgebench.run.settings import Settings  # noqa: E402
+from judgebench.run.settings import Settings, mirror_folders  # noqa: E402
 from tests.models.llama import WORDS, save_tokenizer  # noqa: E402
 from tests.servers.launch import chat_server  # noqa: E402
 
@@ -218,7 +217,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def overlap(prompts: int) -> None:
     concurrency = 8
-    mirrors = tuple(folder for folder in (*flags.mirrors([]), default_cache_dir()) if folder.is_dir())
+    mirrors = tuple(folder for folder in (*mirror_folders([]), default_cache_dir()) if folder.is_dir())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_model(folder / "model", "tiny")

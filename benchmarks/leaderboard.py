@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -132,8 +133,8 @@ def tables(folder: Path, runs: int, names: Sequence[str], rng: np.random.Generat
         rows = {name: battles(rng) for name in names if name == "arenahard"}
         write_run(folder / f"model-{number:03}", names, rows, rng)
     print(f"{runs} runs x {len(names)} tasks ({', '.join(names)}), CPU-seconds:")
-    print(f"  the first look, with the common fit of Arena-Hard: {cost(partial(show, folder, Format.RICH)):.2f}")
-    for form in Format:
+    print(f"  the first look, with the common fit of Arena-Hard: {cost(partial(show, folder, 'rich')):.2f}")
+    for form in get_args(Format):
         once = [cost(partial(show, folder, form)) for _ in range(ROUNDS)]
         print(f"  later, --format {form}: {np.median(once):.2f}", flush=True)
 

@@ -1,8 +1,9 @@
-"""What ``import judgebench`` offers: each command as a function, and runs and results as objects with tables.
+"""What ``import judgebench`` offers: a function for each command, and runs and results as objects with tables.
 
-Functions take paths, loaded runs and plain values; where they take several runs, they also take lists of them. Each
-result prints as one line, is a table in a notebook, and gives a pandas table by ``frame()``. What ends a command with
-an exit code is an exception here, see ``errors.py``. The work itself is done in the modules that this one calls.
+Functions take paths, loaded runs and plain values; those that take several runs also take lists of them. Each result
+prints as one line, is a table in a notebook, and gives a pandas table by ``frame()``. An exception stands for each exit
+code, see ``errors.py``. Nothing is computed here: each function imports the module that does the work, and the commands
+call these functions.
 """
 
 import os
@@ -14,46 +15,43 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
-from judgebench.analysis import comparison, explanation, power_plan
-from judgebench.analysis import leaderboard as ranking
 from judgebench.display import printable, rough, shortened
 from judgebench.errors import UsageError
-from judgebench.exchange import exporting, importing
-from judgebench.exchange import trackers as tracking
 from judgebench.exchange.sheets import Cell, Column, Sheet, html_of
-from judgebench.gating import policy as gate_policy
-from judgebench.gating import verdicts
 from judgebench.records import Score
-from judgebench.run import frames, reading
+from judgebench.run import reading
 from judgebench.run.folder import RunFolder
-from judgebench.run.loading import source_finder
-from judgebench.run.progress import Progress
-from judgebench.run.run_tasks import TaskFiles
-from judgebench.run.runner import Runner
-from judgebench.run.scoring import score_run
-from judgebench.run.settings import Keywords, PathLike, Settings, mirror_folders, settings_from_python, several
+from judgebench.run.settings import Keywords, PathLike, Settings, settings_from_python, several
 from judgebench.tasks import files_among, named, task_files
 
 if TYPE_CHECKING:
     import pandas
 
+    from judgebench.analysis import comparison, explanation, power_plan
+    from judgebench.analysis import leaderboard as ranking
+    from judgebench.gating import policy as gate_policy
+    from judgebench.gating import verdicts
+    from judgebench.run.run_tasks import TaskFiles
+
+Paths = PathLike | Iterable[PathLike]
+"""One path or text, or several."""
 SHOWN_ROWS = 200
-"""Rows that a notebook shows of a result; ``frame()`` has all."""
-PUBLISHED = "published:"
-"""Before the name of a model of the published tables."""
+"""Rows of a result that a notebook shows; ``frame()`` has all."""
 SCORE_COLUMNS = tuple(name for name in Score.__struct_fields__ if name != "details")
 
 
 class _Tabular:
     """A result that is shown as a table."""
 
-    _title = ""
+    @property
+    def _title(self) -> str:
+        raise NotImplementedError
 
     def _rows(self) -> list[dict[str, Any]]:
         raise NotImplementedError
 
     def frame(self) -> "pandas.DataFrame":
-        """The result as a pandas table, with a column for each field."""
+        """Return the result as a pandas table, with a column for each field."""
         return _frame(self._rows())
 
     def __repr__(self) -> str:
@@ -92,11 +90,11 @@ class Run(_Tabular):
     """
 
     record: reading.Run
-    """The run as it lies on disk, with examples, answers and verdicts."""
+    """The run as stored on disk, with examples, answers and verdicts."""
 
     @property
     def path(self) -> Path:
-        """Where it lies: a folder, or the archive it was read from."""
+        """The run folder, or the archive that the run was read from."""
         return self.record.path
 
     @property
@@ -111,33 +109,37 @@ class Run(_Tabular):
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        """Every number of the run, those of groups such as ``category=math`` too."""
+        """Every number of the run, including those of groups such as ``category=math``."""
         return tuple(score for task in self.record.tasks.values() for score in task.scores)
 
     def score(self, metric: str, *, task: str | None = None, group: str | None = None) -> Score:
-        """One number. Raises :class:`UsageError` if none has that name, or if several tasks have it."""
+        """Return one number. Raises :class:`UsageError` if no task has that metric, or if several tasks have it."""
         found = [s for s in self.scores if s.metric == metric and s.group == group and task in (None, s.task)]
         if len(found) != 1:
             known = ", ".join(dict.fromkeys(f"{s.task} {s.metric}" for s in self.scores if s.group is None))
-            raise UsageError(f"{len(found)} scores are called {metric!r} here; there are {known}. Name the task too")
+            raise UsageError(f"this run has {len(found)} scores called {metric!r}. Name the task too; it has {known}")
         return found[0]
 
     def examples(self, task: str | None = None) -> "pandas.DataFrame":
-        """What each example adds to each metric, with its covariates: a pandas table with a row for each of both.
+        """Return each example's score on each metric, with its covariates: a pandas table with a row for each pair.
 
-        ``task`` may be left out if the run holds only one.
+        ``task`` is needed only if the run holds several.
 
         >>> load_run("runs/mine").examples().query("metric == 'exact_match_strict'")["value"].tolist()[:4]
         [1.0, 1.0, 1.0, 0.0]
         """
+        from judgebench.run import frames
+
         return _frame(frames.example_score_rows(self._task(task)))
 
     def answers(self, task: str | None = None) -> "pandas.DataFrame":
-        """What the model answered: a pandas table with a row for each turn of each example.
+        """Return the model's answers: a pandas table with a row for each turn of each example.
 
         >>> load_run("runs/mine").answers()["answer"][3]
         'The answer is unknown.'
         """
+        from judgebench.run import frames
+
         return _frame(frames.answer_rows(self._task(task)))
 
     def judgements(
@@ -145,23 +147,23 @@ class Run(_Tabular):
         task: str | None = None,
         *,
         prompts: bool = True,
-        mirrors: PathLike | Iterable[PathLike] = (),
+        mirrors: Paths = (),
         offline: bool = False,
     ) -> "pandas.DataFrame":
-        """What judges and verifiers said: a pandas table with a row for each, with the prompt that the judge saw.
+        """Return the verdicts: a pandas table with a row for each, including the prompt that the judge saw.
 
-        Prompts are made again from the task's official files, for which ``mirrors`` and ``offline`` are as those of
-        :func:`evaluate`; with ``prompts=False`` no file is needed. A verifier has neither prompt nor reply.
+        The prompts are built again from the task's official files, for which ``mirrors`` and ``offline`` mean the same
+        as in :func:`evaluate`; ``prompts=False`` needs no files. A verifier has neither prompt nor reply.
 
         >>> load_run("runs/mine").judgements()["value"].tolist()[:4]
         [1.0, 1.0, 1.0, 0.0]
         """
-        one = self._task(task)
-        data = None
-        if prompts:
-            settings = Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)
-            data = one.load_data(source_finder(settings))
-        return _frame(frames.judgement_rows(one, data))
+        from judgebench.run import frames
+        from judgebench.run.loading import source_finder
+
+        task_run = self._task(task)
+        settings = _settings("judgements", mirrors=mirrors, offline=offline)
+        return _frame(frames.judgement_rows(task_run, task_run.load_data(source_finder(settings)) if prompts else None))
 
     def _task(self, task: str | None) -> reading.TaskRun:
         if task is None and len(self.record.tasks) > 1:
@@ -172,7 +174,7 @@ class Run(_Tabular):
         return self.record.tasks[key]
 
     @property
-    def _title(self) -> str:  # type: ignore[override]
+    def _title(self) -> str:
         return f"{self.model!r} {', '.join(self.record.tasks)}: {self.status}"
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -181,7 +183,7 @@ class Run(_Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Comparison(_Tabular):
-    """Several runs compared with the first one, item by item.
+    """Several runs, each compared with the first one item by item.
 
     >>> comparison = compare("runs/base", "runs/mine")
     >>> comparison.record.tasks[0].common
@@ -190,11 +192,11 @@ class Comparison(_Tabular):
     25.0
     """
 
-    record: comparison.Comparison
-    """Differences, ranks, flips, and the runs of another protocol, which are not compared."""
+    record: "comparison.Comparison"
+    """Differences, ranks and flips, and the runs that were not compared because their protocol differs."""
 
     @property
-    def _title(self) -> str:  # type: ignore[override]
+    def _title(self) -> str:
         models = ", ".join(repr(run.model) for run in self.record.runs)
         return f"{models}: {len(self._rows())} differences from the first"
 
@@ -223,8 +225,8 @@ class Gate(_Tabular):
     16
     """
 
-    record: verdicts.Gate
-    """Each check with its interval, and how many items would decide it."""
+    record: "verdicts.Gate"
+    """Each check with its interval, and the number of items that would decide it."""
 
     @property
     def verdict(self) -> str:
@@ -233,11 +235,11 @@ class Gate(_Tabular):
 
     @property
     def passed(self) -> bool:
-        """Whether every check that blocks was passed; an inconclusive one was not."""
+        """Whether every blocking check passed. An inconclusive check did not pass."""
         return self.verdict == "PASS"
 
     @property
-    def _title(self) -> str:  # type: ignore[override]
+    def _title(self) -> str:
         return f"{self.verdict}: {self.record.candidate!r} against {self.record.baseline!r}"
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -246,66 +248,61 @@ class Gate(_Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Leaderboard(_Tabular):
-    """Rows by task and protocol, best first.
+    """Tables of runs, one for each task and protocol, with the best run first.
 
     >>> table = leaderboard("runs")
     >>> [(row.rank, row.model) for row in table.groups[0].rows]
     [(1, 'mine'), (2, 'base')]
     """
 
-    groups: tuple[ranking.Group, ...]
-    """Rows of one protocol together; only they are ranked with each other."""
+    groups: "tuple[ranking.Group, ...]"
+    """The tables. Only runs of one protocol are ranked with each other."""
     unreadable: tuple[reading.Unreadable, ...] = ()
-    """Runs below the folders that could not be read, with the reason."""
+    """Runs below the given folders that could not be read, with the reason."""
 
     @property
-    def _title(self) -> str:  # type: ignore[override]
+    def _title(self) -> str:
         rows = sum(len(group.rows) for group in self.groups)
         return f"{rows} rows; ranks hold within one protocol ({len(self.groups)} here)"
 
     def _rows(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "task": row.task,
-                "protocol": row.protocol_hash,
-                "rank": row.rank,
-                "model": row.model,
-                "published": row.published,
-                **{metric: row.scores[metric].value for metric in group.headline if metric in row.scores},
-                **{
-                    f"{metric}_by_upstream": upstream.value
-                    for metric in group.headline
-                    if metric in row.scores and (upstream := row.scores[metric].upstream) is not None
-                },
-                "withheld": "; ".join(
-                    f"{metric}: {score.reason}"
-                    for metric in group.headline
-                    if (score := row.scores.get(metric)) is not None and score.value is None
-                ),
-                "flags": ", ".join(row.flags),
-                "origin": row.origin,
-            }
-            for group in self.groups
-            for row in group.rows
-        ]
+        return [_leaderboard_row(row, group.headline) for group in self.groups for row in group.rows]
+
+
+def _leaderboard_row(row: "ranking.LeaderboardRow", headline: Iterable[str]) -> dict[str, Any]:
+    scores = {metric: row.scores[metric] for metric in headline if metric in row.scores}
+    reasons = [f"{metric}: {score.reason}" for metric, score in scores.items() if score.value is None]
+    upstream = {metric: score.upstream for metric, score in scores.items() if score.upstream is not None}
+    return {
+        "task": row.task,
+        "protocol": row.protocol_hash,
+        "rank": row.rank,
+        "model": row.model,
+        "published": row.published,
+        **{metric: score.value for metric, score in scores.items()},
+        **{f"{metric}_by_upstream": found.value for metric, found in upstream.items()},
+        "withheld": "; ".join(reasons),
+        "flags": ", ".join(row.flags),
+        "origin": row.origin,
+    }
 
 
 @dataclass(frozen=True, repr=False)
 class Plan(_Tabular):
-    """What difference a number of examples can find, and how many examples a difference needs.
+    """The difference that a number of examples can detect, and the number of examples that a difference needs.
 
     >>> plan("gsm8k", baseline="runs/mine", n=100)
     <judgebench.Plan gsm8k@cot8 exact_match_strict: 100 examples find a difference of 17.7 percent with power 0.8>
     """
 
-    record: power_plan.Plan
+    record: "power_plan.Plan"
     """The answer with its assumptions."""
 
     @property
-    def _title(self) -> str:  # type: ignore[override]
-        own = self.record
-        seen = "no difference" if own.detectable is None else f"a difference of {rough(own.detectable, own.unit)}"
-        return f"{own.task} {own.metric}: {own.n:,} examples find {seen} with power {own.power:g}"
+    def _title(self) -> str:
+        made = self.record
+        seen = "no difference" if made.detectable is None else f"a difference of {rough(made.detectable, made.unit)}"
+        return f"{made.task} {made.metric}: {made.n:,} examples find {seen} with power {made.power:g}"
 
     def _rows(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(self.record)]
@@ -313,18 +310,20 @@ class Plan(_Tabular):
 
 @dataclass(frozen=True, repr=False)
 class Explanation(_Tabular):
-    """Where the variance of verdicts comes from, how much of them is style, and what several runs tell apart.
+    """Where the variance of verdicts comes from, how much of it is style, and which runs can be told apart.
 
     >>> explain("runs/mine").record.runs[0].model
     'mine'
     """
 
-    record: explanation.Explanation
-    """All of it; the table has the parts of the variance."""
+    record: "explanation.Explanation"
+    """All of it; the table shows only the parts of the variance."""
+    unreadable: tuple[reading.Unreadable, ...] = ()
+    """Runs below the given folders that could not be read, with the reason."""
 
     @property
-    def _title(self) -> str:  # type: ignore[override]
-        return f"{', '.join(f'{one.model!r} on {one.task}' for one in self.record.runs)}"
+    def _title(self) -> str:
+        return ", ".join(f"{run.model!r} on {run.task}" for run in self.record.runs)
 
     def _rows(self) -> list[dict[str, Any]]:
         return [
@@ -347,31 +346,31 @@ class Explanation(_Tabular):
 # -- functions
 
 RunLike = PathLike | Run | reading.Run
-"""A run: where it lies, or itself."""
+"""A run: its path, or the run itself."""
 
 
 def evaluate(
     model: PathLike,
-    tasks: PathLike | Iterable[PathLike],
+    tasks: Paths,
     *,
-    judge: PathLike | Iterable[PathLike] = (),
+    judge: Paths = (),
     track: str | Iterable[str] = (),
     progress: bool = True,
     **settings: Unpack[Keywords],
 ) -> Run:
-    """Have a model answer benchmarks, and have the answers judged. Goes on with a run that was interrupted.
+    """Have a model answer benchmarks, and have the answers judged. An interrupted run goes on where it was.
 
     Parameters
     ----------
     model
-        As ``--model`` takes it: a checkpoint folder or hub id, an address, or ``file:answers.jsonl``. One: each model
-        makes a run of its own.
+        As ``--model`` takes it: a checkpoint folder or hub id, an address, or ``file:answers.jsonl``. Only one: each
+        model makes a run of its own.
     tasks
         As ``--tasks`` takes them, or a list.
     judge
-        Judge models; several are a jury, none is each task's official judge.
+        Judge models. Several are a jury; without one, each task uses its official judge.
     track
-        Experiment trackers to log the run to: ``wandb``, ``mlflow``, ``trackio``. One that fails is a warning.
+        Experiment trackers to log the run to: ``wandb``, ``mlflow``, ``trackio``. A tracker that fails is a warning.
     progress
         Show progress on stderr.
     settings
@@ -381,7 +380,7 @@ def evaluate(
     Raises
     ------
     JudgebenchError
-        :class:`UsageError` and the others of ``errors.py``. After an :class:`Incomplete` the run is there all the same.
+        :class:`UsageError` and the others of ``errors.py``. After :class:`Incomplete` the run folder exists.
 
     Examples
     --------
@@ -389,21 +388,30 @@ def evaluate(
     >>> run.score("exact_match_strict").value
     75.0
     """
-    trackers = several(track)
-    tracking.require_trackers(trackers)
+    from judgebench.exchange import trackers
+    from judgebench.run.progress import Progress
+    from judgebench.run.runner import Runner
+
+    if unknown := sorted(set(settings) - set(Keywords.__annotations__)):
+        known = ", ".join(sorted(Keywords.__annotations__))
+        raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {known}")
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(f"evaluate() makes one run, of one model; got {model!r}. Call it once for each model")
+    names = several(track)
+    trackers.require_trackers(names)
     with Progress(shown=progress) as display:
-        run_settings = settings_from_python(model, tasks, judge, settings)
+        run_settings = _settings("evaluate", tasks, model=model, judges=judge, **settings)
         results = Runner(run_settings, display.update).evaluate()
-    for problem in tracking.track(trackers, RunFolder(Path(results.run))):
+    for problem in trackers.track(names, RunFolder(Path(results.run))):
         warnings.warn(problem, stacklevel=2)
-    return Run(reading.read_run(Path(results.run), files_among(named(run_settings.tasks))))
+    return _loaded(results.run, run_settings)
 
 
-def load_run(path: RunLike, *, tasks: PathLike | Iterable[PathLike] = ()) -> Run:
+def load_run(path: RunLike, *, tasks: Paths = ()) -> Run:
     """Load a run folder or the archive of one; a loaded run is returned as it is.
 
     ``tasks`` are the files of your own tasks that the run was made with: a run folder cannot name code. Raises
-    :class:`UsageError` for what cannot be read.
+    :class:`UsageError` if the run cannot be read.
 
     >>> run = load_run("runs/mine")
     >>> run
@@ -416,22 +424,27 @@ def load_run(path: RunLike, *, tasks: PathLike | Iterable[PathLike] = ()) -> Run
 
 def compare(
     *runs: RunLike | Iterable[RunLike],
-    adjust: comparison.Adjust = "holm",
+    adjust: "comparison.Adjust" = "holm",
     task: str | None = None,
     flips: int = 0,
-    mirrors: PathLike | Iterable[PathLike] = (),
-    tasks: PathLike | Iterable[PathLike] = (),
+    mirrors: Paths = (),
+    offline: bool = False,
+    tasks: Paths = (),
 ) -> Comparison:
-    """Compare every later run with the first, item by item.
+    """Compare each later run with the first, item by item.
 
-    ``runs`` are runs and paths, also in lists. ``adjust`` is how p-values are adjusted for their number, ``flips`` how
-    many of the items that changed most are kept for each pair. ``mirrors`` are folders with official files, ``tasks``
-    the files of your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be compared.
+    ``runs`` are runs and paths, also in lists. ``adjust`` says how p-values are adjusted for their number, ``flips``
+    how many of the items that changed most are kept for each pair. ``mirrors`` are folders with official files,
+    ``tasks`` the files of your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be
+    compared.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
-    files = comparison.official_files(_mirrors(mirrors))
+    from judgebench.analysis import comparison
+
+    settings = _settings("compare", mirrors=mirrors, offline=offline)
+    files = comparison.official_files(settings.mirrors, offline=offline)
     opened = [_opened(run, tasks) for run in _each(runs)]
     return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
 
@@ -441,9 +454,10 @@ def gate(
     candidate: RunLike,
     *,
     max_drop: float | None = None,
-    policy: PathLike | gate_policy.Policy | None = None,
-    mirrors: PathLike | Iterable[PathLike] = (),
-    tasks: PathLike | Iterable[PathLike] = (),
+    policy: "PathLike | gate_policy.Policy | None" = None,
+    mirrors: Paths = (),
+    offline: bool = False,
+    tasks: Paths = (),
 ) -> Gate:
     """Check whether a candidate is worse than a baseline by more than is accepted.
 
@@ -454,23 +468,23 @@ def gate(
     >>> gate("runs/base", "runs/mine", max_drop=60).record.checks[0].max_drop
     60
     """
-    if (max_drop is None) == (policy is None):
-        raise UsageError("gate() needs max_drop or policy, one of the two, to know how much may be lost")
-    if policy is None:
-        policy = gate_policy.checked(gate_policy.Policy(defaults=gate_policy.Defaults(max_drop=max_drop)), "max_drop")
-    elif not isinstance(policy, gate_policy.Policy):
-        policy = gate_policy.read_policy(Path(policy))
-    files = comparison.official_files(_mirrors(mirrors))
-    of_a_table = isinstance(baseline, str) and baseline.startswith(PUBLISHED)
-    against = str(baseline).removeprefix(PUBLISHED) if of_a_table else _opened(baseline, tasks)
-    return Gate(verdicts.gate(against, _opened(candidate, tasks), policy, files=files))
+    from judgebench.analysis.comparison import official_files
+    from judgebench.gating import policy as gate_policy
+    from judgebench.gating import verdicts
+
+    asked = gate_policy.policy_of(policy, max_drop)
+    settings = _settings("gate", mirrors=mirrors, offline=offline)
+    files = official_files(settings.mirrors, offline=offline)
+    published = isinstance(baseline, str) and baseline.startswith(verdicts.PUBLISHED)
+    against = str(baseline).removeprefix(verdicts.PUBLISHED) if published else _opened(baseline, tasks)
+    return Gate(verdicts.gate(against, _opened(candidate, tasks), asked, files=files))
 
 
 def leaderboard(
     *runs: RunLike | Iterable[RunLike],
     task: str | None = None,
     published: bool = False,
-    tasks: PathLike | Iterable[PathLike] = (),
+    tasks: Paths = (),
 ) -> Leaderboard:
     """Rank runs, and the runs below folders, by task and protocol; with ``published``, beside published figures.
 
@@ -480,12 +494,15 @@ def leaderboard(
     >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
     [75.0, 50.0]
     """
+    from judgebench.analysis import leaderboard as ranking
+
     files = _task_files(tasks)
     found = _found(runs, files)
     rows = ranking.in_one_table(found.readable, task)
     others = ranking.published_rows(task) if published else []
     if not rows and not others:
-        raise UsageError("nothing to rank: no run holds that task. Name run folders, or folders that hold some")
+        wanted = f" for task {task!r}: no run holds that task" if task else ""
+        raise UsageError(f"nothing to show{wanted}. Name run folders, or run `judgebench eval` first{_reasons(found)}")
     metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
     groups = ranking.beside_published(ranking.group_rows([*rows, *others], metrics), others)
     return Leaderboard(tuple(groups), found.unreadable)
@@ -494,10 +511,10 @@ def leaderboard(
 def score(
     run: RunLike,
     *,
-    tasks: PathLike | Iterable[PathLike] = (),
+    tasks: Paths = (),
     labels: PathLike | None = None,
     think_tags: Iterable[tuple[str, str]] = (),
-    mirrors: PathLike | Iterable[PathLike] = (),
+    mirrors: Paths = (),
     offline: bool = False,
 ) -> Run:
     """Read a run's replies again with today's rules, and compute its scores. Makes no call.
@@ -508,16 +525,12 @@ def score(
     >>> score("runs/mine").score("numeric").n
     16
     """
-    settings = Settings(
-        tasks=",".join(several(tasks)),
-        labels=None if labels is None else Path(labels),
-        think_tags=tuple(think_tags),
-        mirrors=_mirrors(mirrors),
-        offline=offline,
-    )
-    path = Path(_opened(run, tasks).path if isinstance(run, Run | reading.Run) else run)
+    from judgebench.run.scoring import score_run
+
+    settings = _settings("score", tasks, labels=labels, think_tags=think_tags, mirrors=mirrors, offline=offline)
+    path = _path(run)
     score_run(RunFolder(path), settings)
-    return load_run(path, tasks=files_among(named(settings.tasks)).values())
+    return _loaded(path, settings)
 
 
 def import_run(
@@ -528,34 +541,26 @@ def import_run(
     task: PathLike = "",
     model: str | None = None,
     fields: Mapping[str, str] | None = None,
-    mirrors: PathLike | Iterable[PathLike] = (),
+    mirrors: Paths = (),
     offline: bool = False,
 ) -> list[Run]:
-    """Read judgements or answers that exist already into run folders, one for each model of the file, and score them.
+    """Read existing judgements or answers into run folders, one for each model of the file, and score them.
 
     ``form`` is a format that ``judgebench import --from`` takes, ``task`` the benchmark that the file belongs to
-    (an archive names its own), ``model`` the only model that is wanted, ``fields`` what a file of outputs calls our
-    fields, as in ``{"id": "key"}``.
+    (an archive names its own), ``model`` the only model to import, ``fields`` the names that a file of outputs has for
+    our fields, as in ``{"id": "key"}``.
 
     >>> export("runs/mine", "archive", "mine.zip")
     [PosixPath('mine.zip')]
     >>> import_run("mine.zip", "archive", out="runs/again")
     [<judgebench.Run 'mine' gsm8k: complete>]
     """
-    if not task and form != "archive":
-        raise UsageError("import_run() needs task=, the benchmark that the file belongs to, such as 'alpacaeval'")
-    settings = Settings(
-        tasks=os.fspath(task),
-        model=model,
-        out=Path(out),
-        fields=fields or {},
-        mirrors=_mirrors(mirrors),
-        offline=offline,
-        argv=("judgebench.import_run",),
+    from judgebench.exchange import importing
+
+    settings = _settings(
+        "import_run", task, model=model, out=out, fields=fields or {}, mirrors=mirrors, offline=offline
     )
-    made = importing.import_run(Path(source), form.replace("-", "_"), settings)
-    files = files_among(named(settings.tasks))
-    return [Run(reading.read_run(Path(results.run), files)) for results in made]
+    return [_loaded(made.run, settings) for made in importing.import_run(Path(source), form, settings)]
 
 
 def export(
@@ -563,20 +568,22 @@ def export(
     form: str,
     out: PathLike,
     *,
-    tasks: PathLike | Iterable[PathLike] = (),
-    mirrors: PathLike | Iterable[PathLike] = (),
+    tasks: Paths = (),
+    mirrors: Paths = (),
     offline: bool = False,
 ) -> list[Path]:
-    """Write a run as the result files of another program, or as one file; the files that were made.
+    """Write a run as the result files of another program, or as one file. Returns the paths of the files.
 
     ``form`` is a format that ``judgebench export --to`` takes, ``out`` a folder, or the one file itself.
 
     >>> export("runs/mine", "csv", "scores.csv")
     [PosixPath('scores.csv')]
     """
+    from judgebench.exchange.exporting import export_run
+
     _task_files(tasks)
-    settings = Settings(tasks=",".join(several(tasks)), mirrors=_mirrors(mirrors), offline=offline)
-    return exporting.export_run(RunFolder(_opened(run, tasks).path), form.replace("-", "_"), Path(out), settings)
+    settings = _settings("export", tasks, mirrors=mirrors, offline=offline)
+    return export_run(RunFolder(_path(run)), form.replace("-", "_"), Path(out), settings)
 
 
 def plan(
@@ -589,86 +596,103 @@ def plan(
     correlation: float = 0.0,
     alpha: float = 0.05,
     power: float = 0.8,
-    mirrors: PathLike | Iterable[PathLike] = (),
+    mirrors: Paths = (),
     offline: bool = False,
 ) -> Plan:
-    """What difference two runs on the same examples can find, and how many examples a difference ``delta`` needs.
+    """Say what difference two runs on the same examples can detect, and how many examples a difference ``delta`` needs.
 
-    ``baseline`` is a run whose variance is planned with, or two runs, for that of their paired differences; without
-    one it is the worst case. ``correlation`` is what is assumed of two runs' example scores where only one is given.
+    ``baseline`` is a run to take the variance from, or two runs, to take that of their paired differences; without one
+    the plan assumes the worst case. ``correlation`` is the assumed correlation between two runs' per-example scores
+    when only one run is given.
 
     >>> plan("gsm8k", metric="exact_match_strict", delta=2).record.required
     9812
     """
+    from judgebench.analysis import power_plan
+
     question = power_plan.Question(
         task=os.fspath(task),
         metric=metric,
-        baselines=[Path(run) if isinstance(run, str | os.PathLike) else _opened(run).path for run in _each([baseline])],
+        baselines=[_path(run) for run in _each([baseline])],
         delta=delta,
         n=n,
         correlation=correlation,
         alpha=alpha,
         power=power,
     )
-    return Plan(power_plan.plan(question, Settings(tasks="", mirrors=_mirrors(mirrors), offline=offline)))
+    return Plan(power_plan.plan(question, _settings("plan", mirrors=mirrors, offline=offline)))
 
 
-def explain(
-    *runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: PathLike | Iterable[PathLike] = ()
-) -> Explanation:
-    """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart.
+def explain(*runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: Paths = ()) -> Explanation:
+    """Say where the variance of verdicts comes from, how much of it is style, and which runs can be told apart.
 
-    ``runs`` are runs and paths, also of folders that hold some; ``task`` is the only task that is wanted.
+    ``runs`` are runs and paths, also of folders that hold runs; ``task`` is the only task to look at.
 
     >>> explain("runs")
     <judgebench.Explanation 'base' on gsm8k@cot8, 'mine' on gsm8k@cot8>
     """
-    found = explanation.explain(_found(runs, _task_files(tasks)).readable, task)
-    if not found.runs:
-        raise UsageError(f"none of the runs holds the task {task!r}")
-    return Explanation(found)
+    from judgebench.analysis import explanation
+
+    found = _found(runs, _task_files(tasks))
+    made = explanation.explain(found.readable, task)
+    if not made.runs:
+        raise UsageError(f"none of the runs holds the task {task!r}{_reasons(found)}")
+    return Explanation(made, found.unreadable)
+
+
+def _settings(function: str, tasks: Paths = (), **given: Any) -> Settings:
+    """Settings of what was passed to one of the functions above."""
+    return settings_from_python(function, {"tasks": tasks, **given})
 
 
 def _each(given: Iterable[RunLike | Iterable[RunLike]]) -> Iterator[RunLike]:
-    """Runs and paths one by one, those in lists too."""
-    for one in given:
-        if isinstance(one, str | os.PathLike | Run | reading.Run):
-            yield one
-        elif isinstance(one, Iterable):
-            yield from _each(one)
+    """Yield runs and paths one by one, including those in lists."""
+    for run in given:
+        if isinstance(run, str | os.PathLike | Run | reading.Run):
+            yield run
+        elif isinstance(run, Iterable):
+            yield from _each(run)
         else:
-            raise UsageError(f"a run was expected, or the path of one, or a list of these; got {one!r}")
+            raise UsageError(f"a run was expected, or the path of one, or a list of these; got {run!r}")
 
 
-def _opened(run: RunLike, tasks: PathLike | Iterable[PathLike] = ()) -> reading.Run:
-    """One run; a :class:`UsageError` for what is none, or several."""
-    if isinstance(run, Run):
-        return run.record
-    if isinstance(run, reading.Run):
-        return run
+def _opened(run: RunLike, tasks: Paths = ()) -> reading.Run:
+    """Read one run. Raises :class:`UsageError` for anything else."""
     if isinstance(run, str | os.PathLike):
         return reading.read_run(Path(run), _task_files(tasks))
+    if isinstance(run, Run | reading.Run):
+        return run.record if isinstance(run, Run) else run
     raise UsageError(f"one run was expected here, or the path of one; got {run!r}")
 
 
-def _task_files(tasks: PathLike | Iterable[PathLike]) -> TaskFiles:
+def _path(run: RunLike) -> Path:
+    """The path of one run, which is not read."""
+    return Path(run) if isinstance(run, str | os.PathLike) else _opened(run).path
+
+
+def _loaded(path: PathLike, settings: Settings) -> Run:
+    """Load a run that was just made or scored, whose own tasks the settings name."""
+    return Run(reading.read_run(Path(path), files_among(named(settings.tasks))))
+
+
+def _task_files(tasks: Paths) -> "TaskFiles":
     return task_files(",".join(several(tasks)))
 
 
-def _found(given: Iterable[RunLike | Iterable[RunLike]], files: TaskFiles) -> reading.Runs:
-    """Runs as they are given, and those that lie at or below the paths, each once."""
+def _found(given: Iterable[RunLike | Iterable[RunLike]], files: "TaskFiles") -> reading.Runs:
+    """Read the given runs and those at or below the given paths, each once."""
     paths, found = [], {}
-    for one in _each(given):
-        if isinstance(one, str | os.PathLike):
-            paths.append(Path(one))
+    for run in _each(given):
+        if isinstance(run, str | os.PathLike):
+            paths.append(Path(run))
         else:
-            run = _opened(one)
-            found[os.path.realpath(run.path)] = run
+            found[os.path.realpath(_opened(run).path)] = _opened(run)
     read = reading.read_runs(paths, files)
     for run in read.readable:
         found.setdefault(os.path.realpath(run.path), run)
     return reading.Runs(tuple(found.values()), read.unreadable)
 
 
-def _mirrors(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:
-    return mirror_folders(map(Path, several(given)))
+def _reasons(found: reading.Runs) -> str:
+    """Why runs could not be read, as the end of a message."""
+    return "".join(f"; left out: {run.reason}" for run in found.unreadable)

@@ -26,7 +26,7 @@ class InconclusiveGate(UserWarning):
 
 @pytest.fixture(scope="session")
 def judgebench_run(request: pytest.FixtureRequest) -> "Callable[..., Run]":
-    """Opens a run folder or an archive, each once a session; a path that is not absolute lies below the root folder.
+    """Open a run folder or an archive, each once a session. Relative paths start at pytest's root folder.
 
     ``judgebench_run(path, tasks="mine/task.py")`` opens a run that was made with a task of your own: a run folder
     cannot name code.
@@ -53,7 +53,7 @@ def assert_no_regression(
     policy: str | Path | None = None,
     on_inconclusive: "OnInconclusive" = "fail",
 ) -> "Gate":
-    """Fail the test unless the gate passes; what it found otherwise.
+    """Fail the test unless the gate passes; otherwise return the gate.
 
     Parameters
     ----------
@@ -62,37 +62,29 @@ def assert_no_regression(
     baseline
         A run, or ``published:MODEL`` for a row of a published table.
     max_drop
-        Largest loss of each task's headline, in its unit.
+        Largest accepted loss of each task's headline, in its unit.
     policy
-        A policy file, in place of ``max_drop``.
+        A policy file, instead of ``max_drop``.
     on_inconclusive
-        Where the items cannot tell: ``fail`` the test, ``warn`` (``InconclusiveGate``), or ``pass``.
+        What happens if the items cannot tell: ``fail`` the test, ``warn`` (``InconclusiveGate``), or ``pass``.
 
     Raises
     ------
     AssertionError
         With a sentence for each check that did not pass.
     UsageError
-        If there is nothing to gate, or the protocols are unlike.
+        If there is nothing to gate, or the protocols differ.
     """
+    from judgebench.api import gate
     from judgebench.display import printable
-    from judgebench.errors import UsageError
     from judgebench.gating.ci_reports import outcome, sentence
-    from judgebench.gating.policy import Defaults, Policy, checked, read_policy
-    from judgebench.gating.verdicts import PUBLISHED, exit_code, gate
+    from judgebench.gating.verdicts import exit_code
 
     __tracebackhide__ = True
-    if (max_drop is None) == (policy is None):
-        raise UsageError("assert_no_regression needs max_drop or policy, and one of them only")
-    asked = (
-        checked(Policy(defaults=Defaults(max_drop=max_drop)), "max_drop")
-        if policy is None
-        else read_policy(Path(policy))
-    )
-    result = gate(baseline.removeprefix(PUBLISHED) if isinstance(baseline, str) else baseline, candidate, asked)
-    told = [printable(sentence(check)) for check in result.checks if outcome(check, on_inconclusive) != "passed"]
+    result = gate(baseline, candidate, max_drop=max_drop, policy=policy).record
+    failing = [printable(sentence(check)) for check in result.checks if outcome(check, on_inconclusive) != "passed"]
     if exit_code(result, on_inconclusive):
-        raise AssertionError("\n".join(told))
-    for line in told:
+        raise AssertionError("\n".join(failing))
+    for line in failing:
         warnings.warn(line, InconclusiveGate, stacklevel=2)
     return result

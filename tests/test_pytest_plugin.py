@@ -103,7 +103,7 @@ def test_inconclusive_fails_unless_it_may_pass(suite: Suite) -> None:
 def test_a_policy_file_and_no_policy(suite: Suite) -> None:
     """A policy does for ``max_drop``; neither, or a missing run, is an error that says so."""
     assert "policy" in suite.passed
-    assert "UsageError: assert_no_regression needs max_drop or policy" in suite.failures["neither"]
+    assert "UsageError: say how much may be lost, in one of the two ways" in suite.failures["neither"]
     assert re.search(r"UsageError: .*none", suite.failures["missing_run"])
 
 

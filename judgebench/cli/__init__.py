@@ -1,80 +1,101 @@
-"""The command line. Only typer is imported here; each command imports what it needs when it runs."""
+"""The command line: which commands there are, and how one ends.
+
+A module of a command is imported when the command is run, and imports what is heavy within its function. So
+``judgebench --help`` imports typer and this file.
+"""
 
 import contextlib
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_group
 
-from judgebench.cli import (
-    cache,
-    compare,
-    correlate,
-    data,
-    doctor,
-    explain,
-    exporting,
-    gate,
-    importing,
-    leaderboard,
-    options,
-    plan,
-    run,
-    scoring,
-    tasks,
-)
+from judgebench.errors import JudgebenchError, Terminated
 
 if TYPE_CHECKING:
     from types import FrameType
 
 BROKEN_PIPE = 141
-"""As a shell tells of a program that wrote to nobody."""
+"""The exit code that a shell reports for a program that wrote to a closed pipe."""
+COMMANDS = {
+    "eval": ("run.evaluate", "Generate answers, have them judged, print scores."),
+    "generate": ("run.generate", "Generate answers only."),
+    "judge": ("run.judge", "Have the answers of a run folder judged."),
+    "score": ("scoring.score", "Score a run folder again, without a call."),
+    "import": ("importing.import_", "Turn other programs' result files into run folders."),
+    "export": ("exporting.export", "Write a run as another program's result files."),
+    "leaderboard": ("leaderboard.leaderboard", "Rank runs, in one table per protocol."),
+    "compare": ("compare.compare", "Compare runs item by item."),
+    "gate": ("gate.gate", "Check a candidate against a baseline, for CI."),
+    "explain": ("explain.explain", "Show where verdicts vary, and how much of it is style."),
+    "plan": ("plan.plan", "Say how many examples a difference needs."),
+    "correlate": ("correlate.correlate", "Correlate leaderboards with human ratings."),
+    "tasks": ("tasks.app", "Show what can be evaluated."),
+    "data": ("data.app", "Manage the official files."),
+    "doctor": ("doctor.doctor", "Check the installation."),
+    "cache": ("cache.app", "Manage the store of finished calls."),
+}
+"""By name: the function or the group of commands, and what the list of commands says of it."""
 
 
-def _normalise(token: str) -> str:
-    """Underscores do for dashes, as in other harnesses."""
-    return token.replace("_", "-")
+class Commands(TyperGroup):
+    """The group of all commands. It lists their names, and loads a command when it is to be run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that the arguments name."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and loaded(str(listed.name)), rest
+
+
+def loaded(name: str) -> Any:
+    """Import a command, as typer runs it."""
+    place, summary = COMMANDS[name]
+    module, _, attribute = place.partition(".")
+    found = getattr(import_module(f"judgebench.cli.{module}"), attribute)
+    alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name, help=summary)
+    else:
+        alone.command(name)(found)
+    return get_group(alone).commands[name]
 
 
 app = typer.Typer(
     name="judgebench",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"token_normalize_func": _normalise, "help_option_names": ["-h", "--help"]},
+    context_settings={
+        # Underscores do for dashes, as in other harnesses.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+        "help_option_names": ["-h", "--help"],
+    },
 )
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show tracebacks with errors and protocol details with results.")
+]
 
 
 @app.callback()
-def _every_command(verbose: options.Verbose = False) -> None:
+def _every_command(verbose: Verbose = False) -> None:
     """Evaluate language models: generate answers, have them judged or verified, get numbers a paper can print."""
 
 
-app.command("eval")(run.evaluate)
-app.command("generate")(run.generate)
-app.command("judge")(run.judge)
-app.command("score")(scoring.score)
-app.command("import")(importing.import_)
-app.command("export")(exporting.export)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("compare")(compare.compare)
-app.command("gate")(gate.gate)
-app.command("explain")(explain.explain)
-app.command("plan")(plan.plan)
-app.command("correlate")(correlate.correlate)
-app.add_typer(tasks.app, name="tasks")
-app.add_typer(data.app, name="data")
-app.command("doctor")(doctor.doctor)
-app.add_typer(cache.app, name="cache")
+for _name, (_, _summary) in COMMANDS.items():
+    app.command(_name, help=_summary)(lambda: None)
 
 
 def main() -> None:
-    """Run the command line and exit with its code: errors are one paragraph on stderr, without a traceback."""
+    """Run the command line and exit with its code. An error is one paragraph on stderr, without a traceback."""
     _prepare_streams()
     code = _run()
     try:
@@ -90,58 +111,54 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command; what it ends with. Exit 1 is the gate's FAIL, and whatever else goes wrong ends otherwise."""
-    from judgebench.errors import JudgebenchError, Terminated
-
+    """Run the command and return its exit code. Only a gate's FAIL is 1; whatever goes wrong has another code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
-    except JudgebenchError as error:
-        _complain(str(error))
-        return error.exit_code
-    except typer.Abort as error:
-        _complain("interrupted; start the same command again to go on where it was")
-        return 143 if isinstance(error.__cause__, Terminated) else 130
-    except TyperException as error:
-        # A flag or argument that does not parse: the message names it and the valid values.
-        said = getattr(error, "format_message", error.__str__)()
-        _complain(f"{said} See `judgebench {' '.join(sys.argv[1:2])} --help`.")
-        return 2
-    except KeyboardInterrupt as error:
-        _complain("interrupted; start the same command again to go on where it was")
-        return 143 if isinstance(error, Terminated) else 130
-    except BrokenPipeError:
-        _discard_output()
-        return BROKEN_PIPE
-    except OSError as error:
-        _complain(f"a file could not be read or written: {error}")
-        return 2
-    except MemoryError:
-        _complain("the memory is not enough for this; what was finished is kept, and -v shows where it ended")
-        return 2
-    except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # what typer and rich make of it
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - the last resort
+        # typer and rich make a SystemExit of a broken pipe.
+        if isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
             _discard_output()
             return BROKEN_PIPE
-        # Nothing of ours raises it: the code of a task, a plug-in or a checkpoint did.
-        _complain(
-            f"code that was loaded for this command, of a task, a plug-in or a checkpoint, tried to end it with exit "
-            f"code {str(error.code)[:40]}; -v shows where"
-        )
-        return 2
-    except Exception as error:  # noqa: BLE001 - the last resort
-        _complain(
-            f"this is a fault of judgebench itself: {type(error).__name__}: {' '.join(str(error).split())[:300]} "
-            f"({_place(error)}). What was finished is kept. `judgebench -v {' '.join(sys.argv[1:2])} …` shows the "
-            "traceback; please report it with that"
-        )
-        return 2
+        code, message = _ending(error)
+        _complain(message)
     return code if isinstance(code, int) else 0
 
 
+def _ending(error: BaseException) -> tuple[int, str]:
+    """The exit code that an exception ends the command with, and the message."""
+    match error:
+        case JudgebenchError():
+            return error.exit_code, str(error)
+        case typer.Abort() | KeyboardInterrupt():
+            cause = error.__cause__ if isinstance(error, typer.Abort) else error
+            code = 143 if isinstance(cause, Terminated) else 130
+            return code, "interrupted; start the same command again to go on where it was"
+        case TyperException():
+            # The message names the flag or argument that does not parse, and the valid values.
+            said = getattr(error, "format_message", error.__str__)()
+            return 2, f"{said} See `judgebench {' '.join(sys.argv[1:2])} --help`."
+        case OSError():
+            return 2, f"a file could not be read or written: {error}"
+        case MemoryError():
+            return 2, "there is not enough memory for this; what was finished is kept, and -v shows where it ended"
+        case SystemExit():
+            # Nothing of ours raises it: the code of a task, a plug-in or a checkpoint did.
+            return 2, (
+                f"code that was loaded for this command, of a task, a plug-in or a checkpoint, tried to end it with "
+                f"exit code {str(error.code)[:40]}; -v shows where"
+            )
+        case _:
+            return 2, (
+                f"this is a fault of judgebench itself: {type(error).__name__}: {' '.join(str(error).split())[:300]} "
+                f"({_place(error)}). What was finished is kept. `judgebench -v {' '.join(sys.argv[1:2])} …` shows the "
+                "traceback; please report it with that"
+            )
+
+
 def _place(error: BaseException) -> str:
-    """Where an exception was raised, in the innermost file of ours."""
-    found = "nowhere of ours"
+    """Where an exception was raised: the innermost of our files on its way."""
+    found = "not in a file of judgebench"
     trace = error.__traceback__
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)
@@ -152,7 +169,7 @@ def _place(error: BaseException) -> str:
 
 
 def _prepare_streams() -> None:
-    """Have somewhere to write to, and nothing that cannot be written there."""
+    """Make sure that both streams exist and can take every character."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before we began
@@ -162,21 +179,19 @@ def _prepare_streams() -> None:
 
 
 def _discard_output() -> None:
-    """What is still to be written has nobody to read it, and is not to be complained of when the process ends."""
+    """Throw away what is still to be written: nobody reads it, and Python must not complain when the process ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(number: int, frame: "FrameType | None") -> None:
-    from judgebench.errors import Terminated
-
     # A second one must not break what the first has begun to close.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Terminated
 
 
 def _complain(text: str) -> None:
-    """One paragraph on stderr; with ``-v``, after the traceback of the error being handled."""
+    """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled."""
     from judgebench.display import printable
     from judgebench.redaction import redacted
 

@@ -1,13 +1,12 @@
 """``compare``: runs on the same items, item by item."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import Format, show
+from judgebench.cli.rendering import Format, score_name, show
 from judgebench.display import chance, figure, interval, ranks, reasons, shortened
 from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
@@ -15,19 +14,9 @@ if TYPE_CHECKING:
     from judgebench.analysis.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
 
 ANSWER_CHARACTERS = 1500
-"""Of each answer and verdict that a flip shows; ``--format json`` has them whole."""
-
-
+"""How much of each answer and verdict a flip shows; ``--format json`` has all of it."""
 SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
-"""What a table has a column of, as a difference names what it lacks."""
-
-
-class Adjust(StrEnum):
-    """How p-values are adjusted for their number."""
-
-    HOLM = "holm"
-    BH = "bh"
-    NONE = "none"
+"""The table's columns that a number can be missing from, by the names in ``Difference.withheld``."""
 
 
 def compare(
@@ -38,29 +27,22 @@ def compare(
             help="Run folders or archives. Each run is compared with the first (difference = later run − first run).",
         ),
     ],
-    adjust: Annotated[Adjust, typer.Option(help="How to adjust p-values for their number.")] = Adjust.HOLM,
+    adjust: Annotated[
+        Literal["holm", "bh", "none"], typer.Option(help="How to adjust p-values for their number.")
+    ] = "holm",
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
     """Compare runs item by item: every metric, with interval and p-value. Other protocols are named, not compared."""
-    from judgebench.analysis.comparison import compare as compare_runs
-    from judgebench.analysis.comparison import official_files
-    from judgebench.run.reading import read_run
-    from judgebench.run.settings import mirror_folders
-    from judgebench.tasks import task_files
+    from judgebench import api
 
-    named = task_files(tasks)
-    found = compare_runs(
-        [read_run(path, named) for path in runs],
-        adjust=adjust.value,
-        task=task,
-        flips=flips,
-        files=official_files(mirror_folders(mirror), offline=offline),
-    )
+    found = api.compare(
+        *runs, adjust=adjust, task=task, flips=flips, mirrors=mirror, offline=offline, tasks=tasks
+    ).record
     show(form, found, lambda: _sheets(found), lambda: _flat(found))
 
 
@@ -75,7 +57,7 @@ def _sheets(found: "Comparison") -> list[Sheet]:
     for key, several in found.unlike.items():
         for one in several:
             rows = tuple((name, *values) for name, values in zip(one.fields, one.values, strict=True))
-            title = f"{key}: {_letter(one.run)} was made by another protocol, and is not compared"
+            title = f"{key}: {_letter(one.run)} was not compared, because its protocol differs"
             sheets.append(Sheet(title, words("field", "first run", _letter(one.run)), rows))
     return sheets
 
@@ -89,7 +71,7 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
     numbers = figures("first", "second", "difference", level, "gain", "p", adjusted, "n")
     remarks = [
-        f"{_letter(one.run)} lacks {one.missing} of {one.items} items; what one run lacks is left out of all"
+        f"{_letter(one.run)} lacks {one.missing} of {one.items} items; an item that one run lacks is left out of all"
         for one in task.coverage
         if one.missing
     ]
@@ -111,7 +93,7 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
 def _cells(one: "Difference") -> tuple[Cell, ...]:
     gain = "–" if one.relative_gain is None else f"{figure(one.relative_gain, 'share in percent', signed=True)} %"
     return (
-        one.metric if one.group is None else f"  {one.metric} {one.group}",
+        score_name(one) if one.group is None else f"  {score_name(one)}",
         _runs(one),
         figure(one.first_value, one.unit),
         figure(one.second_value, one.unit),
@@ -129,9 +111,8 @@ def _runs(one: "Difference") -> str:
 
 
 def _name(one: "Difference", *, several: bool) -> str:
-    """The row as a line below the table calls it; of ``several`` pairs, with the runs."""
-    name = one.metric if one.group is None else f"{one.metric} {one.group}"
-    return f"{name} of {_runs(one)}" if several else name
+    """Name a row in a line below the table; with its runs, if there are ``several`` pairs."""
+    return f"{score_name(one)} of {_runs(one)}" if several else score_name(one)
 
 
 def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:
@@ -168,7 +149,7 @@ def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
 
 
 def _flat(found: "Comparison") -> Sheet:
-    """A line for each difference, with all its numbers."""
+    """List every difference with all of its numbers, one a line."""
     fields = (
         *("metric", "group", "unit", "first_value", "second_value", "difference", "stderr", "low", "high", "level"),
         *("p", "p_adjusted", "correlation", "relative_gain", "relative_low", "relative_high", "n", "reason"),
@@ -184,7 +165,7 @@ def _flat(found: "Comparison") -> Sheet:
         for task in found.tasks
         for one in task.differences
     ]
-    # What is not compared has a metric and a reason alone.
+    # A metric that was not compared has only a name and a reason.
     rows += [
         (task.task, task.protocol_hash, *[None] * 4, metric, *[None] * (len(fields) - 2), f"not compared: {why}")
         for task in found.tasks

@@ -1,12 +1,11 @@
 """``correlate``: leaderboards against human ratings."""
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.cli.rendering import show
 from judgebench.display import chance, figure, interval, p_value, reasons
 from judgebench.exchange.sheets import Sheet, figures, words
 
@@ -15,14 +14,7 @@ if TYPE_CHECKING:
 
 
 UNIT = "coefficient"
-
-
-class Kind(StrEnum):
-    """Coefficients."""
-
-    PEARSON = "pearson"
-    SPEARMAN = "spearman"
-    KENDALL = "kendall"
+Kind = Literal["pearson", "spearman", "kendall"]
 
 
 def correlate(
@@ -31,22 +23,18 @@ def correlate(
         typer.Argument(help="CSV files with a model column, output of `leaderboard`, or names of published tables."),
     ],
     against: Annotated[
-        str, typer.Option(help="The reference: a column of these, or a published table.", metavar="NAME")
+        str, typer.Option(help="The reference: a column of these files, or a published table.", metavar="NAME")
     ] = "arena_elo",
-    metric: Annotated[list[str], typer.Option(help="Only this metric; may be repeated.", metavar="NAME")] = [],  # noqa: B006
-    kind: Annotated[list[Kind], typer.Option(help="Only this coefficient; may be repeated.")] = [],  # noqa: B006
+    metric: Annotated[list[str], typer.Option(help="Only this metric. Repeatable.", metavar="NAME")] = [],  # noqa: B006
+    kind: Annotated[list[Kind], typer.Option(help="Only this coefficient. Repeatable.")] = [],  # noqa: B006
     json: options.Json = False,
 ) -> None:
     """Correlate the metrics of leaderboards with human ratings, with intervals, and test which follow them better."""
     from judgebench.analysis.correlation import KINDS
     from judgebench.analysis.correlation import correlate as run
 
-    chosen = [known for known in KINDS if not kind or known in [one.value for one in kind]]
-    found = run(leaderboards, against, metric, chosen)
-    if json:
-        print_json(found)
-    else:
-        print_sheets([_sheet(found)])
+    found = run(leaderboards, against, metric, [known for known in KINDS if not kind or known in kind])
+    show("json" if json else "rich", found, lambda: [_sheet(found)])
 
 
 def _sheet(found: "Correlations") -> Sheet:
@@ -74,7 +62,7 @@ def _notes(found: "Correlations") -> list[str]:
         lines += reasons((metric if alike else f"{metric} {row.kind}", row.reason) for row in own)
     kinds = {row.kind for row in found.rows}
     if "kendall" in kinds and len(found.rows) > len(kinds):
-        lines.append("kendall: metrics are not compared two by two, for which there is no such test")
+        lines.append("kendall: metrics are not compared in pairs, because there is no such test")
     return lines + [f"note: {note}" for note in found.notes]
 
 

@@ -5,28 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
+from judgebench.errors import UsageError
+from judgebench.run.settings import mirror_folders, settings_from_flags
 
 if TYPE_CHECKING:
     from judgebench.data.sources import Source, SourceFinder
 
-app = typer.Typer(
-    help="Official files: pinned by revision and sha256, never part of this program.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 Task = Annotated[str | None, typer.Argument(metavar="T", help="Only this task.")]
 
 
-def _finder(mirror: options.Mirror, *, offline: bool) -> "SourceFinder":
-    from judgebench.data.sources import SourceFinder
-    from judgebench.models.call_store import default_cache_dir
-    from judgebench.run.settings import mirror_folders
+def finder_of(mirror: options.Mirror, *, offline: bool) -> "SourceFinder":
+    """Look for official files as a run with these flags does."""
+    from judgebench.run.loading import source_finder
 
-    return SourceFinder(default_cache_dir(), mirror_folders(mirror), offline=offline)
+    return source_finder(settings_from_flags({"tasks": "", "mirror": mirror, "offline": offline}))
 
 
 def _sources(task: str | None) -> "list[tuple[str, Source]]":
     from judgebench import tasks
     from judgebench.data.sources import read_sources
-    from judgebench.errors import UsageError
 
     names = tasks.names() if task is None else [task.partition("@")[0]]
     for name in names:
@@ -41,10 +39,10 @@ def list_(
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     json: options.Json = False,
 ) -> None:
-    """Each file: where it comes from, under which licence, and whether it is here."""
-    from judgebench.cli.rendering import print_json
+    """List the files: where each comes from, under which licence, and whether it is here."""
+    from judgebench.cli.rendering import print_lines
 
-    finder = _finder(mirror, offline=True)
+    finder = finder_of(mirror, offline=True)
     rows = [
         {
             "task": name,
@@ -56,11 +54,8 @@ def list_(
         }
         for name, source in _sources(task)
     ]
-    if json:
-        print_json(rows)
-        return
-    for row in rows:
-        typer.echo("{task} {name}: {here}; {licence}; {place}; sha256 {sha256}".format(**row))
+    line = "{task} {name}: {here}; {licence}; {place}; sha256 {sha256}"
+    print_lines(rows, (line.format(**row) for row in rows), as_json=json)
 
 
 @app.command()
@@ -69,11 +64,11 @@ def fetch(
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
 ) -> None:
-    """Get a task's files (all tasks' without T), verify them, keep them in the cache."""
-    finder = _finder(mirror, offline=offline)
+    """Get a task's files (without T those of all tasks), verify them, and keep them in the cache."""
+    finder = finder_of(mirror, offline=offline)
     for name, source in _sources(task):
         data, used = finder.fetch(source)
-        note = " (stand-in: the official file could not be had)" if used.standin else ""
+        note = " (stand-in: the official file was not available)" if used.standin else ""
         typer.echo(f"{name} {source.name}: {len(data):,} bytes from {used.origin}, sha256 {used.sha256}{note}")
 
 
@@ -82,20 +77,19 @@ def verify(
     task: Task = None,
     mirror: options.Mirror = [],  # noqa: B006
 ) -> None:
-    """Check the hash of every file that is here, without the network; exit 7 if one differs."""
-    finder = _finder(mirror, offline=True)
+    """Check the hash of every file that is here, without the network. Exit 7 if one differs."""
+    finder = finder_of(mirror, offline=True)
     for name, source in _sources(task):
-        where = finder.locate(source)
-        if where is not None:
+        place = finder.locate(source)
+        if place is not None:
             finder.fetch(source)
-        typer.echo(f"{name} {source.name}: {'ok, ' + where if where else 'not here'}")
+        typer.echo(f"{name} {source.name}: {'ok, ' + place if place else 'not here'}")
 
 
 @app.command()
 def where() -> None:
-    """The folders that are searched."""
+    """Show the folders that are searched."""
     from judgebench.models.call_store import default_cache_dir
-    from judgebench.run.settings import mirror_folders
 
     for folder in (*mirror_folders([]), default_cache_dir() / "sources"):
         typer.echo(str(folder))

@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-
-import typer
+from typing import NamedTuple
 
 from judgebench.cli import options
+from judgebench.errors import UsageError
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 ENGINES = {
@@ -20,30 +20,36 @@ ENGINES = {
     "ray": ("ray", "one engine at a time, no --replicas"),
     "tiktoken": ("style", "no token lengths for Arena-Hard's style control"),
 }
-"""Package → the extra that brings it, and what is not to be had without it."""
+"""Package → the extra that brings it, and what is missing without it."""
+
+
+class Check(NamedTuple):
+    """One thing that was looked for."""
+
+    check: str
+    found: str
+    mend: str = ""
+    """The command that mends it; empty if nothing is wrong."""
 
 
 def doctor(
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     json: options.Json = False,
 ) -> None:
-    """Check the installation: engines, devices, keys (present or not, never their values), official files, cache."""
-    from judgebench.cli.rendering import print_json
+    """Check the installation: engines, devices, keys (whether they are set, never their values), files, cache."""
+    from judgebench.cli.rendering import print_lines
 
-    checks = [*_engines(), *_backends(), *_keys(), *_cache(), *_sources(mirror)]
-    if json:
-        print_json([dict(zip(("check", "found", "mend"), check, strict=True)) for check in checks])
-        return
-    for name, found, mend in checks:
-        typer.echo(f"{name}: {found}" + (f"  →  {mend}" if mend else ""))
+    checks = [*_engines(), *_backends(), *_keys(), _cache(), *_sources(mirror)]
+    lines = (f"{one.check}: {one.found}" + (f"  →  {one.mend}" if one.mend else "") for one in checks)
+    print_lines([one._asdict() for one in checks], lines, as_json=json)
 
 
-def _engines() -> list[tuple[str, str, str]]:
-    rows = [("judgebench", str(installed_version("judgebench")), "")]
+def _engines() -> list[Check]:
+    rows = [Check("judgebench", str(installed_version("judgebench")))]
     found = {name: installed_version(name) for name in ENGINES}
     for name, (extra, lacking) in ENGINES.items():
         mend = "" if found[name] else f"pip install 'judgebench[{extra}]'"
-        rows.append((name, found[name] or f"not installed: {lacking}", mend))
+        rows.append(Check(name, found[name] or f"not installed: {lacking}", mend))
     return [*rows, *_devices(found)]
 
 
@@ -59,16 +65,17 @@ def installed_version(name: str) -> str | None:
     try:
         # vLLM's build for CPUs is installed under another name.
         return str(importlib.import_module(name).__version__)
-    except Exception as error:  # noqa: BLE001 - a plugin import: whatever is wrong with it is what is to be told
+    except Exception as error:  # noqa: BLE001 - a plugin import: whatever is wrong with it is the answer
         return f"installed, but it cannot be imported ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
 
 
-def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
+def _devices(found: Mapping[str, str | None]) -> list[Check]:
     """Processors, memory and accelerators, and where a checkpoint would be answered."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    rows = [("processor", f"{cores} cores, {_free_memory()} of memory free", "")]
+    rows = [Check("processor", f"{cores} cores, {_free_memory()} of memory free")]
+    checkpoint = "a checkpoint (--model PATH)"
     if not found["torch"] or not found["transformers"]:
-        return [*rows, ("a checkpoint (--model PATH)", "cannot be answered here", "pip install 'judgebench[local]'")]
+        return [*rows, Check(checkpoint, "cannot be answered here", "pip install 'judgebench[local]'")]
     import torch
 
     from judgebench.models.opening.backends import VLLM, engine_here
@@ -80,15 +87,16 @@ def _devices(found: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
     ]
     if torch.backends.mps.is_available():
         cards.append("Apple MPS")
-    rows += [(f"accelerator {number}", card, "") for number, card in enumerate(cards)] or [("accelerator", "none", "")]
+    rows += [Check(f"accelerator {number}", card) for number, card in enumerate(cards)] or [
+        Check("accelerator", "none")
+    ]
     engine = "vLLM" if engine_here() is VLLM else "transformers"
-    return [*rows, ("a checkpoint (--model PATH)", f"by {engine}, on {'the accelerator' if cards else 'the CPU'}", "")]
+    return [*rows, Check(checkpoint, f"by {engine}, on {'the accelerator' if cards else 'the CPU'}")]
 
 
-def _backends() -> list[tuple[str, str, str]]:
+def _backends() -> list[Check]:
     """The backends that installed packages bring, and whether each can be used."""
     from judgebench.data import plugins
-    from judgebench.errors import UsageError
     from judgebench.models.opening import backends
 
     rows = []
@@ -101,7 +109,7 @@ def _backends() -> list[tuple[str, str, str]]:
             backends.find(point.name)
         except UsageError as error:
             found, usable = str(error), False
-        rows.append((f"backend {point.name}", found, "" if usable else f"pip uninstall {package}"))
+        rows.append(Check(f"backend {point.name}", found, "" if usable else f"pip uninstall {package}"))
     return rows
 
 
@@ -112,14 +120,12 @@ def _free_memory() -> str:
         return "an unknown amount"
 
 
-def _keys() -> list[tuple[str, str, str]]:
-    return [
-        (name, "set", "") if os.environ.get(name) else (name, "not set", f"export {name}=… if a model or file needs it")
-        for name in KEYS
-    ]
+def _keys() -> list[Check]:
+    mend = "export {}=… if a model or file needs it"
+    return [Check(name, "set") if os.environ.get(name) else Check(name, "not set", mend.format(name)) for name in KEYS]
 
 
-def _cache() -> list[tuple[str, str, str]]:
+def _cache() -> Check:
     from judgebench.models.call_store import default_cache_dir
 
     folder = default_cache_dir()
@@ -127,16 +133,15 @@ def _cache() -> list[tuple[str, str, str]]:
     free = shutil.disk_usage(existing).free / 2**30
     writable = os.access(existing, os.W_OK)
     mend = "" if writable else "export JUDGEBENCH_CACHE=FOLDER that you can write to"
-    return [("cache", f"{folder}, {free:.0f} GiB free" + ("" if writable else ", not writable"), mend)]
+    return Check("cache", f"{folder}, {free:.0f} GiB free" + ("" if writable else ", not writable"), mend)
 
 
-def _sources(mirror: list[Path]) -> list[tuple[str, str, str]]:
+def _sources(mirror: list[Path]) -> list[Check]:
     from judgebench import tasks
-    from judgebench.data.sources import SourceFinder, read_sources
-    from judgebench.models.call_store import default_cache_dir
-    from judgebench.run.settings import mirror_folders
+    from judgebench.cli.data import finder_of
+    from judgebench.data.sources import read_sources
 
-    finder = SourceFinder(default_cache_dir(), mirror_folders(mirror), offline=True)
+    finder = finder_of(mirror, offline=True)
     rows = []
     for name in tasks.names():
         sources = read_sources(tasks.folder(name)).values()
@@ -145,5 +150,5 @@ def _sources(mirror: list[Path]) -> list[tuple[str, str, str]]:
         standins = [source for source, place in places.items() if place == "stand-in"]
         found = f"missing {', '.join(missing)}" if missing else "all official files are here"
         found += f"; only a stand-in for {', '.join(standins)}" if standins else ""
-        rows.append((f"task {name}", found, f"judgebench data fetch {name}" if missing else ""))
+        rows.append(Check(f"task {name}", found, f"judgebench data fetch {name}" if missing else ""))
     return rows

@@ -1,4 +1,4 @@
-"""``explain``: what a run's numbers are made of."""
+"""``explain``: tables of what explains the numbers of runs. The analysis is in ``analysis/explanation.py``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.cli.rendering import show
 from judgebench.display import figure, interval, p_value, percent, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.analysis.explanation import Bounds, Explained, SeveralRuns, Style, Variance
+    from judgebench.analysis.explanation import Bounds, Explained, Explanation, SeveralRuns, Style, Variance
 
 
 def explain(
@@ -20,29 +20,23 @@ def explain(
     tasks: options.TaskFiles = "",
     json: options.Json = False,
 ) -> None:
-    """Say where the variance of verdicts comes from, how much is style, and what several runs tell apart."""
-    from judgebench.analysis.explanation import explain as make
+    """Say where the variance of verdicts comes from, how much of it is style, and which runs can be told apart."""
+    from judgebench import api
     from judgebench.cli.results import print_unreadable
-    from judgebench.errors import UsageError
-    from judgebench.run.reading import read_runs
-    from judgebench.tasks import task_files
 
-    found = read_runs(runs, task_files(tasks))
+    found = api.explain(*runs, task=task, tasks=tasks)
     print_unreadable(found.unreadable)
-    made = make(found.readable, task)
-    if not made.runs:
-        raise UsageError(f"--task {task}: none of the runs holds it")
-    if json:
-        print_json(made)
-        return
-    sheets = [sheet for one in made.runs for sheet in _of_run(one)]
-    print_sheets([*sheets, *map(_of_several, made.together)])
+    show("json" if json else "rich", found.record, lambda: _sheets(found.record))
+
+
+def _sheets(made: "Explanation") -> list[Sheet]:
+    return [*(sheet for run in made.runs for sheet in _of_run(run)), *map(_of_several, made.together)]
 
 
 def _of_run(one: "Explained") -> list[Sheet]:
     title = f"{shortened(one.model, 60)} on {shortened(one.task, 200)}"
     if not one.variance and not one.style:
-        return [Sheet(f"{title}: no judge's verdicts and no comparisons, so there is nothing to take apart")]
+        return [Sheet(f"{title}: it has no judge's verdicts and no comparisons, so there is nothing to explain")]
     variances = [_variance(title, variance) for variance in one.variance]
     return variances + [_style(title, style) for style in one.style]
 
@@ -74,9 +68,9 @@ def _style(title: str, style: "Style") -> Sheet:
     if style.style_only_judge is not None:
         floor, bounds = percent(style.style_only_judge, 1), style.style_only_interval
         between = f" ({interval(100 * bounds.low, 100 * bounds.high, 'share in percent')})" if bounds else ""
-        notes.append(f"a judge that sees only style foresees {floor}{between} of the decided verdicts")
+        notes.append(f"a judge that sees only style predicts {floor}{between} of the decided verdicts")
     if style.n_without_style:
-        notes.append(f"left out: {style.n_without_style} comparisons without known style")
+        notes.append(f"left out: {style.n_without_style} comparisons whose style is unknown")
     rows = tuple(
         (
             *(rate.held_equal, figure(rate.win_rate), _interval(rate.interval)),

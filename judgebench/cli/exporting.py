@@ -1,4 +1,4 @@
-"""``export``: run folders in the format of another program."""
+"""``export``: a run in the format of another program."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,13 +31,8 @@ def export(
     offline: options.Offline = False,
 ) -> None:
     """Write a run as the result files of another program, or as one file."""
+    from judgebench import api
     from judgebench.display import printable
-    from judgebench.exchange.exporting import export_run
-    from judgebench.run.folder import RunFolder
-    from judgebench.run.settings import settings_from_flags
-    from judgebench.tasks import task_files
 
-    task_files(tasks)
-    settings = settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline})
-    for path in export_run(RunFolder(run), form.replace("-", "_"), out, settings):
+    for path in api.export(run, form, out, tasks=tasks, mirrors=mirror, offline=offline):
         typer.echo(printable(str(path)))

@@ -1,32 +1,23 @@
-"""``gate``: may the candidate take the baseline's place?"""
+"""``gate``: whether a candidate may replace the baseline, for a terminal and for CI."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.cli.rendering import show
 from judgebench.display import figure, interval
+from judgebench.errors import JudgebenchError, UsageError
 from judgebench.exchange.sheets import Sheet, figures, markdown_of, words
+from judgebench.run.settings import Settings, settings_from_flags
 
 if TYPE_CHECKING:
-    from judgebench.gating.policy import Policy
     from judgebench.gating.verdicts import Gate
-    from judgebench.run.settings import Settings
-
-
-class OnInconclusive(StrEnum):
-    """What an inconclusive gate means for the exit code."""
-
-    FAIL = "fail"
-    WARN = "warn"
-    PASS = "pass"
 
 
 def gate(
@@ -67,99 +58,76 @@ def gate(
     budget: options.Budget = None,
     tasks: options.TaskFiles = "",
     on_inconclusive: Annotated[
-        OnInconclusive, typer.Option(help="fail: exit 3; warn, pass: exit 0.")
-    ] = OnInconclusive.FAIL,
+        Literal["fail", "warn", "pass"], typer.Option(help="fail: exit 3; warn, pass: exit 0.")
+    ] = "fail",
     json: options.Json = False,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
 ) -> None:
     """Check a candidate against a baseline. Exit 0: passed; 1: a regression; 3: these items cannot tell; 2: misuse."""
-    from judgebench.analysis.comparison import official_files
-    from judgebench.errors import JudgebenchError
+    from judgebench import api
     from judgebench.gating.ci_reports import annotations, outputs, refusal
     from judgebench.gating.ci_reports import junit as junit_of
-    from judgebench.gating.verdicts import PUBLISHED, exit_code
-    from judgebench.gating.verdicts import gate as decide
+    from judgebench.gating.verdicts import exit_code
     from judgebench.run.folder import now
-    from judgebench.run.reading import read_run
-    from judgebench.run.settings import settings_from_flags
-    from judgebench.tasks import task_files
 
     try:
-        asked, files = _policy(policy, max_drop), task_files(tasks)
-        given = {"tasks": tasks, "judge": judge, "judge_arg": judge_arg, "api_key_env": api_key_env, "budget": budget}
-        settings = settings_from_flags({**given, "mirror": mirror, "offline": offline}, sys.argv)
+        asked = {"judge": judge, "judge_arg": judge_arg, "api_key_env": api_key_env, "budget": budget}
+        settings = settings_from_flags({**asked, "tasks": tasks, "mirror": mirror, "offline": offline}, sys.argv)
         if sequential:
-            result, timestamp = _in_order(baseline, candidate, asked, settings, shown=not (json or github)), now()
+            shown = not (json or github)
+            result, timestamp = _in_order(baseline, candidate, policy, max_drop, settings, shown=shown), now()
         else:
             _require_nobody_asked(settings)
-            run = read_run(candidate, files)
-            result = decide(
-                baseline.removeprefix(PUBLISHED) if baseline.startswith(PUBLISHED) else read_run(Path(baseline), files),
-                run,
-                asked,
-                files=official_files(settings.mirrors, offline=offline),
-            )
-            timestamp = run.manifest.finished_at or run.manifest.started_at
+            run = api.load_run(candidate, tasks=tasks)
+            result = api.gate(
+                baseline, run, max_drop=max_drop, policy=policy, mirrors=mirror, offline=offline, tasks=tasks
+            ).record
+            timestamp = run.record.manifest.finished_at or run.record.manifest.started_at
     except JudgebenchError as error:
         if github:
             typer.echo(refusal(str(error)), err=True)
         raise
-    code = exit_code(result, on_inconclusive.value)
+    code = exit_code(result, on_inconclusive)
     sheet = _sheet(result)
     if junit is not None:
-        _write(junit, junit_of(result, on_inconclusive.value, timestamp))
+        _write(junit, junit_of(result, on_inconclusive, timestamp))
     if md is not None:
         _write(md, markdown_of(sheet).encode())
-    if json:
-        print_json(result)
-    else:
-        with _no_commands(github):
-            print_sheets([sheet])
+    with _no_commands(github and not json):
+        show("json" if json else "rich", result, lambda: [sheet])
     if github:
-        # Beside JSON on stdout, commands go to the other stream, which is read for them as well.
-        for line in annotations(result, on_inconclusive.value):
+        # Beside JSON on stdout, commands go to stderr, which GitHub reads as well.
+        for line in annotations(result, on_inconclusive):
             typer.echo(line, err=json)
         _append("GITHUB_STEP_SUMMARY", markdown_of(sheet))
         _append("GITHUB_OUTPUT", outputs(result, code))
     raise typer.Exit(code)
 
 
-def _require_nobody_asked(settings: "Settings") -> None:
-    from judgebench.errors import UsageError
-
+def _require_nobody_asked(settings: Settings) -> None:
     if settings.judges or settings.judge_args or settings.api_key_env or settings.budget is not None:
         raise UsageError(
-            "--judge, --judge-arg, --api-key-env and --budget are for gate --sequential; without it nobody is asked"
+            "--judge, --judge-arg, --api-key-env and --budget are for gate --sequential; without it no judge is asked"
         )
 
 
-def _in_order(baseline: str, candidate: Path, policy: "Policy", settings: "Settings", *, shown: bool) -> "Gate":
-    from judgebench.errors import UsageError
+def _in_order(
+    baseline: str, candidate: Path, policy: Path | None, max_drop: float | None, settings: Settings, *, shown: bool
+) -> "Gate":
+    from judgebench.gating.policy import policy_of
     from judgebench.gating.sequential import sequential_gate
     from judgebench.gating.verdicts import PUBLISHED
     from judgebench.run.progress import Progress
 
     if baseline.startswith(PUBLISHED):
         raise UsageError(
-            f"--sequential goes example by example, and of {baseline} only the numbers are known; name a run as the "
+            f"--sequential goes example by example, and only the numbers of {baseline} are known; name a run as the "
             f"baseline"
         )
+    asked = policy_of(policy, max_drop)
     with Progress(shown=shown) as progress:
-        return sequential_gate(Path(baseline), candidate, policy, settings, observer=progress.update)
-
-
-def _policy(path: Path | None, max_drop: float | None) -> "Policy":
-    from judgebench.errors import UsageError
-    from judgebench.gating.policy import Defaults, Policy, checked, read_policy
-
-    if path is not None and max_drop is not None:
-        raise UsageError("--policy and --max-drop were both given; write the drop into the policy's [defaults]")
-    if path is not None:
-        return read_policy(path)
-    if max_drop is None:
-        raise UsageError("nothing says how much may be lost: give --max-drop X, or --policy FILE")
-    return checked(Policy(defaults=Defaults(max_drop=max_drop)), "--max-drop")
+        return sequential_gate(Path(baseline), candidate, asked, settings, observer=progress.update)
 
 
 def _sheet(result: "Gate") -> Sheet:
@@ -182,19 +150,19 @@ def _sheet(result: "Gate") -> Sheet:
     )
     level = f"{100 * (1 - 2 * result.alpha):g} % interval"
     numbers = figures("baseline", "candidate", "difference", level, "max drop", "n", "n to decide")
-    told = tuple(
+    sentences = tuple(
         sentence(check)
         for check in result.checks
         if check.verdict != "PASS" or any(one is not None for one in (check.if_lost, check.sequential, check.rule))
     )
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
     spare = ("n to decide", "n", "max drop", "baseline", "candidate")
-    return Sheet(title, words("task", "metric", "verdict") + numbers, rows, (*told, *result.notes), spare=spare)
+    return Sheet(title, words("task", "metric", "verdict") + numbers, rows, (*sentences, *result.notes), spare=spare)
 
 
 @contextmanager
 def _no_commands(github: bool) -> Iterator[None]:
-    """Have GitHub take nothing that is printed within for a workflow command, whatever the names in it are."""
+    """Keep GitHub from taking anything printed within for a workflow command, whatever names it contains."""
     if not github:
         yield
         return
@@ -212,7 +180,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _append(variable: str, text: str) -> None:
-    """Add to one of the files that GitHub names; on another machine there is none."""
+    """Append to one of the files that GitHub names in the environment; elsewhere there is none."""
     if path := os.environ.get(variable):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(text)

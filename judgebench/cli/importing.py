@@ -1,12 +1,14 @@
 """``import``: other programs' result files as run folders."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import Verbose, options
+from judgebench.run.settings import pairs, settings_from_flags
 
 
 def import_(
@@ -37,33 +39,22 @@ def import_(
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     json: options.Json = False,
-    verbose: options.Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Read judgements or answers that exist already into a run folder, and score it."""
+    """Read existing judgements or answers into a run folder, and score it."""
     from judgebench.cli.rendering import print_json
     from judgebench.cli.results import print_notes, print_results
-    from judgebench.errors import UsageError
     from judgebench.exchange.importing import import_run
     from judgebench.run.folder import RunFolder
-    from judgebench.run.settings import Settings, mirror_folders, pairs
 
-    if not task and form != "archive":
-        raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
-    settings = Settings(
-        tasks=task,
-        model=model,
-        out=out,
-        fields=pairs(filter(None, fields.split(",")), "--fields"),
-        mirrors=mirror_folders(mirror),
-        offline=offline,
-        argv=tuple(sys.argv),
-    )
-    found = import_run(source, form.replace("-", "_"), settings)
-    if json:
-        for results in found:
-            print_notes(RunFolder(Path(results.run)).require_manifest())
-        print_json(found[0] if len(found) == 1 else found)
-        return
+    asked = {"tasks": task, "model": model, "out": out, "mirror": mirror, "offline": offline}
+    names = pairs(filter(None, fields.split(",")), "--fields")
+    found = import_run(source, form, replace(settings_from_flags(asked, sys.argv), fields=names))
     for results in found:
-        folder = RunFolder(Path(results.run))
-        print_results(results, folder.require_manifest(), as_json=False, verbose=verbose)
+        manifest = RunFolder(Path(results.run)).require_manifest()
+        if json:
+            print_notes(manifest)
+        else:
+            print_results(results, manifest, as_json=False, verbose=verbose)
+    if json:
+        print_json(found[0] if len(found) == 1 else found)

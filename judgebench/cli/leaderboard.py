@@ -1,5 +1,6 @@
 """``leaderboard``: many runs in one table per protocol, and one across tasks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +13,10 @@ from judgebench.display import ranks as rank_range
 from judgebench.exchange.sheets import Cell, Column, Sheet, figures, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow
     from judgebench.records import Score
-    from judgebench.run.run_tasks import TaskFiles
-
 
 INTERVAL = "95 % interval"
 RANKS = "ranks"
@@ -39,7 +38,9 @@ def leaderboard(
     ] = False,
     sort: Annotated[
         str | None,
-        typer.Option(help="Order rows by a metric, model, length, usd or unread. Ranks stay.", metavar="COLUMN"),
+        typer.Option(
+            help="Order rows by a metric, model, length, usd or unread. Ranks do not change.", metavar="COLUMN"
+        ),
     ] = None,
     filters: Annotated[
         list[str] | None,
@@ -49,58 +50,41 @@ def leaderboard(
         list[str] | None,
         typer.Option("--pin", help="Show this model first in each table. Repeatable.", metavar="MODEL"),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.RICH,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     tasks: options.TaskFiles = "",
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
-    from judgebench.analysis import leaderboard as tables
+    from judgebench import api
     from judgebench.cli.results import print_unreadable
-    from judgebench.errors import UsageError
-    from judgebench.run.reading import read_runs
-    from judgebench.tasks import task_files
 
-    files = task_files(tasks)
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
-    found = read_runs(folders, files)
+    found = api.leaderboard(*folders, task=task, published=published, tasks=tasks)
     print_unreadable(found.unreadable)
-    rows = tables.in_one_table(found.readable, task)
-    others = tables.published_rows(task) if published else []
-    if not rows and not others:
-        raise UsageError(f"nothing to show{f' for task {task!r}' if task else ''}; run `judgebench eval` first")
-    print_tables(rows, others, form, sort=sort, filters=filters or (), pins=pins or (), files=files)
+    print_tables(found.groups, form, sort=sort, filters=filters or (), pins=pins or ())
 
 
 def print_tables(
-    rows: "Sequence[LeaderboardRow]",
-    others: "Sequence[LeaderboardRow]" = (),
-    form: Format = Format.RICH,
+    groups: "Iterable[Group]",
+    form: Format = "rich",
     *,
     sort: str | None = None,
     filters: "Sequence[str]" = (),
     pins: "Sequence[str]" = (),
-    files: "TaskFiles | None" = None,
 ) -> None:
-    """Rows in groups of equal protocol, each ranked by its task's headline metric; ``others`` are published ones.
+    """Print a table for each group of equal protocol, and one across tasks."""
+    from judgebench.analysis.leaderboard import across_tasks, arranged
 
-    ``files`` are those of tasks that were given as files.
-    """
-    from judgebench.analysis import leaderboard as tables
-
-    headlines = tables.headlines({row.task for row in (*rows, *others)}, files or {})
-    groups = tables.beside_published(tables.group_rows([*rows, *others], headlines), others)
-    groups = tables.arranged(groups, sort=sort, filters=filters, pins=pins)
+    shown = arranged(groups, sort=sort, filters=filters, pins=pins)
     show(
         form,
-        groups,
-        lambda: _sheets(groups, tables.across_tasks(groups), terminal=form is Format.RICH),
-        lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
+        shown,
+        lambda: _sheets(shown, across_tasks(shown), terminal=form == "rich"),
+        lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(shown))),
     )
 
 
 def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
     """The tables, the one across tasks last; notes stand below the last."""
-    from dataclasses import replace
-
     sheets = [_sheet(group, terminal=terminal) for group in groups] + ([_across_sheet(across)] if across else [])
     notes = [RANKS_NOTE] if any(row.rank_low for group in groups for row in group.rows) else []
     sources = sorted({row.origin for group in groups for row in group.rows if row.published})
@@ -111,7 +95,7 @@ def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -
 
 
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
-    """All columns that some row has something in; flags and places stand below, so that the figures fit a terminal."""
+    """Show every column that some row has something in; flags and places go below, so that figures fit a terminal."""
     from judgebench.analysis.leaderboard import length_of
     from judgebench.cli.results import both_rules, by_upstream, score_interval
 
@@ -160,7 +144,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
 
 
 def _withheld(group: "Group") -> list[str]:
-    """Why values of runs are missing, or intervals of the first metric, and the ranks that errors leave open."""
+    """Say why values are missing, or intervals of the first metric, or the ranks that standard errors leave open."""
     lines = []
     for metric in group.headline:
         there = [(row, score) for row in group.rows if not row.published and (score := row.scores.get(metric))]
@@ -175,8 +159,8 @@ def _withheld(group: "Group") -> list[str]:
 
 
 def _rules(rows: "Sequence[LeaderboardRow]", metrics: "Sequence[str]", *, terminal: bool) -> list[str]:
-    """Why numbers by upstream's rule are others: of the first metric, which have a column, each reason once; of further
-    ones with the numbers. On a terminal the first metric's stand beside the places.
+    """Say why upstream's rule gives other numbers. The first metric's numbers have a column, so only each reason is
+    given, once, and on a terminal nothing, because the places have it; for further metrics the numbers are given too.
     """
     from judgebench.cli.results import both_rules
 
@@ -198,7 +182,7 @@ def _number(score: "Score | None") -> str:
 
 
 def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
-    """What to doubt about a row; without flags that begin like what is ``said`` already."""
+    """What to doubt about a row, except flags that begin with what is ``said`` elsewhere."""
     finished = row.status.removeprefix("imported, ") == "complete"
     flags = [*row.flags, *([] if finished else [row.status])]
     return [flag for flag in flags if said is None or not flag.startswith(said)]
@@ -217,7 +201,7 @@ def _title(group: "Group") -> str:
 
 
 def _across_sheet(across: "Across") -> Sheet:
-    """The headline of each task with the rank in it, for each model."""
+    """For each model, the headline of each task and the rank in it."""
     headlines = [f"{group.task} {' '.join(group.headline[:1])}" for group in across.groups]
     rows = []
     for standing in across.standings:
@@ -252,7 +236,7 @@ CSV_COLUMNS = (
 
 
 def _lines(groups: "list[Group]") -> "Iterator[tuple[Cell, ...]]":
-    """A line for each metric of each row; ranks and published values are those of the first metric."""
+    """List each metric of each row, one a line; only the first metric has ranks and a published value."""
     for group in groups:
         for row in group.rows:
             for metric in group.headline:

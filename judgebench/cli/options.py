@@ -1,4 +1,4 @@
-"""Flags that several commands share, and those that the settings of a run make."""
+"""Flags that several commands share, and those made from the settings of a run."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -26,9 +26,9 @@ def option(name: str) -> Any:
 
 
 def takes_settings(command: str) -> Callable[[Command], Command]:
-    """Give a command the flags of all its settings: they come in through its ``**given``.
+    """Give a command the flags of all its settings, which it receives through ``**given``.
 
-    They stand in the help after its own positional parameters and before its keywords.
+    The help lists them after its own positional parameters and before its keywords.
     """
 
     def decorated(function: Command) -> Command:
@@ -43,12 +43,11 @@ def takes_settings(command: str) -> Callable[[Command], Command]:
             for name, setting in FLAGS.items()
             if setting.flag and command in setting.flag.commands
         ]
-        first = [one for one in own if one.kind is one.POSITIONAL_OR_KEYWORD]
-        last = [one for one in own if one.kind is one.KEYWORD_ONLY]
-        signature = inspect.Signature([*first, *flags, *last])
+        first = [parameter for parameter in own if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        last = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
         changed: Any = function
-        changed.__signature__ = signature
-        changed.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+        changed.__signature__ = signature = inspect.Signature([*first, *flags, *last])
+        changed.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         return function
 
     return decorated
@@ -85,13 +84,10 @@ Track = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show tracebacks with errors and protocol details with results.")
-]
 
 
 def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:
-    """Tell the trackers of a run; what goes wrong there is a warning."""
+    """Log a run to trackers. A tracker that fails is a warning."""
     from judgebench.display import printable
     from judgebench.exchange.trackers import track
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.cli.rendering import show
 from judgebench.display import percent, rough
 from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
@@ -42,25 +42,21 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Say what difference two runs on the same examples can detect, and how many examples a difference needs."""
-    from judgebench.analysis.power_plan import Question
-    from judgebench.analysis.power_plan import plan as make
-    from judgebench.run.settings import settings_from_flags
+    from judgebench import api
 
-    question = Question(
-        task=task,
+    made = api.plan(
+        task,
         metric=metric,
-        baselines=baseline,
+        baseline=baseline,
         delta=delta,
         n=n,
         correlation=correlation,
         alpha=alpha,
         power=power,
-    )
-    made = make(question, settings_from_flags({"tasks": "", "mirror": mirror, "offline": offline}))
-    if json:
-        print_json(made)
-    else:
-        print_sheets(_sheets(made))
+        mirrors=mirror,
+        offline=offline,
+    ).record
+    show("json" if json else "rich", made, lambda: _sheets(made))
 
 
 def _sheets(made: "Plan") -> list[Sheet]:

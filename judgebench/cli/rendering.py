@@ -1,52 +1,62 @@
-"""What commands print on stdout: sheets for people, JSON and CSV for programs."""
+"""What commands print on stdout: sheets or lines for people, JSON and CSV for programs."""
 
 import json
 import sys
 from collections.abc import Callable, Iterable
-from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of, rich_of
 
+if TYPE_CHECKING:
+    from judgebench.analysis.comparison import Difference
+    from judgebench.records import Score
 
-class Format(StrEnum):
-    """How a table is written."""
-
-    RICH = "rich"
-    MD = "md"
-    CSV = "csv"
-    JSON = "json"
-    HTML = "html"
-    LATEX = "latex"
+Format = Literal["rich", "md", "csv", "json", "html", "latex"]
+"""How a table is written."""
 
 
-def show(form: Format, record: object, sheets: Callable[[], Iterable[Sheet]], flat: Callable[[], Sheet]) -> None:
+def show(
+    form: Format, record: object, sheets: Callable[[], Iterable[Sheet]], flat: Callable[[], Sheet] | None = None
+) -> None:
     """Print a result in one of the formats: JSON is the record, CSV its ``flat`` table, the others are its sheets."""
-    if form is Format.JSON:
+    if form == "json":
         print_json(record)
-    elif form is Format.CSV:
+    elif form == "csv" and flat is not None:
         typer.echo(csv_of(flat()), nl=False)
+    elif form == "rich":
+        print_sheets(sheets())
     else:
-        print_sheets(sheets(), form)
+        sheet_text = {"md": markdown_of, "html": html_of, "latex": latex_of}[form]
+        typer.echo("\n".join(map(sheet_text, sheets())), nl=False)
 
 
-def print_sheets(sheets: Iterable[Sheet], form: Format = Format.RICH) -> None:
-    """Print sheets in one of the formats for people."""
-    if form is Format.RICH:
-        from rich.console import Console
+def score_name(score: "Score | Difference") -> str:
+    """The metric, and the group of examples if it is not about all of them."""
+    return score.metric if score.group is None else f"{score.metric} {score.group}"
 
-        console = Console()
-        for sheet in sheets:
-            for part in rich_of(sheet, console.width):
-                console.print(part)
-        return
-    sheet_text = {Format.MD: markdown_of, Format.HTML: html_of, Format.LATEX: latex_of}[form]
-    typer.echo("\n".join(map(sheet_text, sheets)), nl=False)
+
+def print_sheets(sheets: Iterable[Sheet]) -> None:
+    """Print sheets on a terminal."""
+    from rich.console import Console
+
+    console = Console()
+    for sheet in sheets:
+        for part in rich_of(sheet, console.width):
+            console.print(part)
+
+
+def print_lines(record: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a result that needs no table: one item a line, or the record as JSON."""
+    if as_json:
+        print_json(record)
+    else:
+        typer.echo("\n".join(lines))
 
 
 def print_json(value: object) -> None:
-    """Indented JSON and nothing else; in ASCII, so that no name or text in it can speak to the terminal."""
+    """Print indented JSON and nothing else; in ASCII, so that no name or text in it can speak to the terminal."""
     import msgspec
 
     sys.stdout.write(json.dumps(json.loads(msgspec.json.encode(value)), indent=2) + "\n")

@@ -1,10 +1,10 @@
-"""A run on stdout: its scores and what to doubt about them, or what it would cost."""
+"""How a run is printed: its scores and what to doubt about them, or its estimated cost."""
 
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from judgebench.cli.rendering import print_json, print_sheets
+from judgebench.cli.rendering import print_json, print_sheets, score_name, show
 from judgebench.display import figure, interval, printable, reasons, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.records import EarlyStop, Score
@@ -17,25 +17,20 @@ if TYPE_CHECKING:
 
 
 IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}
-"""Details of a score with its bounds, and what they suppose."""
+"""Details of a score that hold its bounds, and what the bounds assume of the missing examples."""
 
 
 def print_notes(manifest: Manifest) -> None:
-    """What a run's files were found to lack, on stderr: beside JSON, which has no place for it."""
-    for fields in manifest.tasks.values():
-        for note in fields.notes:
+    """Print the notes on a run's files to stderr, for which JSON on stdout has no place."""
+    for task_manifest in manifest.tasks.values():
+        for note in task_manifest.notes:
             sys.stderr.write(f"judgebench: note: {printable(note)}\n")
 
 
 def print_unreadable(unreadable: "Iterable[Unreadable]") -> None:
-    """The runs that a command leaves out, with the reason, on stderr."""
-    for one in unreadable:
-        sys.stderr.write(f"judgebench: left out: {printable(one.reason)}\n")
-
-
-def score_name(score: Score) -> str:
-    """Its metric, and of which part of the examples."""
-    return score.metric if score.group is None else f"{score.metric} {score.group}"
+    """Print to stderr which runs a command leaves out, and why."""
+    for run in unreadable:
+        sys.stderr.write(f"judgebench: left out: {printable(run.reason)}\n")
 
 
 def score_interval(score: Score) -> str:
@@ -44,7 +39,7 @@ def score_interval(score: Score) -> str:
 
 
 def by_upstream(score: Score) -> str:
-    """The value and interval that upstream's rule gives, with another level if it has one; nothing if it is ours."""
+    """The value and interval by upstream's rule, with its level if that is another; empty if the rules agree."""
     found = score.upstream
     if found is None:
         return ""
@@ -54,7 +49,7 @@ def by_upstream(score: Score) -> str:
 
 
 def both_rules(score: Score) -> str:
-    """Our number and upstream's in one line, with the reason; nothing if they do not differ."""
+    """Our number and upstream's in one line, with the reason for the difference; empty if the rules agree."""
     if score.upstream is None:
         return ""
     bounds = score_interval(score)
@@ -63,39 +58,42 @@ def both_rules(score: Score) -> str:
 
 
 def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbose: bool) -> None:
-    """One run's scores, what to doubt about them, and where the run lies."""
+    """Print one run's scores, what to doubt about them, and the run folder."""
     if as_json:
         print_json(results)
         return
     sheets = []
-    for fields in manifest.tasks.values():
-        sheets.append(_scores(manifest.candidate, fields, results, verbose=verbose))
-        if verbose and fields.first_prompt is not None:
-            sheets.append(Sheet("first prompt, as the model reads it:", notes=tuple(fields.first_prompt.splitlines())))
+    for task_manifest in manifest.tasks.values():
+        sheets.append(_scores(manifest.candidate, task_manifest, results, verbose=verbose))
+        if verbose and task_manifest.first_prompt is not None:
+            prompt = tuple(task_manifest.first_prompt.splitlines())
+            sheets.append(Sheet("first prompt, as the model reads it:", notes=prompt))
     flagged = tuple(f"integrity: {one.check}: {one.message}" for one in results.integrity if one.flagged)
     spending = [] if manifest.spending is None else _spending(manifest.spending)
     place = f"run folder: {results.run} ({manifest.status})"
     print_sheets([*sheets, Sheet("", alerts=flagged, notes=(*spending, place))])
 
 
-def _scores(candidate: str, fields: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
+def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
     """The scores of one task of a run."""
-    own = [score for score in results.scores if score.task == fields.name]
-    title = f"{shortened(candidate, 60)} on {shortened(fields.label, 200)}"
-    if fields.starter:
+    own = [score for score in results.scores if score.task == task_manifest.name]
+    title = f"{shortened(candidate, 60)} on {shortened(task_manifest.label, 200)}"
+    if task_manifest.starter:
         title += "  (starter set: not comparable with anything)"
     notes = reasons((score_name(score), score.withheld) for score in own)
     for score in own:
         if score.group is None:
             notes += _remarks(score)
-    counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in fields.counts.items() if count)
+    counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in task_manifest.counts.items() if count)
     notes.append(f"cases: {counts}")
-    if fields.early_stop is not None:
-        notes.append(_stopped(fields.early_stop))
-    notes.append(f"judge: {', '.join(fields.judge_models) or 'none'}; protocol {fields.protocol_hash[7:15]}")
-    notes += [f"note: {note}" for note in fields.notes]
+    if task_manifest.early_stop is not None:
+        notes.append(_stopped(task_manifest.early_stop))
+    notes.append(
+        f"judge: {', '.join(task_manifest.judge_models) or 'none'}; protocol {task_manifest.protocol_hash[7:15]}"
+    )
+    notes += [f"note: {note}" for note in task_manifest.notes]
     if verbose:
-        notes += [f"source: {one.name} sha256 {one.sha256} from {one.origin}" for one in fields.sources]
+        notes += [f"source: {one.name} sha256 {one.sha256} from {one.origin}" for one in task_manifest.sources]
     rows = tuple(
         (
             score_name(score) if score.group is None else f"  {score_name(score)}",
@@ -110,7 +108,7 @@ def _scores(candidate: str, fields: TaskManifest, results: Results, *, verbose: 
 
 
 def _spending(spending: "Spending") -> list[str]:
-    """What the run has cost so far, where it cost anything, and what of that is not certain."""
+    """What the run has cost so far, if anything, and how much of that is uncertain."""
     lines = []
     if spending.usd:
         lines.append(f"spent: ${spending.usd:.4f} in {spending.calls} calls")
@@ -160,10 +158,7 @@ def _remarks(score: Score) -> list[str]:
 
 
 def print_estimate(estimates: "list[Estimate]", *, as_json: bool) -> None:
-    """What ``--dry-run`` found."""
-    if as_json:
-        print_json(estimates)
-        return
+    """Print what a run would cost, as ``--dry-run`` estimates it."""
     costs = figures("examples", "calls", "cached", "prompt tokens", "completion tokens", "USD")
     rows = tuple(
         (
@@ -175,4 +170,5 @@ def print_estimate(estimates: "list[Estimate]", *, as_json: bool) -> None:
     )
     spare = ("examples", "prompt tokens", "completion tokens", "cached")
     title = "dry run: nothing was sent"
-    print_sheets([Sheet(title, words("task", "stage", "model") + costs, rows, spare=spare)])
+    sheet = Sheet(title, words("task", "stage", "model") + costs, rows, spare=spare)
+    show("json" if as_json else "rich", estimates, lambda: [sheet])

@@ -1,26 +1,27 @@
-"""``eval``, ``generate`` and ``judge``: the commands that ask models."""
+"""``eval``, ``generate`` and ``judge``: the commands that ask models. The runs themselves are made in ``run/``."""
 
+import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from judgebench.cli import options
-from judgebench.run.settings import settings_from_flags
+from judgebench.cli import Verbose, options
+from judgebench.errors import BudgetExceeded, Incomplete, Interrupted, JudgebenchError, SeveralFailed, UsageError
+from judgebench.run.settings import Settings, settings_from_flags
 
 if TYPE_CHECKING:
-    from judgebench.errors import JudgebenchError
     from judgebench.run.folder import Results
-    from judgebench.run.settings import Settings
+    from judgebench.run.runner import Runner
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """``--config run.toml``: its keys are the long flags, and flags on the command line win."""
     if path is None:
         return None
-    from judgebench.errors import UsageError
     from judgebench.files import read_toml
     from judgebench.records import LARGEST
 
@@ -70,7 +71,7 @@ def evaluate(
     dry_run: DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    verbose: Verbose = False,
     model_args: LmEvalArgs = "",
     model_outputs: ModelOutputs = None,
     **given: Any,
@@ -84,7 +85,7 @@ def evaluate(
         from judgebench.cli.results import print_estimate
         from judgebench.run.dry_run import estimate
 
-        print_estimate([one for settings in plans for one in estimate(settings)], as_json=json)
+        print_estimate([stage for settings in plans for stage in estimate(settings)], as_json=json)
         return
     _report(plans, json=json, quiet=quiet, verbose=verbose, track=track)
 
@@ -95,11 +96,11 @@ def generate(
     *,
     json: options.Json = False,
     quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    verbose: Verbose = False,
     model_args: LmEvalArgs = "",
     **given: Any,
 ) -> None:
-    """Answer a benchmark's examples into a run folder; `judgebench judge` goes on from there."""
+    """Answer a benchmark's examples into a run folder. `judgebench judge` goes on from there."""
     _report(_plans(given, model_args), json=json, quiet=quiet, verbose=verbose, judge=False)
 
 
@@ -110,34 +111,24 @@ def judge(
     tasks: options.TaskFiles = "",
     json: options.Json = False,
     quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    verbose: Verbose = False,
     **given: Any,
 ) -> None:
     """Have the answers of a run folder judged, except those that already are."""
     from judgebench.cli.results import print_results
-    from judgebench.errors import Interrupted
     from judgebench.run.folder import RunFolder
-    from judgebench.run.progress import Progress
-    from judgebench.run.runner import Runner
     from judgebench.tasks import task_files
 
     settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
     task_files(tasks)
-    with Progress(shown=not quiet) as progress:
-        runner = Runner(settings, progress.update)
-        try:
-            results = runner.rejudge(RunFolder(run))
-        except KeyboardInterrupt as error:
-            raise Interrupted(runner.kept, error) from error
+    with _runner(settings, quiet=quiet) as runner:
+        results = runner.rejudge(RunFolder(run))
     print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
 
 
-def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | None = None) -> "list[Settings]":
-    """The runs that the flags ask for: one for each model and each step of refinement."""
-    import dataclasses
-
+def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | None = None) -> list[Settings]:
+    """Settings of the runs that the flags ask for: one for each model and each step of refinement."""
     from judgebench.display import slug
-    from judgebench.errors import UsageError
     from judgebench.models.opening import expand
     from judgebench.run.folder import RunFolder
 
@@ -153,8 +144,8 @@ def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | No
         return [dataclasses.replace(common, model=models[0])]
     if common.out is not None and RunFolder(common.out).manifest() is not None:
         raise UsageError(
-            f"{common.out} holds a run itself; of several models or steps each gets a folder of its own in --out, so "
-            "choose another"
+            f"{common.out} holds a run itself, but each of several models or steps gets a folder of its own in --out; "
+            "choose another folder"
         )
     plans = []
     for model in models:
@@ -166,7 +157,6 @@ def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | No
 
 
 def _prompt(path: Path) -> str:
-    from judgebench.errors import UsageError
     from judgebench.files import read_text
 
     try:
@@ -176,7 +166,7 @@ def _prompt(path: Path) -> str:
 
 
 def _report(
-    plans: "Sequence[Settings]",
+    plans: Sequence[Settings],
     *,
     json: bool,
     quiet: bool,
@@ -184,10 +174,9 @@ def _report(
     judge: bool = True,
     track: Sequence[str] = (),
 ) -> None:
-    """Make the runs one after the other. Of several, one that fails does not keep the next from being made."""
+    """Make the runs one after the other. If one of several fails, the next ones are made all the same."""
     from judgebench.cli.rendering import print_json
     from judgebench.cli.results import print_notes, print_results
-    from judgebench.errors import BudgetExceeded, JudgebenchError, SeveralFailed
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
 
@@ -215,33 +204,37 @@ def _report(
     if json:
         print_json(found[0] if len(plans) == 1 else found)
     elif len(found) > 1:
-        from judgebench.analysis.leaderboard import in_one_table
+        from judgebench.api import leaderboard
         from judgebench.cli.leaderboard import print_tables
-        from judgebench.run.reading import read_runs
         from judgebench.tasks import files_among, named
 
-        files = files_among(named(plans[0].tasks))
-        print_tables(in_one_table(read_runs([Path(results.run) for results in found], files).readable), files=files)
+        own_tasks = files_among(named(plans[0].tasks)).values()
+        print_tables(leaderboard(*(results.run for results in found), tasks=own_tasks).groups)
     if failures:
         raise SeveralFailed(failures, of=len(plans))
 
 
-def _run(
-    settings: "Settings", budget: float | None, *, quiet: bool, judge: bool
-) -> "tuple[Results | None, float, JudgebenchError | None]":
-    """One run: what it found, the USD it paid, and what it failed of, if it did."""
-    import dataclasses
-
-    from judgebench.errors import Incomplete, Interrupted, JudgebenchError
+@contextmanager
+def _runner(settings: Settings, *, quiet: bool) -> "Iterator[Runner]":
+    """Show a run's progress, and say what is kept if somebody stops it."""
     from judgebench.run.progress import Progress
     from judgebench.run.runner import Runner
 
     with Progress(shown=not quiet) as progress:
-        runner = Runner(dataclasses.replace(settings, budget=budget), progress.update)
+        runner = Runner(settings, progress.update)
         try:
-            return runner.evaluate(judge=judge), runner.spent, None
+            yield runner
         except KeyboardInterrupt as error:
             raise Interrupted(runner.kept, error) from error
+
+
+def _run(
+    settings: Settings, budget: float | None, *, quiet: bool, judge: bool
+) -> "tuple[Results | None, float, JudgebenchError | None]":
+    """Make one run; return its results, the USD it paid, and the error it ended with, if any."""
+    with _runner(dataclasses.replace(settings, budget=budget), quiet=quiet) as runner:
+        try:
+            return runner.evaluate(judge=judge), runner.spent, None
         except Incomplete as error:
             return (runner.folder.results() if runner.folder else None), runner.spent, error
         except JudgebenchError as error:

@@ -1,11 +1,13 @@
-"""``score``: read a run's replies again and compute its numbers, without a call."""
+"""``score``: read a run's replies again and compute its numbers. It makes no call."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import Verbose, options
+from judgebench.errors import Incomplete
+from judgebench.run.settings import settings_from_flags
 
 
 def score(
@@ -24,16 +26,14 @@ def score(
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
-    verbose: options.Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Score a run folder again with today's rules. Makes no call."""
     from judgebench.cli.results import print_results
-    from judgebench.errors import Incomplete
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
     from judgebench.run.manifests import missing
     from judgebench.run.scoring import score_run
-    from judgebench.run.settings import settings_from_flags
 
     require_trackers(track)
     folder = RunFolder(run)

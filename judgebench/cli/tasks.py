@@ -5,21 +5,18 @@ from typing import Annotated
 import typer
 
 from judgebench.cli import options
+from judgebench.errors import UsageError
 
-app = typer.Typer(help="What can be evaluated.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
 def list_(json: options.Json = False) -> None:
-    """All tasks: bundled ones and those of installed packages."""
+    """List all tasks: the bundled ones and those of installed packages."""
     from judgebench import tasks
-    from judgebench.cli.rendering import print_json
+    from judgebench.cli.rendering import print_lines
 
-    names = tasks.names()
-    if json:
-        print_json(names)
-    else:
-        typer.echo("\n".join(names))
+    print_lines(tasks.names(), tasks.names(), as_json=json)
 
 
 @app.command()
@@ -27,21 +24,17 @@ def info(
     task: Annotated[str, typer.Argument(metavar="T", help="NAME[@VERSION], or a path to a task.py.")],
     json: options.Json = False,
 ) -> None:
-    """One task: versions, metrics, options, official judge, files."""
+    """Describe one task: versions, metrics, options, official judge, files."""
     from judgebench import tasks
-    from judgebench.cli.rendering import print_json
+    from judgebench.cli.rendering import print_lines
 
-    facts = tasks.info(task)
-    if json:
-        print_json(facts)
-        return
+    facts, lines = tasks.info(task), []
     for key, value in facts.items():
         if isinstance(value, dict):
-            typer.echo(f"{key}:")
-            for name, text in value.items():
-                typer.echo(f"  {name}: {text}")
+            lines += [f"{key}:", *(f"  {name}: {text}" for name, text in value.items())]
         else:
-            typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+            lines.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    print_lines(facts, lines, as_json=json)
 
 
 @app.command()
@@ -49,18 +42,13 @@ def check(
     task: Annotated[str, typer.Argument(metavar="PATH", help="A task's folder, its task.py, or a known name.")],
     json: options.Json = False,
 ) -> None:
-    """Whether a task folder keeps to what every task must, on its starter set; exit 2 if it does not."""
-    from judgebench.cli.rendering import print_json
+    """Check on its starter set whether a task folder does what every task must. Exit 2 if it does not."""
+    from judgebench.cli.rendering import print_lines
     from judgebench.display import printable
-    from judgebench.errors import UsageError
     from judgebench.tasks.check import check_task
 
     found = check_task(task)
-    if json:
-        print_json(found)
-    else:
-        for one in found:
-            typer.echo(f"{'ok   ' if one.problem is None else 'FAILS'} {one.what}")
+    print_lines(found, (f"{'ok   ' if one.problem is None else 'FAILS'} {one.what}" for one in found), as_json=json)
     failing = [one for one in found if one.problem is not None]
     if failing:
         listed = "; ".join(f"{one.what}: {printable(one.problem or '')}" for one in failing)

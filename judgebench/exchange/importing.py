@@ -45,8 +45,11 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
 
     A file of several models makes a folder for each below ``settings.out``. Nothing is made if any row is broken.
     """
+    form = form.replace("-", "_")
     if form == "archive":
         return [_import_archive(path, settings)]
+    if not settings.tasks:
+        raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
     tasks.parse_one_spec(settings.tasks)
     (loaded_task,) = load_tasks(settings)
     reader = loaded_task.task.importers.get(form)

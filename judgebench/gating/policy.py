@@ -10,6 +10,7 @@ from judgebench.analysis.comparison import Adjust
 from judgebench.errors import UsageError
 from judgebench.files import read_toml
 from judgebench.run.loading import MISSING_LIMIT
+from judgebench.run.settings import PathLike
 
 Tier = Literal["block", "warn"]
 
@@ -44,6 +45,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     defaults: Defaults = Defaults()
     tasks: dict[str, TaskPolicy] = {}
     """By task, with or without its version."""
+
+
+def policy_of(policy: PathLike | Policy | None, max_drop: float | None) -> Policy:
+    """Return the policy given, or one that accepts a loss of ``max_drop``; exactly one of the two is needed."""
+    if (policy is None) == (max_drop is None):
+        raise UsageError("say how much may be lost, in one of the two ways: --max-drop X (max_drop=), or --policy FILE")
+    if policy is None:
+        return checked(Policy(defaults=Defaults(max_drop=max_drop)), "max_drop")
+    return policy if isinstance(policy, Policy) else read_policy(Path(policy))
 
 
 def read_policy(path: Path) -> Policy:

@@ -336,33 +336,20 @@ def settings_from_flags(given: Mapping[str, Any], argv: Sequence[str] = ()) -> S
     return Settings(argv=tuple(argv), **values)
 
 
-def settings_from_python(
-    model: PathLike, tasks: PathLike | Iterable[PathLike], judge: PathLike | Iterable[PathLike], given: Keywords
-) -> Settings:
-    """Settings of the arguments of :func:`judgebench.evaluate`; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
-    known = Keywords.__annotations__
-    if unknown := sorted(set(given) - set(known)):
-        raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    if not isinstance(model, str | os.PathLike):
-        raise UsageError(f"evaluate() makes one run, of one model; got {model!r}. Call it once for each")
+def settings_from_python(function: str, given: Mapping[str, Any]) -> Settings:
+    """Settings of the keywords passed to one of judgebench's functions; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
     values: dict[str, Any] = {}
     for name, value in given.items():
         setting = SETTINGS[name]
         try:
             values[name] = setting.converted(value)
         except (AttributeError, TypeError, ValueError) as error:
-            raise UsageError(f"evaluate() cannot use {name}={value!r}: {error}") from error
+            raise UsageError(f"{function}() cannot use {name}={value!r}: {error}") from error
         minimum = setting.flag.minimum if setting.flag else None
         if minimum is not None and values[name] is not None and values[name] < minimum:
-            raise UsageError(f"evaluate() was given {name}={value!r}; it is {minimum:g} or more")
+            raise UsageError(f"{function}() was given {name}={value!r}; it is {minimum:g} or more")
     values["mirrors"] = mirror_folders(values.get("mirrors", ()))
-    return Settings(
-        model=os.fspath(model),
-        tasks=",".join(several(tasks)),
-        judges=several(judge),
-        argv=("judgebench.evaluate",),
-        **values,
-    )
+    return Settings(argv=(f"judgebench.{function}",), **values)
 
 
 def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:

@@ -297,7 +297,7 @@ def test_a_correlation_says_of_which_coefficient_a_number_is_missing(tmp_path: P
     told = shown("correlate", str(path), "--against", "human")
     assert "a spearman, a kendall: the coefficient is at its limit, where no interval is known" in told
     assert "(no interval: the coefficient is at its limit, where no interval is known), Williams p" in told
-    assert "kendall: metrics are not compared two by two, for which there is no such test" in told
+    assert "kendall: metrics are not compared in pairs, because there is no such test" in told
     assert "no such test" not in shown("correlate", str(path), "--against", "human", "--metric", "a")
 
 

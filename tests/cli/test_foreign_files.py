@@ -279,14 +279,14 @@ def test_a_run_and_its_archive_say_the_same(runs: Path, run: Callable[..., Ended
 @pytest.mark.parametrize(
     ("raised", "says"),
     [
-        (KeyError("x"), "this is a fault of judgebench itself: KeyError: 'x' (cli/"),
+        (KeyError("x"), "this is a fault of judgebench itself: KeyError: 'x' (judgebench/api.py"),
         (RecursionError("maximum recursion depth exceeded"), "a fault of judgebench itself: RecursionError: maximum"),
         (
             UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
             "a fault of judgebench itself: Unicode",
         ),
         (AssertionError(), "a fault of judgebench itself: AssertionError:"),
-        (MemoryError(), "the memory is not enough"),
+        (MemoryError(), "there is not enough memory"),
         (SystemExit(1), "tried to end it with exit code 1"),
         (SystemExit(0), "tried to end it with exit code 0"),
         (SystemExit("\x1b[31mred"), "tried to end it with exit code \\x1b[31mred"),

@@ -147,7 +147,7 @@ def test_the_command_lists_what_it_leaves_out(tmp_path: Path) -> None:
 
 
 def test_nothing_but_broken_runs_is_an_error(tmp_path: Path) -> None:
-    """There is no table to show, so the reasons are followed by an error."""
+    """There is no table to show, so the error names the reasons."""
     write_run(tmp_path / "a", "m", 50.0)
     (tmp_path / "a" / "results.json").unlink()
     command = [sys.executable, "-m", "judgebench", "leaderboard", str(tmp_path)]

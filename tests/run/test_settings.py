@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from typer.main import get_command
 
-from judgebench.cli import app
+import judgebench
+from judgebench.cli import loaded
 from judgebench.errors import UsageError
 from judgebench.run.settings import (
     ASKING,
@@ -51,14 +51,14 @@ def test_python_has_a_keyword_for_every_setting() -> None:
 @pytest.mark.parametrize("command", ASKING)
 def test_a_command_has_a_flag_for_every_setting_that_names_it(command: str) -> None:
     """With the setting's default, in the order of the settings, and each with a help text."""
-    parameters = {one.name: one for one in get_command(app).commands[command].params}  # type: ignore[attr-defined]
+    parameters = {one.name: one for one in loaded(command).params}
     wanted = [name for name, setting in FLAGS.items() if setting.flag and command in setting.flag.commands]
     assert [name for name in parameters if name in wanted] == wanted
     for name in wanted:
         default = FLAGS[name].default
         if FLAGS[name].name not in ("model", "tasks") and not FLAGS[name].holds_several:
             assert parameters[name].default == default
-        assert parameters[name].help  # type: ignore[attr-defined]
+        assert parameters[name].help
 
 
 def test_typed_and_python_values_make_equal_settings(tmp_path: Path) -> None:
@@ -78,10 +78,11 @@ def test_typed_and_python_values_make_equal_settings(tmp_path: Path) -> None:
         }
     )
     passed = settings_from_python(
-        "m",
-        ["gsm8k", "math"],
-        ["a", "b"],
+        "evaluate",
         {
+            "model": "m",
+            "tasks": ["gsm8k", "math"],
+            "judges": ["a", "b"],
             "out": str(tmp_path),
             "limit": 3,
             "starter": True,
@@ -110,7 +111,7 @@ def test_typed_and_python_values_make_equal_settings(tmp_path: Path) -> None:
 def test_a_value_that_cannot_be_meant_is_refused(given: Any, said: str) -> None:
     """The message names the keyword and what it takes."""
     with pytest.raises(UsageError, match=said):
-        settings_from_python("m", "gsm8k", (), given)
+        judgebench.evaluate("m", "gsm8k", **given)
 
 
 def test_mirrors_of_the_environment_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +119,7 @@ def test_mirrors_of_the_environment_come_last(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("JUDGEBENCH_MIRROR", "/a:/b")
     expected = (tmp_path, Path("/a"), Path("/b"))
     assert settings_from_flags({"tasks": "", "mirror": [tmp_path]}).mirrors == expected
-    assert settings_from_python("m", "gsm8k", (), {"mirrors": tmp_path}).mirrors == expected
+    assert settings_from_python("plan", {"tasks": "", "mirrors": tmp_path}).mirrors == expected
 
 
 def test_settings_are_frozen() -> None:
