@@ -10,34 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgebench import stats, tasks
-    from judgebench.api import (
-        Comparison,
-        Explanation,
-        Gate,
-        Leaderboard,
-        Plan,
-        Run,
-        compare,
-        evaluate,
-        explain,
-        export,
-        gate,
-        import_run,
-        leaderboard,
-        load_run,
-        plan,
-        score,
-    )
-    from judgebench.errors import (
-        BudgetExceeded,
-        HashMismatch,
-        Incomplete,
-        JudgebenchError,
-        ModelError,
-        RecordError,
-        SourceMissing,
-        UsageError,
-    )
+    from judgebench.api import *
+    from judgebench.errors import *
 
 __all__ = [
     "BudgetExceeded",

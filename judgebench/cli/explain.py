@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import show
+from judgebench.cli.rendering import print_beside, show
 from judgebench.display import figure, interval, p_value, percent, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
 
@@ -22,10 +22,9 @@ def explain(
 ) -> None:
     """Say where the variance of verdicts comes from, how much of it is style, and which runs can be told apart."""
     from judgebench import api
-    from judgebench.cli.results import print_unreadable
 
     found = api.explain(*runs, task=task, tasks=tasks)
-    print_unreadable(found.unreadable)
+    print_beside("left out", (run.reason for run in found.unreadable))
     show("json" if json else "rich", found.record, lambda: _sheets(found.record))
 
 
@@ -62,9 +61,9 @@ def _style(title: str, style: "Style") -> Sheet:
         "markdown": style.explained_by_markdown,
         "both": style.explained_by_style,
     }
-    told = ", ".join(f"{what} {percent(share, 1)}" for what, share in shares.items() if share is not None)
-    if told:
-        notes.append(f"of the verdicts' deviance explained: {told}")
+    explained = ", ".join(f"{what} {percent(share, 1)}" for what, share in shares.items() if share is not None)
+    if explained:
+        notes.append(f"of the verdicts' deviance explained: {explained}")
     if style.style_only_judge is not None:
         floor, bounds = percent(style.style_only_judge, 1), style.style_only_interval
         between = f" ({interval(100 * bounds.low, 100 * bounds.high, 'share in percent')})" if bounds else ""

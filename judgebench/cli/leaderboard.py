@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import Format, show
+from judgebench.cli.rendering import Format, print_beside, show
 from judgebench.display import figure, percent, reasons
 from judgebench.display import ranks as rank_range
 from judgebench.exchange.sheets import Cell, Column, Sheet, figures, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow
     from judgebench.records import Score
@@ -55,35 +55,27 @@ def leaderboard(
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
     from judgebench import api
-    from judgebench.cli.results import print_unreadable
+    from judgebench.analysis.leaderboard import arranged
 
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(*folders, task=task, published=published, tasks=tasks)
-    print_unreadable(found.unreadable)
-    print_tables(found.groups, form, sort=sort, filters=filters or (), pins=pins or ())
+    print_beside("left out", (run.reason for run in found.unreadable))
+    print_tables(arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ()), form)
 
 
-def print_tables(
-    groups: "Iterable[Group]",
-    form: Format = "rich",
-    *,
-    sort: str | None = None,
-    filters: "Sequence[str]" = (),
-    pins: "Sequence[str]" = (),
-) -> None:
+def print_tables(groups: "Sequence[Group]", form: Format = "rich") -> None:
     """Print a table for each group of equal protocol, and one across tasks."""
-    from judgebench.analysis.leaderboard import across_tasks, arranged
+    from judgebench.analysis.leaderboard import across_tasks
 
-    shown = arranged(groups, sort=sort, filters=filters, pins=pins)
     show(
         form,
-        shown,
-        lambda: _sheets(shown, across_tasks(shown), terminal=form == "rich"),
-        lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(shown))),
+        groups,
+        lambda: _sheets(groups, across_tasks(groups), terminal=form == "rich"),
+        lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
     )
 
 
-def _sheets(groups: "list[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
+def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
     """The tables, the one across tasks last; notes stand below the last."""
     sheets = [_sheet(group, terminal=terminal) for group in groups] + ([_across_sheet(across)] if across else [])
     notes = [RANKS_NOTE] if any(row.rank_low for group in groups for row in group.rows) else []
@@ -235,7 +227,7 @@ CSV_COLUMNS = (
 )
 
 
-def _lines(groups: "list[Group]") -> "Iterator[tuple[Cell, ...]]":
+def _lines(groups: "Sequence[Group]") -> "Iterator[tuple[Cell, ...]]":
     """List each metric of each row, one a line; only the first metric has ranks and a published value."""
     for group in groups:
         for row in group.rows:

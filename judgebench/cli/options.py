@@ -88,8 +88,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:
     """Log a run to trackers. A tracker that fails is a warning."""
-    from judgebench.display import printable
+    from judgebench.cli.rendering import print_beside
     from judgebench.exchange.trackers import track
 
-    for problem in track(trackers, folder):
-        typer.echo(f"judgebench: warning: {printable(problem)}", err=True)
+    print_beside("warning", track(trackers, folder))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from judgebench.display import printable
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of, rich_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ def print_sheets(sheets: Iterable[Sheet]) -> None:
     for sheet in sheets:
         for part in rich_of(sheet, console.width):
             console.print(part)
+
+
+def print_beside(kind: str, texts: Iterable[str]) -> None:
+    """Print remarks on a result to stderr, for which JSON on stdout has no place."""
+    for text in texts:
+        sys.stderr.write(f"judgebench: {kind}: {printable(text)}\n")
 
 
 def print_lines(record: object, lines: Iterable[str], *, as_json: bool) -> None:

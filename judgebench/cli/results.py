@@ -1,11 +1,9 @@
 """How a run is printed: its scores and what to doubt about them, or its estimated cost."""
 
-import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from judgebench.cli.rendering import print_json, print_sheets, score_name, show
-from judgebench.display import figure, interval, printable, reasons, shortened
+from judgebench.cli.rendering import print_beside, print_json, print_sheets, score_name, show
+from judgebench.display import figure, interval, reasons, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.records import EarlyStop, Score
 from judgebench.run.folder import Manifest, Results, TaskManifest
@@ -13,7 +11,6 @@ from judgebench.run.folder import Manifest, Results, TaskManifest
 if TYPE_CHECKING:
     from judgebench.models.call_store import Spending
     from judgebench.run.dry_run import Estimate
-    from judgebench.run.reading import Unreadable
 
 
 IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}
@@ -21,16 +18,9 @@ IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rate
 
 
 def print_notes(manifest: Manifest) -> None:
-    """Print the notes on a run's files to stderr, for which JSON on stdout has no place."""
+    """Print the notes on a run's files to stderr."""
     for task_manifest in manifest.tasks.values():
-        for note in task_manifest.notes:
-            sys.stderr.write(f"judgebench: note: {printable(note)}\n")
-
-
-def print_unreadable(unreadable: "Iterable[Unreadable]") -> None:
-    """Print to stderr which runs a command leaves out, and why."""
-    for run in unreadable:
-        sys.stderr.write(f"judgebench: left out: {printable(run.reason)}\n")
+        print_beside("note", task_manifest.notes)
 
 
 def score_interval(score: Score) -> str:
