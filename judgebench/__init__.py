@@ -1,4 +1,4 @@
-"""judgebench: evaluation of language models whose numbers can be printed. See README.md.
+"""judgebench evaluates language models, with numbers that a paper can print. See README.md.
 
 >>> import judgebench
 >>> judgebench.load_run("runs/mine").score("exact_match_strict").value

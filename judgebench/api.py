@@ -205,12 +205,12 @@ class Comparison(_Tabular):
         return [
             {
                 "task": task.task,
-                **{name: value for name, value in msgspec.to_builtins(one).items() if name != "withheld"},
-                "first_model": models[one.first],
-                "second_model": models[one.second],
+                **{name: value for name, value in msgspec.to_builtins(row).items() if name != "withheld"},
+                "first_model": models[row.first],
+                "second_model": models[row.second],
             }
             for task in self.record.tasks
-            for one in task.differences
+            for row in task.differences
         ]
 
 
@@ -328,8 +328,8 @@ class Explanation(_Tabular):
     def _rows(self) -> list[dict[str, Any]]:
         return [
             {
-                "model": one.model,
-                "task": one.task,
+                "model": run.model,
+                "task": run.task,
                 "judge": variance.judge,
                 "effect": part.effect,
                 "variance": part.variance,
@@ -337,8 +337,8 @@ class Explanation(_Tabular):
                 "low": part.interval.low if part.interval else None,
                 "high": part.interval.high if part.interval else None,
             }
-            for one in self.record.runs
-            for variance in one.variance
+            for run in self.record.runs
+            for variance in run.variance
             for part in variance.parts
         ]
 

@@ -55,10 +55,10 @@ def _sheets(found: "Comparison") -> list[Sheet]:
             sheets.append(_ranks(found, task))
         sheets += [_flip(found, task, flip) for flip in task.flips]
     for key, several in found.unlike.items():
-        for one in several:
-            rows = tuple((name, *values) for name, values in zip(one.fields, one.values, strict=True))
-            title = f"{key}: {_letter(one.run)} was not compared, because its protocol differs"
-            sheets.append(Sheet(title, words("field", "first run", _letter(one.run)), rows))
+        for mismatch in several:
+            rows = tuple((name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True))
+            title = f"{key}: {_letter(mismatch.run)} was not compared, because its protocol differs"
+            sheets.append(Sheet(title, words("field", "first run", _letter(mismatch.run)), rows))
     return sheets
 
 
@@ -71,15 +71,15 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
     numbers = figures("first", "second", "difference", level, "gain", "p", adjusted, "n")
     remarks = [
-        f"{_letter(one.run)} lacks {one.missing} of {one.items} items; an item that one run lacks is left out of all"
-        for one in task.coverage
-        if one.missing
+        f"{_letter(run.run)} lacks {run.missing} of {run.items} items; an item that one run lacks is left out of all"
+        for run in task.coverage
+        if run.missing
     ]
     remarks += reasons(task.not_compared, " not compared: ")
     remarks += reasons(
-        (_name(one, several=len(task.runs) > 2), f"no {number}: {why}")
-        for one in task.differences
-        for number, why in one.withheld.items()
+        (_name(row, several=len(task.runs) > 2), f"no {number}: {why}")
+        for row in task.differences
+        for number, why in row.withheld.items()
         if number in SHOWN_NUMBERS
     )
     title = f"{task.task}: {task.common} items in common, protocol {task.protocol_hash[7:15]}"
@@ -90,29 +90,29 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     return Sheet(title, words("metric", "runs") + numbers, rows, tuple(remarks), spare=spare)
 
 
-def _cells(one: "Difference") -> tuple[Cell, ...]:
-    gain = "–" if one.relative_gain is None else f"{figure(one.relative_gain, 'share in percent', signed=True)} %"
+def _cells(row: "Difference") -> tuple[Cell, ...]:
+    gain = "–" if row.relative_gain is None else f"{figure(row.relative_gain, 'share in percent', signed=True)} %"
     return (
-        score_name(one) if one.group is None else f"  {score_name(one)}",
-        _runs(one),
-        figure(one.first_value, one.unit),
-        figure(one.second_value, one.unit),
-        figure(one.difference, one.unit, signed=True),
-        interval(one.low, one.high, one.unit, signed=True) or "–",
+        score_name(row) if row.group is None else f"  {score_name(row)}",
+        _runs(row),
+        figure(row.first_value, row.unit),
+        figure(row.second_value, row.unit),
+        figure(row.difference, row.unit, signed=True),
+        interval(row.low, row.high, row.unit, signed=True) or "–",
         gain,
-        chance(one.p) or "–",
-        chance(one.p_adjusted),
-        one.n,
+        chance(row.p) or "–",
+        chance(row.p_adjusted),
+        row.n,
     )
 
 
-def _runs(one: "Difference") -> str:
-    return f"{_letter(one.second)} - {_letter(one.first)}"
+def _runs(row: "Difference") -> str:
+    return f"{_letter(row.second)} - {_letter(row.first)}"
 
 
-def _name(one: "Difference", *, several: bool) -> str:
+def _name(row: "Difference", *, several: bool) -> str:
     """Name a row in a line below the table; with its runs, if there are ``several`` pairs."""
-    return f"{score_name(one)} of {_runs(one)}" if several else score_name(one)
+    return f"{score_name(row)} of {_runs(row)}" if several else score_name(row)
 
 
 def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:
@@ -128,7 +128,7 @@ def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:
     order = {metric: place for place, metric in enumerate(dict.fromkeys(rank.metric for rank in task.ranks))}
     rows.sort(key=lambda row: order[row[0]])
     title = f"{task.task}: ranks that are certain, all together at {100 * found.level:g} %"
-    compared = dict.fromkeys(one.metric for one in task.differences if one.group is None)
+    compared = dict.fromkeys(row.metric for row in task.differences if row.group is None)
     unranked = [(metric, "more of it is not better") for metric in compared if metric not in order]
     untold = ((f"{rank.metric} of {_letter(rank.run)}", rank.reason) for rank in task.ranks)
     remarks = reasons(unranked, " not ranked: ") + reasons(untold, ", not told from some other run: ")
@@ -158,12 +158,12 @@ def _flat(found: "Comparison") -> Sheet:
         (
             task.task,
             task.protocol_hash,
-            *(found.runs[place].model for place in (one.first, one.second)),
-            *(found.runs[place].path for place in (one.first, one.second)),
-            *(getattr(one, field) for field in fields),
+            *(found.runs[place].model for place in (row.first, row.second)),
+            *(found.runs[place].path for place in (row.first, row.second)),
+            *(getattr(row, field) for field in fields),
         )
         for task in found.tasks
-        for one in task.differences
+        for row in task.differences
     ]
     # A metric that was not compared has only a name and a reason.
     rows += [

@@ -40,8 +40,8 @@ def doctor(
     from judgebench.cli.rendering import print_lines
 
     checks = [*_engines(), *_backends(), *_keys(), _cache(), *_sources(mirror)]
-    lines = (f"{one.check}: {one.found}" + (f"  →  {one.mend}" if one.mend else "") for one in checks)
-    print_lines([one._asdict() for one in checks], lines, as_json=json)
+    lines = (f"{name}: {found}" + (f"  →  {mend}" if mend else "") for name, found, mend in checks)
+    print_lines([check._asdict() for check in checks], lines, as_json=json)
 
 
 def _engines() -> list[Check]:

@@ -32,12 +32,12 @@ def _sheets(made: "Explanation") -> list[Sheet]:
     return [*(sheet for run in made.runs for sheet in _of_run(run)), *map(_of_several, made.together)]
 
 
-def _of_run(one: "Explained") -> list[Sheet]:
-    title = f"{shortened(one.model, 60)} on {shortened(one.task, 200)}"
-    if not one.variance and not one.style:
+def _of_run(run: "Explained") -> list[Sheet]:
+    title = f"{shortened(run.model, 60)} on {shortened(run.task, 200)}"
+    if not run.variance and not run.style:
         return [Sheet(f"{title}: it has no judge's verdicts and no comparisons, so there is nothing to explain")]
-    variances = [_variance(title, variance) for variance in one.variance]
-    return variances + [_style(title, style) for style in one.style]
+    variances = [_variance(title, variance) for variance in run.variance]
+    return variances + [_style(title, style) for style in run.style]
 
 
 def _variance(title: str, variance: "Variance") -> Sheet:

@@ -122,9 +122,9 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     spare = ("missing", UPSTREAM, "length", "n", *reversed(metrics[1:]), "unread", "published", "USD", RANKS)
     places = []
     for cells, row, doubts, score in zip(columns["rank"], rows, flags, first, strict=True):
-        told = [text for text in ("" if score is None else both_rules(score), doubts) if text]
+        remarks = [text for text in ("" if score is None else both_rules(score), doubts) if text]
         if not row.published:
-            places.append(f"{cells}. {row.origin}" + (f": {'; '.join(told)}" if told else ""))
+            places.append(f"{cells}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else ""))
     in_words = ("rank", RANKS, "model", "flags", "from")
     return Sheet(
         _title(group),
@@ -156,17 +156,17 @@ def _rules(rows: "Sequence[LeaderboardRow]", metrics: "Sequence[str]", *, termin
     """
     from judgebench.cli.results import both_rules
 
-    told: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for metric in metrics:
         for row in rows:
             score = row.scores.get(metric)
             if score is None or score.upstream is None:
                 continue
             if metric != metrics[0]:
-                told[f"{row.model}, {both_rules(score)}"] = None
+                lines[f"{row.model}, {both_rules(score)}"] = None
             elif not terminal:
-                told[f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
-    return list(told)
+                lines[f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
+    return list(lines)
 
 
 def _number(score: "Score | None") -> str:

@@ -58,7 +58,9 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
         if verbose and task_manifest.first_prompt is not None:
             prompt = tuple(task_manifest.first_prompt.splitlines())
             sheets.append(Sheet("first prompt, as the model reads it:", notes=prompt))
-    flagged = tuple(f"integrity: {one.check}: {one.message}" for one in results.integrity if one.flagged)
+    flagged = tuple(
+        f"integrity: {finding.check}: {finding.message}" for finding in results.integrity if finding.flagged
+    )
     spending = [] if manifest.spending is None else _spending(manifest.spending)
     place = f"run folder: {results.run} ({manifest.status})"
     print_sheets([*sheets, Sheet("", alerts=flagged, notes=(*spending, place))])
@@ -83,7 +85,9 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     )
     notes += [f"note: {note}" for note in task_manifest.notes]
     if verbose:
-        notes += [f"source: {one.name} sha256 {one.sha256} from {one.origin}" for one in task_manifest.sources]
+        notes += [
+            f"source: {source.name} sha256 {source.sha256} from {source.origin}" for source in task_manifest.sources
+        ]
     rows = tuple(
         (
             score_name(score) if score.group is None else f"  {score_name(score)}",
@@ -128,8 +132,8 @@ def _stopped(stop: EarlyStop) -> str:
 
 def _remarks(score: Score) -> list[str]:
     lines = []
-    if told := both_rules(score):
-        lines.append(told)
+    if difference := both_rules(score):
+        lines.append(difference)
     # The details of a run that somebody else made may be anything.
     match score.details:
         case {"C": float(c), "lc_range_over_near_tied_C": [float(low), float(high)], "near_tied_C": [*tied]}:

@@ -47,9 +47,11 @@ def check(
     from judgebench.display import printable
     from judgebench.tasks.check import check_task
 
-    found = check_task(task)
-    print_lines(found, (f"{'ok   ' if one.problem is None else 'FAILS'} {one.what}" for one in found), as_json=json)
-    failing = [one for one in found if one.problem is not None]
+    checks = check_task(task)
+    print_lines(
+        checks, (f"{'ok   ' if rule.problem is None else 'FAILS'} {rule.what}" for rule in checks), as_json=json
+    )
+    failing = [rule for rule in checks if rule.problem is not None]
     if failing:
-        listed = "; ".join(f"{one.what}: {printable(one.problem or '')}" for one in failing)
-        raise UsageError(f"{task} fails {len(failing)} of {len(found)} checks. {listed}")
+        listed = "; ".join(f"{rule.what}: {printable(rule.problem or '')}" for rule in failing)
+        raise UsageError(f"{task} fails {len(failing)} of {len(checks)} checks. {listed}")
