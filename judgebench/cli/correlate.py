@@ -1,6 +1,7 @@
 """``correlate``: leaderboards against human ratings."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 UNIT = "coefficient"
-Kind = Literal["pearson", "spearman", "kendall"]
+Kind = StrEnum("Kind", ["pearson", "spearman", "kendall"])
+"""Coefficients. typer takes no list of a Literal."""
 
 
 def correlate(
@@ -33,7 +35,7 @@ def correlate(
     from judgebench.analysis.correlation import KINDS
     from judgebench.analysis.correlation import correlate as run
 
-    found = run(leaderboards, against, metric, [known for known in KINDS if not kind or known in kind])
+    found = run(leaderboards, against, metric, [known for known in KINDS if not kind or known in map(str, kind)])
     show("json" if json else "rich", found, lambda: [_sheet(found)])
 
 
