@@ -50,7 +50,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def policy_of(policy: PathLike | Policy | None, max_drop: float | None) -> Policy:
     """Return the policy given, or one that accepts a loss of ``max_drop``; exactly one of the two is needed."""
     if (policy is None) == (max_drop is None):
-        raise UsageError("say how much may be lost, in one of the two ways: --max-drop X (max_drop=), or --policy FILE")
+        found = "neither is given" if policy is None else "both given"
+        raise UsageError(f"say how much may be lost, in one of the two ways, --max-drop or --policy: {found}")
     if policy is None:
         return checked(Policy(defaults=Defaults(max_drop=max_drop)), "max_drop")
     return policy if isinstance(policy, Policy) else read_policy(Path(policy))
