@@ -224,6 +224,13 @@ class Task:
         return [metric for metric in self.metrics if metric.is_mean and metric.name not in names]
 
 
+def parse_version(version: str | None, versions: Collection[str], task: str) -> str:
+    """Return the version asked for, which is the first of ``versions`` by default; otherwise raise UsageError."""
+    if version and version not in versions:
+        raise UsageError(f"{task} has no version {version!r}; it has {', '.join(versions)}")
+    return version or next(iter(versions))
+
+
 def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str], Any]], task: str) -> dict[str, Any]:
     """Convert a task's options from the command line; a :class:`UsageError` names the valid ones."""
     parsed = {}

@@ -75,6 +75,11 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
     )
 
 
+def text_answers(model: str, texts: Mapping[str, str]) -> dict[str, Generation]:
+    """Make a model's answers of one turn each, by example id."""
+    return {key: Generation(example_id=key, model=model, outputs=(text,)) for key, text in texts.items()}
+
+
 def failed_answer(example: Example, model: str = "") -> Generation:
     """What stands for an answer that a file knows of and does not have."""
     return Generation(example_id=example.id, model=model, outputs=(), error="there is no answer in the imported file")

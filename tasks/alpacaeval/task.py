@@ -17,12 +17,10 @@ from typing import Any
 
 import msgspec
 
-from judgebench.errors import UsageError
-from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, positive, switch
-from judgebench.task.answers import import_answers
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, positive, switch
+from judgebench.task.answers import import_answers, text_answers
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
@@ -80,9 +78,7 @@ class Item(msgspec.Struct, frozen=True):
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """Make AlpacaEval ``@2`` (default) or ``@1``; :data:`OPTION_HELP` has the options."""
-    version = version or "2"
-    if version not in EDITIONS:
-        raise UsageError(f"alpacaeval has no version {version!r}; it has {', '.join(EDITIONS)}")
+    version = parse_version(version, EDITIONS, "alpacaeval")
     settings = parse_options(options, OPTIONS, "alpacaeval")
     edition = EDITIONS[version]
     order, seed = settings.get("order", "seeded"), settings.get("seed", 0)
@@ -122,37 +118,26 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskData:
     if starter:
-        lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
-        items = [msgspec.json.decode(line, type=Item) for line in lines]
+        items = msgspec.json.Decoder(Item).decode_lines((FOLDER / "starter.jsonl").read_bytes())
         examples = [_example(f"starter-{number:02d}", item) for number, item in enumerate(items, 1)]
     else:
         items = msgspec.json.decode(fetch(edition.baseline_source), type=list[Item])
         examples = [_example(f"{index:03d}", item, index=index) for index, item in enumerate(items)]
     played, fragments = EVALUATORS[judge].load(judge, fetch)
-    table = None if starter else length_table(fetch("gamed"))
-    return _data(examples, items, {judge: played}, fragments, table)
+    baseline = {example.id: item.output for example, item in zip(examples, items, strict=True)}
+    name = items[0].generator
+    return TaskData(
+        examples=tuple(examples),
+        baselines={name: text_answers(name, baseline)},
+        judges={judge: played},
+        fragments=fragments,
+        extras=None if starter else length_table(fetch("gamed")),
+    )
 
 
 def _example(example_id: str, item: Item, **meta: int) -> Example:
     messages = (Message(role="user", content=item.instruction),)
     return Example(id=example_id, messages=messages, meta={"dataset": item.dataset, **meta})
-
-
-def _data(
-    examples: Sequence[Example],
-    items: Sequence[Item],
-    judges: Mapping[str, Judge],
-    fragments: tuple[str, ...],
-    extras: LengthTable | None,
-) -> TaskData:
-    baseline = {
-        example.id: Generation(example_id=example.id, model=item.generator, outputs=(item.output,))
-        for example, item in zip(examples, items, strict=True)
-    }
-    name = items[0].generator
-    return TaskData(
-        examples=tuple(examples), baselines={name: baseline}, judges=judges, fragments=fragments, extras=extras
-    )
 
 
 def _cases(data: TaskData, generation: Generation, *, judge: str, order: str, draw: Any) -> tuple[Case, ...]:

@@ -29,7 +29,8 @@ from judgebench.errors import ModelError, SourceMissing, UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import game
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, switch
+from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, switch
+from judgebench.task.answers import text_answers
 
 from .battles import Rules, example_scores
 from .controlled import CONTROLS
@@ -189,9 +190,7 @@ class Extras:
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """Make Arena-Hard ``@v2.0`` (default) or ``@v0.1``; :data:`OPTION_HELP` has the options."""
-    version = version or "v2.0"
-    if version not in EDITIONS:
-        raise UsageError(f"arenahard has no version {version!r}; it has {', '.join(EDITIONS)}")
+    version = parse_version(version, EDITIONS, "arenahard")
     settings = parse_options(options, OPTIONS, "arenahard")
     edition = EDITIONS[version]
     wanted = settings.get("category", "all")
@@ -241,8 +240,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 def _load(
     fetch: Fetch, *, edition: Edition, categories: Sequence[Category], model: JudgeModel, rules: Rules
 ) -> TaskData:
-    lines = fetch(edition.questions_source).splitlines()
-    questions = [msgspec.json.decode(line, type=Question) for line in lines]
+    questions = msgspec.json.Decoder(Question).decode_lines(fetch(edition.questions_source))
     template = user_template(fetch(edition.config_source))
     follow_up = follow_up_message(fetch("legacy-judging")) if rules.pipeline == "legacy" else None
     baselines: dict[str, Generations] = {}
@@ -262,11 +260,8 @@ def _load(
                 continue
         else:
             own = {question.uid for question in questions if question.category == category.name}
-            baselines[category.baseline] = {
-                uid: Generation(example_id=uid, model=category.baseline, outputs=(text,))
-                for uid, (text, _) in answers.items()
-                if uid in own
-            }
+            texts = {uid: text for uid, (text, _) in answers.items() if uid in own}
+            baselines[category.baseline] = text_answers(category.baseline, texts)
             known_styles |= {text: style for text, style in answers.values() if style}
         system = category.system(fetch)
         prompts.append(system)
@@ -309,8 +304,7 @@ def _example(question: Question) -> Example:
 def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
     """Load twelve questions in our own words, which both editions share; one baseline answers all."""
     house, name = HousePrompt(FOLDER / "pairwise_five_labels.j2"), "starter_baseline"
-    lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
-    questions = [msgspec.json.decode(line, type=Question) for line in lines]
+    questions = msgspec.json.Decoder(Question).decode_lines((FOLDER / "starter.jsonl").read_bytes())
     if wanted in ("hard_prompt", "creative_writing"):
         questions = [question for question in questions if question.category == wanted]
     judges: dict[str, GameJudge] = {}
@@ -318,7 +312,7 @@ def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
         judges.setdefault(question.category, house_judge(question.category, house, rules.pipeline))
     return TaskData(
         examples=tuple(_example(question) for question in questions),
-        baselines={name: {q.uid: Generation(example_id=q.uid, model=name, outputs=(q.answer,)) for q in questions}},
+        baselines={name: text_answers(name, {question.uid: question.answer for question in questions})},
         judges=judges,
         fragments=house.fragments,
         extras=Extras(

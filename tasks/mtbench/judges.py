@@ -98,7 +98,7 @@ class PublishedPrompt(msgspec.Struct, frozen=True):
 
 def read_prompts(data: bytes) -> dict[str, PublishedPrompt]:
     """Read the published prompts, by name."""
-    prompts = [msgspec.json.decode(line, type=PublishedPrompt) for line in data.splitlines() if line.strip()]
+    prompts = msgspec.json.Decoder(PublishedPrompt).decode_lines(data)
     for prompt in prompts:
         if prompt.output_format not in ("[[rating]]", "[[A]]"):
             raise UsageError(

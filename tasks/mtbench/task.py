@@ -24,7 +24,7 @@ from judgebench.errors import UsageError
 from judgebench.files import TEXT_BYTES, as_utf8, read_bytes
 from judgebench.judges import Judge
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, switch
+from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, parse_version, switch
 
 from .exporter import write_fastchat
 from .importer import read_fastchat, read_outputs
@@ -147,9 +147,7 @@ class Settings:
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """Make MT-Bench (``@1``, default) or the Vicuna questions (``@vicuna``); :data:`OPTION_HELP` has the options."""
-    version = version or "1"
-    if version not in VERSIONS:
-        raise UsageError(f"mtbench has no version {version!r}; it has {', '.join(VERSIONS)}")
+    version = parse_version(version, VERSIONS, "mtbench")
     given = parse_options(options, OPTIONS, "mtbench")
     settings = Settings(
         version=version,
@@ -194,9 +192,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 def _load(fetch: Fetch, *, settings: Settings, starter: bool) -> TaskData:
     if starter:
         return _load_starter(settings)
-    questions = [
-        msgspec.json.decode(line, type=Question) for line in fetch(f"questions-{settings.version}").splitlines()
-    ]
+    questions = msgspec.json.Decoder(Question).decode_lines(fetch(f"questions-{settings.version}"))
     if settings.references == "gpt-4":
         references_file = fetch(f"references-{settings.version}")
     else:
@@ -256,8 +252,7 @@ def _example(question: Question, references: Mapping[float, tuple[str, ...]], so
 
 
 def _load_starter(settings: Settings) -> TaskData:
-    lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
-    items = [msgspec.json.decode(line, type=StarterItem) for line in lines]
+    items = msgspec.json.Decoder(StarterItem).decode_lines((FOLDER / "starter.jsonl").read_bytes())
     references: dict[float, tuple[str, ...]] = {number: item.references for number, item in enumerate(items, 1)}
     examples, baseline = [], {}
     for number, item in enumerate(items, 1):

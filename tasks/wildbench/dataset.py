@@ -5,14 +5,14 @@
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from judgebench.data import rows as outputs
 from judgebench.errors import UsageError
-from judgebench.records import Example, Generation, Message
+from judgebench.records import Example, Message
 
 from .formulas import groups_of
 
@@ -115,11 +115,6 @@ def ids_only(data: bytes) -> tuple[Example, ...]:
         ],
         "the list of session ids",
     )
-
-
-def to_generations(rows: Iterable[OutputRow], model: str) -> dict[str, Generation]:
-    """A baseline's answers by task; its name is the one that the published tables use, not the generator's id."""
-    return {row.session_id: Generation(example_id=row.session_id, model=model, outputs=(row.text,)) for row in rows}
 
 
 def _unique(examples: Sequence[Example], what: str) -> tuple[Example, ...]:

@@ -33,19 +33,13 @@ from judgebench.task import (
     join_names,
     one_of,
     parse_options,
+    parse_version,
     split_names,
     switch,
 )
+from judgebench.task.answers import text_answers
 
-from .dataset import (
-    OutputRow,
-    StarterRow,
-    TaskRow,
-    ids_only,
-    parquet_rows,
-    to_examples,
-    to_generations,
-)
+from .dataset import OutputRow, StarterRow, TaskRow, ids_only, parquet_rows, to_examples
 from .exporter import write_wildbench
 from .formulas import BASELINES, DEFAULT_K, PUBLISHED_K, after_length_rule
 from .importer import read_outputs, read_wildbench
@@ -127,9 +121,7 @@ class Plan:
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """Make WildBench ``@v2.0625`` (default: the current leaderboard) or ``@v2.0522`` (the paper)."""
-    version = version or "v2.0625"
-    if version not in PROTOCOLS:
-        raise UsageError(f"wildbench has no version {version!r}; it has {', '.join(PROTOCOLS)}")
+    version = parse_version(version, PROTOCOLS, "wildbench")
     settings = parse_options(options, OPTIONS, "wildbench")
     official = STARTER_BASELINES if starter else BASELINES
     baselines = _in_order(settings.pop("baselines", official), official)
@@ -226,26 +218,24 @@ def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
     wanted = [name for name in plan.baselines if name in BASELINES] if "pairwise" in plan.judges else []
     return TaskData(
         examples=to_examples(parquet_rows(tasks, TaskRow, "tasks"), "tasks"),
-        baselines={name: to_generations(parquet_rows(fetch(name), OutputRow, name), name) for name in wanted},
+        baselines={name: _published_answers(fetch, name) for name in wanted},
         judges=judges,
         fragments=fragments,
     )
 
 
+def _published_answers(fetch: Fetch, name: str) -> dict[str, Generation]:
+    """Read a baseline's answers. Its name is the one in the published tables, not the id in the file."""
+    return text_answers(name, {row.session_id: row.text for row in parquet_rows(fetch(name), OutputRow, name)})
+
+
 def _starter(plan: Plan) -> TaskData:
-    lines = (FOLDER / "starter.jsonl").read_bytes().splitlines()
-    rows = [msgspec.json.decode(line, type=StarterRow) for line in lines]
+    rows = msgspec.json.Decoder(StarterRow).decode_lines((FOLDER / "starter.jsonl").read_bytes())
     prompts = {judge: HousePrompt(FOLDER / f"{judge}.j2") for judge in plan.judges}
     wanted = [name for name in plan.baselines if name in STARTER_BASELINES] if "pairwise" in plan.judges else []
     return TaskData(
         examples=to_examples(rows, "the starter set"),
-        baselines={
-            name: {
-                row.session_id: Generation(example_id=row.session_id, model=name, outputs=(row.outputs[name],))
-                for row in rows
-            }
-            for name in wanted
-        },
+        baselines={name: text_answers(name, {row.session_id: row.outputs[name] for row in rows}) for name in wanted},
         judges={judge: house_judge(judge, prompt, max_words=plan.words(judge)) for judge, prompt in prompts.items()},
         fragments=tuple(sorted({line for prompt in prompts.values() for line in prompt.fragments})),
     )
