@@ -1,4 +1,8 @@
-"""A judge that replies in words: it is asked once, and its verdict is read from the text of the reply."""
+"""Judges that reply in words: the verdict is read from the text of the reply.
+
+A benchmark writes the prompt and the function that reads a text; nothing here knows a benchmark's format. Judges whose
+verdict is the probability of a token are in ``logprob.py``.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +11,22 @@ from typing import Any
 import msgspec
 
 from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
+
+MOST_REPLIES = 2
+"""A judge is asked once more at most."""
+
+OTHER_JUDGES = {
+    "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
+    "unless reasoning_effort=none",
+    "anthropic:claude-opus-4-8": "not tried here; without log-probabilities, which this task does not need",
+    "openai:gpt-4.1-2025-04-14": "not the model behind published ratings",
+    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server with an instruction-tuned model that keeps to a format",
+}
+"""Judges to turn to when the official one is no longer served."""
+
+
+def never(text: str) -> None:
+    """Do not ask again, whatever the judge replied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +42,8 @@ class TextJudge:
     reading: str
     """The reading rule in words, for the fingerprint: another rule is another protocol."""
     read_text: Callable[[str], Verdict]
+    follow_up: Callable[[str], str | None] = never
+    """Returns the message that asks once more after such a reply, or ``None`` if the judge is not asked again."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -37,14 +59,29 @@ class TextJudge:
         """Make the request, with the answers in the order in which the case shows them."""
         return Request(messages=self.messages(case), sampling=self.sampling)
 
-    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
-        """Never ask twice."""
+    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
+        """Make a request with the conversation so far and the follow-up, if there is one."""
+        message = self.follow_up(_joined(replies)) if len(replies) < MOST_REPLIES else None
+        if message is None:
+            return None
+        messages = list(self.messages(case))
+        for reply in replies:
+            messages.append(Message(role="assistant", content=reply.text or ""))
+            messages.append(Message(role="user", content=message))
+        return Request(messages=tuple(messages), sampling=self.sampling)
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """Read the verdict in the last reply."""
-        text = replies[-1].text
-        return self.read_text(text) if text else Verdict(value=None, error="the reply is empty")
+        """Read the verdict in all replies together."""
+        text = _joined(replies)
+        verdict = self.read_text(text) if text else Verdict(value=None, error="the reply is empty")
+        if verdict.error and replies[-1].finish_reason == "length":
+            return msgspec.structs.replace(verdict, error=f"{verdict.error}; it was cut off at the token limit")
+        return verdict
 
     def constrained(self) -> "TextJudge":
         """Return the judge itself: a text has no labels that could be scored by likelihood."""
         return self
+
+
+def _joined(replies: tuple[Completion, ...]) -> str:
+    return "\n".join(reply.text or "" for reply in replies)

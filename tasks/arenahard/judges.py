@@ -6,8 +6,8 @@ Two pipelines read a verdict differently, both to the letter here: the current o
 
 import ast
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +16,9 @@ import yaml
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
-from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
+from judgebench.judges import text as text_judges
+from judgebench.judges.text import TextJudge
+from judgebench.records import Case, Message, Sampling, Verdict
 
 Pipeline = Literal["current", "legacy"]
 
@@ -34,15 +36,8 @@ STRONG = frozenset({"A>>B", "B>>A", "A<<B", "B<<A"})
 GAMES = (("#1", False), ("#2", True))
 """Ends of the two games' case ids, and whether the model is shown first."""
 
-ATTEMPTS = 2
-"""Requests of the legacy pipeline for one verdict (``number_of_judgment_attempts``)."""
-
-OTHER_JUDGES = {
-    "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
-    "unless reasoning_effort=none",
-    "anthropic:claude-opus-4-8": "not tried here; without log-probabilities, which this task does not need",
-    "openai:gpt-4.1-2025-04-14": "the snapshot of v2.0's judge; not the model behind v0.1's tables",
-    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server with an instruction-tuned model that keeps to a format",
+OTHER_JUDGES = text_judges.OTHER_JUDGES | {
+    "openai:gpt-4.1-2025-04-14": "the snapshot of v2.0's judge; not the model behind v0.1's tables"
 }
 """Judges to turn to when the official one is no longer served."""
 
@@ -94,61 +89,23 @@ def read_verdict(text: str, pipeline: Pipeline) -> Verdict:
     return Verdict(value=None, error="the reply holds no label") if label is None else verdict_of(label, pipeline)
 
 
-@dataclass(frozen=True, kw_only=True)
-class GameJudge:
-    """Shows two answers and reads which is better, and whether clearly."""
+def _judge(pipeline: Pipeline, follow_up: str | None = None, **about: Any) -> TextJudge:
+    """Make a judge that explains which of two answers is better, and whether clearly.
 
-    name: str
-    messages: Callable[[Case], tuple[Message, ...]]
-    prompt_sha256: str
-    sampling: Sampling
-    pipeline: Pipeline
-    follow_up: str | None = None
-    """Message to a judge that named no label, which asks once more. ``None``: it is not asked again."""
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Prompt, sampling and reading rule."""
-        return {
-            "prompt": self.prompt_sha256,
-            "sampling": msgspec.to_builtins(self.sampling),
-            "reading": "last label, any case" if self.pipeline == "current" else "the only label",
-            "follow_up": self.follow_up and sha256_hex(self.follow_up.encode()),
-        }
-
-    def ask(self, case: Case) -> Request:
-        """Make the request, with the answers in the order in which the case shows them."""
-        return Request(messages=self.messages(case), sampling=self.sampling)
-
-    def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
-        """Ask again, with the follow-up, if no label was named. Contradicting labels are not asked about."""
-        if self.follow_up is None or len(replies) >= ATTEMPTS or legacy_labels(_joined(replies)):
-            return None
-        messages = list(self.messages(case))
-        for reply in replies:
-            messages.append(Message(role="assistant", content=reply.text or ""))
-            messages.append(Message(role="user", content=self.follow_up))
-        return Request(messages=tuple(messages), sampling=self.sampling)
-
-    def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """Read all replies together, as the legacy pipeline does. In the current one there is one reply."""
-        verdict = read_verdict(_joined(replies), self.pipeline)
-        if verdict.error and replies[-1].finish_reason == "length":
-            return msgspec.structs.replace(verdict, error=f"{verdict.error}; it was cut off at the token limit")
-        return verdict
-
-    def constrained(self) -> "GameJudge":
-        """Return the judge itself: it has to explain before it decides."""
-        return self
-
-
-def _joined(replies: tuple[Completion, ...]) -> str:
-    return "".join("\n" + (reply.text or "") for reply in replies)
+    ``follow_up`` is the message to a judge that named no label. Contradicting labels are not asked about.
+    """
+    return TextJudge(
+        reading="last label, any case" if pipeline == "current" else "the only label",
+        read_text=partial(read_verdict, pipeline=pipeline),
+        shown={"follow_up": follow_up and sha256_hex(follow_up.encode())},
+        follow_up=lambda text: None if legacy_labels(text) else follow_up,
+        **about,
+    )
 
 
 def official_judge(
     name: str, system: str, template: str, *, sampling: Sampling, pipeline: Pipeline, follow_up: str | None
-) -> GameJudge:
+) -> TextJudge:
     """Make a judge with an official prompt: the answers are filled into the user template, the system prompt stays."""
     if any(template.count(token) != 1 for token in PLACEHOLDERS):
         raise UsageError(f"the judge's user template must hold each of {', '.join(PLACEHOLDERS)} once")
@@ -158,21 +115,13 @@ def official_judge(
         values = dict(zip(PLACEHOLDERS, (case.example.instruction, first.text, second.text), strict=True))
         return Message(role="system", content=system), Message(role="user", content=fill(template, values))
 
-    return GameJudge(
-        name=name,
-        messages=messages,
-        prompt_sha256=sha256_hex(f"{system}\0{template}".encode()),
-        sampling=sampling,
-        pipeline=pipeline,
-        follow_up=follow_up,
-    )
+    sha256 = sha256_hex(f"{system}\0{template}".encode())
+    return _judge(pipeline, follow_up, name=name, messages=messages, prompt_sha256=sha256, sampling=sampling)
 
 
-def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> GameJudge:
+def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> TextJudge:
     """Make the judge of the starter set, with our own neutral prompt. It is never asked again."""
-    return GameJudge(
-        name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING, pipeline=pipeline
-    )
+    return _judge(pipeline, name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING)
 
 
 def prompt_fragments(*texts: str) -> tuple[str, ...]:

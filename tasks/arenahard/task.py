@@ -40,7 +40,6 @@ from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
     GAMES,
     OTHER_JUDGES,
-    GameJudge,
     category_system_prompt,
     follow_up_message,
     house_judge,
@@ -307,7 +306,7 @@ def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
     questions = msgspec.json.Decoder(Question).decode_lines((FOLDER / "starter.jsonl").read_bytes())
     if wanted in ("hard_prompt", "creative_writing"):
         questions = [question for question in questions if question.category == wanted]
-    judges: dict[str, GameJudge] = {}
+    judges: dict[str, Judge] = {}
     for question in questions:
         judges.setdefault(question.category, house_judge(question.category, house, rules.pipeline))
     return TaskData(

@@ -32,15 +32,6 @@ GENERIC_SYSTEM = "You are a helpful assistant."
 ESCAPES = {"{{": "{", "}}": "}"}
 """Templates are Python format strings."""
 
-OTHER_JUDGES = {
-    "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
-    "unless reasoning_effort=none",
-    "anthropic:claude-opus-4-8": "not tried here; without log-probabilities, which this task does not need",
-    "openai:gpt-4.1-2025-04-14": "not the model behind published ratings",
-    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server with an instruction-tuned model that keeps to a format",
-}
-"""Judges to turn to when the official one is no longer served."""
-
 
 def judged_turns(example: Example) -> tuple[int, ...]:
     """Return the turns to judge: the second only if there are exactly two (gen_judgment.py ``make_match``)."""

@@ -23,13 +23,13 @@ from judgebench.data.prompts import HousePrompt
 from judgebench.errors import UsageError
 from judgebench.files import TEXT_BYTES, as_utf8, read_bytes
 from judgebench.judges import Judge
+from judgebench.judges.text import OTHER_JUDGES
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, parse_version, switch
 
 from .exporter import write_fastchat
 from .importer import read_fastchat, read_outputs
 from .judges import (
-    OTHER_JUDGES,
     PROTOCOLS,
     game_id,
     house_judge,

@@ -16,6 +16,7 @@ import msgspec
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
+from judgebench.judges import text as text_judges
 from judgebench.judges.text import TextJudge
 from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
 
@@ -38,12 +39,8 @@ MARKS = ("repaired", "disputed")
 """Marks of a reply that is not JSON: verdicts could be picked out of it, and they contradict each other."""
 
 SAMPLING = Sampling(temperature=0.0, max_tokens=1024, json_object=True)
-OTHER_JUDGES = {
-    "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
-    "unless reasoning_effort=none",
-    "anthropic:claude-opus-4-8": "not tried here; without log-probabilities, which this task does not need",
-    "openai:gpt-4.1-2025-04-14": "not the model behind published ratings",
-    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server whose model keeps to JSON, best with response_format",
+OTHER_JUDGES = text_judges.OTHER_JUDGES | {
+    "http://HOST:PORT/v1#NAME": "any OpenAI-compatible server whose model keeps to JSON, best with response_format"
 }
 """Judges to turn to when the official one is no longer served."""
 
