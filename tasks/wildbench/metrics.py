@@ -14,8 +14,8 @@ import numpy as np
 from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals
-from judgebench.task import TaskData, join_names
-from judgebench.task.metric import Metric
+from judgebench.task import Fetch, TaskData, join_names
+from judgebench.task.metric import Metric, MetricSums
 
 from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages, mean_length, mean_rewards, mean_scores, membership, rescaled
 
@@ -63,19 +63,66 @@ def summarise(
     ``baselines`` are those whose mean is the reward; ``k`` is the length margin of the headline, ``margins`` are all.
     """
     table = Table(data.examples, scores)
-    found = []
-    if "score" in judges:
-        found += _scores(table)
+    found = _scores(table) if "score" in judges else []
     if "pairwise" in judges:
         found += _rewards(table, baselines, k, margins)
-    columns = [table.column(f"reward:{name}:{k}") for name in table.baselines]
-    compared = [column for column in columns if not column.against_itself]
-    judged = [column for column in (table.column("score"), *compared) if column.stored.any()]
-    found.append(_length(table, (judged or [table.column("score")])[0], None))
+    found.append(_length(table, table.first_judged(k), None))
     headline = [score for score in found if score.group is None]
     order = [metric.name for metric in metrics(judges)]
     headline.sort(key=lambda score: order.index(score.metric))
     return headline + [score for score in found if score.group is not None]
+
+
+def metric_sums(
+    examples: Sequence[Example],
+    scores: Sequence[ExampleScore],
+    fetch: Fetch,
+    *,
+    judges: Sequence[str],
+    baselines: Sequence[str],
+    k: int,
+    margins: Sequence[int],
+) -> MetricSums:
+    """Sum the same numbers over sessions, for comparing two runs. Those without a value are left out."""
+    table = Table(sorted(examples, key=lambda example: example.id), scores)
+    found: dict[tuple[str, str | None], ClusterTotals] = {}
+    if "score" in judges:
+        found |= _sums(table, (SCORE, MICRO_SCORE), [Measure(table, "score")], None)
+    if "pairwise" in judges:
+        rewards = {m: [Measure(table, f"reward:{name}:{m}") for name in baselines] for m in margins}
+        groups: dict[str | None, list[Measure]] = {
+            None: rewards[k],
+            **{f"k={margin}": measures for margin, measures in rewards.items()},
+            **{f"baseline={name}": [measure] for name, measure in zip(baselines, rewards[k], strict=True)},
+        }
+        for group, measures in groups.items():
+            found |= _sums(table, (REWARD, MICRO_REWARD), measures, group)
+    lengths = table.first_judged(k)
+    if lengths.lengths_known:
+        found[LENGTH.name, None] = table.totals([*lengths.characters(), lengths.stored[:, None]], np.ones(1))
+    return {name: own for name, own in found.items() if own.value is not None}
+
+
+def _sums(
+    table: "Table", metrics: tuple[Metric, Metric], measures: Sequence["Measure"], group: str | None
+) -> dict[tuple[str, str | None], ClusterTotals]:
+    """Sum the mean over measures: macro, micro and, over all examples, within each task group."""
+    macro, micro = metrics
+    found: dict[tuple[str, str | None], ClusterTotals] = {}
+    if not all(measure.column.there for measure in measures):
+        return found
+    lengths_known = all(measure.lengths_known for measure in measures)
+    by_group = table.side_by_side([measure.by_group for measure in measures])
+    if lengths_known and table.tags_known:
+        found[macro.name, group] = table.totals(by_group, _shared(GROUP_WEIGHTS, measures))
+    if lengths_known or micro is MICRO_SCORE:
+        columns = table.side_by_side([measure.micro for measure in measures])
+        found[micro.name, group] = table.totals(columns, _shared(np.ones(1), measures))
+    if lengths_known and table.tags_known and group is None:
+        for position, name in enumerate(WEIGHTS):
+            own = [side[:, position :: len(WEIGHTS)] for side in by_group]
+            found[macro.name, f"category={name}"] = table.totals(own, _shared(np.ones(1), measures))
+    return found
 
 
 class Column:
@@ -95,6 +142,11 @@ class Column:
         self.stored = np.isfinite(self.value)
         self.lengths_known = bool(known[self.stored].all())
         self.marks = {mark: sum(bool(row.get(mark)) for row in rows) for mark in ("repaired", "disputed")}
+
+    def characters(self) -> tuple[FloatArray, FloatArray]:
+        """Length of each answer that counts, and whether it does: numerator and denominator, shape (n, 1)."""
+        used = self.used * self.stored
+        return np.where(used > 0, self.length, 0.0)[:, None], used[:, None]
 
     def counts(self) -> dict[str, Any]:
         """What a reader of a mean over the used ones should know."""
@@ -119,12 +171,36 @@ class Table:
     @property
     def baselines(self) -> list[str]:
         """Every baseline that the run compares with."""
-        return list(dict.fromkeys(name.split(":")[1] for name in self._by_metric if name.startswith("reward:")))
+        return list(dict.fromkeys(_baseline_of(name) for name in self._by_metric if name.startswith("reward:")))
+
+    def first_judged(self, k: int) -> Column:
+        """The scores or, if there are none, the first baseline's rewards: where the answers' lengths stand."""
+        columns = [self.column("score"), *(self.column(f"reward:{name}:{k}") for name in self.baselines)]
+        judged = (column for column in columns if column.stored.any() and not column.against_itself)
+        return next(judged, columns[0])
 
     def column(self, metric: str) -> Column:
         """A metric's example scores."""
         own = self._by_metric.get(metric, {})
         return Column([own.get(example_id) for example_id in self.ids])
+
+    def side_by_side(self, parts: Sequence[Sequence[FloatArray]]) -> list[FloatArray]:
+        """The terms of several parts side by side: their numerators, their denominators and so on."""
+        nothing = np.zeros((self.total, 0))
+        return [np.concatenate([nothing, *sides], axis=1) for sides in zip(*parts, strict=True)] or [nothing] * 2
+
+    def totals(self, sides: Sequence[FloatArray], weights: FloatArray) -> ClusterTotals:
+        """Totals by session, without the terms that nothing counts in.
+
+        ``sides`` are numerator and denominator, shape (n, terms). A third one says which sessions are clusters if
+        these are more than those that count.
+        """
+        numerator, denominator, rows = sides[0], sides[1], sides[-1]
+        terms = denominator.sum(axis=0) > 0
+        sessions = rows[:, terms].any(axis=1)
+        kept = np.ix_(sessions, terms)
+        ids = np.array(self.ids)[sessions]
+        return ClusterTotals(ids, numerator[kept], denominator[kept], weights[terms], len(ids))
 
     def score(
         self,
@@ -147,19 +223,14 @@ class Table:
         )
 
 
-def _totals(numerator: FloatArray, denominator: FloatArray, weights: FloatArray) -> ClusterTotals:
-    """Totals by session, shapes (n, terms), without the terms and sessions that have no row."""
-    terms = denominator.sum(axis=0) > 0
-    sessions = denominator[:, terms].any(axis=1)
-    rows = np.ix_(sessions, terms)
-    return ClusterTotals(
-        np.flatnonzero(sessions), numerator[rows], denominator[rows], weights[terms], int(sessions.sum())
-    )
+def _shared(weights: FloatArray, measures: Sequence["Measure"]) -> FloatArray:
+    """The weights of all terms of the mean over measures, each of which has terms of these weights."""
+    return np.tile(weights / len(measures), len(measures))
 
 
-def _whole(value: FloatArray, counted: FloatArray) -> ClusterTotals:
-    """Totals of one mean: what is added up, and how much each session counts."""
-    return _totals(value[:, None], counted[:, None], np.ones(1))
+def _baseline_of(metric: str) -> str:
+    """The name in ``reward:NAME:MARGIN``."""
+    return metric.partition(":")[2].rpartition(":")[0]
 
 
 def _array(values: Sequence[float | None]) -> FloatArray:
@@ -175,26 +246,52 @@ def _why(table: Table, *columns: Column) -> str:
     return NO_VERDICT if table.tags_known else NO_TAGS
 
 
+class Measure:
+    """The scores, or the rewards over one baseline at one length margin, in points."""
+
+    def __init__(self, table: Table, metric: str) -> None:
+        self.name = _baseline_of(metric)
+        self.column = column = table.column(metric)
+        self._groups = table.groups
+        self._mean = mean_rewards if self.name else mean_scores
+        self.lengths_known = column.lengths_known or column.against_itself
+        stored = column.stored.astype(float)
+        used = stored if column.against_itself else column.used * stored
+        points = np.where(column.stored, 100 * column.value if self.name else 10 * rescaled(column.value), 0.0)
+        # The micro reward adds up the used pairs only, the micro score all answers; both divide by the number of all.
+        self.micro = ((points * used if self.name else points)[:, None], stored[:, None])
+        """Points that each session adds up to, and how much it counts: numerator and denominator, shape (n, 1)."""
+        inside = table.groups * used[:, None]
+        self.by_group = (points[:, None] * inside, inside, table.groups * stored[:, None])
+        """The same of the groups, shape (n, 5), and which sessions have a verdict."""
+        self.n, self.n_used = int(stored.sum()), int(used.sum())
+
+    def averages(self, missing: float = math.nan) -> Averages:
+        """The averages if every missing example had got this number; a model has 0 against itself."""
+        column = self.column
+        if column.against_itself:
+            return Averages(0.0, np.zeros(len(WEIGHTS)), 0.0)
+        used = np.where(column.stored | math.isnan(missing), column.used, 1.0)
+        return self._mean(np.where(column.stored, column.value, missing), used, self._groups)
+
+
 # -- scores
 
 
 def _scores(table: Table) -> list[Score]:
-    column = table.column("score")
-    averages = mean_scores(column.value, column.used, table.groups)
-    value, stored = np.where(column.stored, 10 * rescaled(column.value), 0.0), column.stored.astype(float)
-    inside = table.groups * (stored * column.used)[:, None]
-    n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
-    missing = table.total - n
+    measure = Measure(table, "score")
+    column, averages = measure.column, measure.averages()
+    missing = table.total - measure.n
     known = column.lengths_known and table.tags_known
     why = _why(table, column)
-    bounds = [_all_scored(table, column, value) for value in (1.0, 10.0)]
+    bounds = [measure.averages(missing=value) for value in (1.0, 10.0)]
     found = [
         table.score(
             SCORE,
             10 * averages.macro if known else math.nan,
-            _totals(value[:, None] * inside, inside, GROUP_WEIGHTS),
+            table.totals(measure.by_group[:2], GROUP_WEIGHTS),
             method="10 x weighted mean of five groups' rescaled scores, without cut-off and empty answers",
-            n=used,
+            n=measure.n_used,
             missing=missing,
             reason=why,
             details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.macro for b in bounds]},
@@ -202,22 +299,23 @@ def _scores(table: Table) -> list[Score]:
         table.score(
             MICRO_SCORE,
             10 * averages.micro,
-            _whole(value, stored),
+            table.totals(measure.micro, np.ones(1)),
             method="10 x rescaled mean score of all answers",
-            n=n,
+            n=measure.n,
             missing=missing,
             details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.micro for b in bounds]},
         ),
     ]
     for position, group in enumerate(WEIGHTS):
         own = table.groups[:, position] > 0
+        within = [side[:, position, None] for side in measure.by_group[:2]]
         found.append(
             table.score(
                 SCORE,
                 10 * float(averages.per_group[position]) if known else math.nan,
-                _whole(value * inside[:, position], inside[:, position]),
+                table.totals(within, np.ones(1)),
                 method="10 x rescaled mean score, without cut-off and empty answers",
-                n=int((column.stored * column.used)[own].sum()),
+                n=int(within[1].sum()),
                 missing=int((~column.stored)[own].sum()),
                 group=f"category={group}",
                 reason=why if table.tags_known else NO_TAGS,
@@ -226,21 +324,14 @@ def _scores(table: Table) -> list[Score]:
     return found
 
 
-def _all_scored(table: Table, column: Column, value: float) -> Averages:
-    """The averages if every missing example had got this score."""
-    score = np.where(column.stored, column.value, value)
-    used = np.where(column.stored, column.used, 1.0)
-    return mean_scores(score, used, table.groups)
-
-
 def _length(table: Table, column: Column, group: str | None) -> Score:
-    used = column.used * column.stored
+    characters = column.characters()
     return table.score(
         LENGTH,
-        mean_length(column.length, used) if column.lengths_known else math.nan,
-        _whole(np.where(used > 0, column.length, 0.0), used),
+        mean_length(column.length, characters[1][:, 0]) if column.lengths_known else math.nan,
+        table.totals(characters, np.ones(1)),
         method="mean characters of the answers as judged, without cut-off and empty ones",
-        n=int(used.sum()),
+        n=int(characters[1].sum()),
         missing=table.total - int(column.stored.sum()),
         group=group,
         reason=_why(table, column) if not column.lengths_known else NO_VERDICT,
@@ -250,35 +341,9 @@ def _length(table: Table, column: Column, group: str | None) -> Score:
 # -- rewards
 
 
-class _Pairs:
-    """One baseline at one length margin."""
-
-    def __init__(self, table: Table, name: str, k: int) -> None:
-        self.name = name
-        self.column = table.column(f"reward:{name}:{k}")
-        self.averages = mean_rewards(self.column.value, self.column.used, table.groups)
-        if self.column.against_itself:
-            self.averages = Averages(0.0, np.zeros(len(WEIGHTS)), 0.0)
-        stored = self.column.stored.astype(float)
-        used = self.column.used * stored
-        value = np.where(used > 0, 100 * self.column.value, 0.0)
-        self.micro = (value[:, None], stored[:, None])
-        """Points that each session adds up to, and how much it counts: numerator and denominator, shape (n, 1)."""
-        self.by_group = (table.groups * value[:, None], table.groups * used[:, None])
-        """The same of the groups, shape (n, 5)."""
-
-    def bound(self, table: Table, reward: float) -> Averages:
-        """The averages if every missing example had ended so."""
-        if self.column.against_itself:
-            return self.averages
-        value = np.where(self.column.stored, self.column.value, reward)
-        used = np.where(self.column.stored, self.column.used, 1.0)
-        return mean_rewards(value, used, table.groups)
-
-
 def _rewards(table: Table, baselines: Sequence[str], k: int, margins: Sequence[int]) -> list[Score]:
     names = list(dict.fromkeys([*baselines, *table.baselines]))
-    pairs = {(name, margin): _Pairs(table, name, margin) for name in names for margin in margins}
+    pairs = {(name, margin): Measure(table, f"reward:{name}:{margin}") for name in names for margin in margins}
     found = _mixed(table, [pairs[name, k] for name in baselines], k, None)
     for position, group in enumerate(WEIGHTS):
         found += _mixed(table, [pairs[name, k] for name in baselines], k, f"category={group}", position)
@@ -290,7 +355,7 @@ def _rewards(table: Table, baselines: Sequence[str], k: int, margins: Sequence[i
 
 
 def _mixed(
-    table: Table, parts: Sequence[_Pairs], k: int, group: str | None, position: int | None = None
+    table: Table, parts: Sequence[Measure], k: int, group: str | None, position: int | None = None
 ) -> list[Score]:
     """The mean over the baselines: with macro and micro averages, or (``position``) within one task group."""
     absent = [part.name for part in parts if not part.column.there]
@@ -310,37 +375,31 @@ def _mixed(
             why += f" (score with wildbench:baselines={join_names(there)} for the mean over the rest)"
     else:
         why = _why(table, *(part.column for part in compared))
+    averages = [part.averages() for part in parts]
+    by_group = [(part.by_group[0], part.by_group[1]) for part in compared]
     if position is not None:
-        own = slice(position, position + 1)
-        columns = {REWARD: [float(part.averages.per_group[position]) for part in parts]}
-        terms = {REWARD: [tuple(column[:, own] for column in part.by_group) for part in compared]}
+        values = {REWARD: [float(own.per_group[position]) for own in averages]}
+        terms = {REWARD: [(top[:, position, None], bottom[:, position, None]) for top, bottom in by_group]}
     else:
-        columns = {
-            REWARD: [part.averages.macro for part in parts],
-            MICRO_REWARD: [part.averages.micro for part in parts],
-        }
-        terms = {REWARD: [p.by_group for p in compared], MICRO_REWARD: [p.micro for p in compared]}
+        values = {REWARD: [own.macro for own in averages], MICRO_REWARD: [own.micro for own in averages]}
+        terms = {REWARD: by_group, MICRO_REWARD: [part.micro for part in compared]}
     found = []
-    for metric, values in columns.items():
+    for metric, of_parts in values.items():
         is_macro = metric is REWARD
         computable = not absent and length_known and (table.tags_known or not is_macro)
         kind = "micro" if not is_macro else "task-macro" if position is None else "task group's"
         details: dict[str, Any] = {"K": k}
         if group is None and computable:
             details["if_missing_all_lost_or_won"] = [
-                _mean([100 * getattr(part.bound(table, r), "macro" if is_macro else "micro") for part in parts])
+                _mean([100 * getattr(part.averages(missing=r), "macro" if is_macro else "micro") for part in parts])
                 for r in (-1.0, 1.0)
             ]
         weights = GROUP_WEIGHTS if is_macro and position is None else np.ones(1)
-        nothing = np.zeros((table.total, 0))
-        numerator, denominator = (
-            np.concatenate([nothing, *(pair[side] for pair in terms[metric])], axis=1) for side in (0, 1)
-        )
         found.append(
             table.score(
                 metric,
-                _mean([100 * value for value in values]) if computable else math.nan,
-                _totals(numerator, denominator, np.tile(weights / len(parts), len(compared))),
+                _mean([100 * value for value in of_parts]) if computable else math.nan,
+                table.totals(table.side_by_side(terms[metric]), np.tile(weights / len(parts), len(compared))),
                 method=method.format(kind),
                 n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
                 missing=missing,
@@ -357,7 +416,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum((*values[1:], values[0])) / len(values)
 
 
-def _against(table: Table, part: _Pairs, k: int) -> list[Score]:
+def _against(table: Table, part: Measure, k: int) -> list[Score]:
     """One baseline's reward, macro and micro, and the mean length of the answers compared with it."""
     group = f"baseline={part.name}"
     column = part.column
@@ -367,16 +426,15 @@ def _against(table: Table, part: _Pairs, k: int) -> list[Score]:
             Score(task=TASK, metric=metric.name, value=0.0, unit=metric.unit, method=method, n=table.total, group=group)
             for metric in (REWARD, MICRO_REWARD)
         ]
-    n, used = int(column.stored.sum()), int((column.stored * column.used).sum())
-    missing = table.total - n
+    averages, missing = part.averages(), table.total - part.n
     why = _why(table, column) if column.there else "nothing was compared with it"
     return [
         table.score(
             REWARD,
-            100 * part.averages.macro if column.lengths_known and table.tags_known else math.nan,
-            _totals(*part.by_group, GROUP_WEIGHTS),
+            100 * averages.macro if column.lengths_known and table.tags_known else math.nan,
+            table.totals(part.by_group[:2], GROUP_WEIGHTS),
             method=f"100 x weighted mean of five groups' rewards, K = {k}, without cut-off and empty answers",
-            n=used,
+            n=part.n_used,
             missing=missing,
             group=group,
             reason=why,
@@ -384,10 +442,10 @@ def _against(table: Table, part: _Pairs, k: int) -> list[Score]:
         ),
         table.score(
             MICRO_REWARD,
-            100 * part.averages.micro if column.lengths_known else math.nan,
-            _totals(*part.micro, np.ones(1)),
+            100 * averages.micro if column.lengths_known else math.nan,
+            table.totals(part.micro, np.ones(1)),
             method=f"100 x sum of rewards of used pairs / number of all pairs, K = {k}",
-            n=n,
+            n=part.n,
             missing=missing,
             group=group,
             reason=why,

@@ -56,8 +56,7 @@ from .judges import (
     recovered,
     shown_in_pair,
 )
-from .metrics import metrics, summarise
-from .sums import metric_sums
+from .metrics import metric_sums, metrics, summarise
 
 FOLDER = Path(__file__).parent
 STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
