@@ -41,6 +41,8 @@ BASELINES = ("gpt-4-turbo-2024-04-09", "claude-3-haiku-20240307", "Llama-2-70b-c
 DEFAULT_K = 500
 PUBLISHED_K = (-1, DEFAULT_K, 1000, 1500)
 """Length margins of the published tables, in characters; -1 is none."""
+ENDINGS = {"win_much": 1.0, "win": 0.5, "tie": 0.0, "lose": -0.5, "lose_much": -1.0}
+"""Reward of each whole verdict, by upstream's name of it."""
 
 
 def groups_of(primary_tag: str, secondary_tags: Iterable[str]) -> tuple[str, ...]:
@@ -113,6 +115,17 @@ def mean_rewards(reward: FloatArray, used: FloatArray, groups: FloatArray) -> Av
         micro = value.sum() / stored.sum()
         per_group = (value @ groups) / (weight @ groups)
     return Averages(float(micro), per_group, float(macro(per_group)))
+
+
+def endings(reward: FloatArray, used: FloatArray) -> dict[str, int]:
+    """How the used pairs ended, after the length rule: upstream's columns."""
+    counted = reward[used > 0]
+    return {name: int((counted == value).sum()) for name, value in ENDINGS.items()}
+
+
+def mean_over_baselines(values: Sequence[float]) -> float:
+    """Equal weights, added up in upstream's order: haiku, llama, gpt-4-turbo (that is: the first one last)."""
+    return sum((*values[1:], values[0])) / len(values)
 
 
 def mean_length(length: FloatArray, used: FloatArray) -> float:

@@ -17,7 +17,18 @@ from judgebench.stats.clustered import ClusterTotals
 from judgebench.task import Fetch, TaskData, join_names
 from judgebench.task.metric import Metric, MetricSums
 
-from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages, mean_length, mean_rewards, mean_scores, membership, rescaled
+from .formulas import (
+    TOTAL_WEIGHT,
+    WEIGHTS,
+    Averages,
+    endings,
+    mean_length,
+    mean_over_baselines,
+    mean_rewards,
+    mean_scores,
+    membership,
+    rescaled,
+)
 
 TASK = "wildbench"
 
@@ -391,14 +402,16 @@ def _mixed(
         details: dict[str, Any] = {"K": k}
         if group is None and computable:
             details["if_missing_all_lost_or_won"] = [
-                _mean([100 * getattr(part.averages(missing=r), "macro" if is_macro else "micro") for part in parts])
+                mean_over_baselines(
+                    [100 * getattr(part.averages(missing=r), "macro" if is_macro else "micro") for part in parts]
+                )
                 for r in (-1.0, 1.0)
             ]
         weights = GROUP_WEIGHTS if is_macro and position is None else np.ones(1)
         found.append(
             table.score(
                 metric,
-                _mean([100 * value for value in of_parts]) if computable else math.nan,
+                mean_over_baselines([100 * value for value in of_parts]) if computable else math.nan,
                 table.totals(table.side_by_side(terms[metric]), np.tile(weights / len(parts), len(compared))),
                 method=method.format(kind),
                 n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
@@ -409,11 +422,6 @@ def _mixed(
             )
         )
     return found
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Equal weights, added up in upstream's order: haiku, llama, gpt-4-turbo (that is: the first one last)."""
-    return sum((*values[1:], values[0])) / len(values)
 
 
 def _against(table: Table, part: Measure, k: int) -> list[Score]:
@@ -449,14 +457,7 @@ def _against(table: Table, part: Measure, k: int) -> list[Score]:
             missing=missing,
             group=group,
             reason=why,
-            details={"K": k, **_endings(column), **column.counts()},
+            details={"K": k, **endings(column.value, column.used), "total": part.n, **column.counts()},
         ),
         _length(table, column, group),
     ]
-
-
-def _endings(column: Column) -> dict[str, int]:
-    """How the used pairs ended, after the length rule: upstream's columns. Only whole verdicts have such a name."""
-    names = {1.0: "win_much", 0.5: "win", 0.0: "tie", -0.5: "lose", -1.0: "lose_much"}
-    values = column.value[(column.used > 0) & column.stored]
-    return {name: int((values == reward).sum()) for reward, name in names.items()} | {"total": int(column.stored.sum())}

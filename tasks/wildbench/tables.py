@@ -1,15 +1,14 @@
 """The leaderboard's tables from upstream's result files, for many models at once; the inputs of WB-Elo on the way.
 
-``judgebench`` runs score one model. These functions read the files of a whole leaderboard, as
-allenai/WildBench@d6b8dca:leaderboard/data_dir/{_create_tables,_merge_results}.py do, and give the same numbers: micro
-and macro scores and rewards, their mixes, and ranks. A model that was not compared with a baseline has no reward over
-it (upstream writes 0, which ranks before everybody who lost; ``zero_fill`` does the same).
+A run of ``judgebench`` scores one model. These functions read the files of a whole leaderboard and give the numbers of
+allenai/WildBench@d6b8dca:leaderboard/data_dir/{_create_tables,_merge_results}.py: micro and macro scores and rewards,
+their means over the baselines, and ranks. A model that was not compared with a baseline has no reward over it; upstream
+writes 0, which ranks before everybody who lost (``zero_fill`` does the same).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,12 +20,19 @@ from judgebench.errors import RecordError
 from judgebench.files import read_bytes
 from judgebench.stats.arrays import FloatArray
 
-from .formulas import BASELINES, PUBLISHED_K, WEIGHTS, after_length_rule, mean_length, mean_rewards, mean_scores
+from .formulas import (
+    BASELINES,
+    PUBLISHED_K,
+    WEIGHTS,
+    after_length_rule,
+    endings,
+    mean_length,
+    mean_over_baselines,
+    mean_rewards,
+    mean_scores,
+)
 from .judges import CUT, EMPTY, score_verdict
 
-ENDINGS = {"win_much": 1.0, "win": 0.5, "tie": 0.0, "lose": -0.5, "lose_much": -1.0}
-SHORT = {"gpt4t": BASELINES[0], "haiku": BASELINES[1], "llama": BASELINES[2]}
-"""Upstream's short names of the baselines."""
 READERS = 2
 """Threads that read files."""
 
@@ -190,11 +196,10 @@ def _avg_len(records: Records) -> float | None:
 def score_row(records: Records, groups: FloatArray) -> ScoreRow:
     """A model's scores. ``groups`` is the membership of the tasks, shape (n, 5)."""
     averages = mean_scores(records.value, records.used, groups)
-    adjusted = averages.micro
     values = records.value[np.isfinite(records.value)]
     return ScoreRow(
         score=values.sum().item() / len(values),
-        adjusted_score=adjusted,
+        adjusted_score=averages.micro,
         macro=averages.macro,
         per_group=_per_group(averages.per_group),
         total=len(values),
@@ -207,14 +212,12 @@ def reward_row(records: Records, groups: FloatArray, k: int) -> RewardRow:
     assert records.baseline_length is not None
     value = after_length_rule(records.value, records.length, records.baseline_length, k)
     averages = mean_rewards(value, records.used, groups)
-    stored = np.isfinite(value)
-    counted = value[stored & (records.used > 0)]
     return RewardRow(
-        endings={name: int((counted == reward).sum()) for name, reward in ENDINGS.items()},
+        endings=endings(value, records.used),
         reward=averages.micro,
         macro=averages.macro,
         per_group=_per_group(averages.per_group),
-        total=int(stored.sum()),
+        total=int(np.isfinite(value).sum()),
         avg_len=_avg_len(records),
     )
 
@@ -228,23 +231,31 @@ def leaderboard(
     missing is ``None``, unless ``zero_fill`` makes it 0 as upstream does. Ranks are 1-based and stable; a model
     without a reward has no rank in it.
     """
-    entries = {model: _mixed(model, rewards, zero_fill=zero_fill) for model in scores}
+    points = {
+        model: {
+            baseline: _points(rewards.get(baseline, {}).get(model), 0.0 if zero_fill or model == baseline else None)
+            for baseline in BASELINES
+        }
+        for model in scores
+    }
+    mixed = {
+        model: {name: _mean([own[baseline][name] for baseline in BASELINES]) for name in ("micro", "macro", *WEIGHTS)}
+        for model, own in points.items()
+    }
     by_score = _ranks({model: 10 * row.macro for model, row in scores.items()})
-    by_reward = _ranks({model: mixed["macro"] for model, mixed in entries.items()})
+    by_reward = _ranks({model: own["macro"] for model, own in mixed.items()})
     rows = []
     for model in sorted(scores, key=by_score.__getitem__):
-        row, mixed = scores[model], entries[model]
-        wb_score_macro, macro = 10 * row.macro, mixed["macro"]
+        row, own = scores[model], mixed[model]
+        wb_score_macro, macro = 10 * row.macro, own["macro"]
         rows.append(
             BoardRow(
                 model=model,
-                rewards={b: _reward(model, b, rewards, lambda r: r.reward, zero_fill=zero_fill) for b in BASELINES},
-                macro_rewards={
-                    b: _reward(model, b, rewards, lambda r: r.macro, zero_fill=zero_fill) for b in BASELINES
-                },
-                mixture_of_rewards=mixed["micro"],
+                rewards={baseline: found["micro"] for baseline, found in points[model].items()},
+                macro_rewards={baseline: found["macro"] for baseline, found in points[model].items()},
+                mixture_of_rewards=own["micro"],
                 task_macro_reward=macro,
-                mixture_per_group={group: mixed[group] for group in WEIGHTS},
+                mixture_per_group={group: own[group] for group in WEIGHTS},
                 wb_score=row.adjusted_score * 10,
                 wb_score_macro=wb_score_macro,
                 length=row.avg_len,
@@ -256,44 +267,18 @@ def leaderboard(
     return rows
 
 
-def _mixed(model: str, rewards: Mapping[str, Mapping[str, RewardRow]], *, zero_fill: bool) -> dict[str, float | None]:
-    """Equal-weight means over the three baselines: ``micro``, ``macro`` and each group."""
-    of: dict[str, Getter] = {
-        "micro": lambda row: row.reward,
-        "macro": lambda row: row.macro,
-        **{group: partial(_of_group, group) for group in WEIGHTS},
-    }
-    mixed: dict[str, float | None] = {}
-    for name, get in of.items():
-        haiku, llama, gpt4t = (
-            _reward(model, SHORT[short], rewards, get, zero_fill=zero_fill) for short in ("haiku", "llama", "gpt4t")
-        )
-        mixed[name] = None
-        if haiku is not None and llama is not None and gpt4t is not None:
-            mixed[name] = (haiku + llama + gpt4t) / 3
-    return mixed
+def _points(row: RewardRow | None, missing: float | None) -> dict[str, float | None]:
+    """A row's rewards in points: ``micro``, ``macro`` and each group. Without a row, all are ``missing``."""
+    if row is None:
+        return dict.fromkeys(("micro", "macro", *WEIGHTS), missing)
+    per_group = {group: row.per_group.get(group) for group in WEIGHTS}
+    values = {"micro": row.reward, "macro": row.macro, **per_group}
+    return {name: None if value is None else value * 100 for name, value in values.items()}
 
 
-Getter = Callable[[RewardRow], float | None]
-
-
-def _of_group(group: str, row: RewardRow) -> float | None:
-    return row.per_group.get(group)
-
-
-def _reward(
-    model: str,
-    baseline: str,
-    rewards: Mapping[str, Mapping[str, RewardRow]],
-    get: Getter,
-    *,
-    zero_fill: bool,
-) -> float | None:
-    row = rewards.get(baseline, {}).get(model)
-    if row is not None:
-        value = get(row)
-        return None if value is None else value * 100
-    return 0.0 if zero_fill or model == baseline else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean_over_baselines(known) if len(known) == len(values) else None
 
 
 def _ranks(values: Mapping[str, float | None]) -> dict[str, int]:

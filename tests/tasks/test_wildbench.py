@@ -21,6 +21,7 @@ from judgebench.tasks.wildbench import tables
 from judgebench.tasks.wildbench.dataset import candidate_first
 from judgebench.tasks.wildbench.formulas import (
     BASELINES,
+    ENDINGS,
     TOTAL_WEIGHT,
     WEIGHTS,
     after_length_rule,
@@ -634,7 +635,7 @@ def score_row(row: dict[str, str]) -> tables.ScoreRow:
 def reward_row(row: dict[str, str]) -> tables.RewardRow:
     """A published row of a baseline and margin."""
     return tables.RewardRow(
-        endings={name: int(row[name]) for name in tables.ENDINGS},
+        endings={name: int(row[name]) for name in ENDINGS},
         reward=float(row["reward"]),
         macro=float(row["task_macro_reward"]),
         per_group={group: float(row[f"reward.{group}"]) for group in GROUPS},
