@@ -17,18 +17,8 @@ from judgebench.stats.clustered import ClusterTotals
 from judgebench.task import Fetch, TaskData, join_names
 from judgebench.task.metric import Metric, MetricSums
 
-from .formulas import (
-    TOTAL_WEIGHT,
-    WEIGHTS,
-    Averages,
-    endings,
-    mean_length,
-    mean_over_baselines,
-    mean_rewards,
-    mean_scores,
-    membership,
-    rescaled,
-)
+from . import formulas
+from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages
 
 TASK = "wildbench"
 
@@ -177,7 +167,7 @@ class Table:
         self.total = len(self.ids)
         groups = [example.meta.get("groups", ()) for example in examples]
         self.tags_known = all(groups)
-        self.groups = membership(groups)
+        self.groups = formulas.membership(groups)
 
     @property
     def baselines(self) -> list[str]:
@@ -264,11 +254,11 @@ class Measure:
         self.name = _baseline_of(metric)
         self.column = column = table.column(metric)
         self._groups = table.groups
-        self._mean = mean_rewards if self.name else mean_scores
+        self._mean = formulas.mean_rewards if self.name else formulas.mean_scores
         self.lengths_known = column.lengths_known or column.against_itself
         stored = column.stored.astype(float)
         used = stored if column.against_itself else column.used * stored
-        points = np.where(column.stored, 100 * column.value if self.name else 10 * rescaled(column.value), 0.0)
+        points = np.where(column.stored, 100 * column.value if self.name else 10 * formulas.rescaled(column.value), 0.0)
         # The micro reward adds up the used pairs only, the micro score all answers; both divide by the number of all.
         self.micro = ((points * used if self.name else points)[:, None], stored[:, None])
         """Points that each session adds up to, and how much it counts: numerator and denominator, shape (n, 1)."""
@@ -339,7 +329,7 @@ def _length(table: Table, column: Column, group: str | None) -> Score:
     characters = column.characters()
     return table.score(
         LENGTH,
-        mean_length(column.length, characters[1][:, 0]) if column.lengths_known else math.nan,
+        formulas.mean_length(column.length, characters[1][:, 0]) if column.lengths_known else math.nan,
         table.totals(characters, np.ones(1)),
         method="mean characters of the answers as judged, without cut-off and empty ones",
         n=int(characters[1].sum()),
@@ -402,7 +392,7 @@ def _mixed(
         details: dict[str, Any] = {"K": k}
         if group is None and computable:
             details["if_missing_all_lost_or_won"] = [
-                mean_over_baselines(
+                formulas.mean_over_baselines(
                     [100 * getattr(part.averages(missing=r), "macro" if is_macro else "micro") for part in parts]
                 )
                 for r in (-1.0, 1.0)
@@ -411,7 +401,7 @@ def _mixed(
         found.append(
             table.score(
                 metric,
-                mean_over_baselines([100 * value for value in of_parts]) if computable else math.nan,
+                formulas.mean_over_baselines([100 * value for value in of_parts]) if computable else math.nan,
                 table.totals(table.side_by_side(terms[metric]), np.tile(weights / len(parts), len(compared))),
                 method=method.format(kind),
                 n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
@@ -457,7 +447,7 @@ def _against(table: Table, part: Measure, k: int) -> list[Score]:
             missing=missing,
             group=group,
             reason=why,
-            details={"K": k, **endings(column.value, column.used), "total": part.n, **column.counts()},
+            details={"K": k, **formulas.endings(column.value, column.used), "total": part.n, **column.counts()},
         ),
         _length(table, column, group),
     ]

@@ -20,17 +20,8 @@ from judgebench.errors import RecordError
 from judgebench.files import read_bytes
 from judgebench.stats.arrays import FloatArray
 
-from .formulas import (
-    BASELINES,
-    PUBLISHED_K,
-    WEIGHTS,
-    after_length_rule,
-    endings,
-    mean_length,
-    mean_over_baselines,
-    mean_rewards,
-    mean_scores,
-)
+from . import formulas
+from .formulas import BASELINES, PUBLISHED_K, WEIGHTS
 from .judges import CUT, EMPTY, score_verdict
 
 READERS = 2
@@ -189,13 +180,13 @@ def _per_group(values: FloatArray) -> dict[str, float]:
 
 
 def _avg_len(records: Records) -> float | None:
-    length = mean_length(records.length, records.used)
+    length = formulas.mean_length(records.length, records.used)
     return length if length == length else None
 
 
 def score_row(records: Records, groups: FloatArray) -> ScoreRow:
     """A model's scores. ``groups`` is the membership of the tasks, shape (n, 5)."""
-    averages = mean_scores(records.value, records.used, groups)
+    averages = formulas.mean_scores(records.value, records.used, groups)
     values = records.value[np.isfinite(records.value)]
     return ScoreRow(
         score=values.sum().item() / len(values),
@@ -210,10 +201,10 @@ def score_row(records: Records, groups: FloatArray) -> ScoreRow:
 def reward_row(records: Records, groups: FloatArray, k: int) -> RewardRow:
     """A model's rewards over one baseline at one length margin."""
     assert records.baseline_length is not None
-    value = after_length_rule(records.value, records.length, records.baseline_length, k)
-    averages = mean_rewards(value, records.used, groups)
+    value = formulas.after_length_rule(records.value, records.length, records.baseline_length, k)
+    averages = formulas.mean_rewards(value, records.used, groups)
     return RewardRow(
-        endings=endings(value, records.used),
+        endings=formulas.endings(value, records.used),
         reward=averages.micro,
         macro=averages.macro,
         per_group=_per_group(averages.per_group),
@@ -278,7 +269,7 @@ def _points(row: RewardRow | None, missing: float | None) -> dict[str, float | N
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return mean_over_baselines(known) if len(known) == len(values) else None
+    return formulas.mean_over_baselines(known) if len(known) == len(values) else None
 
 
 def _ranks(values: Mapping[str, float | None]) -> dict[str, int]:
