@@ -163,6 +163,27 @@ def digits(key: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def inside(value: Any, *path: str | int) -> Any:
+    """What lies under a path into objects and lists; ``None`` where a part of the path is missing.
+
+    >>> inside({"choices": [{"text": "yes"}]}, "choices", -1, "text"), inside([], 0, "text")
+    ('yes', None)
+    """
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+def text_or_none(value: Any) -> str | None:
+    """The value if it is a text."""
+    return value if isinstance(value, str) else None
+
+
 def count_of(value: Any) -> int | None:
     """A value as a count; ``None`` for what is none: a part of one, less than nothing, or too large to be meant."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
@@ -176,6 +197,12 @@ def _kind(value: Any) -> str:
 
 
 READABLE = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+
+
+def file_stem(path: str) -> str:
+    """The name of a file without the endings of what can be read."""
+    name = Path(path).name.removesuffix(".gz")
+    return next((name.removesuffix(ending) for ending in READABLE if name.endswith(ending)), name)
 
 
 class FileRows(list[FileRow]):

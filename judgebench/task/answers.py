@@ -1,12 +1,11 @@
 """Answers made elsewhere: rows of a file matched to a benchmark's examples."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from judgebench.data.rows import FileRow, where
+from judgebench.data.rows import FileRow, file_stem, where
 from judgebench.errors import UsageError
 from judgebench.records import Example, Generation
 from judgebench.task import Imported, TaskData
@@ -61,7 +60,7 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
         raise rows[0].error(
             f"the file holds answers of {len(generators)} models ({', '.join(sorted(generators))[:200]}); split it"
         )
-    candidate = next(iter(generators), None) or _stem(rows[0].path)
+    candidate = next(iter(generators), None) or file_stem(rows[0].path) or "outputs"
     rest = tuple(example for example in data.examples if example.id not in generations)
     return Imported(
         candidate=candidate,
@@ -126,10 +125,3 @@ def import_answers(
 ) -> tuple[Imported, ...]:
     """The importer of the format ``outputs``."""
     return (read_answers(rows, data, fields),)
-
-
-def _stem(path: str) -> str:
-    name = Path(path).name
-    for suffix in (".gz", ".json", ".jsonl", ".csv", ".tsv", ".parquet"):
-        name = name.removesuffix(suffix)
-    return name or "outputs"

@@ -15,19 +15,17 @@ Source: allenai/WildBench@d6b8dca:src/eval.py, src/openai_batch_eval/batch_resul
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from judgebench.data.rows import FileRow, count_of, where
+from judgebench.data.rows import FileRow, count_of, file_stem, inside, text_or_none, where
 from judgebench.errors import UsageError
-from judgebench.records import Completion, Example, Generation, Judgement, Usage, Verdict
+from judgebench.records import Completion, Example, Judgement, Usage, Verdict
 from judgebench.task import Imported, TaskData
-from judgebench.task.answers import failure_notes, read_answers
+from judgebench.task.answers import failure_notes, read_answers, text_answers
 
 from .formulas import BASELINES
 from .judges import EMPTY, JUDGES, Reading, choice_verdict, read_verdict, recovered, score_verdict
@@ -37,6 +35,9 @@ FLAGS = {"": "", "trunc": "truncated", "truncated": "truncated", "empty": "empty
 LETTERS = ("A", "B")
 JUDGED_FIELDS = {"score", "model_A", "assignment", "result", "custom_id"}
 """One of these is in every record of a judgement."""
+Sides = tuple[str | None, int]
+"""Name of the baseline, ``None`` for a score, and index of the candidate among the answers shown."""
+ALONE: Sides = (None, 0)
 TEXT_FIELDS = ("model_output", "ref_output", "model_outputs")
 
 
@@ -45,16 +46,8 @@ class Record:
     """One judged answer or pair of a file."""
 
     row: FileRow
-    session: str
-    candidate: str
-    baseline: str | None
-    """``None`` for a score."""
-    position: int
-    """Index of the candidate among the answers shown."""
-    judge_model: str
-    verdict: Verdict
-    reply: Completion | None
-    """What the judge said, if the verdict can be read from it again."""
+    judgement: Judgement
+    """It has the judge's reply if the verdict can be read from that again."""
     own: str | None
     """The candidate's answer, as stored."""
     other: str | None = None
@@ -64,14 +57,15 @@ class Record:
     """The stored verdict is not the one that the stored reply gives; the stored one counts."""
 
     @property
-    def judge(self) -> str:
-        """The judge's name within the task."""
-        return "score" if self.baseline is None else "pairwise"
+    def session(self) -> str:
+        """The task's id."""
+        return self.judgement.example_id
 
     @property
-    def key(self) -> tuple[str, str | None]:
-        """What there is one record of for each model."""
-        return self.session, self.baseline
+    def baseline(self) -> str | None:
+        """The model compared with; ``None`` for a score."""
+        answers = self.judgement.answers
+        return answers[1 - self.judgement.candidate] if len(answers) == 2 else None
 
 
 def read_wildbench(
@@ -87,20 +81,25 @@ def read_wildbench(
     prompts = {row.text("custom_id"): _prompt(row) for row in rows if "body" in row.fields}
     reader = _Reader(prompts, reading, frozenset(BASELINES) | frozenset(data.baselines))
     files: dict[str, _Model] = {}
+    itself = 0
     for row in rows:
         if "body" in row.fields:
             continue
-        record = reader.read(row)
-        if record is None:
+        try:
+            record = reader.read(row)
+        except _ComparedWithItself:
+            itself += 1
             continue
         if record.session not in data.by_id:
             raise row.error(f"the session {record.session[:80]!r} is not one of this benchmark's {len(data.examples)}")
-        if record.judge in judges:
-            files.setdefault(record.candidate, _Model(record.candidate)).add(record)
+        candidate = record.judgement.answers[record.judgement.candidate]
+        if record.judgement.judge in judges:
+            files.setdefault(candidate, _Model(candidate)).add(record)
     if not files:
         wanted = " or ".join(judges)
         raise UsageError(f"{rows[0].path} holds no {wanted} record that this task could import")
-    return tuple(model.imported(data, reader.notes) for model in files.values())
+    notes = [f"{itself} rows compare a model with itself, whose reward is 0 by definition"] if itself else []
+    return tuple(model.imported(data, notes) for model in files.values())
 
 
 def read_outputs(rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
@@ -127,6 +126,10 @@ def _as_answer(row: FileRow) -> FileRow:
 # -- one row
 
 
+class _ComparedWithItself(Exception):
+    """A row compares a model with itself, which says nothing."""
+
+
 class _Reader:
     """Tells shapes apart and turns rows into records."""
 
@@ -134,15 +137,9 @@ class _Reader:
         self._prompts = prompts
         self._reading = reading
         self._baselines = baselines
-        self._skipped: Counter[str] = Counter()
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out of all models."""
-        return tuple(f"{count} rows {why}" for why, count in self._skipped.items())
-
-    def read(self, row: FileRow) -> Record | None:
-        """The row's record; ``None`` for one that compares a model with itself."""
+    def read(self, row: FileRow) -> Record:
+        """The row's record."""
         fields = row.fields
         if "custom_id" in fields and "response" in fields:
             return self._batch(row)
@@ -152,32 +149,23 @@ class _Reader:
             return self._converted_pair(row)
         if "session_id" in fields and "score" in fields:
             return self._converted_score(row)
-        found = ", ".join(sorted(map(str, fields)))[:300] or "none"
-        raise row.error(f"it is no record of WildBench; its fields are: {found}")
+        raise row.error(f"it is no record of WildBench; its fields are: {row.names}")
 
     def _converted_score(self, row: FileRow) -> Record:
         verdict, reply, contradicts = self._stored(row, score_verdict(row.fields["score"]), "score")
         generator = row.text("model_test") if "model_test" in row.fields else None
         return Record(
             row=row,
-            session=row.text("session_id"),
-            candidate=_candidate(row, generator),
-            baseline=None,
-            position=0,
-            judge_model=_judge_of(row),
-            verdict=verdict,
-            reply=reply,
+            judgement=_judgement(row, row.text("session_id"), generator, ALONE, _judge_of(row), verdict, reply),
             contradicts=contradicts,
             own=_optional_text(row, "model_output"),
             lengths=_lengths(row, ("len", "truncated", "empty")),
         )
 
-    def _converted_pair(self, row: FileRow) -> Record | None:
+    def _converted_pair(self, row: FileRow) -> Record:
         ids = (row.text("model_A"), row.text("model_B"))
         sides = self._sides(row, ids)
-        if sides is None:
-            return None
-        baseline, position = sides
+        own, other = ids[sides[1]], ids[1 - sides[1]]
         verdict, reply, contradicts = self._stored(row, _winner_verdict(row, ids), "choice")
         texts = row.fields.get("model_outputs")
         if texts is not None and not (
@@ -186,82 +174,60 @@ class _Reader:
             raise row.error("'model_outputs' must hold a text for each of the two models")
         return Record(
             row=row,
-            session=row.text("session_id"),
-            candidate=_candidate(row, ids[position]),
-            baseline=baseline,
-            position=position,
-            judge_model=_judge_of(row),
-            verdict=verdict,
-            reply=reply,
+            judgement=_judgement(row, row.text("session_id"), own, sides, _judge_of(row), verdict, reply),
             contradicts=contradicts,
-            own=texts.get(ids[position]) if texts else None,
-            other=texts.get(ids[1 - position]) if texts else None,
+            own=inside(texts, own),
+            other=inside(texts, other),
             lengths=_lengths(row, ("len_test", "flag_test"), ("len_ref", "flag_ref")),
         )
 
-    def _instant(self, row: FileRow) -> Record | None:
+    def _instant(self, row: FileRow) -> Record:
         generator, reply = row.text("generator"), _instant_reply(row)
-        baseline, position, other = None, 0, None
+        sides = ALONE
+        other = None
         if "assignment" in row.fields:
-            assignment = row.fields["assignment"]
-            if not isinstance(assignment, dict) or not all(isinstance(assignment.get(x), str) for x in LETTERS):
+            ids = [inside(row.fields["assignment"], letter) for letter in LETTERS]
+            if not all(isinstance(model, str) for model in ids):
                 raise row.error("'assignment' must name the models shown as A and B")
-            ids = (assignment["A"], assignment["B"])
             known = row.text("ref_generator") if "ref_generator" in row.fields else None
-            sides = self._sides(row, ids, known)
-            if sides is None:
-                return None
-            baseline, position = sides
+            sides = self._sides(row, (ids[0], ids[1]), known)
             other = _optional_text(row, "ref_output")
-        key = "score" if baseline is None else "choice"
-        config = row.fields.get("eval_config")
-        model = config.get("gpt") if isinstance(config, dict) else None
+        verdict = self._read(reply, "score" if sides is ALONE else "choice")
+        judge_model = _judge_of(row, text_or_none(inside(row.fields, "eval_config", "gpt")))
         return Record(
             row=row,
-            session=row.text("session_id"),
-            candidate=_candidate(row, generator),
-            baseline=baseline,
-            position=position,
-            judge_model=model if isinstance(model, str) else _judge_of(row),
-            verdict=self._read(reply, key),
-            reply=reply,
+            judgement=_judgement(row, row.text("session_id"), generator, sides, judge_model, verdict, reply),
             own=_optional_text(row, "model_output"),
             other=other,
         )
 
-    def _batch(self, row: FileRow) -> Record | None:
+    def _batch(self, row: FileRow) -> Record:
         custom_id = row.text("custom_id")
         session, *names = custom_id.split("||")
         reply = _batch_reply(row)
         prompt = self._prompts.get(custom_id)
-        baseline, position, texts = None, 0, [prompt and recovered(prompt, JUDGES["score"].markers[0])]
+        sides = ALONE
+        judge = JUDGES["score"]
         if len(names) == 2 and names[0].startswith("A:") and names[1].startswith("B:"):
             names = [name[2:] for name in names]
             sides = self._sides(row, (names[0], names[1]))
-            if sides is None:
-                return None
-            baseline, position = sides
-            texts = [prompt and recovered(prompt, marker) for marker in JUDGES["pairwise"].markers]
+            judge = JUDGES["pairwise"]
         elif len(names) != 1:
             raise row.error(f"the custom_id {custom_id[:80]!r} is not SESSION||MODEL or SESSION||A:MODEL||B:MODEL")
+        texts = [prompt and recovered(prompt, marker) for marker in judge.markers]
+        position, judge_model = sides[1], _judge_of(row, reply.model)
+        verdict = self._read(reply, judge.key)
         return Record(
             row=row,
-            session=session,
-            candidate=_candidate(row, names[position]),
-            baseline=baseline,
-            position=position,
-            judge_model=_judge_of(row, reply.model),
-            verdict=self._read(reply, "score" if baseline is None else "choice"),
-            reply=reply,
+            judgement=_judgement(row, session, names[position], sides, judge_model, verdict, reply),
             own=texts[position],
-            other=texts[1 - position] if baseline else None,
+            other=texts[1 - position] if len(texts) == 2 else None,
         )
 
-    def _sides(self, row: FileRow, ids: tuple[str, str], baseline: str | None = None) -> tuple[str, int] | None:
-        """The baseline's name and the candidate's index; ``None`` where a model is compared with itself."""
+    def _sides(self, row: FileRow, ids: tuple[str, str], baseline: str | None = None) -> Sides:
+        """The baseline's name and the candidate's index."""
         if ids[0] == ids[1]:
-            self._skipped["compare a model with itself, whose reward is 0 by definition"] += 1
-            return None
+            raise _ComparedWithItself
         named = baseline or _in_path(row, "ref")
         if named is not None:
             holding = [index for index, model in enumerate(ids) if named in model or model in named]
@@ -318,10 +284,7 @@ def _lacks_text(row: FileRow) -> bool:
 def _candidate(row: FileRow, generator: str | None) -> str:
     """The model's name: the file's in upstream's folders, else the generator's without its owner, else the file's."""
     if generator is None or _in_path(row, "eval") is not None:
-        name = Path(row.path).name
-        for suffix in (".gz", ".jsonl", ".json", ".batch_results", ".parquet"):
-            name = name.removesuffix(suffix)
-        return name.rpartition("__")[2]
+        return file_stem(row.path).removesuffix(".batch_results").rpartition("__")[2]
     return generator.rpartition("/")[2]
 
 
@@ -365,13 +328,12 @@ def _lengths(row: FileRow, *names: tuple[str, ...]) -> tuple[tuple[int, str], ..
 
 def _usage(row: FileRow) -> Usage:
     meta = row.fields.get("meta_data")
-    return _tokens(meta.get("usage") if isinstance(meta, dict) else row.fields)
+    return _tokens(inside(meta, "usage") if isinstance(meta, dict) else row.fields)
 
 
 def _tokens(usage: Any) -> Usage:
-    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
-    whole = [count_of(count) or 0 for count in counts]
-    return Usage(prompt_tokens=whole[0], completion_tokens=whole[1])
+    prompt, completion = (count_of(inside(usage, name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
 def _instant_reply(row: FileRow) -> Completion:
@@ -392,26 +354,41 @@ def _batch_reply(row: FileRow) -> Completion:
     body = response.get("body")
     if row.fields.get("error") or not isinstance(body, dict) or response.get("status_code", 200) != 200:
         return Completion(error=f"the request failed: {str(row.fields.get('error') or response)[:200]}")
-    choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    text = message.get("content") if isinstance(message, dict) else None
-    model, reason = body.get("model"), choice.get("finish_reason") if isinstance(choice, dict) else None
+    message = inside(body, "choices", 0, "message")
     return Completion(
-        text=text if isinstance(text, str) else None,
-        finish_reason=reason if isinstance(reason, str) else None,
-        model=model if isinstance(model, str) else None,
+        text=text_or_none(inside(message, "content")),
+        finish_reason=text_or_none(inside(body, "choices", 0, "finish_reason")),
+        model=text_or_none(body.get("model")),
         usage=_tokens(body.get("usage")),
         error=None if isinstance(message, dict) else "the response holds no message",
     )
 
 
 def _prompt(row: FileRow) -> str | None:
-    body = row.fields["body"]
-    messages = body.get("messages") if isinstance(body, dict) else None
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    text = last.get("content") if isinstance(last, dict) else None
-    return text if isinstance(text, str) else None
+    return text_or_none(inside(row.fields["body"], "messages", -1, "content"))
+
+
+def _judgement(
+    row: FileRow,
+    session: str,
+    generator: str | None,
+    sides: Sides,
+    judge_model: str,
+    verdict: Verdict,
+    reply: Completion | None,
+) -> Judgement:
+    candidate, (baseline, position) = _candidate(row, generator), sides
+    answers = (candidate,) if baseline is None else (candidate, baseline) if position == 0 else (baseline, candidate)
+    return Judgement(
+        case_id=f"{session}#{baseline or 'score'}",
+        example_id=session,
+        judge="score" if baseline is None else "pairwise",
+        judge_model=judge_model,
+        answers=answers,
+        candidate=position,
+        verdict=verdict,
+        replies=() if reply is None else (reply,),
+    )
 
 
 # -- one model
@@ -422,22 +399,24 @@ class _Model:
     """One model's records, and what is wrong with them."""
 
     name: str
-    records: dict[tuple[str, str | None], Record] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    """By the id of the case."""
     repeated: int = 0
     repeated_otherwise: int = 0
 
     def add(self, record: Record) -> None:
         """Keep the first record of each session and judge; count the others."""
-        first = self.records.setdefault(record.key, record)
+        first = self.records.setdefault(record.judgement.case_id, record)
         if first is record:
             return
-        if first.row.path != record.row.path and first.verdict.value != record.verdict.value:
+        other_verdict = first.judgement.verdict.value != record.judgement.verdict.value
+        if other_verdict and first.row.path != record.row.path:
             raise record.row.error(
                 f"{self.name} has another verdict on session {record.session} in {first.row.path}: these are two "
                 f"protocols, import them one by one"
             )
         self.repeated += 1
-        self.repeated_otherwise += first.verdict.value != record.verdict.value
+        self.repeated_otherwise += other_verdict
 
     def imported(self, data: TaskData, notes: Iterable[str]) -> Imported:
         """The model's run."""
@@ -445,19 +424,21 @@ class _Model:
         records = list(self.records.values())
         seen = dict.fromkeys(record.session for record in records)
         rest = [example for example in data.examples if example.id not in seen]
-        stored = self._stored_lengths()
-        baselines: dict[str, dict[str, Generation]] = {}
+        baselines: dict[str, dict[str, str]] = {}
         for record in records:
             if record.baseline is not None and record.other is not None:
-                answer = _generation(record.session, record.baseline, record.other)
-                baselines.setdefault(record.baseline, {})[record.session] = answer
+                baselines.setdefault(record.baseline, {})[record.session] = _as_written(record.other)
+        unknown = ["when the judge was asked", "how the answers were sampled"]
+        if UNKNOWN_JUDGE in judge_models.values():
+            unknown.append("which model judged")
+        judgements = [record.judgement for record in records]
         return Imported(
             candidate=self.name,
-            examples=(*(_with_lengths(data.by_id[session], stored.get(session)) for session in seen), *rest),
-            generations=tuple(_generation(session, self.name, text) for session, text in self._answers().items()),
-            baselines=baselines,
-            judgements=tuple(_judgement(record, self.name, judge_models[record.judge]) for record in records),
-            unknown=self._unknown(judge_models.values()),
+            examples=(*self._with_lengths(data.by_id[session] for session in seen), *rest),
+            generations=tuple(text_answers(self.name, self._answers()).values()),
+            baselines={name: text_answers(name, texts) for name, texts in baselines.items()},
+            judgements=tuple(msgspec.structs.replace(j, judge_model=judge_models[j.judge]) for j in judgements),
+            unknown=tuple(unknown),
             notes=(*notes, *self._notes(data)),
         )
 
@@ -465,9 +446,9 @@ class _Model:
         """Who played each judge. Verdicts of two models are two protocols, and are never mixed."""
         found: dict[str, dict[str, Record]] = {}
         for record in self.records.values():
-            own = found.setdefault(record.judge, {})
-            if record.judge_model != UNKNOWN_JUDGE:
-                own.setdefault(record.judge_model, record)
+            own = found.setdefault(record.judgement.judge, {})
+            if record.judgement.judge_model != UNKNOWN_JUDGE:
+                own.setdefault(record.judgement.judge_model, record)
         for own in found.values():
             if len(own) > 1:
                 (one, first), (other, second), *_ = own.items()
@@ -482,25 +463,21 @@ class _Model:
         texts: dict[str, str] = {}
         for record in sorted(self.records.values(), key=lambda record: record.baseline is not None):
             if record.own is not None:
-                texts.setdefault(record.session, record.own)
-        order = dict.fromkeys(session for session, _ in self.records)
+                texts.setdefault(record.session, _as_written(record.own))
+        order = dict.fromkeys(record.session for record in self.records.values())
         return {session: texts[session] for session in order if session in texts}
 
-    def _stored_lengths(self) -> dict[str, dict[str, list[list[int | str]]]]:
-        """Lengths of sessions without texts, by judge (``score``, or the baseline's name)."""
+    def _with_lengths(self, examples: Iterable[Example]) -> Iterable[Example]:
+        """Examples with the lengths that stand in for their texts, by judge (``score``, or the baseline's name)."""
         texts = self._answers()
         found: dict[str, dict[str, list[list[int | str]]]] = {}
         for record in self.records.values():
             if record.lengths is not None and record.session not in texts:
                 lengths: list[list[int | str]] = [list(pair) for pair in record.lengths]
                 found.setdefault(record.session, {})[record.baseline or "score"] = lengths
-        return found
-
-    def _unknown(self, judge_models: Iterable[str]) -> tuple[str, ...]:
-        unknown = ["when the judge was asked", "how the answers were sampled"]
-        if UNKNOWN_JUDGE in judge_models:
-            unknown.append("which model judged")
-        return tuple(unknown)
+        for example in examples:
+            meta = {**example.meta, "stored": found[example.id]} if example.id in found else example.meta
+            yield msgspec.structs.replace(example, meta=meta)
 
     def _notes(self, data: TaskData) -> Iterable[str]:
         by_judge: dict[str, list[Record]] = {}
@@ -512,8 +489,8 @@ class _Model:
                 yield f"{missing} of {len(data.examples)} tasks have no {what} in the file"
         unread: dict[str, list[FileRow]] = {}
         for record in self.records.values():
-            if record.verdict.error:
-                unread.setdefault(record.verdict.error, []).append(record.row)
+            if error := record.judgement.verdict.error:
+                unread.setdefault(error, []).append(record.row)
         for reason, rows in sorted(unread.items(), key=lambda item: -len(item[1]))[:5]:
             yield f"{len(rows)} verdicts cannot be read: {reason} ({where(rows)})"
         yield from failure_notes([record.row for record in self.records.values() if _lacks_text(record.row)])
@@ -526,26 +503,6 @@ class _Model:
             yield f"{disagreeing} stored verdicts are not those of the stored replies; the stored ones are kept"
 
 
-def _generation(session: str, model: str, text: str) -> Generation:
-    return Generation(example_id=session, model=model, outputs=("" if text.strip() == EMPTY else text,))
-
-
-def _with_lengths(example: Example, stored: Mapping[str, Any] | None) -> Example:
-    if not stored:
-        return example
-    return msgspec.structs.replace(example, meta={**example.meta, "stored": stored})
-
-
-def _judgement(record: Record, candidate: str, judge_model: str) -> Judgement:
-    baseline, position = record.baseline, record.position
-    answers = (candidate,) if baseline is None else (candidate, baseline) if position == 0 else (baseline, candidate)
-    return Judgement(
-        case_id=f"{record.session}#{baseline or 'score'}",
-        example_id=record.session,
-        judge=record.judge,
-        judge_model=judge_model,
-        answers=answers,
-        candidate=position,
-        verdict=record.verdict,
-        replies=() if record.reply is None else (record.reply,),
-    )
+def _as_written(text: str) -> str:
+    """An answer as the model gave it, not as the judge was shown it."""
+    return "" if text.strip() == EMPTY else text
