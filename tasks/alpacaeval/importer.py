@@ -8,22 +8,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from judgebench.data.rows import FileRow, count_of
+from judgebench.data.rows import FileRow, count_of, inside, text_or_none
 from judgebench.judges.orders import candidate_share
-from judgebench.records import (
-    LARGEST,
-    Case,
-    Completion,
-    Example,
-    Generation,
-    Judgement,
-    Message,
-    TokenLogprob,
-    Usage,
-    Verdict,
-)
+from judgebench.records import LARGEST, Case, Completion, Example, Judgement, Message, TokenLogprob, Usage, Verdict
 from judgebench.task import Imported, TaskData
-from judgebench.task.answers import failure_notes, import_answers
+from judgebench.task.answers import failure_notes, import_answers, text_answers
 
 from .judges import Evaluator, evaluator
 
@@ -39,51 +28,50 @@ def read_alpaca_eval(rows: Sequence[FileRow], data: TaskData, *, switch: Callabl
     if not any("preference" in row.fields for row in rows):
         return import_answers(rows, data)
     examples = {example.instruction: example for example in data.examples}
-    seen: dict[str, FileRow] = {}
+    found: dict[str, FileRow] = {}
     names: dict[str, set[str]] = {"generator_1": set(), "generator_2": set(), "annotator": set()}
-    parts = []
     for row in rows:
         instruction = row.text("instruction")
-        example = examples.get(instruction)
-        if example is None:
+        if instruction not in examples:
             raise row.error(f"the instruction {instruction[:80]!r} is not one of this benchmark's")
-        if instruction in seen:
-            raise row.error(f"the instruction {instruction[:80]!r} already stands at line {seen[instruction].line}")
-        seen[instruction] = row
+        if instruction in found:
+            raise row.error(f"the instruction {instruction[:80]!r} already stands at line {found[instruction].line}")
+        found[instruction] = row
         for name, values in names.items():
             if name in row.fields:
                 values.add(row.text(name))
-        parts.append((row, example))
     candidate = _only(names["generator_2"], "generator_2", rows[0]) or "unknown"
     baseline = _only(names["generator_1"], "generator_1", rows[0]) or next(iter(data.baselines))
     annotator = _only(names["annotator"], "annotator", rows[0])
     reader = _Annotations(candidate, baseline, annotator, switch)
-    read = [reader.row(row, example) for row, example in parts]
-    order = [example for _, example in parts]
-    rest = [example for example in data.examples if example.instruction not in seen]
-    disagreeing = sum(disagrees for *_, disagrees in read)
+    judgements = tuple(reader.judgement(row, examples[instruction]) for instruction, row in found.items())
+    rest = [example for example in data.examples if example.instruction not in found]
+    answers = {
+        field: {examples[key].id: row.text(field) for key, row in found.items() if _said(row, field)}
+        for field in ("output_1", "output_2")
+    }
     notes = []
-    if disagreeing:
-        notes.append(f"{disagreeing} raw completions do not give the stored preference; the stored one is kept")
-    absent = [row for row, _ in parts if row.number("preference") is None]
-    notes += failure_notes(absent, "preferences")
-    texts = ("output_1", "output_2")
-    notes += failure_notes([row for row, _ in parts for name in texts if name in row.fields and not _said(row, name)])
+    if reader.disagreeing:
+        notes.append(f"{reader.disagreeing} raw completions do not give the stored preference; the stored one is kept")
+    notes += failure_notes([row for row in rows if row.number("preference") is None], "preferences")
+    notes += failure_notes([row for row in rows for name in answers if name in row.fields and not _said(row, name)])
     if rest:
         notes.append(f"{len(rest)} of {len(data.examples)} instructions have no row")
-    unknown = ["when the judge was asked", "how the answers were sampled"]
-    if annotator is None:
-        unknown.append("which judge and prompt were used")
-    imported = Imported(
-        candidate=candidate,
-        examples=(*order, *rest),
-        generations=tuple(generation for generation, *_ in read if generation is not None),
-        baselines={baseline: {g.example_id: g for _, g, *_ in read if g is not None}},
-        judgements=tuple(judgement for _, _, judgement, _ in read),
-        unknown=tuple(unknown),
-        notes=tuple(notes),
+    return (
+        Imported(
+            candidate=candidate,
+            examples=(*(examples[instruction] for instruction in found), *rest),
+            generations=tuple(text_answers(candidate, answers["output_2"]).values()),
+            baselines={baseline: text_answers(baseline, answers["output_1"])},
+            judgements=judgements,
+            unknown=(
+                "when the judge was asked",
+                "how the answers were sampled",
+                *(("which judge and prompt were used",) if annotator is None else ()),
+            ),
+            notes=tuple(notes),
+        ),
     )
-    return (imported,)
 
 
 def _only(values: set[str], field: str, row: FileRow) -> str | None:
@@ -95,16 +83,18 @@ def _only(values: set[str], field: str, row: FileRow) -> str | None:
 
 
 class _Annotations:
-    """Turns one file's rows into records."""
+    """Turns one file's rows into judgements."""
 
     def __init__(self, candidate: str, baseline: str, annotator: str | None, switch: Callable[[str], bool]) -> None:
         self._candidate, self._baseline, self._switch = candidate, baseline, switch
         self._annotator = annotator or "unknown"
         self._evaluator = evaluator(self._annotator)
+        self.disagreeing = 0
+        """Rows whose raw completion does not give the stored preference."""
         self._judge = self._evaluator.judge(name=self._annotator, messages=_no_messages, prompt_sha256="")
 
-    def row(self, row: FileRow, example: Example) -> tuple[Generation | None, Generation | None, Judgement, bool]:
-        """The candidate's and baseline's answers (if there), the judgement, and whether raw and stored disagree."""
+    def judgement(self, row: FileRow, example: Example) -> Judgement:
+        """The row's judgement, with the judge's reply if that gives the stored preference."""
         preference = row.number("preference")
         if preference == 0:  # legacy code for a tie
             preference = 1.5
@@ -112,10 +102,8 @@ class _Annotations:
         if preference is not None and not 1 <= preference <= 2:
             # metrics/winrate.py leaves such rows out; here they are unread, so that they are counted.
             problem, preference = f"a preference of {preference} lies outside [1, 2]", None
-        generation = self._answer(row, example, "output_2", self._candidate)
-        baseline = self._answer(row, example, "output_1", self._baseline)
         stored = None if preference is None else preference - 1
-        raw = _either(row, "raw_completion")
+        raw = row.value("raw_completion", "preference_raw_completion")
         reply = None if raw is None else _reply(raw, row, self._evaluator)
         # The baseline is always output_1; in a raw completion the seeded order decides who was shown first.
         candidate, reread = 1, None
@@ -125,11 +113,12 @@ class _Annotations:
             share = self._judge.read(case, (reply,)).value
             reread = None if share is None else candidate_share(share, candidate)
         agrees = _close(reread, stored)
+        self.disagreeing += raw is not None and not agrees
         if reply is None or not agrees:
             reply, candidate, reread = None, 1, stored
         first_share = None if reread is None else candidate_share(reread, candidate)
         shown = (self._candidate, self._baseline) if candidate == 0 else (self._baseline, self._candidate)
-        judgement = Judgement(
+        return Judgement(
             case_id=example.id,
             example_id=example.id,
             judge=self._evaluator.like or self._annotator,
@@ -139,12 +128,6 @@ class _Annotations:
             verdict=Verdict(value=first_share, error=None if first_share is not None else problem),
             replies=() if reply is None else (reply,),
         )
-        return generation, baseline, judgement, raw is not None and not agrees
-
-    def _answer(self, row: FileRow, example: Example, field: str, model: str) -> Generation | None:
-        if not _said(row, field):
-            return None
-        return Generation(example_id=example.id, model=model, outputs=(row.text(field),))
 
 
 def _said(row: FileRow, field: str) -> bool:
@@ -156,10 +139,6 @@ def _close(reread: float | None, stored: float | None) -> bool:
     if reread is None or stored is None:
         return reread is stored
     return abs(reread - stored) <= RAW_TOLERANCE
-
-
-def _either(row: FileRow, field: str) -> Any:
-    return row.value(field, f"preference_{field}")
 
 
 def _no_messages(case: Case) -> tuple[Message, ...]:
@@ -175,15 +154,13 @@ def _reply(raw: Any, row: FileRow, evaluator: Evaluator) -> Completion:
         return Completion(text=json.dumps(raw) if evaluator.replies_in_json else repr(raw))
     if not isinstance(raw, dict):
         raise row.error("'raw_completion' must be an object, a list, text or null")
-    message = raw.get("message")
-    text = message.get("content") if isinstance(message, dict) else raw.get("text")
     total = count_of(raw.get("total_tokens"))
-    usage = Usage(prompt_tokens=total - 1, completion_tokens=1) if total else Usage()
+    message = raw.get("message")
     return Completion(
-        text=text if isinstance(text, str) else None,
-        finish_reason=raw.get("finish_reason") if isinstance(raw.get("finish_reason"), str) else None,
-        usage=usage,
-        top_logprobs=_top_logprobs(raw.get("logprobs")),
+        text=text_or_none(inside(message, "content") if isinstance(message, dict) else raw.get("text")),
+        finish_reason=text_or_none(raw.get("finish_reason")),
+        usage=Usage(prompt_tokens=total - 1, completion_tokens=1) if total else Usage(),
+        top_logprobs=_top_logprobs(inside(raw, "logprobs", "content")),
     )
 
 
@@ -191,8 +168,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _top_logprobs(logprobs: Any) -> tuple[tuple[TokenLogprob, ...], ...] | None:
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+def _top_logprobs(content: Any) -> tuple[tuple[TokenLogprob, ...], ...] | None:
     if not isinstance(content, list):
         return None
     return tuple(

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import sha256_hex
-from judgebench.data.rows import FileRow, digits, identifier
+from judgebench.data.rows import FileRow, digits, identifier, inside
 from judgebench.errors import UsageError
 from judgebench.judges.orders import candidate_share
 from judgebench.judges.replies import pair_of_ratings
@@ -68,8 +68,7 @@ def read_fastchat(rows: Sequence[FileRow], data: TaskData, *, mode: str, baselin
         elif _is_answer(row):
             answers.add(row)
         else:
-            found = ", ".join(sorted(map(str, row.fields))) or "none"
-            raise row.error(f"the row is neither an answer nor a judgement of FastChat; its fields are: {found[:300]}")
+            raise row.error(f"the row is neither an answer nor a judgement of FastChat; its fields are: {row.names}")
     judged, other = (singles, pairs) if mode == "single" else (pairs, singles)
     if not judged and other:
         kinds = ("single", "pairwise") if mode != "single" else ("pairwise", "single")
@@ -160,9 +159,8 @@ class _Answers:
         choices = row.value("choices")
         if choices in (None, [], [None]):
             return None
-        first = choices[0] if isinstance(choices, list) else None
-        turns = first.get("turns") if isinstance(first, dict) else ()
-        if turns is not None and not isinstance(turns, list):
+        turns = inside(choices, 0, "turns")
+        if not isinstance(inside(choices, 0), dict) or not isinstance(turns, list | None):
             raise row.error("'choices' must be a list of objects with 'turns'")
         return turns
 
@@ -206,30 +204,19 @@ class _Judgements:
     def add_rating(self, row: FileRow) -> None:
         """Take a row of a single-answer judgement file."""
         example = _example(row, self._data)
-        turn, (judge_model, judge) = _turn(row, example), _judge(row)
-        model = row.text("model")
-        run = self.by_model.setdefault(model, _Run())
-        text = row.text("judgment") if row.value("judgment") is not None else None
         stored, problem = row.number("score"), "no rating was stored"
         if stored == -1:
             stored, problem = None, "stored as -1: no rating in the reply"
-        elif row.value("score") is None and text is not None:
-            stored = read_rating(text).value
+        elif row.value("score") is None and row.value("judgment") is not None:
+            stored = read_rating(row.text("judgment")).value
         verdict = Verdict(value=stored, error=problem if stored is None else None)
-        case = Case(
-            id=rating_id(example, turn),
-            judge=judge,
-            example=example,
-            answers=tuple(self._answer(name, example, turn) for name in (model,)),
-            turn=turn,
-        )
-        self._add(run, row, case, judge_model, verdict, text, read_rating, "")
+        case_id = rating_id(example, _turn(row, example))
+        self._add(row, example, case_id, (row.text("model"),), 0, verdict, read_rating)
 
     def add_games(self, row: FileRow, baseline: str | None) -> None:
         """Take both games of a row, for each of its models that is not the baseline."""
         example = _example(row, self._data)
-        turn, (judge_model, judge) = _turn(row, example), _judge(row)
-        models = row.text("model_1"), row.text("model_2")
+        turn, models = _turn(row, example), (row.text("model_1"), row.text("model_2"))
         if baseline is not None and baseline not in models:
             return
         for place, candidate in enumerate(models):
@@ -237,22 +224,11 @@ class _Judgements:
                 continue
             if models[0] == models[1] and place:
                 continue
-            run = self.by_model.setdefault(candidate, _Run())
-            run.baselines[models[1 - place]] = None
             for game, shown in (("g1", models), ("g2", models[::-1])):
                 # Who is shown first is told by the place, not the name: a model may have met itself.
                 index = place if game == "g1" else 1 - place
-                case = Case(
-                    id=game_id(example, turn, models[1 - place], candidate_first=index == 0),
-                    judge=judge,
-                    example=example,
-                    answers=tuple(self._answer(name, example, turn) for name in shown),
-                    candidate=index,
-                    turn=turn,
-                )
-                verdict = _stored_game(row, game)
-                text = row.text(f"{game}_judgment") if row.value(f"{game}_judgment") is not None else None
-                self._add(run, row, case, judge_model, verdict, text, _reread_game, f"{game}_")
+                case_id = game_id(example, turn, models[1 - place], candidate_first=index == 0)
+                self._add(row, example, case_id, shown, index, _stored_game(row, game), _reread_game, f"{game}_")
 
     def _answer(self, model: str, example: Example, turn: int) -> Answer:
         """The answer, empty where the file has none: then only the model's name matters."""
@@ -261,15 +237,21 @@ class _Judgements:
 
     def _add(
         self,
-        run: _Run,
         row: FileRow,
-        case: Case,
-        judge_model: str,
+        example: Example,
+        case_id: str,
+        shown: Sequence[str],
+        candidate: int,
         verdict: Verdict,
-        text: str | None,
         reread: Callable[[str], Verdict],
-        prefix: str,
+        prefix: str = "",
     ) -> None:
+        """Take a verdict, with the judge's words if they give the same one. Its fields begin with ``prefix``."""
+        turn, (judge_model, judge) = _turn(row, example), _judge(row)
+        run = self.by_model.setdefault(shown[candidate], _Run())
+        if len(shown) == 2:
+            run.baselines[shown[1 - candidate]] = None
+        text = row.text(f"{prefix}judgment") if row.value(f"{prefix}judgment") is not None else None
         replies: tuple[Completion, ...] = ()
         if text is None and row.value(f"{prefix}winner" if prefix else "score") is None:
             run.missing.append(row)
@@ -282,16 +264,18 @@ class _Judgements:
                 replies, verdict = (Completion(text=text),), again
             else:
                 run.counts["replies do not give the stored verdict; the stored one is kept, without the reply"] += 1
+        answers = tuple(self._answer(name, example, turn) for name in shown)
+        case = Case(id=case_id, judge=judge, example=example, answers=answers, candidate=candidate, turn=turn)
         self._check_prompt(run, row, case, prefix)
         run.judgements.append(
             Judgement(
-                case_id=case.id,
-                example_id=case.example.id,
-                judge=case.judge,
+                case_id=case_id,
+                example_id=example.id,
+                judge=judge,
                 judge_model=judge_model,
-                answers=tuple(answer.model for answer in case.answers),
-                candidate=case.candidate,
-                turn=case.turn,
+                answers=tuple(shown),
+                candidate=candidate,
+                turn=turn,
                 verdict=verdict,
                 replies=replies,
             )
