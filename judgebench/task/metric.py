@@ -142,11 +142,9 @@ class Metric:
             estimate = bounded_estimate(sums, *(float(sums.weights.sum()) * end for end in self.limits))
         else:
             estimate = clustered_estimate(sums)
-        return Score(
-            task=task,
-            metric=self.name,
-            value=estimate.value if value is None else value,
-            unit=self.unit,
+        return self.number(
+            task,
+            estimate.value if value is None else value,
             stderr=estimate.stderr,
             **interval_fields(estimate.interval),
             method=f"{what}; {estimate.how(over)}",
@@ -156,27 +154,13 @@ class Metric:
             details=dict(details or {}),
         )
 
-    def absent(
-        self,
-        task: str,
-        reason: str,
-        *,
-        n_missing: int,
-        group: str | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> Score:
-        """A score without a value, and the reason."""
-        return Score(
-            task=task,
-            metric=self.name,
-            value=None,
-            unit=self.unit,
-            n=0,
-            n_missing=n_missing,
-            group=group,
-            reason=reason,
-            details=dict(details or {}),
-        )
+    def absent(self, task: str, reason: str, **about: Any) -> Score:
+        """A score without a value, and the reason; ``about`` are its ``n_missing`` and further fields."""
+        return self.number(task, None, n=0, reason=reason, **about)
+
+    def number(self, task: str, value: float | None, **about: Any) -> Score:
+        """A score whose value was computed elsewhere; ``about`` are its ``n`` and further fields."""
+        return Score(task=task, metric=self.name, value=value, unit=self.unit, **about)
 
     def mean_score(self, task: str, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Score:
         """The score of a plain mean over examples."""

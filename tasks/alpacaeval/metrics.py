@@ -6,9 +6,11 @@ as is the standard error of the length-controlled rate.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from judgebench.records import Example, ExampleScore, Score, Upstream
 from judgebench.stats.arrays import FloatArray
@@ -80,11 +82,6 @@ def metric_sums(
     return sums
 
 
-def _column(values: Sequence[float | str | None]) -> FloatArray:
-    """Numbers with NaN for ``None``: only inside this module, never in a record."""
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
-
-
 def _win_rates(rows: Sequence[ExampleScore], total: int, *, group: str | None) -> list[Score]:
     shares = np.array([value for value in WINS.values(rows).values() if value is not None])
     missing = total - len(shares)
@@ -141,37 +138,60 @@ def _subsets(examples: Sequence[Example], scores: Sequence[ExampleScore]) -> dic
     }
 
 
-def _length_controlled(
-    data: TaskData,
-    scores: Sequence[ExampleScore],
-    *,
-    c: float | None,
-) -> list[Score]:
-    total = len(data.examples)
-    preference = _column([score.value for score in scores])
-    length = _column([score.covariates["length"] for score in scores])
-    baseline_length = _column([score.covariates["baseline_length"] for score in scores])
-    difficulty = _column([score.covariates["difficulty"] for score in scores])
-    rows = np.isfinite(length) & np.isfinite(baseline_length)
-    if scores and all(score.covariates["against_itself"] for score in scores):
-        return _against_itself(total, int(rows.sum()))
-    if not rows.any():
+@dataclass(frozen=True)
+class _Lengths:
+    """The example scores of which both lengths are known, as columns of shape (n,)."""
+
+    known: NDArray[np.bool_]
+    """Which of all example scores these are."""
+    shares: FloatArray
+    """NaN where there is no verdict."""
+    difference: FloatArray
+    difficulty: FloatArray
+
+    @classmethod
+    def of(cls, scores: Sequence[ExampleScore]) -> "_Lengths":
+        names = ("length", "baseline_length", "difficulty")
+        rows = [(score.value, *(score.covariates[name] for name in names)) for score in scores]
+        shares, length, baseline_length, difficulty = np.array(rows, dtype=float).reshape(len(rows), 4).T
+        known = np.isfinite(length) & np.isfinite(baseline_length)
+        return cls(known, shares[known], (baseline_length - length)[known], difficulty[known])
+
+    def model(self, table: LengthTable | None) -> dict[str, Any]:
+        """The difficulties and the gamed rows for the fit, if every difficulty is known."""
+        if table is None or not np.isfinite(self.difficulty).all():
+            return {}
+        return {"difficulty": self.difficulty, "anchors": table.anchors}
+
+
+def _itself(scores: Sequence[ExampleScore]) -> bool:
+    """Whether the model is the baseline."""
+    return bool(scores) and all(score.covariates["against_itself"] for score in scores)
+
+
+def _length_controlled(data: TaskData, scores: Sequence[ExampleScore], *, c: float | None) -> list[Score]:
+    total, rows = len(data.examples), _Lengths.of(scores)
+    n = len(rows.shares)
+    if _itself(scores):
+        # Upstream fits nothing for the baseline's own row and predicts one half throughout.
+        about = {"method": "the baseline against itself: 50 by definition", "n": n, "n_missing": total - n}
+        return [CONTROLLED.number(TASK, 50.0, stderr=0.0, **about), SPREAD.number(TASK, 0.0, **about)]
+    if not n:
         why = "the run holds judgements without the outputs, so their lengths are unknown"
         return [CONTROLLED.absent(TASK, why, n_missing=total)]
-    table = data.extras if isinstance(data.extras, LengthTable) and np.isfinite(difficulty[rows]).all() else None
-    model = {} if table is None else {"difficulty": difficulty[rows], "anchors": table.anchors}
-    shares, difference = preference[rows], (baseline_length - length)[rows]
+    table = data.extras if isinstance(data.extras, LengthTable) else None
+    model = rows.model(table)
     try:
-        ours = _fitted(shares, difference, model, total, c=c)
+        ours = _fitted(rows, model, total, c=c)
     except ValueError as error:
         return [CONTROLLED.absent(TASK, str(error), n_missing=total)]
-    if table is None or len(scores) > len(table.difficulty):
+    if table is None or not model or len(scores) > len(table.difficulty):
         return ours
-    by_row = table.difficulty[: len(scores)][rows]
-    moved = int((by_row != difficulty[rows]).sum())
+    by_row = table.difficulty[: len(scores)][rows.known]
+    moved = int((by_row != rows.difficulty).sum())
     if not moved:
         return ours
-    theirs = _fitted(shares, difference, {**model, "difficulty": by_row}, total, c=c)
+    theirs = _fitted(rows, {**model, "difficulty": by_row}, total, c=c)
     why = (
         f"upstream looks an instruction's difficulty up by its row in the file, and so gives {moved} of {len(by_row)} "
         f"answers another instruction's"
@@ -179,13 +199,12 @@ def _length_controlled(
     return [own.beside(other.as_upstream(why)) for own, other in zip(ours, theirs, strict=True)]
 
 
-def _fitted(
-    shares: FloatArray, difference: FloatArray, model: Mapping[str, Any], total: int, *, c: float | None
-) -> list[Score]:
+def _fitted(rows: _Lengths, model: Mapping[str, Any], total: int, *, c: float | None) -> list[Score]:
     """The length-controlled rate, and upstream's spread of its predictions; a ``ValueError`` where no fit is possible.
 
     ``model`` has the difficulties and the gamed rows, if they are known.
     """
+    shares, difference = rows.shares, rows.difference
     formula = "length_controlled_v1" if model else "length_controlled_minimal (no published difficulties)"
     fit = length_controlled_win_rate(shares, difference, c=c, **model)
     if not any((fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias)):
@@ -196,11 +215,9 @@ def _fitted(
     interval, unknown = length_controlled_interval(shares, difference, fit, level=LEVEL, **model)
     how = f"interval: {interval.method}, refitted without each example" if interval else f"no interval: {unknown}"
     drawn = percentile_interval(replicates, LEVEL)
-    headline = Score(
-        task=TASK,
-        metric=CONTROLLED.name,
-        value=fit.win_rate,
-        unit=CONTROLLED.unit,
+    headline = CONTROLLED.number(
+        TASK,
+        fit.win_rate,
         stderr=float(replicates.std(ddof=1)) if len(replicates) > 1 else None,
         **interval_fields(interval),
         method=f"{formula}, C = {fit.c:.6g}{' (given)' if c else ''}; {how}; standard error: {BOOTSTRAP}",
@@ -208,26 +225,14 @@ def _fitted(
         n_missing=total - fit.n_judged,
         details={**_fit_details(fit), "bootstrap_percentiles": [drawn.low, drawn.high] if drawn else None},
     )
-    return [headline, _spread(fit, total)]
-
-
-def _against_itself(total: int, n: int) -> list[Score]:
-    """The baseline's own row: upstream fits nothing and predicts one half throughout."""
-    method = "the baseline against itself: 50 by definition"
-    missing = total - n
-    return [
-        Score(
-            task=TASK,
-            metric=CONTROLLED.name,
-            value=50.0,
-            unit=CONTROLLED.unit,
-            stderr=0.0,
-            method=method,
-            n=n,
-            n_missing=missing,
-        ),
-        Score(task=TASK, metric=SPREAD.name, value=0.0, unit=SPREAD.unit, method=method, n=n, n_missing=missing),
-    ]
+    spread = SPREAD.number(
+        TASK,
+        fit.lc_standard_error,
+        method="upstream's column: spread of the predictions over instructions, not an uncertainty of lc_win_rate",
+        n=len(fit.predictions),
+        n_missing=total - len(fit.predictions),
+    )
+    return [headline, spread]
 
 
 def _fit_details(fit: LengthControlled) -> dict[str, Any]:
@@ -243,34 +248,15 @@ def _fit_details(fit: LengthControlled) -> dict[str, Any]:
     }
 
 
-def _spread(fit: LengthControlled, total: int) -> Score:
-    return Score(
-        task=TASK,
-        metric=SPREAD.name,
-        value=fit.lc_standard_error,
-        unit=SPREAD.unit,
-        method="upstream's column: spread of the predictions over instructions, not an uncertainty of lc_win_rate",
-        n=len(fit.predictions),
-        n_missing=total - len(fit.predictions),
-    )
-
-
 def _linearised(scores: Sequence[ExampleScore], fetch: Fetch, c: float | None) -> ClusterTotals | None:
     """The value is that of the fit at the C chosen; influences are those at the loosest penalty, as of its interval."""
-    names = ("length", "baseline_length", "difficulty")
-    columns = {
-        name: np.array([np.nan if (value := score.covariates[name]) is None else float(value) for score in scores])
-        for name in names
-    }
-    rows = np.isfinite(columns["length"]) & np.isfinite(columns["baseline_length"])
-    if not rows.any() or all(score.covariates["against_itself"] for score in scores):
+    rows = _Lengths.of(scores)
+    if _itself(scores) or not len(rows.shares):
         return None
-    shares = np.array([score.value for score in scores], dtype=float)[rows]
-    clusters = np.array([score.example_id for score in scores])[rows]
-    difference = (columns["baseline_length"] - columns["length"])[rows]
-    model: dict[str, Any] = {}
-    if np.isfinite(columns["difficulty"][rows]).all():
-        model = {"difficulty": columns["difficulty"][rows], "anchors": length_table(fetch("gamed")).anchors}
+    clusters = np.array([score.example_id for score in scores])[rows.known]
+    known = np.isfinite(rows.difficulty).all()
+    model = rows.model(length_table(fetch("gamed")) if known else None)
+    shares, difference = rows.shares, rows.difference
     try:
         fit = length_controlled_win_rate(shares, difference, c=c, **model)
         influence = length_controlled_influence(shares, difference, clusters=clusters, **model)
@@ -278,5 +264,5 @@ def _linearised(scores: Sequence[ExampleScore], fetch: Fetch, c: float | None) -
         return None
     if influence is None:
         return None
-    known = np.unique(clusters)
-    return cluster_totals(fit.win_rate + len(known) * influence[1], clusters=known)
+    names = np.unique(clusters)
+    return cluster_totals(fit.win_rate + len(names) * influence[1], clusters=names)

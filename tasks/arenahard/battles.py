@@ -20,6 +20,8 @@ from .judges import STRONG, Pipeline
 from .style import FEATURES, TokenCounter, markdown
 
 COUNTS = ("won", "tied", "lost")
+NOT_COUNTED = ("unread", "failed", "unjudged", "dropped")
+"""Games that count nothing. A dropped one was read, but the other game of the question was not."""
 
 SIDES = ("", "baseline_")
 """What the names of a score's features begin with: the model's, the baseline's."""
@@ -41,19 +43,12 @@ class Rules:
 class _Tally:
     """What the judges said about one example."""
 
-    won: float = 0.0
-    tied: float = 0.0
-    lost: float = 0.0
-    unread: int = 0
-    failed: int = 0
-    unjudged: int = 0
-    dropped: int = 0
-    """Games that were read and count nothing, because the other game of the question was not."""
+    counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*COUNTS, *NOT_COUNTED), 0.0))
     unknown: list[str] = field(default_factory=list)
 
     @property
     def battles(self) -> float:
-        return self.won + self.tied + self.lost
+        return sum(self.counts[name] for name in COUNTS)
 
     def add(self, judgements: Sequence[Judgement], rules: Rules) -> None:
         """One judge's games: the current pipeline drops both if one is missing, the legacy one only that one."""
@@ -62,17 +57,17 @@ class _Tally:
         read = []
         for judgement in wanted:
             if judgement is None:
-                self.unjudged += 1
+                self.counts["unjudged"] += 1
             elif judgement.verdict.value is not None:
                 read.append(judgement)
             elif judgement.failed:
-                self.failed += 1
+                self.counts["failed"] += 1
             else:
-                self.unread += 1
+                self.counts["unread"] += 1
                 if judgement.verdict.label is not None:
                     self.unknown.append(judgement.verdict.label)
         if rules.pipeline == "current" and len(read) < len(wanted):
-            self.dropped += len(read)
+            self.counts["dropped"] += len(read)
             return
         for judgement in read:
             self._count(judgement, rules.weight)
@@ -82,26 +77,20 @@ class _Tally:
         share = candidate_share(judgement.verdict.value, judgement.candidate)
         battles = weight if judgement.verdict.label in STRONG else 1
         if share == 0.5:
-            self.tied += battles
+            self.counts["tied"] += battles
         else:
-            self.won += battles * share
-            self.lost += battles * (1 - share)
+            self.counts["won"] += battles * share
+            self.counts["lost"] += battles * (1 - share)
 
     def score(self, example: Example, styles: Mapping[str, float | None]) -> ExampleScore:
         """The model's share of the example's battles, weighted with their number."""
         return ExampleScore(
             example_id=example.id,
             metric="win_rate",
-            value=(self.won + self.tied / 2) / self.battles if self.battles else None,
+            value=(self.counts["won"] + self.counts["tied"] / 2) / self.battles if self.battles else None,
             weight=self.battles or 1.0,
             covariates={
-                "won": self.won,
-                "tied": self.tied,
-                "lost": self.lost,
-                "unread": float(self.unread),
-                "failed": float(self.failed),
-                "unjudged": float(self.unjudged),
-                "dropped": float(self.dropped),
+                **self.counts,
                 "unknown_labels": " ".join(sorted(self.unknown)) or None,
                 "category": example.meta["category"],
                 "subcategory": example.meta.get("subcategory"),

@@ -19,7 +19,6 @@ from judgebench.records import ExampleScore, Score
 from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.bradley_terry import ABOVE, BELOW, Anchor, predicted_win_rate
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
-from judgebench.stats.intervals import interval_fields
 from judgebench.stats.style_control import (
     ARENA_HARD_CURRENT,
     ARENA_HARD_LEGACY,
@@ -31,7 +30,7 @@ from judgebench.stats.style_control import (
 )
 
 from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
-from .estimates import CONTROLLED_WINS, SEED, TASK, Resampled, one_sided
+from .estimates import CONTROLLED_WINS, SEED, TASK, Resampled, one_sided, rate_score
 from .judges import Pipeline
 from .style import FEATURES, TokenCounter
 
@@ -201,18 +200,16 @@ class Controlled:
         value, median = self.value, rules.pipeline == "current" and len(self.upstream) > 0
         printed, taken = (float(np.median(self.upstream)), "median") if median else (value, "")
         upstream = Resampled(printed, self.upstream, rules.pipeline, taken)
-        if rules.upstream_compat and upstream.interval is not None:
-            value, interval, stderr, how = upstream.estimate, upstream.interval, None, upstream.interval.method
         controlled = {"both": "length and Markdown"}.get(rules.control, rules.control)
         table = "this model alone" if self.n_models == 1 else f"{self.n_models} models in one table"
-        return Score(
-            task=TASK,
-            metric=CONTROLLED_WINS.name,
-            value=value,
-            unit=CONTROLLED_WINS.unit,
-            stderr=stderr,
-            **interval_fields(interval),
-            method=f"Bradley–Terry controlled for {controlled}, {rules.pipeline} pipeline, {table}; {how}",
+        return rate_score(
+            CONTROLLED_WINS,
+            value,
+            stderr,
+            interval,
+            f"Bradley–Terry controlled for {controlled}, {rules.pipeline} pipeline, {table}",
+            how,
+            instead=upstream if rules.upstream_compat else None,
             n=self.n,
             n_missing=total - self.n,
             group=group,

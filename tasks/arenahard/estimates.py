@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from judgebench.records import Upstream
+from judgebench.records import Score, Upstream
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.intervals import Interval, interval_fields, percentile_interval
 from judgebench.stats.proportions import share_interval
@@ -58,6 +58,26 @@ class Resampled:
         )
         found: dict[str, Any] = msgspec.to_builtins(printed)
         return found
+
+
+def rate_score(
+    metric: Metric,
+    value: float,
+    stderr: float | None,
+    interval: Interval | None,
+    what: str,
+    how: str,
+    *,
+    instead: Resampled | None,
+    **about: Any,
+) -> Score:
+    """A score with our interval or, if there are resamples to take ``instead``, upstream's estimate and interval.
+
+    ``what`` and ``how`` say how the value and our interval were computed.
+    """
+    if instead is not None and instead.interval is not None:
+        value, stderr, interval, how = instead.estimate, None, instead.interval, instead.interval.method
+    return metric.number(TASK, value, stderr=stderr, **interval_fields(interval), method=f"{what}; {how}", **about)
 
 
 def one_sided(value: float, n: int) -> Interval:

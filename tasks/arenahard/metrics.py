@@ -15,13 +15,12 @@ import numpy as np
 from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
-from judgebench.stats.intervals import interval_fields
 from judgebench.task import Fetch, TaskData
 from judgebench.task.metric import MetricSums
 
-from .battles import COUNTS, Rules, number, numbers, whole_battles
+from .battles import COUNTS, NOT_COUNTED, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
-from .estimates import CONTROLLED_WINS, METRICS, SEED, TASK, WINS, Resampled
+from .estimates import CONTROLLED_WINS, METRICS, SEED, TASK, WINS, Resampled, rate_score
 
 ROUNDS = 1000
 
@@ -124,10 +123,7 @@ class _WinRate:
     @classmethod
     def of(cls, scores: Sequence[ExampleScore], total: int, rules: Rules) -> "_WinRate":
         valued = [score for score in scores if score.value is not None]
-        counts = {
-            f"{name}_games": int(sum(number(score, name) or 0 for score in scores))
-            for name in ("unread", "failed", "unjudged", "dropped")
-        }
+        counts = {f"{name}_games": int(sum(number(score, name) or 0 for score in scores)) for name in NOT_COUNTED}
         counts["unjudged_games"] += (total - len(scores)) * (1 if rules.first_game_only else 2)
         labels = Counter(label for s in scores for label in str(s.covariates["unknown_labels"] or "").split())
         return cls(
@@ -150,20 +146,15 @@ class _WinRate:
             return WINS.absent(TASK, why, n_missing=self.n_missing, group=group, details=details)
         mean = bounded_estimate(self.sums, 0, 100)
         assert mean.value is not None
-        value, stderr, interval = mean.value, mean.stderr or None, mean.interval
-        how = f"{interval.method} over questions" if interval else f"no interval: {mean.reason}"
         upstream = self._upstream()
-        if self.rules.upstream_compat and upstream is not None:
-            value, interval, stderr = upstream.estimate, upstream.interval, None
-            how = interval.method if interval else how
-        return Score(
-            task=TASK,
-            metric=WINS.name,
-            value=value,
-            unit=WINS.unit,
-            stderr=stderr,
-            **interval_fields(interval),
-            method=f"share of battles won, ties as halves, a clear win as {self.rules.weight}; {how}",
+        return rate_score(
+            WINS,
+            mean.value,
+            mean.stderr or None,
+            mean.interval,
+            f"share of battles won, ties as halves, a clear win as {self.rules.weight}",
+            f"{mean.interval.method} over questions" if mean.interval else f"no interval: {mean.reason}",
+            instead=upstream if self.rules.upstream_compat else None,
             n=len(self.shares),
             n_missing=self.n_missing,
             group=group,

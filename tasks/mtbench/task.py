@@ -132,12 +132,12 @@ class Settings:
     """The options, settled."""
 
     version: str
-    mode: str
-    strict: bool
-    upstream_compat: bool
-    references: str
-    baseline: str
-    anthropic_judge: bool
+    mode: str = "single"
+    strict: bool = False
+    upstream_compat: bool = False
+    references: str = "gpt-4"
+    baseline: str = "gpt-3.5-turbo"
+    anthropic_judge: bool = False
 
     @property
     def kind(self) -> str:
@@ -149,15 +149,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     """Make MT-Bench (``@1``, default) or the Vicuna questions (``@vicuna``); :data:`OPTION_HELP` has the options."""
     version = parse_version(version, VERSIONS, "mtbench")
     given = parse_options(options, OPTIONS, "mtbench")
-    settings = Settings(
-        version=version,
-        mode=given.get("mode", "single"),
-        strict=given.get("strict", False),
-        upstream_compat=given.get("upstream_compat", False),
-        references=given.get("references", "gpt-4"),
-        baseline=given.get("baseline", "gpt-3.5-turbo"),
-        anthropic_judge=given.get("anthropic_judge", False),
-    )
+    settings = Settings(version, **given)
     if settings.strict and settings.upstream_compat:
         raise UsageError("task mtbench: strict and upstream_compat contradict each other; choose one")
     protocol = PROTOCOLS[settings.kind]

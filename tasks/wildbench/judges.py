@@ -105,11 +105,6 @@ def checklist_of(example: Example) -> str:
     return "".join(f"- {item}\n" for item in example.meta.get("checklist", ()))
 
 
-def shown_to_score(text: str, max_words: int) -> str:
-    """Return an answer as the score judge sees it."""
-    return capped(text, max_words)
-
-
 def shown_in_pair(text: str, max_words: int) -> str:
     """Return an answer as the pairwise judge sees it."""
     shown = capped(text, max_words)
@@ -130,7 +125,7 @@ def _parts(case: Case, max_words: int) -> tuple[str, ...]:
     example = case.example
     if not example.meta.get("groups"):
         raise UsageError(f"the run holds task {example.id} without its text: it can be scored again, but not judged")
-    show = shown_to_score if len(case.answers) == 1 else shown_in_pair
+    show = capped if len(case.answers) == 1 else shown_in_pair
     return (
         capped(history_of(example), max_words),
         capped(example.instruction, max_words),

@@ -421,8 +421,7 @@ def _against(table: Table, part: Measure, k: int) -> list[Score]:
     if column.against_itself:
         method = "a model against itself: 0 by definition"
         return [
-            Score(task=TASK, metric=metric.name, value=0.0, unit=metric.unit, method=method, n=table.total, group=group)
-            for metric in (REWARD, MICRO_REWARD)
+            metric.number(TASK, 0.0, method=method, n=table.total, group=group) for metric in (REWARD, MICRO_REWARD)
         ]
     averages, missing = part.averages(), table.total - part.n
     why = _why(table, column) if column.there else "nothing was compared with it"
