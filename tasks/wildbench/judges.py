@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -16,9 +17,15 @@ import msgspec
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
+from judgebench.judges import Judge
 from judgebench.judges import text as text_judges
 from judgebench.judges.text import TextJudge
 from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
+from judgebench.task import Fetch
+
+from .formulas import PUBLISHED_K
+
+FOLDER = Path(__file__).parent
 
 Reading = Literal["strict", "first", "last"]
 """``strict``: the reply is a JSON object (upstream's batch mode). ``first``: else the first quoted value of the key
@@ -74,6 +81,43 @@ JUDGES: Mapping[str, JudgeKind] = {
     ),
 }
 """The judges. The official prompt of each is ``prompt-NAME`` in ``sources.toml``, our own is ``NAME.j2``."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What differs between the two protocol versions, and what the options change."""
+
+    score_model: str
+    score_words: int
+    """Word cap of the score prompt; 0 or less is no cap."""
+    pair_words: int = 1000
+    pair_model: str = "openai:gpt-4-turbo-2024-04-09"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A task's options, settled."""
+
+    judges: tuple[str, ...]
+    protocol: Protocol
+    baselines: tuple[str, ...]
+    reward_k: int
+    mode: str
+    chained: bool
+
+    @property
+    def reading(self) -> Reading:
+        """How replies of official judges are read."""
+        return "first" if self.mode == "instant" else "strict"
+
+    @property
+    def margins(self) -> tuple[int, ...]:
+        """Every length margin that is reported."""
+        return tuple(sorted({self.reward_k, *PUBLISHED_K}))
+
+    def words(self, judge: str) -> int:
+        """The word cap of a judge's prompt."""
+        return self.protocol.score_words if judge == "score" else self.protocol.pair_words
 
 
 # -- the parts of a prompt
@@ -174,24 +218,42 @@ class PublishedPrompt:
 # -- the judges
 
 
-def published_judge(judge: str, prompt: PublishedPrompt, *, max_words: int, mode: str, chained: bool) -> TextJudge:
+def load_judges(plan: Plan, fetch: Fetch, *, starter: bool) -> tuple[dict[str, Judge], tuple[str, ...]]:
+    """Make upstream's judges or, for the starter set, ours; also return the distinctive lines of their prompts."""
+    judges: dict[str, Judge] = {}
+    fragments: set[str] = set()
+    for name in plan.judges:
+        if starter:
+            ours = HousePrompt(FOLDER / f"{name}.j2")
+            judges[name] = _house_judge(name, ours, plan)
+            fragments.update(ours.fragments)
+        else:
+            prompt = PublishedPrompt.parse(fetch(f"prompt-{name}"), name)
+            judges[name] = _published_judge(name, prompt, plan)
+            fragments.update(prompt.fragments)
+    return judges, tuple(sorted(fragments))
+
+
+def _published_judge(judge: str, prompt: PublishedPrompt, plan: Plan) -> TextJudge:
     """Make upstream's judge in its ``batch`` or ``instant`` mode."""
-    opening = (SYSTEM,) if mode == "instant" else ()
+    opening = (SYSTEM,) if plan.mode == "instant" else ()
+    words = plan.words(judge)
 
     def messages(case: Case) -> tuple[Message, ...]:
-        return (*opening, Message(role="user", content=prompt.filled(_parts(case, max_words), chained=chained)))
+        return (*opening, Message(role="user", content=prompt.filled(_parts(case, words), chained=plan.chained)))
 
-    shown = {"max_words": max_words, "mode": mode, "chained_replacement": chained}
-    return _json_judge(judge, messages, prompt.sha256, shown, "first" if mode == "instant" else "strict")
+    shown = {"max_words": words, "mode": plan.mode, "chained_replacement": plan.chained}
+    return _json_judge(judge, messages, prompt.sha256, shown, plan.reading)
 
 
-def house_judge(judge: str, prompt: HousePrompt, *, max_words: int) -> TextJudge:
+def _house_judge(judge: str, prompt: HousePrompt, plan: Plan) -> TextJudge:
     """Make the judge of the starter set, with our own neutral prompt."""
+    words = plan.words(judge)
 
     def messages(case: Case) -> tuple[Message, ...]:
-        return prompt.messages(**dict(zip(JUDGES[judge].names, _parts(case, max_words), strict=True)))
+        return prompt.messages(**dict(zip(JUDGES[judge].names, _parts(case, words), strict=True)))
 
-    return _json_judge(judge, messages, prompt.sha256, {"max_words": max_words, "mode": "house"}, "last")
+    return _json_judge(judge, messages, prompt.sha256, {"max_words": words, "mode": "house"}, "last")
 
 
 def _json_judge(

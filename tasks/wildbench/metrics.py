@@ -19,6 +19,7 @@ from judgebench.task.metric import Metric, MetricSums
 
 from . import formulas
 from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages
+from .judges import Plan
 
 TASK = "wildbench"
 
@@ -50,51 +51,32 @@ def metrics(judges: Sequence[str]) -> tuple[Metric, ...]:
     )
 
 
-def summarise(
-    data: TaskData,
-    scores: Sequence[ExampleScore],
-    *,
-    judges: Sequence[str],
-    baselines: Sequence[str],
-    k: int,
-    margins: Sequence[int],
-) -> list[Score]:
-    """All metrics of a run, the headline first.
-
-    ``baselines`` are those whose mean is the reward; ``k`` is the length margin of the headline, ``margins`` are all.
-    """
+def summarise(data: TaskData, scores: Sequence[ExampleScore], *, plan: Plan) -> list[Score]:
+    """All metrics of a run, the headline first."""
     table = Table(data.examples, scores)
-    found = _scores(table) if "score" in judges else []
-    if "pairwise" in judges:
-        found += _rewards(table, baselines, k, margins)
-    found.append(_length(table, table.first_judged(k), None))
+    found = _scores(table) if "score" in plan.judges else []
+    if "pairwise" in plan.judges:
+        found += _rewards(table, plan)
+    found.append(_length(table, table.first_judged(plan.reward_k), None))
     headline = [score for score in found if score.group is None]
-    order = [metric.name for metric in metrics(judges)]
+    order = [metric.name for metric in metrics(plan.judges)]
     headline.sort(key=lambda score: order.index(score.metric))
     return headline + [score for score in found if score.group is not None]
 
 
-def metric_sums(
-    examples: Sequence[Example],
-    scores: Sequence[ExampleScore],
-    fetch: Fetch,
-    *,
-    judges: Sequence[str],
-    baselines: Sequence[str],
-    k: int,
-    margins: Sequence[int],
-) -> MetricSums:
+def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch, *, plan: Plan) -> MetricSums:
     """Sum the same numbers over sessions, for comparing two runs. Those without a value are left out."""
     table = Table(sorted(examples, key=lambda example: example.id), scores)
     found: dict[tuple[str, str | None], ClusterTotals] = {}
-    if "score" in judges:
+    k = plan.reward_k
+    if "score" in plan.judges:
         found |= _sums(table, (SCORE, MICRO_SCORE), [Measure(table, "score")], None)
-    if "pairwise" in judges:
-        rewards = {m: [Measure(table, f"reward:{name}:{m}") for name in baselines] for m in margins}
+    if "pairwise" in plan.judges:
+        rewards = {m: [Measure(table, f"reward:{name}:{m}") for name in plan.baselines] for m in plan.margins}
         groups: dict[str | None, list[Measure]] = {
             None: rewards[k],
             **{f"k={margin}": measures for margin, measures in rewards.items()},
-            **{f"baseline={name}": [measure] for name, measure in zip(baselines, rewards[k], strict=True)},
+            **{f"baseline={name}": [measure] for name, measure in zip(plan.baselines, rewards[k], strict=True)},
         }
         for group, measures in groups.items():
             found |= _sums(table, (REWARD, MICRO_REWARD), measures, group)
@@ -342,14 +324,15 @@ def _length(table: Table, column: Column, group: str | None) -> Score:
 # -- rewards
 
 
-def _rewards(table: Table, baselines: Sequence[str], k: int, margins: Sequence[int]) -> list[Score]:
-    names = list(dict.fromkeys([*baselines, *table.baselines]))
-    pairs = {(name, margin): Measure(table, f"reward:{name}:{margin}") for name in names for margin in margins}
-    found = _mixed(table, [pairs[name, k] for name in baselines], k, None)
+def _rewards(table: Table, plan: Plan) -> list[Score]:
+    k, names = plan.reward_k, list(dict.fromkeys([*plan.baselines, *table.baselines]))
+    pairs = {(name, m): Measure(table, f"reward:{name}:{m}") for name in names for m in plan.margins}
+    official = {margin: [pairs[name, margin] for name in plan.baselines] for margin in plan.margins}
+    found = _mixed(table, official[k], k, None)
     for position, group in enumerate(WEIGHTS):
-        found += _mixed(table, [pairs[name, k] for name in baselines], k, f"category={group}", position)
-    for margin in margins:
-        found += _mixed(table, [pairs[name, margin] for name in baselines], margin, f"k={margin}")
+        found += _mixed(table, official[k], k, f"category={group}", position)
+    for margin, measures in official.items():
+        found += _mixed(table, measures, margin, f"k={margin}")
     for name in names:
         found += _against(table, pairs[name, k], k)
     return found

@@ -20,9 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from judgebench.data.prompts import HousePrompt
 from judgebench.errors import UsageError
-from judgebench.judges import Judge
 from judgebench.judges.orders import candidate_share, game
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Sampling
 from judgebench.task import (
@@ -41,7 +39,7 @@ from judgebench.task.answers import text_answers
 
 from .dataset import OutputRow, StarterRow, TaskRow, ids_only, parquet_rows, to_examples
 from .exporter import write_wildbench
-from .formulas import BASELINES, DEFAULT_K, PUBLISHED_K, after_length_rule
+from .formulas import BASELINES, DEFAULT_K, after_length_rule
 from .importer import read_outputs, read_wildbench
 from .judges import (
     CUT,
@@ -49,10 +47,10 @@ from .judges import (
     JUDGES,
     MARKS,
     OTHER_JUDGES,
-    PublishedPrompt,
+    Plan,
+    Protocol,
     capped,
-    house_judge,
-    published_judge,
+    load_judges,
     recovered,
     shown_in_pair,
 )
@@ -62,24 +60,16 @@ FOLDER = Path(__file__).parent
 STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """What differs between the two protocol versions, and what the options change."""
-
-    score_model: str
-    score_words: int
-    """Word cap of the score prompt; 0 or less is no cap."""
-    pair_words: int = 1000
-    pair_model: str = "openai:gpt-4-turbo-2024-04-09"
-
-
 PROTOCOLS = {
     "v2.0625": Protocol("openai:gpt-4o-2024-05-13", -1),
     "v2.0522": Protocol("openai:gpt-4-turbo-2024-04-09", 1000),
 }
 
+METRICS: dict[str, tuple[str, ...]] = {"both": ("score", "pairwise"), "score": ("score",), "reward": ("pairwise",)}
+"""The judges that the option ``metrics`` asks for."""
+
 OPTIONS: dict[str, Callable[[str], Any]] = {
-    "metrics": one_of("both", "score", "reward"),
+    "metrics": one_of(*METRICS),
     "reward_k": int,
     "baselines": split_names,
     "judge_mode": one_of("batch", "instant"),
@@ -97,34 +87,13 @@ OPTION_HELP = {
 }
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A task's options, settled."""
-
-    judges: tuple[str, ...]
-    protocol: Protocol
-    baselines: tuple[str, ...]
-    reward_k: int
-    mode: str
-    chained: bool
-
-    @property
-    def margins(self) -> tuple[int, ...]:
-        """Every length margin that is reported."""
-        return tuple(sorted({self.reward_k, *PUBLISHED_K}))
-
-    def words(self, judge: str) -> int:
-        """The word cap of a judge's prompt."""
-        return self.protocol.score_words if judge == "score" else self.protocol.pair_words
-
-
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """Make WildBench ``@v2.0625`` (default: the current leaderboard) or ``@v2.0522`` (the paper)."""
     version = parse_version(version, PROTOCOLS, "wildbench")
     settings = parse_options(options, OPTIONS, "wildbench")
     official = STARTER_BASELINES if starter else BASELINES
     baselines = _in_order(settings.pop("baselines", official), official)
-    judges = _JUDGES[settings.get("metrics", "both")]
+    judges = METRICS[settings.get("metrics", "both")]
     if baselines != official:
         if "pairwise" not in judges:
             raise UsageError("task wildbench: metrics=score compares with no baseline, so that none can be chosen")
@@ -141,12 +110,6 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         chained=settings.get("upstream_compat", False) and not starter,
     )
     models = {"score": protocol.score_model, "pairwise": protocol.pair_model}
-    counted: dict[str, Any] = {
-        "judges": plan.judges,
-        "baselines": plan.baselines,
-        "k": plan.reward_k,
-        "margins": plan.margins,
-    }
     return Task(
         name="wildbench",
         version=version,
@@ -161,15 +124,13 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, plan=plan, starter=starter),
         cases=_cases,
         score=partial(_score, plan=plan),
-        summarise=partial(summarise, **counted),
+        summarise=partial(summarise, plan=plan),
         pairwise_metrics={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
-        metric_sums=partial(metric_sums, **counted),
+        metric_sums=partial(metric_sums, plan=plan),
         rule_options=("upstream_compat",),
         table_options={"reward_k": DEFAULT_K, "baselines": join_names(official)},
         importers={
-            "wildbench": partial(
-                read_wildbench, judges=plan.judges, reading="first" if plan.mode == "instant" else "strict"
-            ),
+            "wildbench": partial(read_wildbench, judges=plan.judges, reading=plan.reading),
             "outputs": read_outputs,
         },
         exporters={"wildbench": partial(write_wildbench, version=version)},
@@ -184,27 +145,23 @@ def _in_order(names: Sequence[str], official: Sequence[str]) -> tuple[str, ...]:
     return (*(name for name in official if name in names), *(name for name in names if name not in official))
 
 
-_JUDGES: dict[str, tuple[str, ...]] = {
-    "both": ("score", "pairwise"),
-    "score": ("score",),
-    "reward": ("pairwise",),
-}
-
-
 # -- data
 
 
 def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
+    judges, fragments = load_judges(plan, fetch, starter=starter)
+    official = STARTER_BASELINES if starter else BASELINES
+    # Other models' answers come from the run folder, or from --baseline.
+    wanted = [name for name in plan.baselines if name in official] if "pairwise" in plan.judges else []
     if starter:
-        return _starter(plan)
-    prompts = {judge: PublishedPrompt.parse(fetch(f"prompt-{judge}"), judge) for judge in plan.judges}
-    judges: dict[str, Judge] = {
-        judge: published_judge(judge, prompt, max_words=plan.words(judge), mode=plan.mode, chained=plan.chained)
-        for judge, prompt in prompts.items()
-    }
-    fragments = tuple(sorted({line for prompt in prompts.values() for line in prompt.fragments}))
-    tasks = fetch("tasks")
-    if not tasks.startswith(b"PAR1"):
+        rows = msgspec.json.Decoder(StarterRow).decode_lines((FOLDER / "starter.jsonl").read_bytes())
+        examples = to_examples(rows, "the starter set")
+        answers = {name: {row.session_id: row.outputs[name] for row in rows} for name in wanted}
+    elif (tasks := fetch("tasks")).startswith(b"PAR1"):
+        examples = to_examples(parquet_rows(tasks, TaskRow, "tasks"), "tasks")
+        # A baseline has its name in the published tables, not the id in the file.
+        answers = {name: {r.session_id: r.text for r in parquet_rows(fetch(name), OutputRow, name)} for name in wanted}
+    else:
         return TaskData(
             examples=ids_only(tasks),
             baselines={},
@@ -213,31 +170,8 @@ def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
             lacks="of the official tasks only the ids could be had. They come from the dataset allenai/WildBench; run "
             "once without --offline, or put its v2/test-00000-of-00001.parquet into a mirror",
         )
-    # Other models' answers come from the run folder, or from --baseline.
-    wanted = [name for name in plan.baselines if name in BASELINES] if "pairwise" in plan.judges else []
-    return TaskData(
-        examples=to_examples(parquet_rows(tasks, TaskRow, "tasks"), "tasks"),
-        baselines={name: _published_answers(fetch, name) for name in wanted},
-        judges=judges,
-        fragments=fragments,
-    )
-
-
-def _published_answers(fetch: Fetch, name: str) -> dict[str, Generation]:
-    """Read a baseline's answers. Its name is the one in the published tables, not the id in the file."""
-    return text_answers(name, {row.session_id: row.text for row in parquet_rows(fetch(name), OutputRow, name)})
-
-
-def _starter(plan: Plan) -> TaskData:
-    rows = msgspec.json.Decoder(StarterRow).decode_lines((FOLDER / "starter.jsonl").read_bytes())
-    prompts = {judge: HousePrompt(FOLDER / f"{judge}.j2") for judge in plan.judges}
-    wanted = [name for name in plan.baselines if name in STARTER_BASELINES] if "pairwise" in plan.judges else []
-    return TaskData(
-        examples=to_examples(rows, "the starter set"),
-        baselines={name: text_answers(name, {row.session_id: row.outputs[name] for row in rows}) for name in wanted},
-        judges={judge: house_judge(judge, prompt, max_words=plan.words(judge)) for judge, prompt in prompts.items()},
-        fragments=tuple(sorted({line for prompt in prompts.values() for line in prompt.fragments})),
-    )
+    baselines = {name: text_answers(name, texts) for name, texts in answers.items()}
+    return TaskData(examples=examples, baselines=baselines, judges=judges, fragments=fragments)
 
 
 # -- cases
