@@ -32,6 +32,9 @@ LENGTH = Metric(name="length", unit="characters", direction="none")
 ELO = Metric(name="wb_elo", unit="rating", shown=False)
 """Of the published tables only: a run alone has none."""
 
+MACRO = (SCORE, REWARD)
+"""Weighted means over task groups; within one group, its mean."""
+NO_DETAILS: Mapping[Metric, Mapping[str, Any]] = {}
 GROUP_WEIGHTS = np.array(list(WEIGHTS.values())) / TOTAL_WEIGHT
 NO_LENGTHS = "the run holds judgements without the answers, so it is not known which are empty, cut off or long"
 NO_TAGS = "the official tasks could not be had, so it is not known which belong to which group"
@@ -236,7 +239,7 @@ class Measure:
         self.name = _baseline_of(metric)
         self.column = column = table.column(metric)
         self._groups = table.groups
-        self._mean = formulas.mean_rewards if self.name else formulas.mean_scores
+        self.scale = 100 if self.name else 10
         self.lengths_known = column.lengths_known or column.against_itself
         stored = column.stored.astype(float)
         used = stored if column.against_itself else column.used * stored
@@ -247,7 +250,6 @@ class Measure:
         inside = table.groups * used[:, None]
         self.by_group = (points[:, None] * inside, inside, table.groups * stored[:, None])
         """The same of the groups, shape (n, 5), and which sessions have a verdict."""
-        self.n, self.n_used = int(stored.sum()), int(used.sum())
 
     def averages(self, missing: float = math.nan) -> Averages:
         """The averages if every missing example had got this number; a model has 0 against itself."""
@@ -255,7 +257,67 @@ class Measure:
         if column.against_itself:
             return Averages(0.0, np.zeros(len(WEIGHTS)), 0.0)
         used = np.where(column.stored | math.isnan(missing), column.used, 1.0)
-        return self._mean(np.where(column.stored, column.value, missing), used, self._groups)
+        value = np.where(column.stored, column.value, missing)
+        return (formulas.mean_rewards if self.name else formulas.mean_scores)(value, used, self._groups)
+
+    def average(self, metric: Metric, position: int | None = None, missing: float = math.nan) -> float:
+        """The macro or the micro average, or (``position``) that of one task group, in points."""
+        averages = self.averages(missing)
+        if position is not None:
+            return self.scale * float(averages.per_group[position])
+        return self.scale * (averages.macro if metric in MACRO else averages.micro)
+
+    def sides(self, metric: Metric, position: int | None = None) -> tuple[FloatArray, FloatArray]:
+        """Numerator and denominator of the same."""
+        if metric not in MACRO:
+            return self.micro
+        columns = slice(None) if position is None else slice(position, position + 1)
+        return self.by_group[0][:, columns], self.by_group[1][:, columns]
+
+
+def _means(
+    table: Table,
+    parts: Sequence[Measure],
+    methods: Mapping[Metric, str],
+    why: str,
+    *,
+    group: str | None = None,
+    position: int | None = None,
+    details: Mapping[Metric, Mapping[str, Any]] = NO_DETAILS,
+) -> list[Score]:
+    """The mean over measures, by metric, or (``position``) within one task group; ``why`` there is none, if so."""
+    inside = np.ones(table.total, bool) if position is None else table.groups[:, position] > 0
+    compared = [part for part in parts if not part.column.against_itself]
+    stored = np.logical_and.reduce([np.ones(table.total, bool), *(part.column.stored for part in compared)])
+    used = np.logical_and.reduce([stored, *(part.column.used > 0 for part in compared)])
+    there = all(part.column.there for part in parts)
+    lengths_known = all(part.lengths_known for part in parts)
+    found = []
+    for metric, method in methods.items():
+        computable = there and (lengths_known or metric is MICRO_SCORE) and (table.tags_known or metric not in MACRO)
+        about = dict(details.get(metric, {}))
+        if group is None and computable:
+            about["if_missing_all_lost_or_won"] = [
+                formulas.mean_over_baselines([part.average(metric, missing=worst_or_best) for part in parts])
+                for worst_or_best in ((1.0, 10.0) if metric in (SCORE, MICRO_SCORE) else (-1.0, 1.0))
+            ]
+        weights = GROUP_WEIGHTS if metric in MACRO and position is None else np.ones(1)
+        sides = table.side_by_side([part.sides(metric, position) for part in compared])
+        averages = [part.average(metric, position) for part in parts]
+        found.append(
+            table.score(
+                metric,
+                formulas.mean_over_baselines(averages) if computable else math.nan,
+                table.totals(sides, np.tile(weights / len(parts), len(compared))),
+                method=method,
+                n=int(((used if metric in MACRO else stored) & inside).sum()),
+                missing=int((~stored & inside).sum()),
+                group=group,
+                reason=why,
+                details=about,
+            )
+        )
+    return found
 
 
 # -- scores
@@ -263,47 +325,15 @@ class Measure:
 
 def _scores(table: Table) -> list[Score]:
     measure = Measure(table, "score")
-    column, averages = measure.column, measure.averages()
-    missing = table.total - measure.n
-    known = column.lengths_known and table.tags_known
-    why = _why(table, column)
-    bounds = [measure.averages(missing=value) for value in (1.0, 10.0)]
-    found = [
-        table.score(
-            SCORE,
-            10 * averages.macro if known else math.nan,
-            table.totals(measure.by_group[:2], GROUP_WEIGHTS),
-            method="10 x weighted mean of five groups' rescaled scores, without cut-off and empty answers",
-            n=measure.n_used,
-            missing=missing,
-            reason=why,
-            details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.macro for b in bounds]},
-        ),
-        table.score(
-            MICRO_SCORE,
-            10 * averages.micro,
-            table.totals(measure.micro, np.ones(1)),
-            method="10 x rescaled mean score of all answers",
-            n=measure.n,
-            missing=missing,
-            details={**column.counts(), "if_missing_all_lost_or_won": [10 * b.micro for b in bounds]},
-        ),
-    ]
+    why, counts = _why(table, measure.column), measure.column.counts()
+    methods = {
+        SCORE: "10 x weighted mean of five groups' rescaled scores, without cut-off and empty answers",
+        MICRO_SCORE: "10 x rescaled mean score of all answers",
+    }
+    found = _means(table, [measure], methods, why, details=dict.fromkeys(methods, counts))
+    within = {SCORE: "10 x rescaled mean score, without cut-off and empty answers"}
     for position, group in enumerate(WEIGHTS):
-        own = table.groups[:, position] > 0
-        within = [side[:, position, None] for side in measure.by_group[:2]]
-        found.append(
-            table.score(
-                SCORE,
-                10 * float(averages.per_group[position]) if known else math.nan,
-                table.totals(within, np.ones(1)),
-                method="10 x rescaled mean score, without cut-off and empty answers",
-                n=int(within[1].sum()),
-                missing=int((~column.stored)[own].sum()),
-                group=f"category={group}",
-                reason=why if table.tags_known else NO_TAGS,
-            )
-        )
+        found += _means(table, [measure], within, why, group=f"category={group}", position=position)
     return found
 
 
@@ -343,58 +373,20 @@ def _mixed(
 ) -> list[Score]:
     """The mean over the baselines: with macro and micro averages, or (``position``) within one task group."""
     absent = [part.name for part in parts if not part.column.there]
-    inside = np.ones(table.total, bool) if position is None else table.groups[:, position] > 0
-    compared = [part for part in parts if not part.column.against_itself]
-    stored = np.logical_and.reduce([np.ones(table.total, bool), *(part.column.stored for part in compared)])
-    used = np.logical_and.reduce([stored, *(part.column.used > 0 for part in compared)])
-    length_known = all(part.column.lengths_known for part in compared)
-    missing = int((~stored & inside).sum())
-    if len(parts) == 1:
-        method = f"100 x the {{}} reward against {parts[0].name}, K = {k}"
-    else:
-        method = f"100 x mean over {len(parts)} baselines of the {{}} reward, K = {k}"
+    over = f"reward against {parts[0].name}, K = {k}"
+    prefix = "100 x the"
+    if len(parts) > 1:
+        prefix, over = f"100 x mean over {len(parts)} baselines of the", f"reward, K = {k}"
     if absent:
         why = f"it is the mean over {len(parts)} baselines; nothing was compared with {', '.join(absent)}"
         if there := [part.name for part in parts if part.column.there]:
             why += f" (score with wildbench:baselines={join_names(there)} for the mean over the rest)"
     else:
-        why = _why(table, *(part.column for part in compared))
-    averages = [part.averages() for part in parts]
-    by_group = [(part.by_group[0], part.by_group[1]) for part in compared]
-    if position is not None:
-        values = {REWARD: [float(own.per_group[position]) for own in averages]}
-        terms = {REWARD: [(top[:, position, None], bottom[:, position, None]) for top, bottom in by_group]}
-    else:
-        values = {REWARD: [own.macro for own in averages], MICRO_REWARD: [own.micro for own in averages]}
-        terms = {REWARD: by_group, MICRO_REWARD: [part.micro for part in compared]}
-    found = []
-    for metric, of_parts in values.items():
-        is_macro = metric is REWARD
-        computable = not absent and length_known and (table.tags_known or not is_macro)
-        kind = "micro" if not is_macro else "task-macro" if position is None else "task group's"
-        details: dict[str, Any] = {"K": k}
-        if group is None and computable:
-            details["if_missing_all_lost_or_won"] = [
-                formulas.mean_over_baselines(
-                    [100 * getattr(part.averages(missing=r), "macro" if is_macro else "micro") for part in parts]
-                )
-                for r in (-1.0, 1.0)
-            ]
-        weights = GROUP_WEIGHTS if is_macro and position is None else np.ones(1)
-        found.append(
-            table.score(
-                metric,
-                formulas.mean_over_baselines([100 * value for value in of_parts]) if computable else math.nan,
-                table.totals(table.side_by_side(terms[metric]), np.tile(weights / len(parts), len(compared))),
-                method=method.format(kind),
-                n=int((used & inside).sum()) if is_macro else int((stored & inside).sum()),
-                missing=missing,
-                group=group,
-                reason=why,
-                details=details if group is None else None,
-            )
-        )
-    return found
+        why = _why(table, *(part.column for part in parts if not part.column.against_itself))
+    kinds = {REWARD: "task-macro", MICRO_REWARD: "micro"} if position is None else {REWARD: "task group's"}
+    methods = {metric: f"{prefix} {kind} {over}" for metric, kind in kinds.items()}
+    details = {metric: {"K": k} for metric in methods} if group is None else NO_DETAILS
+    return _means(table, parts, methods, why, group=group, position=position, details=details)
 
 
 def _against(table: Table, part: Measure, k: int) -> list[Score]:
@@ -406,30 +398,11 @@ def _against(table: Table, part: Measure, k: int) -> list[Score]:
         return [
             metric.number(TASK, 0.0, method=method, n=table.total, group=group) for metric in (REWARD, MICRO_REWARD)
         ]
-    averages, missing = part.averages(), table.total - part.n
     why = _why(table, column) if column.there else "nothing was compared with it"
-    return [
-        table.score(
-            REWARD,
-            100 * averages.macro if column.lengths_known and table.tags_known else math.nan,
-            table.totals(part.by_group[:2], GROUP_WEIGHTS),
-            method=f"100 x weighted mean of five groups' rewards, K = {k}, without cut-off and empty answers",
-            n=part.n_used,
-            missing=missing,
-            group=group,
-            reason=why,
-            details={"K": k, **column.counts()},
-        ),
-        table.score(
-            MICRO_REWARD,
-            100 * averages.micro if column.lengths_known else math.nan,
-            table.totals(part.micro, np.ones(1)),
-            method=f"100 x sum of rewards of used pairs / number of all pairs, K = {k}",
-            n=part.n,
-            missing=missing,
-            group=group,
-            reason=why,
-            details={"K": k, **formulas.endings(column.value, column.used), "total": part.n, **column.counts()},
-        ),
-        _length(table, column, group),
-    ]
+    methods = {
+        REWARD: f"100 x weighted mean of five groups' rewards, K = {k}, without cut-off and empty answers",
+        MICRO_REWARD: f"100 x sum of rewards of used pairs / number of all pairs, K = {k}",
+    }
+    endings = {**formulas.endings(column.value, column.used), "total": int(column.stored.sum())}
+    details = {REWARD: {"K": k, **column.counts()}, MICRO_REWARD: {"K": k, **endings, **column.counts()}}
+    return [*_means(table, [part], methods, why, group=group, details=details), _length(table, column, group)]
