@@ -1,4 +1,9 @@
-"""Judges: what is asked about a case, and how the reply is read. Pure; they never see a model."""
+"""Judges: what to ask about a case, and how to read the reply.
+
+A judge is a value with pure functions: it writes requests and reads replies, and never calls a model. The modules of
+this room hold the kinds of judges, the order in which answers are shown, and panels of judges; each benchmark's prompts
+and labels lie in its own folder.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -16,23 +21,23 @@ class Judge(Protocol):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """All that can change a verdict: prompt hash, sampling, reading rule. Part of the protocol hash."""
+        """Everything that can change a verdict: prompt hash, sampling, reading rule. The protocol hash covers it."""
 
     def ask(self, case: Case) -> Request:
-        """The request for a case."""
+        """Write the request for a case."""
 
     def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> Request | None:
-        """The next request after replies that hold no verdict yet; ``None`` where the protocol asks no more."""
+        """Write the next request after replies without a verdict; ``None`` if the protocol does not ask again."""
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """The verdict in the replies, oldest first; ``value=None`` with a reason if there is none."""
+        """Read the verdict in the replies, oldest first; it has no value but a reason if they hold none."""
 
     def constrained(self) -> "Judge":
-        """The same judge for a local model that can score the labels by likelihood; itself if it needs more."""
+        """Return this judge for a local model that scores labels by likelihood; itself if it needs more than labels."""
 
 
 def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Verdict:
-    """The verdict in what follows the thinking parts of a judge's replies, oldest first: the one way to read them."""
+    """Read the verdict in a judge's replies, oldest first, without their thinking. All replies are read here."""
     parts = [split_completion(reply, thinking) for reply in replies]
     if parts[-1].unclosed:
         return Verdict(value=None, error="the judge was still thinking when its reply ended")
@@ -40,7 +45,7 @@ def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinki
 
 
 def next_step(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Request | Verdict:
-    """What to ask about a case after these replies; the verdict once there is one, or nothing more to ask."""
+    """Return the next request about a case, or the verdict once there is one or nothing more to ask."""
     if not replies:
         return judge.ask(case)
     if replies[-1].error:

@@ -1,4 +1,7 @@
-"""A judge that answers with one label token; the verdict is the label's probability, not the sampled token."""
+"""A judge that answers with one label token: the verdict is the label's probability, not the token that was sampled.
+
+Judges that reply in words are in ``text.py``.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -39,14 +42,14 @@ class LogprobJudge:
         }
 
     def ask(self, case: Case) -> Request:
-        """One request with both answers filled in as shown."""
+        """Write the request, with both answers in the order in which the case shows them."""
         return Request(messages=self.messages(case), sampling=self.sampling)
 
     def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
-        """Upstream never does."""
+        """Never ask again, as upstream."""
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """Share of the first-shown answer: p(first label) / (p(first label) + p(second label))."""
+        """Read the share of the answer shown first: p(first label) / (p(first label) + p(second label))."""
         alternatives = replies[-1].top_logprobs
         if not alternatives:
             return Verdict(value=None, error="the reply carries no logprobs")
@@ -58,14 +61,14 @@ class LogprobJudge:
         return Verdict(value=value, label=self.labels[0] if value > 0.5 else self.labels[1])
 
     def constrained(self) -> "LogprobJudge":
-        """Scores both labels directly: the same ratio, and never unread for want of a place among the top tokens."""
+        """Score both labels directly: the ratio is the same, and both labels always have a probability."""
         if self.position != 0:
             return self
         return replace(self, sampling=Sampling(choices=self.labels))
 
 
 def first_label_share(alternatives: Sequence[TokenLogprob], labels: tuple[str, str]) -> float | None:
-    """Probability of the first label given that one of the two was said; ``None`` if neither is listed.
+    """Return the probability of the first label given that it is one of the two; ``None`` if neither is listed.
 
     >>> round(first_label_share([("m", math.log(0.6)), ("M", math.log(0.2)), ("The", -3.0)], ("m", "M")), 12)
     0.75

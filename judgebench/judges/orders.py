@@ -1,4 +1,7 @@
-"""The order in which two answers are shown, and verdicts turned back to the candidate's side."""
+"""Games between two answers: which one the judge is shown first, and what its verdict means for the candidate.
+
+Nothing here asks or reads a judge.
+"""
 
 import random
 from collections.abc import Callable
@@ -7,7 +10,7 @@ from judgebench.records import Answer, Case, Example, Verdict
 
 
 def seeded_switch(key: str, seed: int = 0) -> bool:
-    """Whether the candidate is shown first, drawn from the key alone.
+    """Draw whether the candidate is shown first, from the key and the seed alone.
 
     The draw of tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/utils.py (``random_seeded_choice``): a generator seeded
     with a *string*, which CPython hashes with sha512, so it is the same on every machine.
@@ -18,7 +21,7 @@ def seeded_switch(key: str, seed: int = 0) -> bool:
 def game(
     example: Example, judge: str, candidate: Answer, baseline: Answer, *, candidate_first: bool, id_suffix: str = ""
 ) -> Case:
-    """A case of two answers; identical answers are a tie that nobody needs to be asked about."""
+    """Make a case of two answers. Identical answers are a tie, about which no judge is asked."""
     answers = (candidate, baseline) if candidate_first else (baseline, candidate)
     tie = Verdict(value=0.5, label="identical") if candidate.turns == baseline.turns else None
     return Case(
@@ -40,7 +43,7 @@ def games(
     order: str,
     switch: Callable[[str], bool],
 ) -> tuple[Case, ...]:
-    """One game in the seeded order, or (``order="both"``) one in each order."""
+    """Make one game in the seeded order or, with ``order="both"``, one in each order."""
     if order == "seeded":
         return (game(example, judge, candidate, baseline, candidate_first=switch(example.instruction)),)
     return (
@@ -50,7 +53,7 @@ def games(
 
 
 def candidate_share(first_share: float, candidate: int) -> float:
-    """The candidate's share of the win, from the first-shown answer's share and the candidate's index (0 or 1).
+    """Turn the share of the answer shown first into the candidate's, whose index is 0 or 1.
 
     >>> candidate_share(0.25, 1)
     0.75

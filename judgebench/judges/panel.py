@@ -1,7 +1,7 @@
-"""Several judges, or one judge several times, folded into one number per example; and what they say apart.
+"""Panels: several judges, or repeats of one judge, folded into one number per example.
 
-A panel's headline is the mean of its members; each member alone, the median verdict (for games: the majority) and the
-mean without each member stand beside it in groups.
+A panel's headline is the mean over its members. Groups of scores show each member alone, the median verdict (for games
+the majority) and the mean without each member. Who sits on a panel is settled in ``run/seats.py``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,9 +26,9 @@ class Member(Struct, frozen=True):
 
 
 def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
-    """Judgements by panel member: the k-th model, and repeat, of each judge belong together.
+    """Sort judgements by panel member: the k-th model, and repeat, of each judge belong together.
 
-    Where every judge has one model the panel has one member, whichever models those are.
+    If every judge has one model, the panel has one member, whichever models those are.
     """
     listed = list(judgements)
     found: dict[str, set[tuple[str, int]]] = {}
@@ -52,18 +52,17 @@ def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]
 
 
 def mean_of(members: Sequence[Member]) -> list[ExampleScore]:
-    """Example scores averaged, by weight, over the members that have a value."""
+    """Average example scores, by weight, over the members that have a value."""
     return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean)
 
 
 def with_panel(
     scores: Sequence[Score], members: Sequence[Member], summarise: Summarise, fold: Fold = mean_of
 ) -> list[Score]:
-    """The panel's scores, and after them each member's, the median's, and the panel's without each member.
+    """Return the panel's scores, then each member's, the median's, and the panel's without each member.
 
-    The panel's rows say in their details how often two members agree and how much the members' own values spread.
-    Upstream's rules know no mean over judges, so a score of several has no number by them, unless their verdicts are
-    pooled.
+    The details of the panel's rows say how often two members agree and how much the members' values spread. Upstream's
+    rules know no mean over judges, so the score of several has no upstream number unless their verdicts are pooled.
     """
     pooled = fold is not mean_of
     apart = {
@@ -95,7 +94,7 @@ def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[Exa
 
 
 def _fold(members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], float]) -> list[ExampleScore]:
-    """One score per example and metric, from those members' that have a value."""
+    """Fold the members' values, where they have one, into one score per example and metric."""
     by_key: dict[tuple[str, str], list[ExampleScore]] = {}
     for member in members:
         for scored in member.scores:
@@ -126,7 +125,7 @@ def _median(scores: Sequence[ExampleScore]) -> float:
 
 
 def _agreement(members: Sequence[Member]) -> float | None:
-    """Share of pairs of members' values of one example that are equal, or (shares of a win) on one side of a half."""
+    """Return how often two members agree on an example: equal values or, for shares of a win, the same winner."""
     values: dict[tuple[str, str], list[float]] = {}
     for member in members:
         for scored in member.scores:

@@ -1,4 +1,4 @@
-"""Verdicts written into a reply's text: what is read, and why nothing can be.
+"""Verdicts that a judge writes into its reply: ratings and labels, or the reason why the text holds none.
 
 The rules are MT-Bench's, to the letter: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:
 fastchat/llm_judge/common.py (``run_judge_single``, ``run_judge_pair``).
@@ -17,7 +17,7 @@ _TIE_DELTA = 0.1
 
 
 def bracketed_rating(text: str) -> float | str:
-    """The first number in double brackets, else the first in single ones; a sentence saying why there is none.
+    """Read the first number in double brackets, else the first in single ones; otherwise say why there is none.
 
     >>> bracketed_rating("char buf[256]; Rating: [[7.5]]")
     7.5
@@ -31,7 +31,7 @@ def bracketed_rating(text: str) -> float | str:
 
 
 def first_label(text: str, labels: Sequence[str]) -> str | None:
-    """The first of the labels, in the order given, that occurs anywhere in the text.
+    """Return the first of the labels, in the order given, that occurs anywhere in the text.
 
     >>> first_label("[[B]] or rather [[A]]", ["[[A]]", "[[B]]", "[[C]]"])
     '[[A]]'
@@ -40,7 +40,7 @@ def first_label(text: str, labels: Sequence[str]) -> str | None:
 
 
 def pair_of_ratings(text: str) -> float | str:
-    """The first answer's share of the win from two ratings in one pair of brackets: 1, 0, or 0.5 where they tie.
+    """Read the first answer's share of the win from two ratings in one pair of brackets: 1, 0, or 0.5 for a tie.
 
     >>> pair_of_ratings("[[8, 7.95]]")
     0.5
@@ -55,7 +55,7 @@ def pair_of_ratings(text: str) -> float | str:
 
 
 def _literal(digits: str) -> float | str:
-    """The digits as upstream evaluates them, as a literal of Python: ``08`` is none, and upstream stops there."""
+    """Evaluate the digits as a Python literal, as upstream does: it fails at ``08``, which is not one."""
     padded = digits.isdigit() and digits[0] == "0" and digits.strip("0") != ""
     value = float(digits)
     if padded or not digits.isascii() or not math.isfinite(value):

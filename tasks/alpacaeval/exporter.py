@@ -30,9 +30,9 @@ DRAW = 0.5
 
 
 def write_alpaca_eval(run: ScoredRun) -> dict[str, Any]:
-    """Rows of the three files, in the run's order.
+    """Make the rows of the three files, in the run's order.
 
-    Raises :class:`UsageError` for a jury: an annotation has one annotator. Of a pair judged in both orders there is one
+    Raise :class:`UsageError` for a panel, since an annotation has one annotator. A pair judged in both orders gives one
     annotation, whose preference is the mean, without the judge's words.
     """
     judges = sorted({(judgement.judge, judgement.judge_model) for judgement in run.judgements})
@@ -46,7 +46,7 @@ def write_alpaca_eval(run: ScoredRun) -> dict[str, Any]:
 
 
 def _annotator(judge: str, judge_model: str) -> str:
-    """The published evaluator that a judge and its model are; else both names."""
+    """Name the published evaluator with this judge and model; without one, name both."""
     for annotator, evaluator in EVALUATORS.items():
         if (evaluator.like or annotator, evaluator.model) == (judge, judge_model.removeprefix("openai:")):
             return annotator
@@ -96,7 +96,7 @@ def _annotations(run: ScoredRun, annotator: str) -> list[dict[str, Any]]:
 
 
 def _raw(reply: Completion | None) -> dict[str, Any] | None:
-    """A reply as the choice object of the endpoint that gave it."""
+    """Write a reply as the choice object that an endpoint sends."""
     if reply is None or reply.error:
         return None
     choice: dict[str, Any] = {"finish_reason": reply.finish_reason, "message": {"content": reply.text}}
@@ -112,7 +112,7 @@ def _raw(reply: Completion | None) -> dict[str, Any] | None:
 
 
 def _row(run: ScoredRun) -> dict[str, Any]:
-    """The run's row of upstream's leaderboard, by upstream's rules; shares and errors in percent."""
+    """Make the run's row of upstream's leaderboard, by upstream's rules; shares and errors are in percent."""
     whole = {score.metric: score for score in run.scores if score.group is None}
     shares = [row.value for row in run.example_scores if row.value is not None]
     return {

@@ -21,9 +21,9 @@ RAW_TOLERANCE = 1e-9
 
 
 def read_alpaca_eval(rows: Sequence[FileRow], data: TaskData, *, switch: Callable[[str], bool]) -> tuple[Imported, ...]:
-    """Annotations if the rows have a ``preference``, else model outputs.
+    """Read annotations if the rows have a ``preference``, else model outputs.
 
-    A row whose instruction is unknown or repeated, or whose fields have the wrong type, is a ``RecordError``.
+    Raise RecordError for a row whose instruction is unknown or repeated, or whose fields have the wrong type.
     """
     if not any("preference" in row.fields for row in rows):
         return import_answers(rows, data)
@@ -94,7 +94,7 @@ class _Annotations:
         self._judge = self._evaluator.judge(name=self._annotator, messages=_no_messages, prompt_sha256="")
 
     def judgement(self, row: FileRow, example: Example) -> Judgement:
-        """The row's judgement, with the judge's reply if that gives the stored preference."""
+        """Make the row's judgement, with the judge's reply if the reply gives the stored preference."""
         preference = row.number("preference")
         if preference == 0:  # legacy code for a tie
             preference = 1.5
@@ -131,7 +131,7 @@ class _Annotations:
 
 
 def _said(row: FileRow, field: str) -> bool:
-    """Whether the row has an answer under that name."""
+    """Say whether the row has an answer under that name."""
     return row.value(field) not in (None, [], [None])
 
 
@@ -142,12 +142,12 @@ def _close(reread: float | None, stored: float | None) -> bool:
 
 
 def _no_messages(case: Case) -> tuple[Message, ...]:
-    """A judge whose replies are only read asks nothing."""
+    """Ask nothing: the judge only reads replies."""
     return ()
 
 
 def _reply(raw: Any, row: FileRow, evaluator: Evaluator) -> Completion:
-    """A raw completion as a reply: a choice object, text, or an already parsed ranking."""
+    """Turn a raw completion into a reply: it is a choice object, a text or a parsed ranking."""
     if isinstance(raw, str):
         return Completion(text=raw)
     if isinstance(raw, list) or (isinstance(raw, dict) and "ordered_models" in raw and "logprobs" not in raw):

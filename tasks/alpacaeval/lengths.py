@@ -1,4 +1,4 @@
-"""The published table that the length-controlled fit needs beside a run."""
+"""The published table that the length-controlled fit needs in addition to a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from judgebench.stats.length_control import AnchorRows
 
 @dataclass(frozen=True)
 class LengthTable:
-    """What the length-controlled fit needs beside the run: gamed rows, and each official instruction's difficulty."""
+    """The gamed rows, and the difficulty of each official instruction."""
 
     anchors: AnchorRows
     difficulty: np.ndarray[Any, np.dtype[np.float64]]
 
 
 def length_table(text: bytes) -> LengthTable:
-    """``df_gamed.csv``: 805 rows for each of two length-gamed baselines; the first 805 hold every difficulty.
+    """Read ``df_gamed.csv``: 805 rows for each of two length-gamed baselines; the first 805 hold every difficulty.
 
     Upstream takes the difficulties from this file too (metrics/glm_winrate.py ``_get_featurized_data``).
     """

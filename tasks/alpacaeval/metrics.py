@@ -1,4 +1,4 @@
-"""AlpacaEval's numbers, from example scores.
+"""AlpacaEval's numbers, from example scores. How verdicts become example scores is in ``task.py``.
 
 Source: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/{winrate.py,glm_winrate.py}; the intervals are ours,
 as is the standard error of the length-controlled rate.
@@ -36,7 +36,7 @@ BOOTSTRAP = f"{BOOTSTRAP_ROUNDS} bootstrap rounds over examples, seed {BOOTSTRAP
 
 
 def _decided(rows: Sequence[ExampleScore]) -> float | None:
-    """The likelier side has the whole win; a verdict of exactly one half stays half a win."""
+    """Give the likelier side the whole win; a verdict of exactly one half stays half a win."""
     value = single_row("preference")(rows)
     return value if value is None or value == 0.5 else float(value > 0.5)
 
@@ -55,7 +55,7 @@ METRICS = (CONTROLLED, WINS, DECIDED_WINS, LENGTH, SPREAD)
 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, c: float | None) -> list[Score]:
-    """All metrics of a run, the headline first."""
+    """Make all scores of a run, the headline first."""
     return [
         *_length_controlled(data, scores, c=c),
         *_win_rates(scores, len(data.examples), group=None),
@@ -67,7 +67,7 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, c: float | None
 def metric_sums(
     examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch, *, c: float | None
 ) -> MetricSums:
-    """The same numbers as sums over instructions, for comparing two runs; ``lc_win_rate`` linearised by refits without
+    """Sum the same numbers over instructions, for comparing two runs; ``lc_win_rate`` is linearised by refits without
     each instruction.
     """
     sums: dict[tuple[str, str | None], ClusterTotals] = {}
@@ -108,7 +108,7 @@ def _win_rates(rows: Sequence[ExampleScore], total: int, *, group: str | None) -
 
 
 def _average_length(rows: Sequence[ExampleScore], total: int) -> Score:
-    """Mean characters of the outputs, cut to an integer as upstream prints it."""
+    """Average the outputs' characters, cut to an integer as upstream prints it."""
     lengths = [value for value in LENGTH.values(rows).values() if value is not None]
     if not lengths:
         return LENGTH.absent(TASK, "the run holds no outputs", n_missing=total)
@@ -130,7 +130,7 @@ def _average_length(rows: Sequence[ExampleScore], total: int) -> Score:
 
 
 def _subsets(examples: Sequence[Example], scores: Sequence[ExampleScore]) -> dict[str, tuple[list[ExampleScore], int]]:
-    """The example scores of each of several subsets, and how many there should be."""
+    """Return the example scores of each subset and how many there should be, if there are several subsets."""
     sizes = Counter(str(example.meta.get("dataset") or "") for example in examples)
     return {
         f"subset={name}": ([score for score in scores if str(score.covariates["dataset"] or "") == name], sizes[name])
@@ -140,7 +140,7 @@ def _subsets(examples: Sequence[Example], scores: Sequence[ExampleScore]) -> dic
 
 @dataclass(frozen=True)
 class _Lengths:
-    """The example scores of which both lengths are known, as columns of shape (n,)."""
+    """The example scores whose two lengths are known, as columns of shape (n,)."""
 
     known: NDArray[np.bool_]
     """Which of all example scores these are."""
@@ -158,14 +158,14 @@ class _Lengths:
         return cls(known, shares[known], (baseline_length - length)[known], difficulty[known])
 
     def model(self, table: LengthTable | None) -> dict[str, Any]:
-        """The difficulties and the gamed rows for the fit, if every difficulty is known."""
+        """Return the difficulties and the gamed rows for the fit, if every difficulty is known."""
         if table is None or not np.isfinite(self.difficulty).all():
             return {}
         return {"difficulty": self.difficulty, "anchors": table.anchors}
 
 
 def _itself(scores: Sequence[ExampleScore]) -> bool:
-    """Whether the model is the baseline."""
+    """Say whether the model is the baseline."""
     return bool(scores) and all(score.covariates["against_itself"] for score in scores)
 
 
@@ -200,7 +200,7 @@ def _length_controlled(data: TaskData, scores: Sequence[ExampleScore], *, c: flo
 
 
 def _fitted(rows: _Lengths, model: Mapping[str, Any], total: int, *, c: float | None) -> list[Score]:
-    """The length-controlled rate, and upstream's spread of its predictions; a ``ValueError`` where no fit is possible.
+    """Fit the length-controlled rate and upstream's spread of its predictions; raise ValueError if no fit is possible.
 
     ``model`` has the difficulties and the gamed rows, if they are known.
     """
@@ -249,7 +249,9 @@ def _fit_details(fit: LengthControlled) -> dict[str, Any]:
 
 
 def _linearised(scores: Sequence[ExampleScore], fetch: Fetch, c: float | None) -> ClusterTotals | None:
-    """The value is that of the fit at the C chosen; influences are those at the loosest penalty, as of its interval."""
+    """Linearise the rate: the value is that of the fit at the chosen C, the influences are those at the loosest
+    penalty, as for its interval.
+    """
     rows = _Lengths.of(scores)
     if _itself(scores) or not len(rows.shares):
         return None

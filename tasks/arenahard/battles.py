@@ -1,4 +1,6 @@
-"""From verdicts to battles: what each example's games come to, and how both answers are written.
+"""Example scores: the battles that each example's games amount to, and the style of both answers.
+
+What the battles of all examples come to is in ``metrics.py`` and ``controlled.py``.
 
 Sources: lmarena/arena-hard-auto@196f6b8:``show_result.py`` (``load_judgments``); the parent of its commit 9a1d386:
 ``show_result.py`` (``get_battles_from_judgment``).
@@ -51,7 +53,7 @@ class _Tally:
         return sum(self.counts[name] for name in COUNTS)
 
     def add(self, judgements: Sequence[Judgement], rules: Rules) -> None:
-        """One judge's games: the current pipeline drops both if one is missing, the legacy one only that one."""
+        """Count one judge's games. The current pipeline drops both if one is missing, the legacy one only that one."""
         by_side = {judgement.candidate: judgement for judgement in judgements}
         wanted = [by_side.get(side) for side in ((1,) if rules.first_game_only else (1, 0))]
         read = []
@@ -83,7 +85,7 @@ class _Tally:
             self.counts["lost"] += battles * (1 - share)
 
     def score(self, example: Example, styles: Mapping[str, float | None]) -> ExampleScore:
-        """The model's share of the example's battles, weighted with their number."""
+        """Return the model's share of the example's battles, weighted with their number."""
         return ExampleScore(
             example_id=example.id,
             metric="win_rate",
@@ -107,7 +109,7 @@ def example_scores(
     counter: TokenCounter,
     known_styles: Mapping[str, Mapping[str, float]],
 ) -> list[ExampleScore]:
-    """One row per example that has an answer or a judgement. Several judges' battles are pooled, as upstream's are."""
+    """Make one row per example with an answer or a judgement. Several judges' battles are pooled, as upstream's."""
     judged: dict[str, dict[tuple[str, int], list[Judgement]]] = {}
     candidate_of: dict[str, str] = {}
     baseline_of: dict[str, str] = {}
@@ -147,7 +149,7 @@ def _style(
     counter: TokenCounter,
     known_styles: Mapping[str, Mapping[str, float]],
 ) -> dict[str, float | None]:
-    """Features of an answer: as its file says, else counted; ``None`` where neither is possible."""
+    """Return the features of an answer: those in its file, else counted ones; ``None`` if neither is possible."""
     found: dict[str, float | None] = dict.fromkeys(FEATURES)
     if text is not None:
         counted = markdown(text)
@@ -164,20 +166,20 @@ def _style(
 
 
 def number(score: ExampleScore, name: str) -> float | None:
-    """One of a score's counts or features."""
+    """Return one of a score's counts or features."""
     value = score.covariates[name]
     assert not isinstance(value, str)
     return value
 
 
 def numbers(scores: Sequence[ExampleScore], names: Sequence[str]) -> FloatArray:
-    """Several of them, at least two, for all scores, NaN where unknown: shape (scores, names)."""
+    """Return at least two of them for all scores, NaN where unknown: shape (scores, names)."""
     of_score = itemgetter(*names)
     return np.array([of_score(score.covariates) for score in scores], dtype=float).reshape(len(scores), len(names))
 
 
 def whole_battles(scores: Sequence[ExampleScore]) -> bool:
-    """Whether these shares are made from won, tied and lost battles, and not, say, a median of judges."""
+    """Say whether these shares come from won, tied and lost battles and not, say, from a median of judges."""
     counts = np.nan_to_num(numbers(scores, COUNTS))
     total, shares = counts.sum(axis=1), np.array([score.value for score in scores], dtype=float)
     whole = (total > 0) & (counts == np.floor(counts)).all(axis=1)

@@ -1,4 +1,4 @@
-"""Win rates controlled for style: what they would be if a model wrote as the baseline does, but for a constant.
+"""Win rates controlled for style: what they would be if the model's style differed from the baseline's by a constant.
 
 Sources: lmarena/arena-hard-auto@196f6b8:``show_result.py``, ``utils/math_utils.py`` (current pipeline); the parent of
 9a1d386:``utils_math.py`` (legacy). Fits are those of ``stats/style_control.py``, to their minimum.
@@ -46,7 +46,7 @@ RIDGES = (0.0, 0.1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class StyleBattles:
-    """Single battles of some models against one baseline, in any order. Shapes (battles,) and (battles, 4)."""
+    """The single battles of some models against one baseline, in any order: shapes (battles,) and (battles, 4)."""
 
     n_models: int
     model: IntArray
@@ -61,7 +61,7 @@ class StyleBattles:
 
     @classmethod
     def of(cls, tables: Sequence[Sequence[ExampleScore]]) -> "StyleBattles":
-        """The battles of each model's example scores; a feature that is not known counts as 0."""
+        """Make the battles of each model's example scores; an unknown feature counts as 0."""
         scores = [score for table in tables for score in table]
         questions = sorted({score.example_id for score in scores})
         place_of = {example_id: place for place, example_id in enumerate(questions)}
@@ -80,12 +80,12 @@ class StyleBattles:
         )
 
     def differences(self, pipeline: Pipeline, control: str) -> FloatArray:
-        """Relative differences in the features controlled for."""
+        """Return the relative differences in the features controlled for."""
         table = style_differences(self.style, self.baseline_style, OPTIONS[pipeline].formula)
         return table[:, CONTROLS[control]]
 
     def fit(self, pipeline: Pipeline, control: str, *, ridge: float = 0.0) -> StyleControlled:
-        """The published tables' fit, to its minimum. Item 0 is the baseline, item 1 + k model k.
+        """Fit as the published tables do, to the minimum. Item 0 is the baseline, item 1 + k model k.
 
         Where a feature sorts its few battles by outcome there is no minimum, which is a ``ValueError``; a ``ridge`` on
         the coefficients makes one.
@@ -101,7 +101,7 @@ class StyleBattles:
         )
 
     def fit_anyway(self, pipeline: Pipeline, control: str) -> tuple[StyleControlled, float]:
-        """The fit with the smallest of ``RIDGES`` that has a minimum, and which that was."""
+        """Fit with the smallest of ``RIDGES`` that gives a minimum; return that ridge as well."""
         for ridge in RIDGES[:-1]:
             try:
                 return self.fit(pipeline, control, ridge=ridge), ridge
@@ -110,7 +110,7 @@ class StyleBattles:
         return self.fit(pipeline, control, ridge=RIDGES[-1]), RIDGES[-1]
 
     def fought(self) -> IntArray:
-        """How many battles each model fought over each question: shape (questions, models)."""
+        """Count the battles of each model over each question: shape (questions, models)."""
         shape = len(self.questions), self.n_models
         cells = np.bincount(self.question * self.n_models + self.model, minlength=shape[0] * shape[1])
         return cells.reshape(shape)
@@ -133,7 +133,7 @@ class StyleBattles:
 
 @dataclass(frozen=True)
 class Zero:
-    """Where the fit has the zero of its standardised differences, and their unit."""
+    """The zero of the fit's standardised differences, and their unit."""
 
     differences: FloatArray
     """Of the features controlled for: shape (battles, features)."""
@@ -142,7 +142,7 @@ class Zero:
 
     @classmethod
     def of(cls, battles: StyleBattles, rules: Rules) -> "Zero":
-        """As ``StyleBattles.fit`` standardises."""
+        """Compute the zero as ``StyleBattles.fit`` standardises."""
         table = battles.differences(rules.pipeline, rules.control)
         degrees = min(OPTIONS[rules.pipeline].std_ddof, len(table) - 1)
         return cls(table, table.mean(axis=0), table.std(axis=0, ddof=degrees))
@@ -154,7 +154,7 @@ class Zero:
 
 
 def win_rates(fit: StyleControlled) -> list[float | None]:
-    """Percent against the baseline per model; 0 or 100 where every battle was lost or won.
+    """Return each model's win rate against the baseline in percent: 0 or 100 if it lost or won every battle.
 
     ``None`` where no battle tells.
     """
@@ -186,7 +186,7 @@ class Controlled:
     details: dict[str, Any] = field(default_factory=dict)
 
     def score(self, group: str | None, total: int, rules: Rules) -> Score:
-        """With our interval, or upstream's estimate and interval if they were asked for."""
+        """Make the score with our interval, or with upstream's estimate and interval if the rules ask for them."""
         if self.value is None:
             return CONTROLLED_WINS.absent(TASK, self.reason, n_missing=total, group=group)
         interval, stderr, how = None, None, "no interval: every battle of a category ended alike"
@@ -220,7 +220,7 @@ class Controlled:
 def control_style(
     tables: Mapping[str, Sequence[ExampleScore]], rules: Rules, *, upstream: bool, counter: TokenCounter | None = None
 ) -> dict[str, Controlled]:
-    """Style-controlled win rates of models in one table and category, by name.
+    """Fit the style-controlled win rates of models in one table and category; return them by name.
 
     ``upstream`` adds its resampled battles, which take 20 times as long as all else. ``counter`` only explains itself.
     """
@@ -255,14 +255,14 @@ def control_style(
 
 
 def _linear(rate: float, influence: FloatArray, battles: IntArray, questions: Sequence[str]) -> ClusterTotals:
-    """A rate in percent as a mean over battles, whose questions have the given influence on its logit."""
+    """Write a rate in percent as a mean over battles whose questions have the given influence on its logit."""
     slope = rate * (100 - rate) / 100
     points = rate * battles + battles.sum() * slope * influence
     return cluster_totals(points, battles, clusters=questions)
 
 
 def _upstream(fit: StyleControlled) -> dict[int, FloatArray]:
-    """Win rates of resampled battles, as upstream draws them: by item."""
+    """Return the win rates of resampled battles, as upstream draws them, by item."""
     drawn = bootstrap_style_controlled(fit, rng=np.random.default_rng(SEED), rounds=UPSTREAM_ROUNDS).ratings
     return {
         item: 100 * predicted_win_rate(drawn.ratings[:, column], drawn.ratings[:, 0])
@@ -271,7 +271,7 @@ def _upstream(fit: StyleControlled) -> dict[int, FloatArray]:
 
 
 def over_categories(found: Sequence[Controlled]) -> Controlled:
-    """One category's number, or the mean of several weighted with their battles: each has a baseline of its own."""
+    """Return one category's number, or average several by their battles: each category has its own baseline."""
     valued = [one for one in found if one.value is not None]
     if len(valued) <= 1:
         return next(iter(valued or found), Controlled(None, reason="no question has a verdict"))
@@ -301,7 +301,7 @@ def _together(parts: Sequence[ClusterTotals], weights: FloatArray) -> ClusterTot
 
 
 def known_styles(scores: Sequence[ExampleScore], rules: Rules) -> list[ExampleScore]:
-    """Those with a verdict and all features that the control reads: the current pipeline always relates to length."""
+    """Return the scores with a verdict and all features that the control reads; the current one always reads length."""
     places = CONTROLS[rules.control] if rules.pipeline == "legacy" else {0, *CONTROLS[rules.control]}
     needed = [side + FEATURES[place] for side in SIDES for place in sorted(places)]
     of_score = itemgetter(*needed)
@@ -309,7 +309,7 @@ def known_styles(scores: Sequence[ExampleScore], rules: Rules) -> list[ExampleSc
 
 
 def _why(scores: Sequence[ExampleScore], known: Sequence[ExampleScore], counter: TokenCounter | None) -> str:
-    """The reason why a model has no number, if it has none."""
+    """Say why a model has no number."""
     valued = [score for score in scores if score.value is not None]
     if not valued:
         return "no question has a verdict"
@@ -323,7 +323,7 @@ def _why(scores: Sequence[ExampleScore], known: Sequence[ExampleScore], counter:
 
 
 def _details(fit: StyleControlled, zero: Zero, place: int, rules: Rules) -> dict[str, Any]:
-    """Coefficients per standard deviation, and the win rate that the same fit gives two answers of equal style."""
+    """Return the coefficients per standard deviation, and the win rate by the fit of two answers of equal style."""
     names = [FEATURES[feature] for feature in CONTROLS[rules.control]]
     found: dict[str, Any] = {
         "coefficients": dict(zip(names, fit.coefficients, strict=True)),

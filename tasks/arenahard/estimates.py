@@ -1,4 +1,7 @@
-"""What estimates of win rates have in common: upstream's way, bounds where nothing varies. And the metrics."""
+"""The metrics, and what both win rates share: upstream's estimate from resampled battles, and bounds.
+
+The plain win rate is computed in ``metrics.py``, the style-controlled one in ``controlled.py``.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,13 +42,13 @@ class Resampled:
 
     @property
     def interval(self) -> Interval | None:
-        """At upstream's level; ``None`` without resamples."""
+        """The interval at upstream's level; ``None`` without resamples."""
         return percentile_interval(
             self.rates, UPSTREAM_LEVEL[self.pipeline], "upstream's bootstrap percentile over single battles"
         )
 
     def details(self) -> dict[str, Any] | None:
-        """For the details of a score."""
+        """Return upstream's number for the details of a score."""
         interval = self.interval
         if interval is None:
             return None
@@ -71,7 +74,7 @@ def rate_score(
     instead: Resampled | None,
     **about: Any,
 ) -> Score:
-    """A score with our interval or, if there are resamples to take ``instead``, upstream's estimate and interval.
+    """Make a score with our interval or, if there are resamples to use ``instead``, upstream's estimate and interval.
 
     ``what`` and ``how`` say how the value and our interval were computed.
     """
@@ -81,7 +84,7 @@ def rate_score(
 
 
 def one_sided(value: float, n: int) -> Interval:
-    """Wilson's interval of none, or all, of n questions: resampling equal shares would give no width."""
+    """Return Wilson's interval for none, or all, of n questions: resampling equal shares would give no width."""
     share = share_interval(n if value else 0, n, level=LEVEL)
     assert share is not None
     return Interval(100 * share.low, 100 * share.high, LEVEL, "wilson over questions, all of which ended alike")

@@ -1,7 +1,7 @@
 """Writes what ``arena-hard-auto`` writes and reads: ``model_answer/*.jsonl`` and ``model_judgment/<judge>/*.jsonl``.
 
-Shapes: lmarena/arena-hard-auto@196f6b8 for the current pipeline, the parent of 9a1d386 for the legacy one. Left out are
-the judge's prompts, whose wording is upstream's, and the times.
+Shapes: lmarena/arena-hard-auto@196f6b8 for the current pipeline, the parent of 9a1d386 for the legacy one. The files
+lack the judge's prompts, whose wording is upstream's, and the times.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from .style import ENCODINGS, FEATURES, markdown
 
 
 def write_arena_hard(run: ScoredRun, *, pipeline: Pipeline) -> dict[str, Any]:
-    """Rows of the model's and its baselines' answers, and of the judgements of each judge model.
+    """Make the rows of the model's and its baselines' answers, and of the judgements of each judge model.
 
-    Raises :class:`UsageError` where a judge judged a case several times: there is room for one.
+    Raise :class:`UsageError` if a judge judged a case several times: there is room for one judgement.
     """
     if any(judgement.repeat for judgement in run.judgements):
         raise UsageError("arena-hard-auto's judgements hold each game once; this run has repeats")
@@ -49,7 +49,7 @@ def write_arena_hard(run: ScoredRun, *, pipeline: Pipeline) -> dict[str, Any]:
 def _answer(
     example: Example, model: str, own: Generation | None, row: ExampleScore | None, side: str, pipeline: Pipeline
 ) -> dict[str, Any] | None:
-    """A row of an answer file; without the text if only its style is known, and nothing if neither is."""
+    """Make a row of an answer file: without the text if only its style is known, and none if neither is."""
     text = own.outputs[-1] if own is not None and not own.error else None
     style = _style(row, side, text)
     if text is None and not style:
@@ -77,7 +77,7 @@ def _answer(
 
 
 def _style(row: ExampleScore | None, side: str, text: str | None) -> dict[str, Any]:
-    """Counts of an answer as they were scored; by kind, as upstream stores them, where the text gives the same sums."""
+    """Return the counts that were scored: by kind, as upstream stores them, if the text gives the same sums."""
     if row is None:
         return {}
     known = {name: row.covariates.get(side + name) for name in FEATURES}

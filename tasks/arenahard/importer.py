@@ -1,7 +1,7 @@
 """Reads what ``arena-hard-auto`` wrote: answers and judgements of the current and the legacy pipeline.
 
-A file or a folder; the files of ``model_answer`` and ``model_judgment`` may lie together in it. One record comes out
-for each model that was judged or, where nothing was, for each that answered. What cannot be used is counted in notes.
+It reads a file, or a folder in which ``model_answer`` and ``model_judgment`` may lie together, and makes one record for
+each judged model or, if nothing was judged, for each model that answered. Notes count what cannot be used.
 Shapes: lmarena/arena-hard-auto@196f6b8, and the parent of 9a1d386 for the legacy ones.
 """
 
@@ -30,7 +30,7 @@ OTHER_EDITION = {32: "v0.1", 16: "v2.0"}
 
 
 def read_answer_file(data: bytes) -> dict[str, tuple[str, dict[str, float]]]:
-    """An official answer file: text and known style by question."""
+    """Read an official answer file: text and known style by question."""
     found = {}
     for number, line in enumerate(data.splitlines(), 1):
         row = FileRow("answers", number, msgspec.json.decode(line))
@@ -43,7 +43,7 @@ def read_answer_file(data: bytes) -> dict[str, tuple[str, dict[str, float]]]:
 def import_outputs(
     rows: Sequence[FileRow], data: TaskData, *, arena_hard: Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]
 ) -> Sequence[Imported]:
-    """Answers in upstream's shape or in any that every task reads."""
+    """Read answers in upstream's shape, or in a shape that every task reads."""
     upstream = any("uid" in row.fields or "question_id" in row.fields for row in rows)
     return arena_hard(rows, data) if upstream else import_answers(rows, data)
 
@@ -51,10 +51,10 @@ def import_outputs(
 def read_arena_hard(
     rows: Sequence[FileRow], data: TaskData, *, baselines: Mapping[str, str], rules: Rules
 ) -> tuple[Imported, ...]:
-    """Every judged model, or every model that answered if nothing is judged.
+    """Read every judged model, or every model that answered if nothing is judged.
 
-    ``baselines`` are the official ones by category. A row that belongs to no question, or whose fields have the wrong
-    type, is a ``RecordError``; doubled rows are counted, and of each the last one stands.
+    ``baselines`` are the official ones by category. Raise RecordError for a row that belongs to no question, or whose
+    fields have the wrong type. If a row is there twice, the last one counts, and a note says so.
     """
     found = _Found({example.id: example for example in (*data.examples, *data.extras.set_aside)}, baselines, rules)
     for row in rows:
@@ -65,7 +65,7 @@ def read_arena_hard(
 
 @dataclass
 class _Model:
-    """What the rows hold of one model: answers and judgements of them."""
+    """What the rows hold of one model: its answers and their judgements."""
 
     texts: dict[str, str] = field(default_factory=dict)
     styles: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class _Found:
         own.judged[example.id, judge] = tuple(judgements)
 
     def _game(self, row: FileRow, game: Any, counts: Counter[str]) -> tuple[Verdict, Completion | None]:
-        """A game as its file has it: its score stands, and the judge's words if today's rule reads them alike."""
+        """Read a game: its stored score counts; the judge's words are kept if today's rule reads the same in them."""
         if game is None:
             counts["games are null: the judge's endpoint failed"] += 1
             return _failed("the game is null in the imported file")
@@ -171,7 +171,7 @@ class _Found:
         return stored or Verdict(value=None, error="no score in the imported file"), None
 
     def imported(self, name: str, data: TaskData, candidates: Sequence[str]) -> Imported:
-        """One model's answers and judgements, with every baseline's style that the files tell."""
+        """Make one model's record, with the style of every baseline whose style the files hold."""
         own = self.models[name]
         judgements = [judgement for games in own.judged.values() for judgement in games]
         against = {judgement.answers[1 - judgement.candidate] for judgement in judgements}
@@ -206,7 +206,7 @@ class _Found:
         return msgspec.structs.replace(example, meta={**example.meta, "styles": styles}) if styles else example
 
     def _baselines(self, against: set[str], data: TaskData) -> dict[str, Generations]:
-        """The file's baselines if they are not the official ones, with such answers as it holds of them."""
+        """Return the file's baselines, with the answers that it holds, if they are not the official ones."""
         given = {name: text_answers(name, self.models.get(name, _Model()).texts) for name in sorted(against)}
         official = {**{name: {} for name in self.official.values()}, **data.baselines}
         changed = any(
@@ -250,7 +250,7 @@ def _failed(reason: str) -> tuple[Verdict, Completion]:
 
 
 def _judge_text(row: FileRow, game: Mapping[str, Any]) -> str | None:
-    """The judge's words: text (legacy) or an object that holds them (current)."""
+    """Return the judge's words: a text (legacy), or in an object (current)."""
     judgement = game.get("judgment")
     text = judgement.get("answer") if isinstance(judgement, dict) else judgement
     if text is not None and not isinstance(text, str):
@@ -259,7 +259,7 @@ def _judge_text(row: FileRow, game: Mapping[str, Any]) -> str | None:
 
 
 def _answer(row: FileRow) -> tuple[str | None, dict[str, float]]:
-    """An answer's text, in any of the three shapes, and the style that the row tells, lengths by encoding."""
+    """Read an answer's text, in any of the three shapes, and its style in the row, with lengths by encoding."""
     fields, text = row.fields, None
     style = known_style(fields.get("metadata"))
     lengths = {"o200k_base": style.pop("token_len", None), "cl100k_base": fields.get("token_len_cl100k")}
@@ -290,7 +290,7 @@ def _text(row: FileRow, value: Any, field: str) -> str | None:
 
 
 def _hint(uid: str, examples: Mapping[str, Example]) -> str:
-    """Which edition an id of that length belongs to, if it is another."""
+    """Say which other edition has ids of that length, if one does."""
     length = len(next(iter(examples), ""))
     other = OTHER_EDITION.get(len(uid))
     return f"; it looks like one of arenahard@{other}" if other and length != len(uid) else ""

@@ -26,7 +26,7 @@ ROUNDS = 1000
 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -> list[Score]:
-    """Both win rates over all examples, by category, and the plain one by subcategory."""
+    """Make both win rates over all examples and by category, and the plain one by subcategory."""
     scores = sorted(scores, key=lambda score: score.example_id)  # so that intervals do not depend on their order
     parts = _parts(data.examples, scores, "category")
     rates = {name: _WinRate.of(own, total, rules) for name, (own, total) in parts.items()}
@@ -53,7 +53,7 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -
 
 
 def tabulate(runs: Mapping[str, Sequence[ExampleScore]], *, rules: Rules) -> dict[str, list[Score]]:
-    """Style-controlled rates of several runs in one table, as upstream's tables have them: by run, if it has one."""
+    """Fit the style-controlled rates of several runs in one table, as upstream does; return them by run."""
     categories = sorted({str(score.covariates["category"]) for scores in runs.values() for score in scores})
     found: dict[str, list[Controlled]] = {run: [] for run in runs}
     for category in categories:
@@ -70,9 +70,9 @@ def tabulate(runs: Mapping[str, Sequence[ExampleScore]], *, rules: Rules) -> dic
 def metric_sums(
     examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch, *, rules: Rules
 ) -> MetricSums:
-    """The same numbers as sums over questions, for comparing two runs.
+    """Sum the same numbers over questions, for comparing two runs.
 
-    Every run is controlled for style by itself, as in its own scores, and not in one table with the other.
+    Each run is controlled for style alone, as in its own scores, and not in one table with the other.
     """
     categories = _parts(examples, scores, "category")
     sums: dict[tuple[str, str | None], ClusterTotals | None] = {(WINS.name, None): _win_sums(scores)}
@@ -89,7 +89,7 @@ def metric_sums(
 
 
 def _win_sums(scores: Sequence[ExampleScore]) -> ClusterTotals:
-    """A question's two games, with all their battles, are one row."""
+    """Sum the battles; a question's two games are one row."""
     weights = [score.weight for score in scores]
     points = [100 * score.weight * (score.value or 0.0) for score in scores]
     return cluster_totals(points, weights, clusters=[score.example_id for score in scores])
@@ -98,7 +98,7 @@ def _win_sums(scores: Sequence[ExampleScore]) -> ClusterTotals:
 def _parts(
     examples: Sequence[Example], scores: Sequence[ExampleScore], key: str
 ) -> dict[str, tuple[list[ExampleScore], int]]:
-    """Example scores, and how many there should be, by category or subcategory."""
+    """Return example scores, and how many there should be, by category or subcategory."""
     totals = Counter(str(example.meta[key]) for example in examples if example.meta.get(key))
     return {name: ([s for s in scores if s.covariates[key] == name], total) for name, total in totals.items()}
 
@@ -139,7 +139,7 @@ class _WinRate:
         )
 
     def score(self, group: str | None) -> Score:
-        """With our interval, or upstream's estimate and interval if they were asked for."""
+        """Make the score with our interval, or with upstream's estimate and interval if the rules ask for them."""
         if not len(self.shares):
             details = {**self.games, "unknown_labels": self.unknown_labels}
             why = "no question has a verdict"
@@ -173,7 +173,7 @@ class _WinRate:
         }
 
     def _upstream(self) -> Resampled | None:
-        """Resampled battles, where there are whole ones."""
+        """Resample the battles if they are whole ones."""
         if not self.whole:
             return None
         total, points = self.battles.sum(), np.array([1, 0.5, 0])

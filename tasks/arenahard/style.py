@@ -1,4 +1,4 @@
-"""Style of an answer: how long it is and how much Markdown it holds, counted as upstream counts it.
+"""The style of an answer: how long it is and how much Markdown it holds, counted as upstream counts.
 
 Source: lmarena/arena-hard-auto@196f6b8:``utils/add_markdown_info.py``.
 """
@@ -62,7 +62,7 @@ class Markdown(Struct, frozen=True):
 
 
 def markdown(text: str) -> Markdown | None:
-    """Count an answer's Markdown; ``None`` for one that was made to take for ever.
+    """Count an answer's Markdown; return ``None`` for an answer made to take forever.
 
     >>> markdown("# Plan\\n1. **eat**\\n2. rest\\n```\\n# no header\\n```").totals
     (1, 2, 1)
@@ -79,7 +79,7 @@ def markdown(text: str) -> Markdown | None:
 
 
 def without_code(text: str) -> str | None:
-    """The text without what stands between code fences; the fences stay.
+    """Remove what stands between code fences; the fences stay.
 
     To the letter: a block's content is removed wherever it occurs in the text, so that a block that holds one newline
     removes them all, and an inner backtick keeps a block from being one.
@@ -93,7 +93,7 @@ def without_code(text: str) -> str | None:
 
 
 def known_style(metadata: Any) -> dict[str, float]:
-    """Features that an answer file says itself, its nested counts summed; those it lacks or garbles are left out.
+    """Read the features in an answer file, nested counts summed; leave out those that are missing or garbled.
 
     >>> known_style({"token_len": 5, "header_count": {"h1": 1, "h2": 2}, "list_count": None})
     {'token_len': 5.0, 'header_count': 3.0}
@@ -117,7 +117,7 @@ class TokenCounter:
         self._ranks = ranks
 
     def count(self, text: str) -> int | None:
-        """Tokens of a text in which special tokens are text like any other; ``None`` if they cannot be counted."""
+        """Count a text's tokens, special tokens being plain text; return ``None`` if tokens cannot be counted."""
         if self._ranks is None:
             return None
         # A lone surrogate is no text that could be encoded; tiktoken itself replaces it likewise.
@@ -132,7 +132,7 @@ class TokenCounter:
 
 
 def tiktoken_is_there() -> bool:
-    """Whether the extra ``style`` is installed."""
+    """Say whether the extra ``style`` is installed."""
     try:
         importlib.import_module("tiktoken")
     except ImportError:

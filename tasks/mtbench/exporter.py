@@ -1,6 +1,6 @@
 """Writes what FastChat writes and reads: ``model_answer/*.jsonl`` and ``model_judgment/*_{single,pair}.jsonl``.
 
-Shapes: lm-sys/FastChat@0e6d3e4:fastchat/llm_judge/{common.py,gen_model_answer.py}. Left out are the prompts, whose
+Shapes: lm-sys/FastChat@0e6d3e4:fastchat/llm_judge/{common.py,gen_model_answer.py}. The files lack the prompts, whose
 wording is upstream's, and the times.
 """
 
@@ -24,9 +24,9 @@ WINNERS = {1.0: "model_1", 0.0: "model_2", 0.5: "tie"}
 
 
 def write_fastchat(run: ScoredRun) -> dict[str, Any]:
-    """Rows of the answer files, and of a judgement file for each judge model.
+    """Make the rows of the answer files, and of a judgement file for each judge model.
 
-    Raises :class:`UsageError` where a case was judged several times by one judge, which FastChat takes for corrections.
+    Raise :class:`UsageError` if one judge judged a case several times, which FastChat takes for corrections.
     """
     if any(judgement.repeat for judgement in run.judgements):
         raise UsageError("FastChat takes the last judgement of a case; this run has several by one judge")
@@ -46,13 +46,13 @@ def write_fastchat(run: ScoredRun) -> dict[str, Any]:
 
 
 def _age(judgement: Judgement) -> tuple[bool, str]:
-    """Superseded records first, in their order: readers take the last of each case."""
+    """Sort superseded records first, in their order: readers take the last of each case."""
     _, mark, number = judgement.case_id.partition(SUPERSEDED)
     return not mark, number.zfill(9)
 
 
 def _question(example_id: str) -> int | str:
-    """A number, as upstream's are; the ids of the starter set are none."""
+    """Write an id as a number, as upstream does; the ids of the starter set are not numbers."""
     return int(example_id) if example_id.isdecimal() else example_id
 
 
@@ -86,14 +86,14 @@ def _rating(judgement: Judgement) -> dict[str, Any]:
 
 
 def _words(judgement: Judgement) -> str | None:
-    """What the judge said; null where it is not known, since upstream's readers want the field."""
+    """Return what the judge said, or null if that is unknown: upstream's readers need the field."""
     if judgement.failed:
         return FAILED
     return judgement.reply.text if judgement.reply is not None else None
 
 
 def _pairs(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
-    """The two games of a pair in one row; the model under test is ``model_1``, which the first game shows first."""
+    """Write the two games of a pair in one row. The candidate is ``model_1``, which the first game shows first."""
     rows: dict[tuple[str, int, str, str], dict[str, Any]] = {}
     for judgement in judgements:
         candidate, other = judgement.answers[judgement.candidate], judgement.answers[1 - judgement.candidate]

@@ -1,4 +1,4 @@
-"""Agreement of a judge with people, and of people among themselves, on pairs of answers.
+"""How often a judge agrees with people, and people with each other, on pairs of answers.
 
 Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/compute_agreement.py. Votes are rows
 of ``{question_id, model_a, model_b, winner, judge, turn}``, as the dataset lmsys/mt_bench_human_judgments has them.
@@ -28,9 +28,9 @@ class Votes:
 
 
 def read_votes(rows: Sequence[FileRow]) -> Votes:
-    """Votes of experts or of a judge model; those of the authors are left out, as upstream leaves them out.
+    """Read the votes of experts or of a judge model, without those of the authors, which upstream leaves out too.
 
-    A winner that is neither model nor any kind of tie is a ``RecordError``.
+    Raise RecordError for a winner that is neither a model nor any kind of tie.
     """
     read: list[tuple[int, int, str, str, int]] = []
     for row in rows:
@@ -53,7 +53,8 @@ def read_votes(rows: Sequence[FileRow]) -> Votes:
 
 
 def agreement_table(human: Votes, judge: Votes) -> dict[tuple[str, int, bool], Agreement]:
-    """By kind (``judge``: judge against people; ``human``: people among themselves), turn, and whether ties count.
+    """Return the agreement by kind (``judge`` with people, or ``human``: people with each other), turn, and whether
+    ties count.
 
     Intervals are over questions.
     """

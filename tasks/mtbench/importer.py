@@ -1,6 +1,6 @@
 """Reads what FastChat wrote: ``model_answer``, ``model_judgment/*_single.jsonl`` and ``*_pair.jsonl``.
 
-A file, or a folder of them, may hold answers and judgements of several models: each becomes a run of its own. Shapes:
+A file, or a folder of files, may hold answers and judgements of several models; each becomes a run. Shapes:
 lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/{common.py,gen_model_answer.py}.
 """
 
@@ -33,7 +33,7 @@ WINNERS = {"model_1": 1.0, "model_2": 0.0, "tie": 0.5}
 
 
 def read_outputs(rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
-    """Answers in FastChat's shape, one record per model; or one model's, an output per turn, in ours."""
+    """Read answers in FastChat's shape, of one or several models, or one model's answers in our own shape."""
     if not all(_is_answer(row) for row in rows):
         return import_answers(rows, data)
     answers = _Answers(data)
@@ -52,9 +52,9 @@ def read_outputs(rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...
 
 
 def read_fastchat(rows: Sequence[FileRow], data: TaskData, *, mode: str, baseline: str) -> tuple[Imported, ...]:
-    """Everything the rows hold for the mode: a record per model, with its answers and judgements.
+    """Read everything that the rows hold for the mode: one record per model, with its answers and judgements.
 
-    A row that is no answer or judgement of this benchmark, or whose fields have the wrong type, is a ``RecordError``.
+    Raise RecordError for a row that is no answer or judgement of this benchmark, or has fields of the wrong type.
     """
     answers, left_out = _Answers(data), Counter[str]()
     singles, pairs = [], []
@@ -99,7 +99,7 @@ def _is_answer(row: FileRow) -> bool:
 
 
 def _example(row: FileRow, data: TaskData) -> Example:
-    """The row's question; ``question_id`` may be a number or its digits."""
+    """Find the row's question; ``question_id`` may be a number or its digits."""
     key = row.key("question_id")
     example = data.find(key)
     if example is None:
@@ -117,7 +117,7 @@ def _turn(row: FileRow, example: Example) -> int:
 
 
 def _judge(row: FileRow) -> tuple[str, str]:
-    """Judge model and prompt name."""
+    """Return the judge model and the prompt's name."""
     value = row.fields.get("judge")
     if not isinstance(value, list) or len(value) != 2 or not all(isinstance(part, str) for part in value):
         raise row.error("'judge' must be a list of the judge model and the prompt's name")
@@ -125,7 +125,7 @@ def _judge(row: FileRow) -> tuple[str, str]:
 
 
 class _Answers:
-    """Answers by model and question; of two, the later one counts, as upstream keeps it."""
+    """Answers by model and question. If there are two, the later one counts, as upstream has it."""
 
     def __init__(self, data: TaskData) -> None:
         self._data = data
@@ -135,7 +135,7 @@ class _Answers:
 
     @property
     def models(self) -> list[str]:
-        """In the order of the rows."""
+        """The models that answered, in the order of the rows."""
         return list(self._found)
 
     def add(self, row: FileRow) -> None:
@@ -153,7 +153,7 @@ class _Answers:
 
     @staticmethod
     def _turns(row: FileRow) -> Any:
-        """The turns as the row has them; ``None`` if it has none."""
+        """Return the turns as the row has them, or ``None``."""
         if "choices" not in row.fields:
             return row.value("turns")
         choices = row.value("choices")
@@ -165,15 +165,15 @@ class _Answers:
         return turns
 
     def of(self, model: str) -> dict[str, Generation]:
-        """One model's, by question; failed ones are there too, with ``error``."""
+        """Return a model's answers by question. Failed ones are among them, with ``error``."""
         return self._found.get(model, {})
 
     def texts(self, model: str) -> dict[str, Generation]:
-        """Those of one model's that did not fail."""
+        """Return a model's answers that did not fail."""
         return {key: own for key, own in self.of(model).items() if not own.error}
 
     def notes(self, model: str) -> list[str]:
-        """What to know about a model's answers."""
+        """Say what is odd about a model's answers."""
         broken = sum(FAILED_ANSWER in generation.outputs for generation in self.of(model).values())
         counts = {
             "answers are repeated; the last of each question counts": self._repeated[model],
@@ -231,7 +231,7 @@ class _Judgements:
                 self._add(row, example, case_id, shown, index, _stored_game(row, game), _reread_game, f"{game}_")
 
     def _answer(self, model: str, example: Example, turn: int) -> Answer:
-        """The answer, empty where the file has none: then only the model's name matters."""
+        """Return the answer. If the file has none, it is empty: then only the model's name matters."""
         generation = self._answers.of(model).get(example.id)
         return Answer(model=model, turns=generation.outputs[:turn] if generation else ())
 
@@ -282,7 +282,7 @@ class _Judgements:
         )
 
     def _check_prompt(self, run: _Run, row: FileRow, case: Case, prefix: str) -> None:
-        """Whether the prompt that the row tells of is the one that the answers give."""
+        """Count the row if its prompt is not the one that its answers give."""
         told = row.fields.get(f"{prefix}prompt_sha256")
         asked = row.fields.get(f"{prefix}user_prompt")
         if isinstance(asked, str):
@@ -294,7 +294,7 @@ class _Judgements:
             run.counts["prompts are not the ones that the answers beside them give"] += 1
 
     def imported(self, model: str, shared: Iterable[str]) -> Imported:
-        """One model's run."""
+        """Make one model's run."""
         run = self.by_model[model]
         judgements = _mark_superseded(run.judgements)
         superseded = sum(SUPERSEDED in judgement.case_id for judgement in judgements)
@@ -327,7 +327,7 @@ class _Judgements:
 
 
 def _stored_game(row: FileRow, game: str) -> Verdict:
-    """A game's stored result as the share of the answer shown first; what is none of upstream's words is unread."""
+    """Read a game's stored result as the share of the answer shown first. A word that is not upstream's is unread."""
     winner: Any = row.value(f"{game}_winner")
     if winner is not None and not isinstance(winner, str):
         raise row.error(f"'{game}_winner' must be a string or null")
@@ -338,13 +338,13 @@ def _stored_game(row: FileRow, game: str) -> Verdict:
 
 
 def _reread_game(text: str) -> Verdict:
-    """By label; an older prompt asked for two ratings instead."""
+    """Read a label or, since an older prompt asked for those, two ratings."""
     verdict, ratings = read_label(text), pair_of_ratings(text)
     return verdict if verdict.value is not None or isinstance(ratings, str) else Verdict(value=ratings)
 
 
 def _mark_superseded(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """Records of one case by one judge model: the last keeps the case's id, earlier ones get a number behind it."""
+    """Let the last record of a case and judge model keep the case's id; earlier ones get a number behind it."""
     left = Counter((judgement.case_id, judgement.judge_model) for judgement in judgements)
     seen: Counter[tuple[str, str]] = Counter()
     marked = []

@@ -1,4 +1,4 @@
-"""MT-Bench's numbers, from judgements.
+"""MT-Bench's numbers: from judgements to example scores, and from those to scores.
 
 Source: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:fastchat/llm_judge/show_result.py; standard errors and
 intervals are ours: a question is one cluster, with both its turns and all its baselines.
@@ -32,12 +32,12 @@ CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction"
 
 
 def _rating_of(rows: Sequence[ExampleScore]) -> float | None:
-    """A question's mean rating over its turns. One off the scale counts as the end of the scale that it is beyond."""
+    """Average a question's ratings over its turns. A rating off the scale counts as the nearer end of the scale."""
     return _question_mean([None if row.value is None else min(max(row.value, LOWEST), HIGHEST) for row in rows])
 
 
 def _question_mean(values: Sequence[float | None]) -> float | None:
-    """``None`` if any is missing: a question's number is that of all its turns."""
+    """Average the values of all turns; return ``None`` if one is missing."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
@@ -81,7 +81,7 @@ RATES = (WINS, LOSSES, TIES, ADJUSTED)
 
 
 def metrics(mode: str) -> tuple[Metric, ...]:
-    """The metrics of a mode, the headline first.
+    """Return the metrics of a mode, the headline first.
 
     As means over questions they are valid where every question has as many judged turns, as MT-Bench's and Vicuna's
     have.
@@ -92,7 +92,7 @@ def metrics(mode: str) -> tuple[Metric, ...]:
 
 
 def _has_group(metric: Metric, group: str | None) -> bool:
-    """Of a comparison's categories only the headline: the parts of ten questions say little."""
+    """Say whether a metric has this group. Categories of comparisons have the headline only: ten questions are few."""
     return not (group or "").startswith("category=") or metric in (SCORE, ADJUSTED.metric)
 
 
@@ -108,9 +108,9 @@ def score(
     strict: bool,
     every_record: bool,
 ) -> list[ExampleScore]:
-    """One row per question and turn (and baseline and result), whether it was judged or not.
+    """Make one row per question and turn (and baseline and result), whether it was judged or not.
 
-    Upstream counts every record of a file, and a rating off the scale; where that is not what is counted here, it is
+    Upstream counts every record of a file, and ratings off the scale. If that differs from what counts here, it is
     among the row's covariates.
     """
     if mode == "single":
@@ -146,14 +146,14 @@ def _ratings(
 
 
 def _rating(judgement: Judgement, *, strict: bool) -> float | None:
-    """The number in a judge's reply, whichever way it was read; strictly, only one from 1 to 10."""
+    """Return the number in a judge's reply, whichever way it was read; if ``strict``, only one from 1 to 10."""
     left_out = judgement.verdict.details.get(OFF_SCALE)
     value = left_out if isinstance(left_out, int | float) else judgement.verdict.value
     return None if value is None or (strict and off_scale(value)) else float(value)
 
 
 def _results(data: TaskData, judgements: Iterable[Judgement], *, every_record: bool) -> Iterator[ExampleScore]:
-    """Wins and losses by the rule of two games; what is neither is a tie."""
+    """Make rows of wins and losses by the rule of two games; what is neither is a tie."""
     pairs: dict[tuple[str, int, str], dict[str, list[Judgement]]] = {}
     others = dict.fromkeys(data.baselines)
     for judgement in judgements:
@@ -186,7 +186,7 @@ def _results(data: TaskData, judgements: Iterable[Judgement], *, every_record: b
 
 
 def _outcome(games: Sequence[Judgement]) -> int | None:
-    """1, -1 or 0 for the candidate; a tie in one game, or two winners, is a tie. ``None`` unless both are read."""
+    """Return 1, -1 or 0 for the candidate. A tie in one game, or two winners, is a tie; both games must be read."""
     shares = [candidate_share(g.verdict.value, g.candidate) for g in games if g.verdict.value is not None]
     if len(shares) != 2:
         return None
@@ -205,7 +205,7 @@ def _row(
     unread: int,
     **covariates: float | str,
 ) -> ExampleScore:
-    """The mean of a question's records, with their number as its weight.
+    """Average a question's records; their number is the row's weight.
 
     ``upstream`` are the values that upstream counts, ``superseded`` how many of them a later record replaces.
     """
@@ -237,7 +237,7 @@ def _row(
 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, mode: str) -> list[Score]:
-    """All metrics of a run, the headline first, then by turn, category and (of several) baseline."""
+    """Make all scores of a run, the headline first, then by turn, category and, of several, baseline."""
     of_group = _rating_scores if mode == "single" else _result_scores
     shown = {metric.name: metric for metric in metrics(mode)}
     summarised = []
@@ -251,7 +251,7 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, mode: str) -> l
 
 
 def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch, *, mode: str) -> MetricSums:
-    """The same numbers as sums over questions, for comparing two runs."""
+    """Sum the same numbers over questions, for comparing two runs."""
     sums = {}
     for group, rows in groups_of(scores).items():
         if mode == "single":
@@ -265,7 +265,7 @@ def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fet
 
 
 def _as_upstream(rows: Sequence[ExampleScore]) -> list[ExampleScore]:
-    """The rows with the records that upstream counts."""
+    """Return the rows with the records that upstream counts."""
     return [
         msgspec.structs.replace(
             row,
@@ -279,7 +279,7 @@ def _as_upstream(rows: Sequence[ExampleScore]) -> list[ExampleScore]:
 
 
 def _beside(score: Score, upstream: Score, unlike: Sequence[ExampleScore]) -> Score:
-    """The score with upstream's in its details; ``unlike`` are the rows of which upstream counts other records."""
+    """Put upstream's score beside ours; ``unlike`` are the rows for which upstream counts other records."""
     if upstream.value is None:
         return score
     rows = [row for row in unlike if row.covariates.get("result") != "loss"]
@@ -293,7 +293,7 @@ def _beside(score: Score, upstream: Score, unlike: Sequence[ExampleScore]) -> Sc
 
 
 def groups_of(scores: Sequence[ExampleScore]) -> dict[str | None, list[ExampleScore]]:
-    """All rows (under ``None``), then by turn, category and, of several, baseline."""
+    """Group the rows: all (under ``None``), then by turn, category and, of several, baseline."""
     groups: dict[str | None, list[ExampleScore]] = {None: list(scores)}
     groups |= _grouped("turn", scores, (1.0, 2.0))
     groups |= _grouped("category", scores, CATEGORIES)
@@ -302,7 +302,7 @@ def groups_of(scores: Sequence[ExampleScore]) -> dict[str | None, list[ExampleSc
 
 
 def _grouped(name: str, scores: Sequence[ExampleScore], first: Sequence[Any]) -> dict[str | None, list[ExampleScore]]:
-    """Rows by one of their covariates: the values in ``first`` in that order, then others as they occur."""
+    """Group rows by one of their covariates: the values in ``first`` in that order, then others as they occur."""
     found: dict[Any, list[ExampleScore]] = {value: [] for value in first}
     for row in scores:
         if name in row.covariates:
@@ -324,7 +324,7 @@ def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Scor
 
 
 def _outcomes(rows: Sequence[ExampleScore]) -> tuple["_MetricColumns", "_MetricColumns"]:
-    """Wins and losses."""
+    """Return the columns of wins and of losses."""
     wins, losses = (
         _MetricColumns([row for row in rows if row.covariates["result"] == result]) for result in ("win", "loss")
     )
@@ -359,7 +359,7 @@ def _bounds(won: float, missing: int, everything: int) -> dict[str, Any]:
 
 
 class _MetricColumns:
-    """Rows of one metric as columns; what has no value is counted."""
+    """Rows of one metric as columns. Rows without a value are counted."""
 
     def __init__(self, rows: Sequence[ExampleScore]) -> None:
         self._rows = rows
@@ -371,17 +371,17 @@ class _MetricColumns:
         self.missing = len(rows) - len(valued) + self.sum("further_missing")
 
     def sum(self, covariate: str) -> int:
-        """Of a count over all rows."""
+        """Sum a count over all rows."""
         return round(sum(float(row.covariates.get(covariate) or 0) for row in self._rows))
 
     @property
     def counts(self) -> dict[str, Any]:
-        """How the missing ones came to be missing."""
+        """How many values are missing for which reason."""
         failed, unread = self.sum("failed"), self.sum("unread")
         return {"unread": unread, "failed": failed, "without_judgement": max(self.missing - failed - unread, 0)}
 
     def sums(self, values: FloatArray | None = None) -> ClusterTotals:
-        """The mean of the rows' own or of other values, by weight; a question's turns and baselines belong together."""
+        """Sum the rows' own or other values, by weight; a question's turns and baselines are one cluster."""
         points = self.weights * (self.values if values is None else values)
         return cluster_totals(points, self.weights, clusters=self._questions)
 
@@ -395,7 +395,7 @@ class _MetricColumns:
         *,
         bounded: bool = True,
     ) -> Score:
-        """The mean over rows, by weight; its interval is over questions."""
+        """Average the values by weight; the interval is over questions."""
         sums = self.sums(values)
         return metric.score(
             TASK,
@@ -411,5 +411,5 @@ class _MetricColumns:
         )
 
     def absent(self, metric: Metric, why: str, group: str | None) -> Score:
-        """No value, and why."""
+        """Make a score without a value, and say why."""
         return metric.absent(TASK, why, n_missing=self.missing, group=group, details=self.counts)

@@ -1,4 +1,4 @@
-"""The official files of WildBench as they lie on the dataset host, and our starter set in the same shape.
+"""WildBench's official files as the dataset host has them, and our starter set in the same shape: rows to examples.
 
 ``allenai/WildBench`` (config ``v2``, split ``test``): one row per task with its conversation, checklist and tags.
 ``allenai/WildBench-V2-Model-Outputs`` (one config per model, split ``train``): the baselines' answers.
@@ -57,7 +57,7 @@ class StarterRow(TaskRow, frozen=True):
 
 
 def parquet_rows(data: bytes, kind: type[Any], what: str) -> list[Any]:
-    """Rows of a parquet file as ``kind``; a :class:`UsageError` says which field is not what it should be."""
+    """Read the rows of a parquet file as ``kind``; raise :class:`UsageError` naming a field of another type."""
     try:
         return msgspec.convert([row.fields for row in outputs.parquet_rows(data, what)], list[kind])  # type: ignore[valid-type]
     except msgspec.ValidationError as error:
@@ -65,7 +65,7 @@ def parquet_rows(data: bytes, kind: type[Any], what: str) -> list[Any]:
 
 
 def candidate_first(number: int) -> list[bool]:
-    """For each task in official order, whether the candidate is shown first (as A).
+    """Draw for each task, in official order, whether the candidate is shown first (as A).
 
     Upstream draws once per task from one generator, in order, and so does this for the whole list: a part of the tasks
     keeps the sides that the whole has.
@@ -75,7 +75,7 @@ def candidate_first(number: int) -> list[bool]:
 
 
 def to_examples(rows: Sequence[TaskRow], what: str) -> tuple[Example, ...]:
-    """Tasks as examples: the conversation is given up to its last turn, which the model answers."""
+    """Turn tasks into examples: the model answers the last turn of the conversation."""
     examples = []
     for index, (row, first) in enumerate(zip(rows, candidate_first(len(rows)), strict=True)):
         try:
@@ -102,7 +102,7 @@ def to_examples(rows: Sequence[TaskRow], what: str) -> tuple[Example, ...]:
 
 
 def ids_only(data: bytes) -> tuple[Example, ...]:
-    """The official tasks where only their ids can be had: enough to read result files, and nothing else."""
+    """Make examples of the ids alone: enough to read result files, and for nothing else."""
     ids = data.decode().split()
     return _unique(
         [

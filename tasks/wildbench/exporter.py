@@ -1,7 +1,7 @@
 """Writes what WildBench's scripts write and read: score and pairwise result files, and model outputs.
 
 Shapes and paths: allenai/WildBench@d6b8dca:src/openai_batch_eval/batch_results_format.py and ``eval_results/``. The
-conversation and the prompts, whose wording is upstream's, are left out.
+files lack the conversation and the prompts, whose wording is upstream's.
 """
 
 import json
@@ -18,9 +18,9 @@ LABELS = {share: label for label, share in SHARES.items()}
 
 
 def write_wildbench(run: ScoredRun, *, version: str) -> dict[str, Any]:
-    """Rows of the model's outputs, and of a result file for each judge and baseline.
+    """Make the rows of the model's outputs, and of a result file for each judge and baseline.
 
-    Raises :class:`UsageError` where a case was judged several times: a file holds one verdict on each session.
+    Raise :class:`UsageError` if a case was judged several times: a file holds one verdict on each session.
     """
     keys = [(judgement.case_id, judgement.judge_model) for judgement in run.judgements]
     if len(set(keys)) < len(keys):
@@ -48,7 +48,7 @@ def _text(run: ScoredRun, example_id: str) -> str | None:
 
 
 def _shown(text: str) -> str:
-    """An answer as upstream stores it with a verdict."""
+    """Return an answer as upstream stores it with a verdict."""
     return text if text.strip() else EMPTY
 
 
@@ -99,7 +99,7 @@ def _pair(run: ScoredRun, judgement: Judgement, example: Example) -> dict[str, A
 
 
 def _parsed(judgement: Judgement, key: str) -> dict[str, Any]:
-    """What the judge said, if it is the JSON that was asked for."""
+    """Return what the judge said, if it is the JSON that it was asked for."""
     text = judgement.reply.text if judgement.reply else None
     if text is None or read_verdict(text, key, "strict").value != judgement.verdict.value:
         return {}

@@ -1,6 +1,6 @@
 """WildBench's arithmetic: task groups and their weights, rescaling, rewards, the length rule, macro averages.
 
-Everything takes arrays over sessions. What an interval needs of them, session by session, is in ``metrics.py``.
+All functions take arrays over sessions. The sums that intervals need are made in ``metrics.py``.
 
 Source: allenai/WildBench@d6b8dca:leaderboard/data_dir/_create_tables.py.
 """
@@ -46,23 +46,23 @@ ENDINGS = {"win_much": 1.0, "win": 0.5, "tie": 0.0, "lose": -0.5, "lose_much": -
 
 
 def groups_of(primary_tag: str, secondary_tags: Iterable[str]) -> tuple[str, ...]:
-    """The groups of a task, each once. An unknown tag is a ``KeyError``."""
+    """Return the groups of a task, each once; raise KeyError for an unknown tag."""
     found = {GROUP_OF_TAG[tag] for tag in (primary_tag, *secondary_tags)}
     return tuple(group for group in WEIGHTS if group in found)
 
 
 def membership(groups: Sequence[Iterable[str]]) -> FloatArray:
-    """Which tasks belong to which group, shape (n, 5), in the order of :data:`WEIGHTS`."""
+    """Return which tasks belong to which group: shape (n, 5), in the order of :data:`WEIGHTS`."""
     return np.array([[float(group in own) for group in WEIGHTS] for own in groups]).reshape(len(groups), len(WEIGHTS))
 
 
 def rescaled(mean: FloatArray) -> FloatArray:
-    """A mean score of 1 to 10 on the scale -8 to 10, on which 5 is nothing."""
+    """Put a mean score of 1 to 10 on the scale of -8 to 10, where a score of 5 is 0."""
     return (mean - 5) * 2
 
 
 def macro(per_group: FloatArray) -> FloatArray:
-    """Weighted mean over groups, shape (…, 5) to (…). A group without items (NaN) has no term; NaN if none has any."""
+    """Average groups by weight, shape (…, 5) to (…). A group without items (NaN) has no term; NaN if none has any."""
     total = np.zeros(per_group.shape[:-1])
     for position, weight in enumerate(WEIGHTS.values()):
         values = per_group[..., position]
@@ -71,7 +71,7 @@ def macro(per_group: FloatArray) -> FloatArray:
 
 
 def after_length_rule(reward: FloatArray, length: FloatArray, baseline_length: FloatArray, k: int) -> FloatArray:
-    """Rewards (1, 0.5, 0, -0.5, -1) with slight wins of the longer answer by more than ``k`` characters made ties.
+    """Turn slight wins of an answer longer by more than ``k`` characters into ties; rewards are 1, 0.5, 0, -0.5 and -1.
 
     A win by a wide margin is never touched; a negative ``k`` changes nothing. NaN where a length is needed and unknown.
     """
@@ -84,7 +84,7 @@ def after_length_rule(reward: FloatArray, length: FloatArray, baseline_length: F
 
 
 class Averages(NamedTuple):
-    """One measure."""
+    """The averages of one measure."""
 
     micro: float
     per_group: FloatArray
@@ -93,7 +93,7 @@ class Averages(NamedTuple):
 
 
 def mean_scores(score: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
-    """Rescaled scores. ``score`` is NaN where there is no record; ``used`` is 0 for empty and cut-off answers.
+    """Average rescaled scores. ``score`` is NaN without a record; ``used`` is 0 for empty and cut-off answers.
 
     The micro score is over all records, the groups are over the used ones only.
     """
@@ -107,7 +107,7 @@ def mean_scores(score: FloatArray, used: FloatArray, groups: FloatArray) -> Aver
 
 
 def mean_rewards(reward: FloatArray, used: FloatArray, groups: FloatArray) -> Averages:
-    """Rewards over one baseline. The micro reward adds up the used pairs and divides by *all* records, as upstream."""
+    """Average rewards over one baseline. The micro reward sums the used pairs and divides by *all*, as upstream."""
     stored = np.isfinite(reward)
     weight = np.where(stored, used, 0.0)
     value = np.where(stored, reward, 0.0) * weight
@@ -118,17 +118,17 @@ def mean_rewards(reward: FloatArray, used: FloatArray, groups: FloatArray) -> Av
 
 
 def endings(reward: FloatArray, used: FloatArray) -> dict[str, int]:
-    """How the used pairs ended, after the length rule: upstream's columns."""
+    """Count how the used pairs ended, after the length rule: upstream's columns."""
     counted = reward[used > 0]
     return {name: int((counted == value).sum()) for name, value in ENDINGS.items()}
 
 
 def mean_over_baselines(values: Sequence[float]) -> float:
-    """Equal weights, added up in upstream's order: haiku, llama, gpt-4-turbo (that is: the first one last)."""
+    """Average with equal weights, added up in upstream's order: haiku, llama, gpt-4-turbo (the first one last)."""
     return sum((*values[1:], values[0])) / len(values)
 
 
 def mean_length(length: FloatArray, used: FloatArray) -> float:
-    """Mean characters of the used answers; NaN without any."""
+    """Average the characters of the used answers; NaN without any."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(np.where(used > 0, length, 0.0).sum() / used.sum())

@@ -1,6 +1,6 @@
 """Reads what WildBench's scripts wrote: score and pairwise result files, batch files, and model outputs.
 
-Shapes, told apart by their fields (a folder may hold several, and several models; ``eval=<judge>/ref=<baseline>`` in a
+A folder may hold several models and several shapes, which differ in their fields (``eval=<judge>/ref=<baseline>`` in a
 path are upstream's names):
 
 - converted records of the batch mode (``model_test, score, model_output`` or ``model_A, model_B, winner, extent,
@@ -71,10 +71,10 @@ class Record:
 def read_wildbench(
     rows: Sequence[FileRow], data: TaskData, *, judges: Sequence[str], reading: Reading
 ) -> tuple[Imported, ...]:
-    """One run for each model under test, with all its scores and pairs.
+    """Make one run for each model under test, with all its scores and pairs.
 
-    A row of another shape, or of a session that is not the benchmark's, is a ``RecordError``. Repeated rows, verdicts
-    that cannot be read and calls that failed are counted.
+    Raise RecordError for a row of another shape, or of a session that is not the benchmark's. Notes count repeated
+    rows, verdicts that cannot be read and failed calls.
     """
     if any("output" in row.fields for row in rows) and all(_is_answer(row) for row in rows):
         return read_outputs(rows, data)
@@ -103,12 +103,12 @@ def read_wildbench(
 
 
 def read_outputs(rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
-    """Answers only: upstream's result files (``session_id``, a list whose first output counts), or our own shape."""
+    """Read answers: upstream's result files (``session_id``, a list whose first output counts), or our own shape."""
     return (read_answers([_as_answer(row) for row in rows], data),)
 
 
 def _is_answer(row: FileRow) -> bool:
-    """A row of model outputs, which may lack the output."""
+    """Say whether a row is of model outputs; it may lack the output."""
     return "session_id" in row.fields and ("output" in row.fields or not JUDGED_FIELDS & row.fields.keys())
 
 
@@ -139,7 +139,7 @@ class _Reader:
         self._baselines = baselines
 
     def read(self, row: FileRow) -> Record:
-        """The row's record."""
+        """Make the row's record; raise _ComparedWithItself if it says nothing."""
         fields = row.fields
         if "custom_id" in fields and "response" in fields:
             return self._batch(row)
@@ -225,7 +225,7 @@ class _Reader:
         )
 
     def _sides(self, row: FileRow, ids: tuple[str, str], baseline: str | None = None) -> Sides:
-        """The baseline's name and the candidate's index."""
+        """Return the baseline's name and the candidate's index."""
         if ids[0] == ids[1]:
             raise _ComparedWithItself
         named = baseline or _in_path(row, "ref")
@@ -243,7 +243,7 @@ class _Reader:
         return next((name for name in sorted(self._baselines) if name in model), named or model), 1 - holding[0]
 
     def _stored(self, row: FileRow, stored: Verdict, key: str) -> tuple[Verdict, Completion | None, bool]:
-        """The stored verdict, with the judge's parsed words if they give the same one.
+        """Read the stored verdict, with the judge's parsed words if they give the same one.
 
         Without words it has no label, by which cases are known that nobody was asked about.
         """
@@ -263,7 +263,7 @@ class _Reader:
 
 
 def _winner_verdict(row: FileRow, ids: tuple[str, str]) -> Verdict:
-    """From the winner's id and the extent of the win."""
+    """Read the winner's id and the extent of the win."""
     winner, extent = row.fields.get("winner"), row.fields.get("extent")
     if winner == "tie":
         return choice_verdict("A=B")
@@ -275,21 +275,21 @@ def _winner_verdict(row: FileRow, ids: tuple[str, str]) -> Verdict:
 
 
 def _lacks_text(row: FileRow) -> bool:
-    """Whether a place for an answer is empty."""
+    """Say whether a place for an answer is empty."""
     values = [row.fields[name] for name in TEXT_FIELDS if name in row.fields]
     texts = [text for value in values for text in (value.values() if isinstance(value, dict) else [value])]
     return any(text is None or text == [] or text == [None] for text in texts)
 
 
 def _candidate(row: FileRow, generator: str | None) -> str:
-    """The model's name: the file's in upstream's folders, else the generator's without its owner, else the file's."""
+    """Name the model: after the file in upstream's folders, else after the generator without its owner, if there is one."""
     if generator is None or _in_path(row, "eval") is not None:
         return file_stem(row.path).removesuffix(".batch_results").rpartition("__")[2]
     return generator.rpartition("/")[2]
 
 
 def _in_path(row: FileRow, name: str) -> str | None:
-    """The value of ``name=value`` in the row's path."""
+    """Find the value of ``name=value`` in the row's path."""
     found = re.search(rf"(?:^|/){name}=([^/]+?)(?:__[^/]*)?(?:/|$)", row.path)
     return found[1] if found else None
 
@@ -299,7 +299,7 @@ def _judge_of(row: FileRow, model: str | None = None) -> str:
 
 
 def _optional_text(row: FileRow, name: str) -> str | None:
-    """A text that may be absent; of a list, the first."""
+    """Return a text that may be absent; the first one if it is a list."""
     value = row.value(name)
     if isinstance(value, list):
         value = value[0] if value else None
@@ -309,7 +309,7 @@ def _optional_text(row: FileRow, name: str) -> str | None:
 
 
 def _lengths(row: FileRow, *names: tuple[str, ...]) -> tuple[tuple[int, str], ...] | None:
-    """Length and flag of each answer, from fields that stand in for texts."""
+    """Read the length and flag of each answer from fields that stand in for texts."""
     found = []
     for length_name, *flag_names in names:
         length = count_of(row.value(length_name))
@@ -337,7 +337,7 @@ def _tokens(usage: Any) -> Usage:
 
 
 def _instant_reply(row: FileRow) -> Completion:
-    """What the judge said. After an error upstream stores the *previous* item's reply, so that one is not taken."""
+    """Read what the judge said. After an error upstream stores the *previous* item's reply, which is not taken."""
     error = row.fields.get("error")
     if error not in (None, "N/A"):
         return Completion(error=f"the call failed: {str(error)[:200]}")
@@ -348,7 +348,7 @@ def _instant_reply(row: FileRow) -> Completion:
 
 
 def _batch_reply(row: FileRow) -> Completion:
-    """The service's answer to one request of a batch."""
+    """Read the service's answer to one request of a batch."""
     response = row.fields.get("response")
     response = response if isinstance(response, dict) else {}
     body = response.get("body")
@@ -419,7 +419,7 @@ class _Model:
         self.repeated_otherwise += other_verdict
 
     def imported(self, data: TaskData, notes: Iterable[str]) -> Imported:
-        """The model's run."""
+        """Make the model's run."""
         judge_models = self._judge_models()
         records = list(self.records.values())
         seen = dict.fromkeys(record.session for record in records)
@@ -443,7 +443,7 @@ class _Model:
         )
 
     def _judge_models(self) -> dict[str, str]:
-        """Who played each judge. Verdicts of two models are two protocols, and are never mixed."""
+        """Return the model that played each judge. Verdicts of two models are two protocols and never mixed."""
         found: dict[str, dict[str, Record]] = {}
         for record in self.records.values():
             own = found.setdefault(record.judgement.judge, {})
@@ -459,7 +459,7 @@ class _Model:
         return {judge: next(iter(own), UNKNOWN_JUDGE) for judge, own in found.items()}
 
     def _answers(self) -> dict[str, str]:
-        """The model's answers: whole ones from scores if there are any, else as they were shown in pairs."""
+        """Return the model's answers: whole ones from scores if there are any, else as shown in pairs."""
         texts: dict[str, str] = {}
         for record in sorted(self.records.values(), key=lambda record: record.baseline is not None):
             if record.own is not None:
@@ -468,7 +468,7 @@ class _Model:
         return {session: texts[session] for session in order if session in texts}
 
     def _with_lengths(self, examples: Iterable[Example]) -> Iterable[Example]:
-        """Examples with the lengths that stand in for their texts, by judge (``score``, or the baseline's name)."""
+        """Add the lengths that stand in for texts to the examples, by judge (``score``, or the baseline's name)."""
         texts = self._answers()
         found: dict[str, dict[str, list[list[int | str]]]] = {}
         for record in self.records.values():
@@ -504,5 +504,5 @@ class _Model:
 
 
 def _as_written(text: str) -> str:
-    """An answer as the model gave it, not as the judge was shown it."""
+    """Return an answer as the model gave it, not as the judge was shown it."""
     return "" if text.strip() == EMPTY else text

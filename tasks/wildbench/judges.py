@@ -96,7 +96,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Plan:
-    """A task's options, settled."""
+    """The options of a task with their defaults: what is judged, how, and over which baselines and margins."""
 
     judges: tuple[str, ...]
     protocol: Protocol
@@ -165,7 +165,7 @@ def recovered(prompt: str, marker: str) -> str:
 
 
 def _parts(case: Case, max_words: int) -> tuple[str, ...]:
-    """History, query, the answers as shown, checklist: in the order of ``JudgeKind.tokens``."""
+    """Return history, query, the answers as shown and checklist, in the order of ``JudgeKind.tokens``."""
     example = case.example
     if not example.meta.get("groups"):
         raise UsageError(f"the run holds task {example.id} without its text: it can be scored again, but not judged")
@@ -180,7 +180,7 @@ def _parts(case: Case, max_words: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class PublishedPrompt:
-    """A prompt file of upstream's."""
+    """One of upstream's prompt files."""
 
     text: str
     sha256: str

@@ -42,7 +42,7 @@ NO_VERDICT = "no example has a verdict"
 
 
 def metrics(judges: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics that these judges give, the headline first."""
+    """Return the metrics that these judges give, the headline first."""
     scores, rewards = "score" in judges, "pairwise" in judges
     return (
         *([SCORE] if scores else []),
@@ -55,7 +55,7 @@ def metrics(judges: Sequence[str]) -> tuple[Metric, ...]:
 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, plan: Plan) -> list[Score]:
-    """All metrics of a run, the headline first."""
+    """Make all scores of a run, the headline first."""
     table = Table(data.examples, scores)
     found = _scores(table) if "score" in plan.judges else []
     if "pairwise" in plan.judges:
@@ -130,12 +130,12 @@ class Column:
         self.marks = {mark: sum(bool(row.get(mark)) for row in rows) for mark in ("repaired", "disputed")}
 
     def characters(self) -> tuple[FloatArray, FloatArray]:
-        """Length of each answer that counts, and whether it does: numerator and denominator, shape (n, 1)."""
+        """Return each answer's length, if it counts, and whether it does: numerator and denominator, shape (n, 1)."""
         used = self.used * self.stored
         return np.where(used > 0, self.length, 0.0)[:, None], used[:, None]
 
     def counts(self) -> dict[str, Any]:
-        """What a reader of a mean over the used ones should know."""
+        """Count the answers that a mean leaves out, and the replies that had to be repaired."""
         stored = [flag for flag, there in zip(self.flags, self.stored, strict=True) if there]
         left_out = {f"n_{name}": stored.count(name) for name in ("truncated", "empty")}
         return {**left_out, **{f"n_{mark}": count for mark, count in self.marks.items() if count}}
@@ -160,23 +160,23 @@ class Table:
         return list(dict.fromkeys(_baseline_of(name) for name in self._by_metric if name.startswith("reward:")))
 
     def first_judged(self, k: int) -> Column:
-        """The scores or, if there are none, the first baseline's rewards: where the answers' lengths stand."""
+        """Return the scores or, if there are none, the first baseline's rewards: they hold the answers' lengths."""
         columns = [self.column("score"), *(self.column(f"reward:{name}:{k}") for name in self.baselines)]
         judged = (column for column in columns if column.stored.any() and not column.against_itself)
         return next(judged, columns[0])
 
     def column(self, metric: str) -> Column:
-        """A metric's example scores."""
+        """Return a metric's example scores."""
         own = self._by_metric.get(metric, {})
         return Column([own.get(example_id) for example_id in self.ids])
 
     def side_by_side(self, parts: Sequence[Sequence[FloatArray]]) -> list[FloatArray]:
-        """The terms of several parts side by side: their numerators, their denominators and so on."""
+        """Put the terms of several parts side by side: their numerators, their denominators and so on."""
         nothing = np.zeros((self.total, 0))
         return [np.concatenate([nothing, *sides], axis=1) for sides in zip(*parts, strict=True)] or [nothing] * 2
 
     def totals(self, sides: Sequence[FloatArray], weights: FloatArray) -> ClusterTotals:
-        """Totals by session, without the terms that nothing counts in.
+        """Sum by session, without the terms in which nothing counts.
 
         ``sides`` are numerator and denominator, shape (n, terms). A third one says which sessions are clusters if
         these are more than those that count.
@@ -201,7 +201,7 @@ class Table:
         reason: str = NO_VERDICT,
         details: Mapping[str, Any] | None = None,
     ) -> Score:
-        """A number with its interval."""
+        """Make a score with its interval."""
         if not math.isfinite(value):
             return metric.absent(TASK, reason, n_missing=self.total, group=group)
         return metric.score(
@@ -210,17 +210,17 @@ class Table:
 
 
 def _shared(weights: FloatArray, measures: Sequence["Measure"]) -> FloatArray:
-    """The weights of all terms of the mean over measures, each of which has terms of these weights."""
+    """Return the weights of all terms of the mean over measures; each measure has terms of these weights."""
     return np.tile(weights / len(measures), len(measures))
 
 
 def _baseline_of(metric: str) -> str:
-    """The name in ``reward:NAME:MARGIN``."""
+    """Return the name in ``reward:NAME:MARGIN``."""
     return metric.partition(":")[2].rpartition(":")[0]
 
 
 def _array(values: Sequence[float | None]) -> FloatArray:
-    """Numbers with NaN for ``None``: only inside this module, never in a record."""
+    """Make an array with NaN for ``None``: only inside this module, never in a record."""
     return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
 
 
@@ -252,7 +252,7 @@ class Measure:
         """The same of the groups, shape (n, 5), and which sessions have a verdict."""
 
     def averages(self, missing: float = math.nan) -> Averages:
-        """The averages if every missing example had got this number; a model has 0 against itself."""
+        """Return the averages if every missing example had this number; a model has 0 against itself."""
         column = self.column
         if column.against_itself:
             return Averages(0.0, np.zeros(len(WEIGHTS)), 0.0)
@@ -261,14 +261,14 @@ class Measure:
         return (formulas.mean_rewards if self.name else formulas.mean_scores)(value, used, self._groups)
 
     def average(self, metric: Metric, position: int | None = None, missing: float = math.nan) -> float:
-        """The macro or the micro average, or (``position``) that of one task group, in points."""
+        """Return the macro or the micro average, or (``position``) that of one task group, in points."""
         averages = self.averages(missing)
         if position is not None:
             return self.scale * float(averages.per_group[position])
         return self.scale * (averages.macro if metric in MACRO else averages.micro)
 
     def sides(self, metric: Metric, position: int | None = None) -> tuple[FloatArray, FloatArray]:
-        """Numerator and denominator of the same."""
+        """Return the numerator and denominator of the same average."""
         if metric not in MACRO:
             return self.micro
         columns = slice(None) if position is None else slice(position, position + 1)
@@ -285,7 +285,7 @@ def _means(
     position: int | None = None,
     details: Mapping[Metric, Mapping[str, Any]] = NO_DETAILS,
 ) -> list[Score]:
-    """The mean over measures, by metric, or (``position``) within one task group; ``why`` there is none, if so."""
+    """Average over measures, by metric, or (``position``) within one task group. ``why`` explains a missing value."""
     inside = np.ones(table.total, bool) if position is None else table.groups[:, position] > 0
     compared = [part for part in parts if not part.column.against_itself]
     stored = np.logical_and.reduce([np.ones(table.total, bool), *(part.column.stored for part in compared)])
@@ -371,7 +371,7 @@ def _rewards(table: Table, plan: Plan) -> list[Score]:
 def _mixed(
     table: Table, parts: Sequence[Measure], k: int, group: str | None, position: int | None = None
 ) -> list[Score]:
-    """The mean over the baselines: with macro and micro averages, or (``position``) within one task group."""
+    """Average over the baselines: macro and micro averages, or (``position``) within one task group."""
     absent = [part.name for part in parts if not part.column.there]
     over = f"reward against {parts[0].name}, K = {k}"
     prefix = "100 x the"
@@ -390,7 +390,7 @@ def _mixed(
 
 
 def _against(table: Table, part: Measure, k: int) -> list[Score]:
-    """One baseline's reward, macro and micro, and the mean length of the answers compared with it."""
+    """Score one baseline: macro and micro reward, and the mean length of the answers compared with it."""
     group = f"baseline={part.name}"
     column = part.column
     if column.against_itself:

@@ -103,7 +103,7 @@ class BoardRow:
 
 
 def read_scores(path: Path, position: Mapping[str, int]) -> Records:
-    """A model's stored scores; ``position`` gives each session's place in the official order."""
+    """Read a model's stored scores; ``position`` gives each session's place in the official order."""
     rows = _decode(path, _scores)
     values = []
     for row in rows:
@@ -116,7 +116,7 @@ def read_scores(path: Path, position: Mapping[str, int]) -> Records:
 
 
 def read_pairs(path: Path, baseline: str, position: Mapping[str, int]) -> Records | None:
-    """A model's stored pairs with a baseline; ``None`` where the file compares a model with itself."""
+    """Read a model's stored pairs with a baseline; return ``None`` if the file compares a model with itself."""
     rows = _decode(path, _pairs)
     ids = list(rows[0].model_outputs) if rows else []
     if len(ids) == 1:
@@ -175,7 +175,7 @@ def _records(
 
 
 def _per_group(values: FloatArray) -> dict[str, float]:
-    """Groups that have an item."""
+    """Return the groups that have an item."""
     return {group: value for group, value in zip(WEIGHTS, values.tolist(), strict=True) if value == value}
 
 
@@ -185,7 +185,7 @@ def _avg_len(records: Records) -> float | None:
 
 
 def score_row(records: Records, groups: FloatArray) -> ScoreRow:
-    """A model's scores. ``groups`` is the membership of the tasks, shape (n, 5)."""
+    """Average a model's scores. ``groups`` is the membership of the tasks, shape (n, 5)."""
     averages = formulas.mean_scores(records.value, records.used, groups)
     values = records.value[np.isfinite(records.value)]
     return ScoreRow(
@@ -199,7 +199,7 @@ def score_row(records: Records, groups: FloatArray) -> ScoreRow:
 
 
 def reward_row(records: Records, groups: FloatArray, k: int) -> RewardRow:
-    """A model's rewards over one baseline at one length margin."""
+    """Average a model's rewards over one baseline at one length margin."""
     assert records.baseline_length is not None
     value = formulas.after_length_rule(records.value, records.length, records.baseline_length, k)
     averages = formulas.mean_rewards(value, records.used, groups)
@@ -216,7 +216,7 @@ def reward_row(records: Records, groups: FloatArray, k: int) -> RewardRow:
 def leaderboard(
     scores: Mapping[str, ScoreRow], rewards: Mapping[str, Mapping[str, RewardRow]], *, zero_fill: bool = False
 ) -> list[BoardRow]:
-    """The table of all models that have scores, best task-macro score first.
+    """Make the table of all models that have scores, best task-macro score first.
 
     ``rewards`` maps each baseline to its models. A baseline's own row over itself is 0 by definition; what else is
     missing is ``None``, unless ``zero_fill`` makes it 0 as upstream does. Ranks are 1-based and stable; a model
@@ -259,7 +259,7 @@ def leaderboard(
 
 
 def _points(row: RewardRow | None, missing: float | None) -> dict[str, float | None]:
-    """A row's rewards in points: ``micro``, ``macro`` and each group. Without a row, all are ``missing``."""
+    """Return a row's rewards in points: ``micro``, ``macro`` and each group. Without a row, all are ``missing``."""
     if row is None:
         return dict.fromkeys(("micro", "macro", *WEIGHTS), missing)
     per_group = {group: row.per_group.get(group) for group in WEIGHTS}
@@ -285,7 +285,7 @@ def leaderboards(
     groups: FloatArray,
     margins: Sequence[int] = PUBLISHED_K,
 ) -> dict[int, list[BoardRow]]:
-    """The leaderboard at each length margin, from files: of scores by model, of pairs by baseline and model.
+    """Make the leaderboard at each length margin from files: of scores by model, of pairs by baseline and model.
 
     ``position`` gives each session's place in the official order, ``groups`` its groups, shape (n, 5).
     """
@@ -308,7 +308,7 @@ def leaderboards(
 
 
 def score_table(models: Sequence[Records]) -> tuple[FloatArray, FloatArray]:
-    """Scores and lengths, shape (tasks, models), NaN where an answer has no score or is cut off or empty.
+    """Return scores and lengths, shape (tasks, models), NaN where an answer has no score or is cut off or empty.
 
     They are what :func:`judgebench.stats.elo.votes_from_scores` makes WB-Elo's votes of.
     """

@@ -213,7 +213,7 @@ def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
 
 @dataclass(frozen=True)
 class Stored:
-    """An answer as upstream stores it with a judgement: its length, and why it does not count, if it does not."""
+    """An answer as upstream stores it with a judgement: its length, and the reason if it does not count."""
 
     length: int | None
     """``None`` if the run holds no answer."""
@@ -222,7 +222,7 @@ class Stored:
 
     @classmethod
     def of(cls, text: str) -> "Stored":
-        """From the text as the judge was shown it."""
+        """Describe the text as the judge was shown it."""
         text = text.strip()
         if text.endswith(CUT):
             return cls(len(text), "truncated")
@@ -262,7 +262,7 @@ def _score(
 
 
 class _Scorer:
-    """One example's rows."""
+    """Makes one example's rows."""
 
     def __init__(self, data: TaskData, plan: Plan, example: Example, own: Generation | None) -> None:
         self._data, self._plan, self._example, self._own = data, plan, example, own
@@ -311,7 +311,7 @@ class _Scorer:
         )
 
     def _stored(self, judge: str, side: int) -> Stored:
-        """The candidate's (0) or the baseline's (1) answer in a judgement: ``score``, or the baseline's name."""
+        """Describe the candidate's (0) or the baseline's (1) answer to ``judge``: ``score``, or the baseline's name."""
         if self._own is None:
             imported = self._example.meta.get("stored", {}).get(judge)
             return Stored(*imported[side]) if imported else UNKNOWN
@@ -327,12 +327,12 @@ class _Scorer:
         return Stored.of(shown_in_pair(text, self._plan.words("pairwise")))
 
     def _recovered(self, case: Case, side: int) -> Stored:
-        """Cut out of the prompt, as upstream does."""
+        """Cut the answer out of the prompt, as upstream does."""
         prompt = self._data.judges[case.judge].ask(case).messages[-1].content
         shown = case.candidate if side == 0 else 1 - case.candidate
         return Stored.of(recovered(prompt, JUDGES[case.judge].markers[shown]))
 
 
 def _repairs(judgement: Judgement | None, key: str) -> dict[str, float]:
-    """Marks of a reply that is not JSON: verdicts could be picked out of it, and they contradict each other."""
+    """Return the marks of a reply that is not JSON but holds verdicts, and whether these contradict each other."""
     return {} if judgement is None else {mark: 1.0 for mark in MARKS if judgement.verdict.details.get(mark)}
