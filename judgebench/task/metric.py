@@ -7,9 +7,9 @@ know of a number from that list, and nothing outside the task repeats it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from judgebench.records import Example, ExampleScore, Score
+from judgebench.records import Example, ExampleScore, Judgement, Score
 
 if TYPE_CHECKING:
     # Needs numpy, which listing the tasks does not.
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 UNITS = ("percent", "points", "rating", "characters", "usd")
 ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
 """Ends of the columns of a table that say more of a metric, not another one."""
+
+Row = TypeVar("Row", ExampleScore, Judgement)
 
 ValueOf = Callable[[Sequence[ExampleScore]], float | None]
 """An example's number from its example scores; ``None`` if something of it is missing."""
@@ -39,9 +41,9 @@ def single_row(name: str) -> ValueOf:
     return value
 
 
-def by_example(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
-    """Example scores by example."""
-    found: dict[str, list[ExampleScore]] = {}
+def by_example(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Group example scores, or judgements, by example."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.example_id, []).append(row)
     return found

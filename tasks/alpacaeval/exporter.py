@@ -8,24 +8,12 @@ from typing import Any
 
 from judgebench.data.csv_cells import csv_bytes
 from judgebench.errors import UsageError
-from judgebench.records import Completion, Judgement, Score
+from judgebench.records import Completion, Score
 from judgebench.task import ScoredRun
+from judgebench.task.metric import by_example
 
 from .judges import EVALUATORS
 
-LEADERBOARD = (
-    "win_rate",
-    "standard_error",
-    "n_wins",
-    "n_wins_base",
-    "n_draws",
-    "n_total",
-    "discrete_win_rate",
-    "mode",
-    "avg_length",
-    "length_controlled_winrate",
-    "lc_standard_error",
-)
 DRAW = 0.5
 
 
@@ -41,7 +29,8 @@ def write_alpaca_eval(run: ScoredRun) -> dict[str, Any]:
     files: dict[str, Any] = {"model_outputs.json": _outputs(run)}
     if judges:
         files["annotations.json"] = _annotations(run, _annotator(*judges[0]))
-        files["leaderboard.csv"] = csv_bytes([_row(run)], ("", *LEADERBOARD))
+        row = _row(run)
+        files["leaderboard.csv"] = csv_bytes([row], tuple(row))
     return files
 
 
@@ -70,9 +59,7 @@ def _outputs(run: ScoredRun) -> list[dict[str, Any]]:
 def _annotations(run: ScoredRun, annotator: str) -> list[dict[str, Any]]:
     ((baseline, answers),) = run.data.baselines.items()
     shares = {row.example_id: row.value for row in run.example_scores}
-    judged: dict[str, list[Judgement]] = {}
-    for judgement in run.judgements:
-        judged.setdefault(judgement.example_id, []).append(judgement)
+    judged = by_example(run.judgements)
     rows = []
     for example in run.data.examples:
         if example.id not in judged:

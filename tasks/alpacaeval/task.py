@@ -21,6 +21,7 @@ from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, positive, switch
 from judgebench.task.answers import import_answers, text_answers
+from judgebench.task.metric import by_example
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
@@ -161,10 +162,8 @@ def _score(
 ) -> list[ExampleScore]:
     """Make a row for each example that has an answer or a judgement, with the candidate's share of the win."""
     ((_, baseline),) = data.baselines.items()
-    by_example: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        by_example.setdefault(judgement.example_id, []).append(judgement)
-    present = [e for e in data.examples if e.id in generations or e.id in by_example]
+    judged = by_example(judgements)
+    present = [e for e in data.examples if e.id in generations or e.id in judged]
     table = data.extras
     scores = []
     for row, example in enumerate(present):
@@ -175,7 +174,7 @@ def _score(
             ExampleScore(
                 example_id=example.id,
                 metric="preference",
-                value=_preference(by_example.get(example.id, [])),
+                value=_preference(judged.get(example.id, [])),
                 covariates={
                     "length": None if own is None or own.error else len(own.outputs[-1]),
                     "baseline_length": None if other is None else len(other.outputs[-1]),
@@ -190,11 +189,8 @@ def _score(
 
 def _preference(judgements: Sequence[Judgement]) -> float | None:
     """Average the candidate's share over the orders; return ``None`` if one of them is missing or unread."""
-    if not judgements:
+    values = [(judgement.verdict.value, judgement.candidate) for judgement in judgements]
+    shares = [candidate_share(value, candidate) for value, candidate in values if value is not None]
+    if not shares or len(shares) < len(values):
         return None
-    shares = []
-    for judgement in judgements:
-        if judgement.verdict.value is None:
-            return None
-        shares.append(candidate_share(judgement.verdict.value, judgement.candidate))
     return sum(shares) / len(shares)

@@ -17,6 +17,7 @@ from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement
 from judgebench.stats.arrays import FloatArray
 from judgebench.task import Generations, TaskData
+from judgebench.task.metric import by_example
 
 from .judges import STRONG, Pipeline
 from .style import FEATURES, TokenCounter, markdown
@@ -39,6 +40,19 @@ class Rules:
     first_game_only: bool = False
     control: str = "both"
     upstream_compat: bool = False
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the scores need in addition to the run."""
+
+    counter: TokenCounter
+    known_styles: Mapping[str, Mapping[str, float]]
+    """Style counts that the official baseline files contain, by text."""
+    unavailable: Mapping[str, str]
+    """Categories that cannot be judged here, with the reason."""
+    set_aside: tuple[Example, ...]
+    """The examples of those categories. A run leaves them out; an imported file may hold judgements of them."""
 
 
 @dataclass
@@ -102,65 +116,48 @@ class _Tally:
 
 
 def example_scores(
-    data: TaskData,
-    generations: Generations,
-    judgements: Iterable[Judgement],
-    rules: Rules,
-    counter: TokenCounter,
-    known_styles: Mapping[str, Mapping[str, float]],
+    data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, rules: Rules
 ) -> list[ExampleScore]:
     """Make one row per example with an answer or a judgement. Several judges' battles are pooled, as upstream's."""
-    judged: dict[str, dict[tuple[str, int], list[Judgement]]] = {}
-    candidate_of: dict[str, str] = {}
-    baseline_of: dict[str, str] = {}
-    for judgement in judgements:
-        by_judge = judged.setdefault(judgement.example_id, {})
-        by_judge.setdefault((judgement.judge_model, judgement.repeat), []).append(judgement)
-        candidate_of[judgement.example_id] = judgement.answers[judgement.candidate]
-        baseline_of[judgement.example_id] = judgement.answers[1 - judgement.candidate]
-    style = partial(_style, counter=counter, known_styles=known_styles)
+    judged = by_example(judgements)
+    style = partial(_style, extras=data.extras)
     scores = []
     for example in data.examples:
-        own = generations.get(example.id)
-        if own is None and example.id not in judged:
+        own, mine = generations.get(example.id), judged.get(example.id, [])
+        if own is None and not mine:
             continue
+        by_judge: dict[tuple[str, int], list[Judgement]] = {}
+        for judgement in mine:
+            by_judge.setdefault((judgement.judge_model, judgement.repeat), []).append(judgement)
         tally = _Tally()
-        for games in judged.get(example.id, {"": []}).values():
+        for games in by_judge.values() or [[]]:
             tally.add(games, rules)
-        other = next((name for name, given in data.baselines.items() if example.id in given), "")
-        baseline = baseline_of.get(example.id, other)
+        if mine:
+            baseline = mine[-1].answers[1 - mine[-1].candidate]
+        else:
+            baseline = next((name for name, given in data.baselines.items() if example.id in given), "")
         against = data.baselines.get(baseline, {}).get(example.id)
-        model = own.model if own else candidate_of[example.id]
+        model = own.model if own else mine[-1].answers[mine[-1].candidate]
         text = own.outputs[-1] if own and own.outputs and not own.error else None
-        styles = style(example, model, text)
-        styles |= {
-            SIDES[1] + name: value
-            for name, value in style(example, baseline, against.outputs[-1] if against else None).items()
-        }
+        other = style(example, baseline, against.outputs[-1] if against else None)
+        styles = style(example, model, text) | {SIDES[1] + name: value for name, value in other.items()}
         scores.append(tally.score(example, styles))
     return scores
 
 
-def _style(
-    example: Example,
-    model: str,
-    text: str | None,
-    *,
-    counter: TokenCounter,
-    known_styles: Mapping[str, Mapping[str, float]],
-) -> dict[str, float | None]:
+def _style(example: Example, model: str, text: str | None, *, extras: Extras) -> dict[str, float | None]:
     """Return the features of an answer: those in its file, else counted ones; ``None`` if neither is possible."""
     found: dict[str, float | None] = dict.fromkeys(FEATURES)
     if text is not None:
         counted = markdown(text)
         if counted is not None:
             found |= dict(zip(FEATURES[1:], map(float, counted.totals), strict=True))
-    given = {**known_styles.get(text or "", {}), **example.meta.get("styles", {}).get(model, {})}
+    given = {**extras.known_styles.get(text or "", {}), **example.meta.get("styles", {}).get(model, {})}
     # Which encoding a file's lengths were counted in is part of the name there.
     found |= {name: given[name] for name in FEATURES[1:] if name in given}
-    found["token_len"] = given.get(counter.name)
+    found["token_len"] = given.get(extras.counter.name)
     if found["token_len"] is None and text is not None:
-        tokens = counter.count(text)
+        tokens = extras.counter.count(text)
         found["token_len"] = None if tokens is None else float(tokens)
     return found
 

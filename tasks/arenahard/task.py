@@ -16,7 +16,7 @@ Followed: lmarena/arena-hard-auto@196f6b826783b3da7310e361a805fa36f0be83f3, and 
 its commit 9a1d386.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,11 @@ from judgebench.data.prompts import HousePrompt
 from judgebench.errors import ModelError, SourceMissing, UsageError
 from judgebench.judges import Judge
 from judgebench.judges.orders import game
-from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
+from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, switch
 from judgebench.task.answers import text_answers
 
-from .battles import Rules, example_scores
+from .battles import Extras, Rules, example_scores
 from .controlled import CONTROLS
 from .estimates import METRICS
 from .exporter import write_arena_hard
@@ -174,19 +174,6 @@ class Question(msgspec.Struct, frozen=True):
     """The baseline's, in the starter set only."""
 
 
-@dataclass(frozen=True)
-class Extras:
-    """What the scores need in addition to the run."""
-
-    counter: TokenCounter
-    known_styles: Mapping[str, Mapping[str, float]]
-    """Style counts that the official baseline files contain, by text."""
-    unavailable: Mapping[str, str]
-    """Categories that cannot be judged here, with the reason."""
-    set_aside: tuple[Example, ...]
-    """The examples of those categories. A run leaves them out; an imported file may hold judgements of them."""
-
-
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """Make Arena-Hard ``@v2.0`` (default) or ``@v0.1``; :data:`OPTION_HELP` has the options."""
     version = parse_version(version, EDITIONS, "arenahard")
@@ -222,7 +209,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         if starter
         else partial(_load, edition=edition, categories=categories, model=model, rules=rules),
         cases=partial(_cases, first_game_only=rules.first_game_only),
-        score=partial(_score, rules=rules),
+        score=partial(example_scores, rules=rules),
         summarise=partial(summarise, rules=rules),
         pairwise_metrics={"win_rate": (0.0, 1.0)},
         metric_sums=partial(metric_sums, rules=rules),
@@ -306,13 +293,11 @@ def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
     questions = msgspec.json.Decoder(Question).decode_lines((FOLDER / "starter.jsonl").read_bytes())
     if wanted in ("hard_prompt", "creative_writing"):
         questions = [question for question in questions if question.category == wanted]
-    judges: dict[str, Judge] = {}
-    for question in questions:
-        judges.setdefault(question.category, house_judge(question.category, house, rules.pipeline))
+    categories = dict.fromkeys(question.category for question in questions)
     return TaskData(
         examples=tuple(_example(question) for question in questions),
         baselines={name: text_answers(name, {question.uid: question.answer for question in questions})},
-        judges=judges,
+        judges={category: house_judge(category, house, rules.pipeline) for category in categories},
         fragments=house.fragments,
         extras=Extras(
             TokenCounter(ENCODINGS[rules.pipeline], None, "the starter set comes without a tokeniser"), {}, {}, ()
@@ -332,11 +317,3 @@ def _cases(data: TaskData, generation: Generation, *, first_game_only: bool) -> 
         game(example, judge, candidate, baseline, candidate_first=candidate_first, id_suffix=suffix)
         for suffix, candidate_first in GAMES[: 1 if first_game_only else 2]
     )
-
-
-def _score(
-    data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, rules: Rules
-) -> list[ExampleScore]:
-    extras = data.extras
-    assert isinstance(extras, Extras)
-    return example_scores(data, generations, judgements, rules, extras.counter, extras.known_styles)

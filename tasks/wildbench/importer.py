@@ -282,7 +282,7 @@ def _lacks_text(row: FileRow) -> bool:
 
 
 def _candidate(row: FileRow, generator: str | None) -> str:
-    """Name the model: after the file in upstream's folders, else after the generator without its owner, if there is one."""
+    """Name the model after the generator without its owner; in upstream's folders, or without one, after the file."""
     if generator is None or _in_path(row, "eval") is not None:
         return file_stem(row.path).removesuffix(".batch_results").rpartition("__")[2]
     return generator.rpartition("/")[2]

@@ -36,6 +36,7 @@ from judgebench.task import (
     switch,
 )
 from judgebench.task.answers import text_answers
+from judgebench.task.metric import by_example
 
 from .dataset import OutputRow, StarterRow, TaskRow, ids_only, parquet_rows, to_examples
 from .exporter import write_wildbench
@@ -236,28 +237,26 @@ def _score(
     data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, plan: Plan
 ) -> list[ExampleScore]:
     """Make the rows ``score`` and ``reward:<baseline>:<margin>`` of each example with an answer or a judgement."""
-    by_example: dict[str, list[Judgement]] = {}
-    names = dict.fromkeys(data.baselines)
-    for judgement in judgements:
-        by_example.setdefault(judgement.example_id, []).append(judgement)
-        if judgement.judge == "pairwise":
-            names[judgement.answers[1 - judgement.candidate]] = None
+    listed = list(judgements)
+    judged = by_example(listed)
+    others = (judgement.answers[1 - judgement.candidate] for judgement in listed if judgement.judge == "pairwise")
+    names = dict.fromkeys([*data.baselines, *others])
     rows = []
     for example in data.examples:
-        own, mine = generations.get(example.id), by_example.get(example.id, [])
+        own, mine = generations.get(example.id), judged.get(example.id, [])
         if own is None and not mine:
             continue
         scorer = _Scorer(data, plan, example, None if own is None or own.error else own)
         if "score" in plan.judges:
             rows.append(scorer.score(next((j for j in mine if j.judge == "score"), None)))
         if "pairwise" in plan.judges:
-            pairs = {j.answers[1 - j.candidate]: j for j in mine if j.judge == "pairwise"}
+            of_baseline = {j.answers[1 - j.candidate]: j for j in mine if j.judge == "pairwise"}
             model = own.model if own else next((j.answers[j.candidate] for j in mine), "")
             for name in dict.fromkeys([*plan.baselines, *names]):
                 if is_itself(model, name):
                     rows += scorer.itself(name)
                 elif name in names:
-                    rows += scorer.rewards(name, pairs.get(name))
+                    rows += scorer.rewards(name, of_baseline.get(name))
     return rows
 
 
