@@ -95,12 +95,8 @@ def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[Exa
 
 def _fold(members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], float]) -> list[ExampleScore]:
     """Fold the members' values, where they have one, into one score per example and metric."""
-    by_key: dict[tuple[str, str], list[ExampleScore]] = {}
-    for member in members:
-        for scored in member.scores:
-            by_key.setdefault((scored.example_id, scored.metric), []).append(scored)
     folded = []
-    for those in by_key.values():
+    for those in _alike(members):
         valued = [scored for scored in those if scored.value is not None]
         folded.append(
             msgspec.structs.replace(
@@ -110,6 +106,15 @@ def _fold(members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], fl
             )
         )
     return folded
+
+
+def _alike(members: Sequence[Member]) -> Iterable[list[ExampleScore]]:
+    """Put together the members' scores of each example and metric."""
+    found: dict[tuple[str, str], list[ExampleScore]] = {}
+    for member in members:
+        for scored in member.scores:
+            found.setdefault((scored.example_id, scored.metric), []).append(scored)
+    return found.values()
 
 
 def _values(scores: Sequence[ExampleScore]) -> list[float]:
@@ -126,13 +131,9 @@ def _median(scores: Sequence[ExampleScore]) -> float:
 
 def _agreement(members: Sequence[Member]) -> float | None:
     """Return how often two members agree on an example: equal values or, for shares of a win, the same winner."""
-    values: dict[tuple[str, str], list[float]] = {}
-    for member in members:
-        for scored in member.scores:
-            values.setdefault((scored.example_id, scored.metric), []).extend(_values([scored]))
     agreeing = [
         one == other or (max(one, other) <= 1 and (one - 0.5) * (other - 0.5) > 0)
-        for those in values.values()
-        for one, other in combinations(those, 2)
+        for those in _alike(members)
+        for one, other in combinations(_values(those), 2)
     ]
     return fmean(agreeing) if agreeing else None

@@ -7,7 +7,6 @@ the plain share of battles won; only control for style needs a fit, in ``control
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from judgebench.task.metric import MetricSums
 from .battles import COUNTS, NOT_COUNTED, Rules, number, numbers, whole_battles
 from .controlled import Controlled, control_style, over_categories
 from .estimates import CONTROLLED_WINS, METRICS, SEED, TASK, WINS, Resampled, rate_score
+from .judges import Pipeline
 
 ROUNDS = 1000
 
@@ -29,18 +29,17 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -
     """Make both win rates over all examples and by category, and the plain one by subcategory."""
     scores = sorted(scores, key=lambda score: score.example_id)  # so that intervals do not depend on their order
     parts = _parts(data.examples, scores, "category")
-    rates = {name: _WinRate.of(own, total, rules) for name, (own, total) in parts.items()}
     counter = data.extras.counter
     controlled = {
         name: control_style({"": own}, rules, upstream=True, counter=counter)[""] for name, (own, _) in parts.items()
     }
     rows = [
-        _WinRate.of(scores, len(data.examples), rules).score(None),
+        _win_rate(scores, len(data.examples), rules),
         over_categories(list(controlled.values())).score(None, len(data.examples), rules),
     ]
-    for name, (_, total) in parts.items():
+    for name, (own, total) in parts.items():
         group = f"category={name}"
-        rows += [rates[name].score(group), controlled[name].score(group, total, rules)]
+        rows += [_win_rate(own, total, rules, group), controlled[name].score(group, total, rules)]
     for name, reason in data.extras.unavailable.items():
         if name not in parts:
             total = sum(example.meta["category"] == name for example in data.extras.set_aside)
@@ -48,7 +47,7 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, rules: Rules) -
             rows += [metric.absent(TASK, f"not evaluated: {reason}", **about) for metric in METRICS]
     for name, (own, total) in _parts(data.examples, scores, "subcategory").items():
         if name not in parts:
-            rows.append(_WinRate.of(own, total, rules).score(f"subcategory={name}"))
+            rows.append(_win_rate(own, total, rules, f"subcategory={name}"))
     return rows
 
 
@@ -103,82 +102,48 @@ def _parts(
     return {name: ([s for s in scores if s.covariates[key] == name], total) for name, total in totals.items()}
 
 
-@dataclass(frozen=True)
-class _WinRate:
-    """The share of battles won in one part of the examples."""
-
-    shares: FloatArray
-    weights: FloatArray
-    sums: ClusterTotals
-    battles: FloatArray
-    """Battles won, tied and lost: shape (3,)."""
-    whole: bool
-    """The shares are made from these battles."""
-    n_missing: int
-    games: dict[str, int]
-    """How games ended that count nothing."""
-    unknown_labels: dict[str, int]
-    rules: Rules
-
-    @classmethod
-    def of(cls, scores: Sequence[ExampleScore], total: int, rules: Rules) -> "_WinRate":
-        valued = [score for score in scores if score.value is not None]
-        counts = {f"{name}_games": int(sum(number(score, name) or 0 for score in scores)) for name in NOT_COUNTED}
-        counts["unjudged_games"] += (total - len(scores)) * (1 if rules.first_game_only else 2)
-        labels = Counter(label for s in scores for label in str(s.covariates["unknown_labels"] or "").split())
-        return cls(
-            shares=np.array([score.value for score in valued], dtype=float),
-            weights=np.array([score.weight for score in valued], dtype=float),
-            sums=_win_sums(valued),
-            battles=np.nan_to_num(numbers(valued, COUNTS)).sum(axis=0),
-            whole=whole_battles(valued),
-            n_missing=total - len(valued),
-            games=counts,
-            unknown_labels=dict(sorted(labels.items())),
-            rules=rules,
-        )
-
-    def score(self, group: str | None) -> Score:
-        """Make the score with our interval, or with upstream's estimate and interval if the rules ask for them."""
-        if not len(self.shares):
-            details = {**self.games, "unknown_labels": self.unknown_labels}
-            why = "no question has a verdict"
-            return WINS.absent(TASK, why, n_missing=self.n_missing, group=group, details=details)
-        mean = bounded_estimate(self.sums, 0, 100)
-        assert mean.value is not None
-        upstream = self._upstream()
-        return rate_score(
-            WINS,
-            mean.value,
-            mean.stderr or None,
-            mean.interval,
-            f"share of battles won, ties as halves, a clear win as {self.rules.weight}",
-            f"{mean.interval.method} over questions" if mean.interval else f"no interval: {mean.reason}",
-            instead=upstream if self.rules.upstream_compat else None,
-            n=len(self.shares),
-            n_missing=self.n_missing,
-            group=group,
-            details=self._details(upstream),
-        )
-
-    def _details(self, upstream: Resampled | None) -> dict[str, Any]:
-        won, weight = float(self.shares @ self.weights), float(self.weights.sum())
-        most = sum(self.games.values()) * self.rules.weight
-        return {
-            "battles": dict(zip(COUNTS, self.battles.tolist(), strict=True)),
-            **self.games,
-            "unknown_labels": self.unknown_labels,
+def _win_rate(scores: Sequence[ExampleScore], total: int, rules: Rules, group: str | None = None) -> Score:
+    """The share of battles won in one part of the examples, of which there should be ``total``."""
+    valued = [score for score in scores if score.value is not None]
+    games = {f"{name}_games": int(sum(number(score, name) or 0 for score in scores)) for name in NOT_COUNTED}
+    games["unjudged_games"] += (total - len(scores)) * (1 if rules.first_game_only else 2)
+    labels = Counter(label for s in scores for label in str(s.covariates["unknown_labels"] or "").split())
+    not_counted = {**games, "unknown_labels": dict(sorted(labels.items()))}
+    missing = total - len(valued)
+    if not valued:
+        return WINS.absent(TASK, "no question has a verdict", n_missing=missing, group=group, details=not_counted)
+    shares = np.array([score.value for score in valued], dtype=float)
+    weights = np.array([score.weight for score in valued], dtype=float)
+    won, weight, most = float(shares @ weights), float(weights.sum()), sum(games.values()) * rules.weight
+    battles = np.nan_to_num(numbers(valued, COUNTS)).sum(axis=0)
+    upstream = _resampled(battles, rules.pipeline) if whole_battles(valued) else None
+    mean = bounded_estimate(_win_sums(valued), 0, 100)
+    assert mean.value is not None
+    return rate_score(
+        WINS,
+        mean.value,
+        mean.stderr or None,
+        mean.interval,
+        f"share of battles won, ties as halves, a clear win as {rules.weight}",
+        f"{mean.interval.method} over questions" if mean.interval else f"no interval: {mean.reason}",
+        instead=upstream if rules.upstream_compat else None,
+        n=len(valued),
+        n_missing=missing,
+        group=group,
+        details={
+            "battles": dict(zip(COUNTS, battles.tolist(), strict=True)),
+            **not_counted,
             "if_missing_all_lost_or_won": [100 * won / (weight + most), 100 * (won + most) / (weight + most)],
             "upstream": None if upstream is None else upstream.details(),
-        }
+        },
+    )
 
-    def _upstream(self) -> Resampled | None:
-        """Resample the battles if they are whole ones."""
-        if not self.whole:
-            return None
-        total, points = self.battles.sum(), np.array([1, 0.5, 0])
-        drawn = np.random.default_rng(SEED).multinomial(int(total), self.battles / total, size=ROUNDS)
-        rates = 100 * (drawn @ points) / total
-        if self.rules.pipeline == "current":
-            return Resampled(float(rates.mean()), rates, "current", "mean")
-        return Resampled(float(100 * self.battles @ points / total), rates, "legacy")
+
+def _resampled(battles: FloatArray, pipeline: Pipeline) -> Resampled:
+    """Resample whole battles, of which so many were won, tied and lost."""
+    total, points = battles.sum(), np.array([1, 0.5, 0])
+    drawn = np.random.default_rng(SEED).multinomial(int(total), battles / total, size=ROUNDS)
+    rates = 100 * (drawn @ points) / total
+    if pipeline == "current":
+        return Resampled(float(rates.mean()), rates, "current", "mean")
+    return Resampled(float(100 * battles @ points / total), rates, "legacy")

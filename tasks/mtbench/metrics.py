@@ -314,7 +314,8 @@ def _grouped(name: str, scores: Sequence[ExampleScore], first: Sequence[Any]) ->
 def _rating_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
     table = _MetricColumns(rows)
     if not table.n:
-        return [table.absent(SCORE, "no answer has a rating", group)]
+        about = {"n_missing": table.missing, "group": group, "details": table.counts}
+        return [SCORE.absent(TASK, "no answer has a rating", **about)]
     total, missing = float(table.weights @ table.values), table.missing
     bounds = [(total + missing * rating) / (table.n + missing) for rating in (LOWEST, HIGHEST)]
     details = {**table.counts, "outside_1_to_10": table.sum("off_scale"), "if_missing_all_rated_1_or_10": bounds}
@@ -334,7 +335,8 @@ def _outcomes(rows: Sequence[ExampleScore]) -> tuple["_MetricColumns", "_MetricC
 def _result_scores(rows: Sequence[ExampleScore], group: str | None) -> list[Score]:
     wins, losses = _outcomes(rows)
     if not wins.n:
-        return [wins.absent(rate.metric, "no question has two verdicts", group) for rate in RATES]
+        about = {"n_missing": wins.missing, "group": group, "details": wins.counts}
+        return [rate.metric.absent(TASK, "no question has two verdicts", **about) for rate in RATES]
     won, lost = float(wins.weights @ wins.values), float(losses.weights @ losses.values)
     everything = wins.n + wins.missing
     counts = {**wins.counts, "win": won, "loss": lost, "tie": wins.n - won - lost}
@@ -409,7 +411,3 @@ class _MetricColumns:
             details={"questions": sums.n_clusters, **details},
             bounded=bounded,
         )
-
-    def absent(self, metric: Metric, why: str, group: str | None) -> Score:
-        """Make a score without a value, and say why."""
-        return metric.absent(TASK, why, n_missing=self.missing, group=group, details=self.counts)
