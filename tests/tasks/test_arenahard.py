@@ -286,7 +286,7 @@ def test_no_official_sentence_is_in_the_repository(load: Load) -> None:
     here = [
         path for folder in ("tasks/arenahard", "templates") for path in (ROOT / folder).rglob("*") if path.is_file()
     ]
-    here += [Path(__file__), Path(files.__file__), ROOT / "judgebench" / "models" / "tiny.py"]
+    here += [Path(__file__), Path(files.__file__), ROOT / "judgebench" / "models" / "local" / "tiny.py"]
     for path in here:
         if path.suffix not in (".pyc",):
             listed = words(path.read_text())
