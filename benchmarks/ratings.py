@@ -251,7 +251,7 @@ def compare_elo(arguments: argparse.Namespace) -> None:
     names = [f"some-organisation-model-{k:03}" for k in range(n_models)]
     filled = np.where(np.isnan(scores), 0, lengths)
     votes = votes_from_scores(scores, filled)
-    print(f"\nWB-Elo: {votes.n_votes:,} votes among {n_models} models, {arguments.orders} orders; seconds")
+    print(f"\nWB-Elo: {votes.n_battles:,} votes among {n_models} models, {arguments.orders} orders; seconds")
     mine = {}
     for anchored in (35, 0):
         anchors = [float(1100 + 100 * quality[k]) if k < anchored else None for k in range(n_models)]
@@ -271,7 +271,7 @@ def compare_elo(arguments: argparse.Namespace) -> None:
         with watch.step("loop"):
             one_order(sent, given)
         del sent
-        scale = votes.n_votes / len(single) * arguments.orders
+        scale = votes.n_battles / len(single) * arguments.orders
         theirs, loop = watch.total * scale, watch.steps["loop"] * scale
         print(f"  WildBench's way, {anchored:2} anchored, one order of {len(single):,} votes: {watch.line()}")
         print(f"    extrapolated to all: {theirs:,.0f} s = {theirs / mine[anchored]:.1f} times ours", end="")

@@ -1,8 +1,8 @@
-"""Statistics on arrays, for use by themselves: intervals, comparisons, ratings, agreement, power.
+"""Statistics on arrays: intervals, comparisons, ratings, agreement, power.
 
-Functions take numpy arrays and return small frozen results; nothing here knows what a model, a judge or a run is.
-Random draws need an ``rng`` or a seed that you pass. Too little data gives ``None`` or raises ``ValueError`` with the
-reason, never NaN or 0. Import the module that answers your question:
+Functions take numpy arrays and return small frozen results, and can be used on their own: nothing here knows what a
+model, a judge or a run is. Functions that draw at random take an ``rng`` or a seed. Too little data gives ``None`` or
+raises ``ValueError`` with the reason, never NaN or 0. Import the module that answers your question:
 
 =============================================== ====================================================================
 How sure is a mean or a share?                  ``proportions``, ``clustered``, ``intervals``, ``sequential``

@@ -1,10 +1,10 @@
-"""How often two votes on the same game agree, and how much of that chance would not give.
+"""How often two votes on the same game agree, and how far that exceeds chance.
 
 A game is what both voters saw: question, turn and pair of answers. A vote is +1 (the first answer), -1 (the second) or
 0 (a tie), so votes on one game must all be counted from the same answer: see :func:`orient`.
 
-The coefficients take any labels, as numbers. A judge's coefficient means little without that of the humans among each
-other.
+The coefficients take any labels, as numbers. A judge's coefficient means little unless you compare it with the
+coefficient of the humans among each other.
 
 References
 ----------
@@ -15,9 +15,9 @@ Hayes, Krippendorff: Answering the call for a standard reliability measure for c
 Measures 1, 2007.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,9 @@ from judgebench.stats.intervals import Interval, batches, percentile_interval, r
 
 Metric = Literal["nominal", "ordinal", "interval", "ratio"]
 
+_ROUNDS = 1000
+"""Resamples behind an interval."""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -35,7 +38,7 @@ class Agreement:
     total: int
     agree: int
     interval: Interval | None = None
-    """Of the ratio; ``None`` if no clusters were given or fewer than two hold a comparison."""
+    """Interval of the ratio; ``None`` without clusters, or if fewer than two of them hold a comparison."""
 
     @property
     def ratio(self) -> float | None:
@@ -85,17 +88,10 @@ def agreement_between(
     known, known_votes = other_games[order], other_votes[order]
     if len(known) and (np.diff(known) == 0).any():
         raise ValueError("the other side must have one vote on each game; some have several")
-    place = np.searchsorted(known, games)
-    shared = np.zeros(len(games), dtype=bool)
-    inside = place < len(known)
-    shared[inside] = known[place[inside]] == games[inside]
-    mine, theirs = votes[shared], known_votes[place[shared]]
+    shared = np.flatnonzero(np.isin(games, known))
+    mine, theirs = votes[shared], known_votes[np.searchsorted(known, games[shared])]
     counted = np.ones(len(mine), dtype=bool) if ties else (mine != 0) & (theirs != 0)
-    agreeing = (mine == theirs) & counted
-    interval = None
-    if clusters is not None:
-        interval = _interval(np.asarray(clusters)[shared], counted, agreeing, rng)
-    return Agreement(int(counted.sum()), int(agreeing.sum()), interval)
+    return _agreement(counted, (mine == theirs) & counted, shared, clusters, rng)
 
 
 def agreement_within(
@@ -119,8 +115,7 @@ def agreement_within(
         counts[:, 1] = 0
     voters = counts.sum(axis=1)
     total, agree = voters * (voters - 1) // 2, (counts * (counts - 1) // 2).sum(axis=1)
-    interval = None if clusters is None else _interval(np.asarray(clusters)[first], total, agree, rng)
-    return Agreement(int(total.sum()), int(agree.sum()), interval)
+    return _agreement(total, agree, first, clusters, rng)
 
 
 def _checked(games: ArrayLike, votes: ArrayLike) -> tuple[IntArray, IntArray]:
@@ -132,19 +127,26 @@ def _checked(games: ArrayLike, votes: ArrayLike) -> tuple[IntArray, IntArray]:
     return games, votes
 
 
-def _interval(
-    clusters: NDArray[np.generic], total: ArrayLike, agree: ArrayLike, rng: np.random.Generator | None
-) -> Interval | None:
+def _agreement(
+    total: NDArray[Any],
+    agree: NDArray[Any],
+    rows: NDArray[np.integer],
+    clusters: ArrayLike | None,
+    rng: np.random.Generator | None,
+) -> Agreement:
+    """Comparisons and agreements, shapes (k,), summed; ``rows`` says which rows of ``clusters`` they belong to."""
+    found = Agreement(int(total.sum()), int(agree.sum()))
+    if clusters is None:
+        return found
     if rng is None:
         raise ValueError("an interval over clusters needs rng")
-    names, code = np.unique(clusters, return_inverse=True)
-    totals = np.bincount(code, weights=np.asarray(total, dtype=float), minlength=len(names))
-    agrees = np.bincount(code, weights=np.asarray(agree, dtype=float), minlength=len(names))
+    names, code = np.unique(np.asarray(clusters)[rows], return_inverse=True)
+    totals, agrees = (np.bincount(code, weights=column, minlength=len(names)) for column in (total, agree))
     if np.count_nonzero(totals) < 2:
-        return None
-    counts = resample_counts(len(names), 1000, rng).astype(float)
+        return found
+    counts = resample_counts(len(names), _ROUNDS, rng).astype(float)
     drawn = counts @ totals
-    return percentile_interval((counts @ agrees)[drawn > 0] / drawn[drawn > 0])
+    return replace(found, interval=percentile_interval((counts @ agrees)[drawn > 0] / drawn[drawn > 0]))
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,7 @@ class Coefficient:
 
 
 def krippendorff_alpha(
-    labels: ArrayLike,
-    metric: Metric = "nominal",
-    *,
-    rng: np.random.Generator | None = None,
-    rounds: int = 1000,
-    level: float = 0.95,
+    labels: ArrayLike, metric: Metric = "nominal", *, rng: np.random.Generator | None = None
 ) -> Coefficient:
     """Krippendorff's alpha of labels, shape (raters, units), NaN where a rater gave none: 1 - D_o / D_e.
 
@@ -184,26 +181,13 @@ def krippendorff_alpha(
     if metric not in ("nominal", "ordinal", "interval", "ratio"):
         raise ValueError(f"metrics are nominal, ordinal, interval and ratio; got {metric}")
     values, counts = _label_counts(labels)
-    counts = counts[counts.sum(axis=1) >= 2]
-    units = len(counts)
-    name = f"Krippendorff's alpha, {metric}"
-    if not units:
-        return Coefficient(name, None, None, 0, "no unit has two labels")
+    counts, frequency = np.unique(counts[counts.sum(axis=1) >= 2], axis=0, return_counts=True)
     # Ordered pairs within a unit, each unit weighing as much as it has labels.
-    counts, frequency = np.unique(counts, axis=0, return_counts=True)
-    times = frequency.astype(float)
     raters = counts.sum(axis=1)
     coincidences = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(len(values))
-    coincidences = (coincidences / (raters - 1)[:, None, None]).reshape(len(counts), -1)
-    value = _alphas(times[None] @ coincidences, values, metric)[0]
-    if np.isnan(value):
-        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
-    if rng is not None and units > 1:
-        drawn = [
-            _alphas(draws @ coincidences, values, metric) for draws in _resampled(times, len(values) ** 2, rounds, rng)
-        ]
-        return _with_interval(name, float(value), np.concatenate(drawn), units, level)
-    return Coefficient(name, float(value), None, units, None)
+    coincidences = (coincidences / (raters - 1)[:, None, None]).reshape(len(counts), len(values) ** 2)
+    name = f"Krippendorff's alpha, {metric}"
+    return _coefficient(name, frequency, lambda drawn: _alphas(drawn @ coincidences, values, metric), rng)
 
 
 def cohen_kappa(
@@ -212,8 +196,6 @@ def cohen_kappa(
     weights: Literal["none", "linear", "quadratic"] = "none",
     *,
     rng: np.random.Generator | None = None,
-    rounds: int = 1000,
-    level: float = 0.95,
 ) -> Coefficient:
     """Cohen's kappa of two raters' labels of the same units, shapes (n,), each rater with rates of its own.
 
@@ -227,18 +209,11 @@ def cohen_kappa(
     ranks = np.arange(len(table))
     distance = np.abs(ranks[:, None] - ranks)
     penalty = {"none": (distance > 0) * 1.0, "linear": distance * 1.0, "quadratic": distance**2.0}[weights]
-    return _from_pairs(name, table, lambda tables: _kappas(tables, penalty), rng, rounds, level)
+    return _coefficient(name, table.ravel(), lambda drawn: _kappas(drawn.reshape(-1, *table.shape), penalty), rng)
 
 
-def gwet_ac1(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    rng: np.random.Generator | None = None,
-    rounds: int = 1000,
-    level: float = 0.95,
-) -> Coefficient:
-    """Gwet's AC1 of two raters' labels, shapes (n,): kappa's relative for labels of which one is far more frequent.
+def gwet_ac1(first: ArrayLike, second: ArrayLike, *, rng: np.random.Generator | None = None) -> Coefficient:
+    """Gwet's AC1 of two raters' labels, shapes (n,): like kappa, for labels one of which is far more frequent.
 
     Chance agrees with probability sum of p (1 - p) / (K - 1) over the K labels, p their mean rates (Gwet 2008).
 
@@ -246,7 +221,7 @@ def gwet_ac1(
     0.756
     """
     table = _pair_table(first, second)
-    return _from_pairs("Gwet's AC1", table, _ac1s, rng, rounds, level)
+    return _coefficient("Gwet's AC1", table.ravel(), lambda drawn: _ac1s(drawn.reshape(-1, *table.shape)), rng)
 
 
 def _label_counts(labels: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -307,43 +282,33 @@ def _coded(labels: FloatArray) -> tuple[FloatArray, IntArray]:
     return values, code
 
 
-def _from_pairs(
+def _coefficient(
     name: str,
-    table: FloatArray,
+    frequency: NDArray[Any],
     statistic: Callable[[FloatArray], FloatArray],
     rng: np.random.Generator | None,
-    rounds: int,
-    level: float,
 ) -> Coefficient:
-    units = int(table.sum())
-    if not units:
-        return Coefficient(name, None, None, 0, "there are no units")
-    value = float(statistic(table[None])[0])
-    if np.isnan(value):
-        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
-    if rng is not None and units > 1:
-        resampled = _resampled(table.ravel(), table.size, rounds, rng)
-        drawn = [statistic(draws.reshape(-1, *table.shape)) for draws in resampled]
-        return _with_interval(name, value, np.concatenate(drawn), units, level)
-    return Coefficient(name, value, None, units, None)
+    """A coefficient of units, of each kind as many as ``frequency`` says, shape (kinds,).
 
-
-def _resampled(frequency: FloatArray, cells: int, rounds: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Frequencies of the kinds of units in resamples, shapes (some rounds, kinds): units alike need no telling apart.
-
-    ``cells`` are the numbers that a round is worked into: they bound how many rounds are handled together.
+    ``statistic`` computes it for tables of frequencies, shape (rounds, kinds), and gives NaN where there is none.
     """
     units = int(frequency.sum())
-    for size in batches(rounds, max(len(frequency), cells)):
-        yield rng.multinomial(units, frequency / units, size=size).astype(float)
-
-
-def _with_interval(name: str, value: float, replicates: FloatArray, units: int, level: float) -> Coefficient:
+    if not units:
+        return Coefficient(name, None, None, 0, "no unit has two labels")
+    value = float(statistic(frequency[None].astype(float))[0])
+    if np.isnan(value):
+        return Coefficient(name, None, None, units, "all labels are equal, so that chance would agree as well")
+    if rng is None or units < 2:
+        return Coefficient(name, value, None, units, None)
+    # Units of one kind are interchangeable. At most 100 labels make 10,000 numbers of a round.
+    sizes = batches(_ROUNDS, max(len(frequency), 10_000))
+    drawn = [statistic(rng.multinomial(units, frequency / units, size=size).astype(float)) for size in sizes]
+    replicates = np.concatenate(drawn)
     # A resample in which all labels are equal has no coefficient.
     replicates = replicates[~np.isnan(replicates)]
     if len(replicates) < 2 or np.ptp(replicates) < 1e-12:
         return Coefficient(name, value, None, units, "no unit differs from the others, and resamples cannot show one")
-    return Coefficient(name, value, percentile_interval(replicates, level), units, None)
+    return Coefficient(name, value, percentile_interval(replicates), units, None)
 
 
 def _kappas(tables: FloatArray, penalty: FloatArray) -> FloatArray:

@@ -1,10 +1,15 @@
-"""Names for the types of numpy arrays, and the checks that columns and clusters fit the items."""
+"""Names for the types of numpy arrays, checks that columns and clusters fit the items, and columns with gaps."""
+
+from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+T = TypeVar("T")
 
 
 def columns(*given: ArrayLike) -> tuple[FloatArray, ...]:
@@ -34,3 +39,15 @@ def cluster_places(clusters: ArrayLike | None, rows: int) -> tuple[int, IntArray
     if place.shape != (rows,):
         raise ValueError(f"clusters need one entry for each of {rows} rows, got shape {place.shape}")
     return len(names), place.astype(np.int64)
+
+
+def at_places(values: Iterable[T], places: NDArray[np.integer], n: int) -> tuple[T | None, ...]:
+    """``n`` entries: each value at its place, and ``None`` at all other places.
+
+    >>> at_places([0.5, 0.7], np.array([3, 0]), 4)
+    (0.7, None, None, 0.5)
+    """
+    found: list[T | None] = [None] * n
+    for place, value in zip(places.tolist(), values, strict=True):
+        found[place] = value
+    return tuple(found)

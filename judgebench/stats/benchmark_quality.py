@@ -1,7 +1,7 @@
 """How well a benchmark tells items apart.
 
-Inputs are one interval, or bootstrap draws, per item. Shares are 0 to 1 and over pairs of items;
-``None`` where there is no pair to count.
+Inputs are one interval, or bootstrap draws, per item. Shares are shares of the pairs of items, 0 to 1, and ``None`` if
+there is no pair.
 
 References
 ----------
@@ -53,7 +53,7 @@ def paired_separability(draws: ArrayLike, level: float = 0.95) -> Separability:
     """Share of pairs whose *difference* keeps its sign in the central ``level`` of bootstrap draws, shape (rounds, n).
 
     Draws of one row must be of the same resampled examples for all items: then the difficulty of the examples cancels,
-    and pairs are told apart whose intervals overlap. ``overlapping`` counts the pairs not told apart.
+    and even pairs whose intervals overlap can be told apart. ``overlapping`` counts the pairs that are not.
 
     >>> rng = np.random.default_rng(0)
     >>> examples = rng.normal(size=(500, 1))

@@ -31,8 +31,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, IntArray
+from judgebench.stats.arrays import FloatArray, IntArray, at_places
 from judgebench.stats.intervals import Interval, percentile_interval
+from judgebench.stats.newton import MOST_STEPS, newton, sigmoid
 
 SCALE = float(400 / np.log(10))
 """Rating points per unit of theta: 400 points are odds of ten to one."""
@@ -44,9 +45,6 @@ ABOVE = "took points from rated items, directly or through others, and lost none
 BELOW = "lost points to rated items, directly or through others, and took none from them: no rating is low enough"
 APART = "no chain of battles compares it with the rated items"
 
-# A Newton step this small leaves an error of about its square.
-_LAST_STEP = 1e-6
-_MOST_STEPS = 100
 # Numbers handled together in bootstrap rounds: few enough for their arrays to stay in the processor's cache.
 _TOGETHER = 150_000
 
@@ -72,6 +70,15 @@ class Battles:
         """Battles in all."""
         return int(self.count.sum())
 
+    def among(self, items: IntArray) -> tuple["Battles", NDArray[np.bool_]]:
+        """The cells whose pairs are both among ``items``, numbered by their places there; and which cells those are."""
+        place = np.full(self.n_items, -1)
+        place[items] = np.arange(len(items))
+        first, second = place[self.first], place[self.second]
+        inside = (first >= 0) & (second >= 0)
+        outcome, count, weight = self.outcome[inside], self.count[inside], self.weight[inside]
+        return Battles(len(items), first[inside], second[inside], outcome, count, weight), inside
+
 
 class Anchor(NamedTuple):
     """An item whose rating is given."""
@@ -90,18 +97,49 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class BradleyTerry:
-    """Ratings and the fit behind them."""
+class Ratings:
+    """Ratings as a fit gives them."""
 
-    ratings: tuple[float | None, ...]
-    """Per item; ``None`` where no finite rating exists."""
-    unrated: dict[int, str]
-    """Why the items without a rating have none: ``ABOVE``, ``BELOW`` or ``APART``."""
     rated: IntArray
     """The items that have a rating, ascending."""
     strengths: FloatArray
     """theta of ``rated``, in natural log odds, mean 0."""
+    unrated: dict[int, str]
+    """Why the items without a rating have none: ``ABOVE``, ``BELOW`` or ``APART``."""
     anchor: Anchor | None
+
+    @property
+    def n_items(self) -> int:
+        """Items, with and without a rating."""
+        return len(self.rated) + len(self.unrated)
+
+    @property
+    def ratings(self) -> tuple[float | None, ...]:
+        """The rating of each item; ``None`` where no finite rating exists."""
+        return at_places(place_ratings(self.strengths, self.rated, self.anchor).tolist(), self.rated, self.n_items)
+
+    def normal_spreads(self, covariance: FloatArray, level: float) -> tuple[Spread | None, ...]:
+        """Normal intervals from the covariance of the strengths, shape (rated items, rated items).
+
+        With an anchor they are those of the differences to it.
+        """
+        if self.anchor is not None:
+            at = int(np.searchsorted(self.rated, self.anchor.item))
+            covariance = covariance - covariance[at] - covariance[:, at, None] + covariance[at, at]
+        quantile = NormalDist().inv_cdf((1 + level) / 2)
+        ratings = place_ratings(self.strengths, self.rated, self.anchor).tolist()
+        variances = (SCALE**2 * np.maximum(np.diag(covariance), 0)).tolist()
+        spreads = [
+            Spread(Interval.around(rating, quantile * variance**0.5, level, "sandwich normal"), variance)
+            for rating, variance in zip(ratings, variances, strict=True)
+        ]
+        return at_places(spreads, self.rated, self.n_items)
+
+
+@dataclass(frozen=True, eq=False)
+class BradleyTerry(Ratings):
+    """Ratings and the battles that they were fitted to."""
+
     battles: Battles = field(repr=False)
 
 
@@ -116,20 +154,21 @@ class BootstrapRatings:
     rounds_without_minimum: int
     """Resamples in which some rated item had no finite rating: they are left out of ``ratings``."""
 
-    def spreads(self, level: float = 0.95, ddof: int = 1) -> tuple[Spread | None, ...]:
+    def spreads(self, level: float = 0.95) -> tuple[Spread | None, ...]:
         """Percentile interval and variance per item; ``None`` for items without a rating.
 
-        If more rounds were left out than lie beyond one bound, that bound is unknown and there is no interval. ``ddof``
-        of the variance is 1 in Chatbot Arena's tables and 0 in arena-rank.
+        If more rounds were left out than lie beyond one bound, that bound is unknown and there is no interval.
         """
         lost = self.rounds_without_minimum
         known = lost <= (1 - level) / 2 * (lost + len(self.ratings))
-        enough = len(self.ratings) > ddof
-        spreads: list[Spread | None] = [None] * self.n_items
-        for item, column in zip(self.rated.tolist(), self.ratings.T, strict=True):
-            interval = percentile_interval(column, level) if known else None
-            spreads[item] = Spread(interval, float(column.var(ddof=ddof)) if known and enough else None)
-        return tuple(spreads)
+        spreads = [
+            Spread(
+                percentile_interval(column, level) if known else None,
+                float(column.var(ddof=1)) if known and len(column) > 1 else None,
+            )
+            for column in self.ratings.T
+        ]
+        return at_places(spreads, self.rated, self.n_items)
 
 
 def count_battles(
@@ -209,20 +248,15 @@ def bradley_terry(battles: Battles, *, anchor: Anchor | None = None) -> BradleyT
     >>> fit.ratings[2] is None and fit.unrated[2] == ABOVE
     True
     """
-    if anchor is not None and not (0 <= anchor.item < battles.n_items and np.isfinite(anchor.rating)):
-        raise ValueError(f"the anchor {anchor} is not one of {battles.n_items} items, or its rating is not finite")
     points = _points(battles)
-    rated, unrated = comparable_items(points, None if anchor is None else anchor.item)
+    rated, unrated = comparable_items(points, anchor)
     strengths = np.zeros(len(rated))
     if len(rated) > 1:
-        fits, found = _newton(points[np.ix_(rated, rated)][None], strengths)
+        fits, found = _fits(points[np.ix_(rated, rated)][None], strengths)
         if not found.all():
-            raise ValueError(f"the fit did not converge in {_MOST_STEPS} steps")
+            raise ValueError(f"the fit did not converge in {MOST_STEPS} steps")
         strengths = fits[0] - fits[0].mean()
-    ratings: list[float | None] = [None] * battles.n_items
-    for item, rating in zip(rated.tolist(), place_ratings(strengths, rated, anchor).tolist(), strict=True):
-        ratings[item] = rating
-    return BradleyTerry(tuple(ratings), unrated, rated, strengths, anchor, battles)
+    return BradleyTerry(rated, strengths, unrated, anchor, battles)
 
 
 def sandwich_spreads(fit: BradleyTerry, *, level: float = 0.95, ridge: float = 1e-5) -> tuple[Spread | None, ...]:
@@ -242,43 +276,19 @@ def sandwich_spreads(fit: BradleyTerry, *, level: float = 0.95, ridge: float = 1
     >>> [round(spread.variance ** 0.5, 1) for spread in sandwich_spreads(fit, ridge=0)]  # 0.2 * 173.7, of logit(1/2)
     [0.0, 34.7]
     """
-    battles, rated = fit.battles, fit.rated
-    if not len(rated):
-        return (None,) * battles.n_items
-    place = np.full(battles.n_items, -1)
-    place[rated] = np.arange(len(rated))
-    inside = (place[battles.first] >= 0) & (place[battles.second] >= 0)
-    first, second = place[battles.first[inside]], place[battles.second[inside]]
-    probability = sigmoid(fit.strengths[first] - fit.strengths[second])
-    count, weight = battles.count[inside], battles.weight[inside]
-    information = laplacian(first, second, count * weight * probability * (1 - probability), len(rated))
-    residual = laplacian(first, second, count * np.square(weight * (battles.outcome[inside] - probability)), len(rated))
+    if not len(fit.rated):
+        return (None,) * fit.n_items
+    battles, _ = fit.battles.among(fit.rated)
+    count, weight = battles.count, battles.weight
+    probability = sigmoid(fit.strengths[battles.first] - fit.strengths[battles.second])
+    information = laplacian(battles, count * weight * probability * (1 - probability))
+    residual = laplacian(battles, count * np.square(weight * (battles.outcome - probability)))
     if ridge:
         scale = count.sum() if (weight == 1).all() else 1.0
-        inverse = np.linalg.inv(information + ridge * scale * np.eye(len(rated)))
+        inverse = np.linalg.inv(information + ridge * scale * np.eye(battles.n_items))
     else:
         inverse = np.linalg.pinv(information, hermitian=True)
-    return normal_spreads(fit.ratings, rated, inverse @ residual @ inverse, fit.anchor, level)
-
-
-def normal_spreads(
-    ratings: Sequence[float | None], rated: IntArray, covariance: FloatArray, anchor: Anchor | None, level: float
-) -> tuple[Spread | None, ...]:
-    """Normal intervals of ratings from the covariance of the strengths of ``rated``, shape (rated items, rated items).
-
-    With an anchor they are those of the differences to it.
-    """
-    if anchor is not None:
-        at = int(np.searchsorted(rated, anchor.item))
-        covariance = covariance - covariance[at] - covariance[:, at, None] + covariance[at, at]
-    quantile = NormalDist().inv_cdf((1 + level) / 2)
-    spreads: list[Spread | None] = [None] * len(ratings)
-    variances = SCALE**2 * np.maximum(np.diag(covariance), 0)
-    for item, variance in zip(rated.tolist(), variances.tolist(), strict=True):
-        rating = ratings[item]
-        assert rating is not None
-        spreads[item] = Spread(Interval.around(rating, quantile * variance**0.5, level, "sandwich normal"), variance)
-    return tuple(spreads)
+    return fit.normal_spreads(inverse @ residual @ inverse, level)
 
 
 def bootstrap_ratings(fit: BradleyTerry, *, rng: np.random.Generator, rounds: int = 100) -> BootstrapRatings:
@@ -305,7 +315,7 @@ def bootstrap_ratings(fit: BradleyTerry, *, rng: np.random.Generator, rounds: in
         for k in range(0, len(drawn), together):
             points = table.points(drawn[k : k + together])
             points = points[strongly_connected(points)]
-            fits, found = _newton(points, fit.strengths)
+            fits, found = _fits(points, fit.strengths)
             parts.append(place_ratings(fits[found], rated, fit.anchor))
             without += min(together, len(drawn) - k) - len(parts[-1])
     return BootstrapRatings(np.concatenate(parts), rated, battles.n_items, without)
@@ -335,24 +345,21 @@ def predicted_win_rate(rating: ArrayLike, opponent: ArrayLike) -> FloatArray:
     return sigmoid(np.subtract(np.asarray(rating, dtype=float), np.asarray(opponent, dtype=float)) / SCALE)
 
 
-def comparable_items(points: FloatArray, anchor: int | None) -> tuple[IntArray, dict[int, str]]:
+def comparable_items(points: FloatArray, anchor: Anchor | None) -> tuple[IntArray, dict[int, str]]:
     """The items that have finite ratings, and why the others have none.
 
     ``points``, shape (n, n), is positive where item i took something from item j. The items are those reachable from
     the anchor and back; without anchor the largest set of items reachable from one another, if it has two.
     """
+    from scipy.sparse.csgraph import connected_components
+
     n = len(points)
-    best: IntArray = np.zeros(0, dtype=np.int64)
-    left = np.ones(n, dtype=bool)
-    for start in range(n) if anchor is None else [anchor]:
-        if left[start]:
-            down, up = (_reached(matrix[None], start)[0] for matrix in (points, points.T))
-            members = np.flatnonzero(down & up)
-            left[members] = False
-            if len(members) > len(best):
-                best = members
-        if len(best) >= left.sum():
-            break
+    if anchor is not None and not (0 <= anchor.item < n and np.isfinite(anchor.rating)):
+        raise ValueError(f"the anchor {anchor} is not one of {n} items, or its rating is not finite")
+    _, group = connected_components(points > 0, connection="strong")
+    # Of equally large sets the one with the first item.
+    first = int(np.bincount(group)[group].argmax()) if anchor is None else anchor.item
+    best = np.flatnonzero(group == group[first])
     if anchor is None and len(best) < 2:
         best = best[:0]
     unrated = {}
@@ -385,9 +392,10 @@ def place_ratings(strengths: FloatArray, rated: IntArray, anchor: Anchor | None)
     return np.asarray(origin + SCALE * (strengths - zero))
 
 
-def laplacian(first: IntArray, second: IntArray, values: NDArray[Any], n: int) -> FloatArray:
-    """Sum of value * x x' with x = e_first - e_second, shape (n, n)."""
-    upper = np.bincount(first * n + second, weights=values, minlength=n * n).reshape(n, n)
+def laplacian(battles: Battles, values: NDArray[Any]) -> FloatArray:
+    """Sum of value * x x' over cells, with x = e_first - e_second, shape (items, items)."""
+    n = battles.n_items
+    upper = np.bincount(battles.first * n + battles.second, weights=values, minlength=n * n).reshape(n, n)
     both = upper.astype(float) + upper.T
     return np.diag(both.sum(axis=1)) - both
 
@@ -417,12 +425,9 @@ class _PointsTable:
 
     def __init__(self, battles: Battles, rated: IntArray) -> None:
         n = len(rated)
-        place = np.full(battles.n_items, -1)
-        place[rated] = np.arange(n)
-        self.inside = (place[battles.first] >= 0) & (place[battles.second] >= 0)
-        first, second = place[battles.first[self.inside]], place[battles.second[self.inside]]
-        self.weight = battles.weight[self.inside]
-        code = (first * n + second) * 3 + (2 * battles.outcome[self.inside]).astype(np.int64)
+        cells, self.inside = battles.among(rated)
+        self.weight = cells.weight
+        code = (cells.first * n + cells.second) * 3 + (2 * cells.outcome).astype(np.int64)
         column = np.full(3 * n * n, len(code))  # of cells that do not occur: there, a column of zeros is put
         column[code] = np.arange(len(code))
         lost, tied, won = column.reshape(n, n, 3).transpose(2, 0, 1)
@@ -447,32 +452,15 @@ def _points(battles: Battles) -> FloatArray:
     return np.asarray(np.add(won, lost.T), dtype=float)
 
 
-def _newton(points: FloatArray, start: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Minima (R, n) of R tables of points (R, n, n) from one start (n,), and which of them were found.
-
-    A step that changes no difference by more than 1.5, or at whose end the objective still falls, lowers it for
-    certain; another is cut to the share log(1 + change) / change (Sun and Tran-Dinh 2019; see ``length_control``).
-    """
+def _fits(points: FloatArray, start: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Minima (R, n) of R tables of points (R, n, n) from one start (n,), and which of them were found."""
     rounds, n = points.shape[:2]
     strengths = np.repeat(start[None], rounds, axis=0)
-    if n < 2 or not rounds:
+    if n < 2:
         return strengths, np.ones(rounds, dtype=bool)
     games = points + points.transpose(0, 2, 1)
     taken = points.sum(axis=2)
-    gradient, hessian = _derivatives(strengths, games, taken)
-    for _ in range(_MOST_STEPS):
-        step = -np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        change = np.ptp(step, axis=1)
-        ahead = strengths + step
-        if change.max() <= _LAST_STEP:
-            return ahead, np.ones(rounds, dtype=bool)
-        gradient, hessian = _derivatives(ahead, games, taken)
-        overshot = (change > 1.5) & ((gradient * step).sum(axis=1) > 0)
-        if overshot.any():
-            ahead = strengths + step * np.where(overshot, np.log1p(change) / np.maximum(change, 1), 1.0)[:, None]
-            gradient, hessian = _derivatives(ahead, games, taken)
-        strengths = ahead
-    return strengths, change <= _LAST_STEP
+    return newton(lambda at: _derivatives(at, games, taken), lambda step: np.ptp(step, axis=1), strengths)
 
 
 def _derivatives(strengths: FloatArray, games: FloatArray, taken: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -502,11 +490,6 @@ def _reached(points: FloatArray, start: int) -> NDArray[np.bool_]:
         if (further == reached).all():
             return reached
         reached = further
-
-
-def sigmoid(logit: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-logit)) without overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logit))
 
 
 def checked_battles(

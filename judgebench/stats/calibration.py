@@ -81,7 +81,6 @@ def _auc(p: FloatArray, y: FloatArray) -> float | None:
     zeros = len(y) - ones
     if not ones or not zeros:
         return None
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu
 
-    ranks = rankdata(p)
-    return float((ranks[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return float(mannwhitneyu(p[y == 1], p[y == 0], method="asymptotic").statistic / (ones * zeros))

@@ -50,7 +50,7 @@ class Estimate:
     """Why one of the numbers is missing."""
 
     def how(self, over: str) -> str:
-        """In words, how the interval over such clusters came about, or why there is none."""
+        """Say in words how the interval over such clusters was made, or why there is none."""
         return f"interval: {self.interval.method} over {over}" if self.interval else f"no interval: {self.reason}"
 
 
@@ -253,7 +253,7 @@ def missing_reason(statistic: ClusterTotals) -> str | None:
     """Why a statistic has no value, standard error or spread; ``None`` if it has all three.
 
     >>> missing_reason(cluster_totals([0.5, 0.5, 0.5]))
-    'all values are equal, so their spread cannot be told from them'
+    'all values are equal, so they show no spread'
     """
     if statistic.value is None:
         return "there are no values" if not statistic.n_clusters else "a term of the statistic has no values"

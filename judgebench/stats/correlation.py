@@ -78,7 +78,8 @@ def correlation(x: ArrayLike, y: ArrayLike, kind: Kind = "pearson", *, level: fl
     >>> round(result.value, 3), round(result.interval.low, 3), round(result.interval.high, 3)
     (0.9, 0.086, 0.993)
     """
-    one, other = _checked(x, y, kind, level)
+    one, other = columns(x, y)
+    _check(kind, level)
     n = len(one)
     value = _value(one, other, kind)
     if value is None:
@@ -92,7 +93,7 @@ def correlation(x: ArrayLike, y: ArrayLike, kind: Kind = "pearson", *, level: fl
 
 
 def correlation_interval(value: float, n: int, kind: Kind = "pearson", *, level: float = 0.95) -> Interval:
-    """The interval of a coefficient of which only the value and the number of items are known, as printed in papers.
+    """The interval of a coefficient when only its value and the number of items are known, as in papers.
 
     WildBench's "0.98" is over six models:
 
@@ -105,7 +106,7 @@ def correlation_interval(value: float, n: int, kind: Kind = "pearson", *, level:
         raise ValueError(
             f"an interval needs a coefficient between -1 and 1 and at least {n - spare + 1} items; got {value} over {n}"
         )
-    _check_kind(kind, level)
+    _check(kind, level)
     variance = {"pearson": 1.0, "spearman": 1 + value**2 / 2, "kendall": 0.437}[kind] / spare
     method = {"pearson": "Fisher z", "spearman": "Bonett-Wright z", "kendall": "Fieller z"}[kind]
     half = NormalDist().inv_cdf((1 + level) / 2) * sqrt(variance)
@@ -123,7 +124,8 @@ def permutation_p(
     >>> permutation_p([1, 2, 3, 4, 5], [1, 2, 3, 5, 4], "kendall", rng=np.random.default_rng(0))  # 2 * 5 of 120 orders
     0.08333333333333333
     """
-    one, other = _checked(x, y, kind, 0.95)
+    one, other = columns(x, y)
+    _check(kind, 0.95)
     value, n = _value(one, other, kind), len(one)
     if value is None:
         return None
@@ -160,7 +162,9 @@ def coefficients(one: FloatArray, other: FloatArray, kind: Kind) -> FloatArray:
         signs = [np.sign(side[:, :, None] - side[:, None, :]).reshape(len(side), -1) for side in (one, other)]
         return _cosines(signs[0], signs[1])
     if kind == "spearman":
-        one, other = _mean_ranks(one), _mean_ranks(other)
+        from scipy.stats import rankdata
+
+        one, other = (rankdata(side, axis=1) for side in (one, other))
     # Scaled first, so that squares neither overflow nor vanish.
     one, other = (side / np.abs(side).max(axis=1, keepdims=True) for side in (one, other))
     return _cosines(one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True))
@@ -172,19 +176,7 @@ def _cosines(one: FloatArray, other: FloatArray) -> FloatArray:
     return cosines
 
 
-def _mean_ranks(values: FloatArray) -> FloatArray:
-    """Ranks from 1 within rows (rounds, n); equal values share the mean of their ranks."""
-    differences = values[:, :, None] - values[:, None, :]
-    return np.asarray(1 + (differences > 0).sum(axis=2) + ((differences == 0).sum(axis=2) - 1) / 2)
-
-
-def _checked(x: ArrayLike, y: ArrayLike, kind: str, level: float) -> tuple[FloatArray, FloatArray]:
-    one, other = columns(x, y)
-    _check_kind(kind, level)
-    return one, other
-
-
-def _check_kind(kind: str, level: float) -> None:
+def _check(kind: str, level: float) -> None:
     if kind not in ("pearson", "spearman", "kendall"):
         raise ValueError(f"kinds of correlation are pearson, spearman and kendall; got {kind}")
     check_level(level)

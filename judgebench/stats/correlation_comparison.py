@@ -22,7 +22,7 @@ Steiger: Tests for comparing elements of a correlation matrix. Psychological Bul
 Zou: Toward using confidence intervals to compare correlations. Psychological Methods 12, 2007.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import atanh, sqrt
@@ -96,7 +96,7 @@ def compare_correlations(
 
     Examples
     --------
-    Of two metrics over six models, 0.98 and 0.89 are not told apart:
+    Over six models, correlations of 0.98 and 0.89 do not differ significantly:
 
     >>> ratings, one = [1251, 1213, 1232, 1187, 1158, 1144], [34.6, 21, 20.1, 7.2, -10.5, -14.6]
     >>> result = compare_correlations(one, [55.0, 34.4, 40.5, 34.9, 32.7, 22.9], ratings)
@@ -177,9 +177,9 @@ def correlation_table(
 ) -> CorrelationTable:
     """Correlate metrics (name to model to score) with a reference (model to rating), and compare them two by two.
 
-    Models are matched by name; a ``None`` is a missing number. Every correlation is over the models that its two sides
-    have, so rows may rest on different models, of which n says the number; a comparison is over the models of all
-    three. With Kendall's tau comparisons are by bootstrap.
+    Models are matched by name; a ``None`` is a missing number. Every correlation is over the models that both of its
+    sides have, so rows may rest on different models (``n`` counts them); a comparison is over the models of all three.
+    With Kendall's tau comparisons are by bootstrap.
 
     >>> metrics = {"judge": {"a": 1.0, "b": 2.0, "c": 3.0, "d": 5.0, "e": 4.0}, "length": {"a": 9, "b": 2, "c": 6}}
     >>> elo = {"a": 1000, "b": 1100, "c": 1200, "d": 1250, "e": 1300}
@@ -191,26 +191,24 @@ def correlation_table(
     """
     rows = []
     for name, scores in metrics.items():
-        models = _shared([scores, reference])
-        x, y = _column(scores, models), _column(reference, models)
+        x, y = _aligned(scores, reference)
         found = correlation(x, y, kind, level=level)
         rows.append(MetricRow(name, found, permutation_p(x, y, kind, rng=rng)))
     # Sorting is stable: metrics without a value, and equal ones, stay in the order given.
     rows.sort(key=lambda row: -2.0 if row.correlation.value is None else row.correlation.value, reverse=True)
     comparisons = []
     for one, two in combinations([row.metric for row in rows], 2):
-        models = _shared([metrics[one], metrics[two], reference])
-        columns = [_column(table, models) for table in (metrics[one], metrics[two], reference)]
+        first, second, shared = _aligned(metrics[one], metrics[two], reference)
         if kind == "kendall":
-            comparison = bootstrap_comparison(columns[0], columns[1], columns[2], kind, rng=rng, level=level)
+            comparison = bootstrap_comparison(first, second, shared, kind, rng=rng, level=level)
         else:
-            comparison = compare_correlations(columns[0], columns[1], columns[2], kind, level=level)
+            comparison = compare_correlations(first, second, shared, kind, level=level)
         comparisons.append((one, two, comparison))
-    tested = [place for place, (_, _, comparison) in enumerate(comparisons) if comparison.p is not None]
-    adjusted = dict(zip(tested, adjusted_p_values([comparisons[place][2].p or 0.0 for place in tested]), strict=True))
+    p_values = [comparison.p for *_, comparison in comparisons]
+    adjusted = iter(adjusted_p_values([p for p in p_values if p is not None]).tolist())
     compared = [
-        MetricComparison(*comparison, float(adjusted[place]) if place in adjusted else None)
-        for place, comparison in enumerate(comparisons)
+        MetricComparison(*comparison, None if p is None else next(adjusted))
+        for comparison, p in zip(comparisons, p_values, strict=True)
     ]
     return CorrelationTable(tuple(rows), tuple(compared))
 
@@ -264,10 +262,7 @@ def _zou(first: float, second: float, between: float, one: Interval, two: Interv
     return Interval(low, high, level, "Zou")
 
 
-def _shared(tables: Sequence[Mapping[str, float | None]]) -> list[str]:
-    """Models with a number in all tables, in the order of the last."""
-    return [model for model in tables[-1] if all(table.get(model) is not None for table in tables)]
-
-
-def _column(table: Mapping[str, float | None], models: Sequence[str]) -> FloatArray:
-    return np.array([table[model] for model in models], dtype=float)
+def _aligned(*tables: Mapping[str, float | None]) -> list[FloatArray]:
+    """The numbers of the models that all tables have, in the last one's order: one column per table."""
+    models = [model for model in tables[-1] if all(table.get(model) is not None for table in tables)]
+    return [np.array([table[model] for model in models], dtype=float) for table in tables]

@@ -1,13 +1,14 @@
 """Online Elo: ratings that move a little after every vote, and the WB-Elo of WildBench, which is made of them.
 
-After a vote between items 1 and 2, of which item 1 took the share S,
+After a vote between items 1 and 2, with S the share that item 1 took,
 
     E = 1 / (1 + 10^((R_2 - R_1) / 400)),    R_1 <- R_1 + K (S - E),    R_2 <- R_2 - K (S - E)                (1)
 
 The last votes count most, so ratings depend on the order of votes. Chatbot Arena's early tables took the order of time
 (``online_elo``). WB-Elo has no times: its votes come from the scores that single answers got (``votes_from_scores``),
-and its ratings are means over many random orders (``shuffled_elo``), from some of which, the anchors, given ratings
-pull. The spread over orders says nothing about how other questions would have turned out: it is not a bootstrap.
+and its ratings are means over many random orders (``shuffled_elo``), in which items with a given rating, the anchors,
+pull the others towards it. The spread over orders says nothing about how other questions would have turned out: it is
+not a bootstrap.
 
 Random orders are followed all at once: step k applies (1) to the k-th vote of every order, in numpy arrays over orders.
 
@@ -20,14 +21,14 @@ here every round has a seed of its own, and equal input gives equal ratings.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, IntArray
-from judgebench.stats.bradley_terry import checked_battles
+from judgebench.stats.arrays import FloatArray
+from judgebench.stats.bradley_terry import Battles, checked_battles
 from judgebench.stats.intervals import Interval, percentile_interval
 
 START = 1000.0
@@ -41,17 +42,9 @@ _HELD = 2**28
 
 
 @dataclass(frozen=True, eq=False)
-class Votes:
-    """Votes between pairs, counted by pair and outcome. Shapes (cells,)."""
+class Votes(Battles):
+    """Battles whose outcomes come from scores. Elo ignores their weights."""
 
-    n_items: int
-    first: IntArray
-    """Smaller index of the pair."""
-    second: IntArray
-    outcome: FloatArray
-    """Share of the win of ``first``: 0, 0.5 or 1."""
-    count: IntArray
-    n_votes: int
     n_decided: int
     """Votes that had a winner before lengths were looked at."""
 
@@ -150,7 +143,7 @@ def votes_from_scores(
     sizes = np.zeros_like(table) if lengths is None else np.asarray(lengths, dtype=float)
     if sizes.shape != table.shape or (by_length and lengths is None):
         raise ValueError("a length margin needs the length of every answer: give lengths, or length_margin=None")
-    n_items, n_votes, n_decided = table.shape[1], 0, 0
+    n_items, n_decided = table.shape[1], 0
     counts = np.zeros((n_items, n_items, 3), dtype=np.int64)
     for one in range(n_items - 1):
         # NaN compares as false with everything, so a missing score makes no vote.
@@ -158,14 +151,13 @@ def votes_from_scores(
         won, lost = ahead >= margin, -ahead >= margin
         tied = ~won & ~lost & (np.abs(ahead) <= tie_margin)
         n_decided += int(won.sum() + lost.sum())
-        n_votes += int(won.sum() + lost.sum() + tied.sum())
         if by_length:
             uneven = np.abs(sizes[:, one, None] - sizes[:, one + 1 :]) > length_margin
             tied |= uneven & (won | lost)
             won, lost = won & ~uneven, lost & ~uneven
         counts[one, one + 1 :] = np.stack([lost.sum(axis=0), tied.sum(axis=0), won.sum(axis=0)], axis=1)
     first, second, doubled = np.nonzero(counts)
-    return Votes(n_items, first, second, doubled / 2, counts[first, second, doubled], n_votes, n_decided)
+    return Votes(n_items, first, second, doubled / 2, counts[first, second, doubled], np.ones(len(first)), n_decided)
 
 
 def shuffled_elo(
@@ -206,7 +198,7 @@ def shuffled_elo(
     --------
     Item 1 wins 30 of 40 votes against item 0, which is held at 1200:
 
-    >>> votes = Votes(2, np.array([0, 0]), np.array([1, 1]), np.array([0, 1.0]), np.array([30, 10]), 40, 40)
+    >>> votes = Votes(2, np.array([0, 0]), np.array([1, 1]), np.array([0, 1.0]), np.array([30, 10]), np.ones(2), 40)
     >>> result = shuffled_elo(votes, anchors=[1200, None], dynamic=False)
     >>> result.ratings.shape, round(result.ratings[0, 0]), 1000 < result.summary(1).mean < 1200  # too few votes
     ((128, 2), 1200, True)
@@ -223,7 +215,8 @@ def shuffled_elo(
     turned = anchored[votes.first] & free
     first, second = np.where(turned, votes.second, votes.first)[free], np.where(turned, votes.first, votes.second)[free]
     outcome = np.where(turned, 1 - votes.outcome, votes.outcome)[free]
-    sequence = _Sequence(first, second, outcome, votes.count[free], anchored, start, dynamic, interval, k)
+    ordered = replace(votes, first=first, second=second, outcome=outcome, count=votes.count[free])
+    sequence = _Sequence(ordered, anchored, start, dynamic, interval, k)
     ratings = np.repeat(start[None], rounds, axis=0)
     at_once = min(_LANES, max(1, _HELD // max(sequence.length, 1)))
     for begin in range(0, rounds, at_once):
@@ -242,24 +235,16 @@ class _Sequence:
     """
 
     def __init__(
-        self,
-        first: IntArray,
-        second: IntArray,
-        outcome: FloatArray,
-        count: IntArray,
-        anchored: NDArray[np.bool_],
-        start: FloatArray,
-        dynamic: bool,
-        interval: int,
-        k: float,
+        self, votes: Votes, anchored: NDArray[np.bool_], start: FloatArray, dynamic: bool, interval: int, k: float
     ) -> None:
-        self.first, self.second = np.tile(first, 2), np.tile(second, 2)
-        self.count, self.cells, self.length = count, len(count), int(count.sum())
+        second = votes.second
+        self.first, self.second = np.tile(votes.first, 2), np.tile(second, 2)
+        self.count, self.cells, self.length = votes.count, len(votes.count), votes.n_battles
         self.codes = np.min_scalar_type(2 * self.cells)
         # Half the logit is the unit of ratings here, since E = (1 + tanh(half the logit)) / 2.
         self.unit = float(np.log(10) / 800)
         self.start, self.k = start * self.unit, k * self.unit / 2
-        self.share = self.k * (2 * np.tile(outcome, 2) - 1)
+        self.share = self.k * (2 * np.tile(votes.outcome, 2) - 1)
         # After the vote, the second's rating is kept * rating + (1 - kept) * anchor.
         moves = anchored[second] & dynamic
         self.kept = np.concatenate([np.where(anchored[second] & (not dynamic), 0.0, 1.0), np.where(moves, 0.5, 1.0)])

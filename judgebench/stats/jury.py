@@ -57,7 +57,7 @@ class DawidSkene:
 
 
 def majority(votes: ArrayLike, weights: ArrayLike | None = None) -> FloatArray:
-    """The sign of the (weighted) sum of votes per item, shape (items,): +1, -1, or 0 if they balance or there is none.
+    """The sign of the (weighted) sum of votes per item, shape (items,): +1, -1, or 0 if votes balance or are missing.
 
     >>> majority([[1, 1, -1], [1, -1, 0], [-1, 0, np.nan]]).tolist()
     [1.0, 0.0, -1.0]

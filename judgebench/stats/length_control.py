@@ -21,20 +21,17 @@ References
 ----------
 Dubois, Galambosi, Liang, Hashimoto: Length-Controlled AlpacaEval. arXiv:2404.04475, 2024.
 Upstream: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/glm_winrate.py.
-Sun, Tran-Dinh: Generalized self-concordant functions. Mathematical Programming 178, 2019
-(step lengths of ``_minimise``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, cluster_places
+from judgebench.stats.arrays import FloatArray, cluster_places, columns
 from judgebench.stats.intervals import Interval
+from judgebench.stats.newton import MOST_STEPS, LogLoss, newton, sigmoid
 from judgebench.stats.proportions import score_interval
 
 C_GRID: tuple[float, ...] = tuple(np.logspace(-4, 4, 10).tolist())
@@ -54,9 +51,6 @@ FEWEST_JUDGED = 5
 
 # Rows predicted surely and wrongly cost log(1e15) and no more: upstream clips P to [1e-15, 1 - 1e-15].
 _LARGEST_LOGIT = float(np.log(1e15 - 1))
-# A Newton step that changes no logit by more than this leaves an error of about its square.
-_LAST_STEP = 1e-6
-_MOST_STEPS = 500
 # Resamples solved together: few enough for their arrays to stay in the processor's cache.
 _CHUNK = 32
 
@@ -75,17 +69,8 @@ class AnchorRows:
     """Of each row; a model's own rows weigh 1. Upstream's lambda = 0.2, halved as there are two gamed baselines."""
 
     def __post_init__(self) -> None:
-        columns = (self.preference, self.std_delta_len, self.difficulty)
-        if any(column.shape != (len(self.preference),) or not np.isfinite(column).all() for column in columns):
-            raise ValueError("anchor rows need finite columns of one length: preference, std_delta_len, difficulty")
-        _check_shares(self.preference)
-
-
-class _Optional(TypedDict):
-    """The arguments that a fit may lack."""
-
-    difficulty: ArrayLike | None
-    anchors: AnchorRows | None
+        preference, *_ = columns(self.preference, self.std_delta_len, self.difficulty)
+        _check_shares(preference)
 
 
 @dataclass(frozen=True)
@@ -163,13 +148,15 @@ def length_controlled_win_rate(
     >>> round(fit.win_rate, 1), fit.coefficients.length < 0
     (50.0, True)
     """
-    rows = _PreferenceRows.checked(preference, length_difference, difficulty, anchors)
-    features, target, weight = rows.training()
+    return _fit(_PreferenceRows(preference, length_difference, difficulty, anchors), c)
+
+
+def _fit(rows: "_PreferenceRows", c: float | None) -> LengthControlled:
+    training = rows.training(np.ones((1, len(rows.preference))))
     if c is None:
-        grid, (fits, losses) = C_GRID, _cross_validate(features, target, weight)
+        grid, (fits, losses) = C_GRID, _cross_validate(*training)
     elif c > 0 and np.isfinite(c):
-        loss = _SharedRows(features, target, weight[None])
-        grid, fits, losses = (c,), _minimise(loss, np.zeros((1, len(features))), [1 / c])[:, 0], []
+        grid, fits, losses = (c,), _minima(*training, np.zeros((1, training[0].shape[1])), [c])[:, 0], []
     else:
         raise ValueError(f"C is an inverse penalty, positive and finite; got {c}")
     chosen = losses.index(min(losses)) if losses else 0
@@ -219,13 +206,10 @@ def bootstrap_length_controlled(
     >>> interval.low < fit.win_rate < interval.high
     True
     """
-    rows = _PreferenceRows.checked(preference, length_difference, difficulty, anchors)
+    rows = _PreferenceRows(preference, length_difference, difficulty, anchors)
     if counts.ndim != 2 or counts.shape[1] != len(rows.preference):
         raise ValueError(f"counts need one column for each of {len(rows.preference)} rows, got shape {counts.shape}")
-    usable = (counts[:, rows.judged].sum(axis=1) > 0) & (counts.sum(axis=1) > 1)
-    counts = counts[usable]
-    chunks = [rows.refit(counts[k : k + _CHUNK].astype(float), fit) for k in range(0, len(counts), _CHUNK)]
-    return np.concatenate([np.zeros(0), *chunks])
+    return rows.refit(counts, fit)
 
 
 def length_controlled_interval(
@@ -297,109 +281,83 @@ def length_controlled_influence(
     >>> round(win_rate, 1), round(float((influence @ influence) ** 0.5), 1)
     (46.3, 4.0)
     """
-    count, place = cluster_places(clusters, len(np.asarray(preference)))
-    given: _Optional = {"difficulty": difficulty, "anchors": anchors}
-    loose = length_controlled_win_rate(preference, length_difference, c=C_GRID[-1], **given)
-    found = []
-    for begin in range(0, count, _CHUNK):
-        without = np.arange(begin, min(begin + _CHUNK, count))
-        counts = (place != without[:, None]).astype(np.int64)
-        found.append(bootstrap_length_controlled(preference, length_difference, loose, counts, **given))
-    refits = np.concatenate(found)
+    rows = _PreferenceRows(preference, length_difference, difficulty, anchors)
+    count, place = cluster_places(clusters, len(rows.preference))
+    loose = _fit(rows, C_GRID[-1])
+    refits = rows.refit(place != np.arange(count)[:, None], loose)
     if len(refits) < count:
         return None
     return loose.win_rate, (count - 1) / count * (refits.mean() - refits)
 
 
-@dataclass(frozen=True, eq=False)
 class _PreferenceRows:
-    """A model's rows, checked, and the anchors. Features are (length, difficulty, bias), or (length, bias)."""
+    """A model's rows and the anchors. Features are (length, difficulty, bias), or (length, bias)."""
 
-    preference: FloatArray
-    judged: NDArray[np.bool_]
-    length_difference: FloatArray
-    difficulty: FloatArray | None
-    anchors: AnchorRows | None
-
-    @classmethod
-    def checked(
-        cls,
+    def __init__(
+        self,
         preference: ArrayLike,
         length_difference: ArrayLike,
         difficulty: ArrayLike | None,
         anchors: AnchorRows | None,
-    ) -> "_PreferenceRows":
-        """The rows, or ``ValueError`` with what is wrong with them."""
-        shares, difference = np.asarray(preference, dtype=float), np.asarray(length_difference, dtype=float)
-        covariates = [difference]
-        if difficulty is not None:
-            covariates.append(np.asarray(difficulty, dtype=float))
-        elif anchors is not None:
+    ) -> None:
+        """Raise ``ValueError`` with what is wrong with the rows."""
+        if difficulty is None and anchors is not None:
             raise ValueError("anchor rows can only be used with difficulties: give both, or neither")
+        shares = np.asarray(preference, dtype=float)
         judged = ~np.isnan(shares)
-        if shares.ndim != 1 or any(column.shape != shares.shape for column in covariates):
-            raise ValueError("preference, length_difference and difficulty need one number per row, in equal number")
-        if not all(np.isfinite(column).all() for column in covariates):
-            raise ValueError("length differences and difficulties must be finite; leave out rows that have none")
+        covariates = [length_difference] if difficulty is None else [length_difference, difficulty]
+        _, self.length_difference, *rest = columns(np.where(judged, shares, 0.5), *covariates)
         _check_shares(shares[judged])
-        if not judged.any():
-            raise ValueError(f"no row has a verdict (of {len(shares)}): there is nothing to fit")
-        if judged.sum() < FEWEST_JUDGED:
-            raise ValueError(f"a length-controlled fit needs {FEWEST_JUDGED} rows with a verdict, found {judged.sum()}")
-        return cls(shares, judged, difference, covariates[1] if difficulty is not None else None, anchors)
+        if (found := judged.sum()) < FEWEST_JUDGED:
+            raise ValueError(
+                f"a length-controlled fit needs {FEWEST_JUDGED} rows with a verdict; {found} of {len(shares)} have one"
+            )
+        self.preference, self.judged, self.anchors = shares, judged, anchors
+        self.difficulty = rest[0] if rest else None
 
-    def training(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Features (p, N), targets (N,) and weights (N,) of the fit: anchors first, then rows with a verdict."""
-        spread = self.length_difference.std(ddof=1)
-        length = (
-            np.tanh(self.length_difference / spread) if np.ptp(self.length_difference) else np.zeros(len(self.judged))
-        )
-        features, target = self.own_features(length)[:, self.judged], self.preference[self.judged]
-        weight = np.ones(len(target))
+    def training(self, counts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Features (R, p, N), targets (N,) and weights (R, N) of the fits to resamples given as counts (R, n).
+
+        Anchors come first, then the rows with a verdict.
+        """
+        length = _length_feature(self.length_difference, counts)
+        own = [length, np.ones_like(length)]
+        if self.difficulty is not None:
+            own.insert(1, np.broadcast_to(self.difficulty, length.shape))
+        features = np.stack(own, axis=1)[:, :, self.judged]
+        target, weight = self.preference[self.judged], counts[:, self.judged]
         if self.anchors is None:
             return features, target, weight
-        anchor_features, anchor_weight = _anchor_training(self.anchors)
+        shape = len(counts), len(self.anchors.preference)
+        gamed = [np.tanh(self.anchors.std_delta_len), self.anchors.difficulty, np.zeros(shape[1])]
+        anchor_features = np.stack([np.broadcast_to(column, shape) for column in gamed], axis=1)
         return (
-            np.concatenate([anchor_features, features], axis=1),
+            np.concatenate([anchor_features, features], axis=2),
             np.concatenate([self.anchors.preference, target]),
-            np.concatenate([anchor_weight, weight]),
+            np.concatenate([np.full(shape, self.anchors.weight), weight], axis=1),
         )
-
-    def own_features(self, length: FloatArray) -> FloatArray:
-        """Features (..., p, n) of all rows for length features (..., n)."""
-        columns = [length, np.ones_like(length)]
-        if self.difficulty is not None:
-            columns.insert(1, np.broadcast_to(self.difficulty, length.shape))
-        return np.stack(columns, axis=-2)
 
     def predict(self, coefficients: FloatArray) -> FloatArray:
         """Shares of the win at equal lengths, (..., n), for coefficients (..., p): (1) without its first term."""
         logit = np.repeat(coefficients[..., -1:], len(self.preference), axis=-1)
         if self.difficulty is not None:
             logit += coefficients[..., 1:2] * self.difficulty
-        return _sigmoid(logit)
+        return sigmoid(logit)
 
-    def refit(self, counts: FloatArray, fit: LengthControlled) -> FloatArray:
-        """Win rates, percent, of resamples given as counts (R, n)."""
-        features = self.own_features(_resampled_length_feature(self.length_difference, counts))
-        loss: _Loss = _OwnRows(features[:, :, self.judged], self.preference[self.judged], counts[:, self.judged])
-        if self.anchors is not None:
-            anchor_features, anchor_weight = _anchor_training(self.anchors)
-            loss = _Sum(loss, _SharedRows(anchor_features, self.anchors.preference, anchor_weight[None]))
-        start = [fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias]
-        start_at = np.array([[value for value in start if value is not None]])
-        coefficients = _minimise(loss, np.repeat(start_at, len(counts), axis=0), [1 / fit.c])[0]
-        rates: FloatArray = 100 * (self.predict(coefficients) * counts).sum(axis=1) / counts.sum(axis=1)
-        return rates
-
-
-def _anchor_training(anchors: AnchorRows) -> tuple[FloatArray, FloatArray]:
-    """Features (3, n_anchors) and weights of the anchors."""
-    bias = np.zeros(len(anchors.preference))
-    return np.stack([np.tanh(anchors.std_delta_len), anchors.difficulty, bias]), bias + anchors.weight
+    def refit(self, counts: NDArray[np.int64] | NDArray[np.bool_], fit: LengthControlled) -> FloatArray:
+        """Win rates, percent, of resamples given as counts (R, n); those that cannot be fitted are left out."""
+        usable = np.flatnonzero((counts[:, self.judged].sum(axis=1) > 0) & (counts.sum(axis=1) > 1))
+        given = [fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias]
+        start = np.array([[value for value in given if value is not None]])
+        rates = [np.zeros(0)]
+        for begin in range(0, len(usable), _CHUNK):
+            drawn = counts[usable[begin : begin + _CHUNK]].astype(float)
+            coefficients = _minima(*self.training(drawn), np.repeat(start, len(drawn), axis=0), [fit.c])[0]
+            rates.append(100 * (self.predict(coefficients) * drawn).sum(axis=1) / drawn.sum(axis=1))
+        return np.concatenate(rates)
 
 
-def _resampled_length_feature(length_difference: FloatArray, counts: FloatArray) -> FloatArray:
+def _length_feature(length_difference: FloatArray, counts: FloatArray) -> FloatArray:
     """tanh(d / s), shape (R, n), with the s of each resample; 0 where all rows of a resample have the same d."""
     drawn, everywhere = counts > 0, np.broadcast_to(length_difference, counts.shape)
     lowest = np.min(everywhere, axis=1, where=drawn, initial=np.inf)
@@ -417,172 +375,27 @@ def _cross_validate(features: FloatArray, target: FloatArray, weight: FloatArray
     fold = (count - 1 - np.arange(count)) % FOLDS
     # Six problems at once: five that lack a fold each, and the refit on all rows.
     kept = np.concatenate([fold != np.arange(FOLDS)[:, None], np.ones((1, count), dtype=bool)])
-    loss = _SharedRows(features, target, weight * kept)
-    fits = _minimise(loss, np.zeros((len(kept), len(features))), [1 / c for c in C_GRID])
+    fits = _minima(features, target, weight * kept, np.zeros((len(kept), features.shape[1])), C_GRID)
     losses = np.zeros(len(C_GRID))
     for k in range(FOLDS):
         held_out = fold == k
-        logit = np.clip(fits[:, k] @ features[:, held_out], -_LARGEST_LOGIT, _LARGEST_LOGIT)
+        logit = np.clip(fits[:, k] @ features[0][:, held_out], -_LARGEST_LOGIT, _LARGEST_LOGIT)
         row_losses = np.log(1 + np.exp(logit)) - target[held_out] * logit
-        losses += row_losses @ weight[held_out] / held_out.sum() / FOLDS
+        losses += row_losses @ weight[0, held_out] / held_out.sum() / FOLDS
     return fits[:, FOLDS], losses.tolist()
 
 
-class _Loss(Protocol):
-    """The weighted logistic losses of R problems, as functions of their coefficients (R, p)."""
-
-    def derivatives(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Gradients (R, p) and Hessians (R, p, p)."""
-
-    def largest_change(self, step: FloatArray) -> FloatArray:
-        """The most that steps (R, p) change the logit of any row, (R,)."""
-
-
-class _SharedRows:
-    """R problems on the same rows, which differ at most in how they weigh them."""
-
-    def __init__(self, features: FloatArray, target: FloatArray, weight: FloatArray) -> None:
-        """``features`` (p, N), ``target`` (N,), ``weight`` (R, N), or (1, N) if all problems weigh rows alike."""
-        self.features, self.weight = features, weight
-        self.observed = weight * target
-        self.products = (features[:, None] * features).reshape(-1, features.shape[1]).T
-
-    def derivatives(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
-        expected, variance = _moments(coefficients @ self.features, self.weight)
-        hessian = (variance @ self.products).reshape(*coefficients.shape, -1)
-        return (expected - self.observed) @ self.features.T, hessian
-
-    def largest_change(self, step: FloatArray) -> FloatArray:
-        return _largest_magnitude(step @ self.features)
-
-
-class _OwnRows:
-    """R problems with features and weights of their own: the model's rows in R resamples."""
-
-    def __init__(self, features: FloatArray, target: FloatArray, weight: FloatArray) -> None:
-        """``features`` (R, p, n), ``target`` (n,), ``weight`` (R, n)."""
-        self.features, self.weight = features, weight
-        self.observed = weight * target
-
-    def derivatives(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
-        expected, variance = _moments(self._logit(coefficients), self.weight)
-        hessian = np.matmul(self.features * variance[:, None], self.features.transpose(0, 2, 1))
-        return _times(self.features, expected - self.observed), hessian
-
-    def largest_change(self, step: FloatArray) -> FloatArray:
-        return _largest_magnitude(self._logit(step))
-
-    def _logit(self, coefficients: FloatArray) -> FloatArray:
-        logit: FloatArray = np.matmul(coefficients[:, None], self.features)[:, 0]
-        return logit
-
-
-class _Sum:
-    """The sum of two losses, problem by problem."""
-
-    def __init__(self, first: _Loss, second: _Loss) -> None:
-        self.first, self.second = first, second
-
-    def derivatives(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
-        gradient, hessian = self.first.derivatives(coefficients)
-        more_gradient, more_hessian = self.second.derivatives(coefficients)
-        return gradient + more_gradient, hessian + more_hessian
-
-    def largest_change(self, step: FloatArray) -> FloatArray:
-        return np.maximum(self.first.largest_change(step), self.second.largest_change(step))
-
-
-def _minimise(loss: _Loss, start: FloatArray, penalties: Sequence[float]) -> FloatArray:
-    """Minimise loss + penalty * |coefficients|_1 for one penalty after another: (penalties, R, p).
-
-    Newton steps on the loss, each solved exactly together with the penalty. A step lowers the objective for certain if
-    it changes no logit by more than 1.5, or if the objective still falls at its end, being convex; any other is cut to
-    the share log(1 + change) / change, which does too (Sun and Tran-Dinh). So the objective itself is never evaluated.
-    Each penalty starts from the expansion that ended the one before.
-    """
-    point, minima = start, []
-    gradient, hessian = loss.derivatives(point)
-    for penalty in penalties:
-        for _ in range(_MOST_STEPS):
-            step = _newton_target(point, gradient, hessian, penalty) - point
-            change = loss.largest_change(step)
-            if change.max() <= _LAST_STEP:
-                minima.append(point + step)
-                break
-            ahead = point + step
-            gradient, hessian = loss.derivatives(ahead)
-            if change.max() > 1.5:
-                slope = gradient * step + penalty * np.where(ahead == 0, -np.abs(step), np.sign(ahead) * step)
-                overshot = (change > 1.5) & (slope.sum(axis=1) > 0)
-                if overshot.any():
-                    ahead = point + step * np.where(overshot, np.log1p(change) / np.maximum(change, 1.0), 1.0)[:, None]
-                    gradient, hessian = loss.derivatives(ahead)
-            point = ahead
-        else:
-            raise ValueError(f"the fit at C = {1 / penalty:g} did not converge in {_MOST_STEPS} steps")
+def _minima(
+    features: FloatArray, target: FloatArray, weight: FloatArray, start: FloatArray, inverse_penalties: Sequence[float]
+) -> FloatArray:
+    """Minima of (2) for one C after another, each from the one before: shape (Cs, R, p)."""
+    loss, point, minima = LogLoss(features, target, weight), start, []
+    for c in inverse_penalties:
+        point, found = newton(loss.derivatives, loss.largest_change, point, l1=1 / c)
+        if not found.all():
+            raise ValueError(f"the fit at C = {c:g} did not converge in {MOST_STEPS} steps")
+        minima.append(point)
     return np.stack(minima)
-
-
-def _newton_target(point: FloatArray, gradient: FloatArray, hessian: FloatArray, penalty: float) -> FloatArray:
-    """Minima (R, p) of the penalised quadratic expansions of R losses about ``point``."""
-    linear = gradient - _times(hessian, point)
-    minimum, violation = _stationary(linear, hessian, penalty, np.sign(point))
-    unsettled = violation > 1e-9 * (1 + penalty)
-    if unsettled.any():
-        # Signs change: of all 9 or 27 sign patterns, take the one whose stationary point is the minimum.
-        signs = np.array(list(product((0.0, 1.0, -1.0), repeat=point.shape[1])))
-        candidates, violations = _stationary(linear[unsettled, None], hessian[unsettled, None], penalty, signs)
-        minimum[unsettled] = candidates[np.arange(len(candidates)), violations.argmin(axis=1)]
-    return minimum
-
-
-def _stationary(
-    linear: FloatArray, hessian: FloatArray, penalty: float, signs: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Stationary points (..., p) of z'Hz/2 + linear'z + penalty * signs'z, with z = 0 where the sign is 0.
-
-    Also returns how far each is from satisfying the optimality conditions with |z| in place of signs'z.
-    """
-    free = signs != 0
-    # In C order, so that the reshape below is a view of it.
-    system = np.multiply(hessian, free[..., None] & free[..., None, :], order="C")
-    # A feature that is 0 throughout, or equals another, leaves a direction without curvature. A trace of it, 1e-13 of
-    # the whole, keeps the system solvable; a point that it sends far away violates the conditions and is not chosen.
-    ridge = 1e-13 * np.trace(hessian, axis1=-2, axis2=-1)[..., None]
-    system.reshape(*system.shape[:-2], -1)[..., :: signs.shape[-1] + 1] += np.where(free, ridge, 1.0)
-    point = np.linalg.solve(system, np.where(free, -linear - penalty * signs, 0.0)[..., None])[..., 0]
-    slope = _times(hessian, point) + linear
-    violation = np.where(point == 0, np.abs(slope) - penalty, np.abs(slope + penalty * np.sign(point)))
-    return point, violation.max(axis=-1)
-
-
-def _moments(logit: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Products weight * P and weight * P * (1 - P); ``logit`` is overwritten."""
-    probability = _sigmoid(logit)
-    expected = weight * probability
-    probability *= expected
-    return expected, np.subtract(expected, probability, out=probability)
-
-
-def _sigmoid(logit: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-logit)), in place: memory traffic is most of the cost."""
-    np.negative(logit, out=logit)
-    with np.errstate(over="ignore"):  # exp(-logit) = inf gives the right limit, 0
-        np.exp(logit, out=logit)
-    logit += 1.0
-    return np.reciprocal(logit, out=logit)
-
-
-def _times(matrices: FloatArray, vectors: FloatArray) -> FloatArray:
-    """Product of each matrix (..., p, q) with its vector (..., q)."""
-    products: FloatArray = np.matmul(matrices, vectors[..., None])[..., 0]
-    return products
-
-
-def _largest_magnitude(values: FloatArray) -> FloatArray:
-    """Largest absolute value of each row, without an array of absolute values."""
-    largest: FloatArray = np.maximum(values.max(axis=1), -values.min(axis=1))
-    return largest
 
 
 def _check_shares(preference: FloatArray) -> None:

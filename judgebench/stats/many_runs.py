@@ -24,7 +24,7 @@ from functools import cache
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, difference, missing_reason
@@ -74,22 +74,15 @@ def compare_all_pairs(
     check_level(level)
     pairs = list(combinations(range(len(runs)), 2))
     statistics = [difference(runs[first], runs[second]) for first, second in pairs]
-    reasons = [missing_reason(statistic) for statistic in statistics]
-    values = [statistic.value for statistic in statistics]
-    usable = [k for k, reason in enumerate(reasons) if reason is None]
-    if not usable:
-        return tuple(
-            Contrast(*pair, value, statistic.stderr, None, None, reason)
-            for pair, value, statistic, reason in zip(pairs, values, statistics, reasons, strict=True)
-        )
-    largest = _largest_t([statistics[k] for k in usable], rng, rounds)
+    usable = [statistic for statistic in statistics if missing_reason(statistic) is None]
+    largest = _largest_t(usable, rng, rounds) if usable else np.zeros(rounds)
     # The order statistic, not an interpolation: the data count as one more resample, as in the p-values.
     place = min(int(np.ceil(level * (rounds + 1))), rounds) - 1
     critical = float(np.partition(largest, place)[place])
     contrasts = []
-    for pair, statistic, value, reason in zip(pairs, statistics, values, reasons, strict=True):
+    for pair, statistic in zip(pairs, statistics, strict=True):
         interval = p_value = None
-        stderr = statistic.stderr
+        value, stderr, reason = statistic.value, statistic.stderr, missing_reason(statistic)
         if value is not None and stderr:
             p_value = float((1 + (largest >= abs(value) / stderr).sum()) / (1 + rounds))
             if np.isfinite(critical):
@@ -114,22 +107,18 @@ def rank_intervals(contrasts: Sequence[Contrast], n_runs: int) -> tuple[RankInte
     >>> [(rank.low, rank.high) for rank in rank_intervals(compare_all_pairs(runs, rng=rng), 3)]
     [(2, 3), (2, 3), (1, 1)]
     """
-    better, worse = [0] * n_runs, [0] * n_runs
+    behind = np.zeros((n_runs, n_runs), dtype=bool)
     for contrast in contrasts:
-        if contrast.interval is None or contrast.interval.low <= 0 <= contrast.interval.high:
-            continue
-        ahead, behind = contrast.first, contrast.second
-        if contrast.interval.high < 0:
-            ahead, behind = behind, ahead
-        better[behind] += 1
-        worse[ahead] += 1
-    return tuple(RankInterval(1 + ahead, n_runs - behind) for ahead, behind in zip(better, worse, strict=True))
+        if contrast.interval is not None:
+            behind[contrast.first, contrast.second] = contrast.interval.high < 0
+            behind[contrast.second, contrast.first] = contrast.interval.low > 0
+    return _ranks(behind)
 
 
 def ranks_of_estimates(
     values: ArrayLike, stderrs: Sequence[float | None], *, level: float = 0.95
 ) -> tuple[RankInterval, ...]:
-    """The ranks that values with standard errors leave open, where the runs' examples are not at hand: Tukey-Kramer.
+    """The ranks that values with standard errors leave open, by Tukey-Kramer: for runs without example scores.
 
     Runs count as independent. Those that find the same prompts hard are not, and for them these ranks are wider than
     the ones of ``compare_all_pairs``, which pairs the prompts. A value without a standard error, or two with 0, are
@@ -149,11 +138,14 @@ def ranks_of_estimates(
     if len(value) < 2:
         return tuple(RankInterval(1, 1) for _ in value)
     spread = np.sqrt(variance[:, None] + variance[None, :])
-    behind = (value[None, :] - value[:, None] > _critical_range(len(value), level) / np.sqrt(2) * spread) & (spread > 0)
-    return tuple(
-        RankInterval(1 + int(better), len(value) - int(worse))
-        for better, worse in zip(behind.sum(axis=1), behind.sum(axis=0), strict=True)
-    )
+    needed = _critical_range(len(value), level) / np.sqrt(2) * spread
+    return _ranks((value[None, :] - value[:, None] > needed) & (spread > 0))
+
+
+def _ranks(behind: NDArray[np.bool_]) -> tuple[RankInterval, ...]:
+    """The ranks left open where run i is certainly behind run j if ``behind[i, j]``."""
+    better, worse = behind.sum(axis=1).tolist(), behind.sum(axis=0).tolist()
+    return tuple(RankInterval(1 + above, len(behind) - below) for above, below in zip(better, worse, strict=True))
 
 
 @cache

@@ -1,7 +1,8 @@
 """Is a candidate at most a margin worse (non-inferiority)?
 
-That no difference was found is no answer: a small set finds none whatever the truth. The answers here are PASS, FAIL
-and INCONCLUSIVE, each with the error rate alpha of its own, and how many clusters would probably decide.
+Finding no difference is no answer: a small set finds none, whatever the truth. The answers here are PASS, FAIL and
+INCONCLUSIVE. PASS and FAIL each have an error rate of alpha; the result also says how many clusters would probably
+decide.
 
 References
 ----------
@@ -15,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, missing_reason, t_quantile
 from judgebench.stats.intervals import Interval
 
@@ -32,15 +34,15 @@ class Decision:
     difference: float | None
     n_clusters: int
     reason: str | None
-    """Why the data decide nothing by themselves, or cannot PASS: then the verdict is INCONCLUSIVE, or FAIL."""
+    """Why the data cannot decide, or cannot lead to PASS; the verdict is then INCONCLUSIVE or FAIL."""
     interval: Interval | None = None
-    """Of level 1 - 2 alpha, so that each bound is one-sided at alpha."""
+    """Interval at level 1 - 2 alpha, so that each bound is one-sided at alpha."""
     p_value: float | None = None
-    """Of the test whose rejection is PASS, by Student's t."""
+    """One-sided p-value by Student's t; rejecting this null means PASS."""
     p_corrected: float | None = None
     """The same with Hall's correction for skewness, and degrees of freedom by kurtosis; PASS needs both below alpha."""
     p_worse: float | None = None
-    """Of the test whose rejection is FAIL, by Student's t."""
+    """One-sided p-value by Student's t; rejecting this null means FAIL."""
     p_worse_corrected: float | None = None
     """The same with the correction; FAIL needs both."""
     n_to_decide: int | None = None
@@ -94,20 +96,16 @@ def non_inferiority(
     ('PASS', 'INCONCLUSIVE')
     """
     _check(margin, alpha, power)
-    missing = missing_reason(difference)
-    if missing is not None:
-        return Decision("INCONCLUSIVE", difference.value, difference.n_clusters, missing)
-    value, stderr, count = _numbers(difference)
-    passing = _p_above(value + margin, difference, +1)
-    failing = _p_above(-value, difference, -1)
-    distance = max(value + margin, -value)
-    verdict, needed, reason = _verdict(passing, failing, alpha), 0, None
-    if most is not None and margin > 0:
-        needed = ceil(WHOLE_LOSSES * most / margin)
-        if count < needed:
-            reason = f"the margin is worth fewer than {WHOLE_LOSSES} whole losses: that takes {needed} clusters"
-            verdict = "INCONCLUSIVE" if verdict == "PASS" else verdict
-    decide, equal = (_clusters(d, stderr, count, alpha, power) for d in (distance, margin))
+    value, stderr, count = difference.value, difference.stderr, difference.n_clusters
+    if value is None or not stderr:
+        return Decision("INCONCLUSIVE", value, count, missing_reason(difference))
+    influence = difference.influence()
+    passing, failing = _p_above((value + margin) / stderr, influence), _p_above(-value / stderr, -influence)
+    verdict, reason = _verdict(passing, failing, alpha), None
+    needed = ceil(WHOLE_LOSSES * most / margin) if most is not None and margin > 0 else 0
+    if count < needed:
+        reason = f"the margin is worth fewer than {WHOLE_LOSSES} whole losses: that takes {needed} clusters"
+        verdict = "INCONCLUSIVE" if verdict == "PASS" else verdict
     return Decision(
         verdict,
         value,
@@ -116,8 +114,7 @@ def non_inferiority(
         Interval.around(value, t_quantile(count - 1, 1 - 2 * alpha) * stderr, 1 - 2 * alpha, "clustered t"),
         *passing,
         *failing,
-        None if decide is None else max(decide, needed),
-        None if equal is None else max(equal, needed),
+        *_clusters(value, stderr, count, margin, alpha, power, needed),
     )
 
 
@@ -152,8 +149,7 @@ def unpaired_non_inferiority(
         Interval.around(difference, half, 1 - 2 * alpha, "unpaired normal"),
         *(passing, passing),
         *(failing, failing),
-        _clusters(max(difference + margin, -difference), stderr, n, alpha, power),
-        _clusters(margin, stderr, n, alpha, power),
+        *_clusters(difference, stderr, n, margin, alpha, power),
     )
 
 
@@ -164,25 +160,20 @@ def _check(margin: float, alpha: float, power: float) -> None:
         raise ValueError(f"alpha lies between 0 and 0.5, power between 0 and 1; got {alpha} and {power}")
 
 
-def _numbers(difference: ClusterTotals) -> tuple[float, float, int]:
-    assert difference.value is not None
-    assert difference.stderr is not None
-    return difference.value, difference.stderr, difference.n_clusters
+def _p_above(distance: float, influence: FloatArray) -> tuple[float, float]:
+    """One-sided p-values, Student's and corrected, of a distance above 0 in standard errors.
 
-
-def _p_above(distance: float, difference: ClusterTotals, sign: int) -> tuple[float, float]:
-    """One-sided p-values of a distance above 0, Student's and corrected; ``sign`` is that of the value in it."""
+    ``influence``, shape (clusters,), is each cluster's part in the distance.
+    """
     from scipy.special import stdtr
 
-    _, stderr, count = _numbers(difference)
-    parts = difference.influence()
-    parts *= sign / np.abs(parts).max()
+    parts, count = influence / np.abs(influence).max(), len(influence)
     squares = np.square(parts)
     skewness = float((parts**3).sum() / squares.sum() ** 1.5)
     uncertainty = float(np.square(squares - squares.mean()).sum() / squares.sum() ** 2)
     degrees = min(count - 1.0, 2 / max(uncertainty, 1e-12))
     # Beyond, p is 0 or 1 anyway, and the cube is too large for a float.
-    t = min(max(distance / stderr, -1e9), 1e9)
+    t = min(max(distance, -1e9), 1e9)
     corrected = t + skewness * (2 * t**2 + 1) / 6 + skewness**2 * t**3 / 27
     return float(stdtr(count - 1, -t)), float(stdtr(degrees, -corrected))
 
@@ -193,10 +184,15 @@ def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: 
     return "FAIL" if max(failing) < alpha else "INCONCLUSIVE"
 
 
-def _clusters(distance: float, stderr: float, count: int, alpha: float, power: float) -> int | None:
+def _clusters(
+    value: float, stderr: float, count: int, margin: float, alpha: float, power: float, least: int = 0
+) -> list[int | None]:
+    """``Decision.n_to_decide`` and ``Decision.n_if_equal``, each at least ``least``."""
     from scipy.special import ndtri
 
-    # Nearer than that no set of prompts is large enough.
-    if distance <= 1e-6 * stderr:
-        return None
-    return max(2, ceil(count * (float(ndtri(1 - alpha) + ndtri(power)) * stderr / distance) ** 2))
+    units = float(ndtri(1 - alpha) + ndtri(power)) * stderr
+    # Nearer than a millionth of the error no set of prompts is large enough.
+    return [
+        None if distance <= 1e-6 * stderr else max(2, least, ceil(count * (units / distance) ** 2))
+        for distance in (max(value + margin, -value), margin)
+    ]

@@ -1,9 +1,9 @@
-"""p-values of several tests at once, adjusted so that they can be read like one.
+"""p-values of several tests at once, adjusted so that each can be read like the p-value of a single test.
 
-An adjusted p-value at most 0.05 is a rejection at 5 % of the family (Holm) or, among the rejections, of an expected
-share of false ones (Benjamini-Hochberg). Gates use Holm, which needs no assumption; tables for exploration
-Benjamini-Hochberg. For runs compared on the same prompts the max-t adjustment of ``many_runs`` is sharper, because it
-knows how they hang together.
+If tests with an adjusted p-value of at most 0.05 are rejected, the chance of any false rejection is at most 5 % (Holm),
+or an expected 5 % of the rejections are false (Benjamini-Hochberg). Gates use Holm, which needs no assumption; tables
+for exploration use Benjamini-Hochberg. For runs compared on the same prompts the max-t adjustment of ``many_runs`` is
+sharper, because it knows how the comparisons are correlated.
 
 References
 ----------

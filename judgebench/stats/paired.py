@@ -49,15 +49,15 @@ def permutation_p_value(
         return None
     if first.numerator.shape != second.numerator.shape or not np.array_equal(first.weights, second.weights):
         raise ValueError("runs can only be swapped if their statistics have the same terms and weights")
-    swap = _Swap(first, second)
-    threshold = abs(value) - _NEAR * (abs(value) + swap.scale)
+    pooled = (first.numerator + second.numerator).sum(axis=0) / (first.denominator + second.denominator).sum(axis=0)
+    threshold = abs(value) - _NEAR * (abs(value) + float(np.abs(first.weights) @ np.abs(pooled)))
     if count <= _ENUMERATED:
         flipped = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-        swapped = swap.differences(1 - 2 * flipped.astype(float))
+        swapped = _swapped(first, second, 1 - 2 * flipped.astype(float))
         return float((np.abs(swapped) >= threshold).mean()) if np.isfinite(swapped).all() else None
     extreme = 0
     for size in batches(rounds, count):
-        swapped = swap.differences(random_signs(size, count, rng))
+        swapped = _swapped(first, second, random_signs(size, count, rng))
         if not np.isfinite(swapped).all():
             return None
         extreme += int((np.abs(swapped) >= threshold).sum())
@@ -70,29 +70,15 @@ def random_signs(rounds: int, count: int, rng: np.random.Generator) -> FloatArra
     return 1 - 2 * bits.reshape(rounds, count).astype(float)
 
 
-class _Swap:
-    """The difference of two statistics after some clusters are swapped between them."""
+def _swapped(first: ClusterTotals, second: ClusterTotals, signs: FloatArray) -> FloatArray:
+    """The difference after some clusters are swapped between the runs, shape (rounds,); NaN where there is none.
 
-    def __init__(self, first: ClusterTotals, second: ClusterTotals) -> None:
-        self._weights = first.weights
-        self._ratio = (first.numerator + second.numerator).sum(axis=0) / (first.denominator + second.denominator).sum(
-            axis=0
-        )
-        # About the pooled ratio: swapping leaves the pooled totals alone and moves half the difference.
-        residuals = [run.numerator - self._ratio * run.denominator for run in (first, second)]
-        self._residual_sum = (residuals[0] + residuals[1]).sum(axis=0) / 2
-        self._residual_half = (residuals[0] - residuals[1]) / 2
-        self._total_sum = (first.denominator + second.denominator).sum(axis=0) / 2
-        self._total_half = (first.denominator - second.denominator) / 2
-        self._equal_totals = not self._total_half.any()
-        self.scale = float(np.abs(self._weights) @ np.abs(self._ratio))
-
-    def differences(self, signs: FloatArray) -> FloatArray:
-        """Values (rounds,) for signs (rounds, clusters), 1 where a cluster is as it was; NaN where there is none."""
-        moved = signs @ self._residual_half
-        total = np.zeros(1) if self._equal_totals else signs @ self._total_half
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = (self._residual_sum + moved) / (self._total_sum + total)
-            ratios -= (self._residual_sum - moved) / (self._total_sum - total)
-        values: FloatArray = ratios @ self._weights
-        return values
+    ``signs``, shape (rounds, clusters), is 1 where a cluster is as it was.
+    """
+    pairs = (first.numerator, second.numerator), (first.denominator, second.denominator)
+    # Swapping leaves the totals of both runs together alone and moves half of each cluster's difference.
+    halves = [(one + other).sum(axis=0) / 2 for one, other in pairs]
+    moved = [signs @ ((one - other) / 2) for one, other in pairs]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = (halves[0] + moved[0]) / (halves[1] + moved[1]) - (halves[0] - moved[0]) / (halves[1] - moved[1])
+    return np.asarray(ratios @ first.weights)

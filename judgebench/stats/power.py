@@ -52,7 +52,7 @@ class RunVariance:
     answers: float
     judging: float
     reason: str | None
-    """What could not be told apart, or came out below 0 and was set to 0."""
+    """Which parts could not be separated, or came out below 0 and were set to 0."""
 
 
 def run_variance(scores: ArrayLike) -> RunVariance:

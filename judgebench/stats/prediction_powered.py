@@ -88,11 +88,11 @@ def prediction_powered_mean(
 
     Examples
     --------
-    Ten labels, on all of which the judge agrees: published form, and small-sample form.
+    The judge agrees with all of ten labels. In the published form, and in the small-sample form:
 
     >>> labels, others = [1, 1, 0, 1, 0, 0, 1, 1, 0, 1], [1, 0] * 200
     >>> prediction_powered_mean(labels, labels, others, weight=1).reason
-    'the labels differ from the weighted judge by a constant: the variance of (2) cannot be told from so few'
+    'the labels differ from the weighted judge by a constant: they are too few to estimate the variance of (2)'
     >>> result = prediction_powered_mean(labels, labels, others, weight=1, bounds=(0, 1))
     >>> round(result.interval.low, 2), round(result.interval.high, 2)
     (0.3, 0.7)
@@ -105,56 +105,64 @@ def prediction_powered_mean(
     n, n_others = len(human), len(rest)
     if not n or not n_others:
         return AnchoredMean(None, None, None, None, n, n_others, None, "there are no labels" if not n else "no others")
-    chosen = _best_weight(human, machine, rest, np.ones(n), n) if weight is None else float(weight)
-    value = chosen * float(rest.mean()) + float((human - chosen * machine).mean())
+    value, variance, chosen = _estimate(human, machine, rest, np.ones(n), n, weight)
     if bounds is not None:
         _check_bounds(bounds, human, machine, rest)
         value = min(max(value, bounds[0]), bounds[1])
     if n < 2:
         return AnchoredMean(value, None, None, chosen, n, n_others, None, "uncertainty needs at least two labels")
-    variance = _variance(human, machine, rest, np.ones(n), chosen)
     spread = float(np.ptp(human - chosen * machine)) > 1e-12
     worth = float(human.var()) / variance if variance > 0 and spread else None
-    if bounds is None and not spread:
-        reason = (
-            "the labels differ from the weighted judge by a constant: the variance of (2) cannot be told from so few"
-        )
+    reason = None if spread else "the labels differ from the weighted judge by a constant"
+    quantile = float(ndtri((1 + level) / 2))
+    if bounds is not None:
+        interval = _four_corners(human, machine, rest, bounds, weight, quantile, level)
+        return AnchoredMean(value, variance**0.5, interval, chosen, n, n_others, worth, reason)
+    if reason is not None:
+        reason += ": they are too few to estimate the variance of (2)"
         return AnchoredMean(value, None, None, chosen, n, n_others, None, reason)
-    quantile, stderr = float(ndtri((1 + level) / 2)), variance**0.5
-    if bounds is None:
-        low, high, method = value - quantile * stderr, value + quantile * stderr, "prediction-powered"
-    else:
-        low, high = _small_sample_bounds(human, machine, rest, bounds, weight, quantile)
-        method = "prediction-powered, four corners"
-    missing = None if spread else "the labels differ from the weighted judge by a constant"
-    return AnchoredMean(value, stderr, Interval(low, high, level, method), chosen, n, n_others, worth, missing)
+    interval = Interval.around(value, quantile * variance**0.5, level, "prediction-powered")
+    return AnchoredMean(value, variance**0.5, interval, chosen, n, n_others, worth, None)
 
 
-def _small_sample_bounds(
+def _four_corners(
     human: FloatArray,
     machine: FloatArray,
     rest: FloatArray,
     bounds: tuple[float, float],
     weight: float | None,
     quantile: float,
-) -> tuple[float, float]:
+    level: float,
+) -> Interval:
     """The interval with quantile^2 labels added at the corners."""
     low, high = bounds
-    corners = np.array([low, low, high, high]), np.array([low, high, low, high])
-    human, machine = np.concatenate([human, corners[0]]), np.concatenate([machine, corners[1]])
-    n = len(human) - 4
-    counts = np.concatenate([np.ones(n), np.full(4, quantile**2 / 4)])
-    chosen = _best_weight(human, machine, rest, counts, n) if weight is None else weight
-    centre = chosen * float(rest.mean()) + float(counts @ (human - chosen * machine) / counts.sum())
-    half = quantile * _variance(human, machine, rest, counts, chosen) ** 0.5
-    return max(float(centre - half), low), min(float(centre + half), high)
+    human, machine = np.concatenate([human, [low, low, high, high]]), np.concatenate([machine, [low, high, low, high]])
+    counts = np.concatenate([np.ones(len(human) - 4), np.full(4, quantile**2 / 4)])
+    centre, variance, _ = _estimate(human, machine, rest, counts, len(human) - 4, weight)
+    half = quantile * variance**0.5
+    return Interval(max(centre - half, low), min(centre + half, high), level, "prediction-powered, four corners")
+
+
+def _estimate(
+    human: FloatArray, machine: FloatArray, rest: FloatArray, counts: FloatArray, n: int, weight: float | None
+) -> tuple[float, float, float]:
+    """Equations (1) to (3): the mean, its variance and the weight.
+
+    ``counts`` says how many labels each label stands for; after the first ``n`` come the corners.
+    """
+    total = counts.sum()
+    chosen = _best_weight(human, machine, rest, counts, n) if weight is None else float(weight)
+    residual = human - chosen * machine
+    mean = counts @ residual / total
+    judged = chosen * (rest - rest.mean()) / len(rest)
+    variance = counts @ np.square(residual - mean) / total**2 + np.square(judged).sum()
+    return chosen * float(rest.mean()) + float(mean), float(variance), chosen
 
 
 def _best_weight(human: FloatArray, machine: FloatArray, rest: FloatArray, counts: FloatArray, n: int) -> float:
     """Equation (3); 0 if the judge gives one score to all.
 
-    ``counts`` says how many labels each label stands for. After the first ``n`` come the corners: they are no
-    judgements, and shrink the covariance alone.
+    After the first ``n`` labels come the corners: they are no judgements, and shrink the covariance alone.
     """
     total = counts.sum()
     covariance = float(counts @ ((human - counts @ human / total) * (machine - counts @ machine / total)) / total)
@@ -162,15 +170,6 @@ def _best_weight(human: FloatArray, machine: FloatArray, rest: FloatArray, count
     if pooled == 0:
         return 0.0
     return min(max(covariance / ((1 + n / len(rest)) * pooled), 0.0), 1.0)
-
-
-def _variance(human: FloatArray, machine: FloatArray, rest: FloatArray, counts: FloatArray, weight: float) -> float:
-    """Equation (2)."""
-    total = counts.sum()
-    residual = human - weight * machine
-    residual = residual - counts @ residual / total
-    judged = weight * (rest - rest.mean()) / len(rest)
-    return float(counts @ np.square(residual) / total**2 + np.square(judged).sum())
 
 
 def _check_bounds(bounds: tuple[float, float], *columns: FloatArray) -> None:

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 from judgebench.stats.intervals import Interval, check_level
 
-ONE_CLUSTER = "there is one cluster only, and uncertainty is seen between clusters"
-ALL_EQUAL = "all values are equal, so their spread cannot be told from them"
+ONE_CLUSTER = "there is only one cluster, and uncertainty is estimated from differences between clusters"
+ALL_EQUAL = "all values are equal, so they show no spread"
 
 _PRIOR_CLUSTERS, _PRIOR_ALONE = 0.4, 3.0
 

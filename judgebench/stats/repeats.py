@@ -24,7 +24,7 @@ def pass_at_k(answers: ArrayLike, correct: ArrayLike, k: int) -> NDArray[np.floa
     """Estimated probability that one of ``k`` answers to an item is right, shape (n_items,).
 
     ``answers`` and ``correct``, shapes (n_items,), count an item's answers and how many of them are right. Raises
-    ``ValueError`` for an item with fewer than ``k`` answers, of which nothing can be said without bias.
+    ``ValueError`` for an item with fewer than ``k`` answers, which allow no unbiased estimate.
 
     >>> pass_at_k([4, 4, 4], [0, 1, 4], 2).tolist()
     [0.0, 0.5, 1.0]

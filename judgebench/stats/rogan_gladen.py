@@ -17,7 +17,7 @@ The interval
 
 where t1 and t0 count half a success and half a failure more. It needs no division by J. As J nears 0 it grows to all of
 [0, 1], which is what such a judge says about theta; it has a width where p is more extreme than the judge's own error
-rates allow, and with a handful of labels of which the judge got all.
+rates allow, and where the judge got all of a handful of labels right.
 
 The published formula (Lang and Reiczigel) divides by J, and both of its ends can be cut off at the same bound: near
 J = 0, and near win rates of 0 and 1, it gives no interval.
@@ -37,12 +37,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.arrays import FloatArray
+from judgebench.stats.arrays import FloatArray, columns
 from judgebench.stats.intervals import Interval, check_level
 
 # Below this J a point estimate multiplies errors by more than ten.
 _LEAST_INFORMATIVE = 0.1
-# Candidate win rates at once; each end is refined in the step in which it lies.
+# Candidate win rates at once.
 _STEPS = 200
 _MOST_STEPS = 100
 # Jeffreys' half an observation, of each kind and on each side.
@@ -84,14 +84,12 @@ class CorrectedWinRate:
 def judge_errors(labels: ArrayLike, verdicts: ArrayLike) -> JudgeErrors | None:
     """Error rates from human labels and the judge's verdicts on the same items, shapes (n,): 1 win, 0 loss.
 
-    ``None`` without a human win or without a human loss: there is then nothing that one of the rates is seen on.
+    ``None`` without a human win or without a human loss: one of the rates cannot be estimated then.
 
     >>> judge_errors([1, 1, 1, 0, 0], [1, 1, 0, 0, 0])
     JudgeErrors(sensitivity=0.6666666666666666, wins=3, specificity=1.0, losses=2)
     """
-    human, judge = np.asarray(labels, dtype=float), np.asarray(verdicts, dtype=float)
-    if human.ndim != 1 or human.shape != judge.shape:
-        raise ValueError(f"there is one verdict per label; got shapes {human.shape} and {judge.shape}")
+    human, judge = columns(labels, verdicts)
     if not (np.isin(human, (0, 1)).all() and np.isin(judge, (0, 1)).all()):
         raise ValueError("labels and verdicts are 1 (win) or 0 (loss): leave out ties and unread verdicts")
     won = human == 1
@@ -136,33 +134,24 @@ def corrected_win_rate(judged: float, n: int, errors: JudgeErrors, *, level: flo
 
 def _likelihood_interval(judged: float, n: int, errors: JudgeErrors, level: float) -> tuple[float, float]:
     """The ends of (2)."""
+    from scipy.optimize import brentq
+
     grid = np.linspace(0, 1, _STEPS + 1)
-    profile = _profile(grid, judged, n, errors)
-    best = int(profile.argmax())
+    best = int(_profile(grid, judged, n, errors).argmax())
     # The maximum lies within a step of the best candidate, or at it.
     around = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, _STEPS)], _STEPS + 1)
-    fine = _profile(around, judged, n, errors)
-    floor = float(max(fine.max(), profile.max())) - NormalDist().inv_cdf((1 + level) / 2) ** 2 / 2
-    inside = np.flatnonzero(profile >= floor)
-    if not len(inside):
-        # Narrower than a step.
-        grid, profile, inside = around, fine, np.flatnonzero(fine >= floor)
-    first, last = int(inside[0]), int(inside[-1])
-    low = _crossing(grid[max(first - 1, 0)], grid[first], floor, judged, n, errors)
-    high = _crossing(grid[min(last + 1, _STEPS)], grid[last], floor, judged, n, errors)
-    return low, high
-
-
-def _crossing(outside: float, inside: float, floor: float, judged: float, n: int, errors: JudgeErrors) -> float:
-    """Where the profile passes ``floor`` between a candidate outside the interval and one inside."""
-    if outside == inside:
-        return float(inside)
-    grid = np.linspace(outside, inside, _STEPS + 1)
+    grid = np.union1d(grid, around)
     profile = _profile(grid, judged, n, errors)
-    place = max(int(np.argmax(profile >= floor)), 1)
-    low, high = profile[place - 1], profile[place]
-    share = (floor - low) / (high - low) if high > low else 1.0
-    return float(grid[place - 1] + min(max(share, 0.0), 1.0) * (grid[place] - grid[place - 1]))
+    floor = float(profile.max()) - NormalDist().inv_cdf((1 + level) / 2) ** 2 / 2
+    inside = np.flatnonzero(profile >= floor)
+    first, last = int(inside[0]), int(inside[-1])
+
+    def above(theta: float) -> float:
+        return float(_profile(np.array([theta]), judged, n, errors)[0]) - floor
+
+    low = brentq(above, grid[first - 1], grid[first]) if first else 0.0
+    high = brentq(above, grid[last], grid[last + 1]) if last < len(grid) - 1 else 1.0
+    return float(low), float(high)
 
 
 def _profile(theta: FloatArray, judged: float, n: int, errors: JudgeErrors) -> FloatArray:

@@ -42,7 +42,7 @@ Waudby-Smith, Ramdas: Confidence sequences for sampling without replacement. Neu
 gostevehoward/confseq@70b1ef3:src/confseq/betting.py (the grid, and that it is widened by one step).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import Literal
 
@@ -110,19 +110,19 @@ class BettingState:
     bets: Bets
     grid: FloatArray
     """Candidate means, scaled to [0, 1]; shape (m,)."""
-    n: int
+    n: int = 0
     """Items so far."""
-    total: float
+    total: float = 0.0
     """Sum of their scaled scores."""
-    deviations: float
+    deviations: float = 0.0
     """Sum of (x_i - mu_i)^2 of equation (2)."""
-    log_higher: FloatArray
-    """log K+ per bet and candidate; shape (bets, m)."""
-    log_lower: FloatArray
-    """log K- per bet and candidate; shape (bets, m)."""
-    low: float
+    log_higher: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
+    """log K+ per bet and candidate; shape (bets, m), or (1, 1) before the first item, where all are 0."""
+    log_lower: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
+    """log K- per bet and candidate; shape like ``log_higher``."""
+    low: float = 0.0
     """Lower bound so far, scaled: bounds only move inwards."""
-    high: float
+    high: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def start_betting(
     if bets not in ("horizon", "running"):
         raise ValueError(f"bets are horizon or running; got {bets}")
     bets = "running" if population is None else bets
-    return _start(population, lower, upper, level, 2, bets, np.linspace(0, 1, steps + 1))
+    return BettingState(lower, upper, population, level, 2, bets, np.linspace(0, 1, steps + 1))
 
 
 def continue_betting(state: BettingState, values: ArrayLike) -> tuple[BettingState, ConfidenceSequence]:
@@ -183,8 +183,7 @@ def continue_betting(state: BettingState, values: ArrayLike) -> tuple[BettingSta
     >>> sequence.interval
     Interval(low=0.561, high=0.98, level=0.95, method='betting, without replacement')
     """
-    scaled = _scaled(values, state.lower, state.upper)
-    _check_room(state.n + len(scaled), state.population)
+    scaled = _scaled(state, values)
     rows = max(1, _TOGETHER // len(state.grid))
     parts = []
     for begin in range(0, len(scaled), rows):
@@ -270,22 +269,18 @@ def decide(
     """
     if not lower <= threshold <= upper:
         raise ValueError(f"a threshold lies within the range of the scores, {lower} to {upper}; got {threshold}")
-    check_level(level)
-    if population < 1:
-        raise ValueError(f"a decision needs a population; got {population}")
-    scaled = _scaled(values, lower, upper)
-    _check_room(len(scaled), population)
+    start = start_betting(population, lower=lower, upper=upper, level=level)
+    candidate = (threshold - lower) / (upper - lower)
+    scaled = _scaled(start, values)
     if not len(scaled):
         return SequentialDecision("undecided", 0, population, 0, 1.0, 1.0)
-    candidate = (threshold - lower) / (upper - lower)
     wanted = candidate * population
     total = np.cumsum(scaled)
     left = population - np.arange(1, len(scaled) + 1)
-    # Sums of scaled scores are exact to some 1e-16 per item: an equality is told from a difference by more than that.
+    # Sums of scaled scores are exact to some 1e-16 per item: a smaller difference counts as equality.
     slack = 1e-12 * population
     settled_above, settled_below = total >= wanted - slack, total + left < wanted - slack
-    start = _start(population, lower, upper, level, 1, "horizon", np.array([candidate]))
-    each_higher, each_below, _ = _capital(start, scaled)
+    each_higher, each_below, _ = _capital(replace(start, sides=1, grid=np.array([candidate])), scaled)
     higher, below = _mean_capital(each_higher)[:, 0], _mean_capital(each_below)[:, 0]
     # A capital is worth nothing where the other side is certain.
     p_above = np.where(settled_above, 0.0, np.where(settled_below, 1.0, np.exp(-np.maximum(higher, 0))))
@@ -311,9 +306,12 @@ def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, Flo
     too_low, too_high = (higher > goal) & ~dead, (below > goal) & ~dead
     low = state.grid[np.where(too_low.any(axis=1), steps - np.argmax(too_low[:, ::-1], axis=1), 0)]
     high = state.grid[np.where(too_high.any(axis=1), np.argmax(too_high, axis=1), steps)]
-    floor, ceiling = _logical(total, time, state.population)
-    low = np.maximum.accumulate(np.maximum(np.maximum(low, floor), state.low))
-    high = np.minimum.accumulate(np.minimum(np.minimum(high, ceiling), state.high))
+    if state.population is not None:
+        # Where the mean of all must lie, whatever the items left will be.
+        low = np.maximum(low, total / state.population)
+        high = np.minimum(high, 1 - (time - total) / state.population)
+    low = np.maximum.accumulate(np.maximum(low, state.low))
+    high = np.minimum.accumulate(np.minimum(high, state.high))
     # With both sides rejected by bad luck, the interval would be empty: it stays where it was last.
     crossed = low > high + _ROUNDING
     if crossed.any():
@@ -333,19 +331,6 @@ def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, Flo
         high=float(high[-1]),
     )
     return after, np.stack([total / time, low, high])
-
-
-def _start(
-    population: int | None,
-    lower: float,
-    upper: float,
-    level: float,
-    sides: int,
-    bets: Bets,
-    grid: FloatArray,
-) -> BettingState:
-    even = np.zeros((len(_SCALES[bets]), len(grid)))
-    return BettingState(lower, upper, population, level, sides, bets, grid, 0, 0.0, 0.0, even, even, 0.0, 1.0)
 
 
 def _capital(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
@@ -386,23 +371,15 @@ def _bets(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, float]:
     return bets, float(deviations[-1])
 
 
-def _logical(total: FloatArray, time: NDArray[np.int64], population: int | None) -> tuple[FloatArray, FloatArray]:
-    """Where the mean of all must lie, whatever the items left will be."""
-    if population is None:
-        return np.zeros(len(total)), np.ones(len(total))
-    return total / population, 1 - (time - total) / population
-
-
-def _check_room(n: int, population: int | None) -> None:
-    if population is not None and n > population:
-        raise ValueError(f"{n} scores are more than the {population} items of the population")
-
-
-def _scaled(values: ArrayLike, lower: float, upper: float) -> FloatArray:
-    scores = np.asarray(values, dtype=float)
+def _scaled(state: BettingState, values: ArrayLike) -> FloatArray:
+    """The next scores, checked, on a scale from 0 to 1."""
+    scores, lower, upper = np.asarray(values, dtype=float), state.lower, state.upper
     if scores.ndim != 1:
         raise ValueError(f"there is one score per item; got shape {scores.shape}")
     # Also false for NaN.
     if not ((scores >= lower) & (scores <= upper)).all():
         raise ValueError(f"scores lie between {lower} and {upper}, and none may be missing")
+    n = state.n + len(scores)
+    if state.population is not None and n > state.population:
+        raise ValueError(f"{n} scores are more than the {state.population} items of the population")
     return np.asarray((scores - lower) / (upper - lower))

@@ -27,27 +27,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, IntArray
+from judgebench.stats.arrays import FloatArray, IntArray, at_places
 from judgebench.stats.bradley_terry import (
     Anchor,
     BootstrapRatings,
+    Ratings,
     Spread,
     checked_battles,
     comparable_items,
-    count_battles,
-    normal_spreads,
     place_ratings,
-    sigmoid,
     strongly_connected,
-    weighted_by_pair,
 )
-from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
+from judgebench.stats.intervals import batches, resample_counts
+from judgebench.stats.newton import newton, sigmoid
 
 Formula = Literal["ratio", "ratio+1", "density"]
 
-# A Newton step this small leaves an error of about its square.
-_LAST_STEP = 1e-6
-_MOST_STEPS = 100
+# On the diagonal of the curvature per battle, to invert it.
+_RIDGE = 1e-5
 # Odds that no fit to fewer than 10^13 battles has: there, a parameter is on its way to infinity.
 _LARGEST_LOGIT = 30.0
 # Battles times resamples handled together, which bounds memory at some 100 bytes each.
@@ -90,25 +87,24 @@ holds every battle twice is a penalty of 0.5 on a table that holds it once, with
 
 
 @dataclass(frozen=True, eq=False)
-class StyleControlled:
+class StyleControlled(Ratings):
     """Style-controlled ratings, the coefficients of style, and the fit behind them."""
 
-    ratings: tuple[float | None, ...]
-    """Per item; ``None`` where no finite rating exists."""
-    unrated: dict[int, str]
-    """Why the items without a rating have none; see ``bradley_terry``."""
-    rated: IntArray
-    """The items that have a rating, ascending."""
-    strengths: FloatArray
-    """theta of ``rated``, in natural log odds, mean 0."""
     coefficients: tuple[float | None, ...]
     """beta, per standard deviation of the difference; positive where more of it wins. ``None`` if the feature is the
     same in all battles."""
-    anchor: Anchor | None
     options: StyleOptions
-    n_battles: int
-    """Battles among rated items, which the fit is made from."""
     rows: "_BattleRows" = field(repr=False)
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The strengths, then the coefficients that there are."""
+        return np.concatenate([self.strengths, [value for value in self.coefficients if value is not None]])
+
+    @property
+    def probability(self) -> FloatArray:
+        """P(a beats b) in each battle of ``rows``."""
+        return np.asarray(sigmoid(self.rows.logit(self.parameters[None]))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +114,6 @@ class BootstrapStyle:
     ratings: BootstrapRatings
     coefficients: FloatArray
     """Shape (rounds with a minimum, features); 0 for a feature without coefficient."""
-
-    def coefficient_intervals(self, level: float = 0.95) -> tuple[Interval | None, ...]:
-        """Percentile interval per feature; ``None`` with fewer than two rounds."""
-        return tuple(percentile_interval(column, level) for column in self.coefficients.T)
 
 
 def style_differences(style_a: ArrayLike, style_b: ArrayLike, formula: Formula) -> FloatArray:
@@ -193,42 +185,31 @@ def style_controlled(
     ([1000, 1000], 1.11)
     """
     a, b, doubled, n = checked_battles(index_a, index_b, outcome, n_items)
-    if anchor is not None and not (0 <= anchor.item < n and np.isfinite(anchor.rating)):
-        raise ValueError(f"the anchor {anchor} is not one of {n} items, or its rating is not finite")
     if not (options.l2 >= 0 and np.isfinite(options.l2)):
         raise ValueError(f"an L2 penalty is finite and not negative; got {options.l2}")
     features, varies = _standardised(differences, len(a), options.std_ddof)
     points = np.bincount(a * n + b, weights=doubled, minlength=n * n).reshape(n, n)
     points += np.bincount(b * n + a, weights=2 - doubled, minlength=n * n).reshape(n, n)
-    rated, unrated = comparable_items(points.astype(float), None if anchor is None else anchor.item)
+    rated, unrated = comparable_items(points.astype(float), anchor)
     if options.penalise_ratings and options.l2:
         rated, unrated = np.arange(n), {}
-    rows = _BattleRows.made(a, b, doubled / 2, features[:, varies], rated, options)
+    rows = _BattleRows(a, b, doubled / 2, features[:, varies], rated, options)
     parameters = np.zeros(len(rated) + int(varies.sum()))
     if len(rated) > 1:
-        fits, found = _newton(rows, rows.weight[None], parameters, np.array([float(rows.n_battles)]))
+        fits, found = _fits(rows, rows.weight[None], parameters, np.array([float(rows.n_battles)]))
         if not found.all():
             raise ValueError("the fit has no finite minimum: the style features predict too many of the outcomes")
         parameters = fits[0]
     strengths = parameters[: len(rated)] - parameters[: len(rated)].sum() / max(len(rated), 1)
-    ratings: list[float | None] = [None] * n
-    for item, rating in zip(rated.tolist(), place_ratings(strengths, rated, anchor).tolist(), strict=True):
-        ratings[item] = rating
-    coefficients: list[float | None] = [None] * len(varies)
-    if len(rated) > 1:
-        for place, value in zip(np.flatnonzero(varies), parameters[len(rated) :].tolist(), strict=True):
-            coefficients[place] = value
-    return StyleControlled(
-        tuple(ratings), unrated, rated, strengths, tuple(coefficients), anchor, options, rows.n_battles, rows
-    )
+    fitted = np.flatnonzero(varies) if len(rated) > 1 else np.zeros(0, dtype=np.int64)
+    coefficients = at_places(parameters[len(rated) :][: len(fitted)].tolist(), fitted, len(varies))
+    return StyleControlled(rated, strengths, unrated, anchor, coefficients, options, rows)
 
 
-def sandwich_style_spreads(
-    fit: StyleControlled, *, level: float = 0.95, ridge: float = 1e-5
-) -> tuple[Spread | None, ...]:
+def sandwich_style_spreads(fit: StyleControlled, *, level: float = 0.95) -> tuple[Spread | None, ...]:
     """Normal intervals of the ratings from the sandwich covariance of all parameters, as arena-rank makes it.
 
-    With x the design row of a battle, N battles and l the penalty on the mean: H = sum w P(1 - P) x x' / N + ridge * I,
+    With x the design row of a battle, N battles and l the penalty on the mean: H = sum w P(1 - P) x x' / N + 1e-5 * I,
     without the penalty; B = sum (w (outcome - P))^2 x x' / N, less l^2 beta beta' / N^2 among the coefficients; the
     covariance is inv(H) B inv(H) / N. With an anchor it is that of the differences to the anchor.
 
@@ -245,18 +226,17 @@ def sandwich_style_spreads(
     if options.penalise_ratings and options.l2:
         raise ValueError("the sandwich covariance is that of unpenalised ratings: bootstrap penalised ones")
     if n < 2:
-        return (None,) * len(fit.ratings)
-    beta = np.array([value for value in fit.coefficients if value is not None])
-    probability = sigmoid(rows.logit(np.concatenate([fit.strengths, beta])[None]))[0]
+        return (None,) * fit.n_items
+    beta, probability = fit.parameters[n:], fit.probability
     size = float(rows.n_battles)
     information = rows.squares((rows.weight * probability * (1 - probability))[None])[0] / size
-    information += ridge * np.eye(len(information))
+    information += _RIDGE * np.eye(len(information))
     residual = rows.squares(np.square(rows.weight * (rows.outcome - probability))[None])[0] / size
     l2 = options.l2 if options.l2_on == "mean" else options.l2 / size
     residual[n:, n:] -= (l2 / size) ** 2 * np.outer(beta, beta)
     inverse = np.linalg.inv(information)
     covariance = (inverse @ residual @ inverse / size)[:n, :n]
-    return normal_spreads(fit.ratings, fit.rated, covariance, fit.anchor, level)
+    return fit.normal_spreads(covariance, level)
 
 
 def clustered_influence(fit: StyleControlled, clusters: ArrayLike) -> FloatArray:
@@ -280,10 +260,9 @@ def clustered_influence(fit: StyleControlled, clusters: ArrayLike) -> FloatArray
     if codes.shape != (rows.n_drawn,) or codes.dtype.kind not in "iu" or codes.min(initial=0) < 0:
         raise ValueError(f"clusters are codes 0, 1, ..., one for each of {rows.n_drawn} battles; got {codes.shape}")
     count, n_pairs = int(codes.max(initial=-1)) + 1, len(rows.first)
-    beta = np.array([value for value in fit.coefficients if value is not None])
     if n < 2:
         return np.zeros((count, n))
-    probability = sigmoid(rows.logit(np.concatenate([fit.strengths, beta])[None]))[0]
+    probability = fit.probability
     residual, own = rows.weight * (rows.outcome - probability), codes[rows.drawn]
     by_pair = np.bincount(own * n_pairs + rows.pair, residual, minlength=count * n_pairs).reshape(count, n_pairs)
     sides = np.zeros((n_pairs, n))
@@ -291,8 +270,8 @@ def clustered_influence(fit: StyleControlled, clusters: ArrayLike) -> FloatArray
     sides[np.arange(n_pairs), rows.second] = -1
     by_feature = [np.bincount(own, residual * feature, minlength=count) for feature in rows.features]
     sums = np.concatenate([by_pair @ sides, *(column[:, None] for column in by_feature)], axis=1)
-    penalty = rows.penalty * (rows.n_battles if rows.per_battle else 1)
-    hessian = _curvature(rows, (rows.weight * probability * (1 - probability))[None], penalty[None])[0]
+    penalty = rows.penalty(np.array([float(rows.n_battles)]))
+    hessian = _curvature(rows, (rows.weight * probability * (1 - probability))[None], penalty)[0]
     return np.asarray(np.linalg.solve(hessian, sums.T).T)
 
 
@@ -307,14 +286,12 @@ def bootstrap_style_controlled(fit: StyleControlled, *, rng: np.random.Generator
     >>> longer, won = [[1.0]] * 40 + [[-1.0]] * 40, [1, 1, 1, 0] * 10 + [0, 0, 0, 1] * 10
     >>> fit = style_controlled([0] * 80, [1] * 80, won, longer, ARENA_HARD_CURRENT)
     >>> resampled = bootstrap_style_controlled(fit, rng=np.random.default_rng(0), rounds=200)
-    >>> interval = resampled.coefficient_intervals()[0]
-    >>> interval.low < fit.coefficients[0] < interval.high
+    >>> low, high = np.quantile(resampled.coefficients[:, 0], [0.025, 0.975])
+    >>> bool(low < fit.coefficients[0] < high)
     True
     """
     rows, n = fit.rows, len(fit.rated)
-    beta = [value for value in fit.coefficients if value is not None]
-    varies = [value is not None for value in fit.coefficients]
-    start = np.concatenate([fit.strengths, beta])
+    varies, start = [value is not None for value in fit.coefficients], fit.parameters
     penalised = fit.options.penalise_ratings and fit.options.l2 > 0
     parts, without = [np.zeros((0, len(start)))], 0
     for size in batches(rounds, max(rows.n_drawn, len(start) ** 2), _TOGETHER) if n > 1 else ():
@@ -323,14 +300,14 @@ def bootstrap_style_controlled(fit: StyleControlled, *, rng: np.random.Generator
         if not penalised:
             connected = strongly_connected(rows.points(weight))
             counts, weight = counts[connected], weight[connected]
-        fits, found = _newton(rows, weight, start, counts.sum(axis=1).astype(float))
+        fits, found = _fits(rows, weight, start, counts.sum(axis=1).astype(float))
         parts.append(fits[found])
         without += size - len(parts[-1])
     parameters = np.concatenate(parts)
     coefficients = np.zeros((len(parameters), len(varies)))
     coefficients[:, varies] = parameters[:, n:]
     ratings = place_ratings(parameters[:, :n], fit.rated, fit.anchor)
-    return BootstrapStyle(BootstrapRatings(ratings, fit.rated, len(fit.ratings), without), coefficients)
+    return BootstrapStyle(BootstrapRatings(ratings, fit.rated, fit.n_items, without), coefficients)
 
 
 def _standardised(differences: ArrayLike, n_battles: int, ddof: int) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -344,64 +321,47 @@ def _standardised(differences: ArrayLike, n_battles: int, ddof: int) -> tuple[Fl
     return np.where(varies, centred / np.where(varies, spread, 1), 0.0), varies
 
 
-@dataclass(frozen=True, eq=False)
 class _BattleRows:
     """Battles among rated items, sorted by pair, so that sums over a pair are sums over neighbours."""
 
-    first: IntArray
-    """Item of each pair, as its place among the rated ones: shape (pairs,)."""
-    second: IntArray
-    begins: IntArray
-    """First battle of each pair."""
-    pair: IntArray
-    """Pair of each battle: shape (battles,)."""
-    outcome: FloatArray
-    features: FloatArray
-    """Shape (features, battles)."""
-    weight: FloatArray
-    n_items: int
-    penalty: FloatArray
-    """Per parameter, and per battle if ``per_battle``."""
-    per_battle: bool
-    drawn: IntArray
-    """Where the battles are among those given: a resample draws from all given ones."""
-    n_drawn: int
+    def __init__(
+        self,
+        a: IntArray,
+        b: IntArray,
+        outcome: FloatArray,
+        features: FloatArray,
+        rated: IntArray,
+        options: StyleOptions,
+    ) -> None:
+        place = np.full(int(max(a.max(), b.max(), rated.max(initial=0))) + 1, -1)
+        place[rated] = np.arange(len(rated))
+        inside = np.flatnonzero((place[a] >= 0) & (place[b] >= 0))
+        code = place[a[inside]] * len(rated) + place[b[inside]]
+        order = np.argsort(code, kind="stable")
+        code = code[order]
+        # Where the battles are among those given: a resample draws from all given ones.
+        self.drawn, self.n_drawn = inside[order], len(a)
+        # The first battle of each pair, and the pair of each battle.
+        self.begins = np.flatnonzero(np.diff(code, prepend=-1))
+        self.pair = np.repeat(np.arange(len(self.begins)), np.diff(self.begins, append=len(code)))
+        # The items of each pair, as their places among the rated ones.
+        self.n_items, codes = len(rated), code[self.begins]
+        self.first, self.second = codes // max(len(rated), 1), codes % max(len(rated), 1)
+        weight = np.ones(len(a)) if options.pair_floor is None else _pair_weight(a, b, options.pair_floor)
+        self.outcome, self.weight = outcome[self.drawn], weight[self.drawn]
+        self.features = np.ascontiguousarray(features[self.drawn].T)
+        # Per parameter, and per battle if the penalty is on the mean.
+        of_ratings = options.l2 / np.log(10) ** 2 if options.penalise_ratings else 0.0  # theta = ln 10 * (400 points)
+        self._penalty = np.r_[np.full(len(rated), of_ratings), np.full(features.shape[1], options.l2)]
+        self._per_battle = options.l2_on == "mean"
 
     @property
     def n_battles(self) -> int:
         return len(self.outcome)
 
-    @classmethod
-    def made(
-        cls, a: IntArray, b: IntArray, outcome: FloatArray, features: FloatArray, rated: IntArray, options: StyleOptions
-    ) -> "_BattleRows":
-        """The battles among the rated items."""
-        place = np.full(int(max(a.max(), b.max(), rated.max(initial=0))) + 1, -1)
-        place[rated] = np.arange(len(rated))
-        weight = np.ones(len(a)) if options.pair_floor is None else _pair_weight(a, b, options.pair_floor)
-        inside = np.flatnonzero((place[a] >= 0) & (place[b] >= 0))
-        code = place[a[inside]] * len(rated) + place[b[inside]]
-        order = np.argsort(code, kind="stable")
-        code, drawn = code[order], inside[order]
-        begins = np.flatnonzero(np.diff(code, prepend=-1))
-        pair = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(code)))
-        of_ratings = options.l2 / np.log(10) ** 2 if options.penalise_ratings else 0.0  # theta = ln 10 * (400 points)
-        penalty = np.r_[np.full(len(rated), of_ratings), np.full(features.shape[1], options.l2)]
-        first, second = (code[begins] // len(rated), code[begins] % len(rated)) if len(code) else (begins, begins)
-        return cls(
-            first=first,
-            second=second,
-            begins=begins,
-            pair=pair,
-            outcome=outcome[drawn],
-            features=np.ascontiguousarray(features[drawn].T),
-            weight=weight[drawn],
-            n_items=len(rated),
-            penalty=penalty,
-            per_battle=options.l2_on == "mean",
-            drawn=drawn,
-            n_drawn=len(a),
-        )
+    def penalty(self, sizes: FloatArray) -> FloatArray:
+        """Penalties (R, p) of R tables of as many battles as ``sizes`` says, shape (R,)."""
+        return np.asarray(self._penalty * (sizes if self._per_battle else np.ones(len(sizes)))[:, None])
 
     def logit(self, parameters: FloatArray) -> FloatArray:
         """Equation (1) for parameters (R, p): shape (R, battles)."""
@@ -447,10 +407,9 @@ class _BattleRows:
 
 def _pair_weight(a: IntArray, b: IntArray, floor: int) -> FloatArray:
     """1 / max(battles of the pair, floor) per battle, normalised to a mean of 1."""
-    cells = weighted_by_pair(count_battles(a, b, np.ones(len(a))), floor)
-    low, high, n = np.minimum(a, b), np.maximum(a, b), cells.n_items
-    codes = cells.first * n + cells.second  # ascending, perhaps twice for a pair that was battled in both orders
-    weight = cells.weight[np.searchsorted(codes, low * n + high)]
+    code = np.minimum(a, b) * (max(a.max(), b.max()) + 1) + np.maximum(a, b)
+    _, pair, battles = np.unique(code, return_inverse=True, return_counts=True)
+    weight = 1 / np.maximum(battles[pair], floor)
     return np.asarray(weight / weight.mean())
 
 
@@ -465,19 +424,14 @@ def _curvature(rows: _BattleRows, values: FloatArray, penalty: FloatArray) -> Fl
     return hessian
 
 
-def _newton(
+def _fits(
     rows: _BattleRows, weight: FloatArray, start: FloatArray, sizes: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Minima (R, p) of (2) for R weightings (R, battles) of the rows, and which were found.
 
-    ``sizes``, shape (R,), are numbers of battles, which a penalty on the mean is multiplied by. Steps are cut as in
-    ``bradley_terry``.
+    ``sizes``, shape (R,), are numbers of battles, which a penalty on the mean is multiplied by.
     """
-    rounds = len(weight)
-    parameters = np.repeat(start[None], rounds, axis=0)
-    if not rounds:
-        return parameters, np.ones(0, dtype=bool)
-    penalty = rows.penalty * (sizes[:, None] if rows.per_battle else np.ones((rounds, 1)))
+    penalty = rows.penalty(sizes)
     observed = rows.sums(weight * rows.outcome)
 
     def derivatives(at: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -486,21 +440,10 @@ def _newton(
         gradient = rows.sums(expected) - observed + penalty * at
         return gradient, _curvature(rows, expected * (1 - probability), penalty)
 
-    found, lost = np.zeros(rounds, dtype=bool), np.zeros(rounds, dtype=bool)
-    gradient, hessian = derivatives(parameters)
-    for _ in range(_MOST_STEPS):
-        step = np.asarray(-np.linalg.solve(hessian, gradient[..., None])[..., 0], dtype=np.float64)
-        step[lost] = 0
-        change = np.abs(rows.logit(step)).max(axis=1)
-        ahead = parameters + step
-        found = np.maximum(change, np.abs(step).max(axis=1)) <= _LAST_STEP
-        if found.all():
-            return ahead, ~lost
-        gradient, hessian = derivatives(ahead)
-        overshot = (change > 1.5) & ((gradient * step).sum(axis=1) > 0)
-        if overshot.any():
-            ahead = parameters + step * np.where(overshot, np.log1p(change) / np.maximum(change, 1), 1.0)[:, None]
-            gradient, hessian = derivatives(ahead)
-        parameters = ahead
-        lost |= np.abs(rows.logit(parameters) * (weight > 0)).max(axis=1) > _LARGEST_LOGIT
-    return parameters, found & ~lost
+    def change_of(step: FloatArray) -> FloatArray:
+        return np.asarray(np.maximum(np.abs(rows.logit(step)).max(axis=1), np.abs(step).max(axis=1)))
+
+    def lost_at(at: FloatArray) -> NDArray[np.bool_]:
+        return np.asarray(np.abs(rows.logit(at) * (weight > 0)).max(axis=1) > _LARGEST_LOGIT)
+
+    return newton(derivatives, change_of, np.repeat(start[None], len(weight), axis=0), lost_at=lost_at)

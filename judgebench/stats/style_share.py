@@ -28,19 +28,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, cluster_places
-from judgebench.stats.bradley_terry import sigmoid
+from judgebench.stats.arrays import FloatArray, at_places, cluster_places
 from judgebench.stats.clustered import Estimate, bounded_estimate, cluster_totals
 from judgebench.stats.intervals import Interval, batches, percentile_interval, resample_counts
 from judgebench.stats.length_control import FEWEST_JUDGED, bootstrap_length_controlled, length_controlled_win_rate
+from judgebench.stats.newton import MOST_STEPS, LogLoss, newton, sigmoid
 from judgebench.stats.style_control import style_differences
 
 FOLDS = 5
 
+_CONTROLS = "nothing", "length", "style"
 # On the sum of log losses, for each squared coefficient.
 _RIDGE = 0.25
-_LAST_STEP = 1e-8
-_MOST_STEPS = 100
 # Rows times resamples handled together.
 _TOGETHER = 500_000
 
@@ -123,8 +122,8 @@ def style_report(
     scaled, varies = _scaled(features)
     if reason is not None:
         raw = 100 * float(shares.mean()) if len(shares) else None
-        rates = [ControlledRate("nothing", raw, None, None, None, reason)]
-        rates += [ControlledRate(name, None, None, None, None, reason) for name in ("length", "style")]
+        known = zip(_CONTROLS, (raw, None, None), strict=True)
+        rates = [ControlledRate(name, rate, None, None, None, reason) for name, rate in known]
         return StyleReport(tuple(rates), (None,) * len(varies), None, None, None, len(shares), n_clusters, reason)
     design = np.concatenate([np.ones((len(shares), 1)), scaled[:, varies]], axis=1)
     weight = np.ones((1, len(shares)))
@@ -141,18 +140,16 @@ def style_report(
     drawn = np.concatenate(replicates)
     values = (100 * float(shares.mean()), length_fit.win_rate, 100 * float(sigmoid(fit[:1])[0]))
     rates = []
-    for k, name in enumerate(("nothing", "length", "style")):
+    for k, name in enumerate(_CONTROLS):
         gone = percentile_interval(drawn[:, 0] - drawn[:, k], level) if k else None
         interval = percentile_interval(drawn[:, k], level)
         rates.append(ControlledRate(name, values[k], interval, values[0] - values[k] if k else None, gone, None))
-    beta: list[float | None] = [None] * len(varies)
-    for feature, value in zip(np.flatnonzero(varies), fit[1:].tolist(), strict=True):
-        beta[feature] = value
+    beta = at_places(fit[1:].tolist(), np.flatnonzero(varies), len(varies))
     first = np.arange(len(varies)) == 0
     by_length, by_markdown, by_style = (
         _explained(scaled[:, varies & part], shares) for part in (first, ~first, np.ones(len(varies), bool))
     )
-    return StyleReport(tuple(rates), tuple(beta), by_length, by_markdown, by_style, len(shares), n_clusters, None)
+    return StyleReport(tuple(rates), beta, by_length, by_markdown, by_style, len(shares), n_clusters, None)
 
 
 @dataclass(frozen=True)
@@ -203,10 +200,8 @@ def style_only_judge(
     fits = _fit_logistic(scaled[:, varies], shares, kept, biased=False)
     logit = np.einsum("np,np->n", scaled[:, varies], fits[fold])
     hit = np.where(np.abs(logit) < 1e-12, 0.5, (logit > 0) == (shares > 0.5))
-    beta: list[float | None] = [None] * len(varies)
-    for feature, value in zip(np.flatnonzero(varies), fits[FOLDS].tolist(), strict=True):
-        beta[feature] = value
-    return StyleOnlyJudge(bounded_estimate(cluster_totals(hit, clusters=names), level=level), tuple(beta))
+    beta = at_places(fits[FOLDS].tolist(), np.flatnonzero(varies), len(varies))
+    return StyleOnlyJudge(bounded_estimate(cluster_totals(hit, clusters=names), level=level), beta)
 
 
 def _checked(preference: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -224,7 +219,7 @@ def _unfit(shares: FloatArray, n_clusters: int) -> str | None:
     if len(shares) < FEWEST_JUDGED or n_clusters < 2:
         return f"a fit needs {FEWEST_JUDGED} rows with a verdict in two clusters, found {len(shares)} in {n_clusters}"
     if shares.min() == shares.max() and shares[0] in (0, 1):
-        return "one side won every time: no finite fit, and style cannot be told from strength"
+        return "one side won every time: there is no finite fit, and style cannot be separated from strength"
     return None
 
 
@@ -236,15 +231,16 @@ def _scaled(features: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
 
 
 def _explained(features: FloatArray, shares: FloatArray) -> float | None:
-    """Deviance about a constant that a logistic regression on the features removes; ``None`` if there is none."""
+    """Deviance about a constant that a logistic regression on the features removes; ``None`` without any."""
+    from scipy.special import entr
+
     ones = np.ones((len(shares), 1))
     logits = [np.full(len(shares), np.log(shares.mean() / (1 - shares.mean())))]
     design = np.concatenate([ones, features], axis=1)
     logits.append(design @ _fit_logistic(design, shares, np.ones((1, len(shares))))[0])
     losses = [float((np.logaddexp(0, logit) - shares * logit).sum()) for logit in logits]
     # What a prediction of each share by itself would still lose: 0 for wins and losses.
-    sure = np.clip(shares, 1e-300, None), np.clip(1 - shares, 1e-300, None)
-    least = -float((shares * np.log(sure[0]) + (1 - shares) * np.log(sure[1])).sum())
+    least = float((entr(shares) + entr(1 - shares)).sum())
     if losses[0] - least <= 1e-9 * len(shares):
         return None
     return max((losses[0] - losses[1]) / (losses[0] - least), 0.0)
@@ -254,25 +250,13 @@ def _fit_logistic(
     design: FloatArray, target: FloatArray, weight: FloatArray, start: FloatArray | None = None, *, biased: bool = True
 ) -> FloatArray:
     """Minima, (R, p), of R weightings, (R, n), of the rows' log loss plus the ridge; the first column is the bias."""
-    p = design.shape[1]
-    penalty = np.full(p, 2 * _RIDGE)
+    penalty = np.full(design.shape[1], 2 * _RIDGE)
     if biased:
         penalty[0] = 0.0
-    point = np.repeat((np.zeros(p) if start is None else start)[None], len(weight), axis=0)
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-    observed = weight @ (target[:, None] * design)
-    for _ in range(_MOST_STEPS):
-        probability = sigmoid(point @ design.T)
-        expected = weight * probability
-        gradient = expected @ design - observed + penalty * point
-        hessian = ((expected * (1 - probability)) @ products).reshape(len(weight), p, p)
-        hessian[:, np.arange(p), np.arange(p)] += penalty + 1e-12
-        step = -np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        change = np.abs(step @ design.T).max(axis=1)
-        # Self-concordance: a step cut to this share lowers the loss for certain (see ``length_control``).
-        point = point + step * np.where(change > 1.5, np.log1p(change) / np.maximum(change, 1), 1.0)[:, None]
-        if change.max() <= _LAST_STEP:
-            break
-    else:
-        raise ValueError(f"a logistic fit did not converge in {_MOST_STEPS} steps")
-    return point
+    # A trace of curvature for features that equal each other.
+    loss = LogLoss(design.T[None], target, weight, penalty + 1e-12)
+    point = np.repeat((np.zeros(len(penalty)) if start is None else start)[None], len(weight), axis=0)
+    minima, found = newton(loss.derivatives, loss.largest_change, point)
+    if not found.all():
+        raise ValueError(f"a logistic fit did not converge in {MOST_STEPS} steps")
+    return minima

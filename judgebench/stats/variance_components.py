@@ -25,7 +25,7 @@ Miller: Adding error bars to evals. arXiv:2411.00640 (items against samples).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from statistics import NormalDist
 
@@ -65,7 +65,7 @@ class VarianceComponents:
 
     mean: float | None
     components: tuple[Component, ...]
-    """Empty if there is a reason why they cannot be told."""
+    """Empty if they cannot be estimated; ``reason`` says why."""
     n: int
     reason: str | None
 
@@ -103,7 +103,7 @@ def variance_components(
     Raises
     ------
     ValueError
-        If an effect cannot be told from the others in these data, such as item x judge from the residual without
+        If an effect cannot be separated from the others in these data, such as item x judge from the residual without
         repeats.
 
     Examples
@@ -146,7 +146,7 @@ def variance_components(
             label,
             float(estimate) * spread**2,
             max(float(estimate), 0.0) / total if total > 0 else None,
-            None if interval is None else _times(interval, spread**2),
+            interval and replace(interval, low=interval.low * spread**2, high=interval.high * spread**2),
             int(group.max()) + 1,
         )
         for label, estimate, interval, group in zip(labels, estimates, intervals, groups, strict=True)
@@ -171,13 +171,17 @@ def mean_stderr(found: VarianceComponents, sizes: Mapping[str, int], fixed: Sequ
     >>> round(mean_stderr(found, {"item": 100, "repeat": 2}, fixed=["item"]), 4)
     0.0707
     """
-    _check_sizes(found, sizes)
+    if not found.components:
+        raise ValueError(f"there are no components: {found.reason}")
+    named = {factor for component in found.components for factor in component.effect} - {RESIDUAL}
+    if not named <= set(sizes) or any(size < 1 for size in sizes.values()):
+        raise ValueError(f"a size of at least 1 is wanted for each of {sorted(named)}; got {dict(sizes)}")
     held = set(fixed)
-    error = sum(
-        max(component.variance, 0.0) / _size(component.effect, sizes)
-        for component in found.components
-        if component.effect == (RESIDUAL,) or not set(component.effect) <= held
-    )
+    error = 0.0
+    for component in found.components:
+        factors = tuple(sizes) if component.effect == (RESIDUAL,) else component.effect
+        if component.effect == (RESIDUAL,) or not set(factors) <= held:
+            error += max(component.variance, 0.0) / prod(sizes[factor] for factor in factors)
     return float(error**0.5)
 
 
@@ -202,10 +206,7 @@ def _solve(centred: FloatArray, groups: Sequence[IntArray], labels: Sequence[tup
 
 def _between(values: FloatArray, group: IntArray) -> float:
     """T_k of (1)."""
-    counts = np.bincount(group)
-    sums = np.bincount(group, weights=values)
-    used = counts > 0
-    return float((np.square(sums[used]) / counts[used]).sum())
+    return float((np.square(np.bincount(group, weights=values)) / np.bincount(group)).sum())
 
 
 def _overlap(group: IntArray, other: IntArray) -> float:
@@ -236,7 +237,7 @@ def _intervals(
         try:
             left.append(_solve(centred[kept], renumbered, labels))
         except ValueError:
-            # Without these levels the effects are no longer told apart: no interval.
+            # Without these levels the effects can no longer be separated: no interval.
             return [None] * len(labels)
     found: list[Interval | None] = []
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -244,20 +245,13 @@ def _intervals(
         if label != (RESIDUAL,) and leading not in label:
             found.append(None)
             continue
-        if estimate <= 0 or values.min() <= 0:
-            # No logarithm: on the plain scale, and not below 0.
-            error = ((blocks - 1) / blocks * np.square(values - values.mean()).sum()) ** 0.5
-            low, high = max(float(estimate - z * error), 0.0), max(float(estimate + z * error), 0.0)
-        else:
-            logs = np.log(values)
-            error = ((blocks - 1) / blocks * np.square(logs - logs.mean()).sum()) ** 0.5
-            low, high = (float(estimate * np.exp(sign * z * error)) for sign in (-1, 1))
-        found.append(Interval(low, high, level, "jackknife"))
+        # Where there is no logarithm, on the plain scale and not below 0.
+        logarithmic = estimate > 0 and values.min() > 0
+        scaled = np.log(values) if logarithmic else values
+        half = z * ((blocks - 1) / blocks * np.square(scaled - scaled.mean()).sum()) ** 0.5
+        low, high = (estimate * np.exp(gap) if logarithmic else max(estimate + gap, 0.0) for gap in (-half, half))
+        found.append(Interval(float(low), float(high), level, "jackknife"))
     return found
-
-
-def _times(interval: Interval, factor: float) -> Interval:
-    return Interval(interval.low * factor, interval.high * factor, interval.level, interval.method)
 
 
 def _checked_effects(
@@ -289,15 +283,3 @@ def _groups(codes: Sequence[IntArray]) -> IntArray:
     for code in codes[1:]:
         combined = np.unique(combined * (int(code.max()) + 1) + code, return_inverse=True)[1]
     return combined.astype(np.int64)
-
-
-def _size(effect: tuple[str, ...], sizes: Mapping[str, int]) -> int:
-    return prod(sizes.values()) if effect == (RESIDUAL,) else prod(sizes[factor] for factor in effect)
-
-
-def _check_sizes(found: VarianceComponents, sizes: Mapping[str, int]) -> None:
-    if not found.components:
-        raise ValueError(f"there are no components: {found.reason}")
-    named = {factor for component in found.components for factor in component.effect} - {RESIDUAL}
-    if not named <= set(sizes) or any(size < 1 for size in sizes.values()):
-        raise ValueError(f"a size of at least 1 is wanted for each of {sorted(named)}; got {dict(sizes)}")

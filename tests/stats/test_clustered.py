@@ -154,7 +154,7 @@ def test_degenerate_data_give_reasons(values: list[float]) -> None:
     ("statistic", "reason"),
     [
         (cluster_totals([]), "there are no values"),
-        (cluster_totals([1.0, 0.0], clusters=["a", "a"]), "there is one cluster only"),
+        (cluster_totals([1.0, 0.0], clusters=["a", "a"]), "there is only one cluster"),
         (cluster_totals([0.3] * 9), "all values are equal"),
         (
             cluster_totals([0.0, 1.0], [1.0, 1.0], terms=[0, 0], term_weights=[0.5, 0.5]),

@@ -166,10 +166,10 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
         np.arange(len(d.votes)) // 2, d.votes, rng=rng()
     ),
     "agreement.krippendorff_alpha": lambda d: agreement.krippendorff_alpha(
-        np.stack([d.shares, d.other]), "interval", rng=rng(), rounds=50
+        np.stack([d.shares, d.other]), "interval", rng=rng()
     ),
-    "agreement.cohen_kappa": lambda d: agreement.cohen_kappa(d.votes, d.votes[::-1], rng=rng(), rounds=50),
-    "agreement.gwet_ac1": lambda d: agreement.gwet_ac1(d.votes, d.votes[::-1], rng=rng(), rounds=50),
+    "agreement.cohen_kappa": lambda d: agreement.cohen_kappa(d.votes, d.votes[::-1], rng=rng()),
+    "agreement.gwet_ac1": lambda d: agreement.gwet_ac1(d.votes, d.votes[::-1], rng=rng()),
     "benchmark_quality.separability": lambda d: benchmark_quality.separability(d.shares, d.shares),
     "benchmark_quality.paired_separability": lambda d: benchmark_quality.paired_separability(
         np.stack([d.shares, d.other])
@@ -294,22 +294,21 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
 """Each procedure by module and name, as data of this shape go into it."""
 
 PARTS = {
-    "arrays": {"cluster_places", "columns"},
+    "arrays": {"at_places", "cluster_places", "columns"},
     "bradley_terry": {
-        "normal_spreads",
         "predicted_win_rate",
         "comparable_items",
         "strongly_connected",
         "place_ratings",
         "laplacian",
         "draw_counts",
-        "sigmoid",
         "checked_battles",
     },
     "clustered": {"t_quantile"},
     "correlation": {"coefficients"},
     "correlation_comparison": {"williams_p"},
     "intervals": {"batches", "check_level", "interval_fields"},
+    "newton": {"newton", "sigmoid"},
     "paired": {"random_signs"},
     "repeats": {"powers_up_to"},
     "sequential": {"start_betting"},
@@ -333,9 +332,9 @@ def check_finite(found: Any, where: str) -> None:
         assert math.isfinite(found), where
     elif isinstance(found, np.ndarray):
         assert found.dtype.kind in "OUS" or np.isfinite(found).all(), where
-    elif dataclasses.is_dataclass(found):
-        for field in dataclasses.fields(found):
-            check_finite(getattr(found, field.name), f"{type(found).__name__}.{field.name}")
+    elif hasattr(found, "__dict__"):
+        for name, part in vars(found).items():
+            check_finite(part, f"{type(found).__name__}.{name}")
     elif isinstance(found, Mapping):
         for name, part in found.items():
             check_finite(part, f"{where}[{name}]")

@@ -21,7 +21,7 @@ from tests.shared_data import SHARED
 
 def one_cell(times: int, outcome: float = 1.0, n_items: int = 2) -> Votes:
     """The same vote between items 0 and 1 again and again: all orders are one."""
-    return Votes(n_items, np.array([0]), np.array([1]), np.array([outcome]), np.array([times]), times, times)
+    return Votes(n_items, np.array([0]), np.array([1]), np.array([outcome]), np.array([times]), np.ones(1), times)
 
 
 def plain_loop(
@@ -109,7 +109,7 @@ def test_margins_make_votes() -> None:
     """Differences 0 to 4 with margin 3 and tie margin 1: a tie, a tie, no vote, a win, a win."""
     scores = [[5, 5], [6, 5], [7, 5], [8, 5], [5, 9]]
     votes = votes_from_scores(scores, margin=3, tie_margin=1, length_margin=None)
-    assert (votes.n_votes, votes.n_decided) == (4, 2)
+    assert (votes.n_battles, votes.n_decided) == (4, 2)
     assert dict(zip(votes.outcome.tolist(), votes.count.tolist(), strict=True)) == {0.0: 1, 0.5: 2, 1.0: 1}
 
 
@@ -291,7 +291,7 @@ def test_wb_elo_of_six_models(config: str) -> None:
         tie_margin=setting["tie_margin"],
         length_margin=setting["length_margin"],
     )
-    assert (votes.n_votes, votes.n_decided) == (setting["votes"], setting["non_tie_votes"])
+    assert (votes.n_battles, votes.n_decided) == (setting["votes"], setting["non_tie_votes"])
     rounds = 128
     dynamic, interval = bool(setting["dynamic"]), int(setting["interval"])
     result = shuffled_elo(votes, anchors=anchors, dynamic=dynamic, interval=interval, rounds=rounds)

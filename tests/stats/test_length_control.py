@@ -278,11 +278,11 @@ def test_constant_difficulty_does_not_break_the_fit() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"preference": np.full(60, np.nan)}, r"no row has a verdict \(of 60\)"),
-        ({"preference": np.array([0.5] * 4 + [np.nan] * 56)}, "needs 5 rows with a verdict, found 4"),
+        ({"preference": np.full(60, np.nan)}, "needs 5 rows with a verdict; 0 of 60 have one"),
+        ({"preference": np.array([0.5] * 4 + [np.nan] * 56)}, "needs 5 rows with a verdict; 4 of 60 have one"),
         ({"preference": np.full(60, 1.5)}, "between 0 and 1"),
         ({"length_difference": np.full(60, np.nan)}, "must be finite"),
-        ({"length_difference": np.zeros(59)}, "one number per row"),
+        ({"length_difference": np.zeros(59)}, "one number per item"),
         ({"difficulty": np.full(60, np.inf)}, "must be finite"),
         ({"difficulty": None}, "give both, or neither"),
     ],
@@ -303,7 +303,7 @@ def test_c_must_be_positive(c: float) -> None:
 def test_anchor_columns_are_checked() -> None:
     """Anchors with a missing number or columns of different lengths are refused when they are made."""
     anchors = made_up().anchors
-    with pytest.raises(ValueError, match="finite columns of one length"):
+    with pytest.raises(ValueError, match="one number per item"):
         replace(anchors, difficulty=anchors.difficulty[:-1])
     with pytest.raises(ValueError, match="between 0 and 1"):
         replace(anchors, preference=anchors.preference + 1)

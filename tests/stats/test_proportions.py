@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgebench.stats.proportions import score_interval, share_interval
+from judgebench.stats.proportions import ALL_EQUAL, ONE_CLUSTER, score_interval, share_interval
 
 from .judge_meta import expected
 
@@ -77,8 +77,8 @@ def test_scale_and_mirror(grades: list[float]) -> None:
 
 def test_degenerate_scores_give_a_reason() -> None:
     """All ties, and a single cluster, say why there is no interval; all wins have one that ends at 1."""
-    assert score_interval(0.5, np.zeros(10)) == (None, "all values are equal, so their spread cannot be told from them")
-    assert score_interval(0.5, np.zeros(1))[1] == "there is one cluster only, and uncertainty is seen between clusters"
+    assert score_interval(0.5, np.zeros(10)) == (None, ALL_EQUAL)
+    assert score_interval(0.5, np.zeros(1))[1] == ONE_CLUSTER
     interval, reason = score_interval(1.0, np.zeros(10))
     assert reason is None
     assert interval is not None

@@ -60,7 +60,7 @@ def test_proportional_runs_have_a_sure_ratio() -> None:
     ("first", "second", "reason"),
     [
         ([], [], "there are no values"),
-        ([1.0], [2.0], "there is one cluster only"),
+        ([1.0], [2.0], "there is only one cluster"),
         ([1.0, 2.0], [0.0, 0.0], "the denominator is 0"),
         ([1.0, 2.0, 3.0], [0.1, -0.2, 0.3], "the denominator is not significantly different"),
         ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0], "all values are equal"),

@@ -158,7 +158,7 @@ def test_malformed_input_is_named() -> None:
         (lambda: corrected_win_rate(0.5, 5, JudgeErrors(1.9, 1, 0.9, 10)), "lie between"),
         (lambda: corrected_win_rate(0.5, 5, errors, level=2), "level"),
         (lambda: judge_errors([1, 0.5], [1, 0]), "leave out ties"),
-        (lambda: judge_errors([1], [1, 0]), "one verdict per label"),
+        (lambda: judge_errors([1], [1, 0]), "one number per item"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

@@ -231,7 +231,7 @@ def test_unpenalised_items_that_only_win_or_lose_are_reported() -> None:
     )
     fit = more.fit(ARENA_HARD_CURRENT)
     assert fit.unrated == {5: ABOVE, 6: BELOW}
-    assert fit.n_battles == 500
+    assert fit.rows.n_battles == 500
     assert sandwich_style_spreads(fit)[5:] == (None, None)
     assert not more.fit(ARENA_2024).unrated
 

@@ -1167,7 +1167,7 @@ def test_wb_elo_from_score_files_is_upstreams(config: str) -> None:
         tie_margin=float(setting["tie_margin"]),
         length_margin=float(setting["length_margin"]),
     )
-    assert (votes.n_votes, votes.n_decided) == (int(setting["votes"]), int(setting["non_tie_votes"]))
+    assert (votes.n_battles, votes.n_decided) == (int(setting["votes"]), int(setting["non_tie_votes"]))
     ratings = shuffled_elo(
         votes,
         anchors=[float(given[model]) if given.get(model, "-") != "-" else None for model in files],
