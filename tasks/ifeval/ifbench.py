@@ -10,13 +10,13 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from judgebench.codec import sha256_hex
 
-from .registry import Checkers, any_text, position, single_word, text, whole_number
+from .kinds import any_text, position, single_word, text, whole_number
+from .registry import Checkers
 from .texts import Text
 
 CHECKERS = Checkers(name="ifbench", version="1")
@@ -142,33 +142,29 @@ def nth_word_japanese(answer: Text, N: int) -> bool:  # noqa: N803
     return all(_JAPANESE.search(word) for word in words if word and not word.isdigit())
 
 
-_OCCURRENCES = (1, 2, 3, 5, 7)
-
-
-def _counted(keywords: Mapping[str, str]) -> list[str]:
-    return [keywords[f"keyword{number}"].strip().lower() for number in range(1, 6)]
+OCCURRENCES = {"keyword1": 1, "keyword2": 2, "keyword3": 3, "keyword4": 5, "keyword5": 7}
 
 
 def _keyword_in_keyword(**keywords: str) -> str | None:
-    for one, times in zip(_counted(keywords), _OCCURRENCES, strict=True):
-        for other, other_times in zip(_counted(keywords), _OCCURRENCES, strict=True):
-            if times < other_times * other.count(one):
-                return f"{other!r} is wanted {other_times} times and holds {one!r}, which is wanted {times} times"
+    wanted = [(keywords[name].strip().lower(), times) for name, times in OCCURRENCES.items()]
+    for keyword, times in wanted:
+        for other, other_times in wanted:
+            if times < other_times * other.count(keyword):
+                return f"{other!r} is wanted {other_times} times and holds {keyword!r}, which is wanted {times} times"
     return None
 
 
-@CHECKERS.add(
-    "count:keywords_multiple",
-    obstacle=_keyword_in_keyword,
-    keyword1=text,
-    keyword2=text,
-    keyword3=text,
-    keyword4=text,
-    keyword5=text,
-)
 def keywords_multiple(answer: Text, **keywords: str) -> bool:
     """Five keywords once, twice, three, five and seven times."""
-    return [answer.lower.count(keyword) for keyword in _counted(keywords)] == list(_OCCURRENCES)
+    return all(answer.lower.count(keywords[name].strip().lower()) == times for name, times in OCCURRENCES.items())
+
+
+CHECKERS.add(
+    "count:keywords_multiple",
+    needs_sentences=False,
+    obstacle=_keyword_in_keyword,
+    **dict.fromkeys(OCCURRENCES, text),
+)(keywords_multiple)
 
 
 # -- format
@@ -387,10 +383,6 @@ def growing_alliteration(answer: Text) -> bool:
 # -- words
 
 
-def _adjacent(words: Sequence[str]) -> bool:
-    return any(a[0] == b[0] for a, b in pairwise(words))
-
-
 @CHECKERS.add("words:alphabet")
 def alphabet(answer: Text) -> bool:
     """Each word begins with the next letter."""
@@ -435,7 +427,7 @@ def few_repeats(answer: Text, small_n: int) -> bool:
 @CHECKERS.add("words:no_consecutive")
 def no_alliteration(answer: Text) -> bool:
     """No two adjacent words begin alike."""
-    return not _adjacent(bare(answer.lower).split())
+    return all(a[0] != b[0] for a, b in pairwise(bare(answer.lower).split()))
 
 
 @CHECKERS.add("words:last_first", needs_sentences=True)

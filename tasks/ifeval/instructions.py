@@ -7,27 +7,15 @@ letter is counted like one (lm-eval draws a random one), and a missing argument 
 
 import json
 import re
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
-from .registry import (
-    Checkers,
-    character,
-    expression,
-    expressions,
-    one_of,
-    out_of_reach,
-    position,
-    relation,
-    single_word,
-    text,
-    whole_number,
-)
+from . import kinds
+from .registry import Checkers
 from .texts import Text
 
 CHECKERS = Checkers(name="ifeval", version="1")
-Compare = Callable[[int, int], bool]
 
 LANGUAGES = tuple(
     re.findall(
@@ -39,14 +27,9 @@ LANGUAGES = tuple(
 )
 """The codes that upstream knows."""
 
-_compare = relation({"at least": int.__ge__, "less than": int.__lt__})
-_ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
+_RELATIONS = kinds.relation({"at least": int.__ge__, "less than": int.__lt__})
 _LITERAL = re.compile(r"[A-Za-z0-9 ]+")
 
-# ``^\s*`` may cross lines, and on a run of blank ones starts anew at each; what precedes the mark on its own line
-# finds the same marks.
-_STAR_BULLET = re.compile(r"^[^\S\n]*+\*[^*].*$", re.MULTILINE)
-_DASH_BULLET = re.compile(r"^[^\S\n]*+-.*$", re.MULTILINE)
 _HIGHLIGHT = re.compile(r"\*[^\n*]*\*")
 _DOUBLE_HIGHLIGHT = re.compile(r"\*\*[^\n*]*\*\*")
 _DIVIDER = re.compile(r"\s?\*\*\*\s?")
@@ -72,25 +55,19 @@ def occurs(keyword: str, text: Text) -> bool:
     return pattern(keyword, re.IGNORECASE).search(text.text) is not None
 
 
-@CHECKERS.add("keywords:existence", keywords=expressions)
+@CHECKERS.add("keywords:existence", keywords=kinds.expressions)
 def has_keywords(text: Text, keywords: tuple[str, ...]) -> bool:
     """Every keyword matches somewhere, be it within a word."""
     return all(occurs(keyword, text) for keyword in keywords)
 
 
-@CHECKERS.add(
-    "keywords:frequency",
-    obstacle=out_of_reach("frequency"),
-    keyword=expression,
-    frequency=whole_number,
-    relation=_compare,
-)
-def keyword_frequency(text: Text, keyword: str, frequency: int, relation: Compare) -> bool:
+@CHECKERS.add_count("keywords:frequency", _RELATIONS, wanted="frequency", keyword=kinds.expression)
+def keyword_frequency(text: Text, keyword: str) -> int:
     """How often a keyword matches."""
-    return relation(occurrences(keyword.strip(), text), frequency)
+    return occurrences(keyword.strip(), text)
 
 
-@CHECKERS.add("keywords:forbidden_words", forbidden_words=expressions)
+@CHECKERS.add("keywords:forbidden_words", forbidden_words=kinds.expressions)
 def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
     """None of the words is there by itself."""
     return not any(
@@ -98,37 +75,33 @@ def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
     )
 
 
-@CHECKERS.add(
+@CHECKERS.add_count(
     "keywords:letter_frequency",
-    obstacle=out_of_reach("let_frequency", "let_relation"),
-    letter=character,
-    let_frequency=whole_number,
-    let_relation=_compare,
+    _RELATIONS,
+    wanted="let_frequency",
+    relation="let_relation",
+    letter=kinds.character,
 )
-def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: Compare) -> bool:
+def letter_frequency(text: Text, letter: str) -> int:
     """How often a character is there, whatever its case."""
-    return let_relation(text.lower.count(letter.lower()), let_frequency)
+    return text.lower.count(letter.lower())
 
 
-@CHECKERS.add("language:response_language", language=one_of(*LANGUAGES))
+@CHECKERS.add("language:response_language", language=kinds.one_of(*LANGUAGES))
 def in_language(text: Text, language: str) -> bool:
     """The language is the wanted one, or cannot be told."""
     return text.language in (language, None)
 
 
-@CHECKERS.add(
-    "length_constraints:number_sentences",
-    needs_sentences=True,
-    obstacle=out_of_reach("num_sentences", least=1),
-    num_sentences=whole_number,
-    relation=_compare,
+@CHECKERS.add_count(
+    "length_constraints:number_sentences", _RELATIONS, wanted="num_sentences", least=1, needs_sentences=True
 )
-def number_of_sentences(text: Text, num_sentences: int, relation: Compare) -> bool:
+def number_of_sentences(text: Text) -> int:
     """How many sentences there are."""
-    return relation(text.sentences, num_sentences)
+    return text.sentences
 
 
-@CHECKERS.add("length_constraints:number_paragraphs", num_paragraphs=whole_number)
+@CHECKERS.add("length_constraints:number_paragraphs", num_paragraphs=kinds.whole_number)
 def number_of_paragraphs(text: Text, num_paragraphs: int) -> bool:
     """Exactly so many pieces between dividers of three asterisks; only the outer ones may be blank."""
     pieces = _DIVIDER.split(text.text)
@@ -137,51 +110,53 @@ def number_of_paragraphs(text: Text, num_paragraphs: int) -> bool:
     return outer.issuperset(blank) and len(pieces) - len(blank) == num_paragraphs
 
 
-@CHECKERS.add(
-    "length_constraints:number_words",
-    obstacle=out_of_reach("num_words"),
-    num_words=whole_number,
-    relation=_compare,
-)
-def number_of_words(text: Text, num_words: int, relation: Compare) -> bool:
+@CHECKERS.add_count("length_constraints:number_words", _RELATIONS, wanted="num_words")
+def number_of_words(text: Text) -> int:
     """How many words there are."""
-    return relation(text.words, num_words)
+    return text.words
 
 
-def nth_paragraph(text: Text, num_paragraphs: int, nth_paragraph: int) -> str | None:
-    """The paragraph with that number from 1, if all are as many as wanted.
-
-    Paragraphs lie between two line feeds. Blank ones are not counted, but have a number.
-    """
-    paragraphs = text.text.split("\n\n")
-    if sum(1 for paragraph in paragraphs if paragraph.strip()) != num_paragraphs or nth_paragraph > num_paragraphs:
-        return None
-    return paragraphs[nth_paragraph - 1].strip() or None
-
-
-def beyond_the_last(num_paragraphs: int, nth_paragraph: int, **_: Any) -> str | None:
-    """The obstacle of a paragraph that is not among those wanted."""
+def _no_such_paragraph(num_paragraphs: int, nth_paragraph: int, **_: Any) -> str | None:
     return "there is no such paragraph" if nth_paragraph > num_paragraphs else None
 
 
+def add_first_word(
+    checkers: Checkers, language: str, first_word: kinds.Kind
+) -> Callable[[Callable[[str, str], bool]], Callable[..., bool]]:
+    """Register the decorated test of a paragraph and its wanted first word.
+
+    The answer must have as many paragraphs as wanted. Two line feeds separate paragraphs; blank ones do not count, but
+    have a number.
+    """
+
+    def register(begins: Callable[[str, str], bool]) -> Callable[..., bool]:
+        def follows(text: Text, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
+            paragraphs = [paragraph.strip() for paragraph in text.text.split("\n\n")]
+            if sum(map(bool, paragraphs)) != num_paragraphs or nth_paragraph > num_paragraphs:
+                return False
+            paragraph = paragraphs[nth_paragraph - 1]
+            return bool(paragraph) and begins(paragraph, first_word)
+
+        return checkers.add(
+            f"{language}length_constraints:nth_paragraph_first_word",
+            obstacle=_no_such_paragraph,
+            num_paragraphs=kinds.position,
+            nth_paragraph=kinds.position,
+            first_word=first_word,
+        )(follows)
+
+    return register
+
+
 def _first_word(value: Any) -> str:
-    if re.search("[.,?!'\"]", single_word(value).strip()):
+    if re.search("[.,?!'\"]", kinds.single_word(value).strip()):
         raise ValueError("a word without punctuation, which does not count as part of one")
     return str(value)
 
 
-@CHECKERS.add(
-    "length_constraints:nth_paragraph_first_word",
-    obstacle=beyond_the_last,
-    num_paragraphs=position,
-    nth_paragraph=position,
-    first_word=_first_word,
-)
-def first_word_of_paragraph(text: Text, num_paragraphs: int, first_word: str, **which: int) -> bool:
-    """Exactly so many paragraphs, and one begins with a word."""
-    paragraph = nth_paragraph(text, num_paragraphs, **which)
-    if paragraph is None:
-        return False
+@add_first_word(CHECKERS, "", _first_word)
+def begins_with_word(paragraph: str, first_word: str) -> bool:
+    """A paragraph begins with a word, perhaps in quotes."""
     word = paragraph.split(None, 1)[0].lstrip("'").lstrip('"')
     return re.split("[.,?!'\"]", word, maxsplit=1)[0].lower() == first_word.lower()
 
@@ -197,36 +172,51 @@ def bracketed(text: str, opening: str, closing: str) -> int:
     return count
 
 
-@CHECKERS.add("detectable_content:number_placeholders", num_placeholders=whole_number)
+@CHECKERS.add("detectable_content:number_placeholders", num_placeholders=kinds.whole_number)
 def placeholders(text: Text, num_placeholders: int) -> bool:
     """At least so many square brackets."""
     return bracketed(text.text, "[", "]") >= num_placeholders
 
 
-@CHECKERS.add("detectable_content:postscript", postscript_marker=expression)
-def postscript(text: Text, postscript_marker: str) -> bool:
-    """The marker stands somewhere. (The official pattern's white space before it and rest of the line after it match
-    always.)
+POSTSCRIPTS = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
+"""Upstream's expressions for some markers, in small letters."""
+
+
+def has_postscript(text: Text, postscript_marker: str, known: Mapping[str, str]) -> bool:
+    """The marker stands somewhere. (The white space before it and the rest of its line, which upstream's pattern adds,
+    always match.)
     """
     marker = postscript_marker.strip()
-    known = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
     return pattern(known.get(marker, marker.lower())).search(text.lower) is not None
 
 
-@CHECKERS.add("detectable_format:number_bullet_lists", num_bullets=whole_number)
-def bullets(text: Text, num_bullets: int) -> bool:
-    """Exactly so many lines that begin with an asterisk or a dash."""
-    found = sum(1 for _ in _STAR_BULLET.finditer(text.text)) + sum(1 for _ in _DASH_BULLET.finditer(text.text))
-    return found == num_bullets
+def add_lines(checkers: Checkers, instruction_id: str, number: str, *starts: str) -> None:
+    """Add a rule: exactly so many lines, as the argument ``number`` says, begin with one of these expressions."""
+    # Upstream's ``^\s*`` may cross lines, and on a run of blank ones starts anew at each; what precedes the mark on its
+    # own line finds the same marks.
+    patterns = [re.compile(rf"^[^\S\n]*+{start}.*$", re.MULTILINE) for start in starts]
+
+    def follows(text: Text, **settled: int) -> bool:
+        return sum(1 for lines in patterns for _ in lines.finditer(text.text)) == settled[number]
+
+    checkers.add(instruction_id, needs_sentences=False, obstacle=None, **{number: kinds.whole_number})(follows)
 
 
-@CHECKERS.add("detectable_format:constrained_response")
-def constrained_response(text: Text) -> bool:
-    """One of three sentences is there."""
-    return any(answer in text.text for answer in _ANSWERS)
+def has_any(text: Text, parts: tuple[str, ...]) -> bool:
+    """One of some texts is there."""
+    return any(part in text.text for part in parts)
 
 
-@CHECKERS.add("detectable_format:number_highlighted_sections", num_highlights=whole_number)
+CHECKERS.add("detectable_content:postscript", postscript_marker=kinds.expression)(
+    partial(has_postscript, known=POSTSCRIPTS)
+)
+add_lines(CHECKERS, "detectable_format:number_bullet_lists", "num_bullets", r"\*[^*]", "-")
+CHECKERS.add("detectable_format:constrained_response")(
+    partial(has_any, parts=("My answer is yes.", "My answer is no.", "My answer is maybe."))
+)
+
+
+@CHECKERS.add("detectable_format:number_highlighted_sections", num_highlights=kinds.whole_number)
 def highlights(text: Text, num_highlights: int) -> bool:
     """At least so many sections between asterisks; between two they count by a pattern of their own."""
     single = sum(1 for found in _HIGHLIGHT.findall(text.text) if found.strip("*").strip())
@@ -234,10 +224,12 @@ def highlights(text: Text, num_highlights: int) -> bool:
     return single + double >= num_highlights
 
 
-@CHECKERS.add("detectable_format:multiple_sections", section_spliter=expression, num_sections=whole_number)
-def sections(text: Text, section_spliter: str, num_sections: int) -> bool:
+@CHECKERS.add("detectable_format:multiple_sections", section_spliter=kinds.expression, num_sections=kinds.whole_number)
+def sections(
+    text: Text, section_spliter: str, num_sections: int, before: str = r"\s?", after: str = r"\s?\d+\s?"
+) -> bool:
     """At least so many sections that begin with a word and a number."""
-    heading = pattern(rf"\s?{section_spliter.strip()}\s?\d+\s?")
+    heading = pattern(f"{before}{section_spliter.strip()}{after}")
     return sum(1 for _ in heading.finditer(text.text)) >= num_sections
 
 
@@ -254,9 +246,9 @@ def is_json(text: Text) -> bool:
     return True
 
 
-def has_title(text: str, opening: str, closing: str) -> bool:
+def has_title(text: Text, opening: str, closing: str) -> bool:
     """A line has something between an opening mark and a closing one, taken as far apart as they are."""
-    for line in text.split("\n"):
+    for line in text.text.split("\n"):
         start, end = line.find(opening), line.rfind(closing)
         if start >= 0 and end > start + len(opening):
             title = line[start : end + len(closing)]
@@ -265,10 +257,7 @@ def has_title(text: str, opening: str, closing: str) -> bool:
     return False
 
 
-@CHECKERS.add("detectable_format:title")
-def title(text: Text) -> bool:
-    """A title in double angle brackets."""
-    return has_title(text.text, "<<", ">>")
+CHECKERS.add("detectable_format:title")(partial(has_title, opening="<<", closing=">>"))
 
 
 @CHECKERS.add("combination:two_responses")
@@ -279,14 +268,14 @@ def two_responses(text: Text) -> bool:
     return all(pieces[1:-1]) and len(texts) == 2 and texts[0] != texts[1]
 
 
-@CHECKERS.add("combination:repeat_prompt", prompt_to_repeat=text)
+@CHECKERS.add("combination:repeat_prompt", prompt_to_repeat=kinds.text)
 def repeats_prompt(text: Text, prompt_to_repeat: str) -> bool:
     """It begins with the prompt."""
     return text.stripped.lower().startswith(prompt_to_repeat.strip().lower())
 
 
 def _end_phrase(value: Any) -> str:
-    if text(value).strip().endswith('"'):
+    if kinds.text(value).strip().endswith('"'):
         raise ValueError("a phrase without a quote at its end, which does not count as part of it")
     return str(value)
 
@@ -297,22 +286,24 @@ def ends_with(text: Text, end_phrase: str) -> bool:
     return text.stripped.strip('"').lower().endswith(end_phrase.strip().lower())
 
 
-@CHECKERS.add("startend:quotation")
-def quotation(text: Text) -> bool:
-    """All of it is in straight double quotes."""
-    return len(text.stripped) > 1 and text.stripped[0] == text.stripped[-1] == '"'
+def is_quoted(text: Text, quotes: tuple[str, ...]) -> bool:
+    """All of it is between two quotes, which are given as pairs."""
+    return len(text.stripped) > 1 and text.stripped[0] + text.stripped[-1] in quotes
 
 
-@CHECKERS.add(
+CHECKERS.add("startend:quotation")(partial(is_quoted, quotes=('""',)))
+
+
+@CHECKERS.add_count(
     "change_case:capital_word_frequency",
+    _RELATIONS,
+    wanted="capital_frequency",
+    relation="capital_relation",
     needs_sentences=True,
-    obstacle=out_of_reach("capital_frequency", "capital_relation"),
-    capital_frequency=whole_number,
-    capital_relation=_compare,
 )
-def capital_words(text: Text, capital_frequency: int, capital_relation: Compare) -> bool:
+def capital_words(text: Text) -> int:
     """How many words are in capitals."""
-    return capital_relation(text.capital_words, capital_frequency)
+    return text.capital_words
 
 
 @CHECKERS.add("change_case:english_capital")
@@ -321,13 +312,17 @@ def english_capital(text: Text) -> bool:
     return text.text.isupper() and in_language(text, "en")
 
 
-@CHECKERS.add("change_case:english_lowercase")
-def english_lowercase(text: Text) -> bool:
-    """English without capitals."""
-    return text.text.islower() and in_language(text, "en")
+def in_small_letters(text: Text, language: str) -> bool:
+    """It has no capitals and is in a language."""
+    return text.text.islower() and in_language(text, language)
 
 
-@CHECKERS.add("punctuation:no_comma")
-def no_comma(text: Text) -> bool:
-    """No comma of ASCII."""
-    return "," not in text.text
+CHECKERS.add("change_case:english_lowercase")(partial(in_small_letters, language="en"))
+
+
+def lacks(text: Text, expression: str) -> bool:
+    """An expression matches nowhere."""
+    return pattern(expression).search(text.text) is None
+
+
+CHECKERS.add("punctuation:no_comma")(partial(lacks, expression=","))

@@ -1,4 +1,4 @@
-"""How IFEval's rows look in lm-eval: what is needed to read its files and to write ours as such."""
+"""How IFEval's rows look in lm-eval's files, which can be read and written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from judgebench.data.rows import identifier
 from judgebench.records import Example
 from judgebench.task.lm_eval import LmEvalTask
+
+from .metrics import RULES, TASK, of_prompts
 
 
 def _document(example: Example) -> Mapping[str, Any]:
@@ -22,20 +24,12 @@ def _key(document: Mapping[str, Any]) -> str | None:
 
 
 LM_EVAL = LmEvalTask(
-    benchmark="ifeval",
+    benchmark=TASK,
     name="ifeval",
     version=4.0,
     n_shot=0,
-    metrics={
-        f"{metric},none": metric
-        for metric in (
-            "prompt_level_strict_acc",
-            "inst_level_strict_acc",
-            "prompt_level_loose_acc",
-            "inst_level_loose_acc",
-        )
-    },
-    lists=("inst_level_strict_acc,none", "inst_level_loose_acc,none"),
+    metrics={f"{metric},none": metric for metric in RULES},
+    lists=tuple(f"{metric},none" for metric in RULES if not of_prompts(metric)),
     document=_document,
     key=_key,
     target=lambda example: "0",

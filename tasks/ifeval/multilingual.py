@@ -13,23 +13,11 @@ from functools import partial
 from typing import Any
 
 from . import instructions as english
-from .registry import (
-    Checkers,
-    Kind,
-    any_text,
-    character,
-    expression,
-    one_of,
-    out_of_reach,
-    position,
-    relation,
-    text,
-    whole_number,
-)
+from . import kinds
+from .registry import Checkers
 from .texts import Text
 
 CHECKERS = Checkers(name="m-ifeval", version="1")
-Compare = Callable[[int, int], bool]
 
 ALIKE = (
     "language:response_language",
@@ -55,30 +43,38 @@ ANSWERS = {
     "ja": ("はい、そうです。", "いいえ、違います。", "どちらとも言えません。"),
 }
 """One of which a constrained response contains."""
+LACKED = {
+    "fr:detectable_content:no_digits": r"\d",
+    "fr:special_character:no_accents": "[àáâãäåçèéêëìíîïñòóôõöùúûüýÿÀÁÂÃÄÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝ]",
+    "ja:letters:kansuuji": r"\d",
+    "ja:letters:no_hiragana": "[ぁ-ゖ]",
+    "ja:letters:no_katakana": "[ァ-ヺｦ-ﾟ]",
+    "ja:punctuation:no_comma": "、",
+    "ja:punctuation:no_period": "。",
+}
+"""Expressions that an answer must not match anywhere."""
 
 
-_es = relation({"al menos": int.__ge__, "como máximo": int.__le__})
-_fr = relation({"au moins": int.__ge__, "moins de": int.__lt__})
-_ja = relation({"以上": int.__ge__, "未満": int.__lt__})
+_es = kinds.relation({"al menos": int.__ge__, "como máximo": int.__le__})
+_fr = kinds.relation({"au moins": int.__ge__, "moins de": int.__lt__})
+_ja = kinds.relation({"以上": int.__ge__, "未満": int.__lt__})
 
 
-def _share(language: str, names: tuple[str, ...], **arguments: Kind) -> None:
+def _share(language: str, names: tuple[str, ...], **arguments: kinds.Kind) -> None:
     """Take over English rules; those of their arguments that are given here are words of the language."""
     for name in names:
         checker = english.CHECKERS.by_id[name]
-        kinds = {key: arguments.get(key, kind) for key, kind in checker.arguments.items()}
-        CHECKERS.add(f"{language}:{name}", needs_sentences=checker.needs_sentences, obstacle=checker.obstacle, **kinds)(
+        own = {key: arguments.get(key, kind) for key, kind in checker.arguments.items()}
+        CHECKERS.add(f"{language}:{name}", needs_sentences=checker.needs_sentences, obstacle=checker.obstacle, **own)(
             checker.follows
         )
 
 
-def _answers(answer: Text, options: tuple[str, ...]) -> bool:
-    return any(option in answer.text for option in options)
-
-
 for _language, _options in ANSWERS.items():
     _share(_language, ALIKE)
-    CHECKERS.add(f"{_language}:detectable_format:constrained_response")(partial(_answers, options=_options))
+    CHECKERS.add(f"{_language}:detectable_format:constrained_response")(partial(english.has_any, parts=_options))
+for _name, _expression in LACKED.items():
+    CHECKERS.add(_name)(partial(english.lacks, expression=_expression))
 _COUNTED = (
     "detectable_content:number_placeholders",
     "detectable_format:number_highlighted_sections",
@@ -107,7 +103,7 @@ _share("ja", ("detectable_content:number_placeholders",))
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def _at_least(answer: Text, relation: Compare, *, rule: Callable[..., bool], **arguments: Any) -> bool:
+def _at_least(answer: Text, relation: kinds.Compare, *, rule: Callable[..., bool], **arguments: Any) -> bool:
     """Whatever the relation says: in the data it is always this."""
     return rule(answer, **arguments)
 
@@ -125,58 +121,29 @@ def spanish_capital(answer: Text) -> bool:
     return all(map(str.isupper, letters)) and answer.language_in_lower_case in ("es", None)
 
 
-@CHECKERS.add("es:change_case:spanish_lowercase")
-def spanish_lowercase(answer: Text) -> bool:
-    """Spanish without capitals."""
-    return answer.text.islower() and english.in_language(answer, "es")
-
-
 def _first_words(value: Any) -> str:
-    if text(value).translate(_NO_PUNCTUATION) != value:
+    if kinds.text(value).translate(_NO_PUNCTUATION) != value:
         raise ValueError("words without punctuation, which does not count as part of them")
     return str(value)
 
 
-@CHECKERS.add(
-    "es:length_constraints:nth_paragraph_first_word",
-    obstacle=english.beyond_the_last,
-    num_paragraphs=position,
-    nth_paragraph=position,
-    first_word=_first_words,
-)
-def spanish_first_words(answer: Text, num_paragraphs: int, first_word: str, **which: int) -> bool:
-    """Exactly so many paragraphs, and one begins with some words, punctuation aside."""
-    paragraph = english.nth_paragraph(answer, num_paragraphs, **which)
-    wanted = first_word.lower().split()
-    found = (paragraph or "").split(None, len(wanted))[: len(wanted)]
+@english.add_first_word(CHECKERS, "es:", _first_words)
+def begins_with_words(paragraph: str, first_words: str) -> bool:
+    """A paragraph begins with some words, punctuation aside."""
+    wanted = first_words.lower().split()
+    found = paragraph.split(None, len(wanted))[: len(wanted)]
     return [word.translate(_NO_PUNCTUATION).lower() for word in found] == wanted
 
 
-@CHECKERS.add("es:startend:end_checker", end_phrase=text)
+@CHECKERS.add("es:startend:end_checker", end_phrase=kinds.text)
 def spanish_ends_with(answer: Text, end_phrase: str) -> bool:
     """It ends with a phrase, perhaps in quotes and with a full stop."""
     return answer.stripped.strip('"').lower().removesuffix(".").endswith(end_phrase.strip().lower())
 
 
-_STAR_BULLET = re.compile(r"^[^\S\n]*+\*[^*].*$", re.MULTILINE)
-
-
-@CHECKERS.add("es:detectable_format:number_bullet_lists", num_bullets=whole_number)
-def spanish_bullets(answer: Text, num_bullets: int) -> bool:
-    """Exactly so many lines that begin with an asterisk."""
-    return sum(1 for _ in _STAR_BULLET.finditer(answer.text)) == num_bullets
-
-
-@CHECKERS.add("es:detectable_content:postscript", postscript_marker=expression)
-def spanish_postscript(answer: Text, postscript_marker: str) -> bool:
-    """The marker stands somewhere."""
-    marker = postscript_marker.strip()
-    expression = r"p\.\s?d\." if marker == "P.D." else marker.lower()
-    return english.pattern(expression).search(answer.lower) is not None
-
-
-def _between(text: str, opening: str, closing: str) -> bool:
+def _between(answer: Text, opening: str, closing: str) -> bool:
     """Something other than these marks stands from an opening mark to the next closing one."""
+    text = answer.text
     start = text.find(opening)
     while start >= 0 and (end := text.find(closing, start)) >= 0:
         if text[start:end].lstrip(opening).strip():
@@ -185,21 +152,17 @@ def _between(text: str, opening: str, closing: str) -> bool:
     return False
 
 
-@CHECKERS.add("es:punctuation:question_marks")
-def spanish_question(answer: Text) -> bool:
-    """A question between its two marks."""
-    return _between(answer.text, "¿", "?")
-
-
-@CHECKERS.add("es:punctuation:exclamation_marks")
-def spanish_exclamation(answer: Text) -> bool:
-    """An exclamation between its two marks."""
-    return _between(answer.text, "¡", "!")
+CHECKERS.add("es:change_case:spanish_lowercase")(partial(english.in_small_letters, language="es"))
+english.add_lines(CHECKERS, "es:detectable_format:number_bullet_lists", "num_bullets", r"\*[^*]")
+CHECKERS.add("es:detectable_content:postscript", postscript_marker=kinds.expression)(
+    partial(english.has_postscript, known={"P.D.": r"p\.\s?d\."})
+)
+CHECKERS.add("es:punctuation:question_marks")(partial(_between, opening="¿", closing="?"))
+CHECKERS.add("es:punctuation:exclamation_marks")(partial(_between, opening="¡", closing="!"))
 
 
 # -- French
 
-_ACCENTED = re.compile("[àáâãäåçèéêëìíîïñòóôõöùúûüýÿÀÁÂÃÄÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝ]")
 _FAMILIAR = re.compile(r"\b(?:tu|te|t'\b|toi|ton|ta|tes)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 
@@ -210,16 +173,10 @@ def french_capital(answer: Text) -> bool:
     return answer.text.isupper() and answer.language_in_lower_case in ("fr", None)
 
 
-@CHECKERS.add("fr:change_case:french_lowercase")
-def french_lowercase(answer: Text) -> bool:
-    """French without capitals."""
-    return answer.text.islower() and english.in_language(answer, "fr")
-
-
-@CHECKERS.add("fr:language:response_language", language=one_of(*english.LANGUAGES, "zh"))
-def french_response_language(answer: Text, language: str) -> bool:
-    """The language is the wanted one, or cannot be told; Chinese never is, since its labels are longer."""
-    return english.in_language(answer, language)
+CHECKERS.add("fr:change_case:french_lowercase")(partial(english.in_small_letters, language="fr"))
+# Chinese is never found: its labels are longer than ``zh``.
+CHECKERS.add("fr:language:response_language", language=kinds.one_of(*english.LANGUAGES, "zh"))(english.in_language)
+CHECKERS.add("fr:startend:quotation")(partial(english.is_quoted, quotes=('""', "''", "«»")))
 
 
 @CHECKERS.add("fr:detectable_format:title")
@@ -228,23 +185,10 @@ def french_title(answer: Text) -> bool:
     return any(found.strip("#").strip() for found in re.findall("##[^\\n]+##", answer.text))
 
 
-@CHECKERS.add("fr:startend:quotation")
-def french_quotation(answer: Text) -> bool:
-    """All of it in straight quotes, double or single, or in guillemets."""
-    ends = answer.stripped[:1] + answer.stripped[-1:]
-    return len(answer.stripped) > 1 and ends in ('""', "''", "«»")
-
-
-@CHECKERS.add("fr:special_character:ethel_or_cedilla", forbidden_char=any_text)
+@CHECKERS.add("fr:special_character:ethel_or_cedilla", forbidden_char=kinds.any_text)
 def lacks_character(answer: Text, forbidden_char: str) -> bool:
     """A character is not there, whatever its case."""
     return not english.pattern(re.escape(forbidden_char), re.IGNORECASE).search(answer.text)
-
-
-@CHECKERS.add("fr:special_character:no_accents")
-def no_accents(answer: Text) -> bool:
-    """No letter has an accent."""
-    return not _ACCENTED.search(answer.text)
 
 
 def _spellings(value: Any) -> Mapping[str, str]:
@@ -269,127 +213,67 @@ def informal_address(answer: Text) -> bool:
     return _FAMILIAR.search(answer.text) is not None
 
 
-def no_digits(answer: Text) -> bool:
-    """No digit of any script."""
-    return re.search(r"\d", answer.text) is None
-
-
-CHECKERS.add("fr:detectable_content:no_digits", "ja:letters:kansuuji")(no_digits)
-
-
 # -- Japanese
 
-_DOT_BULLET = re.compile(r"^[^\S\n]*+・[^・].*$", re.MULTILINE)
-_NUMBERED = re.compile(r"^[^\S\n]*+\d++\.\s.*$", re.MULTILINE)
 _HIGHLIGHT = re.compile("《[^\n《》]*》")
 _KANJI = "[\u4e00-\u9faf]"
 _KANJI_RUN = re.compile(f"{_KANJI}++")
 _FURIGANA = re.compile(f"(?<!{_KANJI}){_KANJI}++（[ぁ-ん]++）")  # else every kanji of a run is a start
 
 
-@CHECKERS.add("ja:detectable_format:number_bullet_lists", num_bullets=whole_number)
-def japanese_bullets(answer: Text, num_bullets: int) -> bool:
-    """Exactly so many lines that begin with a middle dot."""
-    return sum(1 for _ in _DOT_BULLET.finditer(answer.text)) == num_bullets
+english.add_lines(CHECKERS, "ja:detectable_format:number_bullet_lists", "num_bullets", "・[^・]")
+english.add_lines(CHECKERS, "ja:detectable_format:number_numbered_lists", "num_items", r"\d++\.\s")
+CHECKERS.add("ja:detectable_format:title")(partial(english.has_title, opening="『", closing="』"))
+CHECKERS.add("ja:startend:quotation")(partial(english.is_quoted, quotes=("「」",)))
+CHECKERS.add(
+    "ja:detectable_format:multiple_sections", section_spliter=kinds.expression, num_sections=kinds.whole_number
+)(partial(english.sections, before=r"第[\d\uFF10-\uFF19]++", after=""))
 
 
-@CHECKERS.add("ja:detectable_format:number_numbered_lists", num_items=whole_number)
-def numbered_items(answer: Text, num_items: int) -> bool:
-    """Exactly so many lines that begin with a number."""
-    return sum(1 for _ in _NUMBERED.finditer(answer.text)) == num_items
-
-
-@CHECKERS.add("ja:detectable_format:number_highlighted_sections", num_highlights=whole_number)
+@CHECKERS.add("ja:detectable_format:number_highlighted_sections", num_highlights=kinds.whole_number)
 def japanese_highlights(answer: Text, num_highlights: int) -> bool:
     """At least so many sections in double angle brackets."""
     return sum(1 for found in _HIGHLIGHT.findall(answer.text) if found[1:-1].strip()) >= num_highlights
 
 
-@CHECKERS.add("ja:detectable_format:multiple_sections", section_spliter=expression, num_sections=whole_number)
-def japanese_sections(answer: Text, section_spliter: str, num_sections: int) -> bool:
-    """At least so many numbered sections."""
-    heading = english.pattern(rf"第[\d\uFF10-\uFF19]++{section_spliter.strip()}")
-    return sum(1 for _ in heading.finditer(answer.text)) >= num_sections
-
-
-@CHECKERS.add("ja:detectable_content:postscript", postscript_marker=text)
+@CHECKERS.add("ja:detectable_content:postscript", postscript_marker=kinds.text)
 def japanese_postscript(answer: Text, postscript_marker: str) -> bool:
     """The marker stands somewhere."""
     marker = postscript_marker.strip()
-    known = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
-    return english.pattern(known.get(marker, re.escape(marker)), re.IGNORECASE).search(answer.text) is not None
+    expression = english.POSTSCRIPTS.get(marker, re.escape(marker))
+    return english.pattern(expression, re.IGNORECASE).search(answer.text) is not None
 
 
-@CHECKERS.add(
-    "ja:length_constraints:nth_paragraph_first_word",
-    obstacle=english.beyond_the_last,
-    num_paragraphs=position,
-    nth_paragraph=position,
-    first_word=text,
-)
-def japanese_first_word(answer: Text, num_paragraphs: int, first_word: str, **which: int) -> bool:
-    """Exactly so many paragraphs, and one begins with a word, perhaps in quotes."""
-    paragraph = english.nth_paragraph(answer, num_paragraphs, **which)
-    return paragraph is not None and paragraph.lstrip("「").lstrip("『").startswith(first_word.lower())
+@english.add_first_word(CHECKERS, "ja:", kinds.text)
+def begins_in_quotes(paragraph: str, first_word: str) -> bool:
+    """A paragraph begins with a word, perhaps in quotes."""
+    return paragraph.lstrip("「").lstrip("『").startswith(first_word.lower())
 
 
-@CHECKERS.add(
-    "ja:length_constraints:number_letters",
-    obstacle=out_of_reach("num_letters", least=1),
-    num_letters=whole_number,
-    relation=_ja,
-)
-def number_of_letters(answer: Text, num_letters: int, relation: Compare) -> bool:
+@CHECKERS.add_count("ja:length_constraints:number_letters", _ja, wanted="num_letters", least=1)
+def number_of_letters(answer: Text) -> int:
     """How many characters there are."""
-    return relation(len(answer.text), num_letters)
+    return len(answer.text)
 
 
-@CHECKERS.add("ja:combination:repeat_prompt", prompt_to_repeat=text)
+@CHECKERS.add("ja:combination:repeat_prompt", prompt_to_repeat=kinds.text)
 def japanese_repeats_prompt(answer: Text, prompt_to_repeat: str) -> bool:
     """It begins with the prompt, in the same case."""
     return answer.stripped.startswith(prompt_to_repeat.strip())
 
 
-@CHECKERS.add("ja:startend:end_checker", end_phrase=text)
+@CHECKERS.add("ja:startend:end_checker", end_phrase=kinds.text)
 def japanese_ends_with(answer: Text, end_phrase: str) -> bool:
     """It ends with a phrase, perhaps in quotes."""
     return answer.stripped.strip("」』").endswith(end_phrase.strip().strip("」』"))
 
 
-@CHECKERS.add("ja:detectable_format:title")
-def japanese_title(answer: Text) -> bool:
-    """A title in white corner brackets."""
-    return english.has_title(answer.text, "『", "』")
-
-
-@CHECKERS.add(
-    "ja:keywords:letter_frequency",
-    obstacle=out_of_reach("let_frequency", "let_relation"),
-    letter=character,
-    let_frequency=whole_number,
-    let_relation=_ja,
+@CHECKERS.add_count(
+    "ja:keywords:letter_frequency", _ja, wanted="let_frequency", relation="let_relation", letter=kinds.character
 )
-def kana_frequency(answer: Text, letter: str, let_frequency: int, let_relation: Compare) -> bool:
+def kana_frequency(answer: Text, letter: str) -> int:
     """How often a kana is there, as hiragana or katakana."""
-    return let_relation(answer.text.count(letter) + answer.text.count(chr(ord(letter) + 96)), let_frequency)
-
-
-@CHECKERS.add("ja:punctuation:no_period")
-def no_period(answer: Text) -> bool:
-    """No ideographic full stop."""
-    return "。" not in answer.text
-
-
-@CHECKERS.add("ja:punctuation:no_comma")
-def japanese_no_comma(answer: Text) -> bool:
-    """No ideographic comma."""
-    return "、" not in answer.text
-
-
-@CHECKERS.add("ja:startend:quotation")
-def japanese_quotation(answer: Text) -> bool:
-    """All of it in corner brackets."""
-    return len(answer.stripped) > 1 and answer.stripped[0] == "「" and answer.stripped[-1] == "」"
+    return answer.text.count(letter) + answer.text.count(chr(ord(letter) + 96))
 
 
 @CHECKERS.add("ja:letters:furigana")
@@ -398,22 +282,10 @@ def furigana(answer: Text) -> bool:
     return len(_KANJI_RUN.findall(answer.text)) == len(_FURIGANA.findall(answer.text))
 
 
-@CHECKERS.add("ja:letters:kanji", obstacle=out_of_reach("kanji_limit"), kanji_limit=whole_number, relation=_ja)
-def number_of_kanji(answer: Text, kanji_limit: int, relation: Compare) -> bool:
+@CHECKERS.add_count("ja:letters:kanji", _ja, wanted="kanji_limit")
+def number_of_kanji(answer: Text) -> int:
     """How many kanji there are."""
-    return relation(len(re.findall(_KANJI, answer.text)), kanji_limit)
-
-
-@CHECKERS.add("ja:letters:no_hiragana")
-def no_hiragana(answer: Text) -> bool:
-    """No hiragana."""
-    return re.search("[ぁ-ゖ]", answer.text) is None
-
-
-@CHECKERS.add("ja:letters:no_katakana")
-def no_katakana(answer: Text) -> bool:
-    """No katakana, wide or narrow."""
-    return re.search("[ァ-ヺｦ-ﾟ]", answer.text) is None
+    return len(re.findall(_KANJI, answer.text))
 
 
 def _letters_are(answer: Text, allowed: str) -> bool:
@@ -437,7 +309,7 @@ def _without(text: str, opening: str, closing: str) -> str:
     return "\n".join(kept)
 
 
-@CHECKERS.add("ja:startend:sentence_unified_end", ending=text)
+@CHECKERS.add("ja:startend:sentence_unified_end", ending=kinds.text)
 def unified_endings(answer: Text, ending: str) -> bool:
     """Every sentence outside quotes ends alike."""
     outside = _without(_without(answer.text, "「", "」"), "『", "』")

@@ -1,12 +1,14 @@
-"""How a checker is written and given its arguments. It imports no checker; ``lookup.py`` finds them by their ids."""
+"""How a checker is written: a function of the text, and of arguments whose kinds are in ``kinds.py``.
 
-import re
+This module holds no checker. ``lookup.py`` finds them by their ids.
+"""
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Kind = Callable[[Any], Any]
-"""Turns an argument of the data into what the rule works with; a ``ValueError`` says what was expected."""
+from .kinds import Kind, whole_number
+
 Obstacle = Callable[..., str | None]
 """Called with the arguments by name, as the rule wants them: why no answer can follow the rule with these; ``None`` if
 one can.
@@ -80,96 +82,34 @@ class Checkers:
 
         return register
 
+    def add_count(
+        self,
+        instruction_id: str,
+        relations: Kind,
+        *,
+        wanted: str,
+        relation: str = "relation",
+        least: int = 0,
+        needs_sentences: bool = False,
+        **arguments: Kind,
+    ) -> Callable[[Callable[..., int]], Callable[..., int]]:
+        """Register a rule that compares the decorated count, which is never below ``least``, with a wanted number.
 
-def whole_number(value: Any) -> int:
-    """A count of at least 0; the data of IFBench have them as floats."""
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError("a whole number of at least 0")
-    return number
+        ``wanted`` and ``relation`` name the arguments that hold the number and the words for the comparison.
+        """
 
+        def register(count: Callable[..., int]) -> Callable[..., int]:
+            def follows(text: Any, **settled: Any) -> bool:
+                number, compare = settled.pop(wanted), settled.pop(relation)
+                return bool(compare(count(text, **settled), number))
 
-def position(value: Any) -> int:
-    """The number of something in its row, from 1."""
-    number = whole_number(value)
-    if not number:
-        raise ValueError("a whole number of at least 1")
-    return number
+            def obstacle(**settled: Any) -> str | None:
+                number, compare = settled[wanted], settled[relation]
+                reachable = compare(least, number) or compare(max(least, number), number)
+                return None if reachable else f"no answer has fewer than {least}"
 
+            kinds = {**arguments, wanted: whole_number, relation: relations}
+            self.by_id[instruction_id] = Checker(follows, kinds, needs_sentences, obstacle)
+            return count
 
-def any_text(value: Any) -> str:
-    """Any characters."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("a string")
-    return value
-
-
-def text(value: Any) -> str:
-    """A string that is not blank."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("a string that is not blank")
-    return value
-
-
-def single_word(value: Any) -> str:
-    """A string without white space within it."""
-    if len(text(value).split()) > 1:
-        raise ValueError("one word")
-    return str(value)
-
-
-def expression(value: Any) -> str:
-    """A string that is used as a regular expression."""
-    try:
-        re.compile(text(value))
-    except re.error as error:
-        raise ValueError(f"a regular expression ({error})") from error
-    return str(value)
-
-
-def character(value: Any) -> str:
-    """A single character."""
-    if not isinstance(value, str) or len(value) != 1:
-        raise ValueError("a single character")
-    return value
-
-
-def expressions(value: Any) -> tuple[str, ...]:
-    """A list of regular expressions."""
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(part, str) for part in value):
-        raise ValueError("a list of strings")
-    return tuple(map(expression, value))
-
-
-def one_of(*values: str) -> Kind:
-    """One of these strings."""
-
-    def kind(value: Any) -> str:
-        if value not in values:
-            raise ValueError(f"one of {', '.join(map(repr, values))}")
-        return str(value)
-
-    return kind
-
-
-def relation(comparisons: Mapping[str, Callable[[int, int], bool]]) -> Kind:
-    """How a count is compared, by the words for it: a function of the count and the wanted number."""
-
-    def kind(value: Any) -> Callable[[int, int], bool]:
-        if not isinstance(value, str) or value not in comparisons:
-            raise ValueError(" or ".join(map(repr, comparisons)))
-        return comparisons[value]
-
-    return kind
-
-
-def out_of_reach(count: str, relation: str = "relation", least: int = 0) -> Obstacle:
-    """The obstacle of a rule that compares a count, which is never below ``least``, with one of the arguments."""
-
-    def obstacle(**settled: Any) -> str | None:
-        compare, wanted = settled[relation], settled[count]
-        if compare(least, wanted) or compare(max(least, wanted), wanted):
-            return None
-        return f"no answer has fewer than {least}"
-
-    return obstacle
+        return register

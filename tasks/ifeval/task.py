@@ -28,7 +28,7 @@ from .language import SEED
 from .lookup import fingerprint
 from .metrics import METRICS, TASK, metric_sums, score, summarise
 from .sentences import read_punkt
-from .verification import verify, verify_with_sentences
+from .verification import verify
 
 VERSIONS = {"1": 541, "multilingual": 522, "ifbench": 300}
 """Prompts of each version."""
@@ -90,10 +90,9 @@ def _verifier(fetch: Fetch, prompts: Prompts) -> Verifier:
     rules = f"{fingerprint(used)}, langdetect {version_of('langdetect')} seed {SEED}"
     if not prompts.needs_sentences:
         return Verifier(function=verify, fingerprint=rules)
-    names = ("abbreviations", "collocations", "starters", "contexts")
-    tables = [fetch(f"punkt-{name}") for name in names]
+    tables = [fetch(f"punkt-{name}") for name in ("abbreviations", "collocations", "starters", "contexts")]
     return Verifier(
-        function=verify_with_sentences,
+        function=verify,
         fingerprint=f"{rules}, Punkt tables {sha256_hex(b''.join(tables))[:12]} as nltk 3.9.1",
         shared=read_punkt(*tables),
     )

@@ -1,6 +1,6 @@
-"""The verifier: one answer held against its prompt's instructions. Run in a worker process.
+"""The verifier, which checks an answer against its prompt's instructions in a worker process.
 
-It stands in a module of its own so that a worker imports little.
+It has a module of its own so that a worker imports little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,27 +14,19 @@ from .sentences import Punkt
 from .texts import Answer
 
 
-def verify(instruction_ids: Sequence[str], kwargs: Sequence[Mapping[str, Any]], response: str) -> Verdict:
-    """Value 1 if all instructions are followed strictly; ``strict`` and ``loose`` tell it of each one.
-
-    For instructions that do not look at sentences.
-    """
-    return _verify(Answer(response, None), instruction_ids, kwargs)
-
-
-def verify_with_sentences(
-    punkt: Punkt, instruction_ids: Sequence[str], kwargs: Sequence[Mapping[str, Any]], response: str
+def verify(
+    punkt: Punkt | None = None, *, instruction_ids: Sequence[str], kwargs: Sequence[Mapping[str, Any]], response: str
 ) -> Verdict:
-    """The same for any instructions."""
-    return _verify(Answer(response, punkt), instruction_ids, kwargs)
+    """Return value 1 if the response follows all instructions strictly; ``strict`` and ``loose`` say it of each one.
 
-
-def _verify(answer: Answer, instruction_ids: Sequence[str], kwargs: Sequence[Mapping[str, Any]]) -> Verdict:
+    Instructions that look at sentences need ``punkt``.
+    """
+    answer = Answer(response, punkt)
     strict, loose = [], []
     for instruction_id, given in zip(instruction_ids, kwargs, strict=True):
         checker = find(instruction_id)
         if checker is None:
-            raise ValueError(f"nobody checks the instruction {instruction_id}")
+            raise ValueError(f"the instruction {instruction_id} has no checker")
         rule = partial(checker.follows, **checker.settle(instruction_id, given))
         strictly, loosely = answer.follows(rule)
         strict.append(strictly)

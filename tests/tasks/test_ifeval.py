@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from judgebench.tasks.ifeval import lookup, registry
+from judgebench.tasks.ifeval import kinds, lookup, registry
 from judgebench.tasks.ifeval.dataset import PromptRow, as_on_the_hub, read_prompts
 from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.registry import WrongArguments
 from judgebench.tasks.ifeval.texts import Answer
-from judgebench.tasks.ifeval.verification import verify, verify_with_sentences
+from judgebench.tasks.ifeval.verification import verify
 
 from judgebench import tasks
 from judgebench.data.sources import SourceFinder
@@ -139,7 +139,7 @@ def test_hand_made_cases() -> None:
     for case in cases:
         seeded = case.get("langdetect_seed0")
         wanted = seeded if isinstance(seeded, dict) and "strict" in seeded else case
-        verdict = verify_with_sentences(punkt(), [case["id"]], [case["kwargs"]], case["response"])
+        verdict = verify(punkt(), instruction_ids=[case["id"]], kwargs=[case["kwargs"]], response=case["response"])
         assert verdict.details == {"strict": [wanted["strict"]], "loose": [wanted["loose"]]}, case
 
 
@@ -182,7 +182,7 @@ def compare_published(prefix: str, data: TaskData, files: list[str]) -> tuple[li
             if lookup.find(instruction) is None:
                 continue
             given = {key: value for key, value in kwargs.items() if value is not None}
-            details = verify_with_sentences(punkt(), [instruction], [given], row["response"]).details
+            details = verify(punkt(), instruction_ids=[instruction], kwargs=[given], response=row["response"]).details
             ours = details["strict"][0], details["loose"][0]
             compared.append((instruction, ours, (row["published_strict"][number], row["published_loose"][number])))
     return compared, len(excluded)
@@ -225,7 +225,11 @@ def test_what_cannot_be_checked_is_left_out_and_counted(
 @pytest.mark.parametrize("text", ["", " ", "\n\t \u00a0\n", "\x1c"])
 def test_a_blank_answer_follows_nothing(text: str) -> None:
     """Not even what asks for the absence of something."""
-    verdict = verify(["punctuation:no_comma", "keywords:forbidden_words"], [{}, {"forbidden_words": ["x"]}], text)
+    verdict = verify(
+        instruction_ids=["punctuation:no_comma", "keywords:forbidden_words"],
+        kwargs=[{}, {"forbidden_words": ["x"]}],
+        response=text,
+    )
     assert (verdict.value, verdict.label) == (0.0, "no_answer")
     assert verdict.details == {"strict": [False, False], "loose": [False, False]}
 
@@ -235,7 +239,7 @@ def test_loose_takes_any_of_eight_variants() -> None:
     text = "Sure, here:\n*no comma here*\nbye"
     instructions = ["punctuation:no_comma", "startend:end_checker", "keywords:forbidden_words"]
     kwargs = [{}, {"end_phrase": "here"}, {"forbidden_words": ["comma"]}]
-    verdict = verify(instructions, kwargs, text)
+    verdict = verify(instruction_ids=instructions, kwargs=kwargs, response=text)
     assert verdict.details == {"strict": [False, False, False], "loose": [True, True, False]}
 
 
@@ -267,7 +271,7 @@ def test_the_variants_are_distinct() -> None:
 def test_wrong_arguments_are_an_error(instruction: str, kwargs: dict[str, Any], problem: str) -> None:
     """Where upstream draws a random requirement; it is found when the prompts are read, before anything is asked."""
     with pytest.raises(WrongArguments, match=problem):
-        verify([instruction], [kwargs], "text")
+        verify(instruction_ids=[instruction], kwargs=[kwargs], response="text")
     row = PromptRow(key=7, prompt="p", instruction_id_list=(instruction,), kwargs=(kwargs,))
     with pytest.raises(UsageError, match="prompt 7 cannot be verified"):
         read_prompts([("7", row)], drop_falsy=True)
@@ -311,14 +315,14 @@ def test_only_one_row_is_changed() -> None:
 def test_a_package_adds_checkers(monkeypatch: pytest.MonkeyPatch) -> None:
     """By an entry point; its version is part of the fingerprint, and an id taken twice is an error naming both."""
     mine = registry.Checkers(name="mine", version="3")
-    mine.add("poetry:rhyme", word=registry.text)(lambda answer, word: answer.text.endswith(word))
+    mine.add("poetry:rhyme", word=kinds.text)(lambda answer, word: answer.text.endswith(word))
     monkeypatch.setitem(globals(), "MINE", mine)
     entry = EntryPoint(name="mine", value=f"{__name__}:MINE", group=lookup.ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda self: mine)
     monkeypatch.setattr(lookup, "entry_points", lambda group: EntryPoints([entry]))
     lookup._checkers.cache_clear()
     try:
-        verdict = verify(["poetry:rhyme"], [{"word": "moon"}], "under the moon")
+        verdict = verify(instruction_ids=["poetry:rhyme"], kwargs=[{"word": "moon"}], response="under the moon")
         assert verdict.value == 1.0
         assert lookup.fingerprint(["poetry:rhyme"]) == "mine 3"
         mine.add("punctuation:no_comma")(lambda answer: True)
@@ -332,7 +336,11 @@ def test_a_package_adds_checkers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_language_without_letters_cannot_be_told() -> None:
     """Which counts as followed; the case checks look at the case first, so digits fail them."""
     assert language_of("12 345 — 🙂!") is None
-    verdict = verify(["language:response_language", "change_case:english_capital"], [{"language": "fr"}, {}], "12")
+    verdict = verify(
+        instruction_ids=["language:response_language", "change_case:english_capital"],
+        kwargs=[{"language": "fr"}, {}],
+        response="12",
+    )
     assert verdict.details["strict"] == [True, False]
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from judgebench.tasks.ifeval import ifbench, instructions, multilingual
 from judgebench.tasks.ifeval.dataset import PromptRow, Prompts, read_prompts, read_rows
+from judgebench.tasks.ifeval.kinds import text
 from judgebench.tasks.ifeval.lookup import find
-from judgebench.tasks.ifeval.registry import Checkers, text
+from judgebench.tasks.ifeval.registry import Checkers
 from judgebench.tasks.ifeval.texts import Answer
 
 from judgebench.errors import UsageError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from judgebench.tasks.ifeval import ifbench, instructions, language, multilingual, registry, words
 from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.texts import Answer, Text
-from judgebench.tasks.ifeval.verification import verify, verify_with_sentences
+from judgebench.tasks.ifeval.verification import verify
 
 from judgebench.grading.pool import KILLED, GradingPool, Verifier
 from judgebench.records import Check
@@ -46,8 +46,9 @@ def count_official_bullets(text: str) -> int:
 def test_bullets(text: str) -> None:
     """The blank lines that the official pattern crosses do not change the count."""
     count = count_official_bullets(text)
-    assert instructions.bullets(one(text), count)
-    assert not instructions.bullets(one(text), count + 1)
+    bullets = instructions.CHECKERS.by_id["detectable_format:number_bullet_lists"].follows
+    assert bullets(one(text), num_bullets=count)
+    assert not bullets(one(text), num_bullets=count + 1)
 
 
 @settings(max_examples=EXAMPLES)
@@ -65,9 +66,9 @@ def test_placeholders(text: str) -> None:
 def test_titles(text: str) -> None:
     """As ``<<[^\\n]+>>`` finds them."""
     official = any(t.lstrip("<").rstrip(">").strip() for t in re.findall(r"<<[^\n]+>>", text))
-    assert instructions.title(one(text)) == official
+    assert instructions.has_title(one(text), "<<", ">>") == official
     other = any(t.lstrip("『").rstrip("』").strip() for t in re.findall("『[^\n]+』", _japanese(text)))
-    assert multilingual.japanese_title(one(_japanese(text))) == other
+    assert instructions.has_title(one(_japanese(text)), "『", "』") == other
 
 
 def _japanese(text: str) -> str:
@@ -80,7 +81,7 @@ def test_postscripts(text: str, marker: str) -> None:
     """What the official pattern has around the marker matches always."""
     known = {"P.P.S": r"\s*p\.\s?p\.\s?s.*$", "P.S.": r"\s*p\.\s?s\..*$"}
     official = re.findall(known.get(marker, rf"\s*{marker.lower()}.*$"), text.lower(), flags=re.MULTILINE)
-    assert instructions.postscript(one(text), marker) == bool(official)
+    assert instructions.has_postscript(one(text), marker, instructions.POSTSCRIPTS) == bool(official)
 
 
 @settings(max_examples=EXAMPLES)
@@ -136,7 +137,8 @@ def test_furigana(text: str) -> None:
 def test_spanish_questions(text: str) -> None:
     """As ``¿[^?]*\\?`` finds them."""
     official = any(found.lstrip("¿").rstrip("?").strip() for found in re.findall(r"¿[^?]*\?", text))
-    assert multilingual.spanish_question(one(text)) == official
+    question = multilingual.CHECKERS.by_id["es:punctuation:question_marks"].follows
+    assert question(one(text)) == official
 
 
 @settings(max_examples=EXAMPLES)
@@ -262,7 +264,7 @@ def test_no_answer_takes_more_than_linear_time(batch: list[str]) -> None:
         {name: ARGUMENTS.get(name, 10**9) for name in instructions.CHECKERS.by_id[one_id].arguments} for one_id in ids
     ]
     verifiers = {
-        "ifeval": Verifier(function=verify_with_sentences, fingerprint="", shared=punkt(), cpu_seconds=60.0),
+        "ifeval": Verifier(function=verify, fingerprint="", shared=punkt(), cpu_seconds=60.0),
     }
     checks = [
         Check(
