@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from judgebench.grading.pool import KILLED, NOTHING
-from judgebench.records import Example, ExampleScore, Generation, Score, Verdict
+from judgebench.records import Example, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.stats.clustered import cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
-from judgebench.task import Fetch, TaskData
+from judgebench.task import Fetch, Generations, TaskData
 from judgebench.task.metric import Metric, MetricSums, metric_called, single_row
 
 NOT_GRADED = ("too_long", "too_deep", "too_large", *KILLED, "error")
@@ -24,30 +24,6 @@ CUT_OFF = "length"
 _SHARE = "share of answers that are right, by item"
 _MAJORITY = "share of items whose most frequent answer of the first k is right; of a tie, the one seen first"
 _PASS = "unbiased estimate that one of k answers is right (arXiv 2107.03374, equation 1)"
-
-
-def accuracy_row(
-    metric: str,
-    example: Example,
-    generation: Generation | None,
-    verdict: Verdict | None,
-    extracted: str,
-    *,
-    right: bool,
-) -> ExampleScore:
-    """1 or 0, or nothing where there is no answer or no verdict."""
-    if generation is None or generation.error or verdict is None or verdict.value is None:
-        return ExampleScore(example_id=example.id, metric=metric, value=None)
-    return ExampleScore(
-        example_id=example.id,
-        metric=metric,
-        value=float(right),
-        covariates={
-            "extracted": extracted,
-            "label": verdict.label,
-            "cut_off": float(CUT_OFF in generation.finish_reasons),
-        },
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +42,13 @@ class _Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """How a benchmark's rows of :func:`accuracy_row` become its scores."""
+    """How a benchmark's verdicts become example scores, and these its scores."""
 
     task: str
+    verifiers: Mapping[str, str]
+    """By metric, the verifier that has its verdicts."""
+    read: Callable[[str, Verdict], tuple[object, object]]
+    """What a verdict says by a metric's rule: the extracted answer, and whether it is right."""
     votes: Mapping[str, Callable[[str], str]]
     """By metric, the form of an extracted answer in which a vote tells it from others. The first metric ranks, and is
     the one of ``maj@k`` and ``pass@k`` outside a group.
@@ -81,6 +61,28 @@ class Accuracy:
         """A share of right answers by each rule, and with repeats ``maj@k`` and ``pass@k`` by each of them."""
         shares = (Metric(name=metric, value_of=single_row(metric)) for metric in self.votes)
         return (*shares, Metric(name="maj@*", shown=False), Metric(name="pass@*", shown=False))
+
+    def score(self, data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+        """One row per example and metric: 1, 0, or nothing where there is no answer or no verdict."""
+        verdicts = {(judgement.example_id, judgement.judge): judgement.verdict for judgement in judgements}
+        return [
+            self._row(metric, example.id, generations.get(example.id), verdicts.get((example.id, verifier)))
+            for example in data.examples
+            for metric, verifier in self.verifiers.items()
+        ]
+
+    def _row(
+        self, metric: str, example_id: str, generation: Generation | None, verdict: Verdict | None
+    ) -> ExampleScore:
+        if generation is None or generation.error or verdict is None or verdict.value is None:
+            return ExampleScore(example_id=example_id, metric=metric, value=None)
+        extracted, right = self.read(metric, verdict)
+        covariates: dict[str, float | str | None] = {
+            "extracted": str(extracted),
+            "label": verdict.label,
+            "cut_off": float(CUT_OFF in generation.finish_reasons),
+        }
+        return ExampleScore(example_id=example_id, metric=metric, value=float(bool(right)), covariates=covariates)
 
     def summarise(self, data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
         """The metrics, the same by group, and after them ``maj@k`` and ``pass@k``."""

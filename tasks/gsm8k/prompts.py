@@ -43,6 +43,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     question: str
     answer: str
+    """Rationale, then ``#### N`` on a line of its own."""
 
 
 class Exemplar(msgspec.Struct, frozen=True):
@@ -126,22 +127,18 @@ def chat(question: str) -> tuple[Message, ...]:
 # -- starter set
 
 
-class StarterRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One row of our own starter set."""
+class StarterProblem(Problem, frozen=True, forbid_unknown_fields=True):
+    """One row of our own starter set, in the form of the official ones."""
 
-    question: str
-    answer: str
-    """Rationale, then ``#### N`` on a line of its own, as the official ones."""
     shot: bool = False
-    """It stands before the others as a worked example and is not asked."""
+    """It is a worked example, which stands before the others and is not asked."""
 
 
-def starter_rows() -> tuple[list[Problem], list[Problem]]:
+def starter_rows() -> tuple[list[StarterProblem], list[StarterProblem]]:
     """The worked examples, and what is asked."""
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
-    rows = [msgspec.json.decode(line, type=StarterRow) for line in lines]
-    shots, asked = ([Problem(row.question, row.answer) for row in rows if row.shot == shot] for shot in (True, False))
-    return shots, asked
+    rows = [msgspec.json.decode(line, type=StarterProblem) for line in lines]
+    return [row for row in rows if row.shot], [row for row in rows if not row.shot]
 
 
 def starter_exemplars(shots: Sequence[Problem], ending: str) -> tuple[Exemplar, ...]:

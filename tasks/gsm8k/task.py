@@ -23,7 +23,7 @@ from judgebench.task.lm_eval import LmEvalTask
 
 from . import prompts
 from .extraction import gold_of, verify
-from .metrics import ACCURACY, score
+from .metrics import ACCURACY, TASK
 from .prompts import STOPS, Fixed, Problem
 
 VERSIONS = tuple(STOPS)
@@ -42,7 +42,7 @@ _NO_INSTRUCTION = (
 
 def _lm_eval(name: str, version: float, n_shot: int, *others: str) -> LmEvalTask:
     return LmEvalTask(
-        benchmark="gsm8k",
+        benchmark=TASK,
         name=name,
         version=version,
         n_shot=n_shot,
@@ -76,16 +76,16 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     if version not in VERSIONS:
         raise UsageError(f"gsm8k has no version {version!r}; it has {', '.join(VERSIONS)}")
     return Task(
-        name="gsm8k",
+        name=TASK,
         version=version,
-        options=parse_options(options, {}, "gsm8k"),
+        options=parse_options(options, {}, TASK),
         metrics=ACCURACY.metrics,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS[version], stop=STOPS[version]),
         official_examples=1319,
         starter=starter,
         load=partial(_load, version=version, starter=starter),
         checks=partial(_checks, version=version),
-        score=score,
+        score=ACCURACY.score,
         summarise=ACCURACY.summarise,
         metric_sums=ACCURACY.metric_sums,
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},
@@ -99,6 +99,8 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def _load(fetch: Fetch, *, version: str, starter: bool) -> TaskData:
     lacks = None
+    rows: Sequence[Problem]
+    shots: Sequence[Problem]
     if starter:
         shots, rows = prompts.starter_rows()
         fixed = Fixed(
@@ -124,7 +126,7 @@ def _load(fetch: Fetch, *, version: str, starter: bool) -> TaskData:
         for number, (row, messages) in enumerate(zip(rows, asked, strict=True), start=int(starter))
     )
     verifier = Verifier(function=verify, fingerprint=f"gsm8k@{version} rules {RULES_VERSION}")
-    return TaskData(examples=examples, baselines={}, verifiers={"gsm8k": verifier}, lacks=lacks)
+    return TaskData(examples=examples, baselines={}, verifiers={TASK: verifier}, lacks=lacks)
 
 
 _NOTHING = Fixed((), None)
@@ -157,4 +159,4 @@ def _checks(data: TaskData, generation: Generation, *, version: str) -> tuple[Ch
     if example is None or generation.error or not generation.outputs:
         return ()
     arguments = {"output": generation.outputs[-1], "answer": example.references[0], "version": version}
-    return (Check(id=f"{example.id}#gsm8k", example_id=example.id, verifier="gsm8k", arguments=arguments),)
+    return (Check(id=f"{example.id}#{TASK}", example_id=example.id, verifier=TASK, arguments=arguments),)

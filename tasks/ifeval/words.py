@@ -5,6 +5,7 @@ period take quadratic time on a run of spaces; here they look from the end of th
 """
 
 import re
+from collections.abc import Iterable
 
 _OPENING = (
     (re.compile("([«“‘„]|`+)"), r" \1 "),
@@ -35,7 +36,7 @@ _CLOSING = (
     (re.compile(r"([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) "), r"\1 \2 "),
 )
 _CONTRACTIONS = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    (re.compile(pattern, re.IGNORECASE), r" \1 \2 ")
     for pattern in (
         r"\b(can)(not)\b",
         r"\b(d)('ye)\b",
@@ -57,21 +58,19 @@ def word_tokens(sentence: str) -> list[str]:
     >>> word_tokens("HE CAN'T STOP.")
     ['HE', 'CA', "N'T", 'STOP', '.']
     """
-    text = sentence
-    for pattern, replacement in _OPENING:
-        text = pattern.sub(replacement, text)
+    text = _substitute(_OPENING, sentence)
     text = _split_period(text, "])}>\"'»”’ ", " ")
-    for pattern, replacement in _PUNCTUATION:
-        text = pattern.sub(replacement, text)
+    text = _substitute(_PUNCTUATION, text)
     text = _split_period(text, "])}>\"'", "")
-    for pattern, replacement in _MORE_PUNCTUATION:
+    text = _substitute(_MORE_PUNCTUATION, text)
+    text = _substitute(_CLOSING, f" {text} ")
+    return _substitute(_CONTRACTIONS, text).split()
+
+
+def _substitute(rules: Iterable[tuple[re.Pattern[str], str]], text: str) -> str:
+    for pattern, replacement in rules:
         text = pattern.sub(replacement, text)
-    text = f" {text} "
-    for pattern, replacement in _CLOSING:
-        text = pattern.sub(replacement, text)
-    for pattern in _CONTRACTIONS:
-        text = pattern.sub(r" \1 \2 ", text)
-    return text.split()
+    return text
 
 
 def _split_period(text: str, closers: str, between: str) -> str:

@@ -10,9 +10,9 @@ from .prompts import STARTER_CLOSING, Exemplar
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One problem, whichever file it is from."""
+    """One problem, as MATH-500 has it."""
 
-    id: str
+    id: str = msgspec.field(name="unique_id")
     problem: str
     solution: str
     answer: str
@@ -29,15 +29,6 @@ class _Full(msgspec.Struct, frozen=True):
     """``Level 3``."""
 
 
-class _FiveHundred(msgspec.Struct, frozen=True):
-    problem: str
-    solution: str
-    answer: str
-    subject: str
-    level: int
-    unique_id: str
-
-
 class _Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     problem: str
     solution: str
@@ -48,18 +39,16 @@ class _Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_full(data: bytes) -> Iterator[Problem]:
-    """The test set, by row number."""
+    """Read the whole test set; the row number is the id."""
     for number, line in enumerate(data.splitlines()):
         row = msgspec.json.decode(line, type=_Full)
         level = int(row.level.removeprefix("Level "))
         yield Problem(str(number), row.problem, row.solution, boxed(row.solution), row.type, level)
 
 
-def read_five_hundred(data: bytes) -> Iterator[Problem]:
-    """MATH-500, by the names that it gives its rows."""
-    for line in data.splitlines():
-        row = msgspec.json.decode(line, type=_FiveHundred)
-        yield Problem(row.unique_id, row.problem, row.solution, row.answer, row.subject, row.level)
+def read_five_hundred(data: bytes) -> list[Problem]:
+    """Read MATH-500, which names its rows."""
+    return [msgspec.json.decode(line, type=Problem) for line in data.splitlines()]
 
 
 def boxed(solution: str) -> str:

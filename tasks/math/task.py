@@ -10,15 +10,15 @@ Followed: math-verify 0.9.0 (``huggingface/Math-Verify@5d148cfaaf99214c2e4ffb4bc
 EleutherAI/lm-evaluation-harness 0.4.13 ``lm_eval/tasks/minerva_math/`` (3.1) and ``lm_eval/tasks/hendrycks_math/``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version as version_of
 
 from judgebench.errors import UsageError
 from judgebench.grading.pool import NOTHING, Verifier
-from judgebench.records import Check, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options
-from judgebench.task.accuracy import Accuracy, accuracy_row
+from judgebench.records import Check, Example, Generation, Message, Sampling
+from judgebench.task import Fetch, Task, TaskData, one_of, parse_options
+from judgebench.task.accuracy import Accuracy
 from judgebench.task.answers import import_answers
 
 from . import hendrycks, limits, prompts
@@ -53,7 +53,13 @@ def _groups(example: Example) -> tuple[str, ...]:
 
 RULES = {"math_verify": verify_output, "minerva": verify_closing, "hendrycks_boxed": verify_boxed}
 """The rule behind each metric; the first ranks."""
-ACCURACY = Accuracy(task=TASK, votes=dict.fromkeys(RULES, vote), groups=_groups)
+ACCURACY = Accuracy(
+    task=TASK,
+    verifiers={rule: rule for rule in RULES},
+    read=lambda rule, verdict: (verdict.details.get("answer", NOTHING), verdict.value == 1),
+    votes=dict.fromkeys(RULES, vote),
+    groups=_groups,
+)
 
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
@@ -74,7 +80,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         starter=starter,
         load=partial(_load, version=version, prompt=prompt, starter=starter),
         checks=_checks,
-        score=_score,
+        score=ACCURACY.score,
         summarise=ACCURACY.summarise,
         metric_sums=ACCURACY.metric_sums,
         importers={"lm_eval": lm_eval.read, "outputs": import_answers},
@@ -135,17 +141,3 @@ def _checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
         )
         for rule, reference in references.items()
     )
-
-
-def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
-    """One row per example and rule: 1, 0, or nothing where there is no answer or no verdict."""
-    verdicts = {(judgement.example_id, judgement.judge): judgement.verdict for judgement in judgements}
-    rows = []
-    for example in data.examples:
-        generation = generations.get(example.id)
-        for rule in RULES:
-            verdict = verdicts.get((example.id, rule))
-            extracted = verdict.details.get("answer", NOTHING) if verdict else NOTHING
-            right = verdict is not None and verdict.value == 1
-            rows.append(accuracy_row(rule, example, generation, verdict, str(extracted), right=right))
-    return rows
