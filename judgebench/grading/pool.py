@@ -11,21 +11,19 @@ no other check running, before it counts as failed. Its verdict then says so (la
 
 import os
 import pickle
-import select
 import signal
-import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
-from judgebench.grading.worker import Batch, Job, read_message, write_message
+from judgebench.grading.process import WorkerProcess
+from judgebench.grading.worker import Batch, Job
 from judgebench.records import Check, Verdict
 
 CPU_SECONDS = 5.0
@@ -244,65 +242,39 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Worker:
+class _Worker(WorkerProcess):
     """One worker process, seen from outside."""
 
     def __init__(self, memory_bytes: int) -> None:
-        paths = [str(Path(path).resolve()) if path else os.getcwd() for path in sys.path]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "judgebench.grading.worker", str(memory_bytes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
-            process_group=0,  # Ctrl-C is this process's business
-        )
+        super().__init__("judgebench.grading.worker", str(memory_bytes))
         self._seen: set[int] = set()
         self._hung = False
 
     def run(self, jobs: Sequence[Job], shared: Mapping[int, tuple[Verifier, bytes]]) -> list[Verdict]:
-        """Verdicts of the first jobs, up to the one that ended the process, if one did."""
+        """Return the verdicts of the first jobs, up to the one that ended the process, if one did."""
         needed = {job.shared for job in jobs if job.shared is not None} - self._seen
         self._seen |= needed
         batch = Batch(jobs=list(jobs), shared={number: shared[number][1] for number in needed})
         verdicts: list[Verdict] = []
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        outbox = self._process.stdout.fileno()
         try:
-            write_message(self._process.stdin.fileno(), msgspec.msgpack.encode(batch))
+            self.send(msgspec.msgpack.encode(batch))
             for job in jobs:
-                # The worker's own timers come first; this is for one that lost them.
-                if not select.select([outbox], [], [], 2 * job.wall_seconds + 60)[0]:
-                    self._hung = True
-                    break
-                message = read_message(outbox)
+                message = self.receive(job.wall_seconds)
                 if message is None:
                     break
                 verdicts.append(msgspec.msgpack.decode(message, type=Verdict))
         except BrokenPipeError:
             pass
+        except TimeoutError:
+            self._hung = True
         return verdicts
 
     def cause(self) -> Verdict:
         """What ended the process, as the verdict on the check it was at."""
         if self._hung:
             return Verdict(value=0.0, label="timeout", details={"limit": "wall time"})
-        code = self._process.wait()
+        code = self.exit_status()
         limits = {-signal.SIGPROF: "CPU time", -signal.SIGALRM: "wall time"}
         if code in limits:
             return Verdict(value=0.0, label="timeout", details={"limit": limits[code]})
         return Verdict(value=0.0, label="crash", details={"exit_status": code})
-
-    def kill(self) -> None:
-        """Stop the process, whatever it is doing; its thread cleans up."""
-        self._process.kill()
-
-    def end(self) -> None:
-        """Stop the process and free what belongs to it."""
-        self.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()

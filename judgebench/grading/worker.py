@@ -1,14 +1,13 @@
-"""The process that a verifier runs in: ``python -m judgebench.grading.worker``, started by ``grading.py``.
+"""The program of a worker process, ``python -m judgebench.grading.worker``, in which verifiers run.
 
-It reads batches of jobs from its standard input, runs them one by one and answers each as soon as it is done. Before
-each it arms two kernel timers whose signals end the process by default: one counts its CPU time, one the time on the
-wall. So it ends itself even while C code holds the interpreter, even when the process that started it is gone. What it
-computes with may have been written by a model under test: nothing of it may keep the process, its memory or its output.
+``pool.py`` starts it. It reads batches of jobs, runs them one by one and answers each as soon as it is done. Before
+each job it arms two kernel timers, one for CPU time and one for wall time, whose signals end the process by default. So
+it ends itself even while C code holds the interpreter, and even when the process that started it is gone. A model under
+test may have written what it computes with, which must not keep the process, its memory or its output.
 """
 
 import importlib
 import importlib.util
-import os
 import pickle
 import resource
 import signal
@@ -21,9 +20,8 @@ from typing import Any
 import msgspec
 
 from judgebench.data.resources import OUTSIDE, import_from_folder
+from judgebench.grading.process import requests
 from judgebench.records import Verdict
-
-MESSAGE_LENGTH_BYTES = 8
 
 
 class Job(msgspec.Struct, array_like=True):
@@ -48,45 +46,18 @@ class Batch(msgspec.Struct, array_like=True):
     """Shared data that this worker has not seen, pickled."""
 
 
-def write_message(pipe: int, data: bytes) -> None:
-    """Send a message down a pipe; ``BrokenPipeError`` if nobody is at its other end."""
-    left = memoryview(len(data).to_bytes(MESSAGE_LENGTH_BYTES, "big") + data)
-    while left:
-        left = left[os.write(pipe, left) :]
-
-
-def read_message(pipe: int) -> bytes | None:
-    """The next message, or ``None`` if the other side is gone."""
-    head = _read_exactly(pipe, MESSAGE_LENGTH_BYTES)
-    return None if head is None else _read_exactly(pipe, int.from_bytes(head, "big"))
-
-
-def _read_exactly(pipe: int, length: int) -> bytes | None:
-    parts: list[bytes] = []
-    while length:
-        part = os.read(pipe, min(length, 2**20))
-        if not part:
-            return None
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
-
-
 def main() -> None:
     """Serve until the input ends."""
-    inbox, outbox = os.dup(0), os.dup(1)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # a parser's complaints about an answer are not the user's business
-        os.dup2(nowhere, stream)
+    messages, send = requests()
     limit_memory(int(sys.argv[1]))
     shared: dict[int, Any] = {}
     pickled: dict[int, bytes] = {}
-    while (message := read_message(inbox)) is not None:
+    for message in messages:
         batch = msgspec.msgpack.decode(message, type=Batch)
         pickled.update(batch.shared)
         for job in batch.jobs:
             verdict = _run(job, shared, pickled)
-            write_message(outbox, msgspec.msgpack.encode(verdict))
+            send(msgspec.msgpack.encode(verdict))
             if verdict.label == "memory":  # what is left of the heap is no ground for the next verdict
                 return
 

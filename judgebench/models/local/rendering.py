@@ -1,19 +1,16 @@
 """Chat templates, rendered where they can be stopped: one process for all templates, started by the first."""
 
 import atexit
-import os
-import select
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from judgebench.grading.worker import read_message, write_message
+from judgebench.grading.process import WorkerProcess
 from judgebench.models.local.rendering_worker import CPU_SECONDS, WALL_SECONDS, Conversation, Rendered
 from judgebench.records import Message
 
@@ -46,7 +43,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WorkerProcess | None = None
         atexit.register(self.end)
 
     def ask(self, data: bytes) -> Rendered:
@@ -56,17 +53,11 @@ class _Worker:
         return rendered or Rendered(None, "the process that renders it was ended twice", over_limit=True)
 
     def _ask(self, data: bytes) -> Rendered | None:
-        process = self._process or self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        process = self._process = self._process or WorkerProcess("judgebench.models.local.rendering_worker")
         answer = None
-        try:
-            write_message(process.stdin.fileno(), data)
-            # Its own timers come first; this is for a process that lost them.
-            if select.select([process.stdout], [], [], 2 * WALL_SECONDS + 60)[0]:
-                answer = read_message(process.stdout.fileno())
-        except BrokenPipeError:
-            pass
+        with suppress(BrokenPipeError, TimeoutError):
+            process.send(data)
+            answer = process.receive(WALL_SECONDS)
         rendered = msgspec.msgpack.decode(answer, type=Rendered) if answer is not None else _cause(process)
         if rendered is None or rendered.over_limit:
             self._stop()
@@ -77,34 +68,16 @@ class _Worker:
         with self._lock:
             self._stop()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        paths = [str(Path(path).resolve()) if path else os.getcwd() for path in sys.path]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "judgebench.models.local.rendering_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
-            process_group=0,  # Ctrl-C is this process's business
-        )
-        return self._process
-
     def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if self._process is not None:
+            self._process.end()
+            self._process = None
 
 
-def _cause(process: "subprocess.Popen[bytes]") -> Rendered | None:
+def _cause(process: WorkerProcess) -> Rendered | None:
     """The limit that ended a process; ``None`` if it was something else."""
     try:
-        code = process.wait(timeout=5)
+        code = process.exit_status(timeout=5)
     except subprocess.TimeoutExpired:
         return Rendered(None, "it did not end", over_limit=True)
     limits = {

@@ -5,12 +5,12 @@ that came with somebody's checkpoint. transformers' sandbox keeps it from the ma
 nor from filling the memory.
 """
 
-import os
 from typing import Any
 
 import msgspec
 
-from judgebench.grading.worker import arm, limit_memory, read_message, write_message
+from judgebench.grading.process import requests
+from judgebench.grading.worker import arm, limit_memory
 
 CPU_SECONDS = 5.0
 """A template takes a thousandth of it."""
@@ -39,16 +39,13 @@ class Rendered(msgspec.Struct, array_like=True):
 
 def main() -> None:
     """Serve until the input ends."""
-    inbox, outbox = os.dup(0), os.dup(1)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # what a library has to say of a template is not the user's business
-        os.dup2(nowhere, stream)
+    messages, send = requests()
     from transformers.utils.chat_template_utils import render_jinja_template
 
     limit_memory(MEMORY_BYTES)
-    while (message := read_message(inbox)) is not None:
+    for message in messages:
         rendered = _rendered(render_jinja_template, msgspec.msgpack.decode(message, type=Conversation))
-        write_message(outbox, msgspec.msgpack.encode(rendered))
+        send(msgspec.msgpack.encode(rendered))
         if rendered.over_limit:  # what is left of the heap is no ground for the next prompt
             return
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -258,9 +259,9 @@ def test_the_renderer_that_was_ended_is_replaced(tokenizer: Any, monkeypatch: py
     process = rendering._WORKER._process
     assert process is not None
     process.kill()
-    process.wait()
+    process.exit_status()
     assert prompts.text(QUESTION) == "Why?"
     rendering._WORKER.end()
-    monkeypatch.setattr(rendering.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(UsageError, match="the process that renders it was ended twice"):
         prompts.text(QUESTION)
