@@ -1,11 +1,10 @@
-"""What a task must keep to, checked on its starter set: no official file, no model and no network is needed.
+"""The contract of a task, checked on its starter set without official files, models or a network.
 
-Run it on a benchmark of your own before anybody waits for a run. Each check is a sentence that holds or does not.
+Run it on your own benchmark before anybody waits for a run. Each check is a sentence that holds or does not.
 """
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,12 +26,12 @@ ANSWERS = ("An answer of two sentences. It is nobody's own.", "")
 UNREADABLE = (Completion(), Completion(text=""), Completion(text="\x00]]{[[", top_logprobs=((),)))
 """Replies that hold no verdict."""
 OPTION_VALUES = ("nan", "inf", "-1", "0", "1", "2.5", "true", "off")
-"""Texts that some options take."""
+"""Texts that some options accept."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One sentence about a task, and why it does not hold, if it does not."""
+    """One sentence about a task, and the problem if it does not hold."""
 
     what: str
     problem: str | None
@@ -52,7 +51,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class StarterTask:
-    """A task with its starter set, as the checks look at it."""
+    """A task with its starter set, and answers to it."""
 
     spec: tasks.TaskSpec
 
@@ -100,16 +99,16 @@ class StarterTask:
         return self._judged(ANSWERS[1])
 
     def _judged(self, text: str) -> Judged:
-        """Real verdicts of verifiers, and made-up ones in place of a judge's."""
+        """Verifiers give real verdicts; judges' verdicts are made up."""
         generations = self.answers(text)
         made_up = [_judgement(case) for generation in generations.values() for case in self.cases_of(generation)]
         return Judged(generations, (*made_up, *self._verified(generations)))
 
     def _verified(self, generations: Mapping[str, Generation]) -> Iterator[Judgement]:
         checks = [check for generation in generations.values() for check in self.task.checks(self.data, generation)]
-        _require(len({check.id for check in checks}) == len(checks), "ids of checks occur twice")
+        _require(len({check.id for check in checks}) == len(checks), "two checks have the same id")
         unknown = {check.verifier for check in checks} - set(self.data.verifiers)
-        _require(not unknown, f"checks name verifiers that there are not: {', '.join(sorted(unknown))}")
+        _require(not unknown, f"checks name unknown verifiers: {', '.join(sorted(unknown))}")
         with GradingPool() as pool:
             verdicts = pool.verify(self.data.verifiers, checks)
         for check, verdict in zip(checks, verdicts, strict=True):
@@ -120,7 +119,6 @@ class StarterTask:
                 judge=check.verifier,
                 judge_model="judgebench",
                 answers=("candidate",),
-                candidate=0,
                 verdict=verdict,
             )
 
@@ -140,7 +138,7 @@ def _judgement(case: Case) -> Judgement:
 
 
 def check_task(name: str) -> list[Checked]:
-    """Check a task by its name, its folder or its ``task.py``. What cannot be checked after a failure is left out.
+    """Check a task by its name, its folder or its ``task.py``. A failure leaves out the checks that depend on it.
 
     Raises :class:`UsageError` if no task of that name can be loaded at all.
     """
@@ -180,7 +178,7 @@ def _require(holds: object, reason: str) -> None:
 def _readme(subject: StarterTask) -> None:
     path = subject.origin.folder / "README.md"
     _require(path.is_file(), f"{path} is missing")
-    _require(path.read_text().startswith("# "), "its first line is no heading")
+    _require(path.read_text().startswith("# "), "its first line is not a heading")
 
 
 def _sources(subject: StarterTask) -> None:
@@ -192,11 +190,11 @@ def _sources(subject: StarterTask) -> None:
 
 def _about(subject: StarterTask) -> None:
     task = subject.task
-    _require(task.about.endswith("."), "`about` is no sentence")
-    _require(task.headline, "`metrics` has none that tables show")
-    _require(isinstance(task.sampling, Sampling), "`sampling` is no Sampling")
+    _require(task.about.endswith("."), "`about` is not a sentence")
+    _require(task.headline, "tables show none of its `metrics`")
+    _require(isinstance(task.sampling, Sampling), "`sampling` is not a Sampling")
     _require(task.official_examples > 0, "`official_examples` is not above 0")
-    _require(task.starter, "it was asked for its starter set and says that it is not one")
+    _require(task.starter, "it was asked for its starter set, but `starter` is false")
 
 
 def _label(subject: StarterTask) -> None:
@@ -216,13 +214,13 @@ def _refusals(subject: StarterTask) -> None:
 
 
 def _refusal(subject: StarterTask, option: str, value: str) -> str:
-    """What is said of an option that cannot be."""
+    """The message that refuses an option."""
     try:
         subject.origin.task(None, {option: value})
     except UsageError as error:
         _require(option in str(error), f"the refusal of the option {option} does not name it")
         return str(error)
-    raise CheckFailed(f"it takes the option {option}={value!r}")
+    raise CheckFailed(f"it accepts the option {option}={value!r}")
 
 
 def _options_survive(subject: StarterTask) -> None:
@@ -257,7 +255,7 @@ def _examples(subject: StarterTask) -> None:
     double = sorted({example_id for example_id in ids if ids.count(example_id) > 1})
     _require(not double, f"ids occur twice: {', '.join(double[:5])}")
     odd = [example_id for example_id in ids if not example_id or any(c.isspace() for c in example_id)]
-    _require(not odd, f"ids with white space, or without anything: {odd[:5]}")
+    _require(not odd, f"ids are empty or contain white space: {odd[:5]}")
 
 
 def _conversations(subject: StarterTask) -> None:
@@ -280,16 +278,16 @@ def _baselines(subject: StarterTask) -> None:
 
 def _cases(subject: StarterTask) -> None:
     cases, judges = subject.cases, subject.data.judges
-    _require(len({case.id for case in cases}) == len(cases), "ids of cases occur twice")
-    _require(cases == StarterTask(subject.spec).cases, "the same answers give other cases the second time")
+    _require(len({case.id for case in cases}) == len(cases), "two cases have the same id")
+    _require(cases == StarterTask(subject.spec).cases, "the same answers give different cases the second time")
     _require(bool(cases) == bool(judges), "there are judges without cases")
     for case in cases:
-        _require(case.judge in judges, f"{case.id} names the judge {case.judge!r}, which there is not")
+        _require(case.judge in judges, f"{case.id} names the unknown judge {case.judge!r}")
         _require(
             judges[case.judge].name == case.judge, f"the judge {case.judge!r} is called {judges[case.judge].name!r}"
         )
         _require(case.answers[case.candidate].model == "candidate", f"{case.id} does not show the candidate's answer")
-        _require(case.example in subject.data.examples, f"{case.id} is about an example that there is not")
+        _require(case.example in subject.data.examples, f"{case.id} is about an unknown example")
 
 
 def _judges(subject: StarterTask) -> None:
@@ -313,7 +311,7 @@ def _ties(subject: StarterTask) -> None:
 
 
 def _is_judged(judged: Judged) -> None:
-    _require(judged.judgements, "an answer gives rise to neither a case for a judge nor a check")
+    _require(judged.judgements, "the answers lead to no case for a judge and to no check")
 
 
 # -- scores
@@ -326,8 +324,10 @@ def _pure(subject: StarterTask) -> None:
     rows = task.score(data, judged.generations, judged.judgements)
     scores = task.scores(data, rows)
     again = task.score(data, judged.generations, iter(judged.judgements))
-    _require(encode(again) == encode(rows), "the same verdicts give other example scores the second time")
-    _require(encode(task.scores(data, again)) == encode(scores), "the same verdicts give other scores the second time")
+    _require(encode(again) == encode(rows), "the same verdicts give different example scores the second time")
+    _require(
+        encode(task.scores(data, again)) == encode(scores), "the same verdicts give different scores the second time"
+    )
     after = encode([judged.generations, judged.judgements, data.examples, data.baselines])
     _require(after == before, "scoring changes the records it is given")
 
@@ -362,7 +362,7 @@ SITUATIONS: Mapping[str, Callable[[StarterTask], Judged]] = {
     "failed answers": _all_failed,
     "no answers": lambda subject: Judged({}, ()),
 }
-"""What scores are made of."""
+"""Sets of answers and verdicts that must give sound scores."""
 
 
 def _scores(situation: Callable[[StarterTask], Judged], subject: StarterTask) -> None:
@@ -373,40 +373,30 @@ def _scores(situation: Callable[[StarterTask], Judged], subject: StarterTask) ->
     keys = [(score.metric, score.group) for score in scores]
     _require(len(set(keys)) == len(keys), "a metric occurs twice in one group")
     for score in scores:
-        _require(not (problem := _problem(score, task)), f"{score.metric} ({score.group or 'all'}): {problem}")
+        try:
+            _is_sound(score, task)
+        except CheckFailed as failure:
+            raise CheckFailed(f"{score.metric} ({score.group or 'all'}): {failure}") from failure
 
 
-def _problem(score: Score, task: Task) -> str | None:
-    if score.task != task.name:
-        return f"it is filed under {score.task!r}"
-    if score.unit not in UNITS:
-        return f"the unit {score.unit!r} is none of {', '.join(UNITS)}"
-    if (wanted := task.metric(score.metric, "undefined").unit) != score.unit:
-        return f"its unit is {score.unit}, and `metrics` says {wanted}"
-    if not all(math.isfinite(number) for number in _numbers(msgspec.to_builtins(score))):
-        return f"a number is not finite: {json.dumps(msgspec.to_builtins(score), default=str)[:300]}"
-    if not (score.low is None) == (score.high is None) == (score.level is None):
-        return "its interval lacks an end or its level"
-    if score.low is not None and score.high is not None and score.low > score.high:
-        return "its interval ends before it begins"
-    if score.value is None:
-        return None if score.reason else "there is neither a value nor a reason"
-    if not score.method:
-        return "its method is not said"
-    if score.unit == "percent" and not -1e-9 <= score.value <= 100 + 1e-9:
-        return f"{score.value} percent is no share"
-    return None
-
-
-def _numbers(value: object) -> Iterator[float]:
-    """All floats in nested containers."""
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _numbers(list(value.values()))
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for inner in value:
-            yield from _numbers(inner)
+def _is_sound(score: Score, task: Task) -> None:
+    _require(score.task == task.name, f"it is filed under {score.task!r}")
+    _require(score.unit in UNITS, f"the unit {score.unit!r} is not one of {', '.join(UNITS)}")
+    listed = task.metric(score.metric, "undefined").unit
+    _require(listed == score.unit, f"its unit is {score.unit}, and `metrics` says {listed}")
+    fields = msgspec.to_builtins(score)
+    try:
+        json.dumps(fields, default=str, allow_nan=False)
+    except ValueError as error:
+        raise CheckFailed(f"a number is not finite: {json.dumps(fields, default=str)[:300]}") from error
+    whole = (score.low is None) == (score.high is None) == (score.level is None)
+    _require(whole, "its interval lacks an end or its level")
+    ordered = score.low is None or score.high is None or score.low <= score.high
+    _require(ordered, "its interval ends before it begins")
+    _require(score.value is not None or score.reason, "it has neither a value nor a reason")
+    _require(score.value is None or score.method, "it does not say its method")
+    in_range = score.value is None or score.unit != "percent" or -1e-9 <= score.value <= 100 + 1e-9
+    _require(in_range, f"{score.value} percent is not a share")
 
 
 LOADS, JUDGED, JUDGED_EMPTY = (
@@ -424,7 +414,7 @@ CHECKS: Mapping[str, Callable[[StarterTask], object]] = {
     LOADS: lambda subject: subject.data,
     "loading again gives the same": _same_again,
     f"there are {FEWEST_EXAMPLES} examples, whose ids are plain and unique": _examples,
-    "every example ends with what is asked": _conversations,
+    "every example ends with a user's message": _conversations,
     "every baseline answers every example": _baselines,
     "every case has a judge and shows the answer": _cases,
     "judges ask the same twice, and read nothing into replies without a verdict": _judges,

@@ -100,18 +100,18 @@ BROKEN = {
     "twice": ('id=f"item-{n}"', 'id="item"', "ids occur twice: item"),
     "few": ("range(12)", "range(3)", "there are 3"),
     "official": ("def load(fetch):\n", "def load(fetch):\n    fetch('test')\n", "fetches the official file 'test'"),
-    "no verifier": ('verifier="holds"', 'verifier="other"', "verifiers that there are not: other"),
+    "no verifier": ('verifier="holds"', 'verifier="other"', "unknown verifiers: other"),
     "raises": ('return Verdict(value=float("42" in output)', "return Verdict(value=1 / 0", "ZeroDivisionError"),
     "not finite": ("value = 100 * sum(values) / len(values) if values", 'value = float("nan") if values', "not finite"),
-    "unit": ('unit="percent"', 'unit="furlongs"', "'furlongs' is none of percent"),
+    "unit": ('unit="percent"', 'unit="furlongs"', "'furlongs' is not one of percent"),
     "metrics": ('Metric(name="accuracy")', 'Metric(name="score")', "metrics have no score: score"),
     "other unit": ('Metric(name="accuracy")', 'Metric(name="accuracy", unit="points")', "`metrics` says points"),
     "no reason": ('reason=None if values else "nothing was answered"', "reason=None", "neither a value nor a reason"),
-    "no method": ('method="share"', "method=None", "its method is not said"),
+    "no method": ('method="share"', "method=None", "does not say its method"),
     "unasked": ('role="user"', 'role="assistant"', "does not end with a user's message"),
-    "above": ("100 * sum(values)", "1000 + sum(values)", "percent is no share"),
-    "options": ('parse_options(options, {}, "mine")', "{}", "takes the option no_such_option"),
-    "about": ("holds a number.", "holds a number", "`about` is no sentence"),
+    "above": ("100 * sum(values)", "1000 + sum(values)", "percent is not a share"),
+    "options": ('parse_options(options, {}, "mine")', "{}", "accepts the option no_such_option"),
+    "about": ("holds a number.", "holds a number", "`about` is not a sentence"),
 }
 
 
@@ -126,7 +126,7 @@ def test_what_is_broken_is_named(tmp_path: Path, case: str) -> None:
 
 BROKEN_JUDGE = {
     "unread": ('Verdict(value=None, error="no preference")', "Verdict(value=0.5)", "is read as a verdict"),
-    "unknown": ('game(example, "shopkeeper"', 'game(example, "other"', "names the judge 'other', which there is not"),
+    "unknown": ('game(example, "shopkeeper"', 'game(example, "other"', "names the unknown judge 'other'"),
     "hidden": ("Answer(model=generation.model", 'Answer(model="me"', "does not show the candidate's answer"),
 }
 
