@@ -83,23 +83,8 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-def no_cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
-    """Of a task whose answers are verified."""
-    return ()
-
-
-def no_checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
-    """Of a task whose answers are judged."""
-    return ()
-
-
-def no_scores(data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
-    """Of a task whose metrics are all plain means over examples."""
-    return []
-
-
 def no_sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
-    """Of a task whose metrics are all plain means over examples."""
+    """The sums of a task whose metrics are all plain means over examples."""
     return {}
 
 
@@ -147,12 +132,12 @@ class Task:
     starter: bool
     """The data are the bundled starter set: numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
-    cases: Callable[[TaskData, Generation], tuple[Case, ...]] = no_cases
-    """The cases that one generation gives rise to, for the judges."""
-    checks: Callable[[TaskData, Generation], tuple[Check, ...]] = no_checks
-    """The checks that one generation gives rise to, for the verifiers."""
+    cases: Callable[[TaskData, Generation], tuple[Case, ...]] = lambda data, generation: ()
+    """The cases that one generation puts before the judges; none if answers are verified."""
+    checks: Callable[[TaskData, Generation], tuple[Check, ...]] = lambda data, generation: ()
+    """The checks that one generation puts before the verifiers; none if answers are judged."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
-    summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = no_scores
+    summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = lambda data, rows: []
     """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
     metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums
     """The same scores as sums over items, which is what two runs are compared by; a score that is no such sum is

@@ -14,10 +14,9 @@ from functools import partial
 
 import msgspec
 
-from judgebench.errors import UsageError
 from judgebench.grading.pool import Verifier
 from judgebench.records import Check, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Task, TaskData, parse_options
+from judgebench.task import Fetch, Task, TaskData, parse_options, parse_version
 from judgebench.task.answers import import_answers
 from judgebench.task.lm_eval import LmEvalTask
 
@@ -72,9 +71,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     """GSM8K after eight fixed worked examples (``@cot8``, default), five drawn ones (``@5shot``), eight as turns of a
     conversation (``@cot-llama``), or none (``@chat``).
     """
-    version = version or "cot8"
-    if version not in VERSIONS:
-        raise UsageError(f"gsm8k has no version {version!r}; it has {', '.join(VERSIONS)}")
+    version = parse_version(version, VERSIONS, TASK)
     return Task(
         name=TASK,
         version=version,

@@ -16,10 +16,9 @@ from importlib.metadata import version as version_of
 import msgspec
 
 from judgebench.codec import sha256_hex
-from judgebench.errors import UsageError
 from judgebench.grading.pool import Verifier
 from judgebench.records import Check, Example, Generation, Sampling
-from judgebench.task import Fetch, Task, TaskData, parse_options
+from judgebench.task import Fetch, Task, TaskData, parse_options, parse_version
 from judgebench.task.answers import import_answers
 
 from .dataset import PromptRow, Prompts, as_on_the_hub, read_prompts, read_rows, starter_rows
@@ -39,9 +38,7 @@ MAX_TOKENS = 1280
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """IFEval (``@1``, default), M-IFEval's Spanish, French and Japanese prompts (``@multilingual``) or IFBench."""
-    version = version or "1"
-    if version not in VERSIONS:
-        raise UsageError(f"ifeval has no version {version!r}; it has {', '.join(VERSIONS)}")
+    version = parse_version(version, VERSIONS, TASK)
     return Task(
         name=TASK,
         version=version,

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version as version_of
 
-from judgebench.errors import UsageError
 from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.records import Check, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Task, TaskData, one_of, parse_options
+from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, parse_version
 from judgebench.task.accuracy import Accuracy
 from judgebench.task.answers import import_answers
 
@@ -64,9 +63,7 @@ ACCURACY = Accuracy(
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """MATH-500 (``@500``, default) or all of MATH's test set (``@full``)."""
-    version = version or next(iter(VERSIONS))
-    if version not in VERSIONS:
-        raise UsageError(f"{TASK} has no version {version!r}; it has {', '.join(VERSIONS)}")
+    version = parse_version(version, VERSIONS, TASK)
     chosen = parse_options(options, {"prompt": one_of(*SHOTS)}, TASK)
     prompt = chosen.get("prompt", "chat")
     lm_eval = lm_eval_task(version, SHOTS[prompt])
