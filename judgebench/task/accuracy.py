@@ -14,7 +14,7 @@ from judgebench.records import Example, ExampleScore, Generation, Judgement, Sco
 from judgebench.stats.clustered import cluster_totals
 from judgebench.stats.repeats import majority, pass_at_k, powers_up_to
 from judgebench.task import Fetch, Generations, TaskData
-from judgebench.task.metric import Metric, MetricSums, metric_called, single_row
+from judgebench.task.metric import Metric, MetricSums, grouped, metric_called, single_row
 
 NOT_GRADED = ("too_long", "too_deep", "too_large", *KILLED, "error")
 """Labels of verdicts that count as wrong without the answer having been compared."""
@@ -87,9 +87,8 @@ class Accuracy:
     def summarise(self, data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
         """The metrics, the same by group, and after them ``maj@k`` and ``pass@k``."""
         numbers = list(self._numbers(data.by_id, scores))
-        shares = [number for number in numbers if number.what == _SHARE]
-        shares.sort(key=lambda number: number.group is not None)
-        return [self._score(number) for number in (*shares, *(number for number in numbers if number.what != _SHARE))]
+        numbers.sort(key=lambda number: (number.what != _SHARE, number.what == _SHARE and number.group is not None))
+        return [self._score(number) for number in numbers]
 
     def metric_sums(self, examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items, by which two runs are compared."""
@@ -171,12 +170,9 @@ def _items(
     examples: Mapping[str, Example], scores: Sequence[ExampleScore], metric: str
 ) -> dict[str, list[ExampleScore]]:
     """Rows of a metric by item, in the order of the repeats; ``examples`` by id."""
-    items: dict[str, list[tuple[int, ExampleScore]]] = {}
-    for row in scores:
-        if row.metric == metric and row.example_id in examples:
-            example = examples[row.example_id]
-            items.setdefault(example.item or example.id, []).append((example.repeat, row))
-    return {item: [row for _, row in sorted(rows, key=lambda pair: pair[0])] for item, rows in items.items()}
+    rows = [row for row in scores if row.metric == metric and row.example_id in examples]
+    items = grouped(rows, lambda row: examples[row.example_id].item or row.example_id)
+    return {item: sorted(own, key=lambda row: examples[row.example_id].repeat) for item, own in items.items()}
 
 
 def _counts(rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """lm-eval's files, read and written: ``samples_<task>_<date>.jsonl`` and ``results_<date>.json``.
 
-Shapes are those of EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/result_schema.py`` and
-``lm_eval/loggers/evaluation_tracker.py``; values there are shares, here percent. A benchmark says with an
-:class:`LmEvalTask` which of lm-eval's tasks is its own; no benchmark is named here.
+The formats are those of EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/result_schema.py`` and
+``lm_eval/loggers/evaluation_tracker.py``. Values there are shares, here percent. This module names no benchmark: a
+benchmark's :class:`LmEvalTask` says which of lm-eval's tasks belongs to it.
 
-Samples hold the replies, so they are graded again by us; what lm-eval found is only compared. A results file alone
-holds numbers without replies: they are kept as reported.
+Samples hold the replies, so we grade them again and only compare our verdicts with lm-eval's. A results file alone
+holds numbers without replies, which are kept as reported.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from judgebench.data.rows import FileRow, count_of
 from judgebench.records import LARGEST, Example, ExampleScore, Generation, Score
 from judgebench.task import Generations, Imported, ScoredRun, TaskData
 from judgebench.task.answers import failed_answer, failure_notes
+from judgebench.task.metric import grouped
 
 UNKNOWN = "lm-eval"
 """In place of the version, where a file does not say it."""
@@ -45,21 +46,19 @@ class LmEvalTask:
     document: Callable[[Example], Mapping[str, Any]]
     """The dataset's row of an example, as lm-eval has it."""
     key: Callable[[Mapping[str, Any]], Any]
-    """What tells one document from another; ``None`` for what is none."""
+    """What tells one document from another; ``None`` if it is not a document."""
     target: Callable[[Example], str]
     """The gold answer as lm-eval writes it."""
     lists: tuple[str, ...] = ()
-    """Keys of the metrics of which a sample has one verdict for each part of its answer."""
+    """Keys of the metrics that have one verdict for each part of a sample's answer."""
     others: tuple[str, ...] = ()
-    """Further tasks of lm-eval's over (parts of) the same documents with the same numbers."""
+    """Other tasks of lm-eval's that have (parts of) the same documents, and the same metrics."""
     repeats: bool = False
-    """The benchmark knows several answers to one item."""
+    """The benchmark accepts several answers to one item."""
 
     def read(self, rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
-        """The importer of the format ``lm_eval``: one record per model, that is per folder of files."""
-        folders: dict[Path, list[FileRow]] = {}
-        for row in rows:
-            folders.setdefault(Path(row.path).parent, []).append(row)
+        """Import files of the format ``lm_eval``: one record per model, that is per folder of files."""
+        folders = grouped(rows, lambda row: Path(row.path).parent)
         return tuple(self._read_folder(own, data) for own in folders.values())
 
     def _read_folder(self, rows: Sequence[FileRow], data: TaskData) -> Imported:
@@ -70,7 +69,7 @@ class LmEvalTask:
             raise strange.error(
                 "expected a row of lm-eval's samples (with 'doc_id', 'doc' and 'resps') or its results (with 'results')"
             )
-        about = _About.of(max(results, key=lambda row: row.path)) if results else None
+        about = _About(max(results, key=lambda row: row.path)) if results else None
         if samples:
             return self._of_samples(self._own_file(samples), data, about)
         assert about is not None
@@ -79,10 +78,8 @@ class LmEvalTask:
     # -- samples
 
     def _own_file(self, samples: Sequence[FileRow]) -> list[FileRow]:
-        """The rows of the task's own files, and of several runs of it those of the last."""
-        files: dict[str, list[FileRow]] = {}
-        for row in samples:
-            files.setdefault(row.path, []).append(row)
+        """Return the rows of the task's own files; of several runs of the task, those of the last."""
+        files = grouped(samples, lambda row: row.path)
         named = {path: match["task"] for path in files if (match := _SAMPLES.fullmatch(Path(path).name))}
         own = {path: task for path, task in named.items() if task in (self.name, *self.others)}
         if not own and len(files) > 1:
@@ -123,22 +120,12 @@ class LmEvalTask:
             generations=tuple(generations),
             stored={metric: values for metric, values in stored.items() if values},
             unknown=() if about else ("how the answers were sampled",),
-            notes=(
-                *(about.notes if about else ()),
-                *self._notes(documents, data),
-                *(
-                    ("the file has several answers to each document; the first is taken",)
-                    if single and any(len(d.outputs) > 1 for d in documents)
-                    else ()
-                ),
-            ),
+            notes=(*(about.notes if about else ()), *self._notes(documents, data, single)),
         )
 
     def _documents(self, rows: Sequence[FileRow], data: TaskData) -> "list[_Document]":
-        """The rows of each document together: with several filters there is one for each."""
-        free: dict[Any, list[Example]] = {}
-        for example in data.examples:
-            free.setdefault(self.key(self.document(example)), []).append(example)
+        """Put the rows of each document together: with several filters it has one for each."""
+        free = grouped(data.examples, lambda example: self.key(self.document(example)))
         documents: dict[tuple[str, Any], _Document] = {}
         for row in rows:
             doc, place = row.fields.get("doc"), (row.path, row.key("doc_id"))
@@ -166,7 +153,7 @@ class LmEvalTask:
             if (row.value("filter") or "none") == filter_name and not missing:
                 yield key, _number(row, metric, value)
 
-    def _notes(self, documents: "Sequence[_Document]", data: TaskData) -> list[str]:
+    def _notes(self, documents: "Sequence[_Document]", data: TaskData, single: bool) -> list[str]:
         notes = []
         if len(documents) < len(data.examples):
             notes.append(f"the file holds {len(documents)} of the {len(data.examples)} examples")
@@ -174,13 +161,15 @@ class LmEvalTask:
         if other:
             notes.append(f"{other} of {len(documents)} prompts are not the ones that {self.benchmark} asks")
         notes += failure_notes([document.row for document in documents if None in document.outputs])
+        if single and any(len(document.outputs) > 1 for document in documents):
+            notes.append("the file has several answers to each document; the first is taken")
         return notes
 
     # -- results
 
     def _of_results(self, about: "_About") -> Imported:
         row, names = about.row, (self.name, *self.others)
-        table = {name: value for name, value in row.fields["results"].items() if isinstance(value, dict)}
+        table = {name: value for name, value in about.part("results").items() if isinstance(value, dict)}
         own = {name: value for name, value in table.items() if name in names}
         if not own:
             raise row.error(
@@ -218,7 +207,7 @@ class LmEvalTask:
         weights = sizes if n else dict.fromkeys(values, 1)
         value = sum(values[name] * weights[name] for name in values) / sum(weights.values())
         name, _, filter_name = key.partition(",")
-        error = about.row.fields["results"][next(iter(values))].get(f"{name}_stderr,{filter_name}")
+        error = about.part("results")[next(iter(values))].get(f"{name}_stderr,{filter_name}")
         alone = len(values) == 1 and isinstance(error, int | float) and 0 <= error <= 1
         return Score(
             task=self.benchmark,
@@ -233,17 +222,13 @@ class LmEvalTask:
     # -- export
 
     def write(self, run: ScoredRun) -> dict[str, Any]:
-        """The exporter of the format ``lm_eval``: this task's part of a results file, and its samples.
+        """Export the format ``lm_eval``: this task's part of a results file, and its samples.
 
         Answers to one item are one sample with several replies. Keys are those of lm-eval's results file, each with
         this task's value; ``samples`` are its rows. Only metrics that lm-eval has are written.
         """
-        rows: dict[tuple[str, str], list[ExampleScore]] = {}
-        for row in run.example_scores:
-            rows.setdefault((row.metric, row.example_id), []).append(row)
-        items: dict[str, list[Example]] = {}
-        for example in run.data.examples:
-            items.setdefault(example.item or example.id, []).append(example)
+        rows = grouped(run.example_scores, lambda row: (row.metric, row.example_id))
+        items = grouped(run.data.examples, lambda example: example.item or example.id)
         samples = [
             sample
             for number, examples in enumerate(items.values())
@@ -279,7 +264,7 @@ class LmEvalTask:
         generations: Generations,
         rows: Mapping[tuple[str, str], Sequence[ExampleScore]],
     ) -> Iterator[dict[str, Any]]:
-        """A row for each filter of an item's answers; none for an item without any."""
+        """Make a row for each filter of an item's answers; an item without answers has none."""
         answered = [e for e in examples if e.id in generations and not generations[e.id].error]
         if not answered:
             return
@@ -321,12 +306,12 @@ class _Document:
     """``None`` for a reply that failed."""
     prompt: str | None
     row: FileRow
-    """The first that tells of it."""
+    """The first row that has it."""
     values: dict[str, float] = field(default_factory=dict)
 
     @property
     def asked_as_ours(self) -> bool:
-        """The prompt holds the one we would put; a chat template may stand around it."""
+        """The prompt holds ours, perhaps within a chat template."""
         return self.prompt is None or self.example.messages[-1].content.strip() in self.prompt
 
 
@@ -335,26 +320,22 @@ class _About:
     """What a results file says of the run."""
 
     row: FileRow
-    program: str
-    model: str | None
-    settings: tuple[str, ...]
 
-    @classmethod
-    def of(cls, row: FileRow) -> "_About":
-        version, model = row.fields.get("lm_eval_version"), row.fields.get("model_name")
-        program = f"lm-eval {version}" if isinstance(version, str) else UNKNOWN
-        config = row.fields.get("config")
-        told = config if isinstance(config, dict) else {}
-        settings = [
-            f"{name}={json.dumps(told[name])[:200]}"
-            for name in ("model", "model_args", "gen_kwargs", "limit", "fewshot_seed")
-            if told.get(name) not in (None, {}, "")
-        ]
-        return cls(row, program, model if isinstance(model, str) and model else None, tuple(settings))
+    @property
+    def program(self) -> str:
+        """lm-eval with its version, if the file has it."""
+        version = self.row.fields.get("lm_eval_version")
+        return f"lm-eval {version}" if isinstance(version, str) else UNKNOWN
+
+    @property
+    def model(self) -> str | None:
+        """The model's name, if the file has it."""
+        name = self.row.fields.get("model_name")
+        return name if isinstance(name, str) and name else None
 
     @property
     def form(self) -> list[str]:
-        """How the prompt was put."""
+        """How the model was prompted."""
         fields = self.row.fields
         found = []
         if "chat_template" in fields:
@@ -365,30 +346,37 @@ class _About:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that, in a sentence."""
-        return (": ".join([f"made by {self.program}", ", ".join([*self.settings, *self.form])]),)
+        """Program, settings and form of the prompt in a sentence."""
+        config = self.part("config")
+        settings = [
+            f"{name}={json.dumps(config[name])[:200]}"
+            for name in ("model", "model_args", "gen_kwargs", "limit", "fewshot_seed")
+            if config.get(name) not in (None, {}, "")
+        ]
+        return (": ".join([f"made by {self.program}", ", ".join([*settings, *self.form])]),)
 
     def protocol(self, tasks: Iterable[str]) -> str:
-        """Program, tasks with version and shots, and the form of the prompt: what unlike numbers differ in."""
-        told = {}
-        for field_name in ("versions", "n-shot"):
-            value = self.row.fields.get(field_name)
-            told[field_name] = value if isinstance(value, dict) else {}
-        named = [f"{t} {told['versions'].get(t, '?')} with {told['n-shot'].get(t, '?')} shots" for t in tasks]
+        """Program, tasks with version and shots, and the form of the prompt, which tell protocols apart."""
+        versions, shots = self.part("versions"), self.part("n-shot")
+        named = [f"{task} {versions.get(task, '?')} with {shots.get(task, '?')} shots" for task in tasks]
         return ", ".join([self.program, *named, *self.form])
 
     def size(self, task: str) -> int:
-        """Documents that a task's number was made from; 0 if the file does not say."""
-        sizes = self.row.fields.get("n-samples")
-        own = sizes.get(task) if isinstance(sizes, dict) else None
+        """How many documents a task's number was made from; 0 if the file does not say."""
+        own = self.part("n-samples").get(task)
         found = own.get("effective") if isinstance(own, dict) else None
         if found is None:
-            found = self.row.fields["results"][task].get("sample_len")
+            found = self.part("results")[task].get("sample_len")
         return count_of(found) or 0
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """An object of the file; an empty one if it is missing or not an object."""
+        value = self.row.fields.get(name)
+        return value if isinstance(value, dict) else {}
 
 
 def prompt_text(example: Example) -> str:
-    """What was asked, as one text: a conversation of several messages as the JSON list of them."""
+    """The prompt as one text; a conversation of several messages becomes a JSON list."""
     if len(example.messages) == 1:
         return example.messages[0].content
     return json.dumps([{"role": m.role, "content": m.content} for m in example.messages], ensure_ascii=False)

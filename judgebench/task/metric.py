@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     # Needs numpy, which listing the tasks does not.
     from judgebench.stats.clustered import ClusterTotals
 
+T = TypeVar("T")
+K = TypeVar("K")
+
 UNITS = ("percent", "points", "rating", "characters", "usd")
 ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
 """Ends of the columns of a table that say more of a metric, not another one."""
@@ -41,12 +44,17 @@ def single_row(name: str) -> ValueOf:
     return value
 
 
+def grouped(values: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Values by their key, in the order in which the keys first occur."""
+    found: dict[K, list[T]] = {}
+    for value in values:
+        found.setdefault(key(value), []).append(value)
+    return found
+
+
 def by_example(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Group example scores, or judgements, by example."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.example_id, []).append(row)
-    return found
+    return grouped(rows, lambda row: row.example_id)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, TaskData
-from judgebench.task.metric import Metric, MetricSums, no_value, single_row
+from judgebench.task.metric import Metric, MetricSums, grouped, no_value, single_row
 
 from .dataset import Prompts
 
@@ -99,17 +99,14 @@ def _parts(
         for language in dict.fromkeys(languages.values()):
             yield metric, f"language={language}", [row for row in rows if languages.get(row.example_id) == language]
         if not of_prompts(metric.name):
-            yield from ((metric, group, own) for group, own in grouped(rows).items())
+            yield from ((metric, group, own) for group, own in _by_instruction(rows).items())
 
 
-def grouped(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
+def _by_instruction(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
     """By category (what stands before the last colon), then by instruction, in the order of their names."""
-    groups: dict[str, list[ExampleScore]] = {}
-    for row in rows:
-        instruction = str(row.covariates["instruction"])
-        groups.setdefault(f"category={instruction.rpartition(':')[0]}", []).append(row)
-        groups.setdefault(f"instruction={instruction}", []).append(row)
-    return dict(sorted(groups.items()))
+    categories = grouped(rows, lambda row: f"category={str(row.covariates['instruction']).rpartition(':')[0]}")
+    instructions = grouped(rows, lambda row: f"instruction={row.covariates['instruction']}")
+    return dict(sorted((categories | instructions).items()))
 
 
 def _sums(rows: Sequence[ExampleScore]) -> ClusterTotals:
