@@ -1,4 +1,7 @@
-"""What a benchmark is: a value that holds its pure functions. How one is found is in ``tasks.py``."""
+"""What a benchmark is made of: a :class:`Task` is a value that holds pure functions.
+
+``judgebench.tasks`` finds tasks. Running one is not the business of this room.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,13 +32,13 @@ class TaskData:
     """Answers to compare with, by model name."""
     judges: Mapping[str, Judge] = field(default_factory=dict)
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
-    """Rules that answers are held against without asking a model, by name."""
+    """Rules that decide about answers without a model, by name."""
     fragments: tuple[str, ...] = ()
-    """Lines of the judge prompts that no honest answer contains."""
+    """Lines of the judge prompts, which no honest answer contains."""
     extras: Any = None
-    """Whatever else the task's own functions share, such as a table for a fit."""
+    """Anything else that the task's own functions share, such as a table for a fit."""
     lacks: str | None = None
-    """What could not be had, where too little is left to ask a model anything: result files can still be imported."""
+    """What is missing, if too much is missing to ask a model anything; result files can still be imported."""
 
     @cached_property
     def by_id(self) -> dict[str, Example]:
@@ -44,7 +47,7 @@ class TaskData:
 
     @cached_property
     def _by_number(self) -> dict[int, Example | None]:
-        """The examples whose id is a number, by that number; ``None`` where it is that of several."""
+        """The examples whose id is a number, by that number; ``None`` where several examples have it."""
         found: dict[int, Example | None] = {}
         for example in self.examples:
             number = digits(example.id)
@@ -53,8 +56,8 @@ class TaskData:
         return found
 
     def find(self, key: str) -> Example | None:
-        """The example of an id that a file may write as a number: ``012``, ``12`` and ``12.0`` are one, if only one of
-        them is an example's.
+        """Return the example of an id, which a file may write as a number: ``012``, ``12`` and ``12.0`` mean the same
+        example if only one of them is an id.
         """
         found = self.by_id.get(key) or self.by_id.get(key.strip())
         number = digits(key) if found is None else None
@@ -67,19 +70,19 @@ class Imported:
 
     candidate: str
     examples: tuple[Example, ...]
-    """In the order of the file, then the official ones that it lacks."""
+    """In the order of the file, followed by the official ones that the file lacks."""
     generations: tuple[Generation, ...]
     baselines: Mapping[str, Generations] = field(default_factory=dict)
-    """Baseline answers as the file has them."""
+    """The baselines' answers in the file."""
     judgements: tuple[Judgement, ...] = ()
     stored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """What the other program found, by metric and example: only compared with what is found here."""
+    """The other program's values by metric and example, which are only compared with ours."""
     reported: tuple[Score, ...] = ()
-    """Numbers of a file that holds no answers: they are kept as they are."""
+    """Numbers of a file that holds no answers, kept as they are."""
     reported_by: str | None = None
-    """The program that reports them, with its version."""
+    """The program that reports them, and its version."""
     unknown: tuple[str, ...] = ()
-    """What the file does not say about the protocol that made it."""
+    """What the file does not say about its protocol."""
     notes: tuple[str, ...] = ()
 
 
@@ -90,7 +93,7 @@ def no_sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fe
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRun:
-    """One task of a scored run, as an exporter is given it."""
+    """One task of a scored run, which an exporter writes."""
 
     candidate: str
     data: TaskData
@@ -103,7 +106,7 @@ class ScoredRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A benchmark with its version and options settled. All functions are pure; only ``load`` reads files."""
+    """A benchmark with its version and options. All functions are pure; only ``load`` reads files."""
 
     name: str
     version: str
@@ -112,25 +115,25 @@ class Task:
     metrics: tuple[Metric, ...]
     """Every metric, in the order in which a table shows them; the first ranks."""
     judge_models: Mapping[str, str] = field(default_factory=dict)
-    """Model spec of the official judge model, by the name of the judge (prompt and rule) that it plays; empty if
-    answers are verified, not judged."""
+    """The official judge models' specs, by the name of the judge (prompt and rule); empty if answers are verified, not
+    judged."""
     other_judges: Mapping[str, str] = field(default_factory=dict)
-    """Model specs of judges that can take the official ones' place once those are no longer served, each with a note.
-    Any of them is another protocol."""
+    """Model specs of judges for the time when the official ones are no longer served, each with a note. Each makes
+    another protocol."""
     sampling: Sampling
-    """How answers are drawn unless the user says otherwise."""
+    """How the candidate is sampled unless the user says otherwise."""
     official_examples: int
-    """How many examples the whole benchmark has: a run of fewer is not comparable with published numbers."""
+    """The number of examples of the whole benchmark. A run of fewer is not comparable with published numbers."""
     needs_baseline: bool = False
-    """The answers to compare with do not come with the benchmark: ``--baseline`` must name a file of them."""
+    """The benchmark does not bring the answers to compare with: ``--baseline`` must name a file of them."""
     against: tuple[str, ...] = ()
-    """The baselines that its numbers are the mean over, where a run may choose them: ``--baseline`` sets its option
+    """The baselines that its numbers are a mean over, if a run may choose them: ``--baseline`` sets the option
     ``baselines`` to their names (``join_names``)."""
     pools_judges: bool = False
-    """A panel's number is made from all its verdicts together, each with its own weight; else from the members' means
-    per example."""
+    """A panel's number comes from all its verdicts, each with its own weight; else from the members' means per
+    example."""
     starter: bool
-    """The data are the bundled starter set: numbers are not comparable with anything."""
+    """The data are the bundled starter set, whose numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
     cases: Callable[[TaskData, Generation], tuple[Case, ...]] = lambda data, generation: ()
     """The cases that one generation puts before the judges; none if answers are verified."""
@@ -140,42 +143,41 @@ class Task:
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = lambda data, rows: []
     """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
     metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums
-    """The same scores as sums over items, which is what two runs are compared by; a score that is no such sum is
-    linearised.
+    """The same scores as sums over items, by which two runs are compared. A score that is not such a sum is linearised.
 
-    Given are the examples, only example scores that have a value, and the official files, should a number need one.
+    The arguments are the examples, the example scores that have a value, and the official files.
     """
     pairwise_metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Patterns (as of file names) of the example scores that say how a comparison with a baseline's answer ended, with
-    the values of a loss and of a win. Counts of both answers' style are among their covariates, each under its name
-    and ``baseline_`` before it; what a task does not count itself is counted for it."""
+    the values of a loss and of a win. Their covariates count the style of both answers, under the count's name and the
+    same name after ``baseline_``; the core counts what the task does not."""
     rule_options: tuple[str, ...] = ()
-    """Options that only choose between our rules and upstream's. A score says in its details what upstream's rule makes
-    of it (``Score.upstream``), so that published numbers are met whatever these are."""
+    """Options that only choose between our rules and upstream's. Each score also has upstream's number
+    (``Score.upstream``), so it can be compared with published ones whatever these options are."""
     table_options: Mapping[str, Any] = field(default_factory=dict)
-    """Options that published tables are told apart by, each with what it is where it is not given."""
+    """Options that tell published tables apart, with their defaults."""
     tabulate: Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequence[Score]]] | None = None
-    """Scores that take all runs of a table together, by run; there they stand in for the run's own of that metric."""
+    """Scores that need all runs of a table, by run. In the table they replace the run's own scores of that metric."""
     importers: Mapping[str, Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]] = field(default_factory=dict)
-    """Readers of other programs' result files, by format name; a file may hold several models. The one called
+    """Readers of other programs' result files, by the name of the format. A file may hold several models. The reader
     ``outputs`` also reads the answers of ``--model file:…`` and ``--baseline``."""
     exporters: Mapping[str, Callable[[ScoredRun], Any]] = field(default_factory=dict)
-    """Writers of other programs' result files, by format name: the rows of each file by its path. (``lm_eval`` gives
-    the task's part of a results file, and its samples.)"""
+    """Writers of other programs' result files, by the name of the format: they return the rows of each file by its
+    path. (``lm_eval`` returns the task's part of a results file, and its samples.)"""
     hub: tuple[str, str] | None = None
-    """Dataset and task under which the Hugging Face Hub ranks the headline metric, if it does."""
+    """The dataset and the task under which the Hugging Face Hub ranks the headline metric, if it does."""
     repeats: bool = False
-    """Its numbers know several answers to one item, so ``--repeats`` may ask for them."""
+    """Its metrics accept several answers to one item, so ``--repeats`` may ask for them."""
     seeds: Mapping[str, int] = field(default_factory=dict)
-    """Seeds of what is random in the functions above, for the manifest."""
+    """Seeds of the random parts of these functions, for the manifest."""
     about: str = ""
-    """What it measures, in a sentence."""
+    """What the benchmark measures, in a sentence."""
     option_help: Mapping[str, str] = field(default_factory=dict)
-    """Every option with what it does."""
+    """What each option does."""
 
     @property
     def label(self) -> str:
-        """Name with version and options, as ``--tasks`` takes it."""
+        """Name with version and options, in the form of ``--tasks``."""
         options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
         return f"{self.name}@{self.version}" + (f":{options}" if options else "")
 
@@ -186,11 +188,11 @@ class Task:
 
     @property
     def means(self) -> dict[str, Metric]:
-        """The metrics that are plain means over examples, each of which has one number within known bounds."""
+        """The metrics that are plain means over examples with known bounds."""
         return {metric.name: metric for metric in self.metrics if metric.is_mean and metric.limits}
 
     def metric(self, name: str, unit: str = "percent") -> Metric:
-        """The definition of a metric. One that the task does not list, as a file may hold, is known by its unit."""
+        """The definition of a metric. A metric that the task does not list, as in some files, has only a unit."""
         return metric_called(name, self.metrics, unit)
 
     def scores(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
@@ -217,7 +219,7 @@ def parse_version(version: str | None, versions: Collection[str], task: str) -> 
 
 
 def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str], Any]], task: str) -> dict[str, Any]:
-    """Convert a task's options from the command line; a :class:`UsageError` names the valid ones."""
+    """Convert a task's options from the command line; raise :class:`UsageError`, which names the valid ones."""
     parsed = {}
     for key, text in given.items():
         if key not in allowed:
@@ -230,7 +232,7 @@ def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str]
 
 
 def switch(text: str) -> bool:
-    """An option that is on or off."""
+    """Convert an option that is on or off."""
     values = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if text.lower() not in values:
         raise ValueError("expected true or false")
@@ -238,7 +240,7 @@ def switch(text: str) -> bool:
 
 
 def join_names(names: Iterable[str]) -> str:
-    """Names of models as the value of an option.
+    """Join names of models to the value of an option.
 
     >>> join_names(["org/a", "b+refined"]), split_names("org/a+b%2Brefined")
     ('org/a+b%2Brefined', ('org/a', 'b+refined'))
@@ -247,7 +249,7 @@ def join_names(names: Iterable[str]) -> str:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """The names of ``join_names``, each once."""
+    """Split what ``join_names`` joined; each name once."""
     found = tuple(dict.fromkeys(unquote(part.strip()) for part in text.split("+")))
     if not all(name and name.isprintable() for name in found):
         raise ValueError("expected printable names joined by +")
@@ -255,7 +257,7 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def positive(text: str) -> float:
-    """An option that is a number above zero."""
+    """Convert an option that is a number above zero."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError("expected a number above 0")
@@ -263,7 +265,7 @@ def positive(text: str) -> float:
 
 
 def one_of(*values: str) -> Callable[[str], str]:
-    """An option with a fixed set of values."""
+    """Make the conversion of an option with a fixed set of values."""
 
     def convert(text: str) -> str:
         if text not in values:

@@ -1,7 +1,7 @@
-"""Numbers of a benchmark whose answers are right or wrong, by one rule or several: shares, by group, over repeats.
+"""Metrics of a benchmark whose answers are right or wrong, by one rule or several: shares, by group, over repeats.
 
-Means and their standard errors are lm-eval's (sample sd over the square root of n); intervals, and everything over
-several answers to one item, are ours: an item is one cluster, with all its answers.
+Means and their standard errors are lm-eval's (sample sd over the square root of n). Intervals, and everything about
+several answers to one item, are ours: an item with all its answers is one cluster.
 """
 
 from collections import Counter
@@ -17,9 +17,9 @@ from judgebench.task import Fetch, Generations, TaskData
 from judgebench.task.metric import Metric, MetricSums, grouped, metric_called, single_row
 
 NOT_GRADED = ("too_long", "too_deep", "too_large", *KILLED, "error")
-"""Labels of verdicts that count as wrong without the answer having been compared."""
+"""Labels of verdicts that count as wrong although nothing compared the answer."""
 CUT_OFF = "length"
-"""The finish reason of an answer that reached the limit of tokens."""
+"""The finish reason of an answer that reached its limit of tokens."""
 
 _SHARE = "share of answers that are right, by item"
 _MAJORITY = "share of items whose most frequent answer of the first k is right; of a tie, the one seen first"
@@ -28,7 +28,7 @@ _PASS = "unbiased estimate that one of k answers is right (arXiv 2107.03374, equ
 
 @dataclass(frozen=True, kw_only=True)
 class _Number:
-    """One number: what each item comes to that has answers enough for it."""
+    """One number, with the value of each item that has enough answers for it."""
 
     metric: str
     group: str | None
@@ -42,7 +42,7 @@ class _Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """How a benchmark's verdicts become example scores, and these its scores."""
+    """How a benchmark's verdicts become example scores, and example scores become scores."""
 
     task: str
     verifiers: Mapping[str, str]
@@ -50,11 +50,11 @@ class Accuracy:
     read: Callable[[str, Verdict], tuple[object, object]]
     """What a verdict says by a metric's rule: the extracted answer, and whether it is right."""
     votes: Mapping[str, Callable[[str], str]]
-    """By metric, the form of an extracted answer in which a vote tells it from others. The first metric ranks, and is
-    the one of ``maj@k`` and ``pass@k`` outside a group.
+    """By metric, the form of an extracted answer that counts as a vote. The first metric ranks, and ``maj@k`` and
+    ``pass@k`` outside a group belong to it.
     """
     groups: Callable[[Example], Iterable[str]] = lambda example: ()
-    """The groups, such as ``level=3``, that an example is in."""
+    """The groups of an example, such as ``level=3``."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -91,7 +91,7 @@ class Accuracy:
         return [self._score(number) for number in numbers]
 
     def metric_sums(self, examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
-        """The same numbers as sums over items, by which two runs are compared."""
+        """The same numbers as sums over items, which compare two runs."""
         numbers = self._numbers({example.id: example for example in examples}, scores)
         return {
             (number.metric, number.group): cluster_totals(_percent(number), clusters=list(number.values))
@@ -100,7 +100,7 @@ class Accuracy:
         }
 
     def _numbers(self, examples: Mapping[str, Example], scores: Sequence[ExampleScore]) -> Iterator[_Number]:
-        """All of them, metric by metric."""
+        """All numbers, metric by metric."""
         repeats = max((example.repeat for example in examples.values()), default=0) + 1
         for metric in self.votes:
             items = _items(examples, scores, metric)
@@ -117,7 +117,7 @@ class Accuracy:
                 yield _of_first(f"pass@{k}", by, _PASS, _passed(items, k), items)
 
     def _voted(self, items: Mapping[str, Sequence[ExampleScore]], k: int, metric: str) -> dict[str, float]:
-        """Whether each item's majority is right, of the items that have the k answers.
+        """Whether each item's majority is right, for the items that have k answers.
 
         Like lm-eval, "no answer found" is a vote of its own.
         """
@@ -130,7 +130,7 @@ class Accuracy:
         return values
 
     def _score(self, number: _Number) -> Score:
-        """A mean over items in percent; its interval is over items."""
+        """A mean over items in percent, with an interval over items."""
         metric = metric_called(number.metric, self.metrics)
         about: dict[str, Any] = {"n_missing": number.n_missing, "group": number.group, "details": number.details}
         if not number.values:
@@ -144,7 +144,7 @@ def _percent(number: _Number) -> list[float]:
 
 
 def _mean(metric: str, items: Mapping[str, Sequence[ExampleScore]], group: str | None) -> _Number:
-    """Mean over items of the mean over an item's answers; n counts answers."""
+    """The mean over items of the mean over an item's answers; n counts answers."""
     known = {item: [row.value for row in rows if row.value is not None] for item, rows in items.items()}
     n = sum(map(len, known.values()))
     return _Number(
@@ -161,7 +161,7 @@ def _mean(metric: str, items: Mapping[str, Sequence[ExampleScore]], group: str |
 def _of_first(
     metric: str, group: str | None, what: str, values: Mapping[str, float], items: Mapping[str, Any]
 ) -> _Number:
-    """A number of the first answers to each item, where there are enough; n counts items."""
+    """A number from the first answers to each item that has enough; n counts items."""
     n, details = len(values), {"items": len(items)}
     return _Number(metric=metric, group=group, what=what, values=values, n=n, n_missing=len(items) - n, details=details)
 
@@ -169,7 +169,7 @@ def _of_first(
 def _items(
     examples: Mapping[str, Example], scores: Sequence[ExampleScore], metric: str
 ) -> dict[str, list[ExampleScore]]:
-    """Rows of a metric by item, in the order of the repeats; ``examples`` by id."""
+    """Rows of a metric by item, in the order of the repeats."""
     rows = [row for row in scores if row.metric == metric and row.example_id in examples]
     items = grouped(rows, lambda row: examples[row.example_id].item or row.example_id)
     return {item: sorted(own, key=lambda row: examples[row.example_id].repeat) for item, own in items.items()}

@@ -1,4 +1,4 @@
-"""Answers made elsewhere: rows of a file matched to a benchmark's examples."""
+"""Answers that another program made: rows of a file, matched to a benchmark's examples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,20 +11,20 @@ from judgebench.records import Example, Generation
 from judgebench.task import Imported, TaskData
 
 FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generator": "generator"}
-"""Our names of the fields, and what a file calls them unless told otherwise."""
+"""Our names of the fields, and their default names in a file."""
 NO_FIELDS: Mapping[str, str] = {}
 
 
 def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> Imported:
-    """One answer per row, matched by the row's id or, without one, by its instruction.
+    """Read one answer per row, matched by the row's id or, without one, by its instruction.
 
-    The output is a string, or a list of strings with one for each turn of the conversation. Where it is null, NaN,
-    an empty list or not there at all, the answer failed: the example is without one.
+    The output is a string, or a list of strings with one for each turn of the conversation. If it is null, NaN, an
+    empty list or missing, the answer failed and the example has none.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     names = {**FIELDS, **fields}
     by_instruction = {example.instruction: example for example in data.examples}
-    # Where a prompt holds more than its question (worked examples, a format), files have the question alone.
+    # If a prompt holds more than its question (worked examples, a format), files have only the question.
     by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
     id_asked_for = "id" in fields and "instruction" not in fields
     matched: dict[str, FileRow] = {}
@@ -80,12 +80,12 @@ def text_answers(model: str, texts: Mapping[str, str]) -> dict[str, Generation]:
 
 
 def failed_answer(example: Example, model: str = "") -> Generation:
-    """What stands for an answer that a file knows of and does not have."""
+    """The record of an answer that a file names but does not have."""
     return Generation(example_id=example.id, model=model, outputs=(), error="there is no answer in the imported file")
 
 
 def failure_notes(rows: Sequence[FileRow], what: str = "answers", answered: int = 0) -> tuple[str, ...]:
-    """What to know of rows without what they should hold; ``answered`` of their examples have it in another row."""
+    """Notes on rows that lack something; ``answered`` of their examples have it in another row."""
     if not rows:
         return ()
     besides = f"; another row answers {answered} of these examples" if answered else ""
@@ -93,20 +93,20 @@ def failure_notes(rows: Sequence[FileRow], what: str = "answers", answered: int 
 
 
 def parse_fields(given: Mapping[str, str]) -> dict[str, str]:
-    """``--fields``: what a file calls our fields. A :class:`~judgebench.errors.UsageError` names those there are."""
+    """Check ``--fields``, a file's names of our fields; raise a :class:`UsageError` for a wrong one."""
     for name, theirs in given.items():
         if name not in FIELDS or not theirs:
             raise UsageError(
-                f"--fields {name}={theirs}: on the left stands one of our names, {', '.join(FIELDS)}, and on the right "
-                f"what the file calls it, as in id=key,output=response"
+                f"--fields {name}={theirs}: write one of our names, {', '.join(FIELDS)}, on the left and the file's "
+                f"name for it on the right, as in id=key,output=response"
             )
     return dict(given)
 
 
 def turns_of(row: FileRow, value: Any, field: str, example: Example) -> tuple[str, ...] | None:
-    """A row's outputs, one per turn of the example; ``None`` where there are none, or one of them is missing.
+    """A row's outputs, one per turn of the example; ``None`` if any of them is missing.
 
-    Anything else is a :class:`~judgebench.errors.RecordError`.
+    Raises :class:`~judgebench.errors.RecordError` for anything else.
     """
     if value is None or (isinstance(value, list) and (not value or None in value)):
         return None
@@ -123,5 +123,5 @@ def turns_of(row: FileRow, value: Any, field: str, example: Example) -> tuple[st
 def import_answers(
     rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS
 ) -> tuple[Imported, ...]:
-    """The importer of the format ``outputs``."""
+    """Import the format ``outputs``."""
     return (read_answers(rows, data, fields),)

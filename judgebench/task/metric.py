@@ -1,7 +1,7 @@
 """One number of a benchmark, defined once: its name, unit, direction and bounds, and what each example adds to it.
 
-A task lists its metrics. Scores, comparisons, the gate, plans, early stops, labels and tables take what they need to
-know of a number from that list, and nothing outside the task repeats it.
+A task lists its metrics. Scores, comparisons, the gate, plans, early stops, labels and tables read this list, and
+nothing outside the task repeats it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,23 +20,23 @@ K = TypeVar("K")
 
 UNITS = ("percent", "points", "rating", "characters", "usd")
 ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
-"""Ends of the columns of a table that say more of a metric, not another one."""
+"""Suffixes of table columns that describe a metric, and are not metrics themselves."""
 
 Row = TypeVar("Row", ExampleScore, Judgement)
 
 ValueOf = Callable[[Sequence[ExampleScore]], float | None]
-"""An example's number from its example scores; ``None`` if something of it is missing."""
+"""An example's number from its example scores; ``None`` if a part of it is missing."""
 
 MetricSums = Mapping[tuple[str, str | None], "ClusterTotals"]
-"""Scores by metric and group, each as sums over the items that vary independently, in the metric's unit."""
+"""By metric and group, each score as sums over the items that vary independently, in the metric's unit."""
 
 
 def no_value(rows: Sequence[ExampleScore]) -> None:
-    """Of a metric that is no plain mean over the examples."""
+    """The ``value_of`` of a metric that is not a plain mean over the examples."""
 
 
 def single_row(name: str) -> ValueOf:
-    """The value of the one example score that is called ``name``."""
+    """The value of the example score called ``name``."""
 
     def value(rows: Sequence[ExampleScore]) -> float | None:
         return next((row.value for row in rows if row.metric == name), None)
@@ -62,27 +62,27 @@ class Metric:
     """The definition of one metric."""
 
     name: str
-    """Also a pattern (as of file names) for metrics that differ in a number alone, such as ``pass@*``."""
+    """Or a pattern (as of file names) for metrics that differ only in a number, such as ``pass@*``."""
     unit: str = "percent"
     """One of :data:`UNITS`."""
     direction: Literal["higher", "none"] = "higher"
-    """Whether more is better. A metric without a direction is compared, but without ranks, and passes no gate."""
+    """Whether more is better. A metric without a direction can be compared, but has no ranks and passes no gate."""
     bounds: tuple[float, float] | None = None
-    """The least and the most that one example can come to, in the unit. What is in percent lies between 0 and 100."""
+    """The least and the greatest value of one example, in the unit. Percentages lie between 0 and 100."""
     value_of: ValueOf = no_value
-    """For a plain mean over the examples: an example's number, which for a metric in percent lies between 0 and 1.
+    """For a plain mean over the examples: an example's number, which lies between 0 and 1 for a metric in percent.
 
     Only such metrics, if they have bounds, can be stopped early, planned for in the worst case, or anchored in human
-    labels. A fit over all examples has no such number, nor has a ratio whose denominator depends on the verdicts.
+    labels. A fit over all examples has no such number, and neither has a ratio whose denominator depends on verdicts.
     """
     win_share: bool = False
-    """``value_of`` is the candidate's share of the win, so that a human's verdict on the pair is its like."""
+    """``value_of`` is the candidate's share of the win, which a human's verdict on the pair can replace."""
     without_control: str | None = None
-    """For a metric that is controlled for length: the name of the one that is not."""
+    """For a metric that is controlled for length: the name of the same metric without the control."""
     shown: bool = True
     """Tables have a column for it."""
     needs_table: str | None = None
-    """Why a run alone cannot meet the published numbers, if it cannot."""
+    """Why a run alone cannot give the published numbers, if it cannot."""
 
     @property
     def is_mean(self) -> bool:
@@ -91,28 +91,28 @@ class Metric:
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """The bounds, given or the unit's."""
+        """The metric's bounds, or those of its unit."""
         return self.bounds or ((0.0, 100.0) if self.unit == "percent" else None)
 
     @property
     def span(self) -> float:
-        """The most that two runs can differ by: without end for what has no bounds, such as a length."""
+        """The greatest possible difference of two runs; infinite without bounds, for example for a length."""
         low, high = self.limits or (0.0, float("inf"))
         return high - low
 
     @property
     def scale(self) -> float:
-        """The metric is the mean of ``value_of`` times this."""
+        """The metric is this times the mean of ``value_of``."""
         return 100.0 if self.unit == "percent" else 1.0
 
     @property
     def lower(self) -> float:
-        """The least that ``value_of`` can be."""
+        """The least value of ``value_of``."""
         return self._bounded[0] / self.scale
 
     @property
     def upper(self) -> float:
-        """The most that ``value_of`` can be."""
+        """The greatest value of ``value_of``."""
         return self._bounded[1] / self.scale
 
     @property
@@ -140,10 +140,10 @@ class Metric:
         details: Mapping[str, Any] | None = None,
         bounded: bool = True,
     ) -> Score:
-        """The score of some sums, with its interval.
+        """Make a score of sums, with its interval.
 
-        ``what`` and ``over`` say in words what the value is and which clusters vary independently. ``value`` is given
-        where upstream adds up in another order, or rounds. Rows that leave the bounds are not ``bounded``.
+        ``what`` and ``over`` say in words what the value is and which clusters vary independently. Give ``value`` if
+        upstream adds up in another order, or rounds. Set ``bounded`` to false for rows that leave the bounds.
         """
         from judgebench.stats.clustered import bounded_estimate, clustered_estimate
         from judgebench.stats.intervals import interval_fields
@@ -193,6 +193,6 @@ class Metric:
 
 
 def metric_called(name: str, metrics: Iterable[Metric], unit: str = "percent") -> Metric:
-    """The definition of a metric among several. One that is not listed, as a file may hold, is known by its unit."""
+    """Find a metric's definition among several. One that is not listed, as in some files, has only a unit."""
     listed = (replace(metric, name=name) for metric in metrics if fnmatchcase(name, metric.name))
     return next(listed, Metric(name=name, unit=unit))

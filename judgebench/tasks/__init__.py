@@ -1,4 +1,4 @@
-"""The tasks there are, and how one is found: in a bundled folder, an installed package's entry point, or a file.
+"""Finds tasks: in a bundled folder, in an installed package's entry point, or in a file.
 
 >>> "gsm8k" in names()
 True
@@ -7,9 +7,9 @@ True
 
 ``__path__`` makes this module a package whose submodules are the folders under ``tasks/``, so
 ``judgebench.tasks.alpacaeval.task`` is the same import in a wheel, an editable install and a bare checkout.
-Listing imports nothing; a task that fails to import fails loudly when chosen and hides no other.
+Listing imports nothing. A task that fails to import is an error when somebody chooses it, and hides no other.
 
-Only what the user typed may name a file. Which task a run folder belongs to is the business of ``run_tasks``.
+Only the user may name a file, never a run folder; ``judgebench.run.run_tasks`` finds the task of a run folder.
 """
 
 import hashlib
@@ -39,11 +39,11 @@ ENTRY_POINTS = "judgebench.tasks"
 DATA_FILES = ("sources.toml", "starter.jsonl", "*.j2")
 """The files of a task's folder, beside its Python files, that judgebench knows to be part of the task."""
 MAX_CODE_FILES = 1000
-"""Python files in the folder of a task that is given as a file."""
+"""The most Python files in the folder of a task that the user names by its file."""
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
-    """``name@version:key=value,…`` as given to ``--tasks``."""
+    """``name@version:key=value,…``, the form of ``--tasks``."""
 
     name: str
     version: str | None = None
@@ -51,7 +51,7 @@ class TaskSpec(msgspec.Struct, frozen=True):
 
 
 def parse_specs(text: str) -> list[TaskSpec]:
-    """Split ``--tasks``: commas separate tasks, and also the options of one task.
+    """Split ``--tasks``. Commas separate tasks, and also the options of one task.
 
     >>> [spec.name for spec in parse_specs("alpacaeval@1:order=both,seed=1,gsm8k")]
     ['alpacaeval', 'gsm8k']
@@ -69,7 +69,7 @@ def parse_specs(text: str) -> list[TaskSpec]:
 
 
 def parse_one_spec(text: str) -> TaskSpec:
-    """The spec of a command that takes one task."""
+    """Read the spec of a command that takes one task."""
     specs = parse_specs(text)
     if len(specs) > 1:
         raise UsageError(f"{text!r} names {len(specs)} tasks; this command takes one task at a time")
@@ -95,7 +95,7 @@ def folder(name: str) -> Path:
 
 
 def names() -> list[str]:
-    """All tasks that can be named, sorted; a name taken twice is a :class:`UsageError` naming both owners."""
+    """The names of all tasks, sorted; raise :class:`UsageError` if two packages define one name."""
     owners = _owners()
     for name in owners:
         plugins.require_one_owner("task", name, owners)
@@ -103,7 +103,7 @@ def names() -> list[str]:
 
 
 def info(name: str) -> dict[str, Any]:
-    """What there is to know of a task, ``NAME[@VERSION]`` or a path to a ``task.py``, as ``judgebench tasks info``."""
+    """What ``judgebench tasks info`` shows of a task, ``NAME[@VERSION]`` or a path to a ``task.py``."""
     task, place = load(parse_one_spec(name))
     return {
         "task": task.label,
@@ -122,17 +122,17 @@ class Origin:
     """Where a task comes from."""
 
     name: str
-    """As it was asked for: a task's name, or the path of a file."""
+    """The name that the user wrote: a task's name, or the path of a file."""
     factory: Callable[..., Task]
     folder: Path
     """The folder of its files."""
     code: TaskCode | None = None
-    """The files of a task that was given as a file."""
+    """The files of a task that the user named by its file."""
 
     def task(
         self, version: str | None = None, options: Mapping[str, str] | None = None, *, starter: bool = False
     ) -> Task:
-        """The task in this version and with these options; a :class:`UsageError` if there is none."""
+        """Make the task in this version and with these options; raise :class:`UsageError` if it cannot be made."""
         try:
             made = self.factory(version=version, options=dict(options or {}), starter=starter)
         except JudgebenchError:
@@ -142,19 +142,19 @@ class Origin:
         if not isinstance(made, Task) or not is_plain_name(made.name):
             found = made.name if isinstance(made, Task) else made
             raise UsageError(
-                f"the task {self.name!r} must give a Task whose name is made of letters, digits, - and _, but it gives "
-                f"{found!r:.100}"
+                f"the task {self.name!r} must return a Task whose name consists of letters, digits, - and _, but it "
+                f"returns {found!r:.100}"
             )
         if self.code is None and made.name != self.name:
             raise UsageError(
-                f"the installed task {self.name!r} calls itself {made.name!r}, so its runs could not be read again; "
-                f"its entry point must have the name of the task"
+                f"the installed task {self.name!r} calls itself {made.name!r}, so nobody could read its runs again; "
+                f"give its entry point the name of the task"
             )
         return made
 
 
 def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
-    """The task that a user's spec names and the folder of its files.
+    """Load the task that a user's spec names, and return it with the folder of its files.
 
     Raises :class:`UsageError` for an unknown name, version or option, or a plug-in that fails to import.
     """
@@ -163,7 +163,7 @@ def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
 
 
 def find(name: str) -> Origin:
-    """Find the task that a user names, perhaps by its folder or file; raise :class:`UsageError` if there is none."""
+    """Find the task that a user names, also by its folder or file; raise :class:`UsageError` if there is none."""
     origin = from_file(Path(name)) if is_file(name) else find_registered(name)
     if origin is None:
         raise UsageError(
@@ -173,7 +173,7 @@ def find(name: str) -> Origin:
 
 
 def find_registered(name: str) -> Origin | None:
-    """The bundled or installed task of this name, which is never a path; ``None`` if there is none."""
+    """Find the bundled or installed task of this name, which is never a path; return ``None`` if there is none."""
     plugins.require_one_owner("task", name, _owners())
     points = {point.name: point for point in plugins.installed(ENTRY_POINTS)}
     with plugins.loading("task", name):
@@ -192,7 +192,7 @@ def is_file(name: str) -> bool:
 
 
 def folders_elsewhere(text: str) -> tuple[Path, ...]:
-    """Return the folders of the tasks that are not bundled: those that ``--tasks`` names, and of installed packages."""
+    """Return the folders of tasks that are not bundled: those that ``--tasks`` names, and of installed packages."""
     named = [Path(spec.name) for spec in parse_specs(text) if is_file(spec.name)] if text else []
     files = ((path if path.is_dir() else path.parent).resolve() for path in named)
     return (*files, *plugins.folders(ENTRY_POINTS))
@@ -208,8 +208,8 @@ def from_file(path: Path) -> Origin:
 
 
 def code_of(file: Path) -> TaskCode:
-    """The files of a task that is given as a file: every Python file in its folder and in the folders of Python files
-    below it, and :data:`DATA_FILES`. Other files are not: results and answers may lie there too.
+    """Return the files of a task that the user named by its file: every Python file in its folder and in the folders of
+    Python files below it, and :data:`DATA_FILES`. Other files are left out: results and answers may lie there too.
     """
     found = [file, *(path for path in _python_files(file.parent) if path != file)]
     found += [path for pattern in DATA_FILES for path in file.parent.glob(pattern) if path.is_file()]
@@ -221,7 +221,7 @@ def code_of(file: Path) -> TaskCode:
 
 
 def _python_files(folder: Path) -> Iterator[Path]:
-    """The Python files in a folder, and in those below it as long as they hold some."""
+    """Find the Python files in a folder, and in the folders below it as long as these hold some."""
     count = 0
     for place, folders, files in os.walk(folder):
         own = sorted(name for name in files if name.endswith(".py"))
@@ -231,13 +231,13 @@ def _python_files(folder: Path) -> Iterator[Path]:
                 f"{folder} holds more than {MAX_CODE_FILES} Python files; give the task a folder of its own"
             )
         yield from (Path(place) / name for name in own)
-        # Neither hidden folders nor an environment that lies there.
+        # Leave out hidden folders and virtual environments.
         folders[:] = sorted(name for name in folders if own and not name.startswith(".") and name != "__pycache__")
         folders[:] = [name for name in folders if not (Path(place) / name / "pyvenv.cfg").exists()]
 
 
 def named(text: str) -> dict[str, TaskSpec]:
-    """What ``--tasks`` says of the tasks of a run, by their names; a file's task is asked for its own."""
+    """The specs of ``--tasks`` by the names of the tasks; a task that is a file says its name itself."""
     found: dict[str, TaskSpec] = {}
     for spec in parse_specs(text) if text else ():
         name = from_file(Path(spec.name)).task().name if is_file(spec.name) else spec.name
@@ -248,17 +248,17 @@ def named(text: str) -> dict[str, TaskSpec]:
 
 
 def files_among(given: Mapping[str, TaskSpec]) -> dict[str, Path]:
-    """Those of the named tasks that are files, by their names."""
+    """The files among the named tasks, by the names of the tasks."""
     return {name: Path(spec.name) for name, spec in given.items() if is_file(spec.name)}
 
 
 def task_files(text: str) -> dict[str, Path]:
-    """The files of a command that takes nothing else, by their tasks' names."""
+    """The files of a command that accepts only files as ``--tasks``, by the names of the tasks."""
     for spec in parse_specs(text) if text else ():
         if not is_file(spec.name) or spec.version or spec.options:
             raise UsageError(
-                f"--tasks {spec.name!r} is not a Python file or a folder with a task.py: here it names the runs' own "
-                f"tasks, as in --tasks ./mine/task.py, and version and options are the runs'"
+                f"--tasks {spec.name!r} is not a Python file or a folder with a task.py. Here --tasks only says where "
+                f"the runs' own tasks lie, as in --tasks ./mine/task.py; the runs say their version and options"
             )
     return files_among(named(text))
 

@@ -346,7 +346,7 @@ def test_what_names_no_file_is_refused(place: Path, command: Command, given: str
         ("raise SystemExit", "cannot be loaded: SystemExit"),
         ("def task(version, options, *, starter=False):\n    raise SystemExit(0)", "cannot be made: SystemExit"),
         ("def task(version, options, *, starter=False):\n    return options['x']", "cannot be made: KeyError"),
-        ("def task(version, options, *, starter=False):\n    return None", "must give a Task"),
+        ("def task(version, options, *, starter=False):\n    return None", "must return a Task"),
         ("import no_such_module_anywhere", "cannot be loaded: ModuleNotFoundError"),
     ],
 )
