@@ -143,13 +143,9 @@ def spanish_ends_with(answer: Text, end_phrase: str) -> bool:
 
 def _between(answer: Text, opening: str, closing: str) -> bool:
     """Something other than these marks stands from an opening mark to the next closing one."""
-    text = answer.text
-    start = text.find(opening)
-    while start >= 0 and (end := text.find(closing, start)) >= 0:
-        if text[start:end].lstrip(opening).strip():
-            return True
-        start = text.find(opening, end)
-    return False
+    # An opening mark that is never closed takes the rest of the text, so that every character is read once.
+    marked = english.pattern(rf"{opening}([^{closing}]*+)(\{closing}?)")
+    return any(match[2] and match[1].lstrip(opening).strip() for match in marked.finditer(answer.text))
 
 
 CHECKERS.add("es:change_case:spanish_lowercase")(partial(english.in_small_letters, language="es"))
@@ -298,15 +294,9 @@ CHECKERS.add("ja:letters:katakana_only")(partial(_letters_are, allowed="[ァ-ン
 
 def _without(text: str, opening: str, closing: str) -> str:
     """Without what stands in brackets on a line, from left to right."""
-    kept = []
-    for line in text.split("\n"):
-        position = 0
-        parts = []
-        while (start := line.find(opening, position)) >= 0 and (end := line.find(closing, start)) >= 0:
-            parts.append(line[position:start])
-            position = end + 1
-        kept.append("".join(parts) + line[position:])
-    return "\n".join(kept)
+    # An open bracket takes the rest of its line, so that every character is read once.
+    brackets = english.pattern(f"{opening}[^\n{closing}]*+{closing}?")
+    return brackets.sub(lambda match: "" if match[0].endswith(closing) else match[0], text)
 
 
 @CHECKERS.add("ja:startend:sentence_unified_end", ending=kinds.text)

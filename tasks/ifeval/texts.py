@@ -1,8 +1,8 @@
-"""One answer as the instructions look at it: in eight variants, each with counts that are made once and when wanted."""
+"""One answer in eight variants, each with counts that the instructions share and that are made when wanted."""
 
 import re
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 
 from .language import language_of
 from .sentences import Punkt, SentenceSplitter
@@ -68,8 +68,9 @@ class Answer:
     def __init__(self, text: str, punkt: Punkt | None) -> None:
         self._text = text
         self._punkt = punkt
-        self._tokens: dict[str, list[str]] = {}
-        self._capital_words: dict[str, int] = {}
+        # The variants share most of their sentences.
+        self.tokens = cache(word_tokens)
+        self.capital_words = cache(lambda sentence: sum(map(str.isupper, self.tokens(sentence))))
 
     @cached_property
     def splitter(self) -> SentenceSplitter:
@@ -77,18 +78,6 @@ class Answer:
         if self._punkt is None:
             raise ValueError("an instruction counts sentences, but the Punkt tables were not loaded for it")
         return SentenceSplitter(self._punkt)
-
-    def tokens(self, sentence: str) -> list[str]:
-        """A sentence's word tokens, remembered: the variants share most sentences."""
-        if sentence not in self._tokens:
-            self._tokens[sentence] = word_tokens(sentence)
-        return self._tokens[sentence]
-
-    def capital_words(self, sentence: str) -> int:
-        """Number of a sentence's word tokens in capitals."""
-        if sentence not in self._capital_words:
-            self._capital_words[sentence] = sum(map(str.isupper, self.tokens(sentence)))
-        return self._capital_words[sentence]
 
     @cached_property
     def strict(self) -> Text | None:

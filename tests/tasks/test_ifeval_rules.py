@@ -55,7 +55,7 @@ def test_bullets(text: str) -> None:
 @given(texts("[", "]", "[]", "[[", "]]"))
 def test_placeholders(text: str) -> None:
     r"""As many as ``\[.*?\]`` has matches."""
-    assert instructions.bracketed(text, "[", "]") == len(re.findall(r"\[.*?\]", text))
+    assert instructions.bracketed(text) == len(re.findall(r"\[.*?\]", text))
 
 
 @settings(max_examples=EXAMPLES)
