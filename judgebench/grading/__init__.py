@@ -1,4 +1,4 @@
-"""Verifying answers in killable processes: the pool of workers and the program that each of them runs.
+"""Verifying answers in killable processes: the pool of workers, and the program that each of them runs.
 
-The checks themselves belong to the tasks.
+The rules themselves belong to the tasks.
 """

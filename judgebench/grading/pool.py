@@ -1,12 +1,12 @@
-"""Verifiers, and the pool of killable processes in which they meet model output.
+"""Verifiers, and the pool of killable processes that runs them on model output.
 
 A verifier is a function from an answer to a verdict. sympy on ``9^{9^{9}}`` or a regular expression on a megabyte of
-spaces may take an hour or all memory, so every check runs in a worker process with limits on CPU time, wall time and
-memory; a worker that goes over is ended and replaced, and no other check notices.
+spaces may take an hour or all memory. So every check runs in a worker process with limits on CPU time, wall time and
+memory; the pool ends and replaces a worker that exceeds one, and no other check notices.
 
-The limit that bites is on CPU time, so that a verdict does not depend on what else the machine is doing; the limit on
-wall time is only for what hangs without computing. A check that was ended is tried once more, in a fresh process with
-no other check running, before it counts as failed. Its verdict then says so (label ``timeout``, ``memory``, ``crash``).
+The limit that matters is on CPU time, so that a verdict does not depend on what else the machine is doing; the limit on
+wall time is for what hangs without computing. The pool tries a check that was ended once more, in a fresh process while
+no other check runs. If it fails again, the verdict says so (label ``timeout``, ``memory``, ``crash``).
 """
 
 import os
@@ -17,7 +17,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -27,60 +26,55 @@ from judgebench.grading.worker import Batch, Job
 from judgebench.records import Check, Verdict
 
 CPU_SECONDS = 5.0
-"""As long as Math-Verify and lm-eval's Minerva rule give one comparison."""
+"""Math-Verify and lm-eval's Minerva rule also allow one comparison this long."""
 WALL_PER_CPU = 12.0
-"""Wall time allowed for each second of CPU time: a worker gets at least a twelfth of a core."""
+"""Allowed wall time per second of CPU time: a worker gets at least a twelfth of a core."""
 MEMORY_BYTES = 2 * 2**30
-"""What a worker may take beyond what it starts with."""
+"""Memory that a worker may use beyond what it starts with."""
 BATCH = 16
-"""Checks handed to a worker at a time, at most."""
+"""The most checks that a worker gets at a time."""
 NOTHING = "[invalid]"
-"""In place of the extracted answer where none was found; lm-eval's word."""
+"""Stands for the extracted answer if none was found, as in lm-eval."""
 KILLED = ("timeout", "memory", "crash")
-"""Labels of the verdicts on checks whose worker was ended."""
+"""Labels of verdicts on checks whose worker was ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verifier:
-    """A rule that answers are held against."""
+    """A rule that decides whether an answer is right."""
 
     function: Callable[..., Verdict]
-    """A function at the top level of its module. It is called with the check's arguments, after ``shared`` if there is
-    any, in another process. Value 1 is right or followed, 0 is not; the label says in a word or two why.
+    """A function at the top level of its module. A worker calls it with ``shared``, if there is any, and the check's
+    arguments. Value 1 means right or followed, 0 means not; the label says why in a word or two.
     """
     fingerprint: str
-    """What can change its verdicts beside the check: versions of the rule and of the packages it computes with."""
+    """What can change its verdicts besides the check: versions of the rule and of the packages it uses."""
     shared: Any = None
-    """Data that all its checks need, such as a table; it is sent to each worker once."""
+    """Data that all its checks need, such as a table; each worker gets it once."""
     cpu_seconds: float = CPU_SECONDS
 
 
 @dataclass(eq=False, slots=True)
 class _Task:
-    """A check on its way, of which a live run may have hundreds of thousands."""
+    """A check without a verdict yet. A live run may have hundreds of thousands."""
 
     job: Job
     verdict: Verdict | None = None
     error: BaseException | None = None
     retried: bool = False
 
-    @property
-    def pending(self) -> bool:
-        """Whether there is neither a verdict nor an error yet."""
-        return self.verdict is None and self.error is None
-
 
 class GradingPool:
-    """Runs checks in worker processes. Nothing is started before the first check; close it to end the workers."""
+    """Runs checks in worker processes. It starts them with the first check; close it to end them."""
 
     def __init__(self, workers: int | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
-        """``workers`` is the number of cores that this process may use, unless given."""
+        """By default there are as many workers as this process may use cores."""
         self._size = workers or _cores()
         self._memory_bytes = memory_bytes
         self._changed = threading.Condition()
         self._queue: deque[_Task] = deque()
         self._again: deque[_Task] = deque()
-        """Checks whose worker was ended; run alone, once everything else is done."""
+        """Checks whose worker was ended; they run alone once everything else is done."""
         self._waited_for = 0
         """Threads that wait for results."""
         self._busy = 0
@@ -94,20 +88,18 @@ class GradingPool:
     def __enter__(self) -> "GradingPool":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def begin(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check]) -> None:
-        """Start on checks whose verdicts will be asked for later, such as those of an answer that just came."""
+        """Start checks whose verdicts are wanted later, such as those of an answer that just arrived."""
         with self._changed:
             for check in checks:
                 self._task(verifiers[check.verifier], check)
             self._changed.notify_all()
 
     def verify(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check]) -> list[Verdict]:
-        """The verdicts, in the order of the checks. What :meth:`begin` was given is not done again."""
+        """Return the verdicts in the order of the checks. Checks that :meth:`begin` started do not run again."""
         with self._changed:
             tasks = [self._task(verifiers[check.verifier], check) for check in checks]
             self._waited_for += 1
@@ -120,8 +112,8 @@ class GradingPool:
                     self._begun.pop((id(verifiers[check.verifier]), check.id), None)
 
     def _verdict(self, task: _Task) -> Verdict:
-        """Wait for the verdict of a task. The lock is held, and free while this waits."""
-        self._changed.wait_for(lambda: self._closed or not task.pending)
+        """Wait for the verdict of a task. The caller holds the lock, which is free during the wait."""
+        self._changed.wait_for(lambda: self._closed or task.verdict is not None or task.error is not None)
         if task.error is not None:
             raise task.error
         if task.verdict is None:
@@ -129,7 +121,7 @@ class GradingPool:
         return task.verdict
 
     def close(self) -> None:
-        """End the workers; checks that are not done are dropped."""
+        """End the workers, and drop checks without a verdict."""
         with self._changed:
             self._closed = True
             self._queue.clear()
@@ -155,7 +147,7 @@ class GradingPool:
 
     def _job(self, verifier: Verifier, check: Check) -> Job:
         if verifier.shared is not None and id(verifier) not in self._shared:
-            # The verifier is kept, so that its id stays its own.
+            # Keeping the verifier keeps its id unique.
             self._shared[id(verifier)] = verifier, pickle.dumps(verifier.shared)
         module = sys.modules[verifier.function.__module__]
         return Job(
@@ -169,7 +161,7 @@ class GradingPool:
         )
 
     def _serve(self) -> None:
-        """One worker's thread: hand it checks, take its verdicts, replace it when it was ended."""
+        """Run one worker's thread: send checks, take verdicts, replace the worker when it was ended."""
         worker: _Worker | None = None
         while (tasks := self._take()) is not None:
             if worker is not None and tasks[0].retried:
@@ -184,7 +176,7 @@ class GradingPool:
                 if verdicts[-1].label in KILLED:
                     self._end(worker)
                     worker = None
-            except Exception as error:  # noqa: BLE001 - told to the thread that waits for the verdicts
+            except Exception as error:  # noqa: BLE001 - goes to the thread that waits for the verdicts
                 for task in tasks:
                     task.error = error
                 self._done([], [])
@@ -205,7 +197,7 @@ class GradingPool:
         worker.end()
 
     def _done(self, tasks: Sequence[_Task], verdicts: Sequence[Verdict]) -> None:
-        """Note the verdicts of a batch; the tasks that have none are for the next worker."""
+        """Store the verdicts of a batch; the next worker gets the tasks without one."""
         with self._changed:
             self._busy -= 1
             self._alone = False
@@ -215,7 +207,7 @@ class GradingPool:
             self._changed.notify_all()
 
     def _take(self) -> list[_Task] | None:
-        """The next checks for one worker; ``None`` when the pool is closed."""
+        """Return the next checks for one worker; ``None`` when the pool is closed."""
         with self._changed:
             while not self._closed:
                 if self._queue and not self._alone:
@@ -271,9 +263,7 @@ class _Worker(WorkerProcess):
 
     def cause(self) -> Verdict:
         """What ended the process, as the verdict on the check it was at."""
-        if self._hung:
-            return Verdict(value=0.0, label="timeout", details={"limit": "wall time"})
-        code = self.exit_status()
+        code = -signal.SIGALRM if self._hung else self.exit_status()
         limits = {-signal.SIGPROF: "CPU time", -signal.SIGALRM: "wall time"}
         if code in limits:
             return Verdict(value=0.0, label="timeout", details={"limit": limits[code]})

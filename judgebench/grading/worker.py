@@ -25,7 +25,7 @@ from judgebench.records import Verdict
 
 
 class Job(msgspec.Struct, array_like=True):
-    """One check, as it crosses to the worker."""
+    """One check on its way to the worker."""
 
     module: str
     file: str
@@ -33,17 +33,17 @@ class Job(msgspec.Struct, array_like=True):
     function: str
     arguments: dict[str, Any]
     shared: int | None
-    """Number of the shared data that the function takes first."""
+    """The number of the shared data, which the function takes first."""
     cpu_seconds: float
     wall_seconds: float
 
 
 class Batch(msgspec.Struct, array_like=True):
-    """What one message to a worker holds."""
+    """The content of one message to a worker."""
 
     jobs: list[Job]
     shared: dict[int, bytes]
-    """Shared data that this worker has not seen, pickled."""
+    """Pickled shared data that this worker has not seen."""
 
 
 def main() -> None:
@@ -58,12 +58,12 @@ def main() -> None:
         for job in batch.jobs:
             verdict = _run(job, shared, pickled)
             send(msgspec.msgpack.encode(verdict))
-            if verdict.label == "memory":  # what is left of the heap is no ground for the next verdict
+            if verdict.label == "memory":  # the next verdict needs a clean heap
                 return
 
 
 def limit_memory(extra_bytes: int) -> None:
-    """Let this process take so much more than it has now."""
+    """Let this process use so much more memory than it has now."""
     status = Path("/proc/self/statm")
     pages = int(status.read_text().split()[0]) if status.exists() else 0
     limit = pages * resource.getpagesize() + extra_bytes
@@ -76,7 +76,7 @@ def limit_memory(extra_bytes: int) -> None:
 def _run(job: Job, shared: dict[int, Any], pickled: dict[int, bytes]) -> Verdict:
     try:
         function = _function(job.module, job.file, job.function)  # a slow import is not the answer's fault
-        if job.shared in pickled:  # only now, because it may be of classes that the function's module defines
+        if job.shared in pickled:  # not before the module is there that defines its classes
             shared[job.shared] = pickle.loads(pickled.pop(job.shared))
         first = () if job.shared is None else (shared[job.shared],)
         arm(job.cpu_seconds, job.wall_seconds)
@@ -92,7 +92,7 @@ def _run(job: Job, shared: dict[int, Any], pickled: dict[int, bytes]) -> Verdict
 
 
 def arm(cpu_seconds: float, wall_seconds: float) -> None:
-    """End this process after so much computing, or so much time; 0 takes the limit back."""
+    """End this process after so much CPU time or wall time; 0 removes the limit."""
     for number, timer, seconds in (
         (signal.SIGPROF, signal.ITIMER_PROF, cpu_seconds),
         (signal.SIGALRM, signal.ITIMER_REAL, wall_seconds),
@@ -103,14 +103,14 @@ def arm(cpu_seconds: float, wall_seconds: float) -> None:
 
 @cache
 def _function(module: str, file: str, name: str) -> Callable[..., Verdict]:
-    """The function, out of the module that the other process knows by that name."""
+    """Return the function from the module that has this name in the other process."""
     try:
         loaded = (
             import_from_folder(module, Path(file)) if module.startswith(OUTSIDE) else importlib.import_module(module)
         )
     except ImportError:
         loaded = None
-    if loaded is None or loaded.__file__ != file:  # a name that means another file here
+    if loaded is None or loaded.__file__ != file:  # here the name means another file
         spec = importlib.util.spec_from_file_location(module, file)
         assert spec is not None
         assert spec.loader is not None
