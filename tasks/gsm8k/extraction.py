@@ -1,4 +1,4 @@
-"""What an answer says the result is, and whether that is right: lm-eval's two filters, and a rule of ours.
+"""Extracts the result from an answer and decides whether it is right: lm-eval's two filters, and a rule of ours.
 
 ``strict`` and ``flexible`` follow EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/filters/extraction.py``
 ``RegexFilter`` and ``lm_eval/api/metrics.py`` ``exact_match_fn`` as the gsm8k tasks configure them, whose patterns
@@ -14,9 +14,9 @@ from judgebench.grading.pool import NOTHING
 from judgebench.records import Verdict
 
 MAX_CHARACTERS = 1_000_000
-"""Longer answers are not looked at: no answer to a word problem is."""
+"""The rules do not read longer answers; no honest answer to a word problem is that long."""
 SHOWN_CHARACTERS = 10_000
-"""How much of an extracted string is kept in a record; what decides the verdict is the whole."""
+"""How much of an extracted string a record keeps; the whole string decides the verdict."""
 
 STRICT: dict[str, tuple[str, int]] = {
     "5shot": (r"#### (\-?[0-9\.\,]+)", 0),
@@ -24,15 +24,15 @@ STRICT: dict[str, tuple[str, int]] = {
     "cot8": (r"The answer is (\-?[0-9\.\,]+).", 0),
     "cot-llama": (r"The final answer is ((-?[$0-9.,]{2,})|(-?[0-9]+))", -1),
 }
-"""The pattern of ``strict-match`` by version of the task, and which of its matches counts. The last dot of the second
-is any character, so an answer that ends with its last digit loses it: so it is upstream.
+"""The pattern of ``strict-match`` by version of the task, and which of its matches counts. As upstream, the last dot of
+``cot8`` matches any character, so an answer that ends with its last digit loses that digit.
 """
 FLEXIBLE = (r"(-?[$0-9.,]{2,})|(-?[0-9]+)", -1)
 """The pattern of ``flexible-extract``."""
 
 
 def filtered(text: str, pattern: str, select: int) -> str:
-    r"""lm-eval's regex filter: a match's first non-empty group, without white space around it.
+    r"""Apply lm-eval's regex filter: return a match's first non-empty group without the white space around it.
 
     >>> filtered("$\\boxed{18}$.", *FLEXIBLE)
     '$.'
@@ -47,13 +47,13 @@ def filtered(text: str, pattern: str, select: int) -> str:
 
 
 def normalised(text: str) -> str:
-    """What lm-eval's metric compares, of a prediction or of a whole gold answer.
+    """Normalise a prediction or a whole gold answer as lm-eval's metric does before it compares.
 
     >>> normalised("6 x 3 = <<6*3=18>>18. #### $1,800.")
     '1800'
     """
     text = text.replace(",", "").replace("$", "")
-    # Upstream deletes the pattern (?s).*#### , which is this, but takes quadratic time where it does not occur.
+    # Upstream deletes the pattern (?s).*#### , with the same result, but in quadratic time if it does not occur.
     text = text.rpartition("#### ")[2]
     return re.sub(r"\.$", "", text).lower()
 
@@ -77,13 +77,13 @@ _NUMBER = re.compile(
 then the lower half of a plain fraction. A minus after a digit, a letter or a bracket is a subtraction.
 """
 _MAX_DIGITS = 4000
-"""Of a number with all that belongs to it: Python converts no more than 4,300."""
+"""Of a number with its parts: Python converts no more than 4,300."""
 _MARKER = re.compile(
     r"####|\\f?boxed\s{0,8}\{|\b[aA](?:nswer|NSWER)(?: to [^.\n:=]{0,80}?)?[*_\s\"']{0,8}(?:\b(?:is|was|equals)\b|[:=])"
 )
 """What announces an answer: GSM8K's own mark, a box, or "answer is", "answer to … is", "Answer:"."""
 _MARKS = 100
-"""How many marks are looked at, from the end."""
+"""How many marks the rule tries, from the end."""
 _SEGMENT_CHARACTERS = 200
 _REST_OF_NUMBER = re.compile(rf"(?:(?<=[\d.,/{{}}])[\d.,/{{}}]{{1,{_MAX_DIGITS}}})?")
 _SENTENCE_END = re.compile(r"\n|(?<=[^\d])\.\s|\.\s+(?=[A-Z])")
@@ -112,13 +112,13 @@ def numeric_answer(text: str) -> Fraction | None:
 
 
 def _segment(text: str, start: int) -> str:
-    """What follows a mark; a number that is there is whole."""
+    """Return what follows a mark, without cutting a number."""
     rest = _REST_OF_NUMBER.match(text, min(start + _SEGMENT_CHARACTERS, len(text)))
     return text[start : rest.end() if rest else None]
 
 
 def _boxed(segment: str) -> str:
-    """Up to the brace that closes the box."""
+    """Cut at the brace that closes the box."""
     depth = 1
     for place, character in enumerate(segment):
         depth += {"{": 1, "}": -1}.get(character, 0)
@@ -128,13 +128,13 @@ def _boxed(segment: str) -> str:
 
 
 def _unboxed(segment: str) -> str:
-    """Up to the end of the line or sentence; a line break right after the mark is skipped."""
+    """Cut at the end of the line or sentence, after skipping a line break right after the mark."""
     segment = segment.lstrip(" \n*_\"'")
     return _SENTENCE_END.split(segment, maxsplit=1)[0]
 
 
 def _first_number(segment: str) -> tuple[Fraction] | None:
-    """In a tuple of one, so that zero is not taken for nothing."""
+    """Return the first number in a tuple, so that zero is not false."""
     match = _NUMBER.search(segment)
     value = _value(match) if match else None
     return None if value is None else (value,)
@@ -163,10 +163,10 @@ def numeric_gold(answer: str) -> Fraction | None:
 
 
 def verify(output: str, answer: str, version: str) -> Verdict:
-    """Hold one output against the official answer, by all three rules.
+    """Compare one output with the official answer by all three rules.
 
-    The verdict's value is that of ``strict``; details hold ``{rule: [extracted string, right or not]}`` for
-    ``strict``, ``flexible`` and ``numeric``. Value 0 with label ``too_long`` if the output was not looked at.
+    The verdict's value is that of ``strict``; its details hold ``{rule: [extracted string, right or not]}`` for
+    ``strict``, ``flexible`` and ``numeric``. The label is ``too_long`` if the rules did not read the output.
     """
     if len(output) > MAX_CHARACTERS:
         nothing = {rule: [NOTHING, False] for rule in RULES}
@@ -201,4 +201,4 @@ RULES: dict[str, Callable[[str, str, str], tuple[str, bool]]] = {
     "flexible": _flexible,
     "numeric": _numeric,
 }
-"""What is extracted, and whether it is right, from output, official answer and version of the task."""
+"""Each rule's extracted string and whether it is right, from output, official answer and version of the task."""

@@ -1,7 +1,7 @@
-"""What is asked: the few-shot contexts of lm-eval's gsm8k tasks, and a zero-shot prompt of our own.
+"""GSM8K's prompts: the few-shot contexts of lm-eval's gsm8k tasks, and a zero-shot prompt of our own.
 
 Formats follow EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/tasks/gsm8k/``. The exemplars, and the instruction of
-the Llama variant, are other people's sentences: they are read from the pinned files.
+the Llama variant, are other people's sentences, so they come from the pinned files.
 """
 
 import random
@@ -30,7 +30,7 @@ CHAT_PROMPT = """{question}
 
 Solve this step by step. Then write the result on a line of its own that starts with "#### " and holds nothing else \
 but the number: no unit, no currency sign, no comma."""
-"""Ours. GSM8K's own mark is asked for because no rule of extraction misreads it."""
+"""Ours. It asks for GSM8K's own mark because no rule of extraction misreads that."""
 STARTER_INSTRUCTION = """Work out the answer to this problem, showing each step.
 Problem: {{question}}
 Close with the words "The final answer is" and the number.
@@ -67,11 +67,11 @@ class Fixed(msgspec.Struct, frozen=True):
 
     exemplars: tuple[Exemplar, ...]
     template: str | None
-    """What is asked for each question, with ``{{question}}`` in it; a reconstruction without it has none."""
+    """The prompt of each question, with ``{{question}}`` in it; a list of exemplars alone has none."""
 
 
 def read_fixed(data: bytes, name: str) -> Fixed:
-    """A pinned task file of lm-eval's (YAML), or a list of its exemplars alone (JSON)."""
+    """Read a pinned task file of lm-eval's (YAML), or a list of its exemplars alone (JSON)."""
     try:
         if data.lstrip()[:1] == b"[":
             return Fixed(msgspec.json.decode(data, type=tuple[Exemplar, ...]), None)
@@ -82,8 +82,8 @@ def read_fixed(data: bytes, name: str) -> Fixed:
 
 
 def drawn_shots(n_rows: int, pool: int) -> list[list[int]]:
-    """The rows of the training set that stand before each test row, in order: one generator draws for all rows in turn,
-    so a row's shots depend on its position, and a limit leaves those of the first rows as they are.
+    """Draw the rows of the training set that stand before each test row. One generator draws for all rows in turn, so a
+    row's shots depend on its position, and a limit does not change the shots of the first rows.
     """
     generator = random.Random(SHOT_SEED)
     return [generator.sample(range(pool), SHOTS) for _ in range(n_rows)]
@@ -100,7 +100,7 @@ def cot8(question: str, exemplars: Sequence[Exemplar]) -> tuple[Message, ...]:
 
 
 def five_shot(question: str, shots: Sequence[Problem]) -> tuple[Message, ...]:
-    """lm-eval's ``gsm8k``; answers stand whole, calculator marks included."""
+    """lm-eval's ``gsm8k``, with whole answers, calculator marks included."""
     return _user(
         *(f"Question: {shot.question}\nAnswer: {shot.answer}\n\n" for shot in shots), f"Question: {question}\nAnswer:"
     )
@@ -135,14 +135,14 @@ class StarterProblem(Problem, frozen=True, forbid_unknown_fields=True):
 
 
 def starter_rows() -> tuple[list[StarterProblem], list[StarterProblem]]:
-    """The worked examples, and what is asked."""
+    """Read the worked examples, and the problems to ask."""
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
     rows = [msgspec.json.decode(line, type=StarterProblem) for line in lines]
     return [row for row in rows if row.shot], [row for row in rows if not row.shot]
 
 
 def starter_exemplars(shots: Sequence[Problem], ending: str) -> tuple[Exemplar, ...]:
-    """The worked examples as the fixed contexts have them: the result in a sentence, ``{gold}`` in ``ending``."""
+    """The worked examples in the form of the fixed contexts, which end with a sentence: ``ending`` with ``{gold}``."""
     exemplars = []
     for shot in shots:
         rationale, _, gold = shot.answer.rpartition("\n#### ")

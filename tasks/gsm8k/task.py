@@ -1,8 +1,8 @@
 """GSM8K: how many of 1,319 grade-school word problems a model solves, by the number that its answer ends with.
 
 One example, in our own words: "A crate holds 6 rows of 7 jars. Work out the total.", whose answer ends in
-``#### 42``. The model is shown worked examples (or told the form, ``@chat``), writes out its steps and the result; the
-result is taken from the text by rules and compared with the official one. Nobody judges.
+``#### 42``. The model sees worked examples (or a description of the form, ``@chat``) and writes its steps and the
+result. Rules extract the result from the text and compare it with the official one. No judge takes part.
 
 Paper: Cobbe et al. 2021, arXiv 2110.14168; the eight exemplars: Wei et al. 2022, arXiv 2201.11903.
 Followed: EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/tasks/gsm8k/`` (tasks gsm8k 3.0, gsm8k_cot 3.0,
@@ -27,15 +27,15 @@ from .prompts import STOPS, Fixed, Problem
 
 VERSIONS = tuple(STOPS)
 MAX_TOKENS = {"cot8": 256, "5shot": 256, "cot-llama": 256, "chat": 2048}
-"""lm-eval's default where its prompt is asked; of our own, room to reason."""
+"""lm-eval's default for its prompts; for our own, room to reason."""
 ENDINGS = {"cot8": "The answer is {gold}.", "cot-llama": "The final answer is {gold}"}
 """How the fixed worked examples of these versions end."""
 RULES_VERSION = "2"
 """Raise it when a rule of extraction or a prompt of our own changes."""
 
 _NO_INSTRUCTION = (
-    "of lm-eval's task file gsm8k-cot-llama.yaml only the exemplars could be had, not the instruction that is put to "
-    "each problem. Run once without --offline, or put the file into a mirror"
+    "only the exemplars of lm-eval's task file gsm8k-cot-llama.yaml are there, not the instruction that precedes each "
+    "problem. Run once without --offline, or put the file into a mirror"
 )
 
 
@@ -136,7 +136,7 @@ def _rows(data: bytes) -> list[Problem]:
 def _asked(version: str, rows: Sequence[Problem], shots: Sequence[Problem], fixed: Fixed) -> list[tuple[Message, ...]]:
     """The conversation of each row."""
     if version == "5shot":
-        # The starter set has fewer worked examples than are drawn: all of them stand before each problem.
+        # The starter set has fewer worked examples than a draw takes: all of them stand before each problem.
         few = len(shots) < prompts.SHOTS
         drawn = [list(range(len(shots)))] * len(rows) if few else prompts.drawn_shots(len(rows), len(shots))
         return [
@@ -146,7 +146,7 @@ def _asked(version: str, rows: Sequence[Problem], shots: Sequence[Problem], fixe
     if version == "cot8":
         return [prompts.cot8(row.question, fixed.exemplars) for row in rows]
     if version == "cot-llama":
-        # Without the instruction nothing can be asked; the question alone still tells the examples apart.
+        # Without the instruction the run asks nothing, but the question alone still tells the examples apart.
         return [prompts.cot_llama(row.question, fixed.exemplars, fixed.template or "{{question}}") for row in rows]
     return [prompts.chat(row.question) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Rows of prompts as examples, and the starter set."""
+"""Turns rows of prompts, official ones or the starter set's, into examples."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from judgebench.records import Example, Message
 from .lookup import find
 
 CHANGED_ROW = 2785
-"""Of GitHub's copy. In the hub's, which lm-eval asks and published numbers are of, it wants one placeholder only."""
+"""A row of GitHub's copy. In the hub's, which lm-eval and published numbers use, it wants only one placeholder."""
 
 
 class PromptRow(msgspec.Struct, frozen=True):
@@ -24,16 +24,16 @@ class PromptRow(msgspec.Struct, frozen=True):
     prompt: str
     instruction_id_list: tuple[str, ...]
     kwargs: tuple[dict[str, Any] | None, ...]
-    """Arguments of each instruction; null ones are no arguments."""
+    """The arguments of each instruction; null ones do not count."""
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The examples that can be verified, and what cannot."""
+    """The examples that can be verified, and a count of the others."""
 
     examples: tuple[Example, ...]
     excluded: int = 0
-    """Prompts with an instruction that has no checker: they are not asked."""
+    """The number of prompts with an instruction that has no checker; the model does not get them."""
     unsupported: Mapping[str, int] = field(default_factory=dict)
     """How often each such instruction occurs."""
     needs_sentences: bool = False
@@ -56,11 +56,11 @@ def as_on_the_hub(row: PromptRow) -> PromptRow:
 
 
 def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool) -> Prompts:
-    """Examples of rows with their ids.
+    """Make examples of rows with their ids.
 
-    lm-eval drops every argument that Python takes for false, IFBench only null. Raises
-    :class:`~judgebench.errors.UsageError` for a row whose arguments are not what its instructions take, or such as no
-    answer can meet.
+    lm-eval drops every argument that is false in Python, IFBench only null. Raises
+    :class:`~judgebench.errors.UsageError` for a row whose arguments its instructions do not accept, or no answer can
+    meet.
     """
     examples: list[Example] = []
     unsupported: Counter[str] = Counter()

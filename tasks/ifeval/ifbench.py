@@ -1,7 +1,7 @@
-"""IFBench's instructions, those that need no tagger, syllable counter, emoji table or list of stop words.
+"""IFBench's instructions, if they need no tagger, syllable counter, emoji table or list of stop words.
 
 Rules: ``allenai/IFBench@db69a6f05689830b0068b8f1529ebcfd2f3b164c:ifbench/instructions.py`` (Apache-2.0). Sentences and
-words are NLTK's, as in IFEval. Sentences that an answer must repeat are known here by their hash.
+words are NLTK's, as in IFEval. This module knows the sentence that an answer must repeat only by its hash.
 """
 
 import csv

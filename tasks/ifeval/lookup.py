@@ -1,4 +1,4 @@
-"""Finds the checker of an instruction id: those of this folder, and those of installed packages.
+"""Finds the checker of an instruction id, in this folder or in an installed package.
 
 A package adds checkers with an entry point of the group ``judgebench.instructions`` that names a :class:`Checkers`. Two
 checkers of one id are an error.

@@ -1,8 +1,8 @@
-"""IFEval's numbers, from verdicts.
+"""How IFEval's verdicts become its numbers.
 
-The four means and the standard error of the two over prompts are lm-eval's (sample standard deviation over the square
-root of n). lm-eval 0.4.13 gives none for those over instructions; ours there, and all intervals, have a prompt with all
-its instructions as one cluster.
+The four means, and the standard error of the two over prompts, are lm-eval's (sample standard deviation over the square
+root of n). lm-eval 0.4.13 has no standard error for the means over instructions. Ours, and all intervals, treat a
+prompt with all its instructions as one cluster.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ METRICS = tuple(Metric(name=name, value_of=single_row(name) if of_prompts(name) 
 
 
 def score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
-    """For each prompt a row per metric over prompts, and for each of its instructions one per metric over these."""
+    """Make a row per prompt for each metric over prompts, and one per instruction for the other metrics."""
     verdicts = {judgement.example_id: judgement.verdict for judgement in judgements}
     rows: list[ExampleScore] = []
     for example in data.examples:
@@ -55,7 +55,7 @@ def _rows(example: Example, metric: str, verdict: Verdict | None, rule: str) -> 
     names = example.meta["instruction_ids"]
     followed: list[bool | None] = [None] * len(names)
     if verdict is not None and verdict.value is not None:
-        # A check whose worker was ended has no details: nothing was followed.
+        # A check whose worker was ended has no details: it follows nothing.
         followed = list(verdict.details.get(rule, [False] * len(names)))
     label = verdict.label if verdict is not None else None
     if of_prompts(metric):
@@ -76,7 +76,7 @@ def _rows(example: Example, metric: str, verdict: Verdict | None, rule: str) -> 
 
 
 def summarise(data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
-    """The four metrics; those over instructions by instruction and category, too, and all of them by language."""
+    """The four metrics, also by language, and those over instructions also by instruction and category."""
     parts = list(_parts(data.examples, scores))
     first = list(dict.fromkeys(group for _, group, _ in parts if group is None or group.startswith("language=")))
     parts.sort(key=lambda part: first.index(part[1]) if part[1] in first else len(first))
@@ -84,14 +84,14 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore]) -> list[Score]:
 
 
 def metric_sums(examples: Sequence[Example], scores: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
-    """The same numbers as sums over prompts, for comparing two runs."""
+    """The same numbers as sums over prompts, which compare two runs."""
     return {(metric.name, group): _sums(rows) for metric, group, rows in _parts(examples, scores)}
 
 
 def _parts(
     examples: Sequence[Example], scores: Sequence[ExampleScore]
 ) -> Iterator[tuple[Metric, str | None, list[ExampleScore]]]:
-    """The rows of each metric: all, by language, and if they are of instructions by category and instruction."""
+    """The rows of each metric: all, by language, and those of instructions also by category and instruction."""
     languages = {example.id: example.meta["language"] for example in examples if "language" in example.meta}
     for metric in METRICS:
         rows = [row for row in scores if row.metric == metric.name]
@@ -110,7 +110,7 @@ def _by_instruction(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore
 
 
 def _sums(rows: Sequence[ExampleScore]) -> ClusterTotals:
-    """In percent, pooled over the rows; those of a prompt belong together."""
+    """Sums in percent over the rows; the rows of a prompt are one cluster."""
     followed = [(row.example_id, row.value) for row in rows if row.value is not None]
     return cluster_totals([100 * value for _, value in followed], clusters=[prompt for prompt, _ in followed])
 
@@ -128,7 +128,7 @@ def _score(data: TaskData, metric: Metric, rows: Sequence[ExampleScore], group: 
         sums,
         WHAT[of_prompts(metric.name)],
         over,
-        # Not by way of the prompts' own shares, so that it is lm-eval's to the last digit.
+        # Not from the prompts' own shares, so that it equals lm-eval's to the last digit.
         value=100 * sum(values) / len(values),
         n=len(values),
         n_missing=missing,
@@ -138,7 +138,7 @@ def _score(data: TaskData, metric: Metric, rows: Sequence[ExampleScore], group: 
 
 
 def _details(data: TaskData, rows: Sequence[ExampleScore]) -> dict[str, Any]:
-    """How the verdicts came about, by prompt; the checkers; what of the benchmark is not verified."""
+    """The labels of the verdicts, by prompt; the checkers; the prompts that no checker can verify."""
     labels = Counter({row.example_id: str(row.covariates["label"]) for row in rows if row.value is not None}.values())
     details: dict[str, Any] = {"verdicts": dict(sorted(labels.items()))}
     details["checkers"] = sorted({verifier.fingerprint for verifier in data.verifiers.values()})

@@ -1,8 +1,8 @@
-r"""M-IFEval's instructions in Spanish, French and Japanese, those that need no analyser of a language.
+r"""M-IFEval's instructions in Spanish, French and Japanese, if they need no analyser of a language.
 
 Rules: ``shisa-ai/M-IFEval@06f08ff3b2681a7e875124aa6946bcc93739aced:instructions/{es,fr,ja}_instructions.py``
-(Apache-2.0). Words and sentences of Spanish are spaCy's there, words of Japanese janome's, its sentences those of
-``ja_sentence_segmenter``, and sentences of French come from other Punkt tables; what counts these has no checker here.
+(Apache-2.0). There, spaCy finds words and sentences of Spanish, janome words and ``ja_sentence_segmenter`` sentences
+of Japanese, and other Punkt tables sentences of French; an instruction that counts these has no checker here.
 """
 
 import re
@@ -25,7 +25,7 @@ ALIKE = (
     "detectable_format:json_format",
     "combination:two_responses",
 )
-"""Ruled as in English in all three languages."""
+"""Instructions with the English rule in all three languages."""
 ALIKE_IN_EUROPE = (
     "keywords:existence",
     "keywords:frequency",
@@ -42,7 +42,7 @@ ANSWERS = {
     "fr": ("Oui.", "Non.", "Peut-être."),
     "ja": ("はい、そうです。", "いいえ、違います。", "どちらとも言えません。"),
 }
-"""One of which a constrained response contains."""
+"""A constrained response contains one of these."""
 LACKED = {
     "fr:detectable_content:no_digits": r"\d",
     "fr:special_character:no_accents": "[àáâãäåçèéêëìíîïñòóôõöùúûüýÿÀÁÂÃÄÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝ]",
@@ -61,7 +61,7 @@ _ja = kinds.relation({"以上": int.__ge__, "未満": int.__lt__})
 
 
 def _share(language: str, names: tuple[str, ...], **arguments: kinds.Kind) -> None:
-    """Take over English rules; those of their arguments that are given here are words of the language."""
+    """Reuse English rules, with the language's own words for the given arguments."""
     for name in names:
         checker = english.CHECKERS.by_id[name]
         own = {key: arguments.get(key, kind) for key, kind in checker.arguments.items()}
@@ -104,7 +104,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def _at_least(answer: Text, relation: kinds.Compare, *, rule: Callable[..., bool], **arguments: Any) -> bool:
-    """Whatever the relation says: in the data it is always this."""
+    """Ignore the relation, which is always "at least" in the data."""
     return rule(answer, **arguments)
 
 

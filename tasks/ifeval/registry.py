@@ -10,13 +10,13 @@ from typing import Any
 from .kinds import Kind, whole_number
 
 Obstacle = Callable[..., str | None]
-"""Called with the arguments by name, as the rule wants them: why no answer can follow the rule with these; ``None`` if
-one can.
+"""Called with the arguments by name, as the rule wants them. Returns why no answer can follow the rule with them, or
+``None`` if one can.
 """
 
 
 class WrongArguments(ValueError):
-    """An instruction's arguments in the data are not what its checker takes."""
+    """The data have arguments that an instruction's checker does not accept."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Checker:
     """Called with the text, then with the arguments by name."""
     arguments: Mapping[str, Kind]
     needs_sentences: bool = False
-    """It looks at English sentences, so that the Punkt tables must be there."""
+    """It looks at English sentences, so it needs the Punkt tables."""
     obstacle: Obstacle | None = None
 
     def settle(self, instruction_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as the rule wants them; :class:`WrongArguments` names what is missing, unknown or wrong."""
+        """Convert the arguments for the rule; raise :class:`WrongArguments` for a missing, unknown or wrong one."""
         unknown = sorted(kwargs.keys() - self.arguments.keys())
         missing = sorted(self.arguments.keys() - kwargs.keys())
         if unknown or missing:
@@ -50,7 +50,7 @@ class Checker:
         return settled
 
     def require_possible(self, instruction_id: str, kwargs: Mapping[str, Any]) -> None:
-        """Raise :class:`WrongArguments` for arguments that no answer can meet, also for those that are wrong."""
+        """Raise :class:`WrongArguments` for arguments that are wrong, or that no answer can meet."""
         settled = self.settle(instruction_id, kwargs)
         reason = self.obstacle(**settled) if self.obstacle else None
         if reason:
@@ -60,7 +60,7 @@ class Checker:
 
 @dataclass
 class Checkers:
-    """A set of checkers with its version, which stands in the results."""
+    """A set of checkers. Its name and version are part of the results."""
 
     name: str
     version: str

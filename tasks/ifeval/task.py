@@ -2,7 +2,8 @@
 
 One example, in our own words: "Describe a lighthouse without using a comma, in fewer than 40 words.", which carries the
 instructions ``punctuation:no_comma`` and ``length_constraints:number_words``. Strictly, an instruction must hold for
-the answer as it is; loosely, for one of eight variants of it (without its first line, its asterisks, …). Nobody judges.
+the answer as it is; loosely, for one of eight variants of it (without its first line, its asterisks, …). No judge takes
+part.
 
 Paper: Zhou et al. 2023, arXiv 2311.07911.
 Followed: EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/tasks/ifeval/`` (task ifeval 4.0), with nltk 3.9.1 and

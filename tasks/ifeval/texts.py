@@ -53,12 +53,12 @@ class Text:
 
     @cached_property
     def language(self) -> str | None:
-        """Label of its language; ``None`` if it has no letters."""
+        """Label of its language; ``None`` if langdetect cannot tell."""
         return language_of(self.text)
 
     @cached_property
     def language_in_lower_case(self) -> str | None:
-        """The same for the text in lower case: langdetect sees little in words of capitals."""
+        """Label of its language in lower case, because langdetect learns little from words in capitals."""
         return language_of(self.lower)
 
 
@@ -74,19 +74,19 @@ class Answer:
 
     @cached_property
     def splitter(self) -> SentenceSplitter:
-        """For all variants: most of their sentences are the same."""
+        """One splitter for all variants, which share most of their sentences."""
         if self._punkt is None:
             raise ValueError("an instruction counts sentences, but the Punkt tables were not loaded for it")
         return SentenceSplitter(self._punkt)
 
     @cached_property
     def strict(self) -> Text | None:
-        """The answer as it is; ``None`` if it is blank, which follows nothing."""
+        """The answer as it is; ``None`` for a blank one, which follows nothing."""
         return Text(self._text, self) if self._text.strip() else None
 
     @cached_property
     def relaxed(self) -> tuple[Text, ...]:
-        """The other seven variants of the loose rule in their order, without blank ones and repetitions.
+        """The other seven variants of the loose rule in order, without blank ones and repetitions.
 
         Without asterisks; without the first line, the last, both; those three without asterisks. (lm-eval 0.4.13
         ``tasks/ifeval/utils.py``: lines end at line feeds only, and what is left of them is stripped.)
@@ -99,7 +99,7 @@ class Answer:
         return tuple(Text(variant, self) for variant in distinct)
 
     def follows(self, rule: Callable[[Text], bool]) -> tuple[bool, bool]:
-        """Whether a rule holds strictly, and loosely: for any variant."""
+        """Whether a rule holds strictly, and whether it holds for any variant."""
         if self.strict is None:
             return False, False
         if rule(self.strict):

@@ -16,7 +16,7 @@ class Problem(msgspec.Struct, frozen=True):
     problem: str
     solution: str
     answer: str
-    """The short answer: what stands in the solution's last box."""
+    """The short answer, from the solution's last box."""
     subject: str
     level: int
 
@@ -35,7 +35,7 @@ class _Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subject: str
     level: int
     shot: bool = False
-    """It stands before the others as a worked example and is not asked."""
+    """It is a worked example, which stands before the others and is not asked."""
 
 
 def read_full(data: bytes) -> Iterator[Problem]:
@@ -60,7 +60,7 @@ def boxed(solution: str) -> str:
 
 
 def starter_rows() -> tuple[list[Exemplar], list[Problem]]:
-    """The worked examples, and what is asked."""
+    """Read the worked examples, and the problems to ask."""
     lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
     rows = [msgspec.json.decode(line, type=_Starter) for line in lines]
     shots = [

@@ -1,4 +1,4 @@
-"""How MATH's rows look in lm-eval: what is needed to read its files and to write ours as such."""
+"""How MATH's rows look in lm-eval's files, which can be read and written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ SUBJECTS = (
     "prealgebra",
     "precalc",
 )
-"""As the names of lm-eval's tasks, one for each subject, end."""
+"""The ends of the names of lm-eval's tasks, one for each subject."""
 
 
 def lm_eval_task(version: str, n_shot: int) -> LmEvalTask:
-    """Its tasks with the documents of a version: MATH-500, or all of MATH, which lm-eval has by subject.
+    """lm-eval's tasks with the documents of a version: MATH-500, or all of MATH, which lm-eval has by subject.
 
-    ``exact_match`` is there the Minerva rule. Examples hold the problem in ``meta["question"]``, the short answer in
-    ``meta["answer"]`` and the solution as reference.
+    lm-eval's ``exact_match`` is the Minerva rule. Examples hold the problem in ``meta["question"]``, the short answer
+    in ``meta["answer"]`` and the solution as reference.
     """
     whole = version == "full"
     return LmEvalTask(

@@ -1,10 +1,10 @@
-r"""What is refused: a model's answer may be ``9^{9^{9}}`` or 3,000 brackets.
+r"""Limits for a model's answer, which may be ``9^{9^{9}}`` or 3,000 brackets.
 
-A refused answer is not equal, and the label of its verdict says which limit it was over. The limits lie where the
-packages that are followed seldom come to a verdict, either: they have five seconds. A text is refused before it is
-parsed if it is too long or too deep; sympy is stopped where it begins to compute a number too large. Nothing is refused
-for what it stands for: two equal forms are equal, and a difference cancels, before anything is computed. What is slow
-within the limits meets the grading pool's limit on CPU time.
+An answer over a limit is not equal, and the label of its verdict names the limit. The limits lie where the original
+packages, which stop after five seconds, seldom reach a verdict either. A text that is too long or too deep is not
+parsed, and sympy stops where it begins to compute a number that is too large. The value of an answer does not matter:
+equal forms are equal, and differences cancel, before anything is computed. The grading pool's limit on CPU time stops
+what is slow within these limits.
 """
 
 import re
@@ -17,11 +17,11 @@ from typing import Any
 OUTPUT_CHARACTERS = 200_000
 """Of a whole output without its thinking part: about 50,000 tokens."""
 ANSWER_CHARACTERS = 10_000
-"""Of the part of it that is parsed; bounds the digits of a number as written, too."""
+"""Of the part of it that is parsed; this also bounds the digits of a written number."""
 DEPTH = 100
 """Of brackets and pairs of bars: a parser's own recursion ends soon after."""
 RUN = 39
-"""Of signs, powers or factorials one after the other."""
+"""Of consecutive signs, powers or factorials."""
 VALUE_DIGITS = 1_000_000
 """Of a power, factorial or binomial coefficient that is computed exactly."""
 TERMS = 10_000
@@ -42,12 +42,12 @@ VALUE_BITS = VALUE_DIGITS * 332_193 // 100_000
 class OverLimit(BaseException):
     """Carries the label of the limit.
 
-    Not an ``Exception``: the packages take those for a failed attempt and make another.
+    It is not an ``Exception``, because the packages catch those and make another attempt.
     """
 
 
 def text_problem(text: str) -> str | None:
-    r"""The limit that a text is over, as a label; ``None`` if it may be parsed.
+    r"""Return the limit that a text exceeds, as a label; ``None`` if it may be parsed.
 
     >>> text_problem("9" * 20_000)
     'too_long'
@@ -72,9 +72,9 @@ def _depth(text: str) -> int:
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Let sympy raise :class:`OverLimit` where it would begin to compute what is over a limit.
+    """Let sympy raise :class:`OverLimit` before it computes anything that exceeds a limit.
 
-    That is where its caller's time would end: no alarm is heard in the middle of one large multiplication.
+    A large multiplication cannot be interrupted in the middle by an alarm.
     """
     guards = _guards()
     try:
@@ -88,7 +88,7 @@ def bounded() -> Iterator[None]:
 
 @cache
 def _guards() -> list[tuple[Any, str, Any, Any]]:
-    """What in sympy computes without end, by owner and name, as it is and with a check before it."""
+    """Functions of sympy that may compute without end: owner, name, the original, and one that checks first."""
     import sympy
     from sympy.concrete import summations
     from sympy.core import evalf, numbers

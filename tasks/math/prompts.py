@@ -1,7 +1,7 @@
-"""What is asked: a zero-shot prompt of our own, or lm-eval's Minerva context of four worked examples.
+"""MATH's prompts: a zero-shot prompt of our own, or lm-eval's Minerva context of four worked examples.
 
 The context's form follows EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/tasks/minerva_math/``. The examples are
-other people's sentences: they are read from the pinned file.
+other people's sentences, so they come from the pinned file.
 """
 
 import ast
@@ -34,8 +34,8 @@ class _Reconstruction(msgspec.Struct, frozen=True):
 
 
 def read_exemplars(data: bytes) -> tuple[Exemplar, ...]:
-    """From lm-eval's module, of which nothing is run: the list that ``list_fewshot_samples`` returns. Or from JSON,
-    with the list under ``v3.1``.
+    """Read the list that ``list_fewshot_samples`` returns in lm-eval's module, without running it; or read JSON, with
+    the list under ``v3.1``.
     """
     try:
         if data.lstrip()[:1] == b"{":
@@ -50,7 +50,7 @@ def read_exemplars(data: bytes) -> tuple[Exemplar, ...]:
         )
         return msgspec.convert(ast.literal_eval(returned), tuple[Exemplar, ...])
     except (msgspec.DecodeError, msgspec.ValidationError, SyntaxError, ValueError) as error:
-        raise UsageError(f"the file of worked examples has not lm-eval's form: {error}") from error
+        raise UsageError(f"the file of worked examples does not have lm-eval's form: {error}") from error
 
 
 def minerva(problem: str, exemplars: Sequence[Exemplar]) -> tuple[Message, ...]:

@@ -1,8 +1,9 @@
-r"""MATH: how many competition problems a model solves, by three rules that hold its result against the reference.
+r"""MATH: how many competition problems a model solves, by three rules that compare its result with the reference.
 
 One example, in our own words: "Solve the equation $3x - 4 = 11$." The model reasons and ends with ``$\boxed{5}$``; the
-reference solution ends in ``\boxed{5}`` as well. Nobody judges. The rules differ in what they look for and in what they
-take for equal, by several percent of all answers, so a number without the name of its rule says little.
+reference solution ends in ``\boxed{5}`` as well. No judge takes part. The rules look for different things and have
+different ideas of equality. They disagree on several percent of all answers, so a number without the name of its rule
+says little.
 
 Papers: Hendrycks et al. 2021, arXiv 2103.03874; MATH-500: Lightman et al. 2023, arXiv 2305.20050; the worked examples:
 Lewkowycz et al. 2022, arXiv 2206.14858.
@@ -31,7 +32,7 @@ TASK = "math"
 VERSIONS = {"500": 500, "full": 5000}
 """Version to its number of problems; the first is the default."""
 MAX_TOKENS = {"chat": 2048, "minerva4": 256}
-"""Of our own, room to reason; lm-eval's default where its prompt is asked."""
+"""lm-eval's default for its prompt; for our own, room to reason."""
 SHOTS = {"chat": 0, "minerva4": 4}
 RULES_VERSION = "2"
 """Raise it when a rule, a limit or a prompt of our own changes."""
@@ -39,7 +40,7 @@ PACKAGES = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-run
 
 
 def vote(extracted: str) -> str:
-    """The form in which one answer is told from another when the most frequent is sought."""
+    """The form of an answer that counts as a vote."""
     try:
         return hendrycks.normalise(extracted, lenient=True)
     except hendrycks.Unreadable:
