@@ -329,7 +329,7 @@ def test_a_name_that_is_not_known_here(place: Path, command: Command) -> None:
     [
         ("gsm8k", "is not a Python file"),
         ("nowhere/task.py", "is not a Python file"),
-        ("sums/task.py@cot8", "version and options are the runs'"),
+        ("sums/task.py@cot8", "the runs say their version and options"),
         ("sums/task.py,again/task.py", "names sums twice"),
     ],
 )
