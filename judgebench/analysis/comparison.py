@@ -1,14 +1,17 @@
-"""Two or more runs on the same items: by how much they differ, whether chance could have done it, and on which items.
+"""Comparisons of runs on the same items: how much they differ, whether by chance, and on which items.
 
-Everything is paired: differences are taken item by item, so that what the runs share cancels out. Only runs of equal
-protocol are compared; of the others the protocol fields in which they differ are named. An item counts where every run
-has a value for it, and what is left out is counted.
+Everything is paired: differences are taken item by item, so what the runs share cancels out. Only runs with the same
+protocol are compared; for the others, the differing fields are named. An item counts if every run has a value for it,
+and the items left out are counted.
 
-What a metric is made of its task says (``Task.metrics``); statistics are those of ``stats/paired.py``.
+The task says what a metric is made of (``Task.metrics``), and the statistics are in ``stats/paired.py``. Tables of any
+runs, compared or not, are in ``leaderboard``; PASS or FAIL is in ``gating``.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -33,22 +36,23 @@ from judgebench.task.metric import Metric, MetricSums
 Adjust = Literal["holm", "bh", "none"]
 
 LEVEL = 0.95
+"""Of all intervals."""
 SEED = 0
 TRUE_ZERO = ("percent", "characters", "usd")
-"""Units in which a relative gain means something: grades from 1 to 10 and rewards from -1 to 1 have no true zero."""
+"""Units in which a relative gain makes sense: grades from 1 to 10 and rewards from -1 to 1 have no true zero."""
 SAME_NUMBER = 1e-6
-"""A score and the mean of its example scores are one number up to this."""
+"""Relative tolerance up to which a score counts as the mean of its example scores."""
 
 _FEWEST_ROUNDS, _MOST_ROUNDS = 1_000, 10_000
-# Signs drawn for one p-value.
+# Random signs drawn for one p-value.
 _SIGNS = 10_000_000
 
-Found = Callable[[TaskRun], Fetch]
-"""The official files of a run's task, by name."""
+FileFetcher = Callable[[TaskRun], Fetch]
+"""Gives, for a run, the function that fetches the official files of its task by name."""
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, as a comparison names it."""
+    """One of the runs compared."""
 
     model: str
     path: str
@@ -73,11 +77,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     level: float
     """Of the interval: Student's t of the paired differences."""
     p: float | None
-    """Two-sided, of swapping the two runs item by item at random."""
-    p_adjusted: float | None
-    """For all metrics over all items, models and tasks of the comparison; groups are adjusted among themselves."""
+    """Two-sided, from swapping the two runs at random, item by item."""
+    p_adjusted: float | None = None
+    """Adjusted over all metrics, models and tasks of the comparison; groups are adjusted among themselves."""
     correlation: float | None
-    """Of the two runs over items: what pairing gains by."""
+    """Correlation of the two runs over items, which is what makes pairing worth it."""
     relative_gain: float | None
     """Percent; only in units with a true zero."""
     relative_low: float | None
@@ -87,12 +91,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     """Why numbers are missing, in one line."""
     withheld: dict[str, str] = {}
-    """Why, by what is missing: ``interval``, ``p-value``, ``relative gain``, ``interval of the gain``,
+    """The reason for each missing number: ``interval``, ``p-value``, ``relative gain``, ``interval of the gain``,
     ``correlation``."""
 
 
 class Rank(msgspec.Struct, frozen=True, kw_only=True):
-    """The ranks that a run may have by one metric, 1 the best; all runs' hold together with the level."""
+    """The ranks that a run may have by one metric, 1 the best; the level holds for all runs together."""
 
     metric: str
     run: int
@@ -100,7 +104,7 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True):
     low: int
     high: int
     reason: str | None = None
-    """Why some run could not be told from this one by an interval."""
+    """Why there is no interval for the difference between this run and some other."""
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +123,7 @@ class FlipSide(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     answers: tuple[str, ...]
     verdicts: tuple[str, ...]
-    """What each judge said last, or the rule that verified it."""
+    """What each judge said last, or the verifying rule."""
 
 
 class Flip(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,13 +138,13 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProtocolMismatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is not compared, because its protocol is another one."""
+    """A run that is not compared because its protocol differs."""
 
     run: int
     fields: tuple[str, ...]
     """Names of the protocol fields in which it differs from the task's first run."""
     values: tuple[tuple[str, str], ...]
-    """What they are in the first run and in this one."""
+    """The values of each field in the first run and in this one."""
 
 
 class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,11 +175,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     adjust: Adjust
     level: float
     notes: tuple[str, ...] = ()
-    """Why a task that runs of one protocol have is not compared: no item in common, or no scores of single items."""
+    """Why a task shared by runs of one protocol was not compared: no item in common, or no scores of single items."""
 
 
-def official_files(mirrors: Sequence[Any] = (), *, offline: bool = False) -> Found:
-    """Where the few numbers that need an official file get it: found and verified as for a run."""
+def official_files(mirrors: Sequence[Any] = (), *, offline: bool = False) -> FileFetcher:
+    """How the few numbers that need an official file get it: found and verified as for a run."""
     finder = SourceFinder(default_cache_dir(), mirrors, offline=offline)
 
     def of_run(run: TaskRun) -> Fetch:
@@ -188,10 +192,9 @@ def compare(
     runs: Sequence[Run],
     *,
     adjust: Adjust = "holm",
-    level: float = LEVEL,
     task: str | None = None,
     flips: int = 0,
-    files: Found | None = None,
+    files: FileFetcher | None = None,
 ) -> Comparison:
     """Compare every later run with the first one, task by task.
 
@@ -204,27 +207,25 @@ def compare(
     task
         Only this task, with or without its version.
     flips
-        How many of the items that changed most are shown for each pair.
+        How many of the items that changed most to show for each pair.
     files
         Gives official files to the numbers that need one (``official_files``).
-    level
-        Of the intervals.
 
     Raises
     ------
     UsageError
-        If nothing can be compared: no task in two runs, unlike protocols, or no item in common.
+        If nothing can be compared: no task in two runs, different protocols, or no item in common.
     """
     if len(runs) < 2:
-        raise UsageError(f"a comparison needs two runs or more; got {len(runs)}")
+        raise UsageError(f"a comparison needs at least two runs; got {len(runs)}")
     if adjust not in get_args(Adjust):
-        raise UsageError(f"p-values cannot be adjusted by {adjust!r}; it can be {', '.join(get_args(Adjust))}")
+        raise UsageError(f"unknown adjustment of p-values {adjust!r}; choose one of {', '.join(get_args(Adjust))}")
     if flips < 0:
-        raise UsageError(f"{flips} items that changed most cannot be shown; it is 0 or more")
+        raise UsageError(f"cannot show {flips} of the items that changed most; give 0 or more")
     compared, unlike, notes = [], {}, []
     for key in dict.fromkeys(key for run in runs for key in run.tasks):
         having = [number for number, run in enumerate(runs) if key in run.tasks]
-        if task is not None and task not in names_of(runs[having[0]].tasks[key]):
+        if task is not None and task not in runs[having[0]].tasks[key].names:
             continue
         groups: dict[str, list[int]] = {}
         for number in having:
@@ -235,7 +236,7 @@ def compare(
         for members in groups.values():
             if len(members) > 1:
                 try:
-                    compared.append(_compare_task(runs, key, members, level, flips, files or official_files()))
+                    compared.append(_compare_task(runs, key, members, flips, files or official_files()))
                 except UsageError as error:
                     notes.append(str(error))
     if not compared:
@@ -247,31 +248,19 @@ def compare(
         tasks=tuple(_adjusted(compared, adjust)),
         unlike=unlike,
         adjust=adjust,
-        level=level,
+        level=LEVEL,
         notes=tuple(notes),
-    )
-
-
-def names_of(run: TaskRun) -> tuple[str, ...]:
-    """What a task of a run may be called."""
-    return (
-        run.key,
-        run.task_manifest.name,
-        f"{run.task_manifest.name}@{run.task_manifest.version}",
-        run.task_manifest.label,
     )
 
 
 def unlike_fields(first: TaskRun, other: TaskRun) -> list[tuple[str, str, str]]:
     """Protocol fields in which two runs differ, with both values, each cut to 60 characters."""
-    return [
-        (name, _shown(first.task_manifest.protocol, name), _shown(other.task_manifest.protocol, name))
-        for name in differing(first.task_manifest.protocol, other.task_manifest.protocol)
-    ]
+    one, two = first.task_manifest.protocol, other.task_manifest.protocol
+    return [(name, _shown(one, name), _shown(two, name)) for name in differing(one, two)]
 
 
 def _shown(protocol: Mapping[str, Any], dotted: str) -> str:
-    """A field's value; its name's parts may hold dots themselves, such as file names."""
+    """The value of a field by its dotted name, whose parts may contain dots themselves, such as file names."""
     for key, value in protocol.items():
         if key == dotted:
             return str(value)[:60]
@@ -292,14 +281,14 @@ def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequenc
         held = "; ".join(f"{run.path} holds {', '.join(run.tasks) or 'no task'}" for run in runs)
         wanted = f"the task {task!r}" if task else "a task"
         return f"a comparison needs {wanted} that two of the runs have: {held}"
-    told = "; ".join(
-        f"{key}: {runs[one.run].path} differs in {', '.join(one.fields[:6])}"
-        for key, several in unlike.items()
-        for one in several
+    differences = "; ".join(
+        f"{key}: {runs[mismatch.run].path} differs in {', '.join(mismatch.fields[:6])}"
+        for key, mismatches in unlike.items()
+        for mismatch in mismatches
     )
     return (
-        f"these runs were not made by one protocol, so no number of theirs can be compared ({told}). Run both with "
-        f"the same judge, options and items; `judgebench leaderboard` shows them side by side, unranked"
+        f"these runs have different protocols, so their numbers cannot be compared ({differences}). Run both with the "
+        f"same judge, options and items; `judgebench leaderboard` shows them side by side, unranked"
     )
 
 
@@ -307,11 +296,12 @@ def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequenc
 
 
 def _compare_task(
-    runs: Sequence[Run], key: str, members: Sequence[int], level: float, flips: int, files: Found
+    runs: Sequence[Run], key: str, members: Sequence[int], flips: int, files: FileFetcher
 ) -> TaskComparison:
-    own = [runs[number].tasks[key] for number in members]
-    rows, paired = paired_rows([one.example_scores() for one in own])
-    examples = own[0].examples()
+    task_runs = [runs[number].tasks[key] for number in members]
+    manifest = task_runs[0].task_manifest
+    rows, paired = paired_rows([run.example_scores() for run in task_runs])
+    examples = task_runs[0].examples()
     items = {example.id: example.item or example.id for example in examples}
     common = len({items.get(row.example_id, row.example_id) for row in paired[0]})
     coverage = tuple(
@@ -319,28 +309,28 @@ def _compare_task(
         for number, rows_of_run in zip(members, rows, strict=True)
     )
     if not common:
-        told = ", ".join(f"{runs[c.run].path} lacks {c.missing} of {c.items}" for c in coverage)
+        lacking = ", ".join(f"{runs[c.run].path} lacks {c.missing} of {c.items}" for c in coverage)
         raise UsageError(
-            f"{own[0].task_manifest.label}: no item has a value in all {len(members)} runs ({told}), so nothing can be "
-            f"paired. Finish the runs (start the same command again), or compare others"
+            f"{manifest.label}: no item has a value in all {len(members)} runs ({lacking}), so nothing can "
+            f"be paired. Finish the runs (start the same command again), or compare others"
         )
-    units = {(score.metric, score.group): score.unit for one in own for score in one.scores}
-    found = [sums_of(one, examples, mine, files) for one, mine in zip(own, paired, strict=True)]
-    usable, left_out = _comparable(own, found)
+    units = {(score.metric, score.group): score.unit for run in task_runs for score in run.scores}
+    found = [sums_of(run, examples, common_rows, files) for run, common_rows in zip(task_runs, paired, strict=True)]
+    usable, left_out = _comparable(task_runs, found)
     differences, ranks = [], []
     for name in usable:
         statistics = on_common_clusters([sums[name] for sums in found])
         for place in range(1, len(members)):
             pair = (members[0], members[place])
-            made = _difference(*name, units.get(name, ""), pair, statistics[0], statistics[place], level)
-            differences.append(made)
+            unit = units.get(name, "")
+            differences.append(_difference(*name, unit, pair, statistics[0], statistics[place]))
         if len(members) > 2 and name[1] is None:
-            ranks += _ranks(own[0].task.metric(name[0]), members, statistics, level)
+            ranks += _ranks(task_runs[0].task.metric(name[0]), members, statistics)
     pairs = [(members[0], number) for number in members[1:]]
     return TaskComparison(
-        task=own[0].task_manifest.label,
-        protocol_hash=own[0].task_manifest.protocol_hash,
-        starter=own[0].task_manifest.starter,
+        task=manifest.label,
+        protocol_hash=manifest.protocol_hash,
+        starter=manifest.starter,
         runs=tuple(members),
         common=common,
         coverage=coverage,
@@ -356,7 +346,7 @@ Key = tuple[str, str, int]
 
 
 def keyed(rows: Iterable[ExampleScore]) -> dict[Key, ExampleScore]:
-    """Example scores by what they are about."""
+    """Example scores by example, metric and position among rows of that name."""
     seen: Counter[tuple[str, str]] = Counter()
     found = {}
     for row in rows:
@@ -369,7 +359,7 @@ def keyed(rows: Iterable[ExampleScore]) -> dict[Key, ExampleScore]:
 def paired_rows(
     rows: Sequence[Iterable[ExampleScore]],
 ) -> tuple[list[dict[Key, ExampleScore]], list[list[ExampleScore]]]:
-    """Every run's example scores by key, and those that have a value in all runs, in one order."""
+    """Every run's example scores by key, and those that have a value in all runs, in the same order."""
     found = [keyed(own) for own in rows]
     common = [key for key in found[0] if all(key in own and own[key].value is not None for own in found)]
     return found, [[own[key] for key in common] for own in found]
@@ -383,8 +373,8 @@ def _missing(rows: Mapping[Key, ExampleScore], items: Mapping[str, str]) -> int:
     return len({items.get(example, example) for example in lacking})
 
 
-def sums_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleScore], files: Found) -> MetricSums:
-    """A run's scores as sums over items, from example scores that all have a value."""
+def sums_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleScore], files: FileFetcher) -> MetricSums:
+    """A run's scores as sums over items. Every example score given must have a value."""
     with usable(str(run.folder.path)):
         sums = run.task.sums(examples, rows, files(run))
     listed = {metric for metric, _ in sums}
@@ -392,9 +382,7 @@ def sums_of(run: TaskRun, examples: Sequence[Example], rows: Sequence[ExampleSco
 
 
 def _plain_means(scores: Sequence[Score], examples: Sequence[Example], rows: Sequence[ExampleScore]) -> MetricSums:
-    """Scores of which the task does not say what they are made of, where they are the means of the example scores of
-    their name.
-    """
+    """Sums of scores for which the task gives none, if they are the means of the example scores of their name."""
     items = {example.id: example.item or example.id for example in examples}
     sums: dict[tuple[str, str | None], ClusterTotals] = {}
     for score in scores:
@@ -407,7 +395,7 @@ def _plain_means(scores: Sequence[Score], examples: Sequence[Example], rows: Seq
             [row.weight for row in own],
             clusters=[items.get(row.example_id, row.example_id) for row in own],
         )
-        # With items left out, the run's own number is another one.
+        # With items left out, the run's own number is a different one.
         if len(own) != score.n or abs((mean.value or 0.0) - score.value) <= SAME_NUMBER * max(1.0, abs(score.value)):
             sums[score.metric, None] = mean
     return sums
@@ -416,7 +404,7 @@ def _plain_means(scores: Sequence[Score], examples: Sequence[Example], rows: Seq
 def _comparable(
     runs: Sequence[TaskRun], found: Sequence[MetricSums]
 ) -> tuple[list[tuple[str, str | None]], list[tuple[str, str]]]:
-    """Metrics and groups that all runs have as sums, and those that they do not, with the reason."""
+    """Metrics and groups that all runs have as sums, and the others with the reason."""
     usable = [name for name in found[0] if all(name in sums and sums[name].n_clusters for sums in found)]
     scores: dict[tuple[str, str | None], list[Score]] = {}
     for score in (score for run in runs for score in run.scores):
@@ -426,27 +414,31 @@ def _comparable(
         if (metric, group) not in usable:
             why = next((score.reason for score in own if score.value is None and score.reason), None)
             name = metric if group is None else f"{metric} {group}"
-            left_out.append((name, why or "it is no sum over items, or too few items of all runs have it"))
+            left_out.append((name, why or "it is not a sum over items, or too few items have it in all runs"))
     return usable, left_out
 
 
 def on_common_clusters(statistics: Sequence[ClusterTotals]) -> list[ClusterTotals]:
-    """The statistics on the clusters that all of them have.
+    """Restrict the statistics to the clusters that all of them have.
 
-    They have the same ones where every run has the same rows; an item may still be without, say, a length.
+    Runs with the same rows may still differ in clusters: an item may lack, say, a length.
     """
-    common = statistics[0].clusters
-    for one in statistics[1:]:
-        common = np.intersect1d(common, one.clusters)
-    if all(len(one.clusters) == len(common) for one in statistics):
+    common = reduce(np.intersect1d, (totals.clusters for totals in statistics))
+    if all(len(totals.clusters) == len(common) for totals in statistics):
         return list(statistics)
-    found = []
-    for one in statistics:
-        kept = np.isin(one.clusters, common)
-        found.append(
-            ClusterTotals(one.clusters[kept], one.numerator[kept], one.denominator[kept], one.weights, int(kept.sum()))
+    restricted = []
+    for totals in statistics:
+        kept = np.isin(totals.clusters, common)
+        restricted.append(
+            ClusterTotals(
+                totals.clusters[kept],
+                totals.numerator[kept],
+                totals.denominator[kept],
+                totals.weights,
+                int(kept.sum()),
+            )
         )
-    return found
+    return restricted
 
 
 def _difference(
@@ -456,18 +448,17 @@ def _difference(
     pair: tuple[int, int],
     first: ClusterTotals,
     second: ClusterTotals,
-    level: float,
 ) -> Difference:
-    """``second - first``. A p-value takes at most ten million random signs: some ten thousand rounds of 1,000 items."""
+    """``second - first``. A p-value draws at most ten million random signs: ten thousand rounds of 1,000 items."""
     apart = difference(second, first)
-    found = clustered_estimate(apart, level=level)
-    # Of statistics with unlike terms, as where one run has no item of some category, nothing can be swapped.
+    found = clustered_estimate(apart, level=LEVEL)
+    # Runs cannot be swapped if their statistics have different terms, as when one has no item of some category.
     alike = first.numerator.shape == second.numerator.shape and np.array_equal(first.weights, second.weights)
     p = None
     if alike and first.n_clusters > 1:
         rounds = min(_MOST_ROUNDS, max(_FEWEST_ROUNDS, _SIGNS // first.n_clusters))
         p = permutation_p_value(second, first, rng=np.random.default_rng(SEED), rounds=rounds)
-    ratio = paired_ratio(second, first, level=level) if unit in TRUE_ZERO else None
+    ratio = paired_ratio(second, first, level=LEVEL) if unit in TRUE_ZERO else None
     gain = ratio.gain_interval if ratio else None
     correlation = _correlation(first, second)
     missing = {
@@ -490,9 +481,8 @@ def _difference(
         stderr=found.stderr,
         low=found.interval.low if found.interval else None,
         high=found.interval.high if found.interval else None,
-        level=level,
+        level=LEVEL,
         p=p,
-        p_adjusted=None,
         correlation=correlation,
         relative_gain=ratio.gain if ratio else None,
         relative_low=gain.low if gain else None,
@@ -506,7 +496,7 @@ def _difference(
 def _no_p_value(first: ClusterTotals, *, alike: bool) -> str:
     if first.n_clusters < 2:
         return "one item cannot tell chance from a difference"
-    return "the runs have items in different groups, so that they cannot be swapped" if not alike else "nothing varies"
+    return "the runs have items in different groups, so they cannot be swapped" if not alike else "nothing varies"
 
 
 def _correlation(first: ClusterTotals, second: ClusterTotals) -> float | None:
@@ -516,10 +506,10 @@ def _correlation(first: ClusterTotals, second: ClusterTotals) -> float | None:
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
 
 
-def _ranks(metric: Metric, members: Sequence[int], statistics: Sequence[ClusterTotals], level: float) -> list[Rank]:
+def _ranks(metric: Metric, members: Sequence[int], statistics: Sequence[ClusterTotals]) -> list[Rank]:
     if metric.direction == "none":
         return []
-    contrasts = compare_all_pairs(statistics, rng=np.random.default_rng(SEED), rounds=_FEWEST_ROUNDS, level=level)
+    contrasts = compare_all_pairs(statistics, rng=np.random.default_rng(SEED), rounds=_FEWEST_ROUNDS, level=LEVEL)
     ranks = rank_intervals(contrasts, len(statistics))
     return [
         Rank(
@@ -528,57 +518,51 @@ def _ranks(metric: Metric, members: Sequence[int], statistics: Sequence[ClusterT
             value=statistic.value,
             low=rank.low,
             high=rank.high,
-            reason=next((one.reason for one in contrasts if one.reason and place in (one.first, one.second)), None),
+            reason=next(
+                (pair.reason for pair in contrasts if pair.reason and place in (pair.first, pair.second)), None
+            ),
         )
         for place, (number, statistic, rank) in enumerate(zip(members, statistics, ranks, strict=True))
     ]
 
 
 def _adjusted(compared: Sequence[TaskComparison], adjust: Adjust) -> list[TaskComparison]:
-    """With p-values adjusted over all overall numbers together, and over those of all groups together."""
+    """Adjust p-values: over all overall numbers together, and over those of all groups together."""
     if adjust == "none":
         return list(compared)
-    found: dict[tuple[int, int], float] = {}
+    differences = [made for task in compared for made in task.differences]
     for of_groups in (False, True):
-        tested = [
-            (task_place, place, one.p)
-            for task_place, task in enumerate(compared)
-            for place, one in enumerate(task.differences)
-            if one.p is not None and (one.group is not None) == of_groups
-        ]
-        values = adjusted_p_values([p for *_, p in tested], adjust).tolist() if tested else []
-        found |= {(task_place, place): value for (task_place, place, _), value in zip(tested, values, strict=True)}
-    return [
-        msgspec.structs.replace(
-            task,
-            differences=tuple(
-                msgspec.structs.replace(one, p_adjusted=found.get((task_place, place)))
-                for place, one in enumerate(task.differences)
-            ),
-        )
-        for task_place, task in enumerate(compared)
-    ]
+        tested = {
+            place: made.p
+            for place, made in enumerate(differences)
+            if made.p is not None and (made.group is not None) == of_groups
+        }
+        values = adjusted_p_values(list(tested.values()), adjust).tolist() if tested else []
+        for place, value in zip(tested, values, strict=True):
+            differences[place] = msgspec.structs.replace(differences[place], p_adjusted=value)
+    rest = iter(differences)
+    return [msgspec.structs.replace(task, differences=tuple(islice(rest, len(task.differences)))) for task in compared]
 
 
 # -- what changed most
 
 
 def _flips(runs: Sequence[Run], key: str, pair: tuple[int, int], count: int) -> list[Flip]:
-    """The items whose example score changed most, the largest change first, ties in the order of the examples.
+    """The items whose example score changed most, largest change first, ties in the order of the examples.
 
-    An item's score is the mean of its rows of the first measure in the run's files; ``rating#turn-1`` and
-    ``rating#turn-2`` are one measure.
+    The score is the mean of an item's rows of the first measure in the run's files; ``rating#turn-1`` and
+    ``rating#turn-2`` are the same measure.
     """
-    own = [runs[number].tasks[key] for number in pair]
-    rows = [one.example_scores() for one in own]
+    task_runs = [runs[number].tasks[key] for number in pair]
+    rows = [run.example_scores() for run in task_runs]
     measure = rows[0][0].metric.partition("#")[0]
     values = [_by_example(of_run, measure) for of_run in rows]
     changes = {name: values[1][name] - value for name, value in values[0].items() if name in values[1]}
     chosen = sorted((name for name, change in changes.items() if change), key=lambda name: -abs(changes[name]))[:count]
     if not chosen:
         return []
-    prompts = {example.id: example.instruction for example in own[0].examples()}
-    shown = [_sides(one, number, of_run, set(chosen)) for one, number, of_run in zip(own, pair, values, strict=True)]
+    prompts = {example.id: example.instruction for example in task_runs[0].examples()}
+    shown = [_sides(*side, set(chosen)) for side in zip(task_runs, pair, values, strict=True)]
     return [
         Flip(
             example_id=name,
@@ -617,7 +601,7 @@ def _sides(run: TaskRun, number: int, values: Mapping[str, float], names: set[st
 
 
 def _verdict(judgement: Judgement) -> str:
-    """Who said it, what was read from it, and the words."""
+    """A judgement in words: who judged, what was read from the reply, and the reply."""
     verdict, reply = judgement.verdict, judgement.reply
     read = verdict.label if verdict.label is not None else verdict.value
     words = f": {reply.text}" if reply is not None and reply.text else ""

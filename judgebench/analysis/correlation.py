@@ -1,8 +1,8 @@
-"""Leaderboards against human ratings: which metric follows them, how surely, and whether one follows them better.
+"""Correlation of leaderboards with human ratings: which metric follows them, how surely, and which follows them better.
 
-Tables are CSV files with a ``model`` column and one column per metric, what ``judgebench leaderboard`` prints as CSV or
-JSON, and the published tables in ``leaderboards/`` by their name. Models are matched by name; capitals, dashes, dots
-and other signs between letters and digits do not count, since every table spells them in its own way.
+A table is a CSV file with a ``model`` column and one column per metric, the output of ``judgebench leaderboard`` as CSV
+or JSON, or a published table in ``leaderboards/`` by its name. Models are matched by name, ignoring case, dashes, dots
+and other signs between letters and digits, since every table spells them differently. Coefficients are in ``stats``.
 """
 
 import io
@@ -22,7 +22,7 @@ from judgebench.errors import RecordError, UsageError
 from judgebench.files import read_text
 from judgebench.records import LARGEST
 from judgebench.stats.correlation import Kind
-from judgebench.stats.correlation_comparison import CorrelationComparison, correlation_table
+from judgebench.stats.correlation_comparison import MetricComparison, MetricRow, correlation_table
 from judgebench.stats.intervals import Interval
 from judgebench.task.metric import ABOUT_A_METRIC
 
@@ -31,7 +31,7 @@ SEED = 0
 LARGEST_BYTES = 64 * 2**20
 ABSENT = ("", "-", "–", "—", "na", "n/a", "nan", "none", "null")
 NO_METRICS = ("task", "source", "n", "protocol", "rank", "published", "flags", "from", "n_missing")
-"""Columns of our own tables that are about a row, not about a model."""
+"""Columns of our own tables that describe a row rather than a model."""
 
 Column = dict[str, float]
 """A number by model."""
@@ -53,11 +53,11 @@ class MetricCorrelation(msgspec.Struct, frozen=True, kw_only=True):
     """Models that have both numbers."""
     reason: str | None
     sentence: str
-    """As it should be quoted."""
+    """The correlation as one should quote it."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether one metric correlates better than another, over the models that both and the reference have."""
+    """Whether one metric correlates better than another, over the models that all three columns have."""
 
     kind: str
     first: str
@@ -70,7 +70,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     level: float | None
     p_williams: float | None
     p_adjusted: float | None
-    """Williams', by Holm over all pairs of the table."""
+    """Williams' p-value, adjusted by Holm over all pairs of the table."""
     p_steiger: float | None
     n: int
     reason: str | None
@@ -86,9 +86,9 @@ class Correlations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds: Sequence[Kind]) -> Correlations:
-    """Correlate the tables' metrics (only those named, if any are) with the reference, and compare them two by two.
+    """Correlate the tables' metrics (only those in ``metrics``, if any) with the reference, and compare them in pairs.
 
-    Metrics are compared by Pearson's and Spearman's coefficients; for Kendall's there is no such test.
+    Pairs are compared by Pearson's and Spearman's coefficients; there is no such test for Kendall's.
     """
     columns: dict[str, Column] = {}
     notes: list[str] = []
@@ -96,7 +96,7 @@ def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds
         read, odd = _read(name)
         notes += odd
         for metric, column in read.items():
-            label = metric if metric not in columns else f"{_stem(name)}:{metric}"
+            label = metric if metric not in columns else f"{Path(name).stem}:{metric}"
             if label in columns:
                 raise UsageError(f"two of the leaderboards have a metric {label!r}: give each file once")
             columns[label] = column
@@ -111,50 +111,45 @@ def correlate(tables: Sequence[str], against: str, metrics: Sequence[str], kinds
     rows: list[MetricCorrelation] = []
     comparisons: list[Comparison] = []
     for kind in kinds:
-        if kind == "kendall":
-            single = [correlation_table({name: column}, reference, kind, rng=rng) for name, column in columns.items()]
-            found = [table.rows[0] for table in single]
-        else:
-            table = correlation_table(columns, reference, kind, rng=rng)
-            found = list(table.rows)
-            comparisons += [
-                _comparison(kind, pair.first, pair.second, pair.comparison, pair.p_adjusted)
-                for pair in table.comparisons
-            ]
-        for row in found:
-            coefficient = row.correlation
-            rows.append(
-                MetricCorrelation(
-                    metric=row.metric,
-                    kind=kind,
-                    value=coefficient.value,
-                    **_bounds(coefficient.interval),
-                    method=None if coefficient.interval is None else coefficient.interval.method,
-                    p=row.p,
-                    n=coefficient.n,
-                    reason=coefficient.reason,
-                    sentence=coefficient.sentence(),
-                )
-            )
+        # Kendall's coefficients are not compared, so each stands in a table of its own.
+        parts = [{name: column} for name, column in columns.items()] if kind == "kendall" else [columns]
+        for part in parts:
+            table = correlation_table(part, reference, kind, rng=rng)
+            rows += [_correlation(kind, row) for row in table.rows]
+            comparisons += [_comparison(kind, pair) for pair in table.comparisons]
     if not any(row.n for row in rows):
         shown = ", ".join(sorted(next(iter(columns.values())))[:3])
         raise UsageError(f"no model of {', '.join(tables)} is in {label}: their names differ (theirs are {shown}, …)")
     return Correlations(against=label, rows=tuple(rows), comparisons=tuple(comparisons), notes=tuple(notes))
 
 
-def _comparison(
-    kind: str, first: str, second: str, found: CorrelationComparison, p_adjusted: float | None
-) -> Comparison:
+def _correlation(kind: Kind, row: MetricRow) -> MetricCorrelation:
+    found = row.correlation
+    return MetricCorrelation(
+        metric=row.metric,
+        kind=kind,
+        value=found.value,
+        **_bounds(found.interval),
+        method=None if found.interval is None else found.interval.method,
+        p=row.p,
+        n=found.n,
+        reason=found.reason,
+        sentence=found.sentence(),
+    )
+
+
+def _comparison(kind: Kind, pair: MetricComparison) -> Comparison:
+    found = pair.comparison
     return Comparison(
         kind=kind,
-        first=first,
-        second=second,
+        first=pair.first,
+        second=pair.second,
         first_value=found.first.value,
         second_value=found.second.value,
         difference=found.difference,
         **_bounds(found.interval),
         p_williams=found.p,
-        p_adjusted=p_adjusted,
+        p_adjusted=pair.p_adjusted,
         p_steiger=found.p_steiger,
         n=found.n,
         reason=found.reason,
@@ -162,13 +157,11 @@ def _comparison(
 
 
 def _bounds(interval: Interval | None) -> dict[str, Any]:
-    if interval is None:
-        return {"low": None, "high": None, "level": None}
-    return {"low": interval.low, "high": interval.high, "level": interval.level}
+    return {name: getattr(interval, name, None) for name in ("low", "high", "level")}
 
 
 def _reference(against: str, columns: Mapping[str, Column]) -> tuple[str, Column, list[str]]:
-    """The reference's name, its numbers, and what should be said about the choice."""
+    """The reference's name, its numbers, and a note on the choice if there was one."""
     if against in columns or any(label.endswith(f":{against}") for label in columns):
         label = _named(against, columns, "--against")
         return label, columns[label], []
@@ -187,7 +180,7 @@ def _reference(against: str, columns: Mapping[str, Column]) -> tuple[str, Column
     if against != stem or not dated:
         raise UsageError(f"--against {against!r} is not in the published table; it has {', '.join(found)}")
     others = ", ".join(label for label in found if label != dated[-1])
-    note = f"{dated[-1]} was taken, the newest overall ratings; others, each on a scale of its own: {others}"
+    note = f"used {dated[-1]}, the newest overall ratings; others, each on a scale of its own: {others}"
     return dated[-1], found[dated[-1]], [note]
 
 
@@ -200,15 +193,11 @@ def _named(name: str, columns: Mapping[str, Column], flag: str) -> str:
 
 
 def _bundled(name: str) -> Path:
-    return Path(str(resource("leaderboards"))) / f"{name}.csv"
-
-
-def _stem(name: str) -> str:
-    return Path(name).stem
+    return resource("leaderboards") / f"{name}.csv"
 
 
 def _read(name: str) -> tuple[dict[str, Column], list[str]]:
-    """The metrics of a table, by name, and what of it could not be read."""
+    """The metrics of a table by name, and notes on what could not be read."""
     path = Path(name)
     if not path.exists() and re.fullmatch(r"[\w-]+", name) and _bundled(name).is_file():
         path = _bundled(name)
@@ -237,22 +226,22 @@ def _read(name: str) -> tuple[dict[str, Column], list[str]]:
 
 
 def _scaled(column: Column) -> Column:
-    """The numbers with the largest near 1, exactly: no coefficient depends on a column's scale, and squares of numbers
-    of 1e308 are none.
+    """Scale the numbers by a power of two so that the largest is near 1: no coefficient depends on a column's scale,
+    and numbers such as 1e308 have no squares.
     """
     _, exponent = math.frexp(max(map(abs, column.values()), default=0.0))
     return {model: math.ldexp(value, -exponent) for model, value in column.items()}
 
 
 def _json_cells(path: Path, text: str) -> Iterable[tuple[int, str, str, float]]:
-    """What ``judgebench leaderboard --format json`` prints: groups of rows with scores."""
+    """The cells of what ``judgebench leaderboard --format json`` prints: groups of rows with scores."""
     try:
         groups = json.loads(text)
         for group in groups:
             for row in group["rows"]:
                 for metric, score in row["scores"].items():
                     value = score["value"]
-                    # NaN is no value either, and is within no bounds.
+                    # NaN is not a value either: it is within no bounds.
                     if value is not None and abs(value) <= LARGEST:
                         yield 0, f"{group['task']}:{metric}", str(row["model"]), float(value)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -277,7 +266,7 @@ def _csv_cells(path: Path, text: str, notes: list[str], *, tabs: bool) -> Iterab
                 name = row[metric] if task is None else f"{row[task]}:{row[metric]}"
                 yield line, name, row[place], number
             elif not _is_absent(row[value]):
-                notes.append(f"{path}:{line}: {row[value][:40]!r} is no number and was left out")
+                notes.append(f"{path}:{line}: {row[value][:40]!r} is not a number and was left out")
         return
     skipped = (place, *(n for n, name in enumerate(lowered) if name in NO_METRICS or name.endswith(ABOUT_A_METRIC)))
     several = task is not None and len({row[task] for _, row in rows}) > 1
@@ -285,10 +274,12 @@ def _csv_cells(path: Path, text: str, notes: list[str], *, tabs: bool) -> Iterab
         numbers = [(line, row, number) for line, row in rows if (number := _number(row[position])) is not None]
         other = [(line, row) for line, row in rows if _number(row[position]) is None and not _is_absent(row[position])]
         if position in skipped or other:
-            # A column of names and dates is no metric; one of numbers with something else among them is half of one.
+            # A column of names or dates is not a metric; if most cells are numbers, it may have been meant as one.
             if position not in skipped and len(numbers) > len(other):
                 (line, row), *_ = other
-                notes.append(f"{path}:{line}: {row[position][:40]!r} is no number, so the column {name} was left out")
+                notes.append(
+                    f"{path}:{line}: {row[position][:40]!r} is not a number, so the column {name} was left out"
+                )
             continue
         for line, row, number in numbers:
             yield line, f"{row[task]}:{name}" if several and task is not None else name, row[place], number
@@ -299,7 +290,7 @@ def _is_absent(text: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """A cell's number; none is beyond what could be meant."""
+    """A cell's number, unless it is too large to be meant."""
     try:
         value = float(text)
     except ValueError:

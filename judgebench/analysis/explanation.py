@@ -1,16 +1,16 @@
-"""What numbers are made of: where their variance comes from, how much of them is style, whether models form circles.
+"""What numbers are made of: where their variance comes from, how much of them is style, whether models beat in circles.
 
-For one run: the variance of verdicts over items, judges, orders and repeats; and, of comparisons with a baseline, the
-win rate with length and with all style held equal, beside what a judge that sees nothing but style would have foreseen.
-For several runs of one protocol: how many pairs of them the benchmark tells apart, and whether games run in circles.
-Any pairwise task will do: the inputs are judgements and the covariates that example scores store.
+For one run, this is the variance of verdicts over items, judges, orders and repeats. For its comparisons with a
+baseline, it is also the win rate with length, and with all style, held equal, and what a judge that sees only style
+would predict. For several runs of one protocol, it is how many pairs of runs the benchmark tells apart, and whether
+models beat each other in circles. Any pairwise task will do: the inputs are judgements and the covariates of example
+scores. The statistics themselves are in ``stats``.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,8 +18,8 @@ import numpy as np
 
 from judgebench.display import reasons
 from judgebench.judges.orders import candidate_share
-from judgebench.records import ExampleScore, Judgement, Score
-from judgebench.run.reading import Run
+from judgebench.records import ExampleScore, Judgement
+from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.benchmark_quality import paired_separability, separability
 from judgebench.stats.intervals import Interval, resample_counts
 from judgebench.stats.style_share import StyleReport, style_only_judge, style_report
@@ -33,16 +33,7 @@ ROUNDS = 500
 LENGTHS = ("length", "token_len")
 """Covariates that are a length: the first feature of a style control."""
 EFFECTS = (("item",), ("judge",), ("order",), ("item", "judge"), ("item", "order"))
-"""Largest first: the last one is left out first where the verdicts cannot tell them apart."""
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """An interval as it is written."""
-
-    low: float
-    high: float
-    level: float
-    method: str
+"""In the order of their importance: if the verdicts cannot tell effects apart, the last one is left out first."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +43,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     variance: float
     share: float | None
     """Of the sum, 0 to 1."""
-    interval: Bounds | None
+    interval: Interval | None
 
 
 class Variance(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +61,10 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
     held_equal: str
     win_rate: float | None
-    interval: Bounds | None
+    interval: Interval | None
     explained_points: float | None
-    """How much lower it is than the plain one."""
-    explained_interval: Bounds | None
+    """How much lower it is than the plain win rate."""
+    explained_interval: Interval | None
 
 
 class Style(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,17 +74,17 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """The example scores that were read."""
     features: tuple[str, ...]
     """The length first."""
-    rates: tuple[Rate, ...]
-    coefficients: dict[str, float | None]
+    rates: tuple[Rate, ...] = ()
+    coefficients: dict[str, float | None] = {}
     """Of a logistic fit on relative differences: positive where more of it wins."""
-    explained_by_length: float | None
+    explained_by_length: float | None = None
     """Share of the verdicts' deviance, 0 to 1."""
-    explained_by_markdown: float | None
-    explained_by_style: float | None
-    style_only_judge: float | None
-    """Share of the decided verdicts that a judge foresees which sees only style, cross-validated: the floor."""
-    style_only_interval: Bounds | None
-    n: int
+    explained_by_markdown: float | None = None
+    explained_by_style: float | None = None
+    style_only_judge: float | None = None
+    """Share of the decided verdicts that a judge who sees only style predicts, cross-validated: the floor."""
+    style_only_interval: Interval | None = None
+    n: int = 0
     n_without_style: int
     """Comparisons left out because an answer's style is not known."""
     reason: str | None
@@ -120,25 +111,25 @@ class SeveralRuns(msgspec.Struct, frozen=True, kw_only=True):
     """Share of pairs whose intervals do not overlap."""
     paired_separable: float | None
     """Share of pairs whose paired difference keeps its sign in 95 % of resamples."""
-    cyclic_triads: int | None
+    cyclic_triads: int | None = None
     """Threes of models that beat each other in a circle; null if no three models all met."""
-    possible_triads: int
-    cycles_by_chance: float | None
+    possible_triads: int = 0
+    cycles_by_chance: float | None = None
     """Expected if every pair were a coin flip."""
-    strongest_cycle_z: float | None
-    strong_violations: int | None
-    item_cycles: float | None
+    strongest_cycle_z: float | None = None
+    strong_violations: int | None = None
+    item_cycles: float | None = None
     """Share of (item, three models) whose verdicts form a circle."""
-    item_cycles_interval: Bounds | None
-    item_cycles_by_chance: float | None
+    item_cycles_interval: Interval | None = None
+    item_cycles_by_chance: float | None = None
     """Expected of independent verdicts with each pair's own win rate."""
-    ratings_fit_p: float | None
+    ratings_fit_p: float | None = None
     """Small if one rating per model does not give the win rates."""
     reason: str | None
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """Everything that ``explain`` shows."""
 
     runs: tuple[Explained, ...]
     together: tuple[SeveralRuns, ...]
@@ -146,57 +137,53 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class _Run:
-    """One task of one run, read."""
+    """One task of one run, with what is read from its files."""
 
-    path: Path
     model: str
-    key: str
-    task: Task
-    protocol: str
-    scores: Sequence[Score]
+    task_run: TaskRun
     rows: Sequence[ExampleScore]
     judgements: Sequence[Judgement]
 
+    @property
+    def task(self) -> Task:
+        return self.task_run.task
+
 
 def explain(runs: Sequence[Run], task: str | None = None) -> Explanation:
-    """Everything that can be said of the runs; of one task only, if it is named."""
-    read = [own for run in runs for own in _read(run, task)]
+    """Explain the numbers of the runs; of one task only, if it is named."""
+    read = [
+        _Run(run.manifest.candidate, task_run, task_run.example_scores(), task_run.judgements())
+        for run in runs
+        for task_run in run.tasks.values()
+        if task is None or task in task_run.names
+    ]
     alike: dict[tuple[str, str], list[_Run]] = {}
-    for run in read:
-        alike.setdefault((run.key, run.protocol), []).append(run)
-    games: dict[str, list[_Run]] = {}
-    for run in read:
-        games.setdefault(run.key, []).append(run)
+    for own in read:
+        alike.setdefault((own.task_run.key, own.task_run.task_manifest.protocol_hash), []).append(own)
     return Explanation(
         runs=tuple(
             Explained(
-                run=str(run.path),
-                model=run.model,
-                task=run.task.label,
-                variance=tuple(_variances(run.judgements)),
-                style=tuple(_styles(run)),
+                run=str(own.task_run.run),
+                model=own.model,
+                task=own.task.label,
+                variance=tuple(_variances(own.judgements)),
+                style=tuple(_styles(own)),
             )
-            for run in read
+            for own in read
         ),
-        together=tuple(_together(runs, games[key]) for (key, _), runs in alike.items() if len(runs) > 1),
+        together=tuple(
+            _together(several, [own for own in read if own.task_run.key == key])
+            for (key, _), several in alike.items()
+            if len(several) > 1
+        ),
     )
-
-
-def _read(run: Run, wanted: str | None) -> Iterable[_Run]:
-    for key, own in run.tasks.items():
-        told = own.task_manifest
-        if wanted in (None, key, told.label, f"{key}@{told.version}"):
-            yield _Run(
-                run.path, run.manifest.candidate, key, own.task, told.protocol_hash,
-                [score for score in own.scores if score.group is None], own.example_scores(), own.judgements(),
-            )  # fmt: skip
 
 
 # -- variance
 
 
 def _variances(judgements: Sequence[Judgement]) -> Iterable[Variance]:
-    """One decomposition for each judge prompt; those of verified answers have nothing to tell apart."""
+    """One decomposition for each judge prompt. Verifiers are left out: their verdicts do not vary."""
     by_judge: dict[str, list[Judgement]] = {}
     for judgement in judgements:
         if judgement.verdict.value is not None and judgement.replies:
@@ -214,27 +201,22 @@ def _variance(judge: str, judgements: Sequence[Judgement]) -> Variance:
     }
     varying = [name for name, levels in factors.items() if len(set(levels)) > 1]
     effects = [effect for effect in EFFECTS if set(effect) <= set(varying)]
-    reason = "every item has one verdict: items, judge and chance are not told apart. Judge in both orders, by several "
-    reason += "judges, or with --judge-repeats"
+    reason = "every item has one verdict, so items, judge and chance cannot be told apart. Judge in both orders, by "
+    reason += "several judges, or with --judge-repeats"
     if len(judgements) == len(set(factors["item"])):
-        return Variance(judge=judge, verdicts=len(judgements), parts=(), reason=reason)
+        effects = []
     while effects:
         try:
             found = variance_components(values, {name: factors[name] for name in varying}, effects)
         except ValueError as error:
             effects, reason = effects[:-1], str(error)
             continue
-        return Variance(judge=judge, verdicts=found.n, parts=tuple(map(_part, found.components)), reason=found.reason)
+        parts = tuple(
+            Part(effect=" x ".join(part.effect), variance=part.variance, share=part.share, interval=part.interval)
+            for part in found.components
+        )
+        return Variance(judge=judge, verdicts=found.n, parts=parts, reason=found.reason)
     return Variance(judge=judge, verdicts=len(judgements), parts=(), reason=reason)
-
-
-def _part(component: Any) -> Part:
-    return Part(
-        effect=" x ".join(component.effect),
-        variance=component.variance,
-        share=component.share,
-        interval=_bounds(component.interval),
-    )
 
 
 def _candidates_value(judgement: Judgement) -> float:
@@ -265,11 +247,7 @@ def _style(metric: str, rows: Sequence[ExampleScore], loss: float, win: float) -
     kept = [row for row in rows if all(_known(row, name) for name in features)] if features else []
     if not kept:
         why = "the run holds judgements without the answers, and no counts of their style"
-        return Style(
-            comparison=metric, features=features, rates=(), coefficients={}, explained_by_length=None,
-            explained_by_markdown=None, explained_by_style=None, style_only_judge=None, style_only_interval=None,
-            n=0, n_without_style=len(rows), reason=why,
-        )  # fmt: skip
+        return Style(comparison=metric, features=features, n_without_style=len(rows), reason=why)
     shares = [((row.value or 0.0) - loss) / (win - loss) for row in kept]
     own = [[float(row.covariates[name] or 0) for name in features] for row in kept]
     other = [[float(row.covariates[f"baseline_{name}"] or 0) for name in features] for row in kept]
@@ -283,9 +261,9 @@ def _style(metric: str, rows: Sequence[ExampleScore], loss: float, win: float) -
             Rate(
                 held_equal=rate.controls,
                 win_rate=rate.win_rate,
-                interval=_bounds(rate.interval),
+                interval=rate.interval,
                 explained_points=rate.explained_points,
-                explained_interval=_bounds(rate.explained_interval),
+                explained_interval=rate.explained_interval,
             )
             for rate in report.rates
         ),
@@ -294,7 +272,7 @@ def _style(metric: str, rows: Sequence[ExampleScore], loss: float, win: float) -
         explained_by_markdown=report.explained_by_markdown,
         explained_by_style=report.explained_by_style,
         style_only_judge=judge.accuracy.value,
-        style_only_interval=_bounds(judge.accuracy.interval),
+        style_only_interval=judge.accuracy.interval,
         n=report.n,
         n_without_style=len(rows) - len(kept),
         reason=_joined(
@@ -315,8 +293,8 @@ def _unexplained(report: StyleReport) -> Iterable[tuple[str, str | None]]:
         yield "what style explains", "all verdicts are alike, so there is no deviance"
 
 
-def _joined(*told: tuple[str, str | None]) -> str | None:
-    return "; ".join(reasons(told)) or None
+def _joined(*missing: tuple[str, str | None]) -> str | None:
+    return "; ".join(reasons(missing)) or None
 
 
 def _features(rows: Sequence[ExampleScore]) -> tuple[str, ...]:
@@ -340,7 +318,7 @@ def _known(row: ExampleScore, name: str) -> bool:
 
 def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> SeveralRuns:
     metric = runs[0].task.headline[0]
-    scores = [next((score for score in run.scores if score.metric == metric), None) for run in runs]
+    scores = [run.task_run.overall.get(metric) for run in runs]
     bounded = [(s.low, s.high) for s in scores if s is not None and s.low is not None and s.high is not None]
     lows, highs = [low for low, _ in bounded], [high for _, high in bounded]
     apart = separability(lows, highs)
@@ -349,8 +327,8 @@ def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> SeveralRuns:
     circles = _circles([judgement for run in all_runs for judgement in run.judgements])
     why = f"fewer than two runs have one of {metric}" if apart.share is None else None
     no_pairs = "no metric of the task is a plain mean over examples" if mean is None else "fewer than two in common"
-    told = [("intervals", why), ("paired differences", no_pairs if paired is None else None)]
-    circles["reason"] = _joined(*told, *circles["reason"])
+    missing = [("intervals", why), ("paired differences", no_pairs if paired is None else None)]
+    circles["reason"] = _joined(*missing, *circles["reason"])
     return SeveralRuns(
         task=runs[0].task.label,
         metric=metric,
@@ -363,7 +341,7 @@ def _together(runs: Sequence[_Run], all_runs: Sequence[_Run]) -> SeveralRuns:
 
 
 def _paired(runs: Sequence[_Run], mean: Metric) -> float | None:
-    """By resamples of the examples that all runs have a number for."""
+    """Share of pairs that resamples of the examples with a number in all runs tell apart."""
     tables = [mean.values(run.rows) for run in runs]
     shared = [key for key in tables[0] if all(table.get(key) is not None for table in tables)]
     if len(shared) < 2:
@@ -374,9 +352,9 @@ def _paired(runs: Sequence[_Run], mean: Metric) -> float | None:
 
 
 def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Cycles among the models of all games, and within items; the orders and repeats of a game are one.
+    """Cycles among the models of all games, and within items; orders and repeats of a game count as one.
 
-    By the fields of ``SeveralRuns``, but for the reasons, by what is missing.
+    Keys are fields of ``SeveralRuns``; ``reason`` lists the reasons by what is missing.
     """
     shares: dict[tuple[str, str, str], list[float]] = {}
     for judgement in judgements:
@@ -391,13 +369,9 @@ def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
     number = {model: place for place, model in enumerate(models)}
     met = {(one, other) for _, one, other in shares}
     triads = [three for three in combinations(models, 3) if all(pair in met for pair in combinations(three, 2))]
-    empty: dict[str, Any] = dict.fromkeys(
-        ("cyclic_triads", "cycles_by_chance", "strongest_cycle_z", "strong_violations", "item_cycles",
-         "item_cycles_interval", "item_cycles_by_chance", "ratings_fit_p")
-    )  # fmt: skip
     if not triads:
         why = "no three models have all met, so circles cannot be seen: judge runs against each other with --baseline"
-        return {**empty, "possible_triads": 0, "reason": [("circles", why)]}
+        return {"reason": [("circles", why)]}
     ones, others = [number[one] for _, one, _ in shares], [number[other] for *_, other in shares]
     means = np.array([sum(values) / len(values) for values in shares.values()])
     votes = np.sign(means - 0.5)
@@ -412,7 +386,7 @@ def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
         "strongest_cycle_z": found.strongest,
         "strong_violations": found.strong_violations,
         "item_cycles": within.share,
-        "item_cycles_interval": _bounds(within.interval),
+        "item_cycles_interval": within.interval,
         "item_cycles_by_chance": within.independent,
         "ratings_fit_p": fit.p,
         "reason": [
@@ -420,9 +394,3 @@ def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
             ("fit of one rating per model", fit.reason),
         ],
     }
-
-
-def _bounds(interval: Interval | None) -> Bounds | None:
-    if interval is None:
-        return None
-    return Bounds(low=interval.low, high=interval.high, level=interval.level, method=interval.method)

@@ -1,11 +1,12 @@
-"""Scores that a task makes of all runs of a table together, kept in the user's cache until a run of the table changes.
+"""Scores that a task fits to all runs of a table together, kept in the user's cache until a run of the table changes.
 
-A fit of many runs takes seconds (``benchmarks/leaderboard.py``) and a table is looked at often. There is one file for
-each task and protocol, so the cache does not grow with the looking.
+A fit of many runs takes seconds (``benchmarks/leaderboard.py``), and people look at a table often. The cache has one
+file for each task and protocol, so it does not grow with use. The fits themselves belong to the tasks.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -24,18 +25,18 @@ Tabulate = Callable[[Mapping[str, Sequence[ExampleScore]]], Mapping[str, Sequenc
 
 
 class _Kept(msgspec.Struct, forbid_unknown_fields=True):
-    """A fit as it lies in the cache."""
+    """A fit in the cache."""
 
     key: str
-    """Of the runs' example scores and of the code that fits."""
+    """Hash of the runs' example scores and of the code that fits them."""
     scores: dict[str, list[Score]]
     """By the hash of a run's example scores."""
 
 
 def fit_together(tabulate: Tabulate, runs: Sequence[TaskRun]) -> list[list[Score] | None]:
-    """What ``tabulate`` makes of the runs of one task and protocol, for each; none of a run without example scores.
+    """The scores that ``tabulate`` fits to runs of one task and protocol, for each run.
 
-    ``None`` stands for a run whose example scores cannot be read: it has no part in the fit.
+    ``None`` stands for a run whose example scores cannot be read; it takes no part in the fit.
     """
     hashes = [_hash(run) for run in runs]
     by_hash = {own: run for own, run in zip(hashes, runs, strict=True) if own is not None}
@@ -64,7 +65,7 @@ def _fit(tabulate: Tabulate, runs: Mapping[str, TaskRun]) -> dict[str, list[Scor
 
 
 def _hash(run: TaskRun) -> str | None:
-    """Of a run's example scores; equal ones are one run that lies in two places, and count once."""
+    """Hash of a run's example scores. Runs with equal ones are one run in two places, and count once."""
     try:
         digest = hashlib.sha256()
         for chunk in chunks(run.folder.path / "example_scores.jsonl"):
@@ -75,7 +76,7 @@ def _hash(run: TaskRun) -> str | None:
 
 
 def _code(task_folder: Path) -> str:
-    """Hash of the code that a fit is made by: the task's own and the statistics."""
+    """Hash of the code that makes a fit: the task's own and the statistics."""
     folders = (task_folder, Path(stats.__path__[0]))
     sources = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     return canonical_hash([hashlib.sha256(path.read_bytes()).hexdigest() for path in sources])
@@ -89,9 +90,6 @@ def _read(path: Path) -> _Kept | None:
 
 
 def _keep(path: Path, kept: _Kept) -> None:
-    """Write it, if the cache can be written: without it the fit is made again."""
-    try:
+    with suppress(OSError):  # a cache that cannot be written only costs time
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, kept)
-    except OSError:
-        return

@@ -1,6 +1,9 @@
-"""Many runs and published tables → rows, grouped so that only equal protocols are ranked together."""
+"""Leaderboards: rows made from runs and published tables, grouped so that only equal protocols are ranked together.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+How the rows are printed is in ``cli``; the fits of several runs together are in ``joint_fits``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from statistics import NormalDist
 from typing import Any
@@ -29,9 +32,9 @@ BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
     "usd": lambda row: row.usd,
     "unread": lambda row: row.unread,
 }
-"""What rows can be sorted by beside their metrics and the model's name: the smallest comes first."""
+"""What rows can be sorted by besides a metric or the model's name; the smallest comes first."""
 FROM_A_FILE = ("outputs:", "reported:")
-"""Beginnings of the identity of a model of which only answers or numbers are known."""
+"""Prefixes of the identity of a model that is known only by its answers or numbers."""
 NOT_IN_COMMON_FIT = "not in the table's common fit"
 
 
@@ -42,33 +45,33 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     """Task with version and options."""
     model: str
     identity: str = ""
-    """The model as the manifest knows it: its weights, its endpoint, or the file of its answers."""
+    """The model's identity in the manifest: its weights, its endpoint, or the file of its answers."""
     origin: str
     """The run folder, or the upstream place of a published figure."""
     started_at: str = ""
-    published: bool
-    starter: bool
+    published: bool = False
+    starter: bool = False
     protocol_hash: str
     protocol: dict[str, object]
     scores: dict[str, Score]
-    """By metric; those over all examples only."""
+    """By metric, over all examples."""
     flags: tuple[str, ...] = ()
     status: str = "complete"
     unread: float | None = None
-    """Share of the judged or verified cases that ended without a verdict; ``None`` if there were none."""
+    """Share of the judged or verified cases that ended without a verdict; ``None`` without any case."""
     usd: float | None = None
-    """What the calls of the run cost; ``None`` if that is not known, as of imported runs."""
+    """What the calls of the run cost; ``None`` if that is unknown, as for imported runs."""
     unpriced: bool = False
-    """There were further tokens of which the price is not known."""
+    """Whether there were further tokens of unknown price."""
     rank: int | None = None
     """Place within the group by its first metric, 1 the best; equal values share one. ``None`` without a value."""
     rank_low: int | None = None
-    """The best rank that the standard errors leave open, and the worst; ``None`` without any. See
+    """The best and the worst rank that the standard errors leave open; ``None`` without errors. See
     ``ranks_of_estimates``."""
     rank_high: int | None = None
     published_value: float | None = None
-    """What is published of a model of this name for the group's first metric, in the table that was made with the
-    task's version and options; judge and baseline may be others."""
+    """The published value of the group's first metric for a model of this name, from the table with the task's version
+    and options; its judge and baseline may differ."""
     pinned: bool = False
 
 
@@ -87,9 +90,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     cells: tuple[LeaderboardRow | None, ...]
-    """Its row in each group, the newest of several."""
+    """Its newest row in each group."""
     further: tuple[int, ...]
-    """How many older rows of it each group holds."""
+    """How many older rows of the model each group has."""
     mean_rank: float | None
     """Mean of its ranks; ``None`` unless it has one in every group."""
     pinned: bool = False
@@ -103,43 +106,36 @@ class Across(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(run: Run, task: str | None = None) -> list[LeaderboardRow]:
-    """A row for each task of a run."""
-    rows = []
-    for one in run.tasks.values():
-        task_manifest = one.task_manifest
-        label = _label(task_manifest)
-        if task is not None and task not in (one.key, task_manifest.label, label):
+    """A row for each task of a run, or for the task named."""
+    return [row for row, _ in _rows_of(run, task)]
+
+
+def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskRun]]:
+    manifest = run.manifest
+    for task_run in run.tasks.values():
+        task_manifest = task_run.task_manifest
+        if task is not None and task not in task_run.names:
             continue
-        # The folder may be anybody's: a metric is a word.
-        scores = {score.metric: score for score in one.scores if score.group is None and score.metric.isidentifier()}
-        usd, unpriced = _cost(run.manifest, one.key)
-        rows.append(
-            LeaderboardRow(
-                task=label,
-                model=run.manifest.candidate,
-                identity=run.manifest.candidate_identity,
-                origin=str(run.path),
-                started_at=run.manifest.started_at,
-                published=False,
-                starter=task_manifest.starter,
-                protocol_hash=task_manifest.protocol_hash,
-                protocol=task_manifest.protocol,
-                scores=scores,
-                flags=(
-                    *(finding.check for finding in one.findings if finding.flagged),
-                    *_protocol_flags(task_manifest),
-                ),
-                status=_status(run.manifest),
-                unread=_unread(task_manifest.counts),
-                usd=usd,
-                unpriced=unpriced,
-            )
+        usd, unpriced = _cost(manifest, task_run.key)
+        findings = [finding.check for finding in task_run.findings if finding.flagged]
+        row = LeaderboardRow(
+            task=f"{task_manifest.name}@{task_manifest.version}",
+            model=manifest.candidate,
+            identity=manifest.candidate_identity,
+            origin=str(run.path),
+            started_at=manifest.started_at,
+            starter=task_manifest.starter,
+            protocol_hash=task_manifest.protocol_hash,
+            protocol=task_manifest.protocol,
+            # The folder may come from anyone: a metric's name must be a plain word.
+            scores={metric: score for metric, score in task_run.overall.items() if metric.isidentifier()},
+            flags=(*findings, *_protocol_flags(task_manifest)),
+            status=manifest.status if manifest.imported_from is None else f"imported, {manifest.status}",
+            unread=_unread(task_manifest.counts),
+            usd=usd,
+            unpriced=unpriced,
         )
-    return rows
-
-
-def _label(task_manifest: TaskManifest) -> str:
-    return f"{task_manifest.name}@{task_manifest.version}"
+        yield row, task_run
 
 
 def _unread(counts: Mapping[str, int]) -> float | None:
@@ -148,7 +144,7 @@ def _unread(counts: Mapping[str, int]) -> float | None:
 
 
 def _cost(manifest: Manifest, key: str) -> tuple[float | None, bool]:
-    """What a task has cost in USD, and whether it may be more: prices unknown, or a session killed before it told."""
+    """What a task has cost in USD, and whether it may be more: unknown prices, or a session that was killed early."""
     stages = [stage for session in manifest.sessions for stage in session.counts.get(key, {}).values()]
     if not stages:
         return None, False
@@ -156,21 +152,18 @@ def _cost(manifest: Manifest, key: str) -> tuple[float | None, bool]:
     paid = max(spent(manifest), manifest.spending.usd if manifest.spending else 0.0)
     if len(manifest.tasks) == 1:
         usd = paid
-    untold = len(manifest.tasks) > 1 and paid > spent(manifest) + 0.005
+    unreported = len(manifest.tasks) > 1 and paid > spent(manifest) + 0.005
     unpriced = any(stage.unpriced.prompt_tokens or stage.unpriced.completion_tokens for stage in stages)
-    return usd, unpriced or untold
+    return usd, unpriced or unreported
 
 
 def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[LeaderboardRow]:
-    """The runs' rows, with the scores that a task makes of all runs of one protocol together in place of their own.
+    """The runs' rows, with scores that a task fits to all runs of one protocol together in place of their own.
 
-    What is missing of an example's score is a matter of the run, so those counts stay. A run whose example scores
-    cannot be read keeps its own score, and is flagged.
+    Counts of missing examples stay those of the run. A run whose example scores cannot be read keeps its own score,
+    and is flagged.
     """
-    listed: list[tuple[LeaderboardRow, TaskRun]] = []
-    for run in runs:
-        by_label = {_label(one.task_manifest): one for one in run.tasks.values()}
-        listed += [(row, by_label[row.task]) for row in rows_of(run, task)]
+    listed = [pair for run in runs for pair in _rows_of(run, task)]
     tables: dict[tuple[str, str], list[int]] = {}
     for place, (row, _) in enumerate(listed):
         tables.setdefault((row.task, row.protocol_hash), []).append(place)
@@ -184,12 +177,12 @@ def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Leaderboa
             if scores is None:
                 rows[place] = msgspec.structs.replace(rows[place], flags=(*rows[place].flags, NOT_IN_COMMON_FIT))
             else:
-                rows[place] = _with(rows[place], {score.metric: score for score in scores})
+                rows[place] = _with(rows[place], scores)
     return rows
 
 
 def _tabulator(run: TaskRun) -> Tabulate | None:
-    """How the run's task makes numbers of all runs together; ``None`` if it does not, or is not known here."""
+    """The function that fits scores to several runs together; ``None`` if the task has none or is unknown here."""
     if "reported_by" in run.task_manifest.protocol:
         return None
     try:
@@ -198,17 +191,13 @@ def _tabulator(run: TaskRun) -> Tabulate | None:
         return None
 
 
-def _with(row: LeaderboardRow, scores: dict[str, Score]) -> LeaderboardRow:
-    made = {}
-    for metric, score in scores.items():
-        own = row.scores.get(metric)
+def _with(row: LeaderboardRow, fitted: Iterable[Score]) -> LeaderboardRow:
+    scores = dict(row.scores)
+    for score in fitted:
+        own = scores.get(score.metric)
         missing = score.n_missing if own is None else own.n + own.n_missing - score.n
-        made[metric] = msgspec.structs.replace(score, n_missing=missing)
-    return msgspec.structs.replace(row, scores={**row.scores, **made}) if made else row
-
-
-def _status(manifest: Manifest) -> str:
-    return manifest.status if manifest.imported_from is None else f"imported, {manifest.status}"
+        scores[score.metric] = msgspec.structs.replace(score, n_missing=missing)
+    return msgspec.structs.replace(row, scores=scores)
 
 
 def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
@@ -219,7 +208,7 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
 
 
 def published_rows(task: str | None = None) -> list[LeaderboardRow]:
-    """Figures from published tables (``leaderboards/*.csv``), as rows of a protocol of their own per task."""
+    """The figures of the published tables (``leaderboards/*.csv``) as rows, with a protocol of their own per task."""
     rows: list[LeaderboardRow] = []
     known: dict[str, Task | None] = {}
     for path in sorted(resource("leaderboards").glob("*.csv")):
@@ -234,7 +223,7 @@ def published_rows(task: str | None = None) -> list[LeaderboardRow]:
 
 
 def _published_row(label: str, fields: dict[str, str], task: Task | None) -> LeaderboardRow:
-    """A row of a table. Where no task knows the metrics, one that is called after a unit is in that unit."""
+    """A row of a table. If no task knows the metrics, a metric named after a unit is in that unit."""
     scores = {}
     for metric, text in fields.items():
         if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
@@ -256,7 +245,6 @@ def _published_row(label: str, fields: dict[str, str], task: Task | None) -> Lea
         model=fields["model"],
         origin=fields["source"],
         published=True,
-        starter=False,
         protocol_hash=f"published:{label}",
         protocol={"published": fields["source"]},
         scores=scores,
@@ -264,13 +252,13 @@ def _published_row(label: str, fields: dict[str, str], task: Task | None) -> Lea
 
 
 def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, tuple[str, ...]]:
-    """The metrics that a table shows, the first of which ranks, by task with version; none of a task not known here.
+    """The metrics that a table shows, by task with version; the first one ranks. None for a task unknown here.
 
-    Which column comes first is no number: a file that was changed since a run was made will do for it.
+    A task file may have changed since the run: that moves columns, but no number.
     """
     found = {}
     for label in labels:
-        # What follows the version in a published table's label is for people.
+        # A published table's label goes on after the version, for people.
         task = _known_task(label.partition(":")[0], files)
         found[label] = () if task is None else task.headline
     return found
@@ -279,8 +267,8 @@ def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, t
 def _known_task(
     label: str, files: TaskFiles, options: Mapping[str, str] | None = None, *, starter: bool = False
 ) -> Task | None:
-    """The task of a label; ``None`` if it, its version or options are not known here. A label may be anybody's: it is
-    no path.
+    """The task of a label; ``None`` if it, its version or its options are unknown here. A label may come from anyone,
+    so it is never used as a path.
     """
     name, _, version = label.partition("@")
     try:
@@ -291,7 +279,7 @@ def _known_task(
 
 
 def group_rows(rows: Iterable[LeaderboardRow], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:
-    """Rows by task and protocol, ranked by the task's first metric with values; larger groups first, published last."""
+    """Group rows by task and protocol, ranked by the task's first metric with values; largest first, published last."""
     grouped: dict[tuple[str, str], list[LeaderboardRow]] = {}
     for row in rows:
         grouped.setdefault((row.task, row.protocol_hash), []).append(row)
@@ -300,7 +288,7 @@ def group_rows(rows: Iterable[LeaderboardRow], metrics_of: Mapping[str, tuple[st
     for (task, _), members in sorted(grouped.items(), key=_group_order):
         metrics = tuple(metric for metric in metrics_of.get(task, ()) if any(metric in row.scores for row in members))
         metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
-        # One that no run has a value of, for want of an official file, ranks nothing.
+        # A metric without any value, for lack of an official file, cannot rank.
         metrics = tuple(sorted(metrics, key=lambda metric: all(_value(row, metric) is None for row in members)))
         first = members[0] if members[0].published else firsts.setdefault(task, members[0])
         groups.append(
@@ -325,7 +313,7 @@ def _value(row: LeaderboardRow, metric: str) -> float | None:
 
 
 def _ranked(rows: Sequence[LeaderboardRow], metric: str) -> list[LeaderboardRow]:
-    """The rows best first, each with its rank and the ranks that its standard error leaves open."""
+    """The rows, best first, each with its rank and the ranks that its standard error leaves open."""
     with_value = sorted((row for row in rows if _value(row, metric) is not None), key=lambda row: row.model)
     with_value.sort(key=lambda row: -row.scores[metric].value)  # type: ignore[operator]
     values = [row.scores[metric].value or 0.0 for row in with_value]
@@ -341,14 +329,14 @@ def _ranked(rows: Sequence[LeaderboardRow], metric: str) -> list[LeaderboardRow]
 
 
 def stderr_of(score: Score) -> float | None:
-    """A score's standard error, from its interval if that is all there is."""
+    """A score's standard error, derived from its interval if it has nothing else."""
     if score.stderr is not None or score.low is None or score.high is None or score.level is None:
         return score.stderr
     return (score.high - score.low) / (2 * NormalDist().inv_cdf((1 + score.level) / 2))
 
 
 def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow]) -> list[Group]:
-    """The groups of runs, each row with what is published of a model of its name in the table of its task's options."""
+    """The groups, each row with the published value of a model of its name in the table of its task's options."""
     found = []
     for group in groups:
         task = _official_task(group.rows[0]) if published else None
@@ -366,7 +354,7 @@ def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow
 
 
 def _official_task(row: LeaderboardRow) -> Task | None:
-    """The bundled or installed task of a run's row, with its options; ``None`` if it is another, or a published row."""
+    """The bundled or installed task of a run's row, with its options; ``None`` for other tasks and published rows."""
     if row.published or row.protocol.get("code"):
         return None
     options = row.protocol.get("options")
@@ -375,9 +363,7 @@ def _official_task(row: LeaderboardRow) -> Task | None:
 
 
 def of_same_table(task: Task, published: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
-    """The rows of the published table that was made with a task's version and options, as far as these tell tables
-    apart.
-    """
+    """The rows of the published table with a task's version and options, as far as options tell tables apart."""
     usual = {name: str(value) for name, value in task.table_options.items()}
     own = {name: str(task.options.get(name, value)) for name, value in usual.items()}
     found = []
@@ -390,9 +376,9 @@ def of_same_table(task: Task, published: Iterable[LeaderboardRow]) -> list[Leade
 
 
 def across_tasks(groups: Sequence[Group]) -> Across | None:
-    """Each task's first group of runs side by side, models of the best mean rank first; ``None`` for a single task.
+    """Each task's first group of runs side by side, models with the best mean rank first; ``None`` for a single task.
 
-    Rows are one model's if name and identity are equal; of a model known by a file of answers alone, if the name is.
+    Rows belong to one model if name and identity are equal; if only its answers are known, the name decides.
     """
     firsts: dict[str, Group] = {}
     for group in groups:
@@ -430,41 +416,35 @@ def _standing_order(standing: Standing) -> tuple[bool, float, int, str]:
 def arranged(
     groups: Iterable[Group], *, sort: str | None = None, filters: Sequence[str] = (), pins: Sequence[str] = ()
 ) -> list[Group]:
-    """The groups with their rows in another order, or some of them; ranks stay those among all rows.
+    """The groups with their rows sorted or filtered; ranks stay those among all rows.
 
     ``sort`` is a metric (largest first), ``model``, or one of :data:`BY_ROW` (smallest first). ``filters`` are patterns
-    of model names (``*`` and ``?``, whatever the case), of which one must fit. Models in ``pins`` come first and are
-    never filtered out. Raises :class:`UsageError` for what fits nothing.
+    of model names (``*`` and ``?``, ignoring case); a row must match one. Models in ``pins`` come first and are never
+    filtered out. Raises :class:`UsageError` if a sort key, a pin or all filters match nothing.
     """
     given = list(groups)
     metrics = {metric for group in given for row in group.rows for metric in row.scores}
     if sort is not None and sort not in {*metrics, *BY_ROW, "model"}:
         raise UsageError(f"--sort {sort!r} is not a column; it can be model, {', '.join((*BY_ROW, *sorted(metrics)))}")
     models = {row.model for group in given for row in group.rows}
+    known = ", ".join(sorted(models))[:500]
     for pin in pins:
         if pin not in models:
-            raise UsageError(
-                f"--pin {pin!r}: no row is of that model; the models are {', '.join(sorted(models))[:500]}"
-            )
+            raise UsageError(f"--pin {pin!r}: no row is of that model; the models are {known}")
     found = []
     for group in given:
         rows = [msgspec.structs.replace(row, pinned=row.model in pins) for row in group.rows]
         if filters:
-            rows = [row for row in rows if row.pinned or any(_fits(row.model, pattern) for pattern in filters)]
+            patterns = [pattern.casefold() for pattern in filters]
+            rows = [row for row in rows if row.pinned or any(fnmatchcase(row.model.casefold(), p) for p in patterns)]
         if sort is not None:
             rows.sort(key=lambda row: _sort_key(row, sort))
         rows.sort(key=lambda row: not row.pinned)
         if rows:
             found.append(msgspec.structs.replace(group, rows=tuple(rows)))
     if not found:
-        raise UsageError(
-            f"--filter {' '.join(filters)}: no model has such a name among {', '.join(sorted(models))[:500]}"
-        )
+        raise UsageError(f"--filter {' '.join(filters)}: no model has such a name among {known}")
     return found
-
-
-def _fits(model: str, pattern: str) -> bool:
-    return fnmatchcase(model.casefold(), pattern.casefold())
 
 
 def _sort_key(row: LeaderboardRow, sort: str) -> tuple[bool, float, str]:
@@ -475,5 +455,5 @@ def _sort_key(row: LeaderboardRow, sort: str) -> tuple[bool, float, str]:
 
 
 def length_of(row: LeaderboardRow) -> Score | None:
-    """The row's mean length of an answer in characters, if the task has it."""
+    """The mean length of the row's answers in characters, if the task measures it."""
     return next((score for score in row.scores.values() if score.unit == "characters"), None)

@@ -1,6 +1,7 @@
-"""Power: what difference a number of examples can see, how many examples a difference needs, and what repeats buy.
+"""Power analysis: what difference so many examples can detect, how many a difference needs, and what repeats are worth.
 
-The variance comes from a stored run (or two), or, without one, from the worst case that the metric's bounds allow.
+The variance comes from one or two stored runs, or without one from the worst case that the metric's bounds allow. The
+formulas are in ``stats/power.py``.
 """
 
 from collections import Counter
@@ -20,18 +21,9 @@ from judgebench.run.loading import source_finder
 from judgebench.run.reading import Run, TaskRun, read_run
 from judgebench.run.run_tasks import NO_FILES
 from judgebench.run.settings import Settings
+from judgebench.stats import power as formulas
 from judgebench.stats.arrays import FloatArray
-from judgebench.stats.power import (
-    DifferenceVariance,
-    RunVariance,
-    detectable_difference,
-    paired_variance,
-    planned_variance,
-    required_answers,
-    required_prompts,
-    run_variance,
-    worth_of_repeats,
-)
+from judgebench.stats.power import DifferenceVariance, RunVariance
 from judgebench.task import Task
 from judgebench.task.metric import Metric
 
@@ -39,12 +31,12 @@ REPEATS = (1, 2, 4, 8)
 
 
 class Repeats(msgspec.Struct, frozen=True, kw_only=True):
-    """What several answers to each example are worth."""
+    """What it is worth to sample several answers to each example."""
 
     answers: int
     detectable: float | None
     equivalent_examples: int
-    """Examples with one answer each that would see as much."""
+    """Examples with one answer each that would detect as much."""
     calls: int
     """Answers in all."""
 
@@ -61,25 +53,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Examples."""
     detectable: float | None
-    """The true difference that n examples find with this power, in the unit; null if no difference is that large."""
+    """The true difference that n examples detect with this power, in the unit; null if none can be that large."""
     delta: float | None = None
-    """The difference that is asked about."""
+    """The difference to detect."""
     required: int | None = None
-    """Examples that it needs."""
+    """Examples needed to detect delta."""
     required_answers: int | None = None
-    """Answers to each of the n examples that it needs instead; null if no number does."""
+    """Answers per example needed instead, with n examples; null if no number is enough."""
     repeats: tuple[Repeats, ...]
     variance: dict[str, float]
-    """Of the difference, per example, in squared units: ``prompts``, ``answers``, ``judging``."""
+    """Variance of the difference per example, in squared units: ``prompts``, ``answers``, ``judging``."""
     judge_calls_per_example: float | None = None
     source: str
-    """Where the variance is from."""
+    """Where the variance comes from."""
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of :func:`plan`."""
+    """The question that :func:`plan` answers."""
 
     task: str
     metric: str | None = None
@@ -92,7 +84,7 @@ class Question:
 
 
 def plan(question: Question, settings: Settings) -> Plan:
-    """Answer it. Raises :class:`UsageError` where a run or metric gives no variance."""
+    """Plan a comparison of two runs. Raises :class:`UsageError` if a run or metric gives no variance."""
     specs = tasks.parse_specs(question.task)
     if len(specs) != 1:
         raise UsageError(f"--task {question.task}: plan for one task at a time")
@@ -116,29 +108,35 @@ def plan(question: Question, settings: Settings) -> Plan:
         if mean is None:
             variance, source = _from_stderr(stored, runs, question, notes)
         else:
-            tables = [_table(one, metric, settings) for one in of_task]
+            tables = [_table(task_run, metric, settings) for task_run in of_task]
             variance, source = _from_tables(tables, mean, runs, question, notes)
         calls = _calls(of_task[0])
     if question.delta is not None and calls is None:
-        why = "a stored run (--baseline) tells how many an example takes" if not runs else "the run has none"
+        why = "a stored run (--baseline) shows how many an example takes" if not runs else "the run has none"
         notes.append(f"judge calls are not counted: {why if task.judge_models else 'answers are verified, not judged'}")
     if not variance.per_prompt():
         raise UsageError(_no_variance(question, runs, metric))
     widest = (own if runs else task).metric(metric, unit).span
-    alpha, power, required, answers = question.alpha, question.power, None, None
-    if question.delta is not None:
-        required, answers = _needed(question, question.delta, variance, n, metric, unit, widest)
-    detectable = detectable_difference(variance, n, alpha=alpha, power=power)
+    delta, alpha, power, required, answers = question.delta, question.alpha, question.power, None, None
+    if delta is not None:
+        if delta > widest:
+            raise UsageError(f"--delta {delta:g}: two runs differ in {metric} by at most {widest:g} {unit}")
+        try:
+            required = formulas.required_prompts(variance, delta, alpha=alpha, power=power)
+            answers = formulas.required_answers(variance, n, delta, alpha=alpha, power=power)
+        except OverflowError as error:
+            raise UsageError(f"--delta {delta:g} {unit}: no plan can be made for a difference of that size") from error
+    detectable = formulas.detectable_difference(variance, n, alpha=alpha, power=power)
     if detectable > widest:
         notes.append(
-            f"with {n:,} examples no difference is found with this power: it would be {rough(detectable, unit)}, and "
+            f"{n:,} examples detect no difference with this power: it would have to be {rough(detectable, unit)}, but "
             f"two runs differ in {metric} by at most {widest:g}"
         )
     separate = variance.answers + variance.judging > 0
     if not separate:
         notes.append(
-            "the noise of sampling and judging anew is not told apart from the examples', so repeats look worthless "
-            "here: a run with --repeats or --judge-repeats tells what they buy"
+            "the noise of sampling and judging cannot be told apart from that of the examples, so repeats look "
+            "worthless here: a run with --repeats or --judge-repeats shows what they are worth"
         )
     return Plan(
         task=(own if runs else task).label,
@@ -148,7 +146,7 @@ def plan(question: Question, settings: Settings) -> Plan:
         power=power,
         n=n,
         detectable=detectable if detectable <= widest else None,
-        delta=question.delta,
+        delta=delta,
         required=required,
         required_answers=answers,
         repeats=tuple(
@@ -158,7 +156,9 @@ def plan(question: Question, settings: Settings) -> Plan:
                 equivalent_examples=bought.equivalent_prompts,
                 calls=bought.calls,
             )
-            for bought in (worth_of_repeats(variance, n, REPEATS, alpha=alpha, power=power) if separate else ())
+            for bought in (
+                formulas.worth_of_repeats(variance, n, REPEATS, alpha=alpha, power=power) if separate else ()
+            )
         ),
         variance={"prompts": variance.prompts, "answers": variance.answers, "judging": variance.judging},
         judge_calls_per_example=calls,
@@ -169,56 +169,33 @@ def plan(question: Question, settings: Settings) -> Plan:
 
 def _check(question: Question) -> None:
     if len(question.baselines) > 2:
-        raise UsageError(f"--baseline is given {len(question.baselines)} times; one run, or two to be compared")
+        raise UsageError(f"--baseline was given {len(question.baselines)} times; give one run, or two to compare")
     if question.delta is not None and not 0 < question.delta < float("inf"):
-        raise UsageError(f"--delta {question.delta:g}: a difference to be found is above 0")
+        raise UsageError(f"--delta {question.delta:g}: a difference to detect must be above 0")
     if not -1 <= question.correlation <= 1:
-        raise UsageError(f"--correlation {question.correlation:g} does not lie between -1 and 1")
+        raise UsageError(f"--correlation {question.correlation:g} is not between -1 and 1")
     if question.n is not None and question.n < 1:
-        raise UsageError(f"--n {question.n}: a plan is for 1 example or more")
+        raise UsageError(f"--n {question.n}: a plan needs at least 1 example")
     if not (0 < question.alpha < 1 and 0 < question.power < 1):
-        raise UsageError(f"--alpha {question.alpha:g} and --power {question.power:g} lie between 0 and 1")
+        raise UsageError(f"--alpha {question.alpha:g} and --power {question.power:g} must both be between 0 and 1")
     if question.power <= question.alpha / 2:
         raise UsageError(
-            f"--power {question.power:g} is no more than half of --alpha {question.alpha:g}, with which chance alone "
-            f"finds a difference; give more power, or a smaller alpha"
+            f"--power {question.power:g} is no more than half of --alpha {question.alpha:g}, which chance alone "
+            f"reaches; give more power, or a smaller alpha"
         )
 
 
 def _no_variance(question: Question, runs: Sequence[Run], metric: str) -> str:
-    """Why there is nothing to plan with."""
+    """Why there is no variance to plan with."""
     if len(runs) > 1:
         both = " and ".join(str(run.path) for run in runs)
         return f"--baseline: {both} differ in {metric} by the same on every example, so there is no variance"
     if question.correlation == 1:
         return (
-            "--correlation 1: two runs whose scores correlate perfectly differ by the same on every example, so that "
-            "one example tells the difference and there is nothing to plan. Two stored runs (--baseline twice) say "
-            "how much such runs correlate"
+            "--correlation 1: two runs whose scores correlate perfectly differ by the same on every example, so one "
+            "example is enough. Two stored runs (--baseline twice) show how much such runs correlate"
         )
     return f"--baseline {runs[0].path}: its {metric} does not vary over the examples, so there is no variance"
-
-
-def _needed(
-    question: Question,
-    delta: float,
-    variance: DifferenceVariance,
-    n: int,
-    metric: str,
-    unit: str,
-    widest: float,
-) -> tuple[int, int | None]:
-    """Examples that a difference needs, and answers to each of n examples that it needs instead."""
-    if delta > widest:
-        raise UsageError(f"--delta {delta:g}: two runs differ in {metric} by at most {widest:g} {unit}")
-    alpha, power = question.alpha, question.power
-    try:
-        return (
-            required_prompts(variance, delta, alpha=alpha, power=power),
-            required_answers(variance, n, delta, alpha=alpha, power=power),
-        )
-    except OverflowError as error:
-        raise UsageError(f"--delta {delta:g} {unit}: no plan can be made for a difference of that size") from error
 
 
 def _worst_case(task: Task, metric: str, question: Question, notes: list[str]) -> tuple[DifferenceVariance, str, str]:
@@ -226,27 +203,29 @@ def _worst_case(task: Task, metric: str, question: Question, notes: list[str]) -
     if mean is None:
         known = metric in task.headline
         usable = f", or --metric ({', '.join(task.means)})" if task.means else ""
-        what = "is no plain mean over examples, so its variance has no bound" if known else "is unknown"
+        what = "is not a plain mean over examples, so its variance has no bound" if known else "is unknown"
         raise UsageError(
-            f"--task {task.label}: without --baseline RUN the worst case is planned for, and {metric} {what}. Give a "
+            f"--task {task.label}: without --baseline RUN the plan is for the worst case, but {metric} {what}. Give a "
             f"run of this task with --baseline{usable}"
         )
     widest = mean.span**2 / 4
     notes.append(
-        "assumed: each example's number is at one end of its range or the other, as often as not, which is the most "
-        "variance that there can be; a stored run (--baseline) asks for fewer examples"
+        "assumed: each example's number is at one end of its range or the other, equally often, which is the most "
+        "variance possible; with a stored run (--baseline), fewer examples are enough"
     )
-    notes.append(_correlation_note(question.correlation))
-    return planned_variance(RunVariance(widest, 0.0, 0.0, None), question.correlation), mean.unit, "worst case"
+    return _assumed(RunVariance(widest, 0.0, 0.0, None), question, notes), mean.unit, "worst case"
 
 
-def _correlation_note(correlation: float) -> str:
-    if correlation:
-        return f"assumed: over the examples, the two runs' scores correlate by {correlation:g} (--correlation)"
-    return (
+def _assumed(run: RunVariance, question: Question, notes: list[str]) -> DifferenceVariance:
+    """The variance of the difference of two such runs with the correlation assumed, which a note mentions."""
+    note = (
         "assumed: the two runs' scores do not correlate over the examples (--correlation 0), the cautious choice; "
-        "checkpoints of one model do, and two stored runs (--baseline twice) tell by how much"
+        "checkpoints of one model do, and two stored runs (--baseline twice) show how much"
     )
+    if question.correlation:
+        note = f"assumed: over the examples, the two runs' scores correlate by {question.correlation:g} (--correlation)"
+    notes.append(note)
+    return formulas.planned_variance(run, question.correlation)
 
 
 def _from_stderr(
@@ -257,14 +236,12 @@ def _from_stderr(
         raise UsageError(f"{runs[0].path}: {stored.metric} has no standard error to plan with ({why})")
     if len(runs) > 1:
         raise UsageError(
-            f"{stored.metric} is no plain mean over examples, so two runs do not tell how their difference varies; "
+            f"{stored.metric} is not a plain mean over examples, so two runs do not show how their difference varies; "
             "give one --baseline, and --correlation if it is known"
         )
-    notes.append(f"{stored.metric} is no plain mean over examples: its own standard error over {stored.n} is scaled")
-    notes.append(_correlation_note(question.correlation))
-    spread = stored.stderr**2 * stored.n
-    run = RunVariance(spread, 0.0, 0.0, None)
-    return planned_variance(run, question.correlation), f"standard error of {runs[0].path}"
+    notes.append(f"{stored.metric} is not a plain mean over examples: its own standard error over {stored.n} is scaled")
+    run = RunVariance(stored.stderr**2 * stored.n, 0.0, 0.0, None)
+    return _assumed(run, question, notes), f"standard error of {runs[0].path}"
 
 
 def _from_tables(
@@ -276,40 +253,34 @@ def _from_tables(
 ) -> tuple[DifferenceVariance, str]:
     shared = [item for item in tables[0] if all(item in table for table in tables)]
     if len(shared) < 2:
-        raise UsageError(
-            f"{' and '.join(str(run.path) for run in runs)}: a variance needs two examples with a score"
-            + (" in both runs" if len(runs) > 1 else "")
-        )
+        paths = " and ".join(str(run.path) for run in runs)
+        raise UsageError(f"{paths}: a variance needs two examples with a score in every run")
     arrays = [mean.scale * np.stack([table[item] for item in shared]) for table in tables]
-    variances = [run_variance(array) for array in arrays]
+    variances = [formulas.run_variance(array) for array in arrays]
     notes += [f"{run.path}: {found.reason}" for run, found in zip(runs, variances, strict=True) if found.reason]
     if len(arrays) == 2:
-        return paired_variance(*arrays), f"the paired differences of {runs[0].path} and {runs[1].path}"
-    notes.append(_correlation_note(question.correlation))
-    return planned_variance(variances[0], question.correlation), f"the scores of {runs[0].path}"
+        return formulas.paired_variance(*arrays), f"the paired differences of {runs[0].path} and {runs[1].path}"
+    return _assumed(variances[0], question, notes), f"the scores of {runs[0].path}"
 
 
 def _of_task(run: Run, task: Task, version: str | None) -> TaskRun:
-    """The run's part that is of the task."""
+    """The task's part of the run."""
     found = run.tasks.get(task.name)
     if found is None:
-        raise UsageError(f"{run.path} holds no task {task.name!r}; it holds {', '.join(run.tasks)}")
+        raise UsageError(f"{run.path} has no task {task.name!r}; it has {', '.join(run.tasks)}")
     if version is not None and version != found.task_manifest.version:
-        raise UsageError(f"{run.path} holds {found.task_manifest.label}, not {task.name}@{version}")
+        raise UsageError(f"{run.path} has {found.task_manifest.label}, not {task.name}@{version}")
     return found
 
 
 def _score(run: TaskRun, metric: str) -> Score:
-    scores = [score for score in run.scores if score.group is None]
-    for score in scores:
-        if score.metric == metric:
-            return score
-    known = ", ".join(score.metric for score in scores)
-    raise UsageError(f"{run.run} has no metric {metric!r} of {run.key}; it has {known}")
+    if metric not in run.overall:
+        raise UsageError(f"{run.run} has no metric {metric!r} of {run.key}; it has {', '.join(run.overall)}")
+    return run.overall[metric]
 
 
 def _table(own: TaskRun, metric: str, settings: Settings) -> dict[str, FloatArray]:
-    """Numbers by item, each of shape (answers, judgings); items that lack one are left out."""
+    """Numbers by item, each of shape (answers, judgings), without the items that lack one."""
     mean = own.task.means[metric]
     judgements = own.judgements()
     one_judge = len({judgement.judge_model for judgement in judgements}) == 1
@@ -332,7 +303,7 @@ def _table(own: TaskRun, metric: str, settings: Settings) -> dict[str, FloatArra
 
 
 def _calls(run: TaskRun) -> float | None:
-    """Judge replies per example of a run; ``None`` where answers are verified."""
-    calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.judgements()]
-    total = sum(count for _, count in calls)
-    return total / len({example_id for example_id, _ in calls}) if total else None
+    """Judge replies per example of a run; ``None`` if answers are verified."""
+    judgements = run.judgements()
+    total = sum(len(judgement.replies) for judgement in judgements)
+    return total / len({judgement.example_id for judgement in judgements}) if total else None

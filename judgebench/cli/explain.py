@@ -11,7 +11,8 @@ from judgebench.display import figure, interval, p_value, percent, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
-    from judgebench.analysis.explanation import Bounds, Explained, Explanation, SeveralRuns, Style, Variance
+    from judgebench.analysis.explanation import Explained, Explanation, SeveralRuns, Style, Variance
+    from judgebench.stats.intervals import Interval
 
 
 def explain(
@@ -110,5 +111,5 @@ def _of_several(several: "SeveralRuns") -> Sheet:
     return Sheet(title, notes=tuple(notes))
 
 
-def _interval(bounds: "Bounds | None", unit: str = "") -> str:
+def _interval(bounds: "Interval | None", unit: str = "") -> str:
     return "" if bounds is None else interval(bounds.low, bounds.high, unit)

@@ -1,4 +1,4 @@
 """Files that come from outside: pinned official files, rows of other programs' files, prompts, plug-ins.
 
-What a row means for a benchmark is decided in its task; what a run folder holds is read by ``run``.
+What a row means for a benchmark is decided in its task. Run folders are read in ``run``.
 """

@@ -1,7 +1,7 @@
-"""CSV files, read and written: they may hold anybody's text and that a spreadsheet may open.
+"""CSV files, read and written. They may contain text from anyone, and a spreadsheet may open them.
 
-A cell that a spreadsheet would run as a formula gets an apostrophe in front, which is taken off again when our own
-tables are read; https://owasp.org/www-community/attacks/CSV_Injection lists the characters.
+A cell that a spreadsheet would run as a formula is written with an apostrophe in front, which is removed when our own
+tables are read. https://owasp.org/www-community/attacks/CSV_Injection lists the characters.
 """
 
 import csv
@@ -17,12 +17,11 @@ Lines = Iterator[tuple[int, list[str]]]
 """The cells of rows, each with the line on which it begins."""
 
 STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
-"""Signs, also as wide as a Chinese character. An apostrophe is one of them, so that taking one off again gives what was
-there."""
+"""The characters, also in full width. The apostrophe is one of them, so that removing one restores the text."""
 
 
 def spreadsheet_text(text: str) -> str:
-    """A text as a CSV cell that no spreadsheet takes for a formula.
+    """A text as a CSV cell that no spreadsheet runs as a formula.
 
     >>> spreadsheet_text("=1+1"), spreadsheet_text("gpt-4")
     ("'=1+1", 'gpt-4')
@@ -31,7 +30,7 @@ def spreadsheet_text(text: str) -> str:
 
 
 def original_text(text: str) -> str:
-    """What :func:`spreadsheet_text` was given.
+    """The text that :func:`spreadsheet_text` was given.
 
     >>> [original_text(spreadsheet_text(text)) for text in ("=1+1", "'quoted", "plain")]
     ['=1+1', "'quoted", 'plain']
@@ -40,7 +39,7 @@ def original_text(text: str) -> str:
 
 
 def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A CSV file; numbers as Python writes them, so that reading gives the same ones, and nothing for ``None``."""
+    """A CSV file. Numbers are written as Python does, so that they read back the same; ``None`` is an empty cell."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -49,19 +48,17 @@ def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def csv_bytes(rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> bytes:
-    """The file of :func:`csv_text` with a column for each of the fields."""
+    """A CSV file with a column for each of the fields."""
     return csv_text(fields, ([row.get(name) for name in fields] for row in rows)).encode()
 
 
-def read_csv(
-    path: Path, file: Iterable[str], delimiter: str = ","
-) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+def read_csv(path: Path, file: Iterable[str], delimiter: str = ",") -> tuple[list[str], Lines]:
     """The header of a CSV file, empty if the file is, and its rows, each with the line on which it begins.
 
-    Every row has a cell for each column; empty lines are passed over. Anything else is a :class:`RecordError` with the
-    line. ``file`` keeps its line ends, as one opened with ``newline=""`` does.
+    Every row has a cell for each column, and empty lines are skipped. Raises :class:`RecordError` with the line for any
+    other row. ``file`` must keep its line ends, as one opened with ``newline=""`` does.
     """
-    # The library has one limit for the whole process. Files are limited where they are opened.
+    # The library has one limit for the whole process. The size of a file is limited where it is opened.
     csv.field_size_limit(LARGEST_CELL)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
 
@@ -85,11 +82,11 @@ def read_csv(
     _, header = next(found, (1, []))
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise RecordError(path, 1, f"a column stands twice in the header: {', '.join(twice)[:200]}")
+        raise RecordError(path, 1, f"the header has a column twice: {', '.join(twice)[:200]}")
     return header, rows()
 
 
 def read_csv_table(path: Path, text: str) -> list[dict[str, str]]:
-    """The rows of a CSV file by the names of its columns; raises what :func:`read_csv` raises."""
+    """The rows of a CSV file by column name. Raises what :func:`read_csv` raises."""
     header, rows = read_csv(path, io.StringIO(text, newline=""))
     return [dict(zip(header, cells, strict=True)) for _, cells in rows]

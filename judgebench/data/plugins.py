@@ -1,7 +1,7 @@
-"""What installed packages bring: the entry points of a group, who owns a name, and loading without a crash.
+"""Plug-ins of installed packages: the entry points of a group, who owns a name, and loading without a crash.
 
-Listing imports nothing. A package that is broken is named when its plug-in is chosen, and hides no other. What a
-plug-in must be is the business of its group: ``tasks`` for benchmarks, ``models.backends`` for models.
+Listing imports nothing. A broken package is reported when its plug-in is chosen, and hides no other. What a plug-in
+must be is defined by its group: ``tasks`` for benchmarks, ``models.opening.backends`` for models.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from judgebench.errors import JudgebenchError, UsageError
 
 
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of a group. A package whose list of entry points cannot be read has none."""
+    """The entry points of a group. A package whose list of entry points cannot be read counts as having none."""
     try:
         found: Iterable[EntryPoint] = entry_points(group=group)
     except Exception:  # noqa: BLE001 - one damaged package must not hide the others
@@ -25,12 +25,12 @@ def installed(group: str) -> tuple[EntryPoint, ...]:
 def _points_of(package: Distribution) -> Iterable[EntryPoint]:
     try:
         return package.entry_points
-    except Exception:  # noqa: BLE001 - whatever is wrong with it
+    except Exception:  # noqa: BLE001 - a damaged package may raise anything
         return ()
 
 
 def folders(group: str) -> Iterator[Path]:
-    """Find the folders of a group's modules without importing them. A module that cannot be found has none."""
+    """Find the folders of a group's modules without importing them. A module that cannot be found is skipped."""
     for point in installed(group):
         with suppress(Exception, SystemExit):
             spec = importlib.util.find_spec(point.module)
@@ -39,7 +39,7 @@ def folders(group: str) -> Iterator[Path]:
 
 
 def owners(group: str, bundled: Iterable[str]) -> dict[str, list[str]]:
-    """Who defines each name: ``bundled``, or where an entry point leads."""
+    """Who defines each name: ``bundled``, or the target of an entry point."""
     found = {name: ["bundled"] for name in bundled}
     for point in installed(group):
         found.setdefault(point.name, []).append(point.value)
@@ -47,7 +47,7 @@ def owners(group: str, bundled: Iterable[str]) -> dict[str, list[str]]:
 
 
 def require_one_owner(what: str, name: str, owned: Mapping[str, list[str]]) -> None:
-    """Raise :class:`UsageError` for a name that is taken twice."""
+    """Raise :class:`UsageError` if two packages define a name."""
     found = owned.get(name, [])
     if len(found) > 1:
         raise UsageError(f"two packages define the {what} {name!r}: {' and '.join(found)}; uninstall one")
@@ -55,7 +55,7 @@ def require_one_owner(what: str, name: str, owned: Mapping[str, list[str]]) -> N
 
 @contextmanager
 def loading(what: str, name: str) -> Iterator[None]:
-    """Turn what a plug-in's code raises while it is imported, or its attempt to exit, into a :class:`UsageError`."""
+    """Turn any exception or exit of a plug-in's code during import into a :class:`UsageError`."""
     try:
         yield
     except JudgebenchError:

@@ -1,4 +1,7 @@
-"""Filling text into prompts: every placeholder is replaced in one pass, so filled-in text is never read again."""
+"""Filling text into prompts. Every placeholder is replaced in one pass, so text that was filled in is not read again.
+
+The prompts themselves are in the benchmarks' folders.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,8 +18,8 @@ from judgebench.records import Case, Message
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Replace each literal token (a key of ``values``, with its brackets) by its text, in one pass.
 
-    Text that is filled in stays as it is, even where it looks like a token. A token that the template lacks is a
-    :class:`UsageError`: the prompt would silently leave something out.
+    Text that is filled in stays as it is, even if it looks like a token. Raises :class:`UsageError` if the template
+    lacks a token: the prompt would silently leave something out.
 
     >>> fill("Q: {q} A: {a}", {"{q}": "what is {a}?", "{a}": "42"})
     'Q: what is {a}? A: 42'
@@ -31,13 +34,13 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def distinctive_lines(template: str, markers: Iterable[str]) -> tuple[str, ...]:
-    """Lines of a judge prompt that give it away where they turn up in an answer: not short, nothing filled in."""
+    """Lines of a judge prompt that show an answer copied it: not short, and without placeholders."""
     lines = {line.strip() for line in template.splitlines()}
     return tuple(sorted(line for line in lines if len(line) >= 12 and not any(marker in line for marker in markers)))
 
 
 class HousePrompt:
-    """A judge prompt of our own: a Jinja file in a benchmark's folder, with the block ``user`` and maybe ``system``."""
+    """A judge prompt of our own: a Jinja file in a benchmark's folder with the block ``user`` and maybe ``system``."""
 
     def __init__(self, path: Path) -> None:
         text = path.read_text()
@@ -47,7 +50,7 @@ class HousePrompt:
         self._template = _ENVIRONMENT.from_string(text)
 
     def messages(self, **values: str) -> tuple[Message, ...]:
-        """The chat messages with the values filled in, whitespace at their ends stripped."""
+        """The chat messages with the values filled in and outer whitespace removed."""
         return tuple(
             Message(role=role, content=self._render(role, values))
             for role in ("system", "user")
@@ -66,5 +69,5 @@ class HousePrompt:
             raise UsageError(f"the prompt template {self._name} cannot be filled: {error}") from error
 
 
-# Prompts are plain text for a model, not HTML, so there is nothing to escape; values are data, never templates.
+# Prompts are plain text for a model, not HTML, so nothing needs escaping; values are data, never templates.
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)

@@ -1,6 +1,6 @@
-"""Where the bundled folders lie: ``tasks/``, ``templates/`` and ``leaderboards/``.
+"""The bundled folders ``tasks/``, ``templates/`` and ``leaderboards/``, and the import of files in task folders.
 
-In a wheel they are under ``judgebench/_data``; in a checkout or an editable install, beside the package.
+In a wheel the folders are in ``judgebench/_data``; in a checkout or an editable install, beside the package.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from types import ModuleType
 
 PACKAGE = Path(__file__).resolve().parents[1]
 OUTSIDE = "judgebench_task_"
-"""How the packages begin that stand for task folders outside every package."""
+"""Prefix of the synthetic package name given to an external task folder."""
 
 
 def resource(name: str) -> Path:
-    """Folder of bundled data by its top-level name; ``FileNotFoundError`` if the installation lacks it."""
+    """The folder of bundled data with this name. Raises ``FileNotFoundError`` if the installation lacks it."""
     for parent in (PACKAGE / "_data", PACKAGE.parent):
         folder = parent / name
         if folder.is_dir():
@@ -25,16 +25,16 @@ def resource(name: str) -> Path:
 
 
 def folder_module(file: Path, content: str = "") -> str:
-    """The name under which a Python file of a task folder outside every package is imported.
+    """The module name under which a Python file of an external task folder is imported.
 
-    ``content`` tells one state of the folder from the next, so that a file that was changed is imported anew.
+    ``content`` distinguishes states of the folder, so that a changed file is imported again.
     """
     place = hashlib.sha256(f"{file.parent}{content}".encode()).hexdigest()[:8]
     return f"{OUTSIDE}{re.sub(r'[^0-9a-zA-Z_]', '_', file.parent.name)}_{place}.{file.stem}"
 
 
 def import_from_folder(module: str, file: Path) -> ModuleType:
-    """Import a file by its name of :func:`folder_module`. Its folder is a package, so it may import its siblings."""
+    """Import a file by its :func:`folder_module` name. Its folder is a package, so it may import its siblings."""
     package = module.rpartition(".")[0]
     if package not in sys.modules:
         parent = ModuleType(package)

@@ -1,8 +1,8 @@
 """Rows of a file that another program wrote: json, jsonl, csv, tsv or parquet, each also as ``.gz``.
 
-Nothing about such a file is trusted: sizes are bounded, also those that it unfolds to, and every complaint names file
-and line. What is odd and yet says what it means is read: a byte order mark, UTF-16 that names itself, ``NaN`` where
-there is no number, half of a surrogate pair. Whether a row that lacks something can be used is for its reader to say.
+Such a file is not trusted: its size on disk and in memory is bounded, and every error names the file and line. Odd but
+unambiguous content is read: a byte order mark, UTF-16 with one, ``NaN`` where there is no number, half of a surrogate
+pair. Whether an incomplete row can be used is decided by its reader, in the tasks.
 """
 
 import io
@@ -23,21 +23,21 @@ from judgebench.records import LARGEST
 MAX_LINE_BYTES = 64 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
 MAX_ROWS = 2_000_000
-"""Of a file, or of a folder's files together."""
+"""Most rows of a file, or of a folder's files together."""
 MAX_UNFOLDED_BYTES = 2 * 2**30
-"""What a file's objects and lists may take in memory, beside its text."""
+"""Most memory for a file's objects and lists, in addition to its text."""
 OBJECT_BYTES, VALUE_BYTES = 232, 72
-"""What Python takes for a small object, and for a list or another value within one."""
+"""Memory that Python takes for a small object, and for a list or another value in one."""
 PARQUET_ROWS = 1024
-"""Looked at together."""
+"""Rows read at a time."""
 PARQUET_VALUES = 10_000_000
-"""In all columns together, those within lists counted one by one."""
+"""Most values in all columns together; values in lists count one by one."""
 SHOWN_PLACES = 3
 EXACT = 2**53
-"""Up to here a number with a decimal point tells every whole number from the next."""
+"""Up to here, floats can tell every whole number from the next."""
 
 _ODD = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|\d{300}")
-"""What a text that is no strict JSON must hold for :func:`_mended` to have anything to do."""
+"""What a text that is not strict JSON must contain for ``_mended`` to have anything to do."""
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?Infinity|NaN|-?\d++(?:\.\d++)?(?:[eE][+-]?\d++)?', re.DOTALL)
 _HALF = rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(%s)|\\." % _HALF, re.DOTALL)
@@ -46,7 +46,7 @@ _HALF_PAIR = "halves of a surrogate pair are read as U+FFFD"
 
 
 class Place(NamedTuple):
-    """Where something stands."""
+    """A place in a file."""
 
     path: str
     line: int
@@ -54,18 +54,18 @@ class Place(NamedTuple):
 
 
 def where(places: Sequence["Place | FileRow"]) -> str:
-    """The first of some places in words, and how many there are besides.
+    """The first few places in words, and how many more there are.
 
     >>> where([Place("a.json", 4), Place("a.json", 9), Place("b.json", 1), Place("b.json", 2)])
     'a.json:4, 9, b.json:1 and 1 more'
     """
-    told: list[str] = []
+    shown: list[str] = []
     before = None
-    for one in places[:SHOWN_PLACES]:
-        told.append(str(one.line) if one.path == before else f"{one.path}:{one.line}")
-        before = one.path
+    for place in places[:SHOWN_PLACES]:
+        shown.append(str(place.line) if place.path == before else f"{place.path}:{place.line}")
+        before = place.path
     more = len(places) - SHOWN_PLACES
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 class FileRow(msgspec.Struct, frozen=True):
@@ -76,9 +76,9 @@ class FileRow(msgspec.Struct, frozen=True):
     """Line, or in a parquet file row, counted from 1; in a JSON list, the element counted from 0."""
     fields: dict[str, Any]
     list_text: bytes | None = None
-    """The whole file, if it is a JSON list: the element's line is looked up only when a row complains."""
+    """The whole file, if it is a JSON list: an element's line is looked up only for an error message."""
     cells: bool = False
-    """The row is a table's, in which everything is text: numbers too, and an empty cell stands for nothing."""
+    """Whether the row is from a table, where everything is text, even numbers, and an empty cell means nothing."""
 
     @property
     def line(self) -> int:
@@ -86,7 +86,7 @@ class FileRow(msgspec.Struct, frozen=True):
         return self.position if self.list_text is None else _element_line(self.list_text, self.position)
 
     def value(self, *names: str) -> Any:
-        """What stands under the first of the names that has a value; ``None`` where all are absent, null or NaN."""
+        """The value under the first name that has one; ``None`` if all are absent, null or NaN."""
         for name in names:
             value = self.fields.get(name)
             if isinstance(value, float) and math.isnan(value):
@@ -96,7 +96,7 @@ class FileRow(msgspec.Struct, frozen=True):
         return None
 
     def text(self, *names: str) -> str:
-        """The string field under the first of the names that is present; a :class:`RecordError` otherwise."""
+        """The text under the first name that is present. Raises :class:`RecordError` if there is none."""
         for name in names:
             if name in self.fields:
                 value = self.fields[name]
@@ -107,11 +107,11 @@ class FileRow(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> str:
-        """Its fields, for a message."""
+        """The names of its fields, for a message."""
         return ", ".join(sorted(map(str, self.fields)))[:300] or "none"
 
     def number(self, name: str) -> float | None:
-        """A number; ``None`` where there is none, or one that cannot be meant (NaN, infinite, 1e308)."""
+        """A number; ``None`` if it is missing or cannot be meant (NaN, infinite, 1e308)."""
         value = self.value(name)
         if value is None:
             return None
@@ -125,7 +125,7 @@ class FileRow(msgspec.Struct, frozen=True):
         return float(value) if abs(value) <= LARGEST else None
 
     def key(self, *names: str) -> str:
-        """An id under the first of the names that has one: text, or a whole number, where 81 and 81.0 are one."""
+        """The id under the first name that has one: text, or a whole number, where 81 and 81.0 are the same."""
         value = self.value(*names)
         found = identifier(value)
         if found is None:
@@ -141,7 +141,7 @@ class FileRow(msgspec.Struct, frozen=True):
 
 
 def identifier(value: Any) -> str | None:
-    """A value as the text of an id; ``None`` for what is no id.
+    """A value as the text of an id; ``None`` if it is not an id.
 
     >>> [identifier(value) for value in (81, 81.0, "81", "a1", 81.5, True, None)]
     ['81', '81', '81', 'a1', None, None, None]
@@ -154,7 +154,7 @@ def identifier(value: Any) -> str | None:
 
 
 def digits(key: str) -> int | None:
-    """The number that an id is, if it is one: programs that take it for a number write it in other ways.
+    """The number that an id stands for, if any: programs that take an id for a number spell it differently.
 
     >>> digits("081"), digits("81.0"), digits("a1")
     (81, 81, None)
@@ -185,7 +185,7 @@ def text_or_none(value: Any) -> str | None:
 
 
 def count_of(value: Any) -> int | None:
-    """A value as a count; ``None`` for what is none: a part of one, less than nothing, or too large to be meant."""
+    """A value as a count; ``None`` if it is fractional, negative, or too large to be meant."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
         return None
     return int(value) if value == int(value) else None
@@ -209,14 +209,14 @@ class FileRows(list[FileRow]):
     """The rows of a file, or of a folder's files."""
 
     notes: tuple[str, ...] = ()
-    """What had to be read for something else, and where it stands."""
+    """Values that were read as something else, and where they are."""
 
 
 def read_rows(path: Path, what: str = "a file of outputs") -> FileRows:
-    """All rows of a file, or of every readable file below a folder, in the order of their names.
+    """All rows of a file, or of every readable file below a folder, in order of file names.
 
-    Raises :class:`UsageError` (absent, empty, unreadable; ``what`` was expected) or :class:`RecordError` (a broken row,
-    named by its line).
+    Raises :class:`UsageError` if the file is absent, empty or unreadable (``what`` was expected), and
+    :class:`RecordError` with the line of a broken row.
     """
     rows, reader = FileRows(), _Reader(what)
     for file in _files_below(path) if path.is_dir() else [path]:
@@ -226,7 +226,7 @@ def read_rows(path: Path, what: str = "a file of outputs") -> FileRows:
 
 
 def parquet_rows(data: bytes, name: str) -> list[FileRow]:
-    """The rows of a parquet file that is in memory already; raises what :func:`read_rows` raises, with its name."""
+    """The rows of a parquet file in memory. Raises what :func:`read_rows` raises, with the name given."""
     try:
         return list(_Reader(name).parquet(Path(name), data))
     except OSError as error:
@@ -234,20 +234,20 @@ def parquet_rows(data: bytes, name: str) -> list[FileRow]:
 
 
 def _files_below(path: Path) -> list[Path]:
-    """Files of a readable name. A FIFO or a link to nothing among them may stand for answers, so it is an error."""
+    """Files with a readable ending. A FIFO or a broken link among them may stand for answers, so it is an error."""
     below = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
     files = [file for file in below if file.name.removesuffix(".gz").endswith(READABLE)]
     if not files:
         raise UsageError(f"{path} holds no file to read; readable are {', '.join(READABLE)}, each also as .gz")
     for file in files:
         if not file.is_file():
-            found = irregular(file) or "a link to nothing"
-            raise UsageError(f"{file} is {found}, among files that are to be read; take it out of {path}")
+            found = irregular(file) or "a broken link"
+            raise UsageError(f"{file} is {found}, among files to read; remove it from {path}")
     return files
 
 
 class _Reader:
-    """Reads files; the limits are on all of them together."""
+    """Reads files. The limits apply to all of them together."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -260,32 +260,33 @@ class _Reader:
         """The rows of one file."""
         if not path.is_file():
             found = irregular(path)
-            told = f"{found}, not a regular file" if found else "not a file"
-            raise UsageError(f"{path} is {told}; {self._what} was expected ({', '.join(READABLE)}, each also as .gz)")
-        suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-        read: Mapping[str, Callable[[Path], Iterable[FileRow]]] = {
-            ".parquet": self._parquet_rows,
-            ".csv": lambda file: self._table_rows(file, ","),
-            ".tsv": lambda file: self._table_rows(file, "\t"),
-        }
+            kind = f"{found}, not a regular file" if found else "not a file"
+            raise UsageError(f"{path} is {kind}; {self._what} was expected ({', '.join(READABLE)}, each also as .gz)")
+        rows = []
         try:
-            rows = []
-            for row in read.get(suffix, self._json_rows)(path):
-                self._count_row(row)
+            for row in self._parsed(path):
                 rows.append(row)
+                if self._rows + len(rows) > MAX_ROWS:
+                    raise row.error(f"there are more than {MAX_ROWS:,} rows; split the input")
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if not rows:
             raise UsageError(f"{path} holds no rows; {self._what} was expected")
+        self._rows += len(rows)
         return rows
 
-    def _count_row(self, row: FileRow) -> None:
-        self._rows += 1
-        if self._rows > MAX_ROWS:
-            raise row.error(f"there are more than {MAX_ROWS:,} rows; split what is to be read")
+    def _parsed(self, path: Path) -> Iterable[FileRow]:
+        match path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix:
+            case ".parquet":
+                return self.parquet(path, self._read(path, {}, lines=False))
+            case ".csv":
+                return self._table_rows(path, ",")
+            case ".tsv":
+                return self._table_rows(path, "\t")
+        return self._json_rows(path)
 
     def _count(self, path: Path, line: int, size: int, unfolded: int) -> None:
-        """Add what a part of a file takes, as text and in memory."""
+        """Add the size of a part of a file, as text and in memory."""
         self._bytes += size
         self._unfolded += unfolded
         if self._bytes > MAX_FILE_BYTES:
@@ -294,9 +295,9 @@ class _Reader:
             raise RecordError(path, line, f"the file unfolds to more than {MAX_UNFOLDED_BYTES / 2**30:g} GiB")
 
     def _read(self, path: Path, costs: Mapping[bytes, int], *, lines: bool = True) -> bytes:
-        """The uncompressed bytes, in UTF-8; stops where they go over a limit, so that a bomb is never held in memory.
+        """The uncompressed bytes, in UTF-8. Stops at the limits, so a bomb is never held in memory.
 
-        ``costs``: what each of these characters may bring about in memory. ``lines``: the file has some.
+        ``costs`` is how much memory each of these characters may lead to; ``lines`` says that the file has lines.
         """
         parts, line, line_bytes = [], 1, 0
         for chunk in chunks(path):
@@ -314,12 +315,12 @@ class _Reader:
         try:
             return as_utf8(data)
         except UnicodeDecodeError as error:
-            raise RecordError(path, 1, f"it begins like a text in UTF-16 and is none: {error}") from error
+            raise RecordError(path, 1, f"it begins like UTF-16 but is not valid: {error}") from error
 
     # -- JSON
 
     def _json_rows(self, path: Path) -> Iterable[FileRow]:
-        """A JSON list of objects, JSON lines, or one object over several lines; told apart by how the text begins."""
+        """A JSON list of objects, JSON lines, or one object over several lines; the beginning tells which."""
         data = self._read(path, {b"{": OBJECT_BYTES, b"[": VALUE_BYTES, b",": VALUE_BYTES})
         if re.match(rb"\s*\{\s*\n", data):
             return [FileRow(str(path), 1, self._decode(path, data)[0])]
@@ -337,7 +338,7 @@ class _Reader:
 
     def _json_lines(self, path: Path, data: bytes) -> Iterator[FileRow]:
         for number, line in enumerate(io.BytesIO(data), 1):
-            # Files that were put together have the mark of each where it began.
+            # Concatenated files have a byte order mark where each one began.
             line = as_utf8(line) if line.startswith(b"\xef") else line
             if not line.strip():
                 continue
@@ -347,8 +348,8 @@ class _Reader:
             yield FileRow(str(path), number, value)
 
     def _decode(self, path: Path, data: bytes, first_line: int = 1) -> tuple[Any, bytes]:
-        """The JSON value of the bytes, and the bytes as they were read; a :class:`RecordError` names the line of
-        whatever is wrong with them.
+        """The JSON value of the bytes, and the bytes as they were read. A :class:`RecordError` names the line of any
+        fault.
         """
         try:
             try:
@@ -373,7 +374,7 @@ class _Reader:
         raise RecordError(path, first_line + data.count(b"\n", 0, offset), f"not valid JSON: {problem}")
 
     def _mended(self, path: Path, data: bytes, first_line: int) -> bytes:
-        """The text with what Python's ``json`` writes and no strict reader takes written otherwise, line by line."""
+        """Replace what Python's ``json`` writes but strict readers reject, line by line."""
         if not _ODD.search(data):
             return data
         counted, line = 0, first_line
@@ -408,9 +409,6 @@ class _Reader:
         for line, cells in rows:
             yield FileRow(str(path), line, dict(zip(header, cells, strict=True)), cells=True)
 
-    def _parquet_rows(self, path: Path) -> Iterator[FileRow]:
-        return self.parquet(path, self._read(path, {}, lines=False))
-
     def parquet(self, path: Path, data: bytes) -> Iterator[FileRow]:
         """The rows in the bytes of a parquet file."""
         import pyarrow
@@ -423,7 +421,7 @@ class _Reader:
             names = about.schema_arrow.names
             if len(set(names)) < len(names):
                 raise UsageError(f"{path} has a column twice: {', '.join(names)[:300]}")
-            # A text that stands in a million rows is kept once: what it unfolds to is counted before it does.
+            # A text that is in a million rows is kept once: what it unfolds to is counted before it does.
             shared = [column.path for column in map(about.schema.column, range(len(about.schema))) if _is_text(column)]
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=shared)
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):
@@ -436,7 +434,7 @@ class _Reader:
             raise UsageError(f"{path} is not a readable parquet file, from row {number + 1} on: {error}") from error
 
     def _check_promise(self, path: Path, metadata: Any) -> None:
-        """Refuse a file that says itself that it unfolds beyond the limits: a few bytes may stand for any number."""
+        """Refuse a file whose own metadata exceed the limits: a few bytes can unfold to any number of values."""
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         parts = [group.column(number) for group in groups for number in range(group.num_columns)]
         rows, values = metadata.num_rows, sum(part.num_values for part in parts)
@@ -445,12 +443,12 @@ class _Reader:
             raise UsageError(
                 f"{path} says that it unfolds to {rows:,} rows, {values:,} values and {size / 2**20:,.0f} MiB; at most "
                 f"{MAX_ROWS:,}, {PARQUET_VALUES:,} and {MAX_FILE_BYTES / 2**20:,.0f} MiB are read. Split it, or leave "
-                f"out the columns that are not needed"
+                f"out columns that are not needed"
             )
 
 
 def _whole(escape: re.Match[bytes], start: int, note: Callable[[str, int], None]) -> bytes:
-    """An escape of a string, unless it is half a character."""
+    """An escape in a string, or U+FFFD if it is half a character."""
     if escape[2] is None:
         return escape[0]
     note(_HALF_PAIR, start)
@@ -481,7 +479,7 @@ def _is_text(column: Any) -> bool:
 
 
 def _unfolded(array: Any) -> tuple[int, int]:
-    """Bytes of an Arrow array's content, and of its values in Python's memory."""
+    """The bytes of an Arrow array's content, and what its values take in Python's memory."""
     import pyarrow.compute as compute
     from pyarrow import types
 
@@ -501,7 +499,7 @@ def _unfolded(array: Any) -> tuple[int, int]:
 
 
 def _without_nan(value: Any) -> Any:
-    """A value with null in place of NaN, in which Arrow and pandas keep what is missing."""
+    """A value with null in place of NaN, which Arrow and pandas use for missing values."""
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, list):

@@ -1,9 +1,9 @@
-"""Official files: where they are pinned, how they are found, how they are verified.
+"""Official files: where they are pinned, how they are found, and how they are verified.
 
-A task's ``sources.toml`` names each file's upstream place, sha256 and licence. A file is looked for in mirror folders
-(by content, ``.gz`` inflated), if it is NLTK's in NLTK's data folders, in the content-addressed user cache, and
-upstream, in that order. The hash is of the uncompressed bytes and is checked at every read. Nothing of these files is
-ever part of this repository.
+A task's ``sources.toml`` gives each file's upstream place, sha256 and licence. The finder looks in mirror folders (by
+content, ``.gz`` inflated), in NLTK's data folders if the file is NLTK's, in the content-addressed user cache, and
+upstream, in this order. The hash is of the uncompressed bytes and is checked at every read. The files themselves are
+never part of this repository.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,11 +33,11 @@ DOWNLOAD_SECONDS = 120
 CONNECT_SECONDS = 5
 UNPINNED = "unpinned"
 MAX_BYTES = 2**30
-"""Of a file from elsewhere, where its size is not pinned."""
+"""Largest file from elsewhere if its size is not pinned."""
 
 
 class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A reconstruction of an official file that can be taken from a mirror when the official one cannot be had."""
+    """A reconstruction of an official file, taken from a mirror if the official file is not available."""
 
     file: str
     sha256: str
@@ -53,13 +53,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dataset: str | None = None
     """Hugging Face dataset ``owner/name``."""
     url: str | None = None
-    """Another place, whole; ``revision`` and ``path`` then only say which version and name it is."""
+    """Any other complete address; ``revision`` and ``path`` then only name the version and the file."""
     revision: str
     path: str
     member: str | None = None
     """The file is this member of the zip archive at ``path``; ``sha256`` and ``bytes`` are the member's."""
     nltk: str | None = None
-    """Where NLTK has the file, below one of its data folders."""
+    """The file's path below one of NLTK's data folders."""
     sha256: str
     """Hex digest of the uncompressed bytes, or ``unpinned``."""
     bytes: int | None = None
@@ -68,19 +68,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def place(self) -> str:
-        """Where upstream hosts it, for people."""
+        """Where upstream hosts the file, in words."""
         whole = self.url or f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
         return f"{self.member} in {whole}" if self.member else whole
 
     @property
     def file(self) -> Path:
-        """Its own name, with the folders that it lies in upstream."""
+        """Its name with its upstream folders."""
         return Path(self.member or self.path)
 
     @property
     def mirror_name(self) -> str:
-        """What a mirror's copy is called where its hash is not known. A dataset's files are called alike in every
-        folder (``train-00000-of-00001.parquet``), so their folder's name must be right, too.
+        """The name of a mirror's copy if the hash is unknown. A dataset's files have the same name in every folder
+        (``train-00000-of-00001.parquet``), so their folder's name must match, too.
         """
         parts = self.file.parts
         return "/".join(parts[-2:] if self.dataset else parts[-1:])
@@ -97,7 +97,7 @@ class _Seen(msgspec.Struct, frozen=True):
 
 
 def read_sources(folder: Path) -> dict[str, Source]:
-    """Entries of ``folder/sources.toml`` by name; empty if the task needs no official file."""
+    """The entries of ``folder/sources.toml`` by name; empty if the task needs no official file."""
     path = folder / "sources.toml"
     if not path.exists():
         return {}
@@ -114,7 +114,7 @@ def read_sources(folder: Path) -> dict[str, Source]:
 
 
 class SourceFinder:
-    """Finds and verifies official files; remembers what it handed out in ``used``."""
+    """Finds and verifies official files."""
 
     def __init__(self, cache: Path, mirrors: Sequence[Path] = (), *, offline: bool = False) -> None:
         for mirror in mirrors:
@@ -129,7 +129,7 @@ class SourceFinder:
         """Paths in the mirrors that are neither files nor folders, and what they are."""
 
     def fetch(self, source: Source) -> tuple[bytes, SourceUsed]:
-        """The verified bytes of a source and how they were come by.
+        """The verified bytes of a source and where they came from.
 
         Raises :class:`HashMismatch`, :class:`SourceMissing` (offline) or :class:`ModelError` (host unreachable).
         """
@@ -154,7 +154,7 @@ class SourceFinder:
             return found, self._used(source, found, "mirror", standin=True)
 
     def locate(self, source: Source) -> str | None:
-        """Where a fetch would find the file without the network, or ``None``."""
+        """Where a fetch would find the file without a network, or ``None``."""
         if self._mirror_path(source.mirror_name, source.sha256, source.bytes) is not None:
             return "mirror"
         if _from_nltk(source) is not None:
@@ -183,7 +183,7 @@ class SourceFinder:
         return data, self._used(source, data, "download")
 
     def _downloaded(self, source: Source) -> bytes:
-        """Bytes from upstream; an archive comes once for all its members."""
+        """Bytes from upstream; an archive is downloaded once for all its members."""
         if source.member is None:
             return _download(source)
         archive = f"{source.url} {source.repo} {source.dataset} {source.revision} {source.path}"
@@ -214,14 +214,16 @@ class SourceFinder:
             f"looked in {', '.join(looked)}."
         )
         if self._odd:
-            message += f" In the mirrors these are no regular files and were passed over: {_listed(self._odd)}."
+            odd = [f"{path} ({what})" for path, what in self._odd.items()]
+            more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+            message += f" Skipped in the mirrors, because they are not regular files: {', '.join(odd[:3])}{more}."
         if source.nltk:
             package = Path(source.nltk).parts[1]
             message += f" NLTK's data folders lack it, too; python -m nltk.downloader {package} would put it there."
         return message
 
     def _reject_namesakes(self, source: Source) -> None:
-        """A mirror file of the same name but other bytes is a stale or damaged copy: say so instead of 'missing'."""
+        """Raise if a mirror has a file of the same name but other bytes: it is stale or damaged, not missing."""
         name = source.file.name
         for path in self._mirror_files():
             if path.name in (name, name + ".gz") and path.parent.name == source.file.parent.name:
@@ -258,8 +260,8 @@ class SourceFinder:
         return None
 
     def _hash_of(self, path: Path, size: int | None) -> str | None:
-        """Hash of a mirror file's uncompressed bytes, remembered by path, size and mtime; ``None`` if it cannot be
-        read, or is larger than the ``size`` that is looked for.
+        """Hash of a mirror file's uncompressed bytes, remembered by path, size and mtime; ``None`` if the file cannot
+        be read, or is larger than the ``size`` expected.
         """
         index_path = self._cache / "mirror-index.json"
         if self._index is None:
@@ -276,7 +278,7 @@ class SourceFinder:
                     digest.update(chunk)
                 seen = _Seen(status.st_size, status.st_mtime_ns, digest.hexdigest())
                 self._index[str(path)] = seen
-                with suppress(OSError):  # not remembered: another process writes it too, or the cache is read-only
+                with suppress(OSError):  # another process writes it too, or the cache is read-only
                     self._cache.mkdir(parents=True, exist_ok=True)
                     write_json(index_path, self._index)
         except OSError:
@@ -284,14 +286,8 @@ class SourceFinder:
         return seen.sha256
 
 
-def _listed(odd: Mapping[str, str]) -> str:
-    """The first few in words."""
-    told = ", ".join(f"{path} ({what})" for path, what in list(odd.items())[:3])
-    return told + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
-
-
 def _read(path: Path, size: int | None = None) -> bytes:
-    """The uncompressed bytes; more than they should be are as good as unreadable."""
+    """The uncompressed bytes; a file larger than expected counts as unreadable."""
     try:
         return read_bytes(path, MAX_BYTES if size is None else size)
     except OSError as error:
@@ -299,7 +295,7 @@ def _read(path: Path, size: int | None = None) -> bytes:
 
 
 def _uncompressed_size(path: Path) -> int | None:
-    """Size of the uncompressed bytes without reading them: a gzip file ends with it (RFC 1952, modulo 2^32)."""
+    """Size of the uncompressed bytes, without reading them: a gzip file ends with it (RFC 1952, modulo 2^32)."""
     try:
         if path.suffix != ".gz":
             return path.stat().st_size
@@ -311,7 +307,7 @@ def _uncompressed_size(path: Path) -> int | None:
 
 
 def _from_nltk(source: Source) -> bytes | None:
-    """NLTK's copy if it has one; of another version, it is passed over."""
+    """NLTK's copy, if there is one with the right hash."""
     for folder in _nltk_folders() if source.nltk else ():
         path = folder / str(source.nltk)
         with suppress(OSError):
@@ -331,16 +327,16 @@ def _nltk_folders() -> Iterator[Path]:
 
 
 def _member(archive: bytes, source: Source) -> bytes:
-    """A member of a zip archive, not larger than it says; an ``OSError`` if there is none."""
+    """A member of a zip archive, no longer than pinned. Raises ``OSError`` if there is none."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as whole, whole.open(str(source.member)) as member:
             return member.read(source.bytes or 0)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, zlib.error, RuntimeError) as error:
-        raise OSError(f"the archive {source.path} does not give up {source.member}: {error}") from error
+        raise OSError(f"cannot read {source.member} from the archive {source.path}: {error}") from error
 
 
 def _download(source: Source) -> bytes:
-    """Bytes from upstream; every failure is an ``OSError``."""
+    """Bytes from upstream. Every failure is an ``OSError``."""
     if source.dataset is not None:
         from huggingface_hub import constants, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -360,12 +356,12 @@ def _download(source: Source) -> bytes:
         error.close()
         raise OSError(f"{url} answered {error.code} {error.reason}") from error
     except http.client.HTTPException as error:
-        raise OSError(f"the reply was cut off or is no HTTP ({error!r})") from error
+        raise OSError(f"the reply was cut off or is not HTTP ({error!r})") from error
     return body
 
 
 def _require_reachable(base_url: str) -> None:
-    """Fail in seconds where there is no network: the hub's client alone would retry for half a minute."""
+    """Fail within seconds if there is no network: the hub's client would retry for half a minute."""
     if urllib.request.getproxies():
         return  # a proxy resolves and connects for us
     parts = urllib.parse.urlsplit(base_url)

@@ -1,4 +1,4 @@
 """Results in other forms: imports and exports of other programs' files, tables in six forms, experiment trackers.
 
-What depends on a benchmark (an annotations file, a judgement file) lies with that benchmark's exporters and importers.
+A benchmark's own formats (an annotations file, a judgement file) are in its folder, among its exporters and importers.
 """

@@ -1,8 +1,8 @@
 """Every Eval Ever's records, schema 0.3.0: a JSON file for each task of a run, and its samples beside it.
 
-Shapes are those of ``every_eval_ever/schemas/{eval,instance_level_eval}.schema.json`` of the package 0.3.0, paths those
-of its validator (``data/<collection>/<developer>/<model>/<uuid4>.json``). All details there are texts; what the schema
-has no place for (counts, how a number was computed) lies in them, so that a score is read back as it was.
+Shapes follow ``every_eval_ever/schemas/{eval,instance_level_eval}.schema.json`` of the package 0.3.0, and paths its
+validator (``data/<collection>/<developer>/<model>/<uuid4>.json``). All details there are texts. What the schema has no
+place for (counts, how a number was computed) is kept in them, so that a score can be read back unchanged.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from judgebench.codec import decode_json, encode
 from judgebench.data.rows import FileRow
 from judgebench.records import Example, ExampleScore, Generation, Score
 from judgebench.run.reading import Run, TaskRun
+from judgebench.task import Task
 
 SCHEMA_VERSION = "0.3.0"
 OURS = "judgebench.score"
@@ -25,18 +26,19 @@ BOUNDS: Mapping[str, tuple[float | str, float | str]] = {
     "characters": (0, "Infinity"),
     "usd": (0, "Infinity"),
 }
-"""Of a unit; those not listed have none."""
+"""Bounds by unit; units not listed have none."""
 UNBOUNDED = ("-Infinity", "Infinity")
 DEPLOYMENT = {"openai": "externally_managed", "anthropic": "externally_managed"}
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?|data")
-"""Names that the datastore has no folder for."""
+"""Names that the datastore does not take for a folder."""
 
 
 def documents(run: Run) -> Iterator[tuple[str, Any]]:
     """The files of a run by their path: an aggregate for each task, and its samples where there are any."""
     for task in run.tasks.values():
         document = _aggregate(run, task)
-        place = "/".join(("data", _folder(task.key), *(_folder(part) for part in _model_path(document["model_info"]))))
+        developer, _, model = document["model_info"]["id"].partition("/")
+        place = "/".join(("data", *map(_folder, (task.key, developer, model.replace("/", "_")))))
         name = uuid.UUID(bytes=hashlib.sha256(document["evaluation_id"].encode()).digest()[:16], version=4)
         samples = [encode(row) for row in _samples(task, document)]
         if samples:
@@ -52,27 +54,24 @@ def documents(run: Run) -> Iterator[tuple[str, Any]]:
         yield f"{place}/{name}.json", document
 
 
-def read_scores(
-    rows: Sequence[FileRow], task: str, version: str, *, starter: bool
-) -> dict[str, tuple[str, list[Score]]]:
-    """By model, who reports its scores on a task, and the scores; other tasks, sets and samples are passed over.
+def read_scores(rows: Sequence[FileRow], task: Task) -> dict[str, tuple[str, list[Score]]]:
+    """By model, who reports its scores on a task, and the scores; other tasks, sets and samples are skipped.
 
-    Raises :class:`~judgebench.errors.RecordError` for a record that is not one, or that judgebench did not write.
+    Raises :class:`~judgebench.errors.RecordError` for anything that is not a record written by judgebench.
     """
     found: dict[str, tuple[str, list[Score]]] = {}
     for row in rows:
         if "sample_id" in row.fields:
             continue
-        results, library = row.fields.get("evaluation_results"), row.fields.get("eval_library")
-        model = row.fields.get("model_info")
-        if not isinstance(results, list) or not isinstance(library, dict) or not isinstance(model, dict):
+        results = row.fields.get("evaluation_results")
+        library, model = _object(row.fields, "eval_library"), _object(row.fields, "model_info")
+        if not isinstance(results, list) or not library or not model:
             raise row.error("a record of Every Eval Ever was expected, with 'evaluation_results' and 'eval_library'")
-        about = library.get("additional_details")
-        if library.get("name") != "judgebench" or not isinstance(about, dict):
+        about = _object(library, "additional_details")
+        if library.get("name") != "judgebench":
             raise row.error(f"it was written by {str(library.get('name'))[:80]}; only judgebench's records are read")
-        if str(about.get("task")).partition(":")[0] != f"{task}@{version}":
-            continue
-        if about.get("starter") != str(starter).lower():
+        label = str(about.get("task")).partition(":")[0]
+        if label != f"{task.name}@{task.version}" or about.get("starter") != str(task.starter).lower():
             continue
         scores = [_stored(row, result) for result in results]
         scores += _decoded(row, about.get("not_computed", "[]"), list[Score])
@@ -81,12 +80,17 @@ def read_scores(
     return found
 
 
+def _object(value: Any, name: str) -> dict[str, Any]:
+    """The object under a name of a foreign object, or an empty one."""
+    inner = value.get(name) if isinstance(value, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
 def _stored(row: FileRow, result: Any) -> Score:
     """A result's whole score, which must be the number beside it."""
-    details = result.get("score_details") if isinstance(result, dict) else None
-    told = details.get("details") if isinstance(details, dict) else None
-    score: Score = _decoded(row, told.get(OURS) if isinstance(told, dict) else None, Score)
-    if details is None or score.value != details.get("score"):
+    details = _object(result, "score_details")
+    score: Score = _decoded(row, _object(details, "details").get(OURS), Score)
+    if score.value != details.get("score"):
         raise row.error(f"the result of {score.metric} says another number than its details: the file was changed")
     return score
 
@@ -95,7 +99,7 @@ def _decoded(row: FileRow, text: Any, kind: Any) -> Any:
     try:
         return decode_json(text.encode() if isinstance(text, str) else b"", kind)
     except ValueError as error:
-        raise row.error(f"a detail of judgebench's is not what it writes: {error}") from error
+        raise row.error(f"judgebench did not write this detail as it is: {error}") from error
 
 
 # -- the aggregate
@@ -137,7 +141,7 @@ def _aggregate(run: Run, task: TaskRun) -> dict[str, Any]:
 
 
 def _model(name: str, spec: str | None, *, imported: bool = False) -> dict[str, Any]:
-    """A model as the schema knows it. Whose it is, is told by its hub id or its vendor, or it is not known."""
+    """A model in the schema's terms. Its hub id or its vendor tells whose it is; otherwise that is unknown."""
     kind, colon, _ = (spec or "").partition(":")
     vendor = kind if colon and kind in DEPLOYMENT and not imported else None
     owner = None if "/" not in name else name.partition("/")[0]
@@ -152,13 +156,8 @@ def _model(name: str, spec: str | None, *, imported: bool = False) -> dict[str, 
     }
 
 
-def _model_path(model: Mapping[str, Any]) -> tuple[str, str]:
-    developer, _, name = str(model["id"]).partition("/")
-    return developer, name.replace("/", "_")
-
-
 def _folder(name: str) -> str:
-    """A name as a folder of the datastore: portable, and inside it."""
+    """A name as the name of a folder in the datastore: portable, and inside it."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:100] or "unknown"
     return f"_{safe}" if RESERVED.fullmatch(safe) else safe
 
@@ -176,7 +175,7 @@ def _result(task: TaskRun, score: Score) -> dict[str, Any]:
         "max_score": high,
     }
     if judges := list(_judges(task_manifest.protocol.get("judges"))):
-        # The wording of a benchmark's prompt is its owner's; the record says which it is.
+        # A prompt's wording belongs to the benchmark's owner; the record only says which prompt it is.
         metric["llm_scoring"] = {
             "judges": [{"model_info": _model(model, model)} for model in dict(judges)],
             "input_prompt": "; ".join(dict.fromkeys(prompt for _, prompt in judges)),
@@ -198,8 +197,8 @@ def _result(task: TaskRun, score: Score) -> dict[str, Any]:
     if uncertainty := _uncertainty(score):
         result["score_details"]["uncertainty"] = uncertainty
     if sampling := task_manifest.sampling:
-        told = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
-        result["generation_config"] = {"generation_args": {k: v for k, v in told.items() if v is not None}}
+        given = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
+        result["generation_config"] = {"generation_args": {k: v for k, v in given.items() if v is not None}}
     return result
 
 
@@ -236,11 +235,11 @@ def _samples(task: TaskRun, document: Mapping[str, Any]) -> Iterator[dict[str, A
     examples = {example.id: example for example in task.examples()}
     generations = task.generations()
     verified = not task.task_manifest.protocol.get("judges")
-    whole = {score.metric for score in task.scores if score.group is None and score.value is not None}
+    overall = task.overall
     for row in task.example_scores():
         if row.value is not None and row.example_id in examples:
             sample = _sample(row, examples[row.example_id], generations.get(row.example_id), verified=verified)
-            if row.metric in whole:
+            if row.metric in overall and overall[row.metric].value is not None:
                 sample["evaluation_result_id"] = _result_id(task.task_manifest.label, row.metric, None)
             yield {
                 "schema_version": SCHEMA_VERSION,
@@ -256,7 +255,13 @@ def _sample(row: ExampleScore, example: Example, answer: Generation | None, *, v
     outputs = list(answer.outputs) if answer else []
     several = bool(example.followups)
     extracted = row.covariates.get("extracted")
-    turn = 2 * len(outputs) - 1 if several and outputs else 0
+    attribution = {
+        "turn_idx": 2 * len(outputs) - 1 if several and outputs else 0,
+        "source": "messages[turn_idx].content" if several else "output.raw",
+        "extracted_value": str(extracted),
+        "extraction_method": "custom",
+        "is_terminal": True,
+    }
     sample: dict[str, Any] = {
         "sample_id": example.id,
         "sample_hash": hashlib.sha256("".join((raw, *example.references)).encode()).hexdigest(),
@@ -264,17 +269,7 @@ def _sample(row: ExampleScore, example: Example, answer: Generation | None, *, v
         "input": {"raw": raw, "reference": list(example.references)},
         "output": None if several else {"raw": outputs},
         "messages": _messages(example, outputs) if several else None,
-        "answer_attribution": [
-            {
-                "turn_idx": turn,
-                "source": "messages[turn_idx].content" if several else "output.raw",
-                "extracted_value": str(extracted),
-                "extraction_method": "custom",
-                "is_terminal": True,
-            }
-        ]
-        if extracted is not None
-        else [],
+        "answer_attribution": [] if extracted is None else [attribution],
         "evaluation": {
             "score": row.value,
             "is_correct": verified and row.value == 1.0,
@@ -295,10 +290,10 @@ def _sample(row: ExampleScore, example: Example, answer: Generation | None, *, v
 
 
 def _messages(example: Example, outputs: Sequence[str]) -> list[dict[str, Any]]:
-    """A conversation as it went: the model's turns after the user's."""
+    """The conversation: the model's turns after the user's."""
     spoken = [(message.role, message.content) for message in example.messages]
     for number, output in enumerate(outputs):
+        if 0 < number <= len(example.followups):
+            spoken.append(("user", example.followups[number - 1]))
         spoken.append(("assistant", output))
-        if number < len(example.followups) and number + 1 < len(outputs):
-            spoken.append(("user", example.followups[number]))
     return [{"turn_idx": place, "role": role, "content": content} for place, (role, content) in enumerate(spoken)]

@@ -1,4 +1,7 @@
-"""Run folders as other programs' result files, so that their tools can read our numbers beside their own."""
+"""Export of runs as other programs' result files, so that their tools can read our numbers beside their own.
+
+This module chooses the format, writes the files, and knows lm-eval's; the others have modules of their own.
+"""
 
 import dataclasses
 import re
@@ -22,23 +25,22 @@ from judgebench.run.settings import Settings
 from judgebench.task import ScoredRun, TaskData
 
 PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")
-"""The parts of a lm-eval results file that hold something for each task."""
+"""The parts of an lm-eval results file that hold something for each task."""
 OF_ANY_RUN = ("archive", "csv", "eval_results", "every_eval_ever", "parquet")
 """Formats that every task can be written in."""
 FILES = (".csv", ".parquet", ".zip", ".json")
-"""What an export that is one file is called: a table, an archive, lm-eval's results."""
+"""Endings of an export that is a single file: a table, an archive, lm-eval's results."""
 
 Content = bytes | Mapping[str, Any] | Sequence[Any]
-"""Of a file: bytes as they are; else one JSON value, or in a ``.jsonl`` file one on each line."""
+"""The content of a file: bytes as they are, one JSON value, or in a ``.jsonl`` file one value on each line."""
 
 
 def export_run(folder: RunFolder, form: str, out: Path, settings: Settings | None = None) -> list[Path]:
-    """Write a run in another program's format; the files made.
+    """Write a run in another program's format, and return the paths of the files.
 
-    They lie under the folder ``out``. For ``csv``, ``parquet``, ``archive`` and the results of ``lm_eval`` alone it may
-    be called like a file (``.csv``, ``.parquet``, ``.zip``, ``.json``). Nothing is overwritten, and if anything fails,
-    nothing is left. ``settings`` says where official files are looked for, should a format need them, and names the
-    files of tasks that were given as files.
+    They go below the folder ``out``. For ``csv``, ``parquet``, ``archive`` and the results of ``lm_eval`` alone it may
+    name a file (``.csv``, ``.parquet``, ``.zip``, ``.json``). Nothing is overwritten, and if anything fails, nothing is
+    left. ``settings`` says where to look for official files, if a format needs them, and names task files.
     """
     settings = settings or Settings(tasks="")
     run = read_run(folder.path, tasks.files_among(tasks.named(settings.tasks)))
@@ -50,8 +52,8 @@ def export_run(folder: RunFolder, form: str, out: Path, settings: Settings | Non
         files = _files(run, form, out, settings)
     if out.suffix in FILES and out not in files:
         raise UsageError(
-            f"--out {out} is called like a file, and {form.replace('_', '-')} would make it a folder; name a folder, "
-            f"or a file of that format where it can be one ({', '.join(FILES)})"
+            f"--out {out} has the name of a file, but {form.replace('_', '-')} would make a folder of it; name a "
+            f"folder, or a file of that format if it can be one ({', '.join(FILES)})"
         )
     _write(files)
     return list(files)
@@ -61,8 +63,7 @@ def _files(run: Run, form: str, out: Path, settings: Settings) -> dict[Path, Con
     if form == "every_eval_ever":
         return {out / name: content for name, content in every_eval_ever.documents(run)}
     if form == "eval_results":
-        own = {key: one.task for key, one in run.tasks.items()}
-        return {out / name: content for name, content in hub_results.to_yaml(run, own).items()}
+        return {out / name: content for name, content in hub_results.to_yaml(run).items()}
     if form in ("csv", "parquet"):
         rows = list(score_tables.score_rows(run))
         content = csv_bytes(rows, score_tables.FIELDS) if form == "csv" else score_tables.to_parquet(rows)
@@ -80,16 +81,14 @@ def _exporters(run: Run, form: str) -> dict[str, Any]:
     """The exporters of the run's tasks that have one of this format."""
     for key, own in run.tasks.items():
         if own.task_manifest.protocol.get("reported_by"):
-            raise UsageError(
-                f"{run.path} holds reported numbers only for {key}; the file they came from is what there is of them"
-            )
+            raise UsageError(f"{run.path} has only reported numbers of {key}; use the file that they came from")
     every = {key: own.task.exporters for key, own in run.tasks.items()}
     found = {key: exporters[form] for key, exporters in every.items() if form in exporters}
     if not found:
         known = sorted({*OF_ANY_RUN, *(name for exporters in every.values() for name in exporters)})
         raise UsageError(
-            f"--to {form.replace('_', '-')!r} is not a format that {', '.join(run.tasks)} can be exported to; there is:"
-            f" {', '.join(name.replace('_', '-') for name in known)}"
+            f"--to {form.replace('_', '-')!r} is not a format that {', '.join(run.tasks)} can be exported to; choose "
+            f"one of {', '.join(name.replace('_', '-') for name in known)}"
         )
     return found
 
@@ -108,7 +107,7 @@ def _scored_run(run: Run, key: str, data: TaskData) -> ScoredRun:
 
 
 def _write(files: Mapping[Path, Content]) -> None:
-    """All of the files or none: each is whole before the first one gets its name."""
+    """Write all of the files or none: each is complete before the first one gets its name."""
     for path in files:
         if path.exists():
             raise UsageError(f"{path} exists already; an export overwrites nothing")
@@ -132,9 +131,9 @@ def _encoded(path: Path, content: Content) -> Iterable[bytes]:
 
 
 def _lm_eval_files(run: Run, out: Path) -> dict[Path, Content]:
-    """A results file and, per task, its samples, as lm-eval lays them out; or the results alone, called ``.json``."""
+    """lm-eval's results file and each task's samples; or the results alone, if ``out`` ends in ``.json``."""
     manifest = run.manifest
-    # No official file is needed: all that lm-eval writes lies in the run folder.
+    # No official file is needed: the run folder has everything that lm-eval writes.
     parts = {
         key: exporter(_scored_run(run, key, TaskData(examples=(), baselines={})))
         for key, exporter in _exporters(run, "lm_eval").items()
@@ -168,7 +167,7 @@ def _lm_eval_results(manifest: Manifest, parts: Mapping[str, Mapping[str, Any]])
         "date": manifest.ended.timestamp(),
         "model_source": "judgebench",
         "model_name": name,
-        # As lm-eval makes a folder's name of a model's, dots included: those of ours stay inside the folder.
+        # lm-eval turns a model's name into a folder's in this way, dots included; ours must stay inside the folder.
         "model_name_sanitized": re.sub(r"[\"<>:/|\\?*\[\]\x00-\x1f]+", "__", name).lstrip(".")[:200] or "model",
         "exported_by": f"judgebench {manifest.versions.get('judgebench', '?')}",
         "judgebench": {

@@ -1,4 +1,7 @@
-"""Other programs' result files as run folders: one folder for each model in the file."""
+"""Import of other programs' result files as run folders, one folder for each model in the file.
+
+What the rows of a benchmark's own formats mean is decided by its importers. Nothing here calls a model.
+"""
 
 import dataclasses
 import shutil
@@ -9,7 +12,7 @@ from pathlib import Path
 
 from judgebench import tasks
 from judgebench.codec import canonical_hash
-from judgebench.data.rows import FileRow, read_rows
+from judgebench.data.rows import FileRow, FileRows, read_rows
 from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.exchange import every_eval_ever, hub_results, score_tables
@@ -23,7 +26,7 @@ from judgebench.run.manifests import build_task_manifest, ending, hash_over_task
 from judgebench.run.protocol import protocol
 from judgebench.run.scoring import ScoredTask, finish_tasks, results_of
 from judgebench.run.settings import Settings
-from judgebench.task import Generations, Imported, TaskData
+from judgebench.task import Generations, Imported, Task, TaskData
 from judgebench.task.answers import import_answers, parse_fields
 from judgebench.thinking import split_generation
 
@@ -35,19 +38,21 @@ REPORTS: Mapping[str, Callable[..., Reports]] = {
     "parquet": score_tables.read_scores,
     "every_eval_ever": every_eval_ever.read_scores,
 }
-"""Readers of files that hold numbers of any benchmark and nothing to grade; besides there is ``eval_results``."""
+"""Readers of files with numbers of any benchmark and nothing to grade. ``eval_results`` is another such format."""
 ROUNDING = 1e-9
-"""Shares of a few parts, computed in another order, may differ by this much."""
+"""Tolerance for shares of a few parts that were computed in another order."""
 
 
 def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     """Turn a result file into a run folder, and score it.
 
-    A file of several models makes a folder for each below ``settings.out``. Nothing is made if any row is broken.
+    If the file has several models, each gets a folder below ``settings.out``. A broken row means that nothing is made.
     """
+    if settings.out is None:
+        raise UsageError("--out is missing; name the run folder to make")
     form = form.replace("-", "_")
     if form == "archive":
-        return [_import_archive(path, settings)]
+        return [_import_archive(path, settings.out, settings)]
     if not settings.tasks:
         raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
     tasks.parse_one_spec(settings.tasks)
@@ -58,25 +63,23 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         raise UsageError(f"--from {form!r} is not a format that {loaded_task.key} can import; it can import: {known}")
     if settings.fields:
         if form != "outputs":
-            raise UsageError(f"--fields names the fields of a file of outputs; those of {form!r} are fixed")
+            raise UsageError(f"--fields is for files of outputs; the fields of {form!r} are fixed")
         reader = partial(import_answers, fields=parse_fields(settings.fields))
     every = _read(path, reader, loaded_task) if reader else _reports(path, form, loaded_task, settings)
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
-        raise UsageError(f"{path} holds nothing of the model {settings.model!r}")
-    if settings.out is None:
-        raise UsageError("--out is missing; name the run folder to make")
+        raise UsageError(f"{path} has nothing from the model {settings.model!r}")
     folders = [RunFolder(settings.out if len(found) == 1 else settings.out / slug(i.candidate)) for i in found]
     if len({folder.path for folder in folders}) < len(folders):
         names = ", ".join(imported.candidate for imported in found)
         raise UsageError(
-            f"two models of {path} would have one folder ({names[:300]}); import one at a time with --model"
+            f"two models of {path} would share a folder ({names[:300]}); import one at a time with --model"
         )
-    made = [_Import.of(*pair, loaded_task, form, settings) for pair in zip(folders, found, strict=True)]
-    for one in made:
-        one.require_own()
+    imports = [_Import.of(*pair, loaded_task, form, settings) for pair in zip(folders, found, strict=True)]
+    for single in imports:
+        single.require_own()
     with GradingPool() as pool:
-        return [one.results(settings, pool) for one in made]
+        return [single.results(settings, pool) for single in imports]
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class _Import:
     folder: RunFolder
     imported: Imported
     loaded_task: LoadedTask
-    """The task as the file is about it: with its baseline answers, and its examples."""
+    """The task with the file's baseline answers and examples."""
     manifest: Manifest
 
     @classmethod
@@ -100,17 +103,14 @@ class _Import:
         return cls(folder, imported, loaded_task, _manifest(folder, loaded_task, imported, form, settings))
 
     def require_own(self) -> None:
-        """Refuse a folder that holds anything but what the same import made, or began to make before it was killed."""
+        """Refuse a folder with anything but what the same import made, or began to make before it was killed."""
         existing, made = self.folder.manifest(), self.manifest
-        same = existing is not None and (existing.input_hash, existing.imported_hash) == (
-            made.input_hash,
-            made.imported_hash,
-        )
-        if self.folder.occupied and not same:
+        hashes = None if existing is None else (existing.input_hash, existing.imported_hash)
+        if self.folder.occupied and hashes != (made.input_hash, made.imported_hash):
             raise UsageError(f"{self.folder.path} is not empty; an import makes a new run folder")
 
     def results(self, settings: Settings, pool: GradingPool) -> Results:
-        """The results of the folder: as they are if the same import made them before, else made now."""
+        """The results of the folder, made now unless the same import made them before."""
         with self.folder.locked():
             self.require_own()
             existing = self.folder.manifest()
@@ -136,7 +136,7 @@ class _Import:
         return results
 
     def _report(self) -> dict[str, ScoredTask]:
-        """A run of numbers alone. Its protocol names who reports them, so they are never ranked with ours."""
+        """Write a run of numbers alone. Its protocol names who reports them, so they never rank with ours."""
         key, scores = self.loaded_task.key, list(self.imported.reported)
         task_manifest, own = self.manifest.tasks[key], self.folder.task(key)
         task_manifest.examples = max(score.n for score in scores)
@@ -162,37 +162,31 @@ class _Import:
         return scored
 
 
-def _import_archive(path: Path, settings: Settings) -> Results:
-    """A run as it was exported, manifest and all."""
-    if settings.out is None:
-        raise UsageError("--out is missing; name the run folder to make")
+def _import_archive(path: Path, out: Path, settings: Settings) -> Results:
+    """Unpack a run as it was exported, manifest and all."""
     if settings.tasks or settings.model or settings.fields:
-        raise UsageError("an archive holds a run with all its tasks: --task, --model and --fields have no use there")
-    unpack_archive(path, settings.out)
-    return RunFolder(settings.out).results()
+        raise UsageError("an archive holds a run with all its tasks; leave out --task, --model and --fields")
+    unpack_archive(path, out)
+    return RunFolder(out).results()
 
 
 def _read(path: Path, reader: Importer, loaded_task: LoadedTask) -> list[Imported]:
-    """What a file holds for a task, with what had to be read for something else among the notes."""
+    """What a file holds for a task; its notes say which values were read as something else."""
     rows = read_rows(path)
     return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, loaded_task.data)]
 
 
 def _reports(path: Path, form: str, loaded_task: LoadedTask, settings: Settings) -> list[Imported]:
-    """What a file of numbers says of a task: one record for each model."""
-    read, notes = REPORTS.get(form), tuple[str, ...]()
-    if read is None:
-        found = _hub_reports(path, loaded_task, settings)
-    else:
+    """What a file of numbers says about a task: one record for each model."""
+    task, rows = loaded_task.task, FileRows()
+    if form in REPORTS:
         rows = read_rows(path)
-        found = read(rows, loaded_task.task.name, loaded_task.task.version, starter=loaded_task.task.starter)
-        notes = rows.notes
+        found = REPORTS[form](rows, task)
+    else:
+        found = _hub_reports(path, task, settings)
     if not found:
-        kind = "the starter set" if loaded_task.task.starter else "the official set"
-        raise UsageError(
-            f"{path} holds no number of {loaded_task.task.name}@{loaded_task.task.version}, {kind}, that judgebench "
-            f"wrote"
-        )
+        kind = "the starter set" if task.starter else "the official set"
+        raise UsageError(f"{path} holds no number of {task.name}@{task.version}, {kind}, that judgebench wrote")
     return [
         Imported(
             candidate=model,
@@ -200,29 +194,27 @@ def _reports(path: Path, form: str, loaded_task: LoadedTask, settings: Settings)
             generations=(),
             reported=tuple(scores),
             reported_by=reported_by,
-            notes=notes,
+            notes=rows.notes,
         )
         for model, (reported_by, scores) in found.items()
     ]
 
 
-def _hub_reports(path: Path, loaded_task: LoadedTask, settings: Settings) -> Reports:
-    """From a YAML file, or those below a folder; which model they are about stands in none of them."""
+def _hub_reports(path: Path, task: Task, settings: Settings) -> Reports:
+    """The scores in a YAML file, or in those below a folder. The files do not name their model."""
     files = sorted(path.rglob(".eval_results/*.yaml")) if path.is_dir() else [path]
     model = settings.model or (path.name if path.is_dir() else path.stem)
     for file in files:
         if not file.is_file() or file.stat().st_size > hub_results.MAX_BYTES:
             raise UsageError(f"{file} is not a file of .eval_results, which is YAML of a few hundred bytes")
-        reported_by, scores = hub_results.from_yaml(
-            read_bytes(file, hub_results.MAX_BYTES), str(file), loaded_task.task
-        )
+        reported_by, scores = hub_results.from_yaml(read_bytes(file, hub_results.MAX_BYTES), str(file), task)
         if scores:
             return {model: (reported_by, scores)}
     return {}
 
 
 def _compared(rows: Iterable[ExampleScore], stored: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """For each metric, how many of the other program's verdicts are not ours; of one in parts, the share that holds."""
+    """How many of the other program's verdicts differ from ours, for each metric. One in parts counts by its mean."""
     ours: dict[tuple[str, str], list[float | None]] = {}
     for row in rows:
         ours.setdefault((row.metric, row.example_id), []).append(row.value)
@@ -240,7 +232,7 @@ def _compared(rows: Iterable[ExampleScore], stored: Mapping[str, Mapping[str, fl
 
 
 def _completed(loaded_task: LoadedTask, baselines: Mapping[str, Generations]) -> dict[str, dict[str, Generation]]:
-    """A file's baseline answers; where it has no row, the benchmark's own, so that such rows can still be judged."""
+    """A file's baseline answers; the benchmark's own fill its gaps, so that such rows can still be judged."""
     official = loaded_task.data.baselines
     return {name: {**official.get(name, {}), **generations} for name, generations in baselines.items()}
 
@@ -251,27 +243,33 @@ def _manifest(
     used: dict[str, set[str]] = {}
     for judgement in imported.judgements:
         used.setdefault(judgement.judge, set()).add(judgement.judge_model)
-    judges = used or {name: {"not judged yet"} for name in loaded_task.data.judges}
+    data = loaded_task.data
+    judges = used or {name: {"not judged yet"} for name in data.judges}
     protocol_fields = protocol(
         loaded_task.task,
         imported.examples,
         loaded_task.sources,
-        {
-            name: [(loaded_task.data.judges.get(name), model) for model in sorted(models)]
-            for name, models in judges.items()
-        },
+        {name: [(data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         loaded_task.baselines,
-        loaded_task.data.verifiers,
+        data.verifiers,
         code=loaded_task.code,
     )
+    identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
     if imported.reported:
         protocol_fields |= {"reported_by": imported.reported_by}
-    if imported.reported:
         identity = "reported:" + canonical_hash(imported.reported)
-    else:
-        identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
     session = new_session(settings)
     session.finished_at, session.status = session.started_at, "complete"
+    task_manifest = build_task_manifest(
+        loaded_task,
+        protocol_fields,
+        identity,
+        sampling=None,
+        system=None,
+        thinking=settings.splitting,
+        judge_models=[model for models in used.values() for model in models],
+        imported=imported,
+    )
     manifest = Manifest(
         run_id=folder.path.name,
         status="running",
@@ -285,18 +283,7 @@ def _manifest(
         input_hash="",
         started_at=session.started_at,
         sessions=[session],
-        tasks={
-            loaded_task.key: build_task_manifest(
-                loaded_task,
-                protocol_fields,
-                identity,
-                sampling=None,
-                system=None,
-                thinking=settings.splitting,
-                judge_models=[model for models in used.values() for model in models],
-                imported=imported,
-            )
-        },
+        tasks={loaded_task.key: task_manifest},
     )
     hash_over_tasks(manifest)
     return manifest

@@ -1,4 +1,7 @@
-"""Scores as a flat table, CSV or parquet: a row for each score, a column for each of its fields."""
+"""Scores as a flat table, CSV or parquet: a row for each score, a column for each of its fields.
+
+The tables that commands print are in ``sheets``.
+"""
 
 import io
 import json
@@ -11,6 +14,7 @@ from judgebench.data.csv_cells import original_text
 from judgebench.data.rows import FileRow
 from judgebench.records import Score
 from judgebench.run.reading import Run
+from judgebench.task import Task
 
 ABOUT_THE_RUN = ("model", "run", "label", "protocol_hash", "starter")
 FIELDS = (*ABOUT_THE_RUN, *Score.__struct_fields__)
@@ -19,7 +23,7 @@ COUNTS = ("n", "n_missing")
 
 
 def score_rows(run: Run) -> Iterator[dict[str, Any]]:
-    """A flat row for each score of a run."""
+    """The table's row for each score of a run."""
     for task in run.tasks.values():
         about = {
             "model": run.manifest.candidate,
@@ -46,12 +50,10 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return sink.getvalue()
 
 
-def read_scores(
-    rows: Sequence[FileRow], task: str, version: str, *, starter: bool
-) -> dict[str, tuple[str, list[Score]]]:
-    """By model, who reports its scores on a task, and the scores; rows of other tasks or sets are passed over.
+def read_scores(rows: Sequence[FileRow], task: Task) -> dict[str, tuple[str, list[Score]]]:
+    """By model, who reports its scores on a task, and the scores; rows of other tasks or sets are skipped.
 
-    Raises :class:`~judgebench.errors.RecordError` for a row that is no score.
+    Raises :class:`~judgebench.errors.RecordError` for a row that is not a score.
     """
     found: dict[str, tuple[str, list[Score]]] = {}
     for row in rows:
@@ -59,7 +61,8 @@ def read_scores(
         label = fields.get("label")
         if "metric" not in fields or not isinstance(label, str):
             raise row.error(f"a row of scores was expected, with the columns {', '.join(FIELDS)}")
-        if label.partition(":")[0] != f"{task}@{version}" or str(fields.get("starter")) != str(starter):
+        starter = str(fields.get("starter"))
+        if label.partition(":")[0] != f"{task.name}@{task.version}" or starter != str(task.starter):
             continue
         try:
             fields["details"] = json.loads(fields.get("details") or "{}")
@@ -74,7 +77,7 @@ def read_scores(
 
 
 def _cell(name: str, value: Any) -> Any:
-    """A cell's value: nothing is ``None``, and a text is what it was before it was made safe."""
+    """A cell's value: ``None`` for an empty cell, and a text as it was before it was made safe."""
     if not isinstance(value, str):
         return value
     if value == "" or (name in NUMBERS and value.strip().lower() == "nan"):

@@ -1,6 +1,6 @@
 """Tables for people: a :class:`Sheet` is built once and written as terminal text, Markdown, CSV, LaTeX or HTML.
 
-Every command that prints a table builds sheets, and a notebook shows one. Nothing here knows what a row means.
+Every command that prints a table builds sheets, and notebooks show them. Nothing here knows what a row means.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Cell = str | int | float | None
-"""Text is shown as it is. A number is for programs, which get all of its digits; ``None`` is an empty cell."""
+"""Text is shown as it is. Programs get all digits of a number. ``None`` is an empty cell."""
 TITLE_CHARACTERS, HEADING_CHARACTERS, CELL_CHARACTERS, NOTE_CHARACTERS = 400, 200, 2000, 20_000
-"""The most that a terminal shows of each."""
+"""Most characters of each that a terminal shows."""
 WORDS_WIDTH, NARROWEST_WORDS = 25, 12
-"""Characters of a column of words that a terminal should have room for, and that it has if there are so many."""
+"""Width of a column of words for which a terminal should have room, and the width that it always gets if needed."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Column:
 
     name: str
     words: bool = False
-    """Words stand on the left and may be folded. Figures stand on the right, on one line."""
+    """Words are aligned left and may wrap. Figures are aligned right and stay on one line."""
 
 
 def words(*names: str) -> tuple[Column, ...]:
@@ -43,18 +43,18 @@ def figures(*names: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table with what is said about it. Texts are raw: each format makes them safe for itself."""
+    """A table with its title and notes. Texts are raw: each format escapes them for itself."""
 
     title: str
     columns: tuple[Column, ...] = ()
-    """None for a sheet that is only a title and notes."""
+    """Empty for a sheet that is only a title and notes."""
     rows: tuple[tuple[Cell, ...], ...] = ()
     notes: tuple[str, ...] = ()
     """Lines below the table."""
     alerts: tuple[str, ...] = ()
     """Lines before the notes, red on a terminal."""
     spare: tuple[str, ...] = ()
-    """Columns that a narrow terminal does without, the first ones first."""
+    """Columns that a narrow terminal leaves out, in this order."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _text(value: Cell) -> str:
 
 
 def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
-    """What rich prints on a terminal that is ``width`` characters wide."""
+    """What rich prints on a terminal of ``width`` characters."""
     from rich.table import Table
     from rich.text import Text
 
@@ -106,7 +106,7 @@ def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
     below = [f"left out for width: {', '.join(left_out)}"] if left_out else []
     for lines, style in ((sheet.alerts, "bold red"), ([*below, *sheet.notes], "")):
         if lines:
-            # Together, because each print costs as much as many lines.
+            # In one text, because each print costs as much as many lines.
             parts.append(Text("\n".join(f"  {cell(line, NOTE_CHARACTERS)}" for line in lines), style=style))
     return parts
 
@@ -141,7 +141,7 @@ def _piped(cells: Iterable[str]) -> str:
 
 
 def html_of(sheet: Sheet) -> str:
-    """The table as part of a page, in ASCII, so that no declared encoding can change it."""
+    """The table as part of a page, in ASCII, so that it survives any declared encoding."""
     text = _template().render(sheet=sheet)
     return text.encode("ascii", "xmlcharrefreplace").decode()
 

@@ -1,7 +1,7 @@
-"""A finished run told to an experiment tracker: its scores with intervals, what it was made of, and the run folder.
+"""Experiment trackers: a finished run is sent to them with its scores, intervals, settings and the run folder.
 
-A tracker is asked last and never decides anything: what it does wrong is a warning, and the run is as it was. Where it
-sends to is its own business, set as its own documentation says (``WANDB_MODE``, ``MLFLOW_TRACKING_URI``, …).
+A tracker comes last and decides nothing: its failure is a warning and leaves the run unchanged. Where a tracker sends
+its data is set as its own documentation says (``WANDB_MODE``, ``MLFLOW_TRACKING_URI``, …).
 """
 
 import contextlib
@@ -23,24 +23,24 @@ from judgebench.records import Score
 from judgebench.run.folder import Manifest, RunFolder
 
 PROJECT = "judgebench"
-"""Unless the tracker's own variable names another."""
+"""The project, unless the tracker's own variable names another."""
 LONGEST = 5000
-"""Characters of a setting; MLflow takes 6,000."""
+"""Most characters of a setting; MLflow takes 6,000."""
 
 
 def require_trackers(names: Iterable[str]) -> None:
-    """A :class:`UsageError` for a tracker that there is none of, or whose package is not installed."""
+    """Raise :class:`UsageError` if a tracker is unknown or its package is missing."""
     for name in names:
         if name not in TRACKERS:
-            raise UsageError(f"--track {name!r} is not a tracker that judgebench knows; it knows {', '.join(TRACKERS)}")
+            raise UsageError(f"--track {name!r} is not a known tracker; choose one of {', '.join(TRACKERS)}")
         found = find_spec(name)
-        # A folder that a tracker left behind (./wandb) looks like a package without any code.
+        # A folder that a tracker left behind (./wandb) looks like a package without code.
         if found is None or found.origin is None:
-            raise UsageError(f"--track {name} needs its package, which is not here: pip install 'judgebench[{name}]'")
+            raise UsageError(f"--track {name} needs its package: pip install 'judgebench[{name}]'")
 
 
 def track(names: Iterable[str], folder: RunFolder) -> list[str]:
-    """Tell each tracker of a scored run; a sentence for each one that failed.
+    """Send a scored run to each tracker, and return a sentence for each one that failed.
 
     What trackers print goes to stderr: stdout is for results.
     """
@@ -51,23 +51,23 @@ def track(names: Iterable[str], folder: RunFolder) -> list[str]:
             with contextlib.redirect_stdout(sys.stderr):
                 TRACKERS[name](folder, folder.require_manifest(), measures(folder.results().scores))
         except Exception as error:  # noqa: BLE001 - another program's failure must not take the run with it
-            told = without_credentials(f"{type(error).__name__}: {error}")
-            problems.append(f"--track {name} failed ({told[:500]}); the run itself is whole, in {folder.path}")
+            problem = without_credentials(f"{type(error).__name__}: {error}")
+            problems.append(f"--track {name} failed ({problem[:500]}); the run itself is whole, in {folder.path}")
     return problems
 
 
 def _forbid_links(folder: Path) -> None:
-    """The folder is uploaded as it is, and a link in it may point to anything on this machine."""
+    """Refuse links: the folder is uploaded as it is, and a link in it may point to anything on this machine."""
     link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
     if link is not None:
-        raise UsageError(f"{link} is a link, and what it points to would be uploaded with the run")
+        raise UsageError(f"{link} is a link, and its target would be uploaded with the run")
 
 
 def measures(scores: Sequence[Score]) -> dict[str, float]:
-    """Numbers by name: each score, its interval and its counts, in characters that all trackers take.
+    """Numbers by name: each score, its interval and its counts. Names have only characters that all trackers take.
 
-    >>> one = Score(task="mtbench", metric="score", value=8.0, unit="points", low=7.5, high=8.5, n=160, group="turn=1")
-    >>> measures([one])["mtbench/score/turn-1/low"]
+    >>> turn = Score(task="mtbench", metric="score", value=8.0, unit="points", low=7.5, high=8.5, n=160, group="turn=1")
+    >>> measures([turn])["mtbench/score/turn-1/low"]
     7.5
     """
     found: dict[str, float] = {}
@@ -86,7 +86,7 @@ def measures(scores: Sequence[Score]) -> dict[str, float]:
 
 
 def _settings(manifest: Manifest) -> dict[str, str]:
-    """What the run was made of, as short texts."""
+    """The run's settings, as short texts."""
     settings = {
         "model": manifest.candidate,
         "model_spec": manifest.candidate_spec,

@@ -1,10 +1,11 @@
-"""A gate's verdicts as CI systems read them: JUnit XML, GitHub's workflow commands and outputs, a sentence each.
+"""A gate's verdicts for CI systems: JUnit XML, GitHub's workflow commands and outputs, and a sentence for each check.
 
 JUnit follows the schema of Ant's JUnit task, the strictest in use, which that of Jenkins' xUnit plugin includes:
 https://github.com/windyroad/JUnit-Schema, jenkinsci/xunit-plugin ``junit-10.xsd``. Workflow commands are those of
 https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions.
 """
 
+from collections import Counter
 from typing import Literal
 from xml.etree import ElementTree
 
@@ -17,7 +18,7 @@ _NAME_CHARACTERS = 200
 
 
 def outcome(check: Check, on_inconclusive: OnInconclusive) -> Outcome:
-    """What a check is to a CI system: a check that only warns, or may be inconclusive, is skipped unless it passed."""
+    """A check's outcome for a CI system: one that only warns, or may be inconclusive, is skipped unless it passed."""
     if check.verdict == "PASS" or (check.verdict == "INCONCLUSIVE" and on_inconclusive == "pass"):
         return "passed"
     may_block = check.tier == "block" and (check.verdict == "FAIL" or on_inconclusive == "fail")
@@ -25,7 +26,7 @@ def outcome(check: Check, on_inconclusive: OnInconclusive) -> Outcome:
 
 
 def sentence(check: Check) -> str:
-    """A check in words: what was found, what was allowed, what would decide."""
+    """A check in words: what was found, how much may be lost, how many items would decide."""
 
     def signed(value: float) -> str:
         return figure(value, check.unit, signed=True)
@@ -55,31 +56,35 @@ def sentence(check: Check) -> str:
 
 
 def effort(found: Sequential, *, decided: bool) -> str:
-    """After how many examples a check with ``--sequential`` was decided, and what that saved."""
-    where = f"{found.n} of {found.population} examples in random order (seed {found.seed})"
-    told = f"decided after {where}" if decided else f"not decided after {where}"
+    """After how many examples a check with ``--sequential`` was decided, and how many judge calls that saved."""
     return (
-        f"{told}, for which {found.judge_calls_needed} judge calls were needed: {found.judge_calls} made "
+        f"{'decided' if decided else 'not decided'} after {found.n} of {found.population} examples in random order "
+        f"(seed {found.seed}), for which {found.judge_calls_needed} judge calls were needed: {found.judge_calls} made "
         f"({found.judge_calls_now} of them now), {found.judge_calls_saved} saved"
     )
 
 
 def needed(check: Check) -> str:
     """How many items would decide an inconclusive check."""
-    told = []
+    parts = []
     if check.n_to_decide is not None:
-        told.append(f"{check.n_to_decide:,} items would decide if this is the true difference")
+        parts.append(f"{check.n_to_decide:,} items would decide if this is the true difference")
     elif check.reason is None and check.sequential is None:
-        told.append("no number of items would decide if this is the true difference")
+        parts.append("no number of items would decide if this is the true difference")
     if check.n_if_equal is not None:
-        told.append(f"{check.n_if_equal:,} would let equal models pass")
-    return ", ".join(told)
+        parts.append(f"{check.n_if_equal:,} would let equal models pass")
+    return ", ".join(parts)
 
 
 def junit(result: Gate, on_inconclusive: OnInconclusive, timestamp: str) -> bytes:
     """One test case for each check, in UTF-8; ``timestamp`` (UTC) as manifests write it."""
     outcomes = [outcome(check, on_inconclusive) for check in result.checks]
-    counts = {
+    about_suite = {
+        "name": "judgebench gate",
+        "package": "judgebench",
+        "id": "0",
+        "timestamp": timestamp.removesuffix("Z"),
+        "hostname": "localhost",
         "tests": str(len(outcomes)),
         "failures": str(outcomes.count("failed")),
         "errors": "0",
@@ -87,38 +92,21 @@ def junit(result: Gate, on_inconclusive: OnInconclusive, timestamp: str) -> byte
         "time": "0",
     }
     root = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(
-        root,
-        "testsuite",
-        {
-            "name": "judgebench gate",
-            "package": "judgebench",
-            "id": "0",
-            "timestamp": timestamp.removesuffix("Z"),
-            "hostname": "localhost",
-            **counts,
-        },
-    )
+    suite = ElementTree.SubElement(root, "testsuite", about_suite)
     properties = ElementTree.SubElement(suite, "properties")
     facts = {"verdict": result.verdict, "baseline": result.baseline, "candidate": result.candidate}
     for name, value in facts.items():
         ElementTree.SubElement(properties, "property", {"name": name, "value": printable(value, _NAME_CHARACTERS)})
     for check, how in zip(result.checks, outcomes, strict=True):
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            {
-                "name": printable(f"{check.task} {check.metric}", _NAME_CHARACTERS),
-                "classname": "judgebench.gate",
-                "time": "0",
-            },
-        )
-        said = printable(sentence(check))
+        name = printable(f"{check.task} {check.metric}", _NAME_CHARACTERS)
+        about_case = {"name": name, "classname": "judgebench.gate", "time": "0"}
+        case = ElementTree.SubElement(suite, "testcase", about_case)
+        text = printable(sentence(check))
         if how == "failed":
-            failure = ElementTree.SubElement(case, "failure", {"message": said, "type": check.verdict})
-            failure.text = _sides(result) + said
+            failure = ElementTree.SubElement(case, "failure", {"message": text, "type": check.verdict})
+            failure.text = _sides(result) + text
         elif how == "skipped":
-            ElementTree.SubElement(case, "skipped", {"message": said})
+            ElementTree.SubElement(case, "skipped", {"message": text})
     lines = [sentence(check) for check in result.checks] + list(result.notes)
     ElementTree.SubElement(suite, "system-out").text = "\n".join(map(printable, lines))
     ElementTree.SubElement(suite, "system-err")
@@ -132,9 +120,9 @@ def _sides(result: Gate) -> str:
 
 
 def annotations(result: Gate, on_inconclusive: OnInconclusive) -> list[str]:
-    """GitHub's workflow commands, a line each: an error for what fails the gate, a warning for what else did not pass.
+    """GitHub's workflow commands, one a line: an error for each failed check, a warning for others that did not pass.
 
-    Whatever a model or a task is called stays within its line and its property.
+    A name of a model or a task cannot break out of its line or its property.
     """
     lines = []
     for check in result.checks:
@@ -142,13 +130,13 @@ def annotations(result: Gate, on_inconclusive: OnInconclusive) -> list[str]:
         if how != "passed":
             command = "error" if how == "failed" else "warning"
             title = command_property(f"judgebench gate: {check.task} {check.metric}")
-            said = command_data(_sides(result) + sentence(check))
-            lines.append(f"::{command} title={title}::{said}")
+            text = command_data(_sides(result) + sentence(check))
+            lines.append(f"::{command} title={title}::{text}")
     return lines
 
 
 def refusal(message: str) -> str:
-    """The workflow command for a gate that could not be held."""
+    """The workflow command for a gate that could not be run."""
     return f"::error title=judgebench gate::{command_data(message)}"
 
 
@@ -163,12 +151,16 @@ def command_property(text: str) -> str:
 
 
 def outputs(result: Gate, code: int) -> str:
-    """Lines for ``$GITHUB_OUTPUT``: words and numbers of ours alone, so that nothing in them can start another one."""
-    counts = {verdict: sum(check.verdict == verdict for check in result.checks) for verdict in ("FAIL", "INCONCLUSIVE")}
-    facts = {"verdict": result.verdict, "exit-code": code, "failed": counts["FAIL"]}
-    facts["inconclusive"] = counts["INCONCLUSIVE"]
+    """Lines for ``$GITHUB_OUTPUT``: only words and numbers of our own, so nothing in them can start another line."""
+    counts = Counter(check.verdict for check in result.checks)
+    facts = {
+        "verdict": result.verdict,
+        "exit-code": code,
+        "failed": counts["FAIL"],
+        "inconclusive": counts["INCONCLUSIVE"],
+    }
     efforts = [check.sequential for check in result.checks if check.sequential is not None]
     if efforts:
-        facts["judge-calls"] = sum(one.judge_calls for one in efforts)
-        facts["judge-calls-saved"] = sum(one.judge_calls_saved for one in efforts)
+        facts["judge-calls"] = sum(effort.judge_calls for effort in efforts)
+        facts["judge-calls-saved"] = sum(effort.judge_calls_saved for effort in efforts)
     return "".join(f"{name}={value}\n" for name, value in facts.items())

@@ -1,5 +1,9 @@
-"""What a candidate has to show to take a baseline's place: read from TOML, and checked before anything is compared."""
+"""Policies: how much a candidate may lose against a baseline. They are TOML files, checked before any comparison.
 
+How the verdicts follow from a policy is in ``verdicts`` and ``sequential``.
+"""
+
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -40,11 +44,23 @@ class TaskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a candidate has to show."""
+    """What a candidate has to show to take a baseline's place."""
 
     defaults: Defaults = Defaults()
     tasks: dict[str, TaskPolicy] = {}
     """By task, with or without its version."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a policy demands of one task of a candidate."""
+
+    metric: str | None
+    tier: Tier
+    max_drop: float
+    defaults: Defaults
+    named: bool
+    """Whether the policy names the task, rather than meaning every task."""
 
 
 def policy_of(policy: PathLike | Policy | None, max_drop: float | None) -> Policy:
@@ -58,32 +74,34 @@ def policy_of(policy: PathLike | Policy | None, max_drop: float | None) -> Polic
 
 
 def read_policy(path: Path) -> Policy:
-    """A policy file (TOML); a :class:`UsageError` names the file and the key that is wrong."""
+    """Read a policy file (TOML). Raise :class:`UsageError` with the file and the wrong key if it is not valid."""
     try:
         policy = msgspec.convert(read_toml(path, "the policy"), Policy)
     except msgspec.ValidationError as error:
         known = "[defaults] max_drop alpha adjust min_n max_unread; [tasks.NAME] metric tier max_drop"
-        raise UsageError(f"the policy {path} is not valid: {_told(error)}. A policy holds {known}") from error
+        raise UsageError(f"the policy {path} is not valid: {_in_toml(error)}. A policy holds {known}") from error
     return checked(policy, str(path))
 
 
-def _told(error: msgspec.ValidationError) -> str:
-    """The error with the key as the file spells it: ``$.defaults.alpha`` is ``defaults.alpha``."""
+def _in_toml(error: msgspec.ValidationError) -> str:
+    """Spell the key of an error as the file does: ``$.defaults.alpha`` is ``defaults.alpha``."""
     return str(error).replace("$.", "").replace(" - at `$`", " - at the top")
 
 
 def checked(policy: Policy, where: str) -> Policy:
-    """The policy if its numbers make sense; ``where`` names the file, or the flags."""
-    given = policy.defaults
-    drops = {"defaults.max_drop": given.max_drop}
-    drops |= {f"tasks.{name}.max_drop": one.max_drop for name, one in policy.tasks.items()}
+    """Return the policy if its numbers make sense; ``where`` names the file, or the flags."""
+    defaults = policy.defaults
+    drops = {"defaults.max_drop": defaults.max_drop}
+    drops |= {f"tasks.{name}.max_drop": task.max_drop for name, task in policy.tasks.items()}
     for key, drop in drops.items():
         if drop is not None and not 0 <= drop < inf:
-            raise UsageError(f"{where}: {key} = {drop} is not a loss; it is 0 or more, in the metric's unit")
-    if not 0 < given.alpha < 0.5:
-        raise UsageError(f"{where}: defaults.alpha = {given.alpha} is not an error rate; it is above 0 and below 0.5")
-    if given.min_n < 2:
-        raise UsageError(f"{where}: defaults.min_n = {given.min_n} is too few; two items are the least that vary")
-    if not 0 <= given.max_unread <= 1:
-        raise UsageError(f"{where}: defaults.max_unread = {given.max_unread} is not a share; it is from 0 to 1")
+            raise UsageError(f"{where}: {key} = {drop} is not a loss; give 0 or more, in the metric's unit")
+    if not 0 < defaults.alpha < 0.5:
+        raise UsageError(
+            f"{where}: defaults.alpha = {defaults.alpha} is not an error rate; give one above 0 and below 0.5"
+        )
+    if defaults.min_n < 2:
+        raise UsageError(f"{where}: defaults.min_n = {defaults.min_n} is too few; give 2 or more")
+    if not 0 <= defaults.max_unread <= 1:
+        raise UsageError(f"{where}: defaults.max_unread = {defaults.max_unread} is not a share; give one from 0 to 1")
     return policy

@@ -1,16 +1,16 @@
-"""``gate --sequential``: the gate's question about the N examples themselves, answered after as few as it takes.
+"""``gate --sequential``: a gate that judges the candidate in random order and stops as soon as it can decide.
 
-The paired differences of a metric that is a plain mean over examples are looked at in the random order of ``stopping``;
-PASS or FAIL is said at the first example at which ``stopping.decide_difference`` is sure, and the candidate's judging
-stops there. What is asked is whether the mean difference over these N examples is at least ``-max_drop``: with all of
-them judged there is always an answer, unless verdicts are missing, which may turn out as anything. (Whether other
-prompts would give the same answer is what ``gating`` asks.)
+It takes metrics that are plain means over examples. It looks at the paired differences in the random order of
+``run.stopping``, and stops at the first example at which ``stopping.decide_difference`` is sure. The question is
+whether the mean difference over these N examples is at least ``-max_drop``. Once all of them are judged there is an
+answer, unless verdicts are missing. (``verdicts`` asks whether other prompts would give the same answer.)
 
-``max_unread`` is a share of all N, held against what is missing among the examples looked at; nothing is decided by
-fewer than ``min_n``. Each decision is at ``alpha``, of several checks at ``alpha`` divided by their number unless
-``adjust`` is ``none``: an adjustment that looks at all p-values comes too late for those that stopped at theirs.
+``max_unread`` is a share of all N, compared with what is missing among the examples looked at; fewer than ``min_n``
+decide nothing. Each decision is at ``alpha``, or for several checks at ``alpha`` divided by their number unless
+``adjust`` is ``none``: an adjustment over all p-values would come too late for checks that have stopped.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +20,9 @@ import msgspec
 
 from judgebench import tasks
 from judgebench.errors import UsageError
-from judgebench.gating.policy import Defaults, Policy, TaskPolicy
-from judgebench.gating.verdicts import (
-    Check,
-    Gate,
-    Sequential,
-    beyond_limits,
-    concluded,
-    require_same_protocol,
-    tasks_to_gate,
-)
+from judgebench.gating import verdicts
+from judgebench.gating.policy import Demand, Policy
+from judgebench.gating.verdicts import Check, Gate, Sequential
 from judgebench.models.opening import parse_model
 from judgebench.records import ExampleScore
 from judgebench.run.archive import is_archive
@@ -39,7 +32,7 @@ from judgebench.run.run_tasks import TaskFiles
 from judgebench.run.runner import Runner
 from judgebench.run.settings import Settings
 from judgebench.run.stopping import ORDER_SEED, DifferenceWatch
-from judgebench.stats.margins import Verdict
+from judgebench.stats.margins import Decision, Verdict
 from judgebench.task.metric import Metric, by_example
 
 ENDED = ("complete", "incomplete")
@@ -50,7 +43,7 @@ VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided"
 
 
 class _Judging(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of a session's settings: how it judged."""
+    """How a session judged, read from its settings."""
 
     judges: tuple[str, ...] = ()
     judge_args: dict[str, str] = {}
@@ -64,56 +57,57 @@ class _Judging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: Settings, *, observer: Observer) -> Gate:
-    """Hold a candidate against a baseline in random order, judging no more of the candidate than is needed.
+    """Check a candidate against a baseline in random order, judging no more of the candidate than needed.
 
     Parameters
     ----------
     baseline
         Run folder or archive, judged to its end.
     candidate
-        Run folder or archive. One that is not judged to its end must hold all its answers: it is judged as it was
-        before, or else as the baseline was, and left as after an interruption, so that ``judgebench judge`` or the same
-        gate goes on where it was.
+        Run folder or archive. A run that is not judged to its end must hold all its answers. It is judged as before,
+        or else as the baseline was, and left as if interrupted, so ``judgebench judge`` or the same gate can continue.
     policy
-        What is checked, and how much may be lost.
+        What to check, and how much may be lost.
     settings
-        What the user says: the files of tasks (``tasks``), where official files are, and of the judge ``judges``,
-        ``judge_args``, ``api_key_env`` and ``budget``, which are stronger than what the runs say.
+        The user's: task files (``tasks``), where official files are, and for the judge ``judges``, ``judge_args``,
+        ``api_key_env`` and ``budget``, which override what the runs say.
     observer
-        Told of every judged case.
+        Is called with every judged case.
 
     Raises
     ------
     UsageError
-        If a task or answer is missing, the protocols are unlike, a run has ``--stop-when``, a metric is no plain mean
-        over examples, or the runs name a judge that only the user may name.
+        If a task or answer is missing, the protocols differ, a run has ``--stop-when``, a metric is not a plain mean
+        over examples, or the runs name a judge that only the user may choose.
     """
     files = tasks.task_files(settings.tasks)
     first = read_run(baseline, files)
     second = _candidate(candidate, files)
     if first.manifest.status not in ENDED:
         raise UsageError(
-            f"--sequential holds a candidate against a baseline that is judged to its end, but {baseline} is "
-            f"{first.manifest.status}; finish it with `judgebench judge {baseline}`, or start its command again"
+            f"--sequential needs a baseline that is judged to its end, but {baseline} is {first.manifest.status}; "
+            f"finish it with `judgebench judge {baseline}`, or start its command again"
         )
-    chosen, notes = tasks_to_gate(first, second, policy)
-    alpha = policy.defaults.alpha / (1 if policy.defaults.adjust == "none" else len(chosen))
+    demands, notes = verdicts.tasks_to_gate(first, second, policy)
+    defaults = policy.defaults
+    alpha = defaults.alpha / (1 if defaults.adjust == "none" else len(demands))
     watches = {}
-    for key, own, drop in chosen:
+    for key, demand in demands.items():
         _forbid_early_stops(first, second, key)
-        _metric(second.tasks[key], own)  # so that the candidate's task is looked at, too
-        metric = _metric(first.tasks[key], own)
-        if drop > metric.span:
+        _metric(second.tasks[key], demand)  # so that the candidate's task is looked at, too
+        metric = _metric(first.tasks[key], demand)
+        if demand.max_drop > metric.span:
             raise UsageError(
-                f"a max_drop of {drop:g} for {metric.name} of {first.tasks[key].task_manifest.label} is more than any "
-                f"two numbers can differ by, {metric.span:g}"
+                f"max_drop is {demand.max_drop:g} for {metric.name} of {first.tasks[key].task_manifest.label}, but two "
+                f"runs differ by at most {metric.span:g}"
             )
         numbers = {name: metric.value_of(rows) for name, rows in _rows(first.tasks[key]).items()}
-        watches[key] = DifferenceWatch(numbers, drop, metric, level=1 - alpha, least=policy.defaults.min_n)
+        watches[key] = DifferenceWatch(numbers, demand.max_drop, metric, level=1 - alpha, least=defaults.min_n)
     before = {key: sum(_calls(second.tasks[key]).values()) for key in watches}
-    if second.manifest.status in ENDED:
+    ended = second.manifest.status in ENDED
+    if ended:
         for key, watch in watches.items():
-            require_same_protocol(first, second, key)
+            verdicts.require_same_protocol(first, second, key)
             watch.take(_rows(second.tasks[key]))
     else:
         for key in watches:
@@ -122,92 +116,87 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
             second.folder, watches, {key: first.tasks[key].task_manifest for key in watches}
         )
         notes.append(
-            f"{candidate} is judged as far as was needed, and not scored: `judgebench judge {candidate}` does the rest"
+            f"{candidate} is judged as far as needed, and not scored: `judgebench judge {candidate}` does the rest"
         )
     checks = [
-        _check(first.tasks[key], second, own, drop, policy.defaults, watches[key], before[key])
-        for key, own, drop in chosen
+        _check(second.tasks[key], demand, watches[key], before[key], ended=ended) for key, demand in demands.items()
     ]
-    return concluded(
-        checks, notes, policy.defaults, baseline=(first.manifest.candidate, str(baseline)), candidate=second
+    return verdicts.concluded(
+        checks, notes, defaults, baseline=(first.manifest.candidate, str(baseline)), candidate=second
     )
 
 
 def _candidate(path: Path, files: TaskFiles) -> Run:
     """The candidate's run, with its scores only if it is judged to its end."""
-    if is_archive(path):
-        run = read_run(path, files)
-        if run.manifest.status not in ENDED:
-            raise UsageError(f"{path} is not judged to its end, and nothing can be judged in an archive; unpack it")
-        return run
-    run = read_run(path, files, unfinished=True)
-    return read_run(path, files) if run.manifest.status in ENDED else run
+    archived = is_archive(path)
+    run = read_run(path, files, unfinished=not archived)
+    if run.manifest.status in ENDED:
+        return run if archived else read_run(path, files)
+    if archived:
+        raise UsageError(f"{path} is not judged to its end, and nothing can be judged in an archive; unpack it")
+    return run
 
 
 def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
     for run in (baseline, candidate):
         if run.tasks[key].task_manifest.protocol.get("stop_when"):
             raise UsageError(
-                f"--sequential stops by the difference of two runs, but {run.path} was judged with --stop-when "
-                f"{run.tasks[key].task_manifest.protocol['stop_when']['rule']!r}, which is a protocol of its own; gate "
-                f"runs that were made without it"
+                f"--sequential has a stop rule of its own, but {run.path} was judged with --stop-when "
+                f"{run.tasks[key].task_manifest.protocol['stop_when']['rule']!r}; gate runs that were made without it"
             )
 
 
-def _metric(run: TaskRun, policy: TaskPolicy) -> Metric:
+def _metric(run: TaskRun, demand: Demand) -> Metric:
     """The metric to check, the policy's or the task's headline, as a mean over examples."""
-    metric = policy.metric or run.task.headline[0]
-    if metric in run.task.means:
-        return run.task.means[metric]
-    usable = " or ".join(f'metric = "{name}"' for name in run.task.means)
-    way_on = (
-        f"gate {usable} of it, in the policy's [tasks.{run.task_manifest.name}]"
-        if usable
-        else "gate it without --sequential"
-    )
+    name, means = demand.metric or run.task.headline[0], run.task.means
+    if name in means:
+        return means[name]
+    way_on = "gate the task without --sequential"
+    if means:
+        usable = " or ".join(f'metric = "{mean}"' for mean in means)
+        way_on = f"set {usable} in the policy's [tasks.{run.task_manifest.name}]"
     raise UsageError(
-        f"--sequential needs a metric that is a plain mean over examples, each with a number within known bounds, and "
-        f"{metric} of {run.task_manifest.label} is none; {way_on}"
+        f"--sequential needs a metric that is a plain mean over examples, each within known bounds, and {name} of "
+        f"{run.task_manifest.label} is not; {way_on}"
     )
 
 
 def _rows(run: TaskRun) -> dict[str, list[ExampleScore]]:
-    """Example scores of every example, none for those without."""
-    found = by_example(run.example_scores())
-    return {example.id: found.get(example.id, []) for example in run.examples()}
+    """The example scores of every example; an empty list if it has none."""
+    rows = by_example(run.example_scores())
+    return {example.id: rows.get(example.id, []) for example in run.examples()}
 
 
-def _calls(run: TaskRun) -> dict[str, int]:
+def _calls(run: TaskRun) -> Counter[str]:
     """Judge replies in the folder, by example."""
-    found: dict[str, int] = {}
+    calls: Counter[str] = Counter()
     for judgement in run.judgements():
-        found[judgement.example_id] = found.get(judgement.example_id, 0) + len(judgement.replies)
-    return found
+        calls[judgement.example_id] += len(judgement.replies)
+    return calls
 
 
 def _require_answers(candidate: Run, key: str) -> None:
     run = candidate.tasks[key]
     if not run.task_manifest.protocol.get("judges"):
         raise UsageError(
-            f"{candidate.path} is {candidate.manifest.status}, and {run.task_manifest.label} is verified, not judged: "
-            f"there are no judge calls to save. Start its command again to finish it"
+            f"{candidate.path} is {candidate.manifest.status}, and {run.task_manifest.label} is verified without a "
+            f"judge, so there are no calls to save. Start its command again to finish it"
         )
     if run.task_manifest.inputs.get("sampling") is None:
-        return  # what a file of answers lacks does not come any more
+        return  # a file of answers will not get any more of them
     examples, answered = run.examples(), run.generations()
     lacking = sum(example.id not in answered for example in examples)
     if lacking:
         raise UsageError(
-            f"--sequential judges answers that are there, but {candidate.path} lacks {lacking} of {len(examples)} of "
-            f"{run.task_manifest.label}. Start its command again to finish them (`judgebench generate` makes answers "
-            f"alone)"
+            f"--sequential generates no answers, but {candidate.path} lacks {lacking} of {len(examples)} of "
+            f"{run.task_manifest.label}. Start its command again, or `judgebench generate` for the answers alone"
         )
 
 
 def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings: Settings) -> Settings:
-    """The judge that the user names, or as the candidate's last session had it, or if that had none, the baseline's.
+    """The settings to judge with: the user's judge, else that of the candidate's last session, else the baseline's.
 
-    A run folder may be anybody's: what it says never chooses a host, a key or code.
+    A run folder may come from anyone: nothing in it chooses a host, a key or code.
     """
     began = all(candidate.tasks[key].task_manifest.judge_models for key in keys)
     like = candidate if began else baseline
@@ -232,81 +221,57 @@ def _judging(run: Run) -> _Judging:
         return msgspec.convert(sessions[-1].config if sessions else {}, _Judging)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"{run.folder.manifest_path} is damaged: the settings of its last session are not what judgebench writes "
-            f"({error})"
+            f"{run.folder.manifest_path} is damaged: judgebench does not write such settings of a session ({error})"
         ) from error
 
 
 def _require_trusted(kept: _Judging, run: Path, settings: Settings) -> None:
-    """Raise :class:`UsageError` if the user would have to be asked before this judge is."""
+    """Raise :class:`UsageError` if only the user may choose this judge."""
     doubts = [f"judges with {text}" for text in kept.judges if not _trusted(text)]
     doubts += [f"gives {name}={kept.judge_args[name]}" for name in kept.judge_args if name not in TRUSTED_ARGUMENTS]
     if kept.api_key_env is not None and settings.api_key_env is None:
         doubts.append(f"takes the key from {kept.api_key_env}")
     if doubts:
         raise UsageError(
-            f"the rest of the candidate would be judged as {run} was, which {', '.join(doubts)}. A run folder may be "
-            f"anybody's, so it chooses no checkpoint, no other host, no key and no code. If this is the judge that you "
-            f"want, name it with --judge, and with --judge-arg and --api-key-env what it needs"
+            f"the rest of the candidate would be judged as {run} was, which {', '.join(doubts)}. A run folder may come "
+            f"from anyone, so it cannot choose a checkpoint, another host, a key or code. If you want this judge, name "
+            f"it with --judge, and what it needs with --judge-arg and --api-key-env"
         )
 
 
 def _trusted(text: str) -> bool:
-    """Whether a judge may be asked because a manifest names it: a vendor's model, a server here, the built-in one."""
+    """Whether a manifest may choose this judge: a vendor's model, a server on this machine or the built-in one."""
     spec, _ = parse_model(text)
     return spec.backend.trusts(spec.target)
 
 
-def _check(
-    baseline: TaskRun,
-    candidate: Run,
-    policy: TaskPolicy,
-    drop: float,
-    defaults: Defaults,
-    watch: DifferenceWatch,
-    calls_before: int,
-) -> Check:
-    run, population, pairs = candidate.tasks[baseline.key], len(watch.order), watch.pairs
-    verdict = VERDICTS[watch.decision.verdict] if watch.decided else "INCONCLUSIVE"
+def _check(run: TaskRun, demand: Demand, watch: DifferenceWatch, calls_before: int, *, ended: bool) -> Check:
+    population, pairs = len(watch.order), watch.pairs
     missing = [(sum(pair[side] is None for pair in pairs), population) for side in (1, 0)]
-    reason = f"what is missing (baseline {missing[0][0]}, candidate {missing[1][0]}) may turn out either way"
-    limit = beyond_limits(defaults, len(pairs), missing)
-    if limit is not None and (verdict != "FAIL" or limit[1]):
-        verdict, reason = "INCONCLUSIVE", limit[0]
     both = [(one, other) for one, other in pairs if one is not None and other is not None]
     own, others = (
         watch.metric.scale * sum(pair[side] for pair in both) / len(both) if both else None for side in (0, 1)
     )
-    interval = watch.interval(1 - 2 * defaults.alpha)
+    decision = Decision(
+        VERDICTS[watch.decision.verdict] if watch.decided else "INCONCLUSIVE",
+        None if own is None or others is None else own - others,
+        len(both),
+        f"what is missing (baseline {missing[0][0]}, candidate {missing[1][0]}) may turn out either way",
+        watch.interval(1 - 2 * demand.defaults.alpha),
+        p_value=watch.decision.p_above,
+        p_worse=watch.decision.p_below,
+    )
     calls = _calls(run)
-    made, needed = sum(calls.values()), sum(calls.get(name, 0) for name in watch.order[: watch.n])
+    made, needed = calls.total(), sum(calls[name] for name in watch.order[: watch.n])
     everything = round(needed / watch.n * population) if watch.n else 0
-    return Check(
-        task=run.task_manifest.label,
-        metric=watch.metric.name,
-        unit=watch.metric.unit,
-        tier=policy.tier,
-        verdict=verdict,
-        paired=True,
-        starter=run.task_manifest.starter,
-        max_drop=drop,
-        baseline_value=others,
-        candidate_value=own,
-        difference=None if own is None or others is None else own - others,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        level=1 - 2 * defaults.alpha,
-        p_pass=watch.decision.p_above,
-        p_fail=watch.decision.p_below,
-        p_fail_adjusted=None,
-        n=len(both),
-        n_to_decide=None,
-        n_if_equal=None,
-        items=population,
-        candidate_missing=missing[1][0],
-        baseline_missing=missing[0][0],
-        if_lost=None,
-        reason=reason if verdict == "INCONCLUSIVE" else None,
+    return verdicts.check_of(
+        run,
+        demand,
+        watch.metric.name,
+        watch.metric.unit,
+        verdicts.within_limits(decision, demand.defaults, len(pairs), missing),
+        values=(others, own),
+        missing=missing,
         sequential=Sequential(
             n=watch.n,
             population=population,
@@ -314,6 +279,6 @@ def _check(
             judge_calls=made,
             judge_calls_now=made - calls_before,
             judge_calls_needed=needed,
-            judge_calls_saved=0 if candidate.manifest.status in ENDED else max(everything - made, 0),
+            judge_calls_saved=0 if ended else max(everything - made, 0),
         ),
     )

@@ -39,6 +39,17 @@ class TaskRun:
     files: TaskFiles = field(default_factory=dict)
     """Files of tasks that the user named: the task may be one of them."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a user may call the task: its name, with its version, with its options too."""
+        versioned = f"{self.task_manifest.name}@{self.task_manifest.version}"
+        return self.key, self.task_manifest.name, versioned, self.task_manifest.label
+
+    @property
+    def overall(self) -> dict[str, Score]:
+        """The scores over all examples, by metric."""
+        return {score.metric: score for score in self.scores if score.group is None}
+
     @cached_property
     def _found(self) -> FoundTask:
         return find_task(self.task_manifest, self.run, self.files)

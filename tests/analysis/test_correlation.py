@@ -128,7 +128,7 @@ def test_too_few_models_give_a_reason(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"name,x\na,1\n", "has no column 'model'"),
-        (b"model,x,x\na,1,2\n", "a column stands twice"),
+        (b"model,x,x\na,1,2\n", "the header has a column twice"),
         (b"model,x,elo\na,1,2\na,2,3\n", "is given already"),
         (b"model,x,elo\nGPT 4,1,2\ngpt-4,2,3\n", "is given already (as 'GPT 4')"),
         (b"model,x,elo\na,1\n", "2 cells for 3 columns"),

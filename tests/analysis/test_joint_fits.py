@@ -14,7 +14,7 @@ from tests.run_files import write_run
 def run_of(path: Path, value: float) -> TaskRun:
     """A run with one example score."""
     rows = [ExampleScore(example_id="q", metric="win_rate", value=value)]
-    return read_run(write_run(path, path.name, 50.0, task="arenahard", example_scores=rows)).tasks["arenahard"]
+    return read_run(write_run(path, path.name, 50.0, example_scores=rows)).tasks["alpacaeval"]
 
 
 class Fits:

@@ -49,7 +49,7 @@ def test_the_worst_case_is_half_of_the_examples_won() -> None:
     assert found.n == 805
     assert found.detectable == pytest.approx(100 * detectable_difference(DifferenceVariance(0.5), 805))
     assert (found.unit, found.alpha, found.power, found.source) == ("percent", 0.05, 0.8, "worst case")
-    assert "as often as not" in found.notes[0]
+    assert "equally often" in found.notes[0]
     assert made(WIN_RATE, n=3220).detectable == pytest.approx(found.detectable / 2)
 
 
@@ -144,8 +144,8 @@ def test_repeats_are_told_apart_where_there_are_some(tmp_path: Path) -> None:
         ({"n": 0}, "--n 0"),
         ({"correlation": float("nan")}, "--correlation nan"),
         ({"correlation": 1.0}, "--correlation 1: two runs whose scores correlate perfectly"),
-        ({"correlation": 1.0, "delta": 2.0}, "nothing to plan"),
-        ({"task": "gsm8k", "metric": "numeric", "correlation": 1.0}, "nothing to plan"),
+        ({"correlation": 1.0, "delta": 2.0}, "so one example is enough"),
+        ({"task": "gsm8k", "metric": "numeric", "correlation": 1.0}, "so one example is enough"),
         ({"delta": 100.5}, "two runs differ in win_rate by at most 100 percent"),
         ({"delta": 1e308}, "two runs differ in win_rate by at most 100 percent"),
         ({"delta": 1e-300}, "no plan can be made for a difference of that size"),
@@ -154,7 +154,7 @@ def test_repeats_are_told_apart_where_there_are_some(tmp_path: Path) -> None:
         ({"metric": "elo"}, "elo is unknown"),
         ({"task": "alpacaeval,gsm8k"}, "one task at a time"),
         ({"baselines": [Path("nowhere")]}, "expected a run folder, but nowhere is not there"),
-        ({"baselines": [Path("a"), Path("b"), Path("c")]}, "is given 3 times"),
+        ({"baselines": [Path("a"), Path("b"), Path("c")]}, "was given 3 times"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(changes: dict[str, object], said: str) -> None:
@@ -181,7 +181,7 @@ def test_the_ends_of_what_can_be_asked_have_answers(correlation: float, delta: f
         assert not told
     else:
         assert found.detectable is None
-        assert f"it would be {seen:.3g} percent" in told[0]
+        assert f"it would have to be {seen:.3g} percent" in told[0]
 
 
 def test_a_run_beside_itself_is_no_plan(imported: dict[str, Path]) -> None:
@@ -201,9 +201,9 @@ def test_a_run_beside_itself_is_no_plan(imported: dict[str, Path]) -> None:
 def test_a_run_of_another_task_or_metric_is_refused(imported: dict[str, Path]) -> None:
     """The message says what the run holds."""
     run = imported["phi-2"]
-    with pytest.raises(UsageError, match="holds no task 'mtbench'; it holds alpacaeval"):
+    with pytest.raises(UsageError, match="has no task 'mtbench'; it has alpacaeval"):
         plan(Question(task="mtbench", baselines=[run]), NOWHERE)
-    with pytest.raises(UsageError, match="holds alpacaeval@2, not alpacaeval@1"):
+    with pytest.raises(UsageError, match="has alpacaeval@2, not alpacaeval@1"):
         plan(Question(task="alpacaeval@1", baselines=[run]), NOWHERE)
     with pytest.raises(UsageError, match="has no metric 'elo'"):
         made(WIN_RATE, metric="elo", baselines=[run])

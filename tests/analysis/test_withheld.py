@@ -21,7 +21,7 @@ from judgebench.gating.ci_reports import needed, sentence
 from judgebench.gating.verdicts import Check
 from judgebench.records import ExampleScore, Judgement, Score, Verdict
 from judgebench.run.folder import RunFolder
-from judgebench.run.reading import read_run
+from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import Settings
 from tests import made_runs, run_files
 from tests.shared_data import SHARED
@@ -107,9 +107,9 @@ def test_what_is_not_compared_or_ranked_is_told(form: str, phi_2: Path) -> None:
     """AlpacaEval's spread of predictions is no sum over items; a length ranks nothing."""
     told = shown("compare", *[str(phi_2)] * 3, "--format", form, "--mirror", str(ALPACAEVAL.path), "--offline")
     assert "lc_standard_error" in told
-    assert "it is no sum over items" in told
+    assert "it is not a sum over items" in told
     if form not in ("csv", "json"):
-        assert "lc_standard_error not compared: it is no sum over items" in told
+        assert "lc_standard_error not compared: it is not a sum over items" in told
         assert "avg_length not ranked: more of it is not better" in told
         assert "not told from some other run: " in told
 
@@ -223,7 +223,7 @@ def test_an_inconclusive_check_says_where_no_number_of_items_decides() -> None:
 # -- explain
 
 
-def scored(path: Path, model: str, rows: list[ExampleScore], judgements: list[Judgement]) -> RunFolder:
+def scored(path: Path, model: str, rows: list[ExampleScore], judgements: list[Judgement]) -> Run:
     """A run of two files."""
     run_files.write_run(path, model, 50.0, example_scores=rows or [ExampleScore(example_id="0", metric="x", value=0.0)])
     own = RunFolder(path).task("alpacaeval")
@@ -231,7 +231,7 @@ def scored(path: Path, model: str, rows: list[ExampleScore], judgements: list[Ju
     for judgement in judgements:
         own.append(judgement)
     own.close()
-    return RunFolder(path)
+    return read_run(path)
 
 
 def test_explain_says_what_several_runs_cannot_tell(tmp_path: Path) -> None:
@@ -245,11 +245,12 @@ def test_explain_says_what_several_runs_cannot_tell(tmp_path: Path) -> None:
                 case_id="1", example_id=example, judge="j", judge_model="m", answers=(model, "base"), verdict=verdict
             )
         ]
-        runs.append(scored(tmp_path / model, model, rows, games))
+        scored(tmp_path / model, model, rows, games)
         results = json.loads((tmp_path / model / "results.json").read_text())
         for score in results["scores"]:
             score |= {"low": None, "high": None}
         (tmp_path / model / "results.json").write_text(json.dumps(results))
+        runs.append(read_run(tmp_path / model))
     (found,) = explain(runs).together
     assert (found.separable, found.paired_separable, found.cyclic_triads) == (None, None, None)
     reason = str(found.reason)
@@ -321,7 +322,7 @@ def test_the_scale_of_a_column_is_no_matter(scale: float, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("task", "metric", "told"),
     [
-        ("alpacaeval", "win_rate", "judge calls are not counted: a stored run (--baseline) tells how many"),
+        ("alpacaeval", "win_rate", "judge calls are not counted: a stored run (--baseline) shows how many"),
         ("gsm8k", "numeric", "judge calls are not counted: answers are verified, not judged"),
     ],
 )

@@ -124,8 +124,8 @@ def test_github_shows_a_refusal(
     asked = ("gate", "--baseline", runs[0].path, "--candidate", other, "--max-drop", 2, "--github")
     assert ran(monkeypatch, *asked) == 2
     annotation, complaint = capsys.readouterr().err.splitlines()
-    assert annotation.startswith("::error title=judgebench gate::gsm8k@chat was evaluated by unlike protocols")
-    assert complaint.startswith("judgebench: gsm8k@chat was evaluated by unlike protocols")
+    assert annotation.startswith("::error title=judgebench gate::gsm8k@chat was evaluated by different protocols")
+    assert complaint.startswith("judgebench: gsm8k@chat was evaluated by different protocols")
 
 
 def test_files(runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ TABLE: list[tuple[str, str, Make, tuple[str, ...], int, str]] = [
     ("a FIFO of a table", "t.csv", FIFO, CORRELATE, 2, "the leaderboard t.csv cannot be read: it is a FIFO"),
     ("a table in UTF-16", "t.csv", of("model,elo,x\na,1,2\nb,2,3\n".encode("utf-16")), CORRELATE, 0, "x"),
     ("a large number in a table", "t.csv", of(b"model,elo,x,y\na,1,2,3\nb,2,1e308,4\nc,3,3,6\n"), CORRELATE, 0,
-     "t.csv:3: '1e308' is no number, so the column x was left out"),
+     "t.csv:3: '1e308' is not a number, so the column x was left out"),
     ("NaN in a board", "t.json", of(b'[{"task": "t", "rows": [{"model": "a", "scores": {"elo": {"value": NaN}}}]}]'),
      ("correlate", "t.json", "--against", "elo"), 2, "holds no column of numbers"),
     ("a FIFO in a mirror", "m/alpaca_eval_gpt4_baseline.json.gz", FIFO, FETCH, 2, "baseline.json.gz (a FIFO)"),

@@ -105,12 +105,12 @@ def test_the_python_lines_work(official: Path, shared_data: SharedData, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("export", "runs/mine", "--to", "helm", "--out", "out"), "there is: archive, csv"),
+        (("export", "runs/mine", "--to", "helm", "--out", "out"), "choose one of archive, csv"),
         (("export", "runs/mine", "--to", "fastchat", "--out", "out"), "gsm8k can be exported to"),
         (("export", "runs/none", "--to", "csv", "--out", "out"), "is not there"),
         (("import", "answers.jsonl", "--from", "archive", "--out", "out"), "is not a readable archive"),
         (("import", "answers.jsonl", "--from", "outputs", "--out", "out"), "--task is missing"),
-        (("import", "answers.jsonl", "--from", "archive", "--task", "gsm8k", "--out", "out"), "no use"),
+        (("import", "answers.jsonl", "--from", "archive", "--task", "gsm8k", "--out", "out"), "leave out --task"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], told: str, work: Path) -> None:

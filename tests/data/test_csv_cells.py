@@ -23,7 +23,7 @@ def test_rows_have_the_line_on_which_they_begin() -> None:
     ("text", "told"),
     [
         ("a,b\n1,2\n3\n", "t.csv:3: the row has 1 cells for 2 columns"),
-        ("a,b,a\n1,2,3\n", "t.csv:1: a column stands twice in the header: a"),
+        ("a,b,a\n1,2,3\n", "t.csv:1: the header has a column twice: a"),
         ('a,b\n1,"2\n', "t.csv:2: not valid CSV"),
         ('"a\n', "t.csv:1: not valid CSV"),
     ],

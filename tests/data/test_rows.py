@@ -195,7 +195,7 @@ def test_files_that_were_put_together_are_read(tmp_path: Path) -> None:
         (b"a,b\n1,2,3\n", 2, "2 columns"),
         (b'a,b\n"1\n1",2\n3,4,5\n', 4, "2 columns"),
         (b"a,b\n1,2\n\xe9,2\n", 3, "not UTF-8"),
-        (b"a,b,a\n1,2,3\n", 1, "a column stands twice in the header: a"),
+        (b"a,b,a\n1,2,3\n", 1, "the header has a column twice: a"),
         (b'a,b\n1,2\n"3,4\n5,6\n', 4, "unexpected end of data"),
     ],
 )

@@ -249,7 +249,7 @@ def test_what_a_format_has_no_room_for_is_refused(starter_runs: Path, tmp_path: 
 
 def test_a_format_of_another_task_is_refused(starter_runs: Path, tmp_path: Path) -> None:
     """With those there are."""
-    with pytest.raises(UsageError, match="there is: alpaca-eval, archive, csv, eval-results, every-eval-ever, parquet"):
+    with pytest.raises(UsageError, match="one of alpaca-eval, archive, csv, eval-results, every-eval-ever, parquet"):
         export_run(RunFolder(starter_runs / "alpacaeval"), "fastchat", tmp_path / "out")
 
 

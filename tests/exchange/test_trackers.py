@@ -86,7 +86,7 @@ def test_an_unknown_tracker_is_refused_before_anything_is_done(tmp_path: Path) -
         cwd=tmp_path,
     )  # fmt: skip
     assert ended.returncode == 2
-    assert "it knows wandb, mlflow, trackio" in ended.stderr
+    assert "choose one of wandb, mlflow, trackio" in ended.stderr
     assert not (tmp_path / "run").exists()
 
 

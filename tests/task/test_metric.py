@@ -89,7 +89,7 @@ def test_a_gate_knows_its_unit_and_direction(runs: list[Run]) -> None:
     ]
     (check,) = gate(*runs, policies[0]).checks
     assert (check.metric, check.unit, check.verdict) == ("digits", "points", "PASS")
-    with pytest.raises(UsageError, match=r"cut_off.*of which more is not better"):
+    with pytest.raises(UsageError, match=r"cut_off.*more of it is not better"):
         gate(*runs, policies[1])
 
 

@@ -577,7 +577,7 @@ def test_models_whose_folders_would_be_one_are_told(tmp_path: Path) -> None:
     """Names that differ only in what a path cannot hold never overwrite each other."""
     path = tmp_path / "both.jsonl"
     path.write_text("".join(json.dumps(rating_row(model=name)) + "\n" for name in ("a/b", "a-b")))
-    with pytest.raises(UsageError, match="one folder"):
+    with pytest.raises(UsageError, match="would share a folder"):
         import_run(path, "fastchat", settings("mtbench", out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
