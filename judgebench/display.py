@@ -1,4 +1,4 @@
-"""Text from models and files made safe to show: it cannot move a cursor, colour a line or turn its direction."""
+"""Text for output: untrusted text made safe for terminals, Markdown and LaTeX; numbers and intervals formatted."""
 
 import re
 import unicodedata

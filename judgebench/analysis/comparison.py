@@ -4,7 +4,7 @@ Everything is paired: differences are taken item by item, so what the runs share
 protocol are compared; for the others, the differing fields are named. An item counts if every run has a value for it,
 and the items left out are counted.
 
-The task says what a metric is made of (``Task.metrics``), and the statistics are in ``stats/paired.py``. Tables of any
+The task says what a metric is made of (``Task.metrics``), and the statistics are in ``stats``. Tables of any
 runs, compared or not, are in ``leaderboard``; PASS or FAIL is in ``gating``.
 """
 

@@ -1,4 +1,4 @@
-"""The program of a worker process, ``python -m judgebench.grading.worker``, in which verifiers run.
+"""The worker process that runs a verifier: ``python -m judgebench.grading.worker``, started by ``pool``.
 
 ``pool.py`` starts it. It reads batches of jobs, runs them one by one and answers each as soon as it is done. Before
 each job it arms two kernel timers, one for CPU time and one for wall time, whose signals end the process by default. So

@@ -1,4 +1,5 @@
-"""Judges: what to ask about a case, and how to read the reply.
+"""The ``Judge`` protocol: what to ask about a case, and how its replies are read (``read_replies``).
+No model is called here. Each benchmark's own rules are in its ``judges.py``.
 
 A judge is a value with pure functions: it writes requests and reads replies, and never calls a model. The modules of
 this room hold the kinds of judges, the order in which answers are shown, and panels of judges; each benchmark's prompts

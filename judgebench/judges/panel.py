@@ -1,4 +1,4 @@
-"""Panels: several judges, or repeats of one judge, folded into one number per example.
+"""Juries and repeated judging: members' scores combined for each example, with each member's own score beside.
 
 A panel's headline is the mean over its members. Groups of scores show each member alone, the median verdict (for games
 the majority) and the mean without each member. Who sits on a panel is settled in ``run/seats.py``.

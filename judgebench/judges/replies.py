@@ -1,4 +1,5 @@
-"""Verdicts that a judge writes into its reply: ratings and labels, or the reason why the text holds none.
+"""MT-Bench's reading rules: ratings and labels in brackets.
+Other benchmarks keep their rules in their own ``judges.py``.
 
 The rules are MT-Bench's, to the letter: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d:
 fastchat/llm_judge/common.py (``run_judge_single``, ``run_judge_pair``).

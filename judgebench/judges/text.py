@@ -1,4 +1,4 @@
-"""Judges that reply in words: the verdict is read from the text of the reply.
+"""``TextJudge``: one prompt, one reply, and a reading function that the benchmark supplies.
 
 A benchmark writes the prompt and the function that reads a text; nothing here knows a benchmark's format. Judges whose
 verdict is the probability of a token are in ``logprob.py``.

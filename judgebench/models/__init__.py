@@ -1,7 +1,7 @@
 """What every model is, and what every backend says of its models. Candidates and judges are both a :class:`Model`.
 
 What a model is asked lies in ``Request``; concurrency, batching, retries and rate limits stay behind ``complete``.
-A :class:`Backend` is one row of the table in ``backends``; a package adds a row through the entry-point group
+A :class:`Backend` is one row of the table in ``opening.backends``; a package adds a row through the entry-point group
 ``judgebench.models``. For tests there is ``scripted``, a model whose replies are written down.
 """
 

@@ -1,4 +1,4 @@
-"""How every backend reads its requests: a thread pulls them ahead, so that what is ready can be batched at once.
+"""The request queue that backends read from: a thread pulls requests ahead, so that ready ones can be batched.
 
 The iterable of requests may block, because a judge's requests exist only once the answers do. A :class:`Feed` hands out
 what is there and never makes its reader wait for what is not. Here are no replies and no limits; those are the

@@ -1,4 +1,6 @@
-"""What calls cost: prices of tokens, and the most that a call whose tokens are not known can have cost."""
+"""Price arithmetic: tokens to USD, and upper estimates where tokens are unknown.
+The price of a model is looked up in ``opening``.
+"""
 
 import math
 

@@ -1,8 +1,8 @@
-"""What stands between a run and its model: :class:`Stored` answers from the call store, :class:`Metered` counts costs.
+"""Wrappers around any model: ``Stored`` answers from the call store, ``Metered`` counts cost, ``Budget`` limits it.
 
 Each is a ``Model`` around a ``Model``; :class:`Budget` is the ceiling that all meters of a run share. Use them as
 ``Stored(Metered(model, price, budget), store)``: what the store holds then costs nothing. The store itself is in
-``cache``, prices are in ``pricing``, and models are opened in ``opening``.
+``call_store``, prices are in ``pricing``, and models are opened in ``opening``.
 """
 
 import threading

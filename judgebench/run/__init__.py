@@ -1,4 +1,4 @@
 """One evaluation: its settings, its folder on disk, the stages that fill it, and the scores made from it.
 
-Comparing several runs is the business of ``analysis``, PASS or FAIL that of ``gate``.
+Runs are compared in ``analysis``; PASS or FAIL is decided in ``gating``.
 """

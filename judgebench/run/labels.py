@@ -7,7 +7,7 @@ The file has a header and two columns:
     340,tie
     511,0
 
-or the same columns in any other form that ``outputs.py`` reads. ``label`` is how the candidate's answer did against the
+or the same columns in any other form that ``data.rows`` reads. ``label`` is how the candidate's answer did against the
 baseline's in the eyes of a human: ``win``, ``tie`` or ``loss``, or its share of the win as a number from 0 to 1; a row
 without one waits for it. Each example has one row at most. The labelled examples must be a random sample of all, drawn
 before any verdict is seen: nobody can check that here, so the method of each number says it.

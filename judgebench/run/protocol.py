@@ -1,4 +1,4 @@
-"""The two fingerprints of a run: what makes rows comparable, and what can change a number at all."""
+"""A run's protocol (equal protocols may be ranked together) and its inputs (all that can change a number)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

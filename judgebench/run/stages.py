@@ -1,4 +1,5 @@
-"""The arrows between records: examples → generations → cases → judgements → example scores.
+"""Pure steps of a run: requests to the candidate and to judges, and what replies become.
+Threads and writing are in ``pipeline``.
 
 What is asked of the candidate and of judges, and what their replies come to. Nothing here asks a model or writes.
 """

@@ -1,4 +1,4 @@
-"""Names for the types of numpy arrays, checks that columns and clusters fit the items, and columns with gaps."""
+"""Names of array types, and checks that columns and cluster labels have one entry for each item."""
 
 from collections.abc import Iterable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""How well a benchmark tells items apart.
+"""Separability: the share of pairs of models that a benchmark tells apart.
 
 Inputs are one interval, or bootstrap draws, per item. Shares are shares of the pairs of items, 0 to 1, and ``None`` if
 there is no pair.

@@ -1,4 +1,4 @@
-"""Whether a judge's probabilities mean what they say.
+"""Calibration of a judge's probabilities against human preferences: expected error, Brier score and AUC.
 
 A judge's probability p that the second answer is better is calibrated if, of the items with p = 0.8, humans prefer the
 second in 80 %. ``calibration`` measures it against outcomes of 0 and 1.

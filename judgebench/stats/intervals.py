@@ -1,4 +1,5 @@
-"""Bootstrap resampling and the intervals made from it.
+"""The ``Interval`` type, bootstrap resamples and percentile intervals.
+Intervals of means are in ``clustered``, those of shares in ``proportions``.
 
 Resamples are passed around as counts, an array of shape (rounds, n) that says how often each of the n examples was
 drawn, so that several metrics can be evaluated on the very same resamples and a mean is one matrix product.

@@ -1,4 +1,5 @@
-"""More than two runs on the same prompts: all pairs, and the ranks that are certain.
+"""Simultaneous comparisons of all pairs of runs, and the ranks that these leave open.
+Two runs alone are compared in ``paired``.
 
 Among twenty runs that are equally good, the best looks significantly better than the worst. The comparisons here hold
 together: with the chance ``level`` all intervals of a family cover at once. As in Tukey's procedure the critical value

@@ -1,4 +1,5 @@
-"""Is a candidate at most a margin worse (non-inferiority)?
+"""Non-inferiority tests on arrays: is a candidate at most a margin worse?
+Gate policies are in ``judgebench.gating``.
 
 Finding no difference is no answer: a small set finds none, whatever the truth. The answers here are PASS, FAIL and
 INCONCLUSIVE. PASS and FAIL each have an error rate of alpha; the result also says how many clusters would probably

@@ -1,4 +1,5 @@
-"""Could chance have made the difference of two runs on the same prompts? The permutation test.
+"""The paired permutation test for two runs on the same prompts.
+The difference and its interval are in ``clustered``.
 
 It is made from the differences within clusters, so what both runs share (hard prompts, an easy baseline) cancels out;
 intervals of the two scores that overlap say nothing. The runs' statistics are ``clustered.ClusterTotals`` of any form:

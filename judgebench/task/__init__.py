@@ -1,4 +1,5 @@
-"""What a benchmark is made of: a :class:`Task` is a value that holds pure functions.
+"""The ``Task`` value (a benchmark as pure functions), its data, and parsers of its options.
+A task is found by name in ``judgebench.tasks``.
 
 ``judgebench.tasks`` finds tasks. Running one is not the business of this room.
 """

@@ -1,4 +1,4 @@
-"""Metrics of a benchmark whose answers are right or wrong, by one rule or several: shares, by group, over repeats.
+"""Metrics of right-or-wrong benchmarks (GSM8K, MATH): accuracy by rule and group, majority vote and pass@k.
 
 Means and their standard errors are lm-eval's (sample sd over the square root of n). Intervals, and everything about
 several answers to one item, are ours: an item with all its answers is one cluster.

@@ -1,4 +1,5 @@
-"""One number of a benchmark, defined once: its name, unit, direction and bounds, and what each example adds to it.
+"""``Metric``: name, unit, direction, bounds and the value of an example.
+Each benchmark's own metrics are in ``tasks/<name>/``.
 
 A task lists its metrics. Scores, comparisons, the gate, plans, early stops, labels and tables read this list, and
 nothing outside the task repeats it.

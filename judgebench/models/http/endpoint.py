@@ -1,4 +1,4 @@
-"""An endpoint that serves a model: its address and key, what is known of it so far, its errors told.
+"""The state of one HTTP endpoint: its address, its key, what it has been seen to support, and errors without secrets.
 
 Secrets live here and are shown nowhere: whatever may stand in a message goes through :meth:`Endpoint.shown`.
 """

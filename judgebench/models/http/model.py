@@ -1,4 +1,4 @@
-"""Any model that is served over HTTP, by one of three protocols, over one small aiohttp path.
+"""``HttpChat``, the model behind every HTTP backend, with constructors for OpenAI, Anthropic and compatible servers.
 
 The vendors' SDKs cost about ten times the CPU per call and have retry policies of their own, so requests are encoded
 and replies decoded here (``wire*.py``). The call store, prices and budgets are wrappers' business.

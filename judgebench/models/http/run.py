@@ -1,4 +1,4 @@
-"""One ``complete`` of an HTTP model: worker coroutines, their attempts, and what to make of each failure.
+"""Sending a batch of requests to an endpoint: workers, retries, and which failures end the run.
 
 Decides between "this attempt failed" (ask again), "this request failed" (a completion with ``error``) and "no request
 can be answered" (:class:`ModelError`).

@@ -1,4 +1,6 @@
-"""OpenAI's chat completions, which most servers speak."""
+"""OpenAI's chat-completions protocol: request bodies written, replies read.
+What the protocols share is in ``wire``.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""Anthropic's Messages API, which vLLM's server speaks too.
+"""Anthropic's Messages protocol: request bodies written, replies read.
+What the protocols share is in ``wire``.
 
 Its thinking blocks are the reply's reasoning, its text blocks the answer. Not in it: log-probabilities, seeds, a plain
 JSON mode.

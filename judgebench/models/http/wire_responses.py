@@ -1,4 +1,6 @@
-"""OpenAI's Responses API, the only one that some of its models are served over."""
+"""OpenAI's Responses protocol: request bodies written, replies read.
+What the protocols share is in ``wire``.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From messages to the tokens that a local model reads, and the checks of that way before the first call.
+"""Messages become prompt tokens of local models; the chat template is checked before the first call.
 
 Used by every backend that holds the tokenizer itself. What a prompt says is the task's business; what an HTTP endpoint
 makes of the messages is the endpoint's.

@@ -1,4 +1,5 @@
-"""What the local backends share: a checkpoint before its weights, requests as tokens, and tokens as completions.
+"""What local backends share: a checkpoint is located, its tokenizer and config are read,
+and requests, tokens and completions are converted into each other.
 
 How the tokens between the two come about is each backend's own.
 """

@@ -1,4 +1,5 @@
-"""A reply in the making: which token comes next, and when the reply ends.
+"""Token choice and stopping for each request in a batch.
+The forward pass is in ``hf`` and ``rolling_batch``.
 
 Both are decided row by row, so one batch can hold requests of unlike sampling, and a request's draws depend on the
 request alone: never on its neighbours, nor on how often its batch was broken up. What the network is fed is no matter

@@ -1,7 +1,7 @@
 """Checkpoints answered in this process by transformers: candidates, and judges that may only choose among labels.
 
 Here: weights on a device, which requests share a batch, what happens when memory is short, and the likelihoods of
-labels. How a batch runs is in ``rolling``, how a token is chosen in ``decoding``.
+labels. How a batch runs is in ``rolling_batch``, how a token is chosen in ``decoding``.
 
 torch and transformers are imported when a model is opened, not when this module is.
 """

@@ -1,4 +1,4 @@
-"""Several engines on one machine or a cluster behind the one interface: Ray actors, each holding a model of its own.
+"""A pool of model replicas in Ray actors, used as one model.
 
 Requests are handed out by need: every engine has a window of them, and gets the next when it has answered one. When an
 actor dies, what it had not answered is asked of the others, and a new actor takes its place. Nothing else in the

@@ -1,6 +1,6 @@
 """The process that chat templates are rendered in: ``python -m judgebench.models.local.rendering_worker``.
 
-Started by ``rendering.py``, and limited like the verifiers' worker (``grading_worker.py``): a template is a program
+Started by ``rendering.py``, and limited like the verifiers' worker (``grading/worker.py``): a template is a program
 that came with somebody's checkpoint. transformers' sandbox keeps it from the machine, but neither from looping for ever
 nor from filling the memory.
 """

@@ -1,4 +1,4 @@
-"""From what people type after ``--model`` and ``--judge`` to an open model and its price.
+"""Parse a model spec (``--model``, ``--judge``), check its arguments, open the model and find its price.
 
 What each kind of model wants is a row of ``backends``; here is what holds for all of them: how a spec is read, which
 arguments are refused, and what a plug-in must give.

@@ -1,4 +1,5 @@
-"""The table of backends: every kind of model that can be named, and how each is opened. The one place that lists them.
+"""The table of backends: the bundled rows, and the lookup of rows that packages install.
+A bundled backend is added here.
 
 Rows of installed packages are found through the entry-point group ``judgebench.models``. Nothing heavy is imported
 here: each row imports its engine when a model is opened. Reading a model spec is the business of ``opening``.
