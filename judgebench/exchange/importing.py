@@ -23,7 +23,7 @@ from judgebench.run.archive import unpack_archive
 from judgebench.run.folder import Manifest, Results, RunFolder, now
 from judgebench.run.loading import LoadedTask, load_tasks, with_baselines
 from judgebench.run.manifests import build_task_manifest, ending, hash_over_tasks, new_session, package_versions
-from judgebench.run.protocol import protocol
+from judgebench.run.protocol import NOT_JUDGED
 from judgebench.run.scoring import ScoredTask, finish_tasks, results_of
 from judgebench.run.settings import Settings
 from judgebench.task import Generations, Imported, Task, TaskData
@@ -244,25 +244,15 @@ def _manifest(
     for judgement in imported.judgements:
         used.setdefault(judgement.judge, set()).add(judgement.judge_model)
     data = loaded_task.data
-    judges = used or {name: {"not judged yet"} for name in data.judges}
-    protocol_fields = protocol(
-        loaded_task.task,
-        imported.examples,
-        loaded_task.sources,
-        {name: [(data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
-        loaded_task.baselines,
-        data.verifiers,
-        code=loaded_task.code,
-    )
+    judges = used or {name: {NOT_JUDGED} for name in data.judges}
     identity = "outputs:" + canonical_hash([g.outputs for g in imported.generations])
     if imported.reported:
-        protocol_fields |= {"reported_by": imported.reported_by}
         identity = "reported:" + canonical_hash(imported.reported)
     session = new_session(settings)
     session.finished_at, session.status = session.started_at, "complete"
     task_manifest = build_task_manifest(
         loaded_task,
-        protocol_fields,
+        {name: [(data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         identity,
         sampling=None,
         system=None,

@@ -18,8 +18,9 @@ from judgebench.models.opening.backends import without_credentials
 from judgebench.records import Sampling
 from judgebench.run.folder import Manifest, Session, TaskManifest, now
 from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
-from judgebench.run.protocol import inputs
+from judgebench.run.protocol import Seat, inputs, protocol
 from judgebench.run.settings import Settings
+from judgebench.run.stopping import StopRule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -55,7 +56,7 @@ def _without_credentials(value: Any) -> Any:
 
 def build_task_manifest(
     loaded_task: LoadedTask,
-    protocol: dict[str, Any],
+    judges: Mapping[str, Sequence[Seat]],
     candidate_identity: str,
     *,
     sampling: Sampling | None,
@@ -65,10 +66,19 @@ def build_task_manifest(
     first_prompt: str | None = None,
     judge_models: Sequence[str],
     judge_repeats: int = 1,
+    stop_rule: StopRule | None = None,
     imported: Imported | None = None,
 ) -> TaskManifest:
-    """Build a task's part of the manifest and compute both fingerprints."""
-    everything = inputs(protocol, candidate_identity, sampling, system, thinking, refine)
+    """Build a task's part of the manifest and compute both fingerprints.
+
+    ``judges`` are those of :func:`protocol`; ``judge_models`` are their models as the user or the task named them.
+    """
+    protocol_fields = protocol(
+        loaded_task, judges, judge_repeats=judge_repeats, stop_rule=stop_rule, think_tags=thinking.tags
+    )
+    if imported and imported.reported:
+        protocol_fields["reported_by"] = imported.reported_by
+    everything = inputs(protocol_fields, candidate_identity, sampling, system, thinking, refine)
     return TaskManifest(
         label=loaded_task.task.label,
         name=loaded_task.task.name,
@@ -78,8 +88,8 @@ def build_task_manifest(
         examples=len(loaded_task.data.examples),
         sources=loaded_task.sources,
         code=loaded_task.code,
-        protocol=protocol,
-        protocol_hash=canonical_hash(protocol),
+        protocol=protocol_fields,
+        protocol_hash=canonical_hash(protocol_fields),
         inputs=everything,
         sampling=sampling,
         system=system,

@@ -6,12 +6,17 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import canonical_hash
-from judgebench.grading.pool import Verifier
 from judgebench.judges import Judge
 from judgebench.models import Model
-from judgebench.records import Example, Sampling, SourceUsed, TaskCode
-from judgebench.task import Task
+from judgebench.records import Sampling
+from judgebench.run.loading import LoadedTask
+from judgebench.run.stopping import ORDER_SEED, StopRule
 from judgebench.thinking import Thinking
+
+Seat = tuple[Judge | None, Model | str]
+"""A prompt and rule (``None`` if only the judge's name is known), and the model that is asked by it, or its name."""
+NOT_JUDGED = "not judged yet"
+"""Stands for the judge model of a run that holds answers only."""
 
 
 def judge_identity(judge_model: Model | str) -> str:
@@ -25,49 +30,44 @@ def judge_identity(judge_model: Model | str) -> str:
 
 
 def protocol(
-    task: Task,
-    examples: Sequence[Example],
-    sources: Sequence[SourceUsed],
-    judges: Mapping[str, Sequence[tuple[Judge | None, Model | str]]],
-    baselines: Mapping[str, str],
-    verifiers: Mapping[str, Verifier],
+    loaded_task: LoadedTask,
+    judges: Mapping[str, Sequence[Seat]],
     *,
     judge_repeats: int = 1,
-    stop_when: Mapping[str, Any] | None = None,
+    stop_rule: StopRule | None = None,
     think_tags: Sequence[tuple[str, str]] = (),
-    code: TaskCode | None = None,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
-    ``judges`` maps the name of each judge in use to the models that play it, each with the prompt and rule it is asked
-    by (``None`` if only a name is known); ``baselines`` maps baseline models to the hash of their answers where they
-    are not official. ``stop_when`` is how judging was to stop early, if it was: such numbers are estimates of the full
-    ones. ``think_tags`` are the pairs that the user named: judges' replies are read without what they enclose.
-    ``code`` are the files of a task that was given as a file: nobody else vouches for what it asks, so the
-    examples themselves count as well.
+    ``judges`` maps the name of each judge in use to the models that play it. With a ``stop_rule`` judging may stop
+    early, so the numbers are estimates of the full ones. ``think_tags`` are the pairs that the user named: judges'
+    replies are read without what they enclose. Of a task given as a file, the examples themselves count as well,
+    because nobody else vouches for what it asks.
     """
+    task, examples, code = loaded_task.task, loaded_task.data.examples, loaded_task.code
     asked = {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))}
     if code is not None:
         asked["content"] = canonical_hash(sorted(examples, key=lambda example: example.id))
+    stop = stop_rule and {"rule": stop_rule.text, "metric": stop_rule.metric.name, "order_seed": ORDER_SEED}
     return {
         "task": task.name,
         "version": task.version,
         "options": dict(sorted(task.options.items())),
         "starter": task.starter,
         "examples": asked,
-        "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in sources},
-        "baselines": dict(sorted(baselines.items())),
+        "sources": {s.name: s.sha256 + (" (stand-in)" if s.standin else "") for s in loaded_task.sources},
+        "baselines": dict(sorted(loaded_task.baselines.items())),
         "repeats": max((example.repeat + 1 for example in examples), default=1),
         "judge_repeats": judge_repeats,
-        "verifiers": {name: verifier.fingerprint for name, verifier in sorted(verifiers.items())},
+        "verifiers": {name: check.fingerprint for name, check in sorted(loaded_task.data.verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
-        **({"stop_when": dict(stop_when)} if stop_when else {}),
+        **({"stop_when": stop} if stop else {}),
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
         **({"code": dict(code.sha256)} if code is not None else {}),
     }
 
 
-def _panel(seats: Sequence[tuple[Judge | None, Model | str]]) -> dict[str, Any]:
+def _panel(seats: Sequence[Seat]) -> dict[str, Any]:
     played = [
         {"prompt_and_rule": judge.fingerprint if judge else "unknown", "model": judge_identity(model)}
         for judge, model in sorted(seats, key=lambda seat: judge_identity(seat[1]))

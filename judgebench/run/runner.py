@@ -7,9 +7,9 @@ manifest true at every moment, so that a run that was killed can be told from on
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from judgebench.codec import canonical_hash
@@ -45,12 +45,12 @@ from judgebench.run.manifests import (
     status_of,
 )
 from judgebench.run.pipeline import Observer, Pipeline
-from judgebench.run.protocol import differing, protocol
+from judgebench.run.protocol import NOT_JUDGED, differing
 from judgebench.run.scoring import finish_tasks, results_of
 from judgebench.run.seats import ModelPool, Opened, judge_for, judge_specs
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
-from judgebench.run.stopping import ORDER_SEED, DifferenceWatch, Watch, stop_rule
+from judgebench.run.stopping import DifferenceWatch, Watch, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -98,20 +98,92 @@ class Runner:
         if settings.model is None:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
+        loaded, given = self._load(spec, judge=judge)
+        self._labels = labels_for(
+            settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
+        )
+        with self._closing():
+            self._models.require_ready(
+                None if given else (spec, arguments),
+                [(loaded_task.task, loaded_task.data) for loaded_task in loaded if judge],
+            )
+            candidate = None if given else self._models.candidate(spec, arguments)
+            return self._work(self._open(spec, candidate, loaded, given, judge=judge))
+
+    def rejudge(self, folder: RunFolder) -> Results:
+        """Judge whatever in a run folder has not been judged yet."""
+        with self._reopened(folder) as (manifest, loaded):
+            self._models.require_ready(None, [(loaded_task.task, loaded_task.data) for loaded_task in loaded])
+            plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
+            return self._work(self._continue(folder, manifest, plans))
+
+    def judge_until_decided(
+        self, folder: RunFolder, watches: Mapping[str, DifferenceWatch], like: Mapping[str, TaskManifest]
+    ) -> None:
+        """Judge what has not been judged yet in a run folder, until the watch of each task has decided.
+
+        Tasks without a watch are left alone. Nothing is scored: the run is left as after an interruption. Raises
+        :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
+        """
+        with self._reopened(folder) as (manifest, loaded):
+            plans = []
+            for loaded_task in loaded:
+                key = loaded_task.key
+                if key not in watches:
+                    continue
+                plan = self._plan_answered(folder, manifest, loaded_task)
+                if plan.task_manifest.protocol_hash != like[key].protocol_hash:
+                    names = differing(like[key].protocol, plan.task_manifest.protocol)
+                    raise UsageError(
+                        f"judging the rest of {key} in {folder.path} would follow another protocol than the "
+                        f"baseline's: they differ in {', '.join(names[:6])}. Evaluate one of the two again with the "
+                        f"settings of the other"
+                    )
+                plans.append(replace(plan, watch=watches[key]))
+            run = self._continue(folder, manifest, plans)
+            self._begin(run)
+            with self._failure_recorded(run):
+                self._stages(run)
+            self._end(run, "interrupted")
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Close the models and the verifiers and unlock the run folder, however the work ends."""
+        try:
+            yield
+        finally:
+            self._models.close()
+            self._pool.close()
+            self._alone.close()
+
+    @contextmanager
+    def _reopened(self, folder: RunFolder) -> Iterator[tuple[Manifest, list[LoadedTask]]]:
+        """Lock an existing run folder and read its manifest and tasks."""
+        with self._closing():
+            folder.require_manifest()
+            self._alone.enter_context(folder.locked())
+            manifest = folder.require_manifest()
+            yield manifest, reload_tasks(folder, manifest, self._settings)
+
+    def _load(self, spec: ModelSpec, *, judge: bool) -> tuple[list[LoadedTask], dict[str, Imported]]:
+        """Load the tasks with the examples to run, and the finished answers by task if ``spec`` is a file of them.
+
+        Everything that can be refused without a model is refused here.
+        """
+        settings = self._settings
         if spec.backend.finished and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
         loaded = load_tasks(settings)
         for loaded_task in loaded:
             require_texts(loaded_task)
             if judge:
-                # A judge that is not named, or that cannot give what is read from it, is told before a model is opened.
                 for name, rule in loaded_task.data.judges.items():
                     for judge_spec, _ in judge_specs(loaded_task.task, name, settings):
                         judge_for(rule, judge_spec, settings=settings)
         given: dict[str, Imported] = {}
         if spec.backend.finished:
             if settings.repeats > 1 or settings.refine:
-                raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine have nobody to ask")
+                raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine need a model to ask")
             given = {
                 loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings.splitting)
                 for loaded_task in loaded
@@ -123,73 +195,11 @@ class Runner:
             if loaded_task.key in given:
                 known = {generation.example_id: generation for generation in given[loaded_task.key].generations}
                 require_coverage(loaded_task, known, spec.target)
-        self._labels = labels_for(
-            settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
-        )
-        try:
-            self._models.require_ready(
-                None if given else (spec, arguments),
-                [(loaded_task.task, loaded_task.data) for loaded_task in loaded if judge],
-            )
-            return self._run(spec, arguments, loaded, given, judge=judge)
-        finally:
-            self._close()
+        return loaded, given
 
-    def rejudge(self, folder: RunFolder) -> Results:
-        """Judge whatever in a run folder has not been judged yet."""
-        try:
-            folder.require_manifest()
-            self._alone.enter_context(folder.locked())
-            manifest = folder.require_manifest()
-            loaded = reload_tasks(folder, manifest, self._settings)
-            self._models.require_ready(None, [(loaded_task.task, loaded_task.data) for loaded_task in loaded])
-            plans = [
-                self._plan_answered(folder, manifest.tasks[loaded_task.key], manifest.candidate_identity, loaded_task)
-                for loaded_task in loaded
-            ]
-            self._continue(manifest, plans)
-            runs = [self._start(plan, folder) for plan in plans]
-            return self._work(folder, manifest, loaded, runs, None, generate=False, judge=True)
-        finally:
-            self._close()
-
-    def judge_until_decided(
-        self, folder: RunFolder, watches: Mapping[str, DifferenceWatch], like: Mapping[str, TaskManifest]
-    ) -> None:
-        """Judge what has not been judged yet in a run folder, until the watch of each task has decided.
-
-        Tasks without a watch are left alone. Nothing is scored: the run is left as after an interruption. Raises
-        :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
-        """
-        try:
-            folder.require_manifest()
-            self._alone.enter_context(folder.locked())
-            manifest = folder.require_manifest()
-            plans = []
-            for loaded_task in reload_tasks(folder, manifest, self._settings):
-                key = loaded_task.key
-                if key not in watches:
-                    continue
-                plan = self._plan_answered(folder, manifest.tasks[key], manifest.candidate_identity, loaded_task)
-                if plan.task_manifest.protocol_hash != like[key].protocol_hash:
-                    names = differing(like[key].protocol, plan.task_manifest.protocol)
-                    raise UsageError(
-                        f"judging the rest of {key} in {folder.path} would follow another protocol than the "
-                        f"baseline's, from which it differs in {', '.join(names[:6])}; evaluate one of them again as "
-                        f"the other was"
-                    )
-                plans.append(replace(plan, watch=watches[key]))
-            self._continue(manifest, plans)
-            runs = [self._start(plan, folder) for plan in plans]
-            self._run_stages(folder, manifest, runs, None, generate=False, judge=True)
-            self._end(folder, manifest, runs, "interrupted")
-        finally:
-            self._close()
-
-    def _plan_answered(
-        self, folder: RunFolder, before: TaskManifest, identity: str, loaded_task: LoadedTask
-    ) -> "_Plan":
-        """Plan to judge a task whose answers lie in a run folder; ``before`` is its part of the manifest."""
+    def _plan_answered(self, folder: RunFolder, manifest: Manifest, loaded_task: LoadedTask) -> "_Plan":
+        """Plan to judge a task whose answers lie in a run folder."""
+        before = manifest.tasks[loaded_task.key]
         require_texts(loaded_task)
         task_folder = folder.task(loaded_task.key)
         if next(task_folder.generations(), None) is None:
@@ -197,7 +207,7 @@ class Runner:
         stop = before.protocol.get("stop_when")
         plan = self._plan(
             loaded_task,
-            identity,
+            manifest.candidate_identity,
             judge=True,
             stop_when=stop and stop["rule"],
             think_tags=before.think_tags,
@@ -211,27 +221,24 @@ class Runner:
             )
         return replace(plan, task_manifest=rejudged(before, plan.task_manifest))
 
-    def _continue(self, manifest: Manifest, plans: Sequence["_Plan"]) -> None:
-        """Put this session and its plans for the tasks into a run's manifest."""
+    def _continue(self, folder: RunFolder, manifest: Manifest, plans: Sequence["_Plan"]) -> "_OpenRun":
+        """Continue an existing run: put this session and its plans for the tasks into the manifest."""
         manifest.tasks |= {plan.key: plan.task_manifest for plan in plans}
         hash_over_tasks(manifest)
         manifest.sessions.append(self._session)
+        tasks = [self._start(plan, folder) for plan in plans]
+        return _OpenRun(folder, manifest, [plan.loaded_task for plan in plans], tasks, generate=False, judge=True)
 
-    def _close(self) -> None:
-        self._models.close()
-        self._pool.close()
-        self._alone.close()
-
-    def _run(
+    def _open(
         self,
         spec: ModelSpec,
-        arguments: Mapping[str, str],
+        candidate: Opened | None,
         loaded: Sequence[LoadedTask],
         given: Mapping[str, Imported],
         *,
         judge: bool,
-    ) -> Results:
-        candidate = None if given else self._models.candidate(spec, arguments)
+    ) -> "_OpenRun":
+        """Settle the folder and the manifest of a new run, or of an unfinished one with the same inputs."""
         name = candidate.model.name if candidate else next(iter(given.values())).candidate
         if self._settings.refine:
             name += f"+refine{len(self._settings.refine)}"
@@ -247,14 +254,14 @@ class Runner:
             )
             for loaded_task in loaded
         ]
-        tasks_of_run = {plan.key: plan.task_manifest for plan in plans}
-        folder = self._folder(name, tasks_of_run)
-        manifest = self._manifest(folder, spec, name, identity, tasks_of_run)
+        task_manifests = {plan.key: plan.task_manifest for plan in plans}
+        folder = self._folder(name, task_manifests)
+        manifest = self._manifest(folder, spec, name, identity, task_manifests)
         # Before any other file, so that a folder left by a killed process is known for a run.
         folder.write_manifest(manifest)
         price = candidate.price if candidate else None
-        runs = [self._start(plan, folder, given.get(plan.key), name, price) for plan in plans]
-        return self._work(folder, manifest, loaded, runs, candidate, generate=not given, judge=judge)
+        tasks = [self._start(plan, folder, given.get(plan.key), name, price) for plan in plans]
+        return _OpenRun(folder, manifest, loaded, tasks, candidate, generate=not given, judge=judge)
 
     def _plan(
         self,
@@ -268,46 +275,32 @@ class Runner:
         think_tags: Sequence[tuple[str, str]] = (),
     ) -> "_Plan":
         """Plan a task's part of the run. ``candidate`` is the model that answers, if one does."""
-        settings, task = self._settings, loaded_task.task
-        tags = tuple(dict.fromkeys([*think_tags, *settings.think_tags]))
-        thinking = Thinking(settings.thinking, tags)
+        settings, task, data = self._settings, loaded_task.task, loaded_task.data
+        thinking = Thinking(settings.thinking, tuple(dict.fromkeys([*think_tags, *settings.think_tags])))
         if judge:
             require_baseline(loaded_task)
         sampling = task_sampling(loaded_task, settings)
-        seats = self._models.seats(task, loaded_task.data) if judge else {}
-        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(loaded_task.data.judges))
-        protocol_fields = protocol(
-            task,
-            loaded_task.data.examples,
-            loaded_task.sources,
-            {
-                name: [(seat.judge, seat.model) for seat in seats[name]] if seats else [(rule, "not judged yet")]
-                for name, rule in loaded_task.data.judges.items()
-            },
-            loaded_task.baselines,
-            loaded_task.data.verifiers,
-            judge_repeats=settings.judge_repeats,
-            stop_when=None
-            if rule is None
-            else {"rule": rule.text, "metric": rule.metric.name, "order_seed": ORDER_SEED},
-            think_tags=tags,
-            code=loaded_task.code,
-        )
+        seats = self._models.seats(task, data) if judge else {}
+        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(data.judges))
         requests = generation_step(sampling, settings.system, thinking, settings.refine)
         task_manifest = build_task_manifest(
             loaded_task,
-            protocol_fields,
+            {
+                name: [(seat.judge, seat.model) for seat in seats[name]] if seats else [(judge_rule, NOT_JUDGED)]
+                for name, judge_rule in data.judges.items()
+            },
             identity,
             sampling=sampling if candidate else None,
             system=settings.system,
             thinking=thinking,
             refine=settings.refine,
-            first_prompt=_first_prompt(candidate.model, loaded_task.data.examples, requests) if candidate else None,
+            first_prompt=_first_prompt(candidate.model, data.examples, requests) if candidate else None,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             judge_repeats=settings.judge_repeats,
+            stop_rule=rule,
             imported=imported,
         )
-        watch = None if rule is None else Watch(rule, [example.id for example in loaded_task.data.examples])
+        watch = None if rule is None else Watch(rule, [example.id for example in data.examples])
         return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest)
 
     def _start(
@@ -345,8 +338,8 @@ class Runner:
             watch=plan.watch,
         )
 
-    def _folder(self, name: str, tasks_of_run: Mapping[str, TaskManifest]) -> RunFolder:
-        input_hash = combined({key: task_manifest.input_hash for key, task_manifest in tasks_of_run.items()})
+    def _folder(self, name: str, task_manifests: Mapping[str, TaskManifest]) -> RunFolder:
+        input_hash = combined({key: task_manifest.input_hash for key, task_manifest in task_manifests.items()})
         if self._settings.out is None:
             folder = RunFolder(new_run_folder(self._settings.runs, name, input_hash))
             self._alone.enter_context(folder.locked())
@@ -355,9 +348,9 @@ class Runner:
         if folder.path.is_dir() or not folder.path.exists():
             self._alone.enter_context(folder.locked())
         existing = folder.manifest()
-        if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*tasks_of_run}):
+        if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*task_manifests}):
             first = {key: task_manifest.inputs for key, task_manifest in existing.tasks.items()}
-            second = {key: task_manifest.inputs for key, task_manifest in tasks_of_run.items()}
+            second = {key: task_manifest.inputs for key, task_manifest in task_manifests.items()}
             way_on = "`judgebench judge` goes on with it" if existing.status == "generated" else "repeat its command"
             raise UsageError(
                 f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
@@ -373,7 +366,7 @@ class Runner:
         spec: ModelSpec,
         name: str,
         identity: str,
-        tasks_of_run: dict[str, TaskManifest],
+        task_manifests: dict[str, TaskManifest],
     ) -> Manifest:
         manifest = folder.manifest()
         if manifest is None:
@@ -389,7 +382,7 @@ class Runner:
                 input_hash="",
                 started_at=self._session.started_at,
                 sessions=[],
-                tasks=tasks_of_run,
+                tasks=task_manifests,
             )
         manifest.status = "running"
         manifest.finished_at = None
@@ -397,94 +390,79 @@ class Runner:
         hash_over_tasks(manifest)
         return manifest
 
-    def _work(
-        self,
-        folder: RunFolder,
-        manifest: Manifest,
-        loaded: Sequence[LoadedTask],
-        runs: Sequence[RunningTask],
-        candidate: Opened | None,
-        *,
-        generate: bool,
-        judge: bool,
-    ) -> Results:
+    def _work(self, run: "_OpenRun") -> Results:
         """Run the stages and score; however this ends, the manifest says so."""
-        self._run_stages(folder, manifest, runs, candidate, generate=generate, judge=judge)
-        try:
-            for run in runs:
-                if judge and isinstance(run.watch, Watch):
-                    manifest.tasks[run.key].early_stop = _outcome(run, run.watch)
-            scored = finish_tasks(folder, manifest, loaded, self._pool, self._labels)
-            status, complaint = ending(manifest, judged=judge)
-            results = results_of(folder, manifest, scored, status)
-            folder.write_results(results)
-        except BaseException as error:
-            self._end(folder, manifest, runs, status_of(error))
-            raise
-        self._end(folder, manifest, runs, status)
+        self._begin(run)
+        with self._failure_recorded(run):
+            self._stages(run)
+            for task in run.tasks:
+                if run.judge and isinstance(task.watch, Watch):
+                    run.manifest.tasks[task.key].early_stop = _outcome(task, task.watch)
+            scored = finish_tasks(run.folder, run.manifest, run.loaded, self._pool, self._labels)
+            status, complaint = ending(run.manifest, judged=run.judge)
+            results = results_of(run.folder, run.manifest, scored, status)
+            run.folder.write_results(results)
+        self._end(run, status)
         if complaint:
             raise Incomplete(
-                f"{complaint}{_most_often(runs)} The run is kept in {folder.path}; the same command asks again for "
-                "what failed"
+                f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}; run the same command again "
+                "to ask again for what failed"
             )
         return results
 
-    def _run_stages(
-        self,
-        folder: RunFolder,
-        manifest: Manifest,
-        runs: Sequence[RunningTask],
-        candidate: Opened | None,
-        *,
-        generate: bool,
-        judge: bool,
-    ) -> None:
-        """Generate and judge what is missing; if an error ends this, the manifest says so."""
-        self.folder = folder
+    def _begin(self, run: "_OpenRun") -> None:
+        """Write the manifest, and count what earlier sessions paid against the budget."""
+        manifest, self.folder = run.manifest, run.folder
         manifest.account = manifest.account or uuid.uuid4().hex
-        folder.write_manifest(manifest)
+        run.folder.write_manifest(manifest)
         # The books know of calls that no manifest does, the manifest of calls whose books were left behind.
         paid = self._models.charge(manifest.account)
         self._models.budget.begin(max(paid.usd, spent(manifest)), paid.lost_usd)
-        session, checkpointed = self._session, time.monotonic()
-        session.counts = {run.key: run.counts for run in runs}
+        self._session.counts = {task.key: task.counts for task in run.tasks}
 
-        def observe(run: RunningTask, stage: str) -> None:
-            nonlocal checkpointed
-            self._observer(run, stage)
-            if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
-                session.seconds = round(time.monotonic() - self._started, 3)
-                folder.write_manifest(manifest)
-                checkpointed = time.monotonic()
-
+    @contextmanager
+    def _failure_recorded(self, run: "_OpenRun") -> Iterator[None]:
+        """If an error ends the work, write so into the manifest."""
         try:
-            self._stages(runs, candidate, observe, generate=generate, judge=judge)
+            yield
         except BaseException as error:
-            self._end(folder, manifest, runs, status_of(error))
+            self._end(run, status_of(error))
             raise
 
-    def _stages(
-        self, runs: Sequence[RunningTask], candidate: Opened | None, observe: Observer, *, generate: bool, judge: bool
-    ) -> None:
-        model = candidate.model if candidate else None
-        system = self._settings.system
-        judges = [judge_model for run in runs for judge_model in run.judge_models]
-        shares_device = model is not None and model.local and any(judge_model.local for judge_model in judges)
-        if not shares_device:
-            Pipeline(runs, model, system, observe, self._pool).run(generate=generate, judge=judge)
+    def _stages(self, run: "_OpenRun") -> None:
+        """Generate and judge what is missing; the manifest is written again every few seconds."""
+        session, checkpointed = self._session, time.monotonic()
+
+        def observe(task: RunningTask, stage: str) -> None:
+            nonlocal checkpointed
+            self._observer(task, stage)
+            if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
+                session.seconds = round(time.monotonic() - self._started, 3)
+                run.folder.write_manifest(run.manifest)
+                checkpointed = time.monotonic()
+
+        def pipeline(candidate: Model | None) -> Pipeline:
+            return Pipeline(run.tasks, candidate, self._settings.system, observe, self._pool)
+
+        model = run.candidate.model if run.candidate else None
+        judges = [judge_model for task in run.tasks for judge_model in task.judge_models]
+        if model is None or not model.local or not any(judge_model.local for judge_model in judges):
+            pipeline(model).run(generate=run.generate, judge=run.judge)
             return
         # Two local models on one device run one after the other, the first one's memory freed between them.
-        Pipeline(runs, model, system, observe, self._pool).run(generate=generate, judge=False)
-        if model is not None and all(judge_model is not model for judge_model in judges):
+        pipeline(model).run(generate=run.generate, judge=False)
+        if all(judge_model is not model for judge_model in judges):
             model.close()
-        Pipeline(runs, None, system, observe, self._pool).run(generate=False, judge=judge)
+        pipeline(None).run(generate=False, judge=run.judge)
 
-    def _end(self, folder: RunFolder, manifest: Manifest, runs: Sequence[RunningTask], status: str) -> None:
-        for run in runs:
-            run.folder.close()
-            task_manifest = manifest.tasks[run.key]
+    def _end(self, run: "_OpenRun", status: str) -> None:
+        """Close the files of the run and write its last manifest."""
+        manifest = run.manifest
+        for task in run.tasks:
+            task.folder.close()
+            task_manifest = manifest.tasks[task.key]
             task_manifest.judge_models_returned = sorted(
-                {*task_manifest.judge_models_returned, *run.judge_models_returned}
+                {*task_manifest.judge_models_returned, *task.judge_models_returned}
             )
         session = self._session
         session.retries = self._models.retries()
@@ -492,7 +470,22 @@ class Runner:
         session.seconds = round(time.monotonic() - self._started, 3)
         manifest.status, manifest.finished_at = status, now()
         manifest.spending = self._models.store.spending(manifest.account)
-        folder.write_manifest(manifest)
+        run.folder.write_manifest(manifest)
+
+
+@dataclass(frozen=True)
+class _OpenRun:
+    """A run whose folder and manifest are settled, with the stages that this session does."""
+
+    folder: RunFolder
+    manifest: Manifest
+    loaded: Sequence[LoadedTask]
+    tasks: Sequence[RunningTask]
+    candidate: Opened | None = None
+    """The model that answers; ``None`` if the answers exist."""
+    _: KW_ONLY
+    generate: bool
+    judge: bool
 
 
 @dataclass(frozen=True)

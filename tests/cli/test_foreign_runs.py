@@ -435,7 +435,7 @@ def judged_by(run: Path, model: str) -> None:
     }
     manifest = RunFolder(run).require_manifest()
     fields = manifest.tasks["alpacaeval"]
-    fields.protocol = protocol(one.task, one.data.examples, one.sources, seats, {}, {})
+    fields.protocol = protocol(one, seats)
     fields.protocol_hash = canonical_hash(fields.protocol)
     RunFolder(run).write_manifest(manifest)
 

@@ -9,6 +9,7 @@ from judgebench import tasks
 from judgebench.codec import canonical_hash
 from judgebench.models.scripted import ScriptedModel
 from judgebench.records import Sampling, SourceUsed
+from judgebench.run.loading import LoadedTask
 from judgebench.run.protocol import differing, inputs, judge_identity, protocol
 from judgebench.task import Task, TaskData
 from judgebench.tasks import TaskSpec
@@ -37,14 +38,9 @@ def alpacaeval(**options: str) -> tuple[Task, TaskData]:
 def fields(**changes: Any) -> dict[str, Any]:
     """The protocol of the starter set with a served judge, with changes."""
     task, data = changes.pop("task", None) or alpacaeval()
-    arguments: dict[str, Any] = {
-        "examples": data.examples,
-        "sources": [SOURCE],
-        "judges": {name: [(judge, SERVED)] for name, judge in data.judges.items()},
-        "baselines": {},
-        "verifiers": data.verifiers,
-    }
-    return protocol(task, **{**arguments, **changes})
+    judges = changes.pop("judges", {name: [(judge, SERVED)] for name, judge in data.judges.items()})
+    data = dataclasses.replace(data, examples=changes.pop("examples", data.examples))
+    return protocol(LoadedTask(task=task, data=data, **{"sources": [SOURCE], **changes}), judges)
 
 
 def judged_by(model: ScriptedModel | str) -> dict[str, Any]:
