@@ -26,7 +26,9 @@ from judgebench.data.rows import FileRow, read_rows, where
 from judgebench.errors import UsageError
 from judgebench.files import chunks
 from judgebench.records import ExampleScore, Score
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.stats.intervals import Interval
 from judgebench.stats.prediction_powered import prediction_powered_mean
 from judgebench.stats.rogan_gladen import corrected_win_rate, judge_errors
 from judgebench.task import Task, TaskData
@@ -82,96 +84,67 @@ def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) ->
     human = np.array([labels.by_example[key] for key in labelled])
     machine = np.array([judged[key] for key in labelled])
     others = np.array([value for key, value in judged.items() if key not in labels.by_example])
-    missing = len(labels.by_example) - len(labelled)
-    common: dict[str, Any] = {"labels_sha256": labels.sha256, "n_labelled": len(labelled), "n_judged": len(others)}
+    details: dict[str, Any] = {"labels_sha256": labels.sha256, "n_labelled": len(labelled), "n_judged": len(others)}
     if labels.unlabelled is not None:
-        common["rows_without_label"] = labels.unlabelled
-    return [
-        _powered(task, metric, human, machine, others, missing, common),
-        _corrected(task, metric, human, machine, others, missing, common),
-    ]
+        details["rows_without_label"] = labels.unlabelled
+    missing = len(labels.by_example) - len(labelled)
+    about = Score(
+        task=task.name, metric=metric.name, value=None, unit=metric.unit, n=0, n_missing=missing, details=details
+    )
+    return [_powered(about, human, machine, others), _corrected(about, human, machine, others)]
 
 
-def _powered(
-    task: Task,
-    metric: Metric,
-    human: np.ndarray[Any, np.dtype[np.float64]],
-    machine: np.ndarray[Any, np.dtype[np.float64]],
-    others: np.ndarray[Any, np.dtype[np.float64]],
-    missing: int,
-    common: dict[str, Any],
-) -> Score:
+def _powered(about: Score, human: FloatArray, machine: FloatArray, others: FloatArray) -> Score:
     result = prediction_powered_mean(human, machine, others, bounds=(0.0, 1.0), level=LEVEL)
     alone = bounded_estimate(cluster_totals(human), level=LEVEL).interval
     details = {
-        **common,
         "judge_weight": result.weight,
         "effective_labels": result.effective_labels,
         "humans_alone": 100 * float(human.mean()) if len(human) else None,
         "humans_alone_interval": None if alone is None else [100 * alone.low, 100 * alone.high],
     }
-    return Score(
-        task=task.name,
-        metric=f"{metric.name}_ppi",
-        value=None if result.value is None else 100 * result.value,
-        unit=metric.unit,
+    method = "PPI++: human labels of a random sample, the judge's verdicts on the rest; "
+    return msgspec.structs.replace(
+        _in_percent(about, result.value, result.interval),
+        metric=f"{about.metric}_ppi",
         stderr=None if result.stderr is None or result.interval is None else 100 * result.stderr,
-        low=None if result.interval is None else 100 * result.interval.low,
-        high=None if result.interval is None else 100 * result.interval.high,
-        level=None if result.interval is None else LEVEL,
-        method="PPI++: human labels of a random sample, the judge's verdicts on the rest; "
-        + (result.interval.method if result.interval else "no interval"),
+        method=method + (result.interval.method if result.interval else "no interval"),
         n=len(human) + len(others),
-        n_missing=missing,
         reason=result.reason if result.value is None or result.interval is None else None,
-        details=details,
+        details={**about.details, **details},
     )
 
 
-def _corrected(
-    task: Task,
-    metric: Metric,
-    human: np.ndarray[Any, np.dtype[np.float64]],
-    machine: np.ndarray[Any, np.dtype[np.float64]],
-    others: np.ndarray[Any, np.dtype[np.float64]],
-    missing: int,
-    common: dict[str, Any],
-) -> Score:
+def _corrected(about: Score, human: FloatArray, machine: FloatArray, others: FloatArray) -> Score:
     decided = (human != 0.5) & (machine != 0.5)
     verdicts = (others[others != 0.5] > 0.5).astype(float)
     errors = judge_errors((human[decided] > 0.5).astype(float), (machine[decided] > 0.5).astype(float))
-    name, method = (
-        f"{metric.name}_rogan_gladen",
-        "Rogan-Gladen: the judge's share of wins, corrected for its error rates",
-    )
-    details = {**common, "ties_dropped": int((~decided).sum() + (others == 0.5).sum())}
-    reason = None
+    method = "Rogan-Gladen: the judge's share of wins, corrected for its error rates"
+    details = {**about.details, "ties_dropped": int((~decided).sum() + (others == 0.5).sum())}
+    about = msgspec.structs.replace(about, metric=f"{about.metric}_rogan_gladen", method=method, details=details)
     if errors is None:
         reason = "the labels hold no human win, or no human loss, that the judge decided: its error rates are unknown"
-    elif not len(verdicts):
-        reason = "the judge decided no example without a label"
-    if errors is None or reason is not None:
-        return Score(
-            task=task.name, metric=name, value=None, unit=metric.unit, method=method, n=0, n_missing=missing,
-            reason=reason, details=details,
-        )  # fmt: skip
+        return msgspec.structs.replace(about, reason=reason)
+    if not len(verdicts):
+        return msgspec.structs.replace(about, reason="the judge decided no example without a label")
     result = corrected_win_rate(float(verdicts.mean()), len(verdicts), errors, level=LEVEL)
     details |= {"sensitivity": errors.sensitivity, "human_wins": errors.wins, "judged": 100 * result.judged}
     details |= {"specificity": errors.specificity, "human_losses": errors.losses}
-    return Score(
-        task=task.name,
-        metric=name,
-        value=None if result.value is None else 100 * result.value,
-        unit=metric.unit,
-        low=100 * result.interval.low,
-        high=100 * result.interval.high,
-        level=LEVEL,
+    return msgspec.structs.replace(
+        _in_percent(about, result.value, result.interval),
         method=f"{method} on human labels, ties dropped; {result.interval.method}",
         n=len(verdicts) + int(decided.sum()),
-        n_missing=missing,
         reason=result.reason,
         details=details,
     )
+
+
+def _in_percent(about: Score, share: float | None, interval: Interval | None) -> Score:
+    """The score with a win rate from 0 to 1 and its interval."""
+    value = None if share is None else 100 * share
+    if interval is None:
+        return msgspec.structs.replace(about, value=value)
+    return msgspec.structs.replace(about, value=value, low=100 * interval.low, high=100 * interval.high, level=LEVEL)
 
 
 def _anchored(task: Task) -> Metric | None:
