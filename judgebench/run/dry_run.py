@@ -4,7 +4,8 @@ Prompts that exist are counted exactly (as characters / 4); what follows an answ
 turn, a judge's prompt) is estimated with the baseline's answer, or a typical one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,6 @@ from judgebench.errors import UsageError
 from judgebench.models import Model, ModelSpec, OpenSettings
 from judgebench.models.call_store import CallStore, call_key, default_store_path
 from judgebench.models.opening import open_model, parse_model, price_of
-from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request, Usage
 from judgebench.run.loading import (
     LoadedTask,
@@ -55,6 +55,17 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """USD is null where the price is unknown."""
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """What one model would be asked for one task."""
+
+    name: str
+    loaded_task: LoadedTask
+    spec: ModelSpec
+    arguments: dict[str, str]
+    requests: list[Request]
+
+
 def estimate(settings: Settings) -> list[Estimate]:
     """An estimate for each stage of each task. Local checkpoints are not loaded: their calls cost nothing."""
     if settings.model is None:
@@ -72,12 +83,11 @@ def estimate(settings: Settings) -> list[Estimate]:
             loaded_task = select_examples(loaded_task, settings)
             if not spec.backend.finished:
                 requests = _generation_requests(loaded_task, settings)
-                model = _opened(spec, arguments, settings)
-                estimates.append(
-                    _estimate(loaded_task, "generate", spec, model, requests, price_of(spec, arguments), store)
-                )
+                stage = _Stage("generate", loaded_task, spec, arguments, requests)
+                estimates.append(_estimate(stage, settings, store))
             if loaded_task.data.judges:
-                estimates += _judge_estimates(loaded_task, settings, generations, store)
+                stages = _judge_stages(loaded_task, settings, generations)
+                estimates += [_estimate(stage, settings, store) for stage in stages]
         return estimates
     finally:
         store.close()
@@ -94,32 +104,17 @@ def _generation_requests(loaded_task: LoadedTask, settings: Settings) -> list[Re
     return [request for request in requests if request is not None]
 
 
-def _judge_estimates(
-    loaded_task: LoadedTask, settings: Settings, generations: dict[str, Generation], store: CallStore
-) -> list[Estimate]:
-    """One estimate for each judge model, over all judges that it plays."""
-    asked: dict[ModelSpec, list[Request]] = {}
-    arguments: dict[ModelSpec, dict[str, str]] = {}
+def _judge_stages(loaded_task: LoadedTask, settings: Settings, generations: dict[str, Generation]) -> Iterable[_Stage]:
+    """One stage for each judge model, over all judges that it plays."""
+    stages: dict[ModelSpec, _Stage] = {}
     seats = {name: judge_specs(loaded_task.task, name, settings) for name in loaded_task.data.judges}
     for case in _cases(loaded_task, generations):
-        for spec, given in seats[case.judge]:
+        for spec, arguments in seats[case.judge]:
             judge = judge_for(loaded_task.data.judges[case.judge], spec, settings=settings)
-            arguments[spec] = given
+            stage = stages.setdefault(spec, _Stage("judge", loaded_task, spec, arguments, []))
             for repeat in range(settings.judge_repeats):
-                request = judge.ask(case)
-                asked.setdefault(spec, []).append(msgspec.structs.replace(request, repeat=repeat * REPEAT_STRIDE))
-    return [
-        _estimate(
-            loaded_task,
-            "judge",
-            spec,
-            _opened(spec, arguments[spec], settings),
-            requests,
-            price_of(spec, arguments[spec]),
-            store,
-        )
-        for spec, requests in asked.items()
-    ]
+                stage.requests.append(msgspec.structs.replace(judge.ask(case), repeat=repeat * REPEAT_STRIDE))
+    return stages.values()
 
 
 def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
@@ -139,26 +134,9 @@ def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
     return Generation(example_id=example.id, model="?", outputs=outputs)
 
 
-def _opened(spec: ModelSpec, arguments: dict[str, str], settings: Settings) -> Model | None:
-    """Open the model to learn its identity; ``None`` if it would have to be loaded, or its key is missing."""
-    if spec.local:
-        return None
-    try:
-        return open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))
-    except UsageError:
-        return None
-
-
-def _estimate(
-    loaded_task: LoadedTask,
-    stage: str,
-    spec: ModelSpec,
-    model: Model | None,
-    requests: list[Request],
-    price: Price | None,
-    store: CallStore,
-) -> Estimate:
-    missing = [r for r in requests if model is None or store.get(call_key(model.identity, r)) is None]
+def _estimate(stage: _Stage, settings: Settings, store: CallStore) -> Estimate:
+    model, price = _opened(stage, settings), price_of(stage.spec, stage.arguments)
+    missing = [r for r in stage.requests if model is None or store.get(call_key(model.identity, r)) is None]
     prompt = sum(sum(len(message.content) for message in r.messages) for r in missing) / CHARACTERS_PER_TOKEN
     most = [r.sampling.max_tokens or (1 if r.sampling.choices else TYPICAL_REPLY_TOKENS) for r in missing]
     reply = sum(min(tokens, TYPICAL_REPLY_TOKENS) for tokens in most)
@@ -166,15 +144,25 @@ def _estimate(
     low = Usage(prompt_tokens=round(LOW * prompt), completion_tokens=round(LOW * reply))
     high = Usage(prompt_tokens=round(HIGH * prompt), completion_tokens=sum(most))
     return Estimate(
-        task=loaded_task.task.label,
-        stage=stage,
-        model=spec.text,
-        examples=len(loaded_task.data.examples),
+        task=stage.loaded_task.task.label,
+        stage=stage.name,
+        model=stage.spec.text,
+        examples=len(stage.loaded_task.data.examples),
         calls=len(missing),
-        cached=len(requests) - len(missing),
+        cached=len(stage.requests) - len(missing),
         prompt_tokens=likely.prompt_tokens,
         completion_tokens=likely.completion_tokens,
         usd_low=price.usd(low) if price else None,
         usd_likely=price.usd(likely) if price else None,
         usd_high=price.usd(high) if price else None,
     )
+
+
+def _opened(stage: _Stage, settings: Settings) -> Model | None:
+    """Open the model to learn its identity; ``None`` if it would have to be loaded, or its key is missing."""
+    if stage.spec.local:
+        return None
+    try:
+        return open_model(stage.spec, OpenSettings(arguments=stage.arguments, api_key_env=settings.api_key_env))
+    except UsageError:
+        return None
