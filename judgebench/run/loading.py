@@ -17,7 +17,7 @@ from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
-from judgebench.run.run_tasks import FoundTask, TaskFiles, find_task
+from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers
@@ -123,11 +123,11 @@ def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> L
     """One task with its official files fetched and verified."""
     origin = tasks.find(spec.name)
     task = origin.task(spec.version, spec.options, starter=starter)
-    return _with_data(FoundTask(task, origin.folder, origin.code), finder)
+    return _with_data(task, origin, finder)
 
 
-def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
-    sources, used = read_sources(found.folder), []
+def _with_data(task: Task, origin: tasks.Origin, finder: SourceFinder) -> LoadedTask:
+    sources, used = read_sources(origin.folder), []
 
     def fetch(name: str) -> bytes:
         data, how = finder.fetch(sources[name])
@@ -135,19 +135,19 @@ def _with_data(found: FoundTask, finder: SourceFinder) -> LoadedTask:
         return data
 
     try:
-        data = found.task.load(fetch)
+        data = task.load(fetch)
     except JudgebenchError:
         raise
     except Exception as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         read = f" The official file that was read last is {used[-1].name}, from the {used[-1].origin}." if used else ""
         raise UsageError(
-            f"{found.task.label} cannot be loaded: {told}.{read} A file that is not what upstream has must be "
+            f"{task.label} cannot be loaded: {told}.{read} A file that is not what upstream has must be "
             f"replaced; otherwise it is the task's own fault (-v shows where)"
         ) from error
     # What a file of the user's brings along is kept in the run: nobody else publishes it.
-    baselines = {} if found.code is None else _hashes(data.baselines)
-    return LoadedTask(task=found.task, data=data, sources=used, baselines=baselines, code=found.code)
+    baselines = {} if origin.code is None else _hashes(data.baselines)
+    return LoadedTask(task=task, data=data, sources=used, baselines=baselines, code=origin.code)
 
 
 def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
@@ -337,7 +337,7 @@ def reload_task(
 
     ``options`` of the user's are stronger than those of the run.
     """
-    found = find_task(task_manifest, run, files, options)
-    loaded_task = _with_data(found, finder).with_examples(folder.examples())
+    task, origin = find_task(task_manifest, run, files, options)
+    loaded_task = _with_data(task, origin, finder).with_examples(folder.examples())
     baselines = folder.baselines()
-    return with_baselines(loaded_task, baselines, keep_equal=found.code is None) if baselines else loaded_task
+    return with_baselines(loaded_task, baselines, keep_equal=origin.code is None) if baselines else loaded_task

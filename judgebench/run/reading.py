@@ -18,8 +18,9 @@ from judgebench.run.archive import is_archive, open_archive
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.integrity import Finding
 from judgebench.run.loading import reload_task
-from judgebench.run.run_tasks import NO_FILES, FoundTask, TaskFiles, find_task
+from judgebench.run.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.task import Task, TaskData
+from judgebench.tasks import Origin
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,18 @@ class TaskRun:
         return {score.metric: score for score in self.scores if score.group is None}
 
     @cached_property
-    def _found(self) -> FoundTask:
+    def _found(self) -> tuple[Task, Origin]:
         return find_task(self.task_manifest, self.run, self.files)
 
     @property
     def task(self) -> Task:
         """The run's task. Raises :class:`UsageError` if its code is not here, or is not the code the run used."""
-        return self._found.task
+        return self._found[0]
 
     @property
     def task_folder(self) -> Path:
         """Where the files of that task lie."""
-        return self._found.folder
+        return self._found[1].folder
 
     def load_data(self, finder: SourceFinder) -> TaskData:
         """The task's data with the examples and baselines of the run; official files are fetched."""

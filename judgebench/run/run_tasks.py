@@ -6,7 +6,6 @@ only, never a file. The code of a task that was given as a file comes from the u
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from judgebench import tasks
@@ -21,70 +20,47 @@ TaskFiles = Mapping[str, Path]
 NO_FILES: TaskFiles = {}
 
 
-@dataclass(frozen=True)
-class FoundTask:
-    """The task of a run."""
-
-    task: Task
-    folder: Path
-    """The folder of its files."""
-    code: TaskCode | None
-    """Its files, if it was given as a file."""
-
-
 def find_task(
     task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
-) -> FoundTask:
+) -> tuple[Task, tasks.Origin]:
     """Find a run's task in the run's version, with its options, which the user's ``options`` override.
 
     Raises :class:`UsageError` if the task is neither bundled nor installed nor among the ``files``, and if its file is
     not what the run was made with.
     """
-    own = {**{name: str(value) for name, value in task_manifest.options.items()}, **(options or {})}
-    origin = _file_of(task_manifest, run, files)
-    if origin is None:
-        task, folder = _load(
-            tasks.TaskSpec(task_manifest.name, task_manifest.version, own), run, starter=task_manifest.starter
-        )
-        return FoundTask(task, folder, None)
-    task = origin.task(task_manifest.version, own, starter=task_manifest.starter)
+    run_options = {name: str(value) for name, value in task_manifest.options.items()}
+    origin = _origin(task_manifest, run, files)
+    task = origin.task(task_manifest.version, {**run_options, **(options or {})}, starter=task_manifest.starter)
     if task.name != task_manifest.name:
         raise UsageError(
-            f"{run} is of the task {task_manifest.name!r}, and in its version {origin.name} is {task.name!r}"
+            f"{run} is of the task {task_manifest.name!r}, but {origin.name} defines {task.name!r} in that version"
         )
-    return FoundTask(task, origin.folder, origin.code)
+    return task, origin
 
 
-def _load(spec: tasks.TaskSpec, run: Path, *, starter: bool) -> tuple[Task, Path]:
-    """A bundled or installed task: a plain name is never the path of a file."""
-    try:
-        return tasks.load(spec, starter=starter)
-    except UsageError as error:
-        if tasks.find_registered(spec.name) is not None:
-            raise
-        raise UsageError(
-            f"{run} is of the task {spec.name!r}, which is neither bundled nor brought by an installed package. "
-            f"Install the package that brings it, or name the file of that task with --tasks, as in --tasks "
-            f"./{spec.name}/task.py (of `plan`: --task). Known tasks: {', '.join(tasks.names())}"
-        ) from error
-
-
-def _file_of(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin | None:
-    """The file that defines a run's task; ``None`` if the task is bundled or installed."""
+def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin:
+    """Where a run's task comes from: a plain name is never the path of a file."""
     name, given = task_manifest.name, files.get(task_manifest.name)
     if not is_plain_name(name):
         raise UsageError(
-            f"{run} is damaged: its manifest names the task {name!r:.200}, and a task's name is made of letters, "
+            f"{run} is damaged: its manifest names the task {name!r:.200}, but the name of a task consists of letters, "
             f"digits, - and _"
         )
     if task_manifest.code is not None:
         return _same_file(task_manifest.code, name, run, given)
-    if given is None:
-        return None
-    if tasks.find_registered(name) is not None:
+    registered = tasks.find_registered(name)
+    if registered is not None:
+        if given is None:
+            return registered
         raise UsageError(
             f"{run} was made with the task {name!r} that is installed here, not with {given}; leave that file out, or "
             f"evaluate again with it"
+        )
+    if given is None:
+        raise UsageError(
+            f"{run} is of the task {name!r}, which is neither bundled nor part of an installed package. Install the "
+            f"package that has it, or name the file of that task with --tasks, as in --tasks ./{name}/task.py (of "
+            f"`plan`: --task). Known tasks: {', '.join(tasks.names())}"
         )
     return tasks.from_file(given)
 

@@ -318,7 +318,7 @@ def test_a_name_that_is_not_known_here(place: Path, command: Command) -> None:
     manifest["tasks"]["sums"]["code"] = None
     (place / "a" / "manifest.json").write_text(json.dumps(manifest))
     said = command("score", "a").paragraph
-    assert "neither bundled nor brought by an installed package" in said
+    assert "neither bundled nor part of an installed package" in said
     assert "--tasks ./sums/task.py" in said
     assert command("score", "a", *SUMS).code == 0
     assert fields_of(place / "a").code is not None
