@@ -197,16 +197,10 @@ class _Judged:
 
 @dataclass(frozen=True)
 class _Ended:
-    """A thread has done all its work."""
+    """A thread has done all its work, or ended with an error."""
 
     feeds_judges: bool
-
-
-@dataclass(frozen=True)
-class _Broke:
-    """A thread ended with an error."""
-
-    error: BaseException
+    error: BaseException | None
 
 
 @dataclass
@@ -239,7 +233,7 @@ class Pipeline:
         self._system = system
         self._observe = observer
         self._pool = pool
-        self._events: SimpleQueue[_Known | _Answered | _Judged | _Ended | _Broke] = SimpleQueue()
+        self._events: SimpleQueue[_Known | _Answered | _Judged | _Ended] = SimpleQueue()
         self._room = _Room(MAX_IN_FLIGHT)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
         self._judged_before: dict[str, dict[int, Judgement | None]] = {}
@@ -293,12 +287,12 @@ class Pipeline:
 
     def _start(self, work: Callable[..., None], *arguments: object, feeds_judges: bool = False) -> None:
         def guarded() -> None:
+            error = None
             try:
                 work(*arguments)
-            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
-                self._events.put(_Broke(error))
-            else:
-                self._events.put(_Ended(feeds_judges))
+            except BaseException as raised:  # noqa: BLE001 - carried to the caller's thread
+                error = raised
+            self._events.put(_Ended(feeds_judges, error))
 
         self._threads += 1
         self._feeding += feeds_judges
@@ -367,55 +361,52 @@ class Pipeline:
             if not self._feeding:
                 self._close_channels()
             while self._threads:
-                match self._events.get():
-                    case _Broke(error):
-                        raise error
-                    case _Ended(feeds_judges):
-                        self._threads -= 1
-                        self._feeding -= feeds_judges
-                        if feeds_judges and not self._feeding:
-                            self._close_channels()
-                    case finished:
-                        self._handle(finished)
+                event = self._events.get()
+                if not isinstance(event, _Ended):
+                    self._handle(event)
+                    continue
+                if event.error is not None:
+                    raise event.error
+                self._threads -= 1
+                self._feeding -= event.feeds_judges
+                if event.feeds_judges and not self._feeding:
+                    self._close_channels()
         except BaseException:
             self._stopping = True
             self._close_channels()
             self._room.close()
             # What was finished before something broke is written before the error is told.
             while not self._events.empty():
-                match self._events.get():
-                    case _Answered() | _Judged() as finished:
-                        self._handle(finished)
+                if isinstance(event := self._events.get(), _Answered | _Judged):
+                    self._handle(event)
             raise
 
     def _handle(self, event: _Known | _Answered | _Judged) -> None:
         match event:
             case _Known(run, example_id):
                 self._send_to_judges(run, example_id)
-            case _Answered(run, generation, replies, seconds):
-                self._take_answer(run, generation, replies, seconds)
-            case _Judged(run, seat, judgement, replies, seconds):
-                self._take_judgement(run, seat, judgement, replies, seconds)
+            case _Answered():
+                self._take_answer(event)
+            case _Judged():
+                self._take_judgement(event)
 
-    def _take_answer(
-        self, run: RunningTask, generation: Generation, replies: Sequence[Completion], seconds: float
-    ) -> None:
+    def _take_answer(self, event: _Answered) -> None:
+        run, generation = event.run, event.generation
         run.folder.append(generation)
         run.generations[generation.example_id] = generation
-        run.tally("generate", replies, run.price, seconds)
+        run.tally("generate", event.replies, run.price, event.seconds)
         self._observe(run, "generate")
         if not generation.error:
             self._pool.begin(run.data.verifiers, run.task.checks(run.data, generation))
         self._send_to_judges(run, generation.example_id)
 
-    def _take_judgement(
-        self, run: RunningTask, seat: JudgeSeat, judgement: Judgement, replies: Sequence[Completion], seconds: float
-    ) -> None:
+    def _take_judgement(self, event: _Judged) -> None:
+        run, judgement = event.run, event.judgement
         run.folder.append(judgement)
-        run.tally("judge", replies, seat.price, seconds)
+        run.tally("judge", event.replies, event.seat.price, event.seconds)
         if not judgement.failed and judgement.verdict.value is None:
             run.count("judge").unread += 1
-        run.judge_models_returned.update(reply.model for reply in replies if reply.model)
+        run.judge_models_returned.update(reply.model for reply in event.replies if reply.model)
         unfinished = self._unfinished.get((run.key, judgement.example_id))
         if unfinished is not None:
             unfinished.waiting -= 1
