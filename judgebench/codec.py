@@ -30,10 +30,14 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 
 def encode(record: Any) -> bytes:
     """One record as one line of JSON, without the newline."""
+    return _encoded(_encoder, record)
+
+
+def _encoded(encoder: msgspec.json.Encoder, value: Any) -> bytes:
     try:
-        return _encoder.encode(record)
+        return encoder.encode(value)
     except (UnicodeEncodeError, OverflowError):
-        return _encoder.encode(_writable(msgspec.to_builtins(record)))
+        return encoder.encode(_writable(msgspec.to_builtins(value)))
 
 
 def _writable(value: Any) -> Any:
@@ -51,11 +55,7 @@ def _writable(value: Any) -> Any:
 
 def canonical_hash(value: Any) -> str:
     """``sha256:<hex>`` of the canonical JSON (sorted keys, UTF-8) of records, mappings, sequences and scalars."""
-    try:
-        data = _canonical.encode(value)
-    except (UnicodeEncodeError, OverflowError):
-        data = _canonical.encode(_writable(msgspec.to_builtins(value)))
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+    return "sha256:" + hashlib.sha256(_encoded(_canonical, value)).hexdigest()
 
 
 def sha256_hex(data: bytes) -> str:

@@ -37,8 +37,6 @@ class UsageError(JudgebenchError):
     True
     """
 
-    exit_code = 2
-
 
 class RecordError(UsageError):
     """A line or row of a file is broken; ``path`` and ``line`` say where.

@@ -12,6 +12,7 @@ import stat
 import tomllib
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -42,7 +43,7 @@ _MARKS = {
 """What a text in these begins with. Those of UTF-32 come first: one of them begins like one of UTF-16."""
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """A regular file, open for reading. Anything else is an ``OSError``, without waiting for who may be behind it."""
     try:
         _require_regular(os.stat(path).st_mode)

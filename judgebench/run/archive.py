@@ -82,11 +82,9 @@ def open_archive(path: Path) -> Path:
 
     Raises :class:`UsageError` for a file that is no archive of a run, is damaged, or holds what no run holds.
     """
-    digest = hashlib.sha256()
     try:
         with opened(path) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
+            digest = hashlib.file_digest(file, "sha256")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     place = default_cache_dir() / "archives" / digest.hexdigest()

@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from judgebench.grading.pool import KILLED
 from judgebench.records import Count, Generation, Judgement, Score
 from judgebench.task.metric import Metric
 
@@ -46,33 +47,23 @@ def inspect_outputs(
     )
     most_common = Counter(text for text in texts if text.strip()).most_common(1)
     constant = most_common[0][1] if most_common and n >= FEWEST_OUTPUTS and most_common[0][1] > 1 else 0
-    counts = {
-        "empty_output": (sum(not text.strip() for text in texts), 0.0, "outputs are empty"),
-        "constant_output": (constant, 0.5, "outputs are one and the same text"),
-        "unclosed_thinking": (still_thinking, 0.01, "outputs ended while the model was still thinking: no answer"),
-    }
-    if judged:
-        counts["verdict_like_output"] = (
-            sum(VERDICT_LIKE.search(text) is not None for text in texts),
-            0.01,
-            "outputs hold text that looks like a judge's verdict",
-        )
-        counts["prompt_fragments"] = (
-            sum(sum(fragment in text for fragment in fragments) >= 2 for text in texts),
-            0.01,
-            "outputs hold lines of the judge's own prompt",
-        )
-    return [
-        Finding(
-            task=task,
-            check=check,
-            count=count,
-            n=n,
-            flagged=n > 0 and count > 0 and count >= limit * n,
-            message=f"{count} of {n} {words}",
-        )
-        for check, (count, limit, words) in counts.items()
+    checks = [
+        ("empty_output", sum(not text.strip() for text in texts), 0.0, "are empty"),
+        ("constant_output", constant, 0.5, "are one and the same text"),
+        ("unclosed_thinking", still_thinking, 0.01, "ended while the model was still thinking: no answer"),
     ]
+    if judged:
+        verdict_like = sum(VERDICT_LIKE.search(text) is not None for text in texts)
+        forging = sum(sum(fragment in text for fragment in fragments) >= 2 for text in texts)
+        checks += [
+            ("verdict_like_output", verdict_like, 0.01, "hold text that looks like a judge's verdict"),
+            ("prompt_fragments", forging, 0.01, "hold lines of the judge's own prompt"),
+        ]
+    findings = []
+    for check, count, limit, words in checks:
+        flagged, message = n > 0 and count > 0 and count >= limit * n, f"{count} of {n} outputs {words}"
+        findings.append(Finding(task=task, check=check, count=count, n=n, flagged=flagged, message=message))
+    return findings
 
 
 def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequence[Score]) -> list[Finding]:
@@ -82,43 +73,25 @@ def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequenc
     (``get_is_extreme_changes``).
     """
     values = {score.metric: score.value for score in scores if score.group is None}
-    pairs = ((metric.without_control, metric.name) for metric in metrics if metric.without_control is not None)
-    return [finding for raw, controlled in pairs for finding in _moved(task, values.get(raw), values.get(controlled))]
+    findings = []
+    for metric in metrics:
+        raw, controlled = values.get(metric.without_control or ""), values.get(metric.name)
+        if raw is None or controlled is None:
+            continue
+        flagged = controlled < min(0.75 * raw, raw - 10) or controlled > max(raw + (100 - raw) / 4, raw + 10)
+        message = f"length control moves the win rate from {raw:.1f} to {controlled:.1f}"
+        check, count = "extreme_length_control", int(flagged)
+        findings.append(Finding(task=task, check=check, count=count, n=1, flagged=flagged, message=message))
+    return findings
 
 
-def _moved(task: str, raw: float | None, controlled: float | None) -> list[Finding]:
-    if raw is None or controlled is None:
-        return []
-    extreme = controlled < min(0.75 * raw, raw - 10) or controlled > max(raw + (100 - raw) / 4, raw + 10)
-    return [
-        Finding(
-            task=task,
-            check="extreme_length_control",
-            count=int(extreme),
-            n=1,
-            flagged=extreme,
-            message=f"length control moves the win rate from {raw:.1f} to {controlled:.1f}",
-        )
-    ]
-
-
-def inspect_grading(task: str, judgements: Sequence[Judgement], killed: Collection[str]) -> list[Finding]:
-    """The checks that could not be finished within the limits, by name: their verdicts count as wrong.
-
-    ``killed`` are the labels of such verdicts.
-    """
-    ended = [j for j in judgements if not j.replies and j.verdict.label in (*killed, "error")]
+def inspect_grading(task: str, judgements: Sequence[Judgement]) -> list[Finding]:
+    """Name the checks that could not be finished within the limits: their verdicts count as wrong."""
+    ended = [j for j in judgements if not j.replies and j.verdict.label in (*KILLED, "error")]
     if not ended:
         return []
+    count, n, check = len(ended), len(judgements), "unfinished_grading"
     listed = ", ".join(f"{j.case_id} ({j.verdict.label})" for j in ended[:20])
-    more = f" and {len(ended) - 20} more" if len(ended) > 20 else ""
-    return [
-        Finding(
-            task=task,
-            check="unfinished_grading",
-            count=len(ended),
-            n=len(judgements),
-            flagged=True,
-            message=f"{len(ended)} of {len(judgements)} checks went over a limit and count as wrong: {listed}{more}",
-        )
-    ]
+    more = f" and {count - 20} more" if count > 20 else ""
+    message = f"{count} of {n} checks went over a limit and count as wrong: {listed}{more}"
+    return [Finding(task=task, check=check, count=count, n=n, flagged=True, message=message)]

@@ -202,16 +202,12 @@ def require_texts(loaded_task: LoadedTask) -> None:
 
 def require_baseline(loaded_task: LoadedTask) -> None:
     """Refuse a task that has nothing to compare with, before any model is asked."""
-    if loaded_task.task.needs_baseline and not loaded_task.data.baselines:
+    task, baselines = loaded_task.task, loaded_task.data.baselines
+    unknown = [name for name in task.against if name not in baselines]
+    if unknown or (task.needs_baseline and not baselines):
         raise UsageError(
-            f"{loaded_task.task.label} compares with another model's answers, which do not come with it; name a file "
-            f"of them with --baseline"
-        )
-    unknown = [name for name in loaded_task.task.against if name not in loaded_task.data.baselines]
-    if unknown:
-        raise UsageError(
-            f"{loaded_task.task.label} compares with {', '.join(unknown)}, whose answers do not come with it; name a "
-            f"file of them with --baseline"
+            f"{task.label} compares with {', '.join(unknown) or 'another model'}, whose answers do not come with it; "
+            f"name a file of them with --baseline"
         )
 
 

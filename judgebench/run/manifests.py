@@ -141,10 +141,9 @@ def combined(hashes: Mapping[str, str]) -> str:
 
 def hash_over_tasks(manifest: Manifest) -> None:
     """Set the run's hashes from its tasks'."""
-    manifest.protocol_hash = combined(
-        {key: task_manifest.protocol_hash for key, task_manifest in manifest.tasks.items()}
-    )
-    manifest.input_hash = combined({key: task_manifest.input_hash for key, task_manifest in manifest.tasks.items()})
+    tasks = manifest.tasks.items()
+    manifest.protocol_hash = combined({key: task_manifest.protocol_hash for key, task_manifest in tasks})
+    manifest.input_hash = combined({key: task_manifest.input_hash for key, task_manifest in tasks})
 
 
 def _source_notes(loaded_task: LoadedTask) -> list[str]:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from judgebench.records import StageCounts
@@ -20,12 +19,13 @@ class Progress:
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown
-        self._terminal = shown and sys.stderr.isatty()
+        self._seconds = LOG_SECONDS
         self._last: dict[tuple[str, str], float] = {}
         self._latest: dict[tuple[str, str], RunningTask] = {}
         self._rows: dict[tuple[str, str], TaskID] = {}
         self._display = None
-        if self._terminal:
+        if shown and sys.stderr.isatty():
+            self._seconds = TERMINAL_SECONDS
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Display
@@ -43,9 +43,7 @@ class Progress:
             self._display.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         for key in self._latest:
             self._show(key)
         if self._display is not None:
@@ -57,9 +55,7 @@ class Progress:
             return
         key, now = (run.key, stage), time.monotonic()
         self._latest[key] = run
-        if now - self._last.setdefault(key, now if not self._terminal else 0.0) >= (
-            TERMINAL_SECONDS if self._terminal else LOG_SECONDS
-        ):
+        if now - self._last.setdefault(key, 0.0 if self._display else now) >= self._seconds:
             self._last[key] = now
             self._show(key)
 

@@ -107,7 +107,7 @@ class Runner:
                 None if given else (spec, arguments),
                 [(loaded_task.task, loaded_task.data) for loaded_task in loaded if judge],
             )
-            candidate = None if given else self._models.candidate(spec, arguments)
+            candidate = None if given else self._models.open(spec, arguments, candidate=True)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
     def rejudge(self, folder: RunFolder) -> Results:

@@ -114,7 +114,7 @@ def _finish_task(
     folder.write_scores(_with_styles(task, scored), scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
     findings += inspect_length_control(task.name, task.metrics, scores)
-    findings += inspect_grading(task.name, verified, KILLED)
+    findings += inspect_grading(task.name, verified)
     return ScoredTask(scores, findings, scored.counts)
 
 
@@ -254,16 +254,13 @@ class _Shared:
         """The judgement with this verdict and without its replies, but for the one that says why a call failed."""
         if verdict == Verdict(value=verdict.value, label=verdict.label):
             verdict = self._known.setdefault((verdict.value, verdict.label), verdict)
-        return Judgement(
-            case_id=judgement.case_id,
+        return msgspec.structs.replace(
+            judgement,
             example_id=self._same(judgement.example_id),
             judge=self._same(judgement.judge),
             judge_model=self._same(judgement.judge_model),
             answers=self._same(judgement.answers),
-            candidate=judgement.candidate,
             verdict=verdict,
-            turn=judgement.turn,
-            repeat=judgement.repeat,
             replies=judgement.replies[-1:] if judgement.failed else (),
         )
 
@@ -387,26 +384,19 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
         settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
     )
     for loaded_task in loaded:
-        task_manifest = manifest.tasks[loaded_task.key]
-        task_manifest.options, task_manifest.label, task_manifest.code = (
-            dict(loaded_task.task.options),
-            loaded_task.task.label,
-            loaded_task.code,
-        )
-        changed: dict[str, Any] = {"options": dict(sorted(loaded_task.task.options.items()))}
+        task, task_manifest = loaded_task.task, manifest.tasks[loaded_task.key]
+        task_manifest.options, task_manifest.label = dict(task.options), task.label
+        task_manifest.code = loaded_task.code
+        changed: dict[str, Any] = {"options": dict(sorted(task.options.items()))}
         if settings.think_tags:
             task_manifest.think_tags = list(dict.fromkeys([*task_manifest.think_tags, *settings.think_tags]))
             changed["think_tags"] = [list(pair) for pair in task_manifest.think_tags]
         if loaded_task.code is not None:
             changed["code"] = loaded_task.code.sha256
-        task_manifest.protocol, task_manifest.inputs = (
-            {**task_manifest.protocol, **changed},
-            {**task_manifest.inputs, **changed},
-        )
-        task_manifest.protocol_hash, task_manifest.input_hash = (
-            canonical_hash(task_manifest.protocol),
-            canonical_hash(task_manifest.inputs),
-        )
+        task_manifest.protocol |= changed
+        task_manifest.inputs |= changed
+        task_manifest.protocol_hash = canonical_hash(task_manifest.protocol)
+        task_manifest.input_hash = canonical_hash(task_manifest.inputs)
     hash_over_tasks(manifest)
     with GradingPool() as pool:
         scored = finish_tasks(folder, manifest, loaded, pool, labels)

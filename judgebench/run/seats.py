@@ -24,9 +24,8 @@ from judgebench.task import Task, TaskData
 
 @dataclass(frozen=True)
 class Opened:
-    """A model ready for use, with the spec it was opened from."""
+    """A model ready for use."""
 
-    spec: ModelSpec
     model: Model
     """Behind the call store and the meter."""
     price: Price | None
@@ -76,17 +75,11 @@ class ModelPool:
             with self._with_alternatives(task):
                 self._require_ready(spec, arguments, candidate=False)
 
-    def candidate(self, spec: ModelSpec, arguments: Mapping[str, str]) -> Opened:
-        """The model under test."""
-        return self._open(spec, arguments, candidate=True)
-
     def seats(self, task: Task, data: TaskData) -> dict[str, tuple[JudgeSeat, ...]]:
         """The models that play each of a task's judges."""
         return {
-            name: tuple(self._seat(task, judge, spec, arguments) for spec, arguments in specs)
-            for name, judge, specs in (
-                (name, judge, judge_specs(task, name, self._settings)) for name, judge in data.judges.items()
-            )
+            name: tuple(self._seat(task, judge, *specified) for specified in judge_specs(task, name, self._settings))
+            for name, judge in data.judges.items()
         }
 
     def retries(self) -> dict[str, dict[str, int]]:
@@ -102,7 +95,7 @@ class ModelPool:
 
     def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
         with self._with_alternatives(task):
-            opened = self._open(spec, arguments, candidate=False)
+            opened = self.open(spec, arguments, candidate=False)
         judge = judge_for(judge, spec, settings=self._settings)
         return JudgeSeat(judge, opened.model, opened.price, spec.text)
 
@@ -143,7 +136,8 @@ class ModelPool:
             task_folders=tasks.folders_elsewhere(settings.tasks),
         )
 
-    def _open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
+    def open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
+        """Open the model under test or a judge model, or return it if it is open."""
         if spec in self._opened:
             return self._opened[spec]
         opened = open_model(spec, self._open_settings(arguments, candidate=candidate))
@@ -153,7 +147,7 @@ class ModelPool:
         meter = Metered(opened, price, self.budget)
         account = Account(price)
         self._accounts.append(account)
-        self._opened[spec] = Opened(spec, Stored(meter, self.store, account=account), price)
+        self._opened[spec] = Opened(Stored(meter, self.store, account=account), price)
         return self._opened[spec]
 
 

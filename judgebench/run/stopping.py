@@ -37,7 +37,9 @@ LEVEL = 0.95
 # Steps of the sequence's grid: at least ten within the half-width that is asked for.
 _LEAST_STEPS, _MOST_STEPS, _STEPS_IN_HALF_WIDTH = 1000, 20_000, 10
 
-_FORM = re.compile(r"\s*(?:(?P<metric>[A-Za-z][\w@]*)\s+)?ci\s*<\s*(?P<width>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
+_FORM = re.compile(
+    r"\s*(?:(?P<metric>[A-Za-z][\w@]*)\s+)?ci\s*<\s*(?P<width>(?:[0-9]+\.?|[0-9]*\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,7 @@ def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
     of which no such interval is known.
     """
     found = _FORM.fullmatch(text)
-    try:
-        width = float(found["width"]) if found else 0.0
-    except ValueError:
-        width = 0.0
+    width = float(found["width"]) if found else 0.0
     if found is None or not 0 < width < float("inf"):
         raise UsageError(
             f"--stop-when {text!r} is not of the form 'ci<W' or 'METRIC ci<W', such as 'ci<1.5': stop when the "
@@ -182,12 +181,8 @@ def early_stop_scores(
         details = {**score.details, "early_stopped": True, "judged_of": [stop.n, stop.population]}
         changes: dict[str, Any] = {"details": details, "stderr": None, "low": None, "high": None, "level": None}
         what = (score.method or "").partition(";")[0]
-        if (
-            score.metric == rule.metric.name
-            and score.group is None
-            and score.value is not None
-            and interval is not None
-        ):
+        of_rule = (score.metric, score.group) == (rule.metric.name, None) and score.value is not None
+        if of_rule and interval is not None:
             changes |= {"low": interval.low, "high": interval.high, "level": interval.level}
             changes["method"] = (
                 f"{what}; over the first {stop.n} of {stop.population} examples in random order, seed {stop.seed}; "
@@ -207,7 +202,6 @@ def decide_difference(
     metric: Metric,
     *,
     level: float = LEVEL,
-    seed: int = ORDER_SEED,
 ) -> SequentialDecision:
     """Whether a candidate is worse than a baseline by less than ``margin``, from the examples judged so far.
 
@@ -226,13 +220,15 @@ def decide_difference(
     width = metric.upper - metric.lower
     if not 0 <= margin <= metric.span:
         raise ValueError(f"a margin lies between 0 and {metric.span:g}, the widest difference; got {margin}")
-    pessimistic, optimistic = _differences(candidate, baseline, random_order(ids, seed), metric)
+    pessimistic, optimistic = _differences(candidate, baseline, random_order(ids), metric)
     threshold = -margin / metric.scale
     worst = decide(pessimistic, len(ids), threshold, lower=-width, upper=width, level=level)
     if worst.verdict == "above" or optimistic == pessimistic:
         return worst
     best = decide(optimistic, len(ids), threshold, lower=-width, upper=width, level=level)
-    return best if best.verdict == "below" else _undecided(worst, best)
+    if best.verdict == "below":
+        return best
+    return SequentialDecision("undecided", worst.n, worst.population, 0, best.p_below, worst.p_above)
 
 
 def _differences(
@@ -248,10 +244,6 @@ def _differences(
         pessimistic.append((metric.lower if one is None else one) - (metric.upper if other is None else other))
         optimistic.append((metric.upper if one is None else one) - (metric.lower if other is None else other))
     return pessimistic, optimistic
-
-
-def _undecided(worst: SequentialDecision, best: SequentialDecision) -> SequentialDecision:
-    return SequentialDecision("undecided", worst.n, worst.population, 0, best.p_below, worst.p_above)
 
 
 class DifferenceWatch:

@@ -75,13 +75,10 @@ def test_checks_that_went_over_a_limit_are_named() -> None:
             verdict=Verdict(value=0.0, label=label),
         )
 
-    killed = ("timeout", "memory")
-    (found,) = inspect_grading(
-        "t", [verified("a", "timeout"), verified("b", "unequal"), verified("c", "error")], killed
-    )
+    (found,) = inspect_grading("t", [verified("a", "timeout"), verified("b", "unequal"), verified("c", "error")])
     assert (found.count, found.n, found.flagged) == (2, 3, True)
     assert "a (timeout), c (error)" in found.message
-    assert inspect_grading("t", [verified("b", "unequal")], killed) == []
+    assert inspect_grading("t", [verified("b", "unequal")]) == []
 
 
 @pytest.mark.parametrize(
