@@ -9,16 +9,18 @@ import dataclasses
 import math
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, get_origin
 
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
     from judgebench.records import Sampling
     from judgebench.thinking import Thinking
+
+T = TypeVar("T")
 
 MOST = 10**9
 """The largest count that a setting may be."""
@@ -49,145 +51,123 @@ class Flag:
     """Type of what is typed, where it does not follow from the type of the setting."""
 
 
+def flag(default: T, help: str, metavar: str | None, commands: tuple[str, ...], **more: Any) -> T:
+    """A field of :class:`Settings` with its default and its :class:`Flag`."""
+    about = {"flag": Flag(help, metavar, commands, **more)}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: default, metadata=about)
+    return field(default=default, metadata=about)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that can be set for a run; the flags of ``judgebench eval``, in the order of its help."""
 
-    model: Annotated[
-        str | None,
-        Flag(
-            "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
-            "http://HOST:PORT/v1#NAME, file:outputs.json or builtin:tiny. Give it several times, or give a pattern "
-            "such as 'ckpt/step_*', to evaluate several models in turn.",
-            "M",
-            ANSWERING,
-            typed=list[str],
-        ),
-    ] = None
-    tasks: Annotated[str, Flag("Tasks, comma separated: NAME[@VERSION][:KEY=VALUE,…].", "T1,T2", ANSWERING)]
-    judges: Annotated[
-        tuple[str, ...],
-        Flag(
-            "Judge model, in the same grammar as --model. Give it several times for a jury. Default: the official "
-            "judge.",
-            "J",
-            JUDGING,
-            name="judge",
-        ),
-    ] = ()
-    out: Annotated[Path | None, Flag("Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)] = None
+    model: str | None = flag(
+        None,
+        "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
+        "http://HOST:PORT/v1#NAME, file:outputs.json or builtin:tiny. Give it several times, or give a pattern "
+        "such as 'ckpt/step_*', to evaluate several models in turn.",
+        "M",
+        ANSWERING,
+        typed=list[str],
+    )
+    tasks: str = field(
+        metadata={"flag": Flag("Tasks, comma separated: NAME[@VERSION][:KEY=VALUE,…].", "T1,T2", ANSWERING)}
+    )
+    judges: tuple[str, ...] = flag(
+        (),
+        "Judge model, in the same grammar as --model. Give it several times for a jury. Default: the official judge.",
+        "J",
+        JUDGING,
+        name="judge",
+    )
+    out: Path | None = flag(None, "Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)
     runs: Path = Path("runs")
     """The folder in which run folders without a name of their own are made."""
-    limit: Annotated[int | None, Flag("Evaluate only the first N examples.", "N", ANSWERING, minimum=1)] = None
-    ids: Annotated[Path | None, Flag("Evaluate only the examples whose ids are listed in FILE.", "FILE", ANSWERING)] = (
-        None
+    limit: int | None = flag(None, "Evaluate only the first N examples.", "N", ANSWERING, minimum=1)
+    ids: Path | None = flag(None, "Evaluate only the examples whose ids are listed in FILE.", "FILE", ANSWERING)
+    starter: bool = flag(
+        False, "Use the bundled starter set: it needs nothing, and its numbers compare with nothing.", None, ANSWERING
     )
-    starter: Annotated[
-        bool,
-        Flag("Use the bundled starter set: it needs nothing, and its numbers compare with nothing.", None, ANSWERING),
-    ] = False
-    baseline: Annotated[
-        str | None,
-        Flag(
-            "Compare with a file of outputs, or with some of the benchmark's several baselines, by name.",
-            "FILE|NAME[,NAME]",
-            EVAL,
-        ),
-    ] = None
-    model_args: Annotated[
-        Mapping[str, str], Flag("Setting of the model's backend.", "K=V", ANSWERING, name="model_arg")
-    ] = field(default_factory=dict)
-    judge_repeats: Annotated[
-        int, Flag("Judge each case K times, to measure the judge's own variance.", "K", JUDGING, minimum=1)
-    ] = 1
-    judge_args: Annotated[
-        Mapping[str, str], Flag("Setting of the judge's backend.", "K=V", JUDGING, name="judge_arg")
-    ] = field(default_factory=dict)
-    preset: Annotated[
-        str | None,
-        Flag("Draw answers as a paper did. A wrong name lists the presets; --gen overrides them.", "NAME", ANSWERING),
-    ] = None
-    gen: Annotated[Mapping[str, str], Flag("Sampling of the answers, such as temperature=0.7.", "K=V", ANSWERING)] = (
-        field(default_factory=dict)
+    baseline: str | None = flag(
+        None,
+        "Compare with a file of outputs, or with some of the benchmark's several baselines, by name.",
+        "FILE|NAME[,NAME]",
+        EVAL,
     )
-    judge_gen: Annotated[Mapping[str, str], Flag("Sampling of the judge.", "K=V", JUDGING)] = field(
-        default_factory=dict
+    model_args: Mapping[str, str] = flag({}, "Setting of the model's backend.", "K=V", ANSWERING, name="model_arg")
+    judge_repeats: int = flag(
+        1, "Judge each case K times, to measure the judge's own variance.", "K", JUDGING, minimum=1
     )
-    system: Annotated[str | None, Flag("System message before each conversation.", "TEXT", ANSWERING)] = None
-    chat_template: Annotated[
-        str | None, Flag("Chat template of a local model: auto, none or a file.", "auto|none|FILE", ANSWERING)
-    ] = None
-    thinking: Annotated[
-        str,
-        Flag(
-            "Whether the model thinks: auto (its template decides; tagged thinking is removed from the answer), on "
-            "(the template asks it to think; a reply that never closes its thinking is an empty answer), off (the "
-            "template asks it not to; the whole reply is the answer).",
-            "auto|on|off",
-            ANSWERING,
-        ),
-    ] = "auto"
-    think_tags: Annotated[
-        Tags,
-        Flag(
-            "A pair of tags around thinking, of the model or a judge, in addition to the known ones. Repeatable.",
-            "OPEN,CLOSE",
-            ASKING,
-        ),
-    ] = ()
+    judge_args: Mapping[str, str] = flag({}, "Setting of the judge's backend.", "K=V", JUDGING, name="judge_arg")
+    preset: str | None = flag(
+        None, "Draw answers as a paper did. A wrong name lists the presets; --gen overrides them.", "NAME", ANSWERING
+    )
+    gen: Mapping[str, str] = flag({}, "Sampling of the answers, such as temperature=0.7.", "K=V", ANSWERING)
+    judge_gen: Mapping[str, str] = flag({}, "Sampling of the judge.", "K=V", JUDGING)
+    system: str | None = flag(None, "System message before each conversation.", "TEXT", ANSWERING)
+    chat_template: str | None = flag(
+        None, "Chat template of a local model: auto, none or a file.", "auto|none|FILE", ANSWERING
+    )
+    thinking: str = flag(
+        "auto",
+        "Whether the model thinks: auto (its template decides; tagged thinking is removed from the answer), on "
+        "(the template asks it to think; a reply that never closes its thinking is an empty answer), off (the "
+        "template asks it not to; the whole reply is the answer).",
+        "auto|on|off",
+        ANSWERING,
+    )
+    think_tags: Tags = flag(
+        (),
+        "A pair of tags around thinking, of the model or a judge, in addition to the known ones. Repeatable.",
+        "OPEN,CLOSE",
+        ASKING,
+    )
     fields: Mapping[str, str] = field(default_factory=dict)
     """What an imported file calls our fields."""
-    repeats: Annotated[
-        int, Flag("Ask each example K times, for maj@k and pass@k of a verified task.", "K", ANSWERING, minimum=1)
-    ] = 1
-    refine: Annotated[
-        tuple[str, ...],
-        Flag(
-            "A file with a prompt that each answer goes through before it counts, with {response} and {instruction} "
-            "filled in; without {response} it continues the conversation. Give it several times for several steps; "
-            "every step makes a run of its own.",
-            "FILE",
-            ANSWERING,
-            typed=list[Path],
-        ),
-    ] = ()
-    """The prompts themselves."""
-    stop_when: Annotated[
-        str | None,
-        Flag(
-            "Judge in random order and stop as soon as the interval is narrow enough: 'ci<1.5', or 'METRIC ci<1.5', "
-            "for plus or minus 1.5.",
-            "RULE",
-            EVAL,
-        ),
-    ] = None
-    labels: Annotated[
-        Path | None,
-        Flag(
-            "Human verdicts on a random sample of the examples (CSV: example_id,label), to anchor win rates in.",
-            "FILE",
-            EVAL,
-        ),
-    ] = None
-    api_key_env: Annotated[str | None, Flag("Environment variable that holds the API key.", "NAME", ASKING)] = None
-    concurrency: Annotated[int | None, Flag("Most requests in flight to the model.", "N", ANSWERING, minimum=1)] = None
-    judge_concurrency: Annotated[int | None, Flag("Most requests in flight to the judge.", "N", JUDGING, minimum=1)] = (
-        None
+    repeats: int = flag(
+        1, "Ask each example K times, for maj@k and pass@k of a verified task.", "K", ANSWERING, minimum=1
     )
-    rpm: Annotated[float | None, Flag("Most requests a minute to an endpoint.", "N", ASKING, minimum=0.001)] = None
-    tpm: Annotated[float | None, Flag("Most tokens a minute to an endpoint.", "N", ASKING, minimum=1)] = None
-    budget: Annotated[float | None, Flag("Hard ceiling on spending, in USD.", "USD", ASKING, minimum=0)] = None
-    replicas: Annotated[
-        int, Flag("Engines of the model, each in a Ray actor with a device of its own.", "N", ANSWERING, minimum=1)
-    ] = 1
-    cluster: Annotated[
-        str | None, Flag("Ray cluster for the replicas, or auto. Default: this machine.", "ADDRESS", ANSWERING)
-    ] = None
-    mirrors: Annotated[
-        tuple[Path, ...],
-        Flag("Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", ASKING, name="mirror"),
-    ] = ()
-    offline: Annotated[bool, Flag("Never use the network for official files or checkpoints.", None, ASKING)] = False
+    refine: tuple[str, ...] = flag(
+        (),
+        "A file with a prompt that each answer goes through before it counts, with {response} and {instruction} "
+        "filled in; without {response} it continues the conversation. Give it several times for several steps; "
+        "every step makes a run of its own.",
+        "FILE",
+        ANSWERING,
+        typed=list[Path],
+    )
+    """The prompts themselves."""
+    stop_when: str | None = flag(
+        None,
+        "Judge in random order and stop as soon as the interval is narrow enough: 'ci<1.5', or 'METRIC ci<1.5', "
+        "for plus or minus 1.5.",
+        "RULE",
+        EVAL,
+    )
+    labels: Path | None = flag(
+        None,
+        "Human verdicts on a random sample of the examples (CSV: example_id,label), to anchor win rates in.",
+        "FILE",
+        EVAL,
+    )
+    api_key_env: str | None = flag(None, "Environment variable that holds the API key.", "NAME", ASKING)
+    concurrency: int | None = flag(None, "Most requests in flight to the model.", "N", ANSWERING, minimum=1)
+    judge_concurrency: int | None = flag(None, "Most requests in flight to the judge.", "N", JUDGING, minimum=1)
+    rpm: float | None = flag(None, "Most requests a minute to an endpoint.", "N", ASKING, minimum=0.001)
+    tpm: float | None = flag(None, "Most tokens a minute to an endpoint.", "N", ASKING, minimum=1)
+    budget: float | None = flag(None, "Hard ceiling on spending, in USD.", "USD", ASKING, minimum=0)
+    replicas: int = flag(
+        1, "Engines of the model, each in a Ray actor with a device of its own.", "N", ANSWERING, minimum=1
+    )
+    cluster: str | None = flag(
+        None, "Ray cluster for the replicas, or auto. Default: this machine.", "ADDRESS", ANSWERING
+    )
+    mirrors: tuple[Path, ...] = flag(
+        (), "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", ASKING, name="mirror"
+    )
+    offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, ASKING)
     argv: tuple[str, ...] = ()
     """The command as it was typed."""
 
@@ -199,12 +179,12 @@ class Settings:
                 raise UsageError(f"{setting.spelling} is at most {MOST:,}")
             if type(value) is float and math.isnan(value):
                 raise UsageError(f"{setting.spelling} nan is no number")
-        sent = {"--system": self.system or "", "--gen": "".join(self.gen.values())}
-        for flag, text in {**sent, "--judge-gen": "".join(self.judge_gen.values())}.items():
+        sent = {"system": self.system or "", "gen": "".join(self.gen.values())}
+        for name, text in {**sent, "judge_gen": "".join(self.judge_gen.values())}.items():
             try:
                 text.encode()
             except UnicodeEncodeError as error:  # an argument that was not UTF-8
-                raise UsageError(f"{flag} is no text that could be sent: {error}") from error
+                raise UsageError(f"{SETTINGS[name].spelling} is not text that can be sent: {error}") from error
 
     @property
     def splitting(self) -> "Thinking":
@@ -251,7 +231,7 @@ class Keywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of :class:`Settings`, taken apart."""
+    """What a field of :class:`Settings` says."""
 
     name: str
     kind: Any
@@ -311,13 +291,10 @@ class Setting:
         return float(given) if self.kind == float | None else operator.index(given)
 
 
-def _taken_apart() -> Iterator[Setting]:
-    for one in dataclasses.fields(Settings):
-        kind, flag = get_args(one.type) if get_origin(one.type) is Annotated else (one.type, None)
-        yield Setting(one.name, kind, one.default, flag)
-
-
-SETTINGS = {setting.name: setting for setting in _taken_apart()}
+SETTINGS = {
+    setting.name: Setting(setting.name, setting.type, setting.default, setting.metadata.get("flag"))
+    for setting in dataclasses.fields(Settings)
+}
 """By name, in the order of the help."""
 FLAGS = {setting.parameter: setting for setting in SETTINGS.values() if setting.flag}
 """Those with a flag, by its name."""
