@@ -24,7 +24,7 @@ from judgebench.run.loading import (
     select_examples,
     task_sampling,
 )
-from judgebench.run.seats import judge_for, judge_specs
+from judgebench.run.seats import judge_specs
 from judgebench.run.settings import Settings
 from judgebench.run.stages import REPEAT_STRIDE, generation_step
 
@@ -107,10 +107,9 @@ def _generation_requests(loaded_task: LoadedTask, settings: Settings) -> list[Re
 def _judge_stages(loaded_task: LoadedTask, settings: Settings, generations: dict[str, Generation]) -> Iterable[_Stage]:
     """One stage for each judge model, over all judges that it plays."""
     stages: dict[ModelSpec, _Stage] = {}
-    seats = {name: judge_specs(loaded_task.task, name, settings) for name in loaded_task.data.judges}
+    seats = judge_specs(loaded_task, settings)
     for case in _cases(loaded_task, generations):
-        for spec, arguments in seats[case.judge]:
-            judge = judge_for(loaded_task.data.judges[case.judge], spec, settings=settings)
+        for judge, spec, arguments in seats[case.judge]:
             stage = stages.setdefault(spec, _Stage("judge", loaded_task, spec, arguments, []))
             for repeat in range(settings.judge_repeats):
                 stage.requests.append(msgspec.structs.replace(judge.ask(case), repeat=repeat * REPEAT_STRIDE))

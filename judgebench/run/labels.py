@@ -26,6 +26,7 @@ from judgebench.data.rows import FileRow, read_rows, where
 from judgebench.errors import UsageError
 from judgebench.files import chunks
 from judgebench.records import ExampleScore, Score
+from judgebench.run.loading import LoadedTask
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.intervals import Interval
@@ -52,24 +53,23 @@ class Labels:
     """How many rows have no label, and where they stand; ``None`` if all have one."""
 
 
-def labels_for(path: Path | None, given: Mapping[str, tuple[Task, TaskData]]) -> Labels | None:
-    """The labels of a file, for the one task among those ``given`` (by key) that they can be of.
+def labels_for(path: Path | None, loaded: Sequence[LoadedTask]) -> Labels | None:
+    """Read the labels of the one task that they can be about.
 
-    Raises :class:`UsageError` where there is none or several, and ``RecordError`` for a row that is not usable.
+    Raises :class:`UsageError` if there is none or several, and ``RecordError`` for a row that is not usable.
     """
     if path is None:
         return None
-    fitting = {key: data for key, (task, data) in given.items() if _anchored(task) is not None}
+    fitting = [loaded_task for loaded_task in loaded if _anchored(loaded_task.task) is not None]
     if len(fitting) != 1:
-        what = (
-            f"{len(fitting)} tasks could be meant ({', '.join(fitting)}): give one"
-            if fitting
-            else (f"no win rate of {', '.join(task.label for task, _ in given.values())} is a plain mean over examples")
-        )
+        what = f"{len(fitting)} tasks could be meant ({', '.join(own.key for own in fitting)}): give one"
+        if not fitting:
+            what = f"no win rate of {', '.join(own.task.label for own in loaded)} is a plain mean over examples"
         raise UsageError(f"--labels {path} are human verdicts on one task's comparisons, and {what}")
-    ((key, data),) = fitting.items()
-    found, unlabelled = _read(path, data)
-    return Labels(key, found, _sha256(path), f"{len(unlabelled)} ({where(unlabelled)})" if unlabelled else None)
+    found, unlabelled = _read(path, fitting[0].data)
+    return Labels(
+        fitting[0].key, found, _sha256(path), f"{len(unlabelled)} ({where(unlabelled)})" if unlabelled else None
+    )
 
 
 def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) -> list[Score]:

@@ -47,7 +47,7 @@ from judgebench.run.manifests import (
 from judgebench.run.pipeline import Observer, Pipeline
 from judgebench.run.protocol import NOT_JUDGED, differing
 from judgebench.run.scoring import finish_tasks, results_of
-from judgebench.run.seats import ModelPool, Opened, judge_for, judge_specs
+from judgebench.run.seats import ModelPool, Opened, judge_specs
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
 from judgebench.run.stopping import DifferenceWatch, Watch, stop_rule
@@ -99,21 +99,16 @@ class Runner:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
         loaded, given = self._load(spec, judge=judge)
-        self._labels = labels_for(
-            settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
-        )
+        self._labels = labels_for(settings.labels, loaded)
         with self._closing():
-            self._models.require_ready(
-                None if given else (spec, arguments),
-                [(loaded_task.task, loaded_task.data) for loaded_task in loaded if judge],
-            )
+            self._models.require_ready(None if given else (spec, arguments), loaded if judge else ())
             candidate = None if given else self._models.open(spec, arguments, candidate=True)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
     def rejudge(self, folder: RunFolder) -> Results:
         """Judge whatever in a run folder has not been judged yet."""
         with self._reopened(folder) as (manifest, loaded):
-            self._models.require_ready(None, [(loaded_task.task, loaded_task.data) for loaded_task in loaded])
+            self._models.require_ready(None, loaded)
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
             return self._work(self._continue(folder, manifest, plans))
 
@@ -177,9 +172,7 @@ class Runner:
         for loaded_task in loaded:
             require_texts(loaded_task)
             if judge:
-                for name, rule in loaded_task.data.judges.items():
-                    for judge_spec, _ in judge_specs(loaded_task.task, name, settings):
-                        judge_for(rule, judge_spec, settings=settings)
+                judge_specs(loaded_task, settings)
         given: dict[str, Imported] = {}
         if spec.backend.finished:
             if settings.repeats > 1 or settings.refine:
@@ -280,7 +273,7 @@ class Runner:
         if judge:
             require_baseline(loaded_task)
         sampling = task_sampling(loaded_task, settings)
-        seats = self._models.seats(task, data) if judge else {}
+        seats = self._models.seats(loaded_task) if judge else {}
         rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(data.judges))
         requests = generation_step(sampling, settings.system, thinking, settings.refine)
         task_manifest = build_task_manifest(

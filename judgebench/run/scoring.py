@@ -380,9 +380,7 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
                 f"answers are not here. Import the samples file to have them scored"
             )
     loaded = reload_tasks(folder, manifest, settings)
-    labels = labels_for(
-        settings.labels, {loaded_task.key: (loaded_task.task, loaded_task.data) for loaded_task in loaded}
-    )
+    labels = labels_for(settings.labels, loaded)
     for loaded_task in loaded:
         task, task_manifest = loaded_task.task, manifest.tasks[loaded_task.key]
         task_manifest.options, task_manifest.label = dict(task.options), task.label

@@ -17,9 +17,10 @@ from judgebench.models.opening import open_model, parse_model, price_of, require
 from judgebench.models.pricing import Price
 from judgebench.models.wrappers import Account, Budget, Metered, Stored
 from judgebench.records import Sampling
+from judgebench.run.loading import LoadedTask
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.run.stages import JudgeSeat
-from judgebench.task import Task, TaskData
+from judgebench.task import Task
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class ModelPool:
         return self.store.spending(run)
 
     def require_ready(
-        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[tuple[Task, TaskData]]
+        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[LoadedTask]
     ) -> None:
         """Raise for what is wrong with the candidate or a judge, before any engine is imported, which takes seconds.
 
         Where no model needs an engine, their first requests tell as soon.
         """
         judges = {
-            spec: (task, arguments)
-            for task, data in judged
-            for name in data.judges
-            for spec, arguments in judge_specs(task, name, self._settings)
+            spec: (loaded_task.task, arguments)
+            for loaded_task in judged
+            for played in judge_specs(loaded_task, self._settings).values()
+            for _, spec, arguments in played
         }
         if not any(spec.local for spec in (*([candidate[0]] if candidate else []), *judges)):
             return
@@ -75,11 +76,11 @@ class ModelPool:
             with self._with_alternatives(task):
                 self._require_ready(spec, arguments, candidate=False)
 
-    def seats(self, task: Task, data: TaskData) -> dict[str, tuple[JudgeSeat, ...]]:
+    def seats(self, loaded_task: LoadedTask) -> dict[str, tuple[JudgeSeat, ...]]:
         """The models that play each of a task's judges."""
         return {
-            name: tuple(self._seat(task, judge, *specified) for specified in judge_specs(task, name, self._settings))
-            for name, judge in data.judges.items()
+            name: tuple(self._seat(loaded_task.task, *specified) for specified in played)
+            for name, played in judge_specs(loaded_task, self._settings).items()
         }
 
     def retries(self) -> dict[str, dict[str, int]]:
@@ -96,7 +97,6 @@ class ModelPool:
     def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
         with self._with_alternatives(task):
             opened = self.open(spec, arguments, candidate=False)
-        judge = judge_for(judge, spec, settings=self._settings)
         return JudgeSeat(judge, opened.model, opened.price, spec.text)
 
     def _require_ready(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
@@ -151,15 +151,20 @@ class ModelPool:
         return self._opened[spec]
 
 
-def judge_specs(task: Task, judge: str, settings: Settings) -> list[tuple[ModelSpec, dict[str, str]]]:
-    """The models that play one of a task's judges: those the user named, else the official one."""
-    if settings.judges:
-        return [parse_model(text, settings.judge_args) for text in settings.judges]
-    official = task.judge_models.get(judge)
-    if official is None:
-        what = f"the starter set of {task.name}" if task.starter else task.label
-        raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
-    return [parse_model(official, settings.judge_args)]
+def judge_specs(
+    loaded_task: LoadedTask, settings: Settings
+) -> dict[str, list[tuple[Judge, ModelSpec, dict[str, str]]]]:
+    """The models that play each of a task's judges: those the user named, else the official one; none is opened."""
+    task, specs = loaded_task.task, {}
+    for name, judge in loaded_task.data.judges.items():
+        official = task.judge_models.get(name)
+        texts = settings.judges or ((official,) if official else ())
+        if not texts:
+            what = f"the starter set of {task.name}" if task.starter else task.label
+            raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
+        parsed = [parse_model(text, settings.judge_args) for text in texts]
+        specs[name] = [(judge_for(judge, spec, settings=settings), spec, arguments) for spec, arguments in parsed]
+    return specs
 
 
 def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:

@@ -14,17 +14,18 @@ from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.records import ExampleScore, Score
 from judgebench.run.labels import Labels, anchored_scores, labels_for
+from judgebench.run.loading import LoadedTask, load_tasks
+from judgebench.run.settings import Settings
 from judgebench.stats.prediction_powered import prediction_powered_mean
-from judgebench.task import Task, TaskData
+from judgebench.task import TaskData
 
-Given = dict[str, tuple[Task, TaskData]]
+Given = list[LoadedTask]
 
 
 @pytest.fixture(scope="module")
 def given() -> Given:
     """AlpacaEval's starter set."""
-    task, _ = tasks.load(tasks.TaskSpec("alpacaeval"), starter=True)
-    return {"alpacaeval": (task, task.load(lambda _: b""))}
+    return load_tasks(Settings(tasks="alpacaeval", starter=True))
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -76,9 +77,9 @@ def test_labels_are_of_one_task_with_a_win_rate(tmp_path: Path, given: Given) ->
     for name in ("gsm8k", "arenahard"):
         task = tasks.load(tasks.TaskSpec(name))[0]
         with pytest.raises(UsageError, match="is a plain mean over examples"):
-            labels_for(path, {name: (task, TaskData(examples=(), baselines={}))})
+            labels_for(path, [LoadedTask(task=task, data=TaskData(examples=(), baselines={}), sources=[])])
     with pytest.raises(UsageError, match="2 tasks could be meant"):
-        labels_for(path, {"one": given["alpacaeval"], "two": given["alpacaeval"]})
+        labels_for(path, [*given, *given])
     with pytest.raises(UsageError, match=r"nothing\.csv is not a file; a table with the columns example_id,label"):
         labels_for(tmp_path / "nothing.csv", given)
 
