@@ -144,7 +144,7 @@ class _Import:
         task_manifest.notes.append("numbers as the file reports them; nothing was graded here")
         own.write_examples(())
         own.write_scores((), scores)
-        return {key: ScoredTask(scores, [], task_manifest.counts)}
+        return {key: ScoredTask(scores, [])}
 
     def _score(self, settings: Settings, pool: GradingPool) -> dict[str, ScoredTask]:
         loaded_task, imported = self.loaded_task, self.imported

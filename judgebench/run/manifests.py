@@ -1,6 +1,5 @@
 """How the manifest of a run is put together: fingerprints, versions, sessions, and how the run ended."""
 
-import dataclasses
 import platform
 import subprocess
 import sys
@@ -19,29 +18,20 @@ from judgebench.records import Sampling
 from judgebench.run.folder import Manifest, Session, TaskManifest, now
 from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
 from judgebench.run.protocol import Seat, inputs, protocol
-from judgebench.run.settings import Settings
+from judgebench.run.settings import SETTINGS, Settings
 from judgebench.run.stopping import StopRule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
 
 def new_session(settings: Settings) -> Session:
-    """The manifest's record of the process that begins now, without the credentials in its command."""
-    return Session(
-        argv=[without_credentials(argument) for argument in settings.argv],
-        config=_config(settings),
-        started_at=now(),
-    )
-
-
-def _config(settings: Settings) -> dict[str, Any]:
-    """The settings that differ from their defaults, without the credentials in addresses."""
-    given = {
-        field.name: msgspec.to_builtins(getattr(settings, field.name), enc_hook=str)
-        for field in dataclasses.fields(Settings)
-        if field.name != "argv" and getattr(settings, field.name)
+    """The manifest's record of the process that begins now: its settings but the defaults, without credentials."""
+    config = {
+        name: _without_credentials(msgspec.to_builtins(getattr(settings, name), enc_hook=str))
+        for name in SETTINGS
+        if name != "argv" and getattr(settings, name)
     }
-    return {name: _without_credentials(value) for name, value in given.items()}
+    return Session(argv=_without_credentials(settings.argv), config=config, started_at=now())
 
 
 def _without_credentials(value: Any) -> Any:
@@ -200,6 +190,4 @@ def status_of(error: BaseException) -> str:
     """The status of a session that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, BudgetExceeded):
-        return "budget"
-    return "failed"
+    return "budget" if isinstance(error, BudgetExceeded) else "failed"

@@ -42,8 +42,6 @@ class ScoredTask:
     scores: list[Score]
     findings: list[Finding]
     """What the integrity checks found."""
-    counts: dict[str, int]
-    """How the cases ended."""
 
 
 def finish_tasks(
@@ -59,12 +57,8 @@ def finish_tasks(
     """
     scored = {}
     for loaded_task in loaded:
-        task_folder, task_manifest = folder.task(loaded_task.key), manifest.tasks[loaded_task.key]
-        with usable(str(task_folder.path)):
-            scored[loaded_task.key] = _finish_task(
-                task_folder, loaded_task, task_manifest, pool, labels, imported=bool(manifest.imported_from)
-            )
-        task_manifest.counts = scored[loaded_task.key].counts
+        with usable(str(folder.task(loaded_task.key).path)):
+            scored[loaded_task.key] = _finish_task(folder.task(loaded_task.key), manifest, loaded_task, pool, labels)
     return scored
 
 
@@ -82,14 +76,9 @@ def results_of(folder: RunFolder, manifest: Manifest, scored: Mapping[str, Score
 
 
 def _finish_task(
-    folder: TaskFolder,
-    loaded_task: LoadedTask,
-    task_manifest: TaskManifest,
-    pool: GradingPool,
-    labels: Labels | None,
-    *,
-    imported: bool,
+    folder: TaskFolder, manifest: Manifest, loaded_task: LoadedTask, pool: GradingPool, labels: Labels | None
 ) -> ScoredTask:
+    task_manifest = manifest.tasks[loaded_task.key]
     part = _judged_part(loaded_task, task_manifest)
     task, data = part.task, part.data
     latest = {generation.example_id: generation for generation in folder.generations()}
@@ -108,14 +97,15 @@ def _finish_task(
         verified,
         verdicts_each=_verdicts_each(task_manifest),
         thinking=Thinking(tags=tuple(task_manifest.think_tags)),
-        imported=imported,
+        imported=bool(manifest.imported_from),
     )
+    task_manifest.counts = scored.counts
     scores = _adjusted(scored.scores, scored.rows, part, task_manifest, labels)
     folder.write_scores(_with_styles(task, scored), scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
     findings += inspect_length_control(task.name, task.metrics, scores)
     findings += inspect_grading(task.name, verified)
-    return ScoredTask(scores, findings, scored.counts)
+    return ScoredTask(scores, findings)
 
 
 def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> LoadedTask:
