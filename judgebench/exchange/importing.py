@@ -254,9 +254,8 @@ def _manifest(
         loaded_task,
         {name: [(data.judges.get(name), model) for model in sorted(models)] for name, models in judges.items()},
         identity,
-        sampling=None,
-        system=None,
-        thinking=settings.splitting,
+        settings,
+        settings.splitting,
         judge_models=[model for models in used.values() for model in models],
         imported=imported,
     )

@@ -48,14 +48,12 @@ def build_task_manifest(
     loaded_task: LoadedTask,
     judges: Mapping[str, Sequence[Seat]],
     candidate_identity: str,
-    *,
-    sampling: Sampling | None,
-    system: str | None,
+    settings: Settings,
     thinking: Thinking,
-    refine: Sequence[str] = (),
-    first_prompt: str | None = None,
+    *,
     judge_models: Sequence[str],
-    judge_repeats: int = 1,
+    sampling: Sampling | None = None,
+    first_prompt: str | None = None,
     stop_rule: StopRule | None = None,
     imported: Imported | None = None,
 ) -> TaskManifest:
@@ -63,18 +61,19 @@ def build_task_manifest(
 
     ``judges`` are those of :func:`protocol`; ``judge_models`` are their models as the user or the task named them.
     """
+    task, system, refine, repeats = loaded_task.task, settings.system, settings.refine, settings.judge_repeats
     protocol_fields = protocol(
-        loaded_task, judges, judge_repeats=judge_repeats, stop_rule=stop_rule, think_tags=thinking.tags
+        loaded_task, judges, judge_repeats=repeats, stop_rule=stop_rule, think_tags=thinking.tags
     )
     if imported and imported.reported:
         protocol_fields["reported_by"] = imported.reported_by
     everything = inputs(protocol_fields, candidate_identity, sampling, system, thinking, refine)
     return TaskManifest(
-        label=loaded_task.task.label,
-        name=loaded_task.task.name,
-        version=loaded_task.task.version,
-        options=dict(loaded_task.task.options),
-        starter=loaded_task.task.starter,
+        label=task.label,
+        name=task.name,
+        version=task.version,
+        options=dict(task.options),
+        starter=task.starter,
         examples=len(loaded_task.data.examples),
         sources=loaded_task.sources,
         code=loaded_task.code,
@@ -87,10 +86,10 @@ def build_task_manifest(
         think_tags=list(thinking.tags),
         refine=list(refine),
         first_prompt=first_prompt,
-        seeds=dict(loaded_task.task.seeds),
+        seeds=dict(task.seeds),
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
-        judge_repeats=judge_repeats,
+        judge_repeats=repeats,
         notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
         unknown=list(imported.unknown) if imported else [],
     )

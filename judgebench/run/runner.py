@@ -283,13 +283,11 @@ class Runner:
                 for name, judge_rule in data.judges.items()
             },
             identity,
+            settings,
+            thinking,
             sampling=sampling if candidate else None,
-            system=settings.system,
-            thinking=thinking,
-            refine=settings.refine,
             first_prompt=_first_prompt(candidate.model, data.examples, requests) if candidate else None,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
-            judge_repeats=settings.judge_repeats,
             stop_rule=rule,
             imported=imported,
         )
