@@ -1,4 +1,7 @@
-"""Records to bytes and back: JSON lines, canonical JSON, tagged hashes. No business rules here."""
+"""Turns records into bytes and back: JSON lines, canonical JSON and tagged hashes.
+
+It also replaces and sorts files atomically. It does not know what the records mean.
+"""
 
 import hashlib
 import heapq
@@ -20,16 +23,16 @@ from judgebench.files import DEEPEST, as_utf8, deeper_than, opened, read_bytes
 T = TypeVar("T")
 
 LINE_BYTES = 256 * 2**20
-"""Of a record on disk; a judge's replies with all their log-probabilities are a few megabytes."""
+"""Limit for one line. A judge's replies with all their log-probabilities are a few megabytes."""
 DOCUMENT_BYTES = 256 * 2**20
-"""Of a manifest, or of results."""
+"""Limit for a whole JSON file such as a manifest."""
 
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
 
 
 def encode(record: Any) -> bytes:
-    """One record as one line of JSON, without the newline."""
+    """Encode a record as one line of JSON, without the newline."""
     return _encoded(_encoder, record)
 
 
@@ -41,7 +44,7 @@ def _encoded(encoder: msgspec.json.Encoder, value: Any) -> bytes:
 
 
 def _writable(value: Any) -> Any:
-    """A value without what JSON cannot hold: half a character, as file names have it, or a number of 400 digits."""
+    """Replace what JSON cannot hold: half a character, as in some file names, or an integer of 400 digits."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
@@ -64,7 +67,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def decode_json(data: bytes, kind: Any) -> Any:
-    """The value of a JSON text that somebody else may have written; a ``ValueError`` says what is wrong with it."""
+    """Decode a JSON text that anybody may have written. Raises ``ValueError``, which says what is wrong with it."""
     try:
         data = as_utf8(data)
         if data.count(b"[") + data.count(b"{") > DEEPEST and deeper_than(DEEPEST, msgspec.json.decode(data)):
@@ -77,21 +80,21 @@ def decode_json(data: bytes, kind: Any) -> Any:
 
 
 def read_json(path: Path, kind: Any, limit: int = DOCUMENT_BYTES) -> Any:
-    """The value in a JSON file: ``OSError`` if it cannot be read, ``ValueError`` if it is none of that kind."""
+    """Read a JSON file. Raises ``OSError`` if it cannot be read, ``ValueError`` if it does not hold a ``kind``."""
     return decode_json(read_bytes(path, limit), kind)
 
 
 def decode_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """Records of a JSON-lines file. A torn last line (no newline: the writer was killed) is left out.
+    """Read the records of a JSON-lines file. A torn last line (no newline: the writer was killed) is skipped.
 
-    Raises :class:`RecordError` naming the line for anything else that is not a ``kind``, and :class:`UsageError` for
-    what is no file.
+    Raises :class:`RecordError`, which names the line, for anything else that is not a ``kind``, and
+    :class:`UsageError` if ``path`` is not a readable file.
     """
     return (record for record, _ in _decoded(path, kind))
 
 
 def _decoded(path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
-    """Records with their lines."""
+    """Read records together with their lines."""
     decoder = msgspec.json.Decoder(kind)
     try:
         file = opened(path)
@@ -115,7 +118,7 @@ def _decoded(path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
 
 
 def _may_be_deep(line: bytes) -> bool:
-    """Whether so many brackets are ever open at once, those within texts counted too."""
+    """Whether more than ``DEEPEST`` brackets are ever open at once, counting those within texts."""
     import numpy as np
 
     signs = np.frombuffer(line, dtype=np.uint8)
@@ -125,14 +128,14 @@ def _may_be_deep(line: bytes) -> bool:
 
 
 PARTIAL = ".partial"
-"""How the names of files end that are not whole yet, or never will be: their process was killed."""
+"""Suffix of files that are not complete yet, or never will be because their process was killed."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` once it is whole: a reader sees the old one or the new one.
+    """Open a file that replaces ``path`` once it is complete, so that a reader sees the old file or the new one.
 
-    Its own name until then is nobody else's.
+    Until then it has a name that no other process uses.
     """
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
@@ -144,20 +147,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_lines(path: Path, records: Iterable[Any]) -> None:
-    """Replace ``path`` by the records, atomically."""
+    """Replace ``path`` atomically with the records."""
     with replacing(path) as file:
         for record in records:
             file.write(encode(record) + b"\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by indented JSON, atomically."""
+    """Replace ``path`` atomically with indented JSON."""
     with replacing(path) as file:
         file.write(msgspec.json.format(encode(value), indent=2) + b"\n")
 
 
 SORTED_BYTES = 32 * 2**20
-"""Lines that are held in memory at once while a file is sorted."""
+"""Size of the lines that are held in memory at once while a file is sorted."""
 
 
 def sort_lines(
@@ -168,10 +171,10 @@ def sort_lines(
     keep: Callable[[T], bool] = lambda record: True,
     then: Iterable[Any] = (),
 ) -> None:
-    """Replace a JSON-lines file by its lines in the order of a key, atomically; of equal keys the last line is kept.
+    """Sort the lines of a JSON-lines file by a key, atomically; of lines with equal keys the last one is kept.
 
-    ``kind`` holds what the key needs of a line. Lines that ``keep`` refuses are left out, and the records of ``then``
-    come after all lines. Memory does not grow with the file: parts of it are sorted by themselves, and merged.
+    ``kind`` has the fields that the key needs. Lines that ``keep`` rejects are dropped, and the records of ``then``
+    are added at the end. Memory does not grow with the file: parts of it are sorted one by one and then merged.
     """
     decoder = msgspec.json.Decoder(kind)
 
@@ -202,7 +205,7 @@ def sort_lines(
 def _sorted_portions(
     pairs: Iterable[tuple[tuple[Any, ...], bytes]],
 ) -> Iterator[tuple[list[tuple[tuple[Any, ...], bytes]], bool]]:
-    """Keyed lines, as many at a time as may be in memory, sorted; and whether they are the last."""
+    """Yield sorted portions of keyed lines, each as large as memory allows, and whether it is the last portion."""
     portion: list[tuple[tuple[Any, ...], bytes]] = []
     size = 0
     for pair in pairs:

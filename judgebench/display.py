@@ -1,4 +1,7 @@
-"""Text for output: untrusted text made safe for terminals, Markdown and LaTeX; numbers and intervals formatted."""
+"""Makes text from models and files safe to show, and writes numbers as people read them.
+
+Shown text cannot move the cursor, colour a line or reverse its direction. Tables are built in ``cli``.
+"""
 
 import re
 import unicodedata
@@ -19,17 +22,17 @@ _TEX = {
     "]": "{]}",
     **{character: f"\\{character}" for character in "{}$&#%_"},
     "–": "--",
-    "\0": "{}",  # not of the text, of which none is left: it keeps two hyphens from becoming a dash
+    "\0": "{}",  # never part of the text by now: it keeps two hyphens from becoming a dash
     "…": r"\ldots{}",
 }
 
 
 SHOWN_NAMES = 3
-"""How many names of what has one reason in common a line holds."""
+"""How many of the names that share one reason a line shows."""
 
 
 def reasons(given: Iterable[tuple[str, str | None]], between: str = ": ") -> list[str]:
-    """A line for each reason, with the names of what it is about; what has none is left out.
+    """Write a line for each reason, with the names that it applies to; names without a reason are left out.
 
     >>> reasons([("a", "no items"), ("b", None), ("c", "no items"), ("d", "ties")])
     ['a, c: no items', 'd: ties']
@@ -47,12 +50,12 @@ def reasons(given: Iterable[tuple[str, str | None]], between: str = ": ") -> lis
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text, cut to ``limit`` characters."""
+    """Cut a text to ``limit`` characters."""
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """The text with control, bidirectional and other invisible characters written as escapes, cut to ``limit``.
+    """Write control, bidirectional and other invisible characters as escapes, and cut the text to ``limit``.
 
     >>> printable("a\\x1b[31mb\\u202ec")
     'a\\\\x1b[31mb\\\\u202ec'
@@ -73,22 +76,22 @@ def _escape(character: str) -> str:
 
 
 def cell(text: str, limit: int = 60) -> str:
-    """A value for one cell of a terminal or Markdown table: one line, no markup."""
+    """Write a value for one cell of a terminal table: one line, without control characters."""
     return printable(text.replace("\n", "⏎"), limit)
 
 
 def slug(name: str) -> str:
-    """A model's name as a folder name: no separators, dots in front, control characters or endless length."""
+    """Turn a model's name into a folder name without separators, leading dots or control characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "model"
 
 
 def is_plain_name(text: str) -> bool:
-    """Whether a name is made of letters, digits, ``-`` and ``_`` alone, so that it is the name of its folder, too."""
+    """Whether a name has only letters, digits, ``-`` and ``_``, so that it can also be the name of its folder."""
     return re.fullmatch(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*", text) is not None and slug(text) == text
 
 
 def markdown(text: str) -> str:
-    """Text for a cell of a Markdown table: neither markup, a link, HTML, a mention nor the end of the cell.
+    """Escape a text for a cell of a Markdown table: no markup, link, HTML or mention, and no end of the cell.
 
     >>> markdown("a | b <i> *c*")
     'a \\\\| b \\\\<i\\\\> \\\\*c\\\\*'
@@ -96,13 +99,13 @@ def markdown(text: str) -> str:
     shown = re.sub(r"([\\|`*_<>\[\]~#&!$])", r"\\\1", cell(text, len(text)))
     # An address becomes a link without any markup.
     shown = re.sub(r"(?i)(?<=http)(?=:)|(?<=https)(?=:)|(?<=www)(?=\.)|(?<=ftp)(?=:)", r"\\", shown)
-    # GitHub tells whoever is named after an @ that follows no letter, escaped or not, unless something stands between
-    # the two; and a name@v2.0 becomes an address to write to.
+    # GitHub notifies whoever is named after an @ that follows no letter, even if it is escaped, unless something
+    # stands between the two; and name@v2.0 becomes an e-mail address.
     return re.sub(r"(?<![A-Za-z0-9])@|@(?=[\w\\-]+\.)", "@<!-- -->", shown)
 
 
 def latex(text: str) -> str:
-    """Text for LaTeX: no command, and nothing that a plain pdflatex cannot set (it shows as its code point).
+    """Escape a text for LaTeX. What a plain pdflatex cannot set is shown as its code point.
 
     >>> latex("100 % of a_b 模")
     '100 \\\\% of a\\\\_b \\\\texttt{U+6A21}'
@@ -114,11 +117,11 @@ def latex(text: str) -> str:
 
 
 _DIGITS = {"characters": ".0f", "coefficient": ".3f", "variance": ".4g", "share in percent": ".1f"}
-"""How a number of a unit is written; those of all other units have two decimals."""
+"""Formats by unit. Numbers of all other units have two decimals."""
 
 
 def figure(value: float | None, unit: str = "", *, signed: bool = False) -> str:
-    """A number in its unit; a dash where there is none, and never a zero with a minus.
+    """Write a number as its unit asks; a dash stands for ``None``, and zero never has a minus sign.
 
     >>> figure(-0.001, "percent"), figure(-1.25, "points", signed=True), figure(2155.2, "characters")
     ('0.00', '-1.25', '2155')
@@ -127,7 +130,7 @@ def figure(value: float | None, unit: str = "", *, signed: bool = False) -> str:
 
 
 def rough(value: float | None, unit: str = "") -> str:
-    """A number of which no more than three digits mean something, with its unit; ``none`` where there is none.
+    """Write a number that has at most three meaningful digits, with its unit.
 
     >>> rough(1.7825, "percent"), rough(None, "percent")
     ('1.78 percent', 'none')
@@ -136,7 +139,7 @@ def rough(value: float | None, unit: str = "") -> str:
 
 
 def interval(low: float | None, high: float | None, unit: str = "", *, signed: bool = False) -> str:
-    """An interval in the unit of its number; nothing where there is none. A dash does not stand beside a sign.
+    """Write an interval as its unit asks, with "to" beside a sign; empty if there is none.
 
     >>> interval(2.624, 5.531, "percent"), interval(-1.5, 2, "points"), interval(None, None, "points")
     ('2.62 – 5.53', '-1.50 to 2.00', '')
@@ -148,7 +151,7 @@ def interval(low: float | None, high: float | None, unit: str = "", *, signed: b
 
 
 def ranks(low: int, high: int) -> str:
-    """The ranks that a model may have.
+    """Write the ranks that a model may have.
 
     >>> ranks(1, 1), ranks(3, 4)
     ('1', '3 – 4')
@@ -157,7 +160,7 @@ def ranks(low: int, high: int) -> str:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """A share from 0 to 1 in percent; a dash where there is none.
+    """Write a share from 0 to 1 in percent; a dash stands for ``None``.
 
     >>> percent(0.8312), percent(0.8312, 1)
     ('83 %', '83.1 %')
@@ -166,7 +169,7 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def chance(p: float | None) -> str:
-    """A p-value with the digits that mean something; nothing where there is none.
+    """Write a p-value for a table, with its meaningful digits; empty if there is none.
 
     >>> chance(0.0213), chance(0.0000213)
     ('0.021', '<0.001')
@@ -177,7 +180,7 @@ def chance(p: float | None) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value in a sentence.
+    """Write a p-value for a sentence.
 
     >>> p_value(0.0213), p_value(0.0000213)
     ('p = 0.021', 'p < 0.001')

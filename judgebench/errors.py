@@ -1,19 +1,19 @@
-"""Every exception that judgebench raises on purpose, and the exit code each one becomes.
+"""Every exception that judgebench raises on purpose, with the exit code that it becomes.
 
     JudgebenchError           2
-    ├── UsageError            2   a flag, task, model or input file that cannot be used as given
-    │   ├── RecordError       2   a line of a file that is not what it should be (names file:line)
-    │   └── SourceMissing     2   an official file is not here and may not be downloaded
-    ├── Incomplete            4   too many failed or unread examples; what is there is kept
+    ├── UsageError            2   a flag, task, model or input file cannot be used as it is
+    │   ├── RecordError       2   a line of a file is wrong (names file:line)
+    │   └── SourceMissing     2   an official file is missing and may not be downloaded
+    ├── Incomplete            4   too many failed or unread examples; the results are kept
     ├── BudgetExceeded        5   the spending limit is reached; the run can be resumed
-    ├── ModelError            6   a candidate, judge or file host cannot be reached or refuses us
+    ├── ModelError            6   a candidate, judge or file host is unreachable or rejects us
     ├── HashMismatch          7   an official file differs from its pinned hash
-    ├── Interrupted         130   somebody stopped the run, or (143) a scheduler did; it can be resumed
-    └── SeveralFailed             of several runs in one command, some; the code of the first
+    ├── Interrupted         130   the user (130) or a scheduler (143) stopped the run; it can be resumed
+    └── SeveralFailed             some of the runs of one command failed; code of the first failure
 
-One bad reply is a row with an ``error`` field, never an exception; an exception is a broken set-up.
-Messages are one paragraph: what was wanted, what was found, what to do. Whatever else is raised ends a command with 2,
-too, as a fault of judgebench's own; 1 is the gate's FAIL and nothing else.
+A bad reply is a row with an ``error`` field, never an exception: an exception means that the set-up is broken.
+A message is one paragraph: what was wanted, what was found, what to do. Any other exception is a bug of judgebench and
+also ends the command with 2; exit code 1 means the gate's FAIL and nothing else.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class UsageError(JudgebenchError):
 
 
 class RecordError(UsageError):
-    """A line or row of a file is broken; ``path`` and ``line`` say where.
+    """A line or row of a file is wrong; ``path`` and ``line`` say where.
 
     >>> str(RecordError("answers.jsonl", 3, "the id is missing"))
     'answers.jsonl:3: the id is missing'
@@ -89,7 +89,7 @@ class ModelError(JudgebenchError):
 
 
 class HashMismatch(JudgebenchError):
-    """The bytes of an official file are not the pinned ones.
+    """The bytes of an official file do not match its pinned hash.
 
     >>> HashMismatch("the questions are other bytes").exit_code
     7
@@ -99,11 +99,11 @@ class HashMismatch(JudgebenchError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as schedulers send it: the same as Ctrl-C, but for the exit code."""
+    """SIGTERM, as schedulers send it. It is handled like Ctrl-C, except for the exit code."""
 
 
 class Interrupted(JudgebenchError):
-    """A run was stopped from outside; what it has is kept."""
+    """A run was stopped from outside; everything finished so far is kept."""
 
     def __init__(self, kept: str, cause: KeyboardInterrupt) -> None:
         self.exit_code = 143 if isinstance(cause, Terminated) else 130
@@ -112,7 +112,7 @@ class Interrupted(JudgebenchError):
 
 
 class SeveralFailed(JudgebenchError):
-    """Some of the runs of one command failed; the others were made."""
+    """Some of the runs of one command failed; the others were completed."""
 
     def __init__(self, failures: Sequence[tuple[str, JudgebenchError]], of: int) -> None:
         self.exit_code = failures[0][1].exit_code

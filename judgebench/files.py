@@ -1,7 +1,7 @@
-"""Reading a file that anybody may have made: only a regular one, never beyond a limit, in the encoding that it names.
+"""Reads files that anybody may have made: only regular files, up to a size limit, in the encoding that they declare.
 
-What cannot be read is an ``OSError`` whose text says why, whether the disk or the content is to blame; a file of
-settings is a :class:`UsageError` at once. What the content means is the business of whoever reads it.
+If a file cannot be read, these functions raise ``OSError``, whose text says why (``read_toml``: :class:`UsageError`).
+They do not interpret the content.
 """
 
 import codecs
@@ -20,12 +20,12 @@ from judgebench.errors import UsageError
 
 CHUNK_BYTES = 2**20
 TEXT_BYTES = 16 * 2**20
-"""Of a text that a user wrote: a template, a prompt, a list of ids."""
+"""Limit for a text that a user wrote: a template, a prompt, a list of ids."""
 TOML_BYTES = 2**20
 DEEPEST = 500
-"""Levels of a JSON value: half of what Python's own functions can follow."""
+"""Nesting limit for JSON: half of what Python's own functions can handle."""
 DEEPEST_TOML = 64
-"""No settings of anybody's have ten."""
+"""Nesting limit for TOML. Real settings have fewer than ten levels."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -40,14 +40,14 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""What a text in these begins with. Those of UTF-32 come first: one of them begins like one of UTF-16."""
+"""Byte order marks. UTF-32 comes first, because one of its marks begins with one of UTF-16."""
 
 
 def opened(path: Path) -> BufferedReader:
-    """A regular file, open for reading. Anything else is an ``OSError``, without waiting for who may be behind it."""
+    """Open a regular file for reading. Anything else raises ``OSError`` at once, even a FIFO without a writer."""
     try:
         _require_regular(os.stat(path).st_mode)
-        # Whoever put a FIFO there in the meantime is not waited for either.
+        # O_NONBLOCK: somebody may have put a FIFO there in the meantime.
         file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except ValueError as error:  # a null character in the path
         raise OSError(errno.EINVAL, f"no file can be called {str(path)!r}: {error}") from error
@@ -65,7 +65,7 @@ def _require_regular(mode: int) -> None:
 
 
 def irregular(path: Path) -> str | None:
-    """What is at a path, in words, if it is there and neither a regular file nor a folder."""
+    """Say what is at a path if it is neither a regular file nor a folder; ``None`` otherwise."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -74,7 +74,7 @@ def irregular(path: Path) -> str | None:
 
 
 def chunks(path: Path, limit: int | None = None) -> Iterator[bytes]:
-    """The bytes of a file, those inside a ``.gz``; an ``OSError`` once they are more than the limit."""
+    """Read a file in chunks, unpacking a ``.gz``. Raises ``OSError`` once the content exceeds the limit."""
     left = limit
     with opened(path) as raw:
         file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
@@ -90,7 +90,7 @@ def chunks(path: Path, limit: int | None = None) -> Iterator[bytes]:
 
 
 def _size(count: int) -> str:
-    """A limit in words.
+    """Write a limit in words.
 
     >>> _size(2 * 2**30), _size(2**20), _size(300)
     ('2 GiB', '1 MiB', '300 bytes')
@@ -102,13 +102,14 @@ def _size(count: int) -> str:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """All bytes of a file, those inside a ``.gz``."""
+    """Read all bytes of a file, unpacking a ``.gz``."""
     return b"".join(chunks(path, limit))
 
 
 def as_utf8(data: bytes) -> bytes:
-    """A text in UTF-8 and without the byte order mark that it may begin with; one that names UTF-16 or UTF-32 is
-    converted. Raises ``UnicodeDecodeError`` if it is not what it names; UTF-8 itself is not looked at.
+    """Convert a text with a byte order mark to UTF-8 without one.
+
+    Raises ``UnicodeDecodeError`` if a text that declares UTF-16 or UTF-32 is not valid; UTF-8 is not validated.
     """
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
@@ -117,7 +118,7 @@ def as_utf8(data: bytes) -> bytes:
 
 
 def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
-    """A text, its line ends as ``\\n``."""
+    """Read a text; line ends become ``\\n``."""
     try:
         text = as_utf8(read_bytes(path, limit)).decode()
     except UnicodeDecodeError as error:
@@ -126,7 +127,7 @@ def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """A TOML file of settings; a :class:`UsageError` that calls it ``what``."""
+    """Read a TOML file of settings. Raises :class:`UsageError`, which calls the file ``what``."""
     try:
         found = tomllib.loads(read_text(path, TOML_BYTES))
     except OSError as error:
@@ -141,7 +142,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def deeper_than(levels: int, value: Any) -> bool:
-    """Whether lists and tables lie in each other deeper than that; dotted keys of TOML make depth without brackets."""
+    """Whether lists and mappings are nested deeper than ``levels``; dotted keys in TOML nest without brackets."""
     layer = [value]
     for _ in range(levels):
         layer = [

@@ -1,4 +1,6 @@
-"""Every record that passes between stages or lies in a file. Immutable, and nothing here imports from judgebench.
+"""The records that stages pass to each other and that files hold. They are immutable.
+
+This module imports nothing from judgebench and computes nothing: other modules make, read and write these records.
 
 Example → Request → Completion → Generation → Case → Judgement → ExampleScore → Score
 """
@@ -9,14 +11,14 @@ from msgspec import Meta, Struct, ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
 LARGEST = 1e15
-"""No score, length or count comes near it: what is larger is no number that could be meant."""
+"""The largest magnitude that a number in a record may have; no real score, length or count comes near it."""
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
-"""A record with a larger one is damaged, or somebody's trap: it is refused where it is read."""
+"""A number within that limit. A record with a larger one is damaged or malicious: reading it is an error."""
 Count = Annotated[int, Meta(ge=0, le=int(LARGEST))]
 Level = Annotated[float, Meta(gt=0, lt=1)]
-"""Of confidence."""
+"""A confidence level."""
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-"""A whole number that can be written again."""
+"""An integer of 64 bits, so that what was read can be written again."""
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +30,7 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a reply is drawn. ``None`` leaves a setting to the endpoint and is not sent."""
+    """How a reply is sampled. A setting that is ``None`` is not sent, so the endpoint decides."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -40,17 +42,17 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     top_logprobs: int = 0
     """How many alternatives to return for each generated token; 0 asks for no logprobs."""
     choices: tuple[str, ...] = ()
-    """If given, nothing is generated: the model scores these labels by likelihood and returns them as the
-    alternatives of one position. Only local models can do it."""
+    """If set, nothing is generated: the model scores these labels by likelihood and returns them as the
+    alternatives of one position. Only local models can do this."""
 
 
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All that can change a reply; with the model's identity it is the key of the call store."""
+    """Everything that can change a reply. Together with the model's identity it is the key of the call store."""
 
     messages: tuple[Message, ...]
     sampling: Sampling
     repeat: int = 0
-    """Index of the repeat or re-ask: equal requests with another index are another call."""
+    """Index of the repeat or re-ask. Requests that differ in it alone are different calls."""
 
 
 class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -58,9 +60,9 @@ class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
     prompt_tokens: Whole = 0
     completion_tokens: Whole = 0
-    """Tokens of the thinking part included, whether or not the provider counts them among these."""
+    """Includes the tokens of the thinking part, whether or not the provider counts them here."""
     estimated: bool = False
-    """The provider did not report some of these tokens: they are an upper estimate."""
+    """Whether the provider did not report some of these tokens, so that they are an upper estimate."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -71,7 +73,7 @@ class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 ENDINGS = ("stop", "length", "content_filter", "tool_calls")
-"""The finish reasons of a reply that came to an end; see ``models/wire.py`` for the vendors' own words."""
+"""The finish reasons of a complete reply; ``models/http/wire.py`` translates the vendors' own terms into them."""
 
 
 TokenLogprob = tuple[str, float]
@@ -79,35 +81,35 @@ TokenLogprob = tuple[str, float]
 
 
 class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A reply, whole: what a later, better parser needs is all here."""
+    """A complete reply, with everything that a later, better parser needs."""
 
     text: str | None = None
     finish_reason: str | None = None
-    """One of :data:`ENDINGS` (``content_filter`` is a refusal too); ``None`` in a reply that was imported without."""
+    """One of :data:`ENDINGS` (``content_filter`` also means a refusal); ``None`` if an imported reply has none."""
     usage: Usage = Usage()
     discarded: Usage = Usage()
-    """Tokens of earlier replies to the same request, which were paid for and could not be used."""
+    """Tokens of earlier replies to the same request that were paid for but could not be used."""
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
-    """Per generated token, its most likely alternatives; ``None`` if the endpoint gave none."""
+    """The most likely alternatives for each generated token; ``None`` if the endpoint returned none."""
     model: str | None = None
-    """The model string that the endpoint says answered."""
+    """Name of the model that answered, as the endpoint reports it."""
     cached: bool = False
-    """The reply came from the call store. Never written: it is a fact of this process, not of the reply."""
+    """Whether the reply came from the call store. Never written: this is about the process, not about the reply."""
     error: str | None = None
     """Why there is no usable reply, after all retries. Such a completion is not stored, so a re-run asks again."""
     reasoning: str | None = None
-    """The model's thinking, where the endpoint gives it apart from the answer."""
+    """The model's thinking, if the endpoint returns it separately from the answer."""
     left_out: tuple[str, ...] = ()
-    """Settings of the request's sampling that the endpoint refuses and that were not sent."""
+    """Sampling settings that were not sent because the endpoint rejects them."""
 
     @property
     def failed(self) -> bool:
-        """There is no answer: no reply, or one that broke off (an earlier version stored those)."""
+        """Whether there is no answer: no reply, or one that broke off (earlier versions stored those)."""
         return self.error is not None or self.finish_reason not in (None, *ENDINGS)
 
     @property
     def paid(self) -> Usage:
-        """All tokens that this request cost."""
+        """All tokens that this request used."""
         return self.usage + self.discarded
 
 
@@ -116,7 +118,7 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: str
     messages: tuple[Message, ...]
-    """The conversation to be answered; the last message is the user's."""
+    """The conversation to answer; the last message is the user's."""
     followups: tuple[str, ...] = ()
     """Later user turns, each asked after the model's own reply to the one before."""
     references: tuple[str, ...] = ()
@@ -125,18 +127,18 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Overrides the task's sampling for this item."""
     meta: dict[str, Any] = {}
     item: str | None = None
-    """With ``--repeats``: id of the item that several examples ask, each for an answer of its own."""
+    """With ``--repeats``: id of the item that this example repeats."""
     repeat: Count = 0
-    """Which of those this one is, from 0."""
+    """Index of the repeat, from 0."""
 
     @property
     def instruction(self) -> str:
-        """Text of the first user turn's question: the last message given."""
+        """The text of the first question, which is the last message."""
         return self.messages[-1].content
 
 
 class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model's answer to one example: one output per turn. A failed one is a row with ``error``."""
+    """A model's answer to one example, with one output per turn. If it failed, ``error`` says why."""
 
     example_id: str
     model: str
@@ -145,11 +147,11 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     usage: Usage = Usage()
     error: str | None = None
     thinking: tuple[str | None, ...] = ()
-    """What the model thought before each output, which is not part of it; empty if it never did."""
+    """The model's thinking before each output, which is not part of the output; empty if there was none."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one model said, as a judge is shown it."""
+    """One model's answer as a judge sees it."""
 
     model: str
     turns: tuple[str, ...]
@@ -161,15 +163,15 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was read from a judge's reply, or found by a verifier."""
+    """The result that was read from a judge's reply or returned by a verifier."""
 
     value: Number | None
-    """Game: the first-shown answer's share of the win, 0 to 1. Grading: the number on the judge's scale.
-    ``None`` with ``error`` if it could not be read."""
+    """In a comparison, the share of the win of the answer shown first, from 0 to 1; in grading, the number on the
+    judge's scale. ``None``, with ``error``, if it could not be read."""
     label: str | None = None
     error: str | None = None
     details: dict[str, Any] = {}
-    """What a verifier found besides: the extracted answer, the parts of its verdict; what a reading left out."""
+    """Further findings: the answer that a verifier extracted, the parts of its verdict, what a reading left out."""
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,12 +186,13 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Index in ``answers`` of the model under test."""
     turn: int = 1
     verdict: Verdict | None = None
-    """Known without asking (identical answers are a tie): the judge is not called."""
+    """The verdict, if it is known without calling the judge (identical answers are a tie)."""
 
 
 class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a verifier is given: one answer to hold against a rule or a reference. Plain data, so that it can cross to
-    another process.
+    """What a verifier gets: one answer to check against a rule or a reference.
+
+    It is plain data, so that it can be sent to another process.
     """
 
     id: str
@@ -201,7 +204,7 @@ class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One judged or verified case as it lies on disk. The case is rebuilt from the example and the generations."""
+    """One judged or verified case as it is stored. The case is rebuilt from the example and the generations."""
 
     case_id: str
     example_id: str
@@ -214,9 +217,9 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     verdict: Verdict
     turn: Count = 1
     repeat: Count = 0
-    """Which of several judgements of the same case by the same judge model this is."""
+    """Index among the judgements of the same case by the same judge model, from 0."""
     replies: tuple[Completion, ...] = ()
-    """All replies, whole: more than one where the judge was asked again; none where nothing was asked."""
+    """All complete replies: several if the judge was asked again, none if it was not asked."""
 
     @property
     def reply(self) -> Completion | None:
@@ -225,16 +228,16 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What there is one judgement of: case, judge model, repeat."""
+        """Case, judge model and repeat, which identify a judgement."""
         return self.case_id, self.judge_model, self.repeat
 
     @property
     def failed(self) -> bool:
-        """No reply was to be had (as opposed to one that could not be read): a re-run asks again."""
+        """Whether no reply arrived (as opposed to one that could not be read). A re-run asks again."""
         return self.reply is not None and self.reply.failed
 
 
-# Kept from the garbage collector, which otherwise takes as long as the reading of 100,000: nothing in it is a cycle.
+# Not tracked by the garbage collector, which would take as long as reading 100,000 of them; they form no cycles.
 class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One example's contribution to a metric, with the covariates that let fits be redone from disk."""
 
@@ -246,7 +249,7 @@ class ExampleScore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Upstream(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What upstream's rule makes of the same verdicts: published tables were made by it."""
+    """The same score by upstream's rule, with which the published tables were made."""
 
     value: Number
     stderr: Number | None = None
@@ -255,17 +258,17 @@ class Upstream(Struct, frozen=True, kw_only=True, omit_defaults=True):
     level: Level | None = None
     method: str | None = None
     reason: str = ""
-    """Why it is not our number."""
+    """Why it differs from our number."""
 
 
 class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One number of a result, as printed and as written to ``scores.json``."""
 
     task: str
-    """The task's name; its version and options are in the manifest, by this name."""
+    """The task's name. The manifest has its version and options under this name."""
     metric: str
     value: Number | None
-    """``None`` with ``reason`` if it cannot be computed; never NaN."""
+    """``None``, with ``reason``, if it cannot be computed; never NaN."""
     unit: str
     """``percent`` (0 to 100), ``points``, ``rating``, ``characters`` or ``usd``."""
     stderr: Number | None = None
@@ -276,15 +279,15 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     method: str | None = None
     """How the value and its interval were computed."""
     n: Count
-    """Examples that entered the value."""
+    """Number of examples behind the value."""
     n_missing: Count = 0
-    """Examples that should have and did not: failed, unread or without an answer."""
+    """Number of examples that are missing from the value: failed, unread or without an answer."""
     group: str | None = None
     """A part of the examples such as ``category=math``; ``None`` for all."""
     reason: str | None = None
     details: dict[str, Any] = {}
-    """Counts and settings behind the value, e.g. the chosen regularisation; under ``upstream``, an :class:`Upstream`,
-    where upstream's rule differs from ours."""
+    """Counts and settings behind the value, e.g. the chosen regularisation. If upstream's rule differs from ours,
+    ``upstream`` holds an :class:`Upstream`."""
 
     def __repr__(self) -> str:
         """Short, for a terminal or a notebook; ``msgspec.structs.asdict`` has everything."""
@@ -295,7 +298,7 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def upstream(self) -> Upstream | None:
-        """By upstream's rule, where the value or the interval is another one; ``None`` where details hold none."""
+        """The score by upstream's rule; ``None`` if it is not known, or equals ours in value and interval."""
         try:
             found = convert(self.details.get("upstream"), Upstream | None)
         except ValidationError:
@@ -305,7 +308,7 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def withheld(self) -> str | None:
-        """Why there is no value, or no interval; ``None`` where both are there."""
+        """Why there is no value or no interval; ``None`` if there are both."""
         if self.value is None:
             return self.reason or "no value, and no reason is given"
         if self.low is not None and self.high is not None:
@@ -314,15 +317,15 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"no interval: {why.partition(';')[0] if told else self.method or 'no reason is given'}"
 
     def beside(self, upstream: Upstream) -> "Score":
-        """Itself with upstream's in its details."""
+        """Return this score with upstream's in its details."""
         return replace(self, details={**self.details, "upstream": to_builtins(upstream)})
 
     def without_upstream(self) -> "Score":
-        """Itself where upstream's rule says nothing of it."""
+        """Return this score without upstream's."""
         return replace(self, details={name: found for name, found in self.details.items() if name != "upstream"})
 
     def as_upstream(self, reason: str) -> Upstream:
-        """Itself, made by upstream's rule and with a value, to stand beside ours."""
+        """Return this score, which follows upstream's rule and has a value, in the form that stands beside ours."""
         assert self.value is not None
         same = {name: getattr(self, name) for name in ("value", "stderr", "low", "high", "level", "method")}
         return Upstream(**same, reason=reason)
@@ -332,22 +335,22 @@ class EarlyStop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a run with ``--stop-when`` ended."""
 
     rule: str
-    """As it was given."""
+    """The rule as the user wrote it."""
     metric: str
     half_width: Number
     """In the metric's unit."""
     level: Level
     seed: Whole
-    """Of the random order."""
+    """Seed of the random order."""
     population: Count
-    """Examples in all."""
+    """Number of all examples."""
     n: Count
-    """Examples, from the beginning of the order on, that the numbers are made from."""
+    """Number of examples, from the start of the order, that the numbers are based on."""
     early_stopped: bool
     judge_calls: Count
-    """Judge replies in the run folder."""
+    """Number of judge replies in the run folder."""
     judge_calls_saved: Count
-    """What the rest would have cost, at the rate of the examples judged."""
+    """Calls that the rest would have taken, at the rate of the examples that were judged."""
 
 
 class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -358,26 +361,26 @@ class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: str
     """``mirror``, ``nltk``, ``cache`` or ``download``."""
     standin: bool = False
-    """A reconstruction was taken because the official file could not be had."""
+    """Whether a reconstruction was used because the official file was not available."""
 
 
 class TaskCode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The files of a task that was given as a file (``--tasks ./mine/task.py``), as a run used them."""
+    """The files of a task that the user named as a file (``--tasks ./mine/task.py``), as a run used them."""
 
     file: Annotated[str, Meta(pattern=r"^[^/]{1,255}$")]
-    """Name of the file that was given."""
+    """Name of the file that the user gave."""
     sha256: dict[str, str]
     """Hex digest of each file, by its path in the task's folder."""
 
 
 class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):
-    """How the items of one stage of one task ended, in one session. Mutable: it is the tally itself."""
+    """How the items of one stage of one task ended in one session. Mutable, because it is the tally itself."""
 
     total: Count = 0
     resumed: Count = 0
     """Already in the run folder when the session started."""
     skipped: Count = 0
-    """Known without a call (identical answers)."""
+    """Settled without a call (identical answers)."""
     cached: Count = 0
     """Answered from the call store."""
     asked: Count = 0
@@ -387,18 +390,18 @@ class StageCounts(Struct, kw_only=True, forbid_unknown_fields=True):
     unread: Count = 0
     """Ended with a reply that holds no verdict."""
     reasked: Count = 0
-    """Further calls because a reply could not be read."""
+    """Further calls, made because a reply could not be read."""
     usage: Usage = Usage()
-    """Tokens of the calls asked in this session."""
+    """Tokens of the calls made in this session."""
     usd: Number = 0.0
     """Price of those tokens, as far as prices are known."""
     estimated: int = 0
-    """Calls among those whose tokens the provider did not report: they count at an upper estimate."""
+    """Number of these calls whose tokens the provider did not report, so that an upper estimate counts."""
     unpriced: Usage = Usage()
-    """Tokens among them whose price is not known."""
+    """Those tokens whose price is not known."""
     seconds: Number = 0.0
 
     @property
     def done(self) -> int:
-        """Items that have ended, in whichever way."""
+        """Number of items that have ended, in whatever way."""
         return self.resumed + self.skipped + self.cached + self.asked + self.failed

@@ -1,4 +1,4 @@
-"""Secrets kept out of everything that is shown or stored, in whatever form a server gives them back."""
+"""Keeps secrets out of everything that is shown or stored, in whatever form a server returns them."""
 
 import re
 from collections.abc import Iterable
@@ -6,13 +6,13 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 REDACTED = "[key]"
 KEY_LIKE = re.compile(r"\b(sk|pk|gsk|xai)[-_][\w*.-]{6,}")
-"""How the vendors' keys begin: shown in no message, whoever's they are."""
+"""What looks like a vendor's key. No message shows it, whoever it belongs to."""
 SHORTEST = 6
-"""Characters of a secret that is looked for in replies too: a shorter one is a syllable of some word."""
+"""Minimum length of a secret that is also removed from replies; a shorter one may be part of a word."""
 
 
 class Redactor:
-    """Takes the secrets of one endpoint out of text: as they are, percent-encoded, decoded, as JSON escapes them."""
+    """Removes the secrets of one endpoint from text: as they are, percent-encoded, decoded or escaped for JSON."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets for form in _forms(secret) if form}
@@ -20,20 +20,20 @@ class Redactor:
         self._unmistakable = _pattern({form for form in forms if _unmistakable(form)})
 
     def reply(self, text: str) -> str:
-        """A model's words without the secrets; a password that could be one of those words stays."""
+        """Remove the secrets from a model's reply, except a password that could be an ordinary word."""
         return text if self._unmistakable is None else self._unmistakable.sub(REDACTED, text)
 
     def message(self, text: str) -> str:
-        """A message without the secrets, and without whatever looks like a key."""
+        """Remove the secrets, and whatever looks like a key, from a message."""
         return KEY_LIKE.sub(REDACTED, text if self._all is None else self._all.sub(REDACTED, text))
 
 
 known: list[Redactor] = []
-"""Of every endpoint that this process has opened: what it prints of an error goes through all of them."""
+"""One for every endpoint that this process has opened. Every error that is printed goes through all of them."""
 
 
 def redacted(text: str) -> str:
-    """A message without the secrets of any endpoint."""
+    """Remove the secrets of all endpoints from a message."""
     for redactor in known:
         text = redactor.message(text)
     return KEY_LIKE.sub(REDACTED, text)
@@ -50,9 +50,9 @@ def _unmistakable(form: str) -> bool:
 
 
 def _pattern(forms: set[str]) -> "re.Pattern[str] | None":
-    """Longest first, so that no form is taken out of the middle of another; hexadecimal digits have no case.
+    """Match the longest form first, so that no form is cut out of another; hexadecimal digits ignore case.
 
-    A short one is looked for where it stands by itself.
+    A short form matches only where it stands alone.
     """
     if not forms:
         return None

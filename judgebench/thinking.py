@@ -1,10 +1,10 @@
-"""The thinking part of a model's reply, told apart from the answer: only the answer is judged, verified or read.
+"""Separates the thinking part of a model's reply from the answer: only the answer is judged, verified or read.
 
-Candidates and judges go the same way. A thinking part stands at the start of a reply. It is closed by the closing tag
-of a pair such as ``<think>`` and ``</think>``, and opened by the other or by the prompt, as many chat templates do; the
-white space between the tag and the answer belongs to neither. A reply that ends before its thinking has no answer.
-(As lm-eval's ``think_end_token``, EleutherAI/lm-evaluation-harness 0.4.13, but for replies without the tag: there one
-that was cut off while thinking is graded like an answer.)
+The same rules hold for candidates and judges. A thinking part stands at the start of a reply. It ends with the closing
+tag of a pair such as ``<think>`` and ``</think>`` and begins with the opening tag, unless the prompt opened it, as many
+chat templates do. White space between the tag and the answer is dropped. A reply that ends while thinking has no
+answer. (This follows lm-eval's ``think_end_token``, EleutherAI/lm-evaluation-harness 0.4.13, except that lm-eval grades
+a reply that was cut off while thinking as if it were an answer.)
 """
 
 import re
@@ -17,9 +17,9 @@ from judgebench.errors import UsageError
 from judgebench.records import Completion, Generation
 
 POLICIES = ("auto", "on", "off")
-"""``auto``: the model does as its template has it, and a thinking part is known by its tags. ``on``: the template is
-told to enable thinking, and a reply without a closing tag is one that never came to its answer. ``off``: the template
-is told not to, and replies are graded whole.
+"""``auto``: the chat template decides, and a thinking part is recognised by its tags. ``on``: the template enables
+thinking, and a reply without a closing tag has no answer. ``off``: the template disables thinking, and the whole reply
+is the answer.
 """
 TAGS = (
     ("<think>", "</think>"),
@@ -29,27 +29,27 @@ TAGS = (
     ("◁think▷", "◁/think▷"),
     ("<seed:think>", "</seed:think>"),
 )
-"""Of DeepSeek, Qwen and most others; of some fine-tunes; of Gemini and Gemma; of Magistral, Kimi and Seed-OSS."""
+"""Tags of DeepSeek, Qwen and most others; of some fine-tunes; of Gemini and Gemma; of Magistral, Kimi and Seed-OSS."""
 _CHANNEL, _FINAL = "<|channel|>", "<|channel|>final<|message|>"
-"""gpt-oss writes every message into a channel, the answer into the last one."""
+"""gpt-oss writes every message to a channel, and the answer to the last one."""
 _CHANNEL_MARKS = re.compile(
     r"<\|(?:start|end|message|channel|return|call|constrain)\|>(?:assistant|analysis|commentary)?"
 )
 _BARE_CHANNELS = re.compile(r"\s*analysis(?P<thinking>.*?)assistantfinal(?P<answer>.*)", re.DOTALL)
-"""The same where the tokenizer leaves its special tokens out."""
+"""The same reply if the tokenizer drops its special tokens."""
 
 
 @dataclass(frozen=True)
 class Thinking:
-    """How replies are split."""
+    """How to split replies into thinking and answer."""
 
     policy: str = "auto"
     tags: tuple[tuple[str, str], ...] = ()
-    """Pairs that the user has named, beside :data:`TAGS`."""
+    """Pairs that the user named in addition to :data:`TAGS`."""
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """All pairs, those named first."""
+        """All pairs; the user's come first."""
         return (*self.tags, *TAGS)
 
 
@@ -58,24 +58,24 @@ AUTO = Thinking()
 
 @dataclass(frozen=True)
 class SplitReply:
-    """A reply in its two parts."""
+    """The two parts of a reply."""
 
     answer: str
     thinking: str | None = None
     """``None`` if the model did not think aloud."""
     unclosed: bool = False
-    """It was still thinking when it ended: the answer is empty."""
+    """Whether the reply ended while thinking, so that the answer is empty."""
 
 
 def parse_tags(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs as ``--think-tags`` takes them: the opening and the closing tag with a comma between."""
+    """Parse the pairs of ``--think-tags``: the opening and the closing tag, separated by a comma."""
     pairs = []
     for text in texts:
         opening, comma, closing = (part.strip() for part in text.partition(","))
         if not (opening and comma and closing) or "," in closing or opening == closing:
             raise UsageError(
-                f"--think-tags {text!r} was to name two tags, as OPEN,CLOSE: what a thinking part begins and ends "
-                "with, such as '<reasoning>,</reasoning>'"
+                f"--think-tags {text!r} does not name two tags in the form OPEN,CLOSE; give the tags that a thinking "
+                "part begins and ends with, such as '<reasoning>,</reasoning>'"
             )
         pairs.append((opening, closing))
     return tuple(pairs)
@@ -105,7 +105,7 @@ def split_thinking(text: str, how: Thinking = AUTO) -> SplitReply:
 
 
 def split_completion(completion: Completion, how: Thinking = AUTO) -> SplitReply:
-    """Split a completion; an endpoint or a local backend may have done so already."""
+    """Split a completion, which an endpoint or a local backend may already have split."""
     text, reasoning = completion.text or "", completion.reasoning
     if reasoning is None or how.policy == "off":
         return split_thinking(text, how)
@@ -117,9 +117,10 @@ def split_completion(completion: Completion, how: Thinking = AUTO) -> SplitReply
 
 
 def without_thinking(completion: Completion, reply: SplitReply) -> Completion:
-    """A completion whose text is the answer alone, and whose reasoning is all of the thinking, as it was split.
+    """Return the completion with the answer as its text and all of the thinking as its reasoning.
 
-    Log-probabilities that begin with the thinking's tokens are left out: those of the answer cannot be found in them.
+    Log-probabilities that begin with the tokens of the thinking are dropped, because those of the answer cannot be
+    located in them.
     """
     if reply.thinking is None:
         return completion
@@ -134,10 +135,10 @@ def without_thinking(completion: Completion, reply: SplitReply) -> Completion:
 
 
 def split_generation(generation: Generation, how: Thinking) -> Generation:
-    """A generation that was made elsewhere, its outputs without their thinking parts."""
+    """Take the thinking parts out of the outputs of a generation that was made elsewhere."""
     if generation.thinking:
         return generation
-    # Whoever made it may have taken the thinking out: a reply without tags is an answer.
+    # Whoever made it may have removed the thinking, so a reply without tags is an answer.
     tagged = Thinking("off" if how.policy == "off" else "auto", how.tags)
     replies = [split_thinking(output, tagged) for output in generation.outputs]
     if all(reply.thinking is None for reply in replies):
@@ -150,14 +151,14 @@ def split_generation(generation: Generation, how: Thinking) -> Generation:
 
 
 def left_open(prompt: str, how: Thinking = AUTO) -> str | None:
-    """What closes the thinking part that a chat template has opened at the end of a prompt; ``None`` if none is."""
+    """What closes the thinking part that a chat template opened at the end of a prompt; ``None`` if it opened none."""
     end = prompt.rstrip()
     channel = f"{_CHANNEL}analysis<|message|>", f"<|end|><|start|>assistant{_FINAL}"
     return next((closing for opening, closing in (*how.pairs, channel) if end.endswith(opening)), None)
 
 
 def _channels(text: str) -> SplitReply | None:
-    """The parts of a reply in channels; ``None`` if it is not."""
+    """Split a reply in channels; ``None`` if it has none."""
     if text.lstrip().removeprefix("<|start|>assistant").startswith(_CHANNEL):
         before, closed, after = text.partition(_FINAL)
         thinking = _CHANNEL_MARKS.sub("", before)
@@ -167,7 +168,7 @@ def _channels(text: str) -> SplitReply | None:
 
 
 def _opened(text: str, how: Thinking) -> SplitReply | None:
-    """The parts of a reply that begins with an opening tag; ``None`` if it does not."""
+    """Split a reply that begins with an opening tag; ``None`` if it does not."""
     begun = text.lstrip()
     for opening, closing in how.pairs:
         if begun.startswith(opening):
@@ -177,9 +178,9 @@ def _opened(text: str, how: Thinking) -> SplitReply | None:
 
 
 def _closed(text: str, how: Thinking) -> SplitReply | None:
-    """The parts of a reply whose thinking the prompt has opened: up to the first closing tag.
+    """Split a reply whose thinking was opened by the prompt, at the first closing tag; ``None`` if it has none.
 
-    A pair in the middle of a reply is part of what it says; only the usual one ends the thinking wherever it stands.
+    A pair in the middle of a reply belongs to the answer, except that the usual closing tag always ends the thinking.
     """
     ends = []
     for opening, closing in how.pairs:

@@ -1,6 +1,6 @@
-"""A run as one file: a zip of what a run folder holds, the same bytes for the same run, wherever it lies.
+"""Stores a run folder as one zip file; equal runs give equal bytes, wherever they lie.
 
-An archive may be anybody's: only plain files of a run's own names are taken out of it, and no more than the limits.
+An archive may come from anybody, so only plain files with names of a run are unpacked, up to the limits below.
 """
 
 import hashlib
@@ -26,20 +26,20 @@ from judgebench.run.folder import Results, RunFolder
 
 SUFFIX = ".zip"
 MAX_BYTES = 4 * 2**30
-"""Of an archive's content, taken together."""
+"""Limit for the unpacked content of an archive."""
 MAX_FILES = 1000
-"""In one archive: a run has about six for each task."""
+"""Limit for the files in an archive. A run has about six for each task."""
 CHUNK_BYTES = 2**20
 _BROKEN = (NotImplementedError, RuntimeError, ValueError, OverflowError)
-"""What ``zipfile`` raises besides for an archive that is none."""
+"""Further exceptions that ``zipfile`` raises for a broken archive."""
 MEMBER = re.compile(r"(?:\w[\w.-]{0,99}/)?\w[\w.-]{0,99}\.jsonl?", re.ASCII)
-"""Names of a run's files: one folder deep at most, so none leads out of it."""
+"""Names of a run's files: at most one folder deep, so that none leads out of the run folder."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The first time that a zip can tell: an archive does not say when it was made."""
+"""The earliest time that a zip can hold. An archive does not say when it was made."""
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is to be read as an archive."""
+    """Whether a path is an archive rather than a run folder."""
     return path.suffix == SUFFIX and path.is_file()
 
 
@@ -49,9 +49,11 @@ def write_archive(run: Path, path: Path) -> None:
     Raises :class:`UsageError` if ``run`` is no run folder, is not scored yet, or ``path`` exists or is not a ``.zip``.
     """
     if path.suffix != SUFFIX:
-        raise UsageError(f"an archive is called *{SUFFIX}, and {path} is not; name a file such as run{SUFFIX}")
+        raise UsageError(
+            f"the name of an archive ends with {SUFFIX}, but {path} does not; name a file such as run{SUFFIX}"
+        )
     if path.exists():
-        raise UsageError(f"{path} exists already; an export overwrites nothing")
+        raise UsageError(f"{path} exists already, and an export overwrites nothing; choose another name")
     folder = RunFolder(run)
     manifest, results = folder.require_manifest(), folder.results()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ def write_archive(run: Path, path: Path) -> None:
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
             info.create_system = 3
             if name == "results.json":
-                # Where the run lay is no part of it.
+                # The archive does not say where the run was.
                 results.run = manifest.run_id
                 archive.writestr(info, msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
                 continue
@@ -70,7 +72,7 @@ def write_archive(run: Path, path: Path) -> None:
 
 
 def _files(run: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a run folder by name, in order; what is half written, foreign or a link is none of them."""
+    """Yield the files of a run folder with their names, in order, without partial files, foreign files and links."""
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
         if path.is_file() and not path.is_symlink() and MEMBER.fullmatch(name):
@@ -78,9 +80,9 @@ def _files(run: Path) -> Iterator[tuple[str, Path]]:
 
 
 def open_archive(path: Path) -> Path:
-    """The run folder of an archive, unpacked in the user cache: once for each content.
+    """Unpack an archive into the user cache, once for each content, and return the run folder.
 
-    Raises :class:`UsageError` for a file that is no archive of a run, is damaged, or holds what no run holds.
+    Raises :class:`UsageError` if the file is not an archive of a run, is damaged, or holds anything else.
     """
     try:
         with opened(path) as file:
@@ -95,7 +97,7 @@ def open_archive(path: Path) -> Path:
 
 
 def unpack_archive(path: Path, out: Path) -> None:
-    """Make a run folder of an archive; ``out`` appears whole or not at all, and must not be there."""
+    """Unpack an archive into the new run folder ``out``, which appears complete or not at all."""
     if out.exists():
         raise UsageError(f"{out} exists already; unpack into a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ def _unpack(path: Path, out: Path) -> None:
                 target = out / info.filename
                 target.parent.mkdir(exist_ok=True)
                 with archive.open(info) as source, target.open("wb") as file:
-                    # Sizes are counted, not believed.
+                    # The sizes that an archive states cannot be trusted.
                     while chunk := source.read(CHUNK_BYTES):
                         left -= len(chunk)
                         if left < 0:
@@ -138,7 +140,7 @@ def _unpack(path: Path, out: Path) -> None:
 
 
 def _checked(path: Path, members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """The files of an archive, if all of them may be a run's."""
+    """Return the files of an archive; raise :class:`UsageError` if any cannot belong to a run."""
     files = [info for info in members if not info.is_dir()]
     problem = None
     if len(members) > MAX_FILES:
@@ -146,7 +148,7 @@ def _checked(path: Path, members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
     elif sum(info.file_size for info in files) > MAX_BYTES:
         problem = f"its content is larger than {MAX_BYTES // 2**30} GiB"
     elif len({info.filename.lower() for info in files}) < len(files):
-        problem = "a name stands in it twice"
+        problem = "it holds two files of one name"
     elif "manifest.json" not in {info.filename for info in files}:
         problem = "it has no manifest.json"
     for info in files:

@@ -1,7 +1,7 @@
-"""What a run would ask and what it may cost, without sending anything.
+"""Estimates the calls and the cost of a run without sending anything.
 
-Prompts that exist are counted exactly (as characters / 4); what follows an answer that does not exist yet (a later
-turn, a judge's prompt) is estimated with the baseline's answer, or a typical one.
+Prompts that exist are measured (characters / 4). Prompts that depend on an answer that does not exist yet (later turns,
+judge prompts) are estimated with the baseline's answer or a typical one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,9 +30,9 @@ from judgebench.run.stages import REPEAT_STRIDE, generation_step
 
 CHARACTERS_PER_TOKEN = 4.0
 LOW, HIGH = 0.75, 1.5
-"""Factors on the likely number of tokens: tokenisers and languages differ."""
+"""Factors on the likely number of tokens, because tokenisers and languages differ."""
 TYPICAL_REPLY_TOKENS = 400
-"""A chat answer, where the request allows more."""
+"""Length of a chat answer if the request allows more."""
 TYPICAL_REPLY = "x" * int(CHARACTERS_PER_TOKEN * TYPICAL_REPLY_TOKENS)
 
 
@@ -44,15 +44,15 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     examples: int
     calls: int
-    """Calls that would be made."""
+    """Number of calls that would be made."""
     cached: int
-    """Calls whose reply is in the call store."""
+    """Number of calls whose reply is in the call store."""
     prompt_tokens: int
     completion_tokens: int
     usd_low: float | None
     usd_likely: float | None
     usd_high: float | None
-    """USD is null where the price is unknown."""
+    """The three USD fields are null if the price is unknown."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class _Stage:
 
 
 def estimate(settings: Settings) -> list[Estimate]:
-    """An estimate for each stage of each task. Local checkpoints are not loaded: their calls cost nothing."""
+    """Estimate each stage of each task. Local checkpoints are not loaded, because their calls cost nothing."""
     if settings.model is None:
         raise UsageError("--model is missing; name the model under test")
     spec, arguments = parse_model(settings.model, settings.model_args)
@@ -117,7 +117,7 @@ def _judge_stages(loaded_task: LoadedTask, settings: Settings, generations: dict
 
 
 def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
-    """The cases that would be judged, built from the answers there are or from stand-ins."""
+    """Build the cases that would be judged, from the answers that exist or from stand-ins."""
     require_baseline(loaded_task)
     for example in loaded_task.data.examples:
         generation = generations.get(example.id) if generations else _stand_in_answer(loaded_task, example)
@@ -126,7 +126,7 @@ def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Itera
 
 
 def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
-    """An answer to estimate with, as long as the baseline's or a typical one."""
+    """Return an answer to estimate with, as long as the baseline's or a typical one."""
     known = (baseline[example.id].outputs for baseline in loaded_task.data.baselines.values() if example.id in baseline)
     typical = tuple(TYPICAL_REPLY for _ in (0, *example.followups))
     outputs = tuple(output + " " for output in next(known, typical))
@@ -158,7 +158,7 @@ def _estimate(stage: _Stage, settings: Settings, store: CallStore) -> Estimate:
 
 
 def _opened(stage: _Stage, settings: Settings) -> Model | None:
-    """Open the model to learn its identity; ``None`` if it would have to be loaded, or its key is missing."""
+    """Open the model to learn its identity; ``None`` if that would load a checkpoint, or its key is missing."""
     if stage.spec.local:
         return None
     try:

@@ -1,6 +1,6 @@
-"""What a run folder holds, as rows of a table: answers, judgements and the scores of examples.
+"""Turns a run folder into rows of tables: answers, judgements and example scores.
 
-Rows are plain mappings from a column's name to its value; ``judgebench.api`` makes pandas tables of them.
+A row is a plain mapping from column name to value; ``judgebench.api`` makes pandas tables of them.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ FrameRow = dict[str, Any]
 
 
 def answer_rows(run: TaskRun) -> Iterator[FrameRow]:
-    """A row for each turn of each answer. An answer that failed is one row with ``error`` and without ``answer``."""
+    """Yield a row for each turn of each answer; a failed answer is one row with ``error`` and without ``answer``."""
     examples = {example.id: example for example in run.examples()}
     for generation in run.folder.generations():
         example = examples[generation.example_id]
@@ -35,10 +35,10 @@ def answer_rows(run: TaskRun) -> Iterator[FrameRow]:
 
 
 def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[FrameRow]:
-    """A row for each judgement, with the prompt that the judge saw if the task's ``data`` are given.
+    """Yield a row for each judgement, with the prompt that the judge saw if the task's ``data`` are given.
 
-    ``value`` is the verdict as it is stored: in a comparison the share of the win of the answer shown first, else the
-    number on the judge's scale. ``candidate`` is the place of the model under test among those ``shown``, from 0.
+    ``value`` is the stored verdict: in a comparison, the share of the win of the answer shown first; otherwise the
+    number on the judge's scale. ``candidate`` is the index of the model under test among those ``shown``.
     """
     generations = run.generations() if data is not None else {}
     asked: tuple[str | None, dict[str, Case]] = (None, {})
@@ -64,7 +64,7 @@ def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[FrameRow]:
 
 
 def example_score_rows(run: TaskRun) -> Iterator[FrameRow]:
-    """A row for each example and metric, with the covariates as columns."""
+    """Yield a row for each example and metric, with the covariates as columns."""
     for score in run.example_scores():
         row = msgspec.to_builtins(score)
         covariates = row.pop("covariates")
@@ -72,7 +72,7 @@ def example_score_rows(run: TaskRun) -> Iterator[FrameRow]:
 
 
 def _prompt(data: TaskData, judgement: Judgement, case: Case | None) -> list[FrameRow] | None:
-    """The messages to the judge; ``None`` where nothing was asked, or the case cannot be made again."""
+    """Return the messages to the judge; ``None`` if it was not asked, or the case cannot be rebuilt."""
     judge = data.judges.get(judgement.judge)
     if judge is None or case is None or not judgement.replies:
         return None

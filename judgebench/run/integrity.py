@@ -1,4 +1,7 @@
-"""Checks that a number means what it seems to: outputs that could fool a judge, or a fit that could fool a reader."""
+"""Checks that a number means what it seems to mean: outputs can fool a judge, and a fit can fool a reader.
+
+A check counts and flags; it never changes a score.
+"""
 
 import re
 from collections import Counter
@@ -14,28 +17,28 @@ VERDICT_LIKE = re.compile(
     r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|\d+(?:\.\d+)?)\]\]|\"choice\"\s*:\s*\"[AB]|\"score\"\s*:\s*\"(?:10|\d)\""
 )
 FEWEST_OUTPUTS = 5
-"""Below this many outputs, equal ones say nothing."""
+"""With fewer outputs than this, equal ones mean nothing."""
 
 
 class Finding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One check of one task's run."""
+    """The result of one check of one task of a run."""
 
     task: str
     check: str
     count: Count
     n: Count
     flagged: bool
-    """The count is large enough to doubt the number."""
+    """Whether the count is so large that the score is in doubt."""
     message: str
 
 
 def inspect_outputs(
     task: str, generations: Iterable[Generation], fragments: Sequence[str], *, judged: bool = True
 ) -> list[Finding]:
-    """Count empty, constant, cut off, verdict-like and prompt-forging outputs among answers that did not fail.
+    """Count empty, constant, cut off, verdict-like and prompt-forging outputs among the answers that did not fail.
 
-    ``fragments`` are lines of the judge prompt; an output that holds two of them was written to speak to the judge.
-    The last two checks are left out where no judge reads the answers.
+    ``fragments`` are lines of the judge prompt; an output with two of them is addressed to the judge. The last two
+    checks are skipped if no judge reads the answers (``judged`` is false).
     """
     answers = [generation for generation in generations if not generation.error]
     texts = [text for generation in answers for text in generation.outputs]
@@ -67,7 +70,7 @@ def inspect_outputs(
 
 
 def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequence[Score]) -> list[Finding]:
-    """Whether length control moved a win rate further than it plausibly should.
+    """Check whether length control moved a win rate further than is plausible.
 
     The rule is upstream's warning: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/metrics/glm_winrate.py
     (``get_is_extreme_changes``).
@@ -86,7 +89,7 @@ def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequenc
 
 
 def inspect_grading(task: str, judgements: Sequence[Judgement]) -> list[Finding]:
-    """Name the checks that could not be finished within the limits: their verdicts count as wrong."""
+    """List the answers whose verification exceeded a limit; their verdicts count as wrong."""
     ended = [j for j in judgements if not j.replies and j.verdict.label in (*KILLED, "error")]
     if not ended:
         return []

@@ -1,4 +1,4 @@
-"""A few human verdicts (``--labels humans.csv``), and win rates anchored in them.
+"""Reads a few human verdicts (``--labels humans.csv``) and anchors win rates in them.
 
 The file has a header and two columns:
 
@@ -7,10 +7,10 @@ The file has a header and two columns:
     340,tie
     511,0
 
-or the same columns in any other form that ``data.rows`` reads. ``label`` is how the candidate's answer did against the
-baseline's in the eyes of a human: ``win``, ``tie`` or ``loss``, or its share of the win as a number from 0 to 1; a row
-without one waits for it. Each example has one row at most. The labelled examples must be a random sample of all, drawn
-before any verdict is seen: nobody can check that here, so the method of each number says it.
+or the same columns in any other form that ``data/rows.py`` reads. ``label`` is a human's verdict on the candidate's
+answer against the baseline's: ``win``, ``tie`` or ``loss``, or its share of the win as a number from 0 to 1; it may be
+empty until somebody fills it in. An example has at most one row. The labelled examples must be a random sample of all,
+drawn before any verdict is seen. judgebench cannot check that, so the method of each number states it.
 """
 
 import hashlib
@@ -46,11 +46,11 @@ class Labels:
 
     task: str
     by_example: Mapping[str, float]
-    """The candidate's share of the win, 0 to 1."""
+    """The candidate's share of the win, from 0 to 1."""
     sha256: str
-    """Of the file."""
+    """Hash of the file."""
     unlabelled: str | None = None
-    """How many rows have no label, and where they stand; ``None`` if all have one."""
+    """How many rows have no label, and which; ``None`` if all have one."""
 
 
 def labels_for(path: Path | None, loaded: Sequence[LoadedTask]) -> Labels | None:
@@ -73,7 +73,7 @@ def labels_for(path: Path | None, loaded: Sequence[LoadedTask]) -> Labels | None
 
 
 def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) -> list[Score]:
-    """The win rate as humans would have given it: by prediction-powered inference, and by Rogan and Gladen's formula.
+    """Estimate the win rate that humans would give: by prediction-powered inference, and by Rogan and Gladen's formula.
 
     ``rows`` are the task's example scores.
     """
@@ -140,7 +140,7 @@ def _corrected(about: Score, human: FloatArray, machine: FloatArray, others: Flo
 
 
 def _in_percent(about: Score, share: float | None, interval: Interval | None) -> Score:
-    """The score with a win rate from 0 to 1 and its interval."""
+    """Put a win rate from 0 to 1 and its interval into the score."""
     value = None if share is None else 100 * share
     if interval is None:
         return msgspec.structs.replace(about, value=value)
@@ -148,12 +148,12 @@ def _in_percent(about: Score, share: float | None, interval: Interval | None) ->
 
 
 def _anchored(task: Task) -> Metric | None:
-    """The first metric of a task that is a mean of shares of the win."""
+    """Return the first metric of a task that is a mean of shares of the win."""
     return next((metric for metric in task.means.values() if metric.win_share), None)
 
 
 def _read(path: Path, data: TaskData) -> tuple[dict[str, float], list[FileRow]]:
-    """Shares of the win by example, and the rows whose label is empty: nobody gave one yet."""
+    """Read the shares of the win by example, and the rows whose label is empty."""
     rows = read_rows(path, f"a table with the columns {','.join(COLUMNS)}")
     found: dict[str, float] = {}
     unlabelled = []
@@ -189,7 +189,7 @@ def _share(row: FileRow) -> float:
 
 
 def _sha256(path: Path) -> str:
-    """Of the file's content, those of a ``.gz`` unpacked."""
+    """Hash the content of a file; a ``.gz`` is unpacked first."""
     digest = hashlib.sha256()
     for chunk in chunks(path):
         digest.update(chunk)
