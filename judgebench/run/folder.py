@@ -1,11 +1,12 @@
-"""The run folder: what it holds, how it grows line by line, and how it is resumed and closed.
+"""The run folder: what it holds, and how it is appended to, resumed and closed.
 
     runs/<model>/<UTC time>-<8 hex>/manifest.json results.json
     runs/<model>/<UTC time>-<8 hex>/<task>/examples.jsonl generations.jsonl judgements.jsonl
                                            example_scores.jsonl scores.json [baselines.jsonl]
 
-Lines are appended as they finish. A torn last line (the process was killed) is cut off and its work redone; a finished
-file is rewritten in example order, so that two runs can be diffed.
+Lines are appended as items finish. A torn last line (the process was killed) is cut off and its work is done again. A
+finished file is rewritten in the order of the examples, so that two runs can be diffed. Nothing here knows how answers
+are generated, judged or scored.
 """
 
 import fcntl
@@ -58,20 +59,20 @@ from judgebench.run.integrity import Finding
 
 MANIFEST_VERSION = 1
 LOCK = ".lock"
-"""The file that a process holds a lock on while it works on a run folder."""
+"""The file that a process locks while it works on a run folder."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 VERIFIED_BY = "judgebench"
-"""Stands in for the judge model in judgements that a verifier made."""
+"""Name of the judge model in judgements that a verifier made."""
 OF_A_RUN = re.compile(r"(?:manifest|results)\.json")
-"""Names of a run folder's own files; whatever else a user keeps there is ignored."""
+"""Names of a run folder's own files; other files in it are ignored."""
 
 
 class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One process that worked on a run. ``finished_at`` stays null in a session that was killed."""
+    """One process that worked on a run. ``finished_at`` stays null if the process was killed."""
 
     argv: list[str]
     config: dict[str, Any] = {}
-    """Every setting that is not the default, as resolved from flags and files."""
+    """Every setting that differs from its default, as resolved from flags and files."""
     started_at: str
     finished_at: str | None = None
     status: str = "running"
@@ -84,7 +85,7 @@ class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What one task of a run was made of."""
+    """Everything that one task of a run was made from."""
 
     label: str
     name: str
@@ -94,42 +95,42 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     examples: Count
     sources: list[SourceUsed]
     code: TaskCode | None = None
-    """The files of a task that was given as a file; ``None`` if it is bundled or installed."""
+    """The files of a task that the user named as a file; ``None`` if the task is bundled or installed."""
     protocol: dict[str, Any]
     """Everything that must be equal for two rows to be ranked together."""
     protocol_hash: str
     inputs: dict[str, Any]
-    """The protocol, and what else can change a number: the model under test and how it was sampled."""
+    """The protocol and everything else that can change a number: the model under test and how it was sampled."""
     input_hash: str
     sampling: Sampling | None = None
-    """How the answers were drawn; ``None`` if they came from a file. An example's own sampling overrides it."""
+    """How the answers were sampled; ``None`` if they came from a file. An example's own sampling overrides it."""
     system: str | None = None
     thinking: str = "auto"
-    """How replies were split in thinking and answer; see ``thinking.py``."""
+    """How replies were split into thinking and answer; see ``thinking.py``."""
     think_tags: list[tuple[str, str]] = []
     """Pairs of tags that the user named, for the candidate and the judges."""
     refine: list[str] = []
-    """Prompts that each answer went through before it counted."""
+    """Refinement prompts that each answer went through."""
     first_prompt: str | None = None
-    """The prompt of the first example as the model reads it; ``None`` if an endpoint or a file made it."""
+    """The prompt of the first example as the model reads it; ``None`` if an endpoint or a file produced the answers."""
     seeds: dict[str, Whole] = {}
     """Seeds of the random parts of the task's own computations."""
     judge_models: list[str] = []
     """Judge models as the user or the task named them."""
     judge_models_returned: list[str] = []
-    """Model strings that the judge's endpoint said answered."""
+    """Names of the models that judged, as their endpoints reported them."""
     judge_repeats: Count = 1
     early_stop: EarlyStop | None = None
-    """How judging ended, if the run had ``--stop-when`` and reached its end."""
+    """How judging ended, if the run had ``--stop-when`` and was completed."""
     counts: dict[str, Count] = {}
-    """How all cases of the run ended, over all sessions: read, unread, failed, skipped, and missing."""
+    """How all cases of the run ended, over all sessions: read, unread, failed, skipped or missing."""
     notes: list[str] = []
     unknown: list[str] = []
-    """What an imported file does not say."""
+    """What an imported file does not state."""
 
 
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Everything needed to say where a number comes from."""
+    """Everything that is needed to say where a number comes from."""
 
     version: int = MANIFEST_VERSION
     run_id: str
@@ -138,11 +139,11 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     candidate_identity: str
     candidate_spec: str
     imported_from: str | None = None
-    """Format of the files that the run was imported from; ``None`` if judgebench made it."""
+    """Format of the files that the run was imported from; ``None`` if judgebench made the run."""
     imported_hash: str | None = None
     """Hash of everything that was read from those files."""
     checkpoint_revision: str | None = None
-    """Git commit of the checkpoint's folder, if it is in a repository."""
+    """Git commit of the checkpoint's folder, if the folder is in a repository."""
     versions: dict[str, str]
     protocol_hash: str
     input_hash: str
@@ -151,13 +152,13 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sessions: list[Session]
     tasks: dict[str, TaskManifest]
     account: str = ""
-    """The run's name in the accounts of the call store; empty if it never asked anything."""
+    """The run's name in the accounts of the call store; empty if it never made a call."""
     spending: Spending | None = None
     """What all sessions together paid, according to those accounts."""
 
     @property
     def ended(self) -> datetime:
-        """When the run ended, or began if it did not end. Raises :class:`UsageError` if the manifest gives no time."""
+        """When the run ended, or began if it did not end. Raises :class:`UsageError` if that is not a valid time."""
         text = self.finished_at or self.started_at
         try:
             return datetime.strptime(text, TIME).replace(tzinfo=UTC)
@@ -170,7 +171,7 @@ class _StopWhen(msgspec.Struct):
 
 
 class _Protocol(msgspec.Struct):
-    """The parts of a protocol that are read back, each of which may be absent."""
+    """The parts of a protocol that are read back. Each may be absent."""
 
     options: dict[str, Any] = {}
     examples: dict[str, Any] = {}
@@ -195,16 +196,16 @@ class Results(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     scores: list[Score]
     integrity: list[Finding]
     early_stops: dict[str, EarlyStop] = {}
-    """By task, for tasks that were judged with ``--stop-when``."""
+    """Early stops by task, for tasks that were judged with ``--stop-when``."""
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).strftime(TIME)
 
 
 def new_run_folder(root: Path, model: str, input_hash: str) -> Path:
-    """``<root>/<model>/<UTC time>-<8 hex>`` for a new run, or the newest unfinished folder of the same inputs."""
+    """The path ``<root>/<model>/<UTC time>-<8 hex>`` for a new run, or the newest unfinished one of the same inputs."""
     parent = root / slug(model)
     suffix = input_hash.removeprefix("sha256:")[:8]
     for folder in sorted(parent.glob(f"*-{suffix}"), reverse=True):
@@ -217,9 +218,9 @@ def new_run_folder(root: Path, model: str, input_hash: str) -> Path:
 
 @contextmanager
 def usable(what: str) -> Iterator[None]:
-    """Wraps computations with a run's records, which may come from anybody.
+    """Guard computations with the records of a run, which may come from anybody.
 
-    Records are checked for their shape where they are read, but not for what a task keeps in their free fields. If a
+    The shape of records is checked when they are read, but not what a task keeps in their free fields. If a
     computation fails because of those, this raises a :class:`UsageError` about ``what``.
     """
     try:
@@ -228,8 +229,8 @@ def usable(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UsageError(
-            f"{what} holds something that cannot be worked with ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]}): its files were changed or damaged, or its task is at fault (-v "
+            f"{what} holds something that cannot be used ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}): its files were changed or damaged, or its task has a bug (-v "
             f"shows where)"
         ) from error
 
@@ -242,21 +243,21 @@ class RunFolder:
 
     @property
     def manifest_path(self) -> Path:
-        """Where the manifest lies."""
+        """Path of the manifest."""
         return self.path / "manifest.json"
 
     @property
     def occupied(self) -> bool:
-        """Whether something is there: a file, or a folder with more in it than what a killed process half wrote."""
+        """Whether the path is a file, or a folder that holds more than what a killed process left behind."""
         if not self.path.is_dir():
             return self.path.exists()
         return any(path.suffix != PARTIAL and path.name != LOCK for path in self.path.iterdir())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder for this process, and remove what killed processes left half written.
+        """Lock the folder for this process, and remove partial files that killed processes left.
 
-        Raises :class:`UsageError` that says who is at work on it, if somebody is.
+        Raises :class:`UsageError` if another process holds the lock; the message names it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / LOCK
@@ -273,13 +274,13 @@ class RunFolder:
         finally:
             path.unlink(missing_ok=True)
             file.close()
-            with suppress(OSError):  # it holds something, as it should
+            with suppress(OSError):  # not empty, as is usual
                 self.path.rmdir()
 
     def manifest(self) -> Manifest | None:
         """Read the manifest, or return ``None``. Raises :class:`UsageError` if it is broken or of another version.
 
-        The folder may come from anybody: anything in it that is not a plain file is refused before it is read.
+        The folder may come from anybody: anything in it that is not a plain file is an error before it is read.
         """
         try:
             _require_plain_files(self.path, OF_A_RUN.fullmatch)
@@ -294,22 +295,23 @@ class RunFolder:
                 f"{self.manifest_path} is not a manifest of this version of judgebench: {error}"
             ) from error
         raise UsageError(
-            f"{self.manifest_path} is of version {version}, and this judgebench reads version {MANIFEST_VERSION}; "
-            f"use the judgebench that made the run"
+            f"{self.manifest_path} has version {version}, but this judgebench reads version {MANIFEST_VERSION}; use "
+            f"the judgebench that made the run"
         )
 
     def _sound(self, manifest: Manifest) -> Manifest:
-        """Return the manifest; raise :class:`UsageError` if a task in it, or the task's folder, is not sound."""
+        """Return the manifest; raise :class:`UsageError` if one of its tasks, or the task's folder, is damaged."""
         for key, task_manifest in manifest.tasks.items():
             if key != task_manifest.name:
                 raise UsageError(
-                    f"{self.manifest_path} is damaged: the task {key!r:.100} calls itself {task_manifest.name!r:.100} "
-                    f"in it"
+                    f"{self.manifest_path} is damaged: its task {key!r:.100} has the name {task_manifest.name!r:.100}"
                 )
             try:
                 msgspec.convert(task_manifest.protocol, _Protocol)
             except msgspec.ValidationError as error:
-                raise UsageError(f"{self.manifest_path} is damaged: the protocol of {key} is none ({error})") from error
+                raise UsageError(
+                    f"{self.manifest_path} is damaged: the protocol of {key} is not valid ({error})"
+                ) from error
             _require_plain_files(self.path, slug(key).__eq__)
             _require_plain_files(self.task(key).path)
         return manifest
@@ -337,14 +339,14 @@ class RunFolder:
             return read_json(path, Results)  # type: ignore[no-any-return]
         except FileNotFoundError as error:
             raise UsageError(
-                f"{self.path} has no results yet: its run did not end. Start the same command again to go on, or run "
-                f"`judgebench score {self.path}` to score what is there"
+                f"{self.path} has no results yet: its run did not end. Start the same command again to continue, or "
+                f"run `judgebench score {self.path}` to score what is there"
             ) from error
         except (ValueError, OSError) as error:
             raise UsageError(f"{path} is not a results file of this version of judgebench: {error}") from error
 
     def task(self, key: str) -> "TaskFolder":
-        """The folder of one task."""
+        """Return the folder of one task."""
         return TaskFolder(self.path / slug(key))
 
 
@@ -365,19 +367,19 @@ class TaskFolder:
         return tuple(self._read("examples.jsonl", Example))
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Generation]]) -> None:
-        """Keep baseline answers that are not the benchmark's own, by model and example."""
+        """Write baseline answers that are not the benchmark's own."""
         answers = chain.from_iterable(generations.values() for generations in baselines.values())
         write_lines(self.path / "baselines.jsonl", answers)
 
     def baselines(self) -> dict[str, dict[str, Generation]]:
-        """The run's own baseline answers by model and example; empty if it used the benchmark's."""
+        """Read the run's own baseline answers by model and example; empty if it used the benchmark's."""
         found: dict[str, dict[str, Generation]] = {}
         for generation in self._read("baselines.jsonl", Generation):
             found.setdefault(generation.model, {})[generation.example_id] = generation
         return found
 
     def append(self, record: Generation | Judgement) -> None:
-        """Add a finished generation or judgement; the line is handed to the system before this returns."""
+        """Append a finished generation or judgement; the operating system has the line before this returns."""
         name = "generations.jsonl" if isinstance(record, Generation) else "judgements.jsonl"
         file = self._appending.get(name)
         if file is None:
@@ -387,14 +389,14 @@ class TaskFolder:
         file.write(encode(record) + b"\n")
 
     def generations(self) -> Iterator[Generation]:
-        """Generations so far. If an example has two, only the later one is returned."""
+        """Read the generations so far. If an example has two, only the later one is returned."""
         latest = {generation.example_id: generation for generation in self._read("generations.jsonl", Generation)}
         return map(_ended, latest.values())
 
     def judgements(self) -> Iterator[Judgement]:
-        """Judgements so far. If two have the same key, only the later one is returned.
+        """Read the judgements so far, one at a time, so that memory does not grow with their replies.
 
-        One at a time: memory does not grow with their replies.
+        If two have the same key, only the later one is returned.
         """
         latest = {key_digest(place.key): number for number, place in enumerate(self._read("judgements.jsonl", _Place))}
         for number, judgement in enumerate(self._read("judgements.jsonl", Judgement)):
@@ -402,12 +404,12 @@ class TaskFolder:
                 yield judgement
 
     def judge_models(self) -> set[str]:
-        """Names of the models that made judgements in this folder."""
+        """Return the names of the models that made judgements in this folder."""
         places: Iterator[_Place] = self._read("judgements.jsonl", _Place)
         return {place.judge_model for place in places} - {VERIFIED_BY}
 
     def judged(self) -> Iterator[Judgement]:
-        """The judgements that models made, in a finished folder: there each lies once, before all verified ones."""
+        """Read the judgements that models made. In a finished folder each occurs once, before all verified ones."""
         every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
         return takewhile(lambda judgement: judgement.judge_model != VERIFIED_BY, every)
 
@@ -417,11 +419,11 @@ class TaskFolder:
         write_json(self.path / "scores.json", list(scores))
 
     def example_scores(self) -> list[ExampleScore]:
-        """The example scores of the last scoring; empty before the first."""
+        """Read the example scores of the last scoring; empty before the first one."""
         return list(self._read("example_scores.jsonl", ExampleScore))
 
     def finish(self, examples: Iterable[Example], verified: Sequence[Judgement] | None = None) -> None:
-        """Close the appended files and rewrite them in example order, keeping only the last record of each key.
+        """Close the appended files and rewrite them in the order of the examples, with the last record of each key.
 
         ``verified`` judgements replace all earlier verified ones, which cost nothing to make again.
         """
@@ -451,7 +453,7 @@ class TaskFolder:
 
 
 class _Place(msgspec.Struct, gc=False):
-    """The fields that say where a generation or judgement belongs."""
+    """The fields of a generation or judgement that determine its place in the file."""
 
     example_id: str
     case_id: str = ""
@@ -462,17 +464,17 @@ class _Place(msgspec.Struct, gc=False):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """The judgement's key; all generations of an example share one."""
+        """The key of the judgement; all generations of an example share one key."""
         return self.case_id, self.judge_model, self.repeat
 
 
 def key_digest(key: tuple[str, str, int]) -> int:
-    """Eight bytes that stand for a key, so that a million keys fit in memory."""
+    """Hash a key to eight bytes, so that a million keys fit in memory."""
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
 
 
 def _ended(generation: Generation) -> Generation:
-    """Mark a generation whose reply broke off as failed; an earlier version took it for an answer."""
+    """Mark a generation whose reply broke off as failed; earlier versions stored it as an answer."""
     broken = [reason for reason in generation.finish_reasons if reason not in (None, *ENDINGS)]
     if generation.error or not broken:
         return generation
@@ -480,7 +482,7 @@ def _ended(generation: Generation) -> Generation:
 
 
 def _opened_lock(path: Path) -> BinaryIO:
-    """Open the file for writing. The folder may come from anybody: links and anything but a file are refused."""
+    """Open the lock file. The folder may come from anybody, so anything but a plain file is an error."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except IsADirectoryError as error:
@@ -506,10 +508,10 @@ def _lock(path: Path) -> BinaryIO:
             holder = printable(file.read(200).decode(errors="replace")) or "another process"
             file.close()
             raise UsageError(
-                f"{path.parent} was to be worked on, but {holder} is at work there. Nothing was changed. Wait until it "
-                f"has ended, then start the same command again, or choose another folder with --out"
+                f"{path.parent} is locked: {holder} is at work there. Nothing was changed. Wait until it has ended and "
+                f"start the same command again, or choose another folder with --out"
             ) from None
-        # Whoever held it before may have removed it meanwhile: then ours is a file without a name.
+        # The previous holder may have removed the file in the meantime, so that ours has no name any more.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
@@ -517,9 +519,9 @@ def _lock(path: Path) -> BinaryIO:
 
 
 def _require_plain_files(folder: Path, called: Callable[[str], object] = bool) -> None:
-    """Raise :class:`UsageError` for a link, a pipe or a device in a folder, among the names that ``called`` takes.
+    """Raise :class:`UsageError` if a name that ``called`` accepts is a link, a pipe or a device.
 
-    Such a thing would have another file read, or written, in the place of a run's own.
+    Through such a thing, another file would be read or written instead of the run's own.
     """
     if not folder.is_dir():
         return
@@ -528,13 +530,13 @@ def _require_plain_files(folder: Path, called: Callable[[str], object] = bool) -
             plain = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
             if called(entry.name) and not plain:
                 raise UsageError(
-                    f"{entry.path} is a link, a pipe or a device, and a run folder holds plain files alone. If you "
-                    f"trust it, put the file itself in its place"
+                    f"{entry.path} is a link, a pipe or a device, but a run folder holds only plain files. If you "
+                    f"trust it, replace it by the file itself"
                 )
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Make a file end with a newline again, so that the next line does not join a torn one."""
+    """Cut off a torn last line, so that the next line does not join it."""
     if not path.exists():
         return
     with path.open("r+b") as file:

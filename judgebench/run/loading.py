@@ -1,4 +1,7 @@
-"""Tasks with their data: fetch official files, select examples, choose baselines."""
+"""Loads tasks with their data: fetches official files, selects examples and chooses baselines.
+
+It also loads the tasks of finished runs again. Models are not opened here; ``seats`` does that.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -24,11 +27,11 @@ from judgebench.task.answers import import_answers
 from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
-"""A run is incomplete (exit 4) once this share of its examples lack an answer, or of its cases a verdict."""
+"""A run is incomplete (exit 4) if this share of its examples has no answer, or of its cases no verdict."""
 
 
 def too_many(missing: int, total: int) -> bool:
-    """Whether so much is missing that a number cannot stand for the whole."""
+    """Whether so much is missing that a number cannot represent the whole."""
     return missing > 0 and missing >= MISSING_LIMIT * total
 
 
@@ -40,43 +43,43 @@ class LoadedTask:
     data: TaskData
     sources: list[SourceUsed]
     baselines: dict[str, str] = field(default_factory=dict)
-    """Baselines that are not the benchmark's own, with the hash of their answers."""
+    """Hash of the answers of each baseline that is not the benchmark's own."""
     code: TaskCode | None = None
-    """The files of a task that was given as a file."""
+    """The files of the task, if the user named it as a file."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of the file that the baselines came from."""
+    """What a reader should know about the file that the baselines came from."""
 
     @property
     def key(self) -> str:
-        """Names the task's folder in a run."""
+        """Name of the task's folder in a run."""
         return self.task.name
 
     def with_examples(self, examples: tuple[Example, ...]) -> "LoadedTask":
-        """The task with other examples, such as a part of its own."""
+        """Return the task with other examples, such as some of its own."""
         return dataclasses.replace(self, data=dataclasses.replace(self.data, examples=examples))
 
 
 def load_tasks(settings: Settings) -> list[LoadedTask]:
-    """Find the tasks, fetch their files, and put in the baselines that ``--baseline`` names."""
+    """Find the tasks, fetch their files and add the baselines that ``--baseline`` names."""
     finder = source_finder(settings)
     loaded = [_load_against(spec, finder, settings) for spec in tasks.parse_specs(settings.tasks)]
     keys = [loaded_task.key for loaded_task in loaded]
     for key in keys:
         if keys.count(key) > 1:
             raise UsageError(
-                f"--tasks names {key} twice; run its versions one after the other, they are other protocols"
+                f"--tasks names {key} twice; run its versions one after the other, because each has its own protocol"
             )
     presets.require_use(settings, keys)
     return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
 
 
 def source_finder(settings: Settings) -> SourceFinder:
-    """Looks for official files where the settings say."""
+    """Return a finder that looks for official files where the settings say."""
     return SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
 
 
 def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings) -> LoadedTask:
-    """One task, compared with what ``--baseline`` names: some of its own baselines, or the models of a file."""
+    """Load a task with the baselines of ``--baseline``: some of its own, or the models of a file."""
     task, _ = tasks.load(spec, starter=settings.starter)
     names = [name.strip() for name in (settings.baseline or "").split(",")]
     if set(names) <= set(task.against):
@@ -97,7 +100,7 @@ def _choosing(spec: tasks.TaskSpec, baselines: Iterable[str]) -> tasks.TaskSpec:
 def _baselines_of_file(
     loaded_task: LoadedTask, path: str, thinking: Thinking
 ) -> tuple[dict[str, Generations], tuple[str, ...]]:
-    """The answers in a file, by model, each answering the task's examples; and what to know of the file."""
+    """Read a file of baseline answers to the task's examples, by model, with notes about the file."""
     if not Path(path).exists():
         known = ", ".join(loaded_task.data.baselines) or "none"
         if path in loaded_task.data.baselines:
@@ -111,7 +114,7 @@ def _baselines_of_file(
     baselines: dict[str, Generations] = {}
     notes: list[str] = []
     for imported in read_given(loaded_task, Path(path), thinking):
-        # What it failed to answer cannot be compared with.
+        # A failed answer cannot be a baseline.
         generations = {own.example_id: own for own in imported.generations if not own.error}
         require_coverage(loaded_task, generations, f"the baseline {imported.candidate} of {path}")
         baselines[imported.candidate] = generations
@@ -120,7 +123,7 @@ def _baselines_of_file(
 
 
 def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
-    """One task with its official files fetched and verified."""
+    """Load a task with its official files, fetched and verified."""
     origin = tasks.find(spec.name)
     task = origin.task(spec.version, spec.options, starter=starter)
     return _with_data(task, origin, finder)
@@ -140,18 +143,18 @@ def _with_data(task: Task, origin: tasks.Origin, finder: SourceFinder) -> Loaded
         raise
     except Exception as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        read = f" The official file that was read last is {used[-1].name}, from the {used[-1].origin}." if used else ""
+        read = f" The last official file read was {used[-1].name}, from the {used[-1].origin}." if used else ""
         raise UsageError(
-            f"{task.label} cannot be loaded: {told}.{read} A file that is not what upstream has must be "
-            f"replaced; otherwise it is the task's own fault (-v shows where)"
+            f"{task.label} cannot be loaded: {told}.{read} If that file differs from upstream's, replace "
+            f"it; otherwise the task has a bug (-v shows where)"
         ) from error
-    # What a file of the user's brings along is kept in the run: nobody else publishes it.
+    # Baselines that come with the user's own task are kept in the run, because nobody else publishes them.
     baselines = {} if origin.code is None else _hashes(data.baselines)
     return LoadedTask(task=task, data=data, sources=used, baselines=baselines, code=origin.code)
 
 
 def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
-    """``--gen`` and ``--preset`` are stronger than an example's own sampling, as they are than the task's."""
+    """Let ``--gen`` and ``--preset`` override an example's own sampling, as they override the task's."""
     if not gen:
         return loaded_task
     return loaded_task.with_examples(
@@ -165,14 +168,14 @@ def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
 
 
 def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
-    """How answers are drawn, except for examples that have a sampling of their own."""
+    """Return how answers are sampled, except for examples that have a sampling of their own."""
     return override_sampling(
         loaded_task.task.sampling, presets.answer_settings(settings, loaded_task.task.name), "--gen"
     )
 
 
 def read_given(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
-    """Answers made elsewhere, one record for each model of the file, in any shape that the task reads."""
+    """Read answers that were made elsewhere, one record for each model of the file, in any form the task reads."""
     rows = read_rows(path)
     found = loaded_task.task.importers.get("outputs", import_answers)(rows, loaded_task.data)
     return [
@@ -186,22 +189,24 @@ def read_given(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> list[
 
 
 def read_candidate(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> Imported:
-    """Read the answers of a file that holds those of one model only."""
+    """Read the answers of a file that holds those of one model."""
     found = read_given(loaded_task, path, thinking)
     if len(found) != 1:
         names = ", ".join(imported.candidate for imported in found)
-        raise UsageError(f"{path} holds answers of {len(found)} models ({names[:200]}); split it")
+        raise UsageError(
+            f"{path} holds answers of {len(found)} models ({names[:200]}); split it into one file for each model"
+        )
     return found[0]
 
 
 def require_texts(loaded_task: LoadedTask) -> None:
-    """Refuse a task whose official texts are unavailable, before any model is asked."""
+    """Raise :class:`UsageError` if a task's official texts are not available, before any model is asked."""
     if loaded_task.data.lacks:
         raise UsageError(f"{loaded_task.task.label} cannot be asked: {loaded_task.data.lacks}")
 
 
 def require_baseline(loaded_task: LoadedTask) -> None:
-    """Refuse a task that has nothing to compare with, before any model is asked."""
+    """Raise :class:`UsageError` if a task lacks the answers to compare with, before any model is asked."""
     task, baselines = loaded_task.task, loaded_task.data.baselines
     unknown = [name for name in task.against if name not in baselines]
     if unknown or (task.needs_baseline and not baselines):
@@ -214,7 +219,7 @@ def require_baseline(loaded_task: LoadedTask) -> None:
 def with_baselines(
     loaded_task: LoadedTask, baselines: Mapping[str, Generations], *, keep_equal: bool = True
 ) -> LoadedTask:
-    """Compare the task with these answers instead of its own; with ``keep_equal``, equal ones change nothing."""
+    """Replace the task's baselines; with ``keep_equal``, answers equal to the official ones change nothing."""
     official = loaded_task.data.baselines
     if keep_equal and all(
         name in official and all(official[name].get(key) == generation for key, generation in generations.items())
@@ -233,7 +238,7 @@ def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
 
 
 def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
-    """The first ``limit`` examples, or those whose ids a file lists, one per line."""
+    """Select the examples whose ids a file lists, one per line, and of those the first ``limit``."""
     examples = data.examples
     if ids is not None:
         try:
@@ -253,20 +258,20 @@ def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
 
 
 def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
-    """The task cut down to ``--limit`` and ``--ids``, each example as many times as ``--repeats`` says."""
+    """Select the examples of ``--limit`` and ``--ids``, each as many times as ``--repeats`` says."""
     data = subset(loaded_task.data, settings.limit, settings.ids)
     loaded_task = loaded_task if data is loaded_task.data else dataclasses.replace(loaded_task, data=data)
     return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
 
 
 def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
-    """Each example as many times as ``--repeats`` says, the repeats of one together.
+    """Repeat each example as often as ``--repeats`` says, with its repeats in sequence.
 
-    Raises :class:`UsageError` where all answers to one example would be equal, or the task has no use for several.
+    Raises :class:`UsageError` if all answers to an example would be equal, or the task has no use for several.
     """
     if not loaded_task.task.repeats:
         raise UsageError(
-            f"--repeats {settings.repeats}: {loaded_task.task.label} has no number over several answers to one item"
+            f"--repeats {settings.repeats}: {loaded_task.task.label} has no metric over several answers to one item"
         )
     examples = []
     for example in loaded_task.data.examples:
@@ -274,7 +279,7 @@ def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
         if not sampling.temperature:
             raise UsageError(
                 f"--repeats {settings.repeats} asks {loaded_task.task.label} at temperature 0, where all answers to an "
-                "item are one; give a temperature, such as --gen temperature=0.7"
+                "item are equal; give a temperature, such as --gen temperature=0.7"
             )
         examples += [
             msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
@@ -284,9 +289,9 @@ def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
 
 
 def require_coverage(loaded_task: LoadedTask, generations: Generations, what: str) -> None:
-    """Refuse answers that lack more than the limit of a task's examples; ``what`` names them.
+    """Raise :class:`UsageError` if too many of a task's examples have no answer; ``what`` names the answers.
 
-    An answer that failed is none of these: the run goes on without it, as it does where a model fails.
+    A failed answer is not missing: the run continues without it, as it does if a model fails.
     """
     examples = loaded_task.data.examples
     missing = [example for example in examples if example.id not in generations]
@@ -301,9 +306,9 @@ def require_coverage(loaded_task: LoadedTask, generations: Generations, what: st
 
 
 def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> list[LoadedTask]:
-    """All tasks of a finished run, with the examples and baselines that the run has.
+    """Load all tasks of an existing run, with the examples and baselines of the run.
 
-    ``settings.tasks`` may give other options for some of them, and names the files of those that were given as files.
+    ``settings.tasks`` may give other options for some of them, and names the files of those that are files.
     """
     finder = source_finder(settings)
     given = tasks.named(settings.tasks)
@@ -329,9 +334,9 @@ def reload_task(
     files: TaskFiles,
     options: Mapping[str, str] | None = None,
 ) -> LoadedTask:
-    """One task of a finished run, with the examples and baselines that the run has.
+    """Load one task of an existing run, with the examples and baselines of the run.
 
-    ``options`` of the user's are stronger than those of the run.
+    The user's ``options`` override those of the run.
     """
     task, origin = find_task(task_manifest, run, files, options)
     loaded_task = _with_data(task, origin, finder).with_examples(folder.examples())

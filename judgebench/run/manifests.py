@@ -1,4 +1,7 @@
-"""How the manifest of a run is put together: fingerprints, versions, sessions, and how the run ended."""
+"""Builds the manifest of a run: fingerprints, versions, sessions, and how the run ended.
+
+The records themselves are defined in ``folder``, and the content of the fingerprints in ``protocol``.
+"""
 
 import platform
 import subprocess
@@ -25,7 +28,7 @@ from judgebench.thinking import Thinking
 
 
 def new_session(settings: Settings) -> Session:
-    """The manifest's record of the process that begins now: its settings but the defaults, without credentials."""
+    """Record the process that starts now, with the settings that are not defaults and without credentials."""
     config = {
         name: _without_credentials(msgspec.to_builtins(getattr(settings, name), enc_hook=str))
         for name in SETTINGS
@@ -96,7 +99,7 @@ def build_task_manifest(
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that compute the numbers; heavy libraries are listed only if loaded."""
+    """Return the versions of the packages that compute the numbers; heavy ones only if they are loaded."""
     found = {"python": platform.python_version()}
     for name in ("judgebench", "numpy", "msgspec", "aiohttp"):
         try:
@@ -110,7 +113,7 @@ def package_versions() -> dict[str, str]:
 
 
 def git_revision(spec: ModelSpec) -> str | None:
-    """Commit of the repository that holds a checkpoint's folder, if one does."""
+    """Return the commit of the repository that holds a checkpoint's folder; ``None`` if there is none."""
     folder = Path(spec.target)
     if not spec.backend.checkpoint or not folder.is_dir():
         return None
@@ -129,7 +132,7 @@ def combined(hashes: Mapping[str, str]) -> str:
 
 
 def hash_over_tasks(manifest: Manifest) -> None:
-    """Set the run's hashes from its tasks'."""
+    """Set the run's hashes from those of its tasks."""
     tasks = manifest.tasks.items()
     manifest.protocol_hash = combined({key: task_manifest.protocol_hash for key, task_manifest in tasks})
     manifest.input_hash = combined({key: task_manifest.input_hash for key, task_manifest in tasks})
@@ -144,7 +147,7 @@ def _source_notes(loaded_task: LoadedTask) -> list[str]:
 
 
 def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
-    """Add to a task's new manifest what the session that made the answers knew about them."""
+    """Add to a task's new manifest what the session that generated the answers recorded about them."""
     names = ("sampling", "system", "thinking", "think_tags", "refine")
     made = {name: before.inputs[name] for name in names if name in before.inputs}
     task_manifest.inputs = {**task_manifest.inputs, **made}
@@ -155,7 +158,7 @@ def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
 
 
 def missing(manifest: Manifest, *, judged: bool) -> str | None:
-    """A sentence about each task in which too many examples or cases ended without an answer or a verdict."""
+    """Return a sentence about each task in which too many examples or cases have no answer or verdict."""
     sentences = []
     for key, task_manifest in manifest.tasks.items():
         counts = task_manifest.counts
@@ -173,20 +176,20 @@ def missing(manifest: Manifest, *, judged: bool) -> str | None:
 
 
 def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:
-    """The status of a run that reached its end, and a sentence about what it lacks if that is too much."""
+    """Return the status of a run that reached its end, and what it lacks if it is incomplete."""
     complaint = missing(manifest, judged=judged)
     return "incomplete" if complaint else "complete" if judged else "generated", complaint
 
 
 def spent(manifest: Manifest) -> float:
-    """USD that the run's earlier sessions paid; for a killed session, up to its last checkpoint."""
+    """Return the USD that the run's earlier sessions paid; for a killed session, up to its last checkpoint."""
     return sum(
         stage.usd for session in manifest.sessions for stages in session.counts.values() for stage in stages.values()
     )
 
 
 def status_of(error: BaseException) -> str:
-    """The status of a session that ended with this error."""
+    """Return the status of a session that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return "budget" if isinstance(error, BudgetExceeded) else "failed"

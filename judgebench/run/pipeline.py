@@ -1,7 +1,8 @@
-"""A run's work: examples are answered, and each answer is judged as soon as it is finished.
+"""Does the work of a run: generates answers, and judges each answer as soon as it is finished.
 
-Threads that ask models put events into one queue; the caller's thread takes them out, writes them to the run folder
-before anything else, and is the only one that writes. What a run folder holds already is not asked again.
+Threads that call models put events into one queue. The caller's thread takes them out, writes them to the run folder
+before anything else, and is the only thread that writes. What the run folder holds already is not asked again. What is
+asked is decided in ``stages``; scoring comes later, in ``scoring``.
 """
 
 import threading
@@ -24,11 +25,11 @@ from judgebench.run.stages import JudgeCall, JudgeSeat, RunningTask, fold_member
 T = TypeVar("T")
 R = TypeVar("R")
 MAX_IN_FLIGHT = 4096
-"""Examples on their way between the first request and the last verdict, at most."""
+"""Limit for the examples between their first request and their last verdict."""
 
 
 class _Dialogues(Generic[T, R]):
-    """Items that are carried through one request after another, many at a time."""
+    """Carries many items at a time through one request after another."""
 
     def __init__(self, items: Iterable[T], step: Callable[[T, tuple[Completion, ...]], Request | R | None]) -> None:
         self._items = items
@@ -37,11 +38,11 @@ class _Dialogues(Generic[T, R]):
         self._next: deque[tuple[T, tuple[Completion, ...], Request]] = deque()
         self._sent: dict[int, tuple[T, tuple[Completion, ...]]] = {}
         self._open = 0
-        """Items begun and not yet finished: while there are any, more requests may come."""
+        """Number of items that are started and not finished: while there are any, more requests may come."""
         self._closed = False
 
     def requests(self) -> Iterator[Request]:
-        """First requests of new items, and next ones of items whose reply came, until all are finished."""
+        """Yield the first requests of new items and the next requests of answered ones, until all are finished."""
         feed: Feed[T] = Feed(self._items, ahead=64, on_ready=self._wake)
         number = 0
         try:
@@ -83,7 +84,7 @@ class _Dialogues(Generic[T, R]):
             self._changed.notify_all()
 
     def received(self, number: int, reply: Completion) -> tuple[T, tuple[Completion, ...], R] | None:
-        """The item with all its replies and what it came to, if this was the last one."""
+        """Return the item with all its replies and its outcome, if this was its last reply."""
         with self._changed:
             item, replies = self._sent.pop(number)
         replies = (*replies, reply)
@@ -116,15 +117,15 @@ def converse(
 
 
 Observer = Callable[[RunningTask, str], None]
-"""Told after every finished item: the task and the stage (``generate`` or ``judge``)."""
+"""Called after every finished item with the task and the stage (``generate`` or ``judge``)."""
 
 
 Place = tuple[str, str]
-"""An example of a task, by their keys."""
+"""A task's key and an example's id."""
 
 
 class _Room:
-    """Limits how many examples are between their first request and their last verdict."""
+    """Limits the number of examples between their first request and their last verdict."""
 
     def __init__(self, size: int) -> None:
         self._free = threading.Semaphore(size)
@@ -134,7 +135,7 @@ class _Room:
         self._closed = False
 
     def enter(self, place: Place) -> bool:
-        """Wait for a free place, and say whether the example may still be started."""
+        """Wait for a free place; return whether the example may still be started."""
         self._free.acquire()
         with self._guard:
             wanted = not self._closed and place[0] not in self._over
@@ -145,14 +146,14 @@ class _Room:
             return wanted
 
     def leave(self, place: Place) -> None:
-        """Give the example's place back, if it has one."""
+        """Free the example's place, if it has one."""
         with self._guard:
             if place in self._inside:
                 self._inside.remove(place)
                 self._free.release()
 
     def end(self, key: str) -> None:
-        """Give back all places of a task, and admit no more of its examples."""
+        """Free all places of a task, and admit no more of its examples."""
         with self._guard:
             self._over.add(key)
             inside = [place for place in self._inside if place[0] == key]
@@ -160,7 +161,7 @@ class _Room:
             self.leave(place)
 
     def close(self) -> None:
-        """Admit no more examples: whoever waits for a place is turned away."""
+        """Admit no more examples; whoever waits for a place is turned away."""
         with self._guard:
             self._closed = True
         self._free.release()
@@ -168,7 +169,7 @@ class _Room:
 
 @dataclass(frozen=True)
 class _Known:
-    """An example whose answer existed before, or which will get none."""
+    """An example that was answered before, or will get no answer."""
 
     run: RunningTask
     example_id: str
@@ -208,16 +209,16 @@ class _Unfinished:
     """An example that is being judged."""
 
     waiting: int = 0
-    """Verdicts that are still to come."""
+    """Number of verdicts that are still to come."""
     judgements: list[Judgement] = field(default_factory=list)
-    """Those that came, if the task has a watch to look at them."""
+    """The judgements so far, if the task has a watch that looks at them."""
 
 
 class Pipeline:
     """Generates and judges what is missing, each answer judged as soon as it is finished.
 
-    The candidate and each judge model are drained by a thread of their own, so that wall time tends to the slowest of
-    them and not to their sum. Answers that are there already are fed to the judges by a further one.
+    The candidate and each judge model have a thread of their own, so that the wall time approaches that of the slowest
+    and not their sum. One more thread sends answers that exist already to the judges.
     """
 
     def __init__(
@@ -237,15 +238,15 @@ class Pipeline:
         self._room = _Room(MAX_IN_FLIGHT)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
         self._judged_before: dict[str, dict[int, Judgement | None]] = {}
-        """By task and the digest of their key; the judgements themselves where a watch will look at them."""
+        """By task and digest of the key; the judgements themselves only if a watch will look at them."""
         self._unfinished: dict[Place, _Unfinished] = {}
         self._threads = 0
         self._feeding = 0
-        """Threads that still send answers to the judges."""
+        """Number of threads that still send answers to the judges."""
         self._stopping = False
 
     def run(self, *, generate: bool, judge: bool) -> None:
-        """Do the stages asked for. Raises what a model or task raised, after everything finished was written."""
+        """Run the stages. An error of a model or task is raised after everything finished has been written."""
         missing = {run.key: run.unanswered if generate else set[str]() for run in self._runs}
         if judge:
             self._open_channels()
@@ -299,7 +300,7 @@ class Pipeline:
         threading.Thread(target=guarded, name=f"judgebench-{work.__name__.strip('_')}", daemon=True).start()
 
     def _enter(self, missing: Mapping[str, set[str]], *, known: bool) -> Iterator[tuple[RunningTask, Example]]:
-        """The examples to work on, each once there is room for it: those with an answer, or those without."""
+        """Yield the examples with an answer (``known``) or without one, each as soon as there is room for it."""
         for run in self._runs:
             for example in run.queue():
                 if (example.id not in missing[run.key]) == known and self._room.enter((run.key, example.id)):
@@ -350,7 +351,7 @@ class Pipeline:
             judgement = call.judgement(verdict, replies)
             self._events.put(_Judged(run, call.seat, judgement, replies, time.monotonic() - started))
             if all(run.stopped for run in runs):
-                # Closes the dialogues: what the backend holds and has not sent is never sent.
+                # Closes the dialogues: the backend never sends the requests that it still holds.
                 return
 
     # -- the caller's thread, which handles the events
@@ -375,7 +376,7 @@ class Pipeline:
             self._stopping = True
             self._close_channels()
             self._room.close()
-            # What was finished before something broke is written before the error is told.
+            # What was finished before the error is written before the error is raised.
             while not self._events.empty():
                 if isinstance(event := self._events.get(), _Answered | _Judged):
                     self._handle(event)
@@ -416,7 +417,7 @@ class Pipeline:
         self._observe(run, "judge")
 
     def _send_to_judges(self, run: RunningTask, example_id: str) -> None:
-        """Send an answer's cases to their judges; without any case to wait for, the example is finished."""
+        """Send an answer's cases to their judges; if there is none to wait for, the example is finished."""
         unfinished = self._unfinished[run.key, example_id] = _Unfinished()
         generation = run.generations.get(example_id)
         if self._channels and run.seats and not run.stopped and generation is not None and not generation.error:
@@ -426,7 +427,7 @@ class Pipeline:
             self._finish(run, example_id)
 
     def _send(self, run: RunningTask, call: JudgeCall, unfinished: _Unfinished) -> None:
-        """Ask a judge model about a case, unless it was judged before or its verdict is known without asking."""
+        """Send a case to a judge model, unless it was judged before or its verdict is known without a call."""
         counts, before = run.count("judge"), self._judged_before[run.key]
         counts.total += 1
         key = key_digest(call.key)
@@ -448,7 +449,7 @@ class Pipeline:
             unfinished.judgements.append(judgement)
 
     def _finish(self, run: RunningTask, example_id: str) -> None:
-        """Make room for the next example, and show this one to the task's watch, if there is one."""
+        """Make room for the next example, and show the finished one to the task's watch, if there is one."""
         unfinished = self._unfinished.pop((run.key, example_id))
         self._room.leave((run.key, example_id))
         if run.watch is None or run.stopped or not self._channels:

@@ -1,4 +1,4 @@
-"""Presets: how papers drew their answers, benchmark by benchmark, as data in ``templates/presets/NAME.toml``."""
+"""Reads presets: how papers sampled their answers for each benchmark, from ``templates/presets/NAME.toml``."""
 
 import tomllib
 from typing import Any
@@ -11,7 +11,7 @@ from judgebench.run.settings import Settings
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """How a paper drew its answers."""
+    """How a paper sampled its answers."""
 
     name: str
     about: str
@@ -22,27 +22,27 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names() -> list[str]:
-    """The names of all presets, sorted."""
+    """Return the names of all presets, sorted."""
     return sorted(path.stem for path in (resource("templates") / "presets").glob("*.toml"))
 
 
 def load(name: str) -> Preset:
-    """Load a preset. Raises :class:`UsageError` for an unknown name, with those that exist."""
+    """Load a preset. Raises :class:`UsageError`, which lists the names that exist, for any other name."""
     if name not in names():
-        raise UsageError(f"--preset {name!r} does not exist; there are {', '.join(names())}")
+        raise UsageError(f"--preset {name!r} does not exist; the presets are {', '.join(names())}")
     table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text())
     about, source = table.pop("about"), table.pop("source")
     return Preset(name=name, about=about, source=source, sampling=msgspec.convert(table, dict[str, dict[str, float]]))
 
 
 def answer_settings(settings: Settings, task: str) -> dict[str, str]:
-    """The sampling settings that override a task's own: those of ``--preset``, and over them those of ``--gen``."""
+    """Return the sampling settings that override a task's own: those of ``--preset``, overridden by ``--gen``."""
     preset = load(settings.preset).sampling.get(task, {}) if settings.preset else {}
     return {**{key: f"{value:g}" for key, value in preset.items()}, **settings.gen}
 
 
 def require_use(settings: Settings, tasks: list[str]) -> None:
-    """Raise :class:`UsageError` for a preset that changes none of the tasks."""
+    """Raise :class:`UsageError` if the preset is for none of the tasks."""
     if settings.preset and not any(task in load(settings.preset).sampling for task in tasks):
         known = ", ".join(sorted(load(settings.preset).sampling))
         raise UsageError(f"--preset {settings.preset} is for {known}, not for {', '.join(tasks)}")

@@ -1,4 +1,4 @@
-"""How far each stage is, on stderr: a live display on a terminal, a line now and then elsewhere."""
+"""Shows on stderr how far each stage is: a live display on a terminal, otherwise a line now and then."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ LOG_SECONDS = 30.0
 
 
 class Progress:
-    """An observer of the pipeline."""
+    """An observer of the pipeline that shows the tally of each stage."""
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown
@@ -50,7 +50,7 @@ class Progress:
             self._display.stop()
 
     def update(self, run: RunningTask, stage: str) -> None:
-        """Take note of one finished item; what is shown lags by a moment."""
+        """Note one finished item; the display is updated with a short delay."""
         if not self._shown:
             return
         key, now = (run.key, stage), time.monotonic()
@@ -72,7 +72,7 @@ class Progress:
 
 
 def facts(counts: StageCounts) -> str:
-    """One stage's tally in words: done of total, where the rest came from, speed, tokens, USD."""
+    """Write a stage's tally in words: done of total, where results came from, speed, tokens, USD."""
     parts = [f"{counts.done}/{counts.total}"]
     for label, count in (
         ("resumed", counts.resumed),

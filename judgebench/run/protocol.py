@@ -1,4 +1,7 @@
-"""A run's protocol (equal protocols may be ranked together) and its inputs (all that can change a number)."""
+"""Builds the two fingerprints of a run: what must be equal to compare rows, and everything that can change a number.
+
+They are mappings of named parts, so that a difference can be named; ``manifests`` stores and hashes them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,9 +23,10 @@ NOT_JUDGED = "not judged yet"
 
 
 def judge_identity(judge_model: Model | str) -> str:
-    """A judge model as the protocol names it.
+    """Return a judge model's name in the protocol.
 
-    A served model is its name, wherever it is served; a local one is its weights, since its name is only a folder's.
+    A served model is identified by its name, wherever it is served; a local one by its weights, because its name is
+    only that of a folder.
     """
     if isinstance(judge_model, str):
         return judge_model
@@ -83,7 +87,7 @@ def inputs(
     thinking: Thinking,
     refine: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The protocol and the model under test: all that can change a number."""
+    """Combine the protocol and the model under test: everything that can change a number."""
     return {
         **protocol_fields,
         "candidate": candidate,
@@ -96,7 +100,7 @@ def inputs(
 
 
 def differing(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the fields in which two nested mappings differ.
+    """Return the dotted names of the fields in which two nested mappings differ.
 
     >>> differing({"judge": {"model": "a", "seed": 0}}, {"judge": {"model": "b", "seed": 0}})
     ['judge.model']

@@ -1,7 +1,7 @@
-"""Reading run folders for tables, comparisons, the gate and exports. Nothing here writes.
+"""Reads run folders and archives for tables, comparisons, the gate and exports. Nothing here writes.
 
-``read_run`` is strict: a folder that cannot be read is a :class:`UsageError` saying what is wrong. ``read_runs``
-takes folders of many runs as well; there an unreadable run is listed with its reason, and the others are read.
+``read_run`` is strict: it raises :class:`UsageError`, which says what is wrong, if a run cannot be read. ``read_runs``
+also takes folders of many runs; it lists an unreadable run with the reason and reads the others.
 """
 
 import os
@@ -25,20 +25,20 @@ from judgebench.tasks import Origin
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One task of a run. Scores are in memory; larger parts are read from the folder on each call."""
+    """One task of a run. Scores are in memory; larger parts are read from the folder at each call."""
 
     key: str
     """Name of the task within the manifest."""
     task_manifest: TaskManifest
     scores: tuple[Score, ...]
-    """Those of groups such as ``category=math`` too."""
+    """Includes the scores of groups such as ``category=math``."""
     findings: tuple[Finding, ...]
     """What the integrity checks found."""
     folder: TaskFolder
     run: Path
-    """Where the run lies: a folder or an archive."""
+    """Path of the run: a folder or an archive."""
     files: TaskFiles = field(default_factory=dict)
-    """Files of tasks that the user named: the task may be one of them."""
+    """Files of tasks that the user named. The task may come from one of them."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,32 +57,32 @@ class TaskRun:
 
     @property
     def task(self) -> Task:
-        """The run's task. Raises :class:`UsageError` if its code is not here, or is not the code the run used."""
+        """The run's task. Raises :class:`UsageError` if its code is missing, or is not the code that the run used."""
         return self._found[0]
 
     @property
     def task_folder(self) -> Path:
-        """Where the files of that task lie."""
+        """The folder of that task's files."""
         return self._found[1].folder
 
     def load_data(self, finder: SourceFinder) -> TaskData:
-        """The task's data with the examples and baselines of the run; official files are fetched."""
+        """Load the task's data with the examples and baselines of the run; official files are fetched."""
         return reload_task(self.folder, self.task_manifest, self.run, finder, self.files).data
 
     def example_scores(self) -> list[ExampleScore]:
-        """Every example's part in every metric. Raises :class:`UsageError` if the run was not scored to its end."""
+        """Read each example's part in each metric. Raises :class:`UsageError` if the scoring did not finish."""
         path = self.folder.path / "example_scores.jsonl"
         reported_by = self.task_manifest.protocol.get("reported_by")
         if reported_by:
             raise UsageError(
-                f"{self.folder.path} holds reported numbers only, as {reported_by} computed them, and no scores of "
-                f"single examples. Import the samples or judgements file of that program instead"
+                f"{self.folder.path} holds reported numbers only, as {reported_by} computed them, and no example scores. "
+                f"Import the samples or judgements file of that program instead"
             )
         if not path.exists():
             raise UsageError(f"{path} is missing; run `judgebench score {self.folder.path.parent}` to make it again")
         if _torn(path):
             raise UsageError(
-                f"{path} is cut off: its last line has no end. Run `judgebench score {self.folder.path.parent}` "
+                f"{path} is cut off: its last line is incomplete. Run `judgebench score {self.folder.path.parent}` "
                 f"to make it again"
             )
         return self.folder.example_scores()
@@ -92,29 +92,29 @@ class TaskRun:
         return self.folder.examples()
 
     def generations(self) -> dict[str, Generation]:
-        """The answers by example, including failed ones, which have ``error`` set."""
+        """Read the answers by example, including failed ones, which have ``error`` set."""
         return {generation.example_id: generation for generation in self.folder.generations()}
 
     def judgements(self) -> list[Judgement]:
-        """The verdicts, with the judge's replies."""
+        """Read the judgements, with the judge's replies."""
         return list(self.folder.judgements())
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it lies on disk, scored."""
+    """A run as it is stored, with its scores."""
 
     path: Path
     manifest: Manifest
     tasks: Mapping[str, TaskRun]
     """By key, in the order of the manifest."""
     folder: RunFolder
-    """Where the run lies; for an archive, where it was unpacked."""
+    """The run folder; for an archive, the folder that it was unpacked into."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A run folder that could not be read, among others that could."""
+    """A run that could not be read while others could."""
 
     path: Path
     reason: str
@@ -122,18 +122,18 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of some folders."""
+    """The runs found in some folders."""
 
     readable: tuple[Run, ...]
     unreadable: tuple[Unreadable, ...]
 
 
 def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = False) -> Run:
-    """Manifest, scores and findings of a run folder or of the archive of one, which keeps its own name.
+    """Read the manifest, scores and findings of a run folder or an archive.
 
-    ``files`` are those of tasks that were given as files. With ``unfinished``, the run need not have been scored, and
-    no scores are read. Raises :class:`UsageError` if it is missing, not a run, damaged, of another version, or not
-    scored yet.
+    ``files`` are the tasks that the user named as files. With ``unfinished``, no scores are read, so the run need not
+    have any. Raises :class:`UsageError` if the run is missing, damaged, of another version or not scored yet, or if
+    ``path`` is not a run.
     """
     archived = is_archive(path)
     folder = RunFolder(open_archive(path) if archived else path)
@@ -158,7 +158,7 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Run folders and archives among the paths, and folders anywhere below them, each once.
+    """Find the run folders and archives among the paths, and run folders anywhere below them, each once.
 
     Raises :class:`UsageError` for a path without any.
     """
@@ -176,9 +176,9 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_runs(paths: Sequence[Path], files: TaskFiles = NO_FILES) -> Runs:
-    """Every run among the paths and below them.
+    """Read every run among the paths and below them.
 
-    A path that is itself a run must be readable; one found below a path that is not is listed with what is wrong.
+    A path that is itself a run must be readable; an unreadable run below a path is listed with the reason.
     """
     named = {os.path.realpath(path) for path in paths}
     readable, unreadable = [], []

@@ -1,8 +1,8 @@
-"""The one way from a run's manifest to its task. Everything that reads a run gets its task here.
+"""Finds the task of a run from its manifest. Everything that reads a run gets its task here.
 
-A run folder may be anybody's, and a task is code. So a manifest names bundled tasks and those of installed packages
-only, never a file. The code of a task that was given as a file comes from the user's own command line (or the argument
-``tasks`` in Python), and it must be the code that the run was made with: the manifest keeps its hashes.
+A run folder may come from anybody, and a task is code. So a manifest may name only bundled tasks and those of installed
+packages, never a file. The code of a task in a file comes from the user's own command line (or the argument ``tasks``
+in Python), and it must be the code that the run was made with: the manifest keeps its hashes.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ NO_FILES: TaskFiles = {}
 def find_task(
     task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
 ) -> tuple[Task, tasks.Origin]:
-    """Find a run's task in the run's version, with its options, which the user's ``options`` override.
+    """Find a run's task in the run's version, with the run's options, which the user's ``options`` override.
 
-    Raises :class:`UsageError` if the task is neither bundled nor installed nor among the ``files``, and if its file is
-    not what the run was made with.
+    Raises :class:`UsageError` if the task is neither bundled nor installed nor among the ``files``, or if its file is
+    not the one that the run was made with.
     """
     run_options = {name: str(value) for name, value in task_manifest.options.items()}
     origin = _origin(task_manifest, run, files)
@@ -39,7 +39,7 @@ def find_task(
 
 
 def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin:
-    """Where a run's task comes from: a plain name is never the path of a file."""
+    """Find where a run's task comes from. The name in a manifest is never taken for the path of a file."""
     name, given = task_manifest.name, files.get(task_manifest.name)
     if not is_plain_name(name):
         raise UsageError(
@@ -68,16 +68,16 @@ def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.O
 def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> tasks.Origin:
     if given is None:
         raise UsageError(
-            f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not say "
-            f"which code is run. Name that file yourself, as in --tasks ./{name}/{code.file} (of `plan`: --task)"
+            f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not choose "
+            f"the code that is run. Name that file yourself, as in --tasks ./{name}/{code.file} (of `plan`: --task)"
         )
     origin = tasks.from_file(given)
     now = origin.code.sha256 if origin.code else {}
     changed = sorted(path for path in {*code.sha256, *now} if code.sha256.get(path) != now.get(path))
     if changed:
         raise UsageError(
-            f"{run} was made with another state of the task {name!r} than {given} is in: {', '.join(changed[:5])} "
-            f"changed since. Its numbers are held against the code they were made with: bring that back, or evaluate "
-            f"again with today's (what is asked in the same words comes from the call store and costs nothing)"
+            f"{run} was made with another version of the task {name!r} than {given}: {', '.join(changed[:5])} changed "
+            f"since. Numbers belong to the code they were made with: restore that code, or evaluate again with "
+            f"today's (replies to unchanged prompts come from the call store and cost nothing)"
         )
     return origin

@@ -262,7 +262,7 @@ def test_a_record_that_its_task_cannot_work_with_is_told_as_the_run_s(runs: Path
     path.write_text(path.read_text().replace('"question":', '"query":'))
     code, _, err = run("export", "R", "--to", "lm-eval", "--out", "o")
     assert code == 2
-    assert err.startswith("judgebench: R holds something that cannot be worked with (KeyError: 'question')")
+    assert err.startswith("judgebench: R holds something that cannot be used (KeyError: 'question')")
 
 
 def test_a_run_and_its_archive_say_the_same(runs: Path, run: Callable[..., Ended]) -> None:

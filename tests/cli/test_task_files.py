@@ -79,7 +79,7 @@ def test_a_command_works_when_the_file_is_named(place: Path, command: Command, n
     arguments, flag, code = NEED_THE_FILE[name]
     before = {path: path.read_bytes() for path in place.rglob("*.json*")}
     said = command(*arguments).paragraph
-    assert "was given as a file (task.py), and a run folder may not say which code is run" in said
+    assert "was given as a file (task.py), and a run folder may not choose the code that is run" in said
     assert f"--tasks ./{flag[1].partition('/')[0]}/task.py" in said
     assert {path: path.read_bytes() for path in place.rglob("*.json*")} == before
     ended = command(*arguments, *flag)
@@ -227,7 +227,7 @@ def test_another_state_of_the_file_is_refused(place: Path, command: Command, nam
     before = {path: path.read_bytes() for path in place.rglob("*.json*")}
     (folder / "metrics.py").write_text((folder / "metrics.py").read_text() + "# changed\n")
     said = command(*arguments, *flag).paragraph
-    assert "another state of the task" in said
+    assert "another version of the task" in said
     assert "metrics.py changed since" in said
     assert {path: path.read_bytes() for path in place.rglob("*.json*")} == before
 
