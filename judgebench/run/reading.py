@@ -75,8 +75,8 @@ class TaskRun:
         reported_by = self.task_manifest.protocol.get("reported_by")
         if reported_by:
             raise UsageError(
-                f"{self.folder.path} holds reported numbers only, as {reported_by} computed them, and no example scores. "
-                f"Import the samples or judgements file of that program instead"
+                f"{self.folder.path} holds reported numbers only, as {reported_by} computed them, and no example "
+                f"scores. Import the samples or judgements file of that program instead"
             )
         if not path.exists():
             raise UsageError(f"{path} is missing; run `judgebench score {self.folder.path.parent}` to make it again")

@@ -1,7 +1,8 @@
-"""One whole run: what it consists of, where it lies, how it ends. ``pipeline`` does the work itself.
+"""Runs ``eval``, ``generate`` and ``judge`` from the settings to the results.
 
-``Runner`` opens the models, settles the fingerprints and the run folder, runs the stages, scores, and keeps the
-manifest true at every moment, so that a run that was killed can be told from one that finished.
+``Runner`` opens the models, determines the fingerprints and the run folder, runs the stages and scores. It keeps the
+manifest true at every moment, so that a killed run can be told from a finished one. ``pipeline`` generates and judges,
+``scoring`` computes the numbers.
 """
 
 import time
@@ -55,9 +56,9 @@ from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
 CHECKPOINT_SECONDS = 2.0
-"""How often a run in progress updates its manifest."""
+"""Interval at which a run in progress updates its manifest."""
 KEPT = {"generate": "answers", "judge": "verdicts"}
-"""What each stage produces, in words."""
+"""Words for what each stage produces."""
 
 
 class Runner:
@@ -74,16 +75,16 @@ class Runner:
         self._alone = ExitStack()
         """Holds the lock of the run folder."""
         self.folder: RunFolder | None = None
-        """Where the run lies, once that is settled."""
+        """The run's folder, once it is known."""
 
     @property
     def spent(self) -> float:
-        """USD that the run has cost, over all its processes, as far as prices are known."""
+        """USD that the run has cost over all its processes, as far as prices are known."""
         return self._models.budget.spent_usd
 
     @property
     def kept(self) -> str:
-        """Says what the run folder holds, for a user who stops the run and continues later."""
+        """What the run folder holds, for the message to a user who stopped the run."""
         if self.folder is None:
             return "nothing was asked yet"
         parts = [
@@ -106,7 +107,7 @@ class Runner:
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
     def rejudge(self, folder: RunFolder) -> Results:
-        """Judge whatever in a run folder has not been judged yet."""
+        """Judge what has not been judged yet in a run folder, and score the run."""
         with self._reopened(folder) as (manifest, loaded):
             self._models.require_ready(None, loaded)
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
@@ -191,7 +192,7 @@ class Runner:
         return loaded, given
 
     def _plan_answered(self, folder: RunFolder, manifest: Manifest, loaded_task: LoadedTask) -> "_Plan":
-        """Plan to judge a task whose answers lie in a run folder."""
+        """Plan to judge a task whose answers are in a run folder."""
         before = manifest.tasks[loaded_task.key]
         require_texts(loaded_task)
         task_folder = folder.task(loaded_task.key)
@@ -231,7 +232,7 @@ class Runner:
         *,
         judge: bool,
     ) -> "_OpenRun":
-        """Settle the folder and the manifest of a new run, or of an unfinished one with the same inputs."""
+        """Determine the folder and the manifest of a new run, or of an unfinished one with the same inputs."""
         name = candidate.model.name if candidate else next(iter(given.values())).candidate
         if self._settings.refine:
             name += f"+refine{len(self._settings.refine)}"
@@ -250,7 +251,7 @@ class Runner:
         task_manifests = {plan.key: plan.task_manifest for plan in plans}
         folder = self._folder(name, task_manifests)
         manifest = self._manifest(folder, spec, name, identity, task_manifests)
-        # Before any other file, so that a folder left by a killed process is known for a run.
+        # Written before any other file, so that a folder left by a killed process is recognised as a run.
         folder.write_manifest(manifest)
         price = candidate.price if candidate else None
         tasks = [self._start(plan, folder, given.get(plan.key), name, price) for plan in plans]
@@ -267,7 +268,7 @@ class Runner:
         stop_when: str | None = None,
         think_tags: Sequence[tuple[str, str]] = (),
     ) -> "_Plan":
-        """Plan a task's part of the run. ``candidate`` is the model that answers, if one does."""
+        """Plan a task's part of the run. ``candidate`` is the model that answers; ``None`` if the answers exist."""
         settings, task, data = self._settings, loaded_task.task, loaded_task.data
         thinking = Thinking(settings.thinking, tuple(dict.fromkeys([*think_tags, *settings.think_tags])))
         if judge:
@@ -302,7 +303,7 @@ class Runner:
         candidate: str = "",
         price: Price | None = None,
     ) -> RunningTask:
-        """Write what is known before the first call into the task's folder, and return the task ready to run."""
+        """Write what is known before the first call to the task's folder, and return the task ready to run."""
         loaded_task, task_folder = plan.loaded_task, folder.task(plan.key)
         data = loaded_task.data
         generations = {generation.example_id: generation for generation in task_folder.generations()}
@@ -342,10 +343,10 @@ class Runner:
         if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*task_manifests}):
             first = {key: task_manifest.inputs for key, task_manifest in existing.tasks.items()}
             second = {key: task_manifest.inputs for key, task_manifest in task_manifests.items()}
-            way_on = "`judgebench judge` goes on with it" if existing.status == "generated" else "repeat its command"
+            way_on = "run `judgebench judge`" if existing.status == "generated" else "repeat its command"
             raise UsageError(
                 f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
-                f"choose another --out, or go on with that one: {way_on}"
+                f"choose another --out, or continue that one: {way_on}"
             )
         if existing is None and folder.occupied:
             raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
@@ -382,7 +383,7 @@ class Runner:
         return manifest
 
     def _work(self, run: "_OpenRun") -> Results:
-        """Run the stages and score; however this ends, the manifest says so."""
+        """Run the stages and score; the manifest says how this ended."""
         self._begin(run)
         with self._failure_recorded(run):
             self._stages(run)
@@ -406,14 +407,14 @@ class Runner:
         manifest, self.folder = run.manifest, run.folder
         manifest.account = manifest.account or uuid.uuid4().hex
         run.folder.write_manifest(manifest)
-        # The books know of calls that no manifest does, the manifest of calls whose books were left behind.
+        # The call store may know of calls that the manifest does not, and the other way round if the store was moved.
         paid = self._models.charge(manifest.account)
         self._models.budget.begin(max(paid.usd, spent(manifest)), paid.lost_usd)
         self._session.counts = {task.key: task.counts for task in run.tasks}
 
     @contextmanager
     def _failure_recorded(self, run: "_OpenRun") -> Iterator[None]:
-        """If an error ends the work, write so into the manifest."""
+        """If an error ends the work, record that in the manifest."""
         try:
             yield
         except BaseException as error:
@@ -440,7 +441,7 @@ class Runner:
         if model is None or not model.local or not any(judge_model.local for judge_model in judges):
             pipeline(model).run(generate=run.generate, judge=run.judge)
             return
-        # Two local models on one device run one after the other, the first one's memory freed between them.
+        # Two local models share one device: they run one after the other, and the memory of the first is freed between.
         pipeline(model).run(generate=run.generate, judge=False)
         if all(judge_model is not model for judge_model in judges):
             model.close()
@@ -466,7 +467,7 @@ class Runner:
 
 @dataclass(frozen=True)
 class _OpenRun:
-    """A run whose folder and manifest are settled, with the stages that this session does."""
+    """A run whose folder and manifest are known, with the stages that this session runs."""
 
     folder: RunFolder
     manifest: Manifest
@@ -481,7 +482,7 @@ class _OpenRun:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A task's part of a run before it is known where the run lies."""
+    """A task's part of a run, before the run's folder is known."""
 
     loaded_task: LoadedTask
     sampling: Sampling
@@ -492,7 +493,7 @@ class _Plan:
 
     @property
     def key(self) -> str:
-        """Names the task's folder."""
+        """Name of the task's folder."""
         return self.loaded_task.key
 
 
@@ -501,7 +502,7 @@ def _first_prompt(
     examples: Sequence[Example],
     step: Callable[[Example, tuple[Completion, ...]], Request | None],
 ) -> str | None:
-    """The first prompt as the model reads it. All prompts are checked, so that a bad one is reported at once."""
+    """Return the first prompt as the model reads it. All prompts are checked, so that a bad one is reported at once."""
     requests = [request for example in examples if (request := step(example, ())) is not None]
     model.check(requests)
     return model.render(requests[0]) if requests else None
@@ -514,7 +515,7 @@ def _file_identity(given: Mapping[str, Imported]) -> str:
 
 
 def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
-    """How the watched run ended, with the calls that are in its folder."""
+    """Return how the watched run ended, with the calls that are in its folder."""
     looked_at = set(watch.order[: watch.n])
     calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.folder.judgements()]
     so_far = sum(count for example_id, count in calls if example_id in looked_at)
@@ -522,7 +523,7 @@ def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
 
 
 def _most_often(runs: Sequence[RunningTask]) -> str:
-    """A sentence with the commonest reason why an answer or verdict is missing; empty if none is known."""
+    """Return a sentence with the commonest reason why an answer or verdict is missing; empty if none is known."""
     errors: Counter[str] = Counter()
     for run in runs:
         errors.update(generation.error for generation in run.generations.values() if generation.error)

@@ -1,9 +1,9 @@
-"""Scores of run folders: at the end of a run, and again at any time after it, without a call.
+"""Scores run folders, at the end of a run and again at any later time, without a call to any model.
 
-Replies are read by today's rules, answers are verified, and every case is accounted for: it was read, read after the
-judge was asked again, left unread, failed, known without asking (skipped), or is missing.
+Replies are read by today's rules, answers are verified, and every case is accounted for: read, read after the judge was
+asked again, unread, failed, settled without a call (skipped), or missing.
 
-``score`` computes and writes nothing. ``finish_tasks`` writes what came of each task into its folder; its callers write
+``score`` computes and writes nothing. ``finish_tasks`` writes the results of each task to its folder; its callers write
 ``results.json`` and the manifest, once.
 """
 
@@ -37,7 +37,7 @@ from judgebench.thinking import AUTO, Thinking
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """The outcome of scoring one task of a run."""
+    """The results of one task of a run."""
 
     scores: list[Score]
     findings: list[Finding]
@@ -51,7 +51,7 @@ def finish_tasks(
     pool: GradingPool,
     labels: Labels | None = None,
 ) -> dict[str, ScoredTask]:
-    """Tidy the files of all tasks, score them, and write their scores; the manifest's counts are set, not written.
+    """Sort the files of all tasks, score the tasks and write their scores. Sets the manifest's counts, without writing.
 
     Human ``labels`` add metrics that are anchored in them.
     """
@@ -63,7 +63,7 @@ def finish_tasks(
 
 
 def results_of(folder: RunFolder, manifest: Manifest, scored: Mapping[str, ScoredTask], status: str) -> Results:
-    """The results of a run that ends with this status."""
+    """Return the results of a run that ends with this status."""
     stops = {key: manifest.tasks[key].early_stop for key in scored}
     return Results(
         run=str(folder.path),
@@ -109,7 +109,7 @@ def _finish_task(
 
 
 def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> LoadedTask:
-    """The task with the examples that were judged before an early stop, in the order in which they were."""
+    """Return the task with the examples that were judged before an early stop, in the order of judging."""
     stop = task_manifest.early_stop
     if stop is None or not stop.early_stopped:
         return loaded_task
@@ -135,7 +135,7 @@ def _adjusted(
 
 T = TypeVar("T")
 Styles = Mapping[str, Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]]
-"""How the answers of each example are written, by the model they are compared with: the candidate's, and that one's."""
+"""Style counts by example and by baseline model: those of the candidate's answer and of the baseline's."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,10 @@ class Scored:
 
     scores: list[Score]
     rows: list[ExampleScore]
-    """The panel's, where there are several judge models or repeats."""
+    """Example scores; with several judge models or repeats, those of the panel."""
     styles: Styles
     counts: dict[str, int]
-    """How the cases ended."""
+    """How the cases ended, as numbers of cases."""
 
 
 def score(
@@ -163,10 +163,10 @@ def score(
 ) -> Scored:
     """Read the replies again, score, summarise, and count how the cases ended.
 
-    Only what belongs to the examples of ``data`` counts. ``judged`` are the verdicts of models, those on one example
-    one after the other; ``verified`` are those of :func:`verify`. ``verdicts_each`` says how many verdicts each judge
-    owes on a case, one unless given. With several judge models or repeats, the numbers are those of the panel's mean
-    (of all its verdicts, for a task that pools them), with each member's and other foldings in groups of their own.
+    Only the examples of ``data`` count. ``judged`` are the judgements of models, with those of one example in sequence;
+    ``verified`` are those of :func:`verify`. ``verdicts_each`` is the number of verdicts expected from each judge on a
+    case; the default is one. With several judge models or repeats, the numbers are the means over the panel (for a task
+    that pools judges, over all its verdicts); groups hold those of each member and other combinations.
     """
     each = dict.fromkeys(data.judges, 1) if verdicts_each is None else verdicts_each
     rereading, left = _Rereading(task, data, each, thinking), dict(generations)
@@ -181,7 +181,7 @@ def score(
     scores = task.scores(data, rows)
     if len(members) > 1:
         scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
-    # An imported file may hold judgements without the answers: there were some.
+    # An imported file may hold judgements without the answers, which must have existed.
     answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
     absent = sum(example.id not in answered for example in data.examples)
     for judgement in verified:
@@ -191,18 +191,18 @@ def score(
 
 
 CHECKS_AT_ONCE = 4096
-"""Checks that are given to the verifiers together: memory stays flat however many there are."""
+"""Number of checks that are verified together, so that memory does not grow with the number of checks."""
 ENDS = ("read", "reasked_and_read", "unread", "failed", "skipped", "missing")
-"""How a judged case may end, each in exactly one of these ways."""
+"""The ways in which a judged case may end; each case ends in exactly one."""
 
 
 class _Rereading:
-    """Reads the replies on one example after the other by today's rules. Each case is built once."""
+    """Reads replies by today's rules, one example after the other. Each case is built once."""
 
     def __init__(self, task: Task, data: TaskData, verdicts_each: Mapping[str, int], thinking: Thinking) -> None:
         self._task, self._data, self._verdicts_each, self._thinking = task, data, verdicts_each, thinking
         self.judgements: list[Judgement] = []
-        """Without their replies: what a score needs of them is in the verdict, or that the call failed."""
+        """Without their replies: a score needs only the verdict, or that the call failed."""
         self.counts: Counter[str] = Counter()
         self.styles: dict[str, dict[str, tuple[dict[str, float], dict[str, float]]]] = {}
         self._missing: Counter[tuple[str, frozenset[str]]] = Counter()
@@ -210,7 +210,7 @@ class _Rereading:
         self._shared = _Shared()
 
     def take(self, generation: Generation | None, judgements: Iterable[Judgement]) -> None:
-        """Take in an answer, if there is one, and the judgements on it."""
+        """Add an answer, if there is one, and the judgements on it."""
         cases: dict[str, Case] = {}
         if generation is not None and not generation.error:
             cases = {case.id: case for case in self._task.cases(self._data, generation)}
@@ -227,21 +227,21 @@ class _Rereading:
             self._missing[_kind(case)] += max(0, left[case.id])
 
     def missing(self, *, imported: bool) -> int:
-        """Count the verdicts that are owed and absent.
+        """Count the expected verdicts that are absent.
 
-        An import is about the kinds of cases that its file holds; any other run about all that its answers make.
+        In an import, only the kinds of cases that its file holds are expected; in any other run, all cases are.
         """
         return sum(count for kind, count in self._missing.items() if kind in self._held or not imported)
 
 
 class _Shared:
-    """Keeps one copy of each text and verdict: a million judgements share a few."""
+    """Keeps one copy of each text and verdict, because a million judgements share a few."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
 
     def lean(self, judgement: Judgement, verdict: Verdict) -> Judgement:
-        """The judgement with this verdict and without its replies, but for the one that says why a call failed."""
+        """Return the judgement with this verdict and without replies, except for one that says why a call failed."""
         if verdict == Verdict(value=verdict.value, label=verdict.label):
             verdict = self._known.setdefault((verdict.value, verdict.label), verdict)
         return msgspec.structs.replace(
@@ -259,18 +259,18 @@ class _Shared:
 
 
 def _verdicts_each(task_manifest: TaskManifest) -> dict[str, int]:
-    """How many verdicts are wanted on each case of a judge: one from each of its models, as often as it repeats."""
+    """Return the number of verdicts expected on each case of a judge: its models times the repeats."""
     played = task_manifest.protocol.get("judges", {})
     return {judge: len(by.get("jury", "1")) * task_manifest.judge_repeats for judge, by in played.items()}
 
 
 def _kind(case: Case) -> tuple[str, frozenset[str]]:
-    """Which judge looks at whose answers."""
+    """Return the judge and the models whose answers it sees."""
     return case.judge, frozenset(answer.model for answer in case.answers)
 
 
 def _read_again(data: TaskData, case: Case | None, judgement: Judgement, thinking: Thinking) -> Verdict:
-    """The verdict by today's rules; as it was written where there are no words to read, or no case to read them for."""
+    """Read the verdict by today's rules; without a reply or a case to read it for, return the stored verdict."""
     judge = data.judges.get(judgement.judge)
     if judge is None or case is None or not judgement.replies or judgement.failed:
         return judgement.verdict
@@ -288,7 +288,7 @@ def _end(judgement: Judgement, verdict: Verdict) -> str:
 
 
 def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
-    """The verdict on every check of every answer, in the order of the examples."""
+    """Verify every check of every answer, in the order of the examples."""
     given = (generations[example.id] for example in data.examples if example.id in generations)
     checks = ((g, check) for g in given if not g.error for check in task.checks(data, g))
     shared = _Shared()
@@ -313,9 +313,9 @@ def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPo
 
 
 def _with_styles(task: Task, scored: Scored) -> Iterator[ExampleScore]:
-    """Example scores of comparisons, with counts of both answers' style among their covariates.
+    """Add style counts of both answers to the covariates of the example scores of comparisons.
 
-    A task's own counts stay; where an answer is not there, neither is its style.
+    A task's own counts take precedence. An answer that is absent has no counts.
     """
     for row in scored.rows:
         if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise_metrics):
@@ -326,7 +326,7 @@ def _with_styles(task: Task, scored: Scored) -> Iterator[ExampleScore]:
 
 
 def _styles_of(cases: Iterable[Case]) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
-    """How the two answers of each pair are written, by the model of the second."""
+    """Count the style of the two answers of each pair, by the model of the second."""
     texts = {
         case.answers[1 - case.candidate].model: (
             case.answers[case.candidate].text,
@@ -341,20 +341,22 @@ def _styles_of(cases: Iterable[Case]) -> dict[str, tuple[dict[str, float], dict[
 def _style_covariates(
     row: ExampleScore, styles: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]
 ) -> dict[str, float]:
-    # Of several baselines, the one that the example score is called after.
+    # Of several baselines, the one in the name of the example score.
     named = [both for model, both in styles.items() if len(styles) == 1 or model in row.metric.split(":")]
     if len(named) != 1:
         return {}
     own, other = named[0]
-    # A task that counts Markdown by its own rules may still know no length, as where its tokeniser is not there.
+    # A task that counts Markdown by its own rules may still lack the length, as without its tokeniser.
     counted = sum(f"baseline_{name}" in row.covariates for name in row.covariates)
     wanted = ("length",) if counted > 1 else tuple(own)
     return {side + name: count[name] for side, count in (("", own), ("baseline_", other)) for name in wanted}
 
 
 def score_run(folder: RunFolder, settings: Settings) -> Results:
-    """Read a run's replies again with today's rules. ``settings.tasks`` may give other options for its tasks, and
-    ``settings.think_tags`` further tags around the judges' thinking. The status says whether too much is missing.
+    """Read a run's replies again by today's rules, and score the run. The status says whether too much is missing.
+
+    ``settings.tasks`` may give other options for the tasks, and ``settings.think_tags`` further tags around the judges'
+    thinking.
     """
     folder.require_manifest()
     with folder.locked():
@@ -366,8 +368,8 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
     for key, task_manifest in manifest.tasks.items():
         if reported_by := task_manifest.protocol.get("reported_by"):
             raise UsageError(
-                f"{folder.path} holds reported numbers only: those of {key} were computed by {reported_by}, and the "
-                f"answers are not here. Import the samples file to have them scored"
+                f"{folder.path} holds reported numbers only: {reported_by} computed those of {key}, and the answers "
+                f"are not here. Import the samples file to score them"
             )
     loaded = reload_tasks(folder, manifest, settings)
     labels = labels_for(settings.labels, loaded)

@@ -1,4 +1,7 @@
-"""The models of a run, each opened once behind the call store and the meter, and the judges they play."""
+"""Opens the models of a run, each once behind the call store and the meter, and assigns them to judges.
+
+A judge is a prompt and a rule; a seat is a judge and a model that plays it.
+"""
 
 import dataclasses
 import tomllib
@@ -28,12 +31,12 @@ class Opened:
     """A model ready for use."""
 
     model: Model
-    """Behind the call store and the meter."""
+    """The model behind the call store and the meter."""
     price: Price | None
 
 
 class ModelPool:
-    """Opens each model once; close it to free connections, memory and the store."""
+    """Opens each model once. Closing it frees connections, memory and the store."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,13 +47,13 @@ class ModelPool:
 
     @property
     def store(self) -> CallStore:
-        """The call store, opened when it is first needed."""
+        """The call store, which is opened when it is first needed."""
         if self._store is None:
             self._store = CallStore(default_store_path())
         return self._store
 
     def charge(self, run: str) -> Spending:
-        """Book all calls from now on to a run, and return what it has paid so far."""
+        """Charge all calls from now on to a run, and return what the run has paid so far."""
         for account in self._accounts:
             account.run = run
         return self.store.spending(run)
@@ -58,9 +61,9 @@ class ModelPool:
     def require_ready(
         self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[LoadedTask]
     ) -> None:
-        """Raise for what is wrong with the candidate or a judge, before any engine is imported, which takes seconds.
+        """Raise an error for an unusable candidate or judge before any engine is imported, which takes seconds.
 
-        Where no model needs an engine, their first requests tell as soon.
+        If no model needs an engine, nothing is checked, because the first request fails as early.
         """
         judges = {
             spec: (loaded_task.task, arguments)
@@ -77,14 +80,14 @@ class ModelPool:
                 self._require_ready(spec, arguments, candidate=False)
 
     def seats(self, loaded_task: LoadedTask) -> dict[str, tuple[JudgeSeat, ...]]:
-        """The models that play each of a task's judges."""
+        """Open the models that play each of a task's judges."""
         return {
             name: tuple(self._seat(loaded_task.task, *specified) for specified in played)
             for name, played in judge_specs(loaded_task, self._settings).items()
         }
 
     def retries(self) -> dict[str, dict[str, int]]:
-        """Attempts made again, by model and cause."""
+        """Return the number of repeated attempts by model and cause."""
         return {one.model.name: dict(one.model.retries) for one in self._opened.values() if one.model.retries}
 
     def close(self) -> None:
@@ -105,13 +108,13 @@ class ModelPool:
             require_checkpoint(spec, settings)
             return
         model = open_model(spec, settings)
-        # An address that answered before is right, and this run may need nothing of it any more.
+        # An address that answered before is right, and this run may not need it any more.
         if isinstance(model, Served) and not self.store.answered(model.identity):
             model.require_reachable()
 
     @contextmanager
     def _with_alternatives(self, task: Task) -> Iterator[None]:
-        """Add to the message of an official judge that cannot be opened which judges there are instead."""
+        """If an official judge cannot be opened, add to the message which judges can take its place."""
         try:
             yield
         except UsageError as error:
@@ -154,7 +157,7 @@ class ModelPool:
 def judge_specs(
     loaded_task: LoadedTask, settings: Settings
 ) -> dict[str, list[tuple[Judge, ModelSpec, dict[str, str]]]]:
-    """The models that play each of a task's judges: those the user named, else the official one; none is opened."""
+    """Find the models that play each of a task's judges: those the user named, else the official one. Opens none."""
     task, specs = loaded_task.task, {}
     for name, judge in loaded_task.data.judges.items():
         official = task.judge_models.get(name)
@@ -168,16 +171,16 @@ def judge_specs(
 
 
 def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
-    """The judge as it will be used: labels scored directly by a local model, sampling as the user says.
+    """Adapt the judge to its model and to the user's sampling; a local model scores the labels directly.
 
-    Raises :class:`UsageError` for a model that cannot give the log-probabilities which the judge reads.
+    Raises :class:`UsageError` if the judge reads log-probabilities and the model cannot give them.
     """
     if spec.local:
         judge = judge.constrained()
     if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.backend.gives_logprobs:
         raise UsageError(
-            f"the judge {judge.name} reads its verdict from token log-probabilities, but {spec.text} is asked over a "
-            "protocol that has none. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
+            f"the judge {judge.name} reads its verdict from token log-probabilities, but the API of {spec.text} does "
+            "not return any. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
             "does), or a local judge (hf:…), which scores the labels itself; another judge is another protocol"
         )
     if not settings.judge_gen:
@@ -190,11 +193,11 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
 
 
 def alternatives(task: Task) -> str:
-    """Name a task's official judge and the judges that can take its place, for when the official one cannot be used."""
+    """Name a task's official judge and the judges that can take its place."""
     table = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
 
     def described(spec: str, *notes: str) -> str:
-        """A model with its notes, and with its last day if that is known."""
+        """Describe a model with its notes, and its last day if that is known."""
         end = [f"its vendor serves it until {table['shutdown'][spec]}"] if spec in table["shutdown"] else []
         return f"{spec} ({'; '.join([*end, *notes])})" if end or notes else spec
 

@@ -1,8 +1,8 @@
-"""The settings of a run, each written down once: its type, default, flag and help.
+"""Defines the settings of a run, each once: its type, default, flag and help.
 
-The fields of :class:`Settings` make the flags of ``judgebench eval``, ``generate`` and ``judge``, the keys of a
+The fields of :class:`Settings` become the flags of ``judgebench eval``, ``generate`` and ``judge``, the keys of a
 ``--config`` file and the keywords of :func:`judgebench.evaluate`. This module imports nothing heavy, because every
-``--help`` reads it.
+``--help`` reads it. It checks single values; what fits a task or a model is checked where those are loaded.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST = 10**9
-"""The largest count that a setting may be."""
+"""The largest value of a count."""
 EVAL = ("eval",)
 ANSWERING = ("eval", "generate")
 JUDGING = ("eval", "judge")
 ASKING = ("eval", "generate", "judge")
-"""Commands: ``eval`` alone, those that answer examples, those that judge answers, all that ask a model."""
+"""Groups of commands: ``eval`` alone, those that generate answers, those that judge, all that call a model."""
 
 PathLike = str | os.PathLike[str]
 Tags = tuple[tuple[str, str], ...]
@@ -41,18 +41,18 @@ class Flag:
 
     help: str
     metavar: str | None
-    """What stands for the value in the help; ``None`` for a flag without a value."""
+    """Placeholder for the value in the help; ``None`` for a flag without a value."""
     commands: tuple[str, ...]
     _: KW_ONLY
     name: str = ""
-    """Name of the flag, with underscores, where it differs from that of the setting: ``judge`` sets ``judges``."""
+    """Name of the flag, with underscores, if it differs from that of the setting: ``judge`` sets ``judges``."""
     minimum: float | None = None
     typed: Any = None
-    """Type of what is typed, where it does not follow from the type of the setting."""
+    """Type of the value on the command line, if it does not follow from the type of the setting."""
 
 
 def flag(default: T, help: str, metavar: str | None, commands: tuple[str, ...], **more: Any) -> T:
-    """A field of :class:`Settings` with its default and its :class:`Flag`."""
+    """Make a field of :class:`Settings` with its default and its :class:`Flag`."""
     about = {"flag": Flag(help, metavar, commands, **more)}
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata=about)
@@ -84,15 +84,15 @@ class Settings:
     )
     out: Path | None = flag(None, "Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)
     runs: Path = Path("runs")
-    """The folder in which run folders without a name of their own are made."""
+    """The folder for run folders that the user did not name."""
     limit: int | None = flag(None, "Evaluate only the first N examples.", "N", ANSWERING, minimum=1)
     ids: Path | None = flag(None, "Evaluate only the examples whose ids are listed in FILE.", "FILE", ANSWERING)
     starter: bool = flag(
-        False, "Use the bundled starter set: it needs nothing, and its numbers compare with nothing.", None, ANSWERING
+        False, "Use the bundled starter set. It needs no downloads; its numbers compare with nothing.", None, ANSWERING
     )
     baseline: str | None = flag(
         None,
-        "Compare with a file of outputs, or with some of the benchmark's several baselines, by name.",
+        "Compare with a file of outputs, or with some of the benchmark's baselines, by name.",
         "FILE|NAME[,NAME]",
         EVAL,
     )
@@ -102,7 +102,7 @@ class Settings:
     )
     judge_args: Mapping[str, str] = flag({}, "Setting of the judge's backend.", "K=V", JUDGING, name="judge_arg")
     preset: str | None = flag(
-        None, "Draw answers as a paper did. A wrong name lists the presets; --gen overrides them.", "NAME", ANSWERING
+        None, "Sample answers as a paper did. A wrong name lists the presets; --gen overrides them.", "NAME", ANSWERING
     )
     gen: Mapping[str, str] = flag({}, "Sampling of the answers, such as temperature=0.7.", "K=V", ANSWERING)
     judge_gen: Mapping[str, str] = flag({}, "Sampling of the judge.", "K=V", JUDGING)
@@ -119,21 +119,17 @@ class Settings:
         ANSWERING,
     )
     think_tags: Tags = flag(
-        (),
-        "A pair of tags around thinking, of the model or a judge, in addition to the known ones. Repeatable.",
-        "OPEN,CLOSE",
-        ASKING,
+        (), "Another pair of tags around the thinking of the model or a judge. Repeatable.", "OPEN,CLOSE", ASKING
     )
     fields: Mapping[str, str] = field(default_factory=dict)
-    """What an imported file calls our fields."""
+    """Names that an imported file has for our fields."""
     repeats: int = flag(
         1, "Ask each example K times, for maj@k and pass@k of a verified task.", "K", ANSWERING, minimum=1
     )
     refine: tuple[str, ...] = flag(
         (),
-        "A file with a prompt that each answer goes through before it counts, with {response} and {instruction} "
-        "filled in; without {response} it continues the conversation. Give it several times for several steps; "
-        "every step makes a run of its own.",
+        "File with a prompt that refines each answer; {response} and {instruction} are filled in. Without {response} "
+        "it continues the conversation. Repeat the flag for several steps; other steps make another run.",
         "FILE",
         ANSWERING,
         typed=list[Path],
@@ -141,25 +137,28 @@ class Settings:
     """The prompts themselves."""
     stop_when: str | None = flag(
         None,
-        "Judge in random order and stop as soon as the interval is narrow enough: 'ci<1.5', or 'METRIC ci<1.5', "
-        "for plus or minus 1.5.",
+        "Judge in random order until the interval is narrow enough: 'ci<1.5' or 'METRIC ci<1.5' is plus or minus 1.5.",
         "RULE",
         EVAL,
     )
     labels: Path | None = flag(
         None,
-        "Human verdicts on a random sample of the examples (CSV: example_id,label), to anchor win rates in.",
+        "Human verdicts on a random sample of the examples (CSV: example_id,label) to anchor win rates.",
         "FILE",
         EVAL,
     )
     api_key_env: str | None = flag(None, "Environment variable that holds the API key.", "NAME", ASKING)
-    concurrency: int | None = flag(None, "Most requests in flight to the model.", "N", ANSWERING, minimum=1)
-    judge_concurrency: int | None = flag(None, "Most requests in flight to the judge.", "N", JUDGING, minimum=1)
-    rpm: float | None = flag(None, "Most requests a minute to an endpoint.", "N", ASKING, minimum=0.001)
-    tpm: float | None = flag(None, "Most tokens a minute to an endpoint.", "N", ASKING, minimum=1)
-    budget: float | None = flag(None, "Hard ceiling on spending, in USD.", "USD", ASKING, minimum=0)
+    concurrency: int | None = flag(
+        None, "Maximum number of requests in flight to the model.", "N", ANSWERING, minimum=1
+    )
+    judge_concurrency: int | None = flag(
+        None, "Maximum number of requests in flight to the judge.", "N", JUDGING, minimum=1
+    )
+    rpm: float | None = flag(None, "Maximum number of requests a minute to an endpoint.", "N", ASKING, minimum=0.001)
+    tpm: float | None = flag(None, "Maximum number of tokens a minute to an endpoint.", "N", ASKING, minimum=1)
+    budget: float | None = flag(None, "Limit for spending, in USD.", "USD", ASKING, minimum=0)
     replicas: int = flag(
-        1, "Engines of the model, each in a Ray actor with a device of its own.", "N", ANSWERING, minimum=1
+        1, "Number of engines of the model, each in a Ray actor with its own device.", "N", ANSWERING, minimum=1
     )
     cluster: str | None = flag(
         None, "Ray cluster for the replicas, or auto. Default: this machine.", "ADDRESS", ANSWERING
@@ -169,10 +168,10 @@ class Settings:
     )
     offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, ASKING)
     argv: tuple[str, ...] = ()
-    """The command as it was typed."""
+    """The command as the user typed it."""
 
     def __post_init__(self) -> None:
-        """Raise :class:`UsageError` for a value that cannot be meant."""
+        """Raise :class:`UsageError` for a value that makes no sense."""
         for name, setting in SETTINGS.items():
             value = getattr(self, name)
             if type(value) is int and value > MOST:
@@ -238,11 +237,11 @@ class Setting:
     """Type of its value."""
     default: Any
     flag: Flag | None
-    """``None`` for what has no flag of its own."""
+    """``None`` if the setting has no flag."""
 
     @property
     def spelling(self) -> str:
-        """The flag as it is typed."""
+        """The flag as the user types it."""
         return f"--{self.parameter.replace('_', '-')}"
 
     @property
@@ -252,7 +251,7 @@ class Setting:
 
     @property
     def typed(self) -> Any:
-        """Type of what is typed: several texts for whatever holds several values."""
+        """Type of the value on the command line: a list of texts if the setting holds several values."""
         if self.flag and self.flag.typed:
             return self.flag.typed
         if not self.holds_several:
@@ -265,7 +264,7 @@ class Setting:
         return get_origin(self.kind) in (tuple, Mapping)
 
     def parsed(self, given: Any) -> Any:
-        """The value of what was typed."""
+        """Parse the value of a command line."""
         if self.kind == Tags:
             from judgebench.thinking import parse_tags
 
@@ -275,7 +274,7 @@ class Setting:
         return tuple(given) if self.holds_several else given
 
     def converted(self, given: Any) -> Any:
-        """The value of what was passed in Python: paths as text or not, numbers of any kind, one value or several."""
+        """Convert a value from Python: a path may be a text, a number of any type, one value stand for several."""
         if given is None or self.kind is bool:
             return given
         if self.kind in (Path, Path | None):
@@ -297,11 +296,11 @@ SETTINGS = {
 }
 """By name, in the order of the help."""
 FLAGS = {setting.parameter: setting for setting in SETTINGS.values() if setting.flag}
-"""Those with a flag, by its name."""
+"""Settings with a flag, by its name."""
 
 
 def settings_from_flags(given: Mapping[str, Any], argv: Sequence[str] = ()) -> Settings:
-    """Settings of what was typed, by the names of the flags; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
+    """Make the settings of a command line, given by flag names; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
     from judgebench.thinking import POLICIES
 
     values = {FLAGS[name].name: FLAGS[name].parsed(value) for name, value in given.items()}
@@ -314,7 +313,7 @@ def settings_from_flags(given: Mapping[str, Any], argv: Sequence[str] = ()) -> S
 
 
 def settings_from_python(function: str, given: Mapping[str, Any]) -> Settings:
-    """Settings of the keywords passed to one of judgebench's functions; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
+    """Make settings from the keywords of one of judgebench's functions; ``JUDGEBENCH_MIRROR`` adds to the mirrors."""
     values: dict[str, Any] = {}
     for name, value in given.items():
         setting = SETTINGS[name]
@@ -330,18 +329,18 @@ def settings_from_python(function: str, given: Mapping[str, Any]) -> Settings:
 
 
 def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:
-    """The mirror folders that were given, then those in ``JUDGEBENCH_MIRROR``, which is separated as ``PATH`` is."""
+    """Add the folders in ``JUDGEBENCH_MIRROR``, which is separated like ``PATH``, to the given mirror folders."""
     return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))
 
 
 def several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:
-    """One path or text, or an iterable of them, as texts."""
+    """Convert a path or text, or an iterable of them, to texts."""
     listed = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
     return tuple(os.fspath(one) for one in listed)
 
 
 def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
-    """``k=v`` texts as a mapping."""
+    """Parse ``k=v`` texts into a mapping."""
     found = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -352,14 +351,14 @@ def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
 
 
 def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str) -> "Sampling":
-    """The sampling with ``k=v`` settings changed; a :class:`UsageError` names the valid ones."""
+    """Change the sampling by ``k=v`` settings. Raises :class:`UsageError`, which names the valid ones, for another."""
     import msgspec
 
     names = [name for name in sampling.__struct_fields__ if name not in ("choices", "top_logprobs")]
     changes: dict[str, Any] = {}
     for key, text in given.items():
         if key not in names:
-            raise UsageError(f"{flag} {key}={text}: there is no such setting; there are {', '.join(names)}")
+            raise UsageError(f"{flag} {key}={text}: there is no such setting; the settings are {', '.join(names)}")
         try:
             changes[key] = (text,) if key == "stop" else int(text) if key in ("max_tokens", "seed") else float(text)
         except ValueError as error:

@@ -1,7 +1,7 @@
-"""Pure steps of a run: requests to the candidate and to judges, and what replies become.
-Threads and writing are in ``pipeline``.
+"""The steps between records: examples → generations → cases → judgements → example scores.
 
-What is asked of the candidate and of judges, and what their replies come to. Nothing here asks a model or writes.
+This module decides what the candidate and the judges are asked, and turns their replies into records. It calls no model
+and writes nothing; ``pipeline`` does both.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,16 +35,16 @@ from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import AUTO, Thinking, split_completion
 
 REPEAT_STRIDE = 100
-"""Repeat indices between two repeats of a case: room for the re-asks of each."""
+"""Distance between the request indices of two repeats of a case, which leaves room for re-asks."""
 
 
 def generation_step(
     sampling: Sampling, system: str | None, thinking: Thinking = AUTO, refine: Sequence[str] = ()
 ) -> Callable[[Example, tuple[Completion, ...]], Request | None]:
-    """The requests of one example: its conversation, then each later user turn after the model's own answer.
+    """Return the step that makes an example's requests: its conversation, then each later user turn.
 
-    With ``refine``, every turn's answer goes through those prompts before the next turn: a prompt with ``{response}``
-    (and ``{instruction}``) in it is asked by itself, any other goes on with the conversation.
+    With ``refine``, every answer goes through those prompts before the next turn. A prompt with ``{response}`` (and
+    ``{instruction}``) is sent by itself; any other continues the conversation.
     """
     opening = () if system is None else (Message(role="system", content=system),)
     rounds = 1 + len(refine)
@@ -73,7 +73,7 @@ def generation_step(
 
 
 def fill_present(prompt: str, instruction: str, response: str) -> str:
-    """A refinement prompt with those of its two tokens filled that it has."""
+    """Fill those of the two placeholders that a refinement prompt has."""
     values = {"{instruction}": instruction, "{response}": response}
     return fill(prompt, {token: text for token, text in values.items() if token in prompt})
 
@@ -81,9 +81,9 @@ def fill_present(prompt: str, instruction: str, response: str) -> str:
 def to_generation(
     example: Example, model: str, replies: Sequence[Completion], thinking: Thinking = AUTO, rounds: int = 1
 ) -> Generation:
-    """One example's replies as a generation, their thinking parts kept apart; it failed if a turn got no reply.
+    """Make a generation of an example's replies, with their thinking parts apart; it failed if a turn got no reply.
 
-    ``rounds`` is the number of replies to a turn, of which the last one counts.
+    ``rounds`` is the number of replies to a turn; the last one counts.
     """
     last_of_turns = [reply for reply in replies[rounds - 1 :: rounds] if not reply.error]
     parts = [split_completion(reply, thinking) for reply in last_of_turns]
@@ -100,40 +100,40 @@ def to_generation(
 
 @dataclass(frozen=True)
 class JudgeSeat:
-    """A model that plays a judge. A jury has several for one judge."""
+    """A judge and a model that plays it. A jury has several seats for one judge."""
 
     judge: Judge
-    """The prompt and rule, as this model is asked: a local model may score the labels directly."""
+    """The prompt and rule for this model; a local model may score the labels directly."""
     model: Model
     price: Price | None = None
     spec: str = ""
-    """The model as it was asked for."""
+    """The model as the user or the task named it."""
 
 
 @dataclass(frozen=True)
 class JudgeCall:
-    """One case before one seat."""
+    """A case for one seat to judge."""
 
     case: Case
     seat: JudgeSeat
     repeat: int = 0
     thinking: Thinking = AUTO
-    """How the judge's replies are split in thinking and verdict."""
+    """How the judge's replies are split into thinking and verdict."""
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """That of its judgement."""
+        """The key of its judgement."""
         return self.case.id, self.seat.model.name, self.repeat
 
     def step(self, replies: tuple[Completion, ...]) -> Request | Verdict:
-        """The judge's prompt, then whatever the protocol asks after replies that hold no verdict; then the verdict."""
+        """Return the next request (the judge's prompt, or a re-ask after an unreadable reply), or the verdict."""
         step = next_step(self.seat.judge, self.case, replies, self.thinking)
         if isinstance(step, Verdict):
             return step
         return msgspec.structs.replace(step, repeat=self.repeat * REPEAT_STRIDE + len(replies))
 
     def judgement(self, verdict: Verdict, replies: tuple[Completion, ...] = ()) -> Judgement:
-        """The case as it ended; without replies, as it was known beforehand."""
+        """Make the judgement; without replies, of a verdict that was known beforehand."""
         return Judgement(
             case_id=self.case.id,
             example_id=self.case.example.id,
@@ -150,10 +150,10 @@ class JudgeCall:
 
 @dataclass(frozen=True)
 class RunningTask:
-    """One task of a run, on its way."""
+    """One task of a run in progress."""
 
     key: str
-    """Names the task's folder and its rows."""
+    """Name of the task's folder and rows."""
     task: Task
     data: TaskData
     folder: TaskFolder
@@ -162,27 +162,27 @@ class RunningTask:
     """The models that play each judge, by its name; empty if this session does not judge."""
     judge_repeats: int = 1
     generations: dict[str, Generation] = field(default_factory=dict)
-    """Answers that exist already: of an earlier session, or of a file."""
+    """Answers that exist already, from an earlier session or a file."""
     price: Price | None = None
-    """Of the candidate's tokens; ``None`` if not known."""
+    """Price of the candidate's tokens; ``None`` if unknown."""
     thinking: Thinking = AUTO
-    """How the candidate's replies are split in thinking and answer."""
+    """How the candidate's replies are split into thinking and answer."""
     refine: tuple[str, ...] = ()
-    """Prompts that each answer goes through."""
+    """Refinement prompts that each answer goes through."""
     candidate: str = ""
-    """What the answers are filed under, if not the candidate's own name."""
+    """Name of the candidate in the answers, if it is not the model's own name."""
     watch: Watch | DifferenceWatch | None = None
-    """Looks at each judged example and says when to stop; ``None`` if all are to be judged."""
+    """Looks at each judged example and decides when to stop; ``None`` if all examples are judged."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
 
     @property
     def stopped(self) -> bool:
-        """Enough is known: nothing more is asked."""
+        """Whether enough is known, so that nothing more is asked."""
         return self.watch is not None and self.watch.decided
 
     def queue(self) -> Iterator[Example]:
-        """The examples in the order in which they are asked and judged, until enough is known."""
+        """Yield the examples in the order in which they are asked and judged, until enough is known."""
         examples = self.data.examples
         if self.watch is not None:
             examples = tuple(self.data.by_id[example_id] for example_id in self.watch.order)
@@ -196,11 +196,11 @@ class RunningTask:
 
     @property
     def judge_models(self) -> list[Model]:
-        """Every model that judges, once."""
+        """All judge models, each once."""
         return list({id(seat.model): seat.model for seats in self.seats.values() for seat in seats}.values())
 
     def judge_calls(self, generation: Generation) -> Iterator[JudgeCall]:
-        """The generation's cases before each model that is to judge them, as often as it is to."""
+        """Yield a call for each case of the generation, each seat and each repeat."""
         thinking = Thinking(tags=self.thinking.tags)
         for case in self.task.cases(self.data, generation):
             for seat in self.seats[case.judge]:
@@ -208,11 +208,11 @@ class RunningTask:
                     yield JudgeCall(case, seat, repeat, thinking)
 
     def count(self, stage: str) -> StageCounts:
-        """The tally of a stage."""
+        """Return the tally of a stage."""
         return self.counts.setdefault(stage, StageCounts())
 
     def tally(self, stage: str, replies: Sequence[Completion], price: Price | None, seconds: float) -> None:
-        """Count one finished item by its last reply, and the tokens of what was asked now."""
+        """Count one finished item by its last reply, and the tokens of the calls made now."""
         counts, last = self.count(stage), replies[-1]
         if last.error:
             counts.failed += 1
@@ -236,7 +236,7 @@ class RunningTask:
 def fold_members(
     task: Task, data: TaskData, generations: Generations, judgements: Sequence[Judgement]
 ) -> tuple[list[Member], list[ExampleScore], Fold]:
-    """The panel's members with their example scores, the panel's example scores, and the fold that makes these."""
+    """Return the panel's members with their example scores, the panel's example scores, and the fold that made them."""
     by_member = panel_members(judgements) or {"": []}
     members = [Member(name, task.score(data, generations, own)) for name, own in by_member.items()]
 

@@ -1,13 +1,13 @@
-"""Judging in random order until enough is known (``eval --stop-when``, ``gate --sequential``); what may be said then.
+"""Decides when enough is judged (``eval --stop-when``, ``gate --sequential``), and what holds after an early stop.
 
-The population is the run's N examples, judged in an order drawn before any verdict is seen. After every example the
-confidence sequence of ``stats.sequential`` says where the score of all N must lie, whatever moment one looks at it, so
-that stopping at the first moment at which it is narrow enough is no peeking. Verdicts come in as they finish; what is
-looked at is always the part of the order that is complete from its beginning, so that the end does not depend on how
-fast the calls were, or on how often the run was killed.
+The population is the run's N examples, judged in a random order that is drawn before any verdict is seen. After every
+example, the confidence sequence of ``stats.sequential`` gives bounds for the score of all N that hold at every moment,
+so stopping at the first moment when they are narrow enough is not peeking. Verdicts arrive in any order, but only the
+complete part from the start of the random order is looked at, so that the end does not depend on the speed of the calls
+or on how often the run was killed.
 
-An example without a number (an unread verdict, a failed answer) may turn out as anything: the lower bound takes it as
-the least possible number, the upper bound as the greatest.
+An example without a number (an unread verdict, a failed answer) could have any: the lower bound assumes the least
+possible number, the upper bound the greatest.
 """
 
 import re
@@ -34,7 +34,7 @@ from judgebench.task.metric import Metric, by_example
 
 ORDER_SEED = 0
 LEVEL = 0.95
-# Steps of the sequence's grid: at least ten within the half-width that is asked for.
+# Steps of the sequence's grid: at least ten within the requested half-width.
 _LEAST_STEPS, _MOST_STEPS, _STEPS_IN_HALF_WIDTH = 1000, 20_000, 10
 
 _FORM = re.compile(
@@ -52,10 +52,10 @@ class StopRule:
 
 
 def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
-    """The rule ``[METRIC] ci<W`` for a task, of its headline unless it names a metric.
+    """Parse the rule ``[METRIC] ci<W`` for a task; the default metric is the task's headline.
 
-    ``judged`` says whether its answers are judged at all. Raises :class:`UsageError` for another form, and for a metric
-    of which no such interval is known.
+    ``judged`` says whether the task has judges. Raises :class:`UsageError` for another form, and for a metric that has
+    no such interval.
     """
     found = _FORM.fullmatch(text)
     width = float(found["width"]) if found else 0.0
@@ -73,10 +73,10 @@ def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
         usable = " or ".join(f"'{name} ci<{found['width']}'" for name in task.means)
         known = metric in task.headline
         what = (
-            "is no plain mean over examples, each with a number within known bounds (it is fitted to all of them, or "
-            "weighted by the verdicts), so no interval for it is known that may be looked at while judging goes on"
+            "is not a plain mean of bounded numbers over examples (it is fitted to all of them, or weighted by the "
+            "verdicts), so it has no interval that may be looked at while judging continues"
             if known
-            else f"is no metric of {task.label}"
+            else f"is not a metric of {task.label}"
         )
         way_on = f"use {usable}" if usable else "judge this task in full"
         raise UsageError(f"--stop-when {text!r}: {metric} {what}; {way_on}")
@@ -84,13 +84,13 @@ def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
 
 
 def random_order(ids: Sequence[str], seed: int = ORDER_SEED) -> list[str]:
-    """The ids in the order in which they are judged: the same for every model, and however the ids were sorted."""
+    """Return the ids in the order of judging, which is the same for every model and every initial order."""
     ascending = sorted(ids)
     return [ascending[place] for place in np.random.default_rng(seed).permutation(len(ascending))]
 
 
 class Watch:
-    """The sequence of one task's run, moved on by every example that is finished."""
+    """Follows the confidence sequence of one task's run, example by example."""
 
     def __init__(self, rule: StopRule, ids: Sequence[str]) -> None:
         self.rule = rule
@@ -104,7 +104,7 @@ class Watch:
         self._sequence = _Sequence(rule, len(self.order))
 
     def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
-        """Take note of an example with its example scores: none if it has no answer."""
+        """Note a finished example with its example scores, which are empty if it has no answer."""
         if self.decided:
             return
         self._finished[example_id] = self.rule.metric.value_of(rows)
@@ -114,9 +114,9 @@ class Watch:
             self.decided = self._sequence.narrow
 
     def outcome(self, judge_calls: int, calls_so_far: int) -> EarlyStop:
-        """How it ended: ``judge_calls`` were made in all, ``calls_so_far`` of them for the examples looked at.
+        """Describe how it ended: ``judge_calls`` were made, ``calls_so_far`` of them for the examples looked at.
 
-        Calls saved are estimated at the rate of those.
+        The calls saved are estimated from the rate of the latter.
         """
         population = len(self.order)
         n = self.n if self.decided else population
@@ -136,7 +136,7 @@ class Watch:
 
 
 class _Sequence:
-    """Two confidence sequences: missing numbers are the least possible in one, the greatest in the other."""
+    """Two confidence sequences: one assumes the least possible value for missing numbers, the other the greatest."""
 
     def __init__(self, rule: StopRule, population: int) -> None:
         self._rule, metric = rule, rule.metric
@@ -148,7 +148,7 @@ class _Sequence:
         self.narrow = False
 
     def take(self, value: float | None) -> Interval:
-        """The interval after one more number, in the metric's unit."""
+        """Add a number, and return the interval in the metric's unit."""
         metric, same = self._rule.metric, self._least is self._greatest and value is not None
         self._least, low = continue_betting(self._least, [metric.lower if value is None else value])
         if same:
@@ -165,10 +165,10 @@ class _Sequence:
 def early_stop_scores(
     scores: Sequence[Score], rows: Sequence[ExampleScore], judged: Sequence[str], rule: StopRule, stop: EarlyStop
 ) -> list[Score]:
-    """The scores of the examples ``judged`` before an early stop, in that order, as they may be shown.
+    """Adapt the scores after an early stop; ``judged`` are the examples that were judged, in order.
 
-    The metric of the rule has its anytime-valid interval, which is about the score of all N examples. The others keep
-    their values and lose their intervals: those hold for a number of examples that was fixed beforehand.
+    The metric of the rule gets its anytime-valid interval for the score of all N examples. The others keep their
+    values but lose their intervals, which would hold only for a number of examples that was fixed beforehand.
     """
     sequence, own = _Sequence(rule, stop.population), by_example(rows)
     interval = None
@@ -176,7 +176,7 @@ def early_stop_scores(
         interval = sequence.take(rule.metric.value_of(own.get(example_id, ())))
     shown = []
     for score in scores:
-        # Upstream's rules are for whole sets in their own order.
+        # Upstream's rules are for complete sets in their own order.
         score = score.without_upstream()
         details = {**score.details, "early_stopped": True, "judged_of": [stop.n, stop.population]}
         changes: dict[str, Any] = {"details": details, "stderr": None, "low": None, "high": None, "level": None}
@@ -234,13 +234,13 @@ def decide_difference(
 def _differences(
     candidate: Mapping[str, float | None], baseline: Mapping[str, float | None], order: Sequence[str], metric: Metric
 ) -> tuple[list[float], list[float]]:
-    """The least and the greatest differences that are possible, as far as both have judged from the beginning on."""
+    """Return the least and the greatest possible differences, as far as both are judged from the start of the order."""
     pessimistic, optimistic = [], []
     for example_id in order:
         if example_id not in candidate or example_id not in baseline:
             break
         one, other = candidate[example_id], baseline[example_id]
-        # What is missing may turn out as anything.
+        # A missing number could be anything.
         pessimistic.append((metric.lower if one is None else one) - (metric.upper if other is None else other))
         optimistic.append((metric.upper if one is None else one) - (metric.lower if other is None else other))
     return pessimistic, optimistic
@@ -267,11 +267,11 @@ class DifferenceWatch:
         self._margin, self._level, self._least = margin, level, least
 
     def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
-        """Take note of an example with its example scores: none if it has no answer."""
+        """Note a finished example with its example scores, which are empty if it has no answer."""
         self.take({example_id: rows})
 
     def take(self, rows: Mapping[str, Sequence[ExampleScore]]) -> None:
-        """Take note of several examples at once: what is decided, and after how many, is the same."""
+        """Note several examples at once. The decision, and the number of examples that it takes, stay the same."""
         if self.decided:
             return
         self._candidate |= {example_id: self.metric.value_of(own) for example_id, own in rows.items()}
@@ -289,11 +289,11 @@ class DifferenceWatch:
 
     @property
     def pairs(self) -> list[tuple[float | None, float | None]]:
-        """The numbers of candidate and baseline on the examples looked at."""
+        """The numbers of candidate and baseline for the examples looked at."""
         return [(self._candidate[example_id], self._baseline[example_id]) for example_id in self.order[: self.n]]
 
     def interval(self, level: float) -> Interval | None:
-        """Where the difference over all N examples lies, in the metric's unit, whenever one looks; two-sided.
+        """Return a two-sided interval, in the metric's unit, for the difference over all N examples; valid at any time.
 
         ``level`` is at most that of a two-sided interval each of whose sides is as sure as the decision: the margin is
         then a bound itself once it is decided, which the steps of the interval's grid would blur.

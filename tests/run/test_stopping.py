@@ -54,14 +54,14 @@ def values() -> dict[str, float | None]:
     ("spec", "text", "said"),
     [
         ("alpacaeval", "ci<1.5", "use 'win_rate ci<1.5' or 'discrete_win_rate ci<1.5'"),
-        ("alpacaeval", "lc_win_rate ci<1.5", "lc_win_rate is no plain mean"),
+        ("alpacaeval", "lc_win_rate ci<1.5", "lc_win_rate is not a plain mean"),
         ("alpacaeval", "win rate<1", "is not of the form"),
         ("alpacaeval", "ci<0", "is not of the form"),
         ("alpacaeval", "ci<1.2.3", "is not of the form"),
         ("alpacaeval", "ci<1e999", "is not of the form"),
-        ("alpacaeval", "elo ci<1", "elo is no metric of alpacaeval@2"),
+        ("alpacaeval", "elo ci<1", "elo is not a metric of alpacaeval@2"),
         ("wildbench", "ci<1", "judge this task in full"),
-        ("arenahard", "ci<1", "win_rate is no plain mean"),
+        ("arenahard", "ci<1", "win_rate is not a plain mean"),
     ],
 )
 def test_a_rule_that_cannot_be_kept_is_refused(spec: str, text: str, said: str) -> None:

@@ -160,7 +160,7 @@ def test_what_compares_runs_takes_the_choice_for_a_protocol(results: Path, offic
     assert planned.required is not None
     assert f"baselines={HAIKU}" in planned.task
     (loaded,) = load_tasks(Settings(tasks=task, mirrors=(official,), offline=True))
-    with pytest.raises(UsageError, match="wb_reward is no plain mean over examples"):
+    with pytest.raises(UsageError, match="wb_reward is not a plain mean"):
         stop_rule("wb_reward ci<2", loaded.task, judged=True)
 
 
