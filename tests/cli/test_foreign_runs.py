@@ -265,7 +265,7 @@ def test_python_runs_nothing_either(place: Path, tmp_path: Path) -> None:
         lambda: read_run(place / "a").tasks["./evil.py"].task,
     )
     for ask in asked:
-        with pytest.raises(UsageError, match="a task's name is made of letters"):
+        with pytest.raises(UsageError, match="the name of a task consists of letters"):
             ask()
     assert api.leaderboard("a", "b").groups[0].rows
     assert not (tmp_path / "marker").exists()

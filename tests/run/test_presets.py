@@ -44,5 +44,5 @@ def test_a_preset_that_changes_nothing_is_refused() -> None:
     """As is one that does not exist, with those that do."""
     with pytest.raises(UsageError, match=r"is for alpacaeval, arenahard, not for mtbench"):
         load_tasks(Settings(tasks="mtbench", starter=True, preset="simpo-llama3"))
-    with pytest.raises(UsageError, match=r"there are .*simpo-llama3"):
+    with pytest.raises(UsageError, match=r"the presets are .*simpo-llama3"):
         load_tasks(Settings(tasks="mtbench", starter=True, preset="no-such"))
