@@ -309,7 +309,7 @@ def test_its_numbers_are_not_held_against_published_ones(tmp_path: Path, command
     manifest.tasks["alpacaeval"].code = tasks.code_of(file)
     RunFolder(run).write_manifest(manifest)
     said = command("export", run, "--to", "eval-results", "--out", tmp_path / "out", "--tasks", file).paragraph
-    assert "has no number that belongs to a dataset on the Hub" in said
+    assert "has no number for a dataset on the Hub" in said
 
 
 def test_a_name_that_is_not_known_here(place: Path, command: Command) -> None:
