@@ -118,3 +118,9 @@ class SeveralFailed(JudgebenchError):
         self.exit_code = failures[0][1].exit_code
         listed = "; ".join(f"{name}: {str(error).rstrip('.')}" for name, error in failures)
         super().__init__(f"{len(failures)} of {of} runs failed. {listed}")
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line, without its last full stop."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

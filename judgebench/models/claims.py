@@ -1,21 +1,18 @@
-"""Which calls are under way, for all processes that share one call store: a call is claimed before it is sent.
+"""Which calls are in flight, for all processes that share one call store: a call is claimed before it is sent.
 
-A claim names its owner, an open store. An owner holds a lock on a file of its own for as long as its process lives,
-however it ends; the claims of one that is gone are free for others. They may have been billed all the same, so they are
-counted, per run. The claims lie in a file of their own that need not survive a power cut, which ends all owners.
+A claim names its owner, an open store. Each owner locks a file of its own, and the operating system frees that lock
+however the process ends; then others may take its claims. Those calls may have been billed all the same, so they are
+counted per run. The claims lie in a separate file that need not survive a power cut, because that ends all owners.
 """
 
 import fcntl
-import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
+from judgebench.models.databases import connect, transaction
 
-BUSY_SECONDS = 30.0
 KEYS_PER_QUERY = 500
 
 _TABLES = (
@@ -25,47 +22,32 @@ _TABLES = (
 )
 
 
-class Lost(Struct, frozen=True):
-    """Calls of a run that were under way when their process ended without a word."""
-
-    calls: int
-    usd: float
-    """The most that they can have cost."""
-
-
 class Claims:
     """The claims beside one call store. Usable from any thread."""
 
     def __init__(self, store: Path, bought: Callable[[bytes], bool]) -> None:
-        """``bought`` tells whether the store holds a call. Raises ``OSError`` or ``sqlite3.Error``."""
+        """``bought`` says whether the store holds a call. Raises ``OSError`` or ``sqlite3.Error``."""
         self._bought = bought
         self._folder = store.with_name(f"{store.stem}-owners")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._owner = uuid.uuid4().hex
-        # Locked before it has its name: no other process can find it without an owner.
+        # Locked before it gets its name, so that no other process finds it unlocked.
         unnamed = self._folder / f".{self._owner}"
         self._lock = unnamed.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         unnamed.rename(self._folder / self._owner)
         self._using = threading.Lock()
         self._closed = False
-        self._database = sqlite3.connect(
-            store.with_name(f"{store.stem}-claims.sqlite"),
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        for pragma in ("journal_mode=WAL", "synchronous=OFF"):
-            self._database.execute(f"PRAGMA {pragma}")
-        with self._transaction():
+        self._database = connect(store.with_name(f"{store.stem}-claims.sqlite"), synchronous="OFF")
+        with transaction(self._database):
             for table in _TABLES:
                 self._database.execute(table)
         self.sweep()
 
     def claim(self, key: bytes, run: str = "", usd: float = 0.0) -> bool:
-        """Whether the call is ours to send now. False: another process has it under way.
+        """Claim a call, and return whether we may send it. If not, another process has it in flight.
 
-        ``usd`` is the most that it may cost ``run``.
+        ``usd`` is the most that the call may cost ``run``.
         """
         with self._using:
             while True:
@@ -81,10 +63,10 @@ class Claims:
                     self._bury(found[0])
 
     def free(self, keys: Collection[bytes]) -> list[bytes]:
-        """Those of the keys that no living process has under way."""
+        """Those of the keys that no living process has in flight."""
         taken: set[bytes] = set()
         with self._using:
-            for some in _portions(keys):
+            for some in portions(keys):
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, owner FROM claims WHERE key IN ({marks})"
                 rows = self._database.execute(query, some).fetchall()
@@ -93,16 +75,16 @@ class Claims:
         return [key for key in keys if key not in taken]
 
     def release(self, keys: Iterable[bytes]) -> None:
-        """Give up our claims: the calls are bought, or will not be. Nothing is left to give up after :meth:`close`."""
+        """Release our claims: the calls are bought, or never will be. After :meth:`close` this does nothing."""
         with self._using:
             if self._closed:
                 return
-            with self._transaction():
+            with transaction(self._database):
                 mine = ((key, self._owner) for key in keys)
                 self._database.executemany("DELETE FROM claims WHERE key = ? AND owner = ?", mine)
 
     def sweep(self) -> None:
-        """Count and free the claims of all owners that are gone."""
+        """Free the claims of all owners whose process has ended, and count their calls as lost."""
         with self._using:
             for (owner,) in self._database.execute("SELECT DISTINCT owner FROM claims").fetchall():
                 if self._gone(owner):
@@ -111,14 +93,14 @@ class Claims:
             if not path.name.startswith(".") and self._gone(path.name):
                 path.unlink(missing_ok=True)
 
-    def lost(self, run: str) -> Lost:
-        """What a run's ended processes had under way and nobody knows the end of."""
+    def lost(self, run: str) -> tuple[int, float]:
+        """How many calls of a run were in flight when their process was killed, and the most USD they can have cost."""
         with self._using:
             found = self._database.execute("SELECT calls, usd FROM lost WHERE run = ?", (run,)).fetchone()
-        return Lost(*found) if found else Lost(0, 0.0)
+        return found or (0, 0.0)
 
     def close(self) -> None:
-        """Give up every claim of ours."""
+        """Release all our claims."""
         with self._using:
             self._closed = True
             self._database.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
@@ -126,18 +108,8 @@ class Claims:
         (self._folder / self._owner).unlink(missing_ok=True)
         self._lock.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
     def _gone(self, owner: str) -> bool:
-        """Whether the owner's process has ended: nobody holds the lock on its file."""
+        """Whether the owner's process has ended, which frees the lock on its file."""
         if owner == self._owner:
             return False
         try:
@@ -150,8 +122,8 @@ class Claims:
         return True
 
     def _bury(self, owner: str) -> None:
-        """Free the claims of an owner that is gone, and add those that nothing came of to what its runs have lost."""
-        with self._transaction():
+        """Free the claims of an owner whose process has ended; calls without a stored reply count as lost."""
+        with transaction(self._database):
             query = "SELECT key, run, usd FROM claims WHERE owner = ?"
             rows = self._database.execute(query, (owner,)).fetchall()
             self._database.execute("DELETE FROM claims WHERE owner = ?", (owner,))
@@ -162,6 +134,7 @@ class Claims:
             )
 
 
-def _portions(keys: Collection[bytes]) -> Iterator[list[bytes]]:
+def portions(keys: Collection[bytes]) -> Iterator[list[bytes]]:
+    """The keys in lists short enough for one query each."""
     listed = list(keys)
     return (listed[start : start + KEYS_PER_QUERY] for start in range(0, len(listed), KEYS_PER_QUERY))

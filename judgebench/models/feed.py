@@ -1,8 +1,7 @@
-"""The request queue that backends read from: a thread pulls requests ahead, so that ready ones can be batched.
+"""How every backend reads its requests: a thread pulls them ahead, so that ready requests can be batched at once.
 
 The iterable of requests may block, because a judge's requests exist only once the answers do. A :class:`Feed` hands out
-what is there and never makes its reader wait for what is not. Here are no replies and no limits; those are the
-backend's.
+the items that are there and never makes its reader wait for others. Replies and limits are the backend's business.
 """
 
 import threading
@@ -20,7 +19,7 @@ class Feed(Generic[T]):
     """
 
     def __init__(self, items: Iterable[T], ahead: int, on_ready: Callable[[], None] | None = None) -> None:
-        """``on_ready`` is called from the feeding thread when something new can be taken or the end is reached."""
+        """The feeding thread calls ``on_ready`` when a new item can be taken or the end is reached."""
         self._waiting: deque[tuple[int, T]] = deque()
         self._changed = threading.Condition()
         self._ahead = ahead
@@ -52,7 +51,7 @@ class Feed(Generic[T]):
             self._on_ready()
 
     def take(self, at_most: int, *, wait: bool) -> list[tuple[int, T]]:
-        """Up to ``at_most`` items that are there; with ``wait``, blocks until there is one or the end is reached."""
+        """Up to ``at_most`` items that are there. With ``wait``, blocks until there is one or the end is reached."""
         with self._changed:
             while wait and not self._waiting and not self._exhausted and not self._closed:
                 self._changed.wait()
@@ -63,14 +62,29 @@ class Feed(Generic[T]):
                 raise self._error
             return taken
 
+    def arrivals(self, at_most: int, *, idle: bool) -> list[tuple[int, T]]:
+        """As :meth:`take`, but waits and raises only when ``idle``: a busy backend first answers what it has."""
+        try:
+            return self.take(at_most, wait=idle)
+        except BaseException:
+            if idle:
+                raise
+            return []
+
     @property
     def ended(self) -> bool:
-        """Every item has been taken and no more will come."""
+        """Whether every item has been taken and no more will come."""
         with self._changed:
             return self._exhausted and not self._waiting and self._error is None
 
+    @property
+    def error(self) -> BaseException | None:
+        """The iterable's exception, once every item before it has been taken."""
+        with self._changed:
+            return None if self._waiting else self._error
+
     def close(self) -> None:
-        """Take no more; the feeding thread ends at its next item."""
+        """Pull no more; the feeding thread ends at its next item."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,6 +1,4 @@
-"""Price arithmetic: tokens to USD, and upper estimates where tokens are unknown.
-The price of a model is looked up in ``opening``.
-"""
+"""What calls cost: prices of tokens, and an upper estimate for calls whose tokens are unknown. It keeps no books."""
 
 import math
 
@@ -9,9 +7,9 @@ from msgspec import Struct
 from judgebench.records import Request, Usage
 
 ASSUMED_MAX_TOKENS = 4096
-"""Upper estimate of a reply's length where the request sets no limit."""
+"""Upper estimate of a reply's length if the request sets no limit."""
 DEAREST = 1e6
-"""USD per million tokens, far above any price there is: beyond it a price is a mistake."""
+"""USD per million tokens, far above every real price; a higher one is a mistake."""
 
 
 def most_tokens(request: Request) -> Usage:
@@ -30,7 +28,7 @@ class Price(Struct, frozen=True, kw_only=True):
     """USD per million completion tokens."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for what is no price: negative, not a number, or absurdly high."""
+        """Raise ``ValueError`` for an impossible price: negative, not a number, or absurdly high."""
         for usd in (self.prompt, self.completion):
             if not (math.isfinite(usd) and 0 <= usd <= DEAREST):
                 raise ValueError(f"a price is between 0 and {DEAREST:,.0f} USD per million tokens, not {usd:g}")
@@ -42,3 +40,6 @@ class Price(Struct, frozen=True, kw_only=True):
     def at_most(self, request: Request) -> float:
         """Upper estimate of a call's price in USD."""
         return self.usd(most_tokens(request))
+
+
+FREE = Price(prompt=0.0, completion=0.0)

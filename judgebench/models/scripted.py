@@ -1,8 +1,8 @@
-"""A model whose replies are written down: for the tests of tasks, judges and backends, ours and those of plug-ins.
+"""A model whose replies are written down, for tests of tasks, judges and backends, ours and those of plug-ins.
 
-:class:`ScriptedModel` is a whole ``Model``: it remembers what it was asked, counts tokens, can think, give
+:class:`ScriptedModel` is a complete ``Model``: it remembers its requests, counts tokens, and can think, give
 log-probabilities, fail, and answer many requests at once. :func:`playing` gives it a model spec for a while, so that a
-whole run in the same process can use it as its candidate or its judge.
+whole run in the same process can use it as its candidate or its judge. No other process can reach it.
 
 >>> from judgebench.records import Message, Sampling
 >>> model = ScriptedModel({"2 + 2?": "4", "Who won?": reply("A", logprobs={"A": -0.1, "B": -2.4})})
@@ -25,11 +25,11 @@ from judgebench.models.feed import Feed
 from judgebench.records import Completion, Request, Usage
 
 Reply = str | Completion | BaseException
-"""The text of a reply, a whole completion, or what the model raises, which ends the run."""
+"""The text of a reply, a whole completion, or an exception for the model to raise, which ends the run."""
 Script = Callable[[Request], Reply] | Mapping[str, Reply] | Iterable[Reply]
-"""Replies by a function of the request, by the text of its last message, or in the order of the requests."""
+"""Replies as a function of the request, by the text of its last message, or in the order of the requests."""
 _FEED_SECONDS = 0.01
-"""How long a model that answers several requests at once waits for a reply before it looks for new requests."""
+"""How long a model that answers several requests at once waits for a reply before it takes new requests."""
 
 
 def reply(
@@ -51,17 +51,17 @@ def reply(
 
 
 def failure(reason: str) -> Completion:
-    """A request that got no reply after all retries. The run goes on, and the next one asks again."""
+    """The completion of a request that got no reply after all retries. The run goes on, and the next run asks again."""
     return Completion(error=reason)
 
 
 def last_message(request: Request) -> str:
-    """What a request asks: the text of its last message."""
+    """The text of a request's last message."""
     return request.messages[-1].content
 
 
 class ScriptedModel:
-    """A model that replies by a script. What it was asked is in :attr:`asked`, in the order in which it was asked."""
+    """A model that replies by a script. :attr:`asked` holds the requests that it got, in order."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class ScriptedModel:
         at_once: int = 1,
         batch: int = 1,
     ) -> None:
-        """``identity`` is part of the call store's key; by default no two models share one, so that a changed script is
-        asked again. ``at_once`` requests are answered in parallel, each as soon as it is there; a model with ``batch``
-        waits for that many, or for the end, before it answers any.
+        """``identity`` is part of the call store's key. By default no two models share one, so that a changed script
+        is asked again. Up to ``at_once`` requests are answered in parallel, each as soon as it arrives. A model with
+        ``batch`` waits for that many requests, or for the end, before it answers any.
 
-        A reply without usage is counted in words. A request that the script has no reply to is a
+        The tokens of a reply without usage are its words. A request that the script has no reply to raises
         :class:`~judgebench.errors.ModelError`.
         """
         self.name, self.local = name, local
@@ -88,7 +88,7 @@ class ScriptedModel:
         self._reply = _by_request(script, name)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """Yield the script's replies, one after the other unless said otherwise."""
+        """Yield the script's replies, one after the other unless ``at_once`` or ``batch`` is set."""
         return self._in_parallel(requests) if self._at_once > 1 else self._in_batches(requests)
 
     def render(self, request: Request) -> str | None:
@@ -96,10 +96,10 @@ class ScriptedModel:
         return last_message(request)
 
     def check(self, requests: Sequence[Request]) -> None:
-        """Nothing can be wrong with a request."""
+        """Accept every request."""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
     def _in_batches(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         waiting: list[tuple[int, Request]] = []
@@ -114,30 +114,22 @@ class ScriptedModel:
     def _in_parallel(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         feed = Feed(requests, ahead=self._at_once)
         running: dict[Future[Completion], int] = {}
-        broken: BaseException | None = None
         try:
             with ThreadPoolExecutor(self._at_once) as pool:
-                while running or not (broken or feed.ended):
-                    try:
-                        taken = [] if broken else feed.take(self._at_once - len(running), wait=not running)
-                    except BaseException as error:  # noqa: BLE001 - raised after the replies to the requests before it
-                        broken = error
-                        continue
-                    for index, request in taken:
+                while running or not feed.ended:
+                    for index, request in feed.arrivals(self._at_once - len(running), idle=not running):
                         self.asked.append(request)
                         running[pool.submit(self._answer, request)] = index
                     done, _ = wait(running, timeout=_FEED_SECONDS, return_when=FIRST_COMPLETED)
                     yield from ((running.pop(future), future.result()) for future in done)
         finally:
             feed.close()
-        if broken is not None:
-            raise broken
 
     def _answer(self, request: Request) -> Completion:
-        given = self._reply(request)
-        if isinstance(given, BaseException):
-            raise given
-        completion = Completion(text=given, finish_reason="stop") if isinstance(given, str) else given
+        scripted = self._reply(request)
+        if isinstance(scripted, BaseException):
+            raise scripted
+        completion = Completion(text=scripted, finish_reason="stop") if isinstance(scripted, str) else scripted
         if completion.error is not None:
             return completion
         words = Usage(
@@ -166,17 +158,20 @@ def _by_request(script: Script, name: str) -> Callable[[Request], Reply]:
 
 
 _PLAYING: dict[str, Model] = {}
-"""The models that have a model spec now, by name."""
+"""The models that have a model spec at the moment, by name."""
 
 
 @contextmanager
 def playing(model: Model) -> Iterator[str]:
-    """The model spec ``scripted:NAME``, which opens this model, in this process and as long as the context lasts.
+    """The model spec ``scripted:NAME``, which opens this model in this process as long as the context lasts.
 
-    Any model that is not local can play, a plug-in's own among them.
+    Any model that is not local can play, including a plug-in's own.
     """
     if model.local:
-        raise ValueError(f"{model.name} is local: a run must know that before it is opened, so no spec can be given")
+        raise ValueError(
+            f"{model.name} is local, which a run must know before it opens a model: only models that are not local can "
+            "play"
+        )
     if model.name in _PLAYING:
         raise ValueError(f"another model called {model.name} is playing already")
     _PLAYING[model.name] = model
@@ -187,7 +182,7 @@ def playing(model: Model) -> Iterator[str]:
 
 
 def open_playing(name: str) -> Model:
-    """The model of a spec that :func:`playing` gave."""
+    """The model of a spec that :func:`playing` made."""
     if name not in _PLAYING:
         raise UsageError(
             f"there is no scripted model {name!r} in this process: scripted:NAME is for tests, which make one with "

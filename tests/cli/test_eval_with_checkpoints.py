@@ -92,7 +92,7 @@ DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes] | None, int, str]] = {
         2,
         "it has 64 tokens, the longest prompt 133",
     ),
-    "no config": ("config.json", None, 2, "holds no config.json"),
+    "no config": ("config.json", None, 2, "has no config.json"),
     "a broken config": ("config.json", lambda _: b"{", 6, "cannot be opened as a causal language model"),
     "cut weights": ("model.safetensors", lambda weights: weights[:5000], 6, "was cut off"),
     "no weights": ("model.safetensors", None, 6, "holds no weights"),

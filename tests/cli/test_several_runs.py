@@ -46,7 +46,7 @@ def test_a_pattern_stands_for_its_checkpoints_in_order(steps: Path) -> None:
     assert expand("hf:" + pattern) == [f"hf:{steps}/ckpt/step_2", f"hf:{steps}/ckpt/step_10"]
     assert expand("builtin:tiny") == ["builtin:tiny"]
     assert expand("http://host/v1?key=*#name") == ["http://host/v1?key=*#name"]
-    with pytest.raises(UsageError, match="fits no checkpoint"):
+    with pytest.raises(UsageError, match="matches no checkpoint"):
         expand(f"{steps}/nothing_*")
 
 

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from judgebench.errors import JudgebenchError, UsageError
-from judgebench.models import call_store
+from judgebench.models import call_store, databases
 from judgebench.models.call_store import Bill, CallStore, Spending, call_key, default_cache_dir
 from judgebench.records import Completion, Message, Request, Sampling, Usage
 from tests.patience import PATIENCE_SECONDS
@@ -29,10 +30,12 @@ from judgebench.models.call_store import Bill, CallStore
 from judgebench.records import Completion
 bill = Bill(run="run", model="m", identity="m")
 store, first, count = CallStore(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
-def committed(number):
+def done(number, error):
+    if error is not None:
+        sys.exit(error)
     print(number, flush=True)
 for number in range(first, first + count):
-    store.put(number.to_bytes(32, "big"), bill, Completion(text="x" * 500), lambda n=number: committed(n), sys.exit)
+    store.put(number.to_bytes(32, "big"), bill, Completion(text="x" * 500), lambda error, n=number: done(n, error))
 store.close()
 """
 
@@ -53,16 +56,9 @@ def put(
     store: CallStore, number: int, completion: Completion = COMPLETION, model: str = "m", bill: Bill | None = None
 ) -> JudgebenchError | None:
     """Put and wait: ``None`` once committed, else the error."""
-    done = threading.Event()
-    errors: list[JudgebenchError] = []
-
-    def failed(error: JudgebenchError) -> None:
-        errors.append(error)
-        done.set()
-
-    store.put(number.to_bytes(32, "big"), bill or free(model), completion, done.set, failed)
-    assert done.wait(PATIENCE_SECONDS), "neither callback was called"
-    return errors[0] if errors else None
+    ends: SimpleQueue[JudgebenchError | None] = SimpleQueue()
+    store.put(number.to_bytes(32, "big"), bill or free(model), completion, ends.put)
+    return ends.get(timeout=PATIENCE_SECONDS)
 
 
 def writer(path: Path, first: int, count: int) -> "subprocess.Popen[str]":
@@ -131,11 +127,11 @@ def test_the_callback_comes_after_the_commit(store: CallStore) -> None:
     seen = []
     done = threading.Event()
 
-    def look() -> None:
+    def look(error: JudgebenchError | None) -> None:
         seen.append(rows(store.path))
         done.set()
 
-    store.put((7).to_bytes(32, "big"), free(), COMPLETION, look, lambda error: done.set())
+    store.put((7).to_bytes(32, "big"), free(), COMPLETION, look)
     assert done.wait(PATIENCE_SECONDS)
     assert seen == [{7}]
 
@@ -148,7 +144,7 @@ def test_commits_are_grouped(store: CallStore) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # what is put while the file is locked is a burst on any machine
         for number in range(500):
-            store.put(number.to_bytes(32, "big"), free(), COMPLETION, done.release, lambda error: None)
+            store.put(number.to_bytes(32, "big"), free(), COMPLETION, lambda error: done.release())
         other.execute("ROLLBACK")
     assert all(done.acquire(timeout=PATIENCE_SECONDS) for _ in range(500))
     assert statements.count("COMMIT") <= 5
@@ -159,7 +155,7 @@ def test_closing_commits_what_was_put(tmp_path: Path) -> None:
     """Nothing put before close is lost, and a put after it fails instead of hanging."""
     store = CallStore(tmp_path / "calls.sqlite")
     for number in range(100):
-        store.put(number.to_bytes(32, "big"), free(), COMPLETION, lambda: None, lambda error: None)
+        store.put(number.to_bytes(32, "big"), free(), COMPLETION, lambda error: None)
     store.close()
     assert rows(store.path) == set(range(100))
     assert "closed" in str(put(store, 101))
@@ -208,7 +204,7 @@ def test_a_full_disk_reaches_the_caller_and_the_store_goes_on(store: CallStore) 
 
 def test_a_locked_store_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that holds the lock for ever makes an error after the timeout, not a hang."""
-    monkeypatch.setattr(call_store, "LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "LOCK_TIMEOUT_SECONDS", 0.1)
     with CallStore(tmp_path / "calls.sqlite") as store:
         other = sqlite3.connect(store.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

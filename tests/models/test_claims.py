@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from judgebench.models import claims as claims_module
-from judgebench.models.claims import Claims, Lost
+from judgebench.models.claims import Claims
 
 ROOT = Path(claims_module.__file__).resolve().parents[1]
 KEYS = [number.to_bytes(32, "big") for number in range(6)]
@@ -87,7 +87,7 @@ def test_a_living_process_keeps_its_claims(store: Path, claims: Claims) -> None:
     try:
         assert not claims.claim(KEYS[0])
         assert claims.free(KEYS) == KEYS[3:]
-        assert claims.lost("run") == Lost(0, 0.0)
+        assert claims.lost("run") == (0, 0.0)
     finally:
         end(process)
 
@@ -97,13 +97,13 @@ def test_the_claims_of_a_killed_process_are_free_and_counted(store: Path, claims
     end(claimer(store, 3))
     assert claims.free(KEYS) == KEYS
     assert claims.claim(KEYS[1], "other run", 7.0)
-    assert claims.lost("run") == Lost(3, 1.5)
+    assert claims.lost("run") == (3, 1.5)
     claims.sweep()
-    assert claims.lost("run") == Lost(3, 1.5)
+    assert claims.lost("run") == (3, 1.5)
     end(claimer(store, 1))
     later = Claims(store, lambda key: False)
-    assert later.lost("run") == Lost(4, 2.0)
-    assert later.lost("other run") == Lost(0, 0.0)
+    assert later.lost("run") == (4, 2.0)
+    assert later.lost("other run") == (0, 0.0)
     later.close()
 
 
@@ -111,7 +111,7 @@ def test_what_was_bought_is_not_lost(store: Path) -> None:
     """A process may be killed between the commit of a call and the end of its claim."""
     end(claimer(store, 3))
     ours = Claims(store, lambda key: key == KEYS[1])
-    assert ours.lost("run") == Lost(2, 1.0)
+    assert ours.lost("run") == (2, 1.0)
     ours.close()
 
 

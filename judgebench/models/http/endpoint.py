@@ -1,6 +1,7 @@
-"""The state of one HTTP endpoint: its address, its key, what it has been seen to support, and errors without secrets.
+"""An endpoint that serves a model: its address and key, what is known of it so far, and its errors in our words.
 
-Secrets live here and are shown nowhere: whatever may stand in a message goes through :meth:`Endpoint.shown`.
+Secrets live here and are shown nowhere: every text of the endpoint that enters a message goes through
+:meth:`Endpoint.redacted`. How requests are sent and repeated is decided in ``run``.
 """
 
 import base64
@@ -24,15 +25,17 @@ from judgebench.records import Completion, Request, Usage
 
 CONNECT_SECONDS = 10.0
 UNREACHABLE_WAITS = (0.3, 1.0)
-"""Waits between the tries of an endpoint that never answered: a closed port is reported within a few seconds."""
+"""Waits between tries while an endpoint has never answered, so that a closed port is reported within seconds."""
 LONGEST_MESSAGE = 300
-"""Characters of an endpoint's own words in one of ours."""
+"""Characters of an endpoint's own words in one of our messages."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Endpoint:
-    """Where a served model is asked, what is sent to it, and what is known of it so far."""
+    """Where a served model is called, what is sent to it, and what is known of it so far."""
+
+    local = False
 
     def __init__(
         self,
@@ -51,9 +54,9 @@ class Endpoint:
         extra_body: Mapping[str, Any] | None = None,
         key_source: str = "the API key",
     ) -> None:
-        """``wire`` is the protocol, chat completions if not given. ``rpm`` and ``tpm`` limit requests and tokens per
-        minute. ``extra_body`` is added to each request's body and to the identity. ``key_source`` is where the key came
-        from, for messages. Credentials in ``base_url`` are sent, and shown nowhere.
+        """``wire`` is the protocol, by default chat completions. ``rpm`` and ``tpm`` limit requests and tokens per
+        minute. ``extra_body`` is added to each request's body and to the identity. ``key_source`` says in messages
+        where the key came from. Credentials in ``base_url`` are sent, but never shown.
         """
         url = _parsed(base_url)
         authorization = _authorization(api_key, url, key_source)
@@ -63,12 +66,12 @@ class Endpoint:
         self.timeout_seconds = timeout_seconds
         self.backoff_seconds = backoff_seconds
         self.address = str(url.with_user(None).with_query(None).with_fragment(None)).rstrip("/")
-        """The address as it may be shown."""
+        """The address without secrets, for messages."""
         self.url = (url.with_user(None).with_fragment(None) / self.wire.path).with_query(url.query)
         self.host = url.host or ""
         self.served_model = served_model
         self.key_source = key_source if authorization else "a request without a key"
-        self._name = name
+        self.name = name
         self.redactor = redaction.Redactor(_secrets(api_key, url, authorization))
         redaction.known.append(self.redactor)
         self.headers = {
@@ -78,11 +81,15 @@ class Endpoint:
             **authorization,
         }
         self._extra_body = dict(extra_body or {})
-        self._retries: Counter[str] = Counter()
-        self.limit = ConcurrencyLimit(concurrency)
+        self.retries: Counter[str] = Counter()
+        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``broken off``,
+        ``too large``, ``connection``, ``no_logprobs``, or ``refused`` and the field of the body that was given up for
+        it.
+        """
+        self.limit = ConcurrencyLimit(self.concurrency)
         self.paced = bool(rpm or tpm)
         self.requests_pace, self.tokens_pace = Pace(rpm), Pace(tpm)
-        # What is known of the endpoint so far. Written on the event loop only.
+        # What is known of the endpoint so far. Only the event loop writes these.
         self.reached = False
         self.answered = 0
         self.answered_before = False
@@ -93,50 +100,33 @@ class Endpoint:
         self.gives_logprobs = False
         self.logprobs_doubted = False
         self.refused: frozenset[str] = frozenset()
-        """Fields of the body that this endpoint refuses, and that are put another way or left out since."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self._name
+        """Fields of the body that this endpoint refuses; from then on they are put another way or left out."""
 
     @property
     def identity(self) -> str:
-        """Protocol, endpoint without credentials, served name, and what is sent beside the request if anything is.
+        """Protocol, endpoint without credentials, served name, and anything that is sent besides the request.
 
-        Not what the endpoint turns out to refuse: that follows from endpoint and request, and each completion tells.
+        What the endpoint refuses is not part of it: that follows from endpoint and request, and each completion records
+        it.
         """
         beside = {**self.wire.settings, **self._extra_body}
         extra = "?" + msgspec.json.encode(beside, order="sorted").decode() if beside else ""
         return f"{self.wire.scheme}:{self.address}#{self.served_model}{extra}"
 
-    @property
-    def local(self) -> bool:
-        """It computes elsewhere."""
-        return False
-
-    @property
-    def retries(self) -> Counter[str]:
-        """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``broken off``,
-        ``too large``, ``connection``, ``no_logprobs``, or ``refused`` and the field of the body that was given up for
-        it.
-        """
-        return self._retries
-
     def render(self, request: Request) -> str | None:
-        """Nothing: the endpoint puts the chat template on."""
+        """``None``: the endpoint applies the chat template."""
         return None
 
     def check(self, requests: Sequence[Request]) -> None:
-        """Nothing can be told before the endpoint is asked: its template and its context are its own."""
+        """Accept every request: only the endpoint knows its template and its context."""
 
     @property
     def proxied(self) -> bool:
-        """Whether it is reached through the environment's proxy."""
+        """Whether calls go through the environment's proxy."""
         return bool(urllib.request.getproxies()) and self.host not in {"localhost", "127.0.0.1", "::1"}
 
     def require_reachable(self) -> None:
-        """Connect, three times if need be, and close the connection; a proxy is left to answer for itself."""
+        """Connect, at the third try if need be, and close the connection. Behind a proxy nothing is checked."""
         if self.proxied:
             return
         for wait in (*UNREACHABLE_WAITS, None):
@@ -149,48 +139,48 @@ class Endpoint:
                 time.sleep(wait)
 
     def unreachable(self, reason: str, tries: int) -> ModelError:
-        """The error to end with when nobody answers at its address."""
+        """The error for an address where nobody answers."""
         return ModelError(
             f"Could not call {self.name}: {self.address} cannot be reached ({reason}; {tries} tries). "
             "Check the address and that the server runs, then start the same command again."
         )
 
     def body(self, request: Request) -> bytes:
-        """The JSON to send: what is set and not refused before, and nothing else."""
+        """The JSON to send: only settings that the request makes and the endpoint has not refused."""
         sampling = request.sampling
         if sampling.choices:
             raise ModelError(
-                f"{self.name} was asked to score the labels {', '.join(sampling.choices)} by likelihood, but an HTTP "
-                "endpoint cannot do that. Use a local judge (hf:…), or a protocol that reads logprobs."
+                f"Could not score the labels {', '.join(sampling.choices)} with {self.name}: an HTTP endpoint gives no "
+                "likelihoods of labels. Use a local judge (hf:…), or a protocol that reads logprobs."
             )
         if sampling.top_logprobs and not self.wire.gives_logprobs:
-            raise self.no_logprobs(f"is asked over a protocol that has none (/{self.wire.path})")
+            raise self.no_logprobs(f"is called over a protocol that has none (/{self.wire.path})")
         return _encoder.encode({**self.wire.body(self.served_model, request, self.refused), **self._extra_body})
 
     def read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
-        """The reply to a request that was sent without what is ``refused``, with no secret in it.
+        """The reply, without secrets, to a request that was sent without the ``refused`` fields.
 
         Raises :class:`~judgebench.models.http.wire.NoAnswer`.
         """
         return _map_texts(read(self.wire, data, request, refused), self.redactor.reply)
 
     def drop_rejected_field(self, sent: bytes, said: str) -> str | None:
-        """What of the body that was sent is refused with this message and can be done without; remembered."""
+        """The field that this message refuses, if the request can do without it; later requests leave it out."""
         field = rejected_field(self.wire, sent, said)
         if field is not None:
             self.refused |= {field}
         return field
 
-    def no_logprobs(self, found: str) -> ModelError:
-        """What to raise where token log-probabilities are wanted and cannot be had."""
+    def no_logprobs(self, reason: str) -> ModelError:
+        """The error for an endpoint that gives no token log-probabilities to a judge that needs them."""
         return ModelError(
             f"The judge reads its verdict from the token log-probabilities of {self.name}, but {self.address} "
-            f"{found}. Use a judge or server that returns logprobs (vLLM does), or a "
+            f"{reason}. Use a judge or server that returns logprobs (vLLM does), or a "
             "local judge (hf:…), which scores the labels itself; another judge is another protocol."
         )
 
     def error_message(self, data: bytes) -> str:
-        """What the endpoint said of an error: one short printable line without secrets."""
+        """The endpoint's own words about an error: one short printable line without secrets."""
         try:
             found = decoded(data)
             text = message_of(list(found) if isinstance(found, Iterator) else found)
@@ -199,7 +189,7 @@ class Endpoint:
         return self.redacted(text) or "nothing"
 
     def redacted(self, text: str) -> str:
-        """The text as it may stand in a message: secrets and control characters taken out, and cut short."""
+        """The text for a message: without secrets and control characters, and cut short."""
         text = self.redactor.message(text[: 100 * LONGEST_MESSAGE])
         text = "".join(character if character.isprintable() else " " for character in text)
         text = " ".join(text.split())
@@ -207,7 +197,7 @@ class Endpoint:
 
 
 def _map_texts(completion: Completion, change: Callable[[str], str]) -> Completion:
-    """The completion with its texts changed; itself if none is."""
+    """The completion with its texts changed."""
     texts: dict[str, Any] = {
         name: text
         for name in ("text", "reasoning", "model")
@@ -220,9 +210,9 @@ def _map_texts(completion: Completion, change: Callable[[str], str]) -> Completi
 
 
 def _secrets(api_key: str | None, url: URL, authorization: Mapping[str, str]) -> list[str]:
-    """Everything sent that nobody else may see: the key, and what the address holds before its host and after its path.
+    """Everything secret that is sent: the key, and the user, password and query of the address.
 
-    The query also as it was written, where a plus is a plus.
+    The query is listed as parsed and as written, where a plus is a plus.
     """
     written = [pair.partition("=")[2] for pair in url.raw_query_string.split("&")]
     user = url.password or url.user

@@ -1,7 +1,8 @@
-"""``HttpChat``, the model behind every HTTP backend, with constructors for OpenAI, Anthropic and compatible servers.
+"""Any model that is served over HTTP by one of three protocols, and how the vendors' models are opened.
 
-The vendors' SDKs cost about ten times the CPU per call and have retry policies of their own, so requests are encoded
-and replies decoded here (``wire*.py``). The call store, prices and budgets are wrappers' business.
+The vendors' SDKs cost about ten times the CPU per call and have retry policies of their own, so this room encodes
+requests and decodes replies itself (``wire*.py``), over one aiohttp session. ``wrappers`` adds the call store, prices
+and budgets.
 """
 
 import os
@@ -32,17 +33,17 @@ class HttpChat(Endpoint):
 
     _engine: EventLoop | None = None
     _starting = threading.Lock()
-    """Held while an engine is started or stopped; that is rare enough for one lock to serve all models."""
+    """Held while a loop is started or stopped, which is rare enough for one lock to serve all models."""
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """Ask up to ``concurrency`` requests at once; replies come as they finish."""
+        """Send up to ``concurrency`` requests at once; replies come as they finish."""
         with self._starting:
             if self._engine is None:
                 self._engine = EventLoop(self)
             return Replies(RequestStream(self, self._engine, requests))
 
     def close(self) -> None:
-        """Abandon what is in flight, close the connections and end the thread."""
+        """Abandon all calls in flight, close the connections and end the thread."""
         with self._starting:
             engine, self._engine = self._engine, None
         if engine is not None:
@@ -51,7 +52,7 @@ class HttpChat(Endpoint):
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
         if engine is not None:
-            # Not waited for: this may be the loop's own thread, or the interpreter's end.
+            # Do not wait: this may be the loop's own thread, or the interpreter may be ending.
             engine.stop(wait=False)
 
 
@@ -67,8 +68,8 @@ def served_chat(
 ) -> HttpChat:
     """A model of any OpenAI-compatible server; ``api`` is ``chat`` (the default) or ``responses``.
 
-    ``thinking`` (``auto``, ``on``, ``off``) is what its chat template is told. The key is the one in the environment
-    variable named, or none. ``options`` are those of :class:`HttpChat`.
+    ``thinking`` (``auto``, ``on``, ``off``) is passed to its chat template. The key comes from the environment variable
+    ``api_key_env``, if that is given. ``options`` are those of :class:`HttpChat`.
     """
     if api not in (None, "chat", "responses"):
         raise UsageError(f"the argument api={api} of {name} is not valid: it is chat or responses")
@@ -89,16 +90,16 @@ def served_chat(
 def openai_chat(
     name: str, *, api: str | None = None, thinking: str = "auto", api_key_env: str = "OPENAI_API_KEY", **options: Any
 ) -> HttpChat:
-    """A model of OpenAI's, or of the endpoint that OPENAI_BASE_URL names; the key comes from the environment.
+    """A model of OpenAI, or of the endpoint that OPENAI_BASE_URL names; the key comes from the environment.
 
-    Asked over the only protocol that it is served over, if there is but one. ``options`` are those of
+    Models that OpenAI serves only over the Responses API are called over that. ``options`` are those of
     :func:`served_chat`.
     """
     address = os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
     if thinking != "auto" and address == OPENAI_BASE_URL:
         raise UsageError(
-            f"--thinking {thinking} was given, but OpenAI's own models have no such switch: how much openai:{name} "
-            "thinks is set with the argument reasoning_effort (none, minimal, low, medium, high, xhigh, max)"
+            f"--thinking {thinking} cannot be used: OpenAI's own models have no such switch. Set how much "
+            f"openai:{name} thinks with the argument reasoning_effort (none, minimal, low, medium, high, xhigh, max)"
         )
     if api is None and name in tomllib.loads((resource("templates") / "responses_only.toml").read_text())["models"]:
         api = "responses"
@@ -114,10 +115,10 @@ def anthropic_chat(
     api_key_env: str | None = None,
     **options: Any,
 ) -> HttpChat:
-    """A model of Anthropic's, or of the Messages server at ``base_url`` or ANTHROPIC_BASE_URL (without ``/v1``).
+    """A model of Anthropic, or of the Messages server at ``base_url`` or ANTHROPIC_BASE_URL (without ``/v1``).
 
-    The key comes from ANTHROPIC_API_KEY or the variable named; a server of one's own may go without. ``options`` are
-    those of :class:`HttpChat`.
+    The key comes from ANTHROPIC_API_KEY or from the variable ``api_key_env``; a self-hosted server needs none.
+    ``options`` are those of :class:`HttpChat`.
     """
     address = base_url or os.environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_BASE_URL
     variable = api_key_env or "ANTHROPIC_API_KEY"

@@ -1,4 +1,4 @@
-"""How fast an endpoint may be asked: concurrency that adapts to it, requests and tokens per minute, Retry-After."""
+"""How fast requests may be sent: adaptive concurrency, requests and tokens per minute, Retry-After. It sends none."""
 
 import asyncio
 import math
@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 
 
 class ConcurrencyLimit:
-    """How many requests may be in flight: up under the cap while all goes well, down when the endpoint is overloaded.
+    """How many requests may be in flight: more up to the cap while all goes well, fewer under overload.
 
-    Additive increase, multiplicative decrease, as TCP does it. Signals from requests that were sent before the last
-    decrease say nothing about the lower limit and are ignored, so one burst of refusals counts once. Lives on one
-    event loop.
+    Additive increase, multiplicative decrease, as in TCP. Signals from requests that were sent before the last decrease
+    say nothing about the lower limit and are ignored, so one burst of refusals counts once. It belongs to one event
+    loop.
     """
 
     DECREASE = 0.7
@@ -27,7 +27,7 @@ class ConcurrencyLimit:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        """Wait for room, first come first served, and take it."""
+        """Wait for a free place, first come first served, and take it."""
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return
@@ -41,7 +41,7 @@ class ConcurrencyLimit:
             raise
 
     def leave(self) -> None:
-        """Give the room back."""
+        """Give the place back."""
         self.in_flight -= 1
         while self._waiting and self.in_flight < int(self.limit):
             turn = self._waiting.popleft()
@@ -50,12 +50,12 @@ class ConcurrencyLimit:
                 turn.set_result(None)
 
     def succeeded(self) -> None:
-        """One more success; a whole limit's worth of them raises the limit by one step."""
+        """Count a success; as many successes as the limit raise it by one step."""
         if self.limit < self.cap:
             self.limit = min(float(self.cap), self.limit + self._increase / self.limit)
 
     def overloaded(self, sent_at: float, now: float) -> None:
-        """The endpoint refused a request, sent at ``sent_at``, for want of capacity."""
+        """Note that the endpoint refused a request, sent at ``sent_at``, for lack of capacity."""
         if sent_at >= self._decreased_at:
             self.limit = max(1.0, self.limit * self.DECREASE)
             self._decreased_at = now
@@ -69,7 +69,7 @@ class Pace:
         self._free_at = 0.0
 
     def wait_for(self, units: float, now: float) -> float:
-        """Seconds to wait before sending; the units are booked."""
+        """Book the units, and return the seconds to wait before sending them."""
         if not self._seconds_each:
             return 0.0
         start = max(now, self._free_at)
@@ -78,7 +78,7 @@ class Pace:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait as the endpoint asks for them: ``retry-after-ms``, or ``Retry-After`` in seconds or as a date."""
+    """Seconds that the endpoint asks us to wait: ``retry-after-ms``, or ``Retry-After`` in seconds or as a date."""
     for field, unit in (("retry-after-ms", 0.001), ("Retry-After", 1.0)):
         try:
             seconds = float(headers.get(field, "")) * unit
@@ -99,11 +99,11 @@ _WAITS = re.compile(
 )
 _LENGTHS = re.compile(r"(\d+(?:\.\d+)?)\s?([a-z]*)", re.I)
 _UNITS = (("ms", 0.001), ("milli", 0.001), ("m", 60.0), ("h", 3600.0))
-"""How the names of units other than the second begin."""
+"""The beginnings of the names of units, except seconds."""
 
 
 def wait_in_body(body: bytes) -> float | None:
-    """Seconds to wait as an error's body tells them, in a field or in words; ``None`` if it does not.
+    """Seconds to wait that an error's body names, in a field or in words; ``None`` if it names none.
 
     >>> wait_in_body(b'{"error": {"message": "Rate limit reached. Please try again in 1m12.5s."}}')
     72.5

@@ -1,7 +1,7 @@
-"""Sending a batch of requests to an endpoint: workers, retries, and which failures end the run.
+"""One ``complete`` of an HTTP model: worker coroutines, their attempts, and what follows from each failure.
 
-Decides between "this attempt failed" (ask again), "this request failed" (a completion with ``error``) and "no request
-can be answered" (:class:`ModelError`).
+It decides between "this attempt failed" (try again), "this request failed" (a completion with ``error``) and "no
+request can be answered" (:class:`ModelError`). How bodies are written and read is the wires' business.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
@@ -32,20 +32,20 @@ LONGEST_WAIT_SECONDS = 120.0
 """A longer Retry-After is cut to this."""
 LONGEST_BACKOFF_SECONDS = 32.0
 ASSUMED_REPLY_TOKENS = 512
-"""What a reply counts towards tokens per minute where the request sets no limit."""
+"""The tokens per minute that a reply counts for if the request sets no limit."""
 PREFETCH = 8
-"""Requests taken in before a worker is free for them: few, since whoever keeps a budget counts each as under way."""
+"""Requests pulled before a worker is free for them: few, since a budget counts each of them as in flight."""
 REFUSED_REQUESTS = 20
-"""So many requests refused for what they say, none answered and none under way any more, mean that all will be."""
+"""If so many requests were refused for their content, none answered and none is in flight, all will be refused."""
 DENIED_ATTEMPTS = 3
-"""So many attempts denied for key, account or model, before any was answered and with none under way, mean the same."""
+"""The same number for attempts denied because of key, account or model, before any request was answered."""
 HOPELESS_REQUESTS = 20
-"""So many requests given up in a row, with none answered meanwhile, mean that the endpoint is gone. Fewer may be the
-few left over that it cannot answer. The same number of attempts denied in a row mean that it was closed to us."""
+"""If so many requests in a row were given up, and none was answered meanwhile, the endpoint is gone. Fewer may be the
+last few that it cannot answer. After as many denied attempts in a row, the endpoint has shut us out."""
 LONGEST_ERROR = 100_000
-"""Bytes of an error's body in which a reason or a waiting time is looked for."""
+"""Bytes of an error's body that are searched for a reason or a waiting time."""
 MAX_BODY_BYTES = 32 * 2**20
-"""Of a reply, after inflating; one with five alternatives for each of 32,000 tokens is half of it."""
+"""Size limit of a reply after inflating. Five alternatives for each of 32,000 tokens take half of it."""
 OVERLOAD = frozenset({"429", "503", "529"})
 QUOTA = re.compile(r"insufficient_quota|credit balance is too low|exceeded your current quota.{0,40}billing", re.I)
 """How endpoints say, with status 400 or 429, that an account is empty."""
@@ -55,31 +55,31 @@ OWN_FAULT = re.compile(
     r"|error in the prompt",
     re.I,
 )
-"""A refusal that concerns this request, whatever becomes of the others."""
+"""A refusal that concerns this request alone."""
 
 
 class _Retry(Exception):
-    """One attempt failed in a way that another may not."""
+    """One attempt failed, but another may succeed."""
 
     def __init__(self, cause: str, detail: str, wait: float | None = None, paid: Usage | None = None) -> None:
-        """``paid``: tokens of a reply that came, or may have been made, and cannot be used."""
+        """``paid``: tokens of a reply that came, or may have been generated, but cannot be used."""
         self.cause, self.detail, self.wait, self.paid = cause, detail, wait, paid
         super().__init__(detail)
 
 
 class _Denied(_Retry):
-    """One attempt failed for a reason that usually concerns all: the key, the account, the model's name.
+    """One attempt failed for a reason that usually concerns all requests: the key, the account, the model's name.
 
-    Proxies and load balancers have such moments too, so it takes several to end the run.
+    Proxies and load balancers answer like this at times, so it takes several such attempts to end the run.
     """
 
-    def __init__(self, cause: str, detail: str, error: ModelError) -> None:
-        self.error = error
+    def __init__(self, cause: str, detail: str, message: str) -> None:
+        self.error = ModelError(message)
         super().__init__(cause, detail)
 
 
 class _Refused(Exception):
-    """The endpoint will not answer this request, however often it is asked."""
+    """The endpoint will never answer this request."""
 
     def __init__(self, status: int, said: str) -> None:
         self.status, self.said = status, said
@@ -87,15 +87,15 @@ class _Refused(Exception):
 
 
 class EventLoop:
-    """The event loop of one model, in its thread, with the session that all runs share."""
+    """The event loop of one model, in a thread of its own, with the session that all its runs share."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._timeout = endpoint.timeout_seconds
         self._headers = endpoint.headers
-        # Looking up proxies costs CPU at each request, so only where there can be one.
+        # Looking up proxies costs CPU at each request, so do it only if there can be one.
         self._proxied = endpoint.proxied
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="judgebench-http", daemon=True)
+        self._thread = threading.Thread(target=asyncio.run, args=[self._serve()], name="judgebench-http", daemon=True)
         self._thread.start()
         self._ready.wait()
 
@@ -108,9 +108,6 @@ class EventLoop:
         self.loop.call_soon_threadsafe(self._stopping.set)
         if wait:
             self._thread.join()
-
-    def _main(self) -> None:
-        asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -131,15 +128,12 @@ class EventLoop:
             await asyncio.gather(*runs, return_exceptions=True)
 
 
-class Replies:
-    """The iterator of one run. Not a generator: :meth:`close` must work while another thread waits in it."""
+class Replies(Iterator[tuple[int, Completion]]):
+    """The replies of one run. Not a generator: :meth:`close` must work while another thread waits for a reply."""
 
     def __init__(self, run: "RequestStream") -> None:
         self._run = run
         self._ended = False
-
-    def __iter__(self) -> "Replies":
-        return self
 
     def __next__(self) -> tuple[int, Completion]:
         if self._ended:
@@ -153,7 +147,7 @@ class Replies:
         raise item
 
     def close(self) -> None:
-        """Pull no more and abandon what is in flight."""
+        """Pull no more requests, and abandon the calls in flight."""
         self._run.cancel()
 
     def __del__(self) -> None:
@@ -172,24 +166,23 @@ class RequestStream:
         self._random = random.Random()
         self._idle: deque[asyncio.Future[tuple[int, Request] | None]] = deque()
         self._waking = False
-        self._feed_error: BaseException | None = None
         self._refused = ""
         self._under_way = 0
-        """Requests taken and not yet answered or given up."""
+        """Requests that were taken and are not yet answered or given up."""
         self._sending = 0
-        """Attempts of theirs whose reply is not there yet."""
+        """Attempts whose reply has not come yet."""
         self._finished = asyncio.Event()
-        """Set, and replaced, when a request is done with and somebody waits for that."""
+        """Set when a request is finished. Whoever waits for it replaces it first."""
         self._probing = False
         self._probed = asyncio.Event()
         self._feed = Feed(requests, ahead=min(PREFETCH, endpoint.concurrency), on_ready=self._ready)
         self._future = engine.start(self._main())
-        # Whatever becomes of the coroutine, even if it is cancelled before its first step, nobody waits for ever.
+        # Nobody must wait for ever, even if the coroutine is cancelled before its first step.
         out = self.out
         self._future.add_done_callback(lambda _: out.put(None))
 
     def cancel(self) -> None:
-        """End soon, from any thread. What is finished stays in ``out``."""
+        """End soon; any thread may call this. Finished replies stay in ``out``."""
         self._feed.close()
         self._future.cancel()
 
@@ -198,7 +191,9 @@ class RequestStream:
         workers = [asyncio.create_task(self._work()) for _ in range(self._endpoint.concurrency)]
         try:
             await asyncio.gather(*workers)
-            end = self._feed_error or self._only_refusals()
+            end = self._feed.error
+            if end is None and self._refused and not self._endpoint.answered:
+                end = self._all_refused()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
@@ -211,48 +206,40 @@ class RequestStream:
             self.out.put(end)
 
     def _ready(self) -> None:
-        """Called by the feeding thread. Wakes the loop only if a worker is idle and no wake is on its way."""
+        """Wake the loop, if a worker is idle and no other call is about to wake it. The feeding thread calls this."""
         if not self._idle or self._waking:
             return
         self._waking = True
         try:
             self._loop.call_soon_threadsafe(self._hand_out)
         except RuntimeError:
-            # The loop is closed: the run was abandoned while the iterable still worked.
+            # The loop is closed: the run was abandoned while the iterable was still working.
             self._feed.close()
 
     def _hand_out(self) -> None:
-        """Give what is there to the workers that wait, and send them home once nothing more will come."""
+        """Give the ready requests to the idle workers, and end the workers once no more will come."""
         self._waking = False
-        # Until the feed is seen empty: only its next new item after that is told of.
-        while self._idle and (taken := self._take(len(self._idle))):
+        # Until the feed is empty: it announces only the first new item after that.
+        while self._idle and (taken := self._feed.arrivals(len(self._idle), idle=False)):
             for item in taken:
                 _resolve(self._idle.popleft(), item)
         if self._idle and self._over():
             while self._idle:
                 _resolve(self._idle.popleft(), None)
 
-    def _take(self, at_most: int) -> list[tuple[int, Request]]:
-        if self._feed_error is not None:
-            return []
-        try:
-            return self._feed.take(at_most, wait=False)
-        except BaseException as error:  # noqa: BLE001 - the iterable's: raised to the caller once those in flight end
-            self._feed_error = error
-            return []
-
     def _over(self) -> bool:
-        return self._feed_error is not None or self._feed.ended
+        """Whether no more requests will come. The iterable's exception is raised after the calls in flight."""
+        return self._feed.ended or self._feed.error is not None
 
     async def _next(self) -> tuple[int, Request] | None:
-        taken = self._take(1)
+        taken = self._feed.arrivals(1, idle=False)
         if taken:
             return taken[0]
         if self._over():
             return None
         turn: asyncio.Future[tuple[int, Request] | None] = self._loop.create_future()
         self._idle.append(turn)
-        # Something may have come between the look and the queueing, when nobody was there to be told.
+        # An item may have arrived just before this worker was counted as idle.
         self._hand_out()
         return await turn
 
@@ -271,14 +258,14 @@ class RequestStream:
                 await self._finished.wait()
 
     def _all_seem_refused(self) -> bool:
-        """So many were refused, and none answered, that no more are sent before those under way are back."""
+        """Whether so many requests were refused, and none answered, that the calls in flight must come back first."""
         endpoint = self._endpoint
-        # A setting that is not supported is hardly a matter of the prompt.
+        # A setting that is not supported hardly depends on the prompt.
         least = DENIED_ATTEMPTS if REFUSES.search(self._refused) else REFUSED_REQUESTS
         return endpoint.refused_at_first >= least and not (endpoint.answered or endpoint.answered_before)
 
     async def _answer(self, request: Request) -> Completion:
-        """The reply, or after all retries a completion that says why there is none."""
+        """The reply or, after all retries, a completion that says why there is none."""
         endpoint = self._endpoint
         asked_logprobs = request.sampling.top_logprobs > 0
         lacking = attempt = tries = 0
@@ -310,7 +297,7 @@ class RequestStream:
             if isinstance(trouble, _Denied):
                 self._denied(trouble)
             if trouble.cause in OVERLOAD and endpoint.answered > answered:
-                # It answers, only not all at once: whoever waits long enough has a turn.
+                # It answers others, so this request will get its turn if it waits long enough.
                 answered, tries = endpoint.answered, 0
             if tries >= endpoint.max_attempts or (not endpoint.reached and attempt > len(UNREACHABLE_WAITS)):
                 break
@@ -319,15 +306,15 @@ class RequestStream:
         return _with(self._given_up(trouble, attempt, others_answered=endpoint.answered > answered), discarded)
 
     async def _probe(self) -> None:
-        """Let the first request that wants logprobs go alone: an endpoint that gives none is found before it is sent
-        (and paid for) a whole concurrency's worth. Whatever else the first reply is, the others follow.
+        """Send the first request that wants logprobs alone, so that an endpoint that gives none is found before a whole
+        concurrency's worth of requests is paid for. Whatever else the first reply is, the others follow.
         """
         if self._probing:
             await self._probed.wait()
         self._probing = True
 
     async def _attempt(self, request: Request) -> Completion:
-        """The reply. Sent once more, and at once, for each setting that the endpoint turns out to refuse."""
+        """The reply. For each setting that the endpoint turns out to refuse, the request is sent again at once."""
         endpoint = self._endpoint
         while True:
             refused, body = endpoint.refused, endpoint.body(request)
@@ -362,8 +349,9 @@ class RequestStream:
             raise _Retry(
                 "timeout", f"no reply within {endpoint.timeout_seconds:g} s", paid=most_tokens(request)
             ) from error
-        except _Unreadable as error:
-            raise _Retry(error.cause, str(error), paid=most_tokens(request) if begun else None) from error
+        except _Retry as unreadable:
+            unreadable.paid = most_tokens(request) if begun else None
+            raise
         except aiohttp.ClientPayloadError as error:
             raise _Retry("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -389,19 +377,17 @@ class RequestStream:
             raise _Retry(error.cause, f"a reply that is no answer: {why}", paid=paid) from error
 
     def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
-        """What to raise for a status that is no success."""
+        """The exception for a status that is not a success."""
         endpoint = self._endpoint
         said = endpoint.error_message(data)
         told = f"HTTP {status}: {said}"
+        called = f"Could not call {endpoint.name} at {endpoint.address}"
         if status == 402 or (status in (400, 403, 429) and QUOTA.search(data[:LONGEST_ERROR].decode(errors="replace"))):
             return _Denied(
                 "no quota",
                 told,
-                ModelError(
-                    f"Could not call {endpoint.name} at {endpoint.address}: the account has no quota left "
-                    f"({told}). Add credit or use another key, then start the same command again: what is finished is "
-                    "kept."
-                ),
+                f"{called}: the account has no quota left ({told}). Add credit or use another key, then start the same "
+                "command again: what is finished is kept.",
             )
         if status in {408, 409, 425, 429} or status >= 500:
             wait = retry_after(headers, time.time())
@@ -410,26 +396,20 @@ class RequestStream:
             return _Denied(
                 str(status),
                 told,
-                ModelError(
-                    f"Could not call {endpoint.name} at {endpoint.address}: the endpoint refused "
-                    f"{endpoint.key_source} ({told}). Check that the key is valid, belongs to this endpoint and may "
-                    "use the model."
-                ),
+                f"{called}: the endpoint refused {endpoint.key_source} ({told}). Check that the key is valid, belongs "
+                "to this endpoint and may use the model.",
             )
         if status in {404, 405, 410} or status < 400:
             return _Denied(
                 str(status),
                 told,
-                ModelError(
-                    f"Could not call the model {endpoint.served_model} at {endpoint.address}: the endpoint "
-                    f"answered {told}. Check the model's name, and that the address ends where /{endpoint.wire.path} "
-                    "follows."
-                ),
+                f"{called}: the endpoint answered {told}. Check the model's name ({endpoint.served_model}), and that "
+                f"the address ends where /{endpoint.wire.path} follows.",
             )
         return _Refused(status, said)
 
     def _denied(self, trouble: _Denied) -> None:
-        """Take note of a denied attempt; raise what it says once it is sure to concern all."""
+        """Count a denied attempt, and raise its error once it is certain to concern all requests."""
         endpoint = self._endpoint
         endpoint.denied_in_a_row += 1
         least = HOPELESS_REQUESTS if endpoint.answered else DENIED_ATTEMPTS
@@ -437,7 +417,7 @@ class RequestStream:
             raise trouble.error
 
     def _refusal(self, refused: "_Refused", asked_logprobs: bool) -> Completion:
-        """A request that was refused for what it says; or, before any was answered, the same for all of them."""
+        """The completion of a request refused for its content. Before any answer, this may concern all requests."""
         endpoint = self._endpoint
         error = f"{endpoint.address} refused the request (HTTP {refused.status}: {refused.said})"
         if endpoint.answered or endpoint.answered_before or OWN_FAULT.search(refused.said):
@@ -454,11 +434,8 @@ class RequestStream:
             "Change the sampling settings or model arguments that it names, or use another endpoint."
         )
 
-    def _only_refusals(self) -> ModelError | None:
-        return self._all_refused() if self._refused and not self._endpoint.answered else None
-
     def _without_logprobs(self, completion: Completion) -> str:
-        """Why nothing can be read from the reply's first token; empty if something can, or there was no reply."""
+        """Why the reply's first token tells nothing; empty if it does, or if there is no reply."""
         thinking = split_completion(completion).unclosed
         if thinking and not self._endpoint.gives_logprobs:
             return "spends the reply on thinking, which comes before the label"
@@ -467,15 +444,15 @@ class RequestStream:
         return "gave none" if completion.text or completion.finish_reason == "length" else ""
 
     def _lacks_logprobs(self, times: int, why: str, paid: Usage) -> Exception:
-        """What to raise for a reply without logprobs.
+        """The exception for a reply without logprobs.
 
-        One request that lacks them twice, when no reply ever had them, is taken as proof.
+        If one request lacks them twice, and no reply ever had them, the endpoint gives none.
         """
         endpoint = self._endpoint
         if times > 1 and not endpoint.gives_logprobs:
             return endpoint.no_logprobs(f"{why}, twice")
         first, endpoint.logprobs_doubted = not endpoint.logprobs_doubted, True
-        detail = "a reply without the logprobs that were asked for"
+        detail = "a reply without the requested logprobs"
         return _Retry("no_logprobs", detail, 0.0 if first else None, paid)
 
     def _succeeded(self, completion: Completion) -> None:
@@ -486,20 +463,20 @@ class RequestStream:
             endpoint.gives_logprobs = True
 
     def _wait(self, trouble: _Retry, attempt: int) -> float:
-        """Seconds before the next attempt: what the endpoint asks for, or longer and longer; never all at once."""
+        """Seconds before the next attempt: as the endpoint asks, or longer each time; never the same for all."""
         if trouble.wait is not None:
             return min(trouble.wait, LONGEST_WAIT_SECONDS) * self._random.uniform(1.0, 1.1)
         if not self._endpoint.reached:
             return UNREACHABLE_WAITS[min(attempt, len(UNREACHABLE_WAITS)) - 1]
         longest: float = min(LONGEST_BACKOFF_SECONDS, self._endpoint.backoff_seconds * 2.0 ** min(attempt - 1, 30))
-        # Overload is waited out whole: the eight attempts of the default span more than the minute of most limits.
+        # Wait out an overload in full: the default of eight attempts spans more than the minute of most limits.
         least, most = (1.0, 1.1) if trouble.cause in OVERLOAD else (0.5, 1.0)
         return longest * self._random.uniform(least, most)
 
     def _given_up(self, trouble: _Retry, attempts: int, *, others_answered: bool) -> Completion:
-        """A completion without a reply; or, if the endpoint seems gone, a :class:`ModelError`.
+        """A completion with an error. Raises :class:`ModelError` if the endpoint seems gone.
 
-        ``others_answered`` while this request was tried again: then the trouble is this request's own.
+        If others were answered while this request was retried, only this request is in trouble.
         """
         endpoint = self._endpoint
         if not endpoint.reached:
@@ -516,32 +493,27 @@ class RequestStream:
         )
 
 
-class _Unreadable(Exception):
-    """A body that is too large, or packed in a way that cannot be undone."""
-
-    def __init__(self, cause: str, detail: str) -> None:
-        self.cause = cause
-        super().__init__(detail)
+_TOO_LARGE = f"a reply of more than {MAX_BODY_BYTES // 2**20} MiB, which was not read"
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """The response's body, inflated, up to a limit that holds for both."""
+    """The response's body, inflated, up to a limit that holds for both. Raises :class:`_Retry` if it is unusable."""
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_BODY_BYTES:
-            raise _TOO_LARGE
+            raise _Retry("too large", _TOO_LARGE)
     data, encoding = b"".join(chunks), response.headers.get("Content-Encoding", "identity").lower()
     if encoding in ("identity", ""):
         return data
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise _Unreadable("malformed", f"a reply packed as {encoding[:20]!r}, which was not asked for")
+        raise _Retry("malformed", f"a reply packed as {encoding[:20]!r}, which was not asked for")
     return _inflated(data)
 
 
 def _inflated(data: bytes) -> bytes:
-    # Headers of gzip and zlib are told apart; a raw stream, which some servers call deflate, has none.
+    # zlib finds out whether a header is gzip's or its own; raw streams, which some servers call deflate, have none.
     for window in (47, -15):
         try:
             inflater = zlib.decompressobj(window)
@@ -549,16 +521,13 @@ def _inflated(data: bytes) -> bytes:
         except zlib.error:
             continue
         if inflater.unconsumed_tail:
-            raise _TOO_LARGE
+            raise _Retry("too large", _TOO_LARGE)
         return inflated
-    raise _Unreadable("malformed", "a reply that cannot be inflated")
-
-
-_TOO_LARGE = _Unreadable("too large", f"a reply of more than {MAX_BODY_BYTES // 2**20} MiB, which was not read")
+    raise _Retry("malformed", "a reply that cannot be inflated")
 
 
 def _with(completion: Completion, discarded: Usage) -> Completion:
-    """A completion that tells what was paid for before it."""
+    """The completion, with the cost of the unusable replies before it."""
     return msgspec.structs.replace(completion, discarded=discarded) if discarded != Usage() else completion
 
 

@@ -1,16 +1,17 @@
 """What is sent to an endpoint and how its replies are read: one class for each protocol, all of them pure.
 
-Here is what the protocols share. What a number depends on (the text, how it ended, the log-probabilities where they
-were asked for) is read strictly; of the fields beside it an odd one counts as absent. Retries, pacing and keys live
-elsewhere. A setting of a request that an endpoint refuses (``refused``) is put another way where the protocol has one,
-else left out; each class says what it can do.
+This module holds what the protocols share; retries, pacing and keys lie in ``run`` and ``endpoint``. Fields that a
+number depends on (the text, how it ended, requested log-probabilities) are read strictly; an odd value in any other
+field counts as absent. If an endpoint refuses a setting (``refused``), the protocol puts it another way if it can, or
+leaves it out; each class says which.
 """
 
+import codecs
 import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -22,10 +23,10 @@ REFUSES = re.compile(
     r"|or unset|unrecognized|unknown|does not match|extra_forbidden",
     re.I,
 )
-"""What a message says that refuses a setting altogether, not just its value (``temperature=5``)."""
+"""Words of a message that refuses a setting altogether, not just its value (``temperature=5``)."""
 SETTINGS = ("temperature", "top_p", "seed", "json_object")
-"""Fields of :class:`~judgebench.records.Sampling` that can be left out with a changed, but still readable, reply. Stop
-strings are kept to here where the endpoint cannot: see :func:`cut`.
+"""Fields of :class:`~judgebench.records.Sampling` that can be left out: the reply changes, but can still be read. Stop
+strings that the endpoint does not know are applied by :func:`cut_at_stop`.
 """
 ENDS = {
     "stop": ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"),
@@ -36,85 +37,84 @@ ENDS = {
     ),
     "tool_calls": ("tool_calls", "function_call", "tool_use"),
 }
-"""The vendors' documented words for how a reply ends: OpenAI's and those of vLLM, Anthropic, Mistral, Cohere, Zhipu,
-Text Generation Inference, Bedrock and Gemini, whose OpenAI-compatible endpoint passes its own in capitals. Whatever is
-not here (``error``, ``abort``, ``network_error``, ``insufficient_system_resource``, ``pause_turn``, …) broke off.
+"""The documented words for how a reply ends: those of OpenAI, vLLM, Anthropic, Mistral, Cohere, Zhipu, Text Generation
+Inference, Bedrock and Gemini, whose OpenAI-compatible endpoint passes its own in capitals. Replies with any other word
+(``error``, ``abort``, ``network_error``, ``insufficient_system_resource``, ``pause_turn``, …) broke off.
 """
 MOST_TOKENS = 10**8
-"""No reply has more tokens than this; a count beyond it is junk."""
+"""No reply has more tokens than this; a higher count is junk."""
 LONGEST_NAME = 200
-"""Characters of a served model's name that are kept."""
+"""Characters to keep of a served model's name."""
 
 _ENDING = {word: ending for ending, words in ENDS.items() for word in words}
 
 
 class NoAnswer(ValueError):
-    """A reply, with status 200, that is no answer: asked again, it may be one."""
+    """A reply with status 200 that is not an answer; a second try may give one."""
 
     cause = "malformed"
 
     usage: Usage | None = None
-    """What it cost all the same, if it can be read that far."""
+    """What the reply cost all the same, if that can be read."""
 
 
 class BrokenOff(NoAnswer):
-    """The endpoint gave up in the middle of its reply, and says so."""
+    """The endpoint says that it gave up in the middle of its reply."""
 
     cause = "broken off"
 
 
 class Wire(Protocol):
-    """A protocol that chat models are served over."""
+    """A protocol over which chat models are served."""
 
-    @property
-    def scheme(self) -> str:
-        """Begins the identity of a model asked this way."""
-
-    @property
-    def path(self) -> str:
-        """What follows the base address."""
-
-    @property
-    def gives_logprobs(self) -> bool:
-        """Replies can hold the log-probabilities of their tokens."""
+    scheme: ClassVar[str]
+    """How the identity of a model that is called this way begins."""
+    path: ClassVar[str]
+    """What follows the base address."""
+    gives_logprobs: ClassVar[bool]
+    """Whether replies can hold the log-probabilities of their tokens."""
+    droppable: ClassVar[tuple[str, ...]]
+    """Fields of the body that can be put another way or left out. If a refusal names several, the first is given up."""
+    refused_as: ClassVar[Mapping[str, str]] = {}
+    """The word by which a refusal names a field, where that is not the field itself."""
+    unsupported: ClassVar[frozenset[str]] = frozenset()
+    """Fields of ``Sampling`` that the protocol has no place for."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What is sent whatever the request says and can change a reply: part of the identity."""
-
-    @property
-    def droppable(self) -> tuple[tuple[str, str], ...]:
-        """What can be put another way or left out: the field's name, and the word by which a refusal names it. A
-        refusal that names several is met by giving up the first.
-        """
-
-    @property
-    def unsupported(self) -> frozenset[str]:
-        """Fields of ``Sampling`` that the protocol has no place for."""
+        """Whatever is sent with every request and can change a reply; it is part of the identity."""
+        return {}
 
     def headers(self, api_key: str | None) -> dict[str, str]:
-        """Headers beside ``Authorization``."""
+        """Headers besides ``Authorization``."""
+        return {}
 
     def effort(self, effort: str) -> dict[str, Any]:
         """Fields of the body that say how much to think."""
 
     def body(self, model: str, request: Request, refused: Collection[str]) -> dict[str, Any]:
-        """The body to send: what is set, and nothing else. Raises :class:`~judgebench.errors.ModelError` if the
-        request cannot be put at all.
+        """The body to send: only settings that the request makes. Raises :class:`~judgebench.errors.ModelError` if the
+        protocol has no way to send the request.
         """
 
     def joined(self, events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """The reply that the events of a stream add up to, for servers that stream though nobody asked them to."""
+        """The reply that a stream's events add up to, for servers that stream without being asked to."""
 
     def tokens(self, reply: Mapping[str, Any], request: Request) -> Usage:
-        """What a reply cost; at the request's upper estimate where it does not tell."""
+        """What a reply cost: the request's upper estimate where the reply does not say."""
 
     def completion(self, reply: Mapping[str, Any], tokens: Usage) -> Completion:
-        """What a reply says. Raises :class:`NoAnswer` if that is no answer."""
+        """The content of a reply. Raises :class:`NoAnswer` if it is not an answer."""
+
+
+def chosen(sampling: Sampling, refused: Collection[str], *names: str) -> dict[str, Any]:
+    """The named settings that the request makes and the endpoint does not refuse."""
+    values = {name: getattr(sampling, name) for name in names if name not in refused}
+    return {name: value for name, value in values.items() if value not in (None, ())}
 
 
 def read(wire: Wire, data: bytes, request: Request, refused: Collection[str]) -> Completion:
-    """The reply in a body, to a request that was sent without what is ``refused``. Raises :class:`NoAnswer`."""
+    """The reply in a body, to a request that was sent without the ``refused`` fields. Raises :class:`NoAnswer`."""
     found = decoded(data)
     if isinstance(found, Iterator):
         found = wire.joined([event for event in found if isinstance(event, dict)])
@@ -133,11 +133,12 @@ def rejected_field(wire: Wire, sent: bytes, said: str) -> str | None:
     if not REFUSES.search(said):
         return None
     body = msgspec.json.decode(sent)
-    return next((field for field, word in wire.droppable if field in body and re.search(rf"\b{word}\b", said)), None)
+    words = {field: wire.refused_as.get(field, field) for field in wire.droppable if field in body}
+    return next((field for field, word in words.items() if re.search(rf"\b{word}\b", said)), None)
 
 
 def mark_left_out(wire: Wire, completion: Completion, sampling: Sampling, refused: Collection[str]) -> Completion:
-    """A completion with what of its request's sampling was not sent, ended where a stop string that was not sent is."""
+    """The completion, with the settings that were not sent, and cut at the first stop string if those were not sent."""
     unsent = wire.unsupported.union(refused)
     if not unsent:
         return completion
@@ -149,7 +150,7 @@ def mark_left_out(wire: Wire, completion: Completion, sampling: Sampling, refuse
 
 
 def cut_at_stop(completion: Completion, stop: tuple[str, ...]) -> Completion:
-    """A completion that ends before the first stop string in it, as an endpoint that knows them ends it."""
+    """The completion, cut before its first stop string, as an endpoint with stop strings ends it."""
     text = completion.text or ""
     ends = [end for string in stop if (end := text.find(string)) >= 0]
     return msgspec.structs.replace(completion, text=text[: min(ends)], finish_reason="stop") if ends else completion
@@ -161,11 +162,10 @@ def cut_at_stop(completion: Completion, stop: tuple[str, ...]) -> Completion:
 def decoded(data: bytes) -> Any:
     """The JSON value of a body, or an iterator over those of an event stream.
 
-    Read are also bodies with a byte order mark, in UTF-16, with bytes or escapes that are no characters (replaced), and
-    with Python's ``NaN``. Raises :class:`NoAnswer` for anything else.
+    Bodies may have a byte order mark, be in UTF-16, hold invalid bytes or escapes (which are replaced), and Python's
+    ``NaN``. Raises :class:`NoAnswer` for anything else.
     """
-    if data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return msgspec.json.decode(data)
     except RecursionError:
@@ -181,7 +181,7 @@ def decoded(data: bytes) -> Any:
 
 def _from_json(text: str) -> Any:
     try:
-        # Halves of surrogate pairs, which no record can hold, come out replaced.
+        # This replaces halves of surrogate pairs, which no record can hold.
         found = json.loads(text)
         return json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except RecursionError:
@@ -191,40 +191,40 @@ def _from_json(text: str) -> Any:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """The JSON objects of a stream's events, one on each line; ``[DONE]`` is none."""
+    """The JSON objects of a stream's events, one on each line; ``[DONE]`` is skipped."""
     for line in text.splitlines():
         data = line.removeprefix("data:").strip()
         if line.startswith("data:") and data.startswith("{"):
             yield _from_json(data)
 
 
-# -- fields that may be anything
+# -- fields of any type
 
 
 def fields(value: Any) -> Mapping[str, Any]:
-    """An object; an empty one in place of anything else."""
+    """The value if it is an object, else an empty object."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: Any) -> Sequence[Mapping[str, Any]]:
-    """The objects of a list; of anything else, none."""
+    """The objects in a list; nothing if the value is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def string(value: Any) -> str | None:
-    """A text, if it is one."""
+    """The value if it is a text, else ``None``."""
     return value if isinstance(value, str) else None
 
 
 def name(value: Any) -> str | None:
-    """A served model's name, if it is one."""
+    """A served model's name, if the value is a text."""
     return value[:LONGEST_NAME] if isinstance(value, str) else None
 
 
 def parts_text(value: Any, *kinds: str) -> str | None:
-    """A text that may be written as a list of parts, of which those of the kinds are joined; ``None`` without any.
+    """A text, which may be a list of parts: those of the given kinds are joined. ``None`` if there are none.
 
-    Raises :class:`NoAnswer` for what is neither a text nor a list nor null.
+    Raises :class:`NoAnswer` for a value that is neither a text nor a list nor null.
     """
     if value is None or isinstance(value, str):
         return value
@@ -239,7 +239,7 @@ def parts_text(value: Any, *kinds: str) -> str | None:
 
 
 def text_of(part: Mapping[str, Any], key: str = "text") -> str:
-    """The text of a part of an answer. Raises :class:`NoAnswer` if it has none."""
+    """The text of one part of an answer. Raises :class:`NoAnswer` if it has none."""
     text = part.get(key)
     if not isinstance(text, str):
         raise NoAnswer(f"a part of its text is {_kind(text)}")
@@ -247,7 +247,7 @@ def text_of(part: Mapping[str, Any], key: str = "text") -> str:
 
 
 def thoughts(value: Any, depth: int = 4) -> str | None:
-    """Thinking, as servers write it: a text, an object that holds one, or a list of such; ``None`` if there is none."""
+    """Thinking, as servers write it: a text, an object that holds one, or a list of these; ``None`` without any."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict) and depth:
@@ -260,7 +260,7 @@ def thoughts(value: Any, depth: int = 4) -> str | None:
 
 
 def ending(word: Any) -> str:
-    """How a reply ended, in our words. Raises :class:`BrokenOff` if it did not."""
+    """How a reply ended, in our words. Raises :class:`BrokenOff` if it broke off."""
     if word is None:
         raise BrokenOff("it does not say how it ended")
     # Gemini's endpoint adds the cause, as in "content_filter: SAFETY".
@@ -293,11 +293,11 @@ def message_of(error: Any) -> str:
 
 
 def usage(request: Request, prompt: Any, completion: Any, total: Any = None) -> Usage:
-    """Tokens as an endpoint tells them, what it does not tell at its upper estimate.
+    """The tokens that an endpoint reports, with an upper estimate of those that it does not report.
 
-    Some count thinking in the total only (Gemini, xAI), so that what the total has beyond the prompt is the reply's.
+    Some count thinking in the total only (Gemini, xAI), so the reply gets whatever the total has beyond the prompt.
     """
-    # No prompt is empty: a server that says 0 does not count.
+    # No prompt is empty: a server that reports 0 does not count tokens.
     prompt, completion, total = count(prompt) or None, count(completion), count(total)
     if prompt is not None and total is not None and total > prompt:
         completion = max(completion or 0, total - prompt)
@@ -312,16 +312,16 @@ def usage(request: Request, prompt: Any, completion: Any, total: Any = None) -> 
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens; ``None`` for what can be none."""
+    """A number of tokens; ``None`` for an impossible one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return None
     return math.ceil(value)
 
 
 def alternatives(positions: Any) -> tuple[tuple[TokenLogprob, ...], ...] | None:
-    """Per token its alternatives, as OpenAI's protocols have them; the token itself where there are none.
+    """The alternatives of each token, as OpenAI's protocols write them, or the token itself if there are none.
 
-    ``None`` if any of it cannot be read: probabilities of which some are missing would be wrong ones.
+    ``None`` if any part cannot be read: with some alternatives missing, the probabilities would be wrong.
     """
     if not isinstance(positions, list) or not positions:
         return None
@@ -339,7 +339,7 @@ def _pair(alternative: Any) -> TokenLogprob | None:
     token, logprob = fields(alternative).get("token"), fields(alternative).get("logprob")
     if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
         return None
-    # A little above 0 is rounding; nan fails the comparison.
+    # Rounding may lift it a little above 0; nan fails the comparison.
     return (token, float(logprob)) if logprob <= 1e-3 else None
 
 

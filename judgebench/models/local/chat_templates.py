@@ -1,7 +1,7 @@
-"""Messages become prompt tokens of local models; the chat template is checked before the first call.
+"""From messages to the tokens that a local model reads, and the checks of that before the first call.
 
-Used by every backend that holds the tokenizer itself. What a prompt says is the task's business; what an HTTP endpoint
-makes of the messages is the endpoint's.
+Every backend that has the tokenizer itself uses this. What a prompt says is the task's business; what an HTTP endpoint
+does with the messages is the endpoint's. Templates run in a process of their own (``rendering``).
 """
 
 import importlib
@@ -10,41 +10,41 @@ from typing import Any
 
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import fill
-from judgebench.errors import UsageError
+from judgebench.errors import UsageError, first_line
 from judgebench.models.local.rendering import NotRendered, render
 from judgebench.records import Message, Request
 
 INSTRUCTION = "{instruction}"
-"""Where a raw prompt file takes the conversation."""
+"""Marks the place of the conversation in a raw prompt file."""
 
 _JINJA = ("{{", "{%", "{#")
 _USER_PROBE, _SYSTEM_PROBE = "Which bird sings first?", "Answer as a gardener would."
-"""Text that no template writes by itself, in which none has anything to trim."""
+"""Texts that no template writes by itself, and that none trims."""
 
 
 class Unaskable(Exception):
-    """One conversation that cannot become a prompt; the message says why. Others may."""
+    """One conversation cannot become a prompt; the message says why. Others may."""
 
 
 class ChatPrompts:
     """One tokenizer's way from messages to tokens."""
 
     identity: str
-    """What belongs into a model's identity: empty unless a template or thinking policy other than the tokenizer's own
-    is in effect."""
+    """The part of a model's identity that names a template or thinking policy other than the tokenizer's own; empty
+    without one."""
 
     def __init__(
         self, tokenizer: Any, *, source: str, chat_template: str | None, thinking: str, context: int | None
     ) -> None:
         """``source`` is the model's name in messages.
 
-        ``chat_template``: ``None`` is the tokenizer's own, ``"none"`` joins the messages by blank lines (base models),
-        text with ``{instruction}`` and no Jinja is a raw prompt that the messages joined so are put into, anything else
-        is a Jinja template. ``thinking``: ``on`` and ``off`` set ``enable_thinking`` where the template knows it;
-        ``auto`` leaves the template its default. ``context``: positions the model has, ``None`` if it does not say.
+        ``chat_template``: ``None`` is the tokenizer's own; ``"none"`` joins the messages by blank lines (base models);
+        a text with ``{instruction}`` and no Jinja is a raw prompt with a place for the joined messages; anything else
+        is a Jinja template. ``thinking``: ``on`` and ``off`` set ``enable_thinking`` if the template knows it; ``auto``
+        keeps the template's default. ``context``: the model's positions, ``None`` if unknown.
 
-        Raises :class:`UsageError` if there is no template, or it does not work, leaves the user's message out, or
-        begins the prompt with two BOS tokens.
+        Raises :class:`UsageError` if there is no template, or if it fails, drops the user's message, or begins the
+        prompt with two BOS tokens.
         """
         self._tokenizer, self._source, self._context = tokenizer, source, context
         self._raw: str | None = None
@@ -71,17 +71,17 @@ class ChatPrompts:
         return begun + written
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
-        """The prompt in tokens: a template writes its special tokens itself, raw text gets the tokenizer's BOS unless
-        it begins with it. Raises :class:`Unaskable`.
+        """The prompt in tokens: a template writes its special tokens itself; raw text gets the tokenizer's BOS, unless
+        it has one. Raises :class:`Unaskable`.
         """
         tokens = self._bare_tokens(self._written(messages))
         return tokens if tokens[: len(self._before)] == self._before else self._before + tokens
 
     def check(self, requests: Sequence[Request]) -> None:
-        """Raise :class:`UsageError` for what can be told of these requests before any is asked.
+        """Raise :class:`UsageError` for faults that show before the first call.
 
-        That is: the template refuses or drops their system message, it refuses every one of them, or prompts leave no
-        room for a reply in the context. Nothing is ever cut from a prompt to make it fit.
+        These are: the template refuses or drops a system message, it refuses every conversation, or a prompt leaves no
+        room for a reply in the context. No prompt is ever cut to make it fit.
         """
         if any(message.role == "system" for request in requests for message in request.messages):
             self._check_system()
@@ -93,7 +93,7 @@ class ChatPrompts:
                 refusal = str(error)
         if refusal and not lengths:
             raise UsageError(
-                f"None of the {len(requests)} prompts can be put to {self._source}: {refusal.rstrip('.')}. "
+                f"Could not send any of the {len(requests)} prompts to {self._source}: {refusal.rstrip('.')}. "
                 "Give another template with --chat-template FILE."
             )
         if self._context is None:
@@ -107,7 +107,7 @@ class ChatPrompts:
             )
 
     def _settle_template(self, given: str | None, thinking: str) -> None:
-        """Find the template's text, and which of its switches are set."""
+        """Find the template's text, and set its switches."""
         try:
             own = self._tokenizer.get_chat_template(given)
         except ValueError as error:
@@ -117,14 +117,14 @@ class ChatPrompts:
             ) from error
         if not isinstance(own, str):
             raise UsageError(
-                f"The chat template of {self._source} is no text. Give another one with --chat-template FILE."
+                f"The chat template of {self._source} is not a text. Give another one with --chat-template FILE."
             )
         self._template = own
         if thinking != "auto" and "enable_thinking" in own:
             self._variables = {"enable_thinking": thinking == "on"}
 
     def _before_raw_text(self) -> list[int]:
-        """What the tokenizer puts before a text: its BOS, or nothing. (What some put behind it would end the reply.)"""
+        """The tokens that the tokenizer puts before a text: its BOS, or none. (An end token would end the reply.)"""
         whole: list[int] = self._tokenizer("a").input_ids
         return whole[: whole.index(self._bare_tokens("a")[0])]
 
@@ -141,31 +141,31 @@ class ChatPrompts:
                 ) from error
             raise Unaskable(f"the chat template refuses the conversation: {error}") from error
         except UnicodeEncodeError as error:  # half a surrogate pair
-            raise Unaskable(f"the conversation cannot be put into tokens: {_in_one_line(error)}") from error
+            raise Unaskable(f"the conversation cannot be put into tokens: {first_line(error)}") from error
 
     def _rendered(self, messages: Sequence[Message]) -> str:
         if _is_jinja(self._tokenizer):
             return render(self._template, messages, {**self._tokenizer.special_tokens_map, **self._variables})
-        # A tokenizer with a way of its own, which is code that was installed or trusted: no template of a checkpoint.
+        # A tokenizer with its own code, which was installed or trusted, instead of a checkpoint's template.
         conversation = [{"role": message.role, "content": message.content} for message in messages]
         try:
             text: str = self._tokenizer.apply_chat_template(
                 conversation, add_generation_prompt=True, tokenize=False, **self._variables
             )
         except Exception as error:
-            raise NotRendered(_in_one_line(error), over_limit=False) from error
+            raise NotRendered(first_line(error), over_limit=False) from error
         return text
 
     def _bare_tokens(self, text: str) -> list[int]:
         try:
-            # A template has written the special tokens: the tokenizer would begin the prompt with a second BOS.
+            # The template has written the special tokens; the tokenizer would add a second BOS.
             tokens: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         except (TypeError, UnicodeError) as error:  # half a surrogate pair
-            raise Unaskable(f"the conversation cannot be put into tokens: {_in_one_line(error)}") from error
+            raise Unaskable(f"the conversation cannot be put into tokens: {first_line(error)}") from error
         return tokens
 
     def _probe(self) -> None:
-        """What one rendered question tells of the template."""
+        """Render one question, and refuse a template that fails with it."""
         question = [Message(role="user", content=_USER_PROBE)]
         try:
             written = self._written(question)
@@ -174,42 +174,34 @@ class ChatPrompts:
             raise UsageError(f"The chat template for {self._source} does not work: {reason}.") from error
         if _USER_PROBE not in written:
             raise UsageError(
-                f"The chat template for {self._source} leaves out what the user says: a question put into it came out "
-                f"as {written[:60]!r}. Give a Jinja template over `messages`, or a text with {INSTRUCTION}."
+                f"The chat template for {self._source} drops the user's message: it turned a question into "
+                f"{written[:60]!r}. Give a Jinja template over `messages`, or a text with {INSTRUCTION}."
             )
         bos = self._tokenizer.bos_token_id
         # Only at the very beginning: some models begin every turn with their BOS.
         if bos is not None and self.tokens(question)[:2] == [bos, bos]:
             raise UsageError(
                 f"The chat template for {self._source} begins the prompt with two BOS tokens "
-                f"({self._tokenizer.bos_token}), which the model has never seen. Take one of them out of the template; "
-                "judgebench adds none of its own."
+                f"({self._tokenizer.bos_token}), which the model has never seen. Remove one of them from the template; "
+                "judgebench adds none."
             )
 
     def _check_system(self) -> None:
         conversation = [Message(role="system", content=_SYSTEM_PROBE), Message(role="user", content=_USER_PROBE)]
-        advice = "Leave --system out, or give a template that has a place for it with --chat-template FILE."
+        problem = ""
         try:
-            written = self._written(conversation)
+            if _SYSTEM_PROBE not in self._written(conversation):
+                problem = "drops it without a word"
         except Unaskable as error:
-            reason = error.__cause__ or error
+            problem = f"refuses it ({error.__cause__ or error})"
+        if problem:
             raise UsageError(
-                f"A system message is to be sent, but the chat template of {self._source} refuses it ({reason}). "
-                f"{advice}"
-            ) from error
-        if _SYSTEM_PROBE not in written:
-            raise UsageError(
-                f"A system message is to be sent, but the chat template of {self._source} drops it without a word. "
-                f"{advice}"
+                f"Cannot send a system message: the chat template of {self._source} {problem}. "
+                "Leave --system out, or give a template that has a place for it with --chat-template FILE."
             )
 
 
 def _is_jinja(tokenizer: Any) -> bool:
-    """Whether its prompts are what transformers renders from its template."""
+    """Whether transformers renders its prompts from a Jinja template."""
     transformers = importlib.import_module("transformers")
     return type(tokenizer).apply_chat_template is transformers.PreTrainedTokenizerBase.apply_chat_template
-
-
-def _in_one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

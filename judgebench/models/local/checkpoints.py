@@ -1,25 +1,25 @@
-"""What local backends share: a checkpoint is located, its tokenizer and config are read,
-and requests, tokens and completions are converted into each other.
+"""What the local backends share: a checkpoint without its weights, requests as tokens, and tokens as completions.
 
-How the tokens between the two come about is each backend's own.
+How tokens are generated is each backend's own business (``hf``, ``vllm``); chat templates lie in ``chat_templates``.
 """
 
 import hashlib
 import importlib
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from msgspec import Struct
 
 from judgebench.codec import read_json
-from judgebench.errors import JudgebenchError, ModelError, UsageError
+from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line
 from judgebench.files import CHUNK_BYTES, irregular, opened
 from judgebench.models.local.chat_templates import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
-from judgebench.thinking import Thinking, left_open, split_thinking
+from judgebench.thinking import AUTO, Thinking, left_open, split_thinking
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -28,24 +28,29 @@ _TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".
 _TRAINING_FILES = frozenset({"optimizer.pt", "scheduler.pt", "training_args.bin", "trainer_state.json"})
 _SMALL_BYTES = 16 * 2**20
 _TAIL_TOKENS = 32
-"""Tokens at the end of a prompt in which an opened thinking part is looked for."""
+"""Tokens at the end of a prompt that are searched for an open thinking part."""
 _PARTS = re.compile(r"(layers?|experts?|heads?|blocks?)$")
 _MOST_PARTS = 2**14
 NO_NUMBERS = "the model computes no numbers (NaN): its weights are broken, or its precision is too low for them"
 IMPOSSIBLE = -1e9
-"""Log-probability of what cannot be: JSON has no minus infinity."""
+"""Log-probability of the impossible: JSON has no minus infinity."""
+
+
+def import_extra(purpose: str, extra: str, *modules: str) -> tuple[Any, ...]:
+    """Import what an extra of this package installs; :class:`UsageError` if that is not possible."""
+    try:
+        return tuple(importlib.import_module(module) for module in modules)
+    except ImportError as error:
+        raise UsageError(
+            f"{purpose} needs {' and '.join(modules)}, which cannot be imported ({error}). "
+            f"Install what is missing with: pip install 'judgebench[{extra}]'"
+        ) from error
 
 
 def import_transformers() -> tuple[Any, Any]:
     """The modules ``torch`` and ``transformers``, made quiet; :class:`UsageError` if they are not installed."""
-    try:
-        torch, transformers = (importlib.import_module(name) for name in ("torch", "transformers"))
-    except ImportError as error:
-        raise UsageError(
-            f"Opening a local checkpoint needs torch and transformers, which cannot be imported ({error}). "
-            "Install them with: pip install 'judgebench[local]'"
-        ) from error
-    # What it warns of is checked here instead: missing weights, over-long prompts.
+    torch, transformers = import_extra("Opening a local checkpoint", "local", "torch", "transformers")
+    # Missing weights and prompts that are too long, of which it would warn, are checked here instead.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     _import_hub()
@@ -53,7 +58,7 @@ def import_transformers() -> tuple[Any, Any]:
 
 
 def _import_hub() -> Any:
-    """The client of the hub, made quiet: it would speak of each attempt to reach it."""
+    """The hub's client, made quiet: it would report each attempt to reach the hub."""
     hub = importlib.import_module("huggingface_hub")
     hub.logging.set_verbosity_error()
     hub.utils.disable_progress_bars()
@@ -63,8 +68,8 @@ def _import_hub() -> Any:
 def checkpoint_digest(folder: Path, small_bytes: int = _SMALL_BYTES) -> str:
     """``sha256:<hex>`` that changes when a file of the checkpoint does.
 
-    Configuration, tokenizer and code count by content, and so do weight files up to ``small_bytes``; larger ones by
-    name, size and modification time, because reading 100 GB before the first request would be no service.
+    Configuration, tokenizer and code count by content, and so do weight files up to ``small_bytes``. Larger ones count
+    by name, size and modification time, because reading 100 GB before the first request would take too long.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
@@ -96,20 +101,20 @@ class Job(Struct):
     request: Request
     prompt: list[int]
     max_tokens: int
-    """New tokens allowed, the context considered."""
+    """The most new tokens that the request and the context allow."""
     labels: list[list[int]]
     """The tokens of each of ``Sampling.choices``."""
     thinks: bool = False
-    """The prompt ends within a thinking part: the reply begins with the rest of it."""
+    """Whether the prompt ends inside a thinking part, so that the reply begins with the rest of it."""
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
-        """What must follow the prompt in the rows that score the labels: all but each label's last token."""
+        """What follows the prompt in the rows that score the labels: each label without its last token."""
         return sorted({tuple(label[:-1]) for label in self.labels}) or [()]
 
     @property
     def reply_tokens(self) -> int:
-        """Most tokens that can follow the prompt."""
+        """The most tokens that can follow the prompt."""
         return max(map(len, self.labels)) if self.labels else self.max_tokens
 
 
@@ -118,39 +123,36 @@ class Adapter(Struct, frozen=True, kw_only=True):
 
     folder: Path
     rank: int
+    base: str | None
+    """The model that it was trained on, if it says so."""
 
 
-def read_adapter(path: str) -> Adapter:
+def read_adapter(path: str | Path) -> Adapter:
     """The adapter in a folder. Raises :class:`UsageError`."""
     folder = Path(path).expanduser()
-    rank = _adapter_settings(folder)["r"]
-    return Adapter(folder=folder, rank=rank)
-
-
-def _adapter_settings(folder: Path) -> dict[str, Any]:
-    """What an adapter says of itself; its rank is one."""
     try:
         _require_plain_files(folder)
-        settings: dict[str, Any] = read_json(folder / "adapter_config.json", dict[str, Any], _SMALL_BYTES)
-        if not isinstance(settings.get("r"), int) or not 0 < settings["r"] < 2**20:
-            raise ValueError(f"its rank `r` is {str(settings.get('r'))[:40]}")
+        settings = read_json(folder / "adapter_config.json", dict[str, Any], _SMALL_BYTES)
+        rank, base = settings.get("r"), settings.get("base_model_name_or_path")
+        if not isinstance(rank, int) or not 0 < rank < 2**20:
+            raise ValueError(f"its rank `r` is {str(rank)[:40]}")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"The folder {folder} holds no LoRA adapter that can be used: {first_line(error)}. Wanted: a folder with "
+            f"Could not use the LoRA adapter in {folder}: {first_line(error)}. Give a folder with "
             "adapter_config.json, which names the rank `r`, and adapter_model.safetensors, as PEFT writes them."
         ) from error
-    return settings
+    return Adapter(folder=folder, rank=rank, base=base if base and isinstance(base, str) else None)
 
 
 def _require_plain_files(folder: Path) -> None:
-    """Refuse a folder in which a FIFO or a device stands where a file may be looked for: the readers would wait."""
+    """Refuse a folder that holds a FIFO or a device, because whoever reads it would wait for ever."""
     for path in sorted(folder.iterdir()):
         if found := irregular(path):
-            raise OSError(f"{path.name} is {found}, and regular files are expected there")
+            raise OSError(f"{path.name} is {found}, not a regular file")
 
 
 class _ShardIndex(Struct):
-    """What a sharded checkpoint's index says, as far as it is needed here."""
+    """The part of a sharded checkpoint's index that is needed here."""
 
     weight_map: dict[str, str]
 
@@ -162,34 +164,44 @@ class Located(Struct, frozen=True, kw_only=True):
     """The folder, or the id on the hub."""
     folder: Path | None
     adapter: Adapter | None
+    revision: str | None = None
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name in messages and records."""
         own = self.folder.resolve().name if self.folder else self.source
         return f"{own}+{self.adapter.folder.resolve().name}" if self.adapter else own
 
 
 def locate(path_or_id: str | Path, *, lora: str | None = None, revision: str | None = None) -> Located:
-    """Find a checkpoint, before seconds are spent on importing torch for one that is not there.
+    """Find a checkpoint before torch is imported, so that a missing one is reported at once.
 
-    ``path_or_id``: a folder, or the id of a model on the hub. ``lora``: folder of an adapter, in the format of PEFT;
-    such a folder may also be the model, and then names its base.
+    ``path_or_id``: a folder, or the id of a model on the hub. ``lora``: folder of an adapter in PEFT's format. Such a
+    folder may also stand for the model; then it names its base.
 
     Raises :class:`UsageError` or :class:`ModelError`.
     """
-    base = _base_of_adapter(path_or_id) if lora is None else None
-    if base is not None:
-        path_or_id, lora = base, str(path_or_id)
+    path = Path(path_or_id).expanduser()
+    if lora is None and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        lora, path_or_id = str(path), _base_of(read_adapter(path))
     folder = _local_folder(path_or_id)
     if folder is None:
         _require_on_hub(str(path_or_id), revision)
     adapter = None if lora is None else read_adapter(lora)
-    return Located(source=str(folder or path_or_id), folder=folder, adapter=adapter)
+    return Located(source=str(folder or path_or_id), folder=folder, adapter=adapter, revision=revision)
+
+
+def _base_of(adapter: Adapter) -> str:
+    if adapter.base is None:
+        raise UsageError(
+            f"The folder {adapter.folder} holds an adapter that names no base model. Give the base as the model, and "
+            "the folder with --model-arg lora=FOLDER."
+        )
+    return adapter.base
 
 
 def _require_on_hub(source: str, revision: str | None) -> None:
-    """Raise :class:`ModelError` for an id that neither the hub nor its cache here has a configuration of."""
+    """Raise :class:`ModelError` if neither the hub nor its local cache has a configuration of this id."""
     try:
         _import_hub().hf_hub_download(source, "config.json", revision=revision)
     except Exception as error:
@@ -197,11 +209,11 @@ def _require_on_hub(source: str, revision: str | None) -> None:
 
 
 def cannot_be_opened(source: str, error: BaseException) -> ModelError:
-    """The error to end with when a checkpoint's files cannot be used."""
+    """The error for a checkpoint whose files cannot be used."""
     if "gated repo" in str(error):
         return ModelError(
-            f"{source} is gated: the hub gives it only to those who have accepted its terms. Accept them on its page, "
-            "and set HF_TOKEN to a token of that account."
+            f"{source} is gated: the hub gives it only to users who have accepted its terms. Accept them on its page, "
+            "and set HF_TOKEN to a token of your account."
         )
     return ModelError(
         f"{source} cannot be opened as a causal language model: {first_line(error)}. "
@@ -209,33 +221,47 @@ def cannot_be_opened(source: str, error: BaseException) -> ModelError:
     )
 
 
+class CheckpointOptions(TypedDict, total=False):
+    """How :class:`Checkpoint` is opened, whichever engine runs it."""
+
+    name: str | None
+    """A name for messages and records, instead of its folder or id."""
+    max_tokens: int
+    """The limit of a reply if the request sets none."""
+    chat_template: str | None
+    """As :class:`ChatPrompts` takes it."""
+    thinking: Thinking
+    trust_remote_code: bool
+
+
 class Checkpoint:
-    """A checkpoint as far as it is known without its weights: configuration, tokenizer, prompts."""
+    """A checkpoint without its weights: configuration, tokenizer, prompts."""
 
     def __init__(
         self,
         place: Located,
         *,
-        name: str | None,
-        revision: str | None,
-        max_tokens: int,
-        chat_template: str | None,
-        thinking: Thinking,
-        trust_remote_code: bool,
+        name: str | None = None,
+        max_tokens: int = 2048,
+        chat_template: str | None = None,
+        thinking: Thinking = AUTO,
+        trust_remote_code: bool = False,
         context: int | None = None,
     ) -> None:
-        """``max_tokens`` holds for requests that set none. A tokenizer that was saved with an adapter is the one used.
-        ``context``: tokens to be had at most, if fewer than the model was made for.
+        """Read everything but the weights, and check that those are there.
 
-        Raises :class:`UsageError` for what the user can mend, :class:`ModelError` for files that cannot be read.
+        If a tokenizer was saved with the adapter, that one is used. ``context`` limits prompt and reply together to
+        fewer tokens than the model was made for.
+
+        Raises :class:`UsageError` for mistakes of the user, :class:`ModelError` for files that cannot be read.
         """
         _, transformers = import_transformers()
         self.source, self.folder, self.adapter = place.source, place.folder, place.adapter
         self.name = name or place.name
         self.options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         """Keyword arguments of every ``from_pretrained``."""
-        if revision is not None:
-            self.options["revision"] = revision
+        if place.revision is not None:
+            self.options["revision"] = place.revision
         own_tokenizer = self.adapter is not None and (self.adapter.folder / "tokenizer_config.json").is_file()
         tokenizer_source = str(self.adapter.folder) if self.adapter and own_tokenizer else self.source
         try:
@@ -246,16 +272,18 @@ class Checkpoint:
             self.ends = _end_tokens(transformers, self)
             _require_parts(self.config)
             own_context = _context_tokens(self.config, self.tokenizer)
-            self.own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
-        except (Exception, SystemExit) as error:  # the checkpoint's own code may end in anything
+            self._own_dtype = str(self.config.dtype or "float32").removeprefix("torch.")
+        except (Exception, SystemExit) as error:  # the checkpoint's own code may raise anything
             raise cannot_be_opened(self.source, error) from error
         if context is not None and own_context is not None and context > own_context:
             raise UsageError(
-                f"A context of {context} tokens is asked for, but {self.source} was made for {own_context}. Give a "
-                "smaller one; a model that can be stretched has its factor in config.json (rope scaling)."
+                f"A context of {context} tokens is too long: {self.source} was made for {own_context}. Give a smaller "
+                "one. (If a model can be stretched, its config.json has the factor: rope scaling.)"
             )
         self.context = context or own_context
-        """Positions it has for prompt and reply together; ``None`` if neither configuration nor tokenizer says."""
+        """Positions for prompt and reply together; ``None`` if neither configuration nor tokenizer names a number."""
+        if max_tokens < 1:
+            raise UsageError(f"max_tokens is {max_tokens}; it must be 1 or more.")
         self.max_tokens = max_tokens
         self._thinking = thinking
         try:
@@ -268,20 +296,29 @@ class Checkpoint:
             )
         except JudgebenchError:
             raise
-        except Exception as error:  # a tokenizer that could be opened and does not work
+        except Exception as error:  # a tokenizer that was opened but does not work
             raise cannot_be_opened(self.source, error) from error
         if self.folder:
             digest = checkpoint_digest(self.folder)
         else:
-            digest = f"{self.source}@{getattr(self.config, '_commit_hash', None) or revision or 'main'}"
+            digest = f"{self.source}@{getattr(self.config, '_commit_hash', None) or place.revision or 'main'}"
         self.digest = f"{digest} lora={checkpoint_digest(self.adapter.folder)}" if self.adapter else digest
-        """What tells its files from others', the adapter's among them."""
+        """Identifies its files, including the adapter's."""
         self._token_texts: dict[int, str] = {}
+        self._check_weights()
 
-    def check_weights(self) -> None:
+    def settled_dtype(self, dtype: str, *, on_cpu: bool) -> str:
+        """The precision to compute in: ``auto`` is the checkpoint's own, and float32 on a CPU."""
+        if dtype not in DTYPES:
+            raise UsageError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
+        if dtype != "auto":
+            return dtype
+        return "float32" if on_cpu else self._own_dtype
+
+    def _check_weights(self) -> None:
         """Raise :class:`ModelError` if weights are missing in the folder, or files are cut off.
 
-        Only the index of a sharded checkpoint and what safetensors files say of themselves at their beginning is read.
+        This reads only the index of a sharded checkpoint and the headers of safetensors files.
         """
         if self.folder is None:
             return
@@ -291,8 +328,7 @@ class Checkpoint:
                 absent = sorted(shard for shard in shards if not (self.folder / shard).is_file())
             except (OSError, ValueError) as error:
                 raise ModelError(
-                    f"{index} is not the list of weight files that it should be: {first_line(error)}. Copy or download "
-                    "it again."
+                    f"{index} is not a valid list of weight files: {first_line(error)}. Copy or download it again."
                 ) from error
             if absent:
                 raise ModelError(
@@ -315,15 +351,8 @@ class Checkpoint:
                         "copy or download it again."
                     ) from error
 
-    def render(self, request: Request) -> str | None:
-        """The prompt as the model reads it; ``None`` if the chat template refuses the conversation."""
-        try:
-            return self.prompts.text(request.messages)
-        except Unaskable:
-            return None
-
     def prepare(self, index: int, request: Request) -> Job | Completion:
-        """The request in tokens, or why it cannot be asked."""
+        """The request in tokens, or a completion that says why it cannot be sent."""
         try:
             prompt = self.prompts.tokens(request.messages)
         except Unaskable as error:
@@ -335,8 +364,8 @@ class Checkpoint:
             return Completion(error="a choice without any token cannot be scored")
         closing = left_open(self.tokenizer.decode(prompt[-_TAIL_TOKENS:]), self._thinking)
         if labels and closing:
-            # Labels are scored where the answer stands. With Qwen's tag and newline before it, this is what their
-            # templates write where thinking is disabled.
+            # Labels are scored where the answer begins. With Qwen's tag and newline before it, this is what the
+            # templates write when thinking is disabled.
             prompt = [*prompt, *self.tokenizer(f"\n{closing}\n\n", add_special_tokens=False).input_ids]
         wanted = request.sampling.max_tokens or self.max_tokens
         needed = max(map(len, labels), default=1)
@@ -353,9 +382,9 @@ class Checkpoint:
         )
 
     def completion(self, job: Job, reply: list[int], alternatives: Sequence[Sequence[tuple[int, float]]]) -> Completion:
-        """The reply's tokens, its end token included, as a completion cut at the first stop string.
+        """The reply's tokens, including its end token, as a completion that is cut at the first stop string.
 
-        ``alternatives``: per token of the reply the likeliest ones and their log-probabilities, likeliest first.
+        ``alternatives``: for each token of the reply, the likeliest ones with their log-probabilities, likeliest first.
         """
         sampling = job.request.sampling
         ended = bool(reply) and reply[-1] in self.ends
@@ -404,37 +433,41 @@ class Checkpoint:
         return self._token_texts[token]
 
 
+class LocalModel:
+    """A checkpoint behind the ``Model`` protocol. How its weights run is added by an engine's own class."""
+
+    local = True
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.name = checkpoint.name
+        self.retries: Counter[str] = Counter()
+
+    def render(self, request: Request) -> str | None:
+        """The prompt as the model reads it; ``None`` if the chat template refuses the conversation."""
+        try:
+            return self._checkpoint.prompts.text(request.messages)
+        except Unaskable:
+            return None
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """As :meth:`ChatPrompts.check`."""
+        self._checkpoint.prompts.check(requests)
+
+
 def earliest(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first stop string begins."""
+    """The position at which the first stop string begins."""
     return min((place for place in (text.find(one) for one in stop) if place >= 0), default=None)
 
 
-def first_line(error: BaseException) -> str:
-    """An exception in one line, without its last full stop."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
-
-
-def _base_of_adapter(path_or_id: str | Path) -> str | None:
-    """The base model that a folder of an adapter names; ``None`` for anything else."""
-    folder = Path(path_or_id).expanduser()
-    if (folder / "config.json").is_file() or not (folder / "adapter_config.json").is_file():
-        return None
-    base = _adapter_settings(folder).get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise UsageError(
-            f"The folder {folder} holds an adapter that names no base model. Give the base as the model, and the "
-            "folder with --model-arg lora=FOLDER."
-        )
-    return base
-
-
 def _local_folder(path_or_id: str | Path) -> Path | None:
-    """The folder meant, or ``None`` for an id of the hub. A path that is not there is no id but a mistake."""
+    """The folder, or ``None`` for an id of the hub. A path that does not exist is a mistake, not an id."""
     path = Path(path_or_id).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise UsageError(f"The folder {path} is no checkpoint: it holds no config.json. Give the folder that does.")
+            raise UsageError(
+                f"The folder {path} is not a checkpoint: it has no config.json. Give the folder that has one."
+            )
         return path
     text = str(path_or_id)
     if isinstance(path_or_id, Path) or path.is_file() or text.startswith((".", "~", "/")) or text.count("/") > 1:
@@ -446,14 +479,14 @@ def _local_folder(path_or_id: str | Path) -> Path | None:
 
 
 def _require_parts(config: Any) -> None:
-    """Refuse a model of more parts than any has: they would be made one by one, before a weight is missed."""
+    """Refuse an absurd number of parts: transformers would build them one by one before it misses their weights."""
     for key, value in config.get_text_config().to_dict().items():
         if _PARTS.search(key) and isinstance(value, int) and not 0 <= value <= _MOST_PARTS:
             raise ValueError(f"config.json says {key} = {str(value)[:40]}")
 
 
 def _context_tokens(config: Any, tokenizer: Any) -> int | None:
-    """Positions the model was made for; ``None`` if neither the config nor the tokenizer says."""
+    """Positions the model was made for; ``None`` if neither the config nor the tokenizer names a number."""
     text_config: Mapping[str, Any] = config.get_text_config().to_dict()
     for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         positions = text_config.get(key)

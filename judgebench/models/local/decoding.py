@@ -1,9 +1,9 @@
 """Token choice and stopping for each request in a batch.
 The forward pass is in ``hf`` and ``rolling_batch``.
 
-Both are decided row by row, so one batch can hold requests of unlike sampling, and a request's draws depend on the
-request alone: never on its neighbours, nor on how often its batch was broken up. What the network is fed is no matter
-of this module.
+Both are decided row by row, so one batch can hold requests with different sampling. A request's draws depend on the
+request alone, never on its neighbours or on how often its batch was split. What the network reads is the business of
+``rolling_batch``.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from judgebench.models.local.checkpoints import NO_NUMBERS, Job, earliest
 
 
 class BatchRow:
-    """One request's reply, as far as it is made."""
+    """The unfinished reply to one request."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.reply: list[int] = []
-        """The tokens so far; an end token is the last of them."""
+        """The tokens so far; the last may be an end token."""
         self.alternatives: list[list[tuple[int, float]]] = []
-        """Per token of the reply, if asked for: token ids and their log-probabilities, most likely first."""
+        """For each token of the reply, if requested: token ids and their log-probabilities, likeliest first."""
         self.finished = False
         self.failure: str | None = None
-        """Why it cannot be finished."""
+        """Why the reply cannot be finished."""
         sampling = job.request.sampling
         self.sampled = bool(sampling.temperature)
         self._generator = np.random.default_rng(int(canonical_hash(job.request)[7:39], 16)) if self.sampled else None
@@ -39,11 +39,11 @@ class BatchRow:
 
     @property
     def most_tokens(self) -> int:
-        """How many they are if the reply takes all that it may."""
+        """Number of tokens if the reply becomes as long as it may."""
         return len(self.job.prompt) + self.job.max_tokens
 
     def uniform(self) -> float:
-        """The uniform number that the next token is drawn by: the same again if the draw came to nothing."""
+        """The uniform number that draws the next token; the same again if that draw was lost."""
         while self._generator is not None and len(self._uniforms) <= len(self.reply):
             self._uniforms.append(float(self._generator.random()))
         return self._uniforms[len(self.reply)]
@@ -60,11 +60,11 @@ class Chooser:
         self._torch, self._tokenizer, self._ends = torch, tokenizer, ends
 
     def extend(self, rows: Sequence[BatchRow], scores: Any) -> None:
-        """Choose from ``scores``, ``(n_rows, vocabulary)``, and mark the rows that are finished with it."""
+        """Choose from ``scores``, ``(n_rows, vocabulary)``, and mark the rows that this finishes."""
         scores = scores.float()
         likeliest = scores.argmax(-1, keepdim=True)
         tokens: list[int] = likeliest[:, 0].tolist()
-        # What is no number is taken for the largest.
+        # argmax takes NaN for the largest number.
         broken: list[bool] = scores.gather(-1, likeliest)[:, 0].isnan().tolist()
         sampled = [place for place, row in enumerate(rows) if row.sampled]
         if sampled:
@@ -83,7 +83,7 @@ class Chooser:
         stop = row.job.request.sampling.stop
         if not stop:
             return False
-        # A stop string that ends in the newest token spans no more tokens than it has bytes.
+        # A stop string that ends in the newest token spans at most as many tokens as it has bytes.
         reach = 1 + max(len(text.encode()) for text in stop)
         tail = self._tokenizer.decode(row.reply[-reach:], clean_up_tokenization_spaces=False)
         return earliest(tail, stop) is not None

@@ -1,111 +1,91 @@
-"""Checkpoints answered in this process by transformers: candidates, and judges that may only choose among labels.
+"""Checkpoints run in this process by transformers: candidates, and judges that may only choose among labels.
 
-Here: weights on a device, which requests share a batch, what happens when memory is short, and the likelihoods of
-labels. How a batch runs is in ``rolling_batch``, how a token is chosen in ``decoding``.
+This module puts weights on a device, decides which requests share a batch, handles lack of memory, and scores labels.
+How a batch runs is in ``rolling_batch``, how a token is chosen in ``decoding``, checkpoints in ``checkpoints``.
 
 torch and transformers are imported when a model is opened, not when this module is.
 """
 
 import gc
-import importlib
 import inspect
 import time
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
-from judgebench.errors import ModelError, UsageError
+from judgebench.errors import ModelError, UsageError, first_line
 from judgebench.models.feed import Feed
 from judgebench.models.local.checkpoints import (
-    DTYPES,
     Checkpoint,
+    CheckpointOptions,
     Job,
+    LocalModel,
     cannot_be_opened,
-    first_line,
+    import_extra,
     import_transformers,
     locate,
 )
 from judgebench.models.local.decoding import BatchRow, Chooser, padded
 from judgebench.models.local.rolling_batch import PaddedBatch, RollingBatch, can_roll
 from judgebench.records import Completion, Request
-from judgebench.thinking import AUTO, Thinking
 
 T = TypeVar("T")
 
 _WINDOW_BATCHES = 4
 _JOIN_SHARE = 8
-"""Newcomers wait until one in so many places of a batch is free."""
+"""New rows wait until one in so many places of a batch is free."""
 _GATHER_SECONDS = 0.02
-"""A batch costs seconds, the requests that could share it often come microseconds apart: worth one short wait."""
+"""A batch takes seconds, and requests that could share it often come microseconds apart, so one short wait pays."""
 
 
-class HfModel:
+class HfModel(LocalModel):
     """A causal language model of transformers behind the ``Model`` protocol.
 
-    ``temperature`` of ``None`` or 0 is greedy: a checkpoint's own sampling defaults are left aside, so that nothing is
-    random unless asked for. Log-probabilities are those of the model, before temperature and top-p.
+    A ``temperature`` of ``None`` or 0 is greedy: a checkpoint's own sampling defaults are ignored, so that nothing is
+    random unless the request says so. Log-probabilities are the model's, before temperature and top-p.
     """
-
-    local = True
 
     def __init__(
         self,
         path_or_id: str | Path,
         *,
-        name: str | None = None,
         revision: str | None = None,
         dtype: str = "auto",
         device: str | None = None,
         lora: str | None = None,
         batch_size: int | None = None,
         batch_tokens: int = 65536,
-        max_tokens: int = 2048,
-        chat_template: str | None = None,
-        thinking: Thinking = AUTO,
-        trust_remote_code: bool = False,
+        **options: Unpack[CheckpointOptions],
     ) -> None:
-        """Open the checkpoint: everything but its weights, which are loaded by the first request that needs them.
+        """Open the checkpoint, except its weights, which the first request that needs them loads.
 
         ``path_or_id``: a folder, or the id of a model on the hub. ``dtype``: one of :data:`DTYPES`; ``auto`` is the
         checkpoint's own on an accelerator and float32 on a CPU. ``device``: the first of cuda, mps and cpu if not
         given. ``lora``: folder of an adapter; its arithmetic is done beside the weights and not merged into them, where
         half precision would round it away. ``batch_size``: rows at once, 16 if not given, 64 with cuda, which reads its
         weights once for all of them. ``batch_tokens`` bounds prompts and replies of a batch together, padding
-        included. ``max_tokens`` holds for requests that set none. ``chat_template`` and ``thinking`` are those of
-        :class:`ChatPrompts`.
+        included.
         """
         place = locate(path_or_id, lora=lora, revision=revision)
         self._torch, self._transformers = import_transformers()
-        self.retries: Counter[str] = Counter()
-        if min(1 if batch_size is None else batch_size, batch_tokens, max_tokens) < 1:
-            raise UsageError("batch_size, batch_tokens and max_tokens must be 1 or more.")
-        if dtype not in DTYPES:
-            raise UsageError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
+        if min(1 if batch_size is None else batch_size, batch_tokens) < 1:
+            raise UsageError("batch_size and batch_tokens must be 1 or more.")
         self._device = _choose_device(self._torch, device)
         self._batch_size = batch_size or (64 if self._device.startswith("cuda") else 16)
         self._batch_tokens = batch_tokens
-        self._checkpoint = Checkpoint(
-            place,
-            name=name,
-            revision=revision,
-            max_tokens=max_tokens,
-            chat_template=chat_template,
-            thinking=thinking,
-            trust_remote_code=trust_remote_code,
-        )
-        self._checkpoint.check_weights()
-        self._peft = _import_peft() if self._checkpoint.adapter else None
-        self.name = self._checkpoint.name
+        super().__init__(Checkpoint(place, **options))
+        self._peft: Any = None
+        if self._checkpoint.adapter:
+            (self._peft,) = import_extra("A LoRA adapter", "local", "peft")
         self._tokenizer, self._context = self._checkpoint.tokenizer, self._checkpoint.context
         self._ends = self._checkpoint.ends
-        self._dtype = dtype if dtype != "auto" else "float32" if self._device == "cpu" else self._checkpoint.own_dtype
+        self._dtype = self._checkpoint.settled_dtype(dtype, on_cpu=self._device == "cpu")
         self.identity = f"hf:{self._checkpoint.digest} dtype={self._dtype}{self._checkpoint.prompts.identity}"
         self._model: Any = None
 
     def load(self) -> None:
-        """Put the weights on the device, if they are not there. Raises :class:`ModelError`."""
+        """Put the weights on the device if they are not there yet. Raises :class:`ModelError`."""
         if self._model is not None:
             return
         try:
@@ -115,24 +95,24 @@ class HfModel:
         except Exception as error:
             raise cannot_be_opened(self._checkpoint.source, error) from error
         missing = sorted(loading["missing_keys"])
-        if missing:  # transformers would fill them with random numbers and only warn
+        if missing:  # transformers would only warn, and fill them with random numbers
             raise ModelError(
-                f"{self._checkpoint.source} lacks {len(missing)} weights that its config.json asks for, such as "
-                f"{missing[0]}. The checkpoint is incomplete or of another architecture."
+                f"{self._checkpoint.source} lacks {len(missing)} weights that its config.json names, such as "
+                f"{missing[0]}. The checkpoint is incomplete or has another architecture."
             )
         if self._peft is not None and self._checkpoint.adapter is not None:
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # between its version and that of transformers, of their futures
+                    warnings.simplefilter("ignore")  # peft and transformers warn of their own future versions
                     adapted = self._peft.PeftModel.from_pretrained(model, str(self._checkpoint.adapter.folder))
             except Exception as error:
                 raise ModelError(
-                    f"The adapter {self._checkpoint.adapter.folder} cannot be put onto {self._checkpoint.source}: "
-                    f"{first_line(error)}. Was it trained on another base?"
+                    f"The adapter {self._checkpoint.adapter.folder} does not fit {self._checkpoint.source}: "
+                    f"{first_line(error)}. Was it trained on another base model?"
                 ) from error
             model = adapted.get_base_model()
         self._pad = next((i for i in (self._tokenizer.pad_token_id, *sorted(self._ends)) if i is not None), 0)
-        # Whatever the checkpoint says on penalties, beams or lengths: how a reply is drawn lies in the request.
+        # The request says how a reply is drawn, so ignore the checkpoint's penalties, beams and lengths.
         model.generation_config = self._transformers.GenerationConfig(
             do_sample=False, pad_token_id=self._pad, eos_token_id=sorted(self._ends) or None
         )
@@ -145,19 +125,11 @@ class HfModel:
                 f"{self._checkpoint.source} does not fit on or work with {self._device}: {first_line(error)}."
             ) from error
 
-    def render(self, request: Request) -> str | None:
-        """As :meth:`Checkpoint.render`."""
-        return self._checkpoint.render(request)
-
-    def check(self, requests: Sequence[Request]) -> None:
-        """As :meth:`ChatPrompts.check`."""
-        self._checkpoint.prompts.check(requests)
-
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
-        """Yield ``(index, completion)`` as each reply ends; requests join as others leave, those alike in length first.
+        """Yield ``(index, completion)`` as each reply ends. New requests join as others leave, similar lengths first.
 
-        Within one machine and dtype a reply depends on its request only. (Numerics of unlike batches differ in the
-        last bit, which can turn a tie between two tokens; in half precision such ties are common.)
+        On one machine and with one dtype, a reply depends only on its request. (Different batches differ in the last
+        bit, which can turn a tie between two tokens; in half precision such ties are common.)
         """
         window = _WINDOW_BATCHES * self._batch_size
         feed = Feed(requests, ahead=window)
@@ -179,16 +151,20 @@ class HfModel:
                         waiting.append(BatchRow(prepared))
                 if labelled:
                     self.load()
-                    scored = self._next_labelled(labelled)
-                    labelled = _without(labelled, scored)
-                    yield from self._answer_labelled(scored)
+                    jobs = self._next_labelled(labelled)
+                    scored: list[Completion] = []
+                    if not self._fits(self._score_choices, jobs, scored):
+                        scored = self._fewer_labelled(jobs)
+                    answered = jobs[: len(scored)]
+                    labelled = _without(labelled, answered)
+                    yield from zip((job.index for job in answered), scored, strict=True)
                 if waiting or (batch and batch.live):
                     self.load()
                     batch = batch or self._new_batch()
                     newcomers = self._newcomers(waiting, batch.live)
                     waiting = _without(waiting, newcomers)
                     rows = [*batch.live, *newcomers]
-                    if not self._advance(batch, newcomers):
+                    if not (self._fits(batch.admit, newcomers) if newcomers else self._fits(batch.step)):
                         batch = None
                         waiting += self._fewer(rows)
                     yield from ((row.job.index, self._completion(row)) for row in rows if row.finished)
@@ -196,24 +172,16 @@ class HfModel:
             feed.close()
 
     def close(self) -> None:
-        """Free the weights and the device's memory; another request would load them again."""
+        """Free the weights and the device's memory; a further request loads them again."""
         self._model = None
         self._free_cached()
 
     def _arrivals(self, feed: Feed[Request], room: int, *, idle: bool) -> list[tuple[int, Request]]:
         """New requests, at most ``room``; waits for one only when ``idle``."""
-        if not room:
-            return []
-        arrived: list[tuple[int, Request]] = []
-        try:
-            arrived = feed.take(room, wait=idle)
-            if idle and len(arrived) < self._batch_size and not feed.ended:
-                time.sleep(_GATHER_SECONDS)
-                arrived += feed.take(room - len(arrived), wait=False)
-        except Exception:
-            if idle and not arrived:
-                raise
-            # Requests before the failure are answered first; the feed raises it again at the next call.
+        arrived = feed.arrivals(room, idle=idle)
+        if idle and len(arrived) < self._batch_size and not feed.ended:
+            time.sleep(_GATHER_SECONDS)
+            arrived += feed.arrivals(room - len(arrived), idle=False)
         return arrived
 
     def _new_batch(self) -> RollingBatch | PaddedBatch:
@@ -223,9 +191,9 @@ class HfModel:
         return PaddedBatch(self._torch, self._model, chooser, self._pad, min(self._ends, default=self._pad))
 
     def _newcomers(self, waiting: Sequence[BatchRow], live: Sequence[BatchRow]) -> list[BatchRow]:
-        """Who joins the batch now: the oldest, so that none starves, and those nearest to it in length."""
+        """The rows that join the batch now: the oldest, so that none starves, and those nearest to it in length."""
         free = self._batch_size - len(live)
-        # One by one would be as many passes over prompts and copies of the cache as there are requests.
+        # One by one, each request would cost a pass over its prompt and a copy of the cache.
         if not waiting or (live and free * _JOIN_SHARE < self._batch_size):
             return []
         oldest = min(waiting, key=lambda row: row.job.index)
@@ -237,28 +205,25 @@ class HfModel:
             longest_prompt = max(longest_prompt, len(row.tokens))
             longest_reply = max(longest_reply, row.most_tokens - len(row.tokens))
             count = len(live) + len(newcomers) + 1
-            # Where rows wait for each other, a finished one runs on: a position beyond the context may not exist.
+            # If rows wait for each other, finished ones run on, and positions beyond the context may not exist.
             fits = self._rolls or self._context is None or longest_prompt + longest_reply <= self._context
             if count > 1 and (count * widest > self._batch_tokens or not fits):
                 break
             newcomers.append(row)
         return newcomers
 
-    def _advance(self, batch: RollingBatch | PaddedBatch, newcomers: Sequence[BatchRow]) -> bool:
-        """One step of the batch, or its newcomers' first; false if the device's memory is too small for it."""
+    def _fits(self, work: Callable[..., None], *arguments: Any) -> bool:
+        """Do the work; return false if the device's memory is too small for it."""
         try:
-            if newcomers:
-                batch.admit(newcomers)
-            else:
-                batch.step()
+            work(*arguments)
         except Exception as error:
             if not _is_out_of_memory(error):
-                raise self._failed(error) from error
+                raise ModelError(f"{self.name} failed on {self._device}: {first_line(error)}.") from error
             return False
         return True
 
     def _fewer(self, rows: Sequence[BatchRow]) -> list[BatchRow]:
-        """The rows to go on with, in smaller batches, after memory was too small for all of them."""
+        """The rows that continue in smaller batches, after memory was too small for all of them."""
         self._free_cached()
         going = [row for row in rows if not row.finished]
         if len(rows) > 1:
@@ -284,29 +249,14 @@ class HfModel:
                 batch.append(job)
         return batch
 
-    def _answer_labelled(self, batch: list[Job]) -> Iterator[tuple[int, Completion]]:
-        """The batch's completions; in halves, down to single requests, if the device's memory is too small for it."""
-        try:
-            completions = self._score_choices(batch)
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise self._failed(error) from error
-            completions = None
-        # Out of the handler: the exception's frames hold the tensors that did not fit.
-        if completions is not None:
-            yield from zip((job.index for job in batch), completions, strict=True)
-            return
+    def _fewer_labelled(self, jobs: Sequence[Job]) -> list[Completion]:
+        """Make the next batches of labels smaller, after memory was too small. A job that was alone has failed."""
         self._free_cached()
-        rows, columns = _shape(batch)
-        if len(batch) == 1:
-            yield batch[0].index, Completion(error=self._too_large(columns))
-            return
+        rows, columns = _shape(jobs)
+        if len(jobs) == 1:
+            return [Completion(error=self._too_large(columns))]
         self._shrink(rows, columns)
-        yield from self._answer_labelled(batch[: len(batch) // 2])
-        yield from self._answer_labelled(batch[len(batch) // 2 :])
-
-    def _failed(self, error: Exception) -> ModelError:
-        return ModelError(f"{self.name} failed on {self._device}: {first_line(error)}.")
+        return []
 
     def _shrink(self, rows: int, columns: int) -> None:
         self.retries["out of memory"] += 1
@@ -320,8 +270,8 @@ class HfModel:
         if self._torch.cuda.is_available():
             self._torch.cuda.empty_cache()
 
-    def _score_choices(self, batch: Sequence[Job]) -> list[Completion]:
-        """Log-likelihood of each label right after the generation prompt; nothing is generated.
+    def _score_choices(self, batch: Sequence[Job], completions: list[Completion]) -> None:
+        """Add to the completions the log-likelihood of each label right after the generation prompt.
 
         One row per beginning (a label without its last token), so labels of one token share a single row.
         """
@@ -337,7 +287,6 @@ class HfModel:
         with self._torch.inference_mode():
             logprobs = self._model(**arguments).logits[:, -keep:].float().log_softmax(-1)
         row_of = {place: row for row, place in enumerate(places)}
-        completions = []
         for number, job in enumerate(batch):
             values = []
             for label in job.labels:
@@ -346,7 +295,6 @@ class HfModel:
                 of_tokens = places_of_label.gather(-1, self._torch.tensor(label, device=self._device)[:, None])
                 values.append(float(of_tokens.sum()))
             completions.append(self._checkpoint.scored(job, values))
-        return completions
 
 
 def _without(items: Sequence[T], taken: Sequence[T]) -> list[T]:
@@ -359,19 +307,9 @@ def _distance(row: BatchRow, other: BatchRow) -> int:
 
 
 def _shape(batch: Sequence[Job]) -> tuple[int, int]:
-    """Rows and columns of the table of tokens that scores the labels of some jobs."""
+    """Rows and columns of the token table that scores the labels of some jobs."""
     columns = max(len(job.prompt) for job in batch) + max(job.reply_tokens for job in batch)
     return sum(len(job.rows) for job in batch), columns
-
-
-def _import_peft() -> Any:
-    try:
-        return importlib.import_module("peft")
-    except ImportError as error:
-        raise UsageError(
-            f"An adapter is to be put onto the model, which needs peft, and that cannot be imported ({error}). "
-            "Install it with: pip install 'judgebench[local]'"
-        ) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -1,13 +1,12 @@
-"""A pool of model replicas in Ray actors, used as one model.
+"""Several engines on one machine or a cluster, as one model: Ray actors, each with a model of its own.
 
-Requests are handed out by need: every engine has a window of them, and gets the next when it has answered one. When an
-actor dies, what it had not answered is asked of the others, and a new actor takes its place. Nothing else in the
-program knows that there are several.
+Requests are handed out on demand: every engine has a window of them, and gets the next when it has answered one. When
+an actor dies, the others get its unanswered requests, and a new actor takes its place. Nothing else in the program
+knows that there are several engines, and this module does not know what they run.
 
 ray is imported when a pool is opened, not when this module is.
 """
 
-import importlib
 import itertools
 import logging
 import os
@@ -21,18 +20,19 @@ from typing import Any
 from judgebench.errors import JudgebenchError, ModelError, UsageError
 from judgebench.models import Model
 from judgebench.models.feed import Feed
+from judgebench.models.local.checkpoints import import_extra
 from judgebench.records import Completion, Request
 
 WINDOW = 64
-"""Requests that an engine has before it, so that it can batch them and never waits for the network."""
+"""Requests that each engine holds, so that it can batch them and never waits for the network."""
 MOST_DEATHS = 3
-"""Actors that may die without any answer in between before the pool gives up."""
+"""If more actors than this die without an answer in between, the pool gives up."""
 _THREADS = 8
-"""Calls that an actor serves at once: a stream of replies, requests for it, and what is asked between."""
+"""Calls that an actor serves at once: a stream of replies, requests for it, and others in between."""
 
 
 class ReplicaActor:
-    """What runs in an actor: a model, and for each call of ``complete`` a queue of requests."""
+    """The code in an actor: a model, and a queue of requests for each call of ``complete``."""
 
     def __init__(self, make: Callable[[], Model]) -> None:
         self._make = make
@@ -42,39 +42,35 @@ class ReplicaActor:
 
     @property
     def _model(self) -> Model:
-        # Not opened in the constructor: an error there reaches the other side as a dead actor, without its cause.
+        # Not opened in the constructor: the caller would see an error there as a dead actor, without its cause.
         with self._opening:
             if self._opened is None:
                 self._opened = self._make()
             return self._opened
 
     def facts(self) -> tuple[str, str, bool]:
-        """The model's name, identity and whether it is local; the first call, which opens it."""
+        """The model's name, identity and whether it is local. The first call opens the model."""
         return self._model.name, self._model.identity, self._model.local
 
-    def render(self, request: Request) -> str | None:
-        """As the model."""
-        return self._model.render(request)
-
-    def check(self, requests: Sequence[Request]) -> None:
-        """As the model."""
-        self._model.check(requests)
+    def call(self, method: str, argument: Any) -> Any:
+        """Call a method of the model."""
+        return getattr(self._model, method)(argument)
 
     def retries(self) -> Counter[str]:
-        """As the model."""
+        """The model's retries."""
         return Counter(self._opened.retries if self._opened else ())
 
     def ask(self, session: int, numbered: Sequence[tuple[int, Request]]) -> None:
-        """Requests for a stream of replies, each with the number it has there."""
+        """Add requests to a stream, each with its number there."""
         for item in numbered:
             self._inbox(session).put(item)
 
     def end(self, session: int) -> None:
-        """No more requests come for a stream."""
+        """Say that no more requests come for a stream."""
         self._inbox(session).put(None)
 
     def replies(self, session: int) -> Iterator[tuple[int, Completion]]:
-        """The stream: completions with their requests' numbers, as they finish."""
+        """The stream of completions with their requests' numbers, as they finish."""
         numbers: list[int] = []
 
         def requests() -> Iterator[Request]:
@@ -92,7 +88,7 @@ class ReplicaActor:
 
 @dataclass(eq=False)
 class _Replica:
-    """An actor as one call of ``complete`` sees it."""
+    """One actor within one call of ``complete``."""
 
     place: int
     actor: Any
@@ -100,17 +96,18 @@ class _Replica:
 
 
 class RayPool:
-    """``replicas`` engines, made by calling ``make`` in each actor, as one model."""
+    """``replicas`` engines as one model; ``make`` is called in each actor."""
 
     def __init__(
         self, make: Callable[[], Model], replicas: int, cluster: str | None = None, devices_each: int = 1
     ) -> None:
-        """``cluster`` is the address of a running one, ``auto`` to find it; without it Ray is started on this machine.
+        """``cluster`` is the address of a running one, ``auto`` to find it. Without it Ray is started on this machine.
 
-        ``devices_each`` is the number of GPUs an engine spans, where the cluster has any. Raises
-        :class:`~judgebench.errors.UsageError` if ray is missing or the cluster is too small, and what ``make`` raises.
+        ``devices_each`` is the number of GPUs that one engine spans, if the cluster has any. Raises
+        :class:`~judgebench.errors.UsageError` if ray is missing or the cluster is too small, and whatever ``make``
+        raises.
         """
-        self._ray = _import_ray()
+        (self._ray,) = import_extra("--replicas", "ray", "ray")
         self._make = make
         self._actors: list[Any] = []
         self._lost = Counter[str]()
@@ -130,23 +127,23 @@ class RayPool:
 
     @property
     def retries(self) -> Counter[str]:
-        """Those of the engines, but for what died unheard with an actor, and requests asked again because one died."""
+        """Retries of the engines that are alive, and requests that were sent again because an actor died."""
         total = Counter(self._lost)
         for actor in self._actors:
             try:
                 total += self._ray.get(actor.retries.remote(), timeout=10)
             except self._ray.exceptions.RayError:
-                continue  # what it had to say died with it
+                continue  # its count died with it
         return total
 
     def render(self, request: Request) -> str | None:
         """The prompt as the first engine reads it."""
-        rendered: str | None = self._result(self._actors[0].render.remote(request))
+        rendered: str | None = self._result(self._actors[0].call.remote("render", request))
         return rendered
 
     def check(self, requests: Sequence[Request]) -> None:
-        """What the first engine has against the requests."""
-        self._result(self._actors[0].check.remote(list(requests)))
+        """Let the first engine check the requests."""
+        self._result(self._actors[0].call.remote("check", list(requests)))
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """Yield completions as the engines finish them."""
@@ -195,18 +192,18 @@ class RayPool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         where: dict[str, Any] = {"address": cluster}
         if cluster is None:
-            # What Ray counts are places, not cores: one for each engine, and one to spare.
+            # Ray counts places, not cores: one for each engine, and one to spare.
             where = {"num_cpus": max(os.cpu_count() or 1, replicas + 1), "include_dashboard": False}
         try:
             self._ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ModelError(
-                f"the Ray cluster {cluster or 'on this machine'} cannot be reached or started: {error}. Start one with "
-                "`ray start --head` and give its address, or leave --cluster out"
+                f"Could not reach or start the Ray cluster {cluster or 'on this machine'}: {error}. Start one with "
+                "`ray start --head` and give its address, or leave --cluster out."
             ) from error
 
     def _room(self, replicas: int, devices_each: int) -> dict[str, Any]:
-        """The resources that each actor asks for; refused here if the cluster can never give them."""
+        """The resources that each actor needs. Raises :class:`UsageError` if the cluster can never give them."""
         there = self._ray.cluster_resources()
         kind, each = ("GPU", devices_each) if there.get("GPU") else ("CPU", 1)
         if replicas * each > there.get(kind, 0):
@@ -214,7 +211,7 @@ class RayPool:
                 f"--replicas {replicas} needs {replicas * each} {kind}s, {each} for each engine; the cluster has "
                 f"{there.get(kind, 0):g}"
             )
-        # An actor that serves several calls at once, on nodes as unlike as there are.
+        # Each actor serves several calls at once, and Ray spreads actors over the nodes.
         shared = {"max_concurrency": _THREADS, "scheduling_strategy": "SPREAD"}
         return {**shared, "num_cpus": 1} if kind == "CPU" else {**shared, "num_gpus": each, "num_cpus": 1}
 
@@ -243,7 +240,7 @@ class RayPool:
         self, replicas: Sequence[_Replica], session: int, again: deque[tuple[int, Request]], feed: Feed[Request]
     ) -> None:
         """Fill the windows, the emptiest first."""
-        for replica in sorted(replicas, key=lambda one: len(one.outstanding)):
+        for replica in sorted(replicas, key=lambda replica: len(replica.outstanding)):
             room = WINDOW - len(replica.outstanding)
             batch = [again.popleft() for _ in range(min(room, len(again)))]
             share = min(room - len(batch), max(1, WINDOW // 4))
@@ -272,19 +269,10 @@ class RayPool:
 
 
 def _own_error(error: BaseException | None) -> JudgebenchError | None:
-    """The error of ours that an actor raised, out of what Ray wrapped around it."""
+    """The error of judgebench that an actor raised, without Ray's wrapping."""
     while error is not None:
         if isinstance(error, JudgebenchError):
             return type(error)(str(error)) if type(error) in (UsageError, ModelError) else error
         inner = getattr(error, "cause", None)
         error = inner if isinstance(inner, BaseException) else error.__cause__
     return None
-
-
-def _import_ray() -> Any:
-    try:
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise UsageError(
-            f"--replicas needs ray, which cannot be imported ({error}). Install it with: pip install 'judgebench[ray]'"
-        ) from error

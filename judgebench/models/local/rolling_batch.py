@@ -1,13 +1,14 @@
 """A batch whose rows come and go: a finished reply leaves it at once and another prompt takes its place.
 
-One cache holds keys and values of all rows. Its columns are shared: every row ends in the newest one and begins where
-it may, with a mask over what lies before. So a network is asked exactly what it is asked in a batch that is padded on
-the left, and any network whose whole memory is keys and values will do (:func:`can_roll`).
+One cache holds the keys and values of all rows. The rows share its columns: each ends in the newest one, and a mask
+covers whatever lies before its beginning. So the network computes exactly what it computes for a batch that is padded
+on the left, and any network whose whole memory is keys and values will do (:func:`can_roll`). Tokens are chosen in
+``decoding``.
 
-transformers has continuous batching of its own. It is not used: it draws from one generator for the whole batch, which
-makes a reply depend on its neighbours, it knows neither stop strings nor a token's alternatives, and where there is no
-flash attention every token is held against the keys of all rows. This serves every request in one way, and on a CPU at
-1.1 to 1.4 times the rate (``benchmarks/generation.py``).
+transformers has its own continuous batching. It is not used, because it draws from one generator for the whole batch,
+which makes a reply depend on its neighbours; it has neither stop strings nor a token's alternatives; and without flash
+attention it compares every token with the keys of all rows. This one serves every request in one way, and is 1.1 to 1.4
+times as fast on a CPU (``benchmarks/generation.py``).
 """
 
 import inspect
@@ -18,11 +19,11 @@ from typing import Any
 from judgebench.models.local.decoding import BatchRow, Chooser, padded
 
 _SPARE_COLUMNS = 128
-"""New columns are made so many at once: each time, the cache is copied."""
+"""Columns are added in groups of this size, because each addition copies the cache."""
 
 
 def can_roll(transformers: Any, model: Any) -> bool:
-    """Whether all that the network remembers of a row is keys and values by column."""
+    """Whether the network remembers nothing of a row but keys and values by column."""
     if "past_key_values" not in inspect.signature(model.forward).parameters or model.config.is_encoder_decoder:
         return False
     utils = transformers.cache_utils
@@ -31,14 +32,14 @@ def can_roll(transformers: Any, model: Any) -> bool:
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
     supported = getattr(model, "_supports_default_dynamic_cache", lambda: True)()
-    # A window needs no cache of its own: the mask hides what lies outside it.
+    # A sliding window needs no special cache: the mask hides everything outside it.
     return supported and all(type(layer) in (utils.DynamicLayer, utils.DynamicSlidingWindowLayer) for layer in layers)
 
 
 @cache
 def _table_layer(transformers: Any) -> Any:
-    """The class of a cache layer that writes into a table with room for more columns, where its base would copy all
-    keys and values at every token.
+    """A class of cache layers that write into a table with spare columns, while the base class copies all keys and
+    values at every token.
     """
 
     class TableLayer(transformers.cache_utils.DynamicLayer):  # type: ignore[misc]
@@ -60,7 +61,7 @@ def _table_layer(transformers: Any) -> Any:
 
 
 class RollingBatch:
-    """The rows that are being answered, and what the network remembers of them."""
+    """The rows in progress, and what the network remembers of them."""
 
     def __init__(self, torch: Any, transformers: Any, model: Any, chooser: Chooser, pad: int) -> None:
         self._torch, self._transformers, self._model = torch, transformers, model
@@ -69,10 +70,10 @@ class RollingBatch:
         self._takes_positions = "position_ids" in parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
         self._table: list[BatchRow] = []
-        """The row in each line of the cache; finished ones stay until the next :meth:`_rebuild`."""
+        """The row in each line of the cache. Finished rows stay until the next :meth:`_rebuild`."""
         self._cache: Any = None
         self._mask: Any = None
-        """``(n_lines, n_columns)``, room for more columns included."""
+        """``(n_lines, n_columns)``, including spare columns."""
         self._columns = 0
         self._positions: Any = None
 
@@ -82,7 +83,7 @@ class RollingBatch:
         return [row for row in self._table if not row.finished]
 
     def admit(self, newcomers: Sequence[BatchRow]) -> None:
-        """Read the newcomers' prompts (and what they have of a reply) and choose each one's next token."""
+        """Read the newcomers' prompts (and replies so far), and choose the next token of each."""
         prompts = [row.tokens for row in newcomers]
         ids, mask = padded(self._torch, prompts, self._pad, self._model.device)
         memory = self._transformers.DynamicCache()
@@ -104,7 +105,7 @@ class RollingBatch:
             going = [line for line, row in enumerate(self._table) if not row.finished]
             if len(going) < len(self._table):
                 scores = scores[going]
-            # A finished row runs on until it is taken out, at its last position: one beyond the context may not exist.
+            # Until it is removed, a finished row stays at its last position: one beyond the context may not exist.
             self._positions[going] += 1
             self._chooser.extend([self._table[line] for line in going], scores)
 
@@ -128,8 +129,8 @@ class RollingBatch:
         memory_mask: Any = None,
         places: Sequence[int] = (),
     ) -> None:
-        """Make the table anew: finished rows out, newcomers (lines ``places`` of ``memory``) in, as few columns as the
-        longest row needs, and room for more.
+        """Rebuild the table without the finished rows and with the newcomers (lines ``places`` of ``memory``), with as
+        few columns as the longest row needs plus spare ones.
         """
         staying = [line for line, row in enumerate(self._table) if not row.finished]
         rows = [*(self._table[line] for line in staying), *newcomers]
@@ -159,7 +160,7 @@ class RollingBatch:
         self._positions = self._mask.sum(-1)
 
     def _stacked(self, parts: Sequence[tuple[Any, list[int]]], columns: int, room: int) -> Any:
-        """The last ``columns`` columns of some lines of each part, one below the other, ending in the same column."""
+        """The last ``columns`` columns of some lines of each part, stacked so that they end in the same column."""
         first, _ = parts[0]
         n_lines = sum(len(lines) for _, lines in parts)
         table = first.new_zeros((n_lines, first.shape[1], room, first.shape[3]))
@@ -172,12 +173,12 @@ class RollingBatch:
 
 
 class PaddedBatch:
-    """The same for any network that ``generate`` can run: rows come together and the last one's end is waited for."""
+    """The same for any network that ``generate`` can run: rows come together and end when the last one ends."""
 
     def __init__(self, torch: Any, model: Any, chooser: Chooser, pad: int, end: int) -> None:
         self._torch, self._model, self._chooser, self._pad, self._end = torch, model, chooser, pad, end
         self.live: list[BatchRow] = []
-        """Rows that are not finished: none between two batches."""
+        """Rows that are not finished; there are none between two batches."""
 
     def admit(self, newcomers: Sequence[BatchRow]) -> None:
         """Answer all of them."""
@@ -199,4 +200,4 @@ class PaddedBatch:
             self._model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=room, logits_processor=[forced])
 
     def step(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: :meth:`admit` finishes all rows."""

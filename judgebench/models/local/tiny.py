@@ -1,7 +1,7 @@
 """``builtin:tiny``: a real Llama checkpoint whose weights are set by hand, so that every probability is known.
 
-The ordinary hf backend opens it. It answers as the model under test and gives verdicts as a judge. What it says has
-nothing to do with quality. A benchmark's folder says in ``tiny.toml`` how replies to its prompts look::
+The ordinary hf backend opens it. It answers as the model under test and gives verdicts as a judge. Its replies say
+nothing about quality. A benchmark's ``tiny.toml`` lists the replies to its prompts::
 
     [[judge]]                             # a label token after a prompt that holds the trigger
     name = "judge-letter"
@@ -13,9 +13,9 @@ nothing to do with quality. A benchmark's folder says in ``tiny.toml`` how repli
     trigger = "Work out the total"
     reply = "The answer is 42."
 
-Tests look up the odds from which they compute expected win rates with :func:`read_programs`. A program may have several
-replies of several tokens; those that begin alike must part at a token of their own. A token that is not on a reply's
-path has a probability of about e^-30 = 1e-13.
+Tests compute expected win rates from the odds that :func:`read_programs` gives. A program may have several replies of
+several tokens; replies with a common beginning must branch at distinct tokens. A token that is not part of a reply has
+a probability of about e^-30 = 1e-13.
 
 How the weights work (one layer, one head, no training, no seed):
 
@@ -46,26 +46,26 @@ from judgebench.files import read_toml
 from judgebench.models.local.checkpoints import import_transformers
 
 FILE = "tiny.toml"
-"""Its name in a benchmark's folder."""
+"""The file's name in a benchmark's folder."""
 
 
 class Program(Struct, frozen=True, kw_only=True):
-    """What is replied to prompts that contain a trigger."""
+    """The replies to prompts that contain a trigger."""
 
     name: str
     trigger: str | None
     """A word or phrase, matched as written and as whole words; ``None`` for prompts without any trigger."""
     replies: dict[tuple[str, ...], float]
-    """Reply, as the tokens it consists of, to its probability."""
+    """Maps each reply, as its tokens, to its probability."""
 
     @property
     def texts(self) -> dict[str, float]:
-        """Reply text to its probability."""
+        """Maps each reply's text to its probability."""
         return {"".join(reply): probability for reply, probability in self.replies.items()}
 
 
 def _says(text: str) -> dict[tuple[str, ...], float]:
-    """One certain reply, in tokens of two words: single ones would soon occur twice, and then not know what follows."""
+    """One certain reply, in tokens of two words. Single words would soon repeat, with two different successors."""
     return {tuple(re.findall(r"\s?\S+(?:\s\S+)?", text)): 1.0}
 
 
@@ -73,7 +73,7 @@ class _Judge(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     trigger: str
     replies: dict[str, float]
-    """Label to its probability; each reply is a single token."""
+    """Maps each label to its probability; a label is one token."""
 
     def program(self) -> Program:
         return Program(name=self.name, trigger=self.trigger, replies={(label,): p for label, p in self.replies.items()})
@@ -92,11 +92,11 @@ class _Replies(Struct, frozen=True, forbid_unknown_fields=True):
     """``tiny.toml`` of a benchmark's folder."""
 
     priority: int = 0
-    """Where one prompt holds triggers of several benchmarks, the file with the lowest number decides."""
+    """If a prompt holds triggers of several benchmarks, the file with the lowest number decides."""
     judge: list[_Judge] = []
-    """What it says as a judge."""
+    """Replies as a judge."""
     answer: list[_Answer] = []
-    """What it says as the model under test."""
+    """Replies as the model under test."""
 
 
 def read_programs(folders: Iterable[Path] = ()) -> tuple[Program, ...]:
@@ -104,8 +104,8 @@ def read_programs(folders: Iterable[Path] = ()) -> tuple[Program, ...]:
 
     The first program whose trigger occurs anywhere in the conversation makes the reply. A judge's prompt quotes
     instructions and answers, so all judges come before all answers. Answers to instructions of any benchmark, in
-    ``templates/``, come last. Of two programs with one trigger the first stays. Raises :class:`UsageError` for a file
-    that cannot be read.
+    ``templates/``, come last. If two programs have the same trigger, the first counts. Raises :class:`UsageError` for
+    a file that cannot be read.
     """
     bundled = (resource("templates") / FILE, *resource("tasks").glob(f"*/{FILE}"))
     paths = {*bundled, *(path for folder in folders if (path := folder / FILE).is_file())}
@@ -126,13 +126,13 @@ def _read(path: Path) -> _Replies:
 
 
 _RECIPE = 1
-"""Raise it when the same programs yield other files."""
+"""Raise this number whenever the same programs produce different files."""
 
 _CONTEXT_TOKENS = 32768
 _HEAD_WIDTH = 64
-"""Also the largest number of triggers: each has a dimension of the head's value."""
+"""Also the largest number of triggers, because each takes a dimension of the head's value."""
 _NOT_EVER = -30.0
-"""Logit of everything a program does not say."""
+"""Logit of every token that a program does not say."""
 _END = "<|end|>"
 _START = "<|assistant|>"
 _SPECIAL = ("<|pad|>", "<|bos|>", _END, "<|system|>", "<|user|>", _START)
@@ -147,7 +147,7 @@ _WEAKEST_SCORE = 24.0
 _SCORE_STEP = 12.0
 _LOOK_BACK_SCORE = 60.0
 _SWAMP = 30000.0
-"""Size of a trigger in the residual stream, where the token itself is 1; still a float16 number."""
+"""Size of a trigger in the residual stream, where the token itself is 1. It fits into float16."""
 
 
 def _successors(
@@ -155,7 +155,7 @@ def _successors(
 ) -> tuple[dict[str | None, dict[str, float]], dict[str, dict[str, float]]]:
     """Return first tokens by trigger, and next tokens by current token, as probabilities that sum to 1.
 
-    Raises ``ValueError`` where the programs ask for something that a bigram cannot say.
+    Raises ``ValueError`` if the programs need something that a bigram model cannot say.
     """
     firsts: dict[str | None, dict[str, float]] = {}
     successors: dict[str, dict[str, float]] = {}
@@ -183,7 +183,7 @@ def _successors(
 
 
 def _check_triggers(triggers: list[str], tokens: set[str]) -> None:
-    """A token that begins earlier in the text would swallow the start of a trigger (the tokenizer goes leftmost)."""
+    """Raise ``ValueError`` if a token could swallow the start of a trigger: the tokenizer takes the leftmost match."""
     if len(triggers) > _HEAD_WIDTH:
         raise ValueError(f"{len(triggers)} triggers; the head has room for {_HEAD_WIDTH}")
     for trigger in triggers:
@@ -193,7 +193,7 @@ def _check_triggers(triggers: list[str], tokens: set[str]) -> None:
 
 
 def _begins_at_end(start: str, token: str) -> bool:
-    """Whether a token ends with the start of a trigger, which is not within a word: triggers are whole words."""
+    """Whether a token ends with the start of a trigger, outside a word, since triggers are whole words."""
     before = token[: -len(start)][-1:]
     return token.endswith(start) and re.fullmatch(r"\w\w", before + start[0]) is None
 
@@ -227,7 +227,7 @@ def build_tiny(folder: Path, programs: tuple[Program, ...]) -> None:
     """Write the checkpoint (weights, config, tokenizer, chat template; about 2 MB) into ``folder``."""
     torch, transformers = import_transformers()
     firsts, successors = _successors(programs)
-    # A single byte is in the vocabulary already, and as an added token it would cut every word of a prompt.
+    # Single bytes are in the vocabulary already; as added tokens they would cut every word of a prompt.
     rows = (*firsts.values(), *successors.values())
     added = {token for row in rows for token in row if len(token) > 1 and token != _END}
     triggers = [program.trigger for program in programs if program.trigger is not None]
@@ -252,7 +252,7 @@ def build_tiny(folder: Path, programs: tuple[Program, ...]) -> None:
         pad_token_id=vocabulary[_SPECIAL[0]],
         rope_parameters={"rope_type": "default", "rope_theta": 1e8},
     )
-    with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten, the caller's generator is not
+    with torch.random.fork_rng(devices=[]):  # leave the caller's random generator as it is
         model = transformers.LlamaForCausalLM(config).float()
 
     def column(row: Mapping[str, float]) -> Any:
@@ -297,8 +297,8 @@ def build_tiny(folder: Path, programs: tuple[Program, ...]) -> None:
 def tiny_checkpoint(cache_folder: Path, task_folders: Iterable[Path] = ()) -> Path:
     """Return the checkpoint's folder inside ``cache_folder``; build it if it is not there yet.
 
-    The folder's name carries a hash of the programs, so others are built anew. Processes may race: each builds in a
-    folder of its own and the first to rename wins.
+    The folder's name carries a hash of the programs, so changed programs get a new folder. Processes may race: each
+    builds in a folder of its own, and the first to rename it wins.
     """
     programs = read_programs(task_folders)
     target = cache_folder / f"tiny-{sha256_hex(repr((_RECIPE, programs)).encode())[:12]}"
@@ -309,16 +309,16 @@ def tiny_checkpoint(cache_folder: Path, task_folders: Iterable[Path] = ()) -> Pa
         building = Path(tempfile.mkdtemp(prefix=".tiny-", dir=cache_folder))
     except OSError as error:
         raise UsageError(
-            f"builtin:tiny is built once in the cache folder {cache_folder}, which cannot be written: {error}. "
+            f"Could not build builtin:tiny in the cache folder {cache_folder}: {error}. "
             "Point the cache at a writable folder."
         ) from error
     try:
         build_tiny(building, programs)
         building.rename(target)
     except ValueError as error:
-        raise UsageError(f"builtin:tiny cannot reply as the benchmarks' files {FILE} say: {error}") from error
+        raise UsageError(f"builtin:tiny cannot reply as the benchmarks' {FILE} files say: {error}") from error
     except OSError:
-        if not target.is_dir():  # otherwise another process was first, with the same files
+        if not target.is_dir():  # otherwise another process was first, and wrote the same files
             raise
     finally:
         shutil.rmtree(building, ignore_errors=True)

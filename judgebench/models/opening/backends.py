@@ -1,8 +1,7 @@
-"""The table of backends: the bundled rows, and the lookup of rows that packages install.
-A bundled backend is added here.
+"""The table of backends: every kind of model that can be named, and how to open it. No other module lists them.
 
-Rows of installed packages are found through the entry-point group ``judgebench.models``. Nothing heavy is imported
-here: each row imports its engine when a model is opened. Reading a model spec is the business of ``opening``.
+Installed packages add rows through the entry-point group ``judgebench.models``. Each row imports its engine when a
+model is opened, so importing this table is cheap. The package's ``__init__`` reads model specs.
 """
 
 import dataclasses
@@ -25,7 +24,7 @@ from judgebench.thinking import Thinking
 
 ENTRY_POINTS = "judgebench.models"
 TRUSTED_HOSTS = ("localhost", "127.0.0.1", "::1")
-"""Where a run folder may send a judge's calls: to this machine."""
+"""The hosts to which a run folder may send a judge's calls: this machine."""
 
 Arguments = Mapping[str, Callable[[str], Any]]
 
@@ -89,7 +88,7 @@ def _check_builtin(target: str) -> None:
 
 
 def _prompting(settings: OpenSettings) -> dict[str, Any]:
-    """How a checkpoint's chat template is used."""
+    """The options of a checkpoint's chat template."""
     thinking = Thinking(settings.thinking, settings.think_tags)
     return {"thinking": thinking, "chat_template": _template(settings.chat_template)}
 
@@ -132,7 +131,7 @@ def _check_url(target: str) -> None:
 
 
 def _pacing(settings: OpenSettings) -> dict[str, Any]:
-    """What an endpoint is told, and how fast it is asked; an argument of the model comes before."""
+    """How an endpoint is called, and how fast. Arguments of the model override these."""
     given = {name: getattr(settings, name) for name in ("concurrency", "rpm", "tpm", "api_key_env")}
     return {"thinking": settings.thinking} | {name: value for name, value in given.items() if value is not None}
 
@@ -158,10 +157,6 @@ def _on_this_machine(url: str) -> bool:
 
 def _any(target: str) -> bool:
     return True
-
-
-def _free(target: str) -> Price:
-    return Price(prompt=0.0, completion=0.0)
 
 
 def _listed_price(target: str) -> Price | None:
@@ -199,9 +194,7 @@ HTTP = Backend(
     check_target=_check_url,
     trusts=_on_this_machine,
 )
-FILE = Backend(
-    name="file", spelling="file:outputs.json (answers made elsewhere)", open=_open_file, finished=True, price=_free
-)
+FILE = Backend(name="file", spelling="file:outputs.json (answers made elsewhere)", open=_open_file, finished=True)
 SCRIPTED = Backend(name="scripted", spelling="scripted:NAME (in tests)", open=_open_scripted)
 BUILTIN = Backend(
     name="builtin",
@@ -214,18 +207,18 @@ BUILTIN = Backend(
 )
 BUNDLED = {backend.name: backend for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, FILE, SCRIPTED, BUILTIN)}
 CHECKPOINT = dataclasses.replace(HF, name="checkpoint", spelling="a checkpoint folder or hub id")
-"""A checkpoint that is named without a backend: when it is opened, :func:`engine_here` says which."""
+"""A checkpoint that is named without a backend. When it is opened, :func:`engine_here` chooses one."""
 
 
 def engine_here() -> Backend:
-    """The backend of checkpoints that are named without one: vLLM where that and a GPU for it are there."""
+    """The backend of checkpoints that are named without one: vLLM if it is installed and finds a GPU, else hf."""
     if importlib.util.find_spec("vllm") is None or importlib.util.find_spec("torch") is None:
         return HF
     return VLLM if importlib.import_module("torch").cuda.is_available() else HF
 
 
 def without_credentials(text: str) -> str:
-    """The text with user, password and query (where some endpoints want the key) left out of a URL in it.
+    """The text without user, password and query of a URL in it (some endpoints take the key in the query).
 
     >>> without_credentials("--judge=http://me:pass@host:80/v1?key=secret#name")
     '--judge=http://host:80/v1#name'
@@ -234,12 +227,12 @@ def without_credentials(text: str) -> str:
 
 
 def names() -> list[str]:
-    """The names of all backends, sorted; nothing is imported for it."""
+    """The names of all backends, sorted. This imports none of them."""
     return sorted({*BUNDLED, *(point.name for point in plugins.installed(ENTRY_POINTS))})
 
 
 def find(name: str) -> Backend | None:
-    """The backend of this name; ``None`` if there is none. No package can take the name of a bundled one.
+    """The backend of this name, or ``None``. No package can replace a bundled one.
 
     Raises :class:`UsageError` if two packages define it, or if it cannot be loaded.
     """
@@ -260,7 +253,7 @@ def find(name: str) -> Backend | None:
 
 
 def grammar() -> str:
-    """How a model spec is written, with the backends that are installed here."""
+    """How a model spec is written, including the backends that are installed here."""
     *others, last = (backend.spelling for backend in BUNDLED.values())
     added = [f"{name}:… (installed)" for name in names() if name not in BUNDLED]
     return f"{', '.join([CHECKPOINT.spelling, *others, *added])} or {last}"

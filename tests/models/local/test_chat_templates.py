@@ -134,7 +134,7 @@ def test_prompts_that_the_template_refuses_one_and_all_are_refused(tokenizer: An
     with pytest.raises(Unaskable, match="cannot be put into tokens"):
         prompts(tokenizer).tokens(bad.messages)
     prompts(tokenizer).check([bad, ask("Why?")])
-    with pytest.raises(UsageError, match="None of the 2 prompts"):
+    with pytest.raises(UsageError, match="any of the 2 prompts"):
         prompts(tokenizer).check([bad, bad])
 
 

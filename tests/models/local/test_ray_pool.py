@@ -152,7 +152,7 @@ def test_a_pool_whose_actors_all_die_gives_up(two_nodes: Any) -> None:
 
 def test_a_checkpoint_that_cannot_be_opened_is_said_as_by_one_process(two_nodes: Any, tmp_path: Path) -> None:
     """The actor's own message, without Ray's traceback around it."""
-    with pytest.raises(UsageError, match=r"holds no config\.json"):
+    with pytest.raises(UsageError, match=r"has no config\.json"):
         RayPool(partial(HfModel, tmp_path), replicas=2)
 
 

@@ -262,5 +262,5 @@ def test_builders_that_race_end_with_one_whole_checkpoint(tmp_path: Path, monkey
 def test_a_cache_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
     """The message names the folder."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="Could not build builtin:tiny"):
         tiny_checkpoint(tmp_path / "file")

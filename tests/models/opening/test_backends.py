@@ -138,7 +138,7 @@ def test_a_backend_says_what_it_takes(bring: Install) -> None:
         open_model(spec, OpenSettings(arguments={"m": "7"}))
     with pytest.raises(UsageError, match="n=many of mine:x is not valid"):
         open_model(spec, OpenSettings(arguments={"n": "many"}))
-    with pytest.raises(UsageError, match="mine:x is served by somebody else"):
+    with pytest.raises(UsageError, match="mine:x runs elsewhere"):
         open_model(spec, OpenSettings(replicas=2))
     assert price_of(spec, {}) is None
     assert not spec.local
