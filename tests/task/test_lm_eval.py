@@ -149,7 +149,7 @@ def test_reported_numbers_are_not_scored_again_nor_ranked_with_ours(tmp_path: Pa
     imported(one_file(PLAIN, "samples_*"), tmp_path / "ours")
     with pytest.raises(UsageError, match="holds reported numbers only"):
         score_run(RunFolder(tmp_path / "reported"), Settings(tasks=""))
-    with pytest.raises(UsageError, match="holds reported numbers only"):
+    with pytest.raises(UsageError, match="has only reported numbers"):
         export_run(RunFolder(tmp_path / "reported"), "lm_eval", tmp_path / "out")
     reported, ours = task_of(tmp_path / "reported"), task_of(tmp_path / "ours")
     assert reported.protocol_hash != ours.protocol_hash
