@@ -50,9 +50,12 @@ def inspect_outputs(
     )
     most_common = Counter(text for text in texts if text.strip()).most_common(1)
     constant = most_common[0][1] if most_common and n >= FEWEST_OUTPUTS and most_common[0][1] > 1 else 0
+    endings = Counter(reason for generation in answers for reason in generation.finish_reasons)
     checks = [
         ("empty_output", sum(not text.strip() for text in texts), 0.0, "are empty"),
         ("constant_output", constant, 0.5, "are one and the same text"),
+        ("cut_off_output", endings["length"], 0.05, "were cut off at the token limit"),
+        ("filtered_output", endings["content_filter"], 0.0, "were stopped by a content filter"),
         ("unclosed_thinking", still_thinking, 0.01, "ended while the model was still thinking: no answer"),
     ]
     if judged:

@@ -41,6 +41,8 @@ def test_honest_outputs_are_not_flagged() -> None:
     assert {finding.check for finding in found} == {
         "empty_output",
         "constant_output",
+        "cut_off_output",
+        "filtered_output",
         "unclosed_thinking",
         "verdict_like_output",
         "prompt_fragments",
@@ -51,7 +53,25 @@ def test_honest_outputs_are_not_flagged() -> None:
 def test_what_only_a_judge_could_be_fooled_by_is_not_looked_for_where_none_reads() -> None:
     """A verified answer may hold ``[[1, 2]]`` as often as it likes."""
     found = inspect_outputs("t", generations(["[[A]]"] * 3 + HONEST), (), judged=False)
-    assert {finding.check for finding in found} == {"empty_output", "constant_output", "unclosed_thinking"}
+    assert {finding.check for finding in found}.isdisjoint({"verdict_like_output", "prompt_fragments"})
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [
+        (("length",), {"cut_off_output"}),
+        (("stop",), set()),
+        (("content_filter",), {"filtered_output"}),
+        (("stop", "length"), {"cut_off_output"}),
+    ],
+)
+def test_outputs_that_did_not_end_by_themselves_are_flagged(reasons: tuple[str, ...], expected: set[str]) -> None:
+    """At the token limit from one in twenty on, by a content filter at any share."""
+    own = [Generation(example_id="cut", model="m", outputs=("4",) * len(reasons), finish_reasons=reasons)]
+    assert flagged(inspect_outputs("t", own, ())) == expected
+    many = generations(HONEST)
+    kept = expected - {"cut_off_output"}
+    assert flagged(inspect_outputs("t", own + many, ())) == kept
 
 
 def test_answers_that_ended_while_thinking_are_counted() -> None:
