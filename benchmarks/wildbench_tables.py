@@ -29,7 +29,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from judgebench.tasks.wildbench import formulas, tables
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from judgebench.tasks.wildbench import formulas
+
+from tests.tasks import wildbench_tables as tables
 
 MODELS, COMPARED = 63, 51
 Result = TypeVar("Result")

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from judgebench.tasks.wildbench import tables
 from judgebench.tasks.wildbench.dataset import candidate_first
 from judgebench.tasks.wildbench.formulas import (
     BASELINES,
@@ -55,6 +54,7 @@ from tests.processes import scores_of as scores_of_command
 from tests.servers.launch import Server
 from tests.shared_data import each
 from tests.tasks import wildbench_data as wb
+from tests.tasks import wildbench_tables as tables
 from tests.tasks.wildbench_data import GROUPS, WILDBENCH
 
 Load = Callable[[str], tuple[Task, TaskData]]

@@ -14,15 +14,14 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+from judgebench.tasks.wildbench import formulas
+from judgebench.tasks.wildbench.formulas import BASELINES, PUBLISHED_K, WEIGHTS
+from judgebench.tasks.wildbench.judges import CUT, EMPTY, score_verdict
 
 from judgebench.data.rows import MAX_FILE_BYTES
 from judgebench.errors import RecordError
 from judgebench.files import read_bytes
 from judgebench.stats.arrays import FloatArray
-
-from . import formulas
-from .formulas import BASELINES, PUBLISHED_K, WEIGHTS
-from .judges import CUT, EMPTY, score_verdict
 
 READERS = 2
 """Threads that read files."""
