@@ -1,4 +1,7 @@
-"""What calls cost: prices of tokens, and an upper estimate for calls whose tokens are unknown. It keeps no books."""
+"""Price arithmetic: what tokens cost, and an upper estimate for calls whose tokens are unknown.
+
+A model's price is looked up by ``opening.price_of``, which reads ``templates/prices.toml``.
+"""
 
 import math
 

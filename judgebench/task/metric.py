@@ -1,5 +1,6 @@
-"""``Metric``: name, unit, direction, bounds and the value of an example.
-Each benchmark's own metrics are in ``tasks/<name>/``.
+"""``Metric``: name, unit, direction, bounds and the value of an example; a metric makes its score with the interval.
+
+Each benchmark's own metrics are in ``tasks/<name>/``, the formulas of intervals in ``stats.clustered``.
 
 A task lists its metrics. Scores, comparisons, the gate, plans, early stops, labels and tables read this list, and
 nothing outside the task repeats it.
