@@ -1,6 +1,7 @@
 """The gate's verdicts: what passes, what fails, what cannot be told, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,8 +230,13 @@ def test_holm_takes_back_a_fail_among_several(tmp_path: Path, monkeypatch: pytes
     """Three tasks of one small loss each: Holm's p is three times as large, so nothing fails; unadjusted, all do."""
     before, after = changed(400, 26, 14)
     names = ("gsm8k", "two", "three")
-    original = tasks.load
-    monkeypatch.setattr(tasks, "load", lambda spec, **more: original(tasks.TaskSpec("gsm8k"), **more))
+    gsm8k = tasks.find_registered("gsm8k")
+    assert gsm8k is not None
+
+    def found(name: str) -> tasks.Origin:
+        return replace(gsm8k, name=name, factory=lambda **options: replace(gsm8k.factory(**options), name=name))
+
+    monkeypatch.setattr(tasks, "find_registered", found)
     runs = [write_run(tmp_path / name, dict.fromkeys(names, own)) for name, own in (("a", before), ("b", after))]
     adjusted, raw = (gate(*runs, drop(0.5, adjust=how)) for how in ("holm", "none"))
     assert {check.verdict for check in raw.checks} == {"FAIL"}

@@ -298,7 +298,7 @@ def test_the_results_alone_and_nothing_overwritten(tmp_path: Path) -> None:
     assert export_run(RunFolder(tmp_path / "run"), "lm_eval", out) == [out]
     with pytest.raises(UsageError, match="exists already"):
         export_run(RunFolder(tmp_path / "run"), "lm_eval", out)
-    with pytest.raises(UsageError, match=r"there is: archive, csv, .*lm-eval"):
+    with pytest.raises(UsageError, match=r"choose one of archive, csv, .*lm-eval"):
         export_run(RunFolder(tmp_path / "run"), "helm", tmp_path / "other.json")
 
 
@@ -392,7 +392,7 @@ def test_a_field_that_does_not_exist_is_answered_with_those_that_do(
 
 def test_fields_of_other_formats_are_fixed(tmp_path: Path) -> None:
     """Only a file of outputs may call them as it likes."""
-    with pytest.raises(UsageError, match="a file of outputs"):
+    with pytest.raises(UsageError, match="for files of outputs"):
         import_fields(tmp_path, OURS, {"output": "response"}, "lm_eval")
 
 
