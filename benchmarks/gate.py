@@ -34,7 +34,7 @@ from judgebench.tasks.alpacaeval.lengths import length_table
 from numpy.typing import NDArray
 
 from judgebench import tasks
-from judgebench.analysis.comparison import Found, compare, official_files
+from judgebench.analysis.comparison import FileFetcher, compare, official_files
 from judgebench.codec import canonical_hash
 from judgebench.data.sources import Source, SourceFinder, read_sources
 from judgebench.gating.policy import Defaults, Policy, TaskPolicy
@@ -131,7 +131,7 @@ def pair(judged: Judged, drop: float, rng: np.random.Generator) -> tuple[Judged,
 
 def verdicts(
     judged: Judged, drop: float, folder: Path, metric: str = "win_rate", difficulty: FloatArray | None = None,
-    files: Found | None = None,
+    files: FileFetcher | None = None,
 ) -> Counter[str]:  # fmt: skip
     """How the gate ends on 500 pairs."""
     rng = np.random.default_rng(SEED)
