@@ -1,4 +1,4 @@
-"""Run folders with given example scores, answers and verdicts, as a program finds them on disk."""
+"""Run folders as a program finds them on disk: of given values of examples, or of given totals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +13,24 @@ from judgebench.records import (
     Judgement,
     Message,
     Score,
+    SourceUsed,
+    StageCounts,
+    Usage,
     Verdict,
 )
-from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest
+from judgebench.run.folder import Manifest, Results, RunFolder, Session, TaskManifest
+from judgebench.run.integrity import Finding
 from judgebench.run.reading import Run, read_run
 
 METRICS = ("exact_match_strict", "exact_match_flexible", "numeric")
 """GSM8K's, which are means of verdicts 0 and 1."""
 PROTOCOL: dict[str, Any] = {"task": "gsm8k", "version": "chat", "options": {}, "starter": False, "repeats": 1}
+JUDGED: dict[str, Any] = {
+    "task": "alpacaeval",
+    "judges": {"j": {"model": "judge-1", "prompt_and_rule": "p"}},
+    "starter": False,
+}
+OTHER_JUDGE = {**JUDGED, "judges": {"j": {"model": "judge-2", "prompt_and_rule": "p"}}}
 
 Values = Sequence[float | None]
 
@@ -38,27 +48,114 @@ def write_run(
     prompts: Sequence[str] | None = None,
     metrics: Sequence[str] = METRICS,
     status: str = "complete",
-    judge_models: Mapping[str, str] | None = None,
 ) -> Run:
     """A run of one task, with these values in all its metrics; of several tasks, given by name."""
     given = values if isinstance(values, Mapping) else {task: values}
     folder, fields, scores = RunFolder(path), {}, []
     for name, own in given.items():
         told = {**protocol, "task": name, "examples": {"n": len(own)}}
-        fields[name] = TaskManifest(
-            label=f"{name}@{version}", name=name, version=version, options={}, starter=bool(told.get("starter")),
-            examples=len(own), sources=[], protocol=told, protocol_hash=canonical_hash(told), inputs={}, input_hash="",
-        )  # fmt: skip
+        fields[name] = _task(name, version, told, len(own))
         scores += _write_task(folder, name, own, model, answers, verdicts, prompts, metrics)
+    _write_folder(
+        folder, model, fields, scores, status=status, started_at="2026-01-01T00:00:00Z",
+        finished_at="2026-01-01T01:00:00Z",
+    )  # fmt: skip
+    return read_run(path)
+
+
+def write_totals(
+    path: Path,
+    model: str,
+    rate: float | None,
+    *,
+    protocol: Mapping[str, Any] = JUDGED,
+    task: str = "alpacaeval",
+    flags: Sequence[str] = (),
+    standin: bool = False,
+    metrics: Sequence[str] = ("lc_win_rate", "win_rate"),
+    status: str = "complete",
+    usd: float | None = None,
+    unpriced: int = 0,
+    unread: int = 0,
+    length: float | None = None,
+    started_at: str = "2024-01-01T00:00:00Z",
+    stderr: float | None = None,
+    identity: str = "",
+    example_scores: Sequence[ExampleScore] = (),
+) -> Path:
+    """A run with as much in it as a leaderboard reads: totals as they are given here, with no examples behind them.
+
+    ``write_run`` writes examples and computes the totals from their values. Here ``example_scores`` only lie beside.
+    """
+    run = RunFolder(path)
+    fields = _task(task, "2", protocol, 805)
+    fields.sources = [SourceUsed(name="s", sha256="00", origin="mirror", standin=standin)]
+    fields.counts = {"examples": 805, "without_answer": 0, "read": 805 - unread, "unread": unread}
+    stage = StageCounts(usd=usd or 0.0, unpriced=Usage(prompt_tokens=unpriced))
+    session = Session(argv=[], started_at=started_at, counts={task: {"judge": stage}})
+    scores = [
+        Score(
+            task=task,
+            metric=metric,
+            value=rate,
+            unit="percent",
+            stderr=stderr,
+            low=rate and rate - 1,
+            high=rate and rate + 1,
+            level=0.95,
+            n=805,
+            n_missing=2,
+            reason=None if rate else "no verdict",
+        )
+        for metric in metrics
+    ]
+    scores.append(Score(task=task, metric=metrics[0], value=1.0, unit="percent", n=1, group="subset=koala"))
+    if length is not None:
+        scores.append(Score(task=task, metric="avg_length", value=length, unit="characters", n=805))
+    if example_scores:
+        run.task(task).path.mkdir(parents=True)
+        run.task(task).write_scores(example_scores, scores)
+    findings = [Finding(task=task, check=check, count=1, n=1, flagged=True, message="seen") for check in flags]
+    findings.append(Finding(task=task, check="not_flagged", count=0, n=1, flagged=False, message=""))
+    _write_folder(
+        run, model, {task: fields}, scores, findings, status=status, identity=identity, started_at=started_at,
+        sessions=[] if usd is None else [session],
+    )  # fmt: skip
+    return path
+
+
+def _task(name: str, version: str, protocol: Mapping[str, Any], examples: int) -> TaskManifest:
+    return TaskManifest(
+        label=f"{name}@{version}", name=name, version=version, options={}, starter=bool(protocol.get("starter")),
+        examples=examples, sources=[], protocol=dict(protocol), protocol_hash=canonical_hash(protocol), inputs={},
+        input_hash="",
+    )  # fmt: skip
+
+
+def _write_folder(
+    folder: RunFolder,
+    model: str,
+    tasks: dict[str, TaskManifest],
+    scores: list[Score],
+    findings: Sequence[Finding] = (),
+    *,
+    status: str,
+    started_at: str,
+    finished_at: str | None = None,
+    identity: str = "",
+    sessions: Sequence[Session] = (),
+) -> None:
+    """The files that every run has."""
     folder.write_manifest(
         Manifest(
-            run_id=path.name, status=status, candidate=model, candidate_identity="", candidate_spec="", versions={},
-            protocol_hash="", input_hash="", started_at="2026-01-01T00:00:00Z", finished_at="2026-01-01T01:00:00Z",
-            sessions=[], tasks=fields,
+            run_id=folder.path.name, status=status, candidate=model, candidate_identity=identity, candidate_spec="",
+            versions={}, protocol_hash="", input_hash="", started_at=started_at, finished_at=finished_at,
+            sessions=list(sessions), tasks=tasks,
         )
     )  # fmt: skip
-    folder.write_results(Results(run=str(path), model=model, status=status, scores=scores, integrity=[]))
-    return read_run(path)
+    folder.write_results(
+        Results(run=str(folder.path), model=model, status=status, scores=scores, integrity=list(findings))
+    )
 
 
 def _write_task(

@@ -8,13 +8,13 @@ import pytest
 from judgebench.analysis.joint_fits import fit_together
 from judgebench.records import ExampleScore, Score
 from judgebench.run.reading import TaskRun, read_run
-from tests.run_files import write_run
+from tests.made_runs import write_totals
 
 
 def run_of(path: Path, value: float) -> TaskRun:
     """A run with one example score."""
     rows = [ExampleScore(example_id="q", metric="win_rate", value=value)]
-    return read_run(write_run(path, path.name, 50.0, example_scores=rows)).tasks["alpacaeval"]
+    return read_run(write_totals(path, path.name, 50.0, example_scores=rows)).tasks["alpacaeval"]
 
 
 class Fits:

@@ -19,7 +19,7 @@ from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run.reading import read_runs
-from tests.run_files import OTHER_JUDGE, PROTOCOL, write_run
+from tests.made_runs import JUDGED, OTHER_JUDGE, write_totals
 
 HEADLINES = {"alpacaeval@2": ("lc_win_rate", "win_rate")}
 
@@ -36,7 +36,7 @@ def shown(form: str, *arguments: str) -> str:
 def test_rows_are_ranked_by_the_headline(tmp_path: Path) -> None:
     """Best first; a model without a value comes last; groups such as subsets are no rows of their own."""
     for model, rate in (("low", 10.0), ("none", None), ("high", 50.0), ("middle", 30.0)):
-        write_run(tmp_path / model, model, rate)
+        write_totals(tmp_path / model, model, rate)
     rows = [row for run in read_runs([tmp_path]).readable for row in rows_of(run)]
     (group,) = group_rows(rows, HEADLINES)
     assert [row.model for row in group.rows] == ["high", "middle", "low", "none"]
@@ -47,10 +47,10 @@ def test_rows_are_ranked_by_the_headline(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["model", "prompt_and_rule"])
 def test_unlike_protocols_stand_apart_with_what_differs(tmp_path: Path, field: str) -> None:
     """Another judge, or prompt, is another table; the larger one comes first, and the other names the field."""
-    other = {**PROTOCOL, "judges": {"j": {**PROTOCOL["judges"]["j"], field: "another"}}}
-    write_run(tmp_path / "a", "a", 90.0, other)
-    write_run(tmp_path / "b", "b", 10.0)
-    write_run(tmp_path / "c", "c", 20.0)
+    other = {**JUDGED, "judges": {"j": {**JUDGED["judges"]["j"], field: "another"}}}
+    write_totals(tmp_path / "a", "a", 90.0, protocol=other)
+    write_totals(tmp_path / "b", "b", 10.0)
+    write_totals(tmp_path / "c", "c", 20.0)
     rows = [row for run in read_runs([tmp_path]).readable for row in rows_of(run)]
     first, second = group_rows(rows, HEADLINES)
     assert [row.model for row in first.rows] == ["c", "b"]
@@ -64,8 +64,8 @@ def test_unlike_protocols_stand_apart_with_what_differs(tmp_path: Path, field: s
 
 def test_starter_sets_are_marked_and_apart(tmp_path: Path) -> None:
     """Their table says that it is comparable with nothing."""
-    write_run(tmp_path / "a", "a", 50.0, {**PROTOCOL, "starter": True})
-    write_run(tmp_path / "b", "b", 50.0)
+    write_totals(tmp_path / "a", "a", 50.0, protocol={**JUDGED, "starter": True})
+    write_totals(tmp_path / "b", "b", 50.0)
     for form in ("rich", "md", "html", "latex"):
         assert "starter set, not comparable with anything" in " ".join(shown(form, str(tmp_path)).split())
     groups = json.loads(shown("json", str(tmp_path)))
@@ -75,8 +75,8 @@ def test_starter_sets_are_marked_and_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["rich", "md", "csv", "json", "html", "latex"])
 def test_doubts_stand_beside_the_number(tmp_path: Path, form: str) -> None:
     """Integrity flags, stand-in sources and unfinished runs show in every format."""
-    write_run(tmp_path / "a", "gamer", 86.5, flags=("constant_output", "prompt_fragments"), standin=True)
-    write_run(tmp_path / "b", "honest", 50.0, status="incomplete")
+    write_totals(tmp_path / "a", "gamer", 86.5, flags=("constant_output", "prompt_fragments"), standin=True)
+    write_totals(tmp_path / "b", "honest", 50.0, status="incomplete")
     text = " ".join(shown(form, str(tmp_path)).replace("\\_", "_").split())
     for word in ("constant_output", "prompt_fragments", "stand-in source"):
         assert word in text
@@ -86,7 +86,7 @@ def test_doubts_stand_beside_the_number(tmp_path: Path, form: str) -> None:
 
 def test_published_figures_are_marked_and_apart(tmp_path: Path) -> None:
     """They are rows of a protocol of their own, with their origin."""
-    write_run(tmp_path / "a", "mine", 50.0)
+    write_totals(tmp_path / "a", "mine", 50.0)
     rows = published_rows("alpacaeval@2")
     assert len(rows) > 200
     assert {row.task for row in rows} == {"alpacaeval@2"}
@@ -129,9 +129,9 @@ HOSTILE = [
 @pytest.mark.parametrize("form", ["rich", "md", "csv", "json", "html", "latex"])
 def test_a_hostile_name_is_only_a_name(tmp_path: Path, form: str, name: str) -> None:
     """In a model's name, a check, a task, a protocol field and a metric: no control character reaches the output."""
-    write_run(tmp_path / "a", name, 50.0, flags=(name,))
-    write_run(tmp_path / "b", "plain", 40.0, {**PROTOCOL, name: 1})
-    write_run(tmp_path / "c", "plain", 30.0, task=name, metrics=("score", name), status=name)
+    write_totals(tmp_path / "a", name, 50.0, flags=(name,))
+    write_totals(tmp_path / "b", "plain", 40.0, protocol={**JUDGED, name: 1})
+    write_totals(tmp_path / "c", "plain", 30.0, task=name, metrics=("score", name), status=name)
     text = shown(form, str(tmp_path))
     steering = {c for c in text if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")}
     assert steering == set()
@@ -140,7 +140,7 @@ def test_a_hostile_name_is_only_a_name(tmp_path: Path, form: str, name: str) -> 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"])
 def test_no_cell_of_a_table_is_a_formula(tmp_path: Path, name: str) -> None:
     """A spreadsheet shows the name instead of running it; numbers stay numbers."""
-    write_run(tmp_path / "a", name, -50.0, flags=(name,), task=name, metrics=("score", name))
+    write_totals(tmp_path / "a", name, -50.0, flags=(name,), task=name, metrics=("score", name))
     rows = list(csv.reader(io.StringIO(shown("csv", str(tmp_path)))))
     for cell in (cell for row in rows[1:] for cell in row):
         assert not cell.startswith(("=", "+", "@", "\t", "\r"))
@@ -151,7 +151,7 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
 def test_a_markdown_table_keeps_its_columns(tmp_path: Path, name: str) -> None:
     """Pipes, line breaks and brackets of a name are escaped; the only comments are those that end a mention."""
-    write_run(tmp_path / "a", name, 50.0)
+    write_totals(tmp_path / "a", name, 50.0)
     _, _, head, rule, row, *_ = shown("md", str(tmp_path)).replace("@<!-- -->", "@").splitlines()
     assert len({line.replace("\\\\", "").replace("\\|", "").count("|") for line in (head, rule, row)}) == 1
     for character in "<[`":
@@ -161,14 +161,14 @@ def test_a_markdown_table_keeps_its_columns(tmp_path: Path, name: str) -> None:
 def test_json_gives_names_back_whole(tmp_path: Path) -> None:
     """Escaped on the way, equal after parsing."""
     for number, name in enumerate(HOSTILE):
-        write_run(tmp_path / str(number), name, 50.0)
+        write_totals(tmp_path / str(number), name, 50.0)
     (group,) = json.loads(shown("json", str(tmp_path)))
     assert sorted(row["model"] for row in group["rows"]) == sorted(HOSTILE)
 
 
 def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:
     """A task that no run has."""
-    write_run(tmp_path / "a", "m", 1.0)
+    write_totals(tmp_path / "a", "m", 1.0)
     with pytest.raises(UsageError, match="nothing to show for task 'mtbench'"):
         shown("md", str(tmp_path), "--task", "mtbench")
 
@@ -182,7 +182,7 @@ def ranked(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 def test_equal_values_share_a_rank(tmp_path: Path) -> None:
     """1, 2, 2, 4; a model without a value has none."""
     for model, rate in (("a", 50.0), ("b", 40.0), ("c", 40.0), ("d", 30.0), ("e", None)):
-        write_run(tmp_path / model, model, rate)
+        write_totals(tmp_path / model, model, rate)
     assert [(row["model"], row["rank"]) for row in ranked(tmp_path)] == [
         ("a", 1), ("b", 2), ("c", 2), ("d", 4), ("e", None)
     ]  # fmt: skip
@@ -191,19 +191,19 @@ def test_equal_values_share_a_rank(tmp_path: Path) -> None:
 def test_ranks_that_errors_leave_open_stand_beside_the_rank(tmp_path: Path) -> None:
     """Two runs a point apart could change places, one far below them not; bounds do for a standard error."""
     for model, rate in (("a", 51.0), ("b", 50.0), ("c", 20.0)):
-        write_run(tmp_path / model, model, rate, stderr=1.5)
+        write_totals(tmp_path / model, model, rate, stderr=1.5)
     assert [(row["rank_low"], row["rank_high"]) for row in ranked(tmp_path)] == [(1, 2), (1, 2), (3, 3)]
     for form in ("rich", "md", "html", "latex"):
         assert "Tukey" in shown(form, str(tmp_path))
-    write_run(tmp_path / "bounds" / "d", "d", 60.0)
-    write_run(tmp_path / "bounds" / "e", "e", 50.0)
+    write_totals(tmp_path / "bounds" / "d", "d", 60.0)
+    write_totals(tmp_path / "bounds" / "e", "e", 50.0)
     assert [(row["rank_low"], row["rank_high"]) for row in ranked(tmp_path / "bounds")] == [(1, 1), (2, 2)]
 
 
 def test_a_metric_without_any_value_ranks_nothing(tmp_path: Path) -> None:
     """The next one of the task does."""
     for model in ("a", "b"):
-        write_run(tmp_path / model, model, 10.0 if model == "a" else 20.0, metrics=("win_rate",))
+        write_totals(tmp_path / model, model, 10.0 if model == "a" else 20.0, metrics=("win_rate",))
     rows = [row for run in read_runs([tmp_path]).readable for row in rows_of(run)]
     (group,) = group_rows(rows, {"alpacaeval@2": ("lc_win_rate", "win_rate")})
     assert group.headline == ("win_rate",)
@@ -215,8 +215,8 @@ def test_a_metric_without_any_value_ranks_nothing(tmp_path: Path) -> None:
 
 def test_cost_length_and_unread_share(tmp_path: Path) -> None:
     """USD of all sessions, marked where some tokens have no known price; characters; unread and failed of all cases."""
-    write_run(tmp_path / "a", "a", 50.0, usd=1.25, unread=161, length=1234.0)
-    write_run(tmp_path / "b", "b", 40.0, usd=2.0, unpriced=5)
+    write_totals(tmp_path / "a", "a", 50.0, usd=1.25, unread=161, length=1234.0)
+    write_totals(tmp_path / "b", "b", 40.0, usd=2.0, unpriced=5)
     first, second = ranked(tmp_path)
     assert (first["usd"], first["unpriced"], first["unread"]) == (1.25, False, 0.2)
     assert (second["usd"], second["unpriced"], second["unread"]) == (2.0, True, 0.0)
@@ -231,7 +231,7 @@ def test_cost_length_and_unread_share(tmp_path: Path) -> None:
 def test_sorting_and_filtering_leave_the_ranks(tmp_path: Path) -> None:
     """A metric's largest, a cost's smallest come first; a pattern fits the whole name in any case; pins stay on top."""
     for model, rate, usd in (("Llama-8b", 10.0, 1.0), ("llama-70b", 30.0, 3.0), ("other", 20.0, 2.0)):
-        write_run(tmp_path / model, model, rate, usd=usd)
+        write_totals(tmp_path / model, model, rate, usd=usd)
 
     def order(*arguments: str) -> list[tuple[str, int]]:
         return [(row["model"], row["rank"]) for row in ranked(tmp_path, *arguments)]
@@ -258,11 +258,11 @@ def test_sorting_and_filtering_leave_the_ranks(tmp_path: Path) -> None:
 def test_tasks_side_by_side(tmp_path: Path) -> None:
     """The first table of each task, best mean rank first; a model that lacks a task has no mean rank."""
     for model, first, second in (("a", 50.0, 30.0), ("b", 60.0, 20.0), ("c", 40.0, 10.0)):
-        write_run(tmp_path / f"{model}1", model, first)
-        write_run(tmp_path / f"{model}2", model, second, task="mtbench", metrics=("score",))
-    write_run(tmp_path / "d", "d", 99.0)
-    write_run(tmp_path / "e", "e", 99.0, OTHER_JUDGE)
-    write_run(tmp_path / "new", "c", 45.0, started_at="2025-01-01T00:00:00Z")
+        write_totals(tmp_path / f"{model}1", model, first)
+        write_totals(tmp_path / f"{model}2", model, second, task="mtbench", metrics=("score",))
+    write_totals(tmp_path / "d", "d", 99.0)
+    write_totals(tmp_path / "e", "e", 99.0, protocol=OTHER_JUDGE)
+    write_totals(tmp_path / "new", "c", 45.0, started_at="2025-01-01T00:00:00Z")
     rows = [row for run in read_runs([tmp_path]).readable for row in rows_of(run)]
     across = across_tasks(group_rows(rows, {**HEADLINES, "mtbench@2": ("score",)}))
     assert across is not None
@@ -281,10 +281,10 @@ def test_tasks_side_by_side(tmp_path: Path) -> None:
 
 def test_one_name_may_be_two_models(tmp_path: Path) -> None:
     """Across tasks, rows of one name are one model only if their weights are; answers from files go by name."""
-    write_run(tmp_path / "1", "ckpt", 50.0, identity="sha256:1")
-    write_run(tmp_path / "2", "ckpt", 40.0, identity="sha256:2", task="mtbench", metrics=("score",))
-    write_run(tmp_path / "3", "filed", 50.0, identity="outputs:1")
-    write_run(tmp_path / "4", "filed", 40.0, identity="outputs:2", task="mtbench", metrics=("score",))
+    write_totals(tmp_path / "1", "ckpt", 50.0, identity="sha256:1")
+    write_totals(tmp_path / "2", "ckpt", 40.0, identity="sha256:2", task="mtbench", metrics=("score",))
+    write_totals(tmp_path / "3", "filed", 50.0, identity="outputs:1")
+    write_totals(tmp_path / "4", "filed", 40.0, identity="outputs:2", task="mtbench", metrics=("score",))
     rows = [row for run in read_runs([tmp_path]).readable for row in rows_of(run)]
     across = across_tasks(group_rows(rows, HEADLINES))
     assert across is not None
@@ -295,8 +295,8 @@ def test_one_name_may_be_two_models(tmp_path: Path) -> None:
 
 def test_what_is_published_of_a_name_stands_beside_it(tmp_path: Path) -> None:
     """In a column of its own, and only if it is asked for; it ranks nothing."""
-    write_run(tmp_path / "a", "gpt4_1106_preview", 49.0)
-    write_run(tmp_path / "b", "mine", 80.0)
+    write_totals(tmp_path / "a", "gpt4_1106_preview", 49.0)
+    write_totals(tmp_path / "b", "mine", 80.0)
     rows = ranked(tmp_path, "--published", "--task", "alpacaeval@2")
     assert [(row["model"], row["rank"], row["published_value"]) for row in rows] == [
         ("mine", 1, None), ("gpt4_1106_preview", 2, 50.0)
@@ -328,7 +328,7 @@ class Cells(HTMLParser):
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
 def test_html_holds_names_as_text(tmp_path: Path, name: str) -> None:
     """A parser finds the name as the text of a cell, and no tag or attribute that is not the table's own."""
-    write_run(tmp_path / "a", name, 50.0, flags=(name,), status=name)
+    write_totals(tmp_path / "a", name, 50.0, flags=(name,), status=name)
     text = shown("html", str(tmp_path))
     assert text.isascii()
     parser = Cells()
@@ -349,8 +349,8 @@ TEX = re.compile(
 )
 def test_latex_sets_names_as_text(tmp_path: Path, name: str) -> None:
     """No command, group or cell of a row is other than the table's own."""
-    write_run(tmp_path / "a", name, 50.0)
-    write_run(tmp_path / "b", "plain", 40.0)
+    write_totals(tmp_path / "a", name, 50.0)
+    write_totals(tmp_path / "b", "plain", 40.0)
     lines = shown("latex", str(tmp_path)).splitlines()
     rows = [line for line in lines if line.endswith(r" \\")]
     assert len(rows) == 3
@@ -365,15 +365,15 @@ def test_latex_sets_names_as_text(tmp_path: Path, name: str) -> None:
 
 def test_huge_and_broken_texts_are_shown_or_refused(tmp_path: Path) -> None:
     """A name of 10 MB, a null byte, half a character: cut and escaped, or a file that is no manifest."""
-    write_run(tmp_path / "long", "x" * 10_000_000, 50.0)
-    write_run(tmp_path / "null", "a\x00b", 40.0)
+    write_totals(tmp_path / "long", "x" * 10_000_000, 50.0)
+    write_totals(tmp_path / "null", "a\x00b", 40.0)
     text = shown("rich", str(tmp_path))
     assert "a\\x00b" in text
     assert len(text) < 20_000
     for form in ("md", "csv", "html", "latex", "json"):
         text = shown(form, str(tmp_path))
         assert "\x00" not in text
-    half = write_run(tmp_path / "half", "half", 30.0)
+    half = write_totals(tmp_path / "half", "half", 30.0)
     manifest = half / "manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b'"half"', b'"\\ud800"'))
     with pytest.raises(UsageError, match="is not a manifest"):
@@ -383,7 +383,7 @@ def test_huge_and_broken_texts_are_shown_or_refused(tmp_path: Path) -> None:
 
 def test_answers_are_not_read(tmp_path: Path) -> None:
     """A table is made of results alone: whatever the other files of a run hold, or if they are there at all."""
-    run = write_run(tmp_path / "a", "m", 50.0)
+    run = write_totals(tmp_path / "a", "m", 50.0)
     (run / "alpacaeval").mkdir()
     for name in ("examples", "generations", "judgements", "example_scores"):
         (run / "alpacaeval" / f"{name}.jsonl").write_bytes(b"\x00 not a line")
@@ -393,6 +393,6 @@ def test_answers_are_not_read(tmp_path: Path) -> None:
 def test_a_run_of_an_unknown_version_hides_nothing(tmp_path: Path) -> None:
     """A task that this judgebench has, in a version that it has not: all metrics are shown, by name."""
     for model in ("a", "b"):
-        write_run(tmp_path / model, model, 50.0, task="arenahard", metrics=("score", "win_rate"))
+        write_totals(tmp_path / model, model, 50.0, task="arenahard", metrics=("score", "win_rate"))
     (group,) = json.loads(shown("json", str(tmp_path)))
     assert (group["task"], group["headline"]) == ("arenahard@2", ["score", "win_rate"])

@@ -23,7 +23,7 @@ from judgebench.records import ExampleScore, Judgement, Score, Verdict
 from judgebench.run.folder import RunFolder
 from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import Settings
-from tests import made_runs, run_files
+from tests.made_runs import write_run, write_totals
 from tests.shared_data import SHARED
 from tests.tasks.alpacaeval_data import ALPACAEVAL
 
@@ -71,7 +71,7 @@ def test_each_missing_number_of_a_difference_is_named(tmp_path: Path) -> None:
     """
 
     def difference(name: str, before: list[float | None], after: list[float | None]) -> Difference:
-        runs = [made_runs.write_run(tmp_path / name / side, own) for side, own in (("a", before), ("b", after))]
+        runs = [write_run(tmp_path / name / side, own) for side, own in (("a", before), ("b", after))]
         return only(compare(runs).tasks[0].differences)
 
     single = difference("single", [1.0], [0.0])
@@ -165,7 +165,7 @@ def test_a_run_says_why_of_groups_too(tmp_path: Path) -> None:
 def test_a_table_says_why_of_values_intervals_and_ranks(form: str, tmp_path: Path) -> None:
     """A model without a value, one without an interval, and none with an error: each reason beside or below."""
     for model, rate in (("whole", 40.0), ("none", None), ("bare", 50.0)):
-        path = run_files.write_run(tmp_path / model, model, rate)
+        path = write_totals(tmp_path / model, model, rate)
         results = json.loads((path / "results.json").read_text())
         for score in results["scores"]:
             if model == "bare":
@@ -193,13 +193,13 @@ def shown_csv(folder: str) -> str:
 def test_a_table_without_errors_or_whole_rows_says_so(tmp_path: Path) -> None:
     """Ranks that errors leave open need errors; a mean rank needs a rank in every table."""
     for model in ("a", "b"):
-        path = run_files.write_run(tmp_path / model, model, 40.0 if model == "a" else 50.0)
+        path = write_totals(tmp_path / model, model, 40.0 if model == "a" else 50.0)
         text = (path / "results.json").read_text()
         results = json.loads(text)
         for score in results["scores"]:
             score |= {"low": None, "high": None, "level": None}
         (path / "results.json").write_text(json.dumps(results))
-    run_files.write_run(tmp_path / "c", "a", 1.0, task="mtbench", metrics=("score",))
+    write_totals(tmp_path / "c", "a", 1.0, task="mtbench", metrics=("score",))
     told = shown("leaderboard", str(tmp_path))
     assert "which ranks are certain is not known: no lc_win_rate has an error" in told
     assert "no mean rank: the model has no rank in some table" in told
@@ -225,7 +225,7 @@ def test_an_inconclusive_check_says_where_no_number_of_items_decides() -> None:
 
 def scored(path: Path, model: str, rows: list[ExampleScore], judgements: list[Judgement]) -> Run:
     """A run of two files."""
-    run_files.write_run(path, model, 50.0, example_scores=rows or [ExampleScore(example_id="0", metric="x", value=0.0)])
+    write_totals(path, model, 50.0, example_scores=rows or [ExampleScore(example_id="0", metric="x", value=0.0)])
     own = RunFolder(path).task("alpacaeval")
     own.write_examples(())
     for judgement in judgements:

@@ -10,8 +10,8 @@ from judgebench import api, tasks
 from judgebench.errors import UsageError
 from judgebench.run.folder import RunFolder, TaskManifest
 from tests.commands import Command
+from tests.made_runs import write_totals
 from tests.own_tasks import own_task, sums_answers
-from tests.run_files import write_run
 
 TINY = ("--model", "builtin:tiny", "--judge", "builtin:tiny")
 
@@ -299,7 +299,7 @@ def task(version, options, *, starter=False):
 def test_its_numbers_are_not_held_against_published_ones(tmp_path: Path, command: Command) -> None:
     """Nor are they written for the Hub's ranking, whatever dataset the file names."""
     file = own_task("alpacaeval", "alpacaeval", tmp_path / "mine")
-    run = write_run(tmp_path / "run", "m", 50.0).rename(tmp_path / "own")
+    run = write_totals(tmp_path / "run", "m", 50.0).rename(tmp_path / "own")
     manifest = RunFolder(run).require_manifest()
     manifest.tasks["alpacaeval"].code = tasks.code_of(file)
     RunFolder(run).write_manifest(manifest)

@@ -13,13 +13,13 @@ import pytest
 from judgebench.errors import RecordError, UsageError
 from judgebench.records import ExampleScore
 from judgebench.run.reading import find_runs, read_run, read_runs
-from tests.run_files import PROTOCOL, write_run
+from tests.made_runs import JUDGED, write_totals
 
 
 def test_a_run_comes_back(tmp_path: Path) -> None:
     """Scores and findings of each task, groups too; what is larger is read when it is asked for."""
     rows = [ExampleScore(example_id="q", metric="preference", value=0.5)]
-    run = read_run(write_run(tmp_path / "a", "m", 50.0, flags=("constant_output",), example_scores=rows))
+    run = read_run(write_totals(tmp_path / "a", "m", 50.0, flags=("constant_output",), example_scores=rows))
     assert (run.path, run.manifest.candidate, list(run.tasks)) == (tmp_path / "a", "m", ["alpacaeval"])
     task = run.tasks["alpacaeval"]
     assert [(s.metric, s.group) for s in task.scores][-1] == ("lc_win_rate", "subset=koala")
@@ -30,8 +30,8 @@ def test_a_run_comes_back(tmp_path: Path) -> None:
 
 def test_runs_are_found_once_and_anywhere_below(tmp_path: Path) -> None:
     """A folder and a folder above it name the same run; a run's own folders hold no further ones."""
-    run = write_run(tmp_path / "deep" / "model" / "run", "m", 1.0)
-    write_run(run / "alpacaeval", "inside", 1.0)
+    run = write_totals(tmp_path / "deep" / "model" / "run", "m", 1.0)
+    write_totals(run / "alpacaeval", "inside", 1.0)
     (tmp_path / "link").symlink_to(run)
     assert find_runs([tmp_path, run, run / "..", tmp_path / "deep", tmp_path / "link"]) == [run]
     (tmp_path / "empty").mkdir()
@@ -86,7 +86,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_broken_run_is_an_error_by_name_and_a_line_among_others(tmp_path: Path, kind: str) -> None:
     """Named directly it ends the command with exit 2 and one paragraph; below a named folder it is left out."""
     for name in ("good", "broken"):
-        write_run(tmp_path / name, name, 50.0, flags=("f",))
+        write_totals(tmp_path / name, name, 50.0, flags=("f",))
     spoil, said = BROKEN[kind]
     spoil(tmp_path / "broken")
     with pytest.raises(UsageError, match=said) as caught:
@@ -113,7 +113,7 @@ def test_what_is_no_folder_is_said(tmp_path: Path, name: str) -> None:
 def test_scores_of_examples_must_be_whole(tmp_path: Path) -> None:
     """Missing, cut off, another's or reported by another program: each is an error that says what to do."""
     rows = [ExampleScore(example_id=f"q{k}", metric="preference", value=0.5) for k in range(3)]
-    task = read_run(write_run(tmp_path / "a", "m", 50.0, example_scores=rows)).tasks["alpacaeval"]
+    task = read_run(write_totals(tmp_path / "a", "m", 50.0, example_scores=rows)).tasks["alpacaeval"]
     path = tmp_path / "a" / "alpacaeval" / "example_scores.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-3])
@@ -127,15 +127,15 @@ def test_scores_of_examples_must_be_whole(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UsageError, match="is missing; run `judgebench score"):
         task.example_scores()
-    reported = read_run(write_run(tmp_path / "b", "m", 50.0, {**PROTOCOL, "reported_by": "lm-eval 0.4"}))
+    reported = read_run(write_totals(tmp_path / "b", "m", 50.0, protocol={**JUDGED, "reported_by": "lm-eval 0.4"}))
     with pytest.raises(UsageError, match=r"as lm-eval 0\.4 computed them"):
         reported.tasks["alpacaeval"].example_scores()
 
 
 def test_the_command_lists_what_it_leaves_out(tmp_path: Path) -> None:
     """On stderr, one line each, with its reason as text; the table and exit 0 stand."""
-    write_run(tmp_path / "good", "good", 50.0)
-    write_run(tmp_path / "bro\x1bken", "broken", 50.0)
+    write_totals(tmp_path / "good", "good", 50.0)
+    write_totals(tmp_path / "bro\x1bken", "broken", 50.0)
     (tmp_path / "bro\x1bken" / "results.json").unlink()
     command = [sys.executable, "-m", "judgebench", "leaderboard", str(tmp_path), "--format", "csv"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ})
@@ -148,7 +148,7 @@ def test_the_command_lists_what_it_leaves_out(tmp_path: Path) -> None:
 
 def test_nothing_but_broken_runs_is_an_error(tmp_path: Path) -> None:
     """There is no table to show, so the error names the reasons."""
-    write_run(tmp_path / "a", "m", 50.0)
+    write_totals(tmp_path / "a", "m", 50.0)
     (tmp_path / "a" / "results.json").unlink()
     command = [sys.executable, "-m", "judgebench", "leaderboard", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
