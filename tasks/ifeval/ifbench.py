@@ -52,26 +52,26 @@ CAPITALS = _words("""
     Reykjavik Helsinki Oslo Tallinn Stockholm Riga Moscow Copenhagen Vilnius Minsk Dublin Berlin Amsterdam Warsaw London
     Brussels Prague Luxembourg Paris Vienna Bratislava Budapest Vaduz Chisinau Bern Ljubljana Zagreb
 """)
-"""Of Europe's countries above 45 degrees north, from north to south."""
+"""Capitals of the European countries above 45 degrees north, from north to south."""
 
 
 def bare(part: str) -> str:
-    """Without ASCII punctuation."""
+    """Strip ASCII punctuation."""
     return part.translate(_NO_PUNCTUATION)
 
 
 def ascii_letters(part: str) -> str:
-    """Without marks on letters, and without what is not ASCII then."""
+    """Strip marks from letters, then every character that is not ASCII."""
     return unicodedata.normalize("NFKD", part).encode("ascii", "ignore").decode("ascii")
 
 
 def sentences(answer: Text) -> list[str]:
-    """Its sentences."""
+    """The sentences of the text."""
     return answer.sentences_of(answer.text)
 
 
 def rows(value: str, delimiter: str = ",") -> list[list[str]]:
-    """Rows of a table; none if it is not one."""
+    """Rows of a table; empty if the text is not a table."""
     try:
         return list(csv.reader(io.StringIO(value), delimiter=delimiter))
     except csv.Error:
@@ -87,19 +87,19 @@ def _empty_range(min_words: int, max_words: int) -> str | None:
 
 @CHECKERS.add("count:word_count_range", obstacle=_empty_range, min_words=whole_number, max_words=whole_number)
 def word_count_range(answer: Text, min_words: int, max_words: int) -> bool:
-    """So many words."""
+    """The number of words is within the given range."""
     return min_words <= answer.words <= max_words
 
 
 @CHECKERS.add("count:unique_word_count", N=whole_number)
 def unique_word_count(answer: Text, N: int) -> bool:  # noqa: N803 - the data's name
-    """At least so many different words."""
+    """At least the given number of different words."""
     return len({word.strip(EDGES) for word in answer.lower.split()}) >= N
 
 
 @CHECKERS.add("count:conjunctions", small_n=whole_number)
 def conjunctions(answer: Text, small_n: int) -> bool:
-    """At least so many differently written coordinating conjunctions."""
+    """At least the given number of coordinating conjunctions that are spelled differently."""
     return len({word for word in answer.text.split() if word.strip(EDGES).lower() in _CONJUNCTIONS}) >= small_n
 
 
@@ -109,19 +109,19 @@ def _more_than_all_names(N: int) -> str | None:  # noqa: N803
 
 @CHECKERS.add("count:person_names", obstacle=_more_than_all_names, N=whole_number)
 def person_names(answer: Text, N: int) -> bool:  # noqa: N803
-    """At least so many names of a list."""
+    """At least the given number of names from a list."""
     return sum(1 for name in NAMES if re.search(rf"\b{name}\b", answer.text)) >= N
 
 
 @CHECKERS.add("count:numbers", N=whole_number)
 def numbers(answer: Text, N: int) -> bool:  # noqa: N803
-    """Exactly so many numbers."""
+    """Exactly the given number of numbers."""
     return len(re.findall(r"\d+", bare(answer.text))) == N
 
 
 @CHECKERS.add("count:pronouns", needs_sentences=True, N=whole_number)
 def pronouns(answer: Text, N: int) -> bool:  # noqa: N803
-    """At least so many pronouns."""
+    """At least the given number of pronouns."""
     return sum(1 for token in answer.tokens_of(answer.text.replace("/", " ").lower()) if token in PRONOUNS) >= N
 
 
@@ -137,7 +137,7 @@ def all_punctuation(answer: Text) -> bool:
 
 @CHECKERS.add("count:words_japanese", N=position)
 def nth_word_japanese(answer: Text, N: int) -> bool:  # noqa: N803
-    """Every so-manieth word has a Japanese character, unless it is a number."""
+    """Every n-th word contains a Japanese character, unless it is a number."""
     words = [word.strip(EDGES) for word in answer.text.split()[N - 1 :: N]]
     return all(_JAPANESE.search(word) for word in words if word and not word.isdigit())
 
@@ -155,7 +155,7 @@ def _keyword_in_keyword(**keywords: str) -> str | None:
 
 
 def keywords_multiple(answer: Text, **keywords: str) -> bool:
-    """Five keywords once, twice, three, five and seven times."""
+    """Five keywords occur once, twice, three, five and seven times."""
     return all(answer.lower.count(keywords[name].strip().lower()) == times for name, times in OCCURRENCES.items())
 
 
@@ -172,7 +172,7 @@ CHECKERS.add(
 
 @CHECKERS.add("format:parentheses")
 def nested_parentheses(answer: Text) -> bool:
-    """Brackets nested five deep, of which at least the inmost is closed."""
+    """Brackets are nested five deep, and at least the innermost pair is closed."""
     open_brackets: list[str] = []
     deepest = 0
     for character in re.findall(r"[()\[\]{}]", answer.text):
@@ -190,7 +190,7 @@ def nested_parentheses(answer: Text) -> bool:
 
 @CHECKERS.add("format:quotes")
 def nested_quotes(answer: Text) -> bool:
-    """Double and single quotes nested three deep and closed."""
+    """Double and single quotes are nested three deep and closed."""
     open_quotes: list[str] = []
     deepest = 0
     for character in re.findall("[\"']", answer.text):
@@ -206,7 +206,7 @@ def nested_quotes(answer: Text) -> bool:
 
 @CHECKERS.add("format:options", options=text)
 def options(answer: Text, options: str) -> bool:
-    """One of the options and nothing else; options of letters to the character."""
+    """The answer is one of the options and nothing else; lettered options must match exactly."""
     separator = "/" if "/" in options else "or" if "or" in options else ","
     allowed = [option.strip() for option in options.split(separator)]
     if re.match(r"\W*[aA]\W*[bB]\W*[cC]\W*", options):
@@ -246,7 +246,7 @@ def quotes_explained(answer: Text) -> bool:
 
 @CHECKERS.add("format:list", sep=any_text)
 def separators(answer: Text, sep: str) -> bool:
-    """The separator is there twice."""
+    """The separator occurs twice."""
     return answer.text.count(sep) >= 2
 
 
@@ -282,7 +282,7 @@ def some_bullets(answer: Text) -> bool:
 
 @CHECKERS.add("format:title_case", needs_sentences=True)
 def title_case(answer: Text) -> bool:
-    """No word begins with a small letter, but for words of mixed case."""
+    """No word begins with a lower-case letter, except words of mixed case."""
     for word in answer.tokens_of(answer.text):
         first, rest = word[0], word[1:]
         if first.isalpha() and first.islower() and (not rest or rest.isupper() or rest.islower()):
@@ -292,7 +292,7 @@ def title_case(answer: Text) -> bool:
 
 @CHECKERS.add("format:output_template")
 def output_template(answer: Text) -> bool:
-    """Three headings are there."""
+    """The answer has three headings."""
     return all(heading in answer.text for heading in ("My Answer:", "My Conclusion:", "Future Outlook:"))
 
 
@@ -354,14 +354,14 @@ def equal_sentences(answer: Text) -> bool:
 
 @CHECKERS.add("sentence:keyword", needs_sentences=True, word=text, N=position)
 def keyword_in_sentence(answer: Text, word: str, N: int) -> bool:  # noqa: N803
-    """A keyword is in the sentence with that number."""
+    """The sentence with the given number contains a keyword."""
     found = sentences(answer)
     return len(found) >= N and re.search(rf"\b{re.escape(word)}\b", found[N - 1], re.IGNORECASE) is not None
 
 
 @CHECKERS.add("sentence:increment", needs_sentences=True, small_n=whole_number)
 def growing_sentences(answer: Text, small_n: int) -> bool:
-    """Each sentence has so many words more than the one before."""
+    """Each sentence has the given number of words more than the one before."""
     counts = [len(bare(sentence).split()) for sentence in sentences(answer)]
     return all(after == before + small_n for before, after in pairwise(counts))
 
@@ -396,13 +396,13 @@ def alphabet(answer: Text) -> bool:
 
 @CHECKERS.add("words:vowel")
 def three_vowels(answer: Text) -> bool:
-    """One paragraph with three of the vowels at most."""
+    """One paragraph that uses at most three of the vowels."""
     return "\n" not in answer.stripped and len(set("aeiou").intersection(answer.stripped.lower())) <= 3
 
 
 @CHECKERS.add("words:consonants")
 def consonant_clusters(answer: Text) -> bool:
-    """Two consonants meet in every word."""
+    """Every word has two adjacent consonants."""
     return all(_CLUSTER.search(word) for word in answer.lower.split())
 
 
@@ -414,13 +414,13 @@ def palindromes(answer: Text) -> bool:
 
 @CHECKERS.add("words:prime_lengths")
 def prime_lengths(answer: Text) -> bool:
-    """Words of prime length, below 100."""
+    """Every word has a prime length below 100."""
     return all(len(word) in _PRIMES for word in bare(answer.text).split())
 
 
 @CHECKERS.add("words:repeats", small_n=whole_number)
 def few_repeats(answer: Text, small_n: int) -> bool:
-    """No word more often than that."""
+    """No word occurs more often than the limit."""
     return max(Counter(bare(answer.lower).split()).values(), default=0) <= small_n
 
 
@@ -432,7 +432,7 @@ def no_alliteration(answer: Text) -> bool:
 
 @CHECKERS.add("words:last_first", needs_sentences=True)
 def chained_sentences(answer: Text) -> bool:
-    """The last word of a sentence is the first of the next."""
+    """The last word of each sentence is the first word of the next."""
     found = sentences(answer)
     for one, following in pairwise(found):
         last, first = one.rstrip(EDGES).split()[-1:], following.lstrip(EDGES).split()[:1]
@@ -453,7 +453,7 @@ def framed_paragraphs(answer: Text) -> bool:
 
 @CHECKERS.add("words:words_position", needs_sentences=True, keyword=single_word)
 def second_words(answer: Text, keyword: str) -> bool:
-    """The second word and the last but one are the keyword."""
+    """The second word and the second-to-last word are the keyword."""
     words = [word.lower() for word in answer.tokens_of(answer.text)]
     if words and words[-1] in PUNCTUATION:
         if len(words) < 3:
@@ -464,7 +464,7 @@ def second_words(answer: Text, keyword: str) -> bool:
 
 @CHECKERS.add("words:keywords_specific_position", needs_sentences=True, keyword=single_word, n=position, m=position)
 def keyword_at(answer: Text, keyword: str, n: int, m: int) -> bool:
-    """The keyword is a certain word of a certain sentence."""
+    """The keyword is the given word of the given sentence."""
     found = sentences(answer)
     if len(found) < n:
         return False
@@ -483,7 +483,7 @@ def repeats_changed(answer: Text, prompt_to_repeat: str) -> bool:
 
 @CHECKERS.add("repeat:repeat_simple")
 def repeats_sentence(answer: Text) -> bool:
-    """A certain sentence and nothing else."""
+    """The answer is one particular sentence and nothing else."""
     return sha256_hex(answer.stripped.lower().encode(errors="replace")) == _ONLY_SENTENCE
 
 
@@ -495,7 +495,7 @@ def _blank_span(prompt_to_repeat: str, n_start: int, n_end: int) -> str | None:
     "repeat:repeat_span", obstacle=_blank_span, prompt_to_repeat=text, n_start=whole_number, n_end=whole_number
 )
 def repeats_span(answer: Text, prompt_to_repeat: str, n_start: int, n_end: int) -> bool:
-    """A span of the prompt and nothing else."""
+    """The answer is a span of the prompt and nothing else."""
     return answer.stripped.lower() == prompt_to_repeat[n_start : n_end + 1].strip().lower()
 
 

@@ -19,7 +19,7 @@ CHECKERS = Checkers(name="ifeval", version="1")
 
 _CODES = "en es pt ar hi fr ru de ja it bn uk th ur ta te bg ko pl he fa vi ne sw kn mr gu pa ml fi"
 LANGUAGES = tuple(_CODES.split())
-"""The codes that upstream knows."""
+"""The language codes that upstream knows."""
 
 _RELATIONS = kinds.relation({"at least": int.__ge__, "less than": int.__lt__})
 _LITERAL = re.compile(r"[A-Za-z0-9 ]+")
@@ -51,7 +51,7 @@ def occurs(keyword: str, text: Text) -> bool:
 
 @CHECKERS.add("keywords:existence", keywords=kinds.expressions)
 def has_keywords(text: Text, keywords: tuple[str, ...]) -> bool:
-    """Every keyword matches somewhere, be it within a word."""
+    """Every keyword matches somewhere, even within a word."""
     return all(occurs(keyword, text) for keyword in keywords)
 
 
@@ -63,7 +63,7 @@ def keyword_frequency(text: Text, keyword: str) -> int:
 
 @CHECKERS.add("keywords:forbidden_words", forbidden_words=kinds.expressions)
 def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
-    """None of the words is there by itself."""
+    """None of the words occurs as a whole word."""
     return not any(
         occurs(word, text) and pattern(rf"\b{word}\b", re.IGNORECASE).search(text.text) for word in forbidden_words
     )
@@ -77,13 +77,13 @@ def lacks_words(text: Text, forbidden_words: tuple[str, ...]) -> bool:
     letter=kinds.character,
 )
 def letter_frequency(text: Text, letter: str) -> int:
-    """How often a character is there, whatever its case."""
+    """How often a character occurs, in either case."""
     return text.lower.count(letter.lower())
 
 
 @CHECKERS.add("language:response_language", language=kinds.one_of(*LANGUAGES))
 def in_language(text: Text, language: str) -> bool:
-    """The language is the wanted one, or cannot be told."""
+    """The text is in the wanted language, or its language cannot be detected."""
     return text.language in (language, None)
 
 
@@ -163,7 +163,7 @@ def bracketed(text: str) -> int:
 
 @CHECKERS.add("detectable_content:number_placeholders", num_placeholders=kinds.whole_number)
 def placeholders(text: Text, num_placeholders: int) -> bool:
-    """At least so many square brackets."""
+    """At least the given number of pairs of square brackets."""
     return bracketed(text.text) >= num_placeholders
 
 
@@ -192,7 +192,7 @@ def add_lines(checkers: Checkers, instruction_id: str, number: str, *starts: str
 
 
 def has_any(text: Text, parts: tuple[str, ...]) -> bool:
-    """One of some texts is there."""
+    """The answer contains one of the given texts."""
     return any(part in text.text for part in parts)
 
 
@@ -217,7 +217,7 @@ def highlights(text: Text, num_highlights: int) -> bool:
 def sections(
     text: Text, section_spliter: str, num_sections: int, before: str = r"\s?", after: str = r"\s?\d+\s?"
 ) -> bool:
-    """At least so many sections that begin with a word and a number."""
+    """At least the given number of sections that begin with a word and a number."""
     heading = pattern(f"{before}{section_spliter.strip()}{after}")
     return sum(1 for _ in heading.finditer(text.text)) >= num_sections
 
@@ -259,7 +259,7 @@ def two_responses(text: Text) -> bool:
 
 @CHECKERS.add("combination:repeat_prompt", prompt_to_repeat=kinds.text)
 def repeats_prompt(text: Text, prompt_to_repeat: str) -> bool:
-    """It begins with the prompt."""
+    """The answer begins with the prompt."""
     return text.stripped.lower().startswith(prompt_to_repeat.strip().lower())
 
 
@@ -271,7 +271,7 @@ def _end_phrase(value: Any) -> str:
 
 @CHECKERS.add("startend:end_checker", end_phrase=_end_phrase)
 def ends_with(text: Text, end_phrase: str) -> bool:
-    """It ends with a phrase, perhaps in quotes."""
+    """The answer ends with a phrase, perhaps in quotes."""
     return text.stripped.strip('"').lower().endswith(end_phrase.strip().lower())
 
 
@@ -297,12 +297,12 @@ def capital_words(text: Text) -> int:
 
 @CHECKERS.add("change_case:english_capital")
 def english_capital(text: Text) -> bool:
-    """English in capitals."""
+    """The answer is English in capitals."""
     return text.text.isupper() and in_language(text, "en")
 
 
 def in_small_letters(text: Text, language: str) -> bool:
-    """It has no capitals and is in a language."""
+    """The answer has no capitals and is in the given language."""
     return text.text.islower() and in_language(text, language)
 
 
@@ -310,7 +310,7 @@ CHECKERS.add("change_case:english_lowercase")(partial(in_small_letters, language
 
 
 def lacks(text: Text, expression: str) -> bool:
-    """An expression matches nowhere."""
+    """The expression matches nowhere in the answer."""
     return pattern(expression).search(text.text) is None
 
 

@@ -116,7 +116,7 @@ for _name in _COUNTED:
 
 @CHECKERS.add("es:change_case:spanish_capital")
 def spanish_capital(answer: Text) -> bool:
-    """Spanish without small letters."""
+    """The answer is Spanish without lower-case letters."""
     letters = (character for character in unicodedata.normalize("NFKD", answer.text) if character.isalpha())
     return all(map(str.isupper, letters)) and answer.language_in_lower_case in ("es", None)
 
@@ -137,7 +137,7 @@ def begins_with_words(paragraph: str, first_words: str) -> bool:
 
 @CHECKERS.add("es:startend:end_checker", end_phrase=kinds.text)
 def spanish_ends_with(answer: Text, end_phrase: str) -> bool:
-    """It ends with a phrase, perhaps in quotes and with a full stop."""
+    """The answer ends with a phrase, perhaps in quotes and with a full stop."""
     return answer.stripped.strip('"').lower().removesuffix(".").endswith(end_phrase.strip().lower())
 
 
@@ -165,7 +165,7 @@ _WORD = re.compile(r"\w+")
 
 @CHECKERS.add("fr:change_case:french_capital")
 def french_capital(answer: Text) -> bool:
-    """French in capitals."""
+    """The answer is French in capitals."""
     return answer.text.isupper() and answer.language_in_lower_case in ("fr", None)
 
 
@@ -183,7 +183,7 @@ def french_title(answer: Text) -> bool:
 
 @CHECKERS.add("fr:special_character:ethel_or_cedilla", forbidden_char=kinds.any_text)
 def lacks_character(answer: Text, forbidden_char: str) -> bool:
-    """A character is not there, whatever its case."""
+    """The answer does not contain a character, in either case."""
     return not english.pattern(re.escape(forbidden_char), re.IGNORECASE).search(answer.text)
 
 
@@ -205,7 +205,7 @@ def accents(answer: Text, word_to_accentuate: Mapping[str, str]) -> bool:
 
 @CHECKERS.add("fr:detectable_content:informal_address")
 def informal_address(answer: Text) -> bool:
-    """A familiar pronoun is there."""
+    """The answer contains a familiar pronoun."""
     return _FAMILIAR.search(answer.text) is not None
 
 
@@ -228,13 +228,13 @@ CHECKERS.add(
 
 @CHECKERS.add("ja:detectable_format:number_highlighted_sections", num_highlights=kinds.whole_number)
 def japanese_highlights(answer: Text, num_highlights: int) -> bool:
-    """At least so many sections in double angle brackets."""
+    """At least the given number of sections in double angle brackets."""
     return sum(1 for found in _HIGHLIGHT.findall(answer.text) if found[1:-1].strip()) >= num_highlights
 
 
 @CHECKERS.add("ja:detectable_content:postscript", postscript_marker=kinds.text)
 def japanese_postscript(answer: Text, postscript_marker: str) -> bool:
-    """The marker stands somewhere."""
+    """The marker occurs somewhere."""
     marker = postscript_marker.strip()
     expression = english.POSTSCRIPTS.get(marker, re.escape(marker))
     return english.pattern(expression, re.IGNORECASE).search(answer.text) is not None
@@ -254,13 +254,13 @@ def number_of_letters(answer: Text) -> int:
 
 @CHECKERS.add("ja:combination:repeat_prompt", prompt_to_repeat=kinds.text)
 def japanese_repeats_prompt(answer: Text, prompt_to_repeat: str) -> bool:
-    """It begins with the prompt, in the same case."""
+    """The answer begins with the prompt, in the same case."""
     return answer.stripped.startswith(prompt_to_repeat.strip())
 
 
 @CHECKERS.add("ja:startend:end_checker", end_phrase=kinds.text)
 def japanese_ends_with(answer: Text, end_phrase: str) -> bool:
-    """It ends with a phrase, perhaps in quotes."""
+    """The answer ends with a phrase, perhaps in quotes."""
     return answer.stripped.strip("」』").endswith(end_phrase.strip().strip("」』"))
 
 
@@ -268,13 +268,13 @@ def japanese_ends_with(answer: Text, end_phrase: str) -> bool:
     "ja:keywords:letter_frequency", _ja, wanted="let_frequency", relation="let_relation", letter=kinds.character
 )
 def kana_frequency(answer: Text, letter: str) -> int:
-    """How often a kana is there, as hiragana or katakana."""
+    """How often a kana occurs, as hiragana or katakana."""
     return answer.text.count(letter) + answer.text.count(chr(ord(letter) + 96))
 
 
 @CHECKERS.add("ja:letters:furigana")
 def furigana(answer: Text) -> bool:
-    """As many runs of kanji have their reading in brackets as there are."""
+    """The number of runs of kanji equals the number of those with a reading in brackets."""
     return len(_KANJI_RUN.findall(answer.text)) == len(_FURIGANA.findall(answer.text))
 
 

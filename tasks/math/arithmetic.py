@@ -1,8 +1,8 @@
 r"""The value of plain LaTeX arithmetic, without a computer algebra system.
 
-Most wrong answers are a number or a short expression beside a reference that is a number. Where the values of the two
-are plainly apart, no comparison will find them equal, and parsing them costs a thousand times as much. Only forms that
-every reader of LaTeX takes alike are looked at; all else has no value here.
+Most wrong answers are a number or a short expression, compared with a reference that is a number. If the two values are
+plainly apart, no comparison finds them equal, and parsing them costs a thousand times as much. This module evaluates
+only forms that every LaTeX reader interprets in the same way; any other text has no value here.
 """
 
 import math
@@ -10,24 +10,24 @@ import re
 from typing import NamedTuple
 
 APART = 1e-5
-"""Absolute and relative difference of two values that no rounding to six decimals explains."""
+"""Absolute and relative difference between two values that rounding to six decimals cannot explain."""
 ROUNDING = 2.0**-52
-"""Relative error of one operation of floating point, and more."""
+"""Upper bound on the relative error of one floating-point operation."""
 TINY = 1e-300
-"""What is lost where a value is too small for floating point."""
+"""Absolute error that covers underflow."""
 EXACT = 2.0**53
-"""Whole numbers below it are what they are in floating point."""
+"""Floating point represents whole numbers below this exactly."""
 LETTERS = {
     letter: 1.7 + 0.3183098861837907 * place
     for place, letter in enumerate("abcdfghjklmnopqrstuvwxyzABCDFGHJKLMNOPQRSTUVWXYZ")
 }
-"""A value for each letter that can only be a variable, such that no two are related."""
+"""A value for each letter that can only be a variable; no two values are related."""
 TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<command>\\(?:frac|sqrt|pi|cdot|times)(?![a-zA-Z]))"
     r"|(?P<letter>[a-zA-Z])|(?P<sign>[-+*/^(){}]))"
 )
 CALL = re.compile(r"\s*[a-zA-Z]\s*(?:\(\s*-?[a-zA-Z0-9]+\s*\)\s*)?")
-"""A variable, or a function's value."""
+"""A variable, or a function applied to one argument."""
 THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 LONGEST = 200
 DEEPEST = 20
@@ -38,7 +38,7 @@ class _NoValue(Exception):
 
 
 class _Value(NamedTuple):
-    """A value with a bound on its error, which sums may make as large as the value."""
+    """A value and a bound on its error. Cancellation in a sum can make the bound as large as the value."""
 
     size: float
     error: float = 0.0
@@ -68,7 +68,7 @@ class _Value(NamedTuple):
         least = abs(self.size) - self.error
         if least <= 0:
             raise _NoValue
-        # Relative, and of the logarithm; small enough that they are nearly the same.
+        # Error of the logarithm. While it is small, it nearly equals the relative error.
         error = abs(other.size) * self.error / least + abs(math.log(abs(self.size))) * other.error
         if error > 0.1:
             raise _NoValue
@@ -77,7 +77,7 @@ class _Value(NamedTuple):
 
 
 def _sure(size: float, error: float) -> _Value:
-    """The result of an operation on values with this error, and what the operation adds."""
+    """Return the result of an operation: add its rounding error to the error of its operands."""
     error += abs(size) * ROUNDING + TINY
     if not math.isfinite(size + error):
         raise _NoValue
@@ -85,10 +85,10 @@ def _sure(size: float, error: float) -> _Value:
 
 
 def plainly_apart(answer: str, reference: str, *, percent: bool = False) -> bool:
-    r"""Whether an answer has another value than a reference that is a number. ``False`` says nothing.
+    r"""Return ``True`` if the answer's value certainly differs from a numeric reference. ``False`` proves nothing.
 
-    Of an equation the last right side counts, which is all that can equal a number. A percent sign (in the
-    texts, or beside one of them: ``percent``) may stand for a hundredth or for nothing, a degree sign for nothing.
+    In an equation only the rightmost side counts, because only that side can equal a number. A percent sign may mean a
+    hundredth or nothing, whether it is in a text or next to one (``percent``); a degree sign means nothing.
 
     >>> plainly_apart(r"x = \frac{3}{4} + 1", "2"), plainly_apart(r"\sqrt{4}", "2")
     (True, False)
@@ -110,7 +110,7 @@ def _apart(first: _Value, second: _Value) -> bool:
 
 
 def _is_side(text: str) -> bool:
-    """Whether what stands left of the last equals sign can be read; of a chain, only its end needs to be."""
+    """Whether the text left of the last equals sign can be read. A chain of equations only has to be free of lists."""
     if "=" in text:
         return "," not in text and ";" not in text
     return bool(CALL.fullmatch(text)) or _value(text, letters=True) is not None
@@ -138,7 +138,7 @@ def _number(text: str) -> _Value:
 
 
 class _Reader:
-    """Recursive descent over sums, products, signs, powers and atoms."""
+    """Recursive-descent parser for sums, products, signs, powers and atoms."""
 
     def __init__(self, text: str, *, letters: bool) -> None:
         self._tokens: list[tuple[str, str]] = []
@@ -200,21 +200,21 @@ class _Reader:
                 factor, _ = self._power()
                 value = value.over(factor)
                 if self._next[0] in ("number", "letter", "command") or self._next[1] == "(":
-                    raise _NoValue  # 1/2x is read in two ways
+                    raise _NoValue  # 1/2x is ambiguous
                 number_before = True
             elif kind == "number" or (number_before and text == r"\frac"):
-                raise _NoValue  # digits behind a factor, mixed numbers
+                raise _NoValue  # digits after a factor, and mixed numbers
             elif kind in ("letter", "command") or text == "(":
                 letter_before = self._tokens[self._place - 1][0] == "letter"
                 if text == "(" and (letter_before or self._tokens[self._place - 1][1] == ")"):
-                    raise _NoValue  # f(3) may be a function, (1)(2) an index
+                    raise _NoValue  # f(3) may be a function call, and (1)(2) an index
                 factor, number_before = self._power()
                 value = value.times(factor)
             else:
                 return value
 
     def _power(self) -> tuple[_Value, bool]:
-        """A factor, and whether it was a number as written."""
+        """Read a factor. Return it, and whether it was written as a number."""
         value, is_number = self._atom()
         if not self._take("^"):
             return value, is_number

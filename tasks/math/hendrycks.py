@@ -1,8 +1,8 @@
-r"""MATH's own rule: the last box of an answer, and equality of two normalised strings. No mathematics is done.
+r"""MATH's own rule: take the last box of an answer and compare two normalised strings. It does no mathematics.
 
 Source: hendrycks/math@985bdc1696e88e8643f081a0ff4719da39f2ae2a ``modeling/math_equivalence.py`` and, where the two
-differ, lm-eval 0.4.13 ``lm_eval/tasks/hendrycks_math/utils.py``. Both stop with an error on some strings; what they
-then do instead (compare the strings as they are) belongs to the rule.
+differ, lm-eval 0.4.13 ``lm_eval/tasks/hendrycks_math/utils.py``. Both raise on some strings
+and then compare the strings as they are; that is part of the rule.
 """
 
 import re
@@ -12,11 +12,11 @@ from judgebench.records import Verdict
 
 BOXES = (r"\boxed", r"\fbox")
 SHOWN_CHARACTERS = 200
-"""How much of an extracted answer is kept beside its verdict."""
+"""Length to which an extracted answer is cut when it is stored with its verdict."""
 
 DELETED = (r"^{\circ}", r"^\circ", r"\$")
 UNIT = r"\text{ "
-"""How the solutions begin a unit; what follows is dropped."""
+"""Start of a unit in the reference solutions; the rule drops everything from here on."""
 
 
 class Unreadable(ValueError):
@@ -24,11 +24,11 @@ class Unreadable(ValueError):
 
 
 def last_box(text: str) -> str | None:
-    r"""What stands in the last box, or ``None`` without a box that is closed.
+    r"""Return the content of the last box, or ``None`` if there is no box or the last one is not closed.
 
-    As upstream, a box that is written ``\boxed `` with a space takes precedence over later ones without, and holds what
-    follows up to the next dollar sign. Unlike upstream, braces after that space are its own, and ``\fbox`` is read
-    instead of raising.
+    As upstream, a box written ``\boxed `` with a space takes precedence over later boxes without one, and its content
+    extends to the next dollar sign. Unlike upstream, braces after that space delimit the content, and ``\fbox`` is read
+    where upstream raises.
 
     >>> last_box(r"so $\boxed{\frac{1}{2}}$, not \boxed{3")
     >>> last_box(r"first \boxed{3}, then $\boxed{\frac{1}{2}}$")
@@ -45,7 +45,7 @@ def last_box(text: str) -> str | None:
 
 
 def _braced(text: str) -> str | None:
-    """What stands between the braces that the text begins with."""
+    """Return the content of the pair of braces that opens the text, or ``None`` if there is no such pair."""
     start = len(text) - len(text.lstrip()) + 1
     if text[start - 1 : start] != "{":
         return None
@@ -58,7 +58,7 @@ def _braced(text: str) -> str | None:
 
 
 def equal(first: str, second: str) -> bool:
-    """Whether two answers are the same by lm-eval's version of the rule.
+    """Whether two answers are equal under lm-eval's version of the rule.
 
     >>> equal(r"\\dfrac12 \text{ cm}", "0.5")
     True
@@ -70,10 +70,10 @@ def equal(first: str, second: str) -> bool:
 
 
 def normalise(text: str, *, lenient: bool = False) -> str:
-    """The string that is compared. Raises :class:`Unreadable` where lm-eval raises.
+    """Return the string that the rule compares. Raise :class:`Unreadable` where lm-eval raises.
 
-    ``lenient`` follows the original in the one place where they differ: it leaves a fraction ``a/b`` of other things
-    than integers as it is.
+    ``lenient`` follows the original in the one place where the two differ: it leaves a fraction ``a/b`` unchanged
+    unless both parts are integers.
     """
     text = text.replace("\n", "").replace(r"\!", "").replace("\\\\", "\\")
     text = text.replace("tfrac", "frac").replace("dfrac", "frac").replace(r"\left", "").replace(r"\right", "")
@@ -97,7 +97,7 @@ def normalise(text: str, *, lenient: bool = False) -> str:
 
 
 def _with_braces(text: str, command: str, fix: Callable[[str], str | None]) -> str:
-    """Each occurrence of a command with its arguments in braces; the text as it was if one of them cannot be had."""
+    """Put each argument of a command in braces. Return the text unchanged if one of the arguments is incomplete."""
     found, *parts = text.split(command)
     for part in parts:
         if not part:
@@ -133,7 +133,7 @@ def _slashed(text: str, *, lenient: bool) -> str:
 
 
 def verify_boxed(output: str, gold: str) -> Verdict:
-    """Hold the last box of an output against the reference answer."""
+    """Compare the last box of an output with the reference answer."""
     answer = last_box(output)
     if answer is None:
         return Verdict(value=0.0, label="no_answer")

@@ -1,10 +1,11 @@
-r"""Math-Verify's verdict on a whole output, with its package's own functions, made fast and safe.
+r"""Math-Verify's verdict on a whole output: it calls the package's own functions, but faster and within safe limits.
 
-Its verdict is any of: an expression read from the output equals the one read from the reference solution, or the texts
-that the two were read from are the same. So equal texts decide before anything is parsed, and so do different whole
-numbers and texts that only their layout tells apart. What is left goes within the limits of ``limits.py`` to the
-package's parser and comparison, without its alarms: C code does not hear them. The grading pool's limits hold.
-Where the package rounds (2/1500! and 1/1500! are one to it, both nearly nothing), its verdict stands.
+Math-Verify accepts an answer if the expression read from the output equals the one read from the reference solution, or
+if both were read from the same text. So the answer need not be parsed if the two texts are equal or differ only in
+layout, or if their values are plainly apart. All other answers go to the package's parser and comparison within the
+limits of ``limits.py``. The package's own timeouts are off, because C code does not react to its alarms; the limits of
+the grading pool apply instead. Where the package rounds, its verdict stands: 2/1500! and 1/1500! are equal to it, since
+both are nearly 0.
 
 Followed: math-verify 0.9.0 ``parser.py`` (``extract_target_from_pred``, ``extract_latex``, ``extract_expr``) and
 ``grader.py`` (``verify``), all settings at their defaults.
@@ -27,51 +28,53 @@ from .numeric import certainly_differ
 
 CACHED_REFERENCES = 1000
 PARTS = ("first", "next1", "next2", "next3", "next4", "next5")
-"""How the package names the formulas that it reads as one list."""
+"""The package's group names for the formulas that it reads as one list."""
 LONG_BLANK = re.compile(r"(\s{30})\s+")
-"""The package's patterns take time cubic in the length of white space; what is over is no part of an answer."""
+"""White space to shorten: the package's patterns take time cubic in its length, and answers contain no such run."""
 NOT_LAYOUT = re.compile(rf"[%=]|{re.escape(hendrycks.UNIT)}|[\w.]\s+[\w.]")
-"""Where Hendrycks' rule drops more than layout: percent signs, left sides, units, blanks between words or numbers."""
+"""Where Hendrycks' rule drops more than layout: percent signs, left sides, units, spaces between words or numbers."""
 
 WORDS = {"(?i:final answer": "nal an", "(?i:answer)": "wer", r"\boxed{": r"\boxed{"}
-"""Marks of patterns, and what a text that they match holds in small letters: without the letters ``i`` and ``s``, which
-regular expressions without case match to further ones.
+"""For each part of a pattern, a string that every matching text contains in lower case.
+
+The strings avoid ``i`` and ``s``, which case-insensitive regular expressions also match to other letters.
 """
 
 Place = tuple[re.Match[str], Any]
-"""Where an answer may be read, and the package's settings of how."""
+"""A match that may hold the answer, and the package's settings for reading it."""
 
 
 class Found:
-    """What Math-Verify finds in a text, read no further than it is asked for."""
+    """What Math-Verify finds in a text. It reads the text only as far as a caller needs."""
 
     def __init__(self, text: str) -> None:
         self._places = _places(LONG_BLANK.sub(r"\1", text))
         self._first = next(self._places, None)
         self.text = _text_of(self._first)
-        """What the first place holds, as it would be parsed; ``None`` without a place or if it holds a list."""
+        """The text of the first place, as it would be parsed; ``None`` if there is no place or it holds a list."""
         self._values: list[Any] | None = None
 
     @property
     def percentage(self) -> bool:
-        """The first place holds one."""
+        """Whether the first place holds a percentage."""
         return self._first is not None and bool(_groups(self._first[0], "percent"))
 
     @property
     def values(self) -> list[Any]:
-        """The expression, if one can be read, then the text of the first place; nothing where the package raises, as
-        there. Raises :class:`~.limits.OverLimit`.
+        """The expression, if one can be read, then the text of the first place. Empty if the package raises.
+
+        Raise :class:`~.limits.OverLimit` if a text is over a limit.
         """
         if self._values is None:
             try:
                 self._values = list(self._read())
-            except Exception:  # noqa: BLE001 - the package takes whatever is raised for "nothing found"
+            except Exception:  # noqa: BLE001 - the package treats any exception as "nothing found"
                 self._values = []
         return self._values
 
     @property
     def readable(self) -> bool:
-        """The first place holds an expression. Raises :class:`~.limits.OverLimit`."""
+        """Whether the first place holds an expression. Raise :class:`~.limits.OverLimit` if a text is over a limit."""
         return len(self.values) == 2 and self.values[1] == self.text
 
     def _read(self) -> Iterator[Any]:
@@ -93,7 +96,7 @@ class Found:
 
 
 def _places(text: str) -> Iterator[Place]:
-    """Where to read an answer, the likeliest first, as ``extract_target_from_pred`` orders them."""
+    """Yield the places that may hold the answer, likeliest first, in the order of ``extract_target_from_pred``."""
     lowered = text.lower()
     for patterns in _patterns():
         found = [
@@ -107,7 +110,7 @@ def _places(text: str) -> Iterator[Place]:
 
 @cache
 def _patterns() -> list[list[tuple[re.Pattern[str], Any, str]]]:
-    """The package's patterns by priority, with the settings for what each finds and a word it cannot do without."""
+    """Return the package's patterns by priority, each with its settings and a string that every match contains."""
     from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, get_extraction_regexes
 
     _prepare()
@@ -127,21 +130,23 @@ def _word(pattern: str) -> str:
 
 
 def _prepare() -> None:
-    """Make the package quiet, and its LaTeX parser fast."""
+    """Silence the package's warnings and speed up its LaTeX parser."""
     from antlr4 import CommonTokenStream
     from antlr4.atn.PredictionMode import PredictionMode
     from latex2sympy2_extended import latex2sympy2
 
     class TwoStageParser(latex2sympy2.PSParser):  # type: ignore[misc]
-        """Two-stage parsing (Parr, The Definitive ANTLR 4 Reference, 13.7): a text that the cheap prediction mode takes
-        without an error has the same tree in the full one, which takes three times as long and is the second try.
+        """Parse in two stages (Parr, The Definitive ANTLR 4 Reference, 13.7).
+
+        If the cheap prediction mode parses a text without an error, the full mode would give the same tree. The full
+        mode takes three times as long, so it is tried second.
         """
 
         def math(self) -> Any:
             self._interp.predictionMode = PredictionMode.SLL
             try:
                 return super().math()
-            except Exception:  # noqa: BLE001 - what the package raises at a syntax error
+            except Exception:  # noqa: BLE001 - the package raises this on a syntax error
                 lexer = self.getTokenStream().tokenSource
                 lexer.reset()
                 self.setTokenStream(CommonTokenStream(lexer))
@@ -149,9 +154,9 @@ def _prepare() -> None:
                 return super().math()
 
     latex2sympy2.PSParser = TwoStageParser
-    # It warns of each time limit that is off and each answer that it cannot read.
+    # It warns about every disabled time limit and every answer that it cannot read.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
-    gc.freeze()  # what sympy consists of is not looked through again and again
+    gc.freeze()  # keep the garbage collector from scanning sympy's objects again and again
 
 
 def _groups(match: re.Match[str], kind: str) -> list[str]:
@@ -159,7 +164,7 @@ def _groups(match: re.Match[str], kind: str) -> list[str]:
 
 
 def _parts(place: Place) -> list[str]:
-    """The texts that would be parsed at a place: LaTeX after the package's normalisation, else what stands there."""
+    """Return the texts to parse at a place: LaTeX after the package's normalisation, any other text as it is."""
     from latex2sympy2_extended.latex2sympy2 import normalize_latex
 
     match, settings = place
@@ -197,7 +202,7 @@ def _reference(solution: str) -> Found:
 
 
 def verify_output(output: str, solution: str) -> Verdict:
-    """Hold a whole output against a whole reference solution."""
+    """Compare a whole output with a whole reference solution."""
     if len(output) > limits.OUTPUT_CHARACTERS:
         return Verdict(value=0.0, label="too_long")
     answer, reference = Found(output), _reference(solution)
@@ -226,7 +231,7 @@ def _label(answer: Found, reference: Found) -> str:
 
 
 def _without_parsing(answer: Found, reference: Found) -> str | None:
-    """The verdict where the texts alone make it certain."""
+    """Return the verdict if the texts alone settle it, else ``None``."""
     if not answer.text or not reference.text:
         return None
     if answer.text.strip() == reference.text.strip():

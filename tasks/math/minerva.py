@@ -1,8 +1,8 @@
-r"""lm-eval's ``exact_match`` of its Minerva tasks, version 3.1: a closing phrase, normalised strings, sympy.
+r"""lm-eval's ``exact_match`` for its Minerva tasks, version 3.1: a closing phrase, normalised strings, sympy.
 
 Source: EleutherAI/lm-evaluation-harness 0.4.13 ``lm_eval/tasks/minerva_math/utils.py`` (after Lewkowycz et al. 2022,
-arXiv 2206.14858, appendix D). What sympy's parser takes for equal here is not always so: it stops silently at a comma,
-so ``2, 5`` equals ``2``. That belongs to the rule.
+arXiv 2206.14858, appendix D). The rule sometimes accepts a wrong answer: sympy's parser stops silently at a comma, so
+``2, 5`` equals ``2``. That is part of the rule.
 """
 
 import re
@@ -18,7 +18,7 @@ CACHED_REFERENCES = 1000
 OPENING = "Final Answer: The final answer is"
 CLOSING = " I hope it is correct"
 APPENDED = "I hope it is correct."
-"""To every output, as upstream does."""
+"""Appended to every output, as upstream does."""
 
 REPLACED = (
     *(("an ", ""), ("a ", ""), (".$", "$"), (r"\$", ""), ("\\ ", ""), (" ", ""), ("mbox", "text")),
@@ -31,7 +31,7 @@ REMOVED = (
     *(r"\text{s}", r"\text{.}", "\\text{\ns}", r"\text{}^2", r"\text{}^3", "\\text{\n}", r"\text{}", r"\mathrm{th}"),
     *(r"^\circ", r"^{\circ}", r"\;", r",\!", "{,}", '"', r"\dots"),
 )
-"""In this order; words only outside the names of LaTeX commands."""
+"""Removed in this order. Words are removed only outside the names of LaTeX commands."""
 UNWRAPPED = (
     (re.compile(r"(.*?)(\$)(.*?)(\$)(.*)"), r"$\3$"),
     (re.compile(r"(\\text\{)(.*?)(\})"), r"\2"),
@@ -45,11 +45,11 @@ UNWRAPPED = (
 COMMAND = re.compile(r"(\\[a-zA-Z]+)")
 THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
-"""What sympy's parser can only read as that number, written in the one way."""
+"""A whole number in its only spelling, which sympy's parser cannot read as anything else."""
 
 
 def closing_answer(output: str) -> str | None:
-    r"""What an output gives in the closing phrase of the worked examples; ``None`` without it.
+    r"""Return the answer that follows the closing phrase of the worked examples, or ``None`` if the phrase is missing.
 
     >>> closing_answer("Final Answer: The final answer is $7$. I hope it is correct.")
     '$7$'
@@ -58,7 +58,7 @@ def closing_answer(output: str) -> str | None:
         _, opened, rest = line.partition(OPENING)
         if not opened:
             continue
-        # Upstream's two full stops match any character, so one must stand before the closing words and one after.
+        # The two full stops in upstream's pattern match any character: one before and one after the closing words.
         end = rest.find(CLOSING, 1)
         if 0 < end < len(rest) - len(CLOSING):
             return rest[: end - 1].strip()
@@ -66,7 +66,7 @@ def closing_answer(output: str) -> str | None:
 
 
 def normalise(answer: str) -> str:
-    """The string that is compared and parsed. Takes time quadratic in its length: bound that first."""
+    """Return the string to compare and parse. Takes quadratic time, so limit the length of the answer first."""
     answer = answer.rpartition("=")[2]
     for part in REMOVED:
         if part.isalpha():
@@ -90,7 +90,7 @@ def _without(answer: str, word: str) -> str:
 
 
 def verify_closing(output: str, gold: str) -> Verdict:
-    """Hold the answer in an output's closing phrase against the reference answer, which is the solution's last box."""
+    """Compare the answer in an output's closing phrase with the reference answer, the solution's last box."""
     if len(output) > limits.OUTPUT_CHARACTERS:
         return Verdict(value=0.0, label="too_long")
     found = closing_answer(output)
@@ -126,8 +126,9 @@ def _reference(gold: str) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """Sympy's expression for a LaTeX string, not evaluated; ``None`` if it has none. Raises
-    :class:`~.limits.OverLimit`.
+    """Parse a LaTeX string into an unevaluated sympy expression; return ``None`` if that fails.
+
+    Raise :class:`~.limits.OverLimit` if the text is over a limit.
     """
     if problem := limits.text_problem(text):
         raise limits.OverLimit(problem)

@@ -1,6 +1,6 @@
-"""Proof by arithmetic that two expressions differ: their values at one point are plainly apart.
+"""Proves that two expressions differ: evaluates both at one point and finds the values plainly apart.
 
-sympy's ``simplify`` on a difference that is not zero takes ten times as long.
+sympy's ``simplify`` takes ten times as long on a nonzero difference.
 """
 
 from typing import Any
@@ -9,19 +9,19 @@ from . import limits
 
 DIGITS = 15
 DEPTH = 12
-"""Of an expression: sympy's evaluation doubles its work with each level."""
+"""Greatest depth of an expression: each level doubles the work of sympy's evaluation."""
 APART = 1e-6
-"""Relative difference of two values that no rounding explains."""
+"""Relative difference between two values that rounding cannot explain."""
 POINT = (0.7390851332, 1.3247179572, 0.5671432904, 1.9021605831, 2.7320508075, 0.9159655942)
-"""Values for symbols: positive, and unlikely to be a root of what a model writes."""
+"""Values for the symbols: positive, and unlikely to be a root of an expression that a model writes."""
 
 
 def certainly_differ(first: Any, second: Any) -> bool:
-    """Whether two sympy expressions have values that are plainly apart. ``False`` says nothing.
+    """Return ``True`` if two sympy expressions have values that are plainly apart. ``False`` proves nothing.
 
-    Only sums, products, powers and elementary functions of exact numbers and symbols are looked at. All else (sets,
-    relations, decimals that are to be rounded, percentages, lone symbols that may stand for words) has its own rules.
-    Nor is anything said of a number that is too large to be computed.
+    Covers only sums, products, powers and elementary functions of exact numbers and symbols. Everything else follows
+    rules of its own: sets, relations, decimals to be rounded, percentages, and lone symbols that may stand for words.
+    Numbers too large to compute are left undecided.
     """
     import sympy
 
@@ -40,12 +40,12 @@ def certainly_differ(first: Any, second: Any) -> bool:
         if not symbols and any(abs(value) > sympy.Float(10) ** limits.VALUE_DIGITS for value in values):
             return False
         return _apart(*values)
-    except (Exception, limits.OverLimit):  # noqa: BLE001 - among them that no precision is enough
+    except (Exception, limits.OverLimit):  # noqa: BLE001 - for example, if no precision is enough
         return False
 
 
 def _apart(first: Any, second: Any) -> bool:
-    """Of two numbers in sympy's form, whose exponents have no end."""
+    """Whether two sympy numbers, whose exponents are unbounded, are plainly apart."""
     parts = [first.as_real_imag(), second.as_real_imag()]
     largest = max(1, *(abs(part) for pair in parts for part in pair))
     return bool(max(abs(one - other) for one, other in zip(*parts, strict=True)) > APART * largest)
