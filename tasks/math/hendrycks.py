@@ -58,9 +58,9 @@ def _braced(text: str) -> str | None:
 
 
 def equal(first: str, second: str) -> bool:
-    """Whether two answers are equal under lm-eval's version of the rule.
+    r"""Whether two answers are equal under lm-eval's version of the rule.
 
-    >>> equal(r"\\dfrac12 \text{ cm}", "0.5")
+    >>> equal(r"\dfrac12 \text{ cm}", "0.5")
     True
     """
     try:
