@@ -40,10 +40,13 @@ class _Dialogues(Generic[T, R]):
         self._open = 0
         """Number of items that are started and not finished: while there are any, more requests may come."""
         self._closed = False
+        self._feed: Feed[T] | None = None
 
     def requests(self) -> Iterator[Request]:
         """Yield the first requests of new items and the next requests of answered ones, until all are finished."""
         feed: Feed[T] = Feed(self._items, ahead=64, on_ready=self._wake)
+        with self._changed:
+            self._feed = feed
         number = 0
         try:
             while (entry := self._take(feed)) is not None:
@@ -74,10 +77,13 @@ class _Dialogues(Generic[T, R]):
         return None
 
     def close(self) -> None:
-        """Ask for nothing more: the thread that waits for the next request ends."""
+        """Ask for nothing more: the threads that wait for the next request, or for room for it, end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            feed = self._feed
+        if feed is not None:
+            feed.close()
 
     def _wake(self) -> None:
         with self._changed:

@@ -65,11 +65,24 @@ def failure(model: HttpChat, requests: Iterable[Request]) -> str:
     return message
 
 
+@pytest.fixture(autouse=True)
+def threads_before() -> Iterator[None]:
+    """Those that were there before the test, which are no matter of its own."""
+    BEFORE.clear()
+    BEFORE.update(threading.enumerate())
+    yield
+    BEFORE.clear()
+
+
+BEFORE: set[threading.Thread] = set()
+
+
 def our_threads() -> list[str]:
-    """Names of this package's threads that still run, after all patience for them to end."""
+    """Names of this package's threads that the test began and that still run, after all patience for them to end."""
 
     def running() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("judgebench-")]
+        begun = (thread for thread in threading.enumerate() if thread not in BEFORE)
+        return [thread.name for thread in begun if thread.name.startswith("judgebench-")]
 
     wait_for(lambda: not running(), look_every=0.01)
     return running()
