@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.threads import remember_threads
+
 pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
@@ -46,6 +48,7 @@ def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Cache, home and working directory of the test are its own."""
+    remember_threads()
     folder = tmp_path_factory.mktemp("own")
     hide_the_user(monkeypatch, folder)
     return folder

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from judgebench.models.wrappers import PREFETCH, Budget, Metered, Stored
 from judgebench.records import Completion, Message, Request, Sampling, Usage
 from tests.patience import wait_for
 from tests.servers.launch import chat_server
+from tests.threads import our_threads
 
 ROOT = Path(call_store.__file__).resolve().parents[1]
 DOLLAR = Price(prompt=0.0, completion=1e6)
@@ -50,17 +50,6 @@ def ask(content: str, repeat: int = 0, max_tokens: int | None = None) -> Request
 def text(request: Request) -> str:
     """The user message."""
     return request.messages[-1].content
-
-
-def our_threads() -> list[str]:
-    """Names of this package's threads that still run, after all patience for them to end; the store's writer apart."""
-
-    def running() -> list[str]:
-        names = {thread.name for thread in threading.enumerate() if thread.name.startswith("judgebench-")}
-        return sorted(names - {"judgebench-store"})
-
-    wait_for(lambda: not running(), look_every=0.01)
-    return running()
 
 
 @pytest.fixture
@@ -179,7 +168,7 @@ def test_a_model_error_comes_after_what_was_finished(store: CallStore) -> None:
         got.extend(Stored(scripted(reply), store).complete(ask(str(number)) for number in range(10)))
     assert [index for index, _ in got] == [0, 1, 2, 3, 4]
     assert rows(store) == 5
-    assert our_threads() == []
+    assert our_threads("judgebench-store") == []
 
 
 def test_an_error_of_the_requests_comes_after_what_was_finished(store: CallStore) -> None:
@@ -194,7 +183,7 @@ def test_an_error_of_the_requests_comes_after_what_was_finished(store: CallStore
     with pytest.raises(LookupError, match="no more"):
         got.extend(Stored(scripted(), store).complete(requests()))
     assert len(got) == rows(store) == 2
-    assert our_threads() == []
+    assert our_threads("judgebench-store") == []
 
 
 def test_an_abandoned_iterator_leaves_no_thread(store: CallStore) -> None:
@@ -209,7 +198,7 @@ def test_an_abandoned_iterator_leaves_no_thread(store: CallStore) -> None:
     model = Stored(scripted(), store, max_in_flight=50)
     for _ in model.complete(requests()):
         break
-    assert our_threads() == []
+    assert our_threads("judgebench-store") == []
     assert len(pulled) <= 52 + PREFETCH
     assert rows(store) >= 1
 
@@ -221,7 +210,7 @@ def test_abandoning_cancels_calls_in_flight(store: CallStore) -> None:
         for _ in model.complete(ask(str(number)) for number in range(1000)):
             break
         model.close()
-        assert our_threads() == []
+        assert our_threads("judgebench-store") == []
         assert rows(store) >= 1
 
 
@@ -231,7 +220,7 @@ def test_a_store_that_fails_ends_the_run(store: CallStore) -> None:
     model = Stored(scripted(lambda request: Completion(text="x" * 100_000)), store)
     with pytest.raises(UsageError, match="Make room"):
         list(model.complete(ask(str(number)) for number in range(10)))
-    assert our_threads() == []
+    assert our_threads("judgebench-store") == []
 
 
 def test_a_model_that_drops_requests_is_noticed(store: CallStore) -> None:
@@ -341,7 +330,7 @@ def test_calls_in_flight_count_as_spent() -> None:
         assert max(event["in_flight"] for event in server.events()) <= 12
     assert len(got) == 47
     assert budget.spent_usd == pytest.approx(47.0)
-    assert our_threads() == []
+    assert our_threads("judgebench-store") == []
 
 
 def test_a_budget_is_shared_between_models() -> None:
@@ -393,6 +382,6 @@ def test_abandoning_frees_what_was_set_aside(store: CallStore) -> None:
         wait_for(lambda: server.counts()["start"] == 3)
         replies.close()  # type: ignore[attr-defined]
         slow.close()
-        assert our_threads() == []
+        assert our_threads("judgebench-store") == []
     list(Metered(scripted(priced(3)), DOLLAR, budget).complete([ask("b", max_tokens=10)]))
     assert budget.spent_usd == pytest.approx(3.0)

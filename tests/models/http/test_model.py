@@ -22,8 +22,9 @@ from judgebench.models.http.model import HttpChat, openai_chat
 from judgebench.models.http.pacing import ConcurrencyLimit, Pace, retry_after, wait_in_body
 from judgebench.models.http.run import UNREACHABLE_WAITS, _Retry
 from judgebench.records import Completion, Message, Request, Sampling, Usage
-from tests.patience import PATIENCE_SECONDS, wait_for
+from tests.patience import PATIENCE_SECONDS
 from tests.servers.launch import Server, chat_server, odd_server
+from tests.threads import our_threads
 
 KEY = "sk-right-0123456789abcdef"
 WRONG_KEY = "wrong/0123456789abcdef"
@@ -63,29 +64,6 @@ def failure(model: HttpChat, requests: Iterable[Request]) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
-
-
-@pytest.fixture(autouse=True)
-def threads_before() -> Iterator[None]:
-    """Those that were there before the test, which are no matter of its own."""
-    BEFORE.clear()
-    BEFORE.update(threading.enumerate())
-    yield
-    BEFORE.clear()
-
-
-BEFORE: set[threading.Thread] = set()
-
-
-def our_threads() -> list[str]:
-    """Names of this package's threads that the test began and that still run, after all patience for them to end."""
-
-    def running() -> list[str]:
-        begun = (thread for thread in threading.enumerate() if thread not in BEFORE)
-        return [thread.name for thread in begun if thread.name.startswith("judgebench-")]
-
-    wait_for(lambda: not running(), look_every=0.01)
-    return running()
 
 
 def attempts_of_each(server: Server) -> list[int]:
