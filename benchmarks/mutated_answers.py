@@ -6,8 +6,8 @@
 An answer is one of MATH-500's references, or a number beyond floating point, changed in its form (an equal one, or
 brackets within brackets) or in its value, and is held against the reference. Math-Verify's ``parse`` and ``verify``,
 and lm-eval's ``is_equiv`` on its normalised strings, decide with their own alarms after five seconds, in processes that
-are ended if no alarm is heard. Every verdict that differs is printed; those on which they ran out of time are told
-apart.
+are killed if an alarm does not go off. The program prints every verdict that differs, and marks those where upstream
+ran out of time.
 
 With gmpy2 installed, ``SYMPY_GROUND_TYPES=python`` runs it without.
 """

@@ -8,7 +8,7 @@
 the pool of worker processes, from checks to verdicts. langdetect's seed is 0 on both sides, and the verdicts are
 compared; the two prompts for which lm-eval draws a random letter are left out of that. The first model is timed cold
 (ours: the workers are started; lm-eval, already imported: profiles and tables are read), then all models in turn, warm,
-``--rounds`` times, of which the fastest counts.
+``--rounds`` times; the fastest round counts.
 
 ``math``: a folder of files of ``{"id", "output"}`` lines, with a ``"solution"`` where the id is not MATH-500's.
 Math-Verify's ``parse`` and ``verify`` go over the outputs one by one, as lm-eval calls them; ours goes through the

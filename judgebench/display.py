@@ -139,7 +139,7 @@ def rough(value: float | None, unit: str = "") -> str:
 
 
 def interval(low: float | None, high: float | None, unit: str = "", *, signed: bool = False) -> str:
-    """Write an interval as its unit asks, with "to" beside a sign; empty if there is none.
+    """Write an interval as its unit asks, with "to" beside a sign; without an interval, the text is empty.
 
     >>> interval(2.624, 5.531, "percent"), interval(-1.5, 2, "points"), interval(None, None, "points")
     ('2.62 – 5.53', '-1.50 to 2.00', '')

@@ -180,7 +180,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _append(variable: str, text: str) -> None:
-    """Append to one of the files that GitHub names in the environment; elsewhere there is none."""
+    """Append to a file that GitHub names in the environment; outside GitHub, do nothing."""
     if path := os.environ.get(variable):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(text)

@@ -96,7 +96,7 @@ class FileRow(msgspec.Struct, frozen=True):
         return None
 
     def text(self, *names: str) -> str:
-        """The text under the first name that is present. Raises :class:`RecordError` if there is none."""
+        """Return the text under the first name that the row has; raise :class:`RecordError` if it has none of them."""
         for name in names:
             if name in self.fields:
                 value = self.fields[name]

@@ -327,7 +327,7 @@ def _nltk_folders() -> Iterator[Path]:
 
 
 def _member(archive: bytes, source: Source) -> bytes:
-    """A member of a zip archive, no longer than pinned. Raises ``OSError`` if there is none."""
+    """Read a member of a zip archive, no longer than pinned; raise ``OSError`` if the archive lacks it."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as whole, whole.open(str(source.member)) as member:
             return member.read(source.bytes or 0)
