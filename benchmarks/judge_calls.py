@@ -2,8 +2,9 @@
 
 A loopback server in a process of its own answers each call after 200 ms with one token and its logprobs. The client
 makes 5,000 calls with prompts of about 6 KB at concurrency 256, first as judgebench does (call store, parsing of the
-logprobs), then with aiohttp and nothing else. The ideal rate is concurrency / delay. CPU seconds are those of the
-client's process; run it with two free cores, since the server needs one.
+logprobs), then with aiohttp and nothing else, then with the `openai` package's asynchronous client and nothing else.
+The ideal rate is concurrency / delay. CPU seconds are those of the client's process; run it with two free cores, since
+the server needs one.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import openai
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -76,6 +78,24 @@ async def through_aiohttp(base_url: str, calls: int, concurrency: int, label: st
         await asyncio.gather(*(work() for _ in range(concurrency)))
 
 
+async def through_openai(base_url: str, calls: int, concurrency: int, label: str) -> None:
+    waiting = prompts(calls, label)
+    async with openai.AsyncOpenAI(api_key="none", base_url=base_url, max_retries=0, timeout=600) as client:
+
+        async def work() -> None:
+            for prompt in waiting:
+                await client.chat.completions.create(
+                    model="judge",
+                    messages=[{"role": "user", "content": prompt}],
+                    max_tokens=1,
+                    temperature=0.0,
+                    logprobs=True,
+                    top_logprobs=5,
+                )
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+
+
 def measured(name: str, work: Callable[[], object], calls: int, ideal: float) -> float:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
@@ -97,7 +117,8 @@ def main() -> None:
     print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
         f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}, msgspec {msgspec.__version__}, "
-        f"SQLite {sqlite3.sqlite_version}"
+        f"SQLite {sqlite3.sqlite_version}, "
+        f"openai {openai.__version__}"
     )
     print(f"{calls} calls, concurrency {concurrency}, {options.delay_ms:g} ms: ideal {ideal:.0f} calls/s")
     with chat_server(delay_ms=options.delay_ms, log="/dev/null") as server:
@@ -116,7 +137,13 @@ def main() -> None:
                 calls,
                 ideal,
             )
-            print(f"CPU ratio    {ours / raw:.2f}")
+            sdk = measured(
+                "openai",
+                lambda number=number: asyncio.run(through_openai(server.base_url, calls, concurrency, f"sdk {number}")),
+                calls,
+                ideal,
+            )
+            print(f"CPU ratios   ours to raw {ours / raw:.2f}, openai to ours {sdk / ours:.2f}")
 
 
 if __name__ == "__main__":
