@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
     from judgebench.run.run_tasks import TaskFiles
+    from judgebench.task import TaskData
 
 Paths = PathLike | Iterable[PathLike]
 """One path or text, or several."""
@@ -153,17 +154,44 @@ class Run(_Tabular):
         """Return the verdicts: a pandas table with a row for each, including the prompt that the judge saw.
 
         The prompts are built again from the task's official files, for which ``mirrors`` and ``offline`` mean the same
-        as in :func:`evaluate`; ``prompts=False`` needs no files. A verifier has neither prompt nor reply.
+        as in :func:`evaluate`, and checked against the hashes of what was sent (``prompt_state``); ``prompts=False``
+        needs no files. A verifier has neither prompt nor reply.
 
         >>> load_run("runs/mine").judgements()["value"].tolist()[:4]
         [1.0, 1.0, 1.0, 0.0]
         """
         from judgebench.run import frames
-        from judgebench.run.loading import source_finder
 
         task_run = self._task(task)
-        settings = _settings("judgements", mirrors=mirrors, offline=offline)
-        return _frame(frames.judgement_rows(task_run, task_run.load_data(source_finder(settings)) if prompts else None))
+        data = self._data("judgements", task_run, mirrors, offline) if prompts else None
+        return _frame(frames.judgement_rows(task_run, data, imported=self._imported))
+
+    def judge_prompts(
+        self, task: str | None = None, *, mirrors: Paths = (), offline: bool = False
+    ) -> "pandas.DataFrame":
+        """Return the messages that the judges were sent: a pandas table with a row for each request, re-asks included.
+
+        They are built again from the run and the task's official files. ``state`` is ``exact`` if they have the hash of
+        what was sent, ``rebuilt`` if an earlier version kept none, ``imported`` if somebody else asked the judge; else
+        there are no ``messages``. ``told`` says it in words.
+
+        >>> len(load_run("runs/mine").judge_prompts().query("state == 'exact'"))
+        0
+        """
+        from judgebench.run import frames
+
+        task_run = self._task(task)
+        data = self._data("judge_prompts", task_run, mirrors, offline)
+        return _frame(frames.judge_prompt_rows(task_run, data, imported=self._imported))
+
+    @property
+    def _imported(self) -> bool:
+        return self.record.manifest.imported_from is not None
+
+    def _data(self, function: str, task_run: reading.TaskRun, mirrors: Paths, offline: bool) -> "TaskData":
+        from judgebench.run.loading import source_finder
+
+        return task_run.load_data(source_finder(_settings(function, mirrors=mirrors, offline=offline)))
 
     def _task(self, task: str | None) -> reading.TaskRun:
         if task is None and len(self.record.tasks) > 1:

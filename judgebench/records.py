@@ -7,7 +7,7 @@ Example → Request → Completion → Generation → Case → Judgement → Exa
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
 LARGEST = 1e15
@@ -220,6 +220,9 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Index among the judgements of the same case by the same judge model, from 0."""
     replies: tuple[Completion, ...] = ()
     """All complete replies: several if the judge was asked again, none if it was not asked."""
+    request_hashes: tuple[str, ...] | UnsetType = UNSET
+    """For each reply the hash of the messages that the judge was sent (``codec.canonical_hash``), so that prompts which
+    are built again can be checked. Absent if we did not ask, or an earlier version did."""
 
     @property
     def reply(self) -> Completion | None:

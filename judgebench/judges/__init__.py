@@ -54,7 +54,11 @@ def next_step(judge: Judge, case: Case, replies: Sequence[Completion], thinking:
     verdict = read_replies(judge, case, replies, thinking)
     if verdict.value is not None:
         return verdict
-    return (
-        judge.ask_again(case, tuple(without_thinking(reply, split_completion(reply, thinking)) for reply in replies))
-        or verdict
-    )
+    return request_after(judge, case, replies, thinking) or verdict
+
+
+def request_after(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Request | None:
+    """Write the request that follows these replies, whatever they say; ``None`` if the judge is not asked again."""
+    if not replies:
+        return judge.ask(case)
+    return judge.ask_again(case, tuple(without_thinking(reply, split_completion(reply, thinking)) for reply in replies))

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from judgebench.records import Case, Judgement
+from judgebench.run.judge_prompts import PromptBuilder
 from judgebench.run.reading import TaskRun
 from judgebench.task import TaskData
 
@@ -34,19 +34,16 @@ def answer_rows(run: TaskRun) -> Iterator[FrameRow]:
             }
 
 
-def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[FrameRow]:
+def judgement_rows(run: TaskRun, data: TaskData | None, *, imported: bool = False) -> Iterator[FrameRow]:
     """Yield a row for each judgement, with the prompt that the judge saw if the task's ``data`` are given.
 
     ``value`` is the stored verdict: in a comparison, the share of the win of the answer shown first; otherwise the
     number on the judge's scale. ``candidate`` is the index of the model under test among those ``shown``.
+    ``prompt_state`` says whether ``prompt`` is known to be what was sent: see ``judge_prompts.STATES``.
     """
-    generations = run.generations() if data is not None else {}
-    asked: tuple[str | None, dict[str, Case]] = (None, {})
+    builder = None if data is None else PromptBuilder(run, data, imported=imported)
     for judgement in run.folder.judgements():
-        if data is not None and judgement.example_id != asked[0]:
-            generation = generations.get(judgement.example_id)
-            cases = run.task.cases(data, generation) if generation is not None and generation.error is None else ()
-            asked = (judgement.example_id, {case.id: case for case in cases})
+        prompts = None if builder is None else builder.prompts(judgement)
         yield {
             "example_id": judgement.example_id,
             "judge": judgement.judge,
@@ -58,9 +55,30 @@ def judgement_rows(run: TaskRun, data: TaskData | None) -> Iterator[FrameRow]:
             "value": judgement.verdict.value,
             "label": judgement.verdict.label,
             "error": judgement.verdict.error,
-            "prompt": None if data is None else _prompt(data, judgement, asked[1].get(judgement.case_id)),
+            "prompt": msgspec.to_builtins(prompts.requests[0]) if prompts and prompts.requests else None,
+            "prompt_state": None if prompts is None else prompts.state,
             "reply": judgement.reply.text if judgement.reply else None,
         }
+
+
+def judge_prompt_rows(run: TaskRun, data: TaskData, *, imported: bool) -> Iterator[FrameRow]:
+    """Yield a row for each request to a judge, and one without messages for a judgement that has none to show."""
+    builder = PromptBuilder(run, data, imported=imported)
+    for judgement in run.folder.judgements():
+        prompts = builder.prompts(judgement)
+        for number, messages in enumerate(prompts.requests or (None,), 1):
+            yield {
+                "example_id": judgement.example_id,
+                "case_id": judgement.case_id,
+                "judge": judgement.judge,
+                "judge_model": judgement.judge_model,
+                "turn": judgement.turn,
+                "repeat": judgement.repeat,
+                "request": number,
+                "messages": None if messages is None else msgspec.to_builtins(messages),
+                "state": prompts.state,
+                "told": prompts.told,
+            }
 
 
 def example_score_rows(run: TaskRun) -> Iterator[FrameRow]:
@@ -69,14 +87,6 @@ def example_score_rows(run: TaskRun) -> Iterator[FrameRow]:
         row = msgspec.to_builtins(score)
         covariates = row.pop("covariates")
         yield {**row, **covariates}
-
-
-def _prompt(data: TaskData, judgement: Judgement, case: Case | None) -> list[FrameRow] | None:
-    """Return the messages to the judge; ``None`` if it was not asked, or the case cannot be rebuilt."""
-    judge = data.judges.get(judgement.judge)
-    if judge is None or case is None or not judgement.replies:
-        return None
-    return [msgspec.to_builtins(message) for message in judge.ask(case).messages]
 
 
 def _at(values: tuple[Any, ...], place: int) -> Any:

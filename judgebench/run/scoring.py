@@ -252,6 +252,7 @@ class _Shared:
             answers=self._same(judgement.answers),
             verdict=verdict,
             replies=judgement.replies[-1:] if judgement.failed else (),
+            request_hashes=msgspec.UNSET,
         )
 
     def _same(self, value: T) -> T:

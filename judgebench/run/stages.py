@@ -10,6 +10,7 @@ from itertools import takewhile
 
 import msgspec
 
+from judgebench.codec import canonical_hash
 from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
 from judgebench.judges.panel import Fold, Member, mean_of, panel_members
@@ -119,6 +120,8 @@ class JudgeCall:
     repeat: int = 0
     thinking: Thinking = AUTO
     """How the judge's replies are split into thinking and verdict."""
+    sent: list[str] = field(default_factory=list, compare=False)
+    """Hashes of the messages sent so far. Mutable, because it grows with the dialogue."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -130,6 +133,7 @@ class JudgeCall:
         step = next_step(self.seat.judge, self.case, replies, self.thinking)
         if isinstance(step, Verdict):
             return step
+        self.sent[len(replies) :] = [canonical_hash(step.messages)]
         return msgspec.structs.replace(step, repeat=self.repeat * REPEAT_STRIDE + len(replies))
 
     def judgement(self, verdict: Verdict, replies: tuple[Completion, ...] = ()) -> Judgement:
@@ -145,6 +149,7 @@ class JudgeCall:
             repeat=self.repeat,
             verdict=verdict,
             replies=tuple(msgspec.structs.replace(reply, cached=False) for reply in replies),
+            request_hashes=tuple(self.sent) if replies else msgspec.UNSET,
         )
 
 
