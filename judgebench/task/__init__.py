@@ -16,6 +16,7 @@ from judgebench.grading.pool import Verifier
 from judgebench.judges import Judge
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 from judgebench.task.metric import Metric, MetricSums, metric_called
+from judgebench.task.selection import GroupsOf
 
 Fetch = Callable[[str], bytes]
 """Verified bytes of an official file, by its name in the task's ``sources.toml``."""
@@ -141,6 +142,8 @@ class Task:
     checks: Callable[[TaskData, Generation], tuple[Check, ...]] = lambda data, generation: ()
     """The checks that one generation puts before the verifiers; none if answers are judged."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
+    groups: GroupsOf = lambda example: ()
+    """The names of the groups that an example belongs to, as in ``Score.group``: ``category=math``."""
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = lambda data, rows: []
     """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
     metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums

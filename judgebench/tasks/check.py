@@ -3,6 +3,7 @@
 Run it on your own benchmark before anybody waits for a run. Each check is a sentence that holds or does not.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from judgebench.grading.pool import GradingPool
 from judgebench.records import Case, Completion, Generation, Judgement, Sampling, Score, Verdict
 from judgebench.task import Task, TaskData
 from judgebench.task.metric import UNITS
+from judgebench.task.selection import choose, parse_selection
 
 FEWEST_EXAMPLES = 12
 ANSWERS = ("An answer of two sentences. It is nobody's own.", "")
@@ -399,6 +401,34 @@ def _is_sound(score: Score, task: Task) -> None:
     _require(in_range, f"{score.value} percent is not a share")
 
 
+def _groups(situation: Callable[[StarterTask], Judged], subject: StarterTask) -> None:
+    """Score the examples of each group alone. The group's scores must be the same as among all examples."""
+    task, data, judged = subject.task, subject.data, situation(subject)
+    rows = task.score(data, judged.generations, judged.judgements)
+    scores = [score for score in task.scores(data, rows) if score.group is not None]
+    groups = list(dict.fromkeys(name for example in data.examples for name in task.groups(example)))
+    for group in groups:
+        chosen = choose(parse_selection([_quoted(group)], "group"), task, data.examples)
+        examples = tuple(example for example in data.examples if chosen.keeps(example))
+        _require(examples, f"{group} is the group of no example")
+        part = dataclasses.replace(data, examples=examples)
+        own = [row for row in rows if row.example_id in part.by_id]
+        alone = {(score.metric, score.group): score for score in task.scores(part, own)}
+        for score in (score for score in scores if score.group == group):
+            found = alone.get((score.metric, group)) or alone[score.metric, None]
+            told = [(one.value, one.n, one.n_missing) for one in (score, found)]
+            _require(told[0] == told[1], f"{score.metric} of {group} is {told[0]}; of its examples alone {told[1]}")
+    keys = {group.partition("=")[0] for group in groups}
+    named = {score.group for score in scores if score.group and score.group.partition("=")[0] in keys}
+    odd = sorted(named - set(groups))
+    _require(not odd, f"scores have groups that are no example's: {', '.join(odd)}")
+
+
+def _quoted(group: str) -> str:
+    key, _, value = group.partition("=")
+    return f"{key}='{value}'"
+
+
 LOADS, JUDGED, JUDGED_EMPTY = (
     "the starter set loads without any official file",
     "answers are judged",
@@ -422,6 +452,7 @@ CHECKS: Mapping[str, Callable[[StarterTask], object]] = {
     JUDGED: lambda subject: _is_judged(subject.something),
     JUDGED_EMPTY: lambda subject: _is_judged(subject.nothing),
     "scoring changes nothing, and gives the same again": _pure,
+    "the scores of a group are those of its examples": partial(_groups, lambda subject: subject.something),
     **{f"the scores of {name} say what they are": partial(_scores, made) for name, made in SITUATIONS.items()},
 }
 """The contract: each sentence with the function that raises if it does not hold."""

@@ -24,7 +24,7 @@ from judgebench.stats.length_control import (
     length_controlled_win_rate,
 )
 from judgebench.task import Fetch, TaskData
-from judgebench.task.metric import Metric, MetricSums, single_row
+from judgebench.task.metric import Metric, MetricSums, grouped, single_row
 
 from .lengths import LengthTable, length_table
 
@@ -131,11 +131,19 @@ def _average_length(rows: Sequence[ExampleScore], total: int) -> Score:
 
 def _subsets(examples: Sequence[Example], scores: Sequence[ExampleScore]) -> dict[str, tuple[list[ExampleScore], int]]:
     """Return the example scores of each subset and how many there should be, if there are several subsets."""
-    sizes = Counter(str(example.meta.get("dataset") or "") for example in examples)
-    return {
-        f"subset={name}": ([score for score in scores if str(score.covariates["dataset"] or "") == name], sizes[name])
-        for name in sorted(sizes if len(sizes) > 1 else ())
-    }
+    sizes = Counter(group for example in examples for group in groups(example))
+    by_subset = grouped(scores, lambda score: subset(score.covariates["dataset"]))
+    return {group: (by_subset.get(group, []), sizes[group]) for group in sorted(sizes if len(sizes) > 1 else ())}
+
+
+def groups(example: Example) -> tuple[str]:
+    """The group of an example's subset."""
+    return (subset(example.meta.get("dataset")),)
+
+
+def subset(dataset: object) -> str:
+    """The name of a subset as a group."""
+    return f"subset={dataset or ''}"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
 from .judges import EVALUATORS, FOLDER, OTHER_JUDGES
 from .lengths import LengthTable, length_table
-from .metrics import BOOTSTRAP_SEED, METRICS, metric_sums, summarise
+from .metrics import BOOTSTRAP_SEED, METRICS, groups, metric_sums, summarise
 
 SWITCH_KEY = "is_switched_outputs"
 """Prefix of the string that seeds the random order (src/alpaca_eval/annotators/base.py)."""
@@ -104,6 +104,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, edition=edition, judge=judge, starter=starter),
         cases=partial(_cases, judge=judge, order=order, draw=draw),
         score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
+        groups=groups,
         summarise=partial(summarise, c=settings.get("lc_c")),
         pairwise_metrics={"preference": (0.0, 1.0)},
         metric_sums=partial(metric_sums, c=settings.get("lc_c")),

@@ -94,6 +94,11 @@ def _win_sums(scores: Sequence[ExampleScore]) -> ClusterTotals:
     return cluster_totals(points, weights, clusters=[score.example_id for score in scores])
 
 
+def groups(example: Example) -> tuple[str, ...]:
+    """The groups of an example: its category and, of the current edition, its subcategory."""
+    return tuple(f"{key}={example.meta[key]}" for key in ("category", "subcategory") if example.meta.get(key))
+
+
 def _parts(
     examples: Sequence[Example], scores: Sequence[ExampleScore], key: str
 ) -> dict[str, tuple[list[ExampleScore], int]]:

@@ -48,7 +48,7 @@ from .judges import (
     system_prompt,
     user_template,
 )
-from .metrics import metric_sums, summarise, tabulate
+from .metrics import groups, metric_sums, summarise, tabulate
 from .style import ENCODINGS, TokenCounter, tiktoken_is_there
 
 FOLDER = Path(__file__).parent
@@ -210,6 +210,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         else partial(_load, edition=edition, categories=categories, model=model, rules=rules),
         cases=partial(_cases, first_game_only=rules.first_game_only),
         score=partial(example_scores, rules=rules),
+        groups=groups,
         summarise=partial(summarise, rules=rules),
         pairwise_metrics={"win_rate": (0.0, 1.0)},
         metric_sums=partial(metric_sums, rules=rules),

@@ -83,6 +83,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, version=version, starter=starter),
         checks=partial(_checks, version=version),
         score=ACCURACY.score,
+        groups=ACCURACY.groups,
         summarise=ACCURACY.summarise,
         metric_sums=ACCURACY.metric_sums,
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},

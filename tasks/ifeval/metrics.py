@@ -7,12 +7,13 @@ prompt with all its instructions as one cluster.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, TaskData
-from judgebench.task.metric import Metric, MetricSums, grouped, no_value, single_row
+from judgebench.task.metric import Metric, MetricSums, no_value, single_row
 
 from .dataset import Prompts
 
@@ -92,21 +93,38 @@ def _parts(
     examples: Sequence[Example], scores: Sequence[ExampleScore]
 ) -> Iterator[tuple[Metric, str | None, list[ExampleScore]]]:
     """The rows of each metric: all, by language, and those of instructions also by category and instruction."""
-    languages = {example.id: example.meta["language"] for example in examples if "language" in example.meta}
+    languages = {example.id: _languages(example) for example in examples}
     for metric in METRICS:
         rows = [row for row in scores if row.metric == metric.name]
         yield metric, None, rows
-        for language in dict.fromkeys(languages.values()):
-            yield metric, f"language={language}", [row for row in rows if languages.get(row.example_id) == language]
+        for language in dict.fromkeys(chain.from_iterable(languages.values())):
+            yield metric, language, [row for row in rows if language in languages.get(row.example_id, ())]
         if not of_prompts(metric.name):
             yield from ((metric, group, own) for group, own in _by_instruction(rows).items())
 
 
 def _by_instruction(rows: Sequence[ExampleScore]) -> dict[str, list[ExampleScore]]:
     """By category (what stands before the last colon), then by instruction, in the order of their names."""
-    categories = grouped(rows, lambda row: f"category={str(row.covariates['instruction']).rpartition(':')[0]}")
-    instructions = grouped(rows, lambda row: f"instruction={row.covariates['instruction']}")
-    return dict(sorted((categories | instructions).items()))
+    found: dict[str, list[ExampleScore]] = {}
+    for row in rows:
+        for group in _of_instruction(str(row.covariates["instruction"])):
+            found.setdefault(group, []).append(row)
+    return dict(sorted(found.items()))
+
+
+def groups(example: Example) -> tuple[str, ...]:
+    """The groups of a prompt: its language, and the categories and names of its instructions, each once."""
+    named = (group for name in example.meta["instruction_ids"] for group in _of_instruction(name))
+    return (*_languages(example), *dict.fromkeys(named))
+
+
+def _languages(example: Example) -> tuple[str, ...]:
+    return (f"language={example.meta['language']}",) if "language" in example.meta else ()
+
+
+def _of_instruction(name: str) -> tuple[str, str]:
+    """The groups of an instruction."""
+    return f"category={name.rpartition(':')[0]}", f"instruction={name}"
 
 
 def _sums(rows: Sequence[ExampleScore]) -> ClusterTotals:

@@ -26,7 +26,7 @@ from .dataset import PromptRow, Prompts, as_on_the_hub, read_prompts, read_rows,
 from .interchange import LM_EVAL
 from .language import SEED
 from .lookup import fingerprint
-from .metrics import METRICS, TASK, metric_sums, score, summarise
+from .metrics import METRICS, TASK, groups, metric_sums, score, summarise
 from .sentences import read_punkt
 from .verification import verify
 
@@ -51,6 +51,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, version=version, starter=starter),
         checks=_checks,
         score=score,
+        groups=groups,
         summarise=summarise,
         metric_sums=metric_sums,
         importers={"outputs": import_answers, **({"lm_eval": LM_EVAL.read} if version == "1" else {})},

@@ -79,6 +79,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, version=version, prompt=prompt, starter=starter),
         checks=_checks,
         score=ACCURACY.score,
+        groups=ACCURACY.groups,
         summarise=ACCURACY.summarise,
         metric_sums=ACCURACY.metric_sums,
         importers={"lm_eval": lm_eval.read, "outputs": import_answers},

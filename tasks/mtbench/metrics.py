@@ -292,6 +292,11 @@ def _beside(score: Score, upstream: Score, unlike: Sequence[ExampleScore]) -> Sc
     return score.beside(upstream.as_upstream(f"upstream counts {' and '.join(told)} too"))
 
 
+def groups(example: Example) -> tuple[str]:
+    """The group of an example's category."""
+    return (f"category={example.meta['category']}",)
+
+
 def groups_of(scores: Sequence[ExampleScore]) -> dict[str | None, list[ExampleScore]]:
     """Group the rows: all (under ``None``), then by turn, category and, of several, baseline."""
     groups: dict[str | None, list[ExampleScore]] = {None: list(scores)}

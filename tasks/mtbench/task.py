@@ -38,7 +38,7 @@ from .judges import (
     rating_id,
     read_prompts,
 )
-from .metrics import metric_sums, metrics, score, summarise
+from .metrics import groups, metric_sums, metrics, score, summarise
 
 FOLDER = Path(__file__).parent
 GUIDED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
@@ -168,6 +168,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, settings=settings, starter=starter),
         cases=partial(_cases, settings=settings, starter=starter),
         score=partial(score, mode=settings.mode, strict=settings.strict, every_record=settings.upstream_compat),
+        groups=groups,
         summarise=partial(summarise, mode=settings.mode),
         metric_sums=partial(metric_sums, mode=settings.mode),
         rule_options=("strict", "upstream_compat"),

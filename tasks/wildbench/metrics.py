@@ -54,6 +54,15 @@ def metrics(judges: Sequence[str]) -> tuple[Metric, ...]:
     )
 
 
+def groups(example: Example) -> tuple[str, ...]:
+    """The task groups of an example."""
+    return tuple(map(_group, example.meta.get("groups", ())))
+
+
+def _group(name: str) -> str:
+    return f"category={name}"
+
+
 def summarise(data: TaskData, scores: Sequence[ExampleScore], *, plan: Plan) -> list[Score]:
     """Make all scores of a run, the headline first."""
     table = Table(data.examples, scores)
@@ -107,7 +116,7 @@ def _sums(
     if lengths_known and table.tags_known and group is None:
         for position, name in enumerate(WEIGHTS):
             own = [side[:, position :: len(WEIGHTS)] for side in by_group]
-            found[macro.name, f"category={name}"] = table.totals(own, _shared(np.ones(1), measures))
+            found[macro.name, _group(name)] = table.totals(own, _shared(np.ones(1), measures))
     return found
 
 
@@ -333,7 +342,7 @@ def _scores(table: Table) -> list[Score]:
     found = _means(table, [measure], methods, why, details=dict.fromkeys(methods, counts))
     within = {SCORE: "10 x rescaled mean score, without cut-off and empty answers"}
     for position, group in enumerate(WEIGHTS):
-        found += _means(table, [measure], within, why, group=f"category={group}", position=position)
+        found += _means(table, [measure], within, why, group=_group(group), position=position)
     return found
 
 
@@ -360,7 +369,7 @@ def _rewards(table: Table, plan: Plan) -> list[Score]:
     official = {margin: [pairs[name, margin] for name in plan.baselines] for margin in plan.margins}
     found = _mixed(table, official[k], k, None)
     for position, group in enumerate(WEIGHTS):
-        found += _mixed(table, official[k], k, f"category={group}", position)
+        found += _mixed(table, official[k], k, _group(group), position)
     for margin, measures in official.items():
         found += _mixed(table, measures, margin, f"k={margin}")
     for name in names:

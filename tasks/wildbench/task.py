@@ -55,7 +55,7 @@ from .judges import (
     recovered,
     shown_in_pair,
 )
-from .metrics import metric_sums, metrics, summarise
+from .metrics import groups, metric_sums, metrics, summarise
 
 FOLDER = Path(__file__).parent
 STARTER_BASELINES = ("starter_brief", "starter_plain", "starter_thorough")
@@ -125,6 +125,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         load=partial(_load, plan=plan, starter=starter),
         cases=_cases,
         score=partial(_score, plan=plan),
+        groups=groups,
         summarise=partial(summarise, plan=plan),
         pairwise_metrics={f"reward:*:{plan.reward_k}": (-1.0, 1.0)},
         metric_sums=partial(metric_sums, plan=plan),
