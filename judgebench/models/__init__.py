@@ -95,6 +95,8 @@ class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 1
     """How many engines of a local model to run, each in a Ray actor; one without a cluster runs in this process."""
     cluster: str | None = None
+    only_identity: bool = False
+    """Whether the model is opened to learn its identity, and asked nothing: an endpoint needs no key then."""
     task_folders: tuple[Path, ...] = ()
     """Folders of the run's benchmarks that are not bundled; ``builtin:tiny`` reads in them how to reply."""
 
@@ -137,8 +139,12 @@ class Backend:
     """As far as is known before the first call."""
     price: Callable[[str], Price | None] | None = None
     """What a target's tokens cost, ``None`` if unknown. Without this function, models that are local or finished cost
-    nothing, and the price of others is unknown.
+    nothing, and the price of others is that of ``vendor``, or unknown.
     """
+    address: Callable[[str, Mapping[str, str]], str] | None = None
+    """The URL at which a target with these arguments is called, if it is called at one."""
+    vendor: str | None = None
+    """The vendor whose models these are, wherever they are called; its prices hold if the host is nobody's."""
     trusts: Callable[[str], bool] = no_target
     """Whether a judge may be called because a run folder names it. Anybody may have made that folder, so the target
     must not choose a host, a file or code.

@@ -1,12 +1,13 @@
 """Price arithmetic: what tokens cost, and an upper estimate for calls whose tokens are unknown.
 
-A model's price is looked up by ``opening.price_of``, which reads ``templates/prices.toml``.
+What vendors ask is in ``vendors``; ``opening.price_of`` finds a model's price.
 """
 
 import math
 
 from msgspec import Struct
 
+from judgebench.errors import UsageError
 from judgebench.records import Request, Usage
 
 ASSUMED_MAX_TOKENS = 4096
@@ -43,6 +44,26 @@ class Price(Struct, frozen=True, kw_only=True):
     def at_most(self, request: Request) -> float:
         """Upper estimate of a call's price in USD."""
         return self.usd(most_tokens(request))
+
+
+def parse_price(text: str) -> Price:
+    """Read ``INPUT/OUTPUT``, the value of the argument ``usd_per_million``.
+
+    >>> parse_price("2.5/10")
+    Price(prompt=2.5, completion=10.0)
+    """
+    parts = text.split("/")
+    try:
+        prompt, completion = map(float, parts)
+    except ValueError as error:
+        raise UsageError(
+            f"usd_per_million={text[:40]} is not a price: it is INPUT/OUTPUT, the USD for a million prompt tokens and "
+            "for a million completion tokens, such as usd_per_million=2.5/10"
+        ) from error
+    try:
+        return Price(prompt=prompt, completion=completion)
+    except ValueError as error:
+        raise UsageError(f"usd_per_million={text[:40]} cannot be a price: {error}") from error
 
 
 FREE = Price(prompt=0.0, completion=0.0)

@@ -89,6 +89,20 @@ class _Wrapper:
         self._model.close()
 
 
+class NeverAsked(_Wrapper):
+    """A model whose stored replies count, but that is asked nothing new."""
+
+    def __init__(self, model: Model, reason: str) -> None:
+        super().__init__(model)
+        self._reason = reason
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
+        """Raise :class:`ModelError` with the reason at the first request."""
+        for _ in requests:
+            raise ModelError(self._reason)
+        yield from ()
+
+
 class Stored(_Wrapper):
     """Answers what it can from the store, asks the model for the rest, and commits each reply before yielding it.
 

@@ -103,7 +103,7 @@ class Runner:
         self._labels = labels_for(settings.labels, loaded)
         with self._closing():
             self._models.require_ready(None if given else (spec, arguments), loaded if judge else ())
-            candidate = None if given else self._models.open(spec, arguments, candidate=True)
+            candidate = None if given else self._models.open(spec, arguments)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
     def rejudge(self, folder: RunFolder) -> Results:

@@ -4,21 +4,30 @@ A judge is a prompt and a rule; a seat is a judge and a model that plays it.
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from judgebench import tasks
-from judgebench.data.resources import resource
-from judgebench.errors import UsageError
+from judgebench.errors import ModelError, UsageError
 from judgebench.judges import Judge
 from judgebench.models import Model, ModelSpec, OpenSettings, Served
 from judgebench.models.call_store import CallStore, Spending, default_store_path
-from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint
+from judgebench.models.http.endpoint import Endpoint
+from judgebench.models.http.listing import ListedModel, listed_models
+from judgebench.models.opening import (
+    model_name,
+    open_model,
+    parse_model,
+    price_of,
+    require_checkpoint,
+    shutdown_of,
+)
 from judgebench.models.pricing import Price
-from judgebench.models.wrappers import Account, Budget, Metered, Stored
+from judgebench.models.wrappers import Account, Budget, Metered, NeverAsked, Stored
 from judgebench.records import Sampling
 from judgebench.run.loading import LoadedTask
 from judgebench.run.settings import Settings, override_sampling
@@ -43,6 +52,7 @@ class ModelPool:
         self._opened: dict[ModelSpec, Opened] = {}
         self._accounts: list[Account] = []
         self._store: CallStore | None = None
+        self._lists: dict[ModelSpec, Mapping[str, ListedModel] | None] = {}
         self.budget = Budget(settings.budget)
 
     @property
@@ -63,7 +73,8 @@ class ModelPool:
     ) -> None:
         """Raise an error for an unusable candidate or judge before any engine is imported, which takes seconds.
 
-        If no model needs an engine, nothing is checked, because the first request fails as early.
+        A model that its vendor serves no longer is refused here, before anybody is paid. If no model needs an engine,
+        nothing else is checked, because the first request fails as early.
         """
         judges = {
             spec: (loaded_task.task, arguments)
@@ -71,6 +82,10 @@ class ModelPool:
             for played in judge_specs(loaded_task, self._settings).values()
             for _, spec, arguments in played
         }
+        if candidate:
+            self._require_served(*candidate, None)
+        for spec, (task, arguments) in judges.items():
+            self._require_served(spec, arguments, task)
         if not any(spec.local for spec in (*([candidate[0]] if candidate else []), *judges)):
             return
         if candidate:
@@ -97,13 +112,56 @@ class ModelPool:
         if self._store is not None:
             self._store.close()
 
+    def _require_served(self, spec: ModelSpec, arguments: Mapping[str, str], task: Task | None) -> None:
+        """Raise :class:`ModelError` for a model that its vendor serves no longer, unless it has answered before: all
+        its replies may be in the store, and :meth:`open` sees to it that it is asked nothing new.
+        """
+        gone = self._gone(spec, arguments, task)
+        if gone and not self.store.answered(self._identity(spec, arguments, candidate=task is None)):
+            raise ModelError(gone)
+
+    def _gone(self, spec: ModelSpec, arguments: Mapping[str, str], task: Task | None) -> str | None:
+        """Why a model cannot be asked: its vendor serves it no longer. ``task`` is what it judges, if it is a judge.
+
+        The vendor's own list of models has the last word, if it can be had: days are postponed, and some customers
+        are served for longer.
+        """
+        end = shutdown_of(spec, arguments)
+        if end is None or not end.over:
+            return None
+        if end.answered_by is None and not self._settings.offline:
+            listed = self._listed(spec, arguments, candidate=task is None)
+            if listed is not None and model_name(spec) in listed:
+                return None
+        return (
+            f"{'The judge ' if task else ''}{spec.text} cannot be asked: {end.sentence}. "
+            f"{alternatives(task) if task else 'Name another model with --model'}"
+        )
+
+    def _listed(
+        self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool
+    ) -> Mapping[str, ListedModel] | None:
+        """The models that a model's endpoint lists; ``None`` if it cannot be asked, for want of a key or an answer."""
+        if spec not in self._lists:
+            try:
+                opened = open_model(spec, self.open_settings(arguments, candidate=candidate))
+            except UsageError:
+                return None
+            self._lists[spec] = listed_models(opened) if isinstance(opened, Endpoint) else None
+        return self._lists[spec]
+
+    def _identity(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> str:
+        """The identity of a served model, for which no key is needed."""
+        settings = self.open_settings(arguments, candidate=candidate)
+        return open_model(spec, msgspec.structs.replace(settings, only_identity=True)).identity
+
     def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
         with self._with_alternatives(task):
-            opened = self.open(spec, arguments, candidate=False)
+            opened = self.open(spec, arguments, task)
         return JudgeSeat(judge, opened.model, opened.price, spec.text)
 
     def _require_ready(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
-        settings = self._open_settings(arguments, candidate=candidate)
+        settings = self.open_settings(arguments, candidate=candidate)
         if spec.local:
             require_checkpoint(spec, settings)
             return
@@ -122,7 +180,8 @@ class ModelPool:
                 raise
             raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
 
-    def _open_settings(self, arguments: Mapping[str, str], *, candidate: bool) -> OpenSettings:
+    def open_settings(self, arguments: Mapping[str, str], *, candidate: bool) -> OpenSettings:
+        """How the model under test, or a judge model, is opened."""
         settings = self._settings
         return OpenSettings(
             arguments=dict(arguments),
@@ -139,11 +198,15 @@ class ModelPool:
             task_folders=tasks.folders_elsewhere(settings.tasks),
         )
 
-    def open(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Opened:
-        """Open the model under test or a judge model, or return it if it is open."""
+    def open(self, spec: ModelSpec, arguments: Mapping[str, str], task: Task | None = None) -> Opened:
+        """Open the model under test, or a judge model of a task, or return it if it is open."""
         if spec in self._opened:
             return self._opened[spec]
-        opened = open_model(spec, self._open_settings(arguments, candidate=candidate))
+        gone = self._gone(spec, arguments, task)
+        settings = self.open_settings(arguments, candidate=task is None)
+        opened = open_model(spec, msgspec.structs.replace(settings, only_identity=gone is not None))
+        if gone is not None:
+            opened = NeverAsked(opened, gone)
         if isinstance(opened, Served):
             opened.answered_before = self.store.answered(opened.identity)
         price = price_of(spec, arguments)
@@ -194,16 +257,21 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
 
 def alternatives(task: Task) -> str:
     """Name a task's official judge and the judges that can take its place."""
-    table = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
 
-    def described(spec: str, *notes: str) -> str:
+    def described(text: str, *notes: str) -> str:
         """Describe a model with its notes, and its last day if that is known."""
-        end = [f"its vendor serves it until {table['shutdown'][spec]}"] if spec in table["shutdown"] else []
-        return f"{spec} ({'; '.join([*end, *notes])})" if end or notes else spec
+        end = shutdown_of(*parse_model(text))
+        facts = [*([end.short] if end else []), *notes]
+        return f"{text} ({'; '.join(facts)})" if facts else text
+
+    def served(text: str) -> bool:
+        end = shutdown_of(*parse_model(text))
+        return end is None or not end.over
 
     official = ", ".join(map(described, sorted(set(task.judge_models.values()))))
-    others = "; ".join(described(spec, note) for spec, note in task.other_judges.items()) or "none is known"
+    known = f"The official judge of {task.label} is {official}. " if official else ""
+    others = "; ".join(described(text, note) for text, note in task.other_judges.items() if served(text))
     return (
-        f"The official judge of {task.label} is {official}. Other judges, as of {table['as_of']}: {others}. "
+        f"{known}Other judges today: {others or 'none is known'}. "
         "Another judge is another protocol: its numbers are not comparable with published ones"
     )

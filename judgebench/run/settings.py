@@ -178,6 +178,11 @@ class Settings:
                 raise UsageError(f"{setting.spelling} is at most {MOST:,}")
             if type(value) is float and math.isnan(value):
                 raise UsageError(f"{setting.spelling} nan is no number")
+        for arguments in (self.model_args, self.judge_args):
+            if "usd_per_million" in arguments:
+                from judgebench.models.pricing import parse_price
+
+                parse_price(arguments["usd_per_million"])
         sent = {"system": self.system or "", "gen": "".join(self.gen.values())}
         for name, text in {**sent, "judge_gen": "".join(self.judge_gen.values())}.items():
             try:

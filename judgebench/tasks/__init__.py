@@ -30,6 +30,7 @@ from judgebench.data.resources import folder_module, import_from_folder, resourc
 from judgebench.data.sources import read_sources
 from judgebench.display import is_plain_name
 from judgebench.errors import JudgebenchError, UsageError
+from judgebench.models.opening import parse_model, shutdown_of
 from judgebench.records import TaskCode
 from judgebench.task import Task
 
@@ -105,16 +106,26 @@ def names() -> list[str]:
 def info(name: str) -> dict[str, Any]:
     """What ``judgebench tasks info`` shows of a task, ``NAME[@VERSION]`` or a path to a ``task.py``."""
     task, place = load(parse_one_spec(name))
+    ends = {spec: end for spec in sorted(set(task.judge_models.values())) if (end := served(spec))}
     return {
         "task": task.label,
         "metrics": list(task.headline),
         "examples": task.official_examples,
         "judge": dict(task.judge_models) or "none: answers are verified",
+        **({"served": ends} if ends else {}),
         "options": dict(task.option_help),
         "imports": sorted(task.importers),
         "sources": {key: f"{source.place} ({source.licence})" for key, source in read_sources(place).items()},
         "about": task.about,
     }
+
+
+def served(spec: str) -> str | None:
+    """Until when a model's vendor serves it, in a few words; ``None`` if no end is known."""
+    end = shutdown_of(*parse_model(spec))
+    if end is None:
+        return None
+    return end.short + (f"; {end.vendor} recommends {end.replaced_by}" if end.replaced_by else "")
 
 
 @dataclass(frozen=True)

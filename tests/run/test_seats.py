@@ -1,15 +1,13 @@
 """The models of a run: the judges there are to turn to, and what is looked at before any model is opened."""
 
 import datetime
-import tomllib
 
 import pytest
 
 from judgebench import tasks
-from judgebench.data.resources import resource
 from judgebench.errors import ModelError
 from judgebench.models.call_store import CallStore, default_store_path
-from judgebench.models.opening import OpenSettings, open_model, parse_model
+from judgebench.models.opening import OpenSettings, open_model, parse_model, shutdown_of
 from judgebench.models.wrappers import Stored
 from judgebench.records import Message, Request, Sampling
 from judgebench.run.loading import load_tasks
@@ -17,19 +15,15 @@ from judgebench.run.seats import ModelPool, alternatives
 from judgebench.run.settings import Settings
 from tests.servers.launch import Server, chat_server
 
-TABLE = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())
 JUDGED = [name for name in tasks.names() if tasks.load(tasks.TaskSpec(name))[0].judge_models]
 
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_every_judged_task_has_a_judge_that_is_not_shut_down(name: str) -> None:
-    """One without a known last day among them, and none that was gone when the list was made."""
-    judges = tasks.load(tasks.TaskSpec(name))[0].other_judges
-    ends = [TABLE["shutdown"].get(spec, "9999-12-31") for spec in judges]
-    assert max(ends) == "9999-12-31"
-    assert min(ends) > TABLE["as_of"]
-    for spec in judges:
-        parse_model(spec)
+    """One without a known last day among them, and none that is gone today."""
+    ends = [shutdown_of(*parse_model(text)) for text in tasks.load(tasks.TaskSpec(name))[0].other_judges]
+    assert None in ends
+    assert not any(end.over for end in ends if end is not None)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +35,20 @@ def test_every_judged_task_has_a_judge_that_is_not_shut_down(name: str) -> None:
         *(("arenahard", version) for version in ("v2.0", "v0.1")),
     ],
 )
-def test_the_end_of_an_official_judge_is_known(name: str, version: str) -> None:
-    """The last day of every model that a protocol names is in the list, and in what is said when it is missing."""
+def test_the_end_of_an_official_judge_is_known(name: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last day of every model that a protocol names is in the list, and in what is said when it is missing, before
+    that day and after it.
+    """
     task, _ = tasks.load(tasks.TaskSpec(name, version))
     assert task.judge_models
     for spec in task.judge_models.values():
-        day = TABLE["shutdown"][spec]
-        assert datetime.date.fromisoformat(day)
-        assert f"{spec} (its vendor serves it until {day})" in alternatives(task)
+        end = shutdown_of(*parse_model(spec))
+        assert end is not None
+        monkeypatch.setenv("JUDGEBENCH_TODAY", str(end.day - datetime.timedelta(days=1)))
+        assert f"{spec} (served until {end.day})" in alternatives(task)
+        monkeypatch.setenv("JUDGEBENCH_TODAY", str(end.day))
+        words = f"since {end.day} answered by {end.answered_by}" if end.answered_by else f"not served since {end.day}"
+        assert f"{spec} ({words})" in alternatives(task)
 
 
 def test_a_judge_that_answered_before_may_be_gone() -> None:

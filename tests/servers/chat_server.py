@@ -113,6 +113,11 @@ class ChatServer:
             setattr(self, name, value)
         return web.json_response({"served": self.served})
 
+    async def models(self, request: web.Request) -> web.Response:
+        """GET /v1/models: the file of ``--models`` as it is."""
+        self.log(b"", "models", headers=dict(request.headers))
+        return web.Response(body=Path(self.options.models).read_bytes(), content_type="application/json")
+
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST of a conversation, over any of the protocols."""
         data = await request.read()
@@ -252,6 +257,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--refuse-status", type=int, default=400)
     parser.add_argument("--refuse-body", default="", help="what is said of them, in place of the vendor's words")
     parser.add_argument("--log-bodies", type=int, default=0, help="1: log what was sent, credentials too")
+    parser.add_argument("--models", default="", help="file to reply to GET /v1/models with; without it, 404")
     parser.add_argument("--always", default="", help="STATUS:MESSAGE to answer everything with")
     return parser.parse_args()
 
@@ -262,6 +268,8 @@ async def main() -> None:
     for path in PROTOCOLS:
         app.router.add_post(path, server.chat)
     app.router.add_post("/settings", server.settings)
+    if server.options.models:
+        app.router.add_get("/v1/models", server.models)
     # A client that goes away ends its handler, which the log then tells.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()

@@ -13,15 +13,13 @@ from typing import Any
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
+from judgebench.models.http import ANTHROPIC_BASE_URL, OPENAI_BASE_URL, anthropic_address, openai_address
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.http.run import EventLoop, Replies, RequestStream
 from judgebench.models.http.wire_chat import ChatCompletions
 from judgebench.models.http.wire_messages import Messages
 from judgebench.models.http.wire_responses import Responses
 from judgebench.records import Completion, Request
-
-OPENAI_BASE_URL = "https://api.openai.com/v1"
-ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 
 
 class HttpChat(Endpoint):
@@ -64,12 +62,14 @@ def served_chat(
     reasoning_effort: str | None = None,
     thinking: str = "auto",
     api_key_env: str | None = None,
+    only_identity: bool = False,
     **options: Any,
 ) -> HttpChat:
     """A model of any OpenAI-compatible server; ``api`` is ``chat`` (the default) or ``responses``.
 
     ``thinking`` (``auto``, ``on``, ``off``) is passed to its chat template. The key comes from the environment variable
-    ``api_key_env``, if that is given. ``options`` are those of :class:`HttpChat`.
+    ``api_key_env``, if that is given; it may be missing if the model is opened for its ``only_identity``. ``options``
+    are those of :class:`HttpChat`.
     """
     if api not in (None, "chat", "responses"):
         raise UsageError(f"the argument api={api} of {name} is not valid: it is chat or responses")
@@ -79,7 +79,7 @@ def served_chat(
         name,
         base_url,
         name,
-        _key(api_key_env, f"the model {name}") if api_key_env else None,
+        _key(api_key_env, f"the model {name}", wanted=not only_identity) if api_key_env else None,
         wire=wire,
         extra_body=extra | (wire.effort(reasoning_effort) if reasoning_effort else {}),
         key_source=f"the key in {api_key_env}",
@@ -95,7 +95,7 @@ def openai_chat(
     Models that OpenAI serves only over the Responses API are called over that. ``options`` are those of
     :func:`served_chat`.
     """
-    address = os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+    address = openai_address()
     if thinking != "auto" and address == OPENAI_BASE_URL:
         raise UsageError(
             f"--thinking {thinking} cannot be used: OpenAI's own models have no such switch. Set how much "
@@ -113,6 +113,7 @@ def anthropic_chat(
     reasoning_effort: str | None = None,
     thinking: str = "auto",
     api_key_env: str | None = None,
+    only_identity: bool = False,
     **options: Any,
 ) -> HttpChat:
     """A model of Anthropic, or of the Messages server at ``base_url`` or ANTHROPIC_BASE_URL (without ``/v1``).
@@ -120,15 +121,15 @@ def anthropic_chat(
     The key comes from ANTHROPIC_API_KEY or from the variable ``api_key_env``; a self-hosted server needs none.
     ``options`` are those of :class:`HttpChat`.
     """
-    address = base_url or os.environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_BASE_URL
+    address = anthropic_address(base_url)
     variable = api_key_env or "ANTHROPIC_API_KEY"
-    wanted = api_key_env or address == ANTHROPIC_BASE_URL
+    wanted = not only_identity and bool(api_key_env or address == ANTHROPIC_BASE_URL)
     wire = Messages(thinking)
     return HttpChat(
         name,
         address,
         name,
-        _key(variable, f"anthropic:{name}") if wanted else os.environ.get(variable, "").strip(),
+        _key(variable, f"anthropic:{name}", wanted=wanted),
         wire=wire,
         extra_body=wire.effort(reasoning_effort) if reasoning_effort else {},
         key_source=f"the key in {variable}",
@@ -136,9 +137,9 @@ def anthropic_chat(
     )
 
 
-def _key(variable: str, model: str) -> str:
+def _key(variable: str, model: str, *, wanted: bool) -> str:
     key = os.environ.get(variable, "").strip()
-    if not key:
+    if wanted and not key:
         raise UsageError(
             f"{model} needs an API key, but the environment variable {variable} is not set. "
             "Set it, name another variable with --api-key-env, or use a local model (hf:…)."

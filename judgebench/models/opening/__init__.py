@@ -26,7 +26,8 @@ from judgebench.models.opening.backends import (
     grammar,
     without_credentials,
 )
-from judgebench.models.pricing import FREE, Price
+from judgebench.models.pricing import FREE, Price, parse_price
+from judgebench.models.vendors import Shutdown, Vendor, shutdown, vendor_at, vendors
 
 
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
@@ -162,14 +163,43 @@ def _converted(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
-    """Price of a model: ``usd_per_million=INPUT/OUTPUT`` if given, else its backend's, else 0 if it is free."""
+    """Price of a model: ``usd_per_million=INPUT/OUTPUT`` if given, else its backend's, else its vendor's, else 0 if it
+    is free.
+    """
     given = arguments.get("usd_per_million")
     if given is not None:
-        try:
-            prompt, completion = (float(part) for part in given.split("/"))
-            return Price(prompt=prompt, completion=completion)
-        except ValueError as error:
-            raise UsageError(f"usd_per_million={given} is not INPUT/OUTPUT, such as 2.5/10: {error}") from error
+        return parse_price(given)
     if spec.backend.price is not None:
         return spec.backend.price(spec.target)
+    seller = seller_of(spec, arguments)
+    if seller is not None:
+        return seller.price(model_name(spec))
     return FREE if spec.local or spec.backend.finished else None
+
+
+def address_of(spec: ModelSpec, arguments: Mapping[str, str]) -> str | None:
+    """The URL at which a model is called, if it is called at one."""
+    return spec.backend.address(spec.target, arguments) if spec.backend.address else None
+
+
+def vendor_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Vendor | None:
+    """The vendor at whose own address a model is called; ``None`` for any other server, whatever its models' names."""
+    address = address_of(spec, arguments)
+    return None if address is None else vendor_at(address)
+
+
+def seller_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Vendor | None:
+    """The vendor whose prices hold: that of the address, else that of the backend (a gateway passes them on)."""
+    home = vendors()[spec.backend.vendor] if spec.backend.vendor else None
+    return vendor_of(spec, arguments) or home
+
+
+def shutdown_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Shutdown | None:
+    """When the vendor at whose address a model is called stops, or stopped, serving it, if that is known."""
+    vendor = vendor_of(spec, arguments)
+    return None if vendor is None else shutdown(vendor, model_name(spec))
+
+
+def model_name(spec: ModelSpec) -> str:
+    """The name by which an endpoint knows a model."""
+    return spec.target.partition("#")[2] if spec.backend is HTTP else spec.target

@@ -8,18 +8,16 @@ import dataclasses
 import importlib
 import importlib.util
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from judgebench.data import plugins
-from judgebench.data.resources import resource
 from judgebench.errors import UsageError
 from judgebench.files import read_text
 from judgebench.models import Backend, Model, OpenSettings
 from judgebench.models.call_store import default_cache_dir
-from judgebench.models.pricing import Price
+from judgebench.models.http import anthropic_address, openai_address
 from judgebench.thinking import Thinking
 
 ENTRY_POINTS = "judgebench.models"
@@ -133,7 +131,8 @@ def _check_url(target: str) -> None:
 def _pacing(settings: OpenSettings) -> dict[str, Any]:
     """How an endpoint is called, and how fast. Arguments of the model override these."""
     given = {name: getattr(settings, name) for name in ("concurrency", "rpm", "tpm", "api_key_env")}
-    return {"thinking": settings.thinking} | {name: value for name, value in given.items() if value is not None}
+    always = {"thinking": settings.thinking, "only_identity": settings.only_identity}
+    return always | {name: value for name, value in given.items() if value is not None}
 
 
 def _open_file(target: str, settings: OpenSettings, **arguments: Any) -> Model:
@@ -159,12 +158,16 @@ def _any(target: str) -> bool:
     return True
 
 
-def _listed_price(target: str) -> Price | None:
-    table = tomllib.loads((resource("templates") / "prices.toml").read_text())["usd_per_million"]
-    if target not in table:
-        return None
-    prompt, completion = table[target]
-    return Price(prompt=prompt, completion=completion)
+def _openai_address(target: str, arguments: Mapping[str, str]) -> str:
+    return openai_address()
+
+
+def _anthropic_address(target: str, arguments: Mapping[str, str]) -> str:
+    return anthropic_address(arguments.get("base_url"))
+
+
+def _http_address(target: str, arguments: Mapping[str, str]) -> str:
+    return target.partition("#")[0]
 
 
 VLLM = Backend(name="vllm", spelling="vllm:ID", open=_open_vllm, arguments=_VLLM_ARGUMENTS, local=True, checkpoint=True)
@@ -174,7 +177,8 @@ OPENAI = Backend(
     spelling="openai:NAME",
     open=_open_openai,
     arguments={**_HTTP_ARGUMENTS, "api": str},
-    price=_listed_price,
+    address=_openai_address,
+    vendor="openai",
     trusts=_any,
 )
 ANTHROPIC = Backend(
@@ -183,7 +187,8 @@ ANTHROPIC = Backend(
     open=_open_anthropic,
     arguments={**_HTTP_ARGUMENTS, "base_url": str},
     gives_logprobs=False,
-    price=_listed_price,
+    address=_anthropic_address,
+    vendor="anthropic",
     trusts=_any,
 )
 HTTP = Backend(
@@ -192,6 +197,7 @@ HTTP = Backend(
     open=_open_http,
     arguments={**_HTTP_ARGUMENTS, "api": str},
     check_target=_check_url,
+    address=_http_address,
     trusts=_on_this_machine,
 )
 FILE = Backend(name="file", spelling="file:outputs.json (answers made elsewhere)", open=_open_file, finished=True)

@@ -1,0 +1,202 @@
+"""What is known of the vendors of served models: what they ask for tokens, and until when they serve a model.
+
+Both are tables that ship with the program (``templates/prices.toml``, ``templates/shutdowns.toml``), each entry with
+its source and day. A vendor is known by the host that is called, so a server elsewhere that gives its model a vendor's
+name is nobody's concern here. No vendor is asked; ``http.listing`` does that.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from judgebench.data.resources import resource
+from judgebench.errors import UsageError
+from judgebench.models.pricing import Price
+
+T = TypeVar("T")
+STALE_DAYS = 90
+"""A price list of this age is doubted."""
+SOON_DAYS = 60
+"""A shutdown is mentioned from this many days before it."""
+_DATED = re.compile(r"(?:[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest))$")
+
+
+def today() -> date:
+    """The day it is, or that ``JUDGEBENCH_TODAY`` names: what will be served, and what is known, on another day."""
+    given = os.environ.get("JUDGEBENCH_TODAY")
+    if not given:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(given)
+    except ValueError as error:
+        raise UsageError(f"JUDGEBENCH_TODAY={given!r:.40} is not a day; write it as 2027-01-31, or unset it") from error
+
+
+class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who serves models at some hosts, and its prices."""
+
+    title: str
+    """Its name in messages."""
+    hosts: tuple[str, ...]
+    models_page: str
+    """The page that lists its models."""
+    source: str
+    """Where the prices were read."""
+    as_of: date
+    """The last day on which the prices can be taken to be those of the vendor's page."""
+    usd_per_million: dict[str, tuple[float, float]]
+    """Model → USD for a million prompt tokens and a million completion tokens."""
+    later: dict[str, dict[str, tuple[float, float]]] = {}
+    """Day → prices that hold from then on."""
+    note: str = ""
+    """What the prices leave out."""
+
+    def price(self, model: str) -> Price | None:
+        """What a model's tokens cost today, if that is known."""
+        listed = dict(self.usd_per_million)
+        for day in sorted(self.later):
+            if today() >= date.fromisoformat(day):
+                listed |= self.later[day]
+        found = _entry(listed, model)
+        return None if found is None else Price(prompt=found[0], completion=found[1])
+
+    @property
+    def age_days(self) -> int:
+        """The age of its price list."""
+        return (today() - self.as_of).days
+
+
+class _Source(Struct, frozen=True, forbid_unknown_fields=True):
+    page: str
+    as_of: date
+
+
+class Shutdown(Struct, frozen=True, kw_only=True):
+    """The end of a model at its vendor's own address."""
+
+    model: str
+    vendor: str
+    """The vendor's name in messages."""
+    day: date
+    """The first day on which the vendor serves it no longer."""
+    replaced_by: str | None
+    """The model that the vendor recommends in its place."""
+    answered_by: str | None
+    """The model that from that day answers under the old name; ``None`` if nobody does."""
+    source: str
+    """The page that says so."""
+    as_of: date
+    """When that page was read."""
+
+    @property
+    def days_left(self) -> int:
+        """Days until then: 0 or less if it is over."""
+        return (self.day - today()).days
+
+    @property
+    def over(self) -> bool:
+        """Whether the vendor serves the model no longer."""
+        return self.days_left <= 0
+
+    @property
+    def soon(self) -> bool:
+        """Whether it is over, or will be within two months."""
+        return self.days_left <= SOON_DAYS
+
+    @property
+    def short(self) -> str:
+        """The fact in a few words."""
+        if not self.over:
+            return f"served until {self.day}"
+        return (
+            f"since {self.day} answered by {self.answered_by}" if self.answered_by else f"not served since {self.day}"
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The fact as a clause, with the vendor's advice."""
+        if not self.over:
+            fact = f"{self.vendor} serves it until {self.day}, for {self.days_left} more days"
+        elif self.answered_by:
+            fact = f"since {self.day} {self.vendor} has {self.answered_by} answer under this name"
+        else:
+            fact = f"{self.vendor} has not served it since {self.day}"
+        advice = f"; it recommends {self.replaced_by}" if self.replaced_by not in (None, self.answered_by) else ""
+        return f"{fact} ({self.source}, as of {self.as_of}){advice}"
+
+
+class _Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    vendor: str
+    day: date
+    models: tuple[str, ...]
+    replaced_by: str | None = None
+    answered_by: str | None = None
+
+
+class _Shutdowns(Struct, frozen=True, forbid_unknown_fields=True):
+    sources: dict[str, _Source]
+    shutdowns: tuple[_Entry, ...]
+
+
+@cache
+def vendors() -> Mapping[str, Vendor]:
+    """All vendors by their short names, such as ``openai``."""
+    return msgspec.convert(_table("prices.toml")["vendors"], dict[str, Vendor])
+
+
+def vendor_at(address: str) -> Vendor | None:
+    """The vendor whose host this URL names, if it is a known one."""
+    try:
+        host = urlsplit(address).hostname
+    except ValueError:
+        return None
+    return next((vendor for vendor in vendors().values() if host in vendor.hosts), None)
+
+
+def shutdown(vendor: Vendor, model: str) -> Shutdown | None:
+    """When a vendor stops, or stopped, serving a model; ``None`` if no day is known."""
+    return _entry(_shutdowns().get(vendor.title, {}), model)
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the known names that look like this one, the likeliest first."""
+    by_folded = {other.casefold(): other for other in known}
+    return [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)]
+
+
+@cache
+def _shutdowns() -> Mapping[str, Mapping[str, Shutdown]]:
+    """The ends of models, by their vendor's name in messages and their own."""
+    table = msgspec.convert(_table("shutdowns.toml"), _Shutdowns)
+    found: dict[str, dict[str, Shutdown]] = {}
+    for entry in table.shutdowns:
+        title, source = vendors()[entry.vendor].title, table.sources[entry.vendor]
+        for model in entry.models:
+            found.setdefault(title, {})[model] = Shutdown(
+                model=model,
+                vendor=title,
+                day=entry.day,
+                replaced_by=entry.replaced_by,
+                answered_by=entry.answered_by,
+                source=source.page,
+                as_of=source.as_of,
+            )
+    return found
+
+
+def _table(name: str) -> dict[str, object]:
+    return tomllib.loads((resource("templates") / name).read_text())
+
+
+def _entry(table: Mapping[str, T], model: str) -> T | None:
+    """A model's entry: its own, else that of its name without the date at its end."""
+    return table.get(model, table.get(_DATED.sub("", model)))
