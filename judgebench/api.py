@@ -514,7 +514,9 @@ def leaderboard(
     published: bool = False,
     tasks: Paths = (),
 ) -> Leaderboard:
-    """Rank runs, and the runs below folders, by task and protocol; with ``published``, beside published figures.
+    """Rank runs, and the runs below folders, by task and protocol; with ``published``, among published figures.
+
+    Only a run that was evaluated as the published rows were stands among them, with its number by upstream's rule.
 
     ``runs`` are runs and paths, also in lists; a run that is named twice has one row. ``tasks`` are the files of your
     own tasks that the runs were made with.
@@ -523,16 +525,18 @@ def leaderboard(
     [75.0, 50.0]
     """
     from judgebench.analysis import leaderboard as ranking
+    from judgebench.analysis import published as tables
 
     files = _task_files(tasks)
     found = _found(runs, files)
     rows = ranking.in_one_table(found.readable, task)
-    others = ranking.published_rows(task) if published else []
+    others = tables.published_rows(task) if published else []
     if not rows and not others:
         wanted = f" for task {task!r}: no run holds that task" if task else ""
         raise UsageError(f"nothing to show{wanted}. Name run folders, or run `judgebench eval` first{_reasons(found)}")
     metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
-    groups = ranking.beside_published(ranking.group_rows([*rows, *others], metrics), others)
+    groups = ranking.group_rows([*rows, *others], metrics, tables.tables_of(found.readable, others))
+    groups = tables.beside_published(groups, others)
     return Leaderboard(tuple(groups), found.unreadable)
 
 

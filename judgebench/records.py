@@ -310,6 +310,23 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return None if alike else found
 
     @property
+    def by_upstream(self) -> "Score":
+        """The score by the rule of the published tables: upstream's, if that is another one than ours."""
+        found = self.upstream
+        if found is None:
+            return self
+        return replace(
+            self,
+            value=found.value,
+            stderr=found.stderr,
+            low=found.low,
+            high=found.high,
+            level=found.level,
+            method=found.method,
+            reason=None,
+        )
+
+    @property
     def withheld(self) -> str | None:
         """Why there is no value or no interval; ``None`` if there are both."""
         if self.value is None:

@@ -6,14 +6,11 @@ How the rows are printed is in ``cli``; the fits of several runs together are in
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from statistics import NormalDist
-from typing import Any
 
 import msgspec
 
 from judgebench import tasks
 from judgebench.analysis.joint_fits import Tabulate, fit_together
-from judgebench.data.csv_cells import read_csv_table
-from judgebench.data.resources import resource
 from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run.folder import Manifest, TaskManifest
@@ -23,9 +20,6 @@ from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import NO_FILES, TaskFiles
 from judgebench.stats.many_runs import ranks_of_estimates
 from judgebench.task import Task
-from judgebench.task.metric import ABOUT_A_METRIC, UNITS
-
-PUBLISHED_FIELDS = ("task", "model", "source")
 
 BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
     "length": lambda row: None if (score := length_of(row)) is None else score.value,
@@ -36,6 +30,7 @@ BY_ROW: "dict[str, Callable[[LeaderboardRow], float | None]]" = {
 FROM_A_FILE = ("outputs:", "reported:")
 """Prefixes of the identity of a model that is known only by its answers or numbers."""
 NOT_IN_COMMON_FIT = "not in the table's common fit"
+NO_TABLES: "Mapping[tuple[str, str], Table]" = {}
 
 
 class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +78,25 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[LeaderboardRow, ...]
     differs: tuple[str, ...]
     """Protocol fields in which this group differs from the task's first group."""
+    table: str | None = None
+    """Label of the published table whose rows stand among the runs; all are then placed by upstream's rule."""
+
+    @property
+    def measured(self) -> "LeaderboardRow | None":
+        """The first row of a run; ``None`` if all rows are published ones."""
+        return next((row for row in self.rows if not row.published), None)
+
+    def score(self, row: "LeaderboardRow", metric: str) -> Score | None:
+        """The number that places a row: by upstream's rule where published rows stand beside it."""
+        return placed(row, metric, self.table)
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A published table that runs of some protocol stand in."""
+
+    label: str
+    metric: str
+    """The first metric that was published and that a run alone can give: it ranks."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,50 +221,6 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
 
 
-def published_rows(task: str | None = None) -> list[LeaderboardRow]:
-    """The figures of the published tables (``leaderboards/*.csv``) as rows, with a protocol of their own per task."""
-    rows: list[LeaderboardRow] = []
-    known: dict[str, Task | None] = {}
-    for path in sorted(resource("leaderboards").glob("*.csv")):
-        for fields in read_csv_table(path, path.read_text(encoding="utf-8")):
-            label = fields["task"]
-            versioned = label.partition(":")[0]
-            if task is None or task in (label, versioned, label.partition("@")[0]):
-                if versioned not in known:
-                    known[versioned] = _known_task(versioned, NO_FILES)
-                rows.append(_published_row(label, fields, known[versioned]))
-    return rows
-
-
-def _published_row(label: str, fields: dict[str, str], task: Task | None) -> LeaderboardRow:
-    """A row of a table. If no task knows the metrics, a metric named after a unit is in that unit."""
-    scores = {}
-    for metric, text in fields.items():
-        if metric in PUBLISHED_FIELDS or metric == "n" or metric.endswith(ABOUT_A_METRIC) or not text:
-            continue
-        about: dict[str, Any] = {
-            end[1:]: float(fields[metric + end]) for end in ABOUT_A_METRIC if fields.get(metric + end)
-        }
-        scores[metric] = Score(
-            task=label,
-            metric=metric,
-            value=float(text),
-            unit=task.metric(metric).unit if task is not None else metric if metric in UNITS else "percent",
-            method="published",
-            **about,
-            n=int(fields["n"]) if fields.get("n") else 0,
-        )
-    return LeaderboardRow(
-        task=label,
-        model=fields["model"],
-        origin=fields["source"],
-        published=True,
-        protocol_hash=f"published:{label}",
-        protocol={"published": fields["source"]},
-        scores=scores,
-    )
-
-
 def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, tuple[str, ...]]:
     """The metrics that a table shows, by task with version; the first one ranks. None for a task unknown here.
 
@@ -259,12 +229,12 @@ def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, t
     found = {}
     for label in labels:
         # A published table's label goes on after the version, for people.
-        task = _known_task(label.partition(":")[0], files)
+        task = known_task(label.partition(":")[0], files)
         found[label] = () if task is None else task.headline
     return found
 
 
-def _known_task(
+def known_task(
     label: str, files: TaskFiles, options: Mapping[str, str] | None = None, *, starter: bool = False
 ) -> Task | None:
     """The task of a label; ``None`` if it, its version or its options are unknown here. A label may come from anyone,
@@ -278,25 +248,43 @@ def _known_task(
         return None
 
 
-def group_rows(rows: Iterable[LeaderboardRow], metrics_of: Mapping[str, tuple[str, ...]]) -> list[Group]:
-    """Group rows by task and protocol, ranked by the task's first metric with values; largest first, published last."""
+def group_rows(
+    rows: Iterable[LeaderboardRow],
+    metrics_of: Mapping[str, tuple[str, ...]],
+    tables: Mapping[tuple[str, str], Table] = NO_TABLES,
+) -> list[Group]:
+    """Group rows by task and protocol, ranked by the task's first metric with values; largest first, published last.
+
+    Runs whose task and protocol hash have a published table stand among its rows, ranked by its metric.
+    """
     grouped: dict[tuple[str, str], list[LeaderboardRow]] = {}
+    held: dict[tuple[str, str], Table] = {}
     for row in rows:
-        grouped.setdefault((row.task, row.protocol_hash), []).append(row)
+        table = tables.get((row.task, row.protocol_hash))
+        key = (row.task, row.protocol_hash) if table is None else (table.label, f"published:{table.label}")
+        grouped.setdefault(key, []).append(row)
+        if table is not None:
+            held[key] = table
     groups = []
     firsts: dict[str, LeaderboardRow] = {}
-    for (task, _), members in sorted(grouped.items(), key=_group_order):
+    for (task, place), members in sorted(grouped.items(), key=_group_order):
+        table = held.get((task, place))
         metrics = tuple(metric for metric in metrics_of.get(task, ()) if any(metric in row.scores for row in members))
         metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
         # A metric without any value, for lack of an official file, cannot rank.
-        metrics = tuple(sorted(metrics, key=lambda metric: all(_value(row, metric) is None for row in members)))
-        first = members[0] if members[0].published else firsts.setdefault(task, members[0])
+        metrics = tuple(sorted(metrics, key=lambda metric: all(value_of(row, metric) is None for row in members)))
+        if table is not None:
+            metrics = (table.metric, *(metric for metric in metrics if metric != table.metric))
+        own = next((row for row in members if not row.published), members[0])
+        first = own if own.published else firsts.setdefault(own.task, own)
+        label = None if table is None else table.label
         groups.append(
             Group(
                 task=task,
                 headline=metrics,
-                rows=tuple(_ranked(members, metrics[0])) if metrics else tuple(members),
-                differs=tuple(differing(first.protocol, members[0].protocol)),
+                rows=tuple(_ranked(members, metrics[0], label)) if metrics else tuple(members),
+                differs=tuple(differing(first.protocol, own.protocol)),
+                table=label,
             )
         )
     return groups
@@ -304,27 +292,47 @@ def group_rows(rows: Iterable[LeaderboardRow], metrics_of: Mapping[str, tuple[st
 
 def _group_order(item: tuple[tuple[str, str], list[LeaderboardRow]]) -> tuple[str, bool, int, str]:
     (task, protocol_hash), members = item
-    return task, members[0].published, -len(members), protocol_hash
+    return task, all(row.published for row in members), -len(members), protocol_hash
 
 
-def _value(row: LeaderboardRow, metric: str) -> float | None:
+def placed(row: LeaderboardRow, metric: str, table: str | None) -> Score | None:
+    """The number of a row that a table shows: by upstream's rule where the rows of a published ``table`` stand."""
     score = row.scores.get(metric)
+    return score if score is None or table is None else score.by_upstream
+
+
+def value_of(row: LeaderboardRow, metric: str, table: str | None = None) -> float | None:
+    """A row's value; ``None`` without a score, or if the score has no value."""
+    score = placed(row, metric, table)
     return None if score is None else score.value
 
 
-def _ranked(rows: Sequence[LeaderboardRow], metric: str) -> list[LeaderboardRow]:
-    """The rows, best first, each with its rank and the ranks that its standard error leaves open."""
-    with_value = sorted((row for row in rows if _value(row, metric) is not None), key=lambda row: row.model)
-    with_value.sort(key=lambda row: -row.scores[metric].value)  # type: ignore[operator]
-    values = [row.scores[metric].value or 0.0 for row in with_value]
-    stderrs = [stderr_of(row.scores[metric]) for row in with_value]
-    certain = len(with_value) > 1 and any(stderr is not None for stderr in stderrs)
+def _ranked(rows: Sequence[LeaderboardRow], metric: str, table: str | None) -> list[LeaderboardRow]:
+    """The rows, best first, each with its rank and the ranks that its standard error leaves open.
+
+    A published value without an error counts as exact; which ranks are open is then said of runs alone.
+    """
+    with_value = sorted((row for row in rows if value_of(row, metric, table) is not None), key=lambda row: row.model)
+    with_value.sort(key=lambda row: -value_of(row, metric, table))  # type: ignore[operator]
+    scores = [score for row in with_value if (score := placed(row, metric, table)) is not None]
+    values = [score.value or 0.0 for score in scores]
+    known = [stderr_of(score) for score in scores]
+    stderrs = [
+        0.0 if stderr is None and row.published and table is not None else stderr
+        for row, stderr in zip(with_value, known, strict=True)
+    ]
+    certain = len(with_value) > 1 and any(stderr is not None for stderr in known)
+    # Exact values do not vary, so any number of them leaves as much to chance as one.
+    varying = sum(stderr != 0 for stderr in stderrs) + 1 if table is not None else None
     ranked: list[LeaderboardRow] = []
-    for row, value, places in zip(with_value, values, ranks_of_estimates(values, stderrs), strict=True):
+    for row, value, stderr, places in zip(
+        with_value, values, known, ranks_of_estimates(values, stderrs, varying=varying), strict=True
+    ):
         rank = 1 + values.index(value)
-        open_ranks = {"rank_low": places.low, "rank_high": places.high} if certain else {}
+        told = certain and (table is None or stderr is not None)
+        open_ranks = {"rank_low": places.low, "rank_high": places.high} if told else {}
         ranked.append(msgspec.structs.replace(row, rank=rank, **open_ranks))
-    without = sorted((row for row in rows if _value(row, metric) is None), key=lambda row: row.model)
+    without = sorted((row for row in rows if value_of(row, metric, table) is None), key=lambda row: row.model)
     return ranked + without
 
 
@@ -335,46 +343,6 @@ def stderr_of(score: Score) -> float | None:
     return (score.high - score.low) / (2 * NormalDist().inv_cdf((1 + score.level) / 2))
 
 
-def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow]) -> list[Group]:
-    """The groups, each row with the published value of a model of its name in the table of its task's options."""
-    found = []
-    for group in groups:
-        task = _official_task(group.rows[0]) if published else None
-        table = {} if task is None else {row.model: row for row in of_same_table(task, published)}
-        metric = group.headline[0] if group.headline else ""
-        held = task is not None and task.metric(metric).needs_table is None
-        rows = [
-            msgspec.structs.replace(row, published_value=_value(table[row.model], metric))
-            if held and row.model in table
-            else row
-            for row in group.rows
-        ]
-        found.append(msgspec.structs.replace(group, rows=tuple(rows)))
-    return found
-
-
-def _official_task(row: LeaderboardRow) -> Task | None:
-    """The bundled or installed task of a run's row, with its options; ``None`` for other tasks and published rows."""
-    if row.published or row.protocol.get("code"):
-        return None
-    options = row.protocol.get("options")
-    given = {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}
-    return _known_task(row.task, {}, given, starter=row.starter)
-
-
-def of_same_table(task: Task, published: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
-    """The rows of the published table with a task's version and options, as far as options tell tables apart."""
-    usual = {name: str(value) for name, value in task.table_options.items()}
-    own = {name: str(task.options.get(name, value)) for name, value in usual.items()}
-    found = []
-    for row in published:
-        label, _, options = row.task.partition(":")
-        given = dict(option.split("=", 1) for option in options.split(",") if "=" in option)
-        if label == f"{task.name}@{task.version}" and {**usual, **given} == own:
-            found.append(row)
-    return found
-
-
 def across_tasks(groups: Sequence[Group]) -> Across | None:
     """Each task's first group of runs side by side, models with the best mean rank first; ``None`` for a single task.
 
@@ -382,14 +350,14 @@ def across_tasks(groups: Sequence[Group]) -> Across | None:
     """
     firsts: dict[str, Group] = {}
     for group in groups:
-        if not group.rows[0].published and not group.differs:
-            firsts.setdefault(group.task, group)
+        if (own := group.measured) is not None and not group.differs:
+            firsts.setdefault(own.task, group)
     if len(firsts) < 2:
         return None
     tables = tuple(firsts.values())
     models: dict[tuple[str, str], list[list[LeaderboardRow]]] = {}
     for place, group in enumerate(tables):
-        for row in group.rows:
+        for row in (row for row in group.rows if not row.published):
             identity = "" if row.identity.startswith(FROM_A_FILE) else row.identity
             models.setdefault((row.model, identity), [[] for _ in tables])[place].append(row)
     standings = []
@@ -438,7 +406,7 @@ def arranged(
             patterns = [pattern.casefold() for pattern in filters]
             rows = [row for row in rows if row.pinned or any(fnmatchcase(row.model.casefold(), p) for p in patterns)]
         if sort is not None:
-            rows.sort(key=lambda row: _sort_key(row, sort))
+            rows.sort(key=lambda row: _sort_key(row, sort, group.table))
         rows.sort(key=lambda row: not row.pinned)
         if rows:
             found.append(msgspec.structs.replace(group, rows=tuple(rows)))
@@ -447,10 +415,10 @@ def arranged(
     return found
 
 
-def _sort_key(row: LeaderboardRow, sort: str) -> tuple[bool, float, str]:
+def _sort_key(row: LeaderboardRow, sort: str, table: str | None) -> tuple[bool, float, str]:
     if sort == "model":
         return False, 0.0, row.model
-    value, sign = (BY_ROW[sort](row), 1) if sort in BY_ROW else (_value(row, sort), -1)
+    value, sign = (BY_ROW[sort](row), 1) if sort in BY_ROW else (value_of(row, sort, table), -1)
     return value is None, 0.0 if value is None else sign * value, row.model
 
 

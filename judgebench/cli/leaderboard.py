@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 INTERVAL = "95 % interval"
 RANKS = "ranks"
-UPSTREAM = "by upstream's rule"
+UPSTREAM, OURS = "by upstream's rule", "by our rule"
+MEASURED, PUBLISHED = "measured", "published"
+NEAR_TOP = 3
+"""Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
 RANKS_NOTE = (
     "ranks: those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
@@ -34,7 +37,11 @@ def leaderboard(
     ] = None,
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     published: Annotated[
-        bool, typer.Option("--published", help="Also show published figures, marked as such.")
+        bool,
+        typer.Option(
+            "--published",
+            help="Also show published figures, marked as such. Runs of the same protocol stand among them.",
+        ),
     ] = False,
     sort: Annotated[
         str | None,
@@ -51,6 +58,7 @@ def leaderboard(
         typer.Option("--pin", help="Show this model first in each table. Repeatable.", metavar="MODEL"),
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    everything: options.All = False,
     tasks: options.TaskFiles = "",
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
@@ -60,10 +68,11 @@ def leaderboard(
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(*folders, task=task, published=published, tasks=tasks)
     print_beside("left out", (run.reason for run in found.unreadable))
-    print_tables(arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ()), form)
+    groups = arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ())
+    print_tables(groups, form, everything=everything)
 
 
-def print_tables(groups: "Sequence[Group]", form: Format = "rich") -> None:
+def print_tables(groups: "Sequence[Group]", form: Format = "rich", *, everything: bool = True) -> None:
     """Print a table for each group of equal protocol, and one across tasks."""
     from judgebench.analysis.leaderboard import across_tasks
 
@@ -72,18 +81,19 @@ def print_tables(groups: "Sequence[Group]", form: Format = "rich") -> None:
         groups,
         lambda: _sheets(groups, across_tasks(groups), terminal=form == "rich"),
         lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
+        everything=everything,
     )
 
 
 def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
-    """The tables, the one across tasks last; notes stand below the last."""
-    sheets = [_sheet(group, terminal=terminal) for group in groups] + ([_across_sheet(across)] if across else [])
+    """The tables, then the one across tasks, with the notes on all; tables without any run come after them."""
+    own = [_sheet(group, terminal=terminal) for group in groups if group.measured]
+    others = [replace(_sheet(group, terminal=terminal), aside=bool(own)) for group in groups if not group.measured]
+    own += [_across_sheet(across)] if across else []
     notes = [RANKS_NOTE] if any(row.rank_low for group in groups for row in group.rows) else []
-    sources = sorted({row.origin for group in groups for row in group.rows if row.published})
-    if sources and terminal:
-        notes.append(f"published figures: {'; '.join(sources)}")
-    sheets[-1] = replace(sheets[-1], notes=(*sheets[-1].notes, *notes))
-    return sheets
+    last = own if own else others
+    last[-1] = replace(last[-1], notes=(*last[-1].notes, *notes))
+    return own + others
 
 
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
@@ -92,7 +102,8 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     from judgebench.cli.results import both_rules, by_upstream, score_interval
 
     rows, metrics = group.rows, group.headline
-    first = [row.scores.get(metrics[0]) if metrics else None for row in rows]
+    first = [group.score(row, metrics[0]) if metrics else None for row in rows]
+    own = [row.scores.get(metrics[0]) if metrics else None for row in rows]
     flags = [", ".join(_flags(row, said="starter")) for row in rows]
     lengths = [length_of(row) for row in rows]
     columns = {
@@ -102,10 +113,12 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
             for row in rows
         ],
         "model": [row.model for row in rows],
+        "figures": [PUBLISHED if row.published else MEASURED for row in rows] if group.table else [],
         **{metric: [_number(score) for score in first] for metric in metrics[:1]},
         INTERVAL: ["" if score is None else score_interval(score) for score in first],
-        UPSTREAM: ["" if score is None else by_upstream(score) for score in first],
-        **{metric: [_number(row.scores.get(metric)) for row in rows] for metric in metrics[1:]},
+        UPSTREAM: ["" if score is None or group.table else by_upstream(score) for score in own],
+        OURS: [_ours(score, terminal=terminal) if group.table and score else "" for score in own],
+        **{metric: [_number(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
         "published": ["" if row.published_value is None else figure(row.published_value) for row in rows],
         "n": ["" if score is None or not score.n else str(score.n) for score in first],
         "missing": [
@@ -119,20 +132,53 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     }
     always = ("rank", "model", *metrics[:1])
     kept = {name: cells for name, cells in columns.items() if name in always or any(cells)}
-    spare = ("missing", UPSTREAM, "length", "n", *reversed(metrics[1:]), "unread", "published", "USD", RANKS)
+    rest = [metric for metric in metrics[1:] if metric in kept]
+    spare = ("missing", "length", *reversed(rest), "published", "unread", RANKS, "USD", UPSTREAM, OURS)
     places = []
-    for cells, row, doubts, score in zip(columns["rank"], rows, flags, first, strict=True):
+    for cells, row, doubts, score in zip(columns["rank"], rows, flags, own, strict=True):
         remarks = [text for text in ("" if score is None else both_rules(score), doubts) if text]
         if not row.published:
             places.append(f"{cells}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else ""))
-    in_words = ("rank", RANKS, "model", "flags", "from")
+    in_words = ("rank", RANKS, "model", "figures", "flags", "from")
+    sources = sorted({row.origin for row in rows if row.published}) if terminal else []
+    origins = [f"published figures: {'; '.join(sources)}"] if sources else []
     return Sheet(
         _title(group),
         tuple(Column(name, words=name in in_words) for name in kept),
         tuple(zip(*kept.values(), strict=True)),
-        notes=(*(places if terminal else ()), *_withheld(group), *_rules(rows, metrics, terminal=terminal)),
+        notes=(
+            *(places if terminal else ()),
+            *_placed(group),
+            *_withheld(group),
+            *_rules(group, terminal=terminal),
+            *origins,
+        ),
         spare=tuple(name for name in spare if name in kept),
+        order=_important(group),
+        keep=len(_own(group)),
+        gaps=True,
     )
+
+
+def _important(group: "Group") -> tuple[int, ...]:
+    """Places of rows, those first that a user looks for: pinned ones, runs, the top, then what is near a run."""
+    places, own = range(len(group.rows)), _own(group)
+    if not own:
+        return ()
+    near = sorted(places, key=lambda place: min(abs(place - run) for run in own))
+    return tuple(dict.fromkeys((*own, *range(min(NEAR_TOP, len(places))), *near)))
+
+
+def _own(group: "Group") -> list[int]:
+    """Places of the rows that a user asked for: pinned ones and runs."""
+    return [place for place, row in enumerate(group.rows) if row.pinned or not row.published]
+
+
+def _placed(group: "Group") -> list[str]:
+    """Say by which number runs stand among published rows."""
+    if group.table is None:
+        return []
+    return [f"runs stand among the published rows of {group.table} by upstream's rule, which made those"]
 
 
 def _withheld(group: "Group") -> list[str]:
@@ -144,25 +190,25 @@ def _withheld(group: "Group") -> list[str]:
             (row.model, score.withheld) for row, score in there if score.value is None or metric == group.headline[0]
         ]
         lines += [f"{metric} of {line}" for line in reasons(about)]
-    valued = [row for row in group.rows if row.rank is not None]
+    valued = [row for row in group.rows if row.rank is not None and not (row.published and group.table)]
     if len(valued) > 1 and not any(row.rank_low is not None for row in valued):
         lines.append(f"which ranks are certain is not known: no {group.headline[0]} has an error")
     return lines
 
 
-def _rules(rows: "Sequence[LeaderboardRow]", metrics: "Sequence[str]", *, terminal: bool) -> list[str]:
+def _rules(group: "Group", *, terminal: bool) -> list[str]:
     """Say why upstream's rule gives other numbers. The first metric's numbers have a column, so only each reason is
     given, once, and on a terminal nothing, because the places have it; for further metrics the numbers are given too.
     """
     from judgebench.cli.results import both_rules
 
     lines: dict[str, None] = {}
-    for metric in metrics:
-        for row in rows:
+    for metric in group.headline:
+        for row in group.rows:
             score = row.scores.get(metric)
             if score is None or score.upstream is None:
                 continue
-            if metric != metrics[0]:
+            if metric != group.headline[0]:
                 lines[f"{row.model}, {both_rules(score)}"] = None
             elif not terminal:
                 lines[f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
@@ -173,6 +219,16 @@ def _number(score: "Score | None") -> str:
     return "" if score is None else figure(score.value, score.unit)
 
 
+def _ours(score: "Score", *, terminal: bool) -> str:
+    """Our number, if it is another than upstream's; a terminal has the interval in a line below."""
+    from judgebench.cli.results import score_interval
+
+    if score.upstream is None:
+        return ""
+    bounds = score_interval(score)
+    return _number(score) + (f" ({bounds})" if bounds and not terminal else "")
+
+
 def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
     """What to doubt about a row, except flags that begin with what is ``said`` elsewhere."""
     finished = row.status.removeprefix("imported, ") == "complete"
@@ -181,8 +237,9 @@ def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
 
 
 def _title(group: "Group") -> str:
-    first = group.rows[0]
-    title = f"{group.task}: " + ("published" if first.published else f"protocol {first.protocol_hash[7:15]}")
+    first = group.measured or group.rows[0]
+    runs = "" if first.published else f"protocol {first.protocol_hash[7:15]}"
+    title = f"{group.task}: " + (f"published, and runs of {runs}" if group.table else runs or "published")
     if first.starter:
         title += "; starter set, not comparable with anything"
     if group.differs:
@@ -213,7 +270,7 @@ def _across_sheet(across: "Across") -> Sheet:
 
 
 def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:
-    score = None if row is None or not group.headline else row.scores.get(group.headline[0])
+    score = None if row is None or not group.headline else group.score(row, group.headline[0])
     if row is None or score is None:
         return ""
     rank = "" if row.rank is None else f" ({row.rank})"

@@ -83,6 +83,7 @@ Track = Annotated[
         metavar="NAME",
     ),
 ]
+All = Annotated[bool, typer.Option("--all", help="Print every row and note, however many.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 

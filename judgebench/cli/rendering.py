@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from judgebench.display import printable
-from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of, rich_of
+from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of
+from judgebench.exchange.terminal import LINES, rich_of_all
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison import Difference
@@ -19,15 +20,23 @@ Format = Literal["rich", "md", "csv", "json", "html", "latex"]
 
 
 def show(
-    form: Format, record: object, sheets: Callable[[], Iterable[Sheet]], flat: Callable[[], Sheet] | None = None
+    form: Format,
+    record: object,
+    sheets: Callable[[], Iterable[Sheet]],
+    flat: Callable[[], Sheet] | None = None,
+    *,
+    everything: bool = True,
 ) -> None:
-    """Print a result in one of the formats: JSON is the record, CSV its ``flat`` table, the others are its sheets."""
+    """Print a result in one of the formats: JSON is the record, CSV its ``flat`` table, the others are its sheets.
+
+    Only a terminal gets less than ``everything``.
+    """
     if form == "json":
         print_json(record)
     elif form == "csv" and flat is not None:
         typer.echo(csv_of(flat()), nl=False)
     elif form == "rich":
-        print_sheets(sheets())
+        print_sheets(sheets(), everything=everything)
     else:
         sheet_text = {"md": markdown_of, "html": html_of, "latex": latex_of}[form]
         typer.echo("\n".join(map(sheet_text, sheets())), nl=False)
@@ -38,14 +47,13 @@ def score_name(score: "Score | Difference") -> str:
     return score.metric if score.group is None else f"{score.metric} {score.group}"
 
 
-def print_sheets(sheets: Iterable[Sheet]) -> None:
-    """Print sheets on a terminal."""
+def print_sheets(sheets: Iterable[Sheet], *, everything: bool = True) -> None:
+    """Print sheets on a terminal; unless ``everything`` is asked for, only what matters most of a long output."""
     from rich.console import Console
 
     console = Console()
-    for sheet in sheets:
-        for part in rich_of(sheet, console.width):
-            console.print(part)
+    for part in rich_of_all(list(sheets), console.width, None if everything else LINES):
+        console.print(part)
 
 
 def print_beside(kind: str, texts: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
-"""Tables for people: a :class:`Sheet` is built once and written as terminal text, Markdown, CSV, LaTeX or HTML.
+"""Tables for people: a :class:`Sheet` is built once and written as Markdown, CSV, LaTeX or HTML, or for a terminal.
 
 Every command that prints a table builds sheets, and notebooks show them. Nothing here knows what a row means.
+``terminal`` fits sheets to a screen.
 """
 
 from collections.abc import Iterable
@@ -8,18 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from judgebench.display import cell, latex, markdown, printable
+from judgebench.display import latex, markdown, printable
 
 if TYPE_CHECKING:
     import jinja2
-    from rich.console import RenderableType
 
 Cell = str | int | float | None
 """Text is shown as it is. Programs get all digits of a number. ``None`` is an empty cell."""
-TITLE_CHARACTERS, HEADING_CHARACTERS, CELL_CHARACTERS, NOTE_CHARACTERS = 400, 200, 2000, 20_000
-"""Most characters of each that a terminal shows."""
-WORDS_WIDTH, NARROWEST_WORDS = 25, 12
-"""Width of a column of words for which a terminal should have room, and the width that it always gets if needed."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,16 @@ class Sheet:
     """Lines before the notes, red on a terminal."""
     spare: tuple[str, ...] = ()
     """Columns that a narrow terminal leaves out, in this order."""
+    order: tuple[int, ...] = ()
+    """Places of the rows that a terminal keeps of a long table, the most important first; then come the others."""
+    keep: int = 0
+    """How many of these are kept however many other tables there are."""
+    gaps: bool = False
+    """Whether an ellipsis stands where rows were left out."""
+    aside: bool = False
+    """Whether a terminal leaves the whole table out where the output is long."""
+    rows_are: str = "rows"
+    """What is counted where rows were left out."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,52 +82,6 @@ def _text(value: Cell) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
-    """What rich prints on a terminal of ``width`` characters."""
-    from rich.table import Table
-    from rich.text import Text
-
-    title, texts, shown = cell(sheet.title, TITLE_CHARACTERS), sheet.texts, _fitting(sheet, width)
-    parts: list[RenderableType] = []
-    if shown:
-        table = Table(title=Text(title) if title else None, title_justify="left")
-        for place in shown:
-            column = sheet.columns[place]
-            longest = max(len(row[place]) for row in (sheet.names, *texts))
-            table.add_column(
-                Text(cell(column.name, HEADING_CHARACTERS)),
-                justify="left" if column.words else "right",
-                overflow="fold",
-                no_wrap=not column.words,
-                min_width=min(NARROWEST_WORDS, longest) if column.words else None,
-            )
-        for row in texts:
-            table.add_row(*(Text(cell(row[place], CELL_CHARACTERS)) for place in shown))
-        parts.append(table)
-    elif title:
-        parts.append(Text(title))
-    left_out = [column.name for place, column in enumerate(sheet.columns) if place not in shown]
-    below = [f"left out for width: {', '.join(left_out)}"] if left_out else []
-    for lines, style in ((sheet.alerts, "bold red"), ([*below, *sheet.notes], "")):
-        if lines:
-            # In one text, because each print costs as much as many lines.
-            parts.append(Text("\n".join(f"  {cell(line, NOTE_CHARACTERS)}" for line in lines), style=style))
-    return parts
-
-
-def _fitting(sheet: Sheet, width: int) -> list[int]:
-    """Places of the columns that fit."""
-    shown = list(range(len(sheet.columns)))
-    columns = zip(sheet.names, *sheet.texts, strict=True)
-    sizes = [max(len(cell(text, HEADING_CHARACTERS)) for text in column) for column in columns]
-    sizes = [min(size, WORDS_WIDTH) if sheet.columns[place].words else size for place, size in enumerate(sizes)]
-    for name in sheet.spare:
-        if sum(sizes[place] + 3 for place in shown) + 1 <= width:
-            break
-        shown.remove(sheet.names.index(name))
-    return shown
 
 
 def markdown_of(sheet: Sheet) -> str:

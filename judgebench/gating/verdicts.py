@@ -21,7 +21,8 @@ import numpy as np
 
 from judgebench.analysis import comparison
 from judgebench.analysis.comparison import Adjust, FileFetcher
-from judgebench.analysis.leaderboard import of_same_table, published_rows, stderr_of
+from judgebench.analysis.leaderboard import stderr_of
+from judgebench.analysis.published import of_same_table, published_rows, unlike_published
 from judgebench.display import figure, p_value
 from judgebench.errors import UsageError
 from judgebench.gating.policy import Defaults, Demand, Policy, Tier
@@ -504,7 +505,7 @@ def _against_published(model: str, candidate: Run, policy: Policy) -> tuple[list
                 raise UsageError(_unpublished(run.task_manifest.label, model, [row.model for row in rows], tables))
             notes.append(f"{label} is not gated: no row of {model} is published")
             continue
-        unlike = _not_official(run)
+        unlike = unlike_published(run.task, run.task_manifest.protocol, run.task_manifest.code, candidate.manifest)
         if unlike:
             raise UsageError(
                 f"{run.task_manifest.label} of {candidate.path} was not evaluated as the published rows were, so they "
@@ -534,33 +535,6 @@ def _unpublished(label: str, model: str, known: Sequence[str], tables: Sequence[
         hint = f"the published tables are {', '.join(tables)}"
     listed = "`judgebench leaderboard --published` lists them"
     return f"no row of the model {model!r} is published for {label}; {hint}. {listed}"
-
-
-def _not_official(run: TaskRun) -> list[str]:
-    """The fields in which a run's protocol differs from that of the published table of its options."""
-    protocol, task, code = run.task_manifest.protocol, run.task, run.task_manifest.code
-    options = protocol.get("options", {})
-    own = {name: options[name] for name in options if name not in (*task.rule_options, *task.table_options)}
-    official_judges = {name: spec.partition(":")[2] for name, spec in task.judge_models.items()}
-    baselines = ", ".join(protocol.get("baselines", ()))
-    fields = [
-        ("starter", protocol.get("starter"), False),
-        ("options", own, {}),
-        ("stop_when", protocol.get("stop_when"), None),
-        ("repeats", protocol.get("repeats"), 1),
-        ("judge_repeats", protocol.get("judge_repeats"), 1),
-        ("code", f"that of the file {code.file}" if code else "the benchmark's own", "the benchmark's own"),
-        ("examples.n", protocol.get("examples", {}).get("n"), task.official_examples),
-        ("baselines", baselines or "the benchmark's own", "the benchmark's own"),
-    ]
-    for name, judge in protocol.get("judges", {}).items():
-        official = official_judges.get(name, "another judge")
-        fields.append((f"judges.{name}.model", judge.get("model", "a jury"), official))
-    return [
-        f"{name} ({given}, and {official} in the published rows)"
-        for name, given, official in fields
-        if given != official
-    ]
 
 
 def _unpaired_check(run: TaskRun, metric: str, published: Score, published_value: float, demand: Demand) -> Check:

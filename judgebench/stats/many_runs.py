@@ -117,13 +117,13 @@ def rank_intervals(contrasts: Sequence[Contrast], n_runs: int) -> tuple[RankInte
 
 
 def ranks_of_estimates(
-    values: ArrayLike, stderrs: Sequence[float | None], *, level: float = 0.95
+    values: ArrayLike, stderrs: Sequence[float | None], *, level: float = 0.95, varying: int | None = None
 ) -> tuple[RankInterval, ...]:
     """The ranks that values with standard errors leave open, by Tukey-Kramer: for runs without example scores.
 
     Runs count as independent. Those that find the same prompts hard are not, and for them these ranks are wider than
     the ones of ``compare_all_pairs``, which pairs the prompts. A value without a standard error, or two with 0, are
-    undecided.
+    undecided. ``varying`` is the number of values to allow for, if some are exact; all by default.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def ranks_of_estimates(
     if len(value) < 2:
         return tuple(RankInterval(1, 1) for _ in value)
     spread = np.sqrt(variance[:, None] + variance[None, :])
-    needed = _critical_range(len(value), level) / np.sqrt(2) * spread
+    needed = _critical_range(max(2, len(value) if varying is None else varying), level) / np.sqrt(2) * spread
     return _ranks((value[None, :] - value[:, None] > needed) & (spread > 0))
 
 

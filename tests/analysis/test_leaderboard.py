@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from judgebench.analysis.leaderboard import across_tasks, group_rows, published_rows, rows_of
+from judgebench.analysis.leaderboard import across_tasks, group_rows, rows_of
+from judgebench.analysis.published import published_rows
 from judgebench.cli import app
 from judgebench.display import printable
 from judgebench.errors import UsageError
@@ -303,6 +304,82 @@ def test_what_is_published_of_a_name_stands_beside_it(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "published |" in shown("md", str(tmp_path), "--published", "--task", "alpacaeval@2")
     assert {row["published_value"] for row in ranked(tmp_path)} == {None}
+
+
+OFFICIAL: dict[str, Any] = {
+    "task": "alpacaeval",
+    "version": "2",
+    "options": {},
+    "starter": False,
+    "examples": {"n": 805},
+    "baselines": {},
+    "repeats": 1,
+    "judge_repeats": 1,
+    "judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}},
+}
+"""The parts of the protocol that AlpacaEval 2's published rows share."""
+
+
+def test_a_run_of_the_published_protocol_stands_among_the_published_rows(tmp_path: Path) -> None:
+    """One table, ranked together, each row marked; the ranks left open are the run's, with published values exact."""
+    write_totals(tmp_path / "a", "mine", 50.2, protocol=OFFICIAL, stderr=1.0)
+    groups = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))
+    (group,) = groups
+    assert group["table"] == "alpacaeval@2"
+    assert len(group["rows"]) == len(published_rows("alpacaeval@2")) + 1
+    values = [row["scores"]["lc_win_rate"]["value"] for row in group["rows"]]
+    assert values == sorted(values, reverse=True)
+    (mine,) = [row for row in group["rows"] if not row["published"]]
+    assert mine["rank"] == 1 + sum(value > 50.2 for value in values)
+    # 1.96 standard errors allow for one value that varies beside exact ones.
+    assert (mine["rank_low"], mine["rank_high"]) == (
+        1 + sum(value > 50.2 + 1.96 for value in values), sum(value >= 50.2 - 1.96 for value in values)
+    )  # fmt: skip
+    assert {row["rank_low"] for row in group["rows"] if row["published"]} == {None}
+    text = shown("md", str(tmp_path), "--published", "--task", "alpacaeval@2", "--filter", "mine").replace("\\", "")
+    assert "| mine | measured |" in text
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4o", "prompt_and_rule": "p"}}},
+        {"judges": {"alpaca_eval_gpt4": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}}},
+        {"examples": {"n": 804}},
+        {"baselines": {"other": "sha256:1"}},
+        {"options": {"order": "both"}},
+        {"starter": True},
+        {"stop_when": {"rule": "ci<2"}},
+        {"judge_repeats": 2},
+        {"reported_by": "csv"},
+        {"code": {"task.py": "sha256:1"}},
+        {"think_tags": [["<a>", "</a>"]]},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_run_of_another_protocol_never_stands_among_them(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """Another judge, prompt, baseline, set or rule: a table of its own, before the published one."""
+    write_totals(tmp_path / "a", "mine", 50.2, protocol={**OFFICIAL, **changed})
+    own, published = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))
+    assert [row["model"] for row in own["rows"]] == ["mine"]
+    assert all(row["published"] for row in published["rows"])
+    assert own["table"] is published["table"] is None
+
+
+def test_a_long_published_table_is_cut_to_what_is_near_the_runs(tmp_path: Path) -> None:
+    """On a terminal: the run, the rows around it, the top, and how many more there are; ``--all`` has them all."""
+    write_totals(tmp_path / "a", "mine", 50.2, protocol=OFFICIAL)
+    arguments = (str(tmp_path), "--published", "--task", "alpacaeval@2")
+    rows = ranked(tmp_path, "--published", "--task", "alpacaeval@2")
+    place = next(place for place, row in enumerate(rows) if row["model"] == "mine")
+    text = shown("rich", *arguments)
+    lines = text.splitlines()
+    assert len(lines) <= 60
+    for row in (*rows[:3], *rows[place - 2 : place + 3]):
+        assert any(f" {row['model']} " in line for line in lines), row["model"]
+    shown_rows = sum(line.startswith("│") and ("published" in line or "measured" in line) for line in lines)
+    assert f"… {len(rows) - shown_rows} more rows: --all" in text
+    assert len(shown("rich", *arguments, "--all").splitlines()) > len(rows)
 
 
 class Cells(HTMLParser):

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from judgebench.display import chance, figure, interval, p_value
-from judgebench.exchange.sheets import Sheet, csv_of, figures, html_of, latex_of, markdown_of, rich_of, words
+from judgebench.exchange.sheets import Sheet, csv_of, figures, html_of, latex_of, markdown_of, words
+from judgebench.exchange.terminal import rich_of
 
 EVIL = '<b onload="x">{{ 7 * 7 }} [bold]|\x1b[2J\u202e'
 SHEET = Sheet(
@@ -60,7 +61,7 @@ def test_a_sheet_without_columns_is_its_title_and_lines() -> None:
 def test_a_narrow_terminal_leaves_out_what_it_can_spare() -> None:
     """Columns go in the order given and are named below; words are folded, figures never are."""
     assert "left out" not in terminal(SHEET, 80)
-    narrow = terminal(SHEET, 36)
+    narrow = terminal(SHEET, 32)
     assert "805" not in narrow
     assert "left out for width: n" in narrow
     assert "12.35" in narrow

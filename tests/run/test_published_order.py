@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from judgebench.analysis.leaderboard import (
-    Group,
-    across_tasks,
-    arranged,
-    beside_published,
-    group_rows,
-    headlines,
-    in_one_table,
-    published_rows,
-)
+from judgebench.analysis.leaderboard import Group, across_tasks, arranged, group_rows, headlines, in_one_table
+from judgebench.analysis.published import beside_published, published_rows
 from judgebench.exchange.importing import import_run
 from judgebench.run.reading import read_runs
 from judgebench.run.settings import Settings

@@ -9,7 +9,7 @@ from judgebench.tasks.arenahard.judges import category_system_prompt as category
 from judgebench.tasks.arenahard.judges import current_label, follow_up_message, legacy_labels, read_verdict
 
 from judgebench import tasks
-from judgebench.analysis.leaderboard import published_rows
+from judgebench.analysis.published import published_rows
 from judgebench.codec import sha256_hex
 from judgebench.errors import UsageError
 from judgebench.models.local.tiny import read_programs

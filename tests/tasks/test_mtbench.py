@@ -20,7 +20,7 @@ from judgebench.tasks.mtbench.human import agreement_table, read_votes
 from judgebench.tasks.mtbench.judges import read_rating, read_rating_strictly
 
 from judgebench import tasks
-from judgebench.analysis.leaderboard import published_rows
+from judgebench.analysis.published import published_rows
 from judgebench.data.resources import resource
 from judgebench.data.rows import FileRow, read_rows
 from judgebench.data.sources import SourceFinder

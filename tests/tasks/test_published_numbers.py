@@ -9,7 +9,7 @@ import pytest
 from judgebench.tasks.arenahard.controlled import StyleBattles, win_rates
 from judgebench.tasks.wildbench.formulas import macro
 
-from judgebench.analysis.leaderboard import published_rows
+from judgebench.analysis.published import published_rows
 from judgebench.records import Score
 from scripts.make_published_fixtures import ALPACAEVAL, ARENAHARD, GROUPS, WILDBENCH, fixtures
 from tests import published_numbers as numbers

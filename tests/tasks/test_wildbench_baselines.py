@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from judgebench.analysis.comparison import compare
-from judgebench.analysis.leaderboard import beside_published, group_rows, headlines, in_one_table, published_rows
+from judgebench.analysis.leaderboard import group_rows, headlines, in_one_table
 from judgebench.analysis.power_plan import Question, plan
+from judgebench.analysis.published import beside_published, published_rows
 from judgebench.errors import UsageError
 from judgebench.exchange.importing import import_run
 from judgebench.gating.policy import Defaults, Policy, TaskPolicy

@@ -1,0 +1,313 @@
+"""Sheets on a terminal: which columns and rows fit, and how long texts are folded.
+
+A terminal first folds headings, then leaves out the columns that a sheet can spare, and names them. Of a long output it
+shows the rows that matter most, and counts the others. Nothing here knows what a row means.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from judgebench.display import cell
+from judgebench.exchange.sheets import Sheet
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TITLE_CHARACTERS, HEADING_CHARACTERS, CELL_CHARACTERS, NOTE_CHARACTERS = 400, 200, 2000, 20_000
+"""Most characters of each that a terminal shows."""
+WORDS_WIDTH, NARROWEST_WORDS = 18, 12
+"""Width of a column of words for which a terminal should have room, and the width that it always gets if needed."""
+LINES = 60
+"""How many lines a command prints unless it is asked for all."""
+FEWEST_ROWS, FEWEST_NOTES = 4, 3
+"""How many lines of each a table of many keeps."""
+BORDER_LINES, BORDER_WIDTH = 3, 3
+"""Lines of a table besides its head and rows, and characters of a column besides its text."""
+BREAKS = "-_/,;:=+&|"
+"""Characters after which a text without spaces is folded rather than elsewhere."""
+
+Lines = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A sheet laid out for a width: all of its texts are folded."""
+
+    sheet: Sheet
+    title: Lines
+    places: tuple[int, ...]
+    """Of the columns shown."""
+    widths: tuple[int, ...]
+    head: tuple[Lines, ...]
+    rows: tuple[tuple[Lines, ...], ...]
+    below: Lines
+    """What was left out."""
+    alerts: tuple[Lines, ...]
+    notes: tuple[Lines, ...]
+
+    @property
+    def row_lines(self) -> int:
+        """Height of the rows."""
+        return sum(map(_height, self.rows))
+
+    @property
+    def note_lines(self) -> int:
+        """Height of the notes."""
+        return sum(map(len, self.notes))
+
+    @property
+    def other_lines(self) -> int:
+        """Height of everything else, which is never cut."""
+        table = _height(self.head) + BORDER_LINES if self.places else 0
+        return len(self.title) + table + len(self.below) + sum(map(len, self.alerts))
+
+    @property
+    def lines(self) -> int:
+        """Height of the whole."""
+        return self.row_lines + self.note_lines + self.other_lines
+
+
+def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
+    """What rich prints of all of a sheet on a terminal of ``width`` characters."""
+    return _parts(laid_out(sheet, width))
+
+
+def rich_of_all(sheets: Sequence[Sheet], width: int, lines: int | None = None) -> "Iterator[RenderableType]":
+    """What rich prints of sheets, in about so many ``lines``; all of it if ``None``."""
+    laid = [laid_out(sheet, width) for sheet in sheets]
+    for one in laid if lines is None else fitted(laid, lines, width):
+        yield from _parts(one)
+
+
+def laid_out(sheet: Sheet, width: int) -> Laid:
+    """Lay out a sheet for a width."""
+    heads = [cell(name, HEADING_CHARACTERS) for name in sheet.names]
+    texts = [tuple(cell(text, CELL_CHARACTERS) for text in row) for row in sheet.texts]
+    places, widths = _columns(sheet, heads, texts, width)
+    left_out = [name for place, name in enumerate(heads) if place not in places]
+    below = _noted(f"left out for width: {', '.join(left_out)}", width) if left_out else ()
+    return Laid(
+        sheet=sheet,
+        title=tuple(folded(cell(sheet.title, TITLE_CHARACTERS), width)) if sheet.title else (),
+        places=places,
+        widths=widths,
+        head=tuple(tuple(folded(heads[place], size)) for place, size in zip(places, widths, strict=True)),
+        rows=tuple(
+            tuple(tuple(folded(row[place], size)) for place, size in zip(places, widths, strict=True)) for row in texts
+        ),
+        below=below,
+        alerts=tuple(_noted(cell(line, NOTE_CHARACTERS), width) for line in sheet.alerts),
+        notes=tuple(_noted(cell(line, NOTE_CHARACTERS), width) for line in sheet.notes),
+    )
+
+
+def _noted(text: str, width: int) -> Lines:
+    """A line below a table: folded, with what follows the first line further right."""
+    first, *rest = folded(text, max(8, width - 4))
+    return (f"  {first}", *(f"    {line}" for line in rest))
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Fold a text to lines of at most ``width`` cells, after a space or another separator where there is one.
+
+    >>> folded("Meta-Llama-3-8B-Instruct", 12)
+    ['Meta-Llama-', '3-8B-', 'Instruct']
+    """
+    from rich.cells import cell_len
+
+    lines = []
+    while cell_len(text) > width:
+        end, taken = 0, 0
+        for character in text:
+            size = cell_len(character)
+            if taken + size > width and end:
+                break
+            end, taken = end + 1, taken + size
+        # A space that would begin the next line may end this one; a break too early would leave a line all but empty.
+        space = end if text[end : end + 1] == " " else text.rfind(" ", 0, end) + 1
+        other = max(text.rfind(character, 0, end) + 1 for character in BREAKS)
+        end = next((place for place in (space, other) if place > end // 3), end)
+        lines.append(text[:end].rstrip())
+        text = text[end:].lstrip()
+    return [*lines, text] if text or not lines else lines
+
+
+def _columns(
+    sheet: Sheet, heads: Sequence[str], texts: Sequence[Sequence[str]], width: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Places and widths of the columns that fit."""
+    from rich.cells import cell_len
+
+    whole = [cell_len(head) for head in heads]
+    parts = [max(map(cell_len, _parts_of(head)), default=0) for head in heads]
+    cells = [max((cell_len(row[place]) for row in texts), default=0) for place in range(len(heads))]
+    natural = [max(pair) for pair in zip(whole, cells, strict=True)]
+    tight = [max(pair) for pair in zip(parts, cells, strict=True)]
+    least = [
+        min(size, WORDS_WIDTH) if column.words else size for column, size in zip(sheet.columns, tight, strict=True)
+    ]
+    shown = list(range(len(heads)))
+
+    def room() -> int:
+        return width - 1 - BORDER_WIDTH * len(shown)
+
+    for name in sheet.spare:
+        if sum(least[place] for place in shown) <= room():
+            break
+        shown.remove(sheet.names.index(name))
+    sizes = {place: least[place] for place in shown}
+    # Words give way to figures, down to what can still be read; figures too, rather than leave the terminal.
+    for wordy, narrowest in ((True, NARROWEST_WORDS), (True, 4), (False, 4)):
+        for place in sorted(shown, key=lambda place: -sizes[place]):
+            if sheet.columns[place].words is wordy:
+                too_much = sum(sizes.values()) - room()
+                sizes[place] = max(min(narrowest, sizes[place]), sizes[place] - max(0, too_much))
+    # What is left over goes to the headings of figures, then to words.
+    for place in sorted(shown, key=lambda place: (sheet.columns[place].words, natural[place])):
+        most = min(natural[place], sizes[place] + room() - sum(sizes.values()))
+        if sheet.columns[place].words or most == natural[place]:
+            sizes[place] = max(sizes[place], most)
+        elif most > sizes[place]:
+            # The least width at which the heading has as few lines.
+            high = len(folded(heads[place], most))
+            sizes[place] = next(
+                size for size in range(sizes[place], most + 1) if len(folded(heads[place], size)) <= high
+            )
+    return tuple(shown), tuple(sizes[place] for place in shown)
+
+
+def _parts_of(head: str) -> list[str]:
+    """The parts of a heading that stay together."""
+    return head.replace("_", "_ ").split(" ")
+
+
+# -- long output
+
+
+def fitted(laid: Sequence[Laid], lines: int, width: int) -> list[Laid]:
+    """Cut rows and notes, and if need be whole tables, to about so many lines in all; what was cut is counted."""
+    if sum(one.lines for one in laid) <= lines:
+        return list(laid)
+    hidden = sum(one.sheet.aside for one in laid)
+    laid = [one for one in laid if not one.sheet.aside]
+    caps = range(lines, FEWEST_ROWS - 1, -1)
+    cap = next((cap for cap in caps if sum(_capped(one, cap) for one in laid) <= lines), FEWEST_ROWS)
+    kept, taken = [], sum(_capped(one, cap) for one in laid if not one.places)
+    full = False
+    for one in laid:
+        if not one.places:
+            kept.append(one)
+            continue
+        full = full or bool(taken and taken + _capped(one, cap) > lines)
+        if full:
+            hidden += 1
+        else:
+            kept.append(_cut(one, cap, width))
+            taken += _capped(one, cap)
+    if hidden:
+        more = _noted(_more(hidden, "tables"), width)
+        kept.append(Laid(Sheet(""), (), (), (), (), (), more, (), ()))
+    return kept
+
+
+def _more(count: int, what: str) -> str:
+    """Say how many were left out, and how to see them."""
+    return f"… {count} more {what.removesuffix('s') if count == 1 else what}: --all"
+
+
+def _note_cap(cap: int) -> int:
+    return max(FEWEST_NOTES, cap // 2)
+
+
+def _capped(one: Laid, cap: int) -> int:
+    """The height of a sheet of whose rows and notes at most so many lines are shown."""
+    rows, notes = _row_cap(one, cap), _note_cap(cap)
+    cut = (one.row_lines > rows) + (one.note_lines > notes)
+    return one.other_lines + min(one.row_lines, rows) + min(one.note_lines, notes) + cut
+
+
+def _row_cap(one: Laid, cap: int) -> int:
+    """How many lines of rows are shown: at least those of the rows that are kept, up to half of a long output."""
+    kept = one.sheet.order[: one.sheet.keep]
+    height = sum(_height(one.rows[place]) for place in kept) + (_gaps(sorted(kept)) if one.sheet.gaps else 0)
+    return max(cap, min(height, LINES // 2))
+
+
+def _cut(one: Laid, cap: int, width: int) -> Laid:
+    sheet = one.sheet
+    rows, more = one.rows, []
+    if one.row_lines > _row_cap(one, cap):
+        places = _chosen(one, _row_cap(one, cap))
+        rows = tuple(_with_gaps(one, places))
+        hidden = len(one.rows) - len(places)
+        more.append(_more(hidden, sheet.rows_are))
+    notes: list[Lines] = []
+    taken = 0
+    for note in one.notes:
+        if one.note_lines > _note_cap(cap) and notes and taken + len(note) > _note_cap(cap):
+            break
+        notes.append(note)
+        taken += len(note)
+    if len(notes) < len(one.notes):
+        more.append(_more(len(one.notes) - len(notes), "notes"))
+    below = tuple(line for text in more for line in _noted(text, width))
+    return replace(one, rows=rows, notes=tuple(notes), below=(*below, *one.below))
+
+
+def _chosen(one: Laid, cap: int) -> list[int]:
+    """Places of the rows that matter most, in their order, as many as fit."""
+    order = [*dict.fromkeys((*one.sheet.order, *range(len(one.rows))))]
+    chosen: list[int] = []
+    for place in order:
+        tried = sorted([*chosen, place])
+        height = sum(_height(one.rows[row]) for row in tried) + (_gaps(tried) if one.sheet.gaps else 0)
+        if chosen and height > cap:
+            break
+        chosen = tried
+    return chosen
+
+
+def _gaps(places: Sequence[int]) -> int:
+    return sum(after - before > 1 for before, after in pairwise(places))
+
+
+def _with_gaps(one: Laid, places: Sequence[int]) -> Iterator[tuple[Lines, ...]]:
+    """The rows at these places, with an ellipsis for those between them."""
+    gap = (("…",), *[("",)] * (len(one.places) - 1))
+    for before, place in pairwise((places[0], *places)):
+        if one.sheet.gaps and place - before > 1:
+            yield gap
+        yield one.rows[place]
+
+
+def _height(row: Sequence[Lines]) -> int:
+    return max(map(len, row), default=0)
+
+
+# -- printing
+
+
+def _parts(one: Laid) -> "list[RenderableType]":
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    if one.title:
+        parts.append(Text("\n".join(one.title), style="italic" if one.places else ""))
+    if one.places:
+        table = Table()
+        for place, size, head in zip(one.places, one.widths, one.head, strict=True):
+            justify = "left" if one.sheet.columns[place].words else "right"
+            table.add_column(Text("\n".join(head)), justify=justify, width=size, no_wrap=True, overflow="fold")  # type: ignore[arg-type]
+        for row in one.rows:
+            table.add_row(*(Text("\n".join(lines)) for lines in row))
+        parts.append(table)
+    notes = [line for note in one.notes for line in note]
+    alerts = [line for alert in one.alerts for line in alert]
+    for lines, style in ((alerts, "bold red"), ([*one.below, *notes], "")):
+        if lines:
+            # In one text, because each print costs as much as many lines.
+            parts.append(Text("\n".join(lines), style=style))
+    return parts
