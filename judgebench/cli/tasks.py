@@ -1,11 +1,15 @@
-"""``tasks list|info|check``: what can be evaluated."""
+"""``tasks list|info|new|check``: what can be evaluated."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from judgebench.cli import options
 from judgebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from judgebench.tasks.new import Kind
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -35,6 +39,32 @@ def info(
         else:
             lines.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     print_lines(facts, lines, as_json=json)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits, - and _.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="judged: a judge rates each answer; verified: a rule decides; pairwise: a judge compares with a "
+            "baseline; rubric: a judge checks criteria with points.",
+            metavar="judged|verified|pairwise|rubric",
+        ),
+    ] = "judged",
+    out: Annotated[Path, typer.Option(help="Where to write the folder.", metavar="DIR")] = Path(),
+) -> None:
+    """Write the folder of a benchmark of your own, which runs at once."""
+    from judgebench.tasks.new import write_task
+
+    folder = write_task(name, cast("Kind", kind), out)
+    path = folder if folder.is_absolute() else f"./{folder}"
+    judge = "" if kind == "verified" else "--judge builtin:tiny "
+    typer.echo(
+        f"{path} is written; its README.md says which file is for what. It runs at once:\n"
+        f"  judgebench tasks check {path}\n"
+        f"  judgebench eval --model builtin:tiny {judge}--tasks {path}"
+    )
 
 
 @app.command()
