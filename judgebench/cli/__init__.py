@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_group
 
-from judgebench.errors import JudgebenchError, Terminated
+from judgebench import __version__
+from judgebench.errors import JudgebenchError, Terminated, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -41,17 +42,49 @@ COMMANDS = {
     "data": ("data.app", "Manage the official files."),
     "doctor": ("doctor.doctor", "Check the installation."),
     "cache": ("cache.app", "Manage the store of finished calls."),
+    "completion": ("completion.completion", "Complete commands, flags and tasks in the shell."),
 }
 """By name: the function or the group of commands, and what the list of commands says of it."""
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """A group of commands. Without a command it shows its help; ``help COMMAND`` is ``COMMAND --help``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the flags before the command."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        if not args and not ctx.resilient_parsing:
+            # The exit code is that of wrong usage: `judgebench $COMMAND` with an empty variable has done nothing.
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the arguments name; raise :class:`UsageError` with the nearest if there is none."""
+        word = args[0].replace("_", "-")
+        if not ctx.resilient_parsing and word not in self.commands and not word.startswith("-"):
+            from judgebench.cli.usage import unknown_command
+
+            raise UsageError(unknown_command(ctx, args[0]))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, each with its first sentence in full."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(200)) for name, command in self.commands.items()])
+
+
+class Commands(Group):
     """The group of all commands. It lists their names, and loads a command when it is to be run."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Load the command that the arguments name."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed and loaded(str(listed.name)), rest
+        if listed is None:
+            return name, listed, rest
+        command = loaded(str(listed.name))
+        return name, command, rest if ctx.resilient_parsing else _translated(command, rest)
 
 
 def loaded(name: str) -> Any:
@@ -61,32 +94,85 @@ def loaded(name: str) -> Any:
     found = getattr(import_module(f"judgebench.cli.{module}"), attribute)
     alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     if isinstance(found, typer.Typer):
-        alone.add_typer(found, name=name, help=summary)
+        alone.add_typer(found, name=name, help=summary, cls=Group)
     else:
         alone.command(name)(found)
-    return get_group(alone).commands[name]
+    command = get_group(alone).commands[name]
+    _accept_other_names(command)
+    return command
+
+
+def _accept_other_names(command: Any) -> None:
+    """Let every parameter that names tasks or models accept the names of other harnesses, in this command and below."""
+    for parameter in command.params:
+        if parameter.name in ("task", "tasks"):
+            parameter.callback = _name_tasks
+        elif parameter.name in ("model", "judge") and parameter.multiple:
+            parameter.callback = _name_models
+    for below in getattr(command, "commands", {}).values():
+        _accept_other_names(below)
+
+
+def _name_tasks(ctx: Any, parameter: Any, value: Any) -> Any:
+    if not value or ctx.resilient_parsing:
+        return value
+    from judgebench.cli.aliases import own_tasks
+
+    return own_tasks(value)
+
+
+def _name_models(ctx: Any, parameter: Any, value: Any) -> Any:
+    if not value or ctx.resilient_parsing:
+        return value
+    from judgebench.cli.aliases import own_model
+
+    return [own_model(text) for text in value]
+
+
+def _translated(command: Any, args: list[str]) -> list[str]:
+    """The arguments of a command, with flags as other harnesses spell them replaced by ours."""
+    flags = [word for word in args if word.startswith("-")]
+    if not flags or hasattr(command, "commands") or {"-h", "--help"} & set(flags):
+        return args
+    from judgebench.cli.aliases import translated
+
+    return translated(command, args)
 
 
 app = typer.Typer(
     name="judgebench",
     cls=Commands,
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    epilog="`judgebench help COMMAND` shows a command's flags. Exit codes and file formats are in README.md.",
     context_settings={
         # Underscores do for dashes, as in other harnesses.
         "token_normalize_func": lambda token: token.replace("_", "-"),
         "help_option_names": ["-h", "--help"],
     },
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"judgebench {__version__}")
+        raise typer.Exit
+
+
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show tracebacks with errors and protocol details with results.")
 ]
 
 
+Version = Annotated[
+    bool,
+    typer.Option("--version", "-V", help="Show the version and exit.", callback=_print_version, is_eager=True),
+]
+
+
 @app.callback()
-def _every_command(verbose: Verbose = False) -> None:
+def _every_command(verbose: Verbose = False, version: Version = False) -> None:
     """Evaluate language models: generate answers, have them judged or verified, get numbers a paper can print."""
 
 
@@ -97,6 +183,10 @@ for _name, (_, _summary) in COMMANDS.items():
 def main() -> None:
     """Run the command line and exit with its code. An error is one paragraph on stderr, without a traceback."""
     _prepare_streams()
+    if "_JUDGEBENCH_COMPLETE" in os.environ:
+        from judgebench.cli.completion import complete
+
+        complete(get_group(app))
     code = _run()
     try:
         sys.stdout.flush()
@@ -135,9 +225,9 @@ def _ending(error: BaseException) -> tuple[int, str]:
             code = 143 if isinstance(cause, Terminated) else 130
             return code, "interrupted; start the same command again to go on where it was"
         case TyperException():
-            # The message names the flag or argument that does not parse, and the valid values.
-            said = getattr(error, "format_message", error.__str__)()
-            return 2, f"{said} See `judgebench {' '.join(sys.argv[1:2])} --help`."
+            from judgebench.cli.usage import explained
+
+            return 2, explained(error)
         case OSError():
             return 2, f"a file could not be read or written: {error}"
         case MemoryError():

@@ -20,9 +20,8 @@ def option(name: str) -> Any:
     """The flag of a setting, as typer takes it."""
     setting = FLAGS[name]
     assert setting.flag is not None
-    return typer.Option(
-        setting.spelling, help=setting.flag.help, metavar=setting.flag.metavar, min=setting.flag.minimum
-    )
+    spellings = filter(None, (setting.spelling, setting.flag.short))
+    return typer.Option(*spellings, help=setting.flag.help, metavar=setting.flag.metavar, min=setting.flag.minimum)
 
 
 def takes_settings(command: str) -> Callable[[Command], Command]:

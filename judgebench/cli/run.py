@@ -54,12 +54,6 @@ Config = Annotated[
     Path | None,
     typer.Option(help="Flags from a TOML file.", metavar="FILE", callback=_read_config, is_eager=True),
 ]
-LmEvalArgs = Annotated[
-    str, typer.Option("--model-args", help="Comma-separated K=V pairs, as lm-eval spells --model-arg.", hidden=True)
-]
-ModelOutputs = Annotated[
-    Path | None, typer.Option("--model-outputs", help="As alpaca_eval spells --model file:F.", hidden=True)
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and what it may cost; send nothing.")]
 
 
@@ -72,15 +66,13 @@ def evaluate(
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: Verbose = False,
-    model_args: LmEvalArgs = "",
-    model_outputs: ModelOutputs = None,
     **given: Any,
 ) -> None:
     """Answer a benchmark's examples, have the answers judged, print the scores.
 
     If it is interrupted, start the same command again: it goes on where it was.
     """
-    plans = _plans(given, model_args, model_outputs)
+    plans = _plans(given)
     if dry_run:
         from judgebench.cli.results import print_estimate
         from judgebench.run.dry_run import estimate
@@ -97,11 +89,10 @@ def generate(
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: Verbose = False,
-    model_args: LmEvalArgs = "",
     **given: Any,
 ) -> None:
     """Answer a benchmark's examples into a run folder. `judgebench judge` goes on from there."""
-    _report(_plans(given, model_args), json=json, quiet=quiet, verbose=verbose, judge=False)
+    _report(_plans(given), json=json, quiet=quiet, verbose=verbose, judge=False)
 
 
 @options.takes_settings("judge")
@@ -126,7 +117,7 @@ def judge(
     print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
 
 
-def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | None = None) -> list[Settings]:
+def _plans(given: Mapping[str, Any]) -> list[Settings]:
     """Settings of the runs that the flags ask for: one for each model and each step of refinement."""
     from judgebench.display import slug
     from judgebench.models.opening import expand
@@ -134,10 +125,7 @@ def _plans(given: Mapping[str, Any], lm_eval_args: str, model_outputs: Path | No
 
     prompts = tuple(_prompt(path) for path in given["refine"])
     models = [name for text in given["model"] for name in expand(text)]
-    if model_outputs is not None:
-        models.append(f"file:{model_outputs}")
-    model_arg = [*given["model_arg"], *filter(None, lm_eval_args.split(","))]
-    common = settings_from_flags({**given, "model": None, "refine": (), "model_arg": model_arg}, sys.argv)
+    common = settings_from_flags({**given, "model": None, "refine": ()}, sys.argv)
     if not models:
         raise UsageError("--model is missing; name the model under test")
     if len(models) == 1 and not prompts:

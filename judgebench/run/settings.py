@@ -46,6 +46,8 @@ class Flag:
     _: KW_ONLY
     name: str = ""
     """Name of the flag, with underscores, if it differs from that of the setting: ``judge`` sets ``judges``."""
+    short: str = ""
+    """The flag in one letter, if it has one."""
     minimum: float | None = None
     typed: Any = None
     """Type of the value on the command line, if it does not follow from the type of the setting."""
@@ -71,9 +73,10 @@ class Settings:
         "M",
         ANSWERING,
         typed=list[str],
+        short="-m",
     )
     tasks: str = field(
-        metadata={"flag": Flag("Tasks, comma separated: NAME[@VERSION][:KEY=VALUE,…].", "T1,T2", ANSWERING)}
+        metadata={"flag": Flag("Tasks, comma separated: NAME[@VERSION][:KEY=VALUE,…].", "T1,T2", ANSWERING, short="-t")}
     )
     judges: tuple[str, ...] = flag(
         (),

@@ -19,6 +19,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import msgspec
 
 from judgebench.codec import canonical_hash
 from judgebench.data import plugins
+from judgebench.data.aliases import aliases, key_of
 from judgebench.data.resources import folder_module, import_from_folder, resource
 from judgebench.data.sources import read_sources
 from judgebench.display import is_plain_name
@@ -50,6 +52,12 @@ class TaskSpec(msgspec.Struct, frozen=True):
     version: str | None = None
     options: dict[str, str] = {}
 
+    @property
+    def text(self) -> str:
+        """The spec as it is written after ``--tasks``."""
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}{f'@{self.version}' if self.version else ''}{f':{options}' if options else ''}"
+
 
 def parse_specs(text: str) -> list[TaskSpec]:
     """Split ``--tasks``. Commas separate tasks, and also the options of one task.
@@ -57,6 +65,14 @@ def parse_specs(text: str) -> list[TaskSpec]:
     >>> [spec.name for spec in parse_specs("alpacaeval@1:order=both,seed=1,gsm8k")]
     ['alpacaeval', 'gsm8k']
     """
+    pieces = _pieces(text)
+    if not pieces:
+        raise UsageError(f"--tasks names no task; known tasks: {', '.join(names())}")
+    return [_in_own_words(_parse_spec(piece)) for piece in pieces]
+
+
+def _pieces(text: str) -> list[str]:
+    """Split a text into the specs of single tasks."""
     pieces: list[str] = []
     for piece in filter(None, (part.strip() for part in text.split(","))):
         continues = pieces and "=" in piece and ":" not in piece.split("=")[0]
@@ -64,9 +80,21 @@ def parse_specs(text: str) -> list[TaskSpec]:
             pieces[-1] += "," + piece
         else:
             pieces.append(piece)
-    if not pieces:
-        raise UsageError(f"--tasks names no task; known tasks: {', '.join(names())}")
-    return [_parse_spec(piece) for piece in pieces]
+    return pieces
+
+
+def own_names(text: str) -> dict[str, str]:
+    """The specs of a text, each with how judgebench writes it: benchmarks may be called as other harnesses call them.
+
+    >>> own_names("gsm8k_cot,minerva_math500,ifeval")
+    {'gsm8k_cot': 'gsm8k@cot8', 'minerva_math500': 'math@500:prompt=minerva4', 'ifeval': 'ifeval'}
+    """
+    found = {}
+    for piece in _pieces(text):
+        typed = _parse_spec(piece)
+        own = _in_own_words(typed)
+        found[piece] = piece if own == typed else own.text
+    return found
 
 
 def parse_one_spec(text: str) -> TaskSpec:
@@ -88,6 +116,27 @@ def _parse_spec(piece: str) -> TaskSpec:
             raise UsageError(f"--tasks {piece!r}: the option {pair!r} is not KEY=VALUE")
         options[key.strip()] = value.strip()
     return TaskSpec(match["name"], match["version"], options)
+
+
+def _in_own_words(spec: TaskSpec) -> TaskSpec:
+    """The spec of a benchmark that is called as another harness calls it; any other spec as it is.
+
+    Raises :class:`UsageError` for a benchmark of another harness that has no exact equivalent here.
+    """
+    key, table = key_of(spec.name), aliases()
+    if spec.name in (known := _owners()) or is_file(spec.name):
+        return spec
+    if key in table.near_tasks:
+        raise UsageError(f"no task is called {spec.name!r}: {table.near_tasks[key]}")
+    if key not in table.tasks:
+        return msgspec.structs.replace(spec, name=spec.name.lower()) if spec.name.lower() in known else spec
+    meant = _parse_spec(table.tasks[key])
+    if spec.version and meant.version and spec.version != meant.version:
+        raise UsageError(
+            f"{spec.name} is {meant.text} here, so {spec.name}@{spec.version} names two versions; write "
+            f"{meant.name}@{spec.version}"
+        )
+    return TaskSpec(meant.name, spec.version or meant.version, {**meant.options, **spec.options})
 
 
 def folder(name: str) -> Path:
@@ -177,8 +226,10 @@ def find(name: str) -> Origin:
     """Find the task that a user names, also by its folder or file; raise :class:`UsageError` if there is none."""
     origin = from_file(Path(name)) if is_file(name) else find_registered(name)
     if origin is None:
+        near = get_close_matches(key_of(name), known := names(), n=1)
         raise UsageError(
-            f"no task is called {name!r}; known tasks: {', '.join(names())}, or a path to a task's folder or task.py"
+            f"no task is called {name!r}{f' (did you mean {near[0]}?)' if near else ''}; known tasks: "
+            f"{', '.join(known)}, or a path to a task's folder or task.py"
         )
     return origin
 

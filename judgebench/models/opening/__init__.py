@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from judgebench.data.aliases import aliases, key_of
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
@@ -33,11 +34,10 @@ from judgebench.models.vendors import Shutdown, Vendor, shutdown, vendor_at, ven
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
     """The spec of a model, and the remaining arguments for its backend.
 
-    Also accepts ``hf`` or ``vllm`` with ``pretrained=ID`` among the arguments.
+    Also accepts other harnesses' spellings: see :func:`own_spec`, and a backend whose model is among the arguments.
     """
     rest = dict(arguments or {})
-    if "pretrained" in rest and text in BUNDLED and BUNDLED[text].checkpoint:
-        text = f"{text}:{rest.pop('pretrained')}"
+    text = own_spec(_with_its_model(text, rest))
     if not text:
         raise UsageError(f"the model spec is empty; expected {grammar()}")
     backend, target = _backend_of(text)
@@ -45,6 +45,43 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
         raise UsageError(f"the model spec {text!r} names nothing after {backend.name}:; expected {backend.spelling}")
     backend.check_target(target)
     return ModelSpec(text=without_credentials(text), backend=backend, target=target), rest
+
+
+def own_spec(text: str) -> str:
+    """The spec of a model that is called as other harnesses call it: by a vendor's name, or ``hf/ORG/NAME``.
+
+    Raises :class:`UsageError` for a model that only a vendor serves whose address must be given.
+
+    >>> own_spec("gpt-4o"), own_spec("anthropic/claude-sonnet-4-5"), own_spec("openai/gpt-oss-20b")
+    ('openai:gpt-4o', 'anthropic:claude-sonnet-4-5', 'openai/gpt-oss-20b')
+    """
+    *before, name = text.split("/")
+    if ":" in text or len(before) > 2 or Path(text).exists():
+        return text
+    if len(before) == 2:
+        return f"{before[0]}:{before[1]}/{name}" if before[0] in ("hf", "vllm") else text
+    for vendor in aliases().vendors:
+        if before in ([], [vendor["organisation"]]) and re.fullmatch(vendor["models"], name):
+            if "spec" in vendor:
+                return vendor["spec"].format(model=name)
+            raise UsageError(
+                f"{text} is neither a folder nor a model of the hub; its vendor serves it over an OpenAI-compatible "
+                f"address: give {vendor['address']}#{name}, and --api-key-env with the variable that holds the key"
+            )
+    return text
+
+
+def _with_its_model(text: str, arguments: dict[str, str]) -> str:
+    """Join a backend and the model that its arguments name, as in lm-eval; the argument is taken out."""
+    if "pretrained" in arguments and text in BUNDLED and BUNDLED[text].checkpoint:
+        return f"{text}:{arguments.pop('pretrained')}"
+    key = key_of(text)
+    if "model" in arguments and key in aliases().endpoints:
+        return f"{aliases().endpoints[key]}:{arguments.pop('model')}"
+    if key == "local_chat_completions" and {"model", "base_url"} <= set(arguments):
+        address = arguments.pop("base_url").rstrip("/").removesuffix("/chat/completions")
+        return f"{address}#{arguments.pop('model')}"
+    return text
 
 
 def _backend_of(text: str) -> tuple[Backend, str]:

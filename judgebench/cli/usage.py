@@ -1,0 +1,68 @@
+"""What is said of a command, or of flags, that cannot be parsed: what was typed, and the nearest thing there is."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from judgebench.data.aliases import aliases, key_of
+
+
+def unknown_command(ctx: Any, word: str) -> str:
+    """The message for a command that does not exist, with the one that was probably meant."""
+    group = words_of(ctx)
+    known = list(ctx.command.commands)
+    guessed = aliases().commands.get(key_of(" ".join([*group, word]))) or nearest(word.lower(), known)
+    meant = " ".join([*group, guessed]) if guessed else None if group else _as_task(word)
+    typed_so = " ".join(["judgebench", *group, word])
+    if meant is None:
+        return f"there is no command `{typed_so}`; the commands are {', '.join(known)}. {_all_commands(group)}"
+    return f"there is no command `{typed_so}`; did you mean `judgebench {meant}`? {_all_commands(group)}"
+
+
+def explained(error: Any) -> str:
+    """The message for flags or arguments that cannot be parsed. It names the nearest flag, or the valid values."""
+    ctx: Any = getattr(error, "ctx", None)
+    words = words_of(ctx)
+    command = " ".join(["judgebench", *words])
+    flag = getattr(error, "option_name", None)
+    if flag is None or not hasattr(error, "possibilities"):
+        said = getattr(error, "format_message", error.__str__)()
+        return f"{' '.join(said.split()).rstrip('.')}. See `{command} --help`."
+    known = [name for parameter in ctx.command.params if not parameter.hidden for name in parameter.opts]
+    near = nearest(flag, [*known, "--help"])
+    if near is not None:
+        return f"`{command}` has no flag {flag}; did you mean {near}? `{command} --help` lists the flags."
+    if not words:
+        return f"flags stand after a command, as in `judgebench eval {flag} …`. {_all_commands([])}"
+    return f"`{command}` has no flag {flag}. `{command} --help` lists the flags."
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, if one is.
+
+    >>> nearest("evla", ["eval", "export"]), nearest("stone", ["eval", "export"])
+    ('eval', None)
+    """
+    found = get_close_matches(word, list(known), n=1, cutoff=0.65)
+    return found[0] if found else None
+
+
+def words_of(ctx: Any) -> list[str]:
+    """The words of a command after ``judgebench``."""
+    words: list[str] = []
+    while ctx is not None and ctx.parent is not None:
+        words.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    return words
+
+
+def _as_task(word: str) -> str | None:
+    """A command that evaluates a task, if the word is one's name."""
+    from judgebench import tasks
+
+    own = "".join(tasks.own_names(word).values())
+    return f"eval --tasks {own}" if tasks.parse_specs(own or "-")[0].name in tasks.names() else None
+
+
+def _all_commands(group: list[str]) -> str:
+    return f"`{' '.join(['judgebench', 'help', *group])}` lists the commands."
