@@ -216,6 +216,8 @@ def _with(row: LeaderboardRow, fitted: Iterable[Score]) -> LeaderboardRow:
 
 def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
     flags = ["starter, not comparable"] if task_manifest.starter else []
+    if task_manifest.own_judge is not None:
+        flags.append(f"judged with a {task_manifest.own_judge.mark} of the user's own")
     if task_manifest.early_stop is not None and task_manifest.early_stop.early_stopped:
         flags.append(f"stopped early, {task_manifest.early_stop.n} of {task_manifest.early_stop.population}")
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])

@@ -114,6 +114,7 @@ def unlike_published(
         ("think_tags", protocol.get("think_tags"), None),
         ("repeats", protocol.get("repeats"), 1),
         ("judge_repeats", protocol.get("judge_repeats"), 1),
+        ("judge", protocol.get("own_judge", {}).get("replaces", "the benchmark's own"), "the benchmark's own"),
         ("code", f"that of the file {code.file}" if code else "the benchmark's own", "the benchmark's own"),
         ("examples.n", protocol.get("examples", {}).get("n"), task.official_examples),
         ("baselines", baselines or "the benchmark's own", "the benchmark's own"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from judgebench.judges.own_prompts import CaseTexts
 from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
 
 MOST_REPLIES = 2
@@ -44,6 +45,10 @@ class TextJudge:
     read_text: Callable[[str], Verdict]
     follow_up: Callable[[str], str | None] = never
     """Returns the message that asks once more after such a reply, or ``None`` if the judge is not asked again."""
+    reads_once: bool = False
+    """Its verdicts stand as first read: its patterns are the user's own, and those are not taken from a run."""
+    texts: CaseTexts | None = None
+    """What a prompt of the user's can show of its cases; ``None`` if that is what any case has."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:

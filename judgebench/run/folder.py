@@ -38,6 +38,7 @@ from judgebench.codec import (
 from judgebench.display import printable, slug
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_bytes
+from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.call_store import Spending
 from judgebench.records import (
     ENDINGS,
@@ -120,6 +121,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     judge_models_returned: list[str] = []
     """Names of the models that judged, as their endpoints reported them."""
     judge_repeats: Count = 1
+    own_judge: OwnJudge | None = None
+    """The judge of the user's that judged in place of the benchmark's, with its prompt; ``None`` if none did."""
     early_stop: EarlyStop | None = None
     """How judging ended, if the run had ``--stop-when`` and was completed."""
     counts: dict[str, Count] = {}

@@ -16,10 +16,12 @@ from judgebench.data.rows import read_rows
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_text
+from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
+from judgebench.run.own_judging import judged_by, ordered, require_order
 from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
@@ -48,6 +50,8 @@ class LoadedTask:
     """The files of the task, if the user named it as a file."""
     notes: tuple[str, ...] = ()
     """What a reader should know about the file that the baselines came from."""
+    own_judge: OwnJudge | None = None
+    """The judge of the user's that stands in the place of the task's own."""
 
     @property
     def key(self) -> str:
@@ -70,7 +74,27 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
                 f"--tasks names {key} twice; run its versions one after the other, because each has its own protocol"
             )
     presets.require_use(settings, keys)
+    loaded = with_own_judge(loaded, settings)
     return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
+
+
+def with_own_judge(loaded: list[LoadedTask], settings: Settings) -> list[LoadedTask]:
+    """Put the judge that the user brought, if any, in the place of the tasks' own."""
+    own = settings.own_judge
+    if own is None:
+        return loaded
+    if not any(loaded_task.data.judges for loaded_task in loaded):
+        labels = ", ".join(loaded_task.task.label for loaded_task in loaded)
+        raise UsageError(f"{own.name} says how to judge, but the answers to {labels} are verified, not judged")
+    return [_judged_by(own, loaded_task) for loaded_task in loaded]
+
+
+def _judged_by(own: OwnJudge, loaded_task: LoadedTask) -> LoadedTask:
+    if not loaded_task.data.judges:
+        return loaded_task
+    require_order(own, loaded_task.task)
+    data = judged_by(own, loaded_task.task, loaded_task.data)
+    return dataclasses.replace(loaded_task, data=data, own_judge=own)
 
 
 def source_finder(settings: Settings) -> SourceFinder:
@@ -81,6 +105,10 @@ def source_finder(settings: Settings) -> SourceFinder:
 def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings) -> LoadedTask:
     """Load a task with the baselines of ``--baseline``: some of its own, or the models of a file."""
     task, _ = tasks.load(spec, starter=settings.starter)
+    options = ordered(settings.own_judge, task, spec.options)
+    if options != spec.options:
+        spec = msgspec.structs.replace(spec, options=options)
+        task, _ = tasks.load(spec, starter=settings.starter)
     names = [name.strip() for name in (settings.baseline or "").split(",")]
     if set(names) <= set(task.against):
         return load_task(_choosing(spec, names), finder, starter=settings.starter)
@@ -318,12 +346,39 @@ def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> l
             raise UsageError(f"{folder.path} holds no task {name!r}; it holds {', '.join(manifest.tasks)}")
         if spec.version not in (None, manifest.tasks[name].version):
             raise UsageError(f"{folder.path} holds {manifest.tasks[name].label}, not {name}@{spec.version}")
-    return [
-        reload_task(
-            folder.task(key), task_manifest, folder.path, finder, files, given[key].options if key in given else None
-        )
-        for key, task_manifest in manifest.tasks.items()
-    ]
+    loaded = []
+    for key, task_manifest in manifest.tasks.items():
+        options, own = (given[key].options if key in given else None), settings.own_judge
+        if own is not None:
+            require_same_judge(folder.task(key), task_manifest, own)
+            task, _ = find_task(task_manifest, folder.path, files, options)
+            options = ordered(own, task, {name: str(value) for name, value in task.options.items()})
+        loaded.append(reload_task(folder.task(key), task_manifest, folder.path, finder, files, options, own))
+    return loaded
+
+
+def require_same_judge(folder: TaskFolder, task_manifest: TaskManifest, own: OwnJudge) -> None:
+    """Raise :class:`UsageError` if the task of a run was judged otherwise than by this judge of the user's."""
+    before = task_manifest.own_judge
+    if before is not None and before.identity == own.identity:
+        return
+    if before is None and not folder.judge_models():
+        return
+    other = "the benchmark's own judge" if before is None else f"{before.name}, whose prompt or rule is another"
+    raise UsageError(
+        f"{folder.path} was to be judged by {own.name}, but it is judged by {other}; each is a protocol of its own. Go "
+        "on with the same judge, or evaluate the answers again with `judgebench eval --model file:…` and another --out"
+    )
+
+
+def require_no_patterns(folder: RunFolder, manifest: Manifest) -> None:
+    """Raise :class:`UsageError` if a run's verdicts are read by regular expressions: nobody vouches for them."""
+    for own in (task_manifest.own_judge for task_manifest in manifest.tasks.values()):
+        if own is not None and own.verdict is not None and own.verdict.own_patterns:
+            raise UsageError(
+                f"{folder.path} is judged by {own.name}, which reads verdicts by regular expressions. Those are not "
+                f"taken from a run folder; name that file again: --judge {own.name}"
+            )
 
 
 def reload_task(
@@ -333,12 +388,17 @@ def reload_task(
     finder: SourceFinder,
     files: TaskFiles,
     options: Mapping[str, str] | None = None,
+    own_judge: OwnJudge | None = None,
 ) -> LoadedTask:
     """Load one task of an existing run, with the examples and baselines of the run.
 
-    The user's ``options`` override those of the run.
+    The user's ``options`` override those of the run. A judge of the user's that judged the run is in the manifest; for
+    answers that nobody judged, the user may bring it now.
     """
     task, origin = find_task(task_manifest, run, files, options)
     loaded_task = _with_data(task, origin, finder).with_examples(folder.examples())
     baselines = folder.baselines()
-    return with_baselines(loaded_task, baselines, keep_equal=origin.code is None) if baselines else loaded_task
+    if baselines:
+        loaded_task = with_baselines(loaded_task, baselines, keep_equal=origin.code is None)
+    own = own_judge or task_manifest.own_judge
+    return loaded_task if own is None else _judged_by(own, loaded_task)

@@ -32,7 +32,7 @@ def new_session(settings: Settings) -> Session:
     config = {
         name: _without_credentials(msgspec.to_builtins(getattr(settings, name), enc_hook=str))
         for name in SETTINGS
-        if name != "argv" and getattr(settings, name)
+        if name not in ("argv", "own_judge") and getattr(settings, name)
     }
     return Session(argv=_without_credentials(settings.argv), config=config, started_at=now())
 
@@ -93,6 +93,7 @@ def build_task_manifest(
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
         judge_repeats=repeats,
+        own_judge=loaded_task.own_judge,
         notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
         unknown=list(imported.unknown) if imported else [],
     )
@@ -139,7 +140,11 @@ def hash_over_tasks(manifest: Manifest) -> None:
 
 
 def _source_notes(loaded_task: LoadedTask) -> list[str]:
-    return [
+    own = loaded_task.own_judge
+    judged = (
+        f"judged with a {own.mark} of the user's own ({own.name}): no published number is comparable" if own else ""
+    )
+    return ([judged] if judged else []) + [
         f"{source.name}: a reconstructed stand-in was used, because the official file could not be had"
         for source in loaded_task.sources
         if source.standin

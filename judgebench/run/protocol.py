@@ -10,6 +10,7 @@ import msgspec
 
 from judgebench.codec import canonical_hash
 from judgebench.judges import Judge
+from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import Model
 from judgebench.records import Sampling
 from judgebench.run.loading import LoadedTask
@@ -68,7 +69,14 @@ def protocol(
         **({"stop_when": stop} if stop else {}),
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
         **({"code": dict(code.sha256)} if code is not None else {}),
+        **({"own_judge": _own_judge(loaded_task.own_judge)} if loaded_task.own_judge is not None else {}),
     }
+
+
+def _own_judge(own: OwnJudge) -> dict[str, Any]:
+    """Mark what is judged by a judge of the user's, so that it is ranked with nothing that is not."""
+    rule = None if own.verdict is None else own.verdict.words
+    return {"replaces": own.mark, "prompt": own.prompt_sha256, "reading": rule}
 
 
 def _panel(seats: Sequence[Seat]) -> dict[str, Any]:

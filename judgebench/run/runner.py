@@ -29,6 +29,7 @@ from judgebench.run.loading import (
     reload_tasks,
     require_baseline,
     require_coverage,
+    require_no_patterns,
     require_texts,
     select_examples,
     task_sampling,
@@ -159,6 +160,8 @@ class Runner:
             folder.require_manifest()
             self._alone.enter_context(folder.locked())
             manifest = folder.require_manifest()
+            if self._settings.own_judge is None:
+                require_no_patterns(folder, manifest)
             yield manifest, reload_tasks(folder, manifest, self._settings)
 
     def _load(self, spec: ModelSpec, *, judge: bool) -> tuple[list[LoadedTask], dict[str, Imported]]:

@@ -273,7 +273,13 @@ def _kind(case: Case) -> tuple[str, frozenset[str]]:
 def _read_again(data: TaskData, case: Case | None, judgement: Judgement, thinking: Thinking) -> Verdict:
     """Read the verdict by today's rules; without a reply or a case to read it for, return the stored verdict."""
     judge = data.judges.get(judgement.judge)
-    if judge is None or case is None or not judgement.replies or judgement.failed:
+    if (
+        judge is None
+        or case is None
+        or not judgement.replies
+        or judgement.failed
+        or getattr(judge, "reads_once", False)
+    ):
         return judgement.verdict
     return read_replies(judge, case, judgement.replies, thinking)
 

@@ -228,7 +228,7 @@ def judge_specs(
         if not texts:
             what = f"the starter set of {task.name}" if task.starter else task.label
             raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
-        parsed = [parse_model(text, settings.judge_args) for text in texts]
+        parsed = [parse_model(text, {**settings.judge_file_args, **settings.judge_args}) for text in texts]
         specs[name] = [(judge_for(judge, spec, settings=settings), spec, arguments) for spec, arguments in parsed]
     return specs
 

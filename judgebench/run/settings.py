@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, get_origin
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
+    from judgebench.judges.own_judges import OwnJudge
     from judgebench.records import Sampling
     from judgebench.thinking import Thinking
 
@@ -80,11 +81,23 @@ class Settings:
     )
     judges: tuple[str, ...] = flag(
         (),
-        "Judge model, in the same grammar as --model. Give it several times for a jury. Default: the official judge.",
+        "Judge model, in the same grammar as --model, or a judge file (judge.toml, an alpaca_eval annotators_config). "
+        "Give it several times for a jury. Default: the official judge.",
         "J",
         JUDGING,
         name="judge",
     )
+    judge_prompt: Path | None = flag(
+        None,
+        "Judge prompt of your own, a Jinja template. It makes another protocol; `judgebench judges info TASK` lists "
+        "what it can show.",
+        "FILE.j2",
+        JUDGING,
+    )
+    own_judge: "OwnJudge | None" = None
+    """The judge of the user's that ``judge_prompt``, or a file among ``judges``, holds."""
+    judge_file_args: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the judges' backend in that file; ``judge_args`` overrides them."""
     out: Path | None = flag(None, "Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)
     runs: Path = Path("runs")
     """The folder for run folders that the user did not name."""
@@ -204,6 +217,7 @@ class Settings:
 class Keywords(TypedDict, total=False):
     """The settings as keywords of :func:`judgebench.evaluate`, for editors and type checkers: see :class:`Settings`."""
 
+    judge_prompt: PathLike | None
     out: PathLike | None
     runs: PathLike
     limit: int | None
@@ -317,7 +331,8 @@ def settings_from_flags(given: Mapping[str, Any], argv: Sequence[str] = ()) -> S
         raise UsageError(f"--thinking {values['thinking']!r} is not one of {', '.join(POLICIES)}")
     if values["tasks"] is None:
         raise UsageError("--tasks is missing; `judgebench tasks list` shows what there is")
-    return Settings(argv=tuple(argv), **values)
+    own = _own_judge(values)
+    return Settings(argv=tuple(argv), **values, **own)
 
 
 def settings_from_python(function: str, given: Mapping[str, Any]) -> Settings:
@@ -333,7 +348,37 @@ def settings_from_python(function: str, given: Mapping[str, Any]) -> Settings:
         if minimum is not None and values[name] is not None and values[name] < minimum:
             raise UsageError(f"{function}() was given {name}={value!r}; it is {minimum:g} or more")
     values["mirrors"] = mirror_folders(values.get("mirrors", ()))
-    return Settings(argv=(f"judgebench.{function}",), **values)
+    own = _own_judge(values)
+    return Settings(argv=(f"judgebench.{function}",), **values, **own)
+
+
+def _own_judge(values: dict[str, Any]) -> dict[str, Any]:
+    """Read the judge prompt or the judge file among the settings, and put the file's models in its place."""
+    prompt, judges = values.get("judge_prompt"), values.get("judges", ())
+    if prompt is None and not any(text.endswith((".toml", ".yaml", ".yml")) or os.path.isdir(text) for text in judges):
+        return {}
+    from judgebench.judges import judge_files
+
+    files = [text for text in judges if judge_files.is_judge_file(text)]
+    if prompt is not None and files:
+        raise UsageError(
+            f"--judge-prompt {prompt} and the judge file {files[0]} both say how to judge; give one of them"
+        )
+    if len(files) > 1:
+        raise UsageError(
+            f"{files[0]} and {files[1]} both say how to judge; make a run with each, and compare the two. A jury of "
+            "several models that judge alike has one judge file, whose key model lists them"
+        )
+    if prompt is not None:
+        return {"own_judge": judge_files.read_prompt(prompt)}
+    if not files:
+        return {}
+    file = judge_files.read_judge_file(Path(files[0]))
+    named = [model for text in judges for model in (file.models if text == files[0] else (text,))]
+    if not named and file.without_model.endswith("here"):
+        raise UsageError(f"{file.without_model}; name the model that judges by another --judge")
+    values["judges"] = tuple(dict.fromkeys(named))
+    return {"own_judge": file.judge, "judge_file_args": dict(file.model_args)}
 
 
 def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:

@@ -131,6 +131,9 @@ class Task:
     against: tuple[str, ...] = ()
     """The baselines that its numbers are a mean over, if a run may choose them: ``--baseline`` sets the option
     ``baselines`` to their names (``join_names``)."""
+    orders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The options that show pairs in a drawn order (``seeded``) and in both orders (``both``), as far as there are such
+    options; those that a judge file may ask for."""
     pools_judges: bool = False
     """A panel's number comes from all its verdicts, each with its own weight; else from the members' means per
     example."""

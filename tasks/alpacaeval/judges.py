@@ -5,28 +5,24 @@ A row of :data:`EVALUATORS`, and its prompt, are all that an evaluator needs.
 Sources: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/{utils.py,completion_parsers.py}.
 """
 
-import ast
-import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.logprob import LogprobJudge
+from judgebench.judges.own_prompts import NUMBERED_PAIR, split_chatml
+from judgebench.judges.rankings import ranking_verdict, tool_ranking_verdict
 from judgebench.judges.text import TextJudge
-from judgebench.records import Case, Message, Sampling, Verdict
+from judgebench.records import Case, Message, Sampling
 from judgebench.task import Fetch
 
 FOLDER = Path(__file__).parent
 PLACEHOLDERS = ("{instruction}", "{output_1}", "{output_2}")
-LONGEST_RANKING = 20_000
-"""Longest ranking reply that is parsed, in characters. Real ones have about a hundred."""
 
 LABEL_SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=1, top_logprobs=5)
 """As in the published configuration. The temperature changes nothing, because only logprobs are read."""
@@ -34,15 +30,6 @@ LABEL_SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=1, top_logprobs
 
 RANKING_SAMPLING = Sampling(temperature=0.0, max_tokens=100)
 """As in the published configuration."""
-
-
-def split_chatml(text: str) -> tuple[Message, ...]:
-    """Split a prompt file into turns: the role stands beside the start marker, the content ends at the end marker."""
-    messages = []
-    for piece in text.strip().split("<|im_start|>")[1:]:
-        role, _, rest = piece.partition("\n")
-        messages.append(Message(role=role.strip(), content=rest.split("<|im_end|>")[0].strip()))
-    return tuple(messages)
 
 
 @dataclass(frozen=True)
@@ -80,53 +67,6 @@ class PublishedPrompt:
         return distinctive_lines("\n".join(turn.content for turn in self.turns), PLACEHOLDERS)
 
 
-def ranking_verdict(text: str, first_name: str = "model_1") -> Verdict:
-    """Read a ranking written as a Python literal: the rank of ``first_name`` decides.
-
-    The text is parsed, never executed, and only up to a bounded length.
-    """
-    if len(text) > LONGEST_RANKING:
-        return Verdict(value=None, error=f"the ranking is longer than {LONGEST_RANKING} characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the compiler comments on odd escapes in somebody else's text
-            ranking = ast.literal_eval(text.lstrip(" \t"))
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # TypeError: a list as a key
-        return Verdict(value=None, error="the reply is not a Python list of ranks")
-    return _rank_of(ranking, first_name)
-
-
-def tool_ranking_verdict(text: str, first_name: str = "m") -> Verdict:
-    """Read the ranking from a tool call's JSON arguments, as ``alpaca_eval_gpt4_turbo_fn`` writes them.
-
-    If the text has a fenced block of JSON, only the block counts. A list must hold one object. What is JSON is decided
-    by Python's own reader.
-    """
-    _, fence, fenced = text.partition("```json")
-    block, closing, _ = fenced.partition("```")
-    if fence and not closing:
-        return Verdict(value=None, error="the block of JSON does not end")
-    try:
-        arguments = json.loads(block if fence else text)
-    except (ValueError, RecursionError):
-        return Verdict(value=None, error="the tool call's arguments are not JSON")
-    if isinstance(arguments, list) and len(arguments) == 1:
-        (arguments,) = arguments
-    ranking = arguments.get("ordered_models") if isinstance(arguments, dict) else None
-    return ranking_verdict(ranking, first_name) if isinstance(ranking, str) else _rank_of(ranking, first_name)
-
-
-def _rank_of(ranking: Any, name: str) -> Verdict:
-    """Read the rank in the first entry of that name. Upstream fails if any entry names no model."""
-    entries = ranking if isinstance(ranking, list | tuple) else ()
-    if not all(isinstance(entry, dict) and "model" in entry for entry in entries):
-        return Verdict(value=None, error="an entry of the ranking names no model")
-    rank = next((entry.get("rank") for entry in entries if entry["model"] == name), None)
-    if isinstance(rank, int | float) and rank in (1, 2):
-        return Verdict(value=1.0 if rank == 1 else 0.0, label=f"rank {int(rank)}")
-    return Verdict(value=None, error=f"the ranking gives {name} neither rank 1 nor rank 2")
-
-
 # -- the evaluators
 
 
@@ -155,7 +95,8 @@ class Evaluator:
         if self.prompt is None:
             raise UsageError(f"the evaluator {name} has no prompt here: its files can be imported, but it cannot judge")
         prompt = HousePrompt(FOLDER / self.prompt) if self.is_ours else PublishedPrompt.parse(fetch(self.prompt))
-        return self.judge(name=name, messages=prompt.pair, prompt_sha256=prompt.sha256), prompt.fragments
+        made = self.judge(name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, texts=NUMBERED_PAIR)
+        return made, prompt.fragments
 
 
 LABEL_JUDGE = partial(LogprobJudge, labels=("m", "M"), sampling=LABEL_SAMPLING)

@@ -111,6 +111,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         rule_options=("upstream_compat",),
         importers={"alpaca_eval": partial(read_alpaca_eval, switch=draw), "outputs": import_answers},
         exporters={"alpaca_eval": write_alpaca_eval},
+        orders={"seeded": {"order": "seeded"}, "both": {"order": "both"}},
         hub=None if version == "1" else ("tatsu-lab/alpaca_eval", "alpaca_eval_gpt4_baseline"),
         seeds={"order": seed, "bootstrap": BOOTSTRAP_SEED},
         about="How often a judge prefers the model's answers to a baseline's, on 805 instructions.",

@@ -17,6 +17,7 @@ from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import text as text_judges
+from judgebench.judges.own_prompts import NUMBERED_PAIR
 from judgebench.judges.text import TextJudge
 from judgebench.records import Case, Message, Sampling, Verdict
 
@@ -99,6 +100,7 @@ def _judge(pipeline: Pipeline, follow_up: str | None = None, **about: Any) -> Te
         read_text=partial(read_verdict, pipeline=pipeline),
         shown={"follow_up": follow_up and sha256_hex(follow_up.encode())},
         follow_up=lambda text: None if legacy_labels(text) else follow_up,
+        texts=NUMBERED_PAIR,
         **about,
     )
 

@@ -218,6 +218,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         table_options={"category": "all", "judge": edition.judge_model},
         tabulate=partial(tabulate, rules=rules),
         importers={"arena_hard": importer, "outputs": partial(import_outputs, arena_hard=importer)},
+        orders={"both": {"first_game_only": "false"}},
         exporters={"arena_hard": partial(write_arena_hard, pipeline=rules.pipeline)},
         about="How often a judge prefers the model's answers to a baseline's, on hard prompts and in both orders.",
         option_help=OPTION_HELP,

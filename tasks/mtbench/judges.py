@@ -13,6 +13,7 @@ import msgspec
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
+from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.replies import bracketed_rating, first_label
 from judgebench.judges.text import TextJudge
 from judgebench.records import Case, Example, Message, Sampling, Verdict
@@ -157,6 +158,8 @@ class Protocol:
     """The reading rule in words, and as a function."""
     strict: tuple[str, Callable[[str], Verdict]] | None = None
     """The rule of the option ``strict``, if that is another one."""
+    rates: bool = False
+    """Whether one answer is rated, not two compared."""
 
     def prompt_name(self, *, guided: bool, turn: int) -> str:
         """Name the published prompt for a turn, with or without reference answers."""
@@ -165,7 +168,24 @@ class Protocol:
     def judge(self, name: str, messages: Messages, *, strict: bool, **about: Any) -> TextJudge:
         """Make a judge that reads replies by the rule of this protocol."""
         reading, read_text = (strict and self.strict) or self.reading
-        return TextJudge(name=name, messages=messages, reading=reading, read_text=read_text, **about)
+        return TextJudge(name=name, messages=messages, reading=reading, read_text=read_text, texts=self.texts, **about)
+
+    @property
+    def texts(self) -> CaseTexts:
+        """What a prompt of the user's can show."""
+        answers = {"answer": "the answer"} if self.rates else {"answer_a": "A's answer", "answer_b": "B's answer"}
+        about = {"question": "the question", **answers, "reference": "the reference answer"}
+        return CaseTexts(
+            answers=1 if self.rates else 2,
+            names={
+                f"{name}_{turn}": f"{words} of turn {turn}"
+                + ("; empty if there is none" if turn == 2 or name == "reference" else "")
+                for turn in (1, 2)
+                for name, words in about.items()
+            },
+            of=own_texts,
+            scale=(LOWEST, HIGHEST) if self.rates else None,
+        )
 
 
 PROTOCOLS = {
@@ -176,6 +196,7 @@ PROTOCOLS = {
         blank=("question_2", "answer_2", "reference_1", "reference_2"),
         reading=("first rating in double brackets, else in single ones", read_rating),
         strict=("first rating in double brackets, else in single ones; from 1 to 10", read_rating_strictly),
+        rates=True,
     ),
     "pairwise": Protocol(
         published=("pair-v2", "pair-math-v1"),
@@ -200,15 +221,21 @@ def published_judge(prompt: PublishedPrompt, *, references_sha256: str, strict: 
     )
 
 
+def own_texts(case: Case) -> dict[str, str]:
+    """Return the texts that our own prompts show; those of a second turn or without a reference are empty."""
+    kind = "single" if len(case.answers) == 1 else "pairwise"
+    texts = {}
+    for name, text in case_texts(case, guided=True).items():
+        numbered = name if name[-1].isdigit() else f"{name}_1"
+        texts[numbered.replace("ref_answer", "reference")] = text
+    return dict.fromkeys(PROTOCOLS[kind].blank, "") | texts
+
+
 def house_judge(protocol: Protocol, prompt: HousePrompt, *, strict: bool) -> TextJudge:
     """Make the judge of the starter set, with our own neutral prompt."""
 
     def messages(case: Case) -> tuple[Message, ...]:
-        texts = {}
-        for name, text in case_texts(case, guided=True).items():
-            numbered = name if name[-1].isdigit() else f"{name}_1"
-            texts[numbered.replace("ref_answer", "reference")] = text
-        return prompt.messages(**(dict.fromkeys(protocol.blank, "") | texts))
+        return prompt.messages(**own_texts(case))
 
     return protocol.judge(
         protocol.house,

@@ -177,6 +177,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
             "outputs": read_outputs,
         },
         exporters={"fastchat": write_fastchat},
+        orders={} if settings.mode == "single" else {"both": {}},
         about="How a judge rates a model's answers to 80 two-turn questions, or compares them with another model's.",
         option_help=OPTION_HELP,
     )

@@ -19,6 +19,7 @@ from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges import text as text_judges
+from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.text import TextJudge
 from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
 from judgebench.task import Fetch
@@ -256,6 +257,27 @@ def _house_judge(judge: str, prompt: HousePrompt, plan: Plan) -> TextJudge:
     return _json_judge(judge, messages, prompt.sha256, {"max_words": words, "mode": "house"}, "last")
 
 
+def case_texts(judge: str, words: int) -> CaseTexts:
+    """Return what a prompt of the user's can show: the parts of the official prompts, cut at the same word cap."""
+    rates = judge == "score"
+
+    def texts(case: Case) -> dict[str, str]:
+        named = dict(zip(JUDGES[judge].names, _parts(case, words), strict=True))
+        return named | {"instruction": named["query"]}
+
+    return CaseTexts(
+        answers=1 if rates else 2,
+        names={
+            "query": "the same as instruction",
+            "checklist": "the checklist of the task, as a Markdown list",
+            "history": "the earlier messages, each after USER: or ASSISTANT:; empty if there are none",
+        },
+        of=texts,
+        without=("turns", "reference", "category"),
+        scale=(1.0, 10.0) if rates else None,
+    )
+
+
 def _json_judge(
     judge: str,
     messages: Callable[[Case], tuple[Message, ...]],
@@ -272,6 +294,7 @@ def _json_judge(
         sampling=SAMPLING,
         reading=f"{key} of a JSON object, {reading}",
         read_text=partial(read_verdict, key=key, reading=reading),
+        texts=case_texts(judge, shown["max_words"]),
     )
 
 

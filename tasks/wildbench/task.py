@@ -136,6 +136,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
             "outputs": read_outputs,
         },
         exporters={"wildbench": partial(write_wildbench, version=version)},
+        orders={"seeded": {}} if "pairwise" in plan.judges else {},
         hub=("allenai/WildBench", "v2"),
         about="How well a model answers 1,024 hard tasks of real users, by a judge with a checklist for each task.",
         option_help=OPTION_HELP,
@@ -316,8 +317,9 @@ class _Scorer:
             imported = self._example.meta.get("stored", {}).get(judge)
             return Stored(*imported[side]) if imported else UNKNOWN
         case = self._cases.get(f"{self._example.id}#{judge}")
-        if case is not None:
-            return self._recovered(case, side)
+        recovered_answer = None if case is None else self._recovered(case, side)
+        if recovered_answer is not None:
+            return recovered_answer
         answer = self._own if side == 0 else self._data.baselines.get(judge, {}).get(self._example.id)
         if answer is None:
             return UNKNOWN
@@ -326,11 +328,12 @@ class _Scorer:
             return Stored.of(capped(text, self._plan.words("score")))
         return Stored.of(shown_in_pair(text, self._plan.words("pairwise")))
 
-    def _recovered(self, case: Case, side: int) -> Stored:
-        """Cut the answer out of the prompt, as upstream does."""
+    def _recovered(self, case: Case, side: int) -> Stored | None:
+        """Cut the answer out of the prompt, as upstream does; ``None`` if it is a prompt of the user's."""
         prompt = self._data.judges[case.judge].ask(case).messages[-1].content
         shown = case.candidate if side == 0 else 1 - case.candidate
-        return Stored.of(recovered(prompt, JUDGES[case.judge].markers[shown]))
+        marker = JUDGES[case.judge].markers[shown]
+        return Stored.of(recovered(prompt, marker)) if marker in prompt else None
 
 
 def _repairs(judgement: Judgement | None, key: str) -> dict[str, float]:

@@ -1,0 +1,368 @@
+"""Judge prompts that the user wrote: a Jinja template, or a prompt file of ``alpaca_eval``.
+
+A template shows the texts of a case (:class:`CaseTexts`) and may ask whether there is one. It has no calls, no
+arithmetic and no loops but over ``turns``, so no template reaches Python's internals, runs for long, or makes a prompt
+longer than its own parts. Texts are filled in as they are; what an answer contains is never read as a template.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.sandbox import SandboxedEnvironment
+
+from judgebench.codec import sha256_hex
+from judgebench.data.prompts import distinctive_lines, fill
+from judgebench.errors import UsageError
+from judgebench.records import Case, Message
+
+Syntax = Literal["jinja", "alpaca_eval"]
+LONGEST_PROMPT = 200_000
+"""Longest prompt of a user's own, in characters, before anything is filled in."""
+BLOCKS = ("system", "user")
+TURNS = "turns"
+FILTERS = (
+    "capitalize",
+    "d",
+    "default",
+    "escape",
+    "length",
+    "lower",
+    "tojson",
+    "trim",
+    "truncate",
+    "upper",
+    "wordcount",
+)
+TESTS = ("defined", "eq", "equalto", "in", "ne", "none", "string", "undefined")
+ALPACA_EVAL_TOKENS = ("{instruction}", "{output_1}", "{output_2}")
+
+COMMON = {
+    "instruction": "the question that the judged answer replies to",
+    "history": "what was said before it, one USER: or ASSISTANT: paragraph per message; empty if nothing was",
+    "reference": "the reference answer to that question; empty if there is none",
+    "category": "the category of the example; empty if it has none",
+    TURNS: "the judged turns, for a loop: each has question and reference, and answer (of pairs: answer_a, answer_b)",
+}
+OF_ONE = {"answer": "the answer to rate"}
+OF_PAIR = {"answer_a": "the answer shown first", "answer_b": "the answer shown second"}
+
+
+def common_texts(case: Case) -> dict[str, Any]:
+    """Return the texts that a prompt can show of any case, by name."""
+    example, names = case.example, ("answer",) if len(case.answers) == 1 else ("answer_a", "answer_b")
+    questions = (example.instruction, *example.followups)
+    count = max(1, min(len(questions), *(len(answer.turns) for answer in case.answers)))
+    references = [*example.references[:count], *[""] * (count - len(example.references))]
+    turns = [
+        {"question": questions[turn], "reference": references[turn]}
+        | {name: answer.turns[turn] for name, answer in zip(names, case.answers, strict=True)}
+        for turn in range(count)
+    ]
+    category = example.meta.get("category")
+    return {
+        "instruction": questions[count - 1],
+        "history": "\n\n".join(f"{message.role.upper()}: {message.content}" for message in example.messages[:-1]),
+        "reference": references[-1],
+        "category": category if isinstance(category, str) else "",
+        TURNS: turns,
+        **{name: answer.text for name, answer in zip(names, case.answers, strict=True)},
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseTexts:
+    """What a user's prompt can show of a judge's cases: texts by name."""
+
+    answers: Literal[1, 2]
+    """Number of answers that a case holds: one to rate, or a pair."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The names that this benchmark adds to the common ones, with what each is."""
+    of: Callable[[Case], Mapping[str, Any]] = lambda case: {}
+    """The texts of these names. A common name that is among them replaces the common text."""
+    without: tuple[str, ...] = ()
+    """Common names that this benchmark does not have."""
+    scale: tuple[float, float] | None = None
+    """Lowest and highest rating, if answers are rated and the benchmark's numbers are bounded."""
+
+    @property
+    def described(self) -> dict[str, str]:
+        """All names, with what each is."""
+        known = (OF_ONE if self.answers == 1 else OF_PAIR) | COMMON | dict(self.names)
+        return {name: about for name, about in known.items() if name not in self.without}
+
+    def texts(self, case: Case) -> dict[str, Any]:
+        """All texts of a case."""
+        found = common_texts(case) | dict(self.of(case))
+        return {name: text for name, text in found.items() if name not in self.without}
+
+    @property
+    def words(self) -> str:
+        """What a case is, in words."""
+        return "single answers" if self.answers == 1 else "pairs of answers"
+
+
+NUMBERED_PAIR = CaseTexts(
+    answers=2,
+    names={"answer_1": "the same as answer_a", "answer_2": "the same as answer_b"},
+    of=lambda case: {"answer_1": case.answers[0].text, "answer_2": case.answers[1].text},
+)
+"""Pairs whose bundled prompt numbers the answers."""
+
+
+# -- templates
+
+
+class _Environment(SandboxedEnvironment):
+    """Jinja without its globals, and with the filters and tests whose output is no longer than their input."""
+
+    def __init__(self) -> None:
+        # Prompts are plain text for a model, not HTML, so nothing needs escaping.
+        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self.globals.clear()
+        self.filters = {name: self.filters[name] for name in FILTERS}
+        self.tests = {name: self.tests[name] for name in TESTS}
+
+
+_ENVIRONMENT = _Environment()
+_PLAIN = (
+    nodes.Template,
+    nodes.Output,
+    nodes.TemplateData,
+    nodes.Name,
+    nodes.Const,
+    nodes.If,
+    nodes.CondExpr,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+    nodes.Compare,
+    nodes.Operand,
+    nodes.Concat,
+    nodes.Slice,
+    nodes.Neg,
+    nodes.Filter,
+    nodes.Test,
+    nodes.Keyword,
+)
+_ALLOWED = (
+    "blocks system and user, texts by name, if, comparisons, and, or, not, slices such as answer[:2000], ~, loops over "
+    f"turns, the filters {', '.join(FILTERS)}"
+)
+_LEAVES_OUT = re.compile(r"\{#-?\s*leaves out:([a-z, ]*)-?#\}")
+_CAN_BE_LEFT_OUT = ("question", "answer")
+
+
+@dataclass(frozen=True)
+class OwnPrompt:
+    """A prompt of the user's, checked as far as it can be without a case."""
+
+    text: str
+    name: str
+    """How messages call it: the path as the user gave it, or the run that holds it."""
+    syntax: Syntax = "jinja"
+
+    def __post_init__(self) -> None:
+        if len(self.text) > LONGEST_PROMPT:
+            raise self._error(f"it has {len(self.text):,} characters; a judge prompt has at most {LONGEST_PROMPT:,}")
+        if not self.text.strip():
+            raise self._error("it is empty")
+        if self.syntax == "alpaca_eval":
+            for token in ALPACA_EVAL_TOKENS:
+                if self.text.count(token) != 1:
+                    raise self._error(
+                        f"it must contain {token} exactly once, and it does {self.text.count(token)} times"
+                    )
+            if not self._chat or not any(message.role == "user" for message in self._chat):
+                raise self._error("it has no turn of a user between <|im_start|>user and <|im_end|>")
+        else:
+            self._require_simple(self._tree)
+
+    def _error(self, problem: str, line: int | None = None) -> UsageError:
+        return UsageError(f"the judge prompt {self.name}{f', line {line}' if line else ''}: {problem}")
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the text."""
+        return sha256_hex(self.text.encode())
+
+    @property
+    def fragments(self) -> tuple[str, ...]:
+        """Lines that occur in an answer only if it quotes the prompt."""
+        return distinctive_lines(self.text, ("{{", "{%", "{#", "<|im_", *ALPACA_EVAL_TOKENS))
+
+    @cached_property
+    def leaves_out(self) -> tuple[str, ...]:
+        """What the prompt leaves out on purpose, as its comment ``{# leaves out: question #}`` says."""
+        found = _LEAVES_OUT.search(self.text) if self.syntax == "jinja" else None
+        named = tuple(filter(None, map(str.strip, found[1].split(",")))) if found else ()
+        for name in named:
+            if name not in _CAN_BE_LEFT_OUT:
+                raise self._error(f"`leaves out: {name}` is neither question nor answer")
+        return named
+
+    def messages(self, texts: Mapping[str, Any]) -> tuple[Message, ...]:
+        """Fill in the texts. Outer whitespace of each message is removed."""
+        if self.syntax == "alpaca_eval":
+            values = {"{instruction}": texts["instruction"]}
+            values |= {"{output_1}": texts["answer_a"], "{output_2}": texts["answer_b"]}
+            return tuple(
+                Message(
+                    role=turn.role, content=fill(turn.content, {t: v for t, v in values.items() if t in turn.content})
+                )
+                for turn in self._chat
+            )
+        if not self._template.blocks:
+            return (Message(role="user", content=self._rendered(self._template.root_render_func, texts)),)
+        return tuple(
+            Message(role=role, content=self._rendered(self._template.blocks[role], texts))
+            for role in BLOCKS
+            if role in self._template.blocks
+        )
+
+    def _rendered(self, part: Any, texts: Mapping[str, Any]) -> str:
+        try:
+            return "".join(part(self._template.new_context(dict(texts)))).strip()
+        except (TemplateError, TypeError, ValueError, AttributeError, LookupError) as error:
+            raise self._error(f"it cannot be filled: {error}") from error
+
+    @cached_property
+    def _chat(self) -> tuple[Message, ...]:
+        return split_chatml(self.text)
+
+    @cached_property
+    def _template(self) -> Any:
+        return _ENVIRONMENT.from_string(self.text)
+
+    @cached_property
+    def _tree(self) -> nodes.Template:
+        try:
+            return _ENVIRONMENT.parse(self.text)
+        except (TemplateSyntaxError, RecursionError) as error:
+            raise self._error(f"it is no Jinja template: {error}", getattr(error, "lineno", None)) from error
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all texts that the template may show."""
+        if self.syntax == "alpaca_eval":
+            return {"instruction", "answer_a", "answer_b"}
+        return set(meta.find_undeclared_variables(self._tree))
+
+    def _require_simple(self, tree: nodes.Template) -> None:
+        """Raise :class:`UsageError` unless the template keeps to the language of this module."""
+        blocks = [node for node in tree.body if isinstance(node, nodes.Block)]
+        for block in blocks:
+            if block.name not in BLOCKS:
+                raise self._error(
+                    f"the block {block.name!r} is not sent; a prompt has the blocks user and system", block.lineno
+                )
+        if blocks and "user" not in [block.name for block in blocks]:
+            raise self._error("it has no block user")
+        for node in tree.body:
+            if blocks and not isinstance(node, nodes.Block) and not _is_blank(node):
+                raise self._error(
+                    "only text in the blocks user and system is sent, and there is some outside", node.lineno
+                )
+        for node in tree.body:
+            for part in node.body if isinstance(node, nodes.Block) else [node]:
+                self._require_allowed(part, ())
+        try:
+            _ = self._template
+        except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+            raise self._error(f"it is no Jinja template: {error}", getattr(error, "lineno", None)) from error
+
+    def _require_allowed(self, node: nodes.Node, loop: tuple[str, ...]) -> None:
+        """Check a node and all below it; ``loop`` has the name of the turn of the loop around it, and ``loop``."""
+        match node:
+            case nodes.For(iter=nodes.Name(name="turns"), target=nodes.Name(name=turn), recursive=False, test=None) if (
+                not loop
+            ):
+                loop = (turn, "loop")
+            case nodes.Getattr(node=nodes.Name(name=name)) if name in loop:
+                pass
+            case nodes.Getitem(arg=nodes.Slice() | nodes.Const(value=int()) | nodes.Neg()):
+                pass
+            case nodes.Filter(name=name) if name not in FILTERS:
+                raise self._error(f"there is no filter {name!r} here; there are {', '.join(FILTERS)}", node.lineno)
+            case nodes.Test(name=name) if name not in TESTS:
+                raise self._error(f"there is no test {name!r} here; there are {', '.join(TESTS)}", node.lineno)
+            case _ if not isinstance(node, _PLAIN):
+                what = type(node).__name__.lower()
+                raise self._error(f"a judge prompt has {_ALLOWED}; it has no {_KINDS.get(what, what)}", node.lineno)
+        for child in node.iter_child_nodes():
+            self._require_allowed(child, loop)
+
+
+_KINDS = {
+    "for": "loop but one over turns, without another loop in it",
+    "call": "function calls",
+    "getattr": "attributes but those of a turn and of loop",
+    "getitem": "items but slices and positions",
+    "block": "block within a block",
+    "mul": "arithmetic",
+    "add": "arithmetic (join texts by ~)",
+    "pow": "arithmetic",
+    "mod": "formatting by %",
+}
+
+
+def _is_blank(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Output) and all(
+        isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes
+    )
+
+
+def split_chatml(text: str) -> tuple[Message, ...]:
+    """Split a prompt file into turns: the role stands beside the start marker, the content ends at the end marker."""
+    messages = []
+    for piece in text.strip().split("<|im_start|>")[1:]:
+        role, _, rest = piece.partition("\n")
+        messages.append(Message(role=role.strip(), content=rest.split("<|im_end|>")[0].strip()))
+    return tuple(messages)
+
+
+# -- whether a prompt fits a task's cases
+
+
+def require_names(prompt: OwnPrompt, texts: CaseTexts, judge: str) -> None:
+    """Raise :class:`UsageError`, which lists the names there are, if the prompt shows something that no case has."""
+    unknown = sorted(prompt.names - set(texts.described))
+    if unknown:
+        known = "; ".join(f"{name}: {about}" for name, about in texts.described.items())
+        raise UsageError(
+            f"the judge prompt {prompt.name} shows {', '.join(unknown)}, which cases of {judge} do not have. "
+            f"They have: {known}"
+        )
+
+
+QUESTION, ANSWERS = "730195528461", ("864120937715", "518306642979")
+"""Stand-ins for the texts of a case. They are digits, so that no filter changes them."""
+
+
+def require_shown(prompt: OwnPrompt, texts: CaseTexts, cases: Iterable[Case], judge: str) -> None:
+    """Raise :class:`UsageError` if the prompt cannot be filled for a case, or leaves out its question or an answer.
+
+    The cases hold the stand-ins. A prompt that is meant to leave something out says so in a comment.
+    """
+    for case in cases:
+        sent = "\n".join(message.content for message in prompt.messages(texts.texts(case)))
+        if not sent:
+            raise UsageError(f"the judge prompt {prompt.name} is empty for {case.example.id} of {judge}")
+        needed = {"question": [QUESTION], "answer": [*ANSWERS[: texts.answers]]}
+        for what, stand_ins in needed.items():
+            missing = sum(stand_in not in sent for stand_in in stand_ins)
+            if missing and what not in prompt.leaves_out:
+                which = f"one of the two {what}s" if len(stand_ins) > 1 and missing == 1 else f"the {what}"
+                raise UsageError(
+                    f"the judge prompt {prompt.name} leaves out {which} ({case.example.id}, turn {case.turn}, of "
+                    f"{judge}): the judge would not see what it judges. Show it ({_shown_by(what, texts)}), or, if "
+                    f"that is meant, say so in the prompt: {{# leaves out: {what} #}}"
+                )
+
+
+def _shown_by(what: str, texts: CaseTexts) -> str:
+    names = ("instruction",) if what == "question" else tuple(OF_ONE if texts.answers == 1 else OF_PAIR)
+    return " and ".join(f"{{{{ {name} }}}}" for name in names)

@@ -1,0 +1,327 @@
+"""``--judge-prompt FILE.j2`` and ``--judge judge.toml``: a judge of the user's, for every judged task."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgebench.codec import sha256_hex
+from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
+from judgebench.records import Completion, Request
+from tests.commands import Command, judgebench
+
+PAIR = "Rubric of my own, kept short.\nQ: {{ instruction }}\nFIRST: {{ answer_a }}\nSECOND: {{ answer_b }}\n"
+SINGLE = "Rubric of my own, kept short.\nQ: {{ instruction }}\nANSWER: {{ answer }}\n"
+CASES: dict[str, tuple[str, Completion]] = {
+    "alpacaeval": (PAIR, reply("A", logprobs={"A": -0.1, "B": -2.4})),
+    "arenahard": (PAIR, reply("[[A>>B]]")),
+    "mtbench": (SINGLE, reply("[[7]]")),
+    "mtbench:mode=pairwise": (PAIR, reply("[[B]]")),
+    "wildbench:metrics=score": (SINGLE, reply('{"score": "8"}')),
+    "wildbench:metrics=reward": (PAIR, reply('{"choice": "A+"}')),
+}
+"""A prompt for each judged task, and a reply that the task's own rule reads."""
+
+
+def prompt_file(folder: Path, text: str, name: str = "mine.j2") -> Path:
+    """Write a prompt."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def evaluated(out: Path, task: str, judge: Callable[[Request], Any], *more: object) -> tuple[Any, list[Request]]:
+    """Evaluate three starter examples with a scripted judge; return the manifest and what the judge was asked."""
+    model = ScriptedModel(judge, name="judge")
+    with playing(ScriptedModel(lambda _: "An answer.")) as candidate, playing(model) as spec:
+        words = [spec if word == "JUDGE" else word for word in more]
+        judgebench(
+            ["eval", "-q", "--model", candidate, "--tasks", task, "--starter", "--limit", 3, "--out", out, *words]
+        )
+    (manifest,) = json.loads((out / "manifest.json").read_text())["tasks"].values()
+    return manifest, model.asked
+
+
+def judge_file(folder: Path, text: str, **values: object) -> Path:
+    """Write a judge file."""
+    path = folder / "judge.toml"
+    path.write_text(text.format(**values) if values else text)
+    return path
+
+
+def scores(out: Path) -> dict[str, Any]:
+    """The scores over all examples, by metric."""
+    found = json.loads((out / "results.json").read_text())["scores"]
+    return {score["metric"]: score["value"] for score in found if score["group"] is None}
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_every_judged_task_takes_a_prompt_and_keeps_its_rule(task: str, tmp_path: Path) -> None:
+    """The judge is sent the prompt with the case filled in; the verdict is read as the task reads it."""
+    template, answer = CASES[task]
+    path = prompt_file(tmp_path, template)
+    flags = ["--judge", "JUDGE", "--judge-prompt", path]
+    manifest, asked = evaluated(tmp_path / "run", task, lambda _: answer, *flags)
+    assert all(last_message(request).startswith("Rubric of my own, kept short.\nQ: ") for request in asked)
+    assert all("An answer." in last_message(request) for request in asked)
+    assert manifest["own_judge"]["prompt"] == template
+    assert manifest["protocol"]["own_judge"]["prompt"] == sha256_hex(template.encode())
+    assert manifest["counts"]["unread"] == manifest["counts"]["failed"] == 0
+    assert "no published number is comparable" in " ".join(manifest["notes"])
+
+
+def test_another_prompt_is_another_protocol(tmp_path: Path, command: Command) -> None:
+    """Its run is ranked neither with that of the bundled prompt nor with that of a prompt that differs in a word."""
+    hashes = set()
+    for number, template in enumerate((None, PAIR, PAIR + "Be strict."), 1):
+        flags: list[object] = [] if template is None else ["--judge-prompt", prompt_file(tmp_path, template)]
+        answer = CASES["alpacaeval"][1]
+        manifest, _ = evaluated(
+            tmp_path / f"r{number}", "alpacaeval", lambda _, a=answer: a, "--judge", "JUDGE", *flags
+        )
+        hashes.add(manifest["protocol_hash"])
+        assert (manifest["own_judge"] is None) == (template is None)
+    assert len(hashes) == 3
+    table = command("leaderboard", *(tmp_path / f"r{number}" for number in (1, 2, 3))).out
+    assert table.count("rank") == 3
+    assert " ".join(table.split()).count("judged with a prompt of the user's own") == 2
+
+
+def test_a_run_goes_on_with_the_same_prompt_only(tmp_path: Path) -> None:
+    """The same command goes on where it was; with another prompt, the folder holds another run."""
+    path, answer = prompt_file(tmp_path, PAIR), CASES["alpacaeval"][1]
+    flags = ["--judge", "builtin:tiny", "--judge-prompt", path]
+    evaluated(tmp_path / "run", "alpacaeval", lambda _: answer, *flags)
+    run = ["judge", tmp_path / "run", "--judge", "builtin:tiny", "-q"]
+    judgebench(run)
+    judgebench([*run, "--judge-prompt", path])
+    path.write_text(PAIR + "Be strict.")
+    refused = judgebench([*run, "--judge-prompt", path], code=2).stderr
+    assert "is judged by mine.j2, whose prompt or rule is another" in refused
+
+
+def test_answers_may_be_judged_later_by_a_prompt(tmp_path: Path) -> None:
+    """``generate`` knows no judge; ``judge --judge-prompt`` brings one, and ``score`` reads by it again."""
+    out, path = tmp_path / "run", prompt_file(tmp_path, PAIR)
+    with playing(ScriptedModel(lambda _: "An answer.")) as candidate:
+        judgebench(
+            ["generate", "-q", "--model", candidate, "--tasks", "alpacaeval", "--starter", "--limit", 3, "--out", out]
+        )
+    judgebench(["judge", "-q", out, "--judge", "builtin:tiny", "--judge-prompt", path])
+    before = scores(out)
+    path.unlink()
+    judgebench(["score", out])
+    assert scores(out) == before
+    manifest = json.loads((out / "manifest.json").read_text())["tasks"]["alpacaeval"]
+    assert manifest["own_judge"]["prompt"] == PAIR
+    refused = judgebench(["judge", "-q", out, "--judge-prompt", prompt_file(tmp_path, SINGLE)], code=2).stderr
+    assert "whose prompt or rule is another" in refused
+
+
+def test_a_judged_run_takes_no_prompt_afterwards(tmp_path: Path) -> None:
+    """What the bundled prompt has judged stays of that protocol."""
+    evaluated(tmp_path / "run", "alpacaeval", lambda _: CASES["alpacaeval"][1], "--judge", "builtin:tiny")
+    path = prompt_file(tmp_path, PAIR)
+    refused = judgebench(["judge", tmp_path / "run", "--judge", "builtin:tiny", "--judge-prompt", path], code=2).stderr
+    assert "is judged by the benchmark's own judge" in refused
+
+
+def test_an_answer_that_quotes_the_prompt_is_flagged(tmp_path: Path) -> None:
+    """The integrity check knows the lines of the user's own prompt, not those of the bundled one."""
+    template = PAIR + "Answer with one letter, please.\nThink of the person who asked.\n"
+    path = prompt_file(tmp_path, template)
+    quoting = ScriptedModel(lambda _: "Answer with one letter, please.\nThink of the person who asked.")
+    answering = ScriptedModel(lambda _: CASES["alpacaeval"][1], name="judge")
+    with playing(quoting) as candidate, playing(answering) as judge:
+        flags = ["--tasks", "alpacaeval", "--starter", "--limit", 3, "--judge", judge, "--judge-prompt", path]
+        judgebench(["eval", "-q", "--model", candidate, *flags, "--out", tmp_path / "run"])
+    findings = json.loads((tmp_path / "run" / "results.json").read_text())["integrity"]
+    assert [f["count"] for f in findings if f["check"] == "prompt_fragments"] == [3]
+
+
+FILES: dict[str, tuple[str, str, Any, str, float]] = {
+    "label": (
+        "alpacaeval",
+        'labels = ["FIRST", "SECOND"]\nread = "label"',
+        lambda request: "FIRST" if "FIRST: An answer." in last_message(request) else "SECOND",
+        "win_rate",
+        100.0,
+    ),
+    "label of five": (
+        "arenahard",
+        'read = "label"\nlabels = { "[[A>>B]]" = 1.0, "[[A=B]]" = 0.5, "[[B>>A]]" = 0.0 }',
+        lambda request: "[[A>>B]]" if "FIRST: An answer." in last_message(request) else "[[B>>A]]",
+        "win_rate",
+        100.0,
+    ),
+    "rating": ("mtbench", 'read = "rating"\nscale = [1, 10]', lambda _: "Fine. [[7]]", "score", 7.0),
+    "rating by regex": (
+        "wildbench:metrics=score",
+        'read = "rating"\nscale = [0, 100]\nregex = "Grade: (\\\\d+)"\nrescale = true',
+        lambda _: "Grade: 50",
+        "wb_score",
+        10.0,
+    ),
+    "json": ("mtbench", 'read = "json:grade"\nscale = [1, 10]', lambda _: '{"grade": 4}', "score", 4.0),
+    "logprob": (
+        "mtbench:mode=pairwise",
+        'read = "logprob"\nlabels = ["1", "2"]',
+        lambda request: reply(
+            "1", logprobs={"1": -0.01 if "FIRST: An answer." in last_message(request) else -9.0, "2": -1.0}
+        ),
+        "win_rate",
+        100.0,
+    ),
+    "logprob of ratings": (
+        "mtbench",
+        'read = "logprob"\nlabels = { "9" = 9.0, "5" = 5.0 }',
+        lambda _: reply("9", logprobs={"9": -0.6931471805599453, "5": -0.6931471805599453}),
+        "score",
+        7.0,
+    ),
+}
+"""Reading → task, the table [verdict], the judge's reply, a metric and its value."""
+
+
+@pytest.mark.parametrize("reading", FILES)
+def test_a_judge_file_says_how_verdicts_are_read(reading: str, tmp_path: Path) -> None:
+    """Each reading, on a task whose cases it fits; the run can be scored again from its folder alone."""
+    task, verdict, answer, metric, value = FILES[reading]
+    single = "mode=pairwise" not in task and task.startswith(("mtbench", "wildbench"))
+    prompt_file(tmp_path, SINGLE if single else PAIR)
+    path = judge_file(tmp_path, f'prompt = "mine.j2"\n[sampling]\ntemperature = 0.5\n[verdict]\n{verdict}\n')
+    manifest, asked = evaluated(tmp_path / "run", task, answer, "--judge", path, "--judge", "JUDGE")
+    assert all(request.sampling.temperature == 0.5 for request in asked)
+    assert manifest["counts"]["unread"] == 0
+    assert scores(tmp_path / "run")[metric] == pytest.approx(value)
+    path.unlink()
+    judgebench(["score", tmp_path / "run"])
+    assert scores(tmp_path / "run")[metric] == pytest.approx(value)
+
+
+def test_a_judge_file_names_model_order_and_a_local_model_scores_the_labels(tmp_path: Path) -> None:
+    """With a local model nothing is generated: it scores the labels, in both orders."""
+    prompt_file(tmp_path, PAIR)
+    text = (
+        'model = "builtin:tiny"\nprompt = "mine.j2"\norder = "both"\n[verdict]\nread = "logprob"\nlabels = ["A", "B"]\n'
+    )
+    manifest, _ = evaluated(tmp_path / "run", "alpacaeval", lambda _: "", "--judge", judge_file(tmp_path, text))
+    assert manifest["judge_models"] == ["builtin:tiny"]
+    assert manifest["options"] == {"order": "both"}
+    assert manifest["counts"]["read"] == 6
+    assert manifest["protocol"]["judges"]["house_pairwise_label"]["prompt_and_rule"]["sampling"] == {
+        "choices": ["A", "B"]
+    }
+
+
+def test_patterns_are_not_taken_from_a_run_folder(tmp_path: Path) -> None:
+    """A regular expression of somebody else's is never run: verdicts stand as read, and judging on needs the file."""
+    prompt_file(tmp_path, SINGLE)
+    path = judge_file(
+        tmp_path, 'prompt = "mine.j2"\n[verdict]\nread = "rating"\nscale = [1, 10]\nregex = "Grade: (\\\\d+)"\n'
+    )
+    out = tmp_path / "run"
+    evaluated(out, "mtbench", lambda _: "Grade: 7", "--judge", path, "--judge", "JUDGE")
+    manifest = out / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("Grade: (", "Note: ("))
+    before = scores(out)
+    judgebench(["score", out])
+    assert scores(out) == before
+    assert "name that file again" in judgebench(["judge", out, "--judge", "builtin:tiny"], code=2).stderr
+
+
+REFUSED = {
+    "unknown text": (
+        ["--judge-prompt", PAIR + "{{ answer }}"],
+        "alpacaeval",
+        "shows answer, which cases of alpacaeval",
+    ),
+    "left out": (
+        ["--judge-prompt", "{{ instruction }} {{ answer_a }}"],
+        "alpacaeval",
+        "leaves out one of the two answers",
+    ),
+    "no question": (["--judge-prompt", "{{ answer }}"], "mtbench", "leaves out the question"),
+    "not a file": (["--judge-prompt", None], "alpacaeval", "No such file"),
+    "two judges": (["--judge-prompt", SINGLE], "wildbench", "metrics=score"),
+    "verified": (["--judge-prompt", PAIR], "gsm8k", "are verified, not judged"),
+    "sandbox": (["--judge-prompt", "{{ ''.__class__ }}"], "alpacaeval", "line 1"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_prompt_that_does_not_do_is_refused_before_anything_is_asked(
+    why: str, tmp_path: Path, command: Command
+) -> None:
+    """In one paragraph that says what is wrong and what there is."""
+    (flag, text), task, complaint = REFUSED[why]
+    path = tmp_path / "none.j2" if text is None else prompt_file(tmp_path, str(text))
+    words = [
+        "--model",
+        "builtin:tiny",
+        "--judge",
+        "builtin:tiny",
+        "--tasks",
+        task,
+        "--starter",
+        "--out",
+        tmp_path / "run",
+    ]
+    assert complaint in command("eval", *words, flag, path).paragraph
+    assert not (tmp_path / "run").exists()
+
+
+WRONG_FILES = {
+    "toml": ('model = "a\n', "line 1"),
+    "key": ('modle = "builtin:tiny"\n', "line 1: modle is not a key of a judge file; it has model, prompt"),
+    "prompt": ('\nprompt = "none.j2"\n', "line 2: prompt 'none.j2' is not a file"),
+    "order": ('order = "random"\n', "line 1: order is not valid"),
+    "reading": (
+        '[verdict]\nread = "vibes"\n',
+        "line 2: verdict.read 'vibes' is not one of label, rating, json:KEY, logprob",
+    ),
+    "labels": ('[verdict]\nread = "label"\nlabels = ["A"]\n', "line 3: verdict.labels is a list of two labels"),
+    "rule key": (
+        '[verdict]\nreads = "label"\n',
+        "line 2: verdict.reads is not a key of a verdict; it has read, labels",
+    ),
+    "sampling": ("[sampling]\ntemprature = 1\n", "line 2: sampling.temprature is not a setting of sampling; there are"),
+    "type": ('[sampling]\ntemperature = "hot"\n', "line 2: sampling.temperature is not valid"),
+    "negative": ("[sampling]\nmax_tokens = 0\n", "line 2: sampling.max_tokens is 0"),
+    "mismatch": ('[verdict]\nread = "rating"\nscale = [1, 10]\n', "pairs of answers"),
+    "model": ('model = "none:gpt"\n', "the model spec 'none:gpt'"),
+}
+
+
+@pytest.mark.parametrize("why", WRONG_FILES)
+def test_a_wrong_judge_file_is_refused_with_file_line_and_key(why: str, tmp_path: Path, command: Command) -> None:
+    """And the valid values."""
+    text, complaint = WRONG_FILES[why]
+    path = judge_file(tmp_path, text)
+    more = [] if "model" in text else ["--judge", "builtin:tiny"]
+    found = command("eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", "--starter", "--judge", path, *more)
+    assert complaint in found.paragraph
+
+
+def test_one_run_is_judged_in_one_way(tmp_path: Path, command: Command) -> None:
+    """A prompt beside a judge file, or two judge files, are refused."""
+    path, prompt = judge_file(tmp_path, 'model = "builtin:tiny"\n'), prompt_file(tmp_path, PAIR)
+    other = tmp_path / "other.toml"
+    other.write_text('model = "builtin:tiny"\n')
+    words = ["eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", "--starter", "--judge", path]
+    assert "both say how to judge" in command(*words, "--judge-prompt", prompt).paragraph
+    assert "both say how to judge" in command(*words, "--judge", other).paragraph
+    order = 'model = "builtin:tiny"\norder = "both"\n'
+    wrong = [
+        "eval",
+        "--model",
+        "builtin:tiny",
+        "--tasks",
+        "wildbench",
+        "--starter",
+        "--judge",
+        judge_file(tmp_path, order),
+    ]
+    assert "shows pairs only in a drawn order" in command(*wrong).paragraph
