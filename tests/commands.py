@@ -41,12 +41,15 @@ def judgebench(
     Its end is what a process would end with: the start of a process of its own costs more than most commands.
     """
     from judgebench.cli import main
+    from judgebench.run import progress
 
     words, out, err = ["judgebench", *map(str, arguments)], io.StringIO(), io.StringIO()
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", words)
+            # Else how much it says would depend on how long it takes.
+            patch.setattr(progress, "FIRST_SECONDS", float("inf"))
             for name, value in environment.items():
                 patch.setenv(name, value)
             if cwd is not None:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-WORDS = ("records", "errors", "codec", "files", "display", "redaction", "thinking")
+WORDS = ("records", "errors", "codec", "files", "display", "redaction", "thinking", "activity")
 """The modules at the top of the package that every room may use."""
 DOORS = ("__main__", "pytest_plugin")
 """Those that start the program."""

@@ -1,6 +1,7 @@
 """``eval``, ``generate`` and ``judge``: the commands that ask models. The runs themselves are made in ``run/``."""
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -172,8 +173,9 @@ def _report(
     found: list[Results] = []
     failures: list[tuple[str, JudgebenchError]] = []
     left = plans[0].budget
-    for settings in plans:
-        results, spent, failure = _run(settings, left, quiet=quiet, judge=judge)
+    for number, settings in enumerate(plans, start=1):
+        title = f"run {number} of {len(plans)}: {settings.model}" if len(plans) > 1 else ""
+        results, spent, failure = _run(settings, left, quiet=quiet, judge=judge, title=title)
         left = None if left is None else max(0.0, left - spent)
         if results is not None:
             found.append(results)
@@ -203,24 +205,31 @@ def _report(
 
 
 @contextmanager
-def _runner(settings: Settings, *, quiet: bool) -> "Iterator[Runner]":
+def _runner(settings: Settings, *, quiet: bool, title: str = "") -> "Iterator[Runner]":
     """Show a run's progress, and say what is kept if somebody stops it."""
     from judgebench.run.progress import Progress
-    from judgebench.run.runner import Runner
 
-    with Progress(shown=not quiet) as progress:
+    with Progress(shown=not quiet, title=title) as progress:
+        from judgebench.run.runner import Runner
+
         runner = Runner(settings, progress.update)
         try:
             yield runner
         except KeyboardInterrupt as error:
-            raise Interrupted(runner.kept, error) from error
+            raise Interrupted(runner.kept, error, _command_typed()) from error
+
+
+def _command_typed() -> str:
+    """The command of this process, as a shell takes it."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([*(("python", "-m", "judgebench") if program == "__main__.py" else (program,)), *sys.argv[1:]])
 
 
 def _run(
-    settings: Settings, budget: float | None, *, quiet: bool, judge: bool
+    settings: Settings, budget: float | None, *, quiet: bool, judge: bool, title: str
 ) -> "tuple[Results | None, float, JudgebenchError | None]":
     """Make one run; return its results, the USD it paid, and the error it ended with, if any."""
-    with _runner(dataclasses.replace(settings, budget=budget), quiet=quiet) as runner:
+    with _runner(dataclasses.replace(settings, budget=budget), quiet=quiet, title=title) as runner:
         try:
             return runner.evaluate(judge=judge), runner.spent, None
         except Incomplete as error:

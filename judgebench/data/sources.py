@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from judgebench.activity import doing
 from judgebench.codec import read_json, replacing, sha256_hex, write_json
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.files import chunks, irregular, opened, read_bytes, read_toml
@@ -171,7 +172,8 @@ class SourceFinder:
             self._reject_namesakes(source)
             raise SourceMissing(self._missing_message(source) + " Run once without --offline, or fetch it elsewhere")
         try:
-            data = self._downloaded(source)
+            with doing(f"fetching the official file {source.name} ({source.place})"):
+                data = self._downloaded(source)
         except OSError as error:
             self._reject_namesakes(source)
             raise ModelError(f"{self._missing_message(source)} The download failed: {error}") from error

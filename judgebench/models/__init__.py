@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -75,6 +75,25 @@ class Served(Protocol):
 
     def require_reachable(self) -> None:
         """Raise :class:`~judgebench.errors.ModelError` if nobody listens at its address. Sends nothing."""
+
+
+class Gauge(NamedTuple):
+    """What a model is working on at a moment."""
+
+    rows: int
+    """Requests that are being answered; those that only wait for their turn do not count."""
+    tokens: int
+    """Tokens of their replies so far; 0 if tokens are known only when a reply is complete."""
+
+
+@runtime_checkable
+class Gauged(Protocol):
+    """A model that can say what it is working on."""
+
+    def gauge(self) -> Gauge | None:
+        """What it is working on now; ``None`` if it cannot say. A display calls this from a thread of its own a few
+        times a second, so that generating tokens pays nothing for it.
+        """
 
 
 class OpenSettings(msgspec.Struct, frozen=True, kw_only=True):

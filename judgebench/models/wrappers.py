@@ -15,7 +15,7 @@ from queue import SimpleQueue
 import msgspec
 
 from judgebench.errors import BudgetExceeded, JudgebenchError, ModelError, UsageError
-from judgebench.models import Model, Served
+from judgebench.models import Gauge, Gauged, Model, Served
 from judgebench.models.call_store import Bill, CallStore, call_key
 from judgebench.models.feed import Feed
 from judgebench.models.pricing import FREE, Price
@@ -83,6 +83,10 @@ class _Wrapper:
     def check(self, requests: Sequence[Request]) -> None:
         """Check the requests as the inner model does."""
         self._model.check(requests)
+
+    def gauge(self) -> Gauge | None:
+        """What the inner model is working on; ``None`` if it cannot say."""
+        return self._model.gauge() if isinstance(self._model, Gauged) else None
 
     def close(self) -> None:
         """Close the inner model; the store is shared and stays open."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from judgebench import tasks
+from judgebench.activity import doing
 from judgebench.codec import canonical_hash
 from judgebench.data.rows import read_rows
 from judgebench.data.sources import SourceFinder, read_sources
@@ -152,9 +153,10 @@ def _baselines_of_file(
 
 def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> LoadedTask:
     """Load a task with its official files, fetched and verified."""
-    origin = tasks.find(spec.name)
-    task = origin.task(spec.version, spec.options, starter=starter)
-    return _with_data(task, origin, finder)
+    with doing(f"loading the task {spec.name}"):
+        origin = tasks.find(spec.name)
+        task = origin.task(spec.version, spec.options, starter=starter)
+        return _with_data(task, origin, finder)
 
 
 def _with_data(task: Task, origin: tasks.Origin, finder: SourceFinder) -> LoadedTask:

@@ -20,10 +20,19 @@ from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Example, ExampleScore, Generation, Judgement, Request, Verdict
 from judgebench.run.folder import key_digest
-from judgebench.run.stages import JudgeCall, JudgeSeat, RunningTask, fold_members, generation_step, to_generation
+from judgebench.run.stages import (
+    Flow,
+    JudgeCall,
+    JudgeSeat,
+    RunningTask,
+    fold_members,
+    generation_step,
+    to_generation,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
+Work = TypeVar("Work")
 MAX_IN_FLIGHT = 4096
 """Limit for the examples between their first request and their last verdict."""
 
@@ -120,6 +129,40 @@ def converse(
                 yield finished
     finally:
         dialogues.close()
+
+
+class _Flows(Generic[Work, R]):
+    """A step of a dialogue that counts, by task, what its model is asked and has finished."""
+
+    def __init__(
+        self,
+        model: Model,
+        stage: str,
+        step: Callable[[tuple[RunningTask, Work], tuple[Completion, ...]], Request | R | None],
+    ) -> None:
+        self._model = model
+        self._stage = stage
+        self._step = step
+        self._flows: dict[str, Flow] = {}
+
+    def step(self, item: tuple[RunningTask, Work], replies: tuple[Completion, ...]) -> Request | R | None:
+        """As the step; the first request opens an item, and an outcome closes it."""
+        outcome = self._step(item, replies)
+        if isinstance(outcome, Request):
+            self._of(item[0]).opened += not replies
+        elif replies:
+            self._of(item[0]).closed += 1
+        return outcome
+
+    def seconds(self, run: RunningTask) -> float:
+        """How long ago the task's first request was made."""
+        return time.monotonic() - self._of(run).begun
+
+    def _of(self, run: RunningTask) -> Flow:
+        if run.key not in self._flows:
+            self._flows[run.key] = Flow(self._model, begun=time.monotonic())
+            run.flows[self._stage].append(self._flows[run.key])
+        return self._flows[run.key]
 
 
 Observer = Callable[[RunningTask, str], None]
@@ -331,11 +374,11 @@ class Pipeline:
                 return None if run.stopped else request
             return to_generation(example, names[run.key], replies, run.thinking, 1 + len(run.refine))
 
-        started = time.monotonic()
-        for (run, _), replies, generation in converse(self._candidate, self._enter(missing, known=False), step):
+        flows = _Flows(self._candidate, "generate", step)
+        for (run, _), replies, generation in converse(self._candidate, self._enter(missing, known=False), flows.step):
             if self._stopping:
                 return
-            self._events.put(_Answered(run, generation, replies, time.monotonic() - started))
+            self._events.put(_Answered(run, generation, replies, flows.seconds(run)))
             if all(run.stopped for run in runs):
                 return
 
@@ -349,13 +392,13 @@ class Pipeline:
             while (item := channel.get()) is not None and not self._stopping:
                 yield item
 
-        started = time.monotonic()
+        flows = _Flows(model, "judge", step)
         runs = [run for run in self._runs if any(model is own for own in run.judge_models)]
-        for (run, call), replies, verdict in converse(model, items(), step):
+        for (run, call), replies, verdict in converse(model, items(), flows.step):
             if self._stopping:
                 return
             judgement = call.judgement(verdict, replies)
-            self._events.put(_Judged(run, call.seat, judgement, replies, time.monotonic() - started))
+            self._events.put(_Judged(run, call.seat, judgement, replies, flows.seconds(run)))
             if all(run.stopped for run in runs):
                 # Closes the dialogues: the backend never sends the requests that it still holds.
                 return
@@ -429,6 +472,8 @@ class Pipeline:
         if self._channels and run.seats and not run.stopped and generation is not None and not generation.error:
             for call in run.judge_calls(generation):
                 self._send(run, call, unfinished)
+        if self._channels:
+            run.sent_to_judges.add(example_id)
         if not unfinished.waiting:
             self._finish(run, example_id)
 

@@ -1,96 +1,451 @@
-"""Shows on stderr how far each stage is: a live display on a terminal, otherwise a line now and then."""
+"""Shows on stderr how far a run is: a live display on a terminal, otherwise a line now and then.
 
+The pipeline only names the stages that move. A thread of the display looks a few times a second at their tallies, at
+what their models say they are working on (``Gauged``) and at what else is under way (``activity``), so that whatever
+takes long is seen to take long. What the lines say is in ``progress_lines``.
+"""
+
+import os
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from judgebench.records import StageCounts
+from judgebench.activity import Activity, current
+from judgebench.display import printable
+from judgebench.models import Gauge, Gauged, Model
+from judgebench.records import Generation, StageCounts
+from judgebench.run.progress_lines import (
+    ASCII,
+    NAME_CELLS,
+    UNICODE,
+    Overall,
+    Part,
+    StageFacts,
+    bar,
+    clock,
+    cut,
+    fitting,
+    overall_parts,
+    parts,
+    plain,
+)
 from judgebench.run.stages import RunningTask
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.text import Text
 
-TERMINAL_SECONDS = 0.1
+TICK_SECONDS = 0.25
+"""Interval at which a terminal is drawn and numbers are sampled."""
+FIRST_SECONDS = 2.0
+"""Where there is no terminal: when the first line comes, and how long an activity takes before it gets one."""
 LOG_SECONDS = 30.0
+"""Where there is no terminal: time between two lines on the same stage."""
+FLICKER_SECONDS = 0.3
+"""An activity that takes less is not shown."""
+WINDOW_SECONDS = 60.0
+"""Speeds are those of the last minute."""
+SAMPLE_SECONDS = 1.0
+BAR_FROM_WIDTH = 80
+STAGES = ("generate", "judge")
+
+Key = tuple[str, str]
+"""A task's key and a stage."""
 
 
 class Progress:
-    """An observer of the pipeline that shows the tally of each stage."""
+    """An observer of the pipeline that shows the tally of each stage.
 
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._seconds = LOG_SECONDS
-        self._last: dict[tuple[str, str], float] = {}
-        self._latest: dict[tuple[str, str], RunningTask] = {}
-        self._rows: dict[tuple[str, str], TaskID] = {}
-        self._display = None
-        if shown and sys.stderr.isatty():
-            self._seconds = TERMINAL_SECONDS
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Display
+    ``title`` stands above a run that is one of several.
+    """
 
-            self._display = Display(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[facts]}"),
-                console=Console(stderr=True),
-                transient=False,
-            )
+    def __init__(self, *, shown: bool, title: str = "") -> None:
+        self._watch = _Watch()
+        self._screen: _Screen | None = None
+        self._title = title
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="judgebench-progress", daemon=True)
+        if shown:
+            live = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+            self._screen = _Terminal() if live else _Log()
 
     def __enter__(self) -> "Progress":
-        if self._display is not None:
-            self._display.start()
+        if self._screen is not None:
+            self._screen.begin(self._title)
+            self._thread.start()
         return self
 
-    def __exit__(self, *ended: object) -> None:
-        for key in self._latest:
-            self._show(key)
-        if self._display is not None:
-            self._display.stop()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._screen is None:
+            return
+        self._ended.set()
+        self._thread.join()
+        with suppress(OSError):  # nobody reads stderr any more
+            self._screen.end(self._watch.look(), failed=error is not None)
 
     def update(self, run: RunningTask, stage: str) -> None:
-        """Note one finished item; the display is updated with a short delay."""
-        if not self._shown:
-            return
-        key, now = (run.key, stage), time.monotonic()
-        self._latest[key] = run
-        if now - self._last.setdefault(key, 0.0 if self._display else now) >= self._seconds:
-            self._last[key] = now
-            self._show(key)
+        """Note that a stage has moved."""
+        self._watch.stages[run.key, stage] = run
 
-    def _show(self, key: tuple[str, str]) -> None:
-        run = self._latest[key]
-        counts = run.count(key[1])
-        name, words = f"{key[0]} {key[1]}", facts(counts)
-        if self._display is None:
-            sys.stderr.write(f"{name}: {words}\n")
-            return
-        if key not in self._rows:
-            self._rows[key] = self._display.add_task(name, total=counts.total, facts=words)
-        self._display.update(self._rows[key], completed=counts.done, total=counts.total, facts=words)
+    def _work(self) -> None:
+        assert self._screen is not None
+        while not self._ended.wait(TICK_SECONDS):
+            try:
+                self._screen.show(self._watch.look())
+            except Exception:  # noqa: BLE001 - a display that fails must not end a run that is paid for
+                return
 
 
-def facts(counts: StageCounts) -> str:
-    """Write a stage's tally in words: done of total, where results came from, speed, tokens, USD."""
-    parts = [f"{counts.done}/{counts.total}"]
-    for label, count in (
-        ("resumed", counts.resumed),
-        ("cached", counts.cached),
-        ("without a call", counts.skipped),
-        ("failed", counts.failed),
-        ("unread", counts.unread),
-        ("re-asked", counts.reasked),
-    ):
-        if count:
-            parts.append(f"{count} {label}")
-    if counts.asked and counts.seconds > 0:
-        parts.append(f"{counts.asked / counts.seconds:.1f} calls/s")
-    tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens
-    if tokens:
-        parts.append(f"{tokens:,} tokens")
-    if counts.usd:
-        parts.append(f"${counts.usd:.4f}")
-    if counts.estimated:
-        parts.append(f"tokens of {counts.estimated} calls not reported, estimated")
-    return ", ".join(parts)
+# -- what is looked at
+
+
+@dataclass
+class _Meter:
+    """A number that grows, at some moments of the last minute."""
+
+    samples: deque[tuple[float, float]] = field(default_factory=deque)
+    begun: float = 0.0
+
+    def add(self, now: float, value: float) -> None:
+        if not self.samples:
+            self.begun = now
+        if not self.samples or now - self.samples[-1][0] >= SAMPLE_SECONDS:
+            self.samples.append((now, value))
+        while len(self.samples) > 2 and now - self.samples[1][0] > WINDOW_SECONDS:
+            self.samples.popleft()
+
+    def per_second(self, now: float, value: float) -> float | None:
+        """Speed in the last minute, else since the beginning; ``None`` in the first second, or if nothing moved."""
+        if not self.samples or now - self.begun < SAMPLE_SECONDS:
+            return None
+        then, before = self.samples[0]
+        if value > before and now > then:
+            return (value - before) / (now - then)
+        return value / (now - self.begun) if value > 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """Everything at one moment."""
+
+    now: float
+    seconds: float
+    """Since the display began."""
+    stages: Mapping[Key, StageFacts]
+    """Those that have begun."""
+    overall: Overall | None
+    activities: list[Activity]
+
+
+class _Watch:
+    """Looks at the stages of a run, and remembers what their speeds need."""
+
+    def __init__(self) -> None:
+        self.stages: dict[Key, RunningTask] = {}
+        self._began = time.monotonic()
+        self._items: dict[object, _Meter] = {}
+        self._tokens: dict[Key, _Meter] = {}
+        self._calls_each: dict[str, int] = {}
+
+    def look(self) -> _View:
+        """Return what is so now."""
+        now, stages = time.monotonic(), dict(self.stages)
+        working = under_way(stages)
+        facts = {key: self._facts(key, run, working.get(key, Gauge(0, 0)), now) for key, run in stages.items()}
+        return _View(
+            now=now,
+            seconds=now - self._began,
+            stages={key: own for key, own in facts.items() if own.counts.done or own.rows},
+            overall=self._overall(stages, facts, now) if facts else None,
+            activities=current(),
+        )
+
+    def _facts(self, key: Key, run: RunningTask, working: Gauge, now: float) -> StageFacts:
+        counts = run.counts.get(key[1]) or StageCounts()
+        flows = run.flows[key[1]]
+        finished, tokens = _finished(run, key[1], counts), counts.usage.completion_tokens + working.tokens
+        items_per_second, tokens_per_second = None, None
+        if finished and counts.seconds > 0:
+            items_per_second, tokens_per_second = counts.asked / counts.seconds, tokens / counts.seconds
+        elif flows:
+            items, meter = self._items.setdefault(key, _Meter()), self._tokens.setdefault(key, _Meter())
+            items.add(now, counts.asked)
+            meter.add(now, tokens)
+            items_per_second, tokens_per_second = items.per_second(now, counts.asked), meter.per_second(now, tokens)
+        return StageFacts(
+            name=" ".join(key),
+            counts=counts,
+            expected=max(counts.done, self._expected(run, key[1], counts)),
+            rows=working.rows,
+            unfinished_tokens=working.tokens,
+            items_per_second=items_per_second,
+            tokens_per_second=tokens_per_second,
+            seconds=counts.seconds,
+            finished=finished,
+        )
+
+    def _expected(self, run: RunningTask, stage: str, counts: StageCounts) -> int:
+        """How many items a stage will have; calls of judges exist only once their answer does."""
+        if stage == "generate":
+            return len(run.data.examples)
+        if run.key not in self._calls_each:
+            self._calls_each[run.key] = _calls_each(run)
+        return counts.total + self._calls_each[run.key] * (len(run.data.examples) - len(run.sent_to_judges))
+
+    def _overall(self, stages: Mapping[Key, RunningTask], facts: Mapping[Key, StageFacts], now: float) -> Overall:
+        eta: list[float] = []
+        spent = expected = speed = 0.0
+        eta_open = usd_open = priced = False
+        for stage in STAGES:
+            own = [found for key, found in facts.items() if key[1] == stage]
+            asked, left = sum(found.counts.asked for found in own), sum(found.left for found in own)
+            usd = sum(found.counts.usd for found in own)
+            meter = self._items.setdefault(stage, _Meter())
+            if asked or any(run.flows[stage] for key, run in stages.items() if key[1] == stage):
+                meter.add(now, asked)
+            per_second = meter.per_second(now, asked)
+            if left and per_second:
+                speed += per_second
+                eta.append(left / per_second)
+            eta_open |= bool(left and not per_second)
+            spent, expected = spent + usd, expected + usd + (left * usd / asked if asked else 0.0)
+            costs = usd > 0 or any(_costs(run, stage) for key, run in stages.items() if key[1] == stage)
+            priced |= costs
+            usd_open |= costs and bool(left) and not asked
+        return Overall(
+            done=sum(found.counts.done for found in facts.values()),
+            expected=sum(found.expected for found in facts.values()),
+            items_per_second=speed or None,
+            usd=spent,
+            usd_expected=expected if priced else None,
+            usd_open=usd_open,
+            eta=max(eta, default=None),
+            eta_open=eta_open,
+            seconds=now - self._began,
+        )
+
+
+def _finished(run: RunningTask, stage: str, counts: StageCounts) -> bool:
+    """Whether a stage has nothing more to do."""
+    every = stage == "generate" or len(run.sent_to_judges) >= len(run.data.examples)
+    return every and 0 < counts.total <= counts.done
+
+
+def _costs(run: RunningTask, stage: str) -> bool:
+    """Whether the stage's calls have a price above nothing."""
+    seats = [seat.price for seats in run.seats.values() for seat in seats]
+    prices = [run.price] if stage == "generate" else seats
+    return any(price is not None and (price.prompt or price.completion) for price in prices)
+
+
+def _calls_each(run: RunningTask) -> int:
+    """How many judge calls an answer leads to, as an invented one shows; 1 if the task makes nothing of it."""
+    example = run.data.examples[0]
+    answer = Generation(example_id=example.id, model="?", outputs=("?", *("?" for _ in example.followups)))
+    with suppress(Exception):  # the first real answer shows what is wrong with the task
+        return sum(1 for _ in run.judge_calls(answer))
+    return 1
+
+
+def under_way(stages: Mapping[Key, RunningTask]) -> dict[Key, Gauge]:
+    """What each stage's models are working on. A model that serves several stages works for the first of them first."""
+    found: dict[Key, Gauge] = {}
+    left: dict[int, tuple[Gauge, float]] = {}
+    for key, run in stages.items():
+        rows = tokens = 0
+        for flow in list(run.flows[key[1]]):
+            waiting = flow.opened - flow.closed
+            if waiting <= 0:
+                continue
+            if id(flow.model) not in left:
+                gauge = _gauge(flow.model)
+                left[id(flow.model)] = (gauge or Gauge(0, 0)), gauge.rows if gauge else float("inf")
+            gauge, free = left[id(flow.model)]
+            own = int(min(waiting, free))
+            left[id(flow.model)] = gauge, free - own
+            rows += own
+            tokens += gauge.tokens * own // gauge.rows if gauge.rows else 0
+        found[key] = Gauge(rows, tokens)
+    return found
+
+
+def _gauge(model: Model) -> Gauge | None:
+    with suppress(Exception):  # a look from another thread, perhaps at code of a plug-in, must not end anything
+        return model.gauge() if isinstance(model, Gauged) else None
+    return None
+
+
+# -- where it is shown
+
+
+class _Screen(Protocol):
+    """Where lines are written."""
+
+    def begin(self, title: str) -> None:
+        """Show that something happens."""
+
+    def show(self, view: _View) -> None:
+        """Show what is new."""
+
+    def end(self, view: _View, *, failed: bool) -> None:
+        """Leave the last line of each stage."""
+
+
+def _ended(view: _View, done: set[Key]) -> Iterator[StageFacts]:
+    """The stages that have ended since the last look."""
+    for key, facts in view.stages.items():
+        if facts.finished and key not in done:
+            done.add(key)
+            yield facts
+
+
+class _Log:
+    """Lines in a file or pipe."""
+
+    def __init__(self) -> None:
+        self._done: set[Key] = set()
+        self._next: dict[object, float] = {}
+
+    def begin(self, title: str) -> None:
+        if title:
+            self._write([title])
+
+    def show(self, view: _View) -> None:
+        lines = [plain(facts) for facts in _ended(view, self._done)]
+        lines += [
+            f"{printable(activity.what)}: {clock(view.now - activity.since)} so far"
+            for activity in view.activities
+            if self._due(activity, activity.since, view.now)
+        ]
+        running = [plain(facts) for facts in view.stages.values() if not facts.finished]
+        if running and self._due("stages", view.now - view.seconds, view.now):
+            lines += running
+            if view.overall is not None and len(view.stages) > 1:
+                lines.append("all: " + ", ".join(part.text for part in overall_parts(view.overall, ASCII)))
+        self._write(lines)
+
+    def end(self, view: _View, *, failed: bool) -> None:
+        left = [facts for key, facts in view.stages.items() if key not in self._done and facts.counts.total]
+        self._write(map(plain, left))
+
+    def _due(self, what: object, since: float, now: float) -> bool:
+        """Whether something that began at ``since`` gets a line now."""
+        due = now >= self._next.setdefault(what, since + FIRST_SECONDS)
+        if due:
+            self._next[what] = now + LOG_SECONDS
+        return due
+
+    def _write(self, lines: Iterable[str]) -> None:
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+
+
+class _Terminal:
+    """Live lines at the bottom of a terminal; what has ended stays above them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True, highlight=False)
+        self._glyphs = UNICODE if self._console.encoding.startswith("utf") else ASCII
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            # What is printed meanwhile goes above the lines, but a pipe behind stdout must get it as it is.
+            redirect_stdout=sys.stdout.isatty(),
+            vertical_overflow="crop",
+        )
+        self._done: set[Key] = set()
+
+    def begin(self, title: str) -> None:
+        from rich.text import Text
+
+        if title:
+            self._print(Text(cut(title, self._console.width, self._glyphs), style="bold"))
+        self._live.start()
+        # rich hides the cursor, and a process that is killed cannot bring it back.
+        self._console.show_cursor(True)
+        self._live.update(self._moving("starting", 0.0, time.monotonic()), refresh=True)
+
+    def show(self, view: _View) -> None:
+        from rich.console import Group
+
+        for facts in _ended(view, self._done):
+            self._print(self._stage(facts, self._glyphs.done, "green"))
+        self._live.update(Group(*self._lines(view)), refresh=True)
+
+    def end(self, view: _View, *, failed: bool) -> None:
+        self._live.stop()
+        for key, facts in view.stages.items():
+            if key not in self._done and facts.counts.total:
+                stopped = failed and not facts.finished
+                sign, style = (self._glyphs.stopped, "red") if stopped else (self._glyphs.done, "green")
+                self._print(self._stage(facts, sign, style))
+        if view.overall is not None and len(view.stages) > 1:
+            self._print(self._joined("  all ", overall_parts(view.overall, self._glyphs, ended=True)))
+
+    def _lines(self, view: _View) -> "list[Text]":
+        """The live lines: running stages, other activities, and all stages together, as many as the screen has."""
+        stages = [self._stage(facts) for facts in view.stages.values() if not facts.finished]
+        others = [
+            self._moving(activity.what, view.now - activity.since, view.now)
+            for activity in view.activities
+            if view.now - activity.since >= FLICKER_SECONDS
+        ]
+        if view.overall is not None:
+            found = overall_parts(view.overall, self._glyphs)
+            others.append(self._joined(f"{self._spinning(view.now)} all ", found))
+        elif not others:
+            others.append(self._moving("starting", view.seconds, view.now))
+        room = max(0, self._console.height - 2 - len(others))
+        if len(stages) > room:
+            more = len(stages) - max(0, room - 1)
+            stages = [*stages[: max(0, room - 1)], self._joined("  ", [Part(f"{more} more stages")])]
+        return [*stages, *others]
+
+    def _stage(self, facts: StageFacts, sign: str = " ", style: str = "") -> "Text":
+        from rich.text import Text
+
+        name = cut(printable(facts.name), NAME_CELLS, self._glyphs).ljust(22)
+        line = Text(f"{sign} ", style=style)
+        line.append(f"{name} ", style="default")
+        if self._console.width >= BAR_FROM_WIDTH and not facts.finished and sign == " ":
+            filled, empty = bar(facts.counts.done, facts.expected, self._glyphs)
+            line.append(filled, style="cyan")
+            line.append(f"{empty} ", style="bright_black")
+        return self._joined(line, parts(facts))
+
+    def _joined(self, before: "Text | str", found: Iterable[Part]) -> "Text":
+        """The parts that fit behind what stands before them."""
+        from rich.text import Text
+
+        line = Text(before) if isinstance(before, str) else before
+        for place, part in enumerate(fitting(list(found), self._console.width - line.cell_len, self._glyphs)):
+            if place:
+                line.append(self._glyphs.between, style="default")
+            line.append(part.text, style="red" if part.bad else "default")
+        return self._whole(line)
+
+    def _moving(self, what: str, seconds: float, now: float) -> "Text":
+        from rich.text import Text
+
+        time_ = f" {clock(seconds)}"
+        words = cut(printable(what), self._console.width - len(time_) - 2, self._glyphs)
+        return self._whole(Text(f"{self._spinning(now)} {words}{time_}"))
+
+    def _whole(self, line: "Text") -> "Text":
+        """The line, which must never wrap."""
+        line.no_wrap, line.overflow = True, "crop"
+        return line
+
+    def _spinning(self, now: float) -> str:
+        return self._glyphs.spinner[int(now / TICK_SECONDS) % len(self._glyphs.spinner)]
+
+    def _print(self, line: "Text") -> None:
+        self._console.print(self._whole(line), crop=True, soft_wrap=False)

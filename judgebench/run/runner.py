@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
+from judgebench.activity import doing
 from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading.pool import GradingPool
@@ -89,10 +90,11 @@ class Runner:
         if self.folder is None:
             return "nothing was asked yet"
         parts = [
-            f"{key}: {', '.join(f'{counts.done} of {counts.total} {KEPT[stage]}' for stage, counts in stages.items())}"
+            f"{key}: {', '.join(f'{counts.done} of {counts.total} {KEPT[stage]}' for stage, counts in begun.items())}"
             for key, stages in self._session.counts.items()
+            if (begun := {stage: counts for stage, counts in stages.items() if counts.done})
         ]
-        return f"{self.folder.path} keeps {'; '.join(parts) or 'what was there'}"
+        return f"{self.folder.path} keeps {'; '.join(parts) or 'nothing yet'}"
 
     def evaluate(self, *, judge: bool = True) -> Results:
         """Generate the answers or read them from a file, judge them unless ``judge`` is false, and score them."""
@@ -149,7 +151,8 @@ class Runner:
         try:
             yield
         finally:
-            self._models.close()
+            with doing("closing the models"):
+                self._models.close()
             self._pool.close()
             self._alone.close()
 
@@ -427,6 +430,11 @@ class Runner:
     def _stages(self, run: "_OpenRun") -> None:
         """Generate and judge what is missing; the manifest is written again every few seconds."""
         session, checkpointed = self._session, time.monotonic()
+        for task in run.tasks:
+            # Before they begin, so that a display knows from the start how much there is to do.
+            for stage, wanted in (("generate", run.generate), ("judge", run.judge and bool(task.seats))):
+                if wanted:
+                    self._observer(task, stage)
 
         def observe(task: RunningTask, stage: str) -> None:
             nonlocal checkpointed

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from judgebench.activity import doing
 from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.grading.pool import KILLED, GradingPool
@@ -57,7 +58,7 @@ def finish_tasks(
     """
     scored = {}
     for loaded_task in loaded:
-        with usable(str(folder.task(loaded_task.key).path)):
+        with usable(str(folder.task(loaded_task.key).path)), doing(f"scoring {loaded_task.key}"):
             scored[loaded_task.key] = _finish_task(folder.task(loaded_task.key), manifest, loaded_task, pool, labels)
     return scored
 

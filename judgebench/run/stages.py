@@ -153,6 +153,19 @@ class JudgeCall:
         )
 
 
+@dataclass
+class Flow:
+    """What one model is asked for one stage of a task. The model's thread counts; a display looks now and then."""
+
+    model: Model
+    begun: float
+    """Monotonic time of the first request."""
+    opened: int = 0
+    """Items whose first request the model has pulled."""
+    closed: int = 0
+    """Those of them that are finished."""
+
+
 @dataclass(frozen=True)
 class RunningTask:
     """One task of a run in progress."""
@@ -180,6 +193,10 @@ class RunningTask:
     """Looks at each judged example and decides when to stop; ``None`` if all examples are judged."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     judge_models_returned: set[str] = field(default_factory=set)
+    flows: dict[str, list[Flow]] = field(default_factory=lambda: {"generate": [], "judge": []})
+    """By stage: what each model is asked."""
+    sent_to_judges: set[str] = field(default_factory=set)
+    """Ids of the examples whose judge calls are known, because they are answered or will not be."""
 
     @property
     def stopped(self) -> bool:

@@ -18,6 +18,7 @@ from yarl import URL
 
 from judgebench import redaction
 from judgebench.errors import ModelError, UsageError
+from judgebench.models import Gauge
 from judgebench.models.http.pacing import ConcurrencyLimit, Pace
 from judgebench.models.http.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
 from judgebench.models.http.wire_chat import ChatCompletions
@@ -91,6 +92,8 @@ class Endpoint:
         self.requests_pace, self.tokens_pace = Pace(rpm), Pace(tpm)
         # What is known of the endpoint so far. Only the event loop writes these.
         self.reached = False
+        self.sending = 0
+        """Attempts whose reply has not come yet, of all runs."""
         self.answered = 0
         self.answered_before = False
         self.on_discarded: Callable[[Usage], None] = lambda _: None
@@ -119,6 +122,10 @@ class Endpoint:
 
     def check(self, requests: Sequence[Request]) -> None:
         """Accept every request: only the endpoint knows its template and its context."""
+
+    def gauge(self) -> Gauge:
+        """The attempts whose reply has not come yet. Their tokens are known when they are complete."""
+        return Gauge(rows=self.sending, tokens=0)
 
     @property
     def proxied(self) -> bool:

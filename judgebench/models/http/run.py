@@ -338,6 +338,7 @@ class RequestStream:
         await endpoint.limit.enter()
         sent_at = time.monotonic()
         self._sending += 1
+        endpoint.sending += 1
         begun = False
         try:
             async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
@@ -358,6 +359,7 @@ class RequestStream:
             raise _Retry("connection", endpoint.redacted(str(error)) or type(error).__name__) from error
         finally:
             self._sending -= 1
+            endpoint.sending -= 1
             endpoint.limit.leave()
         return response.status, response.headers, data, sent_at
 

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from msgspec import Struct
 
+from judgebench.activity import doing
 from judgebench.codec import read_json
 from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line
 from judgebench.files import CHUNK_BYTES, irregular, opened
@@ -39,7 +40,8 @@ IMPOSSIBLE = -1e9
 def import_extra(purpose: str, extra: str, *modules: str) -> tuple[Any, ...]:
     """Import what an extra of this package installs; :class:`UsageError` if that is not possible."""
     try:
-        return tuple(importlib.import_module(module) for module in modules)
+        with doing(f"importing {' and '.join(modules)}"):
+            return tuple(importlib.import_module(module) for module in modules)
     except ImportError as error:
         raise UsageError(
             f"{purpose} needs {' and '.join(modules)}, which cannot be imported ({error}). "
@@ -203,7 +205,8 @@ def _base_of(adapter: Adapter) -> str:
 def _require_on_hub(source: str, revision: str | None) -> None:
     """Raise :class:`ModelError` if neither the hub nor its local cache has a configuration of this id."""
     try:
-        _import_hub().hf_hub_download(source, "config.json", revision=revision)
+        with doing(f"looking for {source} on the hub"):
+            _import_hub().hf_hub_download(source, "config.json", revision=revision)
     except Exception as error:
         raise cannot_be_opened(source, error) from error
 

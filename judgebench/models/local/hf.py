@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
+from judgebench.activity import doing
 from judgebench.errors import ModelError, UsageError, first_line
+from judgebench.models import Gauge
 from judgebench.models.feed import Feed
 from judgebench.models.local.checkpoints import (
     Checkpoint,
@@ -83,11 +85,20 @@ class HfModel(LocalModel):
         self._dtype = self._checkpoint.settled_dtype(dtype, on_cpu=self._device == "cpu")
         self.identity = f"hf:{self._checkpoint.digest} dtype={self._dtype}{self._checkpoint.prompts.identity}"
         self._model: Any = None
+        self._batch: RollingBatch | PaddedBatch | None = None
+        """The batch in progress, of the latest ``complete``."""
+        self._joining: Sequence[BatchRow] = ()
+        """Rows whose prompts are being read."""
+        self._scoring = 0
+        """Requests whose labels are being scored."""
 
     def load(self) -> None:
         """Put the weights on the device if they are not there yet. Raises :class:`ModelError`."""
-        if self._model is not None:
-            return
+        if self._model is None:
+            with doing(f"loading the weights of {self.name} onto {self._device}"):
+                self._load()
+
+    def _load(self) -> None:
         try:
             model, loading = self._transformers.AutoModelForCausalLM.from_pretrained(
                 self._checkpoint.source, dtype=self._dtype, output_loading_info=True, **self._checkpoint.options
@@ -153,23 +164,34 @@ class HfModel(LocalModel):
                     self.load()
                     jobs = self._next_labelled(labelled)
                     scored: list[Completion] = []
+                    self._scoring = len(jobs)
                     if not self._fits(self._score_choices, jobs, scored):
                         scored = self._fewer_labelled(jobs)
+                    self._scoring = 0
                     answered = jobs[: len(scored)]
                     labelled = _without(labelled, answered)
                     yield from zip((job.index for job in answered), scored, strict=True)
                 if waiting or (batch and batch.live):
                     self.load()
-                    batch = batch or self._new_batch()
-                    newcomers = self._newcomers(waiting, batch.live)
+                    batch = self._batch = batch or self._new_batch()
+                    newcomers = self._joining = self._newcomers(waiting, batch.live)
                     waiting = _without(waiting, newcomers)
                     rows = [*batch.live, *newcomers]
                     if not (self._fits(batch.admit, newcomers) if newcomers else self._fits(batch.step)):
                         batch = None
                         waiting += self._fewer(rows)
+                    self._joining = ()
                     yield from ((row.job.index, self._completion(row)) for row in rows if row.finished)
         finally:
             feed.close()
+            self._batch, self._joining = None, ()
+
+    def gauge(self) -> Gauge:
+        """The rows of the batch in progress and those that join it, and the tokens of their replies so far."""
+        batch = self._batch
+        rows = {id(row): row for row in (*(batch.live if batch else ()), *self._joining)}
+        replies = [len(row.reply) for row in rows.values() if not row.finished]
+        return Gauge(rows=len(replies) + self._scoring, tokens=sum(replies))
 
     def close(self) -> None:
         """Free the weights and the device's memory; a further request loads them again."""

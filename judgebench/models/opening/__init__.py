@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from judgebench.activity import doing
 from judgebench.data.aliases import aliases, key_of
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
@@ -120,6 +121,11 @@ def expand(text: str) -> list[str]:
 
 def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     """Open the model. Heavy libraries are imported here, and only if the model needs them."""
+    with doing(f"opening {spec.text}"):
+        return _open_model(spec, settings)
+
+
+def _open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     pooled = settings.replicas > 1 or settings.cluster is not None
     if pooled and not spec.local:
         raise UsageError(f"--replicas and --cluster need a checkpoint, but {spec.text} runs elsewhere")

@@ -1,0 +1,45 @@
+"""What this process does beside asking models: it loads an engine, fetches a file, computes scores.
+
+Whoever starts something that may take a second or more says so with :func:`doing`. A display reads :func:`current` at
+its own pace. Nothing here prints.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """Something that is under way."""
+
+    what: str
+    """A phrase such as ``loading the weights of ckpt``."""
+    since: float = field(default_factory=time.monotonic)
+    thread: int = field(default_factory=threading.get_ident)
+
+
+_under_way: list[Activity] = []
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Say what the block does, for whoever watches.
+
+    >>> with doing("counting"):
+    ...     print([activity.what for activity in current()])
+    ['counting']
+    """
+    activity = Activity(what)
+    _under_way.append(activity)
+    try:
+        yield
+    finally:
+        _under_way.remove(activity)
+
+
+def current() -> list[Activity]:
+    """What is under way, the innermost activity of each thread."""
+    return list({activity.thread: activity for activity in list(_under_way)}.values())

@@ -1,0 +1,203 @@
+"""How far a run is, in lines that fit a terminal: pure functions of numbers that ``progress`` has read.
+
+A line is made of parts. What does not fit is left out, beginning with what is wanted least, so that no line wraps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from judgebench.display import printable
+from judgebench.records import StageCounts
+
+BAR_CELLS = 16
+NAME_CELLS = 28
+"""The widest name of a stage; a longer one is cut."""
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The signs of a line."""
+
+    done: str = "✓"
+    stopped: str = "✗"
+    filled: str = "━"
+    empty: str = "─"
+    between: str = " · "
+    cut: str = "…"
+    about: str = "≈"
+    spinner: str = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+UNICODE = Glyphs()
+ASCII = Glyphs(done="+", stopped="x", filled="#", empty="-", between=", ", cut="...", about="about ", spinner="|/-\\")
+"""For terminals whose encoding lacks the others."""
+
+
+class Part(NamedTuple):
+    """Words of a line."""
+
+    text: str
+    rank: int = 0
+    """What has the highest rank is left out first; what has rank 0 stays."""
+    bad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFacts:
+    """What is known of a stage at a moment."""
+
+    name: str
+    """Task and stage, such as ``alpacaeval judge``."""
+    counts: StageCounts
+    expected: int
+    """The likely number of items in all; a judge's is known only when all answers are."""
+    rows: int = 0
+    """Requests that the model is answering."""
+    unfinished_tokens: int = 0
+    """Tokens of replies that are not complete yet."""
+    items_per_second: float | None = None
+    tokens_per_second: float | None = None
+    """Of replies; ``None`` if too little is known."""
+    seconds: float = 0.0
+    finished: bool = False
+
+    @property
+    def left(self) -> int:
+        """Items that are still to come."""
+        return max(0, self.expected - self.counts.done)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them.
+
+    >>> clock(7.9), clock(75), clock(3 * 3600 + 62)
+    ('0:07', '1:15', '3:01:02')
+    """
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def usd(value: float) -> str:
+    """A sum of money: small ones to a hundredth of a cent.
+
+    >>> usd(0.0421), usd(12.3456), usd(1234.5)
+    ('$0.0421', '$12.35', '$1,234.50')
+    """
+    return f"${value:.4f}" if value < 1 else f"${value:,.2f}"
+
+
+def speed(per_second: float | None, unit: str) -> str:
+    """A speed; below one in ten seconds, how long one takes.
+
+    >>> speed(12.34, "calls"), speed(0.05, "calls"), speed(1234.0, "tokens"), speed(None, "calls")
+    ('12.3 calls/s', '20 s/call', '1,234 tokens/s', '')
+    """
+    if not per_second:
+        return ""
+    if per_second < 0.1:
+        return f"{1 / per_second:.0f} s/{unit.removesuffix('s')}"
+    return f"{per_second:,.0f} {unit}/s" if per_second >= 100 else f"{per_second:.1f} {unit}/s"
+
+
+def parts(facts: StageFacts) -> list[Part]:
+    """A stage's facts in their order: done of total, under way, speed, cost, where results came from, what is wrong."""
+    counts, found = facts.counts, [Part(f"{facts.counts.done:,}/{facts.expected:,}")]
+
+    def add(text: str, rank: int, *, bad: bool = False) -> None:
+        if text:
+            found.append(Part(text, rank, bad))
+
+    if not facts.finished:
+        add(f"{facts.rows:,} under way" if facts.rows else "", 1)
+    add(speed(facts.tokens_per_second, "tokens"), 3)
+    add(speed(facts.items_per_second, "calls"), 4)
+    tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens + facts.unfinished_tokens
+    for label, count, rank in (
+        ("failed", counts.failed, 1),
+        ("unread", counts.unread, 1),
+        ("re-asked", counts.reasked, 6),
+        ("resumed", counts.resumed, 5),
+        ("cached", counts.cached, 5),
+        ("without a call", counts.skipped, 7),
+    ):
+        add(f"{count:,} {label}" if count else "", rank, bad=label in ("failed", "unread"))
+    add(f"{tokens:,} tokens" if tokens else "", 8)
+    add(usd(counts.usd) if counts.usd else "", 4)
+    add(clock(facts.seconds) if facts.finished and facts.seconds >= 1 else "", 6)
+    add(f"tokens of {counts.estimated:,} calls not reported, estimated" if counts.estimated else "", 9)
+    return found
+
+
+def plain(facts: StageFacts) -> str:
+    """The line of a stage where there is no terminal."""
+    return f"{printable(facts.name)}: {', '.join(part.text for part in parts(facts))}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overall:
+    """What is known of all stages together at a moment."""
+
+    done: int
+    expected: int
+    items_per_second: float | None
+    usd: float
+    usd_expected: float | None
+    """``None`` if no call costs anything, as far as prices are known."""
+    usd_open: bool
+    """Whether some stage that costs something has made no call yet, so that more must be expected."""
+    eta: float | None
+    eta_open: bool
+    """Whether the speed of some stage is not known yet, so that it takes longer."""
+    seconds: float
+    """Since the command began to work."""
+
+
+def overall_parts(overall: Overall, glyphs: Glyphs, *, ended: bool = False) -> list[Part]:
+    """The facts on all stages, in their order; nothing is to be expected of what has ``ended``."""
+    found = [Part(f"{overall.done:,}/{overall.expected:,}")]
+    if overall.items_per_second:
+        found.append(Part(speed(overall.items_per_second, "calls"), 3))
+    if overall.usd_expected:
+        more = "+" if overall.usd_open else ""
+        of = f" of {glyphs.about}{usd(overall.usd_expected)}{more}"
+        found.append(
+            Part(usd(overall.usd) + ("" if ended or (overall.usd_expected == overall.usd and not more) else of), 1)
+        )
+    if overall.eta is not None and not ended:
+        found.append(Part(f"ETA {clock(overall.eta)}{'+' if overall.eta_open else ''}", 2))
+    found.append(Part(clock(overall.seconds), 2))
+    return found
+
+
+def fitting(found: Sequence[Part], width: int, glyphs: Glyphs = UNICODE) -> list[Part]:
+    """The parts that fit into ``width`` cells when they are joined; what is wanted least goes first.
+
+    >>> [part.text for part in fitting([Part("6/24"), Part("16 under way", 1), Part("2,299 tokens", 8)], 20)]
+    ['6/24', '16 under way']
+    """
+    kept = list(found)
+    while cell_len(joined(kept, glyphs)) > width and any(part.rank for part in kept):
+        kept.remove(max(reversed(kept), key=lambda part: part.rank))
+    return kept
+
+
+def joined(found: Sequence[Part], glyphs: Glyphs = UNICODE) -> str:
+    """The parts in one text."""
+    return glyphs.between.join(part.text for part in found)
+
+
+def cut(text: str, width: int, glyphs: Glyphs = UNICODE) -> str:
+    """Cut a text to ``width`` cells."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - cell_len(glyphs.cut))) + glyphs.cut[: max(0, width)]
+
+
+def bar(done: int, total: int, glyphs: Glyphs, cells: int = BAR_CELLS) -> tuple[str, str]:
+    """The filled and the empty part of a bar."""
+    filled = cells * min(done, total) // total if total else 0
+    return glyphs.filled * filled, glyphs.empty * (cells - filled)
