@@ -8,7 +8,7 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import Format, score_name, show
 from judgebench.display import chance, figure, interval, ranks, reasons, shortened
-from judgebench.exchange.sheets import Cell, Sheet, figures, words
+from judgebench.exchange.sheets import Cell, Inner, Sheet, figures, words
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
@@ -33,6 +33,7 @@ def compare(
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    everything: options.All = False,
     tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
@@ -43,7 +44,7 @@ def compare(
     found = api.compare(
         *runs, adjust=adjust, task=task, flips=flips, mirrors=mirror, offline=offline, tasks=tasks
     ).record
-    show(form, found, lambda: _sheets(found), lambda: _flat(found))
+    show(form, found, lambda: _sheets(found), lambda: _flat(found), everything=everything)
 
 
 def _sheets(found: "Comparison") -> list[Sheet]:
@@ -85,15 +86,34 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     title = f"{task.task}: {task.common} items in common, protocol {task.protocol_hash[7:15]}"
     if task.starter:
         title += "; starter set, not comparable with anything"
-    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n", "first")
+    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n")
     rows = tuple(map(_cells, task.differences))
-    return Sheet(title, words("metric", "runs") + numbers, rows, tuple(remarks), spare=spare)
+    return Sheet(
+        title,
+        words("metric", "runs") + numbers,
+        rows,
+        tuple(remarks),
+        spare=spare,
+        order=_important(task),
+        keep=sum(row.group is None for row in task.differences),
+        rows_are="groups",
+    )
+
+
+def _important(task: "TaskComparison") -> tuple[int, ...]:
+    """Places of the differences, those over all items first, then the surest."""
+
+    def order(place: int) -> tuple[bool, float]:
+        row = task.differences[place]
+        return row.group is not None, 2.0 if row.p is None else row.p
+
+    return tuple(sorted(range(len(task.differences)), key=order))
 
 
 def _cells(row: "Difference") -> tuple[Cell, ...]:
     gain = "–" if row.relative_gain is None else f"{figure(row.relative_gain, 'share in percent', signed=True)} %"
     return (
-        score_name(row) if row.group is None else f"  {score_name(row)}",
+        row.metric if row.group is None else Inner(row.metric, row.group),
         _runs(row),
         figure(row.first_value, row.unit),
         figure(row.second_value, row.unit),
@@ -145,7 +165,7 @@ def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
         )
 
     title = f"{task.task} {flip.example_id}: {flip.measure} {flip.change:+g}; {shortened(flip.prompt, 200)}"
-    return Sheet(title, words("run", flip.measure, "answer", "verdicts"), tuple(map(side, flip.runs)))
+    return Sheet(title, words("run", flip.measure, "answer", "verdicts"), tuple(map(side, flip.runs)), asked=True)
 
 
 def _flat(found: "Comparison") -> Sheet:

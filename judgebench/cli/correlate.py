@@ -29,6 +29,7 @@ def correlate(
     ] = "arena_elo",
     metric: Annotated[list[str], typer.Option(help="Only this metric. Repeatable.", metavar="NAME")] = [],  # noqa: B006
     kind: Annotated[list[Kind], typer.Option(help="Only this coefficient. Repeatable.")] = [],  # noqa: B006
+    everything: options.All = False,
     json: options.Json = False,
 ) -> None:
     """Correlate the metrics of leaderboards with human ratings, with intervals, and test which follow them better."""
@@ -36,7 +37,7 @@ def correlate(
     from judgebench.analysis.correlation import correlate as run
 
     found = run(leaderboards, against, metric, [known for known in KINDS if not kind or known in map(str, kind)])
-    show("json" if json else "rich", found, lambda: [_sheet(found)])
+    show("json" if json else "rich", found, lambda: [_sheet(found)], everything=everything)
 
 
 def _sheet(found: "Correlations") -> Sheet:

@@ -7,10 +7,12 @@ import typer
 
 from judgebench.cli import options
 from judgebench.cli.rendering import print_beside, show
-from judgebench.display import figure, interval, p_value, percent, shortened
+from judgebench.display import figure, interval, p_value, percent, reasons, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from judgebench.analysis.explanation import Explained, Explanation, SeveralRuns, Style, Variance
     from judgebench.stats.intervals import Interval
 
@@ -19,6 +21,7 @@ def explain(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     tasks: options.TaskFiles = "",
+    everything: options.All = False,
     json: options.Json = False,
 ) -> None:
     """Say where the variance of verdicts comes from, how much of it is style, and which runs can be told apart."""
@@ -26,25 +29,39 @@ def explain(
 
     found = api.explain(*runs, task=task, tasks=tasks)
     print_beside("left out", (run.reason for run in found.unreadable))
-    show("json" if json else "rich", found.record, lambda: _sheets(found.record))
+    show("json" if json else "rich", found.record, lambda: _sheets(found.record), everything=everything)
 
 
 def _sheets(made: "Explanation") -> list[Sheet]:
-    return [*(sheet for run in made.runs for sheet in _of_run(run)), *map(_of_several, made.together)]
+    tables = [sheet for run in made.runs for sheet in _of_run(run)]
+    unexplained = reasons(pair for run in made.runs for pair in _unexplained(run))
+    rest = [Sheet("not explained", notes=tuple(unexplained))] if unexplained else []
+    return [*tables, *rest, *map(_of_several, made.together)]
+
+
+def _title(run: "Explained") -> str:
+    return f"{shortened(run.model, 60)} on {shortened(run.task, 200)}"
 
 
 def _of_run(run: "Explained") -> list[Sheet]:
-    title = f"{shortened(run.model, 60)} on {shortened(run.task, 200)}"
+    variances = [_variance(_title(run), variance) for variance in run.variance if variance.parts]
+    return variances + [_style(_title(run), style) for style in run.style if style.rates]
+
+
+def _unexplained(run: "Explained") -> "Iterator[tuple[str, str | None]]":
+    """What of a run has no table, and why."""
     if not run.variance and not run.style:
-        return [Sheet(f"{title}: it has no judge's verdicts and no comparisons, so there is nothing to explain")]
-    variances = [_variance(title, variance) for variance in run.variance]
-    return variances + [_style(title, style) for style in run.style]
+        yield _title(run), "it has no judge's verdicts and no comparisons, so there is nothing to explain"
+    for variance in run.variance:
+        if not variance.parts:
+            yield f"{_title(run)}, variance of {variance.judge}", variance.reason
+    for style in run.style:
+        if not style.rates:
+            yield f"{_title(run)}, style of {style.comparison}", style.reason
 
 
 def _variance(title: str, variance: "Variance") -> Sheet:
     notes = (variance.reason,) if variance.reason else ()
-    if not variance.parts:
-        return Sheet(f"{title}: variance of {variance.judge}", notes=notes)
     rows = tuple(
         (part.effect, figure(part.variance, "variance"), percent(part.share), _interval(part.interval, "variance"))
         for part in variance.parts
@@ -55,8 +72,6 @@ def _variance(title: str, variance: "Variance") -> Sheet:
 
 def _style(title: str, style: "Style") -> Sheet:
     notes = [style.reason] if style.reason else []
-    if not style.rates:
-        return Sheet(f"{title}: style of {style.comparison}", notes=tuple(notes))
     shares = {
         "length": style.explained_by_length,
         "markdown": style.explained_by_markdown,

@@ -19,6 +19,9 @@ from judgebench.run.settings import Settings, settings_from_flags
 if TYPE_CHECKING:
     from judgebench.gating.verdicts import Gate
 
+VERDICTS = ("FAIL", "INCONCLUSIVE", "PASS")
+"""The first matter most."""
+
 
 def gate(
     baseline: Annotated[
@@ -60,6 +63,7 @@ def gate(
     on_inconclusive: Annotated[
         Literal["fail", "warn", "pass"], typer.Option(help="fail: exit 3; warn, pass: exit 0.")
     ] = "fail",
+    everything: options.All = False,
     json: options.Json = False,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
@@ -89,13 +93,13 @@ def gate(
             typer.echo(refusal(str(error)), err=True)
         raise
     code = exit_code(result, on_inconclusive)
-    sheet = _sheet(result)
+    sheet = _sheet(result, terminal=False)
     if junit is not None:
         _write(junit, junit_of(result, on_inconclusive, timestamp))
     if md is not None:
         _write(md, markdown_of(sheet).encode())
     with _no_commands(github and not json):
-        show("json" if json else "rich", result, lambda: [sheet])
+        show("json" if json else "rich", result, lambda: [_sheet(result, terminal=True)], everything=everything)
     if github:
         # Beside JSON on stdout, commands go to stderr, which GitHub reads as well.
         for line in annotations(result, on_inconclusive):
@@ -130,13 +134,13 @@ def _in_order(
         return sequential_gate(Path(baseline), candidate, asked, settings, observer=progress.update)
 
 
-def _sheet(result: "Gate") -> Sheet:
+def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
+    """The checks; a terminal has no room for two columns of names."""
     from judgebench.gating.ci_reports import sentence
 
     rows = tuple(
         (
-            check.task,
-            check.metric,
+            *((f"{check.task} {check.metric}",) if terminal else (check.task, check.metric)),
             check.verdict + (" (warns only)" if check.tier == "warn" else ""),
             figure(check.baseline_value, check.unit),
             figure(check.candidate_value, check.unit),
@@ -156,8 +160,17 @@ def _sheet(result: "Gate") -> Sheet:
         if check.verdict != "PASS" or any(one is not None for one in (check.if_lost, check.sequential, check.rule))
     )
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
-    spare = ("n to decide", "n", "max drop", "baseline", "candidate")
-    return Sheet(title, words("task", "metric", "verdict") + numbers, rows, (*sentences, *result.notes), spare=spare)
+    spare = ("n to decide", "n", "baseline", "candidate")
+    order = sorted(range(len(rows)), key=lambda place: VERDICTS.index(result.checks[place].verdict))
+    return Sheet(
+        title,
+        words(*(("check",) if terminal else ("task", "metric")), "verdict") + numbers,
+        rows,
+        (*sentences, *result.notes),
+        spare=spare,
+        order=tuple(order),
+        rows_are="checks",
+    )
 
 
 @contextmanager

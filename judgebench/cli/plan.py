@@ -39,6 +39,7 @@ def plan(
     power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
+    everything: options.All = False,
     json: options.Json = False,
 ) -> None:
     """Say what difference two runs on the same examples can detect, and how many examples a difference needs."""
@@ -56,7 +57,7 @@ def plan(
         mirrors=mirror,
         offline=offline,
     ).record
-    show("json" if json else "rich", made, lambda: _sheets(made))
+    show("json" if json else "rich", made, lambda: _sheets(made), everything=everything)
 
 
 def _sheets(made: "Plan") -> list[Sheet]:

@@ -9,7 +9,7 @@ import typer
 
 from judgebench.display import printable
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of
-from judgebench.exchange.terminal import LINES, rich_of_all
+from judgebench.exchange.terminal import rich_of_all
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison import Difference
@@ -36,7 +36,7 @@ def show(
     elif form == "csv" and flat is not None:
         typer.echo(csv_of(flat()), nl=False)
     elif form == "rich":
-        print_sheets(sheets(), everything=everything)
+        print_sheets(sheets(), rest=None if everything else "--all")
     else:
         sheet_text = {"md": markdown_of, "html": html_of, "latex": latex_of}[form]
         typer.echo("\n".join(map(sheet_text, sheets())), nl=False)
@@ -47,12 +47,12 @@ def score_name(score: "Score | Difference") -> str:
     return score.metric if score.group is None else f"{score.metric} {score.group}"
 
 
-def print_sheets(sheets: Iterable[Sheet], *, everything: bool = True) -> None:
-    """Print sheets on a terminal; unless ``everything`` is asked for, only what matters most of a long output."""
+def print_sheets(sheets: Iterable[Sheet], *, rest: str | None = None) -> None:
+    """Print sheets on a terminal: all, or what matters most of a long output and what shows the ``rest``."""
     from rich.console import Console
 
     console = Console()
-    for part in rich_of_all(list(sheets), console.width, None if everything else LINES):
+    for part in rich_of_all(list(sheets), console.width, rest):
         console.print(part)
 
 

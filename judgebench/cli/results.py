@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from judgebench.cli.rendering import print_beside, print_json, print_sheets, score_name, show
 from judgebench.display import figure, interval, reasons, shortened
-from judgebench.exchange.sheets import Sheet, figures, words
+from judgebench.exchange.sheets import Inner, Sheet, figures, words
 from judgebench.records import EarlyStop, Score
 from judgebench.run.folder import Manifest, Results, TaskManifest
 
@@ -47,8 +47,10 @@ def both_rules(score: Score) -> str:
     return f"{score.metric}: {ours} by our rule, {by_upstream(score)} by upstream's: {score.upstream.reason}"
 
 
-def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbose: bool) -> None:
-    """Print one run's scores, what to doubt about them, and the run folder."""
+def print_results(
+    results: Results, manifest: Manifest, *, as_json: bool, verbose: bool, everything: bool = False
+) -> None:
+    """Print one run's scores, what to doubt about them, and the run folder; ``verbose`` prints everything."""
     if as_json:
         print_json(results)
         return
@@ -63,7 +65,9 @@ def print_results(results: Results, manifest: Manifest, *, as_json: bool, verbos
     )
     spending = [] if manifest.spending is None else _spending(manifest.spending)
     place = f"run folder: {results.run} ({manifest.status})"
-    print_sheets([*sheets, Sheet("", alerts=flagged, notes=(*spending, place))])
+    last = Sheet("", alerts=flagged, notes=(*spending, place), asked=True)
+    rest = f"judgebench score {results.run} --all"
+    print_sheets([*sheets, last], rest=None if everything or verbose else rest)
 
 
 def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
@@ -90,7 +94,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         ]
     rows = tuple(
         (
-            score_name(score) if score.group is None else f"  {score_name(score)}",
+            score.metric if score.group is None else Inner(score.metric, score.group),
             figure(score.value, score.unit),
             score_interval(score),
             score.n,
@@ -98,7 +102,9 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         )
         for score in own
     )
-    return Sheet(title, words("metric") + figures("value", "95 % interval", "n", "missing"), rows, tuple(notes))
+    columns = words("metric") + figures("value", "95 % interval", "n", "missing")
+    whole = tuple(place for place, score in enumerate(own) if score.group is None)
+    return Sheet(title, columns, rows, tuple(notes), order=whole, keep=len(whole), rows_are="groups")
 
 
 def _spending(spending: "Spending") -> list[str]:

@@ -25,6 +25,7 @@ def score(
     track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
+    everything: options.All = False,
     json: options.Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -41,7 +42,7 @@ def score(
         {"tasks": tasks, "labels": labels, "think_tags": think_tags, "mirror": mirror, "offline": offline}
     )
     results, manifest = score_run(folder, settings), folder.require_manifest()
-    print_results(results, manifest, as_json=json, verbose=verbose)
+    print_results(results, manifest, as_json=json, verbose=verbose, everything=everything)
     options.report_to(track, folder)
     if results.status == "incomplete":
         raise Incomplete(f"{missing(manifest, judged=True)} `judgebench judge {run}` asks for what is missing")

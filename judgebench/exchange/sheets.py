@@ -14,7 +14,20 @@ from judgebench.display import latex, markdown, printable
 if TYPE_CHECKING:
     import jinja2
 
-Cell = str | int | float | None
+
+@dataclass(frozen=True)
+class Inner:
+    """The name of a row that belongs to the one above: ``of`` is that one's, which a terminal need not repeat."""
+
+    of: str
+    name: str
+
+    def __str__(self) -> str:
+        """Both names, indented."""
+        return f"  {self.of} {self.name}"
+
+
+Cell = str | int | float | Inner | None
 """Text is shown as it is. Programs get all digits of a number. ``None`` is an empty cell."""
 
 
@@ -57,6 +70,8 @@ class Sheet:
     """How many of these are kept however many other tables there are."""
     gaps: bool = False
     """Whether an ellipsis stands where rows were left out."""
+    asked: bool = False
+    """Whether the user asked for just this table, which is then shown whole."""
     aside: bool = False
     """Whether a terminal leaves the whole table out where the output is long."""
     rows_are: str = "rows"
@@ -76,6 +91,12 @@ class Sheet:
     def lines(self) -> tuple[str, ...]:
         """Everything below the table."""
         return self.alerts + self.notes
+
+
+def _plain(value: Cell) -> str | int | float | None:
+    if isinstance(value, Inner):
+        return printable(f"{value.of} {value.name}")
+    return printable(value) if isinstance(value, str) else value
 
 
 def _text(value: Cell) -> str:
@@ -143,5 +164,5 @@ def csv_of(sheet: Sheet) -> str:
     """The rows for programs: numbers with all digits, and no text that a spreadsheet would run."""
     from judgebench.data.csv_cells import csv_text
 
-    rows = ([printable(value) if isinstance(value, str) else value for value in row] for row in sheet.rows)
+    rows = ([_plain(value) for value in row] for row in sheet.rows)
     return csv_text(sheet.names, rows)

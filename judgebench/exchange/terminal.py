@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from judgebench.display import cell
-from judgebench.exchange.sheets import Sheet
+from judgebench.exchange.sheets import Inner, Sheet
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,8 +25,11 @@ FEWEST_ROWS, FEWEST_NOTES = 4, 3
 """How many lines of each a table of many keeps."""
 BORDER_LINES, BORDER_WIDTH = 3, 3
 """Lines of a table besides its head and rows, and characters of a column besides its text."""
-BREAKS = "-_/,;:=+&|"
+BREAKS = "-_/,;:=+&|@"
 """Characters after which a text without spaces is folded rather than elsewhere."""
+
+INNER = "  "
+"""Before the name of an inner row."""
 
 Lines = tuple[str, ...]
 
@@ -74,17 +77,23 @@ def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
     return _parts(laid_out(sheet, width))
 
 
-def rich_of_all(sheets: Sequence[Sheet], width: int, lines: int | None = None) -> "Iterator[RenderableType]":
-    """What rich prints of sheets, in about so many ``lines``; all of it if ``None``."""
+def rich_of_all(sheets: Sequence[Sheet], width: int, rest: str | None = None) -> "Iterator[RenderableType]":
+    """What rich prints of sheets: all, or about 60 lines of those not asked for, and that ``rest`` shows the others."""
     laid = [laid_out(sheet, width) for sheet in sheets]
-    for one in laid if lines is None else fitted(laid, lines, width):
+    for one in laid if rest is None else fitted(laid, width, rest):
         yield from _parts(one)
 
 
 def laid_out(sheet: Sheet, width: int) -> Laid:
     """Lay out a sheet for a width."""
     heads = [cell(name, HEADING_CHARACTERS) for name in sheet.names]
-    texts = [tuple(cell(text, CELL_CHARACTERS) for text in row) for row in sheet.texts]
+    texts = [
+        tuple(
+            cell(INNER + value.name if isinstance(value, Inner) else text, CELL_CHARACTERS)
+            for value, text in zip(row, written, strict=True)
+        )
+        for row, written in zip(sheet.rows, sheet.texts, strict=True)
+    ]
     places, widths = _columns(sheet, heads, texts, width)
     left_out = [name for place, name in enumerate(heads) if place not in places]
     below = _noted(f"left out for width: {', '.join(left_out)}", width) if left_out else ()
@@ -95,7 +104,7 @@ def laid_out(sheet: Sheet, width: int) -> Laid:
         widths=widths,
         head=tuple(tuple(folded(heads[place], size)) for place, size in zip(places, widths, strict=True)),
         rows=tuple(
-            tuple(tuple(folded(row[place], size)) for place, size in zip(places, widths, strict=True)) for row in texts
+            tuple(_folded_cell(row[place], size) for place, size in zip(places, widths, strict=True)) for row in texts
         ),
         below=below,
         alerts=tuple(_noted(cell(line, NOTE_CHARACTERS), width) for line in sheet.alerts),
@@ -107,6 +116,12 @@ def _noted(text: str, width: int) -> Lines:
     """A line below a table: folded, with what follows the first line further right."""
     first, *rest = folded(text, max(8, width - 4))
     return (f"  {first}", *(f"    {line}" for line in rest))
+
+
+def _folded_cell(text: str, width: int) -> Lines:
+    if not text.startswith(INNER):
+        return tuple(folded(text, width))
+    return tuple(INNER + line for line in folded(text.removeprefix(INNER), max(4, width - len(INNER))))
 
 
 def folded(text: str, width: int) -> list[str]:
@@ -128,7 +143,7 @@ def folded(text: str, width: int) -> list[str]:
         # A space that would begin the next line may end this one; a break too early would leave a line all but empty.
         space = end if text[end : end + 1] == " " else text.rfind(" ", 0, end) + 1
         other = max(text.rfind(character, 0, end) + 1 for character in BREAKS)
-        end = next((place for place in (space, other) if place > end // 3), end)
+        end = next((place for place in (space, other) if place > end // 4), end)
         lines.append(text[:end].rstrip())
         text = text[end:].lstrip()
     return [*lines, text] if text or not lines else lines
@@ -160,10 +175,10 @@ def _columns(
     sizes = {place: least[place] for place in shown}
     # Words give way to figures, down to what can still be read; figures too, rather than leave the terminal.
     for wordy, narrowest in ((True, NARROWEST_WORDS), (True, 4), (False, 4)):
-        for place in sorted(shown, key=lambda place: -sizes[place]):
-            if sheet.columns[place].words is wordy:
-                too_much = sum(sizes.values()) - room()
-                sizes[place] = max(min(narrowest, sizes[place]), sizes[place] - max(0, too_much))
+        wide = [place for place in shown if sheet.columns[place].words is wordy and sizes[place] > narrowest]
+        while wide and sum(sizes.values()) > room():
+            sizes[max(wide, key=lambda place: sizes[place])] -= 1
+            wide = [place for place in wide if sizes[place] > narrowest]
     # What is left over goes to the headings of figures, then to words.
     for place in sorted(shown, key=lambda place: (sheet.columns[place].words, natural[place])):
         most = min(natural[place], sizes[place] + room() - sum(sizes.values()))
@@ -186,35 +201,37 @@ def _parts_of(head: str) -> list[str]:
 # -- long output
 
 
-def fitted(laid: Sequence[Laid], lines: int, width: int) -> list[Laid]:
-    """Cut rows and notes, and if need be whole tables, to about so many lines in all; what was cut is counted."""
-    if sum(one.lines for one in laid) <= lines:
+def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
+    """Cut rows and notes, and if need be whole tables, to about 60 lines in all; what was cut is counted."""
+    lines = LINES
+    if sum(one.lines for one in laid if not one.sheet.asked) <= lines:
         return list(laid)
     hidden = sum(one.sheet.aside for one in laid)
     laid = [one for one in laid if not one.sheet.aside]
     caps = range(lines, FEWEST_ROWS - 1, -1)
-    cap = next((cap for cap in caps if sum(_capped(one, cap) for one in laid) <= lines), FEWEST_ROWS)
-    kept, taken = [], sum(_capped(one, cap) for one in laid if not one.places)
+    cut = [one for one in laid if not one.sheet.asked]
+    cap = next((cap for cap in caps if sum(_capped(one, cap) for one in cut) <= lines), FEWEST_ROWS)
+    kept, taken = [], sum(_capped(one, cap) for one in cut if not one.places)
     full = False
     for one in laid:
-        if not one.places:
-            kept.append(one)
+        if one.sheet.asked or not one.places:
+            kept.append(one if one.sheet.asked else _cut(one, cap, width, rest))
             continue
         full = full or bool(taken and taken + _capped(one, cap) > lines)
         if full:
             hidden += 1
         else:
-            kept.append(_cut(one, cap, width))
+            kept.append(_cut(one, cap, width, rest))
             taken += _capped(one, cap)
     if hidden:
-        more = _noted(_more(hidden, "tables"), width)
+        more = _noted(_more(hidden, "tables", rest), width)
         kept.append(Laid(Sheet(""), (), (), (), (), (), more, (), ()))
     return kept
 
 
-def _more(count: int, what: str) -> str:
+def _more(count: int, what: str, rest: str) -> str:
     """Say how many were left out, and how to see them."""
-    return f"… {count} more {what.removesuffix('s') if count == 1 else what}: --all"
+    return f"… {count} more {what.removesuffix('s') if count == 1 else what}: {rest}"
 
 
 def _note_cap(cap: int) -> int:
@@ -235,14 +252,14 @@ def _row_cap(one: Laid, cap: int) -> int:
     return max(cap, min(height, LINES // 2))
 
 
-def _cut(one: Laid, cap: int, width: int) -> Laid:
+def _cut(one: Laid, cap: int, width: int, rest: str) -> Laid:
     sheet = one.sheet
     rows, more = one.rows, []
     if one.row_lines > _row_cap(one, cap):
         places = _chosen(one, _row_cap(one, cap))
         rows = tuple(_with_gaps(one, places))
         hidden = len(one.rows) - len(places)
-        more.append(_more(hidden, sheet.rows_are))
+        more.append(_more(hidden, sheet.rows_are, rest))
     notes: list[Lines] = []
     taken = 0
     for note in one.notes:
@@ -251,7 +268,7 @@ def _cut(one: Laid, cap: int, width: int) -> Laid:
         notes.append(note)
         taken += len(note)
     if len(notes) < len(one.notes):
-        more.append(_more(len(one.notes) - len(notes), "notes"))
+        more.append(_more(len(one.notes) - len(notes), "notes", rest))
     below = tuple(line for text in more for line in _noted(text, width))
     return replace(one, rows=rows, notes=tuple(notes), below=(*below, *one.below))
 
