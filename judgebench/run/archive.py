@@ -3,6 +3,7 @@
 An archive may come from anybody, so only plain files with names of a run are unpacked, up to the limits below.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ import msgspec
 
 from judgebench.codec import replacing, write_json
 from judgebench.errors import UsageError
-from judgebench.files import opened, sha256_of
+from judgebench.files import opened
 from judgebench.models.call_store import default_cache_dir
 from judgebench.run.folder import Results, RunFolder
 
@@ -84,10 +85,11 @@ def open_archive(path: Path) -> Path:
     Raises :class:`UsageError` if the file is not an archive of a run, is damaged, or holds anything else.
     """
     try:
-        digest = sha256_of(path)
+        with opened(path) as file:
+            digest = hashlib.file_digest(file, "sha256")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    place = default_cache_dir() / "archives" / digest
+    place = default_cache_dir() / "archives" / digest.hexdigest()
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         unpack_archive(path, place)

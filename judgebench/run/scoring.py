@@ -96,7 +96,7 @@ def _finish_task(
         generations,
         folder.judged(),
         verified,
-        verdicts_each=_verdicts_each(task_manifest),
+        verdicts_each=verdicts_expected(task_manifest),
         thinking=Thinking(tags=tuple(task_manifest.think_tags)),
         imported=bool(manifest.imported_from),
     )
@@ -219,8 +219,8 @@ class _Rereading:
                 self.styles[generation.example_id] = _styles_of(cases.values())
         left = {case.id: self._verdicts_each.get(case.judge, 0) for case in cases.values()}
         for judgement in judgements:
-            verdict = _read_again(self._data, cases.get(judgement.case_id), judgement, self._thinking)
-            self.counts[_end(judgement, verdict)] += 1
+            verdict = read_again(self._data, cases.get(judgement.case_id), judgement, self._thinking)
+            self.counts[ending(judgement, verdict)] += 1
             self._held.add((judgement.judge, frozenset(judgement.answers)))
             left[judgement.case_id] = left.get(judgement.case_id, 0) - 1
             self.judgements.append(self._shared.lean(judgement, verdict))
@@ -260,7 +260,7 @@ class _Shared:
         return self._known.setdefault(value, value)  # type: ignore[no-any-return]
 
 
-def _verdicts_each(task_manifest: TaskManifest) -> dict[str, int]:
+def verdicts_expected(task_manifest: TaskManifest) -> dict[str, int]:
     """Return the number of verdicts expected on each case of a judge: its models times the repeats."""
     played = task_manifest.protocol.get("judges", {})
     return {judge: len(by.get("jury", "1")) * task_manifest.judge_repeats for judge, by in played.items()}
@@ -271,7 +271,7 @@ def _kind(case: Case) -> tuple[str, frozenset[str]]:
     return case.judge, frozenset(answer.model for answer in case.answers)
 
 
-def _read_again(data: TaskData, case: Case | None, judgement: Judgement, thinking: Thinking) -> Verdict:
+def read_again(data: TaskData, case: Case | None, judgement: Judgement, thinking: Thinking) -> Verdict:
     """Read the verdict by today's rules; without a reply or a case to read it for, return the stored verdict."""
     judge = data.judges.get(judgement.judge)
     if (
@@ -285,7 +285,8 @@ def _read_again(data: TaskData, case: Case | None, judgement: Judgement, thinkin
     return read_replies(judge, case, judgement.replies, thinking)
 
 
-def _end(judgement: Judgement, verdict: Verdict) -> str:
+def ending(judgement: Judgement, verdict: Verdict) -> str:
+    """Say how a case ended: one of :data:`ENDS`, except for those that are missing."""
     if judgement.failed:
         return "failed"
     if verdict.value is None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_NAME = 200
 MOST = 10**9
 """The largest value of a count."""
 EVAL = ("eval",)
@@ -70,8 +69,8 @@ class Settings:
     model: str | None = flag(
         None,
         "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
-        "http://HOST:PORT/v1#NAME, file:outputs.json, builtin:tiny or builtin:smollm2. Give it several times, or "
-        "give a pattern such as 'ckpt/step_*', to evaluate several models in turn.",
+        "http://HOST:PORT/v1#NAME, file:outputs.json or builtin:tiny. Give it several times, or give a pattern "
+        "such as 'ckpt/step_*', to evaluate several models in turn.",
         "M",
         ANSWERING,
         typed=list[str],
@@ -99,9 +98,6 @@ class Settings:
     """The judge of the user's that ``judge_prompt``, or a file among ``judges``, holds."""
     judge_file_args: Mapping[str, str] = field(default_factory=dict)
     """Settings of the judges' backend in that file; ``judge_args`` overrides them."""
-    name: str | None = flag(
-        None, "Name of the run in tables, instead of the model's. It changes no number.", "NAME", ANSWERING
-    )
     out: Path | None = flag(None, "Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)
     runs: Path = Path("runs")
     """The folder for run folders that the user did not name."""
@@ -203,8 +199,6 @@ class Settings:
                 from judgebench.models.pricing import parse_price
 
                 parse_price(arguments["usd_per_million"])
-        if self.name is not None:
-            require_name(self.name)
         sent = {"system": self.system or "", "gen": "".join(self.gen.values())}
         for name, text in {**sent, "judge_gen": "".join(self.judge_gen.values())}.items():
             try:
@@ -224,7 +218,6 @@ class Keywords(TypedDict, total=False):
     """The settings as keywords of :func:`judgebench.evaluate`, for editors and type checkers: see :class:`Settings`."""
 
     judge_prompt: PathLike | None
-    name: str | None
     out: PathLike | None
     runs: PathLike
     limit: int | None
@@ -391,18 +384,6 @@ def _own_judge(values: dict[str, Any]) -> dict[str, Any]:
 def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:
     """Add the folders in ``JUDGEBENCH_MIRROR``, which is separated like ``PATH``, to the given mirror folders."""
     return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))
-
-
-def require_name(name: str) -> str:
-    """Return a name that can stand in a table; raise :class:`UsageError` for any other."""
-    from judgebench.display import shortened
-
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-        raise UsageError(
-            f"--name wants a name for tables, a line of 1 to {LONGEST_NAME} printable characters, and was given "
-            f"{shortened(name, 60)!r}"
-        )
-    return name
 
 
 def several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
+import msgspec
+
 from judgebench.data.rows import FileRow, digits
 from judgebench.errors import UsageError
 from judgebench.grading.pool import Verifier
@@ -106,6 +108,27 @@ class ScoredRun:
     scores: Sequence[Score]
 
 
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule of a verifier decided about one answer, for people."""
+
+    rule: str
+    held: bool | None
+    """``None`` if there was no decision."""
+    wanted: str = ""
+    """What the rule asks for, or the reference."""
+    found: str = ""
+    """What the rule found in the answer."""
+    note: str = ""
+
+
+def plain_rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:
+    """The verdict as one ruling, with its details as they are."""
+    verdict = judgement.verdict
+    found = "; ".join(f"{name} {value}" for name, value in verdict.details.items())
+    held = None if verdict.value is None else verdict.value == 1
+    return (Ruling(rule=judgement.judge, held=held, found=found, note=verdict.label or ""),)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A benchmark with its version and options. All functions are pure; only ``load`` reads files."""
@@ -144,6 +167,8 @@ class Task:
     """The cases that one generation puts before the judges; none if answers are verified."""
     checks: Callable[[TaskData, Generation], tuple[Check, ...]] = lambda data, generation: ()
     """The checks that one generation puts before the verifiers; none if answers are judged."""
+    rulings: Callable[[Example, Generation | None, Judgement], tuple[Ruling, ...]] = plain_rulings
+    """What a verifier's judgement says, rule by rule, for people who look at one example."""
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     groups: GroupsOf = lambda example: ()
     """The names of the groups that an example belongs to, as in ``Score.group``: ``category=math``."""

@@ -1,6 +1,8 @@
 """How GSM8K's verdicts become its numbers."""
 
 from judgebench.grading.pool import NOTHING
+from judgebench.records import Example, Generation, Judgement
+from judgebench.task import Ruling
 from judgebench.task.accuracy import Accuracy
 
 from .extraction import normalised
@@ -15,3 +17,16 @@ ACCURACY = Accuracy(
     read=lambda metric, verdict: verdict.details.get(RULES[metric], (NOTHING, False)),
     votes={"exact_match_strict": normalised, "exact_match_flexible": normalised, "numeric": str},
 )
+
+
+def rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:
+    """What each rule extracted from the answer, beside the reference."""
+    return tuple(
+        _ruling(metric, str(example.meta.get("gold", "")), *ACCURACY.read(metric, judgement.verdict))
+        for metric in RULES
+    )
+
+
+def _ruling(metric: str, gold: str, extracted: object, right: object) -> Ruling:
+    found = "" if extracted == NOTHING else str(extracted)
+    return Ruling(rule=metric, held=bool(right), wanted=gold, found=found, note="" if found else "no number found")

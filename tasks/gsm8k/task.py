@@ -22,7 +22,7 @@ from judgebench.task.lm_eval import LmEvalTask
 
 from . import prompts
 from .extraction import gold_of, verify
-from .metrics import ACCURACY, TASK
+from .metrics import ACCURACY, TASK, rulings
 from .prompts import STOPS, Fixed, Problem
 
 VERSIONS = tuple(STOPS)
@@ -86,6 +86,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         groups=ACCURACY.groups,
         summarise=ACCURACY.summarise,
         metric_sums=ACCURACY.metric_sums,
+        rulings=rulings,
         importers={"lm_eval": LM_EVAL[version].read, "outputs": import_answers},
         exporters={"lm_eval": LM_EVAL[version].write},
         hub=("openai/gsm8k", "gsm8k"),

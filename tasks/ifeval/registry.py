@@ -20,6 +20,26 @@ class WrongArguments(ValueError):
 
 
 @dataclass(frozen=True)
+class Counted:
+    """A rule that compares a count with a wanted number."""
+
+    count: Callable[..., int]
+    wanted: str
+    """Name of the argument that holds the number."""
+    relation: str
+    """Name of the argument that says how they are compared."""
+
+    def __call__(self, text: Any, **settled: Any) -> bool:
+        """Whether the count is as wanted."""
+        number, compare = settled.pop(self.wanted), settled.pop(self.relation)
+        return bool(compare(self.count(text, **settled), number))
+
+    def counted(self, text: Any, **settled: Any) -> int:
+        """The count alone."""
+        return self.count(text, **{k: value for k, value in settled.items() if k not in (self.wanted, self.relation)})
+
+
+@dataclass(frozen=True)
 class Checker:
     """One instruction's rule."""
 
@@ -99,17 +119,14 @@ class Checkers:
         """
 
         def register(count: Callable[..., int]) -> Callable[..., int]:
-            def follows(text: Any, **settled: Any) -> bool:
-                number, compare = settled.pop(wanted), settled.pop(relation)
-                return bool(compare(count(text, **settled), number))
-
             def obstacle(**settled: Any) -> str | None:
                 number, compare = settled[wanted], settled[relation]
                 reachable = compare(least, number) or compare(max(least, number), number)
                 return None if reachable else f"no answer has fewer than {least}"
 
             kinds = {**arguments, wanted: whole_number, relation: relations}
-            self.by_id[instruction_id] = Checker(follows, kinds, needs_sentences, obstacle)
+            rule = Counted(count, wanted, relation)
+            self.by_id[instruction_id] = Checker(rule, kinds, needs_sentences, obstacle)
             return count
 
         return register

@@ -27,6 +27,7 @@ from .interchange import LM_EVAL
 from .language import SEED
 from .lookup import fingerprint
 from .metrics import METRICS, TASK, groups, metric_sums, score, summarise
+from .rulings import rulings
 from .sentences import read_punkt
 from .verification import verify
 
@@ -54,6 +55,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         groups=groups,
         summarise=summarise,
         metric_sums=metric_sums,
+        rulings=rulings,
         importers={"outputs": import_answers, **({"lm_eval": LM_EVAL.read} if version == "1" else {})},
         exporters={"lm_eval": LM_EVAL.write} if version == "1" else {},
         hub=("google/IFEval", "ifeval") if version == "1" else None,

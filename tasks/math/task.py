@@ -16,8 +16,8 @@ from functools import partial
 from importlib.metadata import version as version_of
 
 from judgebench.grading.pool import NOTHING, Verifier
-from judgebench.records import Check, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, parse_version
+from judgebench.records import Check, Example, Generation, Judgement, Message, Sampling
+from judgebench.task import Fetch, Ruling, Task, TaskData, one_of, parse_options, parse_version
 from judgebench.task.accuracy import Accuracy
 from judgebench.task.answers import import_answers
 
@@ -62,6 +62,21 @@ ACCURACY = Accuracy(
 )
 
 
+def rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:
+    """What a rule took as the answer, beside the reference answer."""
+    verdict = judgement.verdict
+    note = "" if verdict.label in ("equal", "not_equal") else (verdict.label or "").replace("_", " ")
+    return (
+        Ruling(
+            rule=judgement.judge,
+            held=None if verdict.value is None else verdict.value == 1,
+            wanted=str(example.meta.get("answer", "")),
+            found=str(verdict.details.get("answer", "")),
+            note=note,
+        ),
+    )
+
+
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """MATH-500 (``@500``, default) or all of MATH's test set (``@full``)."""
     version = parse_version(version, VERSIONS, TASK)
@@ -82,6 +97,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         groups=ACCURACY.groups,
         summarise=ACCURACY.summarise,
         metric_sums=ACCURACY.metric_sums,
+        rulings=rulings,
         importers={"lm_eval": lm_eval.read, "outputs": import_answers},
         exporters={"lm_eval": lm_eval.write},
         repeats=True,

@@ -20,14 +20,12 @@ from judgebench.data.aliases import aliases, key_of
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
-    BUILTINS,
     BUNDLED,
     CHECKPOINT,
     HTTP,
     engine_here,
     find,
     grammar,
-    require_builtin,
     without_credentials,
 )
 from judgebench.models.pricing import FREE, Price, parse_price
@@ -148,17 +146,13 @@ def _open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
 def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
     """Raise an error if a checkpoint is missing, before torch is imported, which takes seconds."""
     pooled = settings.replicas > 1 or settings.cluster is not None
-    if pooled:  # machines of a cluster may see other folders, and have other packages
+    if not spec.backend.checkpoint or pooled:  # machines of a cluster may see other folders
         return
-    builtin = next((text for text in (spec.text, spec.target) if text in BUILTINS), None)
-    if builtin is not None:
-        require_builtin(builtin)
-    elif spec.backend.checkpoint:
-        from judgebench.models.local.checkpoints import locate
+    from judgebench.models.local.checkpoints import locate
 
-        _prepare_hub(settings)
-        given = settings.arguments
-        locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
+    _prepare_hub(settings)
+    given = settings.arguments
+    locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
 
 
 def _prepare_hub(settings: OpenSettings) -> None:

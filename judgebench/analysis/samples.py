@@ -1,0 +1,829 @@
+"""Single items of a run, as records: what was asked, answered, shown to a judge, said by it, and read from that.
+
+``look_at`` picks what a user asked for: items in full (``samples``), lists of what is unread or depends on the order of
+the answers, or a run at a glance (``summary``). The records are data for every form of output; how they look on a
+terminal is decided in ``cli/show.py``.
+
+An item's value is a metric's number for it (``Metric.value_of``) or, if no metric is a plain mean over items, an
+example score by its own name, such as WildBench's ``score``.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from statistics import fmean
+from typing import Literal
+
+from msgspec import Struct
+
+from judgebench.data.sources import SourceFinder
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.grading.pool import KILLED
+from judgebench.judges.orders import candidate_share
+from judgebench.records import (
+    Case,
+    Completion,
+    Example,
+    ExampleScore,
+    Generation,
+    Judgement,
+    Message,
+    Score,
+    TokenLogprob,
+    Verdict,
+)
+from judgebench.run.folder import VERIFIED_BY, usable
+from judgebench.run.judge_prompts import PromptBuilder
+from judgebench.run.reading import Run, TaskRun
+from judgebench.run.scoring import ending, read_again, verdicts_expected
+from judgebench.task import Ruling, TaskData
+from judgebench.task.selection import Chosen, Selection, choose
+from judgebench.thinking import Thinking, split_completion
+
+Outcome = Literal["win", "tie", "loss"]
+"""How a game ended for the candidate."""
+UNREAD = ("unread", "failed", "missing", "no answer", "not graded")
+"""The states of verdicts that are not there."""
+REPLY_TOKENS = 3
+"""The alternatives to a token are of interest in replies of at most so many tokens: a label is one."""
+
+
+class SampleAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One model's answer to an item."""
+
+    model: str
+    role: Literal["candidate", "baseline"]
+    turns: tuple[str, ...]
+    thinking: tuple[str | None, ...] = ()
+    finish_reasons: tuple[str | None, ...] = ()
+    error: str | None = None
+
+
+class SampleReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One reply of a judge."""
+
+    text: str
+    thinking: str | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    """Name of the model that answered, as its endpoint reports it."""
+    error: str | None = None
+    likely: tuple[tuple[str, float], ...] = ()
+    """For a reply of a token or two: the likeliest first tokens with their probabilities."""
+
+
+class SampleJudgement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One verdict of a judge on an item, or the place where it is missing."""
+
+    case_id: str
+    judge: str
+    judge_model: str
+    turn: int
+    repeat: int
+    shown: tuple[str, ...]
+    """The models whose answers the judge saw, in that order."""
+    candidate: int
+    """Index of the candidate among them."""
+    state: str
+    """``read``, ``reasked_and_read``, ``skipped`` (known without asking), or one of :data:`UNREAD`."""
+    value: float | None = None
+    """In a comparison, the share of the win of the answer shown first; otherwise the number on the judge's scale."""
+    label: str | None = None
+    reason: str | None = None
+    """Why there is no verdict."""
+    share: float | None = None
+    """In a comparison, the candidate's share of the win."""
+    outcome: Outcome | None = None
+    replies: tuple[SampleReply, ...] = ()
+    prompt_state: str | None = None
+    """Whether ``prompts`` are known to be what the judge was sent; see ``run.judge_prompts``."""
+    prompt_told: str = ""
+    """The same in words."""
+    prompts: tuple[tuple[Message, ...], ...] = ()
+    """The messages of each request."""
+
+
+class SwappedGame(Struct, frozen=True, kw_only=True):
+    """The same two answers judged in both orders by one judge."""
+
+    example_id: str
+    judge: str
+    judge_model: str
+    repeat: int
+    turn: int
+    against: str
+    candidate_first: Outcome
+    baseline_first: Outcome
+
+    @property
+    def changes(self) -> bool:
+        """Whether the verdict depends on the order."""
+        return self.candidate_first != self.baseline_first
+
+
+class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that a run and its files know of one item."""
+
+    task: str
+    example_id: str
+    groups: tuple[str, ...] = ()
+    values: dict[str, float | None] = {}
+    """By metric or, where no metric is a mean, by example score."""
+    messages: tuple[Message, ...] = ()
+    """The conversation that the candidate was asked to continue."""
+    followups: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    answers: tuple[SampleAnswer, ...] = ()
+    """The candidate's, then the baselines'."""
+    judgements: tuple[SampleJudgement, ...] = ()
+    swapped: tuple[SwappedGame, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
+    """What verifiers decided, rule by rule."""
+
+
+class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An item in one line of a list."""
+
+    example_id: str
+    prompt: str
+    value: float | None = None
+    answer: str = ""
+    verdicts: str = ""
+    """How its judges or verifiers decided, in a few words."""
+
+
+class Unread(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A verdict that is not there."""
+
+    example_id: str
+    state: str
+    """One of :data:`UNREAD`."""
+    reason: str
+    judge: str = ""
+    judge_model: str = ""
+    turn: int = 1
+    repeat: int = 0
+    said: str = ""
+    """What the judge replied last."""
+
+
+class Spread(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the items' values of one measure are distributed."""
+
+    measure: str
+    unit: str
+    n: int
+    missing: int
+    mean: float | None = None
+    quartiles: tuple[float, ...] = ()
+    """Least, lower quartile, median, upper quartile, greatest."""
+    counts: tuple[tuple[float, int], ...] = ()
+    """How often each value occurs, if there are only a few different ones."""
+
+
+class TaskSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One task of a run at a glance."""
+
+    task: str
+    examples: int
+    group: str = ""
+    """The groups of items that this is about, if not all."""
+    starter: bool
+    spreads: tuple[Spread, ...]
+    ranked_by: str | None
+    """The measure by which ``worst`` and ``best`` are chosen; ``None`` if no item has a value."""
+    unit: str
+    cases: dict[str, int]
+    """How all cases ended; empty for some of the items."""
+    games: int
+    """Pairs of verdicts on the same answers in both orders."""
+    flips: int
+    """Those that depend on the order."""
+    worst: tuple[Line, ...] = ()
+    best: tuple[Line, ...] = ()
+    scores: tuple[Score, ...] = ()
+    """The headline numbers."""
+
+
+FEW_VALUES = 6
+"""So many different values are counted one by one."""
+
+
+# -- values of items
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that each item has."""
+
+    name: str
+    unit: str
+    values: Mapping[str, float | None]
+    """By example id, in the unit."""
+    directed: bool
+    """More is better."""
+
+
+def measures(run: TaskRun, rows: Sequence[ExampleScore]) -> dict[str, Measure]:
+    """All measures of a run's items by name: the metrics that are means, then the example scores that say more.
+
+    Several rows of one name, such as ``rating#turn-1`` and ``rating#turn-2``, are averaged.
+    """
+    found: dict[str, Measure] = {}
+    said: list[Mapping[str, float | None]] = []
+    for metric in run.task.metrics:
+        values = metric.values(rows) if metric.is_mean else {}
+        if any(value is not None for value in values.values()):
+            said.append(values)
+            found[metric.name] = Measure(
+                metric.name, metric.unit, _scaled(values, metric.scale), metric.direction == "higher"
+            )
+    by_name: dict[str, dict[str, list[float | None]]] = {}
+    for row in rows:
+        by_name.setdefault(row.metric.partition("#")[0], {}).setdefault(row.example_id, []).append(row.value)
+    for name, listed in by_name.items():
+        values = {key: _mean(own) for key, own in listed.items()}
+        if name not in found and values not in said:
+            like = next((metric for metric in run.task.metrics if metric.name == name), None)
+            unit, scale = ("", 1.0) if like is None else (like.unit, like.scale)
+            found[name] = Measure(name, unit, _scaled(values, scale), directed=True)
+    return found
+
+
+def _scaled(values: Mapping[str, float | None], scale: float) -> dict[str, float | None]:
+    return {name: None if value is None else scale * value for name, value in values.items()}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def measure_called(run: TaskRun, found: Mapping[str, Measure], name: str | None) -> Measure | None:
+    """Return the measure of that name or, without a name, the first one that is about quality."""
+    if name is None:
+        return next((measure for measure in found.values() if measure.directed), None) or next(
+            iter(found.values()), None
+        )
+    if name not in found:
+        listed = any(metric.name == name for metric in run.task.metrics)
+        why = "is not a number of single items" if listed else "is not there"
+        raise UsageError(
+            f"--metric {name!r:.80}: items of {run.task_manifest.label} cannot be ordered by it, because it {why}. "
+            f"Their numbers are {', '.join(found) or 'none'}"
+        )
+    return found[name]
+
+
+def extremes(measure: Measure, among: Collection[str], count: int, *, best: bool) -> list[str]:
+    """The items with the least or the greatest values; of equal ones those that come first."""
+    known = [
+        (value, place, name) for place, name in enumerate(among) if (value := measure.values.get(name)) is not None
+    ]
+    known.sort(key=lambda entry: (-entry[0] if best else entry[0], entry[1]))
+    return [name for _, _, name in known[:count]]
+
+
+def spread(measure: Measure, among: Collection[str]) -> Spread:
+    """Describe how a measure's values are distributed."""
+    values = sorted(value for name in among if (value := measure.values.get(name)) is not None)
+    counts = Counter(values)
+    return Spread(
+        measure=measure.name,
+        unit=measure.unit,
+        n=len(values),
+        missing=len(among) - len(values),
+        mean=fmean(values) if values else None,
+        quartiles=tuple(_quantile(values, share) for share in (0, 0.25, 0.5, 0.75, 1)) if values else (),
+        counts=tuple(sorted(counts.items())) if 0 < len(counts) <= FEW_VALUES else (),
+    )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Interpolate between neighbours, as numpy does by default."""
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+# -- judgements
+
+
+def share_of(judgement: Judgement, value: float | None) -> float | None:
+    """The candidate's share of the win; ``None`` if this is no comparison, or there is no verdict."""
+    if value is None or len(judgement.answers) != 2 or judgement.candidate > 1:
+        return None
+    return candidate_share(value, judgement.candidate)
+
+
+def outcome_of(share: float | None) -> Outcome | None:
+    """How a comparison ended."""
+    if share is None:
+        return None
+    return "tie" if share == 0.5 else "win" if share > 0.5 else "loss"
+
+
+def swapped_games(judgements: Iterable[Judgement]) -> list[SwappedGame]:
+    """Pair the verdicts on the same two answers in both orders. A tie that was known beforehand is no verdict."""
+    seen: dict[tuple[str, str, str, int, int, str], dict[int, Outcome]] = {}
+    for judgement in judgements:
+        outcome = outcome_of(share_of(judgement, judgement.verdict.value))
+        if outcome is not None and judgement.replies:
+            against = judgement.answers[1 - judgement.candidate]
+            key = (*_place(judgement), against)
+            seen.setdefault(key, {})[judgement.candidate] = outcome
+    return [
+        SwappedGame(
+            example_id=example_id,
+            judge=judge,
+            judge_model=model,
+            repeat=repeat,
+            turn=turn,
+            against=against,
+            candidate_first=outcomes[0],
+            baseline_first=outcomes[1],
+        )
+        for (example_id, judge, model, repeat, turn, against), outcomes in seen.items()
+        if len(outcomes) == 2
+    ]
+
+
+def _place(judgement: Judgement) -> tuple[str, str, str, int, int]:
+    return judgement.example_id, judgement.judge, judgement.judge_model, judgement.repeat, judgement.turn
+
+
+def _reply(reply: Completion, thinking: Thinking) -> SampleReply:
+    parts = split_completion(reply, thinking)
+    short = reply.top_logprobs is not None and 0 < len(reply.top_logprobs) <= REPLY_TOKENS
+    return SampleReply(
+        text=parts.answer,
+        thinking=parts.thinking,
+        finish_reason=reply.finish_reason,
+        model=reply.model,
+        error=reply.error,
+        likely=_likely(reply.top_logprobs[0]) if short and reply.top_logprobs else (),
+    )
+
+
+def _likely(alternatives: Iterable[TokenLogprob]) -> tuple[tuple[str, float], ...]:
+    listed = [(token, math.exp(min(0.0, logprob))) for token, logprob in alternatives]
+    return tuple(sorted(listed, key=lambda entry: -entry[1])[:5])
+
+
+# -- one task of a run, opened
+
+
+class OpenTask:
+    """A task of a run whose items are looked at: its measures, and its data if the official files are there."""
+
+    def __init__(self, run: Run, task: TaskRun, finder: SourceFinder | None) -> None:
+        """Without a ``finder`` no official file is read: there are no baselines and no prompts of judges."""
+        self.task = task
+        self.imported = run.manifest.imported_from is not None
+        self.examples = {example.id: example for example in task.examples()}
+        self.notes: list[str] = []
+        """What is not shown, and why."""
+        self.measures = self._measures()
+        # A verified task needs no file for anything that is shown.
+        self.judged = bool(task.task_manifest.protocol.get("judges"))
+        self.data = self._data(finder) if finder is not None and self.judged else None
+        self.thinking = Thinking(tags=tuple(task.task_manifest.think_tags))
+        self.builder = None if self.data is None else PromptBuilder(task, self.data, imported=self.imported)
+        self.generations = task.generations()
+        self.chosen: Chosen | None = None
+        """The groups that the user asked for; ``None`` for all items."""
+        self.named = ""
+        """The same as the user wrote them."""
+
+    def choose(self, groups: Selection) -> None:
+        """Look only at the items, and at the judgements, of some groups."""
+        self.named = ", ".join(clause.text for clause in groups.clauses)
+        self.chosen = choose(groups, self.task.task, tuple(self.examples.values()), self.task.folder.judgements())
+
+    @property
+    def among(self) -> list[str]:
+        """The items that are looked at."""
+        return [name for name, example in self.examples.items() if self.chosen is None or self.chosen.keeps(example)]
+
+    def _measures(self) -> dict[str, Measure]:
+        try:
+            return measures(self.task, self.task.example_scores())
+        except UsageError as error:
+            self.notes.append(f"items have no values: {error}")
+            return {}
+
+    def _data(self, finder: SourceFinder) -> TaskData | None:
+        try:
+            return self.task.load_data(finder)
+        except JudgebenchError as error:
+            self.notes.append(f"the baselines' answers and the judges' prompts are not shown: {error}")
+            return None
+
+    @property
+    def label(self) -> str:
+        """The task with its version and options."""
+        return self.task.task_manifest.label
+
+    def measure(self, name: str | None) -> Measure | None:
+        """The measure by which items are ordered."""
+        return measure_called(self.task, self.measures, name)
+
+    def find(self, key: str) -> list[str]:
+        """The examples of an id, which may be a number or an item with several answers; empty if there is none."""
+        if key in self.examples:
+            return [key]
+        repeats = [example.id for example in self.examples.values() if example.item == key]
+        numbered = [name for name in self.examples if name.isdecimal() and key.isdecimal() and int(name) == int(key)]
+        return repeats or (numbered if len(numbered) == 1 else [])
+
+    def held(self, among: Collection[str]) -> dict[str, list[Judgement]]:
+        """The judgements of some examples, by example."""
+        found: dict[str, list[Judgement]] = {name: [] for name in among}
+        for judgement in self.task.folder.judgements():
+            own = found.get(judgement.example_id)
+            if own is not None and self._keeps(judgement):
+                own.append(judgement)
+        return found
+
+    def _keeps(self, judgement: Judgement) -> bool:
+        example = self.examples.get(judgement.example_id)
+        return self.chosen is None or (example is not None and self.chosen.keeps_judgement(example, judgement))
+
+    def verdict(self, judgement: Judgement) -> Verdict:
+        """The verdict by today's rules if the task's data are there, else as it is stored."""
+        if self.data is None or self.builder is None:
+            return judgement.verdict
+        return read_again(self.data, self.builder.case(judgement), judgement, self.thinking)
+
+    def missing(self, example_id: str, held: Iterable[Judgement]) -> Iterator[Case]:
+        """Yield the cases of an example that lack a verdict, each as often as one is missing."""
+        if self.builder is None:
+            return
+        there = Counter(judgement.case_id for judgement in held)
+        expected = verdicts_expected(self.task.task_manifest)
+        for case in self.builder.cases(example_id).values():
+            kept = self.chosen is None or self.chosen.keeps_judgement(case.example, _blank(case))
+            for _ in range(expected.get(case.judge, 0) - there[case.id] if kept else 0):
+                yield case
+
+
+def _blank(case: Case) -> Judgement:
+    """The judgement that a case lacks."""
+    return Judgement(
+        case_id=case.id,
+        example_id=case.example.id,
+        judge=case.judge,
+        judge_model="",
+        answers=tuple(answer.model for answer in case.answers),
+        candidate=case.candidate,
+        turn=case.turn,
+        verdict=Verdict(value=None, error=NOT_ASKED),
+    )
+
+
+# -- items in full
+
+
+def samples(opened: OpenTask, names: Sequence[str]) -> list[Sample]:
+    """Build the records of some items, in this order."""
+    held = opened.held(names)
+    with usable(str(opened.task.folder.path)):
+        return [_sample(opened, opened.examples[name], held[name]) for name in names]
+
+
+def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sample:
+    judged = [judgement for judgement in held if judgement.judge_model != VERIFIED_BY]
+    verified = [judgement for judgement in held if judgement.judge_model == VERIFIED_BY]
+    own = opened.generations.get(example.id)
+    answers = [] if own is None else [_answer(own, "candidate")]
+    if opened.data is not None:
+        answers += [
+            _answer(there[example.id], "baseline", name)
+            for name, there in opened.data.baselines.items()
+            if example.id in there
+        ]
+    shown = [_judgement(opened, judgement) for judgement in judged]
+    if not opened.imported:
+        shown += [_missing(case) for case in opened.missing(example.id, judged)]
+    rulings = opened.task.task.rulings
+    return Sample(
+        task=opened.label,
+        example_id=example.id,
+        groups=tuple(opened.task.task.groups(example)),
+        values={name: measure.values.get(example.id) for name, measure in opened.measures.items()},
+        messages=example.messages,
+        followups=example.followups,
+        references=example.references,
+        answers=tuple(answers),
+        judgements=tuple(shown),
+        swapped=tuple(swapped_games(judged)),
+        rulings=tuple(ruling for judgement in verified for ruling in rulings(example, own, judgement)),
+    )
+
+
+def _answer(generation: Generation, role: Literal["candidate", "baseline"], name: str = "") -> SampleAnswer:
+    return SampleAnswer(
+        model=name or generation.model,
+        role=role,
+        turns=generation.outputs,
+        thinking=generation.thinking,
+        finish_reasons=generation.finish_reasons,
+        error=generation.error,
+    )
+
+
+def _judgement(opened: OpenTask, judgement: Judgement) -> SampleJudgement:
+    verdict = opened.verdict(judgement)
+    prompts = None if opened.builder is None else opened.builder.prompts(judgement)
+    share = share_of(judgement, verdict.value)
+    return SampleJudgement(
+        case_id=judgement.case_id,
+        judge=judgement.judge,
+        judge_model=judgement.judge_model,
+        turn=judgement.turn,
+        repeat=judgement.repeat,
+        shown=judgement.answers,
+        candidate=judgement.candidate,
+        state=ending(judgement, verdict),
+        value=verdict.value,
+        label=verdict.label,
+        reason=_reason(judgement, verdict),
+        share=share,
+        outcome=outcome_of(share),
+        replies=tuple(_reply(reply, opened.thinking) for reply in judgement.replies),
+        prompt_state=None if prompts is None else prompts.state,
+        prompt_told="the task's files are not there" if prompts is None else prompts.told,
+        prompts=() if prompts is None else prompts.requests,
+    )
+
+
+def _reason(judgement: Judgement, verdict: Verdict) -> str | None:
+    failure = judgement.reply.error if judgement.reply is not None else None
+    return failure or verdict.error
+
+
+def _missing(case: Case) -> SampleJudgement:
+    return SampleJudgement(
+        case_id=case.id,
+        judge=case.judge,
+        judge_model="",
+        turn=case.turn,
+        repeat=0,
+        shown=tuple(answer.model for answer in case.answers),
+        candidate=case.candidate,
+        state="missing",
+        reason=NOT_ASKED,
+    )
+
+
+NOT_ASKED = "no verdict is in the run folder: the judge was not asked yet, or the run ended before its reply came"
+
+
+# -- lists of items
+
+
+def lines(opened: OpenTask, names: Sequence[str], measure: Measure | None) -> list[Line]:
+    """Describe each of some items in one line."""
+    held = opened.held(names)
+    with usable(str(opened.task.folder.path)):
+        return [
+            Line(
+                example_id=name,
+                prompt=question(opened.examples[name]),
+                value=None if measure is None else measure.values.get(name),
+                answer=_last_output(opened.generations.get(name)),
+                verdicts=_in_short(opened, opened.examples[name], held[name]),
+            )
+            for name in names
+        ]
+
+
+def question(example: Example) -> str:
+    """What the item asks, without the worked examples that may stand before it."""
+    asked = example.meta.get("question")
+    return asked if isinstance(asked, str) else example.instruction
+
+
+def _last_output(generation: Generation | None) -> str:
+    if generation is None:
+        return "(no answer)"
+    return f"({generation.error})" if generation.error else generation.outputs[-1] if generation.outputs else ""
+
+
+def _in_short(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> str:
+    rulings = opened.task.task.rulings
+    words = []
+    for judgement in held:
+        if judgement.judge_model == VERIFIED_BY:
+            words += [
+                "?" if ruling.held is None else "passed" if ruling.held else "failed"
+                for ruling in rulings(example, opened.generations.get(example.id), judgement)
+            ]
+        else:
+            outcome = outcome_of(share_of(judgement, judgement.verdict.value))
+            value = judgement.verdict.value
+            words.append(outcome or ("unread" if value is None else f"{value:g}"))
+    return ", ".join(f"{count} × {word}" if count > 1 else word for word, count in Counter(words).items())
+
+
+def unread(opened: OpenTask, among: Sequence[str]) -> list[Unread]:
+    """List what should have led to a verdict among some items and did not, with the reason."""
+    found: list[Unread] = []
+    held = opened.held(opened.examples)
+    judged_kinds = {_kind(judgement.judge, judgement.answers) for own in held.values() for judgement in own}
+    with usable(str(opened.task.folder.path)):
+        for name in among:
+            generation = opened.generations.get(name)
+            if (generation is None and not held[name]) or (generation is not None and generation.error):
+                why = "there is no answer in the run folder" if generation is None else str(generation.error)
+                found.append(Unread(example_id=name, state="no answer", reason=why))
+            found += [one for judgement in held[name] if (one := _unread(opened, judgement)) is not None]
+            found += [
+                Unread(example_id=name, state="missing", reason=NOT_ASKED, judge=case.judge, turn=case.turn)
+                for case in opened.missing(name, held[name])
+                if not opened.imported
+                or _kind(case.judge, tuple(answer.model for answer in case.answers)) in judged_kinds
+            ]
+    return found
+
+
+def _kind(judge: str, models: Iterable[str]) -> tuple[str, frozenset[str]]:
+    return judge, frozenset(models)
+
+
+def _unread(opened: OpenTask, judgement: Judgement) -> Unread | None:
+    verdict = opened.verdict(judgement)
+    reason = _reason(judgement, verdict) or "no reason is given"
+    if judgement.judge_model == VERIFIED_BY:
+        if verdict.value is not None and verdict.label not in (*KILLED, "error"):
+            return None
+        state, reason = "not graded", verdict.error or f"the verifier ended with {verdict.label}"
+    else:
+        state = ending(judgement, verdict)
+    if state not in UNREAD:
+        return None
+    return Unread(
+        example_id=judgement.example_id,
+        state=state,
+        reason=reason,
+        judge=judgement.judge,
+        judge_model=judgement.judge_model,
+        turn=judgement.turn,
+        repeat=judgement.repeat,
+        said=(judgement.reply.text or "") if judgement.reply else "",
+    )
+
+
+def flips(opened: OpenTask, among: Collection[str]) -> list[SwappedGame]:
+    """The verdicts that depend on the order in which the answers were shown."""
+    held = opened.held(among)
+    return [swapped for own in held.values() for swapped in swapped_games(own) if swapped.changes]
+
+
+# -- a run at a glance
+
+
+def summary(opened: OpenTask, among: Sequence[str], *, metric: str | None, each: int) -> TaskSummary:
+    """Describe a task's items at a glance, with the ``each`` worst and best."""
+    measure = opened.measure(metric)
+    swapped = [one for own in opened.held(among).values() for one in swapped_games(own)]
+    worst = [] if measure is None else extremes(measure, among, each, best=False)
+    best = [] if measure is None else extremes(measure, [name for name in among if name not in worst], each, best=True)
+    return TaskSummary(
+        task=opened.label,
+        examples=len(among),
+        group=opened.named,
+        starter=opened.task.task_manifest.starter,
+        spreads=tuple(spread(found, among) for found in opened.measures.values()),
+        ranked_by=None if measure is None else measure.name,
+        unit="" if measure is None else measure.unit,
+        cases=opened.task.task_manifest.counts if opened.chosen is None else {},
+        games=len(swapped),
+        flips=sum(one.changes for one in swapped),
+        worst=tuple(lines(opened, worst, measure)),
+        best=tuple(lines(opened, best, measure)),
+        scores=tuple(opened.task.overall.values()),
+    )
+
+
+# -- what a user asks to see
+
+
+EVERY_GROUP = Selection("--group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which items to show, and how."""
+
+    items: tuple[str, ...] = ()
+    worst: int = 0
+    best: int = 0
+    metric: str | None = None
+    unread: bool = False
+    flips: bool = False
+    groups: Selection = EVERY_GROUP
+
+    @property
+    def in_full(self) -> bool:
+        """Whether items are shown in full."""
+        return bool(self.items or self.worst or self.best)
+
+    @property
+    def summary(self) -> bool:
+        """Whether the run is shown at a glance."""
+        return not (self.in_full or self.unread or self.flips or self.groups)
+
+
+class ShownTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is shown of one task."""
+
+    task: str
+    notes: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    """Why each of the samples was chosen, in words; empty if the user named it."""
+    summary: TaskSummary | None = None
+    samples: tuple[Sample, ...] = ()
+    lines: tuple[Line, ...] = ()
+    unread: tuple[Unread, ...] | None = None
+    flips: tuple[SwappedGame, ...] | None = None
+
+
+class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that ``show`` prints of a run."""
+
+    run: str
+    model: str
+    status: str
+    tasks: tuple[ShownTask, ...]
+
+
+def look_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None = None) -> Shown:
+    """Pick the items that a user asked for, of one task or of all.
+
+    Raises :class:`UsageError` if there is no such task, item or metric.
+    """
+    chosen = [found for found in run.tasks.values() if task is None or task in found.names]
+    if not chosen:
+        raise UsageError(f"--task {task!r:.80}: {run.path} holds {', '.join(run.tasks)}")
+    # Lists need no official file.
+    needed = finder if wanted.in_full or wanted.unread else None
+    wanted.groups.require_tasks([name for found in chosen for name in found.names])
+    if wanted.groups:
+        chosen = [found for found in chosen if wanted.groups.of_task(found.task.name, found.task_manifest.label)]
+    opened = [OpenTask(run, found, needed) for found in chosen]
+    for one in opened:
+        if own := wanted.groups.of_task(one.task.task.name, one.label):
+            one.choose(own)
+    _require_items(run, wanted.items, opened)
+    if wanted.metric is not None and len(opened) > 1:
+        opened = [one for one in opened if wanted.metric in one.measures] or opened
+    each = 3 if len(opened) == 1 else 1
+    shown = [_shown(one, wanted, each) for one in opened if not wanted.items or any(map(one.find, wanted.items))]
+    return Shown(run=str(run.path), model=run.manifest.candidate, status=run.manifest.status, tasks=tuple(shown))
+
+
+def _require_items(run: Run, wanted: Sequence[str], opened: Sequence[OpenTask]) -> None:
+    for key in wanted:
+        if not any(one.find(key) for one in opened):
+            known = [name for one in opened for name in one.examples]
+            near = get_close_matches(key, known, n=3, cutoff=0.5) or known[:3]
+            raise UsageError(
+                f"--item {key!r:.80}: no item of {', '.join(one.label for one in opened)} in {run.path} has that id. "
+                f"Ids look like {', '.join(f'{name:.40}' for name in near)}; `judgebench show {run.path} --worst 5` "
+                "lists some with their ids"
+            )
+
+
+def _shown(opened: OpenTask, wanted: Wanted, each: int) -> ShownTask:
+    among = opened.among
+    measure = opened.measure(wanted.metric)
+    named = {name: "" for key in wanted.items for name in opened.find(key)}
+    chosen = named if measure is None else _by_value(measure, among, wanted) | named
+    if measure is None and (wanted.worst or wanted.best):
+        opened.notes.append("no item has a value, so none is worst or best")
+    listed = wanted.groups and not (wanted.in_full or wanted.unread or wanted.flips)
+    return ShownTask(
+        task=opened.label,
+        summary=summary(opened, among, metric=wanted.metric, each=each) if wanted.summary or listed else None,
+        lines=tuple(lines(opened, among, measure)) if listed else (),
+        samples=tuple(samples(opened, list(chosen))),
+        chosen=tuple(chosen.values()),
+        unread=tuple(unread(opened, among)) if wanted.unread else None,
+        flips=tuple(flips(opened, among)) if wanted.flips else None,
+        notes=tuple(opened.notes),
+    )
+
+
+def _by_value(measure: Measure, among: Collection[str], wanted: Wanted) -> dict[str, str]:
+    """The worst and the best items, each with its place in words."""
+    found: dict[str, str] = {}
+    for count, best in ((wanted.worst, False), (wanted.best, True)):
+        end = ("best" if best else "worst") if measure.directed else "greatest" if best else "least"
+        names = extremes(measure, among, count, best=best)
+        for place, name in enumerate(names, 1):
+            found.setdefault(name, f"{end} by {measure.name}, {place} of {len(names)}")
+    return found
