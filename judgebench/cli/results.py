@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from judgebench.cli.rendering import print_beside, print_json, print_sheets, score_name, show
+from judgebench.cli.rendering import print_beside, print_json, print_sheets, score_name
 from judgebench.display import figure, interval, reasons, shortened
 from judgebench.exchange.sheets import Inner, Sheet, figures, words
 from judgebench.records import EarlyStop, Score
@@ -10,7 +10,6 @@ from judgebench.run.folder import Manifest, Results, TaskManifest
 
 if TYPE_CHECKING:
     from judgebench.models.call_store import Spending
-    from judgebench.run.dry_run import Estimate
 
 
 IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}
@@ -155,20 +154,3 @@ def _remarks(score: Score) -> list[str]:
                 bounds = interval(low, high, score.unit)
                 lines.append(f"{score.metric}: {bounds} if the {score.n_missing} missing had all been {ends}")
     return lines
-
-
-def print_estimate(estimates: "list[Estimate]", *, as_json: bool) -> None:
-    """Print what a run would cost, as ``--dry-run`` estimates it."""
-    costs = figures("examples", "calls", "cached", "prompt tokens", "completion tokens", "USD")
-    rows = tuple(
-        (
-            *(e.task, e.stage, e.model, e.examples, e.calls, e.cached),
-            *(f"{e.prompt_tokens:,}", f"{e.completion_tokens:,}"),
-            "unknown" if e.usd_likely is None else f"{e.usd_low:.2f} / {e.usd_likely:.2f} / {e.usd_high:.2f}",
-        )
-        for e in estimates
-    )
-    spare = ("examples", "prompt tokens", "completion tokens", "cached")
-    title = "dry run: nothing was sent"
-    sheet = Sheet(title, words("task", "stage", "model") + costs, rows, spare=spare)
-    show("json" if as_json else "rich", estimates, lambda: [sheet])

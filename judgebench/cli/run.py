@@ -75,10 +75,10 @@ def evaluate(
     """
     plans = _plans(given)
     if dry_run:
-        from judgebench.cli.results import print_estimate
+        from judgebench.cli.dry_run import print_dry_run
         from judgebench.run.dry_run import estimate
 
-        print_estimate([stage for settings in plans for stage in estimate(settings)], as_json=json)
+        print_dry_run(estimate(plans), as_json=json)
         return
     _report(plans, json=json, quiet=quiet, verbose=verbose, track=track)
 

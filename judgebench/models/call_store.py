@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -29,6 +30,10 @@ from judgebench.records import Completion, Request, Usage
 LINGER_SECONDS = 0.02
 """How long the writer collects further calls after the first; including the commit this stays below 50 ms."""
 ROWS_PER_COMMIT = 1000
+PACE_CALLS, FEWEST_FOR_PACE = 1000, 20
+"""How many of a model's newest calls say how fast it is, and how few cannot."""
+PAUSE_SECONDS = 60.0
+"""A longer time between two calls is a pause between two runs."""
 KEY_TAG = "judgebench-call-1"
 """Names the recipe of the keys: a new recipe gets a new tag, so old rows are never mistaken for new ones."""
 
@@ -187,6 +192,17 @@ class CallStore:
         """Whether a model has ever answered, in any process."""
         with self._read() as reader:
             return bool(reader.execute("SELECT 1 FROM answered WHERE identity = ?", (identity,)).fetchone())
+
+    def calls_per_second(self, model: str) -> float | None:
+        """How fast a model's newest calls were stored, without the pauses between them; ``None`` if there are few."""
+        with self._read() as reader:
+            query = "SELECT created FROM calls WHERE model = ? ORDER BY rowid DESC LIMIT ?"
+            moments: list[float] = sorted(moment for (moment,) in reader.execute(query, (model, PACE_CALLS)))
+        gaps = [after - before for before, after in pairwise(moments)]
+        working = [gap for gap in gaps if gap < PAUSE_SECONDS]
+        if len(working) < FEWEST_FOR_PACE or not sum(working):
+            return None
+        return len(working) / sum(working)
 
     def spending(self, run: str) -> Spending:
         """What a run has paid so far."""

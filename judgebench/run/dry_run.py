@@ -1,167 +1,276 @@
-"""Estimates the calls and the cost of a run without sending anything.
+"""``--dry-run``: which calls a run would make, what they may cost, how long they may take, what is known of its models.
 
-Prompts that exist are measured (characters / 4). Prompts that depend on an answer that does not exist yet (later turns,
-judge prompts) are estimated with the baseline's answer or a typical one.
+``rehearsal`` finds the calls and ``forecast`` what they take; this module adds up. Nothing is generated or judged. Only
+an endpoint whose model has no known price, or is said to be gone, is asked for its list of models, which costs nothing;
+with ``--offline`` that is left out, too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
+from functools import reduce
 
 import msgspec
 
-from judgebench.errors import UsageError
-from judgebench.models import Model, ModelSpec, OpenSettings
-from judgebench.models.call_store import CallStore, call_key, default_store_path
-from judgebench.models.opening import open_model, parse_model, price_of
-from judgebench.records import Case, Completion, Example, Generation, Request, Usage
-from judgebench.run.loading import (
-    LoadedTask,
-    load_tasks,
-    read_candidate,
-    require_baseline,
-    require_texts,
-    select_examples,
-    task_sampling,
-)
-from judgebench.run.seats import judge_specs
+from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.http.endpoint import Endpoint
+from judgebench.models.http.listing import ListedModel, list_url, listed_models
+from judgebench.models.opening import model_name, seller_of, shutdown_of
+from judgebench.models.pricing import Price
+from judgebench.models.vendors import near, today
+from judgebench.run.forecast import NOTHING, Band, Tokens, seconds_of, tokens_of, total
+from judgebench.run.rehearsal import PlayedStage, Player, Rehearsal
 from judgebench.run.settings import Settings
-from judgebench.run.stages import REPEAT_STRIDE, generation_step
-
-CHARACTERS_PER_TOKEN = 4.0
-LOW, HIGH = 0.75, 1.5
-"""Factors on the likely number of tokens, because tokenisers and languages differ."""
-TYPICAL_REPLY_TOKENS = 400
-"""Length of a chat answer if the request allows more."""
-TYPICAL_REPLY = "x" * int(CHARACTERS_PER_TOKEN * TYPICAL_REPLY_TOKENS)
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage of one task."""
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model would be asked in one stage of one task."""
 
+    candidate: str
     task: str
     stage: str
+    """``generate`` or ``judge``."""
     model: str
     examples: int
     calls: int
-    """Number of calls that would be made."""
+    """To be made; with ``--stop-when``, the most there can be."""
     cached: int
-    """Number of calls whose reply is in the call store."""
+    """Whose reply is in the call store, or is bought by an earlier stage or run of the command."""
+    kept: int
+    """Whose result is in the run folder that the run would continue."""
     prompt_tokens: int
     completion_tokens: int
     usd_low: float | None
     usd_likely: float | None
     usd_high: float | None
-    """The three USD fields are null if the price is unknown."""
+    """These three are null if the price is unknown."""
+    seconds_low: float | None
+    seconds_likely: float | None
+    seconds_high: float | None
+    """These three are null if the speed of a model on this machine is unknown."""
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum over stages: those of one task of one candidate, or all."""
+
+    candidate: str | None
+    task: str | None
+    """Both are null in the sum over everything."""
+    calls: int
+    cached: int
+    kept: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd_low: float
+    usd_likely: float
+    usd_high: float
+    usd_complete: bool
+    """Whether all prices are known. If not, the sums are lower bounds."""
+    seconds_low: float
+    seconds_likely: float
+    seconds_high: float
+    """Different models are asked at the same time, so this can be less than the sum of the stages."""
+    seconds_complete: bool
+    """Whether the speed of every model is known or assumed. If not, these are lower bounds."""
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model before it is asked."""
+
+    model: str
+    roles: list[str]
+    """``candidate``, ``judge`` or both."""
+    usd_per_million: tuple[float, float] | None
+    """For prompt and completion tokens; null if unknown."""
+    price_source: str | None
+    """``given``, ``free``, ``listed by the endpoint``, or the page where the price was read."""
+    price_as_of: date | None
+    """When that page was read."""
+    price_note: str | None
+    shutdown: date | None
+    """The first day on which its vendor serves it no longer, if that is known."""
+    shut_down: bool
+    """Whether the run would refuse to ask it for that reason."""
+    replaced_by: str | None
+    """What the vendor recommends in its place."""
+    listed: bool | None
+    """Whether the endpoint lists a model of this name; null if it was not asked, or gave no list."""
+    models_at: str | None
+    """The URL at which its endpoint lists its models, if it is served elsewhere."""
+    near: list[str]
+    """Known names that look like an unknown one."""
+    calls_per_second: float | None
+    """As earlier runs on this machine measured it."""
+    concurrency: int | None
+    """Requests at once; null for a model on this machine."""
+    rpm: float | None
+    tpm: float | None
+    key_missing: str | None
+    """Why it could not be called now: its API key is not set."""
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``eval --dry-run --json`` prints."""
+
+    day: date
+    stages: list[Stage]
+    tasks: list[Total]
+    """For each task of each candidate."""
+    total: Total
+    models: list[ModelFacts]
+    continued: list[str]
+    """Run folders that would be continued."""
+    at_most: bool
+    """Whether ``--stop-when`` may end judging earlier."""
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What one model would be asked for one task."""
+class _Forecast:
+    """A stage with what its calls take."""
 
-    name: str
-    loaded_task: LoadedTask
-    spec: ModelSpec
-    arguments: dict[str, str]
-    requests: list[Request]
+    played: PlayedStage
+    tokens: Tokens
+    usd: Band | None
+    seconds: Band | None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The candidate and the task."""
+        return self.played.candidate, self.played.task
+
+    def record(self) -> Stage:
+        """The stage as it is printed."""
+        player, tally, usd, seconds = self.played.player, self.played.tally, self.usd, self.seconds
+        return Stage(
+            candidate=self.played.candidate,
+            task=self.played.task,
+            stage=self.played.name,
+            model=player.spec.text,
+            examples=self.played.examples,
+            calls=len(tally.missing),
+            cached=len(tally.stored) + tally.shared,
+            kept=tally.kept,
+            prompt_tokens=round(self.tokens.prompt.likely),
+            completion_tokens=round(self.tokens.completion.likely),
+            usd_low=usd.low if usd else None,
+            usd_likely=usd.likely if usd else None,
+            usd_high=usd.high if usd else None,
+            seconds_low=seconds.low if seconds else None,
+            seconds_likely=seconds.likely if seconds else None,
+            seconds_high=seconds.high if seconds else None,
+        )
 
 
-def estimate(settings: Settings) -> list[Estimate]:
-    """Estimate each stage of each task. Local checkpoints are not loaded, because their calls cost nothing."""
-    if settings.model is None:
-        raise UsageError("--model is missing; name the model under test")
-    spec, arguments = parse_model(settings.model, settings.model_args)
+def estimate(plans: Sequence[Settings]) -> DryRun:
+    """Estimate the runs that these settings ask for, made one after the other. Local checkpoints are not loaded."""
     store = CallStore(default_store_path())
+    rehearsal = Rehearsal(store)
     try:
-        estimates = []
-        for loaded_task in load_tasks(settings):
-            require_texts(loaded_task)
-            generations: dict[str, Generation] = {}
-            if spec.backend.finished:
-                given = read_candidate(loaded_task, Path(spec.target), settings.splitting)
-                generations = {g.example_id: g for g in given.generations}
-            loaded_task = select_examples(loaded_task, settings)
-            if not spec.backend.finished:
-                requests = _generation_requests(loaded_task, settings)
-                stage = _Stage("generate", loaded_task, spec, arguments, requests)
-                estimates.append(_estimate(stage, settings, store))
-            if loaded_task.data.judges:
-                stages = _judge_stages(loaded_task, settings, generations)
-                estimates += [_estimate(stage, settings, store) for stage in stages]
-        return estimates
+        for settings in plans:
+            rehearsal.play(settings)
     finally:
         store.close()
-
-
-def _generation_requests(loaded_task: LoadedTask, settings: Settings) -> list[Request]:
-    step = generation_step(task_sampling(loaded_task, settings), settings.system, settings.splitting, settings.refine)
-    typical = Completion(text=TYPICAL_REPLY)
-    requests = [
-        step(example, (typical,) * asked)
-        for example in loaded_task.data.examples
-        for asked in range((1 + len(example.followups)) * (1 + len(settings.refine)))
-    ]
-    return [request for request in requests if request is not None]
-
-
-def _judge_stages(loaded_task: LoadedTask, settings: Settings, generations: dict[str, Generation]) -> Iterable[_Stage]:
-    """One stage for each judge model, over all judges that it plays."""
-    stages: dict[ModelSpec, _Stage] = {}
-    seats = judge_specs(loaded_task, settings)
-    for case in _cases(loaded_task, generations):
-        for judge, spec, arguments in seats[case.judge]:
-            stage = stages.setdefault(spec, _Stage("judge", loaded_task, spec, arguments, []))
-            for repeat in range(settings.judge_repeats):
-                stage.requests.append(msgspec.structs.replace(judge.ask(case), repeat=repeat * REPEAT_STRIDE))
-    return stages.values()
-
-
-def _cases(loaded_task: LoadedTask, generations: dict[str, Generation]) -> Iterator[Case]:
-    """Build the cases that would be judged, from the answers that exist or from stand-ins."""
-    require_baseline(loaded_task)
-    for example in loaded_task.data.examples:
-        generation = generations.get(example.id) if generations else _stand_in_answer(loaded_task, example)
-        if generation is not None:
-            yield from (case for case in loaded_task.task.cases(loaded_task.data, generation) if case.verdict is None)
-
-
-def _stand_in_answer(loaded_task: LoadedTask, example: Example) -> Generation:
-    """Return an answer to estimate with, as long as the baseline's or a typical one."""
-    known = (baseline[example.id].outputs for baseline in loaded_task.data.baselines.values() if example.id in baseline)
-    typical = tuple(TYPICAL_REPLY for _ in (0, *example.followups))
-    outputs = tuple(output + " " for output in next(known, typical))
-    return Generation(example_id=example.id, model="?", outputs=outputs)
-
-
-def _estimate(stage: _Stage, settings: Settings, store: CallStore) -> Estimate:
-    model, price = _opened(stage, settings), price_of(stage.spec, stage.arguments)
-    missing = [r for r in stage.requests if model is None or store.get(call_key(model.identity, r)) is None]
-    prompt = sum(sum(len(message.content) for message in r.messages) for r in missing) / CHARACTERS_PER_TOKEN
-    most = [r.sampling.max_tokens or (1 if r.sampling.choices else TYPICAL_REPLY_TOKENS) for r in missing]
-    reply = sum(min(tokens, TYPICAL_REPLY_TOKENS) for tokens in most)
-    likely = Usage(prompt_tokens=round(prompt), completion_tokens=reply)
-    low = Usage(prompt_tokens=round(LOW * prompt), completion_tokens=round(LOW * reply))
-    high = Usage(prompt_tokens=round(HIGH * prompt), completion_tokens=sum(most))
-    return Estimate(
-        task=stage.loaded_task.task.label,
-        stage=stage.name,
-        model=stage.spec.text,
-        examples=len(stage.loaded_task.data.examples),
-        calls=len(missing),
-        cached=len(stage.requests) - len(missing),
-        prompt_tokens=likely.prompt_tokens,
-        completion_tokens=likely.completion_tokens,
-        usd_low=price.usd(low) if price else None,
-        usd_likely=price.usd(likely) if price else None,
-        usd_high=price.usd(high) if price else None,
+    offline = any(settings.offline for settings in plans)
+    players = {played.player.spec.text: played.player for played in rehearsal.stages}
+    facts = [_facts(player, offline=offline) for player in players.values()]
+    for player, known in zip(players.values(), facts, strict=True):
+        if player.price is None and known.usd_per_million is not None:
+            prompt, completion = known.usd_per_million
+            player.price = Price(prompt=prompt, completion=completion)
+    forecasts = [_forecast(played) for played in rehearsal.stages]
+    places = dict.fromkeys(forecast.place for forecast in forecasts)
+    return DryRun(
+        day=today(),
+        stages=[forecast.record() for forecast in forecasts],
+        tasks=[_total([one for one in forecasts if one.place == place], *place) for place in places],
+        total=_total(forecasts),
+        models=facts,
+        continued=rehearsal.continued,
+        at_most=any(settings.stop_when is not None for settings in plans),
     )
 
 
-def _opened(stage: _Stage, settings: Settings) -> Model | None:
-    """Open the model to learn its identity; ``None`` if that would load a checkpoint, or its key is missing."""
-    if stage.spec.local:
-        return None
-    try:
-        return open_model(stage.spec, OpenSettings(arguments=stage.arguments, api_key_env=settings.api_key_env))
-    except UsageError:
-        return None
+def _forecast(played: PlayedStage) -> _Forecast:
+    missing, player = played.tally.missing, played.player
+    tokens = tokens_of(missing, played.tally.stored)
+    usd = tokens.usd(player.price) if missing else NOTHING
+    return _Forecast(played, tokens, usd, seconds_of(missing, tokens, player.speed))
+
+
+def _total(chosen: Sequence[_Forecast], candidate: str | None = None, task: str | None = None) -> Total:
+    stages = [forecast.record() for forecast in chosen]
+    usd, seconds = total(forecast.usd for forecast in chosen), _elapsed(chosen)
+    return Total(
+        candidate=candidate,
+        task=task,
+        calls=sum(stage.calls for stage in stages),
+        cached=sum(stage.cached for stage in stages),
+        kept=sum(stage.kept for stage in stages),
+        prompt_tokens=sum(stage.prompt_tokens for stage in stages),
+        completion_tokens=sum(stage.completion_tokens for stage in stages),
+        usd_low=usd.low,
+        usd_likely=usd.likely,
+        usd_high=usd.high,
+        usd_complete=all(forecast.usd is not None for forecast in chosen),
+        seconds_low=seconds.low,
+        seconds_likely=seconds.likely,
+        seconds_high=seconds.high,
+        seconds_complete=all(forecast.seconds is not None for forecast in chosen),
+    )
+
+
+def _elapsed(chosen: Sequence[_Forecast]) -> Band:
+    """How long the stages take: candidates come one after the other, the models of one run work at the same time."""
+    runs: dict[str, dict[str, Band]] = {}
+    for forecast in chosen:
+        of_run, model = runs.setdefault(forecast.played.candidate, {}), forecast.played.player.spec.text
+        of_run[model] = of_run.get(model, NOTHING) + (forecast.seconds or NOTHING)
+    return total(reduce(Band.longest, of_run.values(), NOTHING) for of_run in runs.values())
+
+
+def _facts(player: Player, *, offline: bool) -> ModelFacts:
+    spec, arguments, price, name = player.spec, player.arguments, player.price, model_name(player.spec)
+    end, seller = shutdown_of(spec, arguments), seller_of(spec, arguments)
+    gone = end is not None and end.over
+    listed = None if offline or not (price is None or gone) else _listed(player)
+    entry = listed.get(name) if listed else None
+    source, as_of, note = None, None, None
+    if "usd_per_million" in arguments:
+        source = "given"
+    elif price is not None and seller is not None:
+        source, as_of, note = seller.source, seller.as_of, seller.note or None
+    elif price is not None:
+        source = "free"
+    elif entry is not None and entry.price is not None:
+        price, source, as_of = entry.price, "listed by the endpoint", today()
+    unknown = entry is None and price is None
+    return ModelFacts(
+        model=spec.text,
+        roles=player.roles,
+        usd_per_million=None if price is None else (price.prompt, price.completion),
+        price_source=source,
+        price_as_of=as_of,
+        price_note=note,
+        shutdown=end.day if end else entry.shutdown if entry else None,
+        shut_down=bool(end and gone and (entry is None or end.answered_by)),
+        replaced_by=end.replaced_by if end else None,
+        listed=None if listed is None else entry is not None,
+        models_at=_models_at(player),
+        near=near(name, listed or (seller.usd_per_million if seller else ())) if unknown else [],
+        calls_per_second=player.speed.calls_per_second,
+        concurrency=player.speed.concurrency,
+        rpm=player.speed.rpm,
+        tpm=player.speed.tpm,
+        key_missing=player.key_missing,
+    )
+
+
+def _listed(player: Player) -> Mapping[str, ListedModel] | None:
+    """The models that the player's endpoint lists, if it can be asked."""
+    model: object = player.model
+    return listed_models(model) if isinstance(model, Endpoint) and not player.key_missing else None
+
+
+def _models_at(player: Player) -> str | None:
+    model: object = player.model
+    return str(list_url(model).with_query(None)) if isinstance(model, Endpoint) else None

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import canonical_hash
-from judgebench.errors import BudgetExceeded
+from judgebench.errors import BudgetExceeded, UsageError
 from judgebench.models import ModelSpec
 from judgebench.models.opening.backends import without_credentials
 from judgebench.records import Sampling
 from judgebench.run.folder import Manifest, Session, TaskManifest, now
 from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
-from judgebench.run.protocol import Seat, inputs, protocol
+from judgebench.run.protocol import Seat, differing, inputs, protocol
 from judgebench.run.settings import SETTINGS, Settings
 from judgebench.run.stopping import StopRule
 from judgebench.task import Imported
@@ -96,6 +96,13 @@ def build_task_manifest(
         own_judge=loaded_task.own_judge,
         notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
         unknown=list(imported.unknown) if imported else [],
+    )
+
+
+def outputs_identity(given: Mapping[str, Imported]) -> str:
+    """The identity of a candidate whose finished answers come from a file, by task."""
+    return "outputs:" + canonical_hash(
+        {key: [[g.example_id, *g.outputs] for g in imported.generations] for key, imported in given.items()}
     )
 
 
@@ -198,3 +205,17 @@ def status_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return "budget" if isinstance(error, BudgetExceeded) else "failed"
+
+
+def require_same_run(path: Path, existing: Manifest, task_manifests: Mapping[str, TaskManifest]) -> None:
+    """Raise :class:`UsageError` if a folder's run differs from the one that these tasks would make."""
+    input_hash = combined({key: task_manifest.input_hash for key, task_manifest in task_manifests.items()})
+    if (existing.input_hash, {*existing.tasks}) == (input_hash, {*task_manifests}):
+        return
+    first = {key: task_manifest.inputs for key, task_manifest in existing.tasks.items()}
+    second = {key: task_manifest.inputs for key, task_manifest in task_manifests.items()}
+    way_on = "run `judgebench judge`" if existing.status == "generated" else "repeat its command"
+    raise UsageError(
+        f"{path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; choose another --out, "
+        f"or continue that one: {way_on}"
+    )

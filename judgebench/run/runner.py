@@ -14,7 +14,6 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from judgebench.activity import doing
-from judgebench.codec import canonical_hash
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading.pool import GradingPool
 from judgebench.models import Model, ModelSpec
@@ -42,8 +41,10 @@ from judgebench.run.manifests import (
     git_revision,
     hash_over_tasks,
     new_session,
+    outputs_identity,
     package_versions,
     rejudged,
+    require_same_run,
     spent,
     status_of,
 )
@@ -242,7 +243,7 @@ class Runner:
         name = candidate.model.name if candidate else next(iter(given.values())).candidate
         if self._settings.refine:
             name += f"+refine{len(self._settings.refine)}"
-        identity = candidate.model.identity if candidate else _file_identity(given)
+        identity = candidate.model.identity if candidate else outputs_identity(given)
         plans = [
             self._plan(
                 loaded_task,
@@ -346,14 +347,8 @@ class Runner:
         if folder.path.is_dir() or not folder.path.exists():
             self._alone.enter_context(folder.locked())
         existing = folder.manifest()
-        if existing is not None and (existing.input_hash, {*existing.tasks}) != (input_hash, {*task_manifests}):
-            first = {key: task_manifest.inputs for key, task_manifest in existing.tasks.items()}
-            second = {key: task_manifest.inputs for key, task_manifest in task_manifests.items()}
-            way_on = "run `judgebench judge`" if existing.status == "generated" else "repeat its command"
-            raise UsageError(
-                f"{folder.path} holds another run, which differs in {', '.join(differing(first, second)[:6])}; "
-                f"choose another --out, or continue that one: {way_on}"
-            )
+        if existing is not None:
+            require_same_run(folder.path, existing, task_manifests)
         if existing is None and folder.occupied:
             raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
         return folder
@@ -517,12 +512,6 @@ def _first_prompt(
     requests = [request for example in examples if (request := step(example, ())) is not None]
     model.check(requests)
     return model.render(requests[0]) if requests else None
-
-
-def _file_identity(given: Mapping[str, Imported]) -> str:
-    return "outputs:" + canonical_hash(
-        {key: [[g.example_id, *g.outputs] for g in imported.generations] for key, imported in given.items()}
-    )
 
 
 def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:

@@ -111,6 +111,16 @@ class JudgeSeat:
     """The model as the user or the task named it."""
 
 
+def judge_step(
+    judge: Judge, case: Case, replies: tuple[Completion, ...], repeat: int = 0, thinking: Thinking = AUTO
+) -> Request | Verdict:
+    """Return what a judge is asked next in one repeat of a case, or the verdict."""
+    step = next_step(judge, case, replies, thinking)
+    if isinstance(step, Verdict):
+        return step
+    return msgspec.structs.replace(step, repeat=repeat * REPEAT_STRIDE + len(replies))
+
+
 @dataclass(frozen=True)
 class JudgeCall:
     """A case for one seat to judge."""
@@ -130,11 +140,10 @@ class JudgeCall:
 
     def step(self, replies: tuple[Completion, ...]) -> Request | Verdict:
         """Return the next request (the judge's prompt, or a re-ask after an unreadable reply), or the verdict."""
-        step = next_step(self.seat.judge, self.case, replies, self.thinking)
-        if isinstance(step, Verdict):
-            return step
-        self.sent[len(replies) :] = [canonical_hash(step.messages)]
-        return msgspec.structs.replace(step, repeat=self.repeat * REPEAT_STRIDE + len(replies))
+        step = judge_step(self.seat.judge, self.case, replies, self.repeat, self.thinking)
+        if isinstance(step, Request):
+            self.sent[len(replies) :] = [canonical_hash(step.messages)]
+        return step
 
     def judgement(self, verdict: Verdict, replies: tuple[Completion, ...] = ()) -> Judgement:
         """Make the judgement; without replies, of a verdict that was known beforehand."""

@@ -127,7 +127,7 @@ def test_another_folder_takes_the_calls_from_the_store(
 
     def estimate() -> tuple[int, int, int]:
         printed = judgebench([*published.eval(server, tmp_path / "never"), "--dry-run"]).stdout
-        (stage,) = json.loads(printed)
+        (stage,) = json.loads(printed)["stages"]
         assert not (tmp_path / "never").exists()
         return stage["examples"], stage["calls"], stage["cached"]
 

@@ -199,7 +199,7 @@ class ChatServer:
     def answer(self, protocol: Protocol, body: Body, found: dict[str, object], *, with_logprobs: bool) -> bytes:
         """The body of a good reply."""
         if (
-            not (self.choices or self.options.ratings)
+            not (self.choices or self.options.ratings or self.options.text)
             and with_logprobs
             and protocol is PROTOCOLS["/v1/chat/completions"]
         ):
@@ -209,6 +209,13 @@ class ChatServer:
             rating = 1 + hashlib.sha256(body.conversation).digest()[0] % 10
             message = {"role": "assistant", "content": f"Rating: [[{rating}]]"}
             line["choice"] = {"index": 0, "message": message, "finish_reason": "stop"}
+        if self.options.text:
+            message = {"role": "assistant", "content": self.options.text}
+            line["choice"] = {"index": 0, "message": message, "finish_reason": "stop"}
+            line["usage"] = {
+                "prompt_tokens": len(body.conversation) // 4,
+                "completion_tokens": len(self.options.text) // 4,
+            }
         if not with_logprobs:
             assert isinstance(line["choice"], dict)
             line["choice"] = {**line["choice"], "logprobs": None}
@@ -242,6 +249,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--replies", help="JSON-lines file of replies; without it, one fixed reply")
     parser.add_argument("--ratings", type=int, default=0, help="1: reply [[1 + first byte of the key modulo 10]]")
+    parser.add_argument("--text", default="", help="reply this to everything, with a token for every four characters")
     parser.add_argument("--log", help="file to append a JSON line per event to")
     parser.add_argument("--delay-ms", type=float, default=0.0)
     parser.add_argument("--slow-ms", type=float, default=1000.0)

@@ -826,7 +826,7 @@ def test_a_dry_run_counts_both_turns(tmp_path: Path) -> None:
         judges=("http://127.0.0.1:9/v1#j",),
         offline=True,
     )
-    stages = {one.stage: one.calls for one in estimate(made)}
+    stages = {one.stage: one.calls for one in estimate([made]).stages}
     assert stages == {"generate": 24, "judge": 24}
 
 

@@ -1,0 +1,191 @@
+"""How ``eval --dry-run`` is printed: calls, USD and time of each stage and in all, and what is known of the models."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from judgebench.cli.rendering import show
+from judgebench.display import printable, shortened
+from judgebench.exchange.sheets import Cell, Sheet, figures, words
+
+if TYPE_CHECKING:
+    from judgebench.run.dry_run import DryRun, ModelFacts, Stage, Total
+
+UNKNOWN = "?"
+FIGURES = ("calls", "cached", "kept", "prompt tokens", "reply tokens", "USD low", "USD likely", "USD high", "time")
+SPARE = ("reply tokens", "prompt tokens", "model", "kept", "cached")
+"""The columns that a narrow terminal leaves out, in this order."""
+LONGEST_NAME = 60
+
+
+def print_dry_run(dry_run: "DryRun", *, as_json: bool) -> None:
+    """Print what the runs would ask, as a table or as JSON."""
+    show("json" if as_json else "rich", dry_run, lambda: [_sheet(dry_run)])
+
+
+def _sheet(dry_run: "DryRun") -> Sheet:
+    several = len({stage.candidate for stage in dry_run.stages}) > 1
+    columns = words(*(["candidate"] if several else []), "task", "stage", "model") + figures(*FIGURES)
+    rows = list(_rows(dry_run, several=several))
+    # Nobody learns anything from a column of noughts.
+    idle = {name for name, count in (("kept", dry_run.total.kept), ("cached", dry_run.total.cached)) if not count}
+    shown = [place for place, column in enumerate(columns) if column.name not in idle]
+    return Sheet(
+        f"dry run, {dry_run.day}: nothing was asked",
+        tuple(columns[place] for place in shown),
+        tuple(tuple(row[place] for place in shown) for row in rows),
+        (*_about_the_numbers(dry_run), *map(_about, dry_run.models)),
+        tuple(_alerts(dry_run)),
+        spare=tuple(name for name in SPARE if name not in idle),
+    )
+
+
+def _rows(dry_run: "DryRun", *, several: bool) -> Iterator[tuple[Cell, ...]]:
+    """Each stage, each task if there are several of both, and everything."""
+    for total in dry_run.tasks:
+        stages = [stage for stage in dry_run.stages if (stage.candidate, stage.task) == (total.candidate, total.task)]
+        jury = sum(stage.stage == "judge" for stage in stages) > 1
+        for stage in stages:
+            name = shortened(stage.model, LONGEST_NAME)
+            what = f"judge {name}" if jury and stage.stage == "judge" else stage.stage
+            yield _row(stage, (stage.task, what, name), several=several)
+        if len(stages) > 1 and len(dry_run.tasks) > 1:
+            yield _row(total, (total.task or "", "sum", ""), several=several)
+    if len(dry_run.stages) > 1:
+        yield _row(dry_run.total, ("total", "", ""), several=several)
+
+
+def _row(counted: "Stage | Total", names: tuple[str, str, str], *, several: bool) -> tuple[Cell, ...]:
+    known = getattr(counted, "usd_complete", True), getattr(counted, "seconds_complete", True)
+    counts = (counted.calls, counted.cached, counted.kept, counted.prompt_tokens, counted.completion_tokens)
+    return (
+        *([shortened(counted.candidate or "", LONGEST_NAME)] if several else []),
+        *names,
+        *(f"{count:,}" for count in counts),
+        *(
+            _at_least(value, usd, complete=known[0])
+            for value, usd in (
+                (counted.usd_low, dollars(counted.usd_low)),
+                (counted.usd_likely, dollars(counted.usd_likely)),
+                (counted.usd_high, dollars(counted.usd_high)),
+            )
+        ),
+        _at_least(counted.seconds_likely, lasting(counted.seconds_likely), complete=known[1]),
+    )
+
+
+def _at_least(value: float | None, text: str, *, complete: bool) -> str:
+    """The text, marked if a part of the sum is unknown; nothing is known if the rest is nought."""
+    if complete:
+        return text
+    return f"≥ {text}" if value else UNKNOWN
+
+
+def dollars(usd: float | None) -> str:
+    """An amount with the digits that matter.
+
+    >>> dollars(0.0), dollars(0.00001), dollars(0.00612), dollars(0.123), dollars(1234.5), dollars(None)
+    ('0', '<0.0001', '0.0061', '0.12', '1,234.50', '?')
+    """
+    if usd is None:
+        return UNKNOWN
+    if 0 < usd < 0.0001:
+        return "<0.0001"
+    return f"{usd:.2g}" if usd < 0.995 else f"{usd:,.2f}"
+
+
+def lasting(seconds: float | None) -> str:
+    """A duration as people say it.
+
+    >>> lasting(0), lasting(0.2), lasting(42), lasting(150), lasting(9000), lasting(300_000), lasting(None)
+    ('0 s', '1 s', '42 s', '2 min', '2.5 h', '3.5 days', '?')
+    """
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 90:
+        return f"{max(round(seconds), 1 if seconds else 0)} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _alerts(dry_run: "DryRun") -> Iterator[str]:
+    """What would stop the run, or makes its numbers doubtful."""
+    from judgebench.models.vendors import STALE_DAYS
+
+    for facts in dry_run.models:
+        if facts.shut_down:
+            advice = f"; the vendor recommends {facts.replaced_by}" if facts.replaced_by else ""
+            yield f"{facts.model}: its vendor has not served it since {facts.shutdown}; the run would refuse it{advice}"
+        elif facts.listed is False:
+            yield f"{facts.model}: its endpoint lists no model of this name{_near(facts)}"
+        if facts.key_missing and not facts.shut_down:
+            yield facts.key_missing.partition(". ")[0]
+        age = (dry_run.day - facts.price_as_of).days if facts.price_as_of else 0
+        if age > STALE_DAYS:
+            yield f"{facts.model}: its price was read {age} days ago and may have changed"
+
+
+def _about_the_numbers(dry_run: "DryRun") -> Iterator[str]:
+    """What the run would continue, and how the numbers were made."""
+    total = dry_run.total
+    for folder in dry_run.continued:
+        yield f"continues {folder}"
+    if not total.calls:
+        yield "every reply is here already: the run would ask nothing"
+        return
+    if dry_run.at_most:
+        yield "--stop-when: the calls are the most there can be"
+    if total.usd_high:
+        yield "USD low: 25 % fewer tokens, short replies; high: 50 % more, and the longest replies allowed"
+    if total.seconds_high:
+        least, most = lasting(total.seconds_low), lasting(total.seconds_high)
+        yield f"time {least if least == most else f'{least} to {most}'}: {'; '.join(_pace(dry_run.models))}"
+
+
+def _pace(models: "Sequence[ModelFacts]") -> Iterator[str]:
+    """Where the time comes from."""
+    from judgebench.run.forecast import SECONDS_PER_CALL, TOKENS_PER_SECOND
+
+    assumed = sorted({facts.concurrency for facts in models if facts.concurrency and not facts.calls_per_second})
+    if assumed:
+        at_once = " or ".join(map(str, assumed))
+        yield f"assuming {SECONDS_PER_CALL:g} s and {TOKENS_PER_SECOND:g} tokens/s for a call, {at_once} calls at once"
+    for name in ("rpm", "tpm"):
+        for limit in sorted({getattr(facts, name) for facts in models} - {None}):
+            yield f"--{name} {limit:g}"
+    for facts in models:
+        if facts.calls_per_second:
+            yield f"{shortened(facts.model, LONGEST_NAME)} made {facts.calls_per_second:.3g} calls/s here before"
+
+
+def _about(facts: "ModelFacts") -> str:
+    """A model's price and its last day."""
+    flag = "--model-arg" if "candidate" in facts.roles else "--judge-arg"
+    parts = []
+    if facts.usd_per_million is None:
+        hint = "" if facts.listed is False else _near(facts)
+        parts.append(f"price unknown{hint}; give it with {flag} usd_per_million=IN/OUT")
+        if facts.models_at and facts.listed is None:
+            parts.append(f"its endpoint lists its models at {facts.models_at}")
+    elif facts.price_source == "free":
+        parts.append("free")
+    else:
+        prompt, completion = facts.usd_per_million
+        said = ", ".join(filter(None, [_source(facts), facts.price_note]))
+        parts.append(f"${prompt:g} in, ${completion:g} out per million tokens ({said})")
+        if facts.price_source == "listed by the endpoint":
+            parts.append(f"for --budget give it with {flag} usd_per_million={prompt:g}/{completion:g}")
+    if facts.shutdown is not None and not facts.shut_down:
+        instead = f", then {facts.replaced_by}" if facts.replaced_by else ""
+        parts.append(f"served until {facts.shutdown}{instead}")
+    return f"{' and '.join(facts.roles)} {printable(facts.model, 100)}: {'; '.join(parts)}"
+
+
+def _source(facts: "ModelFacts") -> str:
+    source = facts.price_source or ""
+    return f"{urlsplit(source).netloc or source} on {facts.price_as_of}" if facts.price_as_of else source
+
+
+def _near(facts: "ModelFacts") -> str:
+    return f" (did you mean {' or '.join(printable(name, 60) for name in facts.near)}?)" if facts.near else ""
