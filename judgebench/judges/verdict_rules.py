@@ -6,7 +6,9 @@ A rule is data. Benchmarks have rules of their own in their ``judges.py``.
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -139,12 +141,18 @@ def _bad_pattern(pattern: str) -> str | None:
     if len(pattern) > LONGEST_PATTERN:
         return f"is longer than {LONGEST_PATTERN} characters"
     try:
-        compiled = re.compile(pattern)
+        compiled = _compiled(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         return f"is no regular expression: {error}"
     if re.search(r"[*+}][?+]?\)[*+{]", pattern):
         return "repeats a group that repeats something itself, so that a reply could keep it busy for ever"
     return "matches the empty text" if compiled.match("") else None
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # published patterns have brackets that a later Python may read otherwise
+        return re.compile(pattern)
 
 
 # -- reading
@@ -159,12 +167,12 @@ def reader(rule: VerdictRule, scale: tuple[float, float] | None) -> Callable[[st
     if rule.kind == "json":
         return lambda text: _json_verdict(text, rule, scale)
     if rule.kind == "rating":
-        pattern = re.compile(rule.regex or _RATING)
+        pattern = _compiled(rule.regex or _RATING)
         return lambda text: _chosen(text, pattern, rule, lambda found: _rating(found, rule, scale))
     if rule.patterns:
-        patterns = {re.compile(label): value for label, value in rule.labels.items()}
+        patterns = {_compiled(label): value for label, value in rule.labels.items()}
         return lambda text: _first_of_patterns(text, patterns)
-    pattern = re.compile(rule.regex) if rule.regex else _any_of(rule.labels)
+    pattern = _compiled(rule.regex) if rule.regex else _any_of(rule.labels)
     return lambda text: _chosen(text, pattern, rule, lambda found: _labelled(found, rule.labels))
 
 
@@ -255,7 +263,7 @@ def _first_of_patterns(text: str, patterns: Mapping[re.Pattern[str], float]) -> 
         return Verdict(value=None, error=f"the reply is longer than {LONGEST_REPLY:,} characters")
     values = []
     while matches := [(m.start(), m.end(), value) for p, value in patterns.items() if (m := p.search(text))]:
-        _, end, value = min(matches)
+        _, end, value = min(matches, key=itemgetter(0))
         values.append(value)
         text = text[max(end, 1) :]
     if len(values) != 1:

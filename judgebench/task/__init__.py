@@ -16,6 +16,7 @@ from judgebench.data.rows import FileRow, digits
 from judgebench.errors import UsageError
 from judgebench.grading.pool import Verifier
 from judgebench.judges import Judge
+from judgebench.judges.named import NamedJudge
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
 from judgebench.task.metric import Metric, MetricSums, metric_called
 from judgebench.task.selection import GroupsOf
@@ -142,6 +143,8 @@ class Task:
     judge_models: Mapping[str, str] = field(default_factory=dict)
     """The official judge models' specs, by the name of the judge (prompt and rule); empty if answers are verified, not
     judged."""
+    named_judges: tuple[NamedJudge, ...] = ()
+    """Every judge that the benchmark has by name, for ``judgebench judges list``."""
     other_judges: Mapping[str, str] = field(default_factory=dict)
     """Model specs of judges for the time when the official ones are no longer served, each with a note. Each makes
     another protocol."""

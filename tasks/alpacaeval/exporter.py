@@ -37,7 +37,7 @@ def write_alpaca_eval(run: ScoredRun) -> dict[str, Any]:
 def _annotator(judge: str, judge_model: str) -> str:
     """Name the published evaluator with this judge and model; without one, name both."""
     for annotator, evaluator in EVALUATORS.items():
-        if (evaluator.like or annotator, evaluator.model) == (judge, judge_model.removeprefix("openai:")):
+        if (evaluator.like or annotator) == judge and judge_model in (evaluator.spec, evaluator.model):
             return annotator
     told = judge_model.removeprefix("annotator:")
     return told if told == judge else f"{judge} played by {told}"

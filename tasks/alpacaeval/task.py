@@ -25,7 +25,7 @@ from judgebench.task.metric import by_example
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
-from .judges import EVALUATORS, FOLDER, OTHER_JUDGES
+from .judges import EVALUATORS, FOLDER, NOT_HERE, OTHER_JUDGES, can_judge, named_judges
 from .lengths import LengthTable, length_table
 from .metrics import BOOTSTRAP_SEED, METRICS, groups, metric_sums, summarise
 
@@ -48,13 +48,23 @@ EDITIONS = {
 }
 
 STARTER_JUDGE = "house_pairwise_label"
-JUDGES = tuple(name for name, evaluator in EVALUATORS.items() if evaluator.prompt)
+JUDGES = tuple(filter(can_judge, EVALUATORS))
 """The evaluators that can judge here."""
+
+
+def _evaluator(text: str) -> str:
+    if text in JUDGES:
+        return text
+    why = NOT_HERE[text][1] if text in NOT_HERE else EVALUATORS[text].unavailable if text in EVALUATORS else ""
+    if why:
+        raise ValueError(f"upstream publishes that evaluator, but {why}; expected one of {', '.join(JUDGES)}")
+    raise ValueError(f"expected one of {', '.join(JUDGES)}")
+
 
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "order": one_of("seeded", "both"),
     "seed": int,
-    "judge": one_of(*JUDGES),
+    "judge": _evaluator,
     "upstream_compat": switch,
     "lc_c": positive,
 }
@@ -62,7 +72,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
 OPTION_HELP = {
     "order": "seeded (default, upstream's), or both: each pair is judged in both orders and the two are averaged",
     "seed": "of the seeded order; upstream's default is 0",
-    "judge": f"evaluator: {', '.join(JUDGES)}",
+    "judge": "an evaluator of upstream's, such as weighted_alpaca_eval_gpt4.1; `judgebench judges list` shows all",
     "upstream_compat": "true looks difficulties up by row number, as upstream does, instead of by instruction",
     "lc_c": "fixes C of the length-controlled fit instead of choosing it by cross-validation",
 }
@@ -88,15 +98,21 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         return seeded_switch(SWITCH_KEY + instruction, seed)
 
     judge = settings.get("judge", edition.judge)
+    model = EVALUATORS[judge].spec
+    if like := EVALUATORS[judge].like:
+        # The same prompt and rule with another model: so is the same judge with --judge, and so is an imported file.
+        judge = settings["judge"] = like
+        if judge == edition.judge:
+            del settings["judge"]
     if starter and not EVALUATORS[judge].is_ours:
-        judge = STARTER_JUDGE
-    model = EVALUATORS[judge].model
+        judge, model = STARTER_JUDGE, None
     return Task(
         name="alpacaeval",
         version=version,
         options=settings,
         metrics=METRICS,
-        judge_models={} if model is None else {judge: f"openai:{model}"},
+        judge_models={} if model is None else {judge: model},
+        named_judges=named_judges(),
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=2048),
         official_examples=805,

@@ -1,0 +1,22 @@
+"""The judges that a task has by name: what ``judgebench judges`` lists."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedJudge:
+    """A judge that a benchmark published, or one of its own."""
+
+    name: str
+    model: str | None
+    """Spec of the model that upstream judges with; ``None`` if the user names one with ``--judge``."""
+    reading: str
+    """How the verdict is read, in words."""
+    prompt: str | None = None
+    """A source of the task's ``sources.toml``, or a file ``*.j2`` of its folder."""
+    chosen_by: str = ""
+    """The option that chooses it, such as ``judge=NAME``; empty if the task uses it without one."""
+    unavailable: str = ""
+    """Why it cannot judge here; empty if it can."""
+    about: str = ""
+    """What else a user should know."""
