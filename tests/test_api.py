@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_said(runs: Path, tmp_path: Path) -> None:
         (lambda: api.gate([runs / "base"], one, max_drop=1), "one run was expected here"),  # type: ignore[arg-type]
         (lambda: api.load_run([runs / "base"]), "one run was expected here"),  # type: ignore[arg-type]
         (lambda: api.evaluate(["a", "b"], "gsm8k"), "one run, of one model"),  # type: ignore[arg-type]
-        (lambda: api.evaluate("file:x", "gsm8k", limit=-1), "limit=-1; it is 1 or more"),
+        (lambda: api.evaluate("file:x", "gsm8k", limit=-1), "limit=-1 is neither a number of examples"),
         (lambda: api.compare(one, one, adjust="tukey"), "adjustment of p-values 'tukey'.*holm"),  # type: ignore[arg-type]
         (lambda: api.compare(one, one, flips=-1), "cannot show -1 of"),
     ):

@@ -11,6 +11,7 @@ import msgspec
 
 from judgebench import tasks
 from judgebench.analysis.joint_fits import Tabulate, fit_together
+from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run.folder import Manifest, TaskManifest
@@ -220,6 +221,8 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
         flags.append(f"judged with a {task_manifest.own_judge.mark} of the user's own")
     if task_manifest.early_stop is not None and task_manifest.early_stop.early_stopped:
         flags.append(f"stopped early, {task_manifest.early_stop.n} of {task_manifest.early_stop.population}")
+    if task_manifest.selection is not None:
+        flags.append(f"a part, {shortened(task_manifest.selection, 100)}")
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
 
 

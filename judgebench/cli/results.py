@@ -79,6 +79,8 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     for score in own:
         if score.group is None:
             notes += _remarks(score)
+    if task_manifest.selection is not None:
+        notes.append(f"a part of the benchmark: {shortened(task_manifest.selection, 300)}")
     counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in task_manifest.counts.items() if count)
     notes.append(f"cases: {counts}")
     if task_manifest.early_stop is not None:

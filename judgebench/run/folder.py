@@ -94,6 +94,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     options: dict[str, Any]
     starter: bool
     examples: Count
+    selection: str | None = None
+    """Which part of the benchmark's examples these are, in words; ``None`` if the user selected none."""
     sources: list[SourceUsed]
     code: TaskCode | None = None
     """The files of a task that the user named as a file; ``None`` if the task is bundled or installed."""

@@ -1,4 +1,4 @@
-"""Loads tasks with their data: fetches official files, selects examples and chooses baselines.
+"""Loads tasks with their data: fetches official files and chooses baselines.
 
 It also loads the tasks of finished runs again. Models are not opened here; ``seats`` does that.
 """
@@ -16,7 +16,6 @@ from judgebench.codec import canonical_hash
 from judgebench.data.rows import read_rows
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.errors import JudgebenchError, UsageError
-from judgebench.files import read_text
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
@@ -27,6 +26,7 @@ from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers
+from judgebench.task.selection import Selection, all_facets, choose, example_facets, parse_selection
 from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
@@ -53,6 +53,8 @@ class LoadedTask:
     """What a reader should know about the file that the baselines came from."""
     own_judge: OwnJudge | None = None
     """The judge of the user's that stands in the place of the task's own."""
+    selection: str | None = None
+    """Which part of the benchmark's examples these are, in words; ``None`` if they are all of them."""
 
     @property
     def key(self) -> str:
@@ -67,8 +69,10 @@ class LoadedTask:
 def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files and add the baselines that ``--baseline`` names."""
     finder = source_finder(settings)
-    loaded = [_load_against(spec, finder, settings) for spec in tasks.parse_specs(settings.tasks)]
+    selection = parse_selection(settings.where, "--where")
+    loaded = [_load_narrowed(spec, finder, settings, selection) for spec in tasks.parse_specs(settings.tasks)]
     keys = [loaded_task.key for loaded_task in loaded]
+    selection.require_tasks(keys)
     for key in keys:
         if keys.count(key) > 1:
             raise UsageError(
@@ -101,6 +105,22 @@ def _judged_by(own: OwnJudge, loaded_task: LoadedTask) -> LoadedTask:
 def source_finder(settings: Settings) -> SourceFinder:
     """Return a finder that looks for official files where the settings say."""
     return SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+
+
+def _load_narrowed(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings, selection: Selection) -> LoadedTask:
+    """Load a task; where only some turns are selected, with the option that limits its numbers to them."""
+    loaded_task = _load_against(spec, finder, settings)
+    task, examples = loaded_task.task, loaded_task.data.examples
+    known = all_facets(example_facets(task.groups, example) for example in examples)
+    wanted = choose(selection, task, examples).wanted
+    options = {
+        option: "+".join(value for value in known[key] if value in wanted[key])
+        for key, option in task.narrowed_by.items()
+        if key in wanted and not wanted[key].issuperset(known[key])
+    }
+    if not options:
+        return loaded_task
+    return _load_against(msgspec.structs.replace(spec, options={**spec.options, **options}), finder, settings)
 
 
 def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings) -> LoadedTask:
@@ -265,57 +285,6 @@ def _hashes(baselines: Mapping[str, Generations]) -> dict[str, str]:
         name: canonical_hash([generations[key].outputs for key in sorted(generations)])
         for name, generations in baselines.items()
     }
-
-
-def subset(data: TaskData, limit: int | None, ids: Path | None) -> TaskData:
-    """Select the examples whose ids a file lists, one per line, and of those the first ``limit``."""
-    examples = data.examples
-    if ids is not None:
-        try:
-            lines = read_text(ids).splitlines()
-        except OSError as error:
-            raise UsageError(f"--ids {ids} cannot be read: {error}") from error
-        found = {line: data.find(line) for line in map(str.strip, lines) if line}
-        unknown = sorted(line for line, example in found.items() if example is None)
-        if unknown:
-            told = ", ".join(line[:80] for line in unknown[:5])
-            raise UsageError(f"--ids {ids} names examples that do not exist: {told}")
-        wanted = {example.id for example in found.values() if example is not None}
-        examples = tuple(example for example in examples if example.id in wanted)
-    if limit is not None:
-        examples = examples[:limit]
-    return data if examples == data.examples else dataclasses.replace(data, examples=examples)
-
-
-def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
-    """Select the examples of ``--limit`` and ``--ids``, each as many times as ``--repeats`` says."""
-    data = subset(loaded_task.data, settings.limit, settings.ids)
-    loaded_task = loaded_task if data is loaded_task.data else dataclasses.replace(loaded_task, data=data)
-    return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
-
-
-def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
-    """Repeat each example as often as ``--repeats`` says, with its repeats in sequence.
-
-    Raises :class:`UsageError` if all answers to an example would be equal, or the task has no use for several.
-    """
-    if not loaded_task.task.repeats:
-        raise UsageError(
-            f"--repeats {settings.repeats}: {loaded_task.task.label} has no metric over several answers to one item"
-        )
-    examples = []
-    for example in loaded_task.data.examples:
-        sampling = example.sampling or task_sampling(loaded_task, settings)
-        if not sampling.temperature:
-            raise UsageError(
-                f"--repeats {settings.repeats} asks {loaded_task.task.label} at temperature 0, where all answers to an "
-                "item are equal; give a temperature, such as --gen temperature=0.7"
-            )
-        examples += [
-            msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
-            for number in range(settings.repeats)
-        ]
-    return loaded_task.with_examples(tuple(examples))
 
 
 def require_coverage(loaded_task: LoadedTask, generations: Generations, what: str) -> None:

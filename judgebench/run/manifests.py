@@ -78,6 +78,7 @@ def build_task_manifest(
         options=dict(task.options),
         starter=task.starter,
         examples=len(loaded_task.data.examples),
+        selection=loaded_task.selection,
         sources=loaded_task.sources,
         code=loaded_task.code,
         protocol=protocol_fields,
@@ -165,6 +166,7 @@ def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
     task_manifest.inputs = {**task_manifest.inputs, **made}
     task_manifest.input_hash = canonical_hash(task_manifest.inputs)
     task_manifest.notes = list(dict.fromkeys([*before.notes, *task_manifest.notes]))
+    task_manifest.selection = before.selection
     task_manifest.unknown, task_manifest.judge_models_returned = before.unknown, before.judge_models_returned
     return task_manifest
 

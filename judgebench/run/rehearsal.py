@@ -28,12 +28,12 @@ from judgebench.run.loading import (
     require_baseline,
     require_coverage,
     require_texts,
-    select_examples,
     task_sampling,
 )
 from judgebench.run.manifests import build_task_manifest, combined, outputs_identity, require_same_run
 from judgebench.run.protocol import Seat
 from judgebench.run.seats import ModelPool, judge_specs
+from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import generation_step, judge_step, to_generation
 from judgebench.run.stopping import stop_rule

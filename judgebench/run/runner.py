@@ -31,7 +31,6 @@ from judgebench.run.loading import (
     require_coverage,
     require_no_patterns,
     require_texts,
-    select_examples,
     task_sampling,
 )
 from judgebench.run.manifests import (
@@ -52,6 +51,7 @@ from judgebench.run.pipeline import Observer, Pipeline
 from judgebench.run.protocol import NOT_JUDGED, differing
 from judgebench.run.scoring import finish_tasks, results_of
 from judgebench.run.seats import ModelPool, Opened, judge_specs
+from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
 from judgebench.run.stopping import DifferenceWatch, Watch, stop_rule

@@ -34,6 +34,8 @@ ASKING = ("eval", "generate", "judge")
 PathLike = str | os.PathLike[str]
 Tags = tuple[tuple[str, str], ...]
 """Pairs of an opening and a closing tag."""
+Limit = int | float | None
+"""A number of examples or, below 1, a share of them."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,26 @@ class Settings:
     out: Path | None = flag(None, "Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)
     runs: Path = Path("runs")
     """The folder for run folders that the user did not name."""
-    limit: int | None = flag(None, "Evaluate only the first N examples.", "N", ANSWERING, minimum=1)
-    ids: Path | None = flag(None, "Evaluate only the examples whose ids are listed in FILE.", "FILE", ANSWERING)
+    limit: Limit = flag(
+        None,
+        "Evaluate only the first N examples or, below 1, this share of them, rounded up: 10, 0.1.",
+        "N|SHARE",
+        ANSWERING,
+        typed=str | None,
+    )
+    where: tuple[str, ...] = flag(
+        (),
+        "Evaluate only the examples of a group, as scores name it: category=math,coding or mtbench:turn=2. Values are "
+        "alternatives; several flags narrow. A wrong name lists what there is.",
+        "[TASK:]KEY=VALUE",
+        ANSWERING,
+    )
+    ids: Path | None = flag(
+        None,
+        "Evaluate only the examples whose ids are in FILE: one per line, or json, csv, … with a column id.",
+        "FILE",
+        ANSWERING,
+    )
     starter: bool = flag(
         False, "Use the bundled starter set. It needs no downloads; its numbers compare with nothing.", None, ANSWERING
     )
@@ -220,7 +240,8 @@ class Keywords(TypedDict, total=False):
     judge_prompt: PathLike | None
     out: PathLike | None
     runs: PathLike
-    limit: int | None
+    limit: int | float | None
+    where: str | Iterable[str]
     ids: PathLike | None
     starter: bool
     baseline: PathLike | Iterable[PathLike] | None
@@ -293,6 +314,8 @@ class Setting:
             return parse_tags(given)
         if get_origin(self.kind) is Mapping:
             return pairs(given, self.spelling)
+        if self.kind == Limit:
+            return None if given is None else limit_of(given, f"{self.spelling} {given}")
         return tuple(given) if self.holds_several else given
 
     def converted(self, given: Any) -> Any:
@@ -305,6 +328,8 @@ class Setting:
             return tuple((opening, closing) for opening, closing in given)
         if get_origin(self.kind) is Mapping:
             return {key: str(value) for key, value in given.items()}
+        if self.kind == Limit:
+            return limit_of(operator.index(given) if isinstance(given, int) else float(given), f"{self.name}={given!r}")
         if self.holds_several:
             return tuple(map(Path, several(given))) if self.kind == tuple[Path, ...] else several(given)
         if self.kind in (str, str | None):
@@ -384,6 +409,22 @@ def _own_judge(values: dict[str, Any]) -> dict[str, Any]:
 def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:
     """Add the folders in ``JUDGEBENCH_MIRROR``, which is separated like ``PATH``, to the given mirror folders."""
     return (*given, *(Path(part) for part in os.environ.get("JUDGEBENCH_MIRROR", "").split(os.pathsep) if part))
+
+
+def limit_of(given: str | float, about: str) -> int | float:
+    """Read a number of examples, or a share of them; ``about`` is what the user wrote.
+
+    As in lm-eval, a number below 1 is a share, and 1.0 is one example.
+    """
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if 0 < value < 1:
+        return value
+    if value >= 1 and value.is_integer():
+        return int(value)
+    raise UsageError(f"{about} is neither a number of examples (1 or more) nor a share of them (between 0 and 1)")
 
 
 def several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:

@@ -175,6 +175,8 @@ class Task:
     score: Callable[[TaskData, Generations, Iterable[Judgement]], list[ExampleScore]]
     groups: GroupsOf = lambda example: ()
     """The names of the groups that an example belongs to, as in ``Score.group``: ``category=math``."""
+    narrowed_by: Mapping[str, str] = field(default_factory=dict)
+    """Options that limit a run to a part of each example, by the key of the scores' groups for such parts: ``turn``."""
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = lambda data, rows: []
     """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
     metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums

@@ -44,6 +44,8 @@ def _question_mean(values: Sequence[float | None]) -> float | None:
 
 SCORE = Metric(name="score", unit="points", bounds=(LOWEST, HIGHEST), value_of=_rating_of)
 
+Turns = Callable[[Example], tuple[int, ...]]
+"""The judged turns of an example."""
 Share = Callable[[Any, Any], Any]
 """A share of comparisons from the shares won and lost: of two numbers, or of two columns of them."""
 
@@ -107,6 +109,7 @@ def score(
     mode: str,
     strict: bool,
     every_record: bool,
+    judged: Turns = judged_turns,
 ) -> list[ExampleScore]:
     """Make one row per question and turn (and baseline and result), whether it was judged or not.
 
@@ -114,18 +117,18 @@ def score(
     among the row's covariates.
     """
     if mode == "single":
-        return list(_ratings(data, judgements, strict=strict, every_record=every_record))
-    return list(_results(data, judgements, every_record=every_record))
+        return list(_ratings(data, judgements, strict=strict, every_record=every_record, judged=judged))
+    return list(_results(data, judgements, every_record=every_record, judged=judged))
 
 
 def _ratings(
-    data: TaskData, judgements: Iterable[Judgement], *, strict: bool, every_record: bool
+    data: TaskData, judgements: Iterable[Judgement], *, strict: bool, every_record: bool, judged: Turns
 ) -> Iterator[ExampleScore]:
     records: dict[tuple[str, int], list[Judgement]] = {}
     for judgement in judgements:
         records.setdefault((judgement.example_id, judgement.turn), []).append(judgement)
     for example in data.examples:
-        for turn in judged_turns(example):
+        for turn in judged(example):
             everything = records.get((example.id, turn), [])
             own = [j for j in everything if every_record or SUPERSEDED not in j.case_id]
             values = [_rating(judgement, strict=strict) for judgement in own]
@@ -152,7 +155,9 @@ def _rating(judgement: Judgement, *, strict: bool) -> float | None:
     return None if value is None or (strict and off_scale(value)) else float(value)
 
 
-def _results(data: TaskData, judgements: Iterable[Judgement], *, every_record: bool) -> Iterator[ExampleScore]:
+def _results(
+    data: TaskData, judgements: Iterable[Judgement], *, every_record: bool, judged: Turns
+) -> Iterator[ExampleScore]:
     """Make rows of wins and losses by the rule of two games; what is neither is a tie."""
     pairs: dict[tuple[str, int, str], dict[str, list[Judgement]]] = {}
     others = dict.fromkeys(data.baselines)
@@ -163,7 +168,7 @@ def _results(data: TaskData, judgements: Iterable[Judgement], *, every_record: b
         pairs.setdefault((judgement.example_id, judgement.turn, other), {}).setdefault(record, []).append(judgement)
     for other in others:
         for example in data.examples:
-            for turn in judged_turns(example):
+            for turn in judged(example):
                 everything = pairs.get((example.id, turn, other), {})
                 records = [games for number, games in everything.items() if every_record or not number]
                 outcomes = [_outcome(games) for games in records]

@@ -84,6 +84,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "references": _references,
     "baseline": _model_name,
     "anthropic_judge": switch,
+    "turns": one_of("1", "2"),
 }
 
 OPTION_HELP = {
@@ -93,6 +94,7 @@ OPTION_HELP = {
     "references": "reference answers: gpt-4 (default), or a FastChat reference_answer file",
     "baseline": "in mode pairwise, which model of an imported file is the baseline; default gpt-3.5-turbo",
     "anthropic_judge": "true asks as upstream asks Anthropic's judges: 1,024 tokens, no system message when comparing",
+    "turns": "judge and score only the first or only the second turn: 1 or 2; by default both",
 }
 
 
@@ -138,11 +140,21 @@ class Settings:
     references: str = "gpt-4"
     baseline: str = "gpt-3.5-turbo"
     anthropic_judge: bool = False
+    turns: str = ""
 
     @property
     def kind(self) -> str:
         """The type of prompt that the mode needs."""
         return "single" if self.mode == "single" else "pairwise"
+
+    @property
+    def possible(self) -> tuple[int, ...]:
+        """The turns that are judged where an example has them."""
+        return (int(self.turns),) if self.turns else (1, 2)
+
+    def judged(self, example: Example) -> tuple[int, ...]:
+        """Return the turns of an example that are judged."""
+        return tuple(turn for turn in judged_turns(example) if turn in self.possible)
 
 
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
@@ -153,7 +165,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     if settings.strict and settings.upstream_compat:
         raise UsageError("task mtbench: strict and upstream_compat contradict each other; choose one")
     protocol = PROTOCOLS[settings.kind]
-    names = {protocol.prompt_name(guided=guided, turn=turn) for guided in (False, True) for turn in (1, 2)}
+    names = {protocol.prompt_name(guided=guided, turn=turn) for guided in (False, True) for turn in settings.possible}
     return Task(
         name="mtbench",
         version=version,
@@ -167,7 +179,14 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         starter=starter,
         load=partial(_load, settings=settings, starter=starter),
         cases=partial(_cases, settings=settings, starter=starter),
-        score=partial(score, mode=settings.mode, strict=settings.strict, every_record=settings.upstream_compat),
+        score=partial(
+            score,
+            mode=settings.mode,
+            strict=settings.strict,
+            every_record=settings.upstream_compat,
+            judged=settings.judged,
+        ),
+        narrowed_by={"turn": "turns"},
         groups=groups,
         summarise=partial(summarise, mode=settings.mode),
         metric_sums=partial(metric_sums, mode=settings.mode),
@@ -198,7 +217,7 @@ def _load(fetch: Fetch, *, settings: Settings, starter: bool) -> TaskData:
     examples = tuple(_example(question, references, settings.references) for question in questions)
     prompts = read_prompts(fetch("prompts"))
     judges: dict[str, Judge] = {}
-    for name in sorted({name for example in examples for name in _judges_of(example, settings.kind)}):
+    for name in sorted({name for example in examples for name in _judges_of(example, settings)}):
         judges[name] = published_judge(
             prompts[name],
             references_sha256=sha256_hex(references_file),
@@ -265,9 +284,9 @@ def _load_starter(settings: Settings) -> TaskData:
     )
 
 
-def _judges_of(example: Example, kind: str) -> list[str]:
+def _judges_of(example: Example, settings: Settings) -> list[str]:
     guided = example.meta["category"] in GUIDED
-    return [PROTOCOLS[kind].prompt_name(guided=guided, turn=turn) for turn in judged_turns(example)]
+    return [PROTOCOLS[settings.kind].prompt_name(guided=guided, turn=turn) for turn in settings.judged(example)]
 
 
 def _cases(data: TaskData, generation: Generation, *, settings: Settings, starter: bool) -> tuple[Case, ...]:
@@ -277,7 +296,7 @@ def _cases(data: TaskData, generation: Generation, *, settings: Settings, starte
         return ()
     kind = settings.kind
     cases: list[Case] = []
-    for turn, published in zip(judged_turns(example), _judges_of(example, kind), strict=True):
+    for turn, published in zip(settings.judged(example), _judges_of(example, settings), strict=True):
         make = partial(Case, judge=PROTOCOLS[kind].house if starter else published, example=example, turn=turn)
         own = Answer(model=generation.model, turns=generation.outputs[:turn])
         if kind == "single":

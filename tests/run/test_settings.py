@@ -98,7 +98,7 @@ def test_typed_and_python_values_make_equal_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"limit": 0}, "limit=0; it is 1 or more"),
+        ({"limit": 0}, "limit=0 is neither a number of examples"),
         ({"rpm": -1}, "rpm=-1; it is 0.001 or more"),
         ({"limit": "ten"}, "cannot use limit='ten'"),
         ({"gen": "temperature=1"}, "cannot use gen='temperature=1'"),
