@@ -413,16 +413,21 @@ class Budget:
             self._changed.notify_all()
 
 
+def require_price(name: str, price: Price | None, budget: Budget) -> None:
+    """Raise :class:`UsageError` if there is a budget, and no price by which to keep it."""
+    if price is None and budget.limit_usd is not None:
+        raise UsageError(
+            f"Cannot keep a budget of ${budget.limit_usd:.2f}: the price of {name} is not known. Give it with the "
+            "argument usd_per_million=INPUT/OUTPUT, or leave the budget out."
+        )
+
+
 class Metered(_Wrapper):
     """Counts what a model's replies cost against the budget, and stops before a request that could exceed it."""
 
     def __init__(self, model: Model, price: Price | None, budget: Budget) -> None:
         """``price`` is ``None`` if it is unknown, which a budget with a limit refuses."""
-        if price is None and budget.limit_usd is not None:
-            raise UsageError(
-                f"Cannot keep a budget of ${budget.limit_usd:.2f}: the price of {model.name} is not known. Give it "
-                "with the argument usd_per_million=INPUT/OUTPUT, or leave the budget out."
-            )
+        require_price(model.name, price, budget)
         super().__init__(model)
         self._price = price or FREE
         self._budget = budget

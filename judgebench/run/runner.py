@@ -103,6 +103,10 @@ class Runner:
         if settings.model is None:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
+        for text in settings.judges if judge else ():
+            parse_model(text, settings.judge_args)
+        if settings.out is not None:
+            _require_run_or_room(RunFolder(settings.out))
         loaded, given = self._load(spec, judge=judge)
         self._labels = labels_for(settings.labels, loaded)
         with self._closing():
@@ -191,6 +195,7 @@ class Runner:
             }
         loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
         for loaded_task in loaded:
+            task_sampling(loaded_task, settings)
             if settings.stop_when is not None:
                 stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
             if loaded_task.key in given:
@@ -349,8 +354,7 @@ class Runner:
         existing = folder.manifest()
         if existing is not None:
             require_same_run(folder.path, existing, task_manifests)
-        if existing is None and folder.occupied:
-            raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
+        _require_run_or_room(folder)
         return folder
 
     def _manifest(
@@ -501,6 +505,12 @@ class _Plan:
     def key(self) -> str:
         """Name of the task's folder."""
         return self.loaded_task.key
+
+
+def _require_run_or_room(folder: RunFolder) -> None:
+    """Raise :class:`UsageError` if ``--out`` is neither a run folder nor a place for one."""
+    if folder.occupied and folder.manifest() is None:
+        raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
 
 
 def _first_prompt(

@@ -24,10 +24,11 @@ from judgebench.models.opening import (
     parse_model,
     price_of,
     require_checkpoint,
+    require_settings,
     shutdown_of,
 )
 from judgebench.models.pricing import Price
-from judgebench.models.wrappers import Account, Budget, Metered, NeverAsked, Stored
+from judgebench.models.wrappers import Account, Budget, Metered, NeverAsked, Stored, require_price
 from judgebench.records import Sampling
 from judgebench.run.loading import LoadedTask
 from judgebench.run.settings import Settings, override_sampling
@@ -71,7 +72,8 @@ class ModelPool:
     def require_ready(
         self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[LoadedTask]
     ) -> None:
-        """Raise an error for an unusable candidate or judge before any engine is imported, which takes seconds.
+        """Raise an error for an unusable candidate or judge, or for impossible settings of one, before any engine is
+        imported, which takes seconds.
 
         A model that its vendor serves no longer is refused here, before anybody is paid. If no model needs an engine,
         nothing else is checked, because the first request fails as early.
@@ -82,6 +84,10 @@ class ModelPool:
             for played in judge_specs(loaded_task, self._settings).values()
             for _, spec, arguments in played
         }
+        for spec, arguments in [candidate] if candidate else []:
+            self._require_settings(spec, arguments, candidate=True)
+        for spec, (_, arguments) in judges.items():
+            self._require_settings(spec, arguments, candidate=False)
         if candidate:
             self._require_served(*candidate, None)
         for spec, (task, arguments) in judges.items():
@@ -159,6 +165,10 @@ class ModelPool:
         with self._with_alternatives(task):
             opened = self.open(spec, arguments, task)
         return JudgeSeat(judge, opened.model, opened.price, spec.text)
+
+    def _require_settings(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
+        require_settings(spec, self.open_settings(arguments, candidate=candidate))
+        require_price(spec.text, price_of(spec, arguments), self.budget)
 
     def _require_ready(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
         settings = self.open_settings(arguments, candidate=candidate)

@@ -22,10 +22,13 @@ from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
     BUNDLED,
     CHECKPOINT,
+    ENGINE_ARGUMENTS,
     HTTP,
+    Arguments,
     engine_here,
     find,
     grammar,
+    require_template,
     without_credentials,
 )
 from judgebench.models.pricing import FREE, Price, parse_price
@@ -126,14 +129,12 @@ def open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
 
 
 def _open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
-    pooled = settings.replicas > 1 or settings.cluster is not None
-    if pooled and not spec.local:
-        raise UsageError(f"--replicas and --cluster need a checkpoint, but {spec.text} runs elsewhere")
+    pooled = _is_pooled(spec, settings)
     _prepare_hub(settings)
     if spec.backend is CHECKPOINT:
         require_checkpoint(spec, settings)
         spec = msgspec.structs.replace(spec, backend=engine_here())
-    arguments = _converted(spec, settings.arguments)
+    arguments = _converted(spec, spec.backend.arguments, settings.arguments)
     if not pooled:
         return _opened(spec, settings, arguments)
     from judgebench.models.local.ray_pool import RayPool
@@ -141,6 +142,22 @@ def _open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
     alone = msgspec.structs.replace(settings, replicas=1, cluster=None)
     devices = math.prod(arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data"))
     return RayPool(partial(_opened, spec, alone, arguments), settings.replicas, settings.cluster, devices)
+
+
+def _is_pooled(spec: ModelSpec, settings: OpenSettings) -> bool:
+    pooled = settings.replicas > 1 or settings.cluster is not None
+    if pooled and not spec.local:
+        raise UsageError(f"--replicas and --cluster need a checkpoint, but {spec.text} runs elsewhere")
+    return pooled
+
+
+def require_settings(spec: ModelSpec, settings: OpenSettings) -> None:
+    """Raise :class:`UsageError` for settings with which no engine could open the model. This imports none."""
+    _is_pooled(spec, settings)
+    known = ENGINE_ARGUMENTS if spec.backend is CHECKPOINT else spec.backend.arguments
+    _converted(spec, known, settings.arguments)
+    if spec.local:
+        require_template(settings.chat_template)
 
 
 def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
@@ -188,9 +205,9 @@ def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any
     return model
 
 
-def _converted(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
+def _converted(spec: ModelSpec, known: Arguments, given: Mapping[str, str]) -> dict[str, Any]:
     """Parse the arguments of a backend. Raises :class:`UsageError` for an unknown or invalid one."""
-    known, converted = spec.backend.arguments, {}
+    converted = {}
     for key, text in given.items():
         if key == "usd_per_million":
             continue

@@ -33,8 +33,16 @@ def _flag(text: str) -> bool:
     return text.lower() in ("1", "true", "yes")
 
 
+def _dtype(text: str) -> str:
+    from judgebench.models.local.checkpoints import DTYPES
+
+    if text not in DTYPES:
+        raise ValueError(f"it is one of {', '.join(DTYPES)}")
+    return text
+
+
 _CHECKPOINT_ARGUMENTS: Arguments = {
-    "dtype": str,
+    "dtype": _dtype,
     "revision": str,
     "max_tokens": int,
     "trust_remote_code": _flag,
@@ -100,6 +108,23 @@ def _template(text: str | None) -> str | None:
         return read_text(Path(text))
     except OSError as error:
         raise UsageError(f"--chat-template must be auto, none or a readable file: {error}") from error
+
+
+def require_template(text: str | None) -> None:
+    """Raise :class:`UsageError` for a file of ``--chat-template`` that cannot be read, or is no template."""
+    source = _template(text)
+    if source is None or source == "none":
+        return
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(source)
+    except TemplateSyntaxError as error:
+        # Tags of transformers' own, such as {% generation %}, are unknown here.
+        if "unknown tag" not in str(error.message):
+            raise UsageError(
+                f"--chat-template {text} is not a Jinja template: line {error.lineno}: {error.message}"
+            ) from error
 
 
 def _open_openai(target: str, settings: OpenSettings, **arguments: Any) -> Model:
@@ -212,6 +237,8 @@ BUILTIN = Backend(
     trusts=_any,
 )
 BUNDLED = {backend.name: backend for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, FILE, SCRIPTED, BUILTIN)}
+ENGINE_ARGUMENTS: Arguments = {**_VLLM_ARGUMENTS, **_HF_ARGUMENTS}
+"""The arguments of a checkpoint whose engine is not chosen yet."""
 CHECKPOINT = dataclasses.replace(HF, name="checkpoint", spelling="a checkpoint folder or hub id")
 """A checkpoint that is named without a backend. When it is opened, :func:`engine_here` chooses one."""
 
