@@ -16,8 +16,9 @@ A message is one paragraph: what was wanted, what was found, what to do. Any oth
 also ends the command with 2; exit code 1 means the gate's FAIL and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 class JudgebenchError(Exception):
@@ -119,6 +120,16 @@ class SeveralFailed(JudgebenchError):
         self.exit_code = failures[0][1].exit_code
         listed = "; ".join(f"{name}: {str(error).rstrip('.')}" for name, error in failures)
         super().__init__(f"{len(failures)} of {of} runs failed. {listed}")
+
+
+def wanted(convert: Callable[[str], Any], error: ValueError) -> str:
+    """Say what a conversion of a user's text wanted. Python's own errors of numbers name functions instead.
+
+    >>> wanted(float, ValueError("could not convert string to float: 'soon'"))
+    'expected a number'
+    """
+    numbers: dict[object, str] = {int: "expected a whole number", float: "expected a number"}
+    return numbers.get(convert, str(error))
 
 
 def first_line(error: BaseException) -> str:

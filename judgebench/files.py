@@ -49,6 +49,10 @@ def opened(path: Path) -> BufferedReader:
         _require_regular(os.stat(path).st_mode)
         # O_NONBLOCK: somebody may have put a FIFO there in the meantime.
         file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError("there is no such file") from error
+    except PermissionError as error:
+        raise PermissionError("its permissions do not let you read it") from error
     except ValueError as error:  # a null character in the path
         raise OSError(errno.EINVAL, f"no file can be called {str(path)!r}: {error}") from error
     try:

@@ -25,6 +25,8 @@ def explained(error: Any) -> str:
     words = words_of(ctx)
     command = " ".join(["judgebench", *words])
     flag = getattr(error, "option_name", None)
+    if (value := _invalid_value(error)) is not None:
+        return f"{value}. See `{command} --help`."
     if flag is None or not hasattr(error, "possibilities"):
         said = getattr(error, "format_message", error.__str__)()
         return f"{' '.join(said.split()).rstrip('.')}. See `{command} --help`."
@@ -35,6 +37,28 @@ def explained(error: Any) -> str:
     if not words:
         return f"flags stand after a command, as in `judgebench eval {flag} …`. {_all_commands([])}"
     return f"`{command}` has no flag {flag}. `{command} --help` lists the flags."
+
+
+EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than_equal": "{le:g} or less",
+}
+"""What a flag expects, by pydantic's name of what is wrong with its value."""
+
+
+def _invalid_value(error: Any) -> str | None:
+    """What was typed as the value of a flag, and what was expected; ``None`` if it is another error."""
+    details: list[Any] = getattr(error.__cause__, "errors", list)()
+    if len(details) != 1:
+        return None
+    (detail,) = details
+    flag, expected = error.param.opts[0], EXPECTED.get(detail["type"])
+    if expected is None:
+        return f"{flag}: {detail['msg'].removeprefix('Value error, ').rstrip('.')}"
+    return f"{flag} {str(detail['input'])[:80]}: expected {expected.format(**detail.get('ctx', {}))}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -55,12 +55,14 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         return [_import_archive(path, settings.out, settings)]
     if not settings.tasks:
         raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
-    tasks.parse_one_spec(settings.tasks)
+    task, _ = tasks.load(tasks.parse_one_spec(settings.tasks))
+    if form not in (*task.importers, *REPORTS, "eval_results"):
+        known = ", ".join(sorted({*task.importers, *REPORTS, "eval_results", "archive"}))
+        raise UsageError(f"--from {form!r} is not a format that {task.name} can import; it can import: {known}")
+    if settings.out.is_file():
+        raise UsageError(f"{settings.out} is a file and not a folder; choose another --out")
     (loaded_task,) = load_tasks(settings)
     reader = loaded_task.task.importers.get(form)
-    if reader is None and form not in (*REPORTS, "eval_results"):
-        known = ", ".join(sorted({*loaded_task.task.importers, *REPORTS, "eval_results", "archive"}))
-        raise UsageError(f"--from {form!r} is not a format that {loaded_task.key} can import; it can import: {known}")
     if settings.fields:
         if form != "outputs":
             raise UsageError(f"--fields is for files of outputs; the fields of {form!r} are fixed")

@@ -17,6 +17,7 @@ from judgebench.data.rows import read_rows
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.judges.own_judges import OwnJudge
+from judgebench.models import ModelSpec
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
@@ -31,6 +32,30 @@ from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
 """A run is incomplete (exit 4) if this share of its examples has no answer, or of its cases no verdict."""
+
+
+def require_useful(spec: ModelSpec, settings: Settings) -> None:
+    """Refuse settings that the model under test would never see, because somebody expects them to matter."""
+    rendered = {"--chat-template": settings.chat_template not in (None, "auto")}
+    asked = {
+        "--model-arg": bool(settings.model_args),
+        "--preset": settings.preset is not None,
+        "--gen": bool(settings.gen),
+        "--system": settings.system is not None,
+        "--repeats": settings.repeats > 1,
+        "--refine": bool(settings.refine),
+        "--replicas": settings.replicas > 1,
+        "--cluster": settings.cluster is not None,
+    }
+    idle = [name for name, given in {**asked, **rendered}.items() if given]
+    if spec.backend.finished and idle:
+        raise UsageError(
+            f"{spec.text} holds finished answers, and {' and '.join(idle)} would change nothing; leave it out"
+        )
+    if rendered["--chat-template"] and not spec.backend.local:
+        raise UsageError(
+            f"--chat-template is for a checkpoint that runs here, and {spec.text} has its own template; leave it out"
+        )
 
 
 def too_many(missing: int, total: int) -> bool:

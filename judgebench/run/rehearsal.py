@@ -28,6 +28,7 @@ from judgebench.run.loading import (
     require_baseline,
     require_coverage,
     require_texts,
+    require_useful,
     task_sampling,
 )
 from judgebench.run.manifests import build_task_manifest, combined, outputs_identity, require_same_run
@@ -117,7 +118,9 @@ class Rehearsal:
         """Play one run through."""
         if settings.model is None:
             raise UsageError("--model is missing; name the model under test")
-        candidate = self._player(settings, *parse_model(settings.model, settings.model_args), role="candidate")
+        spec, arguments = parse_model(settings.model, settings.model_args)
+        require_useful(spec, settings)
+        candidate = self._player(settings, spec, arguments, role="candidate")
         loaded: list[LoadedTask] = []
         given: dict[str, Imported] = {}
         for loaded_task in load_tasks(settings):

@@ -31,6 +31,7 @@ from judgebench.run.loading import (
     require_coverage,
     require_no_patterns,
     require_texts,
+    require_useful,
     task_sampling,
 )
 from judgebench.run.manifests import (
@@ -180,6 +181,7 @@ class Runner:
         settings = self._settings
         if spec.backend.finished and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
+        require_useful(spec, settings)
         loaded = load_tasks(settings)
         for loaded_task in loaded:
             require_texts(loaded_task)
@@ -187,8 +189,6 @@ class Runner:
                 judge_specs(loaded_task, settings)
         given: dict[str, Imported] = {}
         if spec.backend.finished:
-            if settings.repeats > 1 or settings.refine:
-                raise UsageError(f"{spec.text} holds finished answers: --repeats and --refine need a model to ask")
             given = {
                 loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings.splitting)
                 for loaded_task in loaded
@@ -510,7 +510,8 @@ class _Plan:
 def _require_run_or_room(folder: RunFolder) -> None:
     """Raise :class:`UsageError` if ``--out`` is neither a run folder nor a place for one."""
     if folder.occupied and folder.manifest() is None:
-        raise UsageError(f"{folder.path} is not empty and not a run folder; choose another --out")
+        found = "is not empty and not a run folder" if folder.path.is_dir() else "is a file and not a folder"
+        raise UsageError(f"{folder.path} {found}; choose another --out")
 
 
 def _first_prompt(

@@ -9,12 +9,12 @@ import dataclasses
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, get_origin
 
-from judgebench.errors import UsageError
+from judgebench.errors import UsageError, wanted
 
 if TYPE_CHECKING:
     from judgebench.judges.own_judges import OwnJudge
@@ -444,6 +444,10 @@ def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
     return found
 
 
+_SAMPLING: Mapping[str, Callable[[str], Any]] = {"stop": lambda text: (text,), "max_tokens": int, "seed": int}
+"""How the text of a sampling setting is converted, if it is not a plain number."""
+
+
 def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str) -> "Sampling":
     """Change the sampling by ``k=v`` settings. Raises :class:`UsageError`, which names the valid ones, for another."""
     import msgspec
@@ -453,8 +457,9 @@ def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str)
     for key, text in given.items():
         if key not in names:
             raise UsageError(f"{flag} {key}={text}: there is no such setting; the settings are {', '.join(names)}")
+        convert: Callable[[str], Any] = _SAMPLING.get(key, float)
         try:
-            changes[key] = (text,) if key == "stop" else int(text) if key in ("max_tokens", "seed") else float(text)
+            changes[key] = convert(text)
         except ValueError as error:
-            raise UsageError(f"{flag} {key}={text} is not valid: {error}") from error
+            raise UsageError(f"{flag} {key}={text} is not valid: {wanted(convert, error)}") from error
     return msgspec.structs.replace(sampling, **changes)

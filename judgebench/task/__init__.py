@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from judgebench.data.rows import FileRow, digits
-from judgebench.errors import UsageError
+from judgebench.errors import UsageError, wanted
 from judgebench.grading.pool import Verifier
 from judgebench.judges import Judge
 from judgebench.judges.named import NamedJudge
@@ -260,11 +260,11 @@ def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str]
     parsed = {}
     for key, text in given.items():
         if key not in allowed:
-            raise UsageError(f"task {task} has no option {key!r}; it has {', '.join(sorted(allowed))}")
+            raise UsageError(f"task {task} has no option {key!r}; it has {', '.join(sorted(allowed)) or 'none'}")
         try:
             parsed[key] = allowed[key](text)
         except ValueError as error:
-            raise UsageError(f"task {task}: {key}={text} is not valid: {error}") from error
+            raise UsageError(f"task {task}: {key}={text} is not valid: {wanted(allowed[key], error)}") from error
     return parsed
 
 

@@ -39,7 +39,8 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
             key = row.text(names["instruction"])
             example = by_instruction.get(key)
         if example is None:
-            raise row.error(f"{key[:80]!r} is not one of this benchmark's {len(data.examples)} examples")
+            known = f"{len(data.examples)} examples, whose ids are like {data.examples[0].id!r}"
+            raise row.error(f"{key[:80]!r} is not one of this benchmark's {known}")
         turns = turns_of(row, row.value(names["output"]), names["output"], example)
         if turns is None:
             failed[example.id] = row

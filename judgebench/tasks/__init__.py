@@ -225,6 +225,10 @@ def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
 def find(name: str) -> Origin:
     """Find the task that a user names, also by its folder or file; raise :class:`UsageError` if there is none."""
     origin = from_file(Path(name)) if is_file(name) else find_registered(name)
+    if origin is None and Path(name).is_dir() and "/" in name:
+        raise UsageError(
+            f"the folder {name} is no benchmark: it has no task.py. `judgebench tasks new NAME` writes one that works"
+        )
     if origin is None:
         near = get_close_matches(key_of(name), known := names(), n=1)
         raise UsageError(

@@ -268,7 +268,8 @@ def test_a_place_that_is_taken_is_refused(tmp_path: Path, what: str) -> None:
         (tmp_path / "R").write_text("years of work")
     before = contents(tmp_path)
     given = ("eval", "--model", "file:outputs.jsonl", *JUDGE, "--tasks", "alpacaeval", "--starter", "--out", "R")
-    assert "R is not empty and not a run folder" in paragraph(judgebench(*given, cwd=tmp_path), 2)
+    said = {"a folder": "R is not empty and not a run folder", "a file": "R is a file and not a folder"}[what]
+    assert said in paragraph(judgebench(*given, cwd=tmp_path), 2)
     assert contents(tmp_path) == before
 
 

@@ -152,5 +152,5 @@ def test_files_and_what_is_no_task(tmp_path: Path) -> None:
         CliRunner().invoke(app, ["tasks", "check", str(folder)], catch_exceptions=False)
     assert raised.value.exit_code == 2
     assert "README.md is missing" in str(raised.value)
-    with pytest.raises(UsageError, match="no task is called"):
+    with pytest.raises(UsageError, match="is no benchmark"):
         check_task(str(tmp_path))

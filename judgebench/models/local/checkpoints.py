@@ -473,7 +473,11 @@ def _local_folder(path_or_id: str | Path) -> Path | None:
             )
         return path
     text = str(path_or_id)
-    if isinstance(path_or_id, Path) or path.is_file() or text.startswith((".", "~", "/")) or text.count("/") > 1:
+    if path.is_file():
+        raise UsageError(
+            f"{text} is a file, and a checkpoint is a folder. Answers that were made elsewhere are named file:{text}."
+        )
+    if isinstance(path_or_id, Path) or text.startswith((".", "~", "/")) or text.count("/") > 1:
         raise UsageError(
             f"There is no checkpoint folder {text}. Give a folder with config.json, weights and tokenizer, or the id "
             "of a model on the hub such as org/name."

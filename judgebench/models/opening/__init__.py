@@ -17,7 +17,7 @@ import msgspec
 
 from judgebench.activity import doing
 from judgebench.data.aliases import aliases, key_of
-from judgebench.errors import JudgebenchError, UsageError
+from judgebench.errors import JudgebenchError, UsageError, wanted
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
     BUNDLED,
@@ -218,7 +218,8 @@ def _converted(spec: ModelSpec, known: Arguments, given: Mapping[str, str]) -> d
         try:
             converted[key] = known[key](text)
         except ValueError as error:
-            raise UsageError(f"the argument {key}={text} of {spec.text} is not valid: {error}") from error
+            why = wanted(known[key], error)
+            raise UsageError(f"the argument {key}={text} of {spec.text} is not valid: {why}") from error
     return converted
 
 
