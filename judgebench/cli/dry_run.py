@@ -113,6 +113,8 @@ def _alerts(dry_run: "DryRun") -> Iterator[str]:
     """What would stop the run, or makes its numbers doubtful."""
     from judgebench.models.vendors import STALE_DAYS
 
+    if dry_run.budget_usd is not None:
+        yield from _budget(dry_run, dry_run.budget_usd)
     for facts in dry_run.models:
         if facts.shut_down:
             advice = f"; the vendor recommends {facts.replaced_by}" if facts.replaced_by else ""
@@ -124,6 +126,17 @@ def _alerts(dry_run: "DryRun") -> Iterator[str]:
         age = (dry_run.day - facts.price_as_of).days if facts.price_as_of else 0
         if age > STALE_DAYS:
             yield f"{facts.model}: its price was read {age} days ago and may have changed"
+
+
+def _budget(dry_run: "DryRun", budget: float) -> Iterator[str]:
+    """Whether the budget can be kept."""
+    for facts in dry_run.models:
+        if facts.usd_per_million is None or facts.price_source == "listed by the endpoint":
+            yield f"--budget {budget:g} cannot be kept without the price of {facts.model}"
+    total = dry_run.total
+    if total.usd_high > budget:
+        how = "will" if total.usd_low > budget else "will probably" if total.usd_likely > budget else "may"
+        yield f"--budget {budget:g} {how} be reached before the end"
 
 
 def _about_the_numbers(dry_run: "DryRun") -> Iterator[str]:

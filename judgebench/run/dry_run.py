@@ -122,6 +122,8 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     """Run folders that would be continued."""
     at_most: bool
     """Whether ``--stop-when`` may end judging earlier."""
+    budget_usd: float | None
+    """``--budget``, for all runs together."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def estimate(plans: Sequence[Settings]) -> DryRun:
         models=facts,
         continued=rehearsal.continued,
         at_most=any(settings.stop_when is not None for settings in plans),
+        budget_usd=plans[0].budget if plans else None,
     )
 
 

@@ -199,7 +199,7 @@ def test_an_unknown_name_is_looked_up_in_the_endpoint_s_list(start_chat_server: 
         return " ".join(judgebench([*command, *more], COLUMNS="200").stdout.split())
 
     assert (
-        "its endpoint lists no model of this name (did you mean qwen3-32b-instruct\\x1b[31m or Qwen3-32B-Instruct-FP8?)"
+        "its endpoint lists no model of this name (did you mean Qwen3-32B-Instruct-FP8 or qwen3-32b-instruct\\x1b[31m?)"
         in said(server.base_url)
     )
     assert server.counts() == {"models": 1}
@@ -259,6 +259,19 @@ def test_an_unknown_price_makes_the_sum_a_lower_bound(bench: Bench, tmp_path: Pa
     (last,) = [line for line in table.splitlines() if line.startswith("│ total")]
     assert last.count("≥") == 3
     assert "price unknown; give it with --model-arg usd_per_million=IN/OUT" in " ".join(table.split())
+
+
+def test_a_budget_is_held_against_the_sum(bench: Bench, tmp_path: Path) -> None:
+    """One that the run will reach is named, and one that cannot be kept for want of a price."""
+    likely = bench.forecast(tmp_path / "run")["total"]["usd_likely"]
+
+    def alerts(*more: object, leave_out: tuple[str, ...] = ()) -> str:
+        command = [part for part in bench.eval(tmp_path / "run", *more) if part not in leave_out]
+        return " ".join(judgebench([*command, "--dry-run"], COLUMNS="200").stdout.split())
+
+    assert "--budget 0.001 will be reached before the end" in alerts("--budget", 0.001)
+    assert "--budget" not in alerts("--budget", 100 * likely)
+    assert "--budget 5 cannot be kept without the price of " in alerts("--budget", 5, leave_out=PRICES[:2])
 
 
 def said(*arguments: object, day: str = "2026-11-30") -> str:
