@@ -39,7 +39,7 @@ def doctor(
     """Check the installation: engines, devices, keys (whether they are set, never their values), files, cache."""
     from judgebench.cli.rendering import print_lines
 
-    checks = [*_engines(), *_backends(), *_keys(), _cache(), *_sources(mirror)]
+    checks = [*_engines(), *_backends(), *_keys(), _prices(), _cache(), *_sources(mirror)]
     lines = (f"{name}: {found}" + (f"  →  {mend}" if mend else "") for name, found, mend in checks)
     print_lines([check._asdict() for check in checks], lines, as_json=json)
 
@@ -123,6 +123,20 @@ def _free_memory() -> str:
 def _keys() -> list[Check]:
     mend = "export {}=… if a model or file needs it"
     return [Check(name, "set") if os.environ.get(name) else Check(name, "not set", mend.format(name)) for name in KEYS]
+
+
+def _prices() -> Check:
+    """How old the vendors' price lists are."""
+    from judgebench.models.vendors import STALE_DAYS, vendors
+
+    oldest = max(vendors().values(), key=lambda vendor: vendor.age_days)
+    found = f"of {', '.join(vendor.title for vendor in vendors().values())}; the oldest is of {oldest.as_of}"
+    stale = oldest.age_days > STALE_DAYS
+    return Check(
+        "prices",
+        f"{found}, {oldest.age_days} days ago" if stale else found,
+        "pip install --upgrade judgebench, or give usd_per_million=IN/OUT" if stale else "",
+    )
 
 
 def _cache() -> Check:

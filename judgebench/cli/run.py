@@ -164,12 +164,15 @@ def _report(
     track: Sequence[str] = (),
 ) -> None:
     """Make the runs one after the other. If one of several fails, the next ones are made all the same."""
-    from judgebench.cli.rendering import print_json
+    from judgebench.cli.rendering import print_beside, print_json
     from judgebench.cli.results import print_notes, print_results
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
+    from judgebench.run.seats import ending_soon
 
     require_trackers(track)
+    if not quiet:
+        print_beside("note", dict.fromkeys(note for plan in plans for note in ending_soon(plan, judge=judge)))
     found: list[Results] = []
     failures: list[tuple[str, JudgebenchError]] = []
     left = plans[0].budget

@@ -265,6 +265,20 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
     return settled
 
 
+def ending_soon(settings: Settings, *, judge: bool) -> list[str]:
+    """Say of each model that a run would ask until when its vendor serves it, if that is within two months."""
+    texts = dict.fromkeys([settings.model] if settings.model else [])
+    try:
+        for spec in tasks.parse_specs(settings.tasks) if judge else ():
+            task, _ = tasks.load(spec, starter=settings.starter)
+            if task.judge_models or settings.judges:
+                texts |= dict.fromkeys(settings.judges or task.judge_models.values())
+        ends = {text: shutdown_of(*parse_model(text)) for text in texts}
+    except UsageError:  # the run says it
+        return []
+    return [f"{text}: {end.sentence}" for text, end in ends.items() if end and end.soon and not end.over]
+
+
 def alternatives(task: Task) -> str:
     """Name a task's official judge and the judges that can take its place."""
 

@@ -36,6 +36,16 @@ def test_every_engine_device_key_and_task_has_a_row(tmp_path: Path) -> None:
         assert found[name]["mend"] == ("" if there else f"pip install 'judgebench[{extra}]'")
 
 
+def test_the_age_of_the_price_lists_is_said(tmp_path: Path) -> None:
+    """Old ones with what to do."""
+    new = rows(tmp_path, JUDGEBENCH_TODAY="2026-11-30")["prices"]
+    assert new["found"].startswith("of OpenAI, Anthropic, Google (Gemini API), DeepSeek, Together, OpenRouter; ")
+    assert new["mend"] == ""
+    old = rows(tmp_path, JUDGEBENCH_TODAY="2027-02-01")["prices"]
+    assert old["found"].endswith("the oldest is of 2026-11-01, 92 days ago")
+    assert "pip install --upgrade judgebench" in old["mend"]
+
+
 def test_a_package_without_metadata_of_its_name_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As vLLM's build for CPUs is; one that is not there is none."""
     (tmp_path / "built_elsewhere.py").write_text('__version__ = "1.2"\n')

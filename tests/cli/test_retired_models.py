@@ -52,6 +52,20 @@ def test_before_its_day_it_is_asked() -> None:
     assert "OPENAI_API_KEY is not set" in ended.stderr
 
 
+def test_before_the_first_call_it_is_said_until_when(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    """Within two months before the last day, for judge and candidate; not earlier, and not for a server elsewhere."""
+    arguments = (*EVAL, "--model", "openai:gpt-5.1", "--judge", "openai:gpt-4.1")
+    note = "judgebench: note: openai:gpt-4.1: OpenAI serves it until 2027-01-14, for 45 more days ("
+    monkeypatch.setenv("JUDGEBENCH_TODAY", "2026-11-30")
+    ended = command(*arguments)
+    assert ended.err.startswith(note)
+    assert "gpt-5.1: OpenAI serves" not in ended.err
+    assert "needs an API key" in ended.err
+    assert "note" not in command(*arguments, "--quiet").err
+    monkeypatch.setenv("JUDGEBENCH_TODAY", "2026-11-01")
+    assert "note" not in command(*arguments).err
+
+
 def test_a_candidate_that_is_gone_is_refused_too() -> None:
     """There is no other candidate to offer."""
     ended = judgebench(["eval", "--tasks", "gsm8k", "--starter", "--model", "openai:gpt-4"], code=6, **DAY)
