@@ -40,6 +40,7 @@ COMMANDS = {
     "plan": ("plan.plan", "Say how many examples a difference needs."),
     "correlate": ("correlate.correlate", "Correlate leaderboards with human ratings."),
     "tasks": ("tasks.app", "Show what can be evaluated."),
+    "judges": ("judges.app", "Show who judges, and check a judge of your own."),
     "data": ("data.app", "Manage the official files."),
     "doctor": ("doctor.doctor", "Check the installation."),
     "cache": ("cache.app", "Manage the store of finished calls."),

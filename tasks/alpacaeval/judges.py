@@ -15,7 +15,7 @@ from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.logprob import LogprobJudge
-from judgebench.judges.named import NamedJudge
+from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import NUMBERED_PAIR, split_chatml
 from judgebench.judges.rankings import ranking_verdict, tool_ranking_verdict, two_scores_verdict
 from judgebench.judges.text import TextJudge
@@ -242,6 +242,10 @@ NOT_HERE = {
 """Published evaluators that cannot judge here: upstream's model, and why not."""
 
 
+DEFAULT = "weighted_alpaca_eval_gpt4_turbo"
+"""The evaluator of AlpacaEval 2."""
+
+
 def can_judge(name: str) -> bool:
     """Whether an evaluator of :data:`EVALUATORS` can judge here."""
     return EVALUATORS[EVALUATORS[name].like or name].prompt is not None
@@ -256,9 +260,9 @@ def named_judges() -> tuple[NamedJudge, ...]:
             reading=own.judge(name=name, messages=lambda case: (), prompt_sha256="").fingerprint["reading"]
             + (", last token" if own.judge.keywords.get("position") == -1 else ""),
             prompt=EVALUATORS[own.like or name].prompt,
-            chosen_by=f"judge={name}",
+            chosen_by="" if name == DEFAULT else f"judge={name}",
             unavailable=own.unavailable,
-            about="for the starter set" if own.is_ours else "",
+            about=STARTER if own.is_ours else "",
         )
         for name, own in EVALUATORS.items()
         if isinstance(own.judge, partial)

@@ -25,7 +25,7 @@ from judgebench.task.metric import by_example
 
 from .exporter import write_alpaca_eval
 from .importer import read_alpaca_eval
-from .judges import EVALUATORS, FOLDER, NOT_HERE, OTHER_JUDGES, can_judge, named_judges
+from .judges import DEFAULT, EVALUATORS, FOLDER, NOT_HERE, OTHER_JUDGES, can_judge, named_judges
 from .lengths import LengthTable, length_table
 from .metrics import BOOTSTRAP_SEED, METRICS, groups, metric_sums, summarise
 
@@ -43,7 +43,7 @@ class Edition:
 
 
 EDITIONS = {
-    "2": Edition("gpt4_1106_preview", "baseline-2", "weighted_alpaca_eval_gpt4_turbo"),
+    "2": Edition("gpt4_1106_preview", "baseline-2", DEFAULT),
     "1": Edition("text_davinci_003", "baseline-1", "alpaca_eval_gpt4"),
 }
 

@@ -17,6 +17,7 @@ from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import text as text_judges
+from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import NUMBERED_PAIR
 from judgebench.judges.text import TextJudge
 from judgebench.records import Case, Message, Sampling, Verdict
@@ -42,6 +43,7 @@ OTHER_JUDGES = text_judges.OTHER_JUDGES | {
 }
 """Judges to turn to when the official one is no longer served."""
 
+HOUSE_TEMPLATE = "pairwise_five_labels.j2"
 HOUSE_SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
 
 _DOUBLE = re.compile(r"\[\[([AB<>=]+)\]\]")
@@ -124,6 +126,24 @@ def official_judge(
 def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> TextJudge:
     """Make the judge of the starter set, with our own neutral prompt. It is never asked again."""
     return _judge(pipeline, name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING)
+
+
+def named_judges(models: Mapping[str, str], default: str) -> tuple[NamedJudge, ...]:
+    """Return the judges by name: upstream's models, which share the prompts, and ours for the starter set."""
+    reading = "last of five labels, any case (v0.1: the only one)"
+    official = [
+        NamedJudge(
+            name=name,
+            model=spec,
+            reading=reading,
+            prompt="judge-settings",
+            chosen_by="" if name == default else f"judge={name}",
+        )
+        for name, spec in models.items()
+    ]
+    official.sort(key=lambda named: bool(named.chosen_by))
+    house = NamedJudge(name="house_five_labels", model=None, reading=reading, prompt=HOUSE_TEMPLATE, about=STARTER)
+    return (*official, house)
 
 
 def prompt_fragments(*texts: str) -> tuple[str, ...]:

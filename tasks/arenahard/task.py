@@ -39,10 +39,12 @@ from .exporter import write_arena_hard
 from .importer import import_outputs, read_answer_file, read_arena_hard
 from .judges import (
     GAMES,
+    HOUSE_TEMPLATE,
     OTHER_JUDGES,
     category_system_prompt,
     follow_up_message,
     house_judge,
+    named_judges,
     official_judge,
     prompt_fragments,
     system_prompt,
@@ -199,6 +201,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         options=settings,
         metrics=METRICS,
         judge_models={} if starter else {category.name: model.spec for category in categories},
+        named_judges=named_judges({name: own.spec for name, own in JUDGE_MODELS.items()}, edition.judge_model),
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, max_tokens=1024 if starter else edition.max_tokens),
         official_examples=sum(category.questions for category in categories),
@@ -291,7 +294,7 @@ def _example(question: Question) -> Example:
 
 def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
     """Load twelve questions in our own words, which both editions share; one baseline answers all."""
-    house, name = HousePrompt(FOLDER / "pairwise_five_labels.j2"), "starter_baseline"
+    house, name = HousePrompt(FOLDER / HOUSE_TEMPLATE), "starter_baseline"
     questions = msgspec.json.Decoder(Question).decode_lines((FOLDER / "starter.jsonl").read_bytes())
     if wanted in ("hard_prompt", "creative_writing"):
         questions = [question for question in questions if question.category == wanted]

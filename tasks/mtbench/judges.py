@@ -13,6 +13,7 @@ import msgspec
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
+from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.replies import bracketed_rating, first_label
 from judgebench.judges.text import TextJudge
@@ -207,6 +208,23 @@ PROTOCOLS = {
     ),
 }
 """By the type that published prompts have: a rating of one answer, a verdict on two."""
+
+
+def named_judges(model: str) -> tuple[NamedJudge, ...]:
+    """Return the judges by name: upstream's, and ours for the starter set."""
+    found = []
+    for kind, protocol in PROTOCOLS.items():
+        plain, guided = protocol.published
+        named = partial(
+            NamedJudge,
+            answers=1 if protocol.rates else 2,
+            reading=protocol.reading[0],
+            chosen_by="" if kind == "single" else f"mode={kind}",
+        )
+        about = f"math, reasoning and coding by {guided}; second turns by the same names with -multi-turn"
+        found.append(named(name=plain, model=model, prompt="prompts", about=about))
+        found.append(named(name=protocol.house, model=None, prompt=protocol.template, about=STARTER))
+    return tuple(found)
 
 
 def published_judge(prompt: PublishedPrompt, *, references_sha256: str, strict: bool, anthropic: bool) -> TextJudge:

@@ -19,6 +19,7 @@ from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges import text as text_judges
+from judgebench.judges.named import NamedJudge
 from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.text import TextJudge
 from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
@@ -233,6 +234,23 @@ def load_judges(plan: Plan, fetch: Fetch, *, starter: bool) -> tuple[dict[str, J
             judges[name] = _published_judge(name, prompt, plan)
             fragments.update(prompt.fragments)
     return judges, tuple(sorted(fragments))
+
+
+def named_judges(models: Mapping[str, str]) -> tuple[NamedJudge, ...]:
+    """Return upstream's judges by name; the starter set has prompts of our own for them."""
+    chosen = {"score": "metrics=score", "pairwise": "metrics=reward"}
+    return tuple(
+        NamedJudge(
+            name=name,
+            model=models[name],
+            answers=1 if name == "score" else 2,
+            reading=f"{kind.key} of a JSON object",
+            prompt=f"prompt-{name}",
+            chosen_by=chosen[name],
+            about=f"both are used without that option; the starter set's prompt is {name}.j2",
+        )
+        for name, kind in JUDGES.items()
+    )
 
 
 def _published_judge(judge: str, prompt: PublishedPrompt, plan: Plan) -> TextJudge:

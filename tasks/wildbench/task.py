@@ -52,6 +52,7 @@ from .judges import (
     Protocol,
     capped,
     load_judges,
+    named_judges,
     recovered,
     shown_in_pair,
 )
@@ -117,6 +118,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         options=settings,
         metrics=metrics(plan.judges),
         judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
+        named_judges=named_judges(models),
         other_judges=OTHER_JUDGES,
         sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=4096),
         official_examples=1024,

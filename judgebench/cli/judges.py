@@ -1,0 +1,147 @@
+"""``judges list|info``: who judges, how its replies are read, and whether it is still served."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from judgebench.cli import options
+
+if TYPE_CHECKING:
+    from judgebench.exchange.sheets import Sheet
+    from judgebench.run.known_judges import CheckedFile, JudgeModel, KnownJudge
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    task: Annotated[str | None, typer.Argument(metavar="[T]", help="Only the judges of this task.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Also those that cannot judge here.")] = False,
+    json: options.Json = False,
+) -> None:
+    """List the judges that tasks have by name, with their models and until when those are served."""
+    from judgebench.cli.rendering import print_json, print_sheets
+    from judgebench.run.known_judges import known_judges
+
+    judges = known_judges(task)
+    if json:
+        print_json(judges)
+        return
+    of_task: dict[str, list[KnownJudge]] = {}
+    for judge in judges:
+        of_task.setdefault(judge.task, []).append(judge)
+    sheets = [_sheet(name, found, every=every) for name, found in of_task.items()]
+    print_sheets(sheets, rest=None if every else "--all")
+
+
+def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
+    from judgebench.exchange.sheets import Sheet, words
+
+    shown = [judge for judge in judges if every or judge.usable]
+    hidden = len(judges) - len(shown)
+    choices = sorted({judge.choose.partition("=")[0] for judge in shown if "=" in judge.choose})
+    notes = [f"chosen by --tasks {choice}=…; `judgebench judges info NAME` says more" for choice in choices[:1]]
+    if hidden:
+        notes.append(f"… {hidden} more of upstream's that cannot judge here: --all")
+    return Sheet(
+        title=f"judges of {task}",
+        columns=words("judge", "model", "served", "reads"),
+        rows=tuple((judge.name, _model(judge), _served(judge), judge.reading) for judge in shown),
+        notes=tuple(notes),
+        spare=("reads",),
+        rows_are="judges",
+    )
+
+
+def _model(judge: "KnownJudge") -> str:
+    if judge.model is None:
+        return "named by --judge"
+    address, served_here, model = judge.model.spec.partition("#")
+    if served_here:
+        return f"{model} at {address.partition('://')[2].partition('/')[0]}"
+    return judge.model.spec.removeprefix("openai:")
+
+
+def _served(judge: "KnownJudge") -> str:
+    if judge.unavailable:
+        return "cannot judge here"
+    if judge.model is None:
+        return ""
+    words = judge.model.served
+    return words.replace("not served since ", "ended ").replace("served until ", "until ")
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A judge, a task, or the path of a judge file.")],
+    json: options.Json = False,
+) -> None:
+    """Describe a judge, or what a judge prompt can show of a task, or check a judge file of your own."""
+    from judgebench.cli.rendering import print_json, print_lines
+    from judgebench.run.known_judges import check_file, find_judges, shown_texts
+
+    path = Path(name)
+    if path.suffix in (".toml", ".yaml", ".yml", ".j2") or path.is_dir():
+        checked = check_file(path)
+        print_lines(checked, _file_lines(checked), as_json=json)
+        return
+    judges = find_judges(name)
+    of_task = judges[0].task == name.partition(":")[0].partition("@")[0]
+    texts = shown_texts(name) if of_task else {}
+    if json:
+        print_json({"judges": judges, "texts": texts} if of_task else judges)
+        return
+    print_lines(judges, _task_lines(judges, texts) if of_task else _judge_lines(judges), as_json=False)
+
+
+def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
+    lines: list[str] = []
+    for judge in judges:
+        lines += [f"{judge.name}, a judge of {judge.task}"] if not lines else ["", f"{judge.name}, of {judge.task}"]
+        facts = {
+            "model": "named by --judge" if judge.model is None else _model_line(judge.model),
+            "judges": judge.cases,
+            "reads": judge.reading,
+            "prompt": judge.prompt,
+            "cannot judge here": judge.unavailable,
+            "note": judge.about,
+            "use": "" if judge.unavailable or judge.about.startswith("for the starter") else f"--tasks {judge.choose}",
+        }
+        lines += [f"  {key}: {text}" for key, text in facts.items() if text]
+    return lines
+
+
+def _model_line(model: "JudgeModel") -> str:
+    price = model.usd_per_million
+    facts = [model.served, f"its vendor recommends {model.advice}" if model.over and model.advice else ""]
+    facts.append("price not known" if price is None else f"{price[0]:g}/{price[1]:g} USD per million tokens")
+    return f"{model.spec} ({'; '.join(filter(None, facts))})"
+
+
+def _task_lines(judges: "list[KnownJudge]", texts: "dict[str, dict[str, str]]") -> list[str]:
+    usable = [judge.name for judge in judges if judge.usable]
+    lines = [f"judges of {judges[0].task}: {', '.join(usable)}"]
+    for cases, names in texts.items():
+        lines += ["", f"A prompt of your own (--judge-prompt FILE.j2) for {cases} can show:"]
+        widest = max(map(len, names))
+        for shown, about in names.items():
+            written = shown if shown == "turns" else f"{{{{ {shown} }}}}"
+            lines.append(f"  {written:<{widest + 6}}  {about}")
+    return lines
+
+
+def _file_lines(checked: "CheckedFile") -> list[str]:
+    sampling = ", ".join(f"{key} = {value}" for key, value in checked.sampling.items())
+    facts = {
+        "replaces": f"the benchmark's {checked.replaces}",
+        "model": ", ".join(map(_model_line, checked.models)) or "named by another --judge",
+        "prompt": f"sha256 {checked.prompt_sha256[:12]}" if checked.prompt_sha256 else "the benchmark's own",
+        "reads": checked.reading,
+        "sampling": sampling or "the default",
+        "order": checked.order or "the benchmark's own",
+        "fits": ", ".join(checked.fits) or "no task",
+    }
+    lines = [f"{checked.path} is valid", *(f"  {key}: {text}" for key, text in facts.items())]
+    return [*lines, *(f"  does not fit {task}: {why}" for task, why in checked.misfits.items())]

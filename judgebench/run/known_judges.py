@@ -1,0 +1,197 @@
+"""What is known of judges without asking any: those that tasks have by name, and what a judge file says.
+
+``judgebench judges`` shows it. Facts about models come from the vendors' tables.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from judgebench import tasks
+from judgebench.data.sources import read_sources
+from judgebench.display import printable
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.judges.judge_files import JudgeFile, read_judge_file, read_prompt
+from judgebench.judges.named import NamedJudge
+from judgebench.judges.own_prompts import CaseTexts
+from judgebench.models.opening import parse_model, price_of, shutdown_of
+from judgebench.models.vendors import near
+from judgebench.run.own_judging import judged_by, require_order
+from judgebench.task import Task, TaskData
+
+
+class JudgeModel(Struct, frozen=True, kw_only=True):
+    """A judge model, as far as the tables know it."""
+
+    spec: str
+    served: str
+    """Until when its vendor serves it, in words; empty if no day is known."""
+    over: bool
+    """Whether its vendor serves it no longer."""
+    usd_per_million: tuple[float, float] | None
+    """USD for a million prompt and completion tokens; ``None`` if not known."""
+    advice: str | None = None
+    """The model that the vendor recommends in its place."""
+
+
+class KnownJudge(Struct, frozen=True, kw_only=True):
+    """A judge that a task has by name."""
+
+    task: str
+    name: str
+    choose: str
+    """What ``--tasks`` says to have answers judged by it."""
+    model: JudgeModel | None
+    """Upstream's judge model; ``None`` if the user names one."""
+    cases: str
+    reading: str
+    prompt: str
+    """Where the prompt comes from."""
+    unavailable: str
+    """Why it cannot judge here; empty if it can."""
+    about: str
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can judge here."""
+        return not self.unavailable
+
+    @property
+    def ended(self) -> bool:
+        """Whether upstream's model is served no longer."""
+        return self.model is not None and self.model.over
+
+
+class CheckedFile(Struct, frozen=True, kw_only=True):
+    """A judge file that was read, and the tasks that it fits."""
+
+    path: str
+    replaces: str
+    models: list[JudgeModel]
+    prompt_sha256: str | None
+    reading: str
+    sampling: dict[str, object]
+    order: str | None
+    fits: list[str]
+    """What ``--tasks`` may say with it."""
+    misfits: dict[str, str]
+    """Other tasks, and why it does not fit them."""
+
+
+def model_facts(spec: str, arguments: Mapping[str, str] | None = None) -> JudgeModel:
+    """What the tables know of a model."""
+    parsed, rest = parse_model(spec, arguments)
+    end, price = shutdown_of(parsed, rest), price_of(parsed, rest)
+    return JudgeModel(
+        spec=parsed.text,
+        served="" if end is None else end.short,
+        over=end is not None and end.over,
+        usd_per_million=None if price is None else (price.prompt, price.completion),
+        advice=None if end is None else end.replaced_by,
+    )
+
+
+def known_judges(task: str | None = None) -> list[KnownJudge]:
+    """The judges of one task, or of all tasks, by name; those that can judge here and are served come first."""
+    found: list[KnownJudge] = []
+    for name in tasks.names() if task is None else [task]:
+        loaded, folder = tasks.load(tasks.parse_one_spec(name))
+        places = {key: source.place for key, source in read_sources(folder).items()}
+        known = [_known(loaded, named, places) for named in _named(loaded)]
+        found += sorted(known, key=lambda judge: (not judge.usable, judge.ended and "=" in judge.choose))
+    if not found and task is not None:
+        raise UsageError(f"the answers to {task} are verified, not judged, so it has no judges")
+    return found
+
+
+def _named(task: Task) -> tuple[NamedJudge, ...]:
+    """The judges of a task; one that lists none has those that it judges with."""
+    return task.named_judges or tuple(
+        NamedJudge(name=name, model=model, reading="the task's own rule") for name, model in task.judge_models.items()
+    )
+
+
+def _known(task: Task, named: NamedJudge, places: Mapping[str, str]) -> KnownJudge:
+    model = None if named.model is None else model_facts(named.model)
+    return KnownJudge(
+        task=task.name,
+        name=named.name,
+        choose=f"{task.name}:{named.chosen_by}" if named.chosen_by else task.name,
+        model=model,
+        cases="single answers" if named.answers == 1 else "pairs of answers",
+        reading=named.reading,
+        prompt=places.get(named.prompt or "", named.prompt or ""),
+        unavailable=named.unavailable,
+        about=named.about,
+    )
+
+
+def find_judges(name: str) -> list[KnownJudge]:
+    """The judges of a name, or of a task; raise :class:`UsageError`, which names near ones, if there is none."""
+    if name.partition(":")[0].partition("@")[0] in tasks.names():
+        return known_judges(name)
+    judges = known_judges()
+    found = [judge for judge in judges if name in (judge.name, f"{judge.task}/{judge.name}")]
+    if found:
+        return found
+    likely = near(name, [judge.name for judge in judges])
+    hint = f"near are {', '.join(likely)}. " if likely else ""
+    raise UsageError(
+        f"no judge is called {printable(name)[:200]!r}; {hint}`judgebench judges list` shows all; a judge file ends in "
+        ".toml or .yaml, and a prompt in .j2"
+    )
+
+
+def shown_texts(task: str) -> dict[str, dict[str, str]]:
+    """What a judge prompt of the user's can show, by name, for each kind of cases of a task."""
+    spec = tasks.parse_one_spec(task)
+    found: dict[str, dict[str, str]] = {}
+    for choice in _variants(tasks.load(spec)[0]) if not spec.options else [task]:
+        _, data = _starter(choice)
+        for judge in data.judges.values():
+            texts = getattr(judge, "texts", None) or CaseTexts(answers=2)
+            found.setdefault(texts.words, texts.described)
+    return found
+
+
+def _variants(task: Task) -> list[str]:
+    """What ``--tasks`` says for each kind of cases that a task has."""
+    kinds = {named.answers: named.chosen_by for named in reversed(_named(task)) if not named.unavailable}
+    return [f"{task.name}:{chosen}" if chosen else task.name for _, chosen in sorted(kinds.items())]
+
+
+def _starter(spec: str) -> tuple[Task, TaskData]:
+    """A task with its starter set, which needs no files."""
+    task, _ = tasks.load(tasks.parse_one_spec(spec), starter=True)
+    return task, task.load(_no_files)
+
+
+def _no_files(name: str) -> bytes:
+    raise UsageError(f"the starter set asked for the official file {name!r}")
+
+
+def check_file(path: Path) -> CheckedFile:
+    """Read a judge file or a prompt, and try which tasks it fits."""
+    file = JudgeFile(judge=read_prompt(path)) if path.suffix == ".j2" else read_judge_file(path)
+    own, fits, misfits = file.judge, [], {}
+    for name in tasks.names():
+        for spec in _variants(tasks.load(tasks.parse_one_spec(name))[0]):
+            try:
+                task, data = _starter(spec)
+                require_order(own, task)
+                judged_by(own, task, data, str(path))
+                fits.append(spec)
+            except JudgebenchError as error:
+                misfits[spec] = str(error)
+    return CheckedFile(
+        path=str(path),
+        replaces=own.mark,
+        models=[model_facts(model, file.model_args) for model in file.models],
+        prompt_sha256=own.prompt_sha256,
+        reading="the benchmark's own rule" if own.verdict is None else own.verdict.words,
+        sampling=dict(own.sampling),
+        order=own.order,
+        fits=fits,
+        misfits=misfits,
+    )

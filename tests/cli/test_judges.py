@@ -1,0 +1,78 @@
+"""``judgebench judges list`` and ``judges info``: who judges, and what a judge file of one's own says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Command, judgebench
+
+DAY = {"JUDGEBENCH_TODAY": "2026-11-30"}
+PROMPT = "{{ instruction }} {{ answer_a }} {{ answer_b }}"
+
+
+def test_every_judged_task_lists_its_judges() -> None:
+    """With the model, how a verdict is read and where the prompt is, and those served before those that ended."""
+    judges = json.loads(judgebench(["judges", "list", "--json"], **DAY).stdout)
+    assert {judge["task"] for judge in judges} == {"alpacaeval", "arenahard", "mtbench", "wildbench"}
+    by_name = {judge["name"]: judge for judge in judges}
+    served = by_name["weighted_alpaca_eval_gpt4.1"]
+    assert served["model"]["served"] == "served until 2027-01-14"
+    assert served["model"]["usd_per_million"] == [2.0, 8.0]
+    assert served["choose"] == "alpacaeval:judge=weighted_alpaca_eval_gpt4.1"
+    assert "tatsu-lab/alpaca_eval@cd543a1" in served["prompt"]
+    names = [judge["name"] for judge in judges if judge["task"] == "alpacaeval"]
+    assert names.index("weighted_alpaca_eval_gpt4.1") < names.index("alpaca_eval_gpt4") < names.index("claude")
+    assert by_name["alpaca_eval_gpt4"]["model"]["over"] is True
+    assert by_name["claude"]["unavailable"].startswith("its prompt is a text to be continued")
+
+
+def test_the_list_fits_a_screen_and_says_what_it_leaves_out(command: Command) -> None:
+    """About sixty lines of eighty columns; ``--all`` shows the rest, also what cannot judge here."""
+    short, whole = command("judges", "list").out, command("judges", "list", "--all").out
+    assert len(short.splitlines()) <= 66
+    assert max(map(len, short.splitlines())) <= 80
+    assert "that cannot judge here: --all" in short
+    assert "text_davinci_003" in whole
+    assert "text_davinci_003" not in short
+    of_task = command("judges", "list", "mtbench").out
+    assert "pair-v2" in of_task
+    assert "alpacaeval" not in of_task
+    assert "so it has no judges" in command("judges", "list", "gsm8k").paragraph
+
+
+def test_a_judge_is_described(command: Command) -> None:
+    """One fact a line, and how to use it; one that cannot judge says why, and a misspelt one has near names."""
+    told = command("judges", "info", "weighted_alpaca_eval_gpt4.1").out
+    assert "use: --tasks alpacaeval:judge=weighted_alpaca_eval_gpt4.1" in told
+    assert "cannot judge here: its judge is made to call a function" in command("judges", "info", "chatgpt_fn").out
+    assert "near are weighted_alpaca_eval_gpt4.1" in command("judges", "info", "weighted_alpaca_eval_gpt41").paragraph
+
+
+@pytest.mark.parametrize("task", ["alpacaeval", "arenahard", "mtbench", "wildbench"])
+def test_a_task_says_what_a_prompt_can_show(task: str, command: Command) -> None:
+    """The names are those that the message about an unknown name lists."""
+    told = command("judges", "info", task).out
+    for name in ("instruction", "answer_a", "answer_b"):
+        assert f"{{{{ {name} }}}}" in told
+    assert ("{{ answer }}" in told) == (task in ("mtbench", "wildbench"))
+
+
+def test_a_judge_file_is_described_and_tried_on_every_task(tmp_path: Path, command: Command) -> None:
+    """Which tasks it fits, and why it does not fit the others."""
+    (tmp_path / "mine.j2").write_text(PROMPT)
+    path = tmp_path / "judge.toml"
+    path.write_text(
+        'model = "openai:gpt-4.1-2025-04-14"\nprompt = "mine.j2"\n[verdict]\nread = "label"\nlabels = ["A", "B"]\n'
+    )
+    checked = json.loads(judgebench(["judges", "info", path, "--json"]).stdout)
+    assert checked["fits"] == ["alpacaeval", "arenahard", "mtbench:mode=pairwise", "wildbench:metrics=reward"]
+    assert "shows answer_a, answer_b, which cases of mtbench" in checked["misfits"]["mtbench"]
+    assert [model["spec"] for model in checked["models"]] == ["openai:gpt-4.1-2025-04-14"]
+    assert "fits: alpacaeval, arenahard" in command("judges", "info", path).out
+    assert "fits: alpacaeval, arenahard" in command("judges", "info", tmp_path / "mine.j2").out
+    path.write_text('[verdict]\nread = "vibes"\n')
+    assert "line 2: verdict.read 'vibes'" in command("judges", "info", path).paragraph
+    shutil.rmtree(tmp_path)
+    assert "cannot be read" in command("judges", "info", path).paragraph
