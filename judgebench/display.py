@@ -186,3 +186,23 @@ def p_value(p: float) -> str:
     ('p = 0.021', 'p < 0.001')
     """
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them.
+
+    >>> clock(7.9), clock(75), clock(3 * 3600 + 62)
+    ('0:07', '1:15', '3:01:02')
+    """
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def dollars(value: float) -> str:
+    """A sum of money: small ones to a hundredth of a cent.
+
+    >>> dollars(0.0421), dollars(12.3456), dollars(1234.5), dollars(0.0)
+    ('$0.0421', '$12.35', '$1,234.50', '$0.00')
+    """
+    return f"${value:.4f}" if 0 < value < 1 else f"${value:,.2f}"

@@ -33,6 +33,7 @@ COMMANDS = {
     "import": ("importing.import_", "Turn other programs' result files into run folders."),
     "export": ("exporting.export", "Write a run as another program's result files."),
     "show": ("show.show", "Look at single items of a run."),
+    "runs": ("runs.app", "List runs."),
     "leaderboard": ("leaderboard.leaderboard", "Rank runs, in one table per protocol."),
     "compare": ("compare.compare", "Compare runs item by item."),
     "gate": ("gate.gate", "Check a candidate against a baseline, for CI."),

@@ -1,12 +1,17 @@
 """How a run is printed: its scores and what to doubt about them, or its estimated cost."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from judgebench.cli.overviews import place_of, summary
 from judgebench.cli.rendering import print_beside, print_json, print_sheets, score_name
 from judgebench.display import figure, interval, reasons, shortened
 from judgebench.exchange.sheets import Inner, Sheet, figures, words
 from judgebench.records import EarlyStop, Score
 from judgebench.run.folder import Manifest, Results, TaskManifest
+from judgebench.run.overview import overview_of
 
 if TYPE_CHECKING:
     from judgebench.models.call_store import Spending
@@ -63,10 +68,11 @@ def print_results(
         f"integrity: {finding.check}: {finding.message}" for finding in results.integrity if finding.flagged
     )
     spending = [] if manifest.spending is None else _spending(manifest.spending)
-    place = f"run folder: {results.run} ({manifest.status})"
-    last = Sheet("", alerts=flagged, notes=(*spending, place), asked=True)
+    run = overview_of(Path(results.run), manifest, results)
+    last = summary(run, flagged, spending)
     rest = f"judgebench score {results.run} --all"
     print_sheets([*sheets, last], rest=None if everything or verbose else rest)
+    typer.echo(place_of(run, manifest.status))
 
 
 def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:

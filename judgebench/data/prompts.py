@@ -43,7 +43,7 @@ class HousePrompt:
     """A judge prompt of our own: a Jinja file in a benchmark's folder with the block ``user`` and maybe ``system``."""
 
     def __init__(self, path: Path) -> None:
-        text = path.read_text()
+        text = path.read_text("utf-8")
         self.sha256 = sha256_hex(text.encode())
         self.fragments = distinctive_lines(text, ("{{", "{%", "{#"))
         self._name = path.name

@@ -6,7 +6,7 @@ shows the rows that matter most, and counts the others. Nothing here knows what 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from judgebench.display import cell
@@ -203,7 +203,8 @@ def _parts_of(head: str) -> list[str]:
 
 def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
     """Cut rows and notes, and if need be whole tables, to about 60 lines in all; what was cut is counted."""
-    lines = LINES
+    asked = sum(one.lines for one in laid if one.sheet.asked)
+    lines = max(LINES // 2, LINES - asked) if asked < sum(one.lines for one in laid) else LINES
     if sum(one.lines for one in laid if not one.sheet.asked) <= lines:
         return list(laid)
     hidden = sum(one.sheet.aside for one in laid)
@@ -225,7 +226,9 @@ def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
             taken += _capped(one, cap)
     if hidden:
         more = _noted(_more(hidden, "tables", rest), width)
-        kept.append(Laid(Sheet(""), (), (), (), (), (), more, (), ()))
+        # What was asked for and comes last stays last.
+        asked_last = sum(1 for _ in takewhile(lambda one: one.sheet.asked, reversed(kept)))
+        kept.insert(len(kept) - asked_last, Laid(Sheet(""), (), (), (), (), (), more, (), ()))
     return kept
 
 

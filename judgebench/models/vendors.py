@@ -194,7 +194,7 @@ def _shutdowns() -> Mapping[str, Mapping[str, Shutdown]]:
 
 
 def _table(name: str) -> dict[str, object]:
-    return tomllib.loads((resource("templates") / name).read_text())
+    return tomllib.loads((resource("templates") / name).read_text("utf-8"))
 
 
 def _entry(table: Mapping[str, T], model: str) -> T | None:

@@ -83,6 +83,8 @@ class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retries: dict[str, dict[str, int]] = {}
     """Model → cause → attempts that were made again."""
     seconds: Number = 0.0
+    task_seconds: dict[str, Number] = {}
+    """Task → seconds from its first request to its latest answer or verdict. Those of several tasks may overlap."""
 
 
 class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -281,6 +283,11 @@ class RunFolder:
             file.close()
             with suppress(OSError):  # not empty, as is usual
                 self.path.rmdir()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a process of this machine works on the run now."""
+        return _locked(self.path / LOCK)
 
     def manifest(self) -> Manifest | None:
         """Read the manifest, or return ``None``. Raises :class:`UsageError` if it is broken or of another version.
@@ -521,6 +528,21 @@ def _lock(path: Path) -> BinaryIO:
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()
+
+
+def _locked(path: Path) -> bool:
+    """Whether a process holds the lock."""
+    try:
+        # What is no plain file is nobody's lock; opening a pipe would wait for ever.
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _require_plain_files(folder: Path, called: Callable[[str], object] = bool) -> None:

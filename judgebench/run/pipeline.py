@@ -151,7 +151,8 @@ class _Flows(Generic[Work, R]):
         if isinstance(outcome, Request):
             self._of(item[0]).opened += not replies
         elif replies:
-            self._of(item[0]).closed += 1
+            flow = self._of(item[0])
+            flow.closed, flow.moved = flow.closed + 1, time.monotonic()
         return outcome
 
     def seconds(self, run: RunningTask) -> float:

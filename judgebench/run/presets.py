@@ -30,7 +30,7 @@ def load(name: str) -> Preset:
     """Load a preset. Raises :class:`UsageError`, which lists the names that exist, for any other name."""
     if name not in names():
         raise UsageError(f"--preset {name!r} does not exist; the presets are {', '.join(names())}")
-    table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text())
+    table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text("utf-8"))
     about, source = table.pop("about"), table.pop("source")
     return Preset(name=name, about=about, source=source, sampling=msgspec.convert(table, dict[str, dict[str, float]]))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from judgebench.activity import Activity, current
-from judgebench.display import printable
+from judgebench.display import clock, printable
 from judgebench.models import Gauge, Gauged, Model
 from judgebench.records import Generation, StageCounts
 from judgebench.run.progress_lines import (
@@ -27,7 +27,6 @@ from judgebench.run.progress_lines import (
     Part,
     StageFacts,
     bar,
-    clock,
     cut,
     fitting,
     overall_parts,

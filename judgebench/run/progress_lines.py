@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from judgebench.display import printable
+from judgebench.display import clock, dollars, printable
 from judgebench.records import StageCounts
 
 BAR_CELLS = 16
@@ -70,26 +70,6 @@ class StageFacts:
         return max(0, self.expected - self.counts.done)
 
 
-def clock(seconds: float) -> str:
-    """Seconds as people read them.
-
-    >>> clock(7.9), clock(75), clock(3 * 3600 + 62)
-    ('0:07', '1:15', '3:01:02')
-    """
-    minutes, rest = divmod(int(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def usd(value: float) -> str:
-    """A sum of money: small ones to a hundredth of a cent.
-
-    >>> usd(0.0421), usd(12.3456), usd(1234.5)
-    ('$0.0421', '$12.35', '$1,234.50')
-    """
-    return f"${value:.4f}" if value < 1 else f"${value:,.2f}"
-
-
 def speed(per_second: float | None, unit: str) -> str:
     """A speed; below one in ten seconds, how long one takes.
 
@@ -126,7 +106,7 @@ def parts(facts: StageFacts) -> list[Part]:
     ):
         add(f"{count:,} {label}" if count else "", rank, bad=label in ("failed", "unread"))
     add(f"{tokens:,} tokens" if tokens else "", 8)
-    add(usd(counts.usd) if counts.usd else "", 4)
+    add(dollars(counts.usd) if counts.usd else "", 4)
     add(clock(facts.seconds) if facts.finished and facts.seconds >= 1 else "", 6)
     add(f"tokens of {counts.estimated:,} calls not reported, estimated" if counts.estimated else "", 9)
     return found
@@ -163,9 +143,9 @@ def overall_parts(overall: Overall, glyphs: Glyphs, *, ended: bool = False) -> l
         found.append(Part(speed(overall.items_per_second, "calls"), 3))
     if overall.usd_expected:
         more = "+" if overall.usd_open else ""
-        of = f" of {glyphs.about}{usd(overall.usd_expected)}{more}"
+        of = f" of {glyphs.about}{dollars(overall.usd_expected)}{more}"
         found.append(
-            Part(usd(overall.usd) + ("" if ended or (overall.usd_expected == overall.usd and not more) else of), 1)
+            Part(dollars(overall.usd) + ("" if ended or (overall.usd_expected == overall.usd and not more) else of), 1)
         )
     if overall.eta is not None and not ended:
         found.append(Part(f"ETA {clock(overall.eta)}{'+' if overall.eta_open else ''}", 2))

@@ -428,7 +428,7 @@ class Runner:
 
     def _stages(self, run: "_OpenRun") -> None:
         """Generate and judge what is missing; the manifest is written again every few seconds."""
-        session, checkpointed = self._session, time.monotonic()
+        checkpointed = time.monotonic()
         for task in run.tasks:
             # Before they begin, so that a display knows from the start how much there is to do.
             for stage, wanted in (("generate", run.generate), ("judge", run.judge and bool(task.seats))):
@@ -439,7 +439,7 @@ class Runner:
             nonlocal checkpointed
             self._observer(task, stage)
             if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
-                session.seconds = round(time.monotonic() - self._started, 3)
+                self._note_time(run.tasks)
                 run.folder.write_manifest(run.manifest)
                 checkpointed = time.monotonic()
 
@@ -457,6 +457,11 @@ class Runner:
             model.close()
         pipeline(None).run(generate=False, judge=run.judge)
 
+    def _note_time(self, tasks: Sequence[RunningTask]) -> None:
+        """Note in the session how long it and its tasks have taken so far."""
+        self._session.seconds = round(time.monotonic() - self._started, 3)
+        self._session.task_seconds = {task.key: round(task.seconds, 3) for task in tasks if task.seconds}
+
     def _end(self, run: "_OpenRun", status: str) -> None:
         """Close the files of the run and write its last manifest."""
         manifest = run.manifest
@@ -469,7 +474,7 @@ class Runner:
         session = self._session
         session.retries = self._models.retries()
         session.finished_at, session.status = now(), status
-        session.seconds = round(time.monotonic() - self._started, 3)
+        self._note_time(run.tasks)
         manifest.status, manifest.finished_at = status, now()
         manifest.spending = self._models.store.spending(manifest.account)
         run.folder.write_manifest(manifest)

@@ -173,6 +173,8 @@ class Flow:
     """Items whose first request the model has pulled."""
     closed: int = 0
     """Those of them that are finished."""
+    moved: float = 0.0
+    """Monotonic time at which the latest of them was finished."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,12 @@ class RunningTask:
         if self.watch is not None:
             examples = tuple(self.data.by_id[example_id] for example_id in self.watch.order)
         return takewhile(lambda _: not self.stopped, examples)
+
+    @property
+    def seconds(self) -> float:
+        """From the first request of this process to the latest answer or verdict; 0 if there is none."""
+        flows = [flow for flows in self.flows.values() for flow in flows if flow.closed]
+        return max(flow.moved for flow in flows) - min(flow.begun for flow in flows) if flows else 0.0
 
     @property
     def unanswered(self) -> set[str]:

@@ -180,7 +180,7 @@ def _require(holds: object, reason: str) -> None:
 def _readme(subject: StarterTask) -> None:
     path = subject.origin.folder / "README.md"
     _require(path.is_file(), f"{path} is missing")
-    _require(path.read_text().startswith("# "), "its first line is not a heading")
+    _require(path.read_text("utf-8").startswith("# "), "its first line is not a heading")
 
 
 def _sources(subject: StarterTask) -> None:

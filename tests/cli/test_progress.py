@@ -95,12 +95,12 @@ def test_a_log_gets_plain_lines(tmp_path: Path, start_chat_server: StartServer) 
     assert len(re.findall("^sums judge: 12/12, ", ended.stderr, re.M)) == 1
     assert "\x1b" not in ended.stderr
     with in_terminal(through(server, tmp_path / "dumb"), TERM="dumb") as terminal:
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.text
     assert "\x1b[1A" not in terminal.written
     assert "\x1b[2K" not in terminal.written
     assert re.search("^sums judge: 12/12, 12 cached", terminal.text, re.M), terminal.text
     with in_terminal(through(server, tmp_path / "quiet", "--quiet"), NO_COLOR="1") as terminal:
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.text
     assert "sums judge" not in terminal.text
 
 
@@ -115,7 +115,7 @@ def test_no_colour_where_none_is_wanted(tmp_path: Path, start_chat_server: Start
         PYTHONIOENCODING="ascii",
         PYTHONCOERCECLOCALE="0",
     ) as terminal:
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.text
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", terminal.written)
     assert any(re.match(rf"\+ {JUDGED}", line) for line in terminal.lines), terminal.text
     assert any("#" in screen and "under way" in screen for screen in terminal.seen)

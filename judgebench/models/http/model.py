@@ -101,7 +101,10 @@ def openai_chat(
             f"--thinking {thinking} cannot be used: OpenAI's own models have no such switch. Set how much "
             f"openai:{name} thinks with the argument reasoning_effort (none, minimal, low, medium, high, xhigh, max)"
         )
-    if api is None and name in tomllib.loads((resource("templates") / "responses_only.toml").read_text())["models"]:
+    if (
+        api is None
+        and name in tomllib.loads((resource("templates") / "responses_only.toml").read_text("utf-8"))["models"]
+    ):
         api = "responses"
     return served_chat(name, address, api=api, thinking=thinking, api_key_env=api_key_env, **options)
 

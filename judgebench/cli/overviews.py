@@ -1,0 +1,89 @@
+"""Runs in a few lines: the summary at the end of ``eval``, and ``runs list``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from judgebench.display import clock, dollars, figure, interval, printable, shortened
+from judgebench.exchange.sheets import Cell, Sheet, figures, words
+
+if TYPE_CHECKING:
+    from judgebench.run.overview import Overviews, RunOverview, TaskOverview
+
+RUNS_SHOWN = 20
+"""How many runs a terminal shows unless it is asked for all: each takes two lines or three."""
+
+
+def place_of(run: "RunOverview", status: str) -> str:
+    """Where a run lies, and how it ended. A line of its own, which is never folded, so that the path can be copied."""
+    took = f", {clock(run.seconds)}" if run.seconds >= 1 else ""
+    return f"  run folder: {printable(run.path)} ({printable(status)}{took})"
+
+
+def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> Sheet:
+    """The last table of a run: of several tasks the headlines; below it what to doubt and what it cost."""
+    if len(run.tasks) < 2:
+        return Sheet("", alerts=tuple(alerts), notes=tuple(notes), asked=True)
+    starter = "  (starter sets: not comparable with anything)" if any(task.starter for task in run.tasks) else ""
+    columns = words("task", "metric") + figures("value", "95 % interval", "n", "missing", "USD", "time")
+    # What is nothing everywhere goes first, then what the notes say in sum.
+    costs = any(task.usd or task.unpriced for task in run.tasks)
+    lacks = any(task.n_missing for task in run.tasks)
+    zeros = [name for name, there in (("USD", costs), ("missing", lacks)) if not there]
+    return Sheet(
+        f"summary of {shortened(run.model, 60)}{starter}",
+        columns,
+        tuple(map(_summary_row, run.tasks)),
+        tuple(notes),
+        tuple(alerts),
+        spare=tuple(dict.fromkeys((*zeros, "time", "USD"))),
+        asked=True,
+    )
+
+
+def _summary_row(task: "TaskOverview") -> tuple[Cell, ...]:
+    return (
+        task.task,
+        task.metric or "",
+        figure(task.value, task.unit),
+        interval(task.low, task.high, task.unit),
+        task.n,
+        task.n_missing,
+        _usd(task.usd, unpriced=task.unpriced),
+        clock(task.seconds),
+    )
+
+
+def runs_sheet(found: "Overviews", *, everything: bool) -> Sheet:
+    """The runs, the newest first."""
+    shown = found.runs if everything else found.runs[:RUNS_SHOWN]
+    left = len(found.runs) - len(shown)
+    return Sheet(
+        "",
+        words("run", "model", "tasks") + figures("date") + words("status", "protocol") + figures("USD"),
+        tuple(map(_run_row, shown)),
+        (f"… {left} more runs: --all",) if left else (),
+        spare=("protocol", "model", "USD"),
+        asked=True,
+    )
+
+
+def _run_row(run: "RunOverview") -> tuple[Cell, ...]:
+    return (
+        run.path,
+        run.model,
+        ", ".join(_headline(task) for task in run.tasks),
+        run.date[:16].replace("T", " "),
+        run.status if run.imported_from is None else f"{run.status}, imported",
+        run.protocol,
+        _usd(run.usd, unpriced=any(task.unpriced for task in run.tasks)),
+    )
+
+
+def _usd(usd: float, *, unpriced: bool) -> str:
+    """A cost, with a plus if some of it has no known price."""
+    return dollars(usd).removeprefix("$") + ("+" if unpriced else "")
+
+
+def _headline(task: "TaskOverview") -> str:
+    """A task with its headline value, if it has one."""
+    return f"{task.task} {figure(task.value, task.unit)}" if task.value is not None else task.task
