@@ -1,23 +1,32 @@
 """Single items of a run, as records: what was asked, answered, shown to a judge, said by it, and read from that.
 
 ``look_at`` picks what a user asked for: items in full (``samples``), lists of what is unread or depends on the order of
-the answers, or a run at a glance (``summary``). The records are data for every form of output; how they look on a
-terminal is decided in ``cli/show.py``.
-
-An item's value is a metric's number for it (``Metric.value_of``) or, if no metric is a plain mean over items, an
-example score by its own name, such as WildBench's ``score``.
+the answers, or a run at a glance (``summary``). ``item_records`` holds their records, ``item_values`` says what the
+value of an item is, and ``cli/show.py`` how all of it looks on a terminal.
 """
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from statistics import fmean
 from typing import Literal
 
-from msgspec import Struct
-
+from judgebench.analysis.item_records import (
+    UNREAD,
+    Line,
+    Outcome,
+    Sample,
+    SampleAnswer,
+    SampleJudgement,
+    SampleReply,
+    Shown,
+    ShownTask,
+    SwappedGame,
+    TaskSummary,
+    Unread,
+)
+from judgebench.analysis.item_values import Measure, extremes, measure_called, measures, spread
 from judgebench.data.sources import SourceFinder
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.grading.pool import KILLED
@@ -26,11 +35,8 @@ from judgebench.records import (
     Case,
     Completion,
     Example,
-    ExampleScore,
     Generation,
     Judgement,
-    Message,
-    Score,
     TokenLogprob,
     Verdict,
 )
@@ -38,275 +44,12 @@ from judgebench.run.folder import VERIFIED_BY, usable
 from judgebench.run.judge_prompts import PromptBuilder
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.scoring import ending, read_again, verdicts_expected
-from judgebench.task import Ruling, TaskData
+from judgebench.task import TaskData
 from judgebench.task.selection import Chosen, Selection, choose
 from judgebench.thinking import Thinking, split_completion
 
-Outcome = Literal["win", "tie", "loss"]
-"""How a game ended for the candidate."""
-UNREAD = ("unread", "failed", "missing", "no answer", "not graded")
-"""The states of verdicts that are not there."""
 REPLY_TOKENS = 3
 """The alternatives to a token are of interest in replies of at most so many tokens: a label is one."""
-
-
-class SampleAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One model's answer to an item."""
-
-    model: str
-    role: Literal["candidate", "baseline"]
-    turns: tuple[str, ...]
-    thinking: tuple[str | None, ...] = ()
-    finish_reasons: tuple[str | None, ...] = ()
-    error: str | None = None
-
-
-class SampleReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One reply of a judge."""
-
-    text: str
-    thinking: str | None = None
-    finish_reason: str | None = None
-    model: str | None = None
-    """Name of the model that answered, as its endpoint reports it."""
-    error: str | None = None
-    likely: tuple[tuple[str, float], ...] = ()
-    """For a reply of a token or two: the likeliest first tokens with their probabilities."""
-
-
-class SampleJudgement(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One verdict of a judge on an item, or the place where it is missing."""
-
-    case_id: str
-    judge: str
-    judge_model: str
-    turn: int
-    repeat: int
-    shown: tuple[str, ...]
-    """The models whose answers the judge saw, in that order."""
-    candidate: int
-    """Index of the candidate among them."""
-    state: str
-    """``read``, ``reasked_and_read``, ``skipped`` (known without asking), or one of :data:`UNREAD`."""
-    value: float | None = None
-    """In a comparison, the share of the win of the answer shown first; otherwise the number on the judge's scale."""
-    label: str | None = None
-    reason: str | None = None
-    """Why there is no verdict."""
-    share: float | None = None
-    """In a comparison, the candidate's share of the win."""
-    outcome: Outcome | None = None
-    replies: tuple[SampleReply, ...] = ()
-    prompt_state: str | None = None
-    """Whether ``prompts`` are known to be what the judge was sent; see ``run.judge_prompts``."""
-    prompt_told: str = ""
-    """The same in words."""
-    prompts: tuple[tuple[Message, ...], ...] = ()
-    """The messages of each request."""
-
-
-class SwappedGame(Struct, frozen=True, kw_only=True):
-    """The same two answers judged in both orders by one judge."""
-
-    example_id: str
-    judge: str
-    judge_model: str
-    repeat: int
-    turn: int
-    against: str
-    candidate_first: Outcome
-    baseline_first: Outcome
-
-    @property
-    def changes(self) -> bool:
-        """Whether the verdict depends on the order."""
-        return self.candidate_first != self.baseline_first
-
-
-class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that a run and its files know of one item."""
-
-    task: str
-    example_id: str
-    groups: tuple[str, ...] = ()
-    values: dict[str, float | None] = {}
-    """By metric or, where no metric is a mean, by example score."""
-    messages: tuple[Message, ...] = ()
-    """The conversation that the candidate was asked to continue."""
-    followups: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
-    answers: tuple[SampleAnswer, ...] = ()
-    """The candidate's, then the baselines'."""
-    judgements: tuple[SampleJudgement, ...] = ()
-    swapped: tuple[SwappedGame, ...] = ()
-    rulings: tuple[Ruling, ...] = ()
-    """What verifiers decided, rule by rule."""
-
-
-class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An item in one line of a list."""
-
-    example_id: str
-    prompt: str
-    value: float | None = None
-    answer: str = ""
-    verdicts: str = ""
-    """How its judges or verifiers decided, in a few words."""
-
-
-class Unread(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A verdict that is not there."""
-
-    example_id: str
-    state: str
-    """One of :data:`UNREAD`."""
-    reason: str
-    judge: str = ""
-    judge_model: str = ""
-    turn: int = 1
-    repeat: int = 0
-    said: str = ""
-    """What the judge replied last."""
-
-
-class Spread(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the items' values of one measure are distributed."""
-
-    measure: str
-    unit: str
-    n: int
-    missing: int
-    mean: float | None = None
-    quartiles: tuple[float, ...] = ()
-    """Least, lower quartile, median, upper quartile, greatest."""
-    counts: tuple[tuple[float, int], ...] = ()
-    """How often each value occurs, if there are only a few different ones."""
-
-
-class TaskSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One task of a run at a glance."""
-
-    task: str
-    examples: int
-    group: str = ""
-    """The groups of items that this is about, if not all."""
-    starter: bool
-    spreads: tuple[Spread, ...]
-    ranked_by: str | None
-    """The measure by which ``worst`` and ``best`` are chosen; ``None`` if no item has a value."""
-    unit: str
-    cases: dict[str, int]
-    """How all cases ended; empty for some of the items."""
-    games: int
-    """Pairs of verdicts on the same answers in both orders."""
-    flips: int
-    """Those that depend on the order."""
-    worst: tuple[Line, ...] = ()
-    best: tuple[Line, ...] = ()
-    scores: tuple[Score, ...] = ()
-    """The headline numbers."""
-
-
-FEW_VALUES = 6
-"""So many different values are counted one by one."""
-
-
-# -- values of items
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that each item has."""
-
-    name: str
-    unit: str
-    values: Mapping[str, float | None]
-    """By example id, in the unit."""
-    directed: bool
-    """More is better."""
-
-
-def measures(run: TaskRun, rows: Sequence[ExampleScore]) -> dict[str, Measure]:
-    """All measures of a run's items by name: the metrics that are means, then the example scores that say more.
-
-    Several rows of one name, such as ``rating#turn-1`` and ``rating#turn-2``, are averaged.
-    """
-    found: dict[str, Measure] = {}
-    said: list[Mapping[str, float | None]] = []
-    for metric in run.task.metrics:
-        values = metric.values(rows) if metric.is_mean else {}
-        if any(value is not None for value in values.values()):
-            said.append(values)
-            found[metric.name] = Measure(
-                metric.name, metric.unit, _scaled(values, metric.scale), metric.direction == "higher"
-            )
-    by_name: dict[str, dict[str, list[float | None]]] = {}
-    for row in rows:
-        by_name.setdefault(row.metric.partition("#")[0], {}).setdefault(row.example_id, []).append(row.value)
-    for name, listed in by_name.items():
-        values = {key: _mean(own) for key, own in listed.items()}
-        if name not in found and values not in said:
-            like = next((metric for metric in run.task.metrics if metric.name == name), None)
-            unit, scale = ("", 1.0) if like is None else (like.unit, like.scale)
-            found[name] = Measure(name, unit, _scaled(values, scale), directed=True)
-    return found
-
-
-def _scaled(values: Mapping[str, float | None], scale: float) -> dict[str, float | None]:
-    return {name: None if value is None else scale * value for name, value in values.items()}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known and len(known) == len(values) else None
-
-
-def measure_called(run: TaskRun, found: Mapping[str, Measure], name: str | None) -> Measure | None:
-    """Return the measure of that name or, without a name, the first one that is about quality."""
-    if name is None:
-        return next((measure for measure in found.values() if measure.directed), None) or next(
-            iter(found.values()), None
-        )
-    if name not in found:
-        listed = any(metric.name == name for metric in run.task.metrics)
-        why = "is not a number of single items" if listed else "is not there"
-        raise UsageError(
-            f"--metric {name!r:.80}: items of {run.task_manifest.label} cannot be ordered by it, because it {why}. "
-            f"Their numbers are {', '.join(found) or 'none'}"
-        )
-    return found[name]
-
-
-def extremes(measure: Measure, among: Collection[str], count: int, *, best: bool) -> list[str]:
-    """The items with the least or the greatest values; of equal ones those that come first."""
-    known = [
-        (value, place, name) for place, name in enumerate(among) if (value := measure.values.get(name)) is not None
-    ]
-    known.sort(key=lambda entry: (-entry[0] if best else entry[0], entry[1]))
-    return [name for _, _, name in known[:count]]
-
-
-def spread(measure: Measure, among: Collection[str]) -> Spread:
-    """Describe how a measure's values are distributed."""
-    values = sorted(value for name in among if (value := measure.values.get(name)) is not None)
-    counts = Counter(values)
-    return Spread(
-        measure=measure.name,
-        unit=measure.unit,
-        n=len(values),
-        missing=len(among) - len(values),
-        mean=fmean(values) if values else None,
-        quartiles=tuple(_quantile(values, share) for share in (0, 0.25, 0.5, 0.75, 1)) if values else (),
-        counts=tuple(sorted(counts.items())) if 0 < len(counts) <= FEW_VALUES else (),
-    )
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Interpolate between neighbours, as numpy does by default."""
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
 # -- judgements
@@ -382,6 +125,9 @@ class OpenTask:
     def __init__(self, run: Run, task: TaskRun, finder: SourceFinder | None) -> None:
         """Without a ``finder`` no official file is read: there are no baselines and no prompts of judges."""
         self.task = task
+        self.no_answer = SampleAnswer(
+            model=run.manifest.candidate, role="candidate", turns=(), error="none is in the run folder"
+        )
         self.imported = run.manifest.imported_from is not None
         self.examples = {example.id: example for example in task.examples()}
         self.notes: list[str] = []
@@ -498,7 +244,7 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
     judged = [judgement for judgement in held if judgement.judge_model != VERIFIED_BY]
     verified = [judgement for judgement in held if judgement.judge_model == VERIFIED_BY]
     own = opened.generations.get(example.id)
-    answers = [] if own is None else [_answer(own, "candidate")]
+    answers = [opened.no_answer if own is None else _answer(own, "candidate")]
     if opened.data is not None:
         answers += [
             _answer(there[example.id], "baseline", name)
@@ -736,29 +482,6 @@ class Wanted:
     def summary(self) -> bool:
         """Whether the run is shown at a glance."""
         return not (self.in_full or self.unread or self.flips or self.groups)
-
-
-class ShownTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is shown of one task."""
-
-    task: str
-    notes: tuple[str, ...] = ()
-    chosen: tuple[str, ...] = ()
-    """Why each of the samples was chosen, in words; empty if the user named it."""
-    summary: TaskSummary | None = None
-    samples: tuple[Sample, ...] = ()
-    lines: tuple[Line, ...] = ()
-    unread: tuple[Unread, ...] | None = None
-    flips: tuple[SwappedGame, ...] | None = None
-
-
-class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that ``show`` prints of a run."""
-
-    run: str
-    model: str
-    status: str
-    tasks: tuple[ShownTask, ...]
 
 
 def look_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None = None) -> Shown:

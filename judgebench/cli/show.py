@@ -1,7 +1,7 @@
 """``show``: single items of a run, with everything that led to their values."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from judgebench.cli import options
-from judgebench.display import figure, printable, shortened
+from judgebench.cli.blocks import Beside, Block, Compact, Heading, Listing, Prose, Quote, markdown_text, terminal_text
+from judgebench.display import figure, shortened
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from judgebench.analysis.samples import (
+    from judgebench.analysis.item_records import (
         Sample,
         SampleAnswer,
         SampleJudgement,
         SampleReply,
         Shown,
         ShownTask,
-        Spread,
         TaskSummary,
     )
+    from judgebench.analysis.item_values import Spread
     from judgebench.exchange.sheets import Sheet
     from judgebench.records import Message
     from judgebench.task import Ruling
@@ -33,8 +32,14 @@ SHOWN_CHARACTERS, SHOWN_LINES = 1500, 24
 SHOWN_ITEMS = 40
 """How many lines of a list are shown without ``--all``."""
 SHOWN_MEASURES = 5
-TWO_COLUMNS = 110
-"""Width from which two answers stand side by side."""
+SMALLEST = 0.001
+"""Smaller numbers are not told apart."""
+LONGEST_WORD = 40
+"""Longer ones are cut through."""
+SHOWN_VALUES = 6
+LEAST_CHANCE = 0.0005
+"""Less likely tokens are not shown."""
+NEWLINE = "\n"
 ENDINGS = {"length": "cut off at the token limit", "content_filter": "stopped by a content filter or refused"}
 STATES = {"reasked_and_read": "read after it was asked again", "skipped": "known without asking"}
 
@@ -91,7 +96,7 @@ def show(
         print_json(found)
         return
     blocks = list(_blocks(found, run, Detail(prompts=prompts, full=full, every=every)))
-    page(_markdown(blocks) if form == "md" else _terminal(blocks))
+    page(markdown_text(blocks) if form == "md" else terminal_text(blocks))
 
 
 @dataclass(frozen=True)
@@ -101,59 +106,6 @@ class Detail:
     prompts: bool
     full: bool
     every: bool
-
-
-# -- what is shown, for a terminal and for Markdown
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading; level 1 opens an item."""
-
-    text: str
-    level: int = 2
-
-
-@dataclass(frozen=True)
-class Prose:
-    """Lines of ours, which may hold names from files."""
-
-    lines: tuple[str, ...]
-    alarming: bool = False
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A text of a model, a file or a person, under a label."""
-
-    label: str
-    text: str
-    remarks: tuple[str, ...] = ()
-    alarming: bool = False
-
-
-@dataclass(frozen=True)
-class Beside:
-    """Texts that stand side by side where there is room."""
-
-    quotes: tuple[Quote, ...]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A table."""
-
-    sheet: "Sheet"
-
-
-@dataclass(frozen=True)
-class Compact:
-    """A table with a line for each row, whose last column is cut to the width."""
-
-    sheet: "Sheet"
-
-
-Block = Heading | Prose | Quote | Beside | Listing | Compact
 
 
 def _blocks(found: "Shown", run: Path, detail: Detail) -> Iterator[Block]:
@@ -180,22 +132,28 @@ def _task(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
 
 
 def _cut(text: str, detail: Detail) -> str:
-    """The beginning and the end of a text that is too long, with what is left out between."""
-    if detail.full:
-        return text
-    head, tail = _ends(text)
-    left = len(text) - len(head) - len(tail)
-    return text if left <= 0 else f"{head.rstrip()}\n… {left:,} more characters: --full\n{tail.lstrip()}"
-
-
-def _ends(text: str) -> tuple[str, str]:
+    """The beginning and the end of a text that is too long, with the size of what is left out between them."""
+    if detail.full or (len(text) <= SHOWN_CHARACTERS and text.count("\n") < SHOWN_LINES):
+        return text.strip("\n")
     lines = text.splitlines(keepends=True)
-    if len(text) <= SHOWN_CHARACTERS and len(lines) <= SHOWN_LINES:
-        return text, ""
-    first, last = 2 * SHOWN_LINES // 3, SHOWN_LINES // 3
-    head = "".join(lines[:first])[: 2 * SHOWN_CHARACTERS // 3]
+    head = "".join(lines[: 2 * SHOWN_LINES // 3])[: 2 * SHOWN_CHARACTERS // 3]
     rest = text[len(head) :]
-    return head, "".join(rest.splitlines(keepends=True)[-last:])[-SHOWN_CHARACTERS // 3 :]
+    tail = "".join(rest.splitlines(keepends=True)[-SHOWN_LINES // 3 :])[-SHOWN_CHARACTERS // 3 :]
+    head, tail = head[: _last_space(head)], tail[_first_space(tail) :]
+    left = len(text) - len(head) - len(tail)
+    return f"{head.strip(NEWLINE)}\n… {left:,} more characters: --full\n{tail.strip(NEWLINE)}"
+
+
+def _last_space(text: str) -> int:
+    """Where a text can be cut off, if a word ends not far from its end."""
+    place = max(text.rfind(" "), text.rfind("\n"))
+    return place if place >= len(text) - LONGEST_WORD else len(text)
+
+
+def _first_space(text: str) -> int:
+    """Where a text can begin, if a word begins not far from its beginning."""
+    places = [place for space in (" ", "\n") if 0 <= (place := text.find(space)) <= LONGEST_WORD]
+    return min(places, default=0)
 
 
 # -- an item in full
@@ -205,7 +163,9 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
     yield Heading(" · ".join(part for part in (sample.task, sample.example_id, place) if part), 1)
     values = [f"{name} {_value(value)}" for name, value in sample.values.items()]
     if values:
-        yield Prose((" · ".join(values),))
+        shown = values if detail.full else values[:SHOWN_VALUES]
+        more = [f"… {len(values) - len(shown)} more: --full"] if len(shown) < len(values) else []
+        yield Prose((" · ".join([*shown, *more]),))
     *before, asked = sample.messages
     if before:
         yield Heading("conversation so far")
@@ -220,8 +180,6 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
             yield Quote("", _cut(sample.references[turn], detail))
         yield Heading(f"answers{numbered}" if len(sample.answers) > 1 else f"answer{numbered}")
         yield Beside(tuple(_answer(answer, turn, detail) for answer in sample.answers))
-        if not sample.answers:
-            yield Prose(("the run folder holds no answer",), alarming=True)
     for judgement in sample.judgements:
         yield from _judgement(judgement, detail)
     yield from _orders(sample)
@@ -232,13 +190,18 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
 
 
 def _value(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    """A number in a few characters."""
+    if value is None:
+        return "–"
+    if 0 < abs(value) < SMALLEST:
+        return f"{'>-' if value < 0 else '<'}{SMALLEST:g}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _answer(answer: "SampleAnswer", turn: int, detail: Detail) -> Quote:
     label = f"{answer.role}: {answer.model}"
     if answer.error is not None:
-        return Quote(label, "", (f"failed: {answer.error}",))
+        return Quote(label, "", (f"no answer: {answer.error}",))
     text = answer.turns[turn] if turn < len(answer.turns) else ""
     thought = answer.thinking[turn] if turn < len(answer.thinking) else None
     reason = answer.finish_reasons[turn] if turn < len(answer.finish_reasons) else None
@@ -271,7 +234,7 @@ def _judgement(one: "SampleJudgement", detail: Detail) -> Iterator[Block]:
     if not one.prompts:
         yield Prose((f"prompt: {one.prompt_told}",))
     elif not detail.prompts:
-        yield Prose((f"prompt: {one.prompt_told}: --prompts",))
+        yield Prose((f"prompt: {one.prompt_told}: --prompts shows it",))
     for number, messages in enumerate(one.prompts if detail.prompts else (), 1):
         yield from _prompt(messages, number if len(one.prompts) > 1 else 0, one.prompt_told, detail)
 
@@ -287,7 +250,7 @@ def _verdict(one: "SampleJudgement") -> str:
     state = f" ({STATES[one.state]})" if one.state in STATES else ""
     label = "" if one.label is None else f"{one.label}, "
     if one.share is None:
-        return f"{label}{one.value:g}{state}"
+        return f"{'' if one.label == f'{one.value:g}' else label}{one.value:g}{state}"
     ends = {"win": "the candidate wins", "tie": "a tie", "loss": "the candidate loses"}
     return f"{label}{ends[one.outcome or 'tie']} (its share {one.share:.3g}){state}"
 
@@ -298,7 +261,7 @@ def _said(reply: "SampleReply", number: int, detail: Detail) -> Quote:
         return Quote(label, reply.text, (f"failed: {reply.error}",))
     remarks = _thinking(reply.thinking, detail)
     if reply.likely:
-        odds = ", ".join(f"{token!r} {100 * chance:.1f} %" for token, chance in reply.likely)
+        odds = ", ".join(f"{token!r} {100 * chance:.1f} %" for token, chance in reply.likely if chance >= LEAST_CHANCE)
         remarks.append(f"first token: {odds}")
     if reply.finish_reason in ENDINGS and not reply.likely:
         remarks.append(ENDINGS[reply.finish_reason])
@@ -317,12 +280,11 @@ def _orders(sample: "Sample") -> Iterator[Block]:
         return
     yield Heading("both orders")
     for one in sample.swapped:
-        which = f"{one.judge_model}, against {one.against}"
+        which = f"{one.judge_model} against {one.against}"
         which += f", turn {one.turn}" if any(other.turn > 1 for other in sample.swapped) else ""
         which += f", repeat {one.repeat + 1}" if one.repeat else ""
-        said = f"candidate first: {one.candidate_first}; baseline first: {one.baseline_first}"
-        end = "the verdict depends on the order" if one.changes else "the same in both"
-        yield Prose((f"{which}: {said}: {end}",), alarming=one.changes)
+        said = f"{one.candidate_first} with the candidate first, {one.baseline_first} with the baseline first"
+        yield Prose((f"{which}: {said}{'; the order decides' if one.changes else ''}",), alarming=one.changes)
 
 
 def _ruling(one: "Ruling", detail: Detail) -> Quote:
@@ -339,9 +301,8 @@ def _unread(one: "ShownTask", detail: Detail) -> Iterator[Block]:
     from judgebench.exchange.sheets import Sheet, words
 
     found = one.unread or ()
-    yield Heading(
-        f"{one.task}: {len(found)} verdicts that are not there" if found else f"{one.task}: all verdicts are there", 1
-    )
+    states = ", ".join(f"{count} {state}" for state, count in Counter(row.state for row in found).items())
+    yield Heading(f"{one.task}: {states or 'all verdicts are there'}", 1)
     if not found:
         return
     shown = found if detail.every else found[:SHOWN_ITEMS]
@@ -368,9 +329,9 @@ def _flips(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
 
     found = one.flips or ()
     if not found:
-        yield Heading(f"{one.task}: no verdict depends on the order of the answers", 1)
+        yield Heading(f"{one.task}: no verdict changes with the order", 1)
         return
-    yield Heading(f"{one.task}: {len(found)} verdicts depend on the order of the answers", 1)
+    yield Heading(f"{one.task}: {len(found)} verdicts change with the order", 1)
     shown = found if detail.every else found[:SHOWN_ITEMS]
     rows = tuple(
         (row.example_id, row.judge_model, str(row.turn), row.against, row.candidate_first, row.baseline_first)
@@ -460,13 +421,13 @@ def _remarks(one: "TaskSummary") -> list[str]:
     if absent := sum(one.cases.get(what, 0) for what in ("without_answer", "unread", "failed", "missing")):
         lines.append(f"{absent} without an answer or a verdict: --unread says why")
     if one.games:
-        lines.append(f"{one.flips} of {one.games} verdicts depend on the order of the answers: --flips")
+        lines.append(f"{one.flips} of {one.games} verdicts change with the order of the answers: --flips")
     return lines
 
 
 def _distribution(one: "Spread") -> str:
     if one.counts:
-        return ", ".join(f"{_value(value)} × {count}" for value, count in one.counts)
+        return ", ".join(f"{_value(value)}×{count}" for value, count in one.counts)
     if not one.quartiles:
         return ""
     low, first, median, third, high = map(_value, one.quartiles)
@@ -500,140 +461,3 @@ def _next(found: "Shown", run: Path) -> Iterator[Block]:
     }
     width = max(map(len, lines))
     yield Prose(("", f"next: judgebench show {run} …", *(f"  {flag:{width}}  {told}" for flag, told in lines.items())))
-
-
-# -- on a terminal
-
-
-def _terminal(blocks: Iterable[Block]) -> str:
-    """The blocks as rich prints them for this terminal, with colours if it shows them."""
-    import io
-
-    from rich.console import Console
-
-    from judgebench.cli.paging import keeps_colours
-
-    out = io.StringIO()
-    colours = keeps_colours()
-    console = Console(file=out, width=_console().width, force_terminal=colours)
-    for block in blocks:
-        for part in _rendered(block, console.width):
-            console.print(part)
-    text = out.getvalue()
-    return text if colours else "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console()
-
-
-def _rendered(block: Block, width: int) -> "list[RenderableType]":
-    from rich.text import Text
-
-    from judgebench.exchange.terminal import rich_of
-
-    match block:
-        case Heading(text, level):
-            return [
-                Text(_ruled(_line(text), width, "━" if level == 1 else "─"), style="bold" if level == 1 else "cyan")
-            ]
-        case Prose(lines, alarming):
-            return [Text("\n".join(map(_line, lines)), style="red" if alarming else "")]
-        case Quote():
-            return [_quoted(block)]
-        case Beside(quotes):
-            return _side_by_side(quotes, width)
-        case Listing(sheet):
-            return rich_of(sheet, width)
-        case Compact(sheet):
-            return [Text(_in_lines(sheet, width))]
-
-
-def _in_lines(sheet: "Sheet", width: int) -> str:
-    from rich.cells import cell_len, set_cell_size
-
-    rows = [[_line(text) for text in row] for row in sheet.texts]
-    sizes = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    lines = [sheet.title] if sheet.title else []
-    for row in rows:
-        *cells, last = (set_cell_size(text, size) for text, size in zip(row, sizes, strict=True))
-        start = "  " + "  ".join(cells) + "  "
-        room = max(20, width - cell_len(start))
-        lines.append(start + (last if cell_len(last.rstrip()) <= room else set_cell_size(last, room - 1) + "…"))
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _ruled(text: str, width: int, rule: str) -> str:
-    from rich.cells import cell_len
-
-    return f"{rule * 2} {text} {rule * max(2, width - cell_len(text) - 4)}"
-
-
-def _line(text: str) -> str:
-    return printable(" ".join(text.splitlines()))
-
-
-def _safe(text: str) -> str:
-    """A text of several lines for a terminal."""
-    return "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
-
-
-def _quoted(quote: Quote) -> "RenderableType":
-    from rich.padding import Padding
-    from rich.text import Text
-
-    text = Text()
-    if quote.label:
-        text.append(_line(quote.label), style="bold red" if quote.alarming else "bold")
-    if quote.text:
-        text.append(("\n" if quote.label else "") + _safe(quote.text))
-    for remark in quote.remarks:
-        text.append(f"\n[{_safe(remark)}]", style="dim")
-    return Padding(text, (0, 0, 0, 2), expand=False)
-
-
-def _side_by_side(quotes: Sequence[Quote], width: int) -> "list[RenderableType]":
-    from rich.table import Table
-
-    if width < TWO_COLUMNS or len(quotes) < 2:
-        return [_quoted(quote) for quote in quotes]
-    grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(ratio=1, overflow="fold")
-    grid.add_column(ratio=1, overflow="fold")
-    for place in range(0, len(quotes), 2):
-        grid.add_row(*map(_quoted, quotes[place : place + 2]))
-    return [grid]
-
-
-# -- as Markdown
-
-
-def _markdown(blocks: Iterable[Block]) -> str:
-    return "\n".join(map(_as_markdown, blocks))
-
-
-def _as_markdown(block: Block) -> str:
-    from judgebench.display import markdown
-    from judgebench.exchange.sheets import markdown_of
-
-    match block:
-        case Heading(text, level):
-            return f"{'#' * (level + 1)} {markdown(text)}\n"
-        case Prose(lines):
-            return "".join(f"{markdown(line)}  \n" for line in lines)
-        case Quote(label, text, remarks, _):
-            title = f"**{markdown(label)}**\n\n" if label else ""
-            return title + (_fenced(text) if text else "") + "".join(f"- {markdown(remark)}\n" for remark in remarks)
-        case Beside(quotes):
-            return "\n".join(map(_as_markdown, quotes))
-        case Listing(sheet) | Compact(sheet):
-            return markdown_of(sheet)
-
-
-def _fenced(text: str) -> str:
-    """A text as code, in a fence that is longer than any within it."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{_safe(text)}\n{fence}\n"

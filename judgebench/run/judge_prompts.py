@@ -22,7 +22,7 @@ STATES: Mapping[State, str] = {
     "imported": "built by our rules; the verdict was imported, and its file does not say what its judge was sent",
     "differs": "withheld: what can be built today is not what the judge was sent (the hashes differ). The task's files "
     "or options, or an answer, changed since",
-    "lost": "cannot be built again: the case is not in the run folder any more, or the task has no such judge",
+    "lost": "cannot be built: the run folder lacks an answer, or the task has no such judge any more",
     "not asked": "the judge was not asked",
 }
 """What each state means, in words."""
