@@ -6,8 +6,12 @@
         assert_no_regression(judgebench_run("runs/candidate"), judgebench_run("runs/baseline.zip"), max_drop=1.0)
 
 pytest finds the fixture by itself where judgebench is installed. Nothing of judgebench is imported before it is used.
+
+``pytest --judgebench-mirror DIR``, or ``judgebench_mirror = DIR`` in pytest's configuration, names a folder with
+official files, as ``--mirror`` does for the commands; those of ``JUDGEBENCH_MIRROR`` come after it.
 """
 
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +24,29 @@ if TYPE_CHECKING:
     from judgebench.run.reading import Run
 
 
+MIRROR = "JUDGEBENCH_MIRROR"
+
+
 class InconclusiveGate(UserWarning):
     """The items of two runs cannot tell whether the candidate is worse."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option and the setting that name mirrors. Another plug-in may well have a ``--mirror`` of its own."""
+    about = "Folder to search for judgebench's official files, by content. Repeatable. Also JUDGEBENCH_MIRROR."
+    group = parser.getgroup("judgebench")
+    group.addoption("--judgebench-mirror", action="append", default=[], metavar="DIR", type=Path, help=about)
+    parser.addini("judgebench_mirror", about, type="paths", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let every function and command that the suite calls search the mirrors."""
+    given = [config.invocation_params.dir / path for path in config.getoption("--judgebench-mirror")]
+    folders = [*map(str, (*given, *config.getini("judgebench_mirror"))), os.environ.get(MIRROR, "")]
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    if folders != [""]:
+        patch.setenv(MIRROR, os.pathsep.join(filter(None, folders)))
 
 
 @pytest.fixture(scope="session")

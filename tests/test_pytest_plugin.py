@@ -28,6 +28,7 @@ BODIES = {
     "policy": "assert_no_regression(candidate, baseline, policy='gate.toml')",
     "neither": "assert_no_regression(candidate, baseline)",
     "missing_run": "judgebench_run('runs/none')",
+    "mirrors": "assert [path.name for path in mirror_folders(())] == ['given', 'set', 'in_environment']",
 }
 """Bodies of the tests of the suite, which stops at no warning but in ``inconclusive_passes``."""
 TEST = """
@@ -64,11 +65,23 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
         for name, body in BODIES.items()
     ]
     runs = [f"runs/{name}" for name in ("baseline", "candidate", "unclear", "baseline")]
-    head = f"import pytest\nfrom judgebench.pytest_plugin import assert_no_regression\nRUNS = {runs}\n"
+    imports = (
+        "from judgebench.pytest_plugin import assert_no_regression\nfrom judgebench.run.settings import mirror_folders"
+    )
+    head = f"import pytest\n{imports}\nRUNS = {runs}\n"
+    for name in ("given", "set", "in_environment"):
+        (folder / name).mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\njudgebench_mirror = set\n")
     (folder / "test_suite.py").write_text(head + "".join(tests))
     command = [sys.executable, "-m", "pytest", "-p", "judgebench.pytest_plugin", "--junitxml", "report.xml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUDGEBENCH_MIRROR": str(folder / "in_environment")}
     ended = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        [*command, "--judgebench-mirror", "given"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     cases = list(ElementTree.parse(folder / "report.xml").iter("testcase"))
     told = {str(case.get("name")).removeprefix("test_"): case.findtext("failure") for case in cases}

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from judgebench.cli import main
+from judgebench.gating.policy import read_policy
 from judgebench.run.archive import write_archive
 from judgebench.run.reading import Run
 from tests.junit_schema import require_junit
@@ -221,3 +222,18 @@ def test_the_gitlab_job_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.M
     assert ran(monkeypatch, *shlex.split(job["gate"]["script"])[1:]) == 1
     require_junit((tmp_path / job["gate"]["artifacts"]["reports"]["junit"]).read_bytes())
     assert job["gate"]["allow_failure"]["exit_codes"] == 3
+
+
+def test_the_policy_of_the_readme_judges_runs_of_any_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names no task that a reader's runs may lack: the same answers again pass, and 16 of them cannot tell."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (policy,) = re.findall(r"```toml\n(# gate\.toml\n.*?)```", text, re.DOTALL)
+    (tmp_path / "gate.toml").write_text(policy)
+    monkeypatch.chdir(tmp_path)
+    assert not read_policy(Path("gate.toml")).tasks
+    for name in ("again", "before"):
+        write_run(tmp_path / name, BEFORE)
+        write_run(tmp_path / f"{name}-starter", [1.0] * 8 + [0.0] * 8)
+    gate = ("gate", "--policy", "gate.toml", "--baseline")
+    assert ran(monkeypatch, *gate, "before", "--candidate", "again") == 0
+    assert ran(monkeypatch, *gate, "before-starter", "--candidate", "again-starter") == 3
