@@ -7,6 +7,7 @@ They do not interpret the content.
 import codecs
 import errno
 import gzip
+import hashlib
 import os
 import stat
 import tomllib
@@ -108,6 +109,12 @@ def _size(count: int) -> str:
 def read_bytes(path: Path, limit: int) -> bytes:
     """Read all bytes of a file, unpacking a ``.gz``."""
     return b"".join(chunks(path, limit))
+
+
+def sha256_of(path: Path) -> str:
+    """Hash the bytes of a regular file."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def as_utf8(data: bytes) -> bytes:

@@ -3,7 +3,6 @@
 An archive may come from anybody, so only plain files with names of a run are unpacked, up to the limits below.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -20,7 +19,7 @@ import msgspec
 
 from judgebench.codec import replacing, write_json
 from judgebench.errors import UsageError
-from judgebench.files import opened
+from judgebench.files import opened, sha256_of
 from judgebench.models.call_store import default_cache_dir
 from judgebench.run.folder import Results, RunFolder
 
@@ -85,11 +84,10 @@ def open_archive(path: Path) -> Path:
     Raises :class:`UsageError` if the file is not an archive of a run, is damaged, or holds anything else.
     """
     try:
-        with opened(path) as file:
-            digest = hashlib.file_digest(file, "sha256")
+        digest = sha256_of(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    place = default_cache_dir() / "archives" / digest.hexdigest()
+    place = default_cache_dir() / "archives" / digest
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         unpack_archive(path, place)

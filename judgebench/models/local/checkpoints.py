@@ -17,7 +17,7 @@ from msgspec import Struct
 from judgebench.activity import doing
 from judgebench.codec import read_json
 from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line
-from judgebench.files import CHUNK_BYTES, irregular, opened
+from judgebench.files import irregular, sha256_of
 from judgebench.models.local.chat_templates import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
 from judgebench.thinking import AUTO, Thinking, left_open, split_thinking
@@ -79,21 +79,13 @@ def checkpoint_digest(folder: Path, small_bytes: int = _SMALL_BYTES) -> str:
             continue
         status = path.stat()
         if path.suffix in _TEXT_SUFFIXES or (path.suffix in _WEIGHT_SUFFIXES and status.st_size <= small_bytes):
-            fact = _sha256(path)
+            fact = sha256_of(path)
         elif path.suffix in _WEIGHT_SUFFIXES:
             fact = f"{status.st_size} bytes, {status.st_mtime_ns} ns"
         else:
             continue
         digest.update(f"{path.name}\0{fact}\n".encode())
     return f"sha256:{digest.hexdigest()}"
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with opened(path) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class Job(Struct):

@@ -31,8 +31,6 @@ How the weights work (one layer, one head, no training, no seed):
 import importlib
 import math
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +42,7 @@ from judgebench.data.resources import resource
 from judgebench.errors import UsageError
 from judgebench.files import read_toml
 from judgebench.models.local.checkpoints import import_transformers
+from judgebench.models.local.kept import kept
 
 FILE = "tiny.toml"
 """The file's name in a benchmark's folder."""
@@ -128,6 +127,8 @@ def _read(path: Path) -> _Replies:
 _RECIPE = 1
 """Raise this number whenever the same programs produce different files."""
 
+_MOST_MIB = 16
+"""More than its files ever take."""
 _CONTEXT_TOKENS = 32768
 _HEAD_WIDTH = 64
 """Also the largest number of triggers, because each takes a dimension of the head's value."""
@@ -297,29 +298,11 @@ def build_tiny(folder: Path, programs: tuple[Program, ...]) -> None:
 def tiny_checkpoint(cache_folder: Path, task_folders: Iterable[Path] = ()) -> Path:
     """Return the checkpoint's folder inside ``cache_folder``; build it if it is not there yet.
 
-    The folder's name carries a hash of the programs, so changed programs get a new folder. Processes may race: each
-    builds in a folder of its own, and the first to rename it wins.
+    The folder's name carries a hash of the programs, so changed programs get a new folder.
     """
     programs = read_programs(task_folders)
     target = cache_folder / f"tiny-{sha256_hex(repr((_RECIPE, programs)).encode())[:12]}"
-    if target.is_dir():
-        return target
     try:
-        cache_folder.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".tiny-", dir=cache_folder))
-    except OSError as error:
-        raise UsageError(
-            f"Could not build builtin:tiny in the cache folder {cache_folder}: {error}. "
-            "Point the cache at a writable folder."
-        ) from error
-    try:
-        build_tiny(building, programs)
-        building.rename(target)
+        return kept(target, lambda folder: build_tiny(folder, programs), what="builtin:tiny", mib=_MOST_MIB)
     except ValueError as error:
         raise UsageError(f"builtin:tiny cannot reply as the benchmarks' {FILE} files say: {error}") from error
-    except OSError:
-        if not target.is_dir():  # otherwise another process was first, and wrote the same files
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return target

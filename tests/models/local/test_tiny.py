@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,10 @@ import pytest
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
-from judgebench.models.local import tiny
 from judgebench.models.local.checkpoints import checkpoint_digest
 from judgebench.models.local.hf import HfModel
 from judgebench.models.local.tiny import Program, build_tiny, read_programs, tiny_checkpoint
 from judgebench.records import Message, Request, Sampling
-from tests.patience import PATIENCE_SECONDS
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -236,27 +233,6 @@ def test_replies_that_cannot_be_said_are_a_usage_error(tmp_path: Path, text: str
     with pytest.raises(UsageError, match=problem):
         tiny_checkpoint(tmp_path / "cache", [tmp_path])
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
-
-
-def test_builders_that_race_end_with_one_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two builders that both find nothing both return the same complete folder."""
-    both_built = threading.Barrier(2, timeout=PATIENCE_SECONDS)
-    build = tiny.build_tiny
-
-    def build_together(target: Path, programs: tuple[Program, ...]) -> None:
-        build(target, programs)
-        both_built.wait()
-
-    monkeypatch.setattr(tiny, "build_tiny", build_together)
-    found: list[Path] = []
-    racers = [threading.Thread(target=lambda: found.append(tiny_checkpoint(tmp_path))) for _ in range(2)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
-    assert found[0] == found[1]
-    assert list(tmp_path.iterdir()) == [found[0]]
-    assert (found[0] / "model.safetensors").is_file()
 
 
 def test_a_cache_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
