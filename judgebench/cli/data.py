@@ -87,9 +87,15 @@ def verify(
 
 
 @app.command()
-def where() -> None:
-    """Show the folders that are searched."""
+def where(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Show where this built-in model is.")] = None,
+) -> None:
+    """Show the folders that are searched, or the checkpoint of a built-in model, ready for a server."""
     from judgebench.models.call_store import default_cache_dir
+    from judgebench.models.opening.backends import builtin_checkpoint
 
+    if model is not None:
+        typer.echo(str(builtin_checkpoint(model)))
+        return
     for folder in (*mirror_folders([]), default_cache_dir() / "sources"):
         typer.echo(str(folder))

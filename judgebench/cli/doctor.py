@@ -50,7 +50,20 @@ def _engines() -> list[Check]:
     for name, (extra, lacking) in ENGINES.items():
         mend = "" if found[name] else f"pip install 'judgebench[{extra}]'"
         rows.append(Check(name, found[name] or f"not installed: {lacking}", mend))
-    return [*rows, *_devices(found)]
+    return [*rows, _smollm2(), *_devices(found)]
+
+
+def _smollm2() -> Check:
+    """The built-in model that a package carries."""
+    from judgebench.models.call_store import default_cache_dir
+    from judgebench.models.local import smollm2
+
+    try:
+        source = smollm2.packaged_gguf()
+    except UsageError:
+        return Check("builtin:smollm2", "not installed: no real model without a hub", smollm2.INSTALL)
+    ready = smollm2.is_converted(default_cache_dir() / "models")
+    return Check("builtin:smollm2", f"{source.name}, {'converted' if ready else 'converted when it is first used'}")
 
 
 def installed_version(name: str) -> str | None:

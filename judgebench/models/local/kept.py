@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from judgebench.activity import doing
 from judgebench.errors import UsageError
 from judgebench.files import read_text, sha256_of
 
@@ -32,7 +33,8 @@ def kept(target: Path, build: Callable[[Path], None], *, what: str, mib: int) ->
         with _locked(target.with_name(f".{target.name}.lock")):
             if not is_whole(target):
                 _require_room(target.parent, mib)
-                _build(target, build)
+                with doing(f"building {what}, once"):
+                    _build(target, build)
     except OSError as error:
         raise UsageError(
             f"Could not build {what} in the cache folder {target.parent}: {error}. It takes {mib} MiB there. Point the "

@@ -20,6 +20,7 @@ from judgebench.data.aliases import aliases, key_of
 from judgebench.errors import JudgebenchError, UsageError, wanted
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
+    BUILTINS,
     BUNDLED,
     CHECKPOINT,
     ENGINE_ARGUMENTS,
@@ -28,6 +29,7 @@ from judgebench.models.opening.backends import (
     engine_here,
     find,
     grammar,
+    require_builtin,
     require_template,
     without_credentials,
 )
@@ -163,13 +165,17 @@ def require_settings(spec: ModelSpec, settings: OpenSettings) -> None:
 def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
     """Raise an error if a checkpoint is missing, before torch is imported, which takes seconds."""
     pooled = settings.replicas > 1 or settings.cluster is not None
-    if not spec.backend.checkpoint or pooled:  # machines of a cluster may see other folders
+    if pooled:  # machines of a cluster may see other folders, and have other packages
         return
-    from judgebench.models.local.checkpoints import locate
+    builtin = next((text for text in (spec.text, spec.target) if text in BUILTINS), None)
+    if builtin is not None:
+        require_builtin(builtin)
+    elif spec.backend.checkpoint:
+        from judgebench.models.local.checkpoints import locate
 
-    _prepare_hub(settings)
-    given = settings.arguments
-    locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
+        _prepare_hub(settings)
+        given = settings.arguments
+        locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
 
 
 def _prepare_hub(settings: OpenSettings) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ from judgebench.thinking import Thinking
 ENTRY_POINTS = "judgebench.models"
 TRUSTED_HOSTS = ("localhost", "127.0.0.1", "::1")
 """The hosts to which a run folder may send a judge's calls: this machine."""
+
+_BUILTIN_PREFIX = "builtin:"
+TINY, SMOLLM2 = BUILTINS = ("builtin:tiny", "builtin:smollm2")
+"""The built-in models: whole specs, which are also targets of the engines: ``vllm:builtin:smollm2``."""
 
 Arguments = Mapping[str, Callable[[str], Any]]
 
@@ -71,26 +75,62 @@ _HTTP_ARGUMENTS: Arguments = {
 def _open_vllm(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     from judgebench.models.local.vllm import VllmModel
 
-    return VllmModel(target, **_prompting(settings), **arguments)
+    return VllmModel(**_checkpoint(target, settings), **arguments)
 
 
 def _open_hf(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     from judgebench.models.local.hf import HfModel
 
-    return HfModel(target, **_prompting(settings), **arguments)
+    return HfModel(**_checkpoint(target, settings), **arguments)
 
 
 def _open_builtin(target: str, settings: OpenSettings, **arguments: Any) -> Model:
-    from judgebench.models.local.hf import HfModel
-    from judgebench.models.local.tiny import tiny_checkpoint
+    return _open_hf(_BUILTIN_PREFIX + target, settings, **arguments)
 
-    folder = tiny_checkpoint(default_cache_dir() / "models", settings.task_folders)
-    return HfModel(folder, name="builtin:tiny", **_prompting(settings), **arguments)
+
+def _checkpoint(target: str, settings: OpenSettings) -> dict[str, Any]:
+    """What opens a target in an engine: its folder or hub id, its name if that says more, its chat template."""
+    prompting = _prompting(settings)
+    if target.startswith(_BUILTIN_PREFIX):
+        return {"path_or_id": builtin_checkpoint(target, settings.task_folders), "name": target, **prompting}
+    return {"path_or_id": target, **prompting}
+
+
+def builtin_checkpoint(target: str, task_folders: Iterable[Path] = ()) -> Path:
+    """The folder of ``builtin:smollm2`` or another built-in model: an ordinary checkpoint, built in the cache once."""
+    require_builtin(target)
+    folder = default_cache_dir() / "models"
+    if target == TINY:
+        from judgebench.models.local.tiny import tiny_checkpoint
+
+        return tiny_checkpoint(folder, task_folders)
+    from judgebench.models.local.smollm2 import smollm2_checkpoint
+
+    return smollm2_checkpoint(folder)
+
+
+def require_builtin(target: str) -> None:
+    """Raise :class:`UsageError` if there is no such built-in model, or if the package that carries it is missing."""
+    _check_name(target)
+    if target == SMOLLM2:
+        from judgebench.models.local.smollm2 import packaged_gguf
+
+        packaged_gguf()
+
+
+def _check_name(target: str) -> None:
+    if target not in BUILTINS:
+        raise UsageError(f"there is no built-in model {target!r}; there are {' and '.join(BUILTINS)}")
+
+
+def _check_checkpoint(target: str) -> None:
+    """A checkpoint is a folder, a hub id, or one of the built-in models."""
+    if target.startswith(_BUILTIN_PREFIX):
+        _check_name(target)
 
 
 def _check_builtin(target: str) -> None:
-    if target != "tiny":
-        raise UsageError(f"there is no built-in model {target!r}; the only one is builtin:tiny")
+    _check_name(_BUILTIN_PREFIX + target)
 
 
 def _prompting(settings: OpenSettings) -> dict[str, Any]:
@@ -195,8 +235,24 @@ def _http_address(target: str, arguments: Mapping[str, str]) -> str:
     return target.partition("#")[0]
 
 
-VLLM = Backend(name="vllm", spelling="vllm:ID", open=_open_vllm, arguments=_VLLM_ARGUMENTS, local=True, checkpoint=True)
-HF = Backend(name="hf", spelling="hf:ID", open=_open_hf, arguments=_HF_ARGUMENTS, local=True, checkpoint=True)
+VLLM = Backend(
+    name="vllm",
+    spelling="vllm:ID",
+    open=_open_vllm,
+    arguments=_VLLM_ARGUMENTS,
+    check_target=_check_checkpoint,
+    local=True,
+    checkpoint=True,
+)
+HF = Backend(
+    name="hf",
+    spelling="hf:ID",
+    open=_open_hf,
+    arguments=_HF_ARGUMENTS,
+    check_target=_check_checkpoint,
+    local=True,
+    checkpoint=True,
+)
 OPENAI = Backend(
     name="openai",
     spelling="openai:NAME",
@@ -229,7 +285,7 @@ FILE = Backend(name="file", spelling="file:outputs.json (answers made elsewhere)
 SCRIPTED = Backend(name="scripted", spelling="scripted:NAME (in tests)", open=_open_scripted)
 BUILTIN = Backend(
     name="builtin",
-    spelling="builtin:tiny",
+    spelling=" or ".join(BUILTINS),
     open=_open_builtin,
     arguments=_HF_ARGUMENTS,
     check_target=_check_builtin,

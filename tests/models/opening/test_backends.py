@@ -204,7 +204,7 @@ def test_the_table_imports_nothing_heavy() -> None:
         ("hf:./absent", 2, "no checkpoint folder ./absent"),
         ("nobody/nothing", 6, "nobody/nothing cannot be opened"),
         ("hf:nobody/nothing", 6, "nobody/nothing cannot be opened"),
-        ("builtin:huge", 2, "no built-in model 'huge'"),
+        ("builtin:huge", 2, "no built-in model 'builtin:huge'"),
         ("unheard-of:x", 2, "'unheard-of:x' is not one of"),
         ("openai:gpt-4o", 2, "OPENAI_API_KEY is not set"),
         ("anthropic:claude", 2, "ANTHROPIC_API_KEY is not set"),
