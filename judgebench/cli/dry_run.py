@@ -24,53 +24,63 @@ def print_dry_run(dry_run: "DryRun", *, as_json: bool) -> None:
 
 
 def _sheet(dry_run: "DryRun") -> Sheet:
-    several = len({stage.candidate for stage in dry_run.stages}) > 1
-    columns = words(*(["candidate"] if several else []), "task", "stage", "model") + figures(*FIGURES)
-    rows = list(_rows(dry_run, several=several))
+    several = len({total.candidate for total in dry_run.tasks}) > 1
+    names = words("candidate", "task") if several else words("task", "stage", "model")
+    rows = list(_rows_of_candidates(dry_run) if several else _rows_of_stages(dry_run))
+    columns = names + figures(*FIGURES)
     # Nobody learns anything from a column of noughts.
     idle = {name for name, count in (("kept", dry_run.total.kept), ("cached", dry_run.total.cached)) if not count}
     shown = [place for place, column in enumerate(columns) if column.name not in idle]
+    there = {columns[place].name for place in shown}
     return Sheet(
         f"dry run, {dry_run.day}: nothing was asked",
         tuple(columns[place] for place in shown),
         tuple(tuple(row[place] for place in shown) for row in rows),
-        (*_about_the_numbers(dry_run), *map(_about, dry_run.models)),
+        (*_about_the_numbers(dry_run), *(_about(facts, _role(dry_run, facts)) for facts in dry_run.models)),
         tuple(_alerts(dry_run)),
-        spare=tuple(name for name in SPARE if name not in idle),
+        spare=tuple(name for name in SPARE if name in there),
     )
 
 
-def _rows(dry_run: "DryRun", *, several: bool) -> Iterator[tuple[Cell, ...]]:
+def _rows_of_stages(dry_run: "DryRun") -> Iterator[tuple[Cell, ...]]:
     """Each stage, each task if there are several of both, and everything."""
+    roles = {facts.model: _role(dry_run, facts) for facts in dry_run.models}
     for total in dry_run.tasks:
-        stages = [stage for stage in dry_run.stages if (stage.candidate, stage.task) == (total.candidate, total.task)]
-        jury = sum(stage.stage == "judge" for stage in stages) > 1
+        stages = [stage for stage in dry_run.stages if stage.task == total.task]
         for stage in stages:
-            name = shortened(stage.model, LONGEST_NAME)
-            what = f"judge {name}" if jury and stage.stage == "judge" else stage.stage
-            yield _row(stage, (stage.task, what, name), several=several)
+            what = stage.stage if stage.stage == "generate" else roles[stage.model].rpartition(" and ")[2]
+            yield (stage.task, what, shortened(stage.model, LONGEST_NAME), *_figures(stage))
         if len(stages) > 1 and len(dry_run.tasks) > 1:
-            yield _row(total, (total.task or "", "sum", ""), several=several)
+            yield (total.task, "sum", "", *_figures(total))
     if len(dry_run.stages) > 1:
-        yield _row(dry_run.total, ("total", "", ""), several=several)
+        yield ("total", "", "", *_figures(dry_run.total))
 
 
-def _row(counted: "Stage | Total", names: tuple[str, str, str], *, several: bool) -> tuple[Cell, ...]:
-    known = getattr(counted, "usd_complete", True), getattr(counted, "seconds_complete", True)
+def _rows_of_candidates(dry_run: "DryRun") -> Iterator[tuple[Cell, ...]]:
+    """Each task of each candidate, and everything."""
+    for total in dry_run.tasks:
+        yield (shortened(total.candidate or "", LONGEST_NAME), total.task, *_figures(total))
+    yield ("total", "", *_figures(dry_run.total))
+
+
+def _role(dry_run: "DryRun", facts: "ModelFacts") -> str:
+    """What a model does in the run; the judges of a jury are numbered."""
+    judges = [other.model for other in dry_run.models if "judge" in other.roles]
+    number = f" {judges.index(facts.model) + 1}" if len(judges) > 1 and facts.model in judges else ""
+    return " and ".join(facts.roles) + number
+
+
+def _figures(counted: "Stage | Total") -> tuple[Cell, ...]:
+    usd_known = getattr(counted, "usd_complete", True)
+    seconds_known = getattr(counted, "seconds_complete", True)
     counts = (counted.calls, counted.cached, counted.kept, counted.prompt_tokens, counted.completion_tokens)
     return (
-        *([shortened(counted.candidate or "", LONGEST_NAME)] if several else []),
-        *names,
         *(f"{count:,}" for count in counts),
         *(
-            _at_least(value, usd, complete=known[0])
-            for value, usd in (
-                (counted.usd_low, dollars(counted.usd_low)),
-                (counted.usd_likely, dollars(counted.usd_likely)),
-                (counted.usd_high, dollars(counted.usd_high)),
-            )
+            _at_least(usd, dollars(usd), complete=usd_known)
+            for usd in (counted.usd_low, counted.usd_likely, counted.usd_high)
         ),
-        _at_least(counted.seconds_likely, lasting(counted.seconds_likely), complete=known[1]),
+        _at_least(counted.seconds_likely, lasting(counted.seconds_likely), complete=seconds_known),
     )
 
 
@@ -172,7 +182,7 @@ def _pace(models: "Sequence[ModelFacts]") -> Iterator[str]:
             yield f"{shortened(facts.model, LONGEST_NAME)} made {facts.calls_per_second:.3g} calls/s here before"
 
 
-def _about(facts: "ModelFacts") -> str:
+def _about(facts: "ModelFacts", role: str) -> str:
     """A model's price and its last day."""
     flag = "--model-arg" if "candidate" in facts.roles else "--judge-arg"
     parts = []
@@ -192,7 +202,7 @@ def _about(facts: "ModelFacts") -> str:
     if facts.shutdown is not None and not facts.shut_down:
         instead = f", then {facts.replaced_by}" if facts.replaced_by else ""
         parts.append(f"served until {facts.shutdown}{instead}")
-    return f"{' and '.join(facts.roles)} {printable(facts.model, 100)}: {'; '.join(parts)}"
+    return f"{role} {printable(facts.model, 100)}: {'; '.join(parts)}"
 
 
 def _source(facts: "ModelFacts") -> str:

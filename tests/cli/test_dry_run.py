@@ -166,11 +166,14 @@ def test_limits_make_the_time(bench: Bench, tmp_path: Path) -> None:
     assert one_at_a_time["seconds_likely"] > 10 * at_once["seconds_likely"]
 
 
-def test_speed_is_measured_where_it_can_be(bench: Bench, tmp_path: Path) -> None:
-    """After twenty calls of a model, its own pace counts instead of an assumption."""
+def test_speed_is_measured_where_it_can_be(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After twenty calls of a model, its own pace counts instead of an assumption (but not that of a short burst)."""
     new = bench.forecast(tmp_path / "new")
     assert [model["calls_per_second"] for model in new["models"]] == [None, None]
     judgebench(bench.eval(tmp_path / "run"))
+    burst = bench.forecast(tmp_path / "new")
+    assert [model["calls_per_second"] for model in burst["models"]] == [None, None]
+    monkeypatch.setattr("judgebench.models.call_store.SHORTEST_FOR_PACE", 0.0)
     known = bench.forecast(tmp_path / "new", "--gen", "temperature=0.7")
     judge = next(model for model in known["models"] if model["roles"] == ["judge"])
     assert judge["calls_per_second"] > 0
@@ -315,6 +318,24 @@ def test_the_table_fits_a_terminal(columns: int, tmp_path: Path) -> None:
     for heading in ("calls", "USD low", "USD likely", "USD high", "time"):
         assert heading.split()[-1] in " ".join(table[:3])
     assert terminal.screen.wrapped == 0
+
+
+def test_several_candidates_have_a_row_for_each_task(start_chat_server: StartServer, tmp_path: Path) -> None:
+    """Their stages are in the JSON. Judges of a jury are numbered in the table of one candidate."""
+    url = start_chat_server().base_url
+    judges = ("--judge", f"{url}#one", "--judge", f"{url}#two")
+    common = ("--tasks", "mtbench,gsm8k", "--starter", "--dry-run")
+    several = judgebench(["eval", "--model", f"{url}#a", "--model", f"{url}#b", *judges, *common], COLUMNS="160").stdout
+    rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in several.splitlines() if line.startswith("│")]
+    assert rows == [
+        *([f"{url}#a", "mtbench@1", "72"], [f"{url}#a", "gsm8k@cot8", "16"]),
+        *([f"{url}#b", "mtbench@1", "72"], [f"{url}#b", "gsm8k@cot8", "16"]),
+        ["total", "", "176"],
+    ]
+    one = judgebench(["eval", "--model", f"{url}#a", *judges, *common], COLUMNS="160").stdout
+    stages = [line.split("│")[2].strip() for line in one.splitlines() if line.startswith("│")]
+    assert stages == ["generate", "judge 1", "judge 2", "sum", "generate", ""]
+    assert f"judge 2 {url}#two: price unknown" in " ".join(one.split())
 
 
 def test_every_field_of_the_json_is_documented(bench: Bench, tmp_path: Path) -> None:
