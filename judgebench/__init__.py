@@ -30,6 +30,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "compare",
+    "estimate",
     "evaluate",
     "explain",
     "export",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from judgebench.analysis import leaderboard as ranking
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
+    from judgebench.run import dry_run
     from judgebench.run.run_tasks import TaskFiles
     from judgebench.task import TaskData
 
@@ -420,11 +421,7 @@ def evaluate(
     from judgebench.run.progress import Progress
     from judgebench.run.runner import Runner
 
-    if unknown := sorted(set(settings) - set(Keywords.__annotations__)):
-        known = ", ".join(sorted(Keywords.__annotations__))
-        raise UsageError(f"evaluate() has no setting {unknown[0]!r}; it has {known}")
-    if not isinstance(model, str | os.PathLike):
-        raise UsageError(f"evaluate() makes one run, of one model; got {model!r}. Call it once for each model")
+    _require_settings("evaluate", model, settings)
     names = several(track)
     trackers.require_trackers(names)
     with Progress(shown=progress) as display:
@@ -433,6 +430,29 @@ def evaluate(
     for problem in trackers.track(names, RunFolder(Path(results.run))):
         warnings.warn(problem, stacklevel=2)
     return _loaded(results.run, run_settings)
+
+
+def estimate(model: PathLike, tasks: Paths, *, judge: Paths = (), **settings: Unpack[Keywords]) -> "dry_run.DryRun":
+    """Say which calls :func:`evaluate` would make with these arguments, what they may cost and how long they may take.
+
+    No model is asked; what ``docs/dry-run.md`` says of the command holds here.
+
+    >>> estimate("file:answers.jsonl", "gsm8k", starter=True).total.calls
+    0
+    """
+    from judgebench.run import dry_run
+
+    _require_settings("estimate", model, settings)
+    return dry_run.estimate([_settings("estimate", tasks, model=model, judges=judge, **settings)])
+
+
+def _require_settings(function: str, model: object, settings: Mapping[str, object]) -> None:
+    """Raise :class:`UsageError` for a setting that does not exist, and for several models."""
+    if unknown := sorted(set(settings) - set(Keywords.__annotations__)):
+        known = ", ".join(sorted(Keywords.__annotations__))
+        raise UsageError(f"{function}() has no setting {unknown[0]!r}; it has {known}")
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(f"{function}() makes one run, of one model; got {model!r}. Call it once for each model")
 
 
 def load_run(path: RunLike, *, tasks: Paths = ()) -> Run:

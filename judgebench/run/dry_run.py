@@ -125,6 +125,12 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     budget_usd: float | None
     """``--budget``, for all runs together."""
 
+    def __repr__(self) -> str:
+        """One line."""
+        sums = self.total
+        usd = f"USD {sums.usd_low:.2g} to {sums.usd_high:.2g}" + ("" if sums.usd_complete else " or more")
+        return f"<judgebench.DryRun {sums.calls:,} calls, {usd}>"
+
 
 @dataclass(frozen=True)
 class _Forecast:

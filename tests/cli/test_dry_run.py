@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from judgebench import UsageError, estimate
 from tests.commands import judgebench
 from tests.patience import wait_for
 from tests.processes import kill, manifest_of, started
@@ -146,6 +148,16 @@ def test_a_checkpoint_s_answers_are_found(start_chat_server: StartServer, tmp_pa
     judgebench([*command, "--out", tmp_path / "runs" / "tiny" / "made"], cwd=tmp_path)
     found = json.loads(judgebench([*command, "--dry-run"], cwd=tmp_path).stdout)
     assert calls(found) == {"generate": (0, 4, 0), "judge": (0, 4, 0)}
+
+
+def test_python_says_the_same(bench: Bench, tmp_path: Path) -> None:
+    """``judgebench.estimate`` takes the arguments of ``evaluate``, and refuses the same."""
+    spec, judge = f"{bench.candidate.base_url}#it", f"{bench.judge.base_url}#judge"
+    price = {"model_args": {"usd_per_million": "1/4"}, "judge_args": {"usd_per_million": "2/8"}}
+    found = estimate(spec, "arenahard", judge=judge, starter=True, out=tmp_path / "run", **price)
+    assert json.loads(msgspec.json.encode(found)) == bench.forecast(tmp_path / "run")
+    with pytest.raises(UsageError, match=r"estimate\(\) has no setting 'limits'"):
+        estimate(spec, "arenahard", limits=3)  # type: ignore[call-arg]
 
 
 def test_another_run_in_the_folder_is_refused_as_the_run_would(bench: Bench, tmp_path: Path) -> None:
