@@ -208,6 +208,8 @@ DECODERS = {
 }
 """Functions of upstream that ask a model, and our backend for each."""
 TOKENS = ("max_tokens", "max_tokens_to_sample", "max_new_tokens")
+OTHER_PARSERS = ("pipeline_meta_parser", "replace_parser", "eval_parser")
+"""Parsers of upstream's that have no counterpart here."""
 IGNORED = (
     "logprobs",
     "requires_chatml",
@@ -352,11 +354,9 @@ def _parser(path: Path, text: str, name: str, given: Mapping[str, Any]) -> Verdi
                     read=f"json:{given['annotation_key']}", labels={f"{k:g}": v for k, v in shares.items()}
                 )
             case _:
-                _reject(
-                    path, text, "fn_completion_parser",
-                    f"{name} cannot be carried over: it is Python code. There are logprob_parser, regex_parser, "
-                    "ranking_parser, lmsys_parser and json_parser; or write a judge.toml",
-                )  # fmt: skip
+                why = "has no counterpart here" if name in OTHER_PARSERS else "is Python code, which is never run"
+                there = "logprob_parser, regex_parser, ranking_parser, lmsys_parser and json_parser"
+                _reject(path, text, "fn_completion_parser", f"{name} {why}. There are {there}; or write a judge.toml")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         _reject(path, text, "completion_parser_kwargs", f"do not fit {name}: {type(error).__name__}: {error}")
     if wrong := problem(rule):

@@ -177,7 +177,9 @@ class OwnPrompt:
                         f"it must contain {token} exactly once, and it does {self.text.count(token)} times"
                     )
             if not self._chat or not any(message.role == "user" for message in self._chat):
-                raise self._error("it has no turn of a user between <|im_start|>user and <|im_end|>")
+                raise self._error(
+                    "it has no turn of a user between <|im_start|>user and <|im_end|>, and no text is continued here"
+                )
         else:
             self._require_simple(self._tree)
 
