@@ -75,15 +75,16 @@ def went_wrong(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory
     """What went wrong with each command, in the order of the page and one folder, since later ones need the earlier.
 
     There, ``annotations.json`` are published judgements, ``runs/baseline`` and ``runs/candidate`` a worse and a better
-    model's answers, ``answers.jsonl`` the better one's, and a block of TOML is the file that its first line names.
+    model's answers, ``answers.jsonl`` the better one's, and a block of TOML or Jinja is the file that its first line
+    names.
     Blocks of Python come last.
     """
     mirrors = [str(shared_data / kind) for kind in ("alpacaeval", "gsm8k", "upstream")]
     folder = tmp_path_factory.mktemp("reader")
     with gzip.open(shared_data / "alpacaeval" / "annotations_full" / "NullModel.json.gz") as file:
         (folder / "annotations.json").write_bytes(file.read())
-    for text in blocks("toml"):
-        (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text)
+    for text in blocks("toml", "jinja"):
+        (folder / text.partition("\n")[0].strip("{}# ")).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("JUDGEBENCH_MIRROR", os.pathsep.join(mirrors))

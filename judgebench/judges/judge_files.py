@@ -19,7 +19,6 @@ import yaml
 from judgebench.errors import UsageError
 from judgebench.files import read_text
 from judgebench.judges.own_judges import OwnJudge
-from judgebench.judges.own_prompts import LONGEST_PROMPT
 from judgebench.judges.verdict_rules import ALPACA_EVAL_READINGS, VerdictRule, problem
 from judgebench.records import Sampling
 
@@ -58,22 +57,22 @@ def _yaml_in(folder: Path) -> Path | None:
 def read_judge_file(path: Path) -> JudgeFile:
     """Read a judge file and its prompt; raise :class:`UsageError`, which names file, line and key, if it is not one."""
     file = _yaml_in(path) or path
-    text = _text(file, FILE_BYTES)
+    text = _text(file, what="judge file")
     return _read_yaml(file, text) if file.suffix in (".yaml", ".yml") else _read_toml(file, text)
 
 
 def read_prompt(path: Path) -> OwnJudge:
     """Read a prompt of the user's, for the benchmark's own rule."""
-    own = OwnJudge(name=path.name, prompt=_text(path, 4 * LONGEST_PROMPT))
+    own = OwnJudge(name=path.name, prompt=_text(path))
     own.opened(str(path))
     return own
 
 
-def _text(path: Path, limit: int) -> str:
+def _text(path: Path, limit: int = FILE_BYTES, what: str = "judge prompt") -> str:
     try:
         return read_text(path, limit)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the judge file {path} cannot be read: {error}") from error
+        raise UsageError(f"the {what} {path} cannot be read: {error}") from error
 
 
 def _reject(path: Path, text: str, key: str, problem: str) -> NoReturn:
@@ -122,7 +121,7 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
         place = path.parent / found.prompt
         if not place.is_file():
             _reject(path, text, "prompt", f"{found.prompt!r} is not a file; a path is relative to the judge file")
-        prompt = _text(place, 4 * LONGEST_PROMPT)
+        prompt = _text(place)
     own = OwnJudge(
         name=path.name,
         prompt=prompt,
@@ -285,10 +284,10 @@ def _template(path: Path, text: str, name: str) -> str:
     """Read the prompt: upstream's paths begin at the folder of all evaluators."""
     for folder in (path.parent.parent, path.parent):
         if (folder / name).is_file():
-            return _text(folder / name, 4 * LONGEST_PROMPT)
+            return _text(folder / name)
     beside = path.parent / Path(name).name
     if beside.is_file():
-        return _text(beside, 4 * LONGEST_PROMPT)
+        return _text(beside)
     _reject(path, text, "prompt_template", f"{name!r} is a file neither in {path.parent} nor in the folder above it")
 
 

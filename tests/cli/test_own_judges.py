@@ -11,6 +11,7 @@ from judgebench.codec import sha256_hex
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request
 from tests.commands import Command, judgebench
+from tests.servers.launch import chat_server
 
 PAIR = "Rubric of my own, kept short.\nQ: {{ instruction }}\nFIRST: {{ answer_a }}\nSECOND: {{ answer_b }}\n"
 SINGLE = "Rubric of my own, kept short.\nQ: {{ instruction }}\nANSWER: {{ answer }}\n"
@@ -216,6 +217,33 @@ def test_a_judge_file_names_model_order_and_a_local_model_scores_the_labels(tmp_
     }
 
 
+def test_a_judge_file_names_a_server(tmp_path: Path) -> None:
+    """A real server is sent the prompt and the file's sampling, and asked nothing a second time."""
+    prompt_file(tmp_path, SINGLE)
+    rule = '[sampling]\nmax_tokens = 9\n[verdict]\nread = "rating"\nscale = [1, 10]\n'
+    text = 'model = "{url}#judge"\nprompt = "mine.j2"\n' + rule
+    with chat_server(text="I say [[8]].", log_bodies=1) as server:
+        path = judge_file(tmp_path, text, url=server.base_url)
+        for name in ("run", "again"):
+            evaluated(tmp_path / name, "mtbench", lambda _: "", "--judge", path, "--limit", 2)
+            assert len(server.bodies()) == 4
+        body = server.bodies()[0]
+    assert body["max_tokens"] == 9
+    assert body["messages"][0]["content"].startswith("Rubric of my own, kept short.\nQ: ")
+    assert scores(tmp_path / "run")["score"] == 8.0
+
+
+def test_a_run_folder_of_somebody_else_runs_no_template(tmp_path: Path) -> None:
+    """A manifest whose prompt was changed to reach Python is an error of the run, not code."""
+    out, path = tmp_path / "run", prompt_file(tmp_path, PAIR)
+    evaluated(out, "alpacaeval", lambda _: CASES["alpacaeval"][1], "--judge", "JUDGE", "--judge-prompt", path)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for hostile in ("{{ ''.__class__ }}", "{% for i in range(10**9) %}x{% endfor %}", "{{ '" + "(" * 9999, ""):
+        manifest["tasks"]["alpacaeval"]["own_judge"]["prompt"] = hostile
+        (out / "manifest.json").write_text(json.dumps(manifest))
+        assert "the judge prompt mine.j2" in judgebench(["score", out], code=2).stderr
+
+
 def test_patterns_are_not_taken_from_a_run_folder(tmp_path: Path) -> None:
     """A regular expression of somebody else's is never run: verdicts stand as read, and judging on needs the file."""
     prompt_file(tmp_path, SINGLE)
@@ -244,7 +272,7 @@ REFUSED = {
         "leaves out one of the two answers",
     ),
     "no question": (["--judge-prompt", "{{ answer }}"], "mtbench", "leaves out the question"),
-    "not a file": (["--judge-prompt", None], "alpacaeval", "No such file"),
+    "not a file": (["--judge-prompt", None], "alpacaeval", "none.j2 cannot be read: there is no such file"),
     "two judges": (["--judge-prompt", SINGLE], "wildbench", "metrics=score"),
     "verified": (["--judge-prompt", PAIR], "gsm8k", "are verified, not judged"),
     "sandbox": (["--judge-prompt", "{{ ''.__class__ }}"], "alpacaeval", "line 1"),
