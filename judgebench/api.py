@@ -475,6 +475,7 @@ def compare(
     adjust: "comparison.Adjust" = "holm",
     task: str | None = None,
     flips: int = 0,
+    names: Mapping[str, str] | None = None,
     mirrors: Paths = (),
     offline: bool = False,
     tasks: Paths = (),
@@ -482,7 +483,8 @@ def compare(
     """Compare each later run with the first, item by item.
 
     ``runs`` are runs and paths, also in lists. ``adjust`` says how p-values are adjusted for their number, ``flips``
-    how many of the items that changed most are kept for each pair. ``mirrors`` are folders with official files,
+    how many of the items that changed most are kept for each pair. ``names`` are names for the table, by run folder or
+    by the name that a run has otherwise. ``mirrors`` are folders with official files,
     ``tasks`` the files of your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be
     compared.
 
@@ -493,7 +495,7 @@ def compare(
 
     settings = _settings("compare", mirrors=mirrors, offline=offline)
     files = comparison.official_files(settings.mirrors, offline=offline)
-    opened = [_opened(run, tasks) for run in _each(runs)]
+    opened = reading.renamed([_opened(run, tasks) for run in _each(runs)], names or {})
     return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
 
 
@@ -532,13 +534,15 @@ def leaderboard(
     *runs: RunLike | Iterable[RunLike],
     task: str | None = None,
     published: bool = False,
+    names: Mapping[str, str] | None = None,
     tasks: Paths = (),
 ) -> Leaderboard:
     """Rank runs, and the runs below folders, by task and protocol; with ``published``, among published figures.
 
     Only a run that was evaluated as the published rows were stands among them, with its number by upstream's rule.
 
-    ``runs`` are runs and paths, also in lists; a run that is named twice has one row. ``tasks`` are the files of your
+    ``runs`` are runs and paths, also in lists; a run that is named twice has one row. ``names`` are names for the
+    table, by run folder or by the name that a run has otherwise. ``tasks`` are the files of your
     own tasks that the runs were made with.
 
     >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
@@ -549,13 +553,14 @@ def leaderboard(
 
     files = _task_files(tasks)
     found = _found(runs, files)
-    rows = ranking.in_one_table(found.readable, task)
+    readable = reading.renamed(found.readable, names or {})
+    rows = ranking.in_one_table(readable, task)
     others = tables.published_rows(task) if published else []
     if not rows and not others:
         wanted = f" for task {task!r}: no run holds that task" if task else ""
         raise UsageError(f"nothing to show{wanted}. Name run folders, or run `judgebench eval` first{_reasons(found)}")
     metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
-    groups = ranking.group_rows([*rows, *others], metrics, tables.tables_of(found.readable, others))
+    groups = ranking.group_rows([*rows, *others], metrics, tables.tables_of(readable, others))
     groups = tables.beside_published(groups, others)
     return Leaderboard(tuple(groups), found.unreadable)
 
@@ -592,6 +597,7 @@ def import_run(
     out: PathLike,
     task: PathLike = "",
     model: str | None = None,
+    name: str | None = None,
     fields: Mapping[str, str] | None = None,
     mirrors: Paths = (),
     offline: bool = False,
@@ -599,8 +605,8 @@ def import_run(
     """Read existing judgements or answers into run folders, one for each model of the file, and score them.
 
     ``form`` is a format that ``judgebench import --from`` takes, ``task`` the benchmark that the file belongs to
-    (an archive names its own), ``model`` the only model to import, ``fields`` the names that a file of outputs has for
-    our fields, as in ``{"id": "key"}``.
+    (an archive names its own), ``model`` the only model to import, ``name`` what to call the run in tables, ``fields``
+    the names that a file of outputs has for our fields, as in ``{"id": "key"}``.
 
     >>> export("runs/mine", "archive", "mine.zip")
     [PosixPath('mine.zip')]
@@ -610,7 +616,7 @@ def import_run(
     from judgebench.exchange import importing
 
     settings = _settings(
-        "import_run", task, model=model, out=out, fields=fields or {}, mirrors=mirrors, offline=offline
+        "import_run", task, model=model, name=name, out=out, fields=fields or {}, mirrors=mirrors, offline=offline
     )
     return [_loaded(made.run, settings) for made in importing.import_run(Path(source), form, settings)]
 

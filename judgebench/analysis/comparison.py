@@ -243,7 +243,7 @@ def compare(
         raise UsageError(notes[0] if notes else _nothing(runs, task, unlike))
     return Comparison(
         runs=tuple(
-            Compared(model=run.manifest.candidate, path=str(run.path), status=run.manifest.status) for run in runs
+            Compared(model=run.manifest.shown_name, path=str(run.path), status=run.manifest.status) for run in runs
         ),
         tasks=tuple(_adjusted(compared, adjust)),
         unlike=unlike,

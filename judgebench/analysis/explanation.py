@@ -152,7 +152,7 @@ class _Run:
 def explain(runs: Sequence[Run], task: str | None = None) -> Explanation:
     """Explain the numbers of the runs; of one task only, if it is named."""
     read = [
-        _Run(run.manifest.candidate, task_run, task_run.example_scores(), task_run.judgements())
+        _Run(run.manifest.shown_name, task_run, task_run.example_scores(), task_run.judgements())
         for run in runs
         for task_run in run.tasks.values()
         if task is None or task in task_run.names

@@ -40,6 +40,9 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     """Task with version and options."""
     model: str
+    """The name that the user gave the run, or the model's own."""
+    candidate: str = ""
+    """The model's own name, which published rows are looked up by; empty for those."""
     identity: str = ""
     """The model's identity in the manifest: its weights, its endpoint, or the file of its answers."""
     origin: str
@@ -135,7 +138,8 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
         findings = [finding.check for finding in task_run.findings if finding.flagged]
         row = LeaderboardRow(
             task=f"{task_manifest.name}@{task_manifest.version}",
-            model=manifest.candidate,
+            model=manifest.shown_name,
+            candidate=manifest.candidate,
             identity=manifest.candidate_identity,
             origin=str(run.path),
             started_at=manifest.started_at,

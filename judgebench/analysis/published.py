@@ -139,12 +139,12 @@ def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow
         table = {} if task is None else {row.model: row for row in of_same_table(task, published)}
         metric = group.headline[0] if group.headline else ""
         held = task is not None and task.metric(metric).needs_table is None
-        rows = [
-            msgspec.structs.replace(row, published_value=value_of(table[row.model], metric))
-            if held and not row.published and row.model in table
-            else row
-            for row in group.rows
-        ]
+        rows = []
+        for row in group.rows:
+            name = next((name for name in (row.candidate, row.model) if name in table), None)
+            if held and not row.published and name is not None:
+                row = msgspec.structs.replace(row, published_value=value_of(table[name], metric))
+            rows.append(row)
         found.append(msgspec.structs.replace(group, rows=tuple(rows)))
     return found
 

@@ -32,6 +32,7 @@ def compare(
     ] = "holm",
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
+    names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     tasks: options.TaskFiles = "",
@@ -42,7 +43,14 @@ def compare(
     from judgebench import api
 
     found = api.compare(
-        *runs, adjust=adjust, task=task, flips=flips, mirrors=mirror, offline=offline, tasks=tasks
+        *runs,
+        adjust=adjust,
+        task=task,
+        flips=flips,
+        names=options.run_names(names),
+        mirrors=mirror,
+        offline=offline,
+        tasks=tasks,
     ).record
     show(form, found, lambda: _sheets(found), lambda: _flat(found), everything=everything)
 

@@ -33,6 +33,7 @@ def import_(
     model: Annotated[
         str | None, typer.Option(help="Import only this model of a file that holds several.", metavar="NAME")
     ] = None,
+    name: options.Name = None,
     fields: Annotated[
         str, typer.Option(help="Names of our fields in a file of outputs.", metavar="id=KEY,output=RESPONSE,…")
     ] = "",
@@ -47,7 +48,7 @@ def import_(
     from judgebench.exchange.importing import import_run
     from judgebench.run.folder import RunFolder
 
-    asked = {"tasks": task, "model": model, "out": out, "mirror": mirror, "offline": offline}
+    asked = {"tasks": task, "model": model, "name": name, "out": out, "mirror": mirror, "offline": offline}
     names = pairs(filter(None, fields.split(",")), "--fields")
     found = import_run(source, form, replace(settings_from_flags(asked, sys.argv), fields=names))
     for results in found:

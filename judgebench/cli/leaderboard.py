@@ -57,6 +57,7 @@ def leaderboard(
         list[str] | None,
         typer.Option("--pin", help="Show this model first in each table. Repeatable.", metavar="MODEL"),
     ] = None,
+    names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     tasks: options.TaskFiles = "",
@@ -66,7 +67,7 @@ def leaderboard(
     from judgebench.analysis.leaderboard import arranged
 
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
-    found = api.leaderboard(*folders, task=task, published=published, tasks=tasks)
+    found = api.leaderboard(*folders, task=task, published=published, names=options.run_names(names), tasks=tasks)
     print_beside("left out", (run.reason for run in found.unreadable))
     groups = arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ())
     print_tables(groups, form, everything=everything)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
 
 import typer
 
+from judgebench.errors import UsageError
 from judgebench.run.settings import FLAGS, Setting
 
 if TYPE_CHECKING:
@@ -62,6 +63,15 @@ JudgeArgs = Annotated[list[str], option("judge_arg")]
 Labels = Annotated[Path | None, option("labels")]
 KeyEnv = Annotated[str | None, option("api_key_env")]
 Budget = Annotated[float | None, option("budget")]
+Name = Annotated[str | None, option("name")]
+Names = Annotated[
+    list[str],
+    typer.Option(
+        "--name",
+        help="Call a run NAME in the tables; RUN is its folder, or the name it has otherwise. Repeatable.",
+        metavar="RUN=NAME",
+    ),
+]
 Mirror = Annotated[list[Path], option("mirror")]
 Offline = Annotated[bool, option("offline")]
 ThinkTags = Annotated[list[str], option("think_tags")]
@@ -84,6 +94,17 @@ Track = Annotated[
 ]
 All = Annotated[bool, typer.Option("--all", help="Print every row and note, however many.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def run_names(given: Iterable[str]) -> dict[str, str]:
+    """Parse ``RUN=NAME`` texts."""
+    found = {}
+    for text in given:
+        run, equals, name = text.partition("=")
+        if not equals or not run:
+            raise UsageError(f"--name {text!r} is not of the form RUN=NAME, such as runs/base=Baseline")
+        found[run] = name
+    return found
 
 
 def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:

@@ -60,7 +60,7 @@ def print_results(
         return
     sheets = []
     for task_manifest in manifest.tasks.values():
-        sheets.append(_scores(manifest.candidate, task_manifest, results, verbose=verbose))
+        sheets.append(_scores(manifest.shown_name, task_manifest, results, verbose=verbose))
         if verbose and task_manifest.first_prompt is not None:
             prompt = tuple(task_manifest.first_prompt.splitlines())
             sheets.append(Sheet("first prompt, as the model reads it:", notes=prompt))

@@ -131,6 +131,11 @@ def _plans(given: Mapping[str, Any]) -> list[Settings]:
         raise UsageError("--model is missing; name the model under test")
     if len(models) == 1 and not prompts:
         return [dataclasses.replace(common, model=models[0])]
+    if common.name is not None and len(models) > 1:
+        raise UsageError(
+            f"--name is the name of one run, and {len(models)} models are given; name them in "
+            "`judgebench leaderboard --name RUN=NAME`"
+        )
     if common.out is not None and RunFolder(common.out).manifest() is not None:
         raise UsageError(
             f"{common.out} holds a run itself, but each of several models or steps gets a folder of its own in --out; "
@@ -141,7 +146,8 @@ def _plans(given: Mapping[str, Any]) -> list[Settings]:
         for steps in range(len(prompts) + 1):
             suffix = f"-refine{steps}" if steps else ""
             out = None if common.out is None else common.out / f"{slug(model)}{suffix}"
-            plans.append(dataclasses.replace(common, model=model, refine=prompts[:steps], out=out))
+            name = common.name and common.name + suffix
+            plans.append(dataclasses.replace(common, model=model, refine=prompts[:steps], out=out, name=name))
     return plans
 
 

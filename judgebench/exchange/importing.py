@@ -71,6 +71,11 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} has nothing from the model {settings.model!r}")
+    if settings.name and len(found) > 1:
+        raise UsageError(
+            f"--name is the name of one run, and {path} holds {len(found)} models; choose one with --model, or give "
+            f"the names in `judgebench leaderboard --name RUN=NAME`"
+        )
     folders = [RunFolder(settings.out if len(found) == 1 else settings.out / slug(i.candidate)) for i in found]
     if len({folder.path for folder in folders}) < len(folders):
         names = ", ".join(imported.candidate for imported in found)
@@ -117,6 +122,9 @@ class _Import:
             self.require_own()
             existing = self.folder.manifest()
             if existing is not None and existing.status != "running":
+                if settings.name and existing.name != settings.name:
+                    existing.name = settings.name
+                    self.folder.write_manifest(existing)
                 return self.folder.results()
             if existing is not None:
                 shutil.rmtree(self.folder.task(self.loaded_task.key).path, ignore_errors=True)
@@ -169,7 +177,12 @@ def _import_archive(path: Path, out: Path, settings: Settings) -> Results:
     if settings.tasks or settings.model or settings.fields:
         raise UsageError("an archive holds a run with all its tasks; leave out --task, --model and --fields")
     unpack_archive(path, out)
-    return RunFolder(out).results()
+    folder = RunFolder(out)
+    if settings.name:
+        manifest = folder.require_manifest()
+        manifest.name = settings.name
+        folder.write_manifest(manifest)
+    return folder.results()
 
 
 def _read(path: Path, reader: Importer, loaded_task: LoadedTask) -> list[Imported]:
@@ -265,6 +278,7 @@ def _manifest(
         run_id=folder.path.name,
         status="running",
         candidate=imported.candidate,
+        name=settings.name or "",
         candidate_identity=identity,
         candidate_spec=f"{form} file",
         imported_from=form,

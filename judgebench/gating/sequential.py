@@ -122,7 +122,7 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
         _check(second.tasks[key], demand, watches[key], before[key], ended=ended) for key, demand in demands.items()
     ]
     return verdicts.concluded(
-        checks, notes, defaults, baseline=(first.manifest.candidate, str(baseline)), candidate=second
+        checks, notes, defaults, baseline=(first.manifest.shown_name, str(baseline)), candidate=second
     )
 
 

@@ -158,7 +158,7 @@ def gate(baseline: Run | str, candidate: Run, policy: Policy, *, files: FileFetc
         for key, demand in demands.items():
             require_same_protocol(baseline, candidate, key)
             checks.append(_paired_check(baseline.tasks[key], candidate.tasks[key], demand, files))
-        name, place = baseline.manifest.candidate, str(baseline.path)
+        name, place = baseline.manifest.shown_name, str(baseline.path)
     notes += [
         f"the run {run.path} is {run.manifest.status}, so what it lacks may still come"
         for run in (baseline, candidate)
@@ -186,7 +186,7 @@ def concluded(
     return Gate(
         verdict=verdict,
         baseline=baseline[0],
-        candidate=candidate.manifest.candidate,
+        candidate=candidate.manifest.shown_name,
         baseline_path=baseline[1],
         candidate_path=str(candidate.path),
         checks=tuple(checks),

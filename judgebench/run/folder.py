@@ -143,6 +143,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     run_id: str
     status: str
     candidate: str
+    name: str = ""
+    """What the user calls the run in tables; empty for the candidate's name."""
     candidate_identity: str
     candidate_spec: str
     imported_from: str | None = None
@@ -162,6 +164,11 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The run's name in the accounts of the call store; empty if it never made a call."""
     spending: Spending | None = None
     """What all sessions together paid, according to those accounts."""
+
+    @property
+    def shown_name(self) -> str:
+        """The run's name in tables."""
+        return self.name or self.candidate
 
     @property
     def ended(self) -> datetime:

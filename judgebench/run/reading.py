@@ -5,12 +5,15 @@ also takes folders of many runs; it lists an unreadable run with the reason and 
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from judgebench.data.sources import SourceFinder
+from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.files import opened
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Score
@@ -19,6 +22,7 @@ from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.integrity import Finding
 from judgebench.run.loading import reload_task
 from judgebench.run.run_tasks import NO_FILES, TaskFiles, find_task
+from judgebench.run.settings import require_name
 from judgebench.task import Task, TaskData
 from judgebench.tasks import Origin
 
@@ -155,6 +159,29 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
         for key, task_manifest in manifest.tasks.items()
     }
     return Run(path, manifest, tasks, folder)
+
+
+def renamed(runs: Iterable[Run], names: Mapping[str, str]) -> list[Run]:
+    """The runs with names for tables, given by run folder or by the name that a run has otherwise.
+
+    Raises :class:`UsageError` for a name whose run is not among them.
+    """
+    changed, used = [], set()
+    for run in runs:
+        manifest = run.manifest
+        known = (os.path.normpath(run.path), manifest.name, manifest.candidate)
+        given = next((told for told in names if told in known or os.path.normpath(told) in known), None)
+        used.add(given)
+        if given is not None:
+            manifest = msgspec.structs.replace(manifest, name=require_name(names[given]))
+        changed.append(replace(run, manifest=manifest))
+    if unknown := [told for told in names if told not in used]:
+        listed = ", ".join(f"{run.path} ({run.manifest.shown_name})" for run in changed)
+        raise UsageError(
+            f"--name {shortened(unknown[0], 200)}={names[unknown[0]]}: no run has that folder or name; the runs are "
+            f"{shortened(listed, 500)}"
+        )
+    return changed
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:

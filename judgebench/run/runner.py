@@ -381,6 +381,7 @@ class Runner:
                 sessions=[],
                 tasks=task_manifests,
             )
+        manifest.name = self._settings.name or manifest.name
         manifest.status = "running"
         manifest.finished_at = None
         manifest.sessions.append(self._session)

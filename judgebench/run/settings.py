@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST_NAME = 200
 MOST = 10**9
 """The largest value of a count."""
 EVAL = ("eval",)
@@ -100,6 +101,9 @@ class Settings:
     """The judge of the user's that ``judge_prompt``, or a file among ``judges``, holds."""
     judge_file_args: Mapping[str, str] = field(default_factory=dict)
     """Settings of the judges' backend in that file; ``judge_args`` overrides them."""
+    name: str | None = flag(
+        None, "Name of the run in tables, instead of the model's. It changes no number.", "NAME", ANSWERING
+    )
     out: Path | None = flag(None, "Run folder. Default: runs/<model>/<time>-<hash>.", "DIR", ANSWERING)
     runs: Path = Path("runs")
     """The folder for run folders that the user did not name."""
@@ -219,6 +223,8 @@ class Settings:
                 from judgebench.models.pricing import parse_price
 
                 parse_price(arguments["usd_per_million"])
+        if self.name is not None:
+            require_name(self.name)
         sent = {"system": self.system or "", "gen": "".join(self.gen.values())}
         for name, text in {**sent, "judge_gen": "".join(self.judge_gen.values())}.items():
             try:
@@ -238,6 +244,7 @@ class Keywords(TypedDict, total=False):
     """The settings as keywords of :func:`judgebench.evaluate`, for editors and type checkers: see :class:`Settings`."""
 
     judge_prompt: PathLike | None
+    name: str | None
     out: PathLike | None
     runs: PathLike
     limit: int | float | None
@@ -425,6 +432,18 @@ def limit_of(given: str | float, about: str) -> int | float:
     if value >= 1 and value.is_integer():
         return int(value)
     raise UsageError(f"{about} is neither a number of examples (1 or more) nor a share of them (between 0 and 1)")
+
+
+def require_name(name: str) -> str:
+    """Return a name that can stand in a table; raise :class:`UsageError` for any other."""
+    from judgebench.display import shortened
+
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"--name wants a name for tables, a line of 1 to {LONGEST_NAME} printable characters, and was given "
+            f"{shortened(name, 60)!r}"
+        )
+    return name
 
 
 def several(given: PathLike | Iterable[PathLike]) -> tuple[str, ...]:
