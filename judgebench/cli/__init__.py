@@ -87,7 +87,12 @@ class Commands(Group):
         if listed is None:
             return name, listed, rest
         command = loaded(str(listed.name))
-        return name, command, rest if ctx.resilient_parsing else _translated(command, rest)
+        if not ctx.resilient_parsing:
+            return name, command, _translated(command, rest)
+        from judgebench.cli.completion import complete_values
+
+        complete_values(command)
+        return name, command, rest
 
 
 def loaded(name: str) -> Any:

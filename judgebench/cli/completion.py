@@ -36,6 +36,42 @@ def completion(
     typer.echo(f"completion for {name} is in {place}; it works in every new shell")
 
 
+def complete_values(command: Any) -> None:
+    """Let the shell complete the values of a command's parameters, and of the commands below it, as far as they can be
+    listed; for others it offers files.
+    """
+    for parameter in command.params:
+        if parameter.name in _VALUES:
+            # What the argument `autocompletion` would set, for parameters that are declared in many places.
+            parameter._custom_shell_complete = _VALUES[parameter.name]
+    for below in getattr(command, "commands", {}).values():
+        complete_values(below)
+
+
+def _tasks(ctx: Any, parameter: Any, incomplete: str) -> list[str]:
+    """The names of tasks after those that are already there."""
+    from judgebench import tasks
+
+    *before, last = incomplete.split(",")
+    return [",".join([*before, name]) for name in tasks.names() if name.startswith(last) and name not in before]
+
+
+def _presets(ctx: Any, parameter: Any, incomplete: str) -> list[str]:
+    from judgebench.run import presets
+
+    return [name for name in presets.names() if name.startswith(incomplete)]
+
+
+def _thinking(ctx: Any, parameter: Any, incomplete: str) -> list[str]:
+    from judgebench.thinking import POLICIES
+
+    return [name for name in POLICIES if name.startswith(incomplete)]
+
+
+_VALUES = {"task": _tasks, "tasks": _tasks, "preset": _presets, "thinking": _thinking}
+"""What can be listed, by the name of a parameter."""
+
+
 def complete(group: Any) -> NoReturn:
     """Answer the shell's script, which asks through the environment, and end the process."""
     shells = import_module("typer.completion")
