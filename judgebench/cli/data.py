@@ -1,11 +1,17 @@
 """``data list|fetch|verify|where``: the official files."""
 
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from judgebench.cli import options
 from judgebench.errors import UsageError
+from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.run.settings import mirror_folders, settings_from_flags
 
 if TYPE_CHECKING:
@@ -37,25 +43,90 @@ def _sources(task: str | None) -> "list[tuple[str, Source]]":
 def list_(
     task: Task = None,
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    everything: Annotated[
+        bool, typer.Option("--all", help="A line for each file, with its hash, as a pipe always gets.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """List the files: where each comes from, under which licence, and whether it is here."""
-    from judgebench.cli.rendering import print_lines
+    """List the files: where each comes from, under which licence, and whether it is here.
+
+    A terminal shows a row for each task; with T a row for each of its files.
+    """
+    from judgebench.cli.rendering import print_lines, print_sheets
 
     finder = finder_of(mirror, offline=True)
-    rows = [
-        {
-            "task": name,
+    files = [_File(name, source, finder.locate(source)) for name, source in _sources(task)]
+    if json or everything or not sys.stdout.isatty():
+        rows = [file.record for file in files]
+        line = "{task} {name}: {here}; {licence}; {place}; sha256 {sha256}"
+        print_lines(rows, (line.format(**row) for row in rows), as_json=json)
+    else:
+        print_sheets([_tasks_sheet(files) if task is None else _files_sheet(files)])
+
+
+@dataclass(frozen=True)
+class _File:
+    """An official file of a task."""
+
+    task: str
+    source: "Source"
+    here: str | None
+    """Where it was found."""
+
+    @property
+    def host(self) -> str:
+        """The repository, data set or server that it is taken from."""
+        return self.source.repo or self.source.dataset or (self.source.url or "").split("/")[2]
+
+    @property
+    def record(self) -> dict[str, str | int | None]:
+        source = self.source
+        return {
+            "task": self.task,
             "name": source.name,
             "place": source.place,
             "sha256": source.sha256,
+            "bytes": source.bytes,
             "licence": source.licence,
-            "here": finder.locate(source) or "no",
+            "here": self.here or "no",
         }
-        for name, source in _sources(task)
-    ]
-    line = "{task} {name}: {here}; {licence}; {place}; sha256 {sha256}"
-    print_lines(rows, (line.format(**row) for row in rows), as_json=json)
+
+
+def _tasks_sheet(files: "Sequence[_File]") -> Sheet:
+    """A row for each task."""
+    rows = []
+    for task, group in groupby(files, key=lambda file: file.task):
+        own = list(group)
+        found = Counter(file.here for file in own if file.here)
+        rows.append(
+            (
+                task,
+                len(own),
+                _size(own),
+                f"{found.total()} of {len(own)}" + (f" ({', '.join(sorted(found))})" if found else ""),
+                ", ".join(dict.fromkeys(file.source.licence for file in own)),
+                ", ".join(dict.fromkeys(file.host for file in own)),
+            )
+        )
+    columns = words("task") + figures("files", "size") + words("here", "licence", "from")
+    more = "+: and files whose size is not pinned; " if any(row[2].endswith("+") for row in rows) else ""
+    notes = (f"{more}data list T shows the files of a task, --all all of them; data fetch T gets them",)
+    return Sheet("", columns, tuple(rows), notes, asked=True)
+
+
+def _files_sheet(files: "Sequence[_File]") -> Sheet:
+    """A row for each file."""
+    rows = tuple((file.source.name, _size([file]), file.here or "no", file.source.licence, file.host) for file in files)
+    columns = words("file") + figures("size") + words("here", "licence", "from")
+    notes = (f"from {', '.join(dict.fromkeys(file.host for file in files))}; whole addresses and hashes: --all",)
+    return Sheet("", columns, rows, notes, spare=("from",), asked=True)
+
+
+def _size(files: "Sequence[_File]") -> str:
+    """The sum of the sizes; a plus stands for files whose size is not pinned."""
+    known = [file.source.bytes for file in files if file.source.bytes is not None]
+    total, more = sum(known), "+" if len(known) < len(files) else ""
+    return (f"{total / 1e6:,.1f} MB" if total >= 1e5 else f"{total / 1e3:.1f} kB") + more if known else "?"
 
 
 @app.command()

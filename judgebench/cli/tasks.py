@@ -1,5 +1,9 @@
 """``tasks list|info|new|check``: what can be evaluated."""
 
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -9,18 +13,57 @@ from judgebench.cli import options
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
+    from judgebench.tasks import Listed
     from judgebench.tasks.new import Kind
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
-def list_(json: options.Json = False) -> None:
-    """List all tasks: the bundled ones and those of installed packages."""
+def list_(
+    names: Annotated[
+        bool | None,
+        typer.Option(
+            "--names/--long",
+            help="Only the names, one a line; or all of it. Default: all on a terminal, the names in a pipe.",
+            show_default=False,
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """List all tasks, the bundled ones and those of installed packages, with what each measures."""
     from judgebench import tasks
-    from judgebench.cli.rendering import print_lines
+    from judgebench.cli.rendering import print_json, print_lines
 
-    print_lines(tasks.names(), tasks.names(), as_json=json)
+    if names or (names is None and not json and not sys.stdout.isatty()):
+        print_lines(tasks.names(), tasks.names(), as_json=json)
+    elif json:
+        print_json(tasks.listed())
+    else:
+        print_lines((), _lines(tasks.listed(), shutil.get_terminal_size().columns), as_json=False)
+
+
+def _lines(listed: "Sequence[Listed]", width: int) -> Iterator[str]:
+    """Two or three lines for each task: what it measures, and how."""
+    from judgebench.display import printable
+    from judgebench.exchange.terminal import folded
+
+    names = [printable(f"{task.task}@{task.version}" if task.version else task.task) for task in listed]
+    indent = min(max(map(len, names), default=0) + 2, width // 2)
+    for name, task in zip(names, listed, strict=True):
+        texts = [task.about, _how(task)] if task.problem is None else [f"cannot be loaded: {task.problem}"]
+        lines = [line for text in texts if text for line in folded(printable(text), max(20, width - indent))]
+        yield from (before.ljust(indent) + line for before, line in zip_longest([name], lines, fillvalue=""))
+
+
+def _how(task: "Listed") -> str:
+    """Who decides, about how many items, and which other versions there are."""
+    judges = [f"{spec} ({task.served[spec]})" if spec in task.served else spec for spec in task.judges]
+    others = [f"@{version}" for version in task.versions if version != task.version]
+    decided = f"{task.verdicts} by {' and '.join(judges)}" if judges else task.verdicts
+    return "; ".join(
+        part for part in (decided, f"{task.examples:,} items", f"also {', '.join(others)}" if others else "") if part
+    )
 
 
 @app.command()

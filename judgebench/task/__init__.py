@@ -130,12 +130,24 @@ def plain_rulings(example: Example, generation: Generation | None, judgement: Ju
     return (Ruling(rule=judgement.judge, held=held, found=found, note=verdict.label or ""),)
 
 
+def no_cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+    """The cases of a task whose answers are verified."""
+    return ()
+
+
+def no_checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
+    """The checks of a task whose answers are judged."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A benchmark with its version and options. All functions are pure; only ``load`` reads files."""
 
     name: str
     version: str
+    versions: tuple[str, ...] = ()
+    """All versions that there are, the default first; empty if this is the only one."""
     options: Mapping[str, Any]
     """The options that differ from the task's defaults."""
     metrics: tuple[Metric, ...]
@@ -166,9 +178,9 @@ class Task:
     starter: bool
     """The data are the bundled starter set, whose numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
-    cases: Callable[[TaskData, Generation], tuple[Case, ...]] = lambda data, generation: ()
+    cases: Callable[[TaskData, Generation], tuple[Case, ...]] = no_cases
     """The cases that one generation puts before the judges; none if answers are verified."""
-    checks: Callable[[TaskData, Generation], tuple[Check, ...]] = lambda data, generation: ()
+    checks: Callable[[TaskData, Generation], tuple[Check, ...]] = no_checks
     """The checks that one generation puts before the verifiers; none if answers are judged."""
     rulings: Callable[[Example, Generation | None, Judgement], tuple[Ruling, ...]] = plain_rulings
     """What a verifier's judgement says, rule by rule, for people who look at one example."""
@@ -217,6 +229,12 @@ class Task:
         """Name with version and options, in the form of ``--tasks``."""
         options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
         return f"{self.name}@{self.version}" + (f":{options}" if options else "")
+
+    @property
+    def verdicts(self) -> str:
+        """Who decides about its answers: ``judged``, ``verified``, or both."""
+        kinds = {"judged": self.judge_models or self.cases is not no_cases, "verified": self.checks is not no_checks}
+        return " and ".join(kind for kind, there in kinds.items() if there)
 
     @property
     def headline(self) -> tuple[str, ...]:

@@ -158,6 +158,7 @@ def info(name: str) -> dict[str, Any]:
     ends = {spec: end for spec in sorted(set(task.judge_models.values())) if (end := served(spec))}
     return {
         "task": task.label,
+        "versions": list(task.versions or (task.version,)),
         "metrics": list(task.headline),
         "examples": task.official_examples,
         "judge": dict(task.judge_models) or "none: answers are verified",
@@ -167,6 +168,50 @@ def info(name: str) -> dict[str, Any]:
         "sources": {key: f"{source.place} ({source.licence})" for key, source in read_sources(place).items()},
         "about": task.about,
     }
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``judgebench tasks list`` shows of a task."""
+
+    task: str
+    version: str = ""
+    """The default."""
+    versions: tuple[str, ...] = ()
+    verdicts: str = ""
+    """``judged``, ``verified``, or both."""
+    examples: int | None = None
+    judges: tuple[str, ...] = ()
+    """Specs of the official judge models."""
+    served: dict[str, str] = {}
+    """Until when the vendors serve those whose end is known."""
+    metrics: tuple[str, ...] = ()
+    about: str = ""
+    problem: str | None = None
+    """Why a task of an installed package cannot be loaded."""
+
+
+def listed() -> list[Listed]:
+    """All tasks with what they measure. One that cannot be loaded is listed with the reason."""
+    return [_listed(name) for name in names()]
+
+
+def _listed(name: str) -> Listed:
+    try:
+        task, _ = load(TaskSpec(name))
+    except JudgebenchError as error:
+        return Listed(task=name, problem=str(error))
+    judges = tuple(sorted(set(task.judge_models.values())))
+    return Listed(
+        task=name,
+        version=task.version,
+        versions=task.versions or (task.version,),
+        verdicts=task.verdicts,
+        examples=task.official_examples,
+        judges=judges,
+        served={spec: end.short for spec in judges if (end := shutdown_of(*parse_model(spec)))},
+        metrics=task.headline,
+        about=task.about,
+    )
 
 
 def served(spec: str) -> str | None:

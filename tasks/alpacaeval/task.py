@@ -109,6 +109,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name="alpacaeval",
         version=version,
+        versions=tuple(EDITIONS),
         options=settings,
         metrics=METRICS,
         judge_models={} if model is None else {judge: model},

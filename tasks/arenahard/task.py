@@ -198,6 +198,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name="arenahard",
         version=version,
+        versions=tuple(EDITIONS),
         options=settings,
         metrics=METRICS,
         judge_models={} if starter else {category.name: model.spec for category in categories},

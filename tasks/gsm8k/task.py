@@ -75,6 +75,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name=TASK,
         version=version,
+        versions=VERSIONS,
         options=parse_options(options, {}, TASK),
         metrics=ACCURACY.metrics,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS[version], stop=STOPS[version]),

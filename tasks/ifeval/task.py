@@ -44,6 +44,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name=TASK,
         version=version,
+        versions=tuple(VERSIONS),
         options=parse_options(options, {}, TASK),
         metrics=METRICS,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS),

@@ -86,6 +86,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name=TASK,
         version=version,
+        versions=tuple(VERSIONS),
         options={key: value for key, value in chosen.items() if value != "chat"},
         metrics=ACCURACY.metrics,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS[prompt], stop=prompts.STOPS[prompt]),

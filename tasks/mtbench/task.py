@@ -170,6 +170,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name="mtbench",
         version=version,
+        versions=tuple(VERSIONS),
         options=given,
         metrics=metrics(settings.mode),
         judge_models={} if starter else dict.fromkeys(sorted(names), JUDGE_MODEL),

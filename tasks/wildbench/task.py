@@ -115,6 +115,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     return Task(
         name="wildbench",
         version=version,
+        versions=tuple(PROTOCOLS),
         options=settings,
         metrics=metrics(plan.judges),
         judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
