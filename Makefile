@@ -6,12 +6,16 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: eval test test-vllm check clean
+.PHONY: eval published test test-vllm check clean
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
 	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks "$$($(BIN)/judgebench tasks list | paste -sd,)" --starter
 	$(BIN)/judgebench leaderboard
+
+# Published scores from the published verdicts in this repository, and what upstream published beside them.
+published: $(STAMP)
+	$(BIN)/python scripts/published_numbers.py
 
 # The last line says how many tests were left out, and why: hence the whole suite last.
 test: $(STAMP) $(VLLM_STAMP)

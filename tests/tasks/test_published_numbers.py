@@ -11,6 +11,7 @@ from judgebench.tasks.wildbench.formulas import macro
 
 from judgebench.analysis.published import published_rows
 from judgebench.records import Score
+from scripts import published_numbers
 from scripts.make_published_fixtures import ALPACAEVAL, ARENAHARD, GROUPS, WILDBENCH, fixtures
 from tests import published_numbers as numbers
 from tests.shared_data import SHARED, SharedData
@@ -111,6 +112,15 @@ def test_arenahard_style_control() -> None:
         plain = numbers.scores(task, data, found[model])["win_rate", None]
         assert float(printed(plain)) == float(wanted["win_rate"])
         assert styled == pytest.approx(float(wanted["win_rate_style_controlled"]), abs=0.005)
+
+
+def test_the_readmes_command_prints_them_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """``make published`` prints our numbers beside the published ones, and says that 20 of 21 are equal, and why."""
+    assert published_numbers.main() == 0
+    shown = capsys.readouterr().out
+    assert "20 of 21 numbers are the published ones" in shown
+    assert "chose another C" in shown
+    assert shown.count("published") >= 6
 
 
 def test_the_files_are_what_their_program_makes(shared_data: SharedData) -> None:
