@@ -22,7 +22,7 @@ from judgebench.records import Score
 from judgebench.run import reading
 from judgebench.run.folder import RunFolder
 from judgebench.run.settings import Keywords, PathLike, Settings, settings_from_python, several
-from judgebench.tasks import files_among, named, task_files
+from judgebench.tasks import files_among, named, read_selection, task_files
 
 if TYPE_CHECKING:
     import pandas
@@ -304,6 +304,7 @@ def _leaderboard_row(row: "ranking.LeaderboardRow", headline: Iterable[str]) -> 
     upstream = {metric: score.upstream for metric, score in scores.items() if score.upstream is not None}
     return {
         "task": row.task,
+        **({"group": row.part} if row.part else {}),
         "protocol": row.protocol_hash,
         "rank": row.rank,
         "model": row.model,
@@ -474,6 +475,7 @@ def compare(
     *runs: RunLike | Iterable[RunLike],
     adjust: "comparison.Adjust" = "holm",
     task: str | None = None,
+    group: str | Iterable[str] = (),
     flips: int = 0,
     names: Mapping[str, str] | None = None,
     mirrors: Paths = (),
@@ -482,11 +484,11 @@ def compare(
 ) -> Comparison:
     """Compare each later run with the first, item by item.
 
-    ``runs`` are runs and paths, also in lists. ``adjust`` says how p-values are adjusted for their number, ``flips``
-    how many of the items that changed most are kept for each pair. ``names`` are names for the table, by run folder or
-    by the name that a run has otherwise. ``mirrors`` are folders with official files,
-    ``tasks`` the files of your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be
-    compared.
+    ``runs`` are runs and paths, also in lists. ``group`` limits it to groups of examples (``"category=math"``, or
+    ``"category"`` for each category). ``adjust`` says how p-values are adjusted for the number of those that are left,
+    ``flips`` how many of the items that changed most are kept for each pair. ``names`` are names for the table, by run
+    folder or by the name that a run has otherwise. ``mirrors`` are folders with official files, ``tasks`` the files of
+    your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be compared.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
@@ -496,7 +498,8 @@ def compare(
     settings = _settings("compare", mirrors=mirrors, offline=offline)
     files = comparison.official_files(settings.mirrors, offline=offline)
     opened = reading.renamed([_opened(run, tasks) for run in _each(runs)], names or {})
-    return Comparison(comparison.compare(opened, adjust=adjust, task=task, flips=flips, files=files))
+    groups = read_selection(several(group), "--group", bare=True)
+    return Comparison(comparison.compare(opened, adjust=adjust, task=task, groups=groups, flips=flips, files=files))
 
 
 def gate(
@@ -534,10 +537,14 @@ def leaderboard(
     *runs: RunLike | Iterable[RunLike],
     task: str | None = None,
     published: bool = False,
+    group: str | Iterable[str] = (),
     names: Mapping[str, str] | None = None,
     tasks: Paths = (),
 ) -> Leaderboard:
     """Rank runs, and the runs below folders, by task and protocol; with ``published``, among published figures.
+
+    ``group="category=math"`` ranks by the scores of that group, in a table of its own without published figures;
+    ``group="category"`` adds each category's score to the table as ``score category=math`` and so on.
 
     Only a run that was evaluated as the published rows were stands among them, with its number by upstream's rule.
 
@@ -548,20 +555,33 @@ def leaderboard(
     >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
     [75.0, 50.0]
     """
+    from judgebench.analysis import group_tables
     from judgebench.analysis import leaderboard as ranking
     from judgebench.analysis import published as tables
 
     files = _task_files(tasks)
     found = _found(runs, files)
     readable = reading.renamed(found.readable, names or {})
+    asked = read_selection(several(group), "--group", bare=True)
+    of_values, of_keys = asked.keys_alone()
+    if published and of_values:
+        raise UsageError(
+            f"published figures are of all examples, and --group {printable(of_values.clauses[0].text, 200)} asks for "
+            "some; leave out --published, or name the key alone, as in "
+            f"--group {printable(of_values.clauses[0].key, 60)}, to have each group's score in a column beside them"
+        )
     rows = ranking.in_one_table(readable, task)
     others = tables.published_rows(task) if published else []
     if not rows and not others:
         wanted = f" for task {task!r}: no run holds that task" if task else ""
         raise UsageError(f"nothing to show{wanted}. Name run folders, or run `judgebench eval` first{_reasons(found)}")
     metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
-    groups = ranking.group_rows([*rows, *others], metrics, tables.tables_of(readable, others))
-    groups = tables.beside_published(groups, others)
+    groups = group_tables.tables_of_groups(readable, task, of_values, metrics) if of_values else []
+    if of_keys or not asked:
+        if of_keys:
+            rows, metrics = group_tables.with_columns(rows, readable, of_keys, metrics)
+        whole = ranking.group_rows([*rows, *others], metrics, tables.tables_of(readable, others))
+        groups = [*tables.beside_published(whole, others), *groups]
     return Leaderboard(tuple(groups), found.unreadable)
 
 

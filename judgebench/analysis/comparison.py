@@ -9,7 +9,7 @@ runs, compared or not, are in ``leaderboard``; PASS or FAIL is in ``gating``.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import islice
 from typing import Any, Literal, get_args
@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import msgspec
 import numpy as np
 
+from judgebench.analysis.groups import label_of, require_groups
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.display import reasons
 from judgebench.errors import UsageError
@@ -32,6 +33,7 @@ from judgebench.stats.paired import permutation_p_value
 from judgebench.stats.relative import paired_ratio
 from judgebench.task import Fetch
 from judgebench.task.metric import Metric, MetricSums
+from judgebench.task.selection import NOTHING_SAID, Selection, in_groups
 
 Adjust = Literal["holm", "bh", "none"]
 
@@ -99,6 +101,8 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True):
     """The ranks that a run may have by one metric, 1 the best; the level holds for all runs together."""
 
     metric: str
+    group: str | None = None
+    """The group of examples that it holds for; ``None`` for all examples."""
     run: int
     value: float | None
     low: int
@@ -193,6 +197,7 @@ def compare(
     *,
     adjust: Adjust = "holm",
     task: str | None = None,
+    groups: Selection = NOTHING_SAID,
     flips: int = 0,
     files: FileFetcher | None = None,
 ) -> Comparison:
@@ -206,6 +211,8 @@ def compare(
         How p-values are adjusted for their number: Holm's, Benjamini-Hochberg's, or not.
     task
         Only this task, with or without its version.
+    groups
+        Only these groups of examples. The p-values are adjusted for the number of those that are left.
     flips
         How many of the items that changed most to show for each pair.
     files
@@ -223,24 +230,31 @@ def compare(
     if flips < 0:
         raise UsageError(f"cannot show {flips} of the items that changed most; give 0 or more")
     compared, unlike, notes = [], {}, []
-    for key in dict.fromkeys(key for run in runs for key in run.tasks):
-        having = [number for number, run in enumerate(runs) if key in run.tasks]
-        if task is not None and task not in runs[having[0]].tasks[key].names:
-            continue
-        groups: dict[str, list[int]] = {}
+    tasks = {key: [number for number, run in enumerate(runs) if key in run.tasks] for run in runs for key in run.tasks}
+    if task is not None:
+        tasks = {key: having for key, having in tasks.items() if task in runs[having[0]].tasks[key].names}
+    if groups and tasks:
+        wanted = require_groups(groups, (runs[number].tasks[key] for key in tasks for number in tasks[key]))
+        tasks = {key: having for key, having in tasks.items() if label_of(runs[having[0]].tasks[key]) in wanted}
+    for key, having in tasks.items():
+        parts = wanted[label_of(runs[having[0]].tasks[key])] if groups else None
+        protocols: dict[str, list[int]] = {}
         for number in having:
-            groups.setdefault(runs[number].tasks[key].task_manifest.protocol_hash, []).append(number)
-        apart = [_unlike(runs, key, having[0], members[0]) for members in list(groups.values())[1:]]
+            protocols.setdefault(runs[number].tasks[key].task_manifest.protocol_hash, []).append(number)
+        apart = [_unlike(runs, key, having[0], members[0]) for members in list(protocols.values())[1:]]
         if apart:
             unlike[key] = tuple(apart)
-        for members in groups.values():
+        for members in protocols.values():
             if len(members) > 1:
                 try:
-                    compared.append(_compare_task(runs, key, members, flips, files or official_files()))
+                    compared.append(_compare_task(runs, key, members, parts, flips, files or official_files()))
                 except UsageError as error:
                     notes.append(str(error))
     if not compared:
         raise UsageError(notes[0] if notes else _nothing(runs, task, unlike))
+    if groups and adjust != "none":
+        tested = sum(row.p is not None for of_task in compared for row in of_task.differences)
+        notes.append(f"p-values are adjusted for the number of those shown: {tested}, all of the groups asked for")
     return Comparison(
         runs=tuple(
             Compared(model=run.manifest.shown_name, path=str(run.path), status=run.manifest.status) for run in runs
@@ -296,8 +310,14 @@ def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequenc
 
 
 def _compare_task(
-    runs: Sequence[Run], key: str, members: Sequence[int], flips: int, files: FileFetcher
+    runs: Sequence[Run],
+    key: str,
+    members: Sequence[int],
+    parts: Collection[str] | None,
+    flips: int,
+    files: FileFetcher,
 ) -> TaskComparison:
+    """Compare some runs of one protocol; with ``parts``, only by these groups."""
     task_runs = [runs[number].tasks[key] for number in members]
     manifest = task_runs[0].task_manifest
     rows, paired = paired_rows([run.example_scores() for run in task_runs])
@@ -316,7 +336,7 @@ def _compare_task(
         )
     units = {(score.metric, score.group): score.unit for run in task_runs for score in run.scores}
     found = [sums_of(run, examples, common_rows, files) for run, common_rows in zip(task_runs, paired, strict=True)]
-    usable, left_out = _comparable(task_runs, found)
+    usable, left_out = _comparable(task_runs, found, parts)
     differences, ranks = [], []
     for name in usable:
         statistics = on_common_clusters([sums[name] for sums in found])
@@ -324,8 +344,8 @@ def _compare_task(
             pair = (members[0], members[place])
             unit = units.get(name, "")
             differences.append(_difference(*name, unit, pair, statistics[0], statistics[place]))
-        if len(members) > 2 and name[1] is None:
-            ranks += _ranks(task_runs[0].task.metric(name[0]), members, statistics)
+        if len(members) > 2 and (name[1] is None or parts is not None):
+            ranks += _ranks(task_runs[0].task.metric(name[0]), name[1], members, statistics)
     pairs = [(members[0], number) for number in members[1:]]
     return TaskComparison(
         task=manifest.label,
@@ -337,7 +357,7 @@ def _compare_task(
         differences=tuple(differences),
         ranks=tuple(ranks),
         not_compared=tuple(left_out),
-        flips=tuple(flip for pair in pairs for flip in _flips(runs, key, pair, flips)) if flips else (),
+        flips=tuple(flip for pair in pairs for flip in _flips(runs, key, pair, flips, parts)) if flips else (),
     )
 
 
@@ -402,12 +422,16 @@ def _plain_means(scores: Sequence[Score], examples: Sequence[Example], rows: Seq
 
 
 def _comparable(
-    runs: Sequence[TaskRun], found: Sequence[MetricSums]
+    runs: Sequence[TaskRun], found: Sequence[MetricSums], parts: Collection[str] | None
 ) -> tuple[list[tuple[str, str | None]], list[tuple[str, str]]]:
-    """Metrics and groups that all runs have as sums, and the others with the reason."""
+    """Metrics and groups that all runs have as sums, and the others with the reason; ``parts`` are the groups asked
+    for.
+    """
     usable = [name for name in found[0] if all(name in sums and sums[name].n_clusters for sums in found)]
+    if parts is not None:
+        usable = [name for name in usable if name[1] in parts]
     scores: dict[tuple[str, str | None], list[Score]] = {}
-    for score in (score for run in runs for score in run.scores):
+    for score in (score for run in runs for score in run.scores if parts is None or score.group in parts):
         scores.setdefault((score.metric, score.group), []).append(score)
     left_out = []
     for (metric, group), own in scores.items():
@@ -506,7 +530,9 @@ def _correlation(first: ClusterTotals, second: ClusterTotals) -> float | None:
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
 
 
-def _ranks(metric: Metric, members: Sequence[int], statistics: Sequence[ClusterTotals]) -> list[Rank]:
+def _ranks(
+    metric: Metric, group: str | None, members: Sequence[int], statistics: Sequence[ClusterTotals]
+) -> list[Rank]:
     if metric.direction == "none":
         return []
     contrasts = compare_all_pairs(statistics, rng=np.random.default_rng(SEED), rounds=_FEWEST_ROUNDS, level=LEVEL)
@@ -514,6 +540,7 @@ def _ranks(metric: Metric, members: Sequence[int], statistics: Sequence[ClusterT
     return [
         Rank(
             metric=metric.name,
+            group=group,
             run=number,
             value=statistic.value,
             low=rank.low,
@@ -547,8 +574,11 @@ def _adjusted(compared: Sequence[TaskComparison], adjust: Adjust) -> list[TaskCo
 # -- what changed most
 
 
-def _flips(runs: Sequence[Run], key: str, pair: tuple[int, int], count: int) -> list[Flip]:
-    """The items whose example score changed most, largest change first, ties in the order of the examples.
+def _flips(
+    runs: Sequence[Run], key: str, pair: tuple[int, int], count: int, parts: Collection[str] | None
+) -> list[Flip]:
+    """The items whose example score changed most, largest change first, ties in the order of the examples; with
+    ``parts``, only of these groups.
 
     The score is the mean of an item's rows of the first measure in the run's files; ``rating#turn-1`` and
     ``rating#turn-2`` are the same measure.
@@ -558,10 +588,14 @@ def _flips(runs: Sequence[Run], key: str, pair: tuple[int, int], count: int) -> 
     measure = rows[0][0].metric.partition("#")[0]
     values = [_by_example(of_run, measure) for of_run in rows]
     changes = {name: values[1][name] - value for name, value in values[0].items() if name in values[1]}
+    examples = task_runs[0].examples()
+    if parts is not None:
+        kept = {example.id for example in examples if in_groups(task_runs[0].task.groups, example, parts)}
+        changes = {name: change for name, change in changes.items() if name in kept}
     chosen = sorted((name for name, change in changes.items() if change), key=lambda name: -abs(changes[name]))[:count]
     if not chosen:
         return []
-    prompts = {example.id: example.instruction for example in task_runs[0].examples()}
+    prompts = {example.id: example.instruction for example in examples}
     shown = [_sides(*side, set(chosen)) for side in zip(task_runs, pair, values, strict=True)]
     return [
         Flip(

@@ -53,7 +53,9 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     protocol_hash: str
     protocol: dict[str, object]
     scores: dict[str, Score]
-    """By metric, over all examples."""
+    """By metric, over all examples or those of one group."""
+    part: str | None = None
+    """The group, such as ``category=math``; ``None`` for all examples."""
     flags: tuple[str, ...] = ()
     status: str = "complete"
     unread: float | None = None
@@ -80,6 +82,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     headline: tuple[str, ...]
     rows: tuple[LeaderboardRow, ...]
+    part: str | None = None
+    """The group of examples that the scores are of; ``None`` for all examples."""
     differs: tuple[str, ...]
     """Protocol fields in which this group differs from the task's first group."""
     table: str | None = None
@@ -290,6 +294,7 @@ def group_rows(
         groups.append(
             Group(
                 task=task,
+                part=own.part,
                 headline=metrics,
                 rows=tuple(_ranked(members, metrics[0], label)) if metrics else tuple(members),
                 differs=tuple(differing(first.protocol, own.protocol)),
@@ -360,7 +365,7 @@ def across_tasks(groups: Sequence[Group]) -> Across | None:
     firsts: dict[str, Group] = {}
     for group in groups:
         if (own := group.measured) is not None and not group.differs:
-            firsts.setdefault(own.task, group)
+            firsts.setdefault(" ".join(filter(None, (own.task, group.part))), group)
     if len(firsts) < 2:
         return None
     tables = tuple(firsts.values())

@@ -31,6 +31,7 @@ def compare(
         Literal["holm", "bh", "none"], typer.Option(help="How to adjust p-values for their number.")
     ] = "holm",
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
+    group: options.Groups = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
@@ -46,6 +47,7 @@ def compare(
         *runs,
         adjust=adjust,
         task=task,
+        group=group or (),
         flips=flips,
         names=options.run_names(names),
         mirrors=mirror,
@@ -95,7 +97,8 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     if task.starter:
         title += "; starter set, not comparable with anything"
     spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n")
-    rows = tuple(map(_cells, task.differences))
+    whole = {row.metric for row in task.differences if row.group is None}
+    rows = tuple(_cells(row, below=row.metric in whole) for row in task.differences)
     return Sheet(
         title,
         words("metric", "runs") + numbers,
@@ -118,10 +121,11 @@ def _important(task: "TaskComparison") -> tuple[int, ...]:
     return tuple(sorted(range(len(task.differences)), key=order))
 
 
-def _cells(row: "Difference") -> tuple[Cell, ...]:
+def _cells(row: "Difference", *, below: bool) -> tuple[Cell, ...]:
+    """The cells of a row; of a group ``below`` its metric's own row, the metric need not be repeated."""
     gain = "–" if row.relative_gain is None else f"{figure(row.relative_gain, 'share in percent', signed=True)} %"
     return (
-        row.metric if row.group is None else Inner(row.metric, row.group),
+        Inner(row.metric, row.group) if row.group is not None and below else score_name(row),
         _runs(row),
         figure(row.first_value, row.unit),
         figure(row.second_value, row.unit),
@@ -146,19 +150,20 @@ def _name(row: "Difference", *, several: bool) -> str:
 def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:
     rows = [
         (
-            rank.metric,
+            score_name(rank),
             f"{_letter(rank.run)}: {found.runs[rank.run].model}",
             figure(rank.value),
             ranks(rank.low, rank.high),
         )
         for rank in sorted(task.ranks, key=lambda rank: (rank.low, rank.high))
     ]
-    order = {metric: place for place, metric in enumerate(dict.fromkeys(rank.metric for rank in task.ranks))}
+    order = {metric: place for place, metric in enumerate(dict.fromkeys(map(score_name, task.ranks)))}
     rows.sort(key=lambda row: order[row[0]])
     title = f"{task.task}: ranks that are certain, all together at {100 * found.level:g} %"
-    compared = dict.fromkeys(row.metric for row in task.differences if row.group is None)
+    whole = any(row.group is None for row in task.differences)
+    compared = dict.fromkeys(score_name(row) for row in task.differences if row.group is None or not whole)
     unranked = [(metric, "more of it is not better") for metric in compared if metric not in order]
-    untold = ((f"{rank.metric} of {_letter(rank.run)}", rank.reason) for rank in task.ranks)
+    untold = ((f"{score_name(rank)} of {_letter(rank.run)}", rank.reason) for rank in task.ranks)
     remarks = reasons(unranked, " not ranked: ") + reasons(untold, ", not told from some other run: ")
     return Sheet(title, words("metric", "run") + figures("value", "rank"), tuple(rows), tuple(remarks))
 

@@ -1,5 +1,6 @@
 """``leaderboard``: many runs in one table per protocol, and one across tasks."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from judgebench.display import ranks as rank_range
 from judgebench.exchange.sheets import Cell, Column, Sheet, figures, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow
     from judgebench.records import Score
@@ -25,6 +26,22 @@ MEASURED, PUBLISHED = "measured", "published"
 NEAR_TOP = 3
 """Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
+TAKEN = (
+    "rank",
+    RANKS,
+    "model",
+    "figures",
+    INTERVAL,
+    UPSTREAM,
+    OURS,
+    "published",
+    "n",
+    "missing",
+    "unread",
+    "length",
+    "USD",
+)
+"""Headings that are no metric's."""
 RANKS_NOTE = (
     "ranks: those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
     "shared a prompt; judgebench compare pairs the prompts and sees more"
@@ -57,6 +74,7 @@ def leaderboard(
         list[str] | None,
         typer.Option("--pin", help="Show this model first in each table. Repeatable.", metavar="MODEL"),
     ] = None,
+    group: options.Groups = None,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
@@ -67,7 +85,9 @@ def leaderboard(
     from judgebench.analysis.leaderboard import arranged
 
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
-    found = api.leaderboard(*folders, task=task, published=published, names=options.run_names(names), tasks=tasks)
+    found = api.leaderboard(
+        *folders, task=task, published=published, group=group or (), names=options.run_names(names), tasks=tasks
+    )
     print_beside("left out", (run.reason for run in found.unreadable))
     groups = arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ())
     print_tables(groups, form, everything=everything)
@@ -107,6 +127,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     own = [row.scores.get(metrics[0]) if metrics else None for row in rows]
     flags = [", ".join(_flags(row, said="starter")) for row in rows]
     lengths = [length_of(row) for row in rows]
+    headings = _headings(metrics[1:]) if terminal else {metric: metric for metric in metrics}
     columns = {
         "rank": [("* " if row.pinned else "") + ("–" if row.rank is None else str(row.rank)) for row in rows],
         RANKS: [
@@ -119,7 +140,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         INTERVAL: ["" if score is None else score_interval(score) for score in first],
         UPSTREAM: ["" if score is None or group.table else by_upstream(score) for score in own],
         OURS: [_ours(score, terminal=terminal) if group.table and score else "" for score in own],
-        **{metric: [_number(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
+        **{headings[metric]: [_number(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
         "published": ["" if row.published_value is None else figure(row.published_value) for row in rows],
         "n": ["" if score is None or not score.n else str(score.n) for score in first],
         "missing": [
@@ -133,8 +154,11 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     }
     always = ("rank", "model", *metrics[:1])
     kept = {name: cells for name, cells in columns.items() if name in always or any(cells)}
-    rest = [metric for metric in metrics[1:] if metric in kept]
-    spare = ("missing", "length", *reversed(rest), "published", "unread", RANKS, "USD", UPSTREAM, OURS)
+    rest = [metric for metric in metrics[1:] if headings[metric] == metric and metric in kept]
+    asked = tuple(heading for metric, heading in headings.items() if metric != heading and heading in kept)
+    others = ("published", "unread", RANKS, "USD", UPSTREAM, OURS)
+    # Whoever asks for columns of groups wants them more than the interval.
+    spare = ("missing", "length", *reversed(rest), *others, *(("n", INTERVAL, *reversed(asked)) if asked else ()))
     places = []
     for cells, row, doubts, score in zip(columns["rank"], rows, flags, own, strict=True):
         remarks = [text for text in ("" if score is None else both_rules(score), doubts) if text]
@@ -149,6 +173,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         tuple(zip(*kept.values(), strict=True)),
         notes=(
             *(places if terminal else ()),
+            *_columns_of_groups(headings),
             *_placed(group),
             *_withheld(group),
             *_rules(group, terminal=terminal),
@@ -159,6 +184,24 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         keep=len(_own(group)),
         gaps=True,
     )
+
+
+def _headings(metrics: "Sequence[str]") -> dict[str, str]:
+    """What a terminal writes above metrics: above those of a group (``score category=math``) only its value, if it is
+    no other's.
+    """
+    values = {metric: metric.partition("=")[2] or metric for metric in metrics}
+    several = {value for value, count in Counter((*values.values(), *TAKEN)).items() if count > 1}
+    return {metric: metric if value in several else value for metric, value in values.items()}
+
+
+def _columns_of_groups(headings: "Mapping[str, str]") -> list[str]:
+    """Say what the columns are whose heading is only the value of a group."""
+    by_key: dict[str, list[str]] = {}
+    for metric, heading in headings.items():
+        if heading != metric:
+            by_key.setdefault(metric.partition("=")[0], []).append(heading)
+    return [f"{' by '.join(key.split(' ', 1))}: {', '.join(values)}" for key, values in by_key.items()]
 
 
 def _important(group: "Group") -> tuple[int, ...]:
@@ -240,7 +283,9 @@ def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
 def _title(group: "Group") -> str:
     first = group.measured or group.rows[0]
     runs = "" if first.published else f"protocol {first.protocol_hash[7:15]}"
-    title = f"{group.task}: " + (f"published, and runs of {runs}" if group.table else runs or "published")
+    title = f"{group.task}{f', {group.part}' if group.part else ''}: " + (
+        f"published, and runs of {runs}" if group.table else runs or "published"
+    )
     if first.starter:
         title += "; starter set, not comparable with anything"
     if group.differs:
@@ -252,7 +297,7 @@ def _title(group: "Group") -> str:
 
 def _across_sheet(across: "Across") -> Sheet:
     """For each model, the headline of each task and the rank in it."""
-    headlines = [f"{group.task} {' '.join(group.headline[:1])}" for group in across.groups]
+    headlines = [" ".join(filter(None, (group.task, group.part, *group.headline[:1]))) for group in across.groups]
     rows = []
     for standing in across.standings:
         cells = [
@@ -281,7 +326,7 @@ def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> 
 CSV_COLUMNS = (
     *("task", "protocol", "rank", "rank_low", "rank_high", "model", "published", "metric", "value", "stderr", "low"),
     *("high", "n", "n_missing", "published_value", "unread", "usd", "flags", "from"),
-    *("upstream_value", "upstream_low", "upstream_high", "upstream_level", "upstream_reason", "withheld"),
+    *("upstream_value", "upstream_low", "upstream_high", "upstream_level", "upstream_reason", "withheld", "group"),
 )
 
 
@@ -303,4 +348,5 @@ def _lines(groups: "Sequence[Group]") -> "Iterator[tuple[Cell, ...]]":
                     *(", ".join(_flags(row)), row.origin),
                     *(getattr(upstream, name, None) for name in ("value", "low", "high", "level", "reason")),
                     None if row.published else score.withheld,
+                    row.part,
                 )

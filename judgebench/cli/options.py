@@ -83,6 +83,15 @@ TaskFiles = Annotated[
         metavar="FILE",
     ),
 ]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        help="Only this group of examples, as scores name it: category=math,coding, or mtbench:turn=2. A key alone "
+        "(category) stands for each of its groups. Repeatable.",
+        metavar="[TASK:]KEY[=VALUE]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Track = Annotated[
     list[str],

@@ -12,7 +12,7 @@ from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdow
 from judgebench.exchange.terminal import rich_of_all
 
 if TYPE_CHECKING:
-    from judgebench.analysis.comparison import Difference
+    from judgebench.analysis.comparison import Difference, Rank
     from judgebench.records import Score
 
 Format = Literal["rich", "md", "csv", "json", "html", "latex"]
@@ -42,7 +42,7 @@ def show(
         typer.echo("\n".join(map(sheet_text, sheets())), nl=False)
 
 
-def score_name(score: "Score | Difference") -> str:
+def score_name(score: "Score | Difference | Rank") -> str:
     """The metric, and the group of examples if it is not about all of them."""
     return score.metric if score.group is None else f"{score.metric} {score.group}"
 

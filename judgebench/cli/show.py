@@ -78,8 +78,7 @@ def show(
     from judgebench.run.loading import source_finder
     from judgebench.run.reading import read_run
     from judgebench.run.settings import settings_from_flags
-    from judgebench.task.selection import parse_selection
-    from judgebench.tasks import task_files
+    from judgebench.tasks import read_selection, task_files
 
     wanted = Wanted(
         items=tuple(item),
@@ -88,7 +87,7 @@ def show(
         metric=metric,
         unread=unread,
         flips=flips,
-        groups=parse_selection(group, "--group"),
+        groups=read_selection(group, "--group"),
     )
     finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
     found = look_at(read_run(run, task_files(tasks), unfinished=True), wanted, finder, task)

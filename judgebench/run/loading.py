@@ -27,7 +27,7 @@ from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers
-from judgebench.task.selection import Selection, all_facets, choose, example_facets, parse_selection
+from judgebench.task.selection import Selection, all_facets, choose, example_facets
 from judgebench.thinking import Thinking, split_generation
 
 MISSING_LIMIT = 0.01
@@ -94,7 +94,7 @@ class LoadedTask:
 def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files and add the baselines that ``--baseline`` names."""
     finder = source_finder(settings)
-    selection = parse_selection(settings.where, "--where")
+    selection = tasks.read_selection(settings.where, "--where")
     loaded = [_load_narrowed(spec, finder, settings, selection) for spec in tasks.parse_specs(settings.tasks)]
     keys = [loaded_task.key for loaded_task in loaded]
     selection.require_tasks(keys)

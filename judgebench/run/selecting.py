@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from judgebench import tasks
 from judgebench.codec import decode_json
 from judgebench.data.rows import READABLE, FileRow, identifier, read_rows
 from judgebench.display import printable
@@ -17,7 +18,7 @@ from judgebench.records import Example
 from judgebench.run.loading import LoadedTask, task_sampling
 from judgebench.run.settings import Settings
 from judgebench.task import Task
-from judgebench.task.selection import choose, parse_selection
+from judgebench.task.selection import choose
 
 ID_FIELDS = ("id", "example_id", "question_id", "uid", "session_id", "key")
 """Names of the column of ids in a file of rows, ours and those of the benchmarks' own files."""
@@ -51,7 +52,7 @@ def _count(limit: float, total: int) -> int:
 
 
 def _flags(loaded_task: LoadedTask, settings: Settings) -> str:
-    where = parse_selection(settings.where, "--where").of_task(loaded_task.task.name, loaded_task.task.label)
+    where = tasks.read_selection(settings.where, "--where").of_task(loaded_task.task.name, loaded_task.task.label)
     flags = [f"--ids {settings.ids.name}"] if settings.ids is not None else []
     flags += [f"--where {clause.text}" for clause in where.clauses]
     flags += [f"--limit {settings.limit:g}"] if settings.limit is not None else []
@@ -61,7 +62,7 @@ def _flags(loaded_task: LoadedTask, settings: Settings) -> str:
 def _in_groups(loaded_task: LoadedTask, examples: tuple[Example, ...], settings: Settings) -> tuple[Example, ...]:
     """The examples that ``--where`` selects. If it selects first turns only, a model is not asked the later ones."""
     task = loaded_task.task
-    chosen = choose(parse_selection(settings.where, "--where"), task, loaded_task.data.examples)
+    chosen = choose(tasks.read_selection(settings.where, "--where"), task, loaded_task.data.examples)
     found = tuple(example for example in examples if chosen.keeps(example))
     if not found:
         raise UsageError(

@@ -8,7 +8,7 @@ Judgements also have ``baseline`` and ``judge``.
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 from typing import Protocol
@@ -88,6 +88,16 @@ class Selection:
         """Return what is said of the task with these names."""
         return Selection(self.flag, tuple(one for one in self.clauses if one.task is None or one.task in names))
 
+    def renamed(self, name_of: Callable[[str], str]) -> "Selection":
+        """Return the selection with other names of its tasks."""
+        clauses = (replace(one, task=one.task and name_of(one.task)) for one in self.clauses)
+        return Selection(self.flag, tuple(clauses))
+
+    def keys_alone(self) -> tuple["Selection", "Selection"]:
+        """Return what names values, and what is a key alone."""
+        named, alone = (tuple(one for one in self.clauses if bool(one.values) == has) for has in (True, False))
+        return Selection(self.flag, named), Selection(self.flag, alone)
+
     def require_tasks(self, names: Collection[str]) -> None:
         """Raise :class:`UsageError` if a text is about a task that is not one of these."""
         for clause in self.clauses:
@@ -122,6 +132,10 @@ def _clause(text: str, flag: str, *, bare: bool) -> Clause:
             "category=math,coding or mtbench:turn=2"
         )
     return Clause(text, task.strip() or None, key.strip().replace("-", "_"), values, right.strip())
+
+
+NOTHING_SAID = Selection("--group")
+"""A selection of everything."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +251,13 @@ def all_facets(facets: Iterable[Facets]) -> dict[str, tuple[str, ...]]:
         for key, values in own.items():
             found.setdefault(key, {}).update(dict.fromkeys(values))
     return {key: tuple(values) for key, values in found.items()}
+
+
+def in_groups(groups_of: GroupsOf, example: Example, names: Collection[str]) -> bool:
+    """Whether an example is in one of some groups; groups that examples do not have (``k=500``) say nothing of it."""
+    facets = example_facets(groups_of, example)
+    about = [key_and_value for name in names if (key_and_value := name.partition("="))[0] in facets]
+    return not about or any(value in facets[key] for key, _, value in about)
 
 
 def chosen_groups(selection: Selection, task: Sequence[str], groups: Iterable[str]) -> tuple[str, ...]:

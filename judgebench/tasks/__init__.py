@@ -17,7 +17,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,6 +35,7 @@ from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models.opening import parse_model, shutdown_of
 from judgebench.records import TaskCode
 from judgebench.task import Task
+from judgebench.task.selection import Selection, parse_selection
 
 __path__.insert(0, str(resource("tasks")))
 
@@ -103,6 +104,11 @@ def parse_one_spec(text: str) -> TaskSpec:
     if len(specs) > 1:
         raise UsageError(f"{text!r} names {len(specs)} tasks; this command takes one task at a time")
     return specs[0]
+
+
+def read_selection(texts: Iterable[str], flag: str, *, bare: bool = False) -> Selection:
+    """Read texts such as ``category=math`` and ``mtbench:turn=2``, whose task may be called as another harness does."""
+    return parse_selection(texts, flag, bare=bare).renamed(lambda name: parse_one_spec(name).name)
 
 
 def _parse_spec(piece: str) -> TaskSpec:
