@@ -7,10 +7,12 @@ value of an item is, and ``cli/show.py`` how all of it looks on a terminal.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
+
+from msgspec.structs import replace
 
 from judgebench.analysis.item_records import (
     UNREAD,
@@ -185,13 +187,20 @@ class OpenTask:
         numbered = [name for name in self.examples if name.isdecimal() and key.isdecimal() and int(name) == int(key)]
         return repeats or (numbered if len(numbered) == 1 else [])
 
-    def held(self, among: Collection[str]) -> dict[str, list[Judgement]]:
-        """The judgements of some examples, by example."""
+    def judgements(self, among: Collection[str]) -> Iterator[Judgement]:
+        """Read the judgements of some examples, one at a time, because their replies may be large."""
+        wanted = set(among)
+        return (
+            judgement
+            for judgement in self.task.folder.judgements()
+            if judgement.example_id in wanted and self._keeps(judgement)
+        )
+
+    def held(self, among: Collection[str], *, lean: bool = False) -> dict[str, list[Judgement]]:
+        """The judgements of some examples, by example; if ``lean``, without their replies."""
         found: dict[str, list[Judgement]] = {name: [] for name in among}
-        for judgement in self.task.folder.judgements():
-            own = found.get(judgement.example_id)
-            if own is not None and self._keeps(judgement):
-                own.append(judgement)
+        for judgement in self.judgements(among):
+            found[judgement.example_id].append(replace(judgement, replies=()) if lean else judgement)
         return found
 
     def _keeps(self, judgement: Judgement) -> bool:
@@ -204,15 +213,17 @@ class OpenTask:
             return judgement.verdict
         return read_again(self.data, self.builder.case(judgement), judgement, self.thinking)
 
-    def missing(self, example_id: str, held: Iterable[Judgement]) -> Iterator[Case]:
-        """Yield the cases of an example that lack a verdict, each as often as one is missing."""
+    def missing(self, example_id: str, there: Mapping[str, int]) -> Iterator[Case]:
+        """Yield the cases of an example that lack a verdict, each as often as one is missing.
+
+        ``there`` is the number of verdicts that are there, by case.
+        """
         if self.builder is None:
             return
-        there = Counter(judgement.case_id for judgement in held)
         expected = verdicts_expected(self.task.task_manifest)
         for case in self.builder.cases(example_id).values():
             kept = self.chosen is None or self.chosen.keeps_judgement(case.example, _blank(case))
-            for _ in range(expected.get(case.judge, 0) - there[case.id] if kept else 0):
+            for _ in range(expected.get(case.judge, 0) - there.get(case.id, 0) if kept else 0):
                 yield case
 
 
@@ -236,8 +247,7 @@ def _blank(case: Case) -> Judgement:
 def samples(opened: OpenTask, names: Sequence[str]) -> list[Sample]:
     """Build the records of some items, in this order."""
     held = opened.held(names)
-    with usable(str(opened.task.folder.path)):
-        return [_sample(opened, opened.examples[name], held[name]) for name in names]
+    return [_sample(opened, opened.examples[name], held[name]) for name in names]
 
 
 def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sample:
@@ -253,7 +263,7 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
         ]
     shown = [_judgement(opened, judgement) for judgement in judged]
     if not opened.imported:
-        shown += [_missing(case) for case in opened.missing(example.id, judged)]
+        shown += [_missing(case) for case in opened.missing(example.id, Counter(one.case_id for one in judged))]
     rulings = opened.task.task.rulings
     return Sample(
         task=opened.label,
@@ -333,18 +343,17 @@ NOT_ASKED = "no verdict is in the run folder: the judge was not asked yet, or th
 
 def lines(opened: OpenTask, names: Sequence[str], measure: Measure | None) -> list[Line]:
     """Describe each of some items in one line."""
-    held = opened.held(names)
-    with usable(str(opened.task.folder.path)):
-        return [
-            Line(
-                example_id=name,
-                prompt=question(opened.examples[name]),
-                value=None if measure is None else measure.values.get(name),
-                answer=_last_output(opened.generations.get(name)),
-                verdicts=_in_short(opened, opened.examples[name], held[name]),
-            )
-            for name in names
-        ]
+    held = opened.held(names, lean=True)
+    return [
+        Line(
+            example_id=name,
+            prompt=question(opened.examples[name]),
+            value=None if measure is None else measure.values.get(name),
+            answer=_last_output(opened.generations.get(name)),
+            verdicts=_in_short(opened, opened.examples[name], held[name]),
+        )
+        for name in names
+    ]
 
 
 def question(example: Example) -> str:
@@ -376,24 +385,26 @@ def _in_short(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> 
 
 
 def unread(opened: OpenTask, among: Sequence[str]) -> list[Unread]:
-    """List what should have led to a verdict among some items and did not, with the reason."""
-    found: list[Unread] = []
-    held = opened.held(opened.examples)
-    judged_kinds = {_kind(judgement.judge, judgement.answers) for own in held.values() for judgement in own}
-    with usable(str(opened.task.folder.path)):
-        for name in among:
-            generation = opened.generations.get(name)
-            if (generation is None and not held[name]) or (generation is not None and generation.error):
-                why = "there is no answer in the run folder" if generation is None else str(generation.error)
-                found.append(Unread(example_id=name, state="no answer", reason=why))
-            found += [one for judgement in held[name] if (one := _unread(opened, judgement)) is not None]
-            found += [
-                Unread(example_id=name, state="missing", reason=NOT_ASKED, judge=case.judge, turn=case.turn)
-                for case in opened.missing(name, held[name])
-                if not opened.imported
-                or _kind(case.judge, tuple(answer.model for answer in case.answers)) in judged_kinds
-            ]
-    return found
+    """List what should have led to a verdict among some items and did not, with the reason, item by item."""
+    found: dict[str, list[Unread]] = {name: [] for name in among}
+    there: dict[str, Counter[str]] = {name: Counter() for name in among}
+    kinds = set()
+    for judgement in opened.judgements(among):
+        there[judgement.example_id][judgement.case_id] += 1
+        kinds.add(_kind(judgement.judge, judgement.answers))
+        if (one := _unread(opened, judgement)) is not None:
+            found[judgement.example_id].append(one)
+    for name in among:
+        generation = opened.generations.get(name)
+        if (generation is None and not there[name]) or (generation is not None and generation.error):
+            why = "there is no answer in the run folder" if generation is None else str(generation.error)
+            found[name].append(Unread(example_id=name, state="no answer", reason=why))
+        for case in opened.missing(name, there[name]):
+            # An imported file need not hold all that its benchmark asks for.
+            if not opened.imported or _kind(case.judge, (answer.model for answer in case.answers)) in kinds:
+                blank = Unread(example_id=name, state="missing", reason=NOT_ASKED, judge=case.judge, turn=case.turn)
+                found[name].append(blank)
+    return [one for own in found.values() for one in own]
 
 
 def _kind(judge: str, models: Iterable[str]) -> tuple[str, frozenset[str]]:
@@ -425,8 +436,7 @@ def _unread(opened: OpenTask, judgement: Judgement) -> Unread | None:
 
 def flips(opened: OpenTask, among: Collection[str]) -> list[SwappedGame]:
     """The verdicts that depend on the order in which the answers were shown."""
-    held = opened.held(among)
-    return [swapped for own in held.values() for swapped in swapped_games(own) if swapped.changes]
+    return [swapped for swapped in swapped_games(opened.judgements(among)) if swapped.changes]
 
 
 # -- a run at a glance
@@ -435,7 +445,7 @@ def flips(opened: OpenTask, among: Collection[str]) -> list[SwappedGame]:
 def summary(opened: OpenTask, among: Sequence[str], *, metric: str | None, each: int) -> TaskSummary:
     """Describe a task's items at a glance, with the ``each`` worst and best."""
     measure = opened.measure(metric)
-    swapped = [one for own in opened.held(among).values() for one in swapped_games(own)]
+    swapped = swapped_games(opened.judgements(among))
     worst = [] if measure is None else extremes(measure, among, each, best=False)
     best = [] if measure is None else extremes(measure, [name for name in among if name not in worst], each, best=True)
     return TaskSummary(
@@ -487,8 +497,13 @@ class Wanted:
 def look_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None = None) -> Shown:
     """Pick the items that a user asked for, of one task or of all.
 
-    Raises :class:`UsageError` if there is no such task, item or metric.
+    Raises :class:`UsageError` if there is no such task, item or metric, or if the run's files cannot be used.
     """
+    with usable(str(run.path)):
+        return _looked_at(run, wanted, finder, task)
+
+
+def _looked_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None) -> Shown:
     chosen = [found for found in run.tasks.values() if task is None or task in found.names]
     if not chosen:
         raise UsageError(f"--task {task!r:.80}: {run.path} holds {', '.join(run.tasks)}")
@@ -525,7 +540,7 @@ def _shown(opened: OpenTask, wanted: Wanted, each: int) -> ShownTask:
     among = opened.among
     measure = opened.measure(wanted.metric)
     named = {name: "" for key in wanted.items for name in opened.find(key)}
-    chosen = named if measure is None else _by_value(measure, among, wanted) | named
+    chosen = named if measure is None else {**named, **_by_value(measure, among, wanted), **named}
     if measure is None and (wanted.worst or wanted.best):
         opened.notes.append("no item has a value, so none is worst or best")
     listed = wanted.groups and not (wanted.in_full or wanted.unread or wanted.flips)

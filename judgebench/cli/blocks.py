@@ -123,7 +123,7 @@ def _in_lines(sheet: "Sheet", width: int) -> str:
 
     rows = [[_line(text) for text in row] for row in sheet.texts]
     sizes = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    lines = [sheet.title] if sheet.title else []
+    lines = [_line(sheet.title)] if sheet.title else []
     for row in rows:
         *cells, last = (set_cell_size(text, size) for text, size in zip(row, sizes, strict=True))
         start = "  " + "  ".join(cells) + "  "

@@ -253,6 +253,35 @@ def test_an_unknown_item_is_named_with_ids_that_there_are(runs: Path) -> None:
     assert "is not there" in shown(runs.parent / "nothing", code=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("judgements.jsonl", lambda row: {**row, "candidate": 10**9}),
+        ("judgements.jsonl", lambda row: {**row, "answers": []}),
+        ("judgements.jsonl", lambda row: {**row, "case_id": "x" * 10**5, "example_id": "nowhere"}),
+        ("judgements.jsonl", lambda row: {**row, "verdict": {**row["verdict"], "value": -1e15}}),
+        ("judgements.jsonl", lambda row: {**row, "request_hashes": ["x"] * 1000}),
+        ("examples.jsonl", lambda row: {**row, "meta": {"question": {"a": [1]}, "dataset": 5}}),
+        ("examples.jsonl", lambda row: {**row, "followups": ["more"] * 50}),
+        ("generations.jsonl", lambda row: {**row, "outputs": [], "finish_reasons": ["length"] * 9}),
+        ("generations.jsonl", lambda row: {**row, "model": "[bold]\n\x1b[31m" * 99}),
+        ("example_scores.jsonl", lambda row: {**row, "metric": "\x1b[2J#:" * 50, "value": 1e15}),
+    ],
+)
+def test_a_run_folder_of_anybody_is_shown_or_refused(runs: Path, tmp_path: Path, name: str, change: Any) -> None:
+    """Whatever its fields hold, the command ends with a page or one paragraph, and nothing speaks to the terminal."""
+    copy = tmp_path / "run"
+    subprocess.run(["cp", "-r", runs, copy], check=True)
+    path = copy / "alpacaeval" / name
+    path.write_text("".join(f"{json.dumps(change(row))}\n" for row in lines_of(path)))
+    for choice in ((), ("--item", "starter-01", "--prompts"), ("--unread",), ("--flips",), ("--best", "1", "--full")):
+        for form in ("rich", "md", "json"):
+            ended = judgebench(["show", copy, *choice, "--format", form], code=None)
+            assert ended.returncode in (0, 2)
+            assert ended.stderr.count("\n") == (ended.returncode == 2)
+            assert not {character for character in ended.stdout if ord(character) < 32} - {"\n"}
+
+
 def test_a_run_that_is_not_scored_is_shown(runs: Path, tmp_path: Path) -> None:
     """Without values; what is there of its answers and verdicts is shown all the same."""
     copy = tmp_path / "run"

@@ -87,6 +87,17 @@ def test_the_official_prompts_are_what_the_server_received(
     assert server.bodies()
 
 
+def test_a_prompt_of_the_user_s_own_is_what_the_server_received(tmp_path: Path, start_chat_server: StartServer) -> None:
+    """The run keeps it, so that it is given back without its file."""
+    server = start_chat_server(log_bodies=1, ratings=1)
+    prompt = tmp_path / "mine.j2"
+    prompt.write_text("Rate from 1 to 10, as [[n]].\n{{ instruction }}\n--\n{{ answer }}\n")
+    run = evaluated(tmp_path, "mtbench", [f"{server.base_url}#j"], starter=True, limit=2, judge_prompt=prompt)
+    prompt.unlink()
+    assert rebuilt(run) == received(server)
+    assert all("Rate from 1 to 10" in text for text in received(server))
+
+
 def with_judgements(run: Path, change: Callable[[Judgement], Judgement]) -> api.Run:
     """The run with other judgements."""
     (path,) = run.glob("*/judgements.jsonl")
