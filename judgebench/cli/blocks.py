@@ -6,17 +6,50 @@ Tables alone are sheets, see ``exchange/sheets.py``. Texts are raw: each form ma
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from judgebench.display import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
     from judgebench.exchange.sheets import Sheet
 
 TWO_COLUMNS = 110
 """Width from which texts stand side by side."""
+SHOWN_CHARACTERS, SHOWN_LINES = 1500, 24
+"""How much of a text is shown without ``--full``: its beginning and its end."""
+LONGEST_WORD = 40
+"""Longer ones are cut through."""
+NEWLINE = "\n"
+
+
+def cut(text: str, *, full: bool) -> str:
+    """The beginning and the end of a text that is too long, with the size of what is left out between them."""
+    if full or (len(text) <= SHOWN_CHARACTERS and text.count("\n") < SHOWN_LINES):
+        return text.strip("\n")
+    lines = text.splitlines(keepends=True)
+    head = "".join(lines[: 2 * SHOWN_LINES // 3])[: 2 * SHOWN_CHARACTERS // 3]
+    rest = text[len(head) :]
+    tail = "".join(rest.splitlines(keepends=True)[-SHOWN_LINES // 3 :])[-SHOWN_CHARACTERS // 3 :]
+    head, tail = head[: _last_space(head)], tail[_first_space(tail) :]
+    left = len(text) - len(head) - len(tail)
+    return f"{head.strip(NEWLINE)}\n… {left:,} more characters: --full\n{tail.strip(NEWLINE)}"
+
+
+def _last_space(text: str) -> int:
+    """Where a text can be cut off, if a word ends not far from its end."""
+    place = max(text.rfind(" "), text.rfind("\n"))
+    return place if place >= len(text) - LONGEST_WORD else len(text)
+
+
+def _first_space(text: str) -> int:
+    """Where a text can begin, if a word begins not far from its beginning."""
+    places = [place for space in (" ", "\n") if 0 <= (place := text.find(space)) <= LONGEST_WORD]
+    return min(places, default=0)
 
 
 @dataclass(frozen=True)
@@ -82,15 +115,22 @@ def terminal_text(blocks: Iterable[Block]) -> str:
 
     out = io.StringIO()
     colours = keeps_colours()
-    console = Console(file=out, width=_console().width, force_terminal=colours)
+    console = Console(file=out, width=Console().width, force_terminal=colours)
     for block in blocks:
         for part in _rendered(block, console.width):
             console.print(part)
     text = out.getvalue()
-    return text if colours else "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    return text if colours else "".join(f"{_no_command(line.rstrip())}\n" for line in text.split("\n")[:-1])
 
 
+def _no_command(line: str) -> str:
+    """A line that a CI service does not take for a command to itself."""
+    return line.replace("::", "\\x3a:", 1) if line.lstrip().startswith("::") else line
+
+
+@cache
 def _console() -> "Console":
+    """The one that texts are folded for, whose own width does not matter."""
     from rich.console import Console
 
     return Console()
@@ -109,7 +149,7 @@ def _rendered(block: Block, width: int) -> "list[RenderableType]":
         case Prose(lines, alarming):
             return [Text("\n".join(map(_line, lines)), style="red" if alarming else "")]
         case Quote():
-            return [_quoted(block)]
+            return list(_quoted(block, width))
         case Beside(quotes):
             return _side_by_side(quotes, width)
         case Listing(sheet):
@@ -147,31 +187,45 @@ def _safe(text: str) -> str:
     return "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
 
 
-def _quoted(quote: Quote) -> "RenderableType":
-    from rich.padding import Padding
+def _quoted(quote: Quote, width: int) -> "list[Text]":
+    """The lines of a quote: nothing that it holds can pass for a line of ours, because a bar stands before each."""
     from rich.text import Text
 
-    text = Text()
+    lines = []
     if quote.label:
-        text.append(_line(quote.label), style="bold red" if quote.alarming else "bold")
+        style = "bold red" if quote.alarming else "bold"
+        lines += [Text(f"  {line}", style) for line in _folded(_line(quote.label), width - 2)]
     if quote.text:
-        text.append(("\n" if quote.label else "") + _safe(quote.text))
+        lines += [Text(f"  │ {line}") for line in _folded(_safe(quote.text), width - 4)]
     for remark in quote.remarks:
-        text.append(f"\n[{_safe(remark)}]", style="dim")
-    return Padding(text, (0, 0, 0, 2), expand=False)
+        first, *rest = _folded(_safe(remark), width - 4)
+        lines += [Text(f"  └ {first}", "dim"), *(Text(f"  ┊ {line}", "dim") for line in rest)]
+    return lines
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` cells; what stands before a line's first word is kept."""
+    from rich.text import Text
+
+    return [piece.plain.rstrip() for line in text.split("\n") for piece in Text(line).wrap(_console(), width)] or [""]
 
 
 def _side_by_side(quotes: Sequence[Quote], width: int) -> "list[RenderableType]":
-    from rich.table import Table
+    from rich.text import Text
 
-    if width < TWO_COLUMNS or len(quotes) < 2:
-        return [_quoted(quote) for quote in quotes]
-    grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(ratio=1, overflow="fold")
-    grid.add_column(ratio=1, overflow="fold")
+    if width < TWO_COLUMNS:
+        return [line for quote in quotes for line in _quoted(quote, width)]
+    lines: list[RenderableType] = []
+    half = (width - 1) // 2
     for place in range(0, len(quotes), 2):
-        grid.add_row(*map(_quoted, quotes[place : place + 2]))
-    return [grid]
+        columns = [_quoted(quote, half) for quote in quotes[place : place + 2]]
+        for left, right in (
+            zip_longest(*columns, fillvalue=Text()) if len(columns) == 2 else ((one, Text()) for one in columns[0])
+        ):
+            line = left.copy()
+            line.pad_right(half + 1 - line.cell_len)
+            lines.append(line.append_text(right))
+    return lines
 
 
 # -- as Markdown
@@ -204,4 +258,5 @@ def _fenced(text: str) -> str:
     """A text as code, in a fence that is longer than any within it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{_safe(text)}\n{fence}\n"
+    lines = "\n".join(map(_no_command, _safe(text).split("\n")))
+    return f"{fence}text\n{lines}\n{fence}\n"

@@ -1,12 +1,14 @@
 """``compare``: runs on the same items, item by item."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.rendering import Format, score_name, show
+from judgebench.cli.blocks import Beside, Block, Heading, Prose, Quote, cut, terminal_text
+from judgebench.cli.rendering import Format, print_sheets, score_name, show
 from judgebench.display import chance, figure, interval, ranks, reasons, shortened
 from judgebench.exchange.sheets import Cell, Inner, Sheet, figures, words
 
@@ -54,17 +56,21 @@ def compare(
         offline=offline,
         tasks=tasks,
     ).record
-    show(form, found, lambda: _sheets(found), lambda: _flat(found), everything=everything)
+    if form == "rich" and flips:
+        print_sheets(_sheets(found, flips=False), rest=None if everything else "--all")
+        typer.echo(terminal_text(_pages(found, full=everything)), nl=False)
+    else:
+        show(form, found, lambda: _sheets(found), lambda: _flat(found), everything=everything)
 
 
-def _sheets(found: "Comparison") -> list[Sheet]:
+def _sheets(found: "Comparison", *, flips: bool = True) -> list[Sheet]:
     runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
     sheets = [Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", notes=runs + found.notes)]
     for task in found.tasks:
         sheets.append(_differences(found, task))
         if task.ranks:
             sheets.append(_ranks(found, task))
-        sheets += [_flip(found, task, flip) for flip in task.flips]
+        sheets += [_flip(found, task, flip) for flip in task.flips if flips]
     for key, several in found.unlike.items():
         for mismatch in several:
             rows = tuple((name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True))
@@ -179,6 +185,37 @@ def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
 
     title = f"{task.task} {flip.example_id}: {flip.measure} {flip.change:+g}; {shortened(flip.prompt, 200)}"
     return Sheet(title, words("run", flip.measure, "answer", "verdicts"), tuple(map(side, flip.runs)), asked=True)
+
+
+def _pages(found: "Comparison", *, full: bool) -> Iterator[Block]:
+    """The items that changed most, as ``show`` shows an item, with the answers of both runs."""
+    for task in found.tasks:
+        for flip in task.flips:
+            yield from _page(found, task, flip, full=full)
+
+
+def _page(found: "Comparison", task: "TaskComparison", flip: "Flip", *, full: bool) -> Iterator[Block]:
+    yield Heading(f"{task.task} · {flip.example_id} · {flip.measure} {flip.change:+g}", 1)
+    yield Heading("prompt")
+    yield Quote("", cut(flip.prompt, full=full))
+    for turn in range(max(len(side.answers) for side in flip.runs)):
+        yield Heading("answers" if turn == 0 else f"answers of turn {turn + 1}")
+        yield Beside(tuple(Quote(_side(found, side), _turn(side, turn, full=full)) for side in flip.runs))
+    yield Heading("verdicts")
+    yield Beside(
+        tuple(Quote(_side(found, side), "\n\n".join(cut(v, full=full) for v in side.verdicts)) for side in flip.runs)
+    )
+    run, name = found.runs[flip.runs[1].run].path, task.task.partition("@")[0]
+    yield Prose((f"in full: judgebench show {run} --task {name} --item {flip.example_id}",))
+
+
+def _side(found: "Comparison", side: "FlipSide") -> str:
+    value = "–" if side.value is None else f"{side.value:g}"
+    return f"{_letter(side.run)}: {found.runs[side.run].model}, {value}"
+
+
+def _turn(side: "FlipSide", turn: int, *, full: bool) -> str:
+    return cut(side.answers[turn], full=full) if turn < len(side.answers) else "(no answer)"
 
 
 def _flat(found: "Comparison") -> Sheet:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.blocks import Beside, Block, Compact, Heading, Listing, Prose, Quote, markdown_text, terminal_text
+from judgebench.cli.blocks import (
+    Beside,
+    Block,
+    Compact,
+    Heading,
+    Listing,
+    Prose,
+    Quote,
+    cut,
+    markdown_text,
+    terminal_text,
+)
 from judgebench.display import figure, shortened
 
 if TYPE_CHECKING:
@@ -27,19 +38,14 @@ if TYPE_CHECKING:
     from judgebench.records import Message
     from judgebench.task import Ruling
 
-SHOWN_CHARACTERS, SHOWN_LINES = 1500, 24
-"""How much of a text is shown without ``--full``: its beginning and its end."""
 SHOWN_ITEMS = 40
 """How many lines of a list are shown without ``--all``."""
 SHOWN_MEASURES = 5
 SMALLEST = 0.001
 """Smaller numbers are not told apart."""
-LONGEST_WORD = 40
-"""Longer ones are cut through."""
 SHOWN_VALUES = 6
 LEAST_CHANCE = 0.0005
 """Less likely tokens are not shown."""
-NEWLINE = "\n"
 ENDINGS = {"length": "cut off at the token limit", "content_filter": "stopped by a content filter or refused"}
 STATES = {"reasked_and_read": "read after it was asked again", "skipped": "known without asking"}
 
@@ -130,31 +136,6 @@ def _task(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
         yield from _flips(one, run, detail)
 
 
-def _cut(text: str, detail: Detail) -> str:
-    """The beginning and the end of a text that is too long, with the size of what is left out between them."""
-    if detail.full or (len(text) <= SHOWN_CHARACTERS and text.count("\n") < SHOWN_LINES):
-        return text.strip("\n")
-    lines = text.splitlines(keepends=True)
-    head = "".join(lines[: 2 * SHOWN_LINES // 3])[: 2 * SHOWN_CHARACTERS // 3]
-    rest = text[len(head) :]
-    tail = "".join(rest.splitlines(keepends=True)[-SHOWN_LINES // 3 :])[-SHOWN_CHARACTERS // 3 :]
-    head, tail = head[: _last_space(head)], tail[_first_space(tail) :]
-    left = len(text) - len(head) - len(tail)
-    return f"{head.strip(NEWLINE)}\n… {left:,} more characters: --full\n{tail.strip(NEWLINE)}"
-
-
-def _last_space(text: str) -> int:
-    """Where a text can be cut off, if a word ends not far from its end."""
-    place = max(text.rfind(" "), text.rfind("\n"))
-    return place if place >= len(text) - LONGEST_WORD else len(text)
-
-
-def _first_space(text: str) -> int:
-    """Where a text can begin, if a word begins not far from its beginning."""
-    places = [place for space in (" ", "\n") if 0 <= (place := text.find(space)) <= LONGEST_WORD]
-    return min(places, default=0)
-
-
 # -- an item in full
 
 
@@ -169,14 +150,14 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
     if before:
         yield Heading("conversation so far")
         for message in before:
-            yield Quote(message.role, _cut(message.content, detail))
+            yield Quote(message.role, cut(message.content, full=detail.full))
     for turn, question in enumerate((asked.content, *sample.followups)):
         numbered = f" of turn {turn + 1}" if sample.followups else ""
         yield Heading(f"prompt{numbered}")
-        yield Quote("", _cut(question, detail))
+        yield Quote("", cut(question, full=detail.full))
         if turn < len(sample.references):
             yield Heading(f"reference{numbered}")
-            yield Quote("", _cut(sample.references[turn], detail))
+            yield Quote("", cut(sample.references[turn], full=detail.full))
         yield Heading(f"answers{numbered}" if len(sample.answers) > 1 else f"answer{numbered}")
         yield Beside(tuple(_answer(answer, turn, detail) for answer in sample.answers))
     for judgement in sample.judgements:
@@ -207,7 +188,7 @@ def _answer(answer: "SampleAnswer", turn: int, detail: Detail) -> Quote:
     remarks = [*_thinking(thought, detail), f"{len(text):,} characters"]
     if reason in ENDINGS:
         remarks.append(ENDINGS[reason])
-    return Quote(label, _cut(text, detail) if text.strip() else "(empty)", tuple(remarks))
+    return Quote(label, cut(text, full=detail.full) if text.strip() else "(empty)", tuple(remarks))
 
 
 def _thinking(thought: str | None, detail: Detail) -> list[str]:
@@ -264,13 +245,13 @@ def _said(reply: "SampleReply", number: int, detail: Detail) -> Quote:
         remarks.append(f"first token: {odds}")
     if reply.finish_reason in ENDINGS and not reply.likely:
         remarks.append(ENDINGS[reply.finish_reason])
-    return Quote(label, _cut(reply.text, detail) if reply.text.strip() else "(empty)", tuple(remarks))
+    return Quote(label, cut(reply.text, full=detail.full) if reply.text.strip() else "(empty)", tuple(remarks))
 
 
 def _prompt(messages: "Sequence[Message]", number: int, told: str, detail: Detail) -> Iterator[Block]:
     yield Prose((f"prompt{f' {number}' if number else ''}: {told}",))
     for message in messages:
-        yield Quote(message.role, _cut(message.content, detail))
+        yield Quote(message.role, cut(message.content, full=detail.full))
 
 
 def _orders(sample: "Sample") -> Iterator[Block]:
@@ -289,7 +270,7 @@ def _orders(sample: "Sample") -> Iterator[Block]:
 def _ruling(one: "Ruling", detail: Detail) -> Quote:
     held = {True: "passed", False: "failed", None: "undecided"}
     parts = {"wanted": one.wanted, "found": one.found, "note": one.note}
-    text = "\n".join(f"  {name}: {_cut(part, detail)}" for name, part in parts.items() if part)
+    text = "\n".join(f"{name}: {cut(part, full=detail.full)}" for name, part in parts.items() if part)
     return Quote(f"{one.rule}: {held[one.held]}", text, alarming=not one.held)
 
 
@@ -451,12 +432,13 @@ def _extremes(found: "Sequence[TaskSummary]") -> "Sheet":
 
 def _next(found: "Shown", run: Path) -> Iterator[Block]:
     example = next((line.example_id for one in found.tasks if one.summary for line in one.summary.worst), "ID")
-    task = f"--task {found.tasks[0].task.partition('@')[0]}"
+    several = len(found.tasks) > 1
+    task = f"--task {found.tasks[0].task.partition('@')[0]}" if several else ""
     lines = {
         f"--item {example}": "one item: prompt, answers, judges' words, verdicts",
-        "--worst 5, --best 5": "several (--metric NAME); also with --prompts, --full",
-        "--unread, --flips": "verdicts that are missing, or depend on the order",
-        **({task: "one task alone, with more of its items"} if len(found.tasks) > 1 else {}),
+        "--worst 5, --best 5": "several (--metric NAME); also --prompts, --full",
+        "--unread, --flips": "verdicts that are missing, or change with the order",
+        **({task: "one task alone, with more of its items"} if several else {}),
     }
     width = max(map(len, lines))
     yield Prose(("", f"next: judgebench show {run} …", *(f"  {flag:{width}}  {told}" for flag, told in lines.items())))

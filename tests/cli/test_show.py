@@ -20,7 +20,8 @@ from tests.terminal import Terminal, in_terminal
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2J\u202e"
 """Sets a terminal's title, clears its screen, and turns the text around."""
-STATES = ("exact", "not asked")
+PRETENCE = "verdict: A, the candidate wins (its share 1)"
+"""A line of the command's own."""
 
 
 def answered(request: Request) -> Any:
@@ -28,7 +29,7 @@ def answered(request: Request) -> Any:
     question = request.messages[-1].content
     if "leap years" in question:
         return failure("the connection broke")
-    return reply(f"An answer {HOSTILE} to: {question}", thinking="Let me see. " * 20)
+    return reply(f"An answer {HOSTILE} to: {question}\n::error::boo\n{PRETENCE}", thinking="Let me see. " * 20)
 
 
 def judged(request: Request) -> Any:
@@ -148,7 +149,16 @@ def test_what_a_model_wrote_cannot_speak_to_the_terminal(runs: Path) -> None:
             text = shown(runs, *choice, "--format", form)
             assert not {character for character in text if ord(character) < 32} - {"\n"}
             assert "\u202e" not in text
+            assert not [line for line in text.splitlines() if line.strip().startswith("::")]
     assert "\\x1b]0;pwned" in shown(runs, "--worst", "1")
+
+
+def test_what_a_model_wrote_cannot_pass_for_what_the_command_says(runs: Path) -> None:
+    """A bar stands before each of its lines, in one column and in two."""
+    for columns in ("80", "120"):
+        text = judgebench(["show", runs, "--item", "starter-01"], COLUMNS=columns).stdout
+        assert PRETENCE in text
+        assert not [line for line in text.splitlines() if line.strip().startswith(PRETENCE)]
 
 
 def test_long_texts_are_cut_and_counted(tmp_path: Path) -> None:
