@@ -22,7 +22,7 @@ from judgebench.records import Score
 from judgebench.run import reading
 from judgebench.run.folder import RunFolder
 from judgebench.run.settings import Keywords, PathLike, Settings, settings_from_python, several
-from judgebench.tasks import files_among, named, read_selection, task_files
+from judgebench.tasks import files_among, named, own_names, parse_one_spec, read_selection, task_files
 
 if TYPE_CHECKING:
     import pandas
@@ -198,6 +198,8 @@ class Run(_Tabular):
         if task is None and len(self.record.tasks) > 1:
             raise UsageError(f"{self.path} holds several tasks; name one of {', '.join(self.record.tasks)}")
         key = next(iter(self.record.tasks)) if task is None else task
+        if key not in self.record.tasks:
+            key = parse_one_spec(key).name
         if key not in self.record.tasks:
             raise UsageError(f"{self.path} holds no task {key!r}; it holds {', '.join(self.record.tasks)}")
         return self.record.tasks[key]
@@ -499,7 +501,8 @@ def compare(
     files = comparison.official_files(settings.mirrors, offline=offline)
     opened = reading.renamed([_opened(run, tasks) for run in _each(runs)], names or {})
     groups = read_selection(several(group), "--group", bare=True)
-    return Comparison(comparison.compare(opened, adjust=adjust, task=task, groups=groups, flips=flips, files=files))
+    made = comparison.compare(opened, adjust=adjust, task=_own_name(task), groups=groups, flips=flips, files=files)
+    return Comparison(made)
 
 
 def gate(
@@ -559,6 +562,7 @@ def leaderboard(
     from judgebench.analysis import leaderboard as ranking
     from judgebench.analysis import published as tables
 
+    task = _own_name(task)
     files = _task_files(tasks)
     found = _found(runs, files)
     readable = reading.renamed(found.readable, names or {})
@@ -712,7 +716,7 @@ def explain(*runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: 
     from judgebench.analysis import explanation
 
     found = _found(runs, _task_files(tasks))
-    made = explanation.explain(found.readable, task)
+    made = explanation.explain(found.readable, _own_name(task))
     if not made.runs:
         raise UsageError(f"none of the runs holds the task {task!r}{_reasons(found)}")
     return Explanation(made, found.unreadable)
@@ -751,6 +755,11 @@ def _path(run: RunLike) -> Path:
 def _loaded(path: PathLike, settings: Settings) -> Run:
     """Load a run that was just made or scored, whose own tasks the settings name."""
     return Run(reading.read_run(Path(path), files_among(named(settings.tasks))))
+
+
+def _own_name(task: str | None) -> str | None:
+    """A task as judgebench calls it, which another harness may call something else."""
+    return None if task is None else ",".join(own_names(task).values())
 
 
 def _task_files(tasks: Paths) -> "TaskFiles":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import judgebench
 from judgebench import tasks
 from judgebench.cli import COMMANDS, loaded
 from judgebench.cli.aliases import translated
@@ -136,6 +137,12 @@ def test_a_vendor_without_a_backend_is_named_with_its_address(typed: str) -> Non
     """The message gives what to type."""
     with pytest.raises(UsageError, match=rf"give https://[a-z./0-9]+#{typed.rpartition('/')[2]}, and --api-key-env"):
         own_spec(typed)
+
+
+def test_an_evaluator_is_not_taken_for_a_checkpoint() -> None:
+    """Its name chooses a prompt and a rule of the task; a dry run would call a checkpoint free."""
+    with pytest.raises(UsageError, match=r"--tasks alpacaeval:judge=weighted_alpaca_eval_gpt4\.1"):
+        own_spec("weighted_alpaca_eval_gpt4.1")
 
 
 def test_backends_of_lm_eval_find_their_model_among_the_arguments() -> None:
@@ -369,3 +376,17 @@ def test_a_misspelt_word_gets_the_nearest_named_once(command: Command, typed: st
 def test_flags_before_a_command_are_explained(command: Command) -> None:
     """As lm-eval and alpaca_eval take them."""
     assert "as in `judgebench eval --model …`" in command("--model", "x", "--tasks", "gsm8k").paragraph
+
+
+def test_python_knows_the_names_too(example_runs: Path) -> None:
+    """As tasks of a run to make, and of runs that are there."""
+    runs = example_runs / "runs"
+    (group,) = judgebench.leaderboard(runs, task="gsm8k_cot").groups
+    assert {row.task for row in group.rows} == {"gsm8k@cot8"}
+    assert judgebench.compare(runs / "base", runs / "mine", task="GSM8K").record.tasks[0].task == "gsm8k@cot8"
+    run = judgebench.load_run(runs / "mine")
+    assert run.answers("gsm8k_cot").equals(run.answers("gsm8k"))
+    assert judgebench.plan("gsm8k_cot", n=100).record.task == "gsm8k@cot8"
+    assert judgebench.tasks.info("minerva_math500")["task"].startswith("math@500")
+    with pytest.raises(UsageError, match="holds no task 'mtbench'"):
+        run.answers("mt_bench")

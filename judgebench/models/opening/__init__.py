@@ -70,6 +70,8 @@ def own_spec(text: str) -> str:
         if before in ([], [vendor["organisation"]]) and re.fullmatch(vendor["models"], name):
             if "spec" in vendor:
                 return vendor["spec"].format(model=name)
+            if "instead" in vendor:
+                raise UsageError(f"{text} is no model; {vendor['instead'].format(model=name)}")
             raise UsageError(
                 f"{text} is neither a folder nor a model of the hub; its vendor serves it over an OpenAI-compatible "
                 f"address: give {vendor['address']}#{name}, and --api-key-env with the variable that holds the key"
