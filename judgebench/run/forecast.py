@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from judgebench.models.http.pacing import ASSUMED_REPLY_TOKENS
 from judgebench.models.pricing import ASSUMED_MAX_TOKENS, Price
 from judgebench.records import Completion, Request, Usage
 
@@ -27,10 +28,6 @@ FASTER, SLOWER = 0.5, 3.0
 """Factors on the assumed time."""
 MEASURED_FASTER, MEASURED_SLOWER = 0.67, 2.0
 """Factors on a time that was measured."""
-ENDPOINT_CONCURRENCY = 64
-"""How many requests an endpoint gets at once if nobody says."""
-BOOKED_REPLY_TOKENS = 512
-"""What ``--tpm`` counts for a reply whose length the request does not limit."""
 
 
 class Band(Struct, frozen=True):
@@ -158,7 +155,7 @@ def seconds_of(requests: Sequence[Request], tokens: Tokens, speed: Speed) -> Ban
 def _booked(requests: Iterable[Request]) -> float:
     """What ``--tpm`` counts for the requests."""
     return sum(
-        prompt_bytes(request) / BYTES_PER_TOKEN + (request.sampling.max_tokens or BOOKED_REPLY_TOKENS)
+        prompt_bytes(request) / BYTES_PER_TOKEN + (request.sampling.max_tokens or ASSUMED_REPLY_TOKENS)
         for request in requests
     )
 

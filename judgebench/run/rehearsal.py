@@ -16,11 +16,12 @@ from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.models import Model, ModelSpec
 from judgebench.models.call_store import CallStore, call_key
+from judgebench.models.http.pacing import DEFAULT_CONCURRENCY
 from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request
 from judgebench.run.folder import Manifest, RunFolder, TaskManifest, key_digest
-from judgebench.run.forecast import BYTES_PER_TOKEN, ENDPOINT_CONCURRENCY, TYPICAL_REPLY_TOKENS, Speed
+from judgebench.run.forecast import BYTES_PER_TOKEN, TYPICAL_REPLY_TOKENS, Speed
 from judgebench.run.loading import (
     LoadedTask,
     load_tasks,
@@ -165,7 +166,7 @@ class Rehearsal:
             missing = str(error)
         at_once = settings.concurrency if candidate else settings.judge_concurrency
         speed = Speed(
-            at_once or ENDPOINT_CONCURRENCY, settings.rpm, settings.tpm, self._store.calls_per_second(model.name)
+            at_once or DEFAULT_CONCURRENCY, settings.rpm, settings.tpm, self._store.calls_per_second(model.name)
         )
         return Player(spec, arguments, model, model.identity, price, speed, missing)
 

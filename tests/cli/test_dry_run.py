@@ -28,8 +28,8 @@ Files = Iterator[Path]
 class Bench:
     """A candidate and a judge behind servers of their own."""
 
-    def __init__(self, start: StartServer) -> None:
-        self.candidate, self.judge = start(text=ANSWER, delay_ms=20), start(text=VERDICT, delay_ms=20)
+    def __init__(self, start: StartServer, delay_ms: int = 0) -> None:
+        self.candidate, self.judge = start(text=ANSWER, delay_ms=delay_ms), start(text=VERDICT, delay_ms=delay_ms)
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -61,6 +61,12 @@ def calls(dry_run: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
 def bench(start_chat_server: StartServer) -> Bench:
     """Both servers."""
     return Bench(start_chat_server)
+
+
+@pytest.fixture
+def slow_bench(start_chat_server: StartServer) -> Bench:
+    """Both servers, slow enough to be killed on the way."""
+    return Bench(start_chat_server, delay_ms=300)
 
 
 def test_what_it_says_is_what_the_run_does(bench: Bench, tmp_path: Path) -> None:
@@ -95,22 +101,42 @@ def test_what_it_says_is_what_the_run_does(bench: Bench, tmp_path: Path) -> None
         assert (done["total"]["usd_high"], done["total"]["seconds_high"]) == (0, 0)
 
 
-def test_of_a_killed_run_it_says_the_rest(bench: Bench, tmp_path: Path) -> None:
+def test_of_a_killed_run_it_says_the_rest(slow_bench: Bench, tmp_path: Path) -> None:
     """What it says after ``kill -9`` is what the same command then asks; with what is kept and stored, that is all."""
     out = tmp_path / "run"
-    with started([str(part) for part in bench.eval(out, "--concurrency", "2", "--judge-concurrency", "2")]) as process:
-        wait_for(lambda: bench.judge.counts()["finish"] >= 6)
+    with started([str(part) for part in slow_bench.eval(out, "--concurrency", "1")]) as process:
+        wait_for(lambda: slow_bench.judge.counts()["finish"] >= 3)
         kill(process)
-    found = bench.forecast(out)
-    before = bench.seen
+    found = slow_bench.forecast(out)
+    before = slow_bench.seen
     generate, judge = calls(found)["generate"], calls(found)["judge"]
     assert (sum(generate), sum(judge)) == (ITEMS, 2 * ITEMS)
     assert generate[0] > 0
     assert judge[0] > 0
     assert generate[2] > 0
-    judgebench(bench.eval(out))
-    after = bench.seen
+    judgebench(slow_bench.eval(out))
+    after = slow_bench.seen
     assert (after[0] - before[0], after[1] - before[1]) == (generate[0], judge[0])
+
+
+def test_an_unfinished_run_among_the_runs_is_continued(
+    slow_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without ``--out`` a run goes on with the unfinished one of the same settings, and the dry run finds that one. A
+    run of other settings has what the store has.
+    """
+    monkeypatch.chdir(tmp_path)
+    command = slow_bench.eval(Path("?"))[:-2]
+    with started([str(part) for part in [*command, "--concurrency", "1"]]) as process:
+        wait_for(lambda: slow_bench.judge.counts()["finish"] >= 2)
+        kill(process)
+    (run,) = (tmp_path / "runs").glob("*/*")
+    found = json.loads(judgebench([*command, "--dry-run", "--json"]).stdout)
+    assert found["continued"] == [str(run.relative_to(tmp_path))]
+    assert calls(found)["generate"][2] > 0
+    others = json.loads(judgebench([*command, "--judge-repeats", "2", "--dry-run", "--json"]).stdout)
+    assert others["continued"] == []
+    assert calls(others)["generate"][1:] == (ITEMS - calls(found)["generate"][0], 0)
 
 
 def test_later_turns_and_refinements_go_through_stored_replies(start_chat_server: StartServer, tmp_path: Path) -> None:

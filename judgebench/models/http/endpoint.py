@@ -19,7 +19,7 @@ from yarl import URL
 from judgebench import redaction
 from judgebench.errors import ModelError, UsageError
 from judgebench.models import Gauge
-from judgebench.models.http.pacing import ConcurrencyLimit, Pace
+from judgebench.models.http.pacing import DEFAULT_CONCURRENCY, ConcurrencyLimit, Pace
 from judgebench.models.http.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
 from judgebench.models.http.wire_chat import ChatCompletions
 from judgebench.records import Completion, Request, Usage
@@ -46,7 +46,7 @@ class Endpoint:
         api_key: str | None = None,
         *,
         wire: Wire | None = None,
-        concurrency: int = 64,
+        concurrency: int = DEFAULT_CONCURRENCY,
         rpm: float | None = None,
         tpm: float | None = None,
         timeout_seconds: float = 600.0,

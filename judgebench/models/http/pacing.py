@@ -7,6 +7,11 @@ from collections import deque
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+DEFAULT_CONCURRENCY = 64
+"""How many requests an endpoint gets at once if nobody says."""
+ASSUMED_REPLY_TOKENS = 512
+"""What the limit on tokens a minute counts for a reply whose length the request does not limit."""
+
 
 class ConcurrencyLimit:
     """How many requests may be in flight: more up to the cap while all goes well, fewer under overload.

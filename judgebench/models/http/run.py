@@ -22,7 +22,7 @@ import msgspec
 from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
 from judgebench.models.http.endpoint import CONNECT_SECONDS, UNREACHABLE_WAITS, Endpoint
-from judgebench.models.http.pacing import retry_after, wait_in_body
+from judgebench.models.http.pacing import ASSUMED_REPLY_TOKENS, retry_after, wait_in_body
 from judgebench.models.http.wire import REFUSES, NoAnswer
 from judgebench.models.pricing import most_tokens
 from judgebench.records import Completion, Request, Usage
@@ -31,8 +31,6 @@ from judgebench.thinking import split_completion
 LONGEST_WAIT_SECONDS = 120.0
 """A longer Retry-After is cut to this."""
 LONGEST_BACKOFF_SECONDS = 32.0
-ASSUMED_REPLY_TOKENS = 512
-"""The tokens per minute that a reply counts for if the request sets no limit."""
 PREFETCH = 8
 """Requests pulled before a worker is free for them: few, since a budget counts each of them as in flight."""
 REFUSED_REQUESTS = 20
