@@ -99,6 +99,8 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The conversation that the candidate was asked to continue."""
     followups: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    checklist: tuple[str, ...] = ()
+    """What the judges are told to look for in answers to this item."""
     answers: tuple[SampleAnswer, ...] = ()
     """The candidate's, then the baselines'."""
     judgements: tuple[SampleJudgement, ...] = ()

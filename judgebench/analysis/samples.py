@@ -46,6 +46,7 @@ from judgebench.run.folder import VERIFIED_BY, usable
 from judgebench.run.judge_prompts import PromptBuilder
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.scoring import ending, read_again, verdicts_expected
+from judgebench.run.stopping import random_order
 from judgebench.task import TaskData
 from judgebench.task.selection import Chosen, Selection, choose
 from judgebench.thinking import Thinking, split_completion
@@ -153,8 +154,11 @@ class OpenTask:
 
     @property
     def among(self) -> list[str]:
-        """The items that are looked at."""
-        return [name for name, example in self.examples.items() if self.chosen is None or self.chosen.keeps(example)]
+        """The items that are looked at: those of the chosen groups that were judged before an early stop."""
+        stop, names = self.task.task_manifest.early_stop, list(self.examples)
+        judged = set(random_order(names, stop.seed)[: stop.n] if stop is not None and stop.early_stopped else names)
+        kept = [name for name in names if self.chosen is None or self.chosen.keeps(self.examples[name])]
+        return [name for name in kept if name in judged]
 
     def _measures(self) -> dict[str, Measure]:
         try:
@@ -273,11 +277,17 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
         messages=example.messages,
         followups=example.followups,
         references=example.references,
+        checklist=_checklist(example),
         answers=tuple(answers),
         judgements=tuple(shown),
         swapped=tuple(swapped_games(judged)),
         rulings=tuple(ruling for judgement in verified for ruling in rulings(example, own, judgement)),
     )
+
+
+def _checklist(example: Example) -> tuple[str, ...]:
+    listed = example.meta.get("checklist")
+    return tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
 
 
 def _answer(generation: Generation, role: Literal["candidate", "baseline"], name: str = "") -> SampleAnswer:

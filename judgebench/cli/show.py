@@ -141,7 +141,7 @@ def _task(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
 
 def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
     yield Heading(" · ".join(part for part in (sample.task, sample.example_id, place) if part), 1)
-    values = [f"{name} {_value(value)}" for name, value in sample.values.items()]
+    values = [*sample.groups, *(f"{name} {_value(value)}" for name, value in sample.values.items())]
     if values:
         shown = values if detail.full else values[:SHOWN_VALUES]
         more = [f"… {len(values) - len(shown)} more: --full"] if len(shown) < len(values) else []
@@ -160,6 +160,9 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
             yield Quote("", cut(sample.references[turn], full=detail.full))
         yield Heading(f"answers{numbered}" if len(sample.answers) > 1 else f"answer{numbered}")
         yield Beside(tuple(_answer(answer, turn, detail) for answer in sample.answers))
+    if sample.checklist:
+        yield Heading("checklist")
+        yield Quote("", cut("\n".join(f"- {point}" for point in sample.checklist), full=detail.full))
     for judgement in sample.judgements:
         yield from _judgement(judgement, detail)
     yield from _orders(sample)
@@ -232,7 +235,7 @@ def _verdict(one: "SampleJudgement") -> str:
     if one.share is None:
         return f"{'' if one.label == f'{one.value:g}' else label}{one.value:g}{state}"
     ends = {"win": "the candidate wins", "tie": "a tie", "loss": "the candidate loses"}
-    return f"{label}{ends[one.outcome or 'tie']} (its share {one.share:.3g}){state}"
+    return f"{label}{ends[one.outcome or 'tie']} (its share {_value(one.share)}){state}"
 
 
 def _said(reply: "SampleReply", number: int, detail: Detail) -> Quote:

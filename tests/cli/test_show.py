@@ -1,6 +1,7 @@
 """``judgebench show``: what a researcher sees of single items, through the real command."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,6 +190,29 @@ def test_verifiers_say_what_they_found(verified: Path, task: str, item: str, tol
     """Each instruction with what it wants; each rule with the answer that it took, and the reference."""
     text = shown(verified, "--task", task, "--item", item)
     for words in told:
+        assert words in text
+
+
+def test_a_count_that_is_shown_agrees_with_the_verdict(verified: Path) -> None:
+    """At least or less than the number wanted, exactly where the instruction was kept."""
+    tasks = record(verified, "--task", "ifeval", "--worst", "99")["tasks"]
+    rulings = [ruling for sample in tasks[0]["samples"] for ruling in sample["rulings"] if ruling["found"]]
+    assert len(rulings) >= 4
+    for ruling in rulings:
+        least = re.match(r"(at least|less than) (\d+): ", ruling["wanted"])
+        assert least is not None
+        enough = int(ruling["found"]) >= int(least[2])
+        assert ruling["held"] == (enough if least[1] == "at least" else not enough)
+
+
+def test_what_a_judge_is_told_to_look_for_is_shown(tmp_path: Path) -> None:
+    """WildBench's checklists, the conversation before the question, and the baselines."""
+    candidate, judge = ScriptedModel(answered, name="m"), ScriptedModel(lambda _: "nothing", name="j")
+    run = tmp_path / "run"
+    with playing(candidate) as model, playing(judge) as by, pytest.raises(Incomplete):
+        api.evaluate(model, "wildbench", judge=by, starter=True, limit=1, out=run, progress=False)
+    text = shown(run, "--item", "starter-01")
+    for words in ("conversation so far", "── checklist", "keep the name Pim", "baseline: starter_brief"):
         assert words in text
 
 
