@@ -80,15 +80,14 @@ def info(
 ) -> None:
     """Describe a judge, or what a judge prompt can show of a task, or check a judge file of your own."""
     from judgebench.cli.rendering import print_json, print_lines
-    from judgebench.run.known_judges import check_file, find_judges, shown_texts
+    from judgebench.run.known_judges import check_file, find_judges, is_task, shown_texts
 
-    path = Path(name)
-    if path.suffix in (".toml", ".yaml", ".yml", ".j2") or path.is_dir():
+    path, of_task = Path(name), is_task(name)
+    if not of_task and (path.suffix in (".toml", ".yaml", ".yml", ".j2") or path.is_dir()):
         checked = check_file(path)
         print_lines(checked, _file_lines(checked), as_json=json)
         return
     judges = find_judges(name)
-    of_task = judges[0].task == name.partition(":")[0].partition("@")[0]
     texts = shown_texts(name) if of_task else {}
     if json:
         print_json({"judges": judges, "texts": texts} if of_task else judges)

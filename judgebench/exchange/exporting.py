@@ -17,10 +17,11 @@ from judgebench.codec import encode, replacing
 from judgebench.data.csv_cells import csv_bytes
 from judgebench.errors import UsageError
 from judgebench.exchange import every_eval_ever, hub_results, score_tables
+from judgebench.records import Judgement
 from judgebench.run.archive import write_archive
 from judgebench.run.folder import Manifest, RunFolder, usable
 from judgebench.run.loading import source_finder
-from judgebench.run.reading import Run, read_run
+from judgebench.run.reading import Run, TaskRun, read_run
 from judgebench.run.settings import Settings
 from judgebench.task import ScoredRun, TaskData
 
@@ -100,10 +101,21 @@ def _scored_run(run: Run, key: str, data: TaskData) -> ScoredRun:
         candidate=run.manifest.candidate,
         data=dataclasses.replace(data, examples=own.examples(), baselines=baselines),
         generations=own.generations(),
-        judgements=own.judgements(),
+        judgements=_named_judgements(own),
         example_scores=own.example_scores(),
         scores=own.scores,
     )
+
+
+def _named_judgements(own: TaskRun) -> list[Judgement]:
+    """The judgements, with a judge of the user's in the judge's name: no reader shall take them for upstream's."""
+    judge = own.task_manifest.own_judge
+    if judge is None:
+        return own.judgements()
+    return [
+        msgspec.structs.replace(judgement, judge_model=f"{judgement.judge_model} ({judge.mark} of {judge.name})")
+        for judgement in own.judgements()
+    ]
 
 
 def _write(files: Mapping[Path, Content]) -> None:

@@ -176,7 +176,9 @@ class OwnPrompt:
                     raise self._error(
                         f"it must contain {token} exactly once, and it does {self.text.count(token)} times"
                     )
-            if not self._chat or not any(message.role == "user" for message in self._chat):
+            if strange := [message.role for message in self._chat if message.role not in (*BLOCKS, "assistant")]:
+                raise self._error(f"{strange[0][:40]!r} is no role of a turn; there are system, user and assistant")
+            if not any(message.role == "user" for message in self._chat):
                 raise self._error(
                     "it has no turn of a user between <|im_start|>user and <|im_end|>, and no text is continued here"
                 )

@@ -193,6 +193,7 @@ class _Protocol(msgspec.Struct):
     judges: dict[str, dict[str, Any]] = {}
     reported_by: str | None = None
     stop_when: _StopWhen | None = None
+    own_judge: dict[str, Any] = {}
 
 
 class _Versioned(msgspec.Struct):

@@ -98,7 +98,7 @@ def known_judges(task: str | None = None) -> list[KnownJudge]:
     for name in tasks.names() if task is None else [task]:
         loaded, folder = tasks.load(tasks.parse_one_spec(name))
         places = {key: source.place for key, source in read_sources(folder).items()}
-        known = [_known(loaded, named, places) for named in _named(loaded)]
+        known = [_known(loaded, named, places) for named in _named(loaded) or (_of_starter(name) if task else ())]
         found += sorted(known, key=lambda judge: (not judge.usable, judge.ended and "=" in judge.choose))
     if not found and task is not None:
         raise UsageError(f"the answers to {task} are verified, not judged, so it has no judges")
@@ -109,6 +109,20 @@ def _named(task: Task) -> tuple[NamedJudge, ...]:
     """The judges of a task; one that lists none has those that it judges with."""
     return task.named_judges or tuple(
         NamedJudge(name=name, model=model, reading="the task's own rule") for name, model in task.judge_models.items()
+    )
+
+
+def _of_starter(spec: str) -> tuple[NamedJudge, ...]:
+    """The judges of a task of the user's that names none: those of its starter set."""
+    _, data = _starter(spec)
+    return tuple(
+        NamedJudge(
+            name=name,
+            model=None,
+            answers=getattr(getattr(judge, "texts", None), "answers", 2),
+            reading=str(judge.fingerprint.get("reading", "the task's own rule")),
+        )
+        for name, judge in data.judges.items()
     )
 
 
@@ -127,9 +141,14 @@ def _known(task: Task, named: NamedJudge, places: Mapping[str, str]) -> KnownJud
     )
 
 
+def is_task(name: str) -> bool:
+    """Whether a name is that of a task, with its version and options if need be, or the path of one."""
+    return tasks.is_file(name) or name.partition(":")[0].partition("@")[0] in tasks.names()
+
+
 def find_judges(name: str) -> list[KnownJudge]:
     """The judges of a name, or of a task; raise :class:`UsageError`, which names near ones, if there is none."""
-    if name.partition(":")[0].partition("@")[0] in tasks.names():
+    if is_task(name):
         return known_judges(name)
     judges = known_judges()
     found = [judge for judge in judges if name in (judge.name, f"{judge.task}/{judge.name}")]
@@ -147,7 +166,7 @@ def shown_texts(task: str) -> dict[str, dict[str, str]]:
     """What a judge prompt of the user's can show, by name, for each kind of cases of a task."""
     spec = tasks.parse_one_spec(task)
     found: dict[str, dict[str, str]] = {}
-    for choice in _variants(tasks.load(spec)[0]) if not spec.options else [task]:
+    for choice in _variants(tasks.load(spec)[0]) if not (spec.options or tasks.is_file(task)) else [task]:
         _, data = _starter(choice)
         for judge in data.judges.values():
             texts = getattr(judge, "texts", None) or CaseTexts(answers=2)

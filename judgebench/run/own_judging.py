@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from judgebench.errors import UsageError
+from judgebench.judges import Judge
 from judgebench.judges.own_judges import OwnJudge
-from judgebench.judges.own_prompts import ANSWERS, QUESTION, CaseTexts, require_names, require_shown
+from judgebench.judges.own_prompts import ANSWERS, QUESTION, CaseTexts, OwnPrompt, require_names, require_shown
 from judgebench.records import Answer, Case, Example, Generation, Message
 from judgebench.task import Task, TaskData
+
+MOST_COMPARED = 200
+"""How many cases are compared with others of the same answer."""
 
 
 def ordered(own: OwnJudge | None, task: Task, options: Mapping[str, str]) -> dict[str, str]:
@@ -50,6 +54,8 @@ def judged_by(own: OwnJudge, task: Task, data: TaskData, where: str | None = Non
                 require_names(judge.prompt, texts, f"{task.name} ({name})")
                 require_shown(judge.prompt, texts, mine, f"{task.name} ({name})")
             judges[name] = judge.played(replaced, texts)
+            if judge.prompt is not None:
+                _require_told_apart(judge.prompt, replaced, judges[name], mine)
         except UsageError as error:
             if len({case.judge for some in cases.values() for case in some}) == 1 or "metrics" not in task.option_help:
                 raise
@@ -59,6 +65,23 @@ def judged_by(own: OwnJudge, task: Task, data: TaskData, where: str | None = Non
             ) from error
     fragments = data.fragments if judge.prompt is None else judge.prompt.fragments
     return dataclasses.replace(data, judges=judges, fragments=fragments)
+
+
+def _require_told_apart(prompt: OwnPrompt, replaced: Judge, played: Judge, cases: Sequence[Case]) -> None:
+    """Raise :class:`UsageError` if the prompt is the same for two cases of an answer that the task's own tells apart.
+
+    Such cases are about different criteria, say, and the prompt shows none of them.
+    """
+    earlier: dict[tuple[str, int], Case] = {}
+    for case in cases[:MOST_COMPARED]:
+        other = earlier.setdefault((case.example.id, case.turn), case)
+        judge, same = replaced.name, other is not case and played.ask(case).messages == played.ask(other).messages
+        if same and replaced.ask(case).messages != replaced.ask(other).messages:
+            raise UsageError(
+                f"the judge prompt {prompt.name} is the same for the cases {other.id} and {case.id} of {judge}, "
+                "which ask about different things; show what tells them apart (`judgebench judges info TASK` lists "
+                "what there is, and a task of your own adds to it by the field texts of its judge)"
+            )
 
 
 def _probes(task: Task, data: TaskData) -> Mapping[str, Sequence[Case]]:
@@ -86,7 +109,7 @@ def _with_stand_ins(case: Case) -> Case:
         case,
         example=msgspec.structs.replace(example, messages=messages, followups=tuple(questions[1:])),
         answers=tuple(
-            Answer(model=answer.model, turns=(*answer.turns[:-1], stand_in))
+            Answer(model=answer.model, turns=(*("?" for _ in answer.turns[1:]), stand_in))
             for answer, stand_in in zip(case.answers, ANSWERS, strict=False)
         ),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from judgebench import evaluate
 from judgebench.codec import sha256_hex
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request
@@ -353,3 +354,57 @@ def test_one_run_is_judged_in_one_way(tmp_path: Path, command: Command) -> None:
         judge_file(tmp_path, order),
     ]
     assert "shows pairs only in a drawn order" in command(*wrong).paragraph
+
+
+def test_a_prompt_shows_what_tells_the_cases_of_an_answer_apart(tmp_path: Path, command: Command) -> None:
+    """A task that judges each criterion by itself offers the criterion, and a prompt without it is refused."""
+    judgebench(["tasks", "new", "rubrics", "--kind", "rubric", "--out", tmp_path])
+    task = tmp_path / "rubrics"
+    assert "{{ criterion }}" in command("judges", "info", task).out
+    words = ["eval", "-q", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", task, "--dry-run"]
+    refused = command(*words, "--judge-prompt", prompt_file(tmp_path, SINGLE)).paragraph
+    assert "which ask about different things; show what tells them apart" in refused
+    whole = prompt_file(tmp_path, SINGLE + "{{ criterion }}", "whole.j2")
+    assert command(*words, "--judge-prompt", whole).code == 0
+
+
+def test_an_export_does_not_pass_for_upstreams(tmp_path: Path) -> None:
+    """The annotator of the annotations is the judge's model with the user's prompt, not a published evaluator."""
+    path, out = prompt_file(tmp_path, PAIR), tmp_path / "run"
+    evaluated(out, "alpacaeval", lambda _: CASES["alpacaeval"][1], "--judge", "JUDGE", "--judge-prompt", path)
+    judgebench(["export", out, "--to", "alpaca_eval", "--out", tmp_path / "files"])
+    (annotations,) = (tmp_path / "files").rglob("annotations.json")
+    annotators = {row["annotator"] for row in json.loads(annotations.read_text())}
+    assert len(annotators) == 1
+    assert annotators.pop().endswith("(prompt of mine.j2)")
+
+
+def test_python_takes_a_prompt_and_a_judge_file(tmp_path: Path) -> None:
+    """``judge_prompt`` is a keyword of ``evaluate``, and ``judge`` may be a file."""
+    prompt = prompt_file(tmp_path, PAIR)
+    path = judge_file(tmp_path, 'prompt = "mine.j2"\n[verdict]\nread = "label"\nlabels = ["FIRST", "SECOND"]\n')
+    judge = ScriptedModel(lambda _: reply("FIRST", logprobs={"A": -0.1}), name="judge")
+    with playing(ScriptedModel(lambda _: "An answer.")) as candidate, playing(judge) as spec:
+        common: dict[str, Any] = {"starter": True, "limit": 2, "progress": False}
+        by_prompt = evaluate(candidate, "alpacaeval", judge=spec, judge_prompt=prompt, out=tmp_path / "a", **common)
+        by_file = evaluate(candidate, "alpacaeval", judge=[path, spec], out=tmp_path / "b", **common)
+    assert by_prompt.score("win_rate").n == by_file.score("win_rate").n == 2
+    assert all(last_message(request).startswith("Rubric of my own") for request in judge.asked)
+
+
+def test_a_jury_judges_by_one_file(tmp_path: Path) -> None:
+    """Several models of one file see the same prompt, and are read by the same rule."""
+    prompt_file(tmp_path, PAIR)
+    rule = '[verdict]\nread = "label"\nlabels = ["FIRST", "SECOND"]\n'
+    path = judge_file(tmp_path, 'model = ["MODELS"]\nprompt = "mine.j2"\n' + rule)
+    jury = [ScriptedModel(lambda _, label=label: label, name=f"judge-{label}") for label in ("FIRST", "SECOND")]
+    with (
+        playing(ScriptedModel(lambda _: "An answer.")) as candidate,
+        playing(jury[0]) as one,
+        playing(jury[1]) as other,
+    ):
+        path.write_text(path.read_text().replace("MODELS", f'{one}", "{other}'))
+        words = ["--tasks", "alpacaeval", "--starter", "--limit", 2, "--judge", path, "--out", tmp_path / "run"]
+        judgebench(["eval", "-q", "--model", candidate, *words])
+    assert scores(tmp_path / "run")["win_rate"] == 50.0
+    assert jury[0].asked[0].messages == jury[1].asked[0].messages

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from judgebench.data.prompts import HousePrompt
+from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.text import TextJudge
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling, Verdict
 from judgebench.task import Fetch, Generations, Task, TaskData, parse_options, parse_version
@@ -80,9 +81,12 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
     items = msgspec.json.Decoder(Item).decode_lines(ITEMS.read_bytes())
     prompt = HousePrompt(FOLDER / "judge.j2")
 
-    def messages(case: Case) -> tuple[Message, ...]:
+    def shown(case: Case) -> dict[str, str]:
         criterion = case.example.meta["criteria"][criterion_of(case.id)]["text"]
-        return prompt.messages(instruction=case.example.instruction, answer=case.answers[0].text, criterion=criterion)
+        return {"instruction": case.example.instruction, "answer": case.answers[0].text, "criterion": criterion}
+
+    def messages(case: Case) -> tuple[Message, ...]:
+        return prompt.messages(**shown(case))
 
     judge = TextJudge(
         name="house",
@@ -91,6 +95,8 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         sampling=Sampling(temperature=0.0, max_tokens=512),
         reading=f"the last of {', '.join(LABELS)}",
         read_text=read,
+        # What a prompt given by --judge-prompt can show.
+        texts=CaseTexts(answers=1, names={"criterion": "the criterion to check"}, of=shown),
     )
     examples = tuple(
         Example(
