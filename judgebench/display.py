@@ -24,7 +24,32 @@ _TEX = {
     "–": "--",
     "\0": "{}",  # never part of the text by now: it keeps two hyphens from becoming a dash
     "…": r"\ldots{}",
-}
+    **{
+        character: f"$\\{name}$"
+        for character, name in {
+            "≥": "geq", "≤": "leq", "±": "pm", "×": "times", "÷": "div", "·": "cdot", "→": "rightarrow",
+            "←": "leftarrow", "↑": "uparrow", "↓": "downarrow", "∞": "infty", "≈": "approx", "≠": "neq", "√": "surd",
+            "∈": "in", "∼": "sim", "∆": "Delta", "Σ": "Sigma", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta",
+            "ε": "varepsilon", "ϵ": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta", "ι": "iota", "κ": "kappa",
+            "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "ς": "varsigma",
+            "τ": "tau", "υ": "upsilon", "φ": "varphi", "ϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
+            "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Υ": "Upsilon",
+            "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+        }.items()
+    },
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True)),  # Greek letters that look like Latin ones
+    "−": "$-$", "—": "---", "‑": "-", "‐": "-", "\xa0": "~", "\u202f": r"\,", "‘": "`", "’": "'", "“": "``",
+    "”": "''", "„": ",,", "′": "$'$", "•": r"\textbullet{}", "°": r"\textdegree{}", "µ": r"\textmu{}",
+    "€": r"\texteuro{}", "£": r"\pounds{}", "©": r"\textcopyright{}", "®": r"\textregistered{}",
+    "™": r"\texttrademark{}", "§": r"\S{}", "¶": r"\P{}", "¹": r"\textsuperscript{1}",
+    "²": r"\textsuperscript{2}", "³": r"\textsuperscript{3}", "ı": r"\i{}", "ł": r"\l{}", "Ł": r"\L{}",
+    "œ": r"\oe{}", "Œ": r"\OE{}", "⏎": " ",
+}  # fmt: skip
+_ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
+    "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0323": "d", "\u0327": "c", "\u0331": "b",
+}  # fmt: skip
+"""LaTeX's commands for accents, by the combining mark."""
 
 
 SHOWN_NAMES = 3
@@ -107,26 +132,76 @@ def markdown(text: str) -> str:
 def latex(text: str) -> str:
     """Escape a text for LaTeX. What a plain pdflatex cannot set is shown as its code point.
 
-    >>> latex("100 % of a_b 模")
-    '100 \\\\% of a\\\\_b \\\\texttt{U+6A21}'
+    >>> latex("100 % of a_b 模 ≥ β")
+    '100 \\\\% of a\\\\_b \\\\texttt{U+6A21} $\\\\geq$ $\\\\beta$'
     """
     shown = re.sub("-(?=-)", "-\0", printable(text.replace("\n", " ")).replace("\t", " "))
-    return "".join(
-        _TEX.get(c) or (c if ord(c) < 128 or 0xC0 <= ord(c) < 256 else f"\\texttt{{U+{ord(c):04X}}}") for c in shown
-    )
+    return "".join(_TEX.get(c) or (c if ord(c) < 128 or 0xC0 <= ord(c) < 256 else _tex_of(c)) for c in shown)
+
+
+def latex_caption(text: str) -> str:
+    """Set a user's caption for LaTeX: plain text is escaped, and one with a command or a formula is LaTeX already.
+
+    What would end it early is escaped in both.
+
+    >>> latex_caption("100 % of a_b"), latex_caption("a_b with $x_1$, 95% of $n$")
+    ('100 \\\\% of a\\\\_b', 'a\\\\_b with $x_1$, 95\\\\% of $n$')
+    """
+    if "\\" not in text and "$" not in text:
+        return latex(text)
+    parts = re.split(r"(?<!\\)\$", " ".join(printable(text.replace("\n", " ")).split()))
+    for place, part in enumerate(parts):
+        shown = re.sub(r"(?<!\\)([%&#])" if place % 2 else r"(?<!\\)([%&#_])", r"\\\1", part)
+        parts[place] = "".join(character if ord(character) < 256 else latex(character) for character in shown)
+    return "$".join(parts)
+
+
+def is_latex(text: str) -> bool:
+    """Whether a caption's braces and formulas are closed, so that LaTeX does not read past its end."""
+    bare = re.sub(r"\\.", "", text)
+    depth = 0
+    for character in bare:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return False
+    return depth == 0 and bare.count("$") % 2 == 0 and not re.search(r"(?<!\\)(?:\\\\)*\\$", text)
+
+
+def _tex_of(character: str) -> str:
+    """A letter with an accent as LaTeX writes it, and any other character as its code point."""
+    letter, marks = (parts := unicodedata.normalize("NFD", character))[0], parts[1:]
+    if letter.isascii() and letter.isalpha() and marks in _ACCENTS:
+        dotless = letter in "ij" and marks[0] not in "\u0323\u0327\u0331"
+        return f"\\{_ACCENTS[marks[0]]}{{{f'{chr(92)}{letter}' if dotless else letter}}}"
+    return f"\\texttt{{U+{ord(character):04X}}}"
+
+
+def latex_number(text: str, *, bold: bool = False) -> str:
+    """Set a number for LaTeX: one with a sign is a formula, so that its minus is not a hyphen.
+
+    >>> latex_number("5.40"), latex_number("-1.25"), latex_number("–")
+    ('5.40', '$-1.25$', '--')
+    """
+    if not text.startswith(("-", "+")):
+        return latex(text)
+    return f"$\\mathbf{{{text}}}$" if bold else f"${text}$"
 
 
 _DIGITS = {"characters": ".0f", "coefficient": ".3f", "variance": ".4g", "share in percent": ".1f"}
 """Formats by unit. Numbers of all other units have two decimals."""
 
 
-def figure(value: float | None, unit: str = "", *, signed: bool = False) -> str:
-    """Write a number as its unit asks; a dash stands for ``None``, and zero never has a minus sign.
+def figure(value: float | None, unit: str = "", *, signed: bool = False, digits: int | None = None) -> str:
+    """Write a number as its unit asks, or with so many ``digits`` after the point if the unit's numbers have any.
+
+    A dash stands for ``None``, and zero never has a minus sign.
 
     >>> figure(-0.001, "percent"), figure(-1.25, "points", signed=True), figure(2155.2, "characters")
     ('0.00', '-1.25', '2155')
     """
-    return "–" if value is None else f"{value:{'+' if signed else ''}z{_DIGITS.get(unit, '.2f')}}"
+    usual = _DIGITS.get(unit, ".2f")
+    form = usual if digits is None or usual == ".0f" else f".{digits}f"
+    return "–" if value is None else f"{value:{'+' if signed else ''}z{form}}"
 
 
 def rough(value: float | None, unit: str = "") -> str:
@@ -138,7 +213,9 @@ def rough(value: float | None, unit: str = "") -> str:
     return "none" if value is None else f"{value:.3g} {unit}".rstrip()
 
 
-def interval(low: float | None, high: float | None, unit: str = "", *, signed: bool = False) -> str:
+def interval(
+    low: float | None, high: float | None, unit: str = "", *, signed: bool = False, digits: int | None = None
+) -> str:
     """Write an interval as its unit asks, with "to" beside a sign; without an interval, the text is empty.
 
     >>> interval(2.624, 5.531, "percent"), interval(-1.5, 2, "points"), interval(None, None, "points")
@@ -146,7 +223,7 @@ def interval(low: float | None, high: float | None, unit: str = "", *, signed: b
     """
     if low is None or high is None:
         return ""
-    ends = [figure(end, unit, signed=signed) for end in (low, high)]
+    ends = [figure(end, unit, signed=signed, digits=digits) for end in (low, high)]
     return (" to " if any(end.startswith(("-", "+")) for end in ends) else " – ").join(ends)
 
 

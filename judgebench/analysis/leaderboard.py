@@ -234,6 +234,14 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
 
 
+def higher_is_better(label: str, metrics: Iterable[str]) -> set[str]:
+    """Those of a task's metrics of which more is better, as far as the task is known; else those in percent."""
+    task = known_task(label.partition(":")[0], NO_FILES)
+    if task is None:
+        return set(metrics)
+    return {metric for metric in metrics if task.metric(metric).direction == "higher"}
+
+
 def headlines(labels: Iterable[str], files: TaskFiles = NO_FILES) -> dict[str, tuple[str, ...]]:
     """The metrics that a table shows, by task with version; the first one ranks. None for a task unknown here.
 

@@ -8,9 +8,11 @@ import typer
 
 from judgebench.cli import options
 from judgebench.cli.blocks import Beside, Block, Heading, Prose, Quote, cut, terminal_text
-from judgebench.cli.rendering import Format, print_sheets, score_name, show
-from judgebench.display import chance, figure, interval, ranks, reasons, shortened
-from judgebench.exchange.sheets import Cell, Inner, Sheet, figures, words
+from judgebench.cli.layout_options import takes_layout
+from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show
+from judgebench.display import chance, figure, ranks, reasons, shortened
+from judgebench.exchange.layout import Layout, laid_out_for
+from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
@@ -21,6 +23,7 @@ SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
 """The table's columns that a number can be missing from, by the names in ``Difference.withheld``."""
 
 
+@takes_layout
 def compare(
     runs: Annotated[
         list[Path],
@@ -41,10 +44,13 @@ def compare(
     tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Compare runs item by item: every metric, with interval and p-value. Other protocols are named, not compared."""
     from judgebench import api
 
+    layout.require_valid(form)
     found = api.compare(
         *runs,
         adjust=adjust,
@@ -56,11 +62,12 @@ def compare(
         offline=offline,
         tasks=tasks,
     ).record
+    rest = options.rest(everything)
     if form == "rich" and flips:
-        print_sheets(_sheets(found, flips=False), rest=None if everything else "--all")
+        print_sheets(laid_out_for(_sheets(found, flips=False), layout, form), rest=rest)
         typer.echo(terminal_text(_pages(found, full=everything)), nl=False)
     else:
-        show(form, found, lambda: _sheets(found), lambda: _flat(found), everything=everything)
+        show(form, found, lambda: _sheets(found), lambda: _flat(found), layout=layout, rest=rest)
 
 
 def _sheets(found: "Comparison", *, flips: bool = True) -> list[Sheet]:
@@ -86,7 +93,16 @@ def _letter(run: int) -> str:
 def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
-    numbers = figures("first", "second", "difference", level, "gain", "p", adjusted, "n")
+    columns = (
+        *words("metric", "runs"),
+        *(Column(name, best="row") for name in ("first", "second")),
+        Column("difference"),
+        Column(level, key="interval"),
+        *figures("gain", "p"),
+        Column(adjusted, key="p_adjusted"),
+        Column("n"),
+        *(Column(name, words=True, further=True) for name in ("group", "unit")),
+    )
     remarks = [
         f"{_letter(run.run)} lacks {run.missing} of {run.items} items; an item that one run lacks is left out of all"
         for run in task.coverage
@@ -107,7 +123,7 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     rows = tuple(_cells(row, below=row.metric in whole) for row in task.differences)
     return Sheet(
         title,
-        words("metric", "runs") + numbers,
+        columns,
         rows,
         tuple(remarks),
         spare=spare,
@@ -133,14 +149,16 @@ def _cells(row: "Difference", *, below: bool) -> tuple[Cell, ...]:
     return (
         Inner(row.metric, row.group) if row.group is not None and below else score_name(row),
         _runs(row),
-        figure(row.first_value, row.unit),
-        figure(row.second_value, row.unit),
-        figure(row.difference, row.unit, signed=True),
-        interval(row.low, row.high, row.unit, signed=True) or "–",
+        Figure(row.first_value, row.unit, best=row.unit != "characters"),
+        Figure(row.second_value, row.unit, best=row.unit != "characters"),
+        Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True),
+        "–" if row.low is None or row.high is None else Bounds(row.low, row.high, row.unit, signed=True),
         gain,
         chance(row.p) or "–",
         chance(row.p_adjusted),
         row.n,
+        row.group or "",
+        row.unit,
     )
 
 
@@ -218,6 +236,12 @@ def _turn(side: "FlipSide", turn: int, *, full: bool) -> str:
     return cut(side.answers[turn], full=full) if turn < len(side.answers) else "(no answer)"
 
 
+def _flat_cell(row: "Difference", field: str) -> Cell:
+    """A field as it is written; those in the metric's unit may be rounded."""
+    value: Cell = getattr(row, field)
+    return Figure(value, row.unit) if field in NUMBERS and isinstance(value, float) else value
+
+
 def _flat(found: "Comparison") -> Sheet:
     """List every difference with all of its numbers, one a line."""
     fields = (
@@ -230,7 +254,7 @@ def _flat(found: "Comparison") -> Sheet:
             task.protocol_hash,
             *(found.runs[place].model for place in (row.first, row.second)),
             *(found.runs[place].path for place in (row.first, row.second)),
-            *(getattr(row, field) for field in fields),
+            *(_flat_cell(row, field) for field in fields),
         )
         for task in found.tasks
         for row in task.differences

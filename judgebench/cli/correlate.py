@@ -37,7 +37,7 @@ def correlate(
     from judgebench.analysis.correlation import correlate as run
 
     found = run(leaderboards, against, metric, [known for known in KINDS if not kind or known in map(str, kind)])
-    show("json" if json else "rich", found, lambda: [_sheet(found)], everything=everything)
+    show("json" if json else "rich", found, lambda: [_sheet(found)], rest=options.rest(everything))
 
 
 def _sheet(found: "Correlations") -> Sheet:

@@ -29,7 +29,7 @@ def explain(
 
     found = api.explain(*runs, task=task, tasks=tasks)
     print_beside("left out", (run.reason for run in found.unreadable))
-    show("json" if json else "rich", found.record, lambda: _sheets(found.record), everything=everything)
+    show("json" if json else "rich", found.record, lambda: _sheets(found.record), rest=options.rest(everything))
 
 
 def _sheets(made: "Explanation") -> list[Sheet]:

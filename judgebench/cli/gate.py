@@ -99,7 +99,7 @@ def gate(
     if md is not None:
         _write(md, markdown_of(sheet).encode())
     with _no_commands(github and not json):
-        show("json" if json else "rich", result, lambda: [_sheet(result, terminal=True)], everything=everything)
+        show("json" if json else "rich", result, lambda: [_sheet(result, terminal=True)], rest=options.rest(everything))
     if github:
         # Beside JSON on stdout, commands go to stderr, which GitHub reads as well.
         for line in annotations(result, on_inconclusive):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import Format, print_beside, show
 from judgebench.display import figure, percent, reasons
 from judgebench.display import ranks as rank_range
-from judgebench.exchange.sheets import Cell, Column, Sheet, figures, words
+from judgebench.exchange.layout import Layout
+from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Sheet, figures, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +50,7 @@ RANKS_NOTE = (
 )
 
 
+@takes_layout
 def leaderboard(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Run folders, or folders that hold some. Default: runs/.")
@@ -79,21 +82,26 @@ def leaderboard(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     tasks: options.TaskFiles = "",
+    *,
+    layout: Layout,
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
     from judgebench import api
     from judgebench.analysis.leaderboard import arranged
 
+    layout.require_valid(form)
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(
         *folders, task=task, published=published, group=group or (), names=options.run_names(names), tasks=tasks
     )
     print_beside("left out", (run.reason for run in found.unreadable))
     groups = arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ())
-    print_tables(groups, form, everything=everything)
+    print_tables(groups, form, layout, rest=options.rest(everything))
 
 
-def print_tables(groups: "Sequence[Group]", form: Format = "rich", *, everything: bool = True) -> None:
+def print_tables(
+    groups: "Sequence[Group]", form: Format = "rich", layout: Layout | None = None, *, rest: str | None = None
+) -> None:
     """Print a table for each group of equal protocol, and one across tasks."""
     from judgebench.analysis.leaderboard import across_tasks
 
@@ -102,25 +110,26 @@ def print_tables(groups: "Sequence[Group]", form: Format = "rich", *, everything
         groups,
         lambda: _sheets(groups, across_tasks(groups), terminal=form == "rich"),
         lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
-        everything=everything,
+        layout=layout,
+        rest=rest,
     )
 
 
 def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
-    """The tables, then the one across tasks, with the notes on all; tables without any run come after them."""
+    """The tables, then the one across tasks; tables without any run come after them."""
     own = [_sheet(group, terminal=terminal) for group in groups if group.measured]
     others = [replace(_sheet(group, terminal=terminal), aside=bool(own)) for group in groups if not group.measured]
     own += [_across_sheet(across)] if across else []
-    notes = [RANKS_NOTE] if any(row.rank_low for group in groups for row in group.rows) else []
-    last = own if own else others
-    last[-1] = replace(last[-1], notes=(*last[-1].notes, *notes))
+    ranked = [place for place, sheet in enumerate(own) if RANKS in sheet.names]
+    if ranked:
+        own[ranked[-1]] = replace(own[ranked[-1]], about=(*own[ranked[-1]].about, (RANKS, RANKS_NOTE)))
     return own + others
 
 
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     """Show every column that some row has something in; flags and places go below, so that figures fit a terminal."""
-    from judgebench.analysis.leaderboard import length_of
-    from judgebench.cli.results import both_rules, by_upstream, score_interval
+    from judgebench.analysis.leaderboard import higher_is_better, length_of
+    from judgebench.cli.results import both_rules, by_upstream
 
     rows, metrics = group.rows, group.headline
     first = [group.score(row, metrics[0]) if metrics else None for row in rows]
@@ -128,7 +137,12 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     flags = [", ".join(_flags(row, said="starter")) for row in rows]
     lengths = [length_of(row) for row in rows]
     headings = _headings(metrics[1:]) if terminal else {metric: metric for metric in metrics}
-    columns = {
+    higher = higher_is_better(group.task, {metric for row in rows for metric in row.scores})
+
+    def cell(score: "Score | None") -> Figure | None:
+        return None if score is None else _figure(score, best=score.metric in higher)
+
+    columns: dict[str, list[Cell]] = {
         "rank": [("* " if row.pinned else "") + ("–" if row.rank is None else str(row.rank)) for row in rows],
         RANKS: [
             "" if row.rank_low is None or row.rank_high is None else rank_range(row.rank_low, row.rank_high)
@@ -136,50 +150,74 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         ],
         "model": [row.model for row in rows],
         "figures": [PUBLISHED if row.published else MEASURED for row in rows] if group.table else [],
-        **{metric: [_number(score) for score in first] for metric in metrics[:1]},
-        INTERVAL: ["" if score is None else score_interval(score) for score in first],
+        **{metric: [cell(score) for score in first] for metric in metrics[:1]},
+        INTERVAL: [None if score is None else _bounds(score) for score in first],
         UPSTREAM: ["" if score is None or group.table else by_upstream(score) for score in own],
         OURS: [_ours(score, terminal=terminal) if group.table and score else "" for score in own],
-        **{headings[metric]: [_number(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
-        "published": ["" if row.published_value is None else figure(row.published_value) for row in rows],
+        **{headings[metric]: [cell(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
+        "published": [
+            None if row.published_value is None else _value_like(row.published_value, score)
+            for row, score in zip(rows, first, strict=True)
+        ],
         "n": ["" if score is None or not score.n else str(score.n) for score in first],
         "missing": [
             "" if score is None or row.published else str(score.n_missing)
             for row, score in zip(rows, first, strict=True)
         ],
         "unread": ["" if row.unread is None else percent(row.unread, 1) for row in rows],
-        "length": [_number(None if score is None or score.metric in metrics else score) for score in lengths],
+        "length": [None if score is None or score.metric in metrics else _figure(score) for score in lengths],
         "USD": ["" if row.usd is None else f"{'≥ ' if row.unpriced else ''}{figure(row.usd)}" for row in rows],
-        **({} if terminal else {"flags": flags, "from": [row.origin for row in rows]}),
+        **({} if terminal else {"flags": [*flags], "from": [row.origin for row in rows]}),
     }
     always = ("rank", "model", *metrics[:1])
     kept = {name: cells for name, cells in columns.items() if name in always or any(cells)}
+    unshown = sorted({metric for row in rows for metric in row.scores} - {*metrics})
+    further: dict[str, list[Cell]] = {
+        **{metric: [cell(group.score(row, metric)) for row in rows] for metric in unshown},
+        **{f"{metric} interval": [_bounds(group.score(row, metric)) for row in rows] for metric in metrics},
+        "stderr": [None if score is None else _value_like(score.stderr, score) for score in first],
+        "protocol": [row.protocol_hash[7:15] if not row.published else "" for row in rows],
+        "candidate": [row.candidate for row in rows],
+        **({"flags": [*flags], "from": [row.origin for row in rows]} if terminal else {}),
+    }
+    further = {name: cells for name, cells in further.items() if name not in kept}
     rest = [metric for metric in metrics[1:] if headings[metric] == metric and metric in kept]
     asked = tuple(heading for metric, heading in headings.items() if metric != heading and heading in kept)
     others = ("published", "unread", RANKS, "USD", UPSTREAM, OURS)
     # Whoever asks for columns of groups wants them more than the interval.
     spare = ("missing", "length", *reversed(rest), *others, *(("n", INTERVAL, *reversed(asked)) if asked else ()))
+    metric_of = {heading: metric for metric, heading in headings.items()}
     places = []
     for cells, row, doubts, score in zip(columns["rank"], rows, flags, own, strict=True):
         remarks = [text for text in ("" if score is None else both_rules(score), doubts) if text]
         if not row.published:
             places.append(f"{cells}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else ""))
-    in_words = ("rank", RANKS, "model", "figures", "flags", "from")
+    in_words = ("rank", RANKS, "model", "figures", "flags", "from", "protocol", "candidate")
     sources = sorted({row.origin for row in rows if row.published}) if terminal else []
     origins = [f"published figures: {'; '.join(sources)}"] if sources else []
     return Sheet(
         _title(group),
-        tuple(Column(name, words=name in in_words) for name in kept),
-        tuple(zip(*kept.values(), strict=True)),
+        tuple(
+            Column(
+                name,
+                words=name in in_words,
+                key="interval" if name == INTERVAL else metric_of.get(name, ""),
+                best="column" if metric_of.get(name, name) in higher else "",
+                further=name in further,
+            )
+            for name in (*kept, *further)
+        ),
+        tuple(zip(*kept.values(), *further.values(), strict=True)),
         notes=(
             *(places if terminal else ()),
             *_columns_of_groups(headings),
             *_placed(group),
             *_withheld(group),
-            *_rules(group, terminal=terminal),
             *origins,
         ),
+        about=tuple(_rules(group, terminal=terminal)),
         spare=tuple(name for name in spare if name in kept),
+        in_columns=(("flags", _doubted(rows, flags) if not terminal else ()),),
         order=_important(group),
         keep=len(_own(group)),
         gaps=True,
@@ -202,6 +240,26 @@ def _columns_of_groups(headings: "Mapping[str, str]") -> list[str]:
         if heading != metric:
             by_key.setdefault(metric.partition("=")[0], []).append(heading)
     return [f"{' by '.join(key.split(' ', 1))}: {', '.join(values)}" for key, values in by_key.items()]
+
+
+def _figure(score: "Score", *, best: bool = False) -> Figure:
+    return Figure(score.value, score.unit, score.low, score.high, score.level, best=best)
+
+
+def _bounds(score: "Score | None") -> Bounds | None:
+    if score is None or score.low is None or score.high is None:
+        return None
+    return Bounds(score.low, score.high, score.unit)
+
+
+def _value_like(value: float | None, score: "Score | None") -> Figure | None:
+    """A number in the unit of a score."""
+    return None if value is None else Figure(value, score.unit if score else "")
+
+
+def _doubted(rows: "Sequence[LeaderboardRow]", flags: "Sequence[str]") -> tuple[str, ...]:
+    """What to doubt about rows, as lines."""
+    return tuple(reasons((row.model, doubts or None) for row, doubts in zip(rows, flags, strict=True)))
 
 
 def _important(group: "Group") -> tuple[int, ...]:
@@ -240,22 +298,22 @@ def _withheld(group: "Group") -> list[str]:
     return lines
 
 
-def _rules(group: "Group", *, terminal: bool) -> list[str]:
+def _rules(group: "Group", *, terminal: bool) -> "list[tuple[str, str]]":
     """Say why upstream's rule gives other numbers. The first metric's numbers have a column, so only each reason is
     given, once, and on a terminal nothing, because the places have it; for further metrics the numbers are given too.
     """
     from judgebench.cli.results import both_rules
 
-    lines: dict[str, None] = {}
+    lines: dict[tuple[str, str], None] = {}
     for metric in group.headline:
         for row in group.rows:
             score = row.scores.get(metric)
             if score is None or score.upstream is None:
                 continue
             if metric != group.headline[0]:
-                lines[f"{row.model}, {both_rules(score)}"] = None
+                lines[metric, f"{row.model}, {both_rules(score)}"] = None
             elif not terminal:
-                lines[f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
+                lines[metric, f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
     return list(lines)
 
 
@@ -343,10 +401,12 @@ def _lines(groups: "Sequence[Group]") -> "Iterator[tuple[Cell, ...]]":
                     *(row.task, row.protocol_hash),
                     *((row.rank, row.rank_low, row.rank_high) if first else (None, None, None)),
                     *(row.model, row.published, metric),
-                    *(score.value, score.stderr, score.low, score.high, score.n, score.n_missing),
-                    *(row.published_value if first else None, row.unread, row.usd),
+                    *(_value_like(number, score) for number in (score.value, score.stderr, score.low, score.high)),
+                    *(score.n, score.n_missing),
+                    *(_value_like(row.published_value, score) if first else None, row.unread, row.usd),
                     *(", ".join(_flags(row)), row.origin),
-                    *(getattr(upstream, name, None) for name in ("value", "low", "high", "level", "reason")),
+                    *(_value_like(getattr(upstream, name, None), score) for name in ("value", "low", "high")),
+                    *(getattr(upstream, name, None) for name in ("level", "reason")),
                     None if row.published else score.withheld,
                     row.part,
                 )

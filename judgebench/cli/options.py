@@ -105,6 +105,11 @@ All = Annotated[bool, typer.Option("--all", help="Print every row and note, howe
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
+def rest(everything: bool) -> str | None:
+    """What shows the rest of a long output; ``None`` if all is shown."""
+    return None if everything else "--all"
+
+
 def run_names(given: Iterable[str]) -> dict[str, str]:
     """Parse ``RUN=NAME`` texts."""
     found = {}

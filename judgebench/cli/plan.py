@@ -57,7 +57,7 @@ def plan(
         mirrors=mirror,
         offline=offline,
     ).record
-    show("json" if json else "rich", made, lambda: _sheets(made), everything=everything)
+    show("json" if json else "rich", made, lambda: _sheets(made), rest=options.rest(everything))
 
 
 def _sheets(made: "Plan") -> list[Sheet]:

@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from judgebench.display import printable
+from judgebench.exchange.layout import Layout, laid_out_for, rounded
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of
 from judgebench.exchange.terminal import rich_of_all
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from judgebench.analysis.comparison import Difference, Rank
     from judgebench.records import Score
 
+NUMBERS = (
+    *("value", "stderr", "low", "high", "published_value", "first_value", "second_value", "difference"),
+    *("baseline_value", "candidate_value", "mean_rank"),
+)
+"""Fields of records that are in a metric's unit, and so have as many digits as a user wants."""
 Format = Literal["rich", "md", "csv", "json", "html", "latex"]
 """How a table is written."""
 
@@ -25,21 +32,26 @@ def show(
     sheets: Callable[[], Iterable[Sheet]],
     flat: Callable[[], Sheet] | None = None,
     *,
-    everything: bool = True,
+    layout: Layout | None = None,
+    rest: str | None = None,
 ) -> None:
     """Print a result in one of the formats: JSON is the record, CSV its ``flat`` table, the others are its sheets.
 
-    Only a terminal gets less than ``everything``.
+    CSV too is the sheets if the ``layout`` says how a table is to look. A terminal gets what matters most of a long
+    output, and ``rest`` as what shows the others; everything if ``None``.
     """
+    layout = layout or Layout()
+    layout.require_valid(form)
     if form == "json":
-        print_json(record)
-    elif form == "csv" and flat is not None:
-        typer.echo(csv_of(flat()), nl=False)
+        print_json(record, layout.digits)
+    elif form == "csv" and flat is not None and not layout.is_table:
+        (table,) = laid_out_for([flat()], replace(layout, bold=False), form)
+        typer.echo(csv_of(table), nl=False)
     elif form == "rich":
-        print_sheets(sheets(), rest=None if everything else "--all")
+        print_sheets(laid_out_for(sheets(), layout, form), rest=rest)
     else:
-        sheet_text = {"md": markdown_of, "html": html_of, "latex": latex_of}[form]
-        typer.echo("\n".join(map(sheet_text, sheets())), nl=False)
+        sheet_text = {"md": markdown_of, "html": html_of, "latex": latex_of, "csv": csv_of}[form]
+        typer.echo("\n".join(map(sheet_text, laid_out_for(sheets(), layout, form))), nl=False)
 
 
 def score_name(score: "Score | Difference | Rank") -> str:
@@ -70,9 +82,10 @@ def print_lines(record: object, lines: Iterable[str], *, as_json: bool) -> None:
         typer.echo("\n".join(lines))
 
 
-def print_json(value: object) -> None:
+def print_json(value: object, digits: int | None = None) -> None:
     """Print indented JSON and nothing else; in ASCII, so that no name or text in it can speak to the terminal."""
     import msgspec
 
-    sys.stdout.write(json.dumps(json.loads(msgspec.json.encode(value)), indent=2) + "\n")
+    written = rounded(json.loads(msgspec.json.encode(value)), digits, numbers=NUMBERS)
+    sys.stdout.write(json.dumps(written, indent=2) + "\n")
     sys.stdout.flush()

@@ -1,22 +1,27 @@
 """How a run is printed: its scores and what to doubt about them, or its estimated cost."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from judgebench.cli.overviews import place_of, summary
-from judgebench.cli.rendering import print_beside, print_json, print_sheets, score_name
+from judgebench.cli.rendering import NUMBERS, Format, print_beside, score_name, show
 from judgebench.display import figure, interval, reasons, shortened
-from judgebench.exchange.sheets import Inner, Sheet, figures, words
+from judgebench.exchange.layout import Layout
+from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
 from judgebench.records import EarlyStop, Score
 from judgebench.run.folder import Manifest, Results, TaskManifest
 from judgebench.run.overview import overview_of
 
 if TYPE_CHECKING:
     from judgebench.models.call_store import Spending
+    from judgebench.run.overview import RunOverview
 
 
+SHOWN_TASKS = 3
+"""How many tasks at most have a table on a terminal of their own beside the summary, if they are too long."""
 IF_MISSING = {"if_missing_all_lost_or_won": "lost – won", "if_missing_all_rated_1_or_10": "rated 1 – 10"}
 """Details of a score that hold its bounds, and what the bounds assume of the missing examples."""
 
@@ -52,15 +57,35 @@ def both_rules(score: Score) -> str:
 
 
 def print_results(
-    results: Results, manifest: Manifest, *, as_json: bool, verbose: bool, everything: bool = False
+    results: Results,
+    manifest: Manifest,
+    *,
+    as_json: bool,
+    verbose: bool,
+    everything: bool = False,
+    form: Format = "rich",
+    layout: Layout | None = None,
 ) -> None:
     """Print one run's scores, what to doubt about them, and the run folder; ``verbose`` prints everything."""
-    if as_json:
-        print_json(results)
-        return
+    run = overview_of(Path(results.run), manifest, results)
+    show(
+        "json" if as_json else form,
+        results,
+        lambda: _sheets(run, results, manifest, verbose=verbose),
+        lambda: _flat(results),
+        layout=layout,
+        rest=None if everything or verbose else f"judgebench score {results.run} --all",
+    )
+    if form == "rich" and not as_json:
+        typer.echo(place_of(run, manifest.status))
+
+
+def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose: bool) -> list[Sheet]:
+    """The scores of each task, and the summary, beside which those of many tasks are too much for a terminal."""
     sheets = []
     for task_manifest in manifest.tasks.values():
-        sheets.append(_scores(manifest.shown_name, task_manifest, results, verbose=verbose))
+        scores = _scores(manifest.shown_name, task_manifest, results, verbose=verbose)
+        sheets.append(replace(scores, aside=len(manifest.tasks) > SHOWN_TASKS))
         if verbose and task_manifest.first_prompt is not None:
             prompt = tuple(task_manifest.first_prompt.splitlines())
             sheets.append(Sheet("first prompt, as the model reads it:", notes=prompt))
@@ -68,11 +93,22 @@ def print_results(
         f"integrity: {finding.check}: {finding.message}" for finding in results.integrity if finding.flagged
     )
     spending = [] if manifest.spending is None else _spending(manifest.spending)
-    run = overview_of(Path(results.run), manifest, results)
-    last = summary(run, flagged, spending)
-    rest = f"judgebench score {results.run} --all"
-    print_sheets([*sheets, last], rest=None if everything or verbose else rest)
-    typer.echo(place_of(run, manifest.status))
+    return [*sheets, summary(run, flagged, spending)]
+
+
+def _flat(results: Results) -> Sheet:
+    """List every score with all of its numbers, one a line."""
+    names = ("model", "run", *(name for name in Score.__struct_fields__ if name != "details"))
+    rows = tuple(
+        (results.model, results.run, *(_flat_cell(score, name) for name in names[2:])) for score in results.scores
+    )
+    return Sheet("", words(*names), rows)
+
+
+def _flat_cell(score: Score, name: str) -> Cell:
+    """A field as it is written; those in the metric's unit may be rounded."""
+    value: Cell = getattr(score, name)
+    return Figure(value, score.unit) if name in NUMBERS and isinstance(value, float) else value
 
 
 def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
@@ -102,14 +138,24 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     rows = tuple(
         (
             score.metric if score.group is None else Inner(score.metric, score.group),
-            figure(score.value, score.unit),
-            score_interval(score),
+            Figure(score.value, score.unit, score.low, score.high, score.level),
+            None if score.low is None or score.high is None else Bounds(score.low, score.high, score.unit),
             score.n,
             score.n_missing,
+            None if score.stderr is None else Figure(score.stderr, score.unit),
+            score.group or "",
+            score.unit,
         )
         for score in own
     )
-    columns = words("metric") + figures("value", "95 % interval", "n", "missing")
+    columns = (
+        *words("metric"),
+        Column("value"),
+        Column("95 % interval", key="interval"),
+        *figures("n", "missing"),
+        Column("stderr", further=True),
+        *(Column(name, words=True, further=True) for name in ("group", "unit")),
+    )
     whole = tuple(place for place, score in enumerate(own) if score.group is None)
     return Sheet(title, columns, rows, tuple(notes), order=whole, keep=len(whole), rows_are="groups")
 

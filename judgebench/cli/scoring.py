@@ -6,10 +6,14 @@ from typing import Annotated
 import typer
 
 from judgebench.cli import Verbose, options
+from judgebench.cli.layout_options import takes_layout
+from judgebench.cli.rendering import Format
 from judgebench.errors import Incomplete
+from judgebench.exchange.layout import Layout
 from judgebench.run.settings import settings_from_flags
 
 
+@takes_layout
 def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     tasks: Annotated[
@@ -25,9 +29,12 @@ def score(
     track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     json: options.Json = False,
     verbose: Verbose = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Score a run folder again with today's rules. Makes no call."""
     from judgebench.cli.results import print_results
@@ -37,12 +44,13 @@ def score(
     from judgebench.run.scoring import score_run
 
     require_trackers(track)
+    layout.require_valid("json" if json else form)
     folder = RunFolder(run)
     settings = settings_from_flags(
         {"tasks": tasks, "labels": labels, "think_tags": think_tags, "mirror": mirror, "offline": offline}
     )
     results, manifest = score_run(folder, settings), folder.require_manifest()
-    print_results(results, manifest, as_json=json, verbose=verbose, everything=everything)
+    print_results(results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout)
     options.report_to(track, folder)
     if results.status == "incomplete":
         raise Incomplete(f"{missing(manifest, judged=True)} `judgebench judge {run}` asks for what is missing")

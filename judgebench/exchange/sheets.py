@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from judgebench.display import latex, markdown, printable
+from judgebench.display import figure, interval, latex, latex_caption, latex_number, markdown, printable
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,7 +27,73 @@ class Inner:
         return f"  {self.of} {self.name}"
 
 
-Cell = str | int | float | Inner | None
+@dataclass(frozen=True)
+class Style:
+    """How figures are written."""
+
+    digits: int | None = None
+    """Decimals of figures that have any; by default as many as their unit asks."""
+    intervals: str = "none"
+    """What stands behind a figure: ``none``, or its interval in ``brackets``, as ``pm`` or as ``subscript``."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its unit, and its interval if it has one."""
+
+    value: float | None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    signed: bool = False
+    best: bool = False
+    """Whether more of it is better, so that it may be the best of its kind."""
+    bold: bool = False
+    style: Style = Style()
+
+    def number(self, value: float | None, *, signed: bool = False) -> str:
+        """A number as this figure's are written."""
+        return figure(value, self.unit, signed=signed, digits=self.style.digits)
+
+    @property
+    def margins(self) -> tuple[str, str] | None:
+        """How far the interval reaches below and above the value, as text without a sign."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return self.number(self.value - self.low).lstrip("-"), self.number(self.high - self.value).lstrip("-")
+
+    def __str__(self) -> str:
+        """The figure as a text."""
+        text = self.number(self.value, signed=self.signed)
+        if self.style.intervals == "none" or (margins := self.margins) is None:
+            return text
+        if self.style.intervals == "brackets":
+            return f"{text} [{self.number(self.low)}, {self.number(self.high)}]"
+        below, above = margins
+        return f"{text} ± {below}" if below == above else f"{text} (-{below}, +{above})"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An interval in a column of its own."""
+
+    low: float
+    high: float
+    unit: str = ""
+    signed: bool = False
+    style: Style = Style()
+
+    def end(self, value: float) -> str:
+        """One of the ends as a text."""
+        return figure(value, self.unit, signed=self.signed, digits=self.style.digits)
+
+    def __str__(self) -> str:
+        """The interval as a text."""
+        return interval(self.low, self.high, self.unit, signed=self.signed, digits=self.style.digits)
+
+
+Cell = str | int | float | Inner | Figure | Bounds | None
 """Text is shown as it is. Programs get all digits of a number. ``None`` is an empty cell."""
 
 
@@ -38,6 +104,12 @@ class Column:
     name: str
     words: bool = False
     """Words are aligned left and may wrap. Figures are aligned right and stay on one line."""
+    key: str = ""
+    """Another name by which a user may ask for it."""
+    best: str = ""
+    """Among what the best figure is bold: ``column``, or ``row`` among the columns that say so; nothing if empty."""
+    further: bool = False
+    """Whether it is shown only if a user asks for it."""
 
 
 def words(*names: str) -> tuple[Column, ...]:
@@ -76,6 +148,13 @@ class Sheet:
     """Whether a terminal leaves the whole table out where the output is long."""
     rows_are: str = "rows"
     """What is counted where rows were left out."""
+    about: tuple[tuple[str, str], ...] = ()
+    """Lines below the table on single columns, which go with them."""
+    in_columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Columns whose content must not be lost: if a user leaves one out, these lines stand below instead."""
+    caption: str = ""
+    """The user's own, in place of the title. In LaTeX it may be LaTeX."""
+    label: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,7 +164,17 @@ class Sheet:
     @property
     def texts(self) -> tuple[tuple[str, ...], ...]:
         """The rows as people read them."""
-        return tuple(tuple(map(_text, row)) for row in self.rows)
+        return tuple(tuple(map(text_of, row)) for row in self.rows)
+
+    @property
+    def bold(self) -> tuple[tuple[bool, ...], ...]:
+        """Which cells are in bold."""
+        return tuple(tuple(isinstance(cell, Figure) and cell.bold for cell in row) for row in self.rows)
+
+    @property
+    def heading(self) -> str:
+        """The title, or what the user wants instead."""
+        return self.caption or self.title
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -94,12 +183,21 @@ class Sheet:
 
 
 def _plain(value: Cell) -> str | int | float | None:
+    if isinstance(value, Figure):
+        return _rounded(value.value, value.style)
+    if isinstance(value, Bounds):
+        return printable(str(value))
     if isinstance(value, Inner):
         return printable(f"{value.of} {value.name}")
     return printable(value) if isinstance(value, str) else value
 
 
-def _text(value: Cell) -> str:
+def _rounded(value: float | None, style: Style) -> float | None:
+    return value if value is None or style.digits is None else round(value, style.digits)
+
+
+def text_of(value: Cell) -> str:
+    """A cell as people read it."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -107,14 +205,19 @@ def _text(value: Cell) -> str:
 
 def markdown_of(sheet: Sheet) -> str:
     """The table as GitHub shows it."""
-    lines = [f"**{markdown(sheet.title)}**", ""]
+    lines = [f"**{markdown(sheet.heading)}**", ""]
     if sheet.columns:
         rules = ["---" if column.words else "---:" for column in sheet.columns]
         lines += [_piped(map(markdown, sheet.names)), _piped(rules)]
-        lines += [_piped(map(markdown, row)) for row in sheet.texts]
+        lines += [_piped(map(_markdown_cell, row)) for row in sheet.rows]
         lines.append("")
     lines += [f"- {markdown(line)}" for line in sheet.lines]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _markdown_cell(value: Cell) -> str:
+    text = markdown(text_of(value))
+    return f"**{text}**" if isinstance(value, Figure) and value.bold else text
 
 
 def _piped(cells: Iterable[str]) -> str:
@@ -149,20 +252,62 @@ def latex_of(sheet: Sheet) -> str:
     """The table for LaTeX with the packages booktabs and textcomp."""
 
     def joined(cells: Iterable[str]) -> str:
-        return " & ".join(map(latex, cells)) + r" \\"
+        return " & ".join(cells) + r" \\"
 
-    lines = [r"\begin{table}", rf"\caption{{{latex(sheet.title)}}}"]
-    if sheet.columns:
-        places = "".join("l" if column.words else "r" for column in sheet.columns)
-        lines += [rf"\begin{{tabular}}{{{places}}}", r"\toprule", joined(sheet.names), r"\midrule"]
-        lines += [*map(joined, sheet.texts), r"\bottomrule", r"\end{tabular}"]
+    if not sheet.columns:
+        return "".join(f"% {printable(line)}\n" for line in (sheet.title, *sheet.lines) if line)
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_caption(sheet.caption) or latex(sheet.title)}}}"]
+    lines += [rf"\label{{{sheet.label}}}"] if sheet.label else []
+    places = "".join("l" if column.words else "r" for column in sheet.columns)
+    lines += [rf"\begin{{tabular}}{{{places}}}", r"\toprule", joined(map(latex, sheet.names)), r"\midrule"]
+    lines += [*(joined(map(_latex_cell, row)) for row in sheet.rows), r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\footnotesize"] if sheet.lines else []
     lines += [rf"\par {latex(line)}" for line in sheet.lines]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
+def _latex_cell(value: Cell) -> str:
+    if isinstance(value, Inner):
+        return rf"\quad {latex(f'{value.of} {value.name}')}"
+    if isinstance(value, Bounds):
+        ends = [latex_number(text) for text in (value.end(value.low), value.end(value.high))]
+        return (" to " if any(end.startswith("$") for end in ends) else "--").join(ends)
+    if not isinstance(value, Figure) or value.value is None:
+        return latex(text_of(value))
+    text, margins, kind = value.number(value.value, signed=value.signed), value.margins, value.style.intervals
+    below, above = margins or ("", "")
+    if margins is None or kind in ("none", "brackets"):
+        shown = rf"\textbf{{{latex_number(text, bold=True)}}}" if value.bold else latex_number(text)
+        if margins is None or kind == "none":
+            return shown
+        return rf"{shown} {{[}}{latex_number(value.number(value.low))}, {latex_number(value.number(value.high))}{{]}}"
+    if below == above and kind == "pm":
+        shown = rf"\textbf{{{latex_number(text, bold=True)}}}" if value.bold else latex_number(text)
+        return rf"{shown} $\pm$ {below}"
+    number = rf"\mathbf{{{text}}}" if value.bold else text
+    return rf"${number}_{{\pm {below}}}$" if below == above else rf"${number}_{{-{below}}}^{{+{above}}}$"
+
+
 def csv_of(sheet: Sheet) -> str:
-    """The rows for programs: numbers with all digits, and no text that a spreadsheet would run."""
+    """The rows for programs: numbers with all digits unless fewer were asked for, an interval in two columns of its
+    own, and no text that a spreadsheet would run.
+    """
     from judgebench.data.csv_cells import csv_text
 
-    rows = ([_plain(value) for value in row] for row in sheet.rows)
-    return csv_text(sheet.names, rows)
+    names: list[str] = []
+    columns: list[list[str | int | float | None]] = []
+    for place, column in enumerate(sheet.columns):
+        cells = [row[place] for row in sheet.rows]
+        bounds = any(isinstance(cell, Bounds) for cell in cells)
+        behind = any(isinstance(cell, Figure) and cell.style.intervals != "none" for cell in cells)
+        if not bounds:
+            names.append(column.name)
+            columns.append([_plain(cell) for cell in cells])
+        for end in ("low", "high") if bounds or behind else ():
+            names.append(f"{column.name} {end}")
+            columns.append([_end(cell, end) for cell in cells])
+    return csv_text(names or sheet.names, zip(*columns, strict=True))
+
+
+def _end(cell: Cell, end: str) -> float | None:
+    return _rounded(getattr(cell, end), cell.style) if isinstance(cell, Figure | Bounds) else None

@@ -99,7 +99,7 @@ def laid_out(sheet: Sheet, width: int) -> Laid:
     below = _noted(f"left out for width: {', '.join(left_out)}", width) if left_out else ()
     return Laid(
         sheet=sheet,
-        title=tuple(folded(cell(sheet.title, TITLE_CHARACTERS), width)) if sheet.title else (),
+        title=tuple(folded(cell(sheet.heading, TITLE_CHARACTERS), width)) if sheet.heading else (),
         places=places,
         widths=widths,
         head=tuple(tuple(folded(heads[place], size)) for place, size in zip(places, widths, strict=True)),

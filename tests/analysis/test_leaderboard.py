@@ -428,7 +428,7 @@ def test_latex_sets_names_as_text(tmp_path: Path, name: str) -> None:
     """No command, group or cell of a row is other than the table's own."""
     write_totals(tmp_path / "a", name, 50.0)
     write_totals(tmp_path / "b", "plain", 40.0)
-    lines = shown("latex", str(tmp_path)).splitlines()
+    lines = shown("latex", str(tmp_path), "--no-bold").splitlines()
     rows = [line for line in lines if line.endswith(r" \\")]
     assert len(rows) == 3
     bare = [TEX.sub("", row.removesuffix(r" \\")) for row in rows]
@@ -436,7 +436,7 @@ def test_latex_sets_names_as_text(tmp_path: Path, name: str) -> None:
     for row in bare:
         # What is left of {} are the groups that keep characters apart.
         assert not re.search(r"[\\$#%~^_|<>\"]", row)
-        assert not re.search(r"(?<!-)---?(?!-)", row.replace(" -- ", ""))
+        assert not re.search(r"(?<!-)---?(?!-)", re.sub(r"(?<=\d)--(?=\d)", "", row.replace(" -- ", "")))
         assert row.isascii()
 
 

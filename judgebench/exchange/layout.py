@@ -1,0 +1,231 @@
+"""How a user wants tables written for a paper: which columns, digits and intervals, a caption, the best in bold.
+
+``laid_out_for`` changes sheets accordingly; the formats write what they are given.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from judgebench.display import is_latex
+from judgebench.errors import UsageError
+from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, Style, text_of
+
+Intervals = Literal["column", "none", "brackets", "pm", "subscript"]
+"""Where intervals stand: in a column of their own, nowhere, or behind each number."""
+MOST_DIGITS = 15
+FOR_PEOPLE = ("rich", "md", "html", "latex")
+WITH_CAPTION = ("rich", "md", "html", "latex")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The wishes of a user."""
+
+    columns: str = ""
+    """Names of columns in order, each with a heading if the user wants another: ``model,win_rate=Win rate``."""
+    digits: int | None = None
+    """Decimals of figures; by default as many as their unit asks."""
+    intervals: Intervals = "column"
+    bold: bool | None = None
+    """Whether the best of each column is bold; by default in LaTeX alone."""
+    caption: str = ""
+    label: str = ""
+
+    def require_valid(self, form: str) -> None:
+        """Raise :class:`UsageError` for a wish that makes no sense, or that the format cannot meet."""
+        if self.digits is not None and not 0 <= self.digits <= MOST_DIGITS:
+            raise UsageError(f"--digits {self.digits} is not a number of decimals from 0 to {MOST_DIGITS}")
+        if self.intervals not in get_args(Intervals):
+            raise UsageError(f"--intervals {self.intervals} is not one of {', '.join(get_args(Intervals))}")
+        if self.label and form != "latex":
+            raise UsageError(f"--label is for LaTeX; give --format latex instead of {form}, or leave it out")
+        if self.label and not re.fullmatch(r"[A-Za-z0-9:._/-]+", self.label):
+            raise UsageError(
+                f"--label {self.label!r} cannot be referred to in LaTeX; use letters, digits and : . _ / -, as in "
+                "tab:main"
+            )
+        if self.caption and form not in WITH_CAPTION:
+            raise UsageError(f"--caption has no place in {form}; it is for {', '.join(WITH_CAPTION)}")
+        if ("\\" in self.caption or "$" in self.caption) and form == "latex" and not is_latex(self.caption):
+            raise UsageError(
+                f"--caption {self.caption!r} is taken as LaTeX because of its \\ or $, and a brace or a formula in it "
+                "is not closed"
+            )
+        if form == "json" and (self.columns or self.intervals != "column" or self.bold):
+            raise UsageError("--columns, --intervals and --bold are for tables, and json is the whole record")
+
+    @property
+    def chosen(self) -> tuple[tuple[str, str], ...]:
+        """The columns that the user named, as keys with headings; a heading may be empty."""
+        pairs = [part.partition("=") for part in self.columns.split(",") if part.strip()]
+        return tuple((name.strip(), heading.strip()) for name, _, heading in pairs)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether CSV is to be the table that people see, and not the list of every number."""
+        return bool(self.columns) or self.intervals != "column"
+
+
+def laid_out_for(sheets: Iterable[Sheet], layout: Layout, form: str) -> list[Sheet]:
+    """The sheets as the user wants them.
+
+    Of several tables, those are written that have most of the columns asked for. Raises :class:`UsageError` for a
+    column that no table has.
+    """
+    layout.require_valid(form)
+    given = list(sheets)
+    if layout.chosen:
+        given = _with_columns(given, layout.chosen)
+    given = [_with_remarks(sheet if layout.chosen else _without_further(sheet)) for sheet in given]
+    bold = form == "latex" if layout.bold is None else layout.bold
+    written = [_bolded(_styled(sheet, layout), bold=bold) for sheet in given]
+    return _captioned(written, layout)
+
+
+def rounded(value: object, digits: int | None, *, numbers: Sequence[str]) -> object:
+    """A record, in builtins, with the named ``numbers`` rounded wherever they are."""
+    if digits is None:
+        return value
+    if isinstance(value, dict):
+        return {
+            name: round(inner, digits)
+            if name in numbers and isinstance(inner, float)
+            else rounded(inner, digits, numbers=numbers)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [rounded(inner, digits, numbers=numbers) for inner in value]
+    return value
+
+
+# -- columns
+
+
+def _key(name: str) -> str:
+    """A column's name as it is compared: ``95 % interval`` is ``95_interval``."""
+    return re.sub(r"[^a-z0-9@.]+", "_", name.casefold()).strip("_")
+
+
+def _place(sheet: Sheet, name: str) -> int | None:
+    wanted = _key(name)
+    for place, column in enumerate(sheet.columns):
+        if wanted in (_key(column.name), _key(column.key)):
+            return place
+    return None
+
+
+def _with_columns(sheets: Sequence[Sheet], chosen: Sequence[tuple[str, str]]) -> list[Sheet]:
+    tables = [sheet for sheet in sheets if sheet.columns]
+    for name, _ in chosen:
+        if all(_place(sheet, name) is None for sheet in tables):
+            known = dict.fromkeys(column.key or _key(column.name) for sheet in tables for column in sheet.columns)
+            raise UsageError(f"--columns {name}: no table has such a column; the columns are {', '.join(known)}")
+    counts = [sum(_place(sheet, name) is not None for name, _ in chosen) for sheet in tables]
+    return [
+        _picked(sheet, chosen) for sheet, count in zip(tables, counts, strict=True) if count == max(counts, default=0)
+    ]
+
+
+def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]]) -> Sheet:
+    found = [(place, heading) for name, heading in chosen if (place := _place(sheet, name)) is not None]
+    columns = tuple(
+        replace(
+            sheet.columns[place],
+            name=heading or sheet.columns[place].name,
+            key=sheet.columns[place].key or sheet.columns[place].name,
+            further=False,
+        )
+        for place, heading in found
+    )
+    rows = tuple(tuple(row[place] for place, _ in found) for row in sheet.rows)
+    shown = {place for place, _ in found}
+    doubts = tuple(note for name, notes in sheet.in_columns for note in notes if _place(sheet, name) not in shown)
+    return replace(sheet, columns=columns, rows=rows, spare=(), notes=(*sheet.notes, *doubts))
+
+
+def _with_remarks(sheet: Sheet) -> Sheet:
+    """The sheet with its remarks on the columns that it has, among its notes."""
+    remarks = tuple(line for name, line in sheet.about if _place(sheet, name) is not None)
+    return replace(sheet, notes=(*sheet.notes, *remarks), about=())
+
+
+def _without_further(sheet: Sheet) -> Sheet:
+    """The sheet without the columns that are shown only if they are named."""
+    if not any(column.further for column in sheet.columns):
+        return sheet
+    kept = [place for place, column in enumerate(sheet.columns) if not column.further]
+    columns = tuple(sheet.columns[place] for place in kept)
+    return replace(sheet, columns=columns, rows=tuple(tuple(row[place] for place in kept) for row in sheet.rows))
+
+
+# -- figures
+
+
+def _styled(sheet: Sheet, layout: Layout) -> Sheet:
+    """Write figures with the digits asked for, and intervals where they are wanted."""
+    kept = list(range(len(sheet.columns)))
+    notes: list[str] = []
+    if layout.intervals != "column":
+        bounds = [place for place in kept if any(isinstance(row[place], Bounds) for row in sheet.rows)]
+        kept = [place for place in kept if place not in bounds]
+        if layout.intervals != "none":
+            levels = dict.fromkeys(
+                cell.level for row in sheet.rows for cell in row if isinstance(cell, Figure) and cell.low is not None
+            )
+            listed = " and ".join(f"{100 * level:g} %" for level in levels if level is not None)
+            notes += [f"behind each number is its {listed} interval"] if listed else []
+    style = Style(layout.digits, "none" if layout.intervals == "column" else layout.intervals)
+
+    def styled(cell: Cell) -> Cell:
+        return replace(cell, style=style) if isinstance(cell, Figure | Bounds) else cell
+
+    return replace(
+        sheet,
+        columns=tuple(sheet.columns[place] for place in kept),
+        rows=tuple(tuple(styled(row[place]) for place in kept) for row in sheet.rows),
+        spare=tuple(name for name in sheet.spare if name in {sheet.columns[place].name for place in kept}),
+        notes=(*sheet.notes, *notes),
+    )
+
+
+def _bolded(sheet: Sheet, *, bold: bool) -> Sheet:
+    """Set the best figures in bold: of each column, or of each row among the columns that compete in it."""
+    if not bold:
+        return sheet
+    rows = [list(row) for row in sheet.rows]
+    for place, column in enumerate(sheet.columns):
+        if column.best == "column":
+            _set_best(rows, [(number, place) for number in range(len(rows))])
+    rivals = [place for place, column in enumerate(sheet.columns) if column.best == "row"]
+    for number in range(len(rows)):
+        _set_best(rows, [(number, place) for place in rivals])
+    return replace(sheet, rows=tuple(map(tuple, rows)))
+
+
+def _set_best(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> None:
+    """Set in bold the greatest of the figures at these places, and what reads the same; a lone one is no best."""
+    figures = {
+        (row, place): cell
+        for row, place in places
+        if isinstance(cell := rows[row][place], Figure) and cell.value is not None and cell.best
+    }
+    if len(figures) < 2:
+        return
+    best = max(figures.values(), key=lambda cell: cell.value or 0.0)
+    for (row, place), cell in figures.items():
+        if text_of(replace(cell, low=None)) == text_of(replace(best, low=None)):
+            rows[row][place] = replace(cell, bold=True)
+
+
+def _captioned(sheets: Sequence[Sheet], layout: Layout) -> list[Sheet]:
+    """Give tables the caption, and each a label of its own."""
+    found, tables = [], 0
+    for sheet in sheets:
+        if sheet.columns and (layout.caption or layout.label):
+            tables += 1
+            label = layout.label + (f"-{tables}" if layout.label and tables > 1 else "")
+            sheet = replace(sheet, caption=layout.caption, label=label)
+        found.append(sheet)
+    return found

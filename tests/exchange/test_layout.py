@@ -1,0 +1,195 @@
+"""Tables for a paper: columns, digits, intervals, the best in bold, captions, and LaTeX that compiles."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from judgebench.display import latex, latex_caption
+from judgebench.errors import UsageError
+from judgebench.exchange.layout import Intervals, Layout, laid_out_for
+from judgebench.exchange.sheets import Bounds, Column, Figure, Sheet, csv_of, html_of, latex_of, markdown_of, words
+from tests.commands import judgebench
+from tests.latex import NotLatex, tables
+from tests.made_runs import write_run, write_totals
+
+ODD = [
+    "β ≥ 0.1 – 50 % & more_of #1",
+    "± 🤗 模型",
+    "Łukasz Şahin é ő ñ ǆ",
+    "a\\b{c}$d^e~f",
+    "−5 × 10² → ∞ “q” ‘q’ …",
+    "--",
+    "{",
+    "}",
+]
+SHEET = Sheet(
+    "two models",
+    (*words("model"), Column("rate", best="column"), Column("95 % interval", key="interval"), Column("n")),
+    (
+        ("low", Figure(5.444, "percent", 4.05, 7.25, 0.95, best=True), Bounds(4.05, 7.25, "percent"), 805),
+        ("high", Figure(-8.0, "percent", -10.0, -6.0, 0.95, best=True), Bounds(-10.0, -6.0, "percent"), 805),
+        ("none", Figure(None, "percent", best=True), None, 0),
+    ),
+)
+
+
+def written(layout: Layout, form: str = "latex", sheet: Sheet = SHEET) -> str:
+    """The sheet in a form."""
+    form_of = {"latex": latex_of, "md": markdown_of, "html": html_of, "csv": csv_of}[form]
+    return "".join(map(form_of, laid_out_for([sheet], layout, form)))
+
+
+@pytest.mark.parametrize(
+    ("intervals", "first", "second"),
+    [
+        ("column", r"\textbf{5.44}", "$-8.00$"),
+        ("none", r"\textbf{5.44}", "$-8.00$"),
+        ("brackets", r"\textbf{5.44} {[}4.05, 7.25{]}", "$-8.00$ {[}$-10.00$, $-6.00${]}"),
+        ("pm", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00$ $\pm$ 2.00"),
+        ("subscript", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00_{\pm 2.00}$"),
+    ],
+)
+def test_intervals_of_latex(intervals: Intervals, first: str, second: str) -> None:
+    """In a column or behind the number; one that is not symmetrical to the digits shown has both of its sides."""
+    (head, one, two, none), = tables(written(Layout(intervals=intervals)))  # fmt: skip
+    assert (one[1], two[1], none[1]) == (first, second, "--")
+    assert (r"95 \% interval" in head) == (intervals == "column")
+    if intervals == "column":
+        assert (one[2], two[2], none[2]) == ("4.05--7.25", "$-10.00$ to $-6.00$", "")
+
+
+def test_intervals_of_text() -> None:
+    """As in LaTeX, in words for a page; CSV has their ends in columns of their own, with all digits."""
+    assert "5.44 (-1.39, +1.81)" in written(Layout(intervals="pm"), "html")
+    assert "-8.00 ± 2.00" in written(Layout(intervals="subscript"), "md")
+    rows = list(csv.reader(io.StringIO(written(Layout(intervals="pm"), "csv"))))
+    assert rows[0] == ["model", "rate", "rate low", "rate high", "n"]
+    assert rows[1] == ["low", "5.444", "4.05", "7.25", "805"]
+    rows = list(csv.reader(io.StringIO(written(Layout(digits=1), "csv"))))
+    assert rows[:2] == [
+        ["model", "rate", "95 % interval low", "95 % interval high", "n"],
+        ["low", "5.4", "4.0", "7.2", "805"],
+    ]
+
+
+def test_columns_are_chosen_ordered_and_named() -> None:
+    """By heading or key, in any case; a heading may be given; one that no table has is an error that lists them."""
+    assert (
+        written(Layout(columns="n,RATE=Win rate (%),interval=CI"), "csv").splitlines()[0]
+        == "n,Win rate (%),CI low,CI high"
+    )
+    with pytest.raises(UsageError, match="--columns speed: no table has such a column; the columns are model, rate"):
+        written(Layout(columns="model,speed"), "md")
+
+
+def test_digits_leave_counts_and_lengths_alone() -> None:
+    """They are for figures that have decimals."""
+    sheet = Sheet(
+        "t", (Column("length"), Column("rate"), Column("n")), ((Figure(871.6, "characters"), Figure(1.25), 805),)
+    )
+    assert "| 872 | 1.2500 | 805 |" in written(Layout(digits=4), "md", sheet)
+
+
+def test_the_best_is_bold_where_several_compete() -> None:
+    """In LaTeX by default, elsewhere if asked; what reads the same is as good; a lone figure is no best."""
+    assert r"\textbf" not in written(Layout(bold=False))
+    assert "**" not in written(Layout(), "md").replace("**two models**", "")
+    assert "| low | **5.44** |" in written(Layout(bold=True), "md")
+    assert '<td align="right"><b>5.44</b></td>' in written(Layout(bold=True), "html")
+    tied = Sheet("t", (Column("rate", best="column"),), ((Figure(5.001, best=True),), (Figure(4.999, best=True),)))
+    assert written(Layout(), sheet=tied).count(r"\textbf{5.00}") == 2
+    assert r"\textbf" not in written(Layout(), sheet=Sheet("t", tied.columns, tied.rows[:1]))
+
+
+def test_caption_and_label() -> None:
+    """A caption is text, or LaTeX if it has a command or a formula; several tables have labels of their own."""
+    assert r"\caption{100 \% of a\_b}" in written(Layout(caption="100 % of a_b", label="tab:x"))
+    assert r"\label{tab:x}" in written(Layout(label="tab:x"))
+    text = "".join(
+        map(
+            latex_of, laid_out_for([SHEET, SHEET], Layout(label="tab:x", caption=r"\emph{A} of $n_1$, 5% & β"), "latex")
+        )
+    )
+    assert (r"\label{tab:x}" in text, r"\label{tab:x-2}" in text) == (True, True)
+    assert text.count(r"\caption{\emph{A} of $n_1$, 5\% \& $\beta$}") == 2
+    tables(text)
+
+
+@pytest.mark.parametrize(
+    ("layout", "form", "said"),
+    [
+        (Layout(label="tab x"), "latex", "cannot be referred to in LaTeX"),
+        (Layout(label="tab:x"), "md", "--label is for LaTeX; give --format latex instead of md"),
+        (Layout(caption=r"\emph{open"), "latex", "is not closed"),
+        (Layout(caption="$n"), "latex", "is not closed"),
+        (Layout(caption="c"), "csv", "--caption has no place in csv"),
+        (Layout(digits=99), "md", "--digits 99 is not a number of decimals from 0 to 15"),
+        (Layout(columns="n"), "json", "are for tables, and json is the whole record"),
+    ],
+)
+def test_wishes_that_cannot_be_met(layout: Layout, form: str, said: str) -> None:
+    """Are refused before any run is read, with what to give instead."""
+    with pytest.raises(UsageError) as refused:
+        layout.require_valid(form)
+    assert said in str(refused.value)
+
+
+def test_names_become_latex() -> None:
+    """What pdflatex has a command for is that command; what it cannot set is the code point."""
+    assert latex("≥ ± – × β Σ") == r"$\geq$ $\pm$ -- $\times$ $\beta$ $\Sigma$"
+    assert latex("Łő ş ï ǐ é") == r"\L{}\H{o} \c{s} ï \v{\i} é"
+    assert latex("🤗 模") == r"\texttt{U+1F917} \texttt{U+6A21}"
+    assert latex_caption("$a$ and 模 \\emph{b}") == r"$a$ and \texttt{U+6A21} \emph{b}"
+
+
+@pytest.mark.parametrize("intervals", ["column", "none", "brackets", "pm", "subscript"])
+def test_a_table_of_odd_names_compiles(tmp_path: Path, intervals: str) -> None:
+    """Of the command, with every kind of interval: each row has its cells, nothing special stands bare."""
+    for number, name in enumerate(ODD):
+        write_totals(tmp_path / str(number), name, 10.0 + number, length=100.0, flags=(name,))
+    arguments = ("leaderboard", tmp_path, "--format", "latex", "--intervals", intervals, "--caption", "β of 5 % & #1")
+    (table,) = tables(judgebench(arguments).stdout)
+    assert len(table) == 1 + len(ODD)
+
+
+def test_compare_and_score_for_a_paper(tmp_path: Path) -> None:
+    """Both take the same wishes; the better of two values is bold in its row."""
+    one, two = ([1.0] * 30 + [0.0] * 10, [1.0] * 36 + [0.0] * 4)
+    write_run(tmp_path / "a", one, model="a_1")
+    write_run(tmp_path / "b", two, model="b_2")
+    wishes = (
+        "--format",
+        "latex",
+        "--columns",
+        "metric,first=Old,second=New,difference,p_adjusted=p",
+        "--intervals",
+        "pm",
+    )
+    text = judgebench(("compare", tmp_path / "a", tmp_path / "b", *wishes, "--digits", "1")).stdout
+    table, *_ = tables(text)
+    assert table[0] == ["metric", "Old", "New", "difference", "p"]
+    assert table[1][:3] == [r"exact\_match\_strict", "75.0", r"\textbf{90.0}"]
+    assert table[1][3].startswith(r"$+15.0$ $\pm$ ")
+
+
+def test_programs_get_every_digit_unless_fewer_are_wanted(tmp_path: Path) -> None:
+    """In CSV and JSON; p-values and levels are never rounded."""
+    write_totals(tmp_path / "a", "a", 10.123456789, stderr=1.23456789)
+    for digits, wanted in (((), 10.123456789), (("--digits", "2"), 10.12)):
+        rows = list(
+            csv.DictReader(io.StringIO(judgebench(("leaderboard", tmp_path, "--format", "csv", *digits)).stdout))
+        )
+        assert float(rows[0]["value"]) == wanted
+        (group,) = json.loads(judgebench(("leaderboard", tmp_path, "--format", "json", *digits)).stdout)
+        score = group["rows"][0]["scores"]["lc_win_rate"]
+        assert (score["value"], score["level"]) == (wanted, 0.95)
+
+
+@pytest.mark.parametrize("text", ["a_b", "{", "$x", r"\foo", "5 # 6", "a & b", r"\begin{table}", "模", r"\pm"])
+def test_the_reader_of_latex_refuses_what_does_not_compile(text: str) -> None:
+    """So that a table it accepts says something."""
+    with pytest.raises(NotLatex):
+        tables(text)
