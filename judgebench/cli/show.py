@@ -163,9 +163,14 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
     if sample.checklist:
         yield Heading("checklist")
         yield Quote("", cut("\n".join(f"- {point}" for point in sample.checklist), full=detail.full))
-    for judgement in sample.judgements:
-        yield from _judgement(judgement, detail)
     yield from _orders(sample)
+    told = {judgement.prompt_told for judgement in sample.judgements}
+    alike = len(told) == 1 and len(sample.judgements) > 1 and not detail.prompts
+    if alike:
+        yield Prose((_told(sample.judgements),))
+    repeated = any(judgement.repeat for judgement in sample.judgements)
+    for judgement in sample.judgements:
+        yield from _judgement(judgement, detail, repeated=repeated, told=not alike)
     if sample.rulings:
         yield Heading("verifier")
     for ruling in sample.rulings:
@@ -204,20 +209,25 @@ def _thinking(thought: str | None, detail: Detail) -> list[str]:
     return [f"thinking: {len(thought):,} characters, “{begins}”: --full"]
 
 
-def _judgement(one: "SampleJudgement", detail: Detail) -> Iterator[Block]:
+def _told(judgements: "Sequence[SampleJudgement]") -> str:
+    """What is known of the prompts of judgements of which the same is known."""
+    one, several = judgements[0], len(judgements) > 1
+    hint = f": --prompts shows {'them' if several else 'it'}" if one.prompts else ""
+    return f"{'all prompts' if several else 'prompt'}: {one.prompt_told}{hint}"
+
+
+def _judgement(one: "SampleJudgement", detail: Detail, *, repeated: bool, told: bool) -> Iterator[Block]:
     parts = [f"judge {one.judge}", one.judge_model]
     parts += [f"turn {one.turn}"] if one.turn > 1 or "turn-" in one.case_id else []
-    parts += [f"repeat {one.repeat + 1}"] if one.repeat else []
+    parts += [f"repeat {one.repeat + 1}"] if repeated else []
     parts += ["candidate second" if one.candidate else "candidate first"] if len(one.shown) > 1 else []
     yield Heading(" · ".join(part for part in parts if part))
     lines = [_seen(one)] if len(one.shown) > 1 else []
     yield Prose((*lines, f"verdict: {_verdict(one)}"), alarming=one.value is None)
     for number, reply in enumerate(one.replies, 1):
         yield _said(reply, number if len(one.replies) > 1 else 0, detail)
-    if not one.prompts:
-        yield Prose((f"prompt: {one.prompt_told}",))
-    elif not detail.prompts:
-        yield Prose((f"prompt: {one.prompt_told}: --prompts shows it",))
+    if told and not (detail.prompts and one.prompts):
+        yield Prose((_told([one]),))
     for number, messages in enumerate(one.prompts if detail.prompts else (), 1):
         yield from _prompt(messages, number if len(one.prompts) > 1 else 0, one.prompt_told, detail)
 
@@ -258,16 +268,27 @@ def _prompt(messages: "Sequence[Message]", number: int, told: str, detail: Detai
 
 
 def _orders(sample: "Sample") -> Iterator[Block]:
-    """Whether verdicts depend on the order of the answers."""
-    if not sample.swapped:
-        return
-    yield Heading("both orders")
-    for one in sample.swapped:
-        which = f"{one.judge_model} against {one.against}"
-        which += f", turn {one.turn}" if any(other.turn > 1 for other in sample.swapped) else ""
-        which += f", repeat {one.repeat + 1}" if one.repeat else ""
-        said = f"{one.candidate_first} with the candidate first, {one.baseline_first} with the baseline first"
-        yield Prose((f"{which}: {said}{'; the order decides' if one.changes else ''}",), alarming=one.changes)
+    """Whether verdicts change with the order of the answers."""
+    from judgebench.exchange.sheets import Sheet, words
+
+    rows = tuple(
+        (
+            one.judge_model,
+            str(one.turn),
+            str(one.repeat + 1),
+            one.against,
+            one.candidate_first,
+            one.baseline_first,
+            "changes with the order" if one.changes else "",
+        )
+        for one in sample.swapped
+    )
+    columns = words("judge", "turn", "repeat", "against", "candidate first", "baseline first", "verdict")
+    # Columns in which all rows are alike say nothing.
+    used = [place for place, _ in enumerate(columns) if place in (0, 4, 5, 6) or len({row[place] for row in rows}) > 1]
+    if rows:
+        shown = tuple(tuple(row[place] for place in used) for row in rows)
+        yield Listing(Sheet("for the candidate, in both orders", tuple(columns[place] for place in used), shown))
 
 
 def _ruling(one: "Ruling", detail: Detail) -> Quote:
