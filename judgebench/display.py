@@ -6,6 +6,7 @@ Shown text cannot move the cursor, colour a line or reverse its direction. Table
 import re
 import unicodedata
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 _KEPT = "\t"
 _TEX = {
@@ -72,6 +73,26 @@ def reasons(given: Iterable[tuple[str, str | None]], between: str = ": ") -> lis
         more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
         lines.append(f"{', '.join(shown)}{more}{between}{why}")
     return lines
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, if one is.
+
+    >>> nearest("evla", ["eval", "export"]), nearest("stone", ["eval", "export"])
+    ('eval', None)
+    """
+    found = get_close_matches(word, list(known), n=1, cutoff=0.65)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str], before: str = "", after: str = "") -> str:
+    """A part of a message about an unknown word, in brackets: the nearest known one, if there is one.
+
+    >>> f"there is no preset simpo{did_you_mean('simpo', ['simpo-1', 'other'])}"
+    'there is no preset simpo (did you mean simpo-1?)'
+    """
+    near = nearest(word, known)
+    return f" (did you mean {before}{near}{after}?)" if near else ""
 
 
 def shortened(text: str, limit: int) -> str:

@@ -114,7 +114,7 @@ def _take_foreign(words: _Words, flag: str, value: str | None) -> None:
         words.understood(flag, table.switches[key])
     elif key in table.task_options and asks:
         task, _, option = table.task_options[key].partition(":")
-        _set_task_option(words, flag, task, option, words.value(flag))
+        _set_task_option(words, flag, task, option, " ".join([words.value(flag), *words.values()]))
     elif key in table.always and asks:
         words.notes.append(f"{flag} is not needed: {table.always[key]}")
     elif key in table.instead and asks:
@@ -285,12 +285,12 @@ def _set_task_option(words: _Words, flag: str, task: str, option: str, value: st
         words.done += ["--judge", value]
         words.understood(f"{flag} {value}", f"--judge {value}")
         return
-    given = ",".join(words.given(*LISTS))
+    given, value_here = ",".join(words.given(*LISTS)), aliases().task_values.get(value, value)
     specs = tasks.parse_specs(given) if given else [tasks.TaskSpec(task)]
     if task not in [spec.name for spec in specs]:
         raise UsageError(f"{flag} {value} is an option of the task {task}, which --tasks {given} does not name")
     own = [
-        tasks.TaskSpec(spec.name, spec.version, {**spec.options, option: value}) if spec.name == task else spec
+        tasks.TaskSpec(spec.name, spec.version, {**spec.options, option: value_here}) if spec.name == task else spec
         for spec in specs
     ]
     text = ",".join(spec.text for spec in own)

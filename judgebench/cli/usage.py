@@ -1,10 +1,10 @@
 """What is said of a command, or of flags, that cannot be parsed: what was typed, and the nearest thing there is."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+import re
 from typing import Any
 
 from judgebench.data.aliases import aliases, key_of
+from judgebench.display import nearest
 
 
 def unknown_command(ctx: Any, word: str) -> str:
@@ -29,7 +29,8 @@ def explained(error: Any) -> str:
         return f"{value}. See `{command} --help`."
     if flag is None or not hasattr(error, "possibilities"):
         said = getattr(error, "format_message", error.__str__)()
-        return f"{' '.join(said.split()).rstrip('.')}. See `{command} --help`."
+        said = _about_words(said, words) or f"{' '.join(said.split()).rstrip('.')}."
+        return f"{said} See `{command} --help`."
     known = [name for parameter in ctx.command.params if not parameter.hidden for name in parameter.opts]
     near = nearest(flag, [*known, "--help"])
     if near is not None:
@@ -61,16 +62,6 @@ def _invalid_value(error: Any) -> str | None:
     return f"{flag} {str(detail['input'])[:80]}: expected {expected.format(**detail.get('ctx', {}))}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one, if one is.
-
-    >>> nearest("evla", ["eval", "export"]), nearest("stone", ["eval", "export"])
-    ('eval', None)
-    """
-    found = get_close_matches(word, list(known), n=1, cutoff=0.65)
-    return found[0] if found else None
-
-
 def words_of(ctx: Any) -> list[str]:
     """The words of a command after ``judgebench``."""
     words: list[str] = []
@@ -78,6 +69,16 @@ def words_of(ctx: Any) -> list[str]:
         words.insert(0, ctx.info_name)
         ctx = ctx.parent
     return words
+
+
+def _about_words(said: str, words: list[str]) -> str | None:
+    """What to say of words that stand alone after a command that takes none: they may be tasks, as in inspect."""
+    found = re.search(r"unexpected extra argument\S* \((.*)\)", said)
+    if found is None or words not in (["eval"], ["generate"]):
+        return None
+    task = _as_task(found[1].split()[0])
+    meant = task.removeprefix("eval ") if task else "--tasks T --model M"
+    return f"`judgebench {words[0]}` takes flags only, and was given {found[1]!r}; did you mean {meant}?"
 
 
 def _as_task(word: str) -> str | None:

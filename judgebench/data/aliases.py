@@ -24,6 +24,7 @@ class Aliases:
     switches: Table
     task_options: Table
     """Flags that set an option of one task, as ``TASK:OPTION``."""
+    task_values: Table
     always: Table
     """Flags for what is always so, with what that is."""
     instead: Table

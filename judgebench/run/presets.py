@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from judgebench.data.resources import resource
+from judgebench.display import did_you_mean
 from judgebench.errors import UsageError
 from judgebench.run.settings import Settings
 
@@ -29,7 +30,8 @@ def names() -> list[str]:
 def load(name: str) -> Preset:
     """Load a preset. Raises :class:`UsageError`, which lists the names that exist, for any other name."""
     if name not in names():
-        raise UsageError(f"--preset {name!r} does not exist; the presets are {', '.join(names())}")
+        near = did_you_mean(name, names())
+        raise UsageError(f"--preset {name!r} does not exist{near}; the presets are {', '.join(names())}")
     table: dict[str, Any] = tomllib.loads((resource("templates") / "presets" / f"{name}.toml").read_text("utf-8"))
     about, source = table.pop("about"), table.pop("source")
     return Preset(name=name, about=about, source=source, sampling=msgspec.convert(table, dict[str, dict[str, float]]))

@@ -471,11 +471,14 @@ def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str)
     """Change the sampling by ``k=v`` settings. Raises :class:`UsageError`, which names the valid ones, for another."""
     import msgspec
 
+    from judgebench.display import did_you_mean
+
     names = [name for name in sampling.__struct_fields__ if name not in ("choices", "top_logprobs")]
     changes: dict[str, Any] = {}
     for key, text in given.items():
         if key not in names:
-            raise UsageError(f"{flag} {key}={text}: there is no such setting; the settings are {', '.join(names)}")
+            unknown = f"there is no such setting{did_you_mean(key, names)}"
+            raise UsageError(f"{flag} {key}={text}: {unknown}; the settings are {', '.join(names)}")
         convert: Callable[[str], Any] = _SAMPLING.get(key, float)
         try:
             changes[key] = convert(text)

@@ -19,7 +19,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from judgebench.data import plugins
 from judgebench.data.aliases import aliases, key_of
 from judgebench.data.resources import folder_module, import_from_folder, resource
 from judgebench.data.sources import read_sources
-from judgebench.display import is_plain_name
+from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models.opening import parse_model, shutdown_of
 from judgebench.records import TaskCode
@@ -281,9 +280,9 @@ def find(name: str) -> Origin:
             f"the folder {name} is no benchmark: it has no task.py. `judgebench tasks new NAME` writes one that works"
         )
     if origin is None:
-        near = get_close_matches(key_of(name), known := names(), n=1)
+        known = names()
         raise UsageError(
-            f"no task is called {name!r}{f' (did you mean {near[0]}?)' if near else ''}; known tasks: "
+            f"no task is called {name!r}{did_you_mean(key_of(name), known)}; known tasks: "
             f"{', '.join(known)}, or a path to a task's folder or task.py"
         )
     return origin

@@ -207,6 +207,8 @@ UNDERSTOOD = {
     ),
     "--max-new-token 1024 --force-temperature 0.5": "--gen max_tokens=1024 --gen temperature=0.5",
     "--benchmark arena-hard-v2.0 --control-features length": "--tasks arenahard@v2.0:style=length",
+    "--tasks mtbench --mode pairwise-baseline": "--tasks mtbench:mode=pairwise",
+    "--tasks arenahard --control-features markdown length": "--tasks arenahard:style=both",
     "-j gpt-4.1": "--judge gpt-4.1",
     # inspect
     "--model openai/gpt-4o --max-connections 20 --epochs 4": "--model openai/gpt-4o --concurrency 20 --repeats 4",
@@ -371,6 +373,27 @@ def test_a_misspelt_word_gets_the_nearest_named_once(command: Command, typed: st
     said = command(*shlex.split(typed)).paragraph
     assert said.count("did you mean") == 1
     assert f"did you mean {meant}?" in said.replace("`", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("eval gsm8k --model builtin:tiny", "--tasks gsm8k"),
+        ("eval inspect_evals/ifeval --model openai/gpt-4o", "--tasks ifeval"),
+        ("generate some words", "--tasks T --model M"),
+        ("eval -m opnai:gpt-4.1 -t gsm8k --starter", "openai:gpt-4.1"),
+        ("eval -m openai:gpt-4.1 -t gsm8k --starter --model-arg max_atempts=3", "max_attempts"),
+        ("eval -m builtin:tiny -t gsm8k --starter --gen temprature=1", "temperature"),
+        ("eval -m builtin:tiny -t gsm8k --starter --preset simpo-llama", "simpo-llama3"),
+        ("tasks info mtbnch", "mtbench"),
+    ],
+)
+def test_a_misspelt_value_gets_the_nearest_named_once(command: Command, typed: str, meant: str) -> None:
+    """Tasks, kinds of model, settings and presets; and a task that stands where inspect has it."""
+    ended = command(*shlex.split(typed))
+    assert ended.code == 2
+    assert ended.err.count("did you mean") == 1
+    assert f"did you mean {meant}?" in ended.err
 
 
 def test_flags_before_a_command_are_explained(command: Command) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from judgebench.activity import doing
 from judgebench.data.aliases import aliases, key_of
+from judgebench.display import did_you_mean
 from judgebench.errors import JudgebenchError, UsageError, wanted
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
@@ -29,6 +30,7 @@ from judgebench.models.opening.backends import (
     engine_here,
     find,
     grammar,
+    names,
     require_builtin,
     require_template,
     without_credentials,
@@ -102,7 +104,8 @@ def _backend_of(text: str) -> tuple[Backend, str]:
     if prefix != HTTP.name and (backend := find(prefix)) is not None:
         return backend, target
     if not Path(text).exists():
-        raise UsageError(f"the model spec {text!r} is not one of: {grammar()}")
+        near = did_you_mean(prefix, names(), after=f":{target}")
+        raise UsageError(f"the model spec {text!r} is not one of: {grammar()}{near}")
     return CHECKPOINT, text
 
 
@@ -221,7 +224,8 @@ def _converted(spec: ModelSpec, known: Arguments, given: Mapping[str, str]) -> d
             continue
         if key not in known:
             raise UsageError(
-                f"{spec.text} takes no argument {key!r}; it takes {', '.join([*known, 'usd_per_million'])}"
+                f"{spec.text} takes no argument {key!r}{did_you_mean(key, known)}; it takes "
+                f"{', '.join([*known, 'usd_per_million'])}"
             )
         try:
             converted[key] = known[key](text)
