@@ -23,37 +23,36 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """``--config run.toml``: its keys are the long flags, and flags on the command line win."""
     if path is None:
         return None
-    from judgebench.files import read_toml
-    from judgebench.records import LARGEST
+    from judgebench.cli.rendering import print_beside
+    from judgebench.run.config_files import Takes, read_flags
 
-    found = read_toml(path, "--config")
-    known = {parameter.name: parameter for parameter in context.command.params}
-    settings: dict[str, Any] = {}
-    for key, value in found.items():
-        name = key.replace("-", "_")
-        if name not in known or name == "config":
-            raise UsageError(f"--config {path}: there is no flag --{key.replace('_', '-')}")
-        parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        if not all(isinstance(part, str | int | float) for part in parts):
-            raise UsageError(
-                f"--config {path}: {key} must be a text, a number, true or false, or for a flag that can be given "
-                f"several times a list or a table of those"
-            )
-        if not all(abs(part) <= LARGEST for part in parts if isinstance(part, int | float)):
-            raise UsageError(f"--config {path}: {key} = {str(value)[:40]} is no number that could be meant")
-        if isinstance(value, dict):
-            value = [f"{k}={v}" for k, v in value.items()]
-        repeated = getattr(known[name], "multiple", False)
-        if isinstance(value, list) and not repeated:
-            raise UsageError(f"--config {path}: {key} is given once, so it cannot be a list or a table")
-        settings[name] = [value] if repeated and not isinstance(value, list) else value
-    context.default_map = {**(context.default_map or {}), **settings}
+    command = context.command
+    takes = {
+        parameter.name: Takes(getattr(parameter, "multiple", False), not getattr(parameter, "is_flag", False))
+        for parameter in command.params
+        if parameter.name is not None and parameter.param_type_name == "option"
+    }
+    found = read_flags(path, str(command.name), takes)
+    if found.unused:
+        print_beside("note", [f"{path}: `judgebench {command.name}` has no use for {', '.join(found.unused)}"])
+    context.default_map = {**(context.default_map or {}), **found.values}
     return path
 
 
 Config = Annotated[
     Path | None,
-    typer.Option(help="Flags from a TOML file.", metavar="FILE", callback=_read_config, is_eager=True),
+    typer.Option(
+        help='Flags from a TOML file: tasks = ["alpacaeval", "mtbench"]. Flags on the command line win.',
+        metavar="FILE",
+        callback=_read_config,
+        is_eager=True,
+    ),
+]
+WriteConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-config", help="Write these flags to a TOML file for --config, and do nothing else.", metavar="FILE"
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and what it may cost; send nothing.")]
 
@@ -64,6 +63,7 @@ def evaluate(
     *,
     track: options.Track = [],  # noqa: B006 - typer reads the default and copies it
     dry_run: DryRun = False,
+    write_config: WriteConfig = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: Verbose = False,
@@ -74,6 +74,9 @@ def evaluate(
     If it is interrupted, start the same command again: it goes on where it was.
     """
     plans = _plans(given)
+    if write_config is not None:
+        _write_config(write_config, "eval", {**given, "track": track})
+        return
     if dry_run:
         from judgebench.cli.dry_run import print_dry_run
         from judgebench.run.dry_run import estimate
@@ -87,20 +90,27 @@ def evaluate(
 def generate(
     config: Config = None,
     *,
+    write_config: WriteConfig = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: Verbose = False,
     **given: Any,
 ) -> None:
     """Answer a benchmark's examples into a run folder. `judgebench judge` goes on from there."""
-    _report(_plans(given), json=json, quiet=quiet, verbose=verbose, judge=False)
+    plans = _plans(given)
+    if write_config is not None:
+        _write_config(write_config, "generate", given)
+        return
+    _report(plans, json=json, quiet=quiet, verbose=verbose, judge=False)
 
 
 @options.takes_settings("judge")
 def judge(
     run: Annotated[Path, typer.Argument(help="Run folder with answers.")],
+    config: Config = None,
     *,
     tasks: options.TaskFiles = "",
+    write_config: WriteConfig = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: Verbose = False,
@@ -113,9 +123,34 @@ def judge(
 
     settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
     task_files(tasks)
+    if write_config is not None:
+        _write_config(write_config, "judge", {**given, "tasks": tasks}, run)
+        return
     with _runner(settings, quiet=quiet) as runner:
         results = runner.rejudge(RunFolder(run))
     print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
+
+
+def _write_config(path: Path, command: str, given: Mapping[str, Any], *run: Path) -> None:
+    """Write the flags of a command, without its arguments, to a file that is not there yet."""
+    from judgebench.cli.rendering import print_beside
+    from judgebench.run.config_files import flags_as_toml
+
+    written = flags_as_toml(command, given)
+    try:
+        data = written.text.encode()
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise UsageError(
+            f"--write-config {path}: the file is there already; choose another name, or remove it"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--write-config {path} cannot be written: {error}") from error
+    print_beside("note", [f"{key} holds a password or a key and was not written" for key in written.withheld])
+    typer.echo(
+        f"wrote {path}; start it with: {shlex.join(['judgebench', command, *map(str, run), '--config', str(path)])}"
+    )
 
 
 def _plans(given: Mapping[str, Any]) -> list[Settings]:
