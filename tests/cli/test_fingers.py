@@ -201,7 +201,7 @@ UNDERSTOOD = {
     "--max_instances 10": "--limit 10",
     # FastChat and arena-hard
     "--model-path lmsys/vicuna-7b-v1.5 --bench-name mt_bench": "--model lmsys/vicuna-7b-v1.5 --tasks mt_bench",
-    "--judge-model gpt-4 --parallel 4 --first-n 2": "--judge gpt-4 --judge-concurrency 4 --limit 2",
+    "--judge-model gpt-4 --first-n 2": "--judge gpt-4 --limit 2",
     "--tasks mtbench --mode pairwise-all --baseline-model gpt-3.5-turbo": (
         "--tasks mtbench:mode=pairwise-all --baseline gpt-3.5-turbo"
     ),
@@ -247,6 +247,9 @@ REFUSED = {
     "--samples '{}'": "--ids FILE",
     "--sample-id 3": "--ids FILE",
     "--use_cache DIR": "JUDGEBENCH_CACHE",
+    "--parallel 4": "--judge-concurrency N",
+    "--max-samples 4": "--limit N",
+    "--model-base-url http://x": "http://HOST:PORT/v1#NAME",
     "--wandb_args project=x": "--track wandb",
     "--predict_only": "`judgebench generate`",
     "--no-score": "`judgebench generate`",
