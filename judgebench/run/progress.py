@@ -137,6 +137,8 @@ class _View:
     stages: Mapping[Key, StageFacts]
     """Those that have begun."""
     overall: Overall | None
+    several: bool
+    """Whether there is more than one stage, begun or not."""
     activities: list[Activity]
 
 
@@ -160,6 +162,7 @@ class _Watch:
             seconds=now - self._began,
             stages={key: own for key, own in facts.items() if own.counts.done or own.rows},
             overall=self._overall(stages, facts, now) if facts else None,
+            several=len(facts) > 1,
             activities=current(),
         )
 
@@ -323,7 +326,7 @@ class _Log:
         running = [plain(facts) for facts in view.stages.values() if not facts.finished]
         if running and self._due("stages", view.now - view.seconds, view.now):
             lines += running
-            if view.overall is not None and len(view.stages) > 1:
+            if view.overall is not None and view.several:
                 lines.append("all: " + ", ".join(part.text for part in overall_parts(view.overall, ASCII)))
         self._write(lines)
 

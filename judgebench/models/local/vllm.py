@@ -221,9 +221,9 @@ class VllmModel(LocalModel):
                 with contextlib.suppress(Exception):
                     self._engine.abort(list(running))
 
-    def gauge(self) -> Gauge | None:
-        """The requests that have a first token, and their tokens so far; ``None`` while there is no engine."""
-        return self._engine.gauge() if self._engine else None
+    def gauge(self) -> Gauge:
+        """The requests that have a first token, and their tokens so far."""
+        return self._engine.gauge() if self._engine else Gauge(rows=0, tokens=0)
 
     def close(self) -> None:
         """Stop the engine and free the device's memory; a further request starts it again."""

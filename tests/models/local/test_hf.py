@@ -217,6 +217,19 @@ def test_a_reply_is_yielded_when_it_ends(folder: Path) -> None:
     assert len(set(lengths)) > 3
 
 
+def test_tokens_count_before_their_reply_is_complete(model: HfModel) -> None:
+    """After the first of eight replies, the tokens of the seven others are known."""
+    requests = [ask(text, max_tokens=4 * (place + 1)) for place, text in enumerate(["the fox " * 3] * 8)]
+    assert model.gauge() == (0, 0)
+    seen = []
+    for _, reply in model.complete(requests):
+        seen.append((model.gauge(), reply.usage.completion_tokens))
+    (first, length), *_, (last, _) = seen
+    assert first.rows == 8 - sum(tokens == length for _, tokens in seen)
+    assert first.rows * (length - 1) <= first.tokens <= first.rows * (length + 2)
+    assert last == model.gauge() == (0, 0)
+
+
 def test_learned_positions_are_counted_without_padding_and_never_exceeded(tmp_path: Path) -> None:
     """A GPT-2, whose positions are a table of 64, answers and scores in batches as it does one by one.
 
