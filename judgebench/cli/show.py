@@ -279,16 +279,16 @@ def _orders(sample: "Sample") -> Iterator[Block]:
             one.against,
             one.candidate_first,
             one.baseline_first,
-            "changes with the order" if one.changes else "",
+            "yes" if one.changes else "no",
         )
         for one in sample.swapped
     )
-    columns = words("judge", "turn", "repeat", "against", "candidate first", "baseline first", "verdict")
+    columns = words("judge", "turn", "repeat", "against", "candidate first", "baseline first", "order decides")
     # Columns in which all rows are alike say nothing.
     used = [place for place, _ in enumerate(columns) if place in (0, 4, 5, 6) or len({row[place] for row in rows}) > 1]
     if rows:
         shown = tuple(tuple(row[place] for place in used) for row in rows)
-        yield Listing(Sheet("for the candidate, in both orders", tuple(columns[place] for place in used), shown))
+        yield Listing(Sheet("the candidate's games in both orders", tuple(columns[place] for place in used), shown))
 
 
 def _ruling(one: "Ruling", detail: Detail) -> Quote:

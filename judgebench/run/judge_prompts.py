@@ -17,7 +17,7 @@ from judgebench.thinking import Thinking
 
 State = Literal["exact", "rebuilt", "imported", "differs", "lost", "not asked"]
 STATES: Mapping[State, str] = {
-    "exact": "exactly what the judge was sent (hash matches)",
+    "exact": "exactly as sent (hash matches)",
     "rebuilt": "built again; this run does not record the hash of what was sent",
     "imported": "built by our rules; the verdict was imported, and its file does not say what its judge was sent",
     "differs": "withheld: what can be built today is not what the judge was sent (the hashes differ). The task's files "

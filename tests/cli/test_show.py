@@ -127,8 +127,9 @@ def test_an_item_shows_everything_that_led_to_its_value(runs: Path) -> None:
     assert "verdict: A, the candidate wins (its share 0.7)" in text
     assert "verdict: A, the candidate loses (its share 0.3)" in text
     assert "first token: 'A' 70.0 %, 'B' 30.0 %" in text
-    assert "all prompts: exactly what the judge was sent (hash matches)" in text
-    (row,) = [line for line in text.splitlines() if "changes with the order" in line]
+    assert "all prompts: exactly as sent (hash matches)" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("│ j ")]
+    assert "yes" in row
     assert row.index("win") < row.index("loss")
 
 
@@ -331,7 +332,7 @@ def test_an_archive_is_shown_like_its_folder(runs: Path, tmp_path: Path) -> None
     """Its hashes lie in it as well."""
     api.export(runs, "archive", tmp_path / "run.zip")
     text = shown(tmp_path / "run.zip", "--item", "starter-01")
-    assert "all prompts: exactly what the judge was sent" in text
+    assert "all prompts: exactly as sent" in text
 
 
 def test_a_prompt_that_was_not_sent_so_is_withheld(runs: Path, tmp_path: Path) -> None:
