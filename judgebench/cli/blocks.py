@@ -90,6 +90,8 @@ class Listing:
     """A table."""
 
     sheet: "Sheet"
+    rest: str | None = None
+    """The flag that shows all of it, if a terminal gets only what matters most of a long one."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _console() -> "Console":
 def _rendered(block: Block, width: int) -> "list[RenderableType]":
     from rich.text import Text
 
-    from judgebench.exchange.terminal import rich_of
+    from judgebench.exchange.terminal import rich_of_all
 
     match block:
         case Heading(text, level):
@@ -152,8 +154,8 @@ def _rendered(block: Block, width: int) -> "list[RenderableType]":
             return list(_quoted(block, width))
         case Beside(quotes):
             return _side_by_side(quotes, width)
-        case Listing(sheet):
-            return rich_of(sheet, width)
+        case Listing(sheet, rest):
+            return list(rich_of_all([sheet], width, rest))
         case Compact(sheet):
             return [Text(_in_lines(sheet, width))]
 
@@ -250,7 +252,7 @@ def _markdown(block: Block) -> str:
             return title + (_fenced(text) if text else "") + "".join(f"- {markdown(remark)}\n" for remark in remarks)
         case Beside(quotes):
             return "\n".join(map(_markdown, quotes))
-        case Listing(sheet) | Compact(sheet):
+        case Listing(sheet=sheet) | Compact(sheet):
             return markdown_of(sheet)
 
 

@@ -309,7 +309,6 @@ def _unread(one: "ShownTask", detail: Detail) -> Iterator[Block]:
     yield Heading(f"{one.task}: {states or 'all verdicts are there'}", 1)
     if not found:
         return
-    shown = found if detail.every else found[:SHOWN_ITEMS]
     rows = tuple(
         (
             row.example_id,
@@ -318,10 +317,11 @@ def _unread(one: "ShownTask", detail: Detail) -> Iterator[Block]:
             row.reason,
             shortened(row.said, 2000 if detail.full else 120),
         )
-        for row in shown
+        for row in found
     )
     columns = words("item", "state", "judge", "why", "its last words")
-    yield Listing(Sheet("", columns, rows, _more(len(found) - len(shown), "verdicts"), spare=("judge",)))
+    sheet = Sheet("", columns, rows, spare=("judge",), rows_are="verdicts")
+    yield Listing(sheet, rest=None if detail.every else "--all")
 
 
 def _more(count: int, what: str) -> tuple[str, ...]:
@@ -336,17 +336,14 @@ def _flips(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
         yield Heading(f"{one.task}: no verdict changes with the order", 1)
         return
     yield Heading(f"{one.task}: {len(found)} verdicts change with the order", 1)
-    shown = found if detail.every else found[:SHOWN_ITEMS]
     rows = tuple(
         (row.example_id, row.judge_model, str(row.turn), row.against, row.candidate_first, row.baseline_first)
-        for row in shown
+        for row in found
     )
     columns = words("item", "judge", "turn", "against", "candidate first", "baseline first")
-    notes = (
-        *_more(len(found) - len(shown), "verdicts"),
-        f"in full: judgebench show {run} --item {found[0].example_id}",
-    )
-    yield Listing(Sheet("", columns, rows, notes, spare=("turn", "judge", "against")))
+    notes = (f"in full: judgebench show {run} --item {found[0].example_id}",)
+    sheet = Sheet("", columns, rows, notes, spare=("turn", "judge", "against"), rows_are="verdicts")
+    yield Listing(sheet, rest=None if detail.every else "--all")
 
 
 # -- a run at a glance

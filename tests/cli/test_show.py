@@ -263,6 +263,22 @@ def test_flips_list_what_depends_on_the_order(runs: Path) -> None:
     assert text.count("win") >= 14
 
 
+def test_long_lists_end_after_a_screen_or_two(tmp_path: Path) -> None:
+    """A run without any verdict; --all prints the rest, and JSON has all in any case."""
+    candidate = ScriptedModel(lambda _: failure("the connection broke, and nobody knows why it did so"), name="m")
+    run = tmp_path / "run"
+    judge = ScriptedModel(lambda _: reply("A"), name="j")
+    with playing(candidate) as model, playing(judge) as by, pytest.raises(Incomplete):
+        api.evaluate(model, "mtbench", judge=by, starter=True, out=run, progress=False)
+    path = run / "mtbench" / "examples.jsonl"
+    rows = [{**row, "id": f"{row['id']}-{copy}"} for row in lines_of(path) for copy in range(10)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert len(shown(run, "--unread").splitlines()) <= 62
+    assert "more verdicts: --all" in shown(run, "--unread")
+    assert len(shown(run, "--unread", "--all").splitlines()) > 120
+    assert len(record(run, "--unread")["tasks"][0]["unread"]) == len(rows)
+
+
 def test_groups_choose_items_and_verdicts(tmp_path: Path) -> None:
     """Items of a category, the verdicts of a turn; what is not there is named with what is."""
     candidate, judge = ScriptedModel(answered, name="m"), ScriptedModel(lambda _: "Rating: [[7]]", name="j")
