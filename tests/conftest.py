@@ -27,7 +27,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def hide_the_user(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let cache and home lie in the folder; keys and mirrors of the user are not seen."""
+    """Let cache and home lie in the folder, and the day be one; keys and mirrors of the user are not seen."""
     for name in list(os.environ):
         if name.startswith(("JUDGEBENCH_", "OPENAI_", "ANTHROPIC_", "HF_")) and not name.startswith("JUDGEBENCH_TEST_"):
             patch.delenv(name)
@@ -35,6 +35,8 @@ def hide_the_user(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("HF_HOME", str(folder / "hub"))
     patch.setenv("HF_HUB_OFFLINE", "1")
     patch.setenv("OMP_NUM_THREADS", "1")
+    # Vendors stop serving models: what is served then is what tests speak of.
+    patch.setenv("JUDGEBENCH_TODAY", "2026-11-30")
 
 
 @pytest.fixture(scope="session", autouse=True)

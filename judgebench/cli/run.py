@@ -17,6 +17,7 @@ from judgebench.run.settings import Settings, settings_from_flags
 if TYPE_CHECKING:
     from judgebench.run.folder import Results
     from judgebench.run.runner import Runner
+    from judgebench.run.stages import RunningTask
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -205,21 +206,20 @@ def _report(
     track: Sequence[str] = (),
 ) -> None:
     """Make the runs one after the other. If one of several fails, the next ones are made all the same."""
-    from judgebench.cli.rendering import print_beside, print_json
+    from judgebench.cli.rendering import print_json
     from judgebench.cli.results import print_notes, print_results
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
     from judgebench.run.seats import ending_soon
 
     require_trackers(track)
-    if not quiet:
-        print_beside("note", dict.fromkeys(note for plan in plans for note in ending_soon(plan, judge=judge)))
+    notes = [] if quiet else list(dict.fromkeys(note for plan in plans for note in ending_soon(plan, judge=judge)))
     found: list[Results] = []
     failures: list[tuple[str, JudgebenchError]] = []
     left = plans[0].budget
     for number, settings in enumerate(plans, start=1):
         title = f"run {number} of {len(plans)}: {settings.model}" if len(plans) > 1 else ""
-        results, spent, failure = _run(settings, left, quiet=quiet, judge=judge, title=title)
+        results, spent, failure = _run(settings, left, quiet=quiet, judge=judge, title=title, notes=notes)
         left = None if left is None else max(0.0, left - spent)
         if results is not None:
             found.append(results)
@@ -249,14 +249,23 @@ def _report(
 
 
 @contextmanager
-def _runner(settings: Settings, *, quiet: bool, title: str = "") -> "Iterator[Runner]":
-    """Show a run's progress, and say what is kept if somebody stops it."""
+def _runner(settings: Settings, *, quiet: bool, title: str = "", notes: list[str] | None = None) -> "Iterator[Runner]":
+    """Show a run's progress, and say what is kept if somebody stops it.
+
+    The notes are taken and said once everything has been checked, before the first call.
+    """
+    from judgebench.cli.rendering import print_beside
     from judgebench.run.progress import Progress
 
     with Progress(shown=not quiet, title=title) as progress:
         from judgebench.run.runner import Runner
 
-        runner = Runner(settings, progress.update)
+        def observe(task: "RunningTask", stage: str) -> None:
+            while notes:
+                print_beside("note", [notes.pop(0)])
+            progress.update(task, stage)
+
+        runner = Runner(settings, observe)
         try:
             yield runner
         except KeyboardInterrupt as error:
@@ -270,10 +279,10 @@ def _command_typed() -> str:
 
 
 def _run(
-    settings: Settings, budget: float | None, *, quiet: bool, judge: bool, title: str
+    settings: Settings, budget: float | None, *, quiet: bool, judge: bool, title: str, notes: list[str]
 ) -> "tuple[Results | None, float, JudgebenchError | None]":
     """Make one run; return its results, the USD it paid, and the error it ended with, if any."""
-    with _runner(dataclasses.replace(settings, budget=budget), quiet=quiet, title=title) as runner:
+    with _runner(dataclasses.replace(settings, budget=budget), quiet=quiet, title=title, notes=notes) as runner:
         try:
             return runner.evaluate(judge=judge), runner.spent, None
         except Incomplete as error:

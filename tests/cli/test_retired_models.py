@@ -52,18 +52,25 @@ def test_before_its_day_it_is_asked() -> None:
     assert "OPENAI_API_KEY is not set" in ended.stderr
 
 
-def test_before_the_first_call_it_is_said_until_when(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    """Within two months before the last day, for judge and candidate; not earlier, and not for a server elsewhere."""
-    arguments = (*EVAL, "--model", "openai:gpt-5.1", "--judge", "openai:gpt-4.1")
+def test_before_the_first_call_it_is_said_until_when(
+    start_chat_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Within two months before the last day, once for several runs; not earlier, not with --quiet, and not if the
+    command is refused.
+    """
+    server = start_chat_server(ratings=1)
+    monkeypatch.setattr("judgebench.models.vendors.Vendor.hosts", ("127.0.0.1",), raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    arguments = (*EVAL, "--model", f"{server.base_url}#a", "--model", f"{server.base_url}#b", "--judge")
     note = "judgebench: note: openai:gpt-4.1: OpenAI serves it until 2027-01-14, for 45 more days ("
-    monkeypatch.setenv("JUDGEBENCH_TODAY", "2026-11-30")
-    ended = command(*arguments)
-    assert ended.err.startswith(note)
-    assert "gpt-5.1: OpenAI serves" not in ended.err
-    assert "needs an API key" in ended.err
-    assert "note" not in command(*arguments, "--quiet").err
-    monkeypatch.setenv("JUDGEBENCH_TODAY", "2026-11-01")
-    assert "note" not in command(*arguments).err
+    ended = command(*arguments, "openai:gpt-4.1", "--out", tmp_path / "noted")
+    assert (ended.code, ended.err.count(note)) == (0, 1)
+    assert "note" not in command(*arguments, "openai:gpt-4.1", "--out", tmp_path / "quiet", "--quiet").err
+    assert "note" not in command(*arguments, "openai:gpt-5.1", "--out", tmp_path / "later").err
+    monkeypatch.delenv("OPENAI_API_KEY")
+    refused = command(*EVAL, "--model", "builtin:tiny", "--judge", "openai:gpt-4.1", "--out", tmp_path / "refused")
+    assert "OPENAI_API_KEY is not set" in refused.paragraph
 
 
 def test_a_candidate_that_is_gone_is_refused_too() -> None:

@@ -689,7 +689,7 @@ def test_plain_outputs_have_an_output_for_each_turn(tmp_path: Path) -> None:
 
 def test_a_comparison_needs_a_baseline_before_anything_is_asked() -> None:
     """The message names the flag; a dry run says the same."""
-    for run in (lambda s: Runner(s, lambda *_: None).evaluate(), estimate):
+    for run in (lambda s: Runner(s, lambda *_: None).evaluate(), lambda s: estimate([s])):
         with pytest.raises(UsageError, match="--baseline"):
             run(settings("mtbench:mode=pairwise", model="http://127.0.0.1:9/v1#m", judges=("http://127.0.0.1:9/v1#j",)))
 
