@@ -9,11 +9,11 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_origin
 
-from judgebench.display import printable
+from judgebench.data.aliases import aliases, key_of
+from judgebench.display import nearest, printable
 from judgebench.errors import UsageError
 from judgebench.files import read_toml
 from judgebench.models.opening.backends import without_credentials
@@ -74,8 +74,12 @@ def _flag_called(key: str) -> str:
 
 
 def _unknown(path: Path, command: str, key: str, known: Iterable[str]) -> str:
-    near = get_close_matches(key.replace("-", "_"), [name for name in known if name not in NOT_IN_FILES], 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    table = aliases()
+    if (there := key_of(key)) in table.instead:
+        return f"--config {path}: there is no flag --{printable(key, 60).replace('_', '-')}: {table.instead[there]}"
+    meant = table.flags.get(there, "").split(" ")[0].removeprefix("--").replace("-", "_")
+    near = meant or nearest(key.replace("-", "_"), [name for name in known if name not in NOT_IN_FILES])
+    hint = f" (did you mean {near}?)" if near else ""
     return (
         f"--config {path}: there is no flag --{printable(key, 60).replace('_', '-')}{hint}; "
         f"`judgebench {command} --help` lists the flags, and `--write-config FILE` writes a file with all of them"

@@ -273,6 +273,21 @@ def test_flags_without_an_equivalent_name_ours(command: Command, typed: str) -> 
     assert REFUSED[typed] in said
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('output_path = "x"', "did you mean out?"),
+        ('gen-kwargs = "temperature=1"', "did you mean gen?"),
+        ("limt = 3", "did you mean limit?"),
+        ('include_path = "x"', "--tasks ./mine/task.py"),
+    ],
+)
+def test_keys_of_a_config_file_are_looked_up_too(command: Command, tmp_path: Path, line: str, said: str) -> None:
+    """They are not translated: a file is written once."""
+    (tmp_path / "run.toml").write_text(line)
+    assert said in command("eval", "--config", tmp_path / "run.toml").paragraph
+
+
 def test_a_key_on_the_command_line_is_not_repeated(command: Command) -> None:
     """The message would land in a log."""
     assert "sk-123" not in command("eval", "--api_key", "sk-123", "--tasks", "gsm8k").paragraph
