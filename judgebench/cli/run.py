@@ -55,7 +55,7 @@ WriteConfig = Annotated[
         "--write-config", help="Write these flags to a TOML file for --config, and do nothing else.", metavar="FILE"
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and what it may cost; send nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, cost and take; ask no model.")]
 
 
 @options.takes_settings("eval")

@@ -123,10 +123,8 @@ class Shutdown(Struct, frozen=True, kw_only=True):
 
     @property
     def sentence(self) -> str:
-        """The fact as a clause, with the vendor's advice."""
-        if not self.over:
-            fact = f"{self.vendor} serves it until {self.day}, for {self.days_left} more days"
-        elif self.answered_by:
+        """The fact as a clause, once it is over, with the vendor's advice."""
+        if self.answered_by:
             fact = f"since {self.day} {self.vendor} has {self.answered_by} answer under this name"
         else:
             fact = f"{self.vendor} has not served it since {self.day}"

@@ -276,7 +276,12 @@ def ending_soon(settings: Settings, *, judge: bool) -> list[str]:
         ends = {text: shutdown_of(*parse_model(text)) for text in texts}
     except UsageError:  # the run says it
         return []
-    return [f"{text}: {end.sentence}" for text, end in ends.items() if end and end.soon and not end.over]
+    return [
+        f"{end.vendor} serves {text} until {end.day}, for {end.days_left} more days"
+        + (f"; it recommends {end.replaced_by}" if end.replaced_by else "")
+        for text, end in ends.items()
+        if end and end.soon and not end.over
+    ]
 
 
 def alternatives(task: Task) -> str:

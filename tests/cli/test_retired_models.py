@@ -63,7 +63,9 @@ def test_before_the_first_call_it_is_said_until_when(
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     arguments = (*EVAL, "--model", f"{server.base_url}#a", "--model", f"{server.base_url}#b", "--judge")
-    note = "judgebench: note: openai:gpt-4.1: OpenAI serves it until 2027-01-14, for 45 more days ("
+    note = (
+        "judgebench: note: OpenAI serves openai:gpt-4.1 until 2027-01-14, for 45 more days; it recommends gpt-6-luna\n"
+    )
     ended = command(*arguments, "openai:gpt-4.1", "--out", tmp_path / "noted")
     assert (ended.code, ended.err.count(note)) == (0, 1)
     assert "note" not in command(*arguments, "openai:gpt-4.1", "--out", tmp_path / "quiet", "--quiet").err
