@@ -8,6 +8,8 @@ import typer
 from judgebench.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from judgebench.exchange.sheets import Sheet
     from judgebench.run.known_judges import CheckedFile, JudgeModel, KnownJudge
 
@@ -85,14 +87,32 @@ def info(
     path, of_task = Path(name), is_task(name)
     if not of_task and (path.suffix in (".toml", ".yaml", ".yml", ".j2") or path.is_dir()):
         checked = check_file(path)
-        print_lines(checked, _file_lines(checked), as_json=json)
+        print_lines(checked, _folded(_file_lines(checked)), as_json=json)
         return
     judges = find_judges(name)
     texts = shown_texts(name) if of_task else {}
     if json:
         print_json({"judges": judges, "texts": texts} if of_task else judges)
         return
-    print_lines(judges, _task_lines(judges, texts) if of_task else _judge_lines(judges), as_json=False)
+    print_lines(judges, _folded(_task_lines(judges, texts) if of_task else _judge_lines(judges)), as_json=False)
+
+
+def _folded(lines: "Iterable[str]") -> "Iterator[str]":
+    """Fold lines at the width of the terminal, below where the text of a fact begins."""
+    import re
+
+    from rich.console import Console
+
+    from judgebench.display import printable
+    from judgebench.exchange.terminal import folded
+
+    width = Console().width
+    for line in map(printable, lines):
+        head = re.match(r"( *\{\{ \w+ \}\} +| *turns +| {2}[^:]{1,17}: | {2})?", line)
+        indent = len(head[0]) if head else 0
+        rest = folded(line[indent:], max(20, width - indent))
+        yield line[:indent] + (rest[0] if rest else "")
+        yield from (" " * indent + part for part in rest[1:])
 
 
 def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
@@ -115,7 +135,8 @@ def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
 def _model_line(model: "JudgeModel") -> str:
     price = model.usd_per_million
     facts = [model.served, f"its vendor recommends {model.advice}" if model.over and model.advice else ""]
-    facts.append("price not known" if price is None else f"{price[0]:g}/{price[1]:g} USD per million tokens")
+    cost = "price not known" if price is None else f"{price[0]:g}/{price[1]:g} USD per million tokens"
+    facts.append(cost if price is None or any(price) else "free")
     return f"{model.spec} ({'; '.join(filter(None, facts))})"
 
 

@@ -23,6 +23,7 @@ from judgebench.errors import UsageError
 from judgebench.gating import verdicts
 from judgebench.gating.policy import Demand, Policy
 from judgebench.gating.verdicts import Check, Gate, Sequential
+from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.opening import parse_model
 from judgebench.records import ExampleScore
 from judgebench.run.archive import is_archive
@@ -204,6 +205,8 @@ def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings
     if not settings.judges:
         _require_trusted(kept, like.path, settings)
         settings = replace(settings, judges=kept.judges, judge_args={**kept.judge_args, **settings.judge_args})
+    if not began and settings.own_judge is None:
+        settings = replace(settings, own_judge=_own_judge(baseline, keys))
     return replace(
         settings,
         judge_gen=kept.judge_gen,
@@ -213,6 +216,13 @@ def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings
         tpm=kept.tpm,
         budget=budget if settings.budget is None else settings.budget,
     )
+
+
+def _own_judge(run: Run, keys: Sequence[str]) -> OwnJudge | None:
+    """The judge of the user's that judged a run, unless it reads by patterns, which are not taken from a run folder."""
+    owned = (run.tasks[key].task_manifest.own_judge for key in keys)
+    own = next((judge for judge in owned if judge is not None), None)
+    return None if own is None or (own.verdict is not None and own.verdict.own_patterns) else own
 
 
 def _judging(run: Run) -> _Judging:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Command, judgebench
+from tests.terminal import in_terminal
 
 DAY = {"JUDGEBENCH_TODAY": "2026-11-30"}
 PROMPT = "{{ instruction }} {{ answer_a }} {{ answer_b }}"
@@ -76,3 +77,17 @@ def test_a_judge_file_is_described_and_tried_on_every_task(tmp_path: Path, comma
     assert "line 2: verdict.read 'vibes'" in command("judges", "info", path).paragraph
     shutil.rmtree(tmp_path)
     assert "cannot be read" in command("judges", "info", path).paragraph
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_judges_fit_a_terminal(columns: int, tmp_path: Path) -> None:
+    """A fact is folded below where its text begins, and no table is wider than the screen."""
+    (tmp_path / "mine.j2").write_text(PROMPT)
+    for words in (["judges", "info", "mtbench"], ["judges", "info", "mine.j2"], ["judges", "list", "alpacaeval"]):
+        with in_terminal(words, columns=columns, rows=90, cwd=tmp_path) as terminal:
+            assert terminal.wait() == 0
+            lines = terminal.lines
+        assert max(map(len, lines)) <= columns
+        if words[-1] == "mtbench":
+            place = next(number for number, line in enumerate(lines) if "the judged turns, for a loop" in line)
+            assert lines[place + 1].startswith(" " * lines[place].index("the judged turns"))

@@ -408,3 +408,20 @@ def test_a_jury_judges_by_one_file(tmp_path: Path) -> None:
         judgebench(["eval", "-q", "--model", candidate, *words])
     assert scores(tmp_path / "run")["win_rate"] == 50.0
     assert jury[0].asked[0].messages == jury[1].asked[0].messages
+
+
+def test_a_sequential_gate_judges_as_the_baseline_was_judged(tmp_path: Path) -> None:
+    """The candidate's answers are judged by the user's prompt that the baseline's manifest holds."""
+    path, judge = prompt_file(tmp_path, PAIR), ScriptedModel(lambda _: CASES["alpacaeval"][1], name="judge")
+    with playing(ScriptedModel(lambda _: "An answer.")) as candidate, playing(judge) as spec:
+        flags = ["-q", "--model", candidate, "--tasks", "alpacaeval", "--starter"]
+        judgebench(["eval", *flags, "--judge", spec, "--judge-prompt", path, "--out", tmp_path / "a"])
+        judgebench(["generate", *flags, "--out", tmp_path / "b"])
+        policy = tmp_path / "gate.toml"
+        policy.write_text('[tasks.alpacaeval]\nmetric = "win_rate"\nmax_drop = 90\n')
+        words = ["--baseline", tmp_path / "a", "--candidate", tmp_path / "b", "--policy", policy, "--judge", spec]
+        ended = judgebench(["gate", "--sequential", *words], code=None)
+    assert ended.returncode in (0, 3), ended.stderr
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())["tasks"]["alpacaeval"]
+    assert manifest["own_judge"]["prompt"] == PAIR
+    assert all(last_message(request).startswith("Rubric of my own") for request in judge.asked)
