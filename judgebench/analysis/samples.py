@@ -171,7 +171,9 @@ class OpenTask:
         try:
             return self.task.load_data(finder)
         except JudgebenchError as error:
-            self.notes.append(f"the baselines' answers and the judges' prompts are not shown: {error}")
+            self.notes.append(
+                f"baselines' answers, judges' prompts and verdicts that are missing are not shown: {error}"
+            )
             return None
 
     @property

@@ -22,6 +22,7 @@ from judgebench.cli.blocks import (
     terminal_text,
 )
 from judgebench.display import figure, shortened
+from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
     from judgebench.analysis.item_records import (
@@ -96,12 +97,25 @@ def show(
         groups=read_selection(group, "--group"),
     )
     finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
+    _require_one(run)
     found = look_at(read_run(run, task_files(tasks), unfinished=True), wanted, finder, task)
     if json or form == "json":
         print_json(found)
         return
     blocks = list(_blocks(found, run, Detail(prompts=prompts, full=full, every=every)))
     page(markdown_text(blocks) if form == "md" else terminal_text(blocks))
+
+
+def _require_one(run: Path) -> None:
+    """Raise :class:`UsageError`, which names some, if this is a folder of runs."""
+    from judgebench.run.reading import find_runs
+
+    if run.is_dir() and not (run / "manifest.json").exists():
+        below = sorted(find_runs([run]), key=lambda path: (path / "manifest.json").stat().st_mtime, reverse=True)
+        named = "; or ".join(f"`judgebench show {path}`" for path in below[:3])
+        raise UsageError(
+            f"one run can be shown at a time, but {run} is a folder with {len(below)}. The newest: {named}"
+        )
 
 
 @dataclass(frozen=True)

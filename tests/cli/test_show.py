@@ -15,6 +15,7 @@ from judgebench.errors import Incomplete
 from judgebench.models.scripted import ScriptedModel, failure, playing, reply
 from judgebench.records import Judgement, Request
 from tests.commands import judgebench
+from tests.made_runs import JUDGED, write_totals
 from tests.processes import lines_of
 from tests.shared_data import SharedData
 from tests.terminal import Terminal, in_terminal
@@ -106,7 +107,7 @@ def test_a_summary_needs_no_official_file(tmp_path: Path, shared_data: SharedDat
     judgebench(["import", source, "--from", "alpaca_eval", "--task", "alpacaeval", "--out", run, *mirror])
     assert "lc_win_rate" not in shown(run, "--offline").split("by win_rate")[0].split("items' values")[1]
     alone = shown(run, "--worst", "1", "--offline")
-    assert "the baselines' answers and the judges' prompts are not shown" in alone
+    assert "baselines' answers, judges' prompts and verdicts that are missing are not shown" in " ".join(alone.split())
     assert "candidate:" in alone
     whole = shown(run, "--worst", "1", *mirror)
     assert "baseline: gpt4_1106_preview" in whole
@@ -303,6 +304,14 @@ def test_an_unknown_item_is_named_with_ids_that_there_are(runs: Path) -> None:
     assert "Ids look like starter-" in shown(runs, "--item", "starter-0l", code=2)
     assert "holds alpacaeval" in shown(runs, "--task", "mtbench", code=2)
     assert "is not there" in shown(runs.parent / "nothing", code=2)
+    assert f"`judgebench show {runs}`" in shown(runs.parent, code=2)
+
+
+def test_reported_numbers_have_no_items(tmp_path: Path) -> None:
+    """The page says so; it does not fail."""
+    run = write_totals(tmp_path / "run", "m", 50.0, protocol={**JUDGED, "reported_by": "lm-eval 0.4"})
+    for choice in ((), ("--worst", "3", "--offline"), ("--unread", "--offline")):
+        assert "holds reported numbers only" in " ".join(shown(run, *choice).split())
 
 
 @pytest.mark.parametrize(
