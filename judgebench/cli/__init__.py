@@ -212,7 +212,7 @@ def _run() -> int:
     """Run the command and return its exit code. Only a gate's FAIL is 1; whatever goes wrong has another code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="judgebench", standalone_mode=False)
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - the last resort
         # typer and rich make a SystemExit of a broken pipe.
         if isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from judgebench import __version__ as judgebench_version
 from judgebench.cli import COMMANDS, loaded
+from tests.commands import Command
 from tests.processes import judgebench_process
+from tests.terminal import in_terminal
 
 HEAVY = ("pandas", "scipy", "torch", "numpy", "aiohttp", "transformers", "pyarrow", "jinja2", "huggingface_hub")
 PROBE = """
@@ -91,6 +94,48 @@ def test_a_command_imports_only_what_it_needs(
         {"torch", "transformers", "vllm", "ray", "pandas", "pyarrow", "aiohttp", "huggingface_hub"}
     )
     assert ("scipy" in loaded) is computes
+
+
+GROUPS = [name for name in COMMANDS if hasattr(loaded(name), "commands")]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("group", [None, *GROUPS])
+def test_a_group_without_a_command_shows_its_help(group: str | None, columns: int) -> None:
+    """As lines of text that fit the terminal; the exit code is that of wrong usage, as in click: nothing was done."""
+    with in_terminal([group] if group else [], columns=columns, rows=60) as terminal:
+        assert terminal.wait() == 2
+    lines = [line.rstrip() for line in terminal.lines]
+    assert lines[0].startswith(f"Usage: judgebench {group} " if group else "Usage: judgebench ")
+    assert "Commands:" in lines
+    assert all(len(line) < 80 for line in lines)
+    assert not any(line.endswith("...") and "COMMAND" not in line for line in lines)
+    for name in loaded(group).commands if group else COMMANDS:
+        assert any(line.startswith(f"  {name} ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        (["help"], ["--help"]),
+        (["help", "eval"], ["eval", "--help"]),
+        (["help", "tasks"], ["tasks", "--help"]),
+        (["help", "tasks", "info"], ["tasks", "info", "--help"]),
+        (["tasks", "help", "info"], ["tasks", "info", "-h"]),
+    ],
+)
+def test_help_that_was_asked_for_is_exit_0(command: Command, asked: list[str], same: list[str]) -> None:
+    """On stdout, and the same text whichever way it was asked for."""
+    shown = command(*asked)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out == command(*same).out
+    assert shown.out.startswith("Usage: judgebench")
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_the_version_is_shown(command: Command, flag: str) -> None:
+    """That of the package."""
+    assert command(flag).out == f"judgebench {judgebench_version}\n"
 
 
 def starter_outputs(tmp_path: Path) -> Path:
