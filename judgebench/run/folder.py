@@ -340,7 +340,7 @@ class RunFolder:
         """Read the manifest; raise :class:`UsageError` if this is not a run folder."""
         manifest = self.manifest()
         if manifest is None:
-            found = "it has no manifest.json" if self.path.is_dir() else "there is no such folder"
+            found = "it has no manifest.json" if self.path.exists() else "there is no such folder"
             raise UsageError(f"{self.path} is not a run folder: {found}")
         return manifest
 

@@ -289,10 +289,15 @@ def test_a_hostile_name_is_one_plain_folder(name: str, expected: str) -> None:
 def test_a_folder_without_a_manifest_is_no_run(tmp_path: Path) -> None:
     """The message names the folder and what it lacks; a file or nothing at all is no run either."""
     (tmp_path / "file").write_text("")
-    for path in (tmp_path, tmp_path / "file", tmp_path / "nothing"):
-        assert RunFolder(path).manifest() is None
-        with pytest.raises(UsageError, match=r"is not a run folder: it has no manifest\.json"):
-            RunFolder(path).require_manifest()
+    lacking = {
+        "": r"it has no manifest\.json",
+        "file": r"it has no manifest\.json",
+        "nothing": "there is no such folder",
+    }
+    for name, lacks in lacking.items():
+        assert RunFolder(tmp_path / name).manifest() is None
+        with pytest.raises(UsageError, match=f"is not a run folder: {lacks}"):
+            RunFolder(tmp_path / name).require_manifest()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"run_id": 1}', "\x00", '{"version": 1, "unheard_of": 2}'])
