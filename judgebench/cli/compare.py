@@ -1,6 +1,7 @@
 """``compare``: runs on the same items, item by item."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +18,8 @@ from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Shee
 if TYPE_CHECKING:
     from judgebench.analysis.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
 
+SHOWN_TASKS = 3
+"""How many tasks at most have a table of their own on a terminal, if those are too long together."""
 ANSWER_CHARACTERS = 1500
 """How much of each answer and verdict a flip shows; ``--format json`` has all of it."""
 SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
@@ -64,19 +67,24 @@ def compare(
     ).record
     rest = options.rest(everything)
     if form == "rich" and flips:
-        print_sheets(laid_out_for(_sheets(found, flips=False), layout, form), rest=rest)
+        print_sheets(laid_out_for(_sheets(found, flips=False, terminal=True), layout, form), rest=rest)
         typer.echo(terminal_text(_pages(found, full=everything)), nl=False)
     else:
-        show(form, found, lambda: _sheets(found), lambda: _flat(found), layout=layout, rest=rest)
+        show(
+            form, found, lambda: _sheets(found, terminal=form == "rich"), lambda: _flat(found), layout=layout, rest=rest
+        )
 
 
-def _sheets(found: "Comparison", *, flips: bool = True) -> list[Sheet]:
+def _sheets(found: "Comparison", *, flips: bool = True, terminal: bool = False) -> list[Sheet]:
     runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
     sheets = [Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", notes=runs + found.notes)]
+    if len(found.tasks) > SHOWN_TASKS and terminal:
+        sheets.append(_headlines(found))
     for task in found.tasks:
-        sheets.append(_differences(found, task))
+        aside = terminal and len(found.tasks) > SHOWN_TASKS
+        sheets.append(replace(_differences(found, task), aside=aside))
         if task.ranks:
-            sheets.append(_ranks(found, task))
+            sheets.append(replace(_ranks(found, task), aside=aside))
         sheets += [_flip(found, task, flip) for flip in task.flips if flips]
     for key, several in found.unlike.items():
         for mismatch in several:
@@ -86,14 +94,39 @@ def _sheets(found: "Comparison", *, flips: bool = True) -> list[Sheet]:
     return sheets
 
 
+def _headlines(found: "Comparison") -> Sheet:
+    """The first metric of every task: what a terminal shows of many."""
+    rows = []
+    for task in found.tasks:
+        headline = next((row.metric for row in task.differences if row.group is None), None)
+        rows += [
+            (f"{task.task} {row.metric}", *_cells(row, below=False)[1:])
+            for row in task.differences
+            if row.group is None and row.metric == headline
+        ]
+    spare = (*(() if len(found.runs) > 2 else ("runs",)), "gain", "p", "n")
+    starter = "; starter sets, not comparable with anything" if any(task.starter for task in found.tasks) else ""
+    remarks = tuple(f"{task.task}: {line}" for task in found.tasks for line in _lacking(task))
+    return Sheet(f"headlines{starter}", _columns(found), tuple(rows), remarks, spare=spare, summary=True)
+
+
+def _lacking(task: "TaskComparison") -> list[str]:
+    """Say which runs lack items."""
+    return [
+        f"{_letter(run.run)} lacks {run.missing} of {run.items} items; an item that one run lacks is left out of all"
+        for run in task.coverage
+        if run.missing
+    ]
+
+
 def _letter(run: int) -> str:
     return chr(ord("A") + run) if run < 26 else f"run {run + 1}"
 
 
-def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
+def _columns(found: "Comparison") -> tuple[Column, ...]:
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
-    columns = (
+    return (
         *words("metric", "runs"),
         *(Column(name, best="row") for name in ("first", "second")),
         Column("difference"),
@@ -103,11 +136,11 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
         Column("n"),
         *(Column(name, words=True, further=True) for name in ("group", "unit")),
     )
-    remarks = [
-        f"{_letter(run.run)} lacks {run.missing} of {run.items} items; an item that one run lacks is left out of all"
-        for run in task.coverage
-        if run.missing
-    ]
+
+
+def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
+    columns = _columns(found)
+    remarks = _lacking(task)
     remarks += reasons(task.not_compared, " not compared: ")
     remarks += reasons(
         (_name(row, several=len(task.runs) > 2), f"no {number}: {why}")

@@ -370,7 +370,9 @@ def _across_sheet(across: "Across") -> Sheet:
     if any(any(standing.further) for standing in across.standings):
         remarks.append("+n: the newest of several runs is shown")
     columns = words("model") + figures(*headlines, "mean rank")
-    return Sheet("across tasks", columns, tuple(rows), tuple(remarks), spare=("mean rank", *headlines[:0:-1]))
+    return Sheet(
+        "across tasks", columns, tuple(rows), tuple(remarks), spare=("mean rank", *headlines[:0:-1]), summary=True
+    )
 
 
 def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:

@@ -1,8 +1,9 @@
 """What commands print on stdout: sheets or lines for people, JSON and CSV for programs."""
 
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ import typer
 from judgebench.display import printable
 from judgebench.exchange.layout import Layout, laid_out_for, rounded
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of
-from judgebench.exchange.terminal import rich_of_all
+from judgebench.exchange.terminal import folded, rich_of_all
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison import Difference, Rank
@@ -22,6 +23,10 @@ NUMBERS = (
     *("baseline_value", "candidate_value", "mean_rank"),
 )
 """Fields of records that are in a metric's unit, and so have as many digits as a user wants."""
+FURTHER, FOLDED = 4, 16
+"""How much further right a folded line goes on, and the least width it is folded to."""
+COMMAND = "  →  "
+"""Before a command that a line recommends."""
 Format = Literal["rich", "md", "csv", "json", "html", "latex"]
 """How a table is written."""
 
@@ -79,7 +84,20 @@ def print_lines(record: object, lines: Iterable[str], *, as_json: bool) -> None:
     if as_json:
         print_json(record)
     else:
-        typer.echo("\n".join(lines))
+        typer.echo("\n".join(_for_terminal(lines) if sys.stdout.isatty() else lines))
+
+
+def _for_terminal(lines: Iterable[str]) -> Iterator[str]:
+    """Lines folded between words, with what follows the first line further right; a command stays in one piece."""
+    width = shutil.get_terminal_size().columns
+    for line in (part for text in lines for part in text.split("\n")):
+        text, arrow, command = line.partition(COMMAND) if len(line) > width else (line, "", "")
+        indent = len(text) - len(text.lstrip(" "))
+        first, *more = folded(text[indent:], max(FOLDED, width - indent - FURTHER))
+        yield " " * indent + first
+        yield from (" " * (indent + FURTHER) + rest for rest in more)
+        if arrow:
+            yield " " * (indent + FURTHER) + arrow.strip() + "  " + command
 
 
 def print_json(value: object, digits: int | None = None) -> None:

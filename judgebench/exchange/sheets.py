@@ -144,6 +144,8 @@ class Sheet:
     """Whether an ellipsis stands where rows were left out."""
     asked: bool = False
     """Whether the user asked for just this table, which is then shown whole."""
+    summary: bool = False
+    """Whether it sums up the other tables, so that it is the last to be left out."""
     aside: bool = False
     """Whether a terminal leaves the whole table out where the output is long."""
     rows_are: str = "rows"

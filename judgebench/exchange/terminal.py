@@ -212,10 +212,10 @@ def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
     caps = range(lines, FEWEST_ROWS - 1, -1)
     cut = [one for one in laid if not one.sheet.asked]
     cap = next((cap for cap in caps if sum(_capped(one, cap) for one in cut) <= lines), FEWEST_ROWS)
-    kept, taken = [], sum(_capped(one, cap) for one in cut if not one.places)
+    kept, taken = [], sum(_capped(one, cap) for one in cut if one.sheet.summary or not one.places)
     full = False
     for one in laid:
-        if one.sheet.asked or not one.places:
+        if one.sheet.asked or one.sheet.summary or not one.places:
             kept.append(one if one.sheet.asked else _cut(one, cap, width, rest))
             continue
         full = full or bool(taken and taken + _capped(one, cap) > lines)
@@ -266,7 +266,8 @@ def _cut(one: Laid, cap: int, width: int, rest: str) -> Laid:
     notes: list[Lines] = []
     taken = 0
     for note in one.notes:
-        if one.note_lines > _note_cap(cap) and notes and taken + len(note) > _note_cap(cap):
+        # A single line takes no more room than the words that it was left out.
+        if notes and taken + len(note) > _note_cap(cap) and one.note_lines - taken > 1:
             break
         notes.append(note)
         taken += len(note)
