@@ -111,14 +111,15 @@ class Runner:
         loaded, given = self._load(spec, judge=judge)
         self._labels = labels_for(settings.labels, loaded)
         with self._closing():
-            self._models.require_ready(None if given else (spec, arguments), loaded if judge else ())
+            begun = settings.out is not None and RunFolder(settings.out).manifest() is not None
+            self._models.require_ready(None if given else (spec, arguments), loaded if judge else (), begun=begun)
             candidate = None if given else self._models.open(spec, arguments)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
     def rejudge(self, folder: RunFolder) -> Results:
         """Judge what has not been judged yet in a run folder, and score the run."""
         with self._reopened(folder) as (manifest, loaded):
-            self._models.require_ready(None, loaded)
+            self._models.require_ready(None, loaded, begun=True)
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
             return self._work(self._continue(folder, manifest, plans))
 

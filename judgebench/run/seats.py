@@ -70,13 +70,14 @@ class ModelPool:
         return self.store.spending(run)
 
     def require_ready(
-        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[LoadedTask]
+        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[LoadedTask], *, begun: bool
     ) -> None:
         """Raise an error for an unusable candidate or judge, or for impossible settings of one, before any engine is
         imported, which takes seconds.
 
-        A model that its vendor serves no longer is refused here, before anybody is paid. If no model needs an engine,
-        nothing else is checked, because the first request fails as early.
+        A model that its vendor serves no longer is refused here, before anybody is paid, unless the run has ``begun``:
+        its folder may hold all that would be asked. If no model needs an engine, nothing else is checked, because the
+        first request fails as early.
         """
         judges = {
             spec: (loaded_task.task, arguments)
@@ -88,10 +89,11 @@ class ModelPool:
             self._require_settings(spec, arguments, candidate=True)
         for spec, (_, arguments) in judges.items():
             self._require_settings(spec, arguments, candidate=False)
-        if candidate:
+        if not begun:
+            for spec, (task, arguments) in judges.items():
+                self._require_served(spec, arguments, task)
+        if candidate and not begun:
             self._require_served(*candidate, None)
-        for spec, (task, arguments) in judges.items():
-            self._require_served(spec, arguments, task)
         if not any(spec.local for spec in (*([candidate[0]] if candidate else []), *judges)):
             return
         if candidate:

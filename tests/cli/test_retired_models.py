@@ -139,3 +139,28 @@ def test_the_vendor_s_own_list_has_the_last_word(
     listed.write_text(json.dumps({"data": [{"id": "gpt-6-luna"}]}))
     assert command(*EVAL[:-1], "3", *judge[len(EVAL) :], tmp_path / "unlisted").code == 6
     assert server.seen().total() == CALLS
+
+
+def test_a_run_that_it_judged_goes_on_as_far_as_it_can(
+    start_chat_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Everything is in the run folder, and nothing in the store: the same command, and `judge`, end as before. What
+    would have to be asked is refused.
+    """
+    listed = tmp_path / "models.json"
+    listed.write_text(json.dumps({"data": [{"id": "gpt-4-0613"}]}))
+    server = start_chat_server(models=listed, ratings=1)
+    monkeypatch.setattr("judgebench.models.vendors.Vendor.hosts", ("127.0.0.1",), raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    eval_again = (*EVAL, "--model", "builtin:tiny", "--judge", "openai:gpt-4-0613", "--out", tmp_path / "run")
+    assert command(*eval_again).code == 0
+    listed.write_text(json.dumps({"data": []}))
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "empty"))
+    assert command(*eval_again).code == 0
+    assert command("judge", tmp_path / "run", "--judge", "openai:gpt-4-0613").code == 0
+    judgements = tmp_path / "run" / "mtbench" / "judgements.jsonl"
+    judgements.write_text("".join(judgements.read_text().splitlines(keepends=True)[1:]))
+    refused = command("judge", tmp_path / "run", "--judge", "openai:gpt-4-0613")
+    assert (refused.code, "OpenAI has not served it since 2026-10-23" in refused.err) == (6, True)
+    assert server.seen().total() == CALLS
