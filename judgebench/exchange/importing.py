@@ -61,7 +61,7 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         raise UsageError(f"--from {form!r} is not a format that {task.name} can import; it can import: {known}")
     if settings.out.is_file():
         raise UsageError(f"{settings.out} is a file and not a folder; choose another --out")
-    (loaded_task,) = load_tasks(settings)
+    (loaded_task,) = load_tasks(dataclasses.replace(settings, fields={}))
     reader = loaded_task.task.importers.get(form)
     if settings.fields:
         if form != "outputs":

@@ -19,6 +19,7 @@ from judgebench.errors import JudgebenchError, UsageError
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
 from judgebench.models.call_store import default_cache_dir
+from judgebench.models.opening import parse_model
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
@@ -26,9 +27,9 @@ from judgebench.run.own_judging import judged_by, ordered, require_order
 from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
-from judgebench.task.answers import import_answers
+from judgebench.task.answers import import_answers, parse_fields
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
-from judgebench.thinking import Thinking, split_generation
+from judgebench.thinking import split_generation
 
 MISSING_LIMIT = 0.01
 """A run is incomplete (exit 4) if this share of its examples has no answer, or of its cases no verdict."""
@@ -93,6 +94,11 @@ class LoadedTask:
 
 def load_tasks(settings: Settings) -> list[LoadedTask]:
     """Find the tasks, fetch their files and add the baselines that ``--baseline`` names."""
+    if settings.fields and not _names_files(settings):
+        raise UsageError(
+            "--fields names the columns of a file of answers, and neither --model file:F nor --baseline F is one here; "
+            "leave it out"
+        )
     finder = source_finder(settings)
     selection = tasks.read_selection(settings.where, "--where")
     loaded = [_load_narrowed(spec, finder, settings, selection) for spec in tasks.parse_specs(settings.tasks)]
@@ -106,6 +112,15 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
     presets.require_use(settings, keys)
     loaded = with_own_judge(loaded, settings)
     return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
+
+
+def _names_files(settings: Settings) -> bool:
+    """Whether the candidate or the baseline is a file."""
+    return _is_file(settings.model) or (settings.baseline is not None and Path(settings.baseline).exists())
+
+
+def _is_file(model: str | None) -> bool:
+    return model is not None and parse_model(model, {})[0].backend.finished
 
 
 def with_own_judge(loaded: list[LoadedTask], settings: Settings) -> list[LoadedTask]:
@@ -161,7 +176,7 @@ def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings
     loaded_task = load_task(spec, finder, starter=settings.starter)
     if settings.baseline is None or [settings.baseline] == list(loaded_task.data.baselines):
         return loaded_task
-    baselines, notes = _baselines_of_file(loaded_task, settings.baseline, settings.splitting)
+    baselines, notes = _baselines_of_file(loaded_task, settings.baseline, settings)
     if task.against:
         loaded_task = load_task(_choosing(spec, baselines), finder, starter=settings.starter)
     return with_baselines(dataclasses.replace(loaded_task, notes=notes), baselines)
@@ -172,7 +187,7 @@ def _choosing(spec: tasks.TaskSpec, baselines: Iterable[str]) -> tasks.TaskSpec:
 
 
 def _baselines_of_file(
-    loaded_task: LoadedTask, path: str, thinking: Thinking
+    loaded_task: LoadedTask, path: str, settings: Settings
 ) -> tuple[dict[str, Generations], tuple[str, ...]]:
     """Read a file of baseline answers to the task's examples, by model, with notes about the file."""
     if not Path(path).exists():
@@ -187,7 +202,8 @@ def _baselines_of_file(
         )
     baselines: dict[str, Generations] = {}
     notes: list[str] = []
-    for imported in read_given(loaded_task, Path(path), thinking):
+    # A candidate's file has the fields that the user names; the baseline's may have ours.
+    for imported in _read_given(loaded_task, Path(path), settings, some=_is_file(settings.model)):
         # A failed answer cannot be a baseline.
         generations = {own.example_id: own for own in imported.generations if not own.error}
         require_coverage(loaded_task, generations, f"the baseline {imported.candidate} of {path}")
@@ -249,23 +265,30 @@ def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
     )
 
 
-def read_given(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> list[Imported]:
-    """Read answers that were made elsewhere, one record for each model of the file, in any form the task reads."""
+def _read_given(loaded_task: LoadedTask, path: Path, settings: Settings, *, some: bool = False) -> list[Imported]:
+    """Read answers that were made elsewhere, one record for each model of the file, in any form the task reads.
+
+    If the user names fields, in our own form, with those names; ``some`` of them suffice.
+    """
     rows = read_rows(path)
-    found = loaded_task.task.importers.get("outputs", import_answers)(rows, loaded_task.data)
+    fields = parse_fields(settings.fields)
+    if some:
+        fields = {ours: theirs for ours, theirs in fields.items() if any(theirs in row.fields for row in rows)}
+    read = loaded_task.task.importers.get("outputs", import_answers)
+    found = import_answers(rows, loaded_task.data, fields) if fields else read(rows, loaded_task.data)
     return [
         dataclasses.replace(
             imported,
-            generations=tuple(split_generation(g, thinking) for g in imported.generations),
+            generations=tuple(split_generation(g, settings.splitting) for g in imported.generations),
             notes=(*rows.notes, *imported.notes),
         )
         for imported in found
     ]
 
 
-def read_candidate(loaded_task: LoadedTask, path: Path, thinking: Thinking) -> Imported:
+def read_candidate(loaded_task: LoadedTask, path: Path, settings: Settings) -> Imported:
     """Read the answers of a file that holds those of one model."""
-    found = read_given(loaded_task, path, thinking)
+    found = _read_given(loaded_task, path, settings)
     if len(found) != 1:
         names = ", ".join(imported.candidate for imported in found)
         raise UsageError(

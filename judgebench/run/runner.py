@@ -191,8 +191,7 @@ class Runner:
         given: dict[str, Imported] = {}
         if spec.backend.finished:
             given = {
-                loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings.splitting)
-                for loaded_task in loaded
+                loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings) for loaded_task in loaded
             }
         loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
         for loaded_task in loaded:

@@ -161,8 +161,13 @@ class Settings:
     think_tags: Tags = flag(
         (), "Another pair of tags around the thinking of the model or a judge. Repeatable.", "OPEN,CLOSE", ASKING
     )
-    fields: Mapping[str, str] = field(default_factory=dict)
-    """Names that an imported file has for our fields."""
+    fields: Mapping[str, str] = flag(
+        {},
+        "Names of our fields in a file of answers (--model file:F, --baseline F): id=key,output=response. Ours are id "
+        "or instruction, output and generator.",
+        "OURS=THEIRS,…",
+        EVAL,
+    )
     repeats: int = flag(
         1, "Ask each example K times, for maj@k and pass@k of a verified task.", "K", ANSWERING, minimum=1
     )
@@ -262,6 +267,7 @@ class Keywords(TypedDict, total=False):
     chat_template: PathLike | None
     thinking: str
     think_tags: Iterable[tuple[str, str]]
+    fields: Mapping[str, object]
     repeats: int
     refine: str | Iterable[str]
     stop_when: str | None
@@ -319,6 +325,8 @@ class Setting:
             from judgebench.thinking import parse_tags
 
             return parse_tags(given)
+        if self.name == "fields":
+            given = [pair for text in given for pair in text.split(",") if pair]
         if get_origin(self.kind) is Mapping:
             return pairs(given, self.spelling)
         if self.kind == Limit:

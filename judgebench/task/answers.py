@@ -12,6 +12,11 @@ from judgebench.task import Imported, TaskData
 
 FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generator": "generator"}
 """Our names of the fields, and their default names in a file."""
+USUAL = {
+    "id": ("key", "idx", "index", "question_id", "example_id", "uid", "session_id", "doc_id", "task_id"),
+    "output": ("response", "answer", "completion", "prediction", "generation", "text", "model_output", "outputs"),
+}
+"""Names that other programs' files have for them. They are proposed, and never taken unasked."""
 NO_FIELDS: Mapping[str, str] = {}
 
 
@@ -23,6 +28,7 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     names = {**FIELDS, **fields}
+    _require_fields(rows, names)
     by_instruction = {example.instruction: example for example in data.examples}
     # If a prompt holds more than its question (worked examples, a format), files have only the question.
     by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
@@ -55,7 +61,7 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
     if not matched:
         raise rows[0].error(
             f"no row of the file holds an answer under {names['output']!r}; the fields of this one are: "
-            f"{rows[0].names}. Name the right one with --fields output=…"
+            f"{rows[0].names}. Name the right one with --fields output={_guess(rows[0], 'output') or '…'}"
         )
     if len(generators) > 1:
         raise rows[0].error(
@@ -73,6 +79,24 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
             *((f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else ()),
         ),
     )
+
+
+def _require_fields(rows: Sequence[FileRow], names: Mapping[str, str]) -> None:
+    """Raise :class:`~judgebench.errors.RecordError` if no row says which example it answers."""
+    if any(names[ours] in row.fields for row in rows for ours in ("id", "instruction")):
+        return
+    guessed = {ours: _guess(rows[0], ours) for ours in ("id", "output")}
+    flags = ",".join(f"{ours}={theirs or '…'}" for ours, theirs in guessed.items() if names[ours] not in rows[0].fields)
+    raise rows[0].error(
+        f"each row of a file of answers needs {names['output']!r}, and {names['id']!r} or {names['instruction']!r} "
+        f"(the question's text); {names['generator']!r} may name the model. The fields of this row are: "
+        f"{rows[0].names}. Say what they are called here with --fields {flags}"
+    )
+
+
+def _guess(row: FileRow, ours: str) -> str | None:
+    """What a row calls one of our fields, if it is one of the usual names."""
+    return next((name for name in USUAL.get(ours, ()) if name in row.fields), None)
 
 
 def text_answers(model: str, texts: Mapping[str, str]) -> dict[str, Generation]:

@@ -15,6 +15,7 @@ from judgebench.redaction import KEY_LIKE
 from judgebench.run.config_files import flags_as_toml
 from judgebench.run.folder import RunFolder
 from judgebench.run.settings import ASKING, FLAGS, settings_from_flags
+from judgebench.tasks import read_selection
 
 from ..commands import Command, judgebench
 from .test_where import BY_JUDGE, models  # noqa: F401 - a fixture
@@ -219,6 +220,20 @@ def test_secrets_are_not_written(tmp_path: Path, command: Command, flag: str, va
     assert "abcdefgh" not in text
     assert f"# {flag[2:]} holds a password or a key, which is not written" in text
     assert f"{flag[2:]} holds a password or a key and was not written" in ended.err
+
+
+def test_the_file_in_the_readme_can_be_used(tmp_path: Path) -> None:
+    """Its keys are flags, and its groups and lists are read as they are meant."""
+    page = (Path(__file__).parents[2] / "README.md").read_text()
+    text = "# run.toml" + page.partition("# run.toml")[2].partition("```")[0]
+    (tmp_path / "run.toml").write_text(text)
+    found = {
+        name: value for name, value in parsed("eval", "--config", str(tmp_path / "run.toml")).items() if name in FLAGS
+    }
+    made = settings_from_flags(found | {"model": None, "refine": ()})
+    assert made.tasks == "alpacaeval,mtbench"
+    assert read_selection(made.where, "--where").clauses[1].values == ("math", "coding")
+    assert (made.limit, made.gen["top_p"], made.budget) == (0.5, "0.95", 15)
 
 
 def test_settings_of_a_file_are_those_of_the_flags(tmp_path: Path) -> None:

@@ -440,7 +440,7 @@ def test_the_candidate_is_the_generator_or_the_file(tmp_path: Path) -> None:
         ([{**ROWS[0], "output": None}, {**ROWS[1], "output": []}], 2, "no row of the file holds an answer under 'outp"),
         ([ROWS[0], {**ROWS[1], "output": [None, 7]}, {**ROWS[2], "output": [7]}], 4, "'output' must be a string, or a"),
         ([ROWS[0], {**ROWS[1], "output": ["a", "b"]}], 3, "'output' has 2 of the 1 turns"),
-        ([{"output": "x"}], 2, "the row has no 'instruction'"),
+        ([{"output": "x"}], 2, "each row of a file of answers needs 'output', and 'id' or 'instruction'"),
         ([{"instruction": 1, "output": "x"}], 2, "'instruction' must be a string, found 1"),
         ([ROWS[0], {**ROWS[1], "generator": None}], 3, "'generator' must be a string, found null"),
         ([ROWS[0], {**ROWS[1], "generator": "n"}], 2, "holds answers of 2 models (m, n)"),

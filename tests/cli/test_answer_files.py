@@ -1,0 +1,125 @@
+"""``file:answers.json``: which fields it has, and how ``--fields`` names others."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import judgebench as api
+from judgebench.run.folder import RunFolder
+
+from ..commands import Command, judgebench
+from .test_where import BY_JUDGE, models  # noqa: F401 - a fixture
+
+IDS = [f"starter-{number:02d}" for number in range(1, 17)]
+EVAL = ("eval", "--starter", "--quiet", "--tasks")
+
+
+def written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """A file with these rows."""
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def rows(id_field: str = "id", output: str = "output", text: str = "The answer is 4.") -> list[dict[str, Any]]:
+    """An answer to each example of a starter set."""
+    return [{id_field: name, output: f"{text} {name}"} for name in IDS]
+
+
+def outputs(folder: Path, task: str = "gsm8k") -> dict[str, str]:
+    """The answers in a run folder."""
+    return {one.example_id: one.outputs[0] for one in RunFolder(folder).task(task).generations()}
+
+
+@pytest.mark.parametrize(
+    "flags", [["--fields", "id=key,output=response"], ["--fields", "id=key", "--fields", "output=response"]]
+)
+def test_fields_of_an_answer_file_can_be_named(tmp_path: Path, flags: list[str]) -> None:
+    """In one text or several; the run is that of a file with our names."""
+    ours = written(tmp_path / "ours.json", [{**row, "generator": "m"} for row in rows()])
+    theirs = written(tmp_path / "theirs.json", [{**row, "generator": "m"} for row in rows("key", "response")])
+    judgebench([*EVAL, "gsm8k", "--model", f"file:{ours}", "--out", tmp_path / "a"])
+    judgebench([*EVAL, "gsm8k", "--model", f"file:{theirs}", *flags, "--out", tmp_path / "b"])
+    assert outputs(tmp_path / "b") == outputs(tmp_path / "a") == {name: f"The answer is 4. {name}" for name in IDS}
+    hashes = [RunFolder(tmp_path / name).require_manifest().protocol_hash for name in "ab"]
+    assert hashes[0] == hashes[1]
+
+
+def test_a_named_field_wins_over_one_with_our_name(tmp_path: Path) -> None:
+    """In Python too."""
+    both = [{**row, "output": "not this"} for row in rows("id", "final")]
+    run = api.evaluate(
+        f"file:{written(tmp_path / 'a.json', both)}", "gsm8k", fields={"output": "final"}, starter=True, progress=False,
+        out=tmp_path / "run",
+    )  # fmt: skip
+    assert outputs(Path(run.path))["starter-01"] == "The answer is 4. starter-01"
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (
+            {"key": "starter-01", "response": "x"},
+            "are: key, response. Say what they are called here with --fields id=key,output=response",
+        ),
+        ({"number": 1, "output": "x"}, "are: number, output. Say what they are called here with --fields id=…"),
+        ({"doc_id": 1, "words": "x"}, "--fields id=doc_id,output=…"),
+    ],
+)
+def test_a_file_without_our_fields_says_which_it_needs(
+    tmp_path: Path, command: Command, row: dict[str, Any], says: str
+) -> None:
+    """And proposes names where the file has usual ones."""
+    path = written(tmp_path / "a.json", [row])
+    told = command(*EVAL, "gsm8k", "--model", f"file:{path}").paragraph
+    assert "each row of a file of answers needs 'output', and 'id' or 'instruction'" in told
+    assert says in told
+
+
+def test_a_file_whose_answers_are_under_another_name_says_how_to_name_it(tmp_path: Path, command: Command) -> None:
+    """The proposed name is one of the file's."""
+    path = written(tmp_path / "a.json", rows("id", "completion"))
+    told = command(*EVAL, "gsm8k", "--model", f"file:{path}").paragraph
+    assert "Name the right one with --fields output=completion" in told
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("output=none", "no row of the file holds an answer under 'none'"),
+        ("answer=output", "write one of our names, instruction, id, output, generator, on the left"),
+        ("output", "is not of the form KEY=VALUE"),
+    ],
+)
+def test_a_field_that_is_not_there_is_refused(tmp_path: Path, command: Command, fields: str, says: str) -> None:
+    """Nothing is taken in its place."""
+    path = written(tmp_path / "a.json", rows())
+    assert says in command(*EVAL, "gsm8k", "--model", f"file:{path}", "--fields", fields).paragraph
+
+
+def test_fields_without_a_file_are_refused(command: Command) -> None:
+    """They would change nothing."""
+    told = command(*EVAL, "gsm8k", "--model", "openai:x", "--fields", "id=key").paragraph
+    assert "neither --model file:F nor --baseline F is one here" in told
+
+
+def test_a_baseline_file_may_have_the_named_fields_or_ours(
+    models: Any,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    """Beside a candidate's file with other fields; alone, the names must be right."""
+    model = written(tmp_path / "m.json", [{**row, "generator": "m"} for row in rows("key", "response")])
+    ours = written(tmp_path / "ours.json", [{**row, "generator": "base"} for row in rows(text="Shorter.")])
+    theirs = written(tmp_path / "t.json", [{**row, "generator": "base"} for row in rows("key", "response", "Shorter.")])
+    flags = (*EVAL, "alpacaeval", *BY_JUDGE, "--fields", "id=key,output=response")
+    judgebench([*flags, "--model", f"file:{model}", "--baseline", theirs, "--out", tmp_path / "a"])
+    judgebench([*flags, "--model", f"file:{model}", "--baseline", ours, "--out", tmp_path / "b"])
+    protocols = [RunFolder(tmp_path / name).require_manifest().protocol_hash for name in "ab"]
+    assert protocols[0] == protocols[1]
+    judgebench([*flags, "--model", "scripted:candidate", "--baseline", theirs, "--out", tmp_path / "c"])
+    assert RunFolder(tmp_path / "c").require_manifest().protocol_hash == protocols[0]
+    told = command(*flags, "--model", "scripted:candidate", "--baseline", ours).paragraph
+    assert "each row of a file of answers needs 'response'" in told
