@@ -22,6 +22,9 @@ from judgebench.records import Case, Message
 Syntax = Literal["jinja", "alpaca_eval"]
 LONGEST_PROMPT = 200_000
 """Longest prompt of a user's own, in characters, before anything is filled in."""
+MOST_NAMES = 1000
+LONGEST_FILLED = 32 * 2**20
+"""Longest prompt of a user's own that is sent, in characters."""
 BLOCKS = ("system", "user")
 TURNS = "turns"
 FILTERS = (
@@ -37,6 +40,9 @@ FILTERS = (
     "upper",
     "wordcount",
 )
+TAKE_ARGUMENTS = ("d", "default", "truncate")
+TURN_PARTS = ("question", "reference", "answer", "answer_a", "answer_b")
+LOOP_PARTS = ("index", "index0", "first", "last", "length", "revindex", "revindex0")
 TESTS = ("defined", "eq", "equalto", "in", "ne", "none", "string", "undefined")
 ALPACA_EVAL_TOKENS = ("{instruction}", "{output_1}", "{output_2}")
 
@@ -228,8 +234,14 @@ class OwnPrompt:
         )
 
     def _rendered(self, part: Any, texts: Mapping[str, Any]) -> str:
+        pieces, length = [], 0
         try:
-            return "".join(part(self._template.new_context(dict(texts)))).strip()
+            for piece in part(self._template.new_context(dict(texts))):
+                pieces.append(piece)
+                length += len(piece)
+                if length > LONGEST_FILLED:
+                    raise self._error(f"filled in, it has more than {LONGEST_FILLED:,} characters")
+            return "".join(pieces).strip()
         except (TemplateError, TypeError, ValueError, AttributeError, LookupError) as error:
             raise self._error(f"it cannot be filled: {error}") from error
 
@@ -270,6 +282,9 @@ class OwnPrompt:
                 raise self._error(
                     "only text in the blocks user and system is sent, and there is some outside", node.lineno
                 )
+        count = sum(1 for _ in tree.find_all(nodes.Name))
+        if count > MOST_NAMES:
+            raise self._error(f"it names texts {count:,} times; a judge prompt does so {MOST_NAMES:,} times at most")
         for node in tree.body:
             for part in node.body if isinstance(node, nodes.Block) else [node]:
                 self._require_allowed(part, ())
@@ -285,12 +300,18 @@ class OwnPrompt:
                 not loop
             ):
                 loop = (turn, "loop")
-            case nodes.Getattr(node=nodes.Name(name=name)) if name in loop:
-                pass
+            case nodes.Getattr(node=nodes.Name(name=name), attr=attribute) if name in loop:
+                known = LOOP_PARTS if name == "loop" else TURN_PARTS
+                if attribute not in known:
+                    raise self._error(f"{name} has no {attribute!r}; it has {', '.join(known)}", node.lineno)
             case nodes.Getitem(arg=nodes.Slice() | nodes.Const(value=int()) | nodes.Neg()):
                 pass
             case nodes.Filter(name=name) if name not in FILTERS:
                 raise self._error(f"there is no filter {name!r} here; there are {', '.join(FILTERS)}", node.lineno)
+            case nodes.Filter(name=name) if name not in TAKE_ARGUMENTS and (node.args or node.kwargs):
+                raise self._error(f"the filter {name!r} takes no arguments here", node.lineno)
+            case nodes.Filter(name="tojson") if any(inner.name == "tojson" for inner in node.find_all(nodes.Filter)):
+                raise self._error("tojson of tojson doubles what it quotes; one is enough", node.lineno)
             case nodes.Test(name=name) if name not in TESTS:
                 raise self._error(f"there is no test {name!r} here; there are {', '.join(TESTS)}", node.lineno)
             case _ if not isinstance(node, _PLAIN):

@@ -82,6 +82,11 @@ def test_a_loop_over_turns_shows_a_whole_conversation() -> None:
         ("{{ '%1000000000d' % 1 }}", "no formatting by %"),
         ("{{ 2 ** 100000000 }}", "no arithmetic"),
         ("{{ answer_a | center(1000000000) }}", "no filter 'center'"),
+        ("{{ turns | tojson(indent=1000000000) }}", "the filter 'tojson' takes no arguments"),
+        ("{{ answer_a | tojson | upper | tojson }}", "tojson of tojson"),
+        ("{% for t in turns %}{{ t.__class__ }}{% endfor %}", "t has no '__class__'; it has question"),
+        ("{% for t in turns %}{{ loop.changed }}{% endfor %}", "loop has no 'changed'; it has index"),
+        ("{{ answer_a }}" * 1001, "names texts 1,001 times"),
         ("{% include '/etc/passwd' %}", "no include"),
         ("{% import 'os' as os %}", "no import"),
         ("{% extends 'base' %}", "no extends"),
@@ -101,6 +106,12 @@ def test_a_template_is_data_and_ends(template: str, complaint: str) -> None:
     """What could reach Python, run for long or grow without bound is refused by name, with its line."""
     with pytest.raises(UsageError, match=f"(?s)the judge prompt p.j2.*{complaint}"):
         _ = OwnPrompt(template, "p.j2").leaves_out
+
+
+def test_a_prompt_that_outgrows_what_is_sent_is_refused() -> None:
+    """A thousand mentions of a long answer are filled in only as far as the limit."""
+    with pytest.raises(UsageError, match="more than 33,554,432 characters"):
+        filled("{{ answer_a }}" * 1000, pair("q", "x" * 100_000, "b"))
 
 
 def test_deep_nesting_is_refused_and_ends_nothing_else() -> None:
