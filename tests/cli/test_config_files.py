@@ -127,6 +127,11 @@ def values_of(parameter: Any) -> st.SearchStrategy[list[str]]:
     name = str(parameter.name)
     if parameter.is_flag:
         return st.just([""])
+    if name == "tasks":
+        return st.sampled_from([["gsm8k"], ["alpacaeval,mtbench@1:mode=pairwise,strict=true"], ["./mine/task.py"]])
+    if name in ("model", "judge"):
+        specs = ("hf:org/name", "file:two words.json", 'http://host:80/v1#"name"', "builtin:tiny", "ckpt/step_*")
+        return st.lists(st.sampled_from(specs), min_size=1, max_size=3)
     if kind(parameter) in (int, int | None):
         return st.integers(1, 10**6).map(lambda value: [str(value)])
     if kind(parameter) == float | None:
