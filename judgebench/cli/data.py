@@ -134,13 +134,17 @@ def fetch(
     task: Task = None,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Get a task's files (without T those of all tasks), verify them, and keep them in the cache."""
+    from judgebench.run.progress import Progress
+
     finder = finder_of(mirror, offline=offline)
-    for name, source in _sources(task):
-        data, used = finder.fetch(source)
-        note = " (stand-in: the official file was not available)" if used.standin else ""
-        typer.echo(f"{name} {source.name}: {len(data):,} bytes from {used.origin}, sha256 {used.sha256}{note}")
+    with Progress(shown=not quiet):
+        for name, source in _sources(task):
+            data, used = finder.fetch(source)
+            note = " (stand-in: the official file was not available)" if used.standin else ""
+            typer.echo(f"{name} {source.name}: {len(data):,} bytes from {used.origin}, sha256 {used.sha256}{note}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import show
 from judgebench.display import figure, interval
-from judgebench.errors import JudgebenchError, UsageError
+from judgebench.errors import Interrupted, JudgebenchError, UsageError
 from judgebench.exchange.sheets import Sheet, figures, markdown_of, words
 from judgebench.run.settings import Settings, settings_from_flags
 
@@ -131,7 +131,11 @@ def _in_order(
         )
     asked = policy_of(policy, max_drop)
     with Progress(shown=shown) as progress:
-        return sequential_gate(Path(baseline), candidate, asked, settings, observer=progress.update)
+        try:
+            return sequential_gate(Path(baseline), candidate, asked, settings, observer=progress.update)
+        except KeyboardInterrupt as error:
+            kept = f"{candidate} keeps what was judged"
+            raise Interrupted(kept, error, options.command_typed()) from error
 
 
 def _sheet(result: "Gate", *, terminal: bool) -> Sheet:

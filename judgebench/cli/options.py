@@ -1,6 +1,8 @@
 """Flags that several commands share, and those made from the settings of a run."""
 
 import inspect
+import shlex
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING
 from pathlib import Path
@@ -127,3 +129,9 @@ def report_to(trackers: Iterable[str], folder: "RunFolder") -> None:
     from judgebench.exchange.trackers import track
 
     print_beside("warning", track(trackers, folder))
+
+
+def command_typed() -> str:
+    """The command of this process, as a shell takes it."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([*(("python", "-m", "judgebench") if program == "__main__.py" else (program,)), *sys.argv[1:]])

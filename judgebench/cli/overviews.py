@@ -30,7 +30,7 @@ def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> 
     lacks = any(task.n_missing for task in run.tasks)
     zeros = [name for name, there in (("USD", costs), ("missing", lacks)) if not there]
     return Sheet(
-        f"summary of {shortened(run.model, 60)}{starter}",
+        f"summary of {shortened(run.name, 60)}{starter}",
         columns,
         tuple(map(_summary_row, run.tasks)),
         tuple(notes),
@@ -59,10 +59,10 @@ def runs_sheet(found: "Overviews", *, everything: bool) -> Sheet:
     left = len(found.runs) - len(shown)
     return Sheet(
         "",
-        words("run", "model", "tasks") + figures("date") + words("status", "protocol") + figures("USD"),
+        words("run", "name", "tasks") + figures("date") + words("status", "protocol") + figures("USD"),
         tuple(map(_run_row, shown)),
         (f"… {left} more runs: --all",) if left else (),
-        spare=("protocol", "model", "USD"),
+        spare=("protocol", "name", "USD"),
         asked=True,
     )
 
@@ -70,7 +70,7 @@ def runs_sheet(found: "Overviews", *, everything: bool) -> Sheet:
 def _run_row(run: "RunOverview") -> tuple[Cell, ...]:
     return (
         run.path,
-        run.model,
+        run.name,
         ", ".join(_headline(task) for task in run.tasks),
         run.date[:16].replace("T", " "),
         run.status if run.imported_from is None else f"{run.status}, imported",

@@ -269,13 +269,7 @@ def _runner(settings: Settings, *, quiet: bool, title: str = "", notes: list[str
         try:
             yield runner
         except KeyboardInterrupt as error:
-            raise Interrupted(runner.kept, error, _command_typed()) from error
-
-
-def _command_typed() -> str:
-    """The command of this process, as a shell takes it."""
-    program = Path(sys.argv[0]).name
-    return shlex.join([*(("python", "-m", "judgebench") if program == "__main__.py" else (program,)), *sys.argv[1:]])
+            raise Interrupted(runner.kept, error, options.command_typed()) from error
 
 
 def _run(

@@ -134,7 +134,8 @@ class SourceFinder:
 
         Raises :class:`HashMismatch`, :class:`SourceMissing` (offline) or :class:`ModelError` (host unreachable).
         """
-        found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
+        with doing(f"looking for the official file {source.name} in the mirrors"):
+            found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
         if found is not None:
             return found, self._used(source, found, "mirror")
         found = _from_nltk(source)

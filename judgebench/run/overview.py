@@ -40,6 +40,8 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     """One run."""
 
     path: str
+    name: str
+    """What the user calls it, else the model's name."""
     model: str
     status: str
     """As the manifest says; a run that says ``running`` is ``killed`` if nobody works on it."""
@@ -62,6 +64,7 @@ def overview_of(path: Path, manifest: Manifest, results: Results | None) -> RunO
     tasks = task_overviews(manifest, results)
     return RunOverview(
         path=str(path),
+        name=manifest.shown_name,
         model=manifest.candidate,
         status=status,
         imported_from=manifest.imported_from,

@@ -139,6 +139,8 @@ class _View:
     overall: Overall | None
     several: bool
     """Whether there is more than one stage, begun or not."""
+    name_cells: int
+    """Width of the widest name of a stage."""
     activities: list[Activity]
 
 
@@ -154,6 +156,8 @@ class _Watch:
 
     def look(self) -> _View:
         """Return what is so now."""
+        from rich.cells import cell_len
+
         now, stages = time.monotonic(), dict(self.stages)
         working = under_way(stages)
         facts = {key: self._facts(key, run, working.get(key, Gauge(0, 0)), now) for key, run in stages.items()}
@@ -163,6 +167,7 @@ class _Watch:
             stages={key: own for key, own in facts.items() if own.counts.done or own.rows},
             overall=self._overall(stages, facts, now) if facts else None,
             several=len(facts) > 1,
+            name_cells=min(NAME_CELLS, max((cell_len(printable(own.name)) for own in facts.values()), default=0)),
             activities=current(),
         )
 
@@ -364,6 +369,8 @@ class _Terminal:
             vertical_overflow="crop",
         )
         self._done: set[Key] = set()
+        self._name_cells = 0
+        """Width of the widest name of a stage."""
 
     def begin(self, title: str) -> None:
         from rich.text import Text
@@ -378,12 +385,14 @@ class _Terminal:
     def show(self, view: _View) -> None:
         from rich.console import Group
 
+        self._name_cells = view.name_cells
         for facts in _ended(view, self._done):
             self._print(self._stage(facts, self._glyphs.done, "green"))
         self._live.update(Group(*self._lines(view)), refresh=True)
 
     def end(self, view: _View, *, failed: bool) -> None:
         self._live.stop()
+        self._name_cells = view.name_cells
         for key, facts in view.stages.items():
             if key not in self._done and facts.counts.total:
                 stopped = failed and not facts.finished
@@ -412,9 +421,10 @@ class _Terminal:
         return [*stages, *others]
 
     def _stage(self, facts: StageFacts, sign: str = " ", style: str = "") -> "Text":
+        from rich.cells import set_cell_size
         from rich.text import Text
 
-        name = cut(printable(facts.name), NAME_CELLS, self._glyphs).ljust(22)
+        name = set_cell_size(cut(printable(facts.name), NAME_CELLS, self._glyphs), self._name_cells)
         line = Text(f"{sign} ", style=style)
         line.append(f"{name} ", style="default")
         if self._console.width >= BAR_FROM_WIDTH and not facts.finished and sign == " ":

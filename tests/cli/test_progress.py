@@ -42,7 +42,7 @@ def test_a_run_in_a_terminal(columns: int, tmp_path: Path, start_chat_server: St
     under way, how fast, for how much and how long. No line wraps, and none of the live ones stays.
     """
     server = start_chat_server(ratings=1, delay_ms=400)
-    with in_terminal(through(server, tmp_path / "run"), columns=columns) as terminal:
+    with in_terminal(through(server, Path("run")), columns=columns, cwd=tmp_path) as terminal:
         assert terminal.wait() == 0, terminal.text
     live = terminal.seen
     assert any("starting" in screen for screen in live)
@@ -135,8 +135,8 @@ def test_several_models_in_a_row(tmp_path: Path, start_chat_server: StartServer)
 
 def test_what_takes_long_before_the_first_answer_is_named(tmp_path: Path) -> None:
     """A local model is imported and opened, and its tokens count while they are generated."""
-    arguments = ["eval", "--model", "builtin:tiny", "--tasks", "gsm8k", "--starter", "--out", str(tmp_path / "run")]
-    with in_terminal(arguments) as terminal:
+    arguments = ["eval", "--model", "builtin:tiny", "--tasks", "gsm8k", "--starter", "--out", "run"]
+    with in_terminal(arguments, cwd=tmp_path) as terminal:
         assert terminal.wait() == 0, terminal.text
     assert any(
         re.search("(importing torch and transformers|opening builtin:tiny) [0-9]+:[0-9][0-9]", screen)

@@ -24,6 +24,7 @@ def test_the_newest_run_comes_first_with_its_headlines(tmp_path: Path, command: 
     new = write_run(tmp_path / "runs/deep/new", {"gsm8k": [1, 1, 1, 0], "math": [1, 0]}, model="second")
     folder = RunFolder(new.path)
     manifest = folder.require_manifest()
+    manifest.name = "ours"
     manifest.finished_at = "2026-11-30T08:49:00Z"
     counts = {"gsm8k": {"generate": StageCounts(usd=0.0421, unpriced=Usage(prompt_tokens=3))}}
     manifest.sessions.append(Session(argv=[], started_at="2026-11-30T08:48:00Z", counts=counts, seconds=60.0))
@@ -35,6 +36,7 @@ def test_the_newest_run_comes_first_with_its_headlines(tmp_path: Path, command: 
     assert [Path(run["path"]).name for run in listed] == ["new", "old"]
     assert listed[0] == {
         "path": str(new.path),
+        "name": "ours",
         "model": "second",
         "status": "complete",
         "imported_from": None,
@@ -48,7 +50,7 @@ def test_the_newest_run_comes_first_with_its_headlines(tmp_path: Path, command: 
     assert (first["task"], first["metric"], first["value"], first["n"]) == ("gsm8k@chat", "exact_match_strict", 75, 4)
     assert (first["usd"], first["unpriced"], second["usd"], second["unpriced"]) == (0.0421, True, 0.0, False)
     text = judgebench(["runs", "list", tmp_path / "runs"], COLUMNS="200").stdout
-    assert re.search(r"deep/new +│ second +│ gsm8k@chat 75\.00, math@chat 50\.00 +│ 2026-11-30 08:49 ", text), text
+    assert re.search(r"deep/new +│ ours +│ gsm8k@chat 75\.00, math@chat 50\.00 +│ 2026-11-30 08:49 ", text), text
     assert "0.0421+" in text
 
 
