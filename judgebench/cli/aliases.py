@@ -193,8 +193,10 @@ def _take_batch_size(words: _Words, flag: str) -> None:
     if size.startswith("auto"):
         words.notes.append(f"{flag} {size} is not needed: batches are fitted to the memory")
         return
+    from judgebench.models.opening import own_spec
+
     model = next(iter(words.given("--model", "-m")), "")
-    backend = own_models(model)[model].partition(":")[0] if model else ""
+    backend = own_spec(model).partition(":")[0]
     if backend in ("http", "https", "openai", "anthropic"):
         ours = ["--concurrency", size]
     else:
@@ -335,18 +337,13 @@ def own_tasks(text: str) -> str:
     return ",".join(found.values())
 
 
-def own_models(text: str) -> dict[str, str]:
-    """A model spec, and how judgebench writes it."""
-    from judgebench.models.opening import own_spec
-
-    return {text: own_spec(text)}
-
-
 def own_model(text: str) -> str:
     """A model spec as judgebench writes it."""
-    found = own_models(text)
-    _say_names(found)
-    return found[text]
+    from judgebench.models.opening import own_spec
+
+    own = own_spec(text)
+    _say_names({text: own})
+    return own
 
 
 def _say_names(found: Mapping[str, str]) -> None:

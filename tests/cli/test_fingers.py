@@ -93,6 +93,7 @@ def test_a_folder_of_the_users_own_is_no_alias(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "openai" / "o3").mkdir(parents=True)
     assert own_spec("gpt-4o") == "gpt-4o"
     assert own_spec("openai/o3") == "openai/o3"
+    assert own_spec("x" * 5000) == "x" * 5000  # longer than a file's name can be
     (tmp_path / "inspect_evals" / "ifeval").mkdir(parents=True)
     (tmp_path / "inspect_evals" / "ifeval" / "task.py").write_text("")
     assert tasks.own_names("inspect_evals/ifeval") == {"inspect_evals/ifeval": "inspect_evals/ifeval"}

@@ -64,21 +64,26 @@ def own_spec(text: str) -> str:
     ('openai:gpt-4o', 'anthropic:claude-sonnet-4-5', 'openai/gpt-oss-20b')
     """
     *before, name = text.split("/")
-    if ":" in text or len(before) > 2 or Path(text).exists():
+    if ":" in text or os.path.exists(text):
         return text
-    if len(before) == 2:
-        return f"{before[0]}:{before[1]}/{name}" if before[0] in ("hf", "vllm") else text
+    if len(before) == 2 and before[0] in ("hf", "vllm"):
+        return f"{before[0]}:{before[1]}/{name}"
     for vendor in aliases().vendors:
         if before in ([], [vendor["organisation"]]) and re.fullmatch(vendor["models"], name):
-            if "spec" in vendor:
-                return vendor["spec"].format(model=name)
-            if "instead" in vendor:
-                raise UsageError(f"{text} is no model; {vendor['instead'].format(model=name)}")
-            raise UsageError(
-                f"{text} is neither a folder nor a model of the hub; its vendor serves it over an OpenAI-compatible "
-                f"address: give {vendor['address']}#{name}, and --api-key-env with the variable that holds the key"
-            )
+            return _of_vendor(text, name, vendor)
     return text
+
+
+def _of_vendor(text: str, name: str, vendor: Mapping[str, str]) -> str:
+    """The spec of a model that only a vendor serves."""
+    if "spec" in vendor:
+        return vendor["spec"].format(model=name)
+    if "instead" in vendor:
+        raise UsageError(f"{text} is no model; {vendor['instead'].format(model=name)}")
+    raise UsageError(
+        f"{text} is neither a folder nor a model of the hub; its vendor serves it over an OpenAI-compatible "
+        f"address: give {vendor['address']}#{name}, and --api-key-env with the variable that holds the key"
+    )
 
 
 def _with_its_model(text: str, arguments: dict[str, str]) -> str:
