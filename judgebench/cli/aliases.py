@@ -17,6 +17,7 @@ from judgebench.errors import UsageError
 
 ASKING = ("eval", "generate", "judge")
 """Commands that take what other harnesses' one command takes."""
+YES, NO = ("true", "yes", "1"), ("false", "no", "0")
 LISTS = ("--tasks", "-t")
 """Flags after which lm-eval takes several words."""
 
@@ -34,8 +35,9 @@ def translated(command: Any, args: Sequence[str]) -> list[str]:
 def say(notes: Iterable[str]) -> None:
     """Say on stderr, in one line, how something was understood."""
     from judgebench.display import printable
+    from judgebench.redaction import redacted
 
-    sys.stderr.write(f"judgebench: {printable('; '.join(notes))}\n")
+    sys.stderr.write(f"judgebench: {printable(redacted('; '.join(notes)))}\n")
 
 
 class _Words:
@@ -68,6 +70,13 @@ class _Words:
         """Take the words up to the next flag."""
         while self.left and not self.left[0].startswith("-"):
             yield self.left.pop(0)
+
+    def switched_on(self) -> bool:
+        """Take the word that may stand after a flag without a value, as in ``--log_samples True``."""
+        word = self.left[0].lower() if self.left else ""
+        if word in (*YES, *NO):
+            self.left.pop(0)
+        return word not in NO
 
     def given(self, *flags: str) -> list[str]:
         """The values of one of our flags, read or still to be read."""
@@ -110,12 +119,15 @@ def _take_foreign(words: _Words, flag: str, value: str | None) -> None:
     elif key in table.flags and words.knows(table.flags[key].split()[0]):
         _replace(words, flag, table.flags[key])
     elif key in table.switches and words.knows(table.switches[key].split()[0]):
-        words.done += table.switches[key].split()
-        words.understood(flag, table.switches[key])
+        if words.switched_on():
+            words.done += table.switches[key].split()
+            words.understood(flag, table.switches[key])
     elif key in table.task_options and asks:
         task, _, option = table.task_options[key].partition(":")
         _set_task_option(words, flag, task, option, " ".join([words.value(flag), *words.values()]))
     elif key in table.always and asks:
+        if not words.switched_on():
+            raise UsageError(f"{flag} cannot be switched off: {table.always[key]}")
         words.notes.append(f"{flag} is not needed: {table.always[key]}")
     elif key in table.instead and asks:
         raise UsageError(f"`judgebench {words.name}` has no flag {flag}: {table.instead[key]}")
@@ -195,9 +207,13 @@ def _take_batch_size(words: _Words, flag: str) -> None:
         return
     from judgebench.models.opening import own_spec
 
+    table = aliases()
     model = next(iter(words.given("--model", "-m")), "")
     backend = own_spec(model).partition(":")[0]
-    if backend in ("http", "https", "openai", "anthropic"):
+    if (
+        backend in ("http", "https", "openai", "anthropic", "local-chat-completions")
+        or key_of(model) in table.endpoints
+    ):
         ours = ["--concurrency", size]
     else:
         ours = ["--model-arg", f"{'max_num_seqs' if backend == 'vllm' else 'batch_size'}={size}"]
@@ -218,6 +234,10 @@ def _take_seed(words: _Words, flag: str) -> None:
 
 def _take_chat_template(words: _Words, flag: str) -> None:
     """``--apply_chat_template [NAME]``."""
+    if not words.switched_on():
+        words.done += ["--chat-template", "none"]
+        words.understood(f"{flag} false", "--chat-template none")
+        return
     if name := next(words.values(), None):
         raise UsageError(
             f"{flag} {name}: a template is chosen by its file, --chat-template FILE; the model's own is the default"

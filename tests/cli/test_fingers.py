@@ -193,6 +193,9 @@ UNDERSTOOD = {
     "--output_path out --log_samples": "--out out",
     "--apply_chat_template --system_instruction 'Be brief.'": "--system 'Be brief.'",
     "--trust_remote_code -L 3": "--model-arg trust_remote_code=true --limit 3",
+    "--trust_remote_code=False --log_samples True --limit 3": "--limit 3",
+    "--apply_chat_template False": "--chat-template none",
+    "--model openai-chat-completions --batch_size 4": "--model openai-chat-completions --concurrency 4",
     # alpaca_eval
     "--model_outputs o.json --reference_outputs r.json": "--model file:o.json --baseline r.json",
     "--annotators_config weighted_alpaca_eval_gpt4_turbo": ("--tasks alpacaeval:judge=weighted_alpaca_eval_gpt4_turbo"),
@@ -247,6 +250,7 @@ REFUSED = {
     "--include_path my/tasks": "--tasks ./mine/task.py",
     "--samples '{}'": "--ids FILE",
     "--sample-id 3": "--ids FILE",
+    "--log_samples=False": "cannot be switched off",
     "--use_cache DIR": "JUDGEBENCH_CACHE",
     "--parallel 4": "--judge-concurrency N",
     "--max-samples 4": "--limit N",
@@ -292,6 +296,12 @@ def test_keys_of_a_config_file_are_looked_up_too(command: Command, tmp_path: Pat
 def test_a_key_on_the_command_line_is_not_repeated(command: Command) -> None:
     """The message would land in a log."""
     assert "sk-123" not in command("eval", "--api_key", "sk-123", "--tasks", "gsm8k").paragraph
+
+
+def test_a_key_among_the_settings_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line that says what was understood hides what looks like a key."""
+    translated(loaded("eval"), ["--model_args", "api_key=sk-" + "a1" * 20])
+    assert "a1a1" not in capsys.readouterr().err
 
 
 def test_what_was_understood_is_said_once_and_the_run_is_in_our_words(tmp_path: Path) -> None:
