@@ -533,7 +533,7 @@ def _looked_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None)
         opened = [one for one in opened if wanted.metric in one.measures] or opened
     each = 3 if len(opened) == 1 else 1
     shown = [_shown(one, wanted, each) for one in opened if not wanted.items or any(map(one.find, wanted.items))]
-    return Shown(run=str(run.path), model=run.manifest.candidate, status=run.manifest.status, tasks=tuple(shown))
+    return Shown(run=str(run.path), model=run.manifest.shown_name, status=run.manifest.status, tasks=tuple(shown))
 
 
 def _require_items(run: Run, wanted: Sequence[str], opened: Sequence[OpenTask]) -> None:

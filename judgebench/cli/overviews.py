@@ -14,9 +14,10 @@ RUNS_SHOWN = 20
 
 
 def place_of(run: "RunOverview", status: str) -> str:
-    """Where a run lies, and how it ended. A line of its own, which is never folded, so that the path can be copied."""
+    """How to look at a run, where it lies, and how it ended. The lines are never folded, so that they can be copied."""
     took = f", {clock(run.seconds)}" if run.seconds >= 1 else ""
-    return f"  run folder: {printable(run.path)} ({printable(status)}{took})"
+    path = printable(run.path)
+    return f"  single items: judgebench show {path}\n  run folder: {path} ({printable(status)}{took})"
 
 
 def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> Sheet:

@@ -72,18 +72,32 @@ def test_the_prompts_are_what_the_server_received(task: str, tmp_path: Path, sta
 
 
 @pytest.mark.parametrize(
-    ("task", "folder"), [("alpacaeval", "alpacaeval"), ("alpacaeval@1", "alpacaeval"), ("mtbench", "mt_bench")]
+    ("task", "folders", "ids"),
+    [
+        ("alpacaeval", ["alpacaeval"], ["0", "7", "804"]),
+        ("alpacaeval@1", ["alpacaeval"], ["0", "7", "804"]),
+        ("mtbench", ["mt_bench"], ["101", "103", "121"]),
+        ("arenahard@v0.1", ["arena_hard", "upstream"], None),
+        ("arenahard@v2.0", ["arena_hard", "upstream"], None),
+    ],
 )
 def test_the_official_prompts_are_what_the_server_received(
-    task: str, folder: str, tmp_path: Path, shared_data: SharedData, start_chat_server: StartServer
+    task: str,
+    folders: Sequence[str],
+    ids: Sequence[str] | None,
+    tmp_path: Path,
+    shared_data: SharedData,
+    start_chat_server: StartServer,
 ) -> None:
     """Filled in from the official files, with the reference answers of MT-Bench's second turns."""
-    mirror, ratings = shared_data / folder, int(folder == "mt_bench")
-    server = start_chat_server(log_bodies=1, ratings=ratings)
-    ids = tmp_path / "ids"
-    ids.write_text("101\n103\n121\n" if folder == "mt_bench" else "0\n7\n804\n")
-    run = evaluated(tmp_path, task, [f"{server.base_url}#j"], ids=ids, mirrors=mirror, offline=True)
-    assert rebuilt(run, mirrors=mirror, offline=True) == received(server)
+    mirrors = [shared_data / folder for folder in folders]
+    server = start_chat_server(log_bodies=1, ratings=int("alpacaeval" not in task))
+    chosen: dict[str, Any] = {"limit": 2}
+    if ids is not None:
+        (tmp_path / "ids").write_text("\n".join(ids))
+        chosen = {"ids": tmp_path / "ids"}
+    run = evaluated(tmp_path, task, [f"{server.base_url}#j"], mirrors=mirrors, offline=True, **chosen)
+    assert rebuilt(run, mirrors=mirrors, offline=True) == received(server)
     assert server.bodies()
 
 
