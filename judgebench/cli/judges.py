@@ -155,7 +155,7 @@ def _task_lines(judges: "list[KnownJudge]", texts: "dict[str, dict[str, str]]") 
 def _file_lines(checked: "CheckedFile") -> list[str]:
     sampling = ", ".join(f"{key} = {value}" for key, value in checked.sampling.items())
     facts = {
-        "replaces": f"the benchmark's {checked.replaces}",
+        "replaces": f"the benchmark's {checked.replaces}" if checked.replaces else "the model only, as --judge does",
         "model": ", ".join(map(_model_line, checked.models)) or "named by another --judge",
         "prompt": f"sha256 {checked.prompt_sha256[:12]}" if checked.prompt_sha256 else "the benchmark's own",
         "reads": checked.reading,

@@ -48,11 +48,14 @@ class OwnJudge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def mark(self) -> str:
-        """What of the benchmark's judge it replaces, for the protocol and for people."""
+        """What of the benchmark's judge it replaces, for the protocol and for people.
+
+        Empty if it only names a model and an order, which ``--judge`` and an option of the task do as well.
+        """
         parts = ["prompt"] if self.prompt is not None else []
         parts += ["reading rule"] if self.verdict is not None else []
         parts += ["sampling"] if self.sampling else []
-        return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]])) or "order"
+        return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
     def opened(self, where: str) -> "OpenJudge":
         """Check the prompt and the rule; ``where`` is how messages call the judge's prompt."""

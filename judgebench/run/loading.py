@@ -138,6 +138,8 @@ def _judged_by(own: OwnJudge, loaded_task: LoadedTask) -> LoadedTask:
     if not loaded_task.data.judges:
         return loaded_task
     require_order(own, loaded_task.task)
+    if not own.mark:
+        return loaded_task
     data = judged_by(own, loaded_task.task, loaded_task.data)
     return dataclasses.replace(loaded_task, data=data, own_judge=own)
 
@@ -379,7 +381,7 @@ def reload_tasks(folder: RunFolder, manifest: Manifest, settings: Settings) -> l
 def require_same_judge(folder: TaskFolder, task_manifest: TaskManifest, own: OwnJudge) -> None:
     """Raise :class:`UsageError` if the task of a run was judged otherwise than by this judge of the user's."""
     before = task_manifest.own_judge
-    if before is not None and before.identity == own.identity:
+    if (before is not None and before.identity == own.identity) or (before is None and not own.mark):
         return
     if before is None and not folder.judge_models():
         return

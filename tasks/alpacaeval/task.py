@@ -12,6 +12,7 @@ Followed: tatsu-lab/alpaca_eval@cd543a149df89434d8a54582c0151c0b945c3d20
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -56,9 +57,9 @@ def _evaluator(text: str) -> str:
     if text in JUDGES:
         return text
     why = NOT_HERE[text][1] if text in NOT_HERE else EVALUATORS[text].unavailable if text in EVALUATORS else ""
-    if why:
-        raise ValueError(f"upstream publishes that evaluator, but {why}; expected one of {', '.join(JUDGES)}")
-    raise ValueError(f"expected one of {', '.join(JUDGES)}")
+    likely = get_close_matches(text, JUDGES, n=3, cutoff=0.5) or JUDGES[:1]
+    near = f"near is {', '.join(likely)}; `judgebench judges list alpacaeval` shows all"
+    raise ValueError(f"upstream publishes that evaluator, but {why}; {near}" if why else f"no evaluator; {near}")
 
 
 OPTIONS: dict[str, Callable[[str], Any]] = {

@@ -425,3 +425,13 @@ def test_a_sequential_gate_judges_as_the_baseline_was_judged(tmp_path: Path) -> 
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())["tasks"]["alpacaeval"]
     assert manifest["own_judge"]["prompt"] == PAIR
     assert all(last_message(request).startswith("Rubric of my own") for request in judge.asked)
+
+
+def test_a_file_that_names_a_model_and_an_order_only_is_no_protocol_of_its_own(tmp_path: Path) -> None:
+    """It says what ``--judge`` and the option ``order`` say, so its run is ranked with theirs."""
+    path = judge_file(tmp_path, 'model = "builtin:tiny"\norder = "both"\n')
+    by_file, _ = evaluated(tmp_path / "a", "alpacaeval", lambda _: "", "--judge", path)
+    by_flags, _ = evaluated(tmp_path / "b", "alpacaeval:order=both", lambda _: "", "--judge", "builtin:tiny")
+    assert by_file["own_judge"] is None
+    assert by_file["protocol_hash"] == by_flags["protocol_hash"]
+    judgebench(["judge", "-q", tmp_path / "a", "--judge", path])
