@@ -28,8 +28,14 @@ def translated(command: Any, args: Sequence[str]) -> list[str]:
     while words.left:
         _take(words)
     if words.notes:
-        say(words.notes)
+        say([*words.notes, *_same_names(words)])
     return words.done
+
+
+def _same_names(words: "_Words") -> list[str]:
+    """What to say of tasks whose name means another benchmark to somebody who uses another harness's flags."""
+    named = {name for text in words.given(*LISTS) for name in text.split(",")}
+    return [said for name, said in aliases().same_names.items() if name in named]
 
 
 def say(notes: Iterable[str]) -> None:

@@ -15,6 +15,8 @@ class Aliases:
     """The tables of the file. Their keys are in lower case with underscores; a short flag is as it is typed."""
 
     tasks: Table
+    same_names: Table
+    """Our own names that mean something else elsewhere, and what to say of that."""
     near_tasks: Table
     """Benchmarks without an exact equivalent, and what to do instead."""
     commands: Table

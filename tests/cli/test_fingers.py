@@ -1,6 +1,7 @@
 """What people type who come from other harnesses: names of tasks, models, commands and flags."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -298,25 +299,38 @@ def test_a_key_on_the_command_line_is_not_repeated(command: Command) -> None:
     assert "sk-123" not in command("eval", "--api_key", "sk-123", "--tasks", "gsm8k").paragraph
 
 
+def test_a_name_that_means_something_else_there_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """lm-eval's ``gsm8k`` shows five drawn examples; whoever uses only our flags means ours."""
+    said = "lm-eval's gsm8k is gsm8k@5shot"
+    for typed, explained in {"--tasks gsm8k --log_samples": True, "--tasks gsm8k": False}.items():
+        translated(loaded("eval"), shlex.split(typed))
+        assert (said in capsys.readouterr().err) is explained
+    translated(loaded("eval"), shlex.split("--tasks gsm8k --num_fewshot 5"))
+    assert said not in capsys.readouterr().err
+
+
 def test_a_key_among_the_settings_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     """The line that says what was understood hides what looks like a key."""
     translated(loaded("eval"), ["--model_args", "api_key=sk-" + "a1" * 20])
     assert "a1a1" not in capsys.readouterr().err
 
 
-def test_what_was_understood_is_said_once_and_the_run_is_in_our_words(tmp_path: Path) -> None:
+def test_what_was_understood_is_said_once_and_the_run_is_in_our_words(example_runs: Path, tmp_path: Path) -> None:
     """One line for the flags and one for the tasks on stderr; labels and protocol have our names only."""
-    typed = "--model builtin:tiny --tasks gsm8k_cot --starter --limit 4 --device cpu --log_samples --num_fewshot 8 -q"
+    shutil.copy(example_runs / "answers.jsonl", tmp_path)
+    typed = (
+        "--model_outputs answers.jsonl --tasks gsm8k_cot --starter --max_instances 4 --log_samples --num_fewshot 8 -q"
+    )
     ended = run_command(["eval", *shlex.split(typed), "--output_path", "one"], cwd=tmp_path)
     said = [line for line in ended.stderr.splitlines() if " here" in line]
     assert said == [
-        "judgebench: --device cpu is --model-arg device=cpu here; --log_samples is not needed: every answer and "
-        "verdict is kept in the run folder; --num_fewshot 8 is --tasks gsm8k@cot8 here; --output_path one is --out one "
-        "here",
+        "judgebench: --model_outputs answers.jsonl is --model file:answers.jsonl here; --max_instances 4 is --limit 4 "
+        "here; --log_samples is not needed: every answer and verdict is kept in the run folder; --num_fewshot 8 is "
+        "--tasks gsm8k@cot8 here; --output_path one is --out one here",
         "judgebench: gsm8k_cot is gsm8k@cot8 here",
     ]
-    ours = "eval --model builtin:tiny --tasks gsm8k@cot8 --starter --limit 4 --model-arg device=cpu -q --out two"
-    assert "here" not in run_command(shlex.split(ours), cwd=tmp_path).stderr
+    ours = "eval --model file:answers.jsonl --tasks gsm8k@cot8 --starter --limit 4 -q --out two"
+    assert " here" not in run_command(shlex.split(ours), cwd=tmp_path).stderr
     one, two = (RunFolder(tmp_path / name).require_manifest() for name in ("one", "two"))
     assert one.protocol_hash == two.protocol_hash
     assert list(one.tasks) == ["gsm8k"]
@@ -340,8 +354,6 @@ def test_every_command_knows_the_names(
     example_runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: str
 ) -> None:
     """A task is called the same in each."""
-    import shutil
-
     shutil.copytree(example_runs, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     ended = command(*shlex.split(typed))
