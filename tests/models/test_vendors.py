@@ -1,12 +1,13 @@
 """What is known of vendors: prices and the ends of models, each with its source and day."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
 
 from judgebench.errors import UsageError
 from judgebench.models import vendors
-from judgebench.models.opening import parse_model, price_of, shutdown_of, vendor_of
+from judgebench.models.opening import own_spec, parse_model, price_of, shutdown_of, vendor_of
 from judgebench.models.pricing import Price, parse_price
 from judgebench.models.vendors import near, today, vendor_at
 
@@ -129,6 +130,24 @@ def test_a_host_is_compared_as_a_whole() -> None:
     assert vendor_at("https://api.openai.com@evil.example/v1") is None
     assert vendor_at("https://[::1/v1") is None
     assert vendor_at("https://API.OpenAI.com/v1") is vendors.vendors()["openai"]
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+def test_a_bare_name_with_a_price_is_the_vendor_s(vendor: str) -> None:
+    """Fingers leave out the vendor; whatever is listed is understood."""
+    for model in vendors.vendors()[vendor].usd_per_million:
+        assert own_spec(model) == f"{vendor}:{model}"
+
+
+@pytest.mark.parametrize("vendor", ["google", "deepseek"])
+def test_a_bare_name_with_a_price_is_told_its_address(vendor: str) -> None:
+    """Of vendors that are called at an OpenAI-compatible address, the one where the price holds."""
+    for model in vendors.vendors()[vendor].usd_per_million:
+        with pytest.raises(UsageError) as refused:
+            own_spec(model)
+        address = re.search(r"give (https://\S+),", str(refused.value))
+        assert address is not None
+        assert price(address[1]) is not None
 
 
 def test_near_names_ignore_case() -> None:
