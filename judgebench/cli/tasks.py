@@ -1,5 +1,6 @@
 """``tasks list|info|new|check``: what can be evaluated."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -78,10 +79,15 @@ def info(
     facts, lines = tasks.info(task), []
     for key, value in facts.items():
         if isinstance(value, dict):
-            lines += [f"{key}:", *(f"  {name}: {text}" for name, text in value.items())]
+            lines += [f"{key}:", *(f"  {name}: {_short_commit(text)}" for name, text in value.items())]
         else:
             lines.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     print_lines(facts, lines, as_json=json)
+
+
+def _short_commit(place: str) -> str:
+    """The place of a file upstream as people write it; JSON has the whole commit."""
+    return re.sub(r"@([0-9a-f]{7})[0-9a-f]{33}(?=:)", r"@\1", place)
 
 
 @app.command()

@@ -1,0 +1,133 @@
+"""Every command in a real terminal of 80 and of 120 columns: no line is wider, few are longer than a screen or two, and
+the columns that decide are there.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from judgebench.cli import app
+from judgebench.exchange.terminal import LINES
+from tests.commands import judgebench
+from tests.made_runs import write_run, write_totals
+from tests.terminal import in_terminal
+
+REPOSITORY = Path(__file__).parents[2]
+OFFICIAL: dict[str, Any] = {
+    "task": "alpacaeval",
+    "version": "2",
+    "options": {},
+    "starter": False,
+    "examples": {"n": 805},
+    "baselines": {},
+    "repeats": 1,
+    "judge_repeats": 1,
+    "judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}},
+}
+"""The protocol of AlpacaEval 2's published rows."""
+LONG = "Meta-Llama-3-8B-Instruct-DPO-iteration-3-checkpoint-1200"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of every kind: with 40 groups, of several tasks, of the published protocol, with a long name."""
+    folder = tmp_path_factory.mktemp("screens")
+    for number, name in enumerate(("old", "new")):
+        for task, field in (("ifeval", "prompt"), ("math", "problem")):
+            lines = (REPOSITORY / "tasks" / task / "starter.jsonl").read_text().splitlines()
+            asked = [json.loads(line)[field] for line in lines if not json.loads(line).get("shot")]
+            answer = f"\\boxed{{{number}}} window"
+            rows = [{"instruction": text, "output": answer, "generator": name} for text in asked]
+            file, out = folder / f"{name}-{task}.json", folder / "grouped" / f"{name}-{task}"
+            file.write_text(json.dumps(rows))
+            judgebench(("eval", "--model", f"file:{file}", "--tasks", task, "--starter", "-q", "--out", out))
+        values = [float(item % (3 + number) > 0) for item in range(60)]
+        tasks = ("gsm8k", "one", "two", "three", "four", "five")
+        write_run(folder / "several" / name, dict.fromkeys(tasks, values), model=f"{LONG}-{name}")
+        write_run(folder / "one" / name, values, model=f"{LONG}-{name}")
+        write_totals(folder / "published" / name, f"{LONG}-{name}", 30.0 + number, protocol=OFFICIAL, stderr=1.0)
+    return folder
+
+
+ALL = (80, 120)
+INTERVAL = ("difference", "interval")
+SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = {
+    "help": (("--help",), (80,), 0, ()),
+    "leaderboard": (("leaderboard", "grouped"), ALL, 0, ("rank", "model", "interval", " n ")),
+    "leaderboard --published": (
+        ("leaderboard", "published", "--published", "--task", "alpacaeval"),
+        ALL, 0, ("rank", "measured", "published", "interval", " n "),
+    ),
+    "leaderboard of published rows": (
+        ("leaderboard", "--published", "grouped"), (80,), 0, ("rank", "more tables: --all"),
+    ),
+    "compare": (("compare", "grouped/old-ifeval", "grouped/new-ifeval"), ALL, 0, ("first", "second", *INTERVAL)),
+    "compare of many tasks": (("compare", "several/old", "several/new"), ALL, 0, ("first", "second", *INTERVAL)),
+    "gate": (
+        ("gate", "--baseline", "one/old", "--candidate", "one/new", "--max-drop", "3"),
+        ALL, None, ("verdict", *INTERVAL, "max", "drop"),
+    ),
+    "score": (("score", "grouped/new-ifeval"), ALL, 0, ("value", "interval", " n ", "missing")),
+    "explain": (("explain", "grouped"), (80,), 0, ()),
+    "correlate": (("correlate", "mtbench"), (80,), 0, ("value", "interval", " p ", "models")),
+    "plan": (("plan", "--task", "gsm8k", "--delta", "2"), (80,), 0, ("question", "answer")),
+    "tasks list": (("tasks", "list"), ALL, 0, ()),
+    "tasks info": (("tasks", "info", "alpacaeval"), ALL, 0, ("metrics:",)),
+    "tasks check": (("tasks", "check", str(REPOSITORY / "tests" / "fixtures" / "sums")), (80,), None, ()),
+    "judges list": (("judges", "list"), (80,), 0, ()),
+    "judges info": (("judges", "info", "alpacaeval"), ALL, 0, ()),
+    "data list": (("data", "list"), ALL, 0, ()),
+    "data where": (("data", "where", "gsm8k/test"), (80,), None, ()),
+    "runs list": (("runs", "list", "several"), ALL, 0, ()),
+    "doctor": (("doctor",), ALL, 0, ()),
+    "cache stats": (("cache", "stats"), (80,), 0, ()),
+    "eval --dry-run": (
+        ("eval", "--model", "file:new-ifeval.json", "--tasks", "ifeval", "--starter", "--dry-run"), (80,), 0, (),
+    ),
+    "eval": (
+        ("eval", "--model", "file:new-ifeval.json", "--tasks", "ifeval", "--starter", "--out", "again"),
+        (80,), None, ("value", "interval", "run folder"),
+    ),
+    "import": (("import", "new-ifeval.json", "--from", "outputs", "--task", "ifeval", "--out", "x"), (80,), None, ()),
+    "show": (("show", "grouped/new-ifeval", "--task", "ifeval"), (80,), 0, ()),
+}  # fmt: skip
+"""Commands by what they are called here: the words, widths, exit code (any if None), and what must be on the screen."""
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"), [(name, width) for name, (_, widths, *_) in SCREENS.items() for width in widths]
+)
+def test_a_screen_has_what_decides(folder: Path, name: str, columns: int) -> None:
+    """No line is wider than the terminal, there are about 60 of them, and what decides is in them."""
+    arguments, _, code, wanted = SCREENS[name]
+    with in_terminal(arguments, columns=columns, rows=45, cwd=folder, PAGER="cat") as terminal:
+        ended = terminal.wait()
+        lines, text = terminal.lines, terminal.text
+    assert code is None or ended == code, text
+    assert "fault of judgebench" not in text
+    if not text.startswith("judgebench: "):  # an error is one paragraph, which the terminal folds
+        assert terminal.screen.wrapped == 0, text
+    assert len(lines) <= LINES + 5, f"{len(lines)} lines"
+    for word in wanted:
+        assert word in text, f"{word!r} is not in\n{text}"
+
+
+def test_every_command_has_a_screen() -> None:
+    """The table names all commands, but for those that print a line or what another one of the table prints."""
+    known = {arguments[0] for arguments, *_ in SCREENS.values()}
+    others = {"generate", "judge", "export", "help", "completion"}
+    assert set(get_command(app).commands) - known - others == set()  # type: ignore[attr-defined]
+
+
+def test_a_cut_table_says_how_to_see_the_rest(folder: Path) -> None:
+    """So many groups more; ``--all`` prints them, each with its numbers."""
+    arguments = ("compare", folder / "grouped/old-ifeval", folder / "grouped/new-ifeval")
+    text = judgebench(arguments, COLUMNS="80").stdout
+    assert " more groups: --all" in text
+    everything = judgebench((*arguments, "--all"), COLUMNS="80").stdout
+    assert "--all" not in everything
+    assert len(everything.splitlines()) > LINES
