@@ -400,7 +400,8 @@ def evaluate(
     tasks
         As ``--tasks`` takes them, or a list.
     judge
-        Judge models. Several are a jury; without one, each task uses its official judge.
+        Judge models, or a judge file such as ``judge.toml``. Several models are a jury; without one, each task uses
+        its official judge.
     track
         Experiment trackers to log the run to: ``wandb``, ``mlflow``, ``trackio``. A tracker that fails is a warning.
     progress

@@ -39,7 +39,7 @@ def list_(
 
 
 def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
-    from judgebench.exchange.sheets import Sheet, words
+    from judgebench.exchange.sheets import Sheet, figures, words
 
     shown = [judge for judge in judges if every or judge.usable]
     hidden = len(judges) - len(shown)
@@ -49,10 +49,10 @@ def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
         notes.append(f"… {hidden} more of upstream's that cannot judge here: --all")
     return Sheet(
         title=f"judges of {task}",
-        columns=words("judge", "model", "served", "reads"),
-        rows=tuple((judge.name, _model(judge), _served(judge), judge.reading) for judge in shown),
+        columns=(*words("judge", "model", "served"), *figures("USD per million"), *words("reads")),
+        rows=tuple((judge.name, _model(judge), _served(judge), _price(judge), judge.reading) for judge in shown),
         notes=tuple(notes),
-        spare=("reads",),
+        spare=("USD per million", "reads"),
         rows_are="judges",
     )
 
@@ -64,6 +64,11 @@ def _model(judge: "KnownJudge") -> str:
     if served_here:
         return f"{model} at {address.partition('://')[2].partition('/')[0]}"
     return judge.model.spec.removeprefix("openai:")
+
+
+def _price(judge: "KnownJudge") -> str:
+    price = None if judge.model is None or judge.model.over else judge.model.usd_per_million
+    return "" if price is None else f"{price[0]:g}/{price[1]:g}"
 
 
 def _served(judge: "KnownJudge") -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from judgebench import evaluate
+from judgebench import evaluate, tasks
+from judgebench.analysis.published import unlike_published
 from judgebench.codec import sha256_hex
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request
@@ -89,6 +90,15 @@ def test_another_prompt_is_another_protocol(tmp_path: Path, command: Command) ->
     table = command("leaderboard", *(tmp_path / f"r{number}" for number in (1, 2, 3))).out
     assert table.count("rank") == 3
     assert " ".join(table.split()).count("judged with a prompt of the user's own") == 2
+
+
+def test_it_is_no_run_of_the_published_protocol(tmp_path: Path) -> None:
+    """Whatever else it shares with the published rows, its judge is another one."""
+    flags = ["--judge", "JUDGE", "--judge-prompt", prompt_file(tmp_path, PAIR)]
+    manifest, _ = evaluated(tmp_path / "run", "alpacaeval", lambda _: CASES["alpacaeval"][1], *flags)
+    task, _ = tasks.load(tasks.TaskSpec("alpacaeval"))
+    unlike = unlike_published(task, manifest["protocol"], None)
+    assert "judge (prompt, and the benchmark's own in the published rows)" in unlike
 
 
 def test_a_run_goes_on_with_the_same_prompt_only(tmp_path: Path) -> None:
