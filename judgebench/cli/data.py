@@ -168,9 +168,12 @@ def where(
     """Show the folders that are searched, or the checkpoint of a built-in model, ready for a server."""
     from judgebench.models.call_store import default_cache_dir
     from judgebench.models.opening.backends import builtin_checkpoint
+    from judgebench.run.progress import Progress
 
     if model is not None:
-        typer.echo(str(builtin_checkpoint(model)))
+        with Progress(shown=True):
+            folder = builtin_checkpoint(model)
+        typer.echo(str(folder))
         return
     for folder in (*mirror_folders([]), default_cache_dir() / "sources"):
         typer.echo(str(folder))

@@ -62,7 +62,7 @@ def test_ifevals_prompts_are_answered_as_in_plain_transformers(smollm2: Path, pl
 
 def test_it_answers_and_judges_in_a_run(own_folders: Path, smollm2: Path, plain: Plain, tmp_path: Path) -> None:
     """The command: answers are those of plain transformers, AlpacaEval's judge has a verdict on every case, and a
-    second start asks for nothing.
+    second start asks for nothing. The README's page of ``make demo`` begins with one of the answers.
     """
     share_checkpoint(own_folders / "cache")
     evaluate = ["eval", "--model", "builtin:smollm2", "--judge", "hf:builtin:smollm2", "--starter", "--out", "run"]
@@ -71,6 +71,7 @@ def test_it_answers_and_judges_in_a_run(own_folders: Path, smollm2: Path, plain:
     run = RunFolder(tmp_path / "run")
     said = [row.outputs[0] for task in TASKS for row in run.task(task).generations()]
     assert sorted(said) == sorted(plain.answers([prompt for task in TASKS for prompt in starter_prompts(task, EACH)]))
+    assert any(quoted_answer().startswith(text) for text in said)
     verdicts = [row.verdict.value for row in run.task("alpacaeval").judgements()]
     assert len(verdicts) == EACH
     assert None not in verdicts
@@ -78,6 +79,13 @@ def test_it_answers_and_judges_in_a_run(own_folders: Path, smollm2: Path, plain:
     judgebench(evaluate, cwd=tmp_path)
     *_, last = run.require_manifest().sessions
     assert sum(stage.asked for counts in last.counts.values() for stage in counts.values()) == 0
+
+
+def quoted_answer() -> str:
+    """The model's answer that README.md shows."""
+    text = (Path(__file__).parents[3] / "README.md").read_text()
+    answer = text.partition("candidate: builtin:smollm2\n")[2].partition("  └")[0]
+    return " ".join(line.removeprefix("  │ ") for line in answer.splitlines())
 
 
 def test_its_folder_is_printed_for_servers(own_folders: Path, smollm2: Path) -> None:
