@@ -111,7 +111,11 @@ class OpenJudge:
         )
 
     def _sampling(self, default: Sampling) -> Sampling:
-        return msgspec.structs.replace(default, **self.own.sampling)
+        try:
+            given = msgspec.convert(self.own.sampling, Sampling)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{self.own.name}: its sampling is not valid: {error}") from error
+        return msgspec.structs.replace(default, **{name: getattr(given, name) for name in self.own.sampling})
 
 
 def _filled(prompt: OwnPrompt, texts: CaseTexts) -> Callable[[Case], tuple[Message, ...]]:

@@ -242,7 +242,9 @@ class OwnPrompt:
                 if length > LONGEST_FILLED:
                     raise self._error(f"filled in, it has more than {LONGEST_FILLED:,} characters")
             return "".join(pieces).strip()
-        except (TemplateError, TypeError, ValueError, AttributeError, LookupError) as error:
+        except UsageError:
+            raise
+        except Exception as error:
             raise self._error(f"it cannot be filled: {error}") from error
 
     @cached_property

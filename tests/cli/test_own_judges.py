@@ -253,6 +253,18 @@ def test_a_run_folder_of_somebody_else_runs_no_template(tmp_path: Path) -> None:
         manifest["tasks"]["alpacaeval"]["own_judge"]["prompt"] = hostile
         (out / "manifest.json").write_text(json.dumps(manifest))
         assert "the judge prompt mine.j2" in judgebench(["score", out], code=2).stderr
+    for sampling in ({"temprature": 1}, {"max_tokens": "many"}, {"stop": 3}):
+        manifest["tasks"]["alpacaeval"]["own_judge"] |= {"prompt": PAIR, "sampling": sampling}
+        (out / "manifest.json").write_text(json.dumps(manifest))
+        assert "its sampling is not valid" in judgebench(["score", out], code=2).stderr
+    for rule in (
+        {"read": "vibes"},
+        {"read": "rating", "scale": [1, 5]},
+        {"read": "label", "labels": {"A": 7.0, "B": 0.0}},
+    ):
+        manifest["tasks"]["alpacaeval"]["own_judge"] |= {"sampling": {}, "verdict": rule}
+        (out / "manifest.json").write_text(json.dumps(manifest))
+        assert "mine.j2" in judgebench(["score", out], code=2).stderr
 
 
 def test_patterns_are_not_taken_from_a_run_folder(tmp_path: Path) -> None:
@@ -328,6 +340,7 @@ WRONG_FILES = {
     ),
     "sampling": ("[sampling]\ntemprature = 1\n", "line 2: sampling.temprature is not a setting of sampling; there are"),
     "type": ('[sampling]\ntemperature = "hot"\n', "line 2: sampling.temperature is not valid"),
+    "nan": ('[verdict]\nread = "label"\nlabels = { A = nan, B = 0.0 }\n', "verdict.labels is not valid"),
     "negative": ("[sampling]\nmax_tokens = 0\n", "line 2: sampling.max_tokens is 0"),
     "mismatch": ('[verdict]\nread = "rating"\nscale = [1, 10]\n', "pairs of answers"),
     "model": ('model = "none:gpt"\n', "the model spec 'none:gpt'"),

@@ -108,6 +108,15 @@ def test_a_template_is_data_and_ends(template: str, complaint: str) -> None:
         _ = OwnPrompt(template, "p.j2").leaves_out
 
 
+@pytest.mark.parametrize(
+    "what", ["answer_a | truncate(-5)", "answer_a[:'x']", "-answer_a", "answer_a | truncate(1, 2, 3, 4, 5)"]
+)
+def test_what_goes_wrong_while_a_prompt_is_filled_is_an_error_of_the_prompt(what: str) -> None:
+    """Whatever a filter or a slice makes of its arguments."""
+    with pytest.raises(UsageError, match=r"the judge prompt p\.j2: it (cannot be filled|is no Jinja)"):
+        filled(f"{{{{ {what} }}}}", pair("q", "an answer that is long enough", "b"))
+
+
 def test_a_prompt_that_outgrows_what_is_sent_is_refused() -> None:
     """A thousand mentions of a long answer are filled in only as far as the limit."""
     with pytest.raises(UsageError, match="more than 33,554,432 characters"):
