@@ -15,7 +15,7 @@ from judgebench.errors import RecordError, UsageError
 from judgebench.files import TEXT_BYTES, as_utf8, read_bytes, read_text
 from judgebench.models.opening import parse_model
 from judgebench.records import Example
-from judgebench.run.loading import LoadedTask, task_sampling
+from judgebench.run.loading import LoadedTask, require_coverage, task_sampling
 from judgebench.run.settings import Settings
 from judgebench.task import Task
 from judgebench.task.selection import choose
@@ -28,7 +28,7 @@ MOST_NAMED = 5
 def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
     """Select the examples that the settings ask for, each as many times as ``--repeats`` says.
 
-    Raises :class:`UsageError` if nothing is left.
+    Raises :class:`UsageError` if nothing is left, or a baseline lacks too many of them.
     """
     examples = data = loaded_task.data.examples
     if settings.ids is not None:
@@ -37,9 +37,15 @@ def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
         examples = _in_groups(loaded_task, examples, settings)
     if settings.limit is not None:
         examples = examples[: _count(settings.limit, len(examples))]
-    if examples != data:
-        part = f"{len(examples):,} of {len(data):,} examples ({_flags(loaded_task, settings)})"
+    task = loaded_task.task
+    narrowed = "".join(f", {name}={task.options[name]}" for name in task.narrowed_by.values() if name in task.options)
+    if examples != data or narrowed:
+        flags = _flags(loaded_task, settings)
+        part = f"{len(examples):,} of {len(data):,} examples{narrowed}" + (f" ({flags})" if flags else "")
         loaded_task = dataclasses.replace(loaded_task.with_examples(examples), selection=part)
+    for name in loaded_task.baselines:
+        what = f"the baseline {name}" + (f" of {settings.baseline}" if settings.baseline else "")
+        require_coverage(loaded_task, loaded_task.data.baselines[name], what)
     return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
 
 

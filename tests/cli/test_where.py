@@ -268,6 +268,28 @@ def test_generate_selects_too_and_judge_keeps_what_was_selected(
     assert len(models[1].asked) == 2
 
 
+def test_a_baseline_file_need_only_answer_what_is_selected(
+    models: tuple[ScriptedModel, ScriptedModel], tmp_path: Path, command: Command
+) -> None:
+    """Of the whole benchmark it lacks most, which is refused with the way out that is taken here."""
+    answers = [{"id": f"starter-{number:02d}", "output": "short", "generator": "base"} for number in (1, 2, 3)]
+    (tmp_path / "base.json").write_text(json.dumps(answers))
+    flags = ("--tasks", "alpacaeval", *BY_JUDGE, "--baseline", str(tmp_path / "base.json"))
+    told = command(*EVAL, *flags).paragraph
+    assert "the baseline base of" in told
+    assert "answers 3 of the 16 examples" in told
+    found = scores(*flags, "--where", "id=starter-01,starter-03", "--out", tmp_path / "run")
+    assert found["win_rate", None]["n"] == 2
+
+
+def test_a_dry_run_counts_what_is_selected(models: tuple[ScriptedModel, ScriptedModel], command: Command) -> None:
+    """Both turns are asked, and the second is judged."""
+    flags = ("--tasks", "mt_bench", *BY_JUDGE, "--where", "mt_bench:turn=2", "--dry-run", "--json")
+    printed = json.loads(command(*EVAL, *flags).out)
+    stages = {stage["stage"]: stage["calls"] for stage in printed["stages"]}
+    assert stages == {"generate": 24, "judge": 12}
+
+
 def test_python_selects_with_the_same_words(
     models: tuple[ScriptedModel, ScriptedModel], tmp_path: Path, command: Command
 ) -> None:

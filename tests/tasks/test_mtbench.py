@@ -1047,6 +1047,32 @@ def test_a_part_of_the_questions_has_scores_per_turn(
     assert server.seen().total() == 10
 
 
+@pytest.mark.parametrize(
+    ("where", "group", "calls"), [("turn=2", "turn=2", 80), ("category=writing", "category=writing", 20)]
+)
+def test_published_judgements_of_a_group_give_its_score(
+    published: Published,
+    tmp_path: Path,
+    start_chat_server: Callable[..., Server],
+    where: str,
+    group: str,
+    calls: int,
+) -> None:
+    """``--where``: the judge is asked about the group alone, and the score is the whole run's score of that group."""
+    server = start_chat_server(replies=published.replies)
+    ended = judgebench(published.eval(server, tmp_path / "run", "--where", where), code=None)
+    found = {(score["metric"], score["group"]): score for score in scores_of(ended)}
+    whole = {(score["metric"], score["group"]): score for score in imported_scores(published, tmp_path / "imported")}
+    told = ("value", "n", "n_missing", "low", "high")
+    for one in (found["score", group], found["score", None]):
+        assert {name: one[name] for name in told} == {name: whole["score", group][name] for name in told}
+    assert server.seen().total() == calls
+    selection = manifest_of(tmp_path / "run").tasks["mtbench"].selection
+    assert (
+        selection == f"{'80 of 80 examples, turns=2' if where == 'turn=2' else '10 of 80 examples'} (--where {where})"
+    )
+
+
 def test_killed_five_times_the_result_is_the_same(
     loaded: Loaded, tmp_path: Path, start_chat_server: Callable[..., Server]
 ) -> None:
