@@ -108,10 +108,12 @@ class Runner:
             parse_model(text, settings.judge_args)
         if settings.out is not None:
             _require_run_or_room(RunFolder(settings.out))
-        loaded, given = self._load(spec, judge=judge)
-        self._labels = labels_for(settings.labels, loaded)
+        begun = settings.out is not None and RunFolder(settings.out).manifest() is not None
         with self._closing():
-            begun = settings.out is not None and RunFolder(settings.out).manifest() is not None
+            if judge and not begun:
+                self._models.require_official_judges()
+            loaded, given = self._load(spec, judge=judge)
+            self._labels = labels_for(settings.labels, loaded)
             self._models.require_ready(None if given else (spec, arguments), loaded if judge else (), begun=begun)
             candidate = None if given else self._models.open(spec, arguments)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))

@@ -102,6 +102,15 @@ class ModelPool:
             with self._with_alternatives(task):
                 self._require_ready(spec, arguments, candidate=False)
 
+    def require_official_judges(self) -> None:
+        """Raise an error if an official judge that would be asked is gone, before any file of its task is fetched."""
+        if self._settings.judges:
+            return
+        for task_spec in tasks.parse_specs(self._settings.tasks):
+            task, _ = tasks.load(task_spec, starter=self._settings.starter)
+            for text in sorted(set(task.judge_models.values())):
+                self._require_served(*parse_model(text, self._settings.judge_args), task)
+
     def seats(self, loaded_task: LoadedTask) -> dict[str, tuple[JudgeSeat, ...]]:
         """Open the models that play each of a task's judges."""
         return {

@@ -42,6 +42,13 @@ def test_a_judge_that_is_gone_is_refused_before_anything_is_asked(tmp_path: Path
     assert not out.exists()
 
 
+def test_an_official_judge_that_is_gone_is_refused_before_files_are_looked_for(tmp_path: Path) -> None:
+    """None of the task's official files is here."""
+    command = ["eval", "--model", "builtin:tiny", "--tasks", "arenahard@v0.1", "--offline", "--out", tmp_path / "run"]
+    assert "The judge openai:gpt-4-1106-preview cannot be asked" in judgebench(command, code=6).stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_before_its_day_it_is_asked() -> None:
     """The day decides: on the last one, only the key is missing."""
     ended = judgebench(
