@@ -29,4 +29,10 @@ def rulings(example: Example, generation: Generation | None, judgement: Judgemen
 
 def _ruling(metric: str, gold: str, extracted: object, right: object) -> Ruling:
     found = "" if extracted == NOTHING else str(extracted)
-    return Ruling(rule=metric, held=bool(right), wanted=gold, found=found, note="" if found else "no number found")
+    return Ruling(
+        rule=metric,
+        held=bool(right),
+        wanted=gold,
+        found=found,
+        note="" if found else "nothing in the form that the rule looks for",
+    )
