@@ -211,7 +211,7 @@ TASK = ("--tasks", "alpacaeval")
         (("generate", *MODEL, *TASK, "--starter"), "nothing to generate"),
         (("score", "nowhere"), "nowhere is not a run folder"),
         (("judge", "nowhere"), "nowhere is not a run folder"),
-        (("import", "x.json", "--from", "stone", "--task", "alpacaeval:judge=gpt", "--out", "R"), "alpaca_eval_gpt4"),
+        (("import", "x.json", "--from", "stone", "--task", "alpacaeval:judge=gpt", "--out", "R"), "judges list"),
         (("import", "x.json", "--task", "alpacaeval", "--out", "R"), "--from"),
         (("leaderboard", "nowhere"), "nowhere is not a folder"),
         (("leaderboard", "--format", "paper"), "csv"),

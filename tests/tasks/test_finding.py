@@ -84,7 +84,7 @@ def test_an_unknown_task_is_answered_with_the_known_ones() -> None:
 def test_a_name_is_no_path() -> None:
     """A task's name cannot leave the folder of tasks."""
     for name in ("../judgebench", "..", ".", "alpacaeval/../alpacaeval", "/etc"):
-        with pytest.raises(UsageError, match="no task is called"):
+        with pytest.raises(UsageError, match=r"no task is called|is no benchmark"):
             tasks.load(TaskSpec(name))
 
 
