@@ -83,7 +83,8 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold the only lock of this name; waits for whoever holds it. The lock of a process that ends is free."""
     while True:
         with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with doing(f"waiting for whoever builds {path.parent / path.stem[1:]}"):
+                fcntl.flock(file, fcntl.LOCK_EX)
             if not _still_named(path, file.fileno()):
                 continue
             try:
