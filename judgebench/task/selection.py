@@ -189,7 +189,8 @@ def resolve(
     if clause.key not in known:
         keys = told or list(known)
         close = get_close_matches(clause.key, known, 1)
-        others = f"; write it for the task that has it, as TASK:{clause.key}=…" if clause.task is None else ""
+        hinted = clause.task is None and flag == "--where"
+        others = f"; write it for the task that has it, as TASK:{printable(clause.key, 60)}=…" if hinted else ""
         raise UsageError(
             f"{about}: {task} has no group called {printable(clause.key, 60)!r}; it has {_listed(keys)}"
             f"{f' (did you mean {close[0]}?)' if close else ''}{others}"

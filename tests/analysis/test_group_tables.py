@@ -1,10 +1,12 @@
 """``leaderboard --group`` and ``compare --group``: the scores of one group, or a column for each."""
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from judgebench.stats.multiplicity import adjusted_p_values
 from ..cli.test_where import answer, verdict
 from ..commands import Command
 from ..made_runs import write_totals
+from ..shared_data import SharedData
 
 MODELS = ("plain", "wordy", "terse")
 
@@ -169,6 +172,37 @@ def test_python_takes_groups_lists_paths_and_runs(runs: Path) -> None:
     assert {group.part for group in listed.groups} == {"turn=2"}
     assert set(listed.frame()["group"]) == {"turn=2"}
     assert api.leaderboard([[first], [second, first]], runs / "plain", group="turn=2") == listed
+
+
+def test_published_judgements_give_the_groups_numbers_by_hand(
+    shared_data: SharedData, tmp_path: Path, command: Command
+) -> None:
+    """AlpacaEval 2's of two models: the win rate on a subset is 100 times the mean of preference - 1 over its rows; the
+    comparison's difference is that of the two.
+    """
+    source, models = shared_data / "alpacaeval", ("phi-2", "gpt4_gamed")
+    mirrors, shares = [source, shared_data / "upstream"], {}
+    for model in models:
+        with gzip.open(source / "annotations_full" / f"{model}.json.gz") as file:
+            rows = json.load(file)
+        koala = (row for row in rows if row["dataset"] == "koala" and row["preference"] is not None)
+        shares[model] = {row["instruction"]: 100 * (row["preference"] - 1) for row in koala}
+        (tmp_path / f"{model}.json").write_text(json.dumps(rows))
+        api.import_run(
+            tmp_path / f"{model}.json", "alpaca-eval", task="alpacaeval", out=tmp_path / "runs" / model,
+            mirrors=mirrors, offline=True,
+        )  # fmt: skip
+    rows = table(command, "leaderboard", tmp_path / "runs", "--group", "subset=koala")
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    found = {Path(row["from"]).name: float(row["value"]) for row in rows}
+    assert found == pytest.approx({model: mean(own.values()) for model, own in shares.items()}, abs=1e-9)
+    compared = api.compare(*(tmp_path / "runs" / model for model in models), group="subset=koala", mirrors=mirrors)
+    (difference,) = compared.record.tasks[0].differences
+    assert (difference.metric, difference.group) == ("win_rate", "subset=koala")
+    first, second = (shares[model] for model in models)
+    both = first.keys() & second.keys()
+    assert difference.n == len(both)
+    assert difference.difference == pytest.approx(mean(second[one] - first[one] for one in both), abs=1e-9)
 
 
 def test_a_group_whose_name_is_no_name_is_left_out(tmp_path: Path) -> None:
