@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE = 141
 """The exit code that a shell reports for a program that wrote to a closed pipe."""
+UNDERSTOOD = "judgebench.understood"
+"""Where a context keeps what other harnesses' spellings were understood as."""
 COMMANDS = {
     "eval": ("run.evaluate", "Generate answers, have them judged, print scores."),
     "generate": ("run.generate", "Generate answers only."),
@@ -88,7 +91,7 @@ class Commands(Group):
             return name, listed, rest
         command = loaded(str(listed.name))
         if not ctx.resilient_parsing:
-            return name, command, _translated(command, rest)
+            return name, command, _translated(command, rest, ctx.meta.setdefault(UNDERSTOOD, []))
         from judgebench.cli.completion import complete_values
 
         complete_values(command)
@@ -117,8 +120,19 @@ def _accept_other_names(command: Any) -> None:
             parameter.callback = _name_tasks
         elif parameter.name in ("model", "judge") and parameter.multiple:
             parameter.callback = _name_models
+    if not hasattr(command, "commands"):
+        command.invoke = partial(_say_and_invoke, command.invoke)
     for below in getattr(command, "commands", {}).values():
         _accept_other_names(below)
+
+
+def _say_and_invoke(invoke: Any, ctx: Any) -> Any:
+    """Say in one line on stderr what was understood, and run the command."""
+    if notes := ctx.meta.get(UNDERSTOOD):
+        from judgebench.cli.aliases import say
+
+        say(notes)
+    return invoke(ctx)
 
 
 def _name_tasks(ctx: Any, parameter: Any, value: Any) -> Any:
@@ -126,7 +140,7 @@ def _name_tasks(ctx: Any, parameter: Any, value: Any) -> Any:
         return value
     from judgebench.cli.aliases import own_tasks
 
-    return own_tasks(value)
+    return own_tasks(value, ctx.meta.setdefault(UNDERSTOOD, []))
 
 
 def _name_models(ctx: Any, parameter: Any, value: Any) -> Any:
@@ -134,17 +148,17 @@ def _name_models(ctx: Any, parameter: Any, value: Any) -> Any:
         return value
     from judgebench.cli.aliases import own_model
 
-    return [own_model(text) for text in value]
+    return [own_model(text, ctx.meta.setdefault(UNDERSTOOD, [])) for text in value]
 
 
-def _translated(command: Any, args: list[str]) -> list[str]:
+def _translated(command: Any, args: list[str], notes: list[str]) -> list[str]:
     """The arguments of a command, with flags as other harnesses spell them replaced by ours."""
     flags = [word for word in args if word.startswith("-")]
     if not flags or hasattr(command, "commands") or {"-h", "--help"} & set(flags):
         return args
     from judgebench.cli.aliases import translated
 
-    return translated(command, args)
+    return translated(command, args, notes)
 
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ equivalent is an error that names ours.
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ LISTS = ("--tasks", "-t")
 """Flags after which lm-eval takes several words."""
 
 
-def translated(command: Any, args: Sequence[str]) -> list[str]:
-    """The arguments of a command, with flags that it does not know replaced by its own."""
+def translated(command: Any, args: Sequence[str], notes: list[str]) -> list[str]:
+    """The arguments of a command, with flags that it does not know replaced by its own; ``notes`` says which."""
     words = _Words(command, args)
     while words.left:
         _take(words)
     if words.notes:
-        say([*words.notes, *_same_names(words)])
+        notes += [*words.notes, *_same_names(words)]
     return words.done
 
 
@@ -39,11 +39,11 @@ def _same_names(words: "_Words") -> list[str]:
 
 
 def say(notes: Iterable[str]) -> None:
-    """Say on stderr, in one line, how something was understood."""
+    """Say on stderr, in one line and each thing once, how something was understood."""
     from judgebench.display import printable
     from judgebench.redaction import redacted
 
-    sys.stderr.write(f"judgebench: {printable(redacted('; '.join(notes)))}\n")
+    sys.stderr.write(f"judgebench: {printable(redacted('; '.join(dict.fromkeys(notes))))}\n")
 
 
 class _Words:
@@ -354,24 +354,20 @@ _SPECIAL = {
 # -- names
 
 
-def own_tasks(text: str) -> str:
-    """A text of specs, with the tasks called as judgebench calls them."""
+def own_tasks(text: str, notes: list[str]) -> str:
+    """A text of specs, with the tasks called as judgebench calls them; ``notes`` says which."""
     from judgebench import tasks
 
     found = tasks.own_names(text)
-    _say_names(found)
+    notes += [f"{typed} is {own} here" for typed, own in found.items() if typed != own]
     return ",".join(found.values())
 
 
-def own_model(text: str) -> str:
-    """A model spec as judgebench writes it."""
+def own_model(text: str, notes: list[str]) -> str:
+    """A model spec as judgebench writes it; ``notes`` says if that is not how it was typed."""
     from judgebench.models.opening import own_spec
 
     own = own_spec(text)
-    _say_names({text: own})
+    if own != text:
+        notes.append(f"{text} is {own} here")
     return own
-
-
-def _say_names(found: Mapping[str, str]) -> None:
-    if notes := [f"{typed} is {own} here" for typed, own in found.items() if typed != own]:
-        say(notes)
