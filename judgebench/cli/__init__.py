@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,7 @@ from judgebench.errors import JudgebenchError, Terminated, UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
+INTERRUPTED = (130, 143)
 BROKEN_PIPE = 141
 """The exit code that a shell reports for a program that wrote to a closed pipe."""
 UNDERSTOOD = "judgebench.understood"
@@ -219,7 +221,16 @@ def main() -> None:
         else:
             _complain(f"the output could not be written: {error}")
             code = code or 2
+    if code in INTERRUPTED and _engine_at_work():
+        # Nobody waits for its next token, and libraries abort the process if Python ends below them. All is on disk.
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+def _engine_at_work() -> bool:
+    """Whether a local model still computes in a thread, although the run was stopped."""
+    return "torch" in sys.modules and any(thread.name == "judgebench-pump" for thread in threading.enumerate())
 
 
 def _run() -> int:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from judgebench.activity import Activity, current
@@ -336,7 +336,9 @@ class _Log:
         self._write(lines)
 
     def end(self, view: _View, *, failed: bool) -> None:
-        left = [facts for key, facts in view.stages.items() if key not in self._done and facts.counts.total]
+        left = [
+            replace(facts, rows=0) for key, facts in view.stages.items() if key not in self._done and facts.counts.total
+        ]
         self._write(map(plain, left))
 
     def _due(self, what: object, since: float, now: float) -> bool:
@@ -397,7 +399,8 @@ class _Terminal:
             if key not in self._done and facts.counts.total:
                 stopped = failed and not facts.finished
                 sign, style = (self._glyphs.stopped, "red") if stopped else (self._glyphs.done, "green")
-                self._print(self._stage(facts, sign, style))
+                # Nothing is under way any more.
+                self._print(self._stage(replace(facts, rows=0), sign, style))
         if view.overall is not None and len(view.stages) > 1:
             self._print(self._joined("  all ", overall_parts(view.overall, self._glyphs, ended=True)))
 

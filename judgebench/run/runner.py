@@ -96,7 +96,7 @@ class Runner:
             for key, stages in self._session.counts.items()
             if (begun := {stage: counts for stage, counts in stages.items() if counts.done})
         ]
-        return f"{self.folder.path} keeps {'; '.join(parts) or 'nothing yet'}"
+        return f"{self.folder.path} keeps {'; '.join(parts)}" if parts else f"nothing is finished in {self.folder.path}"
 
     def evaluate(self, *, judge: bool = True) -> Results:
         """Generate the answers or read them from a file, judge them unless ``judge`` is false, and score them."""

@@ -144,3 +144,18 @@ def test_what_takes_long_before_the_first_answer_is_named(tmp_path: Path) -> Non
     )
     assert any(re.match("✓ gsm8k generate +16/16 · [0-9,.]+ tokens/s", line) for line in terminal.lines), terminal.text
     assert terminal.screen.wrapped == 0
+
+
+@pytest.mark.parametrize("key", ["Ctrl-C", "SIGTERM"])
+def test_a_local_model_is_not_waited_for(key: str, tmp_path: Path) -> None:
+    """While it computes, Ctrl-C ends with 130 and a scheduler's signal with 143, and no library aborts the process."""
+    given = ["eval", "--model", "builtin:tiny", "--tasks", f"{SUMS}:items=300", "--model-arg", "batch_size=1"]
+    with in_terminal([*given, "--out", "run"], cwd=tmp_path) as terminal:
+        terminal.wait_for(lambda text: re.search("sums generate .* under way", text))
+        if key == "Ctrl-C":
+            terminal.press(b"\x03")
+        else:
+            terminal.process.terminate()
+        assert terminal.wait() == (130 if key == "Ctrl-C" else 143), terminal.text
+    assert "terminate called" not in terminal.text
+    assert "under way" not in terminal.text
