@@ -206,7 +206,7 @@ TASK = ("--tasks", "alpacaeval")
         (("eval", *MODEL, *TASK, "--limit", "many"), "--limit"),
         (("eval", *MODEL, *TASK, "--unheard-of"), "--unheard-of"),
         (("eval", *MODEL, *TASK, "--model-arg", "novalue"), "KEY=VALUE"),
-        (("eval", *MODEL, *TASK, "--mirror", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
+        (("eval", *MODEL, "--tasks", "gsm8k", "--mirror", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
         (("eval", *MODEL, *TASK, "--config", "none.toml"), "--config none.toml cannot be read"),
         (("generate", *MODEL, *TASK, "--starter"), "nothing to generate"),
         (("score", "nowhere"), "nowhere is not a run folder"),
