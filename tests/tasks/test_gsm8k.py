@@ -23,7 +23,7 @@ from judgebench.errors import UsageError
 from judgebench.grading.pool import GradingPool
 from judgebench.models.local.tiny import read_programs
 from judgebench.records import Check, Generation, Judgement, Score
-from judgebench.run.loading import load_task, require_texts, subset
+from judgebench.run.loading import load_task, require_texts
 from judgebench.run.runner import Runner
 from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
@@ -315,7 +315,6 @@ def test_the_drawn_shots_are_lm_evals(loaded: Loaded) -> None:
     assert drawn_shots(1319, 7473) == expected
     assert drawn_shots(10, 7473) == expected[:10]
     _, data = loaded("5shot")
-    assert subset(data, 10, None).examples == data.examples[:10]
     train = read_lines("train.jsonl.gz")
     shown = data.examples[9].messages[0].content.split("\n\nQuestion: ")
     assert [text.removeprefix("Question: ").partition("\n")[0] for text in shown[:-1]] == [
