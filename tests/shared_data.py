@@ -21,6 +21,7 @@ CONTENTS = {
     "alpacaeval": "outputs, annotations, judge prompts and leaderboards of tatsu-lab/alpaca_eval",
     "arena_elo": "ratings of the Chatbot Arena",
     "arena_hard": "questions, answers, judgements, battles and leaderboards of lmarena/arena-hard-auto",
+    "bridge": "verdicts of second judges on AlpacaEval and WildBench, and bridges to the official ones",
     "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
     "ifeval": "prompts, answers and verdicts of IFEval, M-IFEval and IFBench, and NLTK's English punkt_tab",
     "judge_meta": "LLMBar, JudgeBench, PandaLM and others: judges' verdicts beside people's",

@@ -20,6 +20,8 @@ from judgebench.stats import (
     agreement,
     benchmark_quality,
     bradley_terry,
+    bridge,
+    bridge_rules,
     calibration,
     clustered,
     correlation,
@@ -140,6 +142,13 @@ def styled(d: Data) -> style_control.StyleControlled:
     return style_control.style_controlled(first, second, d.shares, d.styles - 150, n_items=2)
 
 
+def bridged(d: Data) -> list[Any]:
+    """A bridge, and what it says of new models, by force."""
+    fit = bridge.fit_bridge(d.shares, d.other, high=1)
+    ends = [fit.predict(new, force=True) for new in (0.0, 0.5, 1.0)]
+    return [fit, *ends, fit.difference(0.3, 0.6, force=True), fit.forecast(np.inf)]
+
+
 def components(d: Data) -> variance_components.VarianceComponents:
     """Items with two rows each."""
     return variance_components.variance_components(d.shares, {"item": np.arange(d.n) // 2}, [("item",)])
@@ -182,6 +191,14 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
         bradley_terry.bradley_terry(d.battles), rng=rng(), rounds=20
     ),
     "bradley_terry.ranks": lambda d: bradley_terry.ranks([None] * d.n),
+    "bridge.fit_bridge": bridged,
+    "bridge.leave_one_out": lambda d: bridge.leave_one_out(d.shares, d.other, high=1),
+    "bridge.shrunk_line": lambda d: bridge.shrunk_line(d.shares, d.other),
+    "bridge.controlled_mean": lambda d: bridge.controlled_mean(d.shares, d.other, d.shares),
+    "bridge.spread_models": lambda d: bridge.spread_models(d.shares, 2),
+    "bridge_rules.drift_p_value": lambda d: [
+        bridge_rules.drift_p_value(stored, d.other) for stored in (d.shares, d.other, d.other / 2)
+    ],
     "calibration.calibration": lambda d: calibration.calibration(d.shares, d.right),
     "clustered.cluster_totals": lambda d: d.totals,
     "clustered.difference": lambda d: clustered.difference(*d.runs[:2]),
@@ -295,6 +312,15 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
 
 PARTS = {
     "arrays": {"at_places", "cluster_places", "columns"},
+    "bridge_rules": {
+        "models_rule",
+        "evidence_rule",
+        "vendor_rule",
+        "range_rule",
+        "completeness_rule",
+        "saturation_rule",
+        "drift_rule",
+    },
     "bradley_terry": {
         "predicted_win_rate",
         "comparable_items",
