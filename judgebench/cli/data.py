@@ -165,7 +165,10 @@ def verify(
 def where(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Show where this built-in model is.")] = None,
 ) -> None:
-    """Show the folders that are searched, or the checkpoint of a built-in model, ready for a server."""
+    """Show the folders that are searched, or the checkpoint of a built-in model, ready for a server.
+
+    The last folder is the cache: what was downloaded, and pinned files that a mirror had, are kept there.
+    """
     from judgebench.models.call_store import default_cache_dir
     from judgebench.models.opening.backends import builtin_checkpoint
     from judgebench.run.progress import Progress

@@ -2,8 +2,9 @@
 
 A task's ``sources.toml`` gives each file's upstream place, sha256 and licence. The finder looks in mirror folders (by
 content, ``.gz`` inflated), in NLTK's data folders if the file is NLTK's, in the content-addressed user cache, and
-upstream, in this order. The hash is of the uncompressed bytes and is checked at every read. The files themselves are
-never part of this repository.
+upstream, in this order. The hash is of the uncompressed bytes and is checked at every read. A pinned file from a mirror
+is kept in the cache, so that the next command finds it without the mirror. The files themselves are never part of this
+repository.
 """
 
 import hashlib
@@ -35,6 +36,10 @@ CONNECT_SECONDS = 5
 UNPINNED = "unpinned"
 MAX_BYTES = 2**30
 """Largest file from elsewhere if its size is not pinned."""
+HOW_TO_GET_IT = (
+    "If you have it, name its folder with --mirror DIR (or JUDGEBENCH_MIRROR); else run `judgebench data fetch` on a "
+    "machine with a network and name a copy of that machine's cache folder (`judgebench data where`)"
+)
 
 
 class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +142,7 @@ class SourceFinder:
         with doing(f"looking for the official file {source.name} in the mirrors"):
             found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
         if found is not None:
+            self._keep(source.sha256, found)
             return found, self._used(source, found, "mirror")
         found = _from_nltk(source)
         if found is not None:
@@ -149,11 +155,11 @@ class SourceFinder:
         try:
             return self._from_upstream(source)
         except (SourceMissing, ModelError):
-            standin = source.standin
-            found = self._from_mirror(standin.file, standin.sha256, standin.bytes) if standin else None
-            if found is None:
+            standin = None if source.standin is None else self._standin(source.standin)
+            if standin is None:
                 raise
-            return found, self._used(source, found, "mirror", standin=True)
+            data, origin = standin
+            return data, self._used(source, data, origin, standin=True)
 
     def locate(self, source: Source) -> str | None:
         """Where a fetch would find the file without a network, or ``None``."""
@@ -164,20 +170,47 @@ class SourceFinder:
         if self._cached_path(source).exists():
             return "cache"
         standin = source.standin
-        if standin is not None and self._mirror_path(standin.file, standin.sha256, standin.bytes) is not None:
-            return "stand-in"
-        return None
+        if standin is None:
+            return None
+        in_mirror = self._mirror_path(standin.file, standin.sha256, standin.bytes) is not None
+        return "stand-in" if in_mirror or self._cached_at(standin.sha256).exists() else None
+
+    def _standin(self, standin: StandIn) -> tuple[bytes, str] | None:
+        """The verified bytes of a stand-in and where they came from: a mirror, or a copy kept of a mirror's."""
+        found = self._from_mirror(standin.file, standin.sha256, standin.bytes)
+        if found is not None:
+            self._keep(standin.sha256, found)
+            return found, "mirror"
+        kept = self._cached_at(standin.sha256)
+        if not kept.exists():
+            return None
+        data = _read(kept)
+        if sha256_hex(data) != standin.sha256:
+            raise HashMismatch(f"{kept} must have sha256 {standin.sha256}, but is damaged. Delete it and try again")
+        return data, "cache"
+
+    def _keep(self, sha256: str, data: bytes) -> None:
+        """Keep a mirror's file in the cache, if its content is pinned."""
+        path = self._cached_at(sha256)
+        if sha256 == UNPINNED or path.exists():
+            return
+        with suppress(OSError):  # the cache is read-only, or the disk is full: the mirror still has it
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                file.write(data)
 
     def _from_upstream(self, source: Source) -> tuple[bytes, SourceUsed]:
         if self._offline:
             self._reject_namesakes(source)
-            raise SourceMissing(self._missing_message(source) + " Run once without --offline, or fetch it elsewhere")
+            raise SourceMissing(f"{self._missing_message(source)} {HOW_TO_GET_IT}, or run once without --offline")
         try:
             with doing(f"fetching the official file {source.name} ({source.place})"):
                 data = self._downloaded(source)
         except OSError as error:
             self._reject_namesakes(source)
-            raise ModelError(f"{self._missing_message(source)} The download failed: {error}") from error
+            raise ModelError(
+                f"{self._missing_message(source)} The download failed: {error}. {HOW_TO_GET_IT}"
+            ) from error
         self._verify(source, data, source.place)
         cached = self._cached_path(source)
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -200,7 +233,10 @@ class SourceFinder:
     def _cached_path(self, source: Source) -> Path:
         if source.sha256 == UNPINNED:
             return self._cache / "unpinned" / sha256_hex(source.place.encode())
-        return self._cache / source.sha256[:2] / source.sha256
+        return self._cached_at(source.sha256)
+
+    def _cached_at(self, sha256: str) -> Path:
+        return self._cache / sha256[:2] / sha256
 
     def _verify(self, source: Source, data: bytes, where: str) -> None:
         found = sha256_hex(data)
@@ -211,10 +247,11 @@ class SourceFinder:
             )
 
     def _missing_message(self, source: Source) -> str:
-        looked = [*map(str, self._mirrors), str(self._cached_path(source))]
+        digest = "" if source.sha256 == UNPINNED else f"sha256 {source.sha256[:12]}…, "
+        looked = [*map(str, self._mirrors), str(self._cache)]
         message = (
-            f"The official file {source.name} ({source.place}, sha256 {source.sha256}, {source.licence}) is not here; "
-            f"looked in {', '.join(looked)}."
+            f"The official file {source.name} ({source.place}, {digest}{source.licence}) is not here; "
+            f"looked in {' and '.join(looked)}."
         )
         if self._odd:
             odd = [f"{path} ({what})" for path, what in self._odd.items()]

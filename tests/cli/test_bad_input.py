@@ -173,10 +173,11 @@ def test_a_missing_source_is_named(tmp_path: Path, command: str) -> None:
     for part in (
         source.name,
         source.place,
-        source.sha256,
+        source.sha256[:12],
         source.licence,
         tmp_path / "mirror",
         os.environ["JUDGEBENCH_CACHE"],
+        "--mirror DIR",
     ):
         assert str(part) in text
     assert not (tmp_path / "R").exists()

@@ -17,6 +17,7 @@ import pytest
 from judgebench.data import sources
 from judgebench.data.sources import Source, SourceFinder, StandIn, read_sources
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
+from judgebench.records import SourceUsed
 
 CONTENT = b"question,answer\nwhat is wanted,what is found\n"
 OTHER = b"something else of the same kind\n"
@@ -54,6 +55,11 @@ def mirror(tmp_path: Path) -> Path:
 def cache(tmp_path: Path) -> Path:
     """A cache folder that does not exist yet."""
     return tmp_path / "cache"
+
+
+def used_from(origin: str) -> SourceUsed:
+    """The record of the official file, taken from there."""
+    return SourceUsed(name="questions", sha256=SOURCE.sha256, origin=origin, standin=False)
 
 
 def cached(cache: Path, source: Source = SOURCE) -> Path:
@@ -188,6 +194,7 @@ def test_the_index_forgets_a_changed_file(mirror: Path, cache: Path) -> None:
     path.write_bytes(CONTENT)
     os.utime(path, ns=(10**18, 10**18))
     assert SourceFinder(cache, [mirror], offline=True).fetch(SOURCE)[0] == CONTENT
+    cached(cache).unlink()
     path.write_bytes(CONTENT + b"!")
     os.utime(path, ns=(10**18, 10**18))
     with pytest.raises(SourceMissing):
@@ -220,6 +227,32 @@ def test_a_mirror_works_without_a_writable_cache(mirror: Path, tmp_path: Path) -
     (mirror / "f").write_bytes(CONTENT)
     (tmp_path / "file").write_text("where a folder should be")
     assert SourceFinder(tmp_path / "file", [mirror], offline=True).fetch(SOURCE)[0] == CONTENT
+
+
+def test_a_mirror_s_file_is_kept(mirror: Path, cache: Path, tmp_path: Path) -> None:
+    """The next command needs no mirror: the official file, and a stand-in as such, lie in the cache by their hashes."""
+    (mirror / "f.gz").write_bytes(gzip.compress(CONTENT))
+    (mirror / "rebuilt.csv").write_bytes(OTHER)
+    SourceFinder(cache, [mirror], offline=True).fetch(SOURCE)
+    assert [path.name for path in cached(cache).parent.iterdir()] == [SOURCE.sha256]
+    assert SourceFinder(cache, offline=True).fetch(SOURCE) == (CONTENT, used_from("cache"))
+    other = tmp_path / "another cache"
+    (mirror / "f.gz").unlink()
+    SourceFinder(other, [mirror], offline=True).fetch(WITH_STANDIN)
+    assert SourceFinder(other, offline=True).locate(WITH_STANDIN) == "stand-in"
+    data, used = SourceFinder(other, offline=True).fetch(WITH_STANDIN)
+    assert (data, used.origin, used.standin) == (OTHER, "cache", True)
+    next(other.glob(f"sources/*/{sha256(OTHER)}")).write_bytes(OTHER[1:])
+    with pytest.raises(HashMismatch, match="is damaged"):
+        SourceFinder(other, offline=True).fetch(WITH_STANDIN)
+
+
+def test_an_unpinned_file_of_a_mirror_is_not_kept(mirror: Path, cache: Path) -> None:
+    """Only its name speaks for it, so it must not stand in the way of upstream's own later."""
+    (mirror / "questions.csv").write_bytes(OTHER)
+    SourceFinder(cache, [mirror], offline=True).fetch(UNPINNED)
+    with pytest.raises(SourceMissing):
+        SourceFinder(cache, offline=True).fetch(UNPINNED)
 
 
 def test_a_cached_file_is_taken(cache: Path) -> None:
@@ -288,8 +321,10 @@ def test_a_missing_file_is_named_with_its_hash_and_the_places_searched(mirror: P
     with pytest.raises(SourceMissing) as raised:
         SourceFinder(cache, [mirror], offline=True).fetch(SOURCE)
     assert raised.value.exit_code == 2
-    for part in (SOURCE.name, SOURCE.place, SOURCE.sha256, SOURCE.licence, str(mirror), str(cache), "--offline"):
+    for part in (SOURCE.name, SOURCE.place, SOURCE.sha256[:12], SOURCE.licence, str(mirror), str(cache), "--offline"):
         assert part in str(raised.value)
+    for remedy in ("--mirror DIR", "JUDGEBENCH_MIRROR", "`judgebench data fetch`", "`judgebench data where`"):
+        assert remedy in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
