@@ -59,6 +59,8 @@ _SETTLED = 1e-11
 _MOST_STEPS = 100_000
 # A distance beyond the range that rounding alone makes.
 _NO_DISTANCE = 1e-9
+# A difference of verdicts that is none.
+_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -502,7 +504,7 @@ def controlled_mean(judged: ArrayLike, official: ArrayLike, others: ArrayLike) -
     if k < 2:
         reason = "a standard error needs at least two judged items" if k else "no item was judged"
         return ControlledMean(float(mine[0]) if k else None, 0.0 if k == n == 1 else None, None, k, n, reason)
-    varies = np.ptp(known) > 0
+    varies = np.ptp(known) > _NO_SPREAD
     weight = float(np.clip(np.cov(mine, known)[0, 1] / known.var(ddof=1), 0, 1)) if varies else 0.0
     value = float(mine.mean() + weight * (np.concatenate([known, rest]).mean() - known.mean()))
     variance = (1 - k / n) * float((mine - weight * known).var(ddof=1)) / k
