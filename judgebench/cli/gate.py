@@ -158,11 +158,7 @@ def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
     )
     level = f"{100 * (1 - 2 * result.alpha):g} % interval"
     numbers = figures("baseline", "candidate", "difference", level, "max drop", "n", "n to decide")
-    sentences = tuple(
-        sentence(check)
-        for check in result.checks
-        if check.verdict != "PASS" or any(one is not None for one in (check.if_lost, check.sequential, check.rule))
-    )
+    sentences = tuple(map(sentence, result.checks))
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
     spare = ("n to decide", "n", "baseline", "candidate")
     order = sorted(range(len(rows)), key=lambda place: VERDICTS.index(result.checks[place].verdict))

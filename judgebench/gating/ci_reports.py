@@ -65,7 +65,10 @@ def effort(found: Sequential, *, decided: bool) -> str:
 
 
 def needed(check: Check) -> str:
-    """How many items would decide an inconclusive check."""
+    """How many items would decide an inconclusive check; nothing where more items would not help."""
+    if check.n_to_decide is not None and check.n_to_decide == check.n_if_equal:
+        same = f"{check.n_to_decide:,} items would decide if this is the true difference"
+        return f"{same}, and would let equal models pass"
     parts = []
     if check.n_to_decide is not None:
         parts.append(f"{check.n_to_decide:,} items would decide if this is the true difference")

@@ -88,7 +88,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Items compared."""
     n_to_decide: int | None
-    """Items with which a repetition would decide with 80 % power, if the true difference is the one found."""
+    """Items with which a repetition would decide with 80 % power, if the true difference is the one found;
+    ``None`` also where more items would not help, because what blocks is something else (``reason``)."""
     n_if_equal: int | None
     """Items with which it would pass with that power, if there is no difference."""
     items: int
@@ -336,7 +337,7 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
             lost = strict.difference
             if decision.verdict == "PASS" and strict.verdict != "PASS":
                 why = f"it passes only if the {missing[1][0]} items that the candidate lacks are left out"
-                decision = replace(decision, verdict="INCONCLUSIVE", reason=why)
+                decision = _blocked(decision, why)
     return check_of(
         candidate,
         demand,
@@ -362,14 +363,32 @@ def within_limits(decision: Decision, defaults: Defaults, n: int, missing: Seque
     ``missing`` says how many items the baseline lacks and of how many, then the same for the candidate.
     """
     if n < defaults.min_n:
-        reason = f"{n} items are compared, and min_n asks for {defaults.min_n}"
-        return replace(decision, verdict="INCONCLUSIVE", reason=reason)
+        return _with_few_items(decision, n, defaults.min_n)
     for (count, total), whose in zip(missing, ("baseline", "candidate"), strict=True):
         if count > defaults.max_unread * total and decision.verdict != "FAIL":
             limit = f"{defaults.max_unread:.1%}"
             reason = f"the {whose} lacks {count} of {total} ({count / total:.1%}), and max_unread is {limit}"
-            return replace(decision, verdict="INCONCLUSIVE", reason=reason)
+            return _blocked(decision, reason)
     return decision
+
+
+def _with_few_items(decision: Decision, n: int, least: int) -> Decision:
+    """A decision on fewer items than a policy asks for: inconclusive, whatever the numbers say."""
+    reason = f"only {n} items are compared, and the policy's min_n asks for {least}"
+    if decision.verdict != "INCONCLUSIVE":
+        # Nothing but the limit is in the way, and it alone says how many items are enough.
+        reason += f": that alone stands against {decision.verdict}; compare {least} items, or set a lower min_n in a "
+        reason += "policy (--policy FILE)"
+        return replace(decision, verdict="INCONCLUSIVE", reason=reason, n_to_decide=None, n_if_equal=None)
+    needed = [None if count is None else max(count, least) for count in (decision.n_to_decide, decision.n_if_equal)]
+    return replace(decision, reason=reason, n_to_decide=needed[0], n_if_equal=needed[1])
+
+
+def _blocked(decision: Decision, reason: str) -> Decision:
+    """An inconclusive decision. Where the numbers alone had decided, more items would not help."""
+    if decision.verdict != "INCONCLUSIVE":
+        decision = replace(decision, n_to_decide=None, n_if_equal=None)
+    return replace(decision, verdict="INCONCLUSIVE", reason=reason)
 
 
 def _counting_lost(

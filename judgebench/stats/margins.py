@@ -87,7 +87,8 @@ def non_inferiority(
     t^3 / 27 must reject as well, at 2 / variance(log variance) degrees of freedom, at most n - 1. With differences of
     one size in both directions both tests are the same.
     The numbers of clusters are n * ((z_alpha + z_power) * stderr / distance)^2, with the distance of the observed
-    difference (or of 0) from the boundary of the nearer verdict.
+    difference (or of 0) from a verdict's boundary: of PASS or of FAIL, whichever takes fewer. Only a PASS takes as many
+    as three whole losses ask for.
 
     Examples
     --------
@@ -105,7 +106,7 @@ def non_inferiority(
     verdict, reason = _verdict(passing, failing, alpha), None
     needed = ceil(WHOLE_LOSSES * most / margin) if most is not None and margin > 0 else 0
     if count < needed:
-        reason = f"the margin is worth fewer than {WHOLE_LOSSES} whole losses: that takes {needed} clusters"
+        reason = f"the margin is worth fewer than {WHOLE_LOSSES} whole losses: a PASS takes {needed} clusters"
         verdict = "INCONCLUSIVE" if verdict == "PASS" else verdict
     return Decision(
         verdict,
@@ -188,12 +189,14 @@ def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: 
 def _clusters(
     value: float, stderr: float, count: int, margin: float, alpha: float, power: float, least: int = 0
 ) -> list[int | None]:
-    """``Decision.n_to_decide`` and ``Decision.n_if_equal``, each at least ``least``."""
+    """``Decision.n_to_decide`` and ``Decision.n_if_equal``; a PASS takes at least ``least``."""
     from scipy.special import ndtri
 
     units = float(ndtri(1 - alpha) + ndtri(power)) * stderr
-    # Nearer than a millionth of the error no set of prompts is large enough.
-    return [
-        None if distance <= 1e-6 * stderr else max(2, least, ceil(count * (units / distance) ** 2))
-        for distance in (max(value + margin, -value), margin)
-    ]
+
+    def needed(distance: float, least: int) -> int | None:
+        # Nearer than a millionth of the error no set of prompts is large enough.
+        return None if distance <= 1e-6 * stderr else max(2, least, ceil(count * (units / distance) ** 2))
+
+    verdicts = [needed(value + margin, least), needed(-value, 0)]
+    return [min((n for n in verdicts if n is not None), default=None), needed(margin, least)]

@@ -11,6 +11,7 @@ from judgebench import tasks
 from judgebench.analysis.comparison import official_files
 from judgebench.errors import UsageError
 from judgebench.exchange.importing import import_run
+from judgebench.gating.ci_reports import sentence
 from judgebench.gating.policy import Defaults, Policy, TaskPolicy, read_policy
 from judgebench.gating.verdicts import Check, Gate, decide, exit_code, gate
 from judgebench.run.reading import read_run
@@ -154,10 +155,34 @@ def test_equal_grades_are_judged_by_their_scale() -> None:
 
 
 def test_too_few_items_decide_nothing(tmp_path: Path) -> None:
-    """Below ``min_n`` even a clear loss is inconclusive."""
+    """Below ``min_n`` even a clear loss is inconclusive, and the check says that nothing else is in the way."""
     before, after = changed(20, 10)
-    assert verdict(tmp_path / "few", before, after, drop(1.0))[1].verdict == "INCONCLUSIVE"
+    _, check = verdict(tmp_path / "few", before, after, drop(1.0))
+    assert (check.verdict, check.n_to_decide, check.n_if_equal) == ("INCONCLUSIVE", None, None)
+    assert "that alone stands against FAIL; compare 30 items, or set a lower min_n" in sentence(check)
+    assert "would decide" not in sentence(check)
     assert verdict(tmp_path / "enough", before, after, drop(1.0, min_n=20))[1].verdict == "FAIL"
+
+
+def test_items_that_would_decide_are_at_least_those_of_the_policy(tmp_path: Path) -> None:
+    """One of 20 lost, one won and 18 alike decide nothing by themselves, and fewer than ``min_n`` never do."""
+    _, check = verdict(tmp_path, *changed(20, 1, 1), drop(90.0, min_n=50))
+    assert check.verdict == "INCONCLUSIVE"
+    _, check = verdict(tmp_path / "wide", *changed(20, 3, 3), drop(20.0, min_n=500))
+    assert check.verdict == "INCONCLUSIVE"
+    assert "min_n asks for 500" in str(check.reason)
+    assert (check.n_to_decide, check.n_if_equal) == (500, 500)
+    assert "500 items would decide if this is the true difference, and would let equal models pass" in sentence(check)
+
+
+def test_more_items_are_not_promised_where_answers_are_missing(tmp_path: Path) -> None:
+    """What passes but for its missing answers lacks those answers, and not items."""
+    before, after = changed(500, 0)
+    after[:10] = [None] * 10
+    for name, limit in (("unread", 0.01), ("lost", 0.1)):
+        _, check = verdict(tmp_path / name, before, after, drop(1.5, max_unread=limit))
+        assert check.verdict == "INCONCLUSIVE"
+        assert "would decide" not in sentence(check)
 
 
 def test_failing_hard_items_gains_nothing(tmp_path: Path) -> None:

@@ -41,6 +41,26 @@ def test_a_margin_of_fewer_than_three_whole_losses_never_passes() -> None:
     assert non_inferiority(same, 0.05, most=1.0).verdict == "PASS"
 
 
+def test_a_loss_needs_no_more_clusters_than_its_own_test() -> None:
+    """11 of 16 lost: stderr^2 = 11/16 * 5/16 / 15, and FAIL takes 16 * (2.4865 * stderr / (11/16))^2 = 2.998 clusters.
+
+    Only PASS takes the 150 that three whole losses of a margin of 2 % ask for, and equal models take 3,543.
+    """
+    decision = non_inferiority(cluster_totals([-1.0] * 11 + [0.0] * 5), 0.02, most=1.0)
+    assert decision.interval is not None
+    assert (decision.interval.low, decision.interval.high) == pytest.approx((-0.8973, -0.4777), abs=1e-4)
+    assert (decision.verdict, decision.n_to_decide, decision.n_if_equal) == ("FAIL", 3, 3543)
+
+
+def test_a_small_loss_is_decided_by_the_verdict_that_takes_fewer() -> None:
+    """Half a margin lost is as far from PASS as from FAIL, but PASS takes 150 clusters for the three whole losses."""
+    noise = generator(5).normal(0, 1.0, 100)
+    noise = (noise - noise.mean()) / noise.std(ddof=1) * 0.04
+    decision = non_inferiority(cluster_totals(noise - 0.01), 0.02, most=1.0)
+    assert decision.n_to_decide == 99  # ceil(100 * (2.4865 * 0.004 / 0.01)^2)
+    assert decision.n_if_equal == 150
+
+
 def test_three_verdicts() -> None:
     """Clearly worse fails, clearly within the margin passes, a loss between them passes only a wide margin."""
     noise = generator(2).normal(0, 0.1, 400)
