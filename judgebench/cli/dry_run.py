@@ -157,6 +157,9 @@ def _about_the_numbers(dry_run: "DryRun") -> Iterator[str]:
     if not total.calls:
         yield "every reply is here already: the run would ask nothing"
         return
+    paid = sum(stage.calls for stage in dry_run.stages if stage.usd_high != 0)
+    if 0 < paid < total.calls:
+        yield f"{paid:,} of the {total.calls:,} calls are paid for; {total.calls - paid:,} go to models that are free"
     if dry_run.at_most:
         yield "--stop-when: the calls are the most there can be"
     if total.usd_high:
@@ -164,6 +167,8 @@ def _about_the_numbers(dry_run: "DryRun") -> Iterator[str]:
     if total.seconds_high:
         least, most = lasting(total.seconds_low), lasting(total.seconds_high)
         yield f"time {least if least == most else f'{least} to {most}'}: {'; '.join(_pace(dry_run.models))}"
+    for model in dict.fromkeys(stage.model for stage in dry_run.stages if stage.seconds_likely is None):
+        yield f"time ?: {shortened(model, LONGEST_NAME)} has not made enough calls here to know its speed"
 
 
 def _pace(models: "Sequence[ModelFacts]") -> Iterator[str]:
@@ -177,6 +182,8 @@ def _pace(models: "Sequence[ModelFacts]") -> Iterator[str]:
     for name in ("rpm", "tpm"):
         for limit in sorted({getattr(facts, name) for facts in models} - {None}):
             yield f"--{name} {limit:g}"
+    if any(facts.concurrency and facts.price_source != "free" and not (facts.rpm or facts.tpm) for facts in models):
+        yield "a vendor's rate limits are not known and may take longer: give yours with --rpm, --tpm"
     for facts in models:
         if facts.calls_per_second:
             yield f"{shortened(facts.model, LONGEST_NAME)} made {facts.calls_per_second:.3g} calls/s here before"
@@ -202,6 +209,10 @@ def _about(facts: "ModelFacts", role: str) -> str:
     if facts.shutdown is not None and not facts.shut_down:
         instead = f", then {facts.replaced_by}" if facts.replaced_by else ""
         parts.append(f"served until {facts.shutdown}{instead}")
+    if facts.official is False:
+        parts.append("not the official judge: another protocol, with a table of its own")
+    if facts.needs_logprobs and not (facts.official or facts.returns_logprobs):
+        parts.append("it must return logprobs, and whether it does is not known before its first reply")
     return f"{role} {printable(facts.model, 100)}: {'; '.join(parts)}"
 
 

@@ -32,6 +32,8 @@ LINGER_SECONDS = 0.02
 ROWS_PER_COMMIT = 1000
 PACE_CALLS, FEWEST_FOR_PACE = 1000, 20
 """How many of a model's newest calls say how fast it is, and how few cannot."""
+FEW_FOR_PACE, LONG_FOR_PACE = 5, 60.0
+"""How few are enough if they took so many seconds, as those of a model on this machine do."""
 SHORTEST_FOR_PACE = 10.0
 """Seconds within which all of them may have been sent at once, so that they say nothing."""
 PAUSE_SECONDS = 60.0
@@ -202,7 +204,8 @@ class CallStore:
             moments: list[float] = sorted(moment for (moment,) in reader.execute(query, (model, PACE_CALLS)))
         gaps = [after - before for before, after in pairwise(moments)]
         working = [gap for gap in gaps if gap < PAUSE_SECONDS]
-        if len(working) < FEWEST_FOR_PACE or sum(working) < SHORTEST_FOR_PACE:
+        fewest = FEW_FOR_PACE if sum(working) >= LONG_FOR_PACE else FEWEST_FOR_PACE
+        if len(working) < fewest or sum(working) < SHORTEST_FOR_PACE:
             return None
         return len(working) / sum(working)
 

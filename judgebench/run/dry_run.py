@@ -5,7 +5,7 @@ an endpoint whose model has no known price, or is said to be gone, is asked for 
 with ``--offline`` that is left out, too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -18,6 +18,7 @@ from judgebench.models.http.listing import ListedModel, list_url, listed_models
 from judgebench.models.opening import model_name, seller_of, shutdown_of
 from judgebench.models.pricing import Price
 from judgebench.models.vendors import near, today
+from judgebench.records import Completion
 from judgebench.run.forecast import NOTHING, Band, Tokens, seconds_of, tokens_of, total
 from judgebench.run.rehearsal import PlayedStage, Player, Rehearsal
 from judgebench.run.settings import Settings
@@ -107,6 +108,12 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     tpm: float | None
     key_missing: str | None
     """Why it could not be called now: its API key is not set."""
+    official: bool | None
+    """Whether a judge is the benchmark's own; null for a model that does not judge, or where the benchmark has none."""
+    needs_logprobs: bool
+    """Whether a verdict is read from the log-probabilities that its endpoint returns."""
+    returns_logprobs: bool | None
+    """Whether it does return them, by its stored replies; null if that is not known."""
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,7 +187,7 @@ def estimate(plans: Sequence[Settings]) -> DryRun:
         store.close()
     offline = any(settings.offline for settings in plans)
     players = {played.player.spec.text: played.player for played in rehearsal.stages}
-    facts = [_facts(player, offline=offline) for player in players.values()]
+    facts = [_facts(player, _replies(rehearsal, player), offline=offline) for player in players.values()]
     for player, known in zip(players.values(), facts, strict=True):
         if player.price is None and known.usd_per_million is not None:
             prompt, completion = known.usd_per_million
@@ -237,7 +244,14 @@ def _elapsed(chosen: Sequence[_Forecast]) -> Band:
     return total(reduce(Band.longest, of_run.values(), NOTHING) for of_run in runs.values())
 
 
-def _facts(player: Player, *, offline: bool) -> ModelFacts:
+def _replies(rehearsal: Rehearsal, player: Player) -> Iterator[Completion]:
+    """The stored verdicts of a model."""
+    for played in rehearsal.stages:
+        if played.player is player and played.name == "judge":
+            yield from (completion for _, completion in played.tally.stored)
+
+
+def _facts(player: Player, replies: Iterable[Completion], *, offline: bool) -> ModelFacts:
     spec, arguments, price, name = player.spec, player.arguments, player.price, model_name(player.spec)
     end, seller = shutdown_of(spec, arguments), seller_of(spec, arguments)
     gone = end is not None and end.over
@@ -271,6 +285,9 @@ def _facts(player: Player, *, offline: bool) -> ModelFacts:
         rpm=player.speed.rpm,
         tpm=player.speed.tpm,
         key_missing=player.key_missing,
+        official=player.official,
+        needs_logprobs=player.needs_logprobs,
+        returns_logprobs=True if any(reply.top_logprobs for reply in replies) else None,
     )
 
 

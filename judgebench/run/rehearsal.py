@@ -17,7 +17,7 @@ from judgebench.judges import Judge
 from judgebench.models import Model, ModelSpec
 from judgebench.models.call_store import CallStore, call_key
 from judgebench.models.http.pacing import DEFAULT_CONCURRENCY
-from judgebench.models.opening import open_model, parse_model, price_of
+from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint, require_settings
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request
 from judgebench.run.folder import Manifest, RunFolder, TaskManifest, key_digest
@@ -63,6 +63,10 @@ class Player:
     """Why it cannot be called now, if its API key is not set."""
     roles: list[str] = field(default_factory=list)
     """``candidate``, ``judge`` or both."""
+    official: bool | None = None
+    """Whether every judge that it plays is one that the benchmark itself has it play, if the benchmark says."""
+    needs_logprobs: bool = False
+    """Whether a verdict is read from the log-probabilities that its endpoint returns."""
 
     @cached_property
     def name(self) -> str:
@@ -138,9 +142,23 @@ class Rehearsal:
         if loaded_task.data.judges:
             require_baseline(loaded_task)
         return {
-            name: [(judge, self._player(settings, spec, arguments, role="judge")) for judge, spec, arguments in played]
+            name: [
+                (judge, self._judge_player(settings, judge, spec, arguments, loaded_task.task.judge_models.get(name)))
+                for judge, spec, arguments in played
+            ]
             for name, played in judge_specs(loaded_task, settings).items()
         }
+
+    def _judge_player(
+        self, settings: Settings, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str], official: str | None
+    ) -> Player:
+        player = self._player(settings, spec, arguments, role="judge")
+        if official is not None:
+            as_published = settings.own_judge is None and parse_model(official)[0].text == spec.text
+            player.official = as_published and player.official is not False
+        asks = getattr(judge, "sampling", None)
+        player.needs_logprobs = player.needs_logprobs or bool(not spec.local and asks and asks.top_logprobs)
+        return player
 
     def _player(self, settings: Settings, spec: ModelSpec, arguments: Mapping[str, str], *, role: str) -> Player:
         """The model in a role. As in a run it is opened once, in its first role."""
@@ -153,11 +171,13 @@ class Rehearsal:
 
     def _opened(self, settings: Settings, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Player:
         price = price_of(spec, arguments)
+        open_settings = ModelPool(settings).open_settings(arguments, candidate=candidate)
         if spec.local or spec.backend.finished:
+            require_settings(spec, open_settings)
+            require_checkpoint(spec, open_settings, ask_hub=False)
             player = Player(spec, arguments, None, remembered_identity(settings, spec), price, Speed())
             player.speed = Speed(calls_per_second=self._store.calls_per_second(player.name))
             return player
-        open_settings = ModelPool(settings).open_settings(arguments, candidate=candidate)
         model = open_model(spec, msgspec.structs.replace(open_settings, only_identity=True))
         missing = None
         try:

@@ -14,6 +14,7 @@ from tests.commands import judgebench
 from tests.patience import wait_for
 from tests.processes import kill, manifest_of, started
 from tests.servers.launch import Server
+from tests.shared_data import SharedData
 from tests.terminal import in_terminal
 
 StartServer = Callable[..., Server]
@@ -388,3 +389,43 @@ def test_every_field_of_the_json_is_documented(bench: Bench, tmp_path: Path) -> 
     found = bench.forecast(tmp_path / "run")
     records = (found, found["total"], *found["tasks"], *found["stages"], *found["models"])
     assert named == {name for record in records for name in record}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--model", "path/to/ckpt"), "There is no checkpoint folder path/to/ckpt"),
+        (("--model", "builtin:tiny", "--judge", "hf:./nowhere"), "There is no checkpoint folder ./nowhere"),
+        (("--model", "builtin:tiny", "--model-arg", "dtyp=float16"), "takes no argument 'dtyp'"),
+    ],
+)
+def test_what_the_run_would_refuse_of_a_checkpoint_is_refused(arguments: tuple[str, ...], why: str) -> None:
+    """A folder that is not there, of a candidate or a judge, and a setting that its engine does not have."""
+    command = ["eval", *arguments, "--tasks", "alpacaeval", "--starter", "--judge", "builtin:tiny"]
+    texts = [judgebench([*command, *more], code=2).stderr for more in ((), ("--dry-run",))]
+    assert texts[0] == texts[1]
+    assert why in texts[0]
+
+
+def test_an_id_of_the_hub_is_believed() -> None:
+    """Nobody is asked about it, so a run that will be made on another machine can be planned here."""
+    assert "org/name" in said("--model", "org/name", "--judge", "builtin:tiny", "--limit", "2")
+
+
+def test_what_a_judge_must_do_and_makes_of_the_numbers_is_said(shared_data: SharedData) -> None:
+    """Another judge is another protocol; whether it returns log-probabilities is not known; limits are not counted;
+    what is paid is told from what is free.
+    """
+    command = ["eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", "--mirror", shared_data / "alpacaeval"]
+    command += ["--offline", "--limit", "5", "--dry-run", "--judge"]
+    other = " ".join(judgebench([*command, "openai:gpt-4.1"], COLUMNS="200").stdout.split())
+    assert "not the official judge: another protocol, with a table of its own" in other
+    assert "it must return logprobs, and whether it does is not known before its first reply" in other
+    assert "a vendor's rate limits are not known and may take longer: give yours with --rpm, --tpm" in other
+    assert "5 of the 10 calls are paid for; 5 go to models that are free" in other
+    assert "time ?: builtin:tiny has not made enough calls here to know its speed" in other
+    limited = judgebench([*command, "openai:gpt-4.1", "--rpm", "60"], COLUMNS="200").stdout
+    assert "rate limits" not in limited
+    official = judgebench([*command, "openai:gpt-4-1106-preview"], COLUMNS="200").stdout
+    assert "not the official judge" not in official
+    assert "logprobs" not in official

@@ -167,11 +167,13 @@ class Located(Struct, frozen=True, kw_only=True):
         return f"{own}+{self.adapter.folder.resolve().name}" if self.adapter else own
 
 
-def locate(path_or_id: str | Path, *, lora: str | None = None, revision: str | None = None) -> Located:
+def locate(
+    path_or_id: str | Path, *, lora: str | None = None, revision: str | None = None, ask_hub: bool = True
+) -> Located:
     """Find a checkpoint before torch is imported, so that a missing one is reported at once.
 
     ``path_or_id``: a folder, or the id of a model on the hub. ``lora``: folder of an adapter in PEFT's format. Such a
-    folder may also stand for the model; then it names its base.
+    folder may also stand for the model; then it names its base. Without ``ask_hub`` every id is believed.
 
     Raises :class:`UsageError` or :class:`ModelError`.
     """
@@ -179,7 +181,7 @@ def locate(path_or_id: str | Path, *, lora: str | None = None, revision: str | N
     if lora is None and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         lora, path_or_id = str(path), _base_of(read_adapter(path))
     folder = _local_folder(path_or_id)
-    if folder is None:
+    if folder is None and ask_hub:
         _require_on_hub(str(path_or_id), revision)
     adapter = None if lora is None else read_adapter(lora)
     return Located(source=str(folder or path_or_id), folder=folder, adapter=adapter, revision=revision)

@@ -172,7 +172,7 @@ def require_settings(spec: ModelSpec, settings: OpenSettings) -> None:
         require_template(settings.chat_template)
 
 
-def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
+def require_checkpoint(spec: ModelSpec, settings: OpenSettings, *, ask_hub: bool = True) -> None:
     """Raise an error if a checkpoint is missing, before torch is imported, which takes seconds."""
     pooled = settings.replicas > 1 or settings.cluster is not None
     if pooled:  # machines of a cluster may see other folders, and have other packages
@@ -185,7 +185,7 @@ def require_checkpoint(spec: ModelSpec, settings: OpenSettings) -> None:
 
         _prepare_hub(settings)
         given = settings.arguments
-        locate(spec.target, lora=given.get("lora"), revision=given.get("revision"))
+        locate(spec.target, lora=given.get("lora"), revision=given.get("revision"), ask_hub=ask_hub)
 
 
 def _prepare_hub(settings: OpenSettings) -> None:
