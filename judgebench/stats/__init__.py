@@ -13,7 +13,7 @@ What if both answers were alike in style?       ``length_control``, ``style_cont
 Do judges agree, and with people?               ``agreement``, ``jury``, ``calibration``, ``correlation``,
                                                 ``correlation_comparison``
 What would people have said?                    ``prediction_powered``, ``rogan_gladen``
-What would another judge say?                   ``bridge``, ``bridge_rules``
+What would another judge say?                   ``bridge``, ``bridge_rules``, ``cascade``
 =============================================== ====================================================================
 
 >>> from judgebench.stats.proportions import share_interval

@@ -23,6 +23,7 @@ from judgebench.stats import (
     bridge,
     bridge_rules,
     calibration,
+    cascade,
     clustered,
     correlation,
     correlation_comparison,
@@ -200,6 +201,11 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
         bridge_rules.drift_p_value(stored, d.other) for stored in (d.shares, d.other, d.other / 2)
     ],
     "calibration.calibration": lambda d: calibration.calibration(d.shares, d.right),
+    "cascade.cascade_mean": lambda d: [
+        cascade.cascade_mean(d.shares, d.other, others, corners=corners)
+        for others in (d.shares, [])
+        for corners in (None, False)
+    ],
     "clustered.cluster_totals": lambda d: d.totals,
     "clustered.difference": lambda d: clustered.difference(*d.runs[:2]),
     "clustered.clustered_estimate": lambda d: clustered.clustered_estimate(d.totals),
