@@ -1,7 +1,7 @@
 """Flags and names as other harnesses spell them, turned into ours before a command is parsed.
 
-The tables are in ``templates/aliases.toml``. What was understood is said in one line on stderr; a flag without an exact
-equivalent is an error that names ours.
+The tables are in ``templates/aliases.toml``. What was understood is said on stderr, each thing in a line; a flag
+without an exact equivalent is an error that names ours.
 """
 
 import json
@@ -18,6 +18,7 @@ from judgebench.errors import UsageError
 ASKING = ("eval", "generate", "judge")
 """Commands that take what other harnesses' one command takes."""
 YES, NO = ("true", "yes", "1"), ("false", "no", "0")
+MODELS = ("--model", "-m")
 LISTS = ("--tasks", "-t")
 """Flags after which lm-eval takes several words."""
 
@@ -28,7 +29,8 @@ def translated(command: Any, args: Sequence[str], notes: list[str]) -> list[str]
     while words.left:
         _take(words)
     if words.notes:
-        notes += [*words.notes, *_same_names(words)]
+        # What is another thing here than there comes first: a translation is only news.
+        notes += [*_same_names(words), *_unlike(words, args), *words.notes]
     return words.done
 
 
@@ -38,12 +40,29 @@ def _same_names(words: "_Words") -> list[str]:
     return [said for name, said in aliases().same_names.items() if name in named]
 
 
+def _unlike(words: "_Words", args: Sequence[str]) -> list[str]:
+    """What to say of a checkpoint that lm-eval would ask in another way, to whoever uses flags of lm-eval alone."""
+    from judgebench.models.opening import runs_here
+
+    table, typed = aliases().unlike_lm_eval, {_key(word.partition("=")[0]) for word in args if word.startswith("-")}
+    models = words.given(*MODELS)
+    no_matter = not typed & set(table["flags"].split()) or not any(map(runs_here, models))
+    if no_matter or words.given("--chat-template") or words.name == "judge":
+        return []
+    return [said for key, said in table.items() if key != "flags" and key not in typed]
+
+
+def _key(flag: str) -> str:
+    """How a flag stands in the tables."""
+    return flag if flag[1:2] != "-" else key_of(flag[2:])
+
+
 def say(notes: Iterable[str]) -> None:
-    """Say on stderr, in one line and each thing once, how something was understood."""
+    """Say on stderr how something was understood, each thing once and in a line of its own."""
     from judgebench.display import printable
     from judgebench.redaction import redacted
 
-    sys.stderr.write(f"judgebench: {printable(redacted('; '.join(dict.fromkeys(notes))))}\n")
+    sys.stderr.write("".join(f"judgebench: {printable(redacted(note))}\n" for note in dict.fromkeys(notes)))
 
 
 class _Words:
@@ -116,7 +135,7 @@ def _take(words: _Words) -> None:
 
 def _take_foreign(words: _Words, flag: str, value: str | None) -> None:
     """Replace a flag that the command does not have."""
-    table, key = aliases(), flag if flag[1] != "-" else key_of(flag[2:])
+    table, key = aliases(), _key(flag)
     asks = words.name in ASKING
     if value is not None:
         words.left.insert(0, value)
@@ -152,8 +171,34 @@ def _replace(words: _Words, flag: str, template: str) -> None:
     if form == "{pair}":
         pairs = [pair for text in typed for pair in _pairs(text, flag)]
         replaced = _sampling(pairs, flag) if ours == "--gen" else _backend_settings(pairs)
+        if ours == "--model-arg" and (joined := _joined_with_its_model(words, replaced)):
+            typed, replaced = [*typed, "with --model", joined[0]], joined[1:]
     words.done += replaced
     words.understood(" ".join([flag, *typed]), " ".join(replaced) or "nothing")
+
+
+def _joined_with_its_model(words: _Words, replaced: Sequence[str]) -> list[str]:
+    """The backend that ``--model`` names, then our words for it and the model that is among its settings.
+
+    The backend is taken out of the words. Nothing if the settings name no model of it.
+    """
+    from judgebench.models.opening import with_its_model
+
+    pairs = list(_flags_and_values(replaced))
+    settings = dict(word.split("=", 1) for flag, word in pairs if flag == "--model-arg")
+    models, left = words.given(*MODELS), dict(settings)
+    spec = with_its_model(models[0], left) if len(models) == 1 else ""
+    if not models or spec in ("", models[0]):
+        return []
+    _take_out(words, MODELS)
+    gone = {f"{key}={settings[key]}" for key in settings.keys() - left.keys()}
+    rest = [word for pair in pairs if pair[1] not in gone for word in pair]
+    return [models[0], "--model", spec, *rest]
+
+
+def _flags_and_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A list of flags and values, as pairs."""
+    return zip(words[::2], words[1::2], strict=True)
 
 
 def _pairs(text: str, flag: str) -> Iterator[tuple[str, str]]:
@@ -214,7 +259,7 @@ def _take_batch_size(words: _Words, flag: str) -> None:
     from judgebench.models.opening import own_spec
 
     table = aliases()
-    model = next(iter(words.given("--model", "-m")), "")
+    model = next(iter(words.given(*MODELS)), "")
     backend = own_spec(model).partition(":")[0]
     if (
         backend in ("http", "https", "openai", "anthropic", "local-chat-completions")
@@ -328,16 +373,21 @@ def _set_task_option(words: _Words, flag: str, task: str, option: str, value: st
 
 def _rewrite_tasks(words: _Words, text: str) -> None:
     """Replace every ``--tasks`` by one."""
+    _take_out(words, LISTS)
+    words.done += ["--tasks", text]
+
+
+def _take_out(words: _Words, flags: Sequence[str]) -> None:
+    """Take a flag and its values out of the words, wherever it stands."""
     for part in (words.done, words.left):
         kept: list[str] = []
         skip = False
         for word in part:
-            skip_next = not skip and word in LISTS
-            if not skip and not skip_next and word.partition("=")[0] not in LISTS:
+            skip_next = not skip and word in flags
+            if not skip and not skip_next and word.partition("=")[0] not in flags:
                 kept.append(word)
             skip = skip_next
         part[:] = kept
-    words.done += ["--tasks", text]
 
 
 _SPECIAL = {

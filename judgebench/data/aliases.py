@@ -17,6 +17,8 @@ class Aliases:
     tasks: Table
     same_names: Table
     """Our own names that mean something else elsewhere, and what to say of that."""
+    unlike_lm_eval: Table
+    """What lm-eval does otherwise without some flag, and what to say of it; ``flags`` are those of its users alone."""
     near_tasks: Table
     """Benchmarks without an exact equivalent, and what to do instead."""
     commands: Table

@@ -104,6 +104,8 @@ class Runner:
         if settings.model is None:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
+        if not spec.backend.finished:
+            self._models.require_settings(spec, arguments, candidate=True)
         for text in settings.judges if judge else ():
             parse_model(text, settings.judge_args)
         if settings.out is not None:

@@ -86,9 +86,9 @@ class ModelPool:
             for _, spec, arguments in played
         }
         for spec, arguments in [candidate] if candidate else []:
-            self._require_settings(spec, arguments, candidate=True)
+            self.require_settings(spec, arguments, candidate=True)
         for spec, (_, arguments) in judges.items():
-            self._require_settings(spec, arguments, candidate=False)
+            self.require_settings(spec, arguments, candidate=False)
         if not begun:
             for spec, (task, arguments) in judges.items():
                 self._require_served(spec, arguments, task)
@@ -177,7 +177,8 @@ class ModelPool:
             opened = self.open(spec, arguments, task)
         return JudgeSeat(judge, opened.model, opened.price, spec.text)
 
-    def _require_settings(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
+    def require_settings(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
+        """Raise an error for settings or prices with which the model cannot be opened; nothing is read or imported."""
         require_settings(spec, self.open_settings(arguments, candidate=candidate))
         require_price(spec.text, price_of(spec, arguments), self.budget)
 

@@ -161,7 +161,7 @@ def test_backends_of_lm_eval_find_their_model_among_the_arguments() -> None:
 UNDERSTOOD = {
     # lm-eval
     "--model hf --model_args pretrained=gpt2,dtype=float32 --tasks gsm8k": (
-        "--model hf --model-arg pretrained=gpt2 --model-arg dtype=float32 --tasks gsm8k"
+        "--model hf:gpt2 --model-arg dtype=float32 --tasks gsm8k"
     ),
     "--model_args pretrained=gpt2 dtype=float32 peft=me/lora": (
         "--model-arg pretrained=gpt2 --model-arg dtype=float32 --model-arg lora=me/lora"
@@ -309,6 +309,56 @@ def test_a_name_that_means_something_else_there_is_explained() -> None:
         assert any(said in note for note in notes) is wanted
 
 
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("--model hf --model_args pretrained=me/m --tasks gsm8k", True),
+        ("--model vllm:me/m --tasks ifeval --gen_kwargs temperature=0", True),
+        ("--model hf --model_args pretrained=me/m --tasks gsm8k --apply_chat_template", False),
+        ("--model hf --model_args pretrained=me/m --tasks gsm8k --apply_chat_template false", False),
+        ("--model hf --model_args pretrained=me/m --tasks gsm8k --chat-template none", False),
+        ("--model openai-chat-completions --model_args model=gpt-4o --tasks gsm8k", False),
+        ("--model-path me/m --bench-name mt_bench", False),
+        ("--model hf:me/m --tasks gsm8k", False),
+    ],
+)
+def test_a_chat_template_that_lm_eval_leaves_out_is_told(typed: str, wanted: bool) -> None:
+    """lm-eval sends a checkpoint raw prompts unless it is told otherwise; an endpoint applies its own template."""
+    notes: list[str] = []
+    translated(loaded("eval"), shlex.split(typed), notes)
+    assert any("--chat-template none does as lm-eval" in note for note in notes) is wanted
+
+
+def test_what_differs_is_said_before_what_is_the_same() -> None:
+    """A benchmark that is another one there, then the chat template, then the translations, a line for each."""
+    notes: list[str] = []
+    words = shlex.split("--model hf --model_args pretrained=me/m,dtype=float32 --tasks gsm8k --batch_size 4")
+    assert translated(loaded("eval"), words, notes) == shlex.split(
+        "--model hf:me/m --model-arg dtype=float32 --tasks gsm8k --model-arg batch_size=4"
+    )
+    assert [note.split()[0] for note in notes] == ["gsm8k", "without", "--model_args", "--batch_size"]
+    assert "--model hf:me/m --model-arg dtype=float32" in notes[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--model hf", "--model_args pretrained=ORG/NAME"),
+        ("--model vllm", "give vllm:ORG/NAME"),
+        ("--model openai-chat-completions", "give openai:NAME"),
+        ("--model local-chat-completions", "give http://HOST:PORT/v1#NAME"),
+        ("--model hf --model_args pretrained=me/m,parallelize=True", "takes no argument 'parallelize'"),
+    ],
+)
+def test_what_no_engine_could_open_is_refused_before_any_file_is_looked_for(
+    command: Command, typed: str, said: str
+) -> None:
+    """GSM8K's official questions are not here, which would be the next complaint."""
+    refused = command("eval", "--tasks", "gsm8k", "--offline", *shlex.split(typed))
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err.splitlines()[-1]
+
+
 def test_a_key_among_the_settings_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     """The line that says what was understood hides what looks like a key."""
     notes: list[str] = []
@@ -319,7 +369,7 @@ def test_a_key_among_the_settings_is_not_repeated(capsys: pytest.CaptureFixture[
 
 
 def test_what_was_understood_is_said_once_and_the_run_is_in_our_words(example_runs: Path, tmp_path: Path) -> None:
-    """One line on stderr for flags, tasks and models; labels and protocol have our names only."""
+    """Flags, tasks and models, each in a line on stderr; labels and protocol have our names only."""
     shutil.copy(example_runs / "answers.jsonl", tmp_path)
     typed = (
         "--model_outputs answers.jsonl --tasks gsm8k_cot --starter --max_instances 4 --log_samples --num_fewshot 8 -q"
@@ -327,10 +377,13 @@ def test_what_was_understood_is_said_once_and_the_run_is_in_our_words(example_ru
     ended = run_command(["eval", *shlex.split(typed), "--output_path", "one"], cwd=tmp_path)
     said = [line for line in ended.stderr.splitlines() if " here" in line]
     assert said == [
-        "judgebench: --model_outputs answers.jsonl is --model file:answers.jsonl here; --max_instances 4 is --limit 4 "
-        "here; --log_samples is not needed: every answer and verdict is kept in the run folder; --num_fewshot 8 is "
-        "--tasks gsm8k@cot8 here; --output_path one is --out one here; gsm8k_cot is gsm8k@cot8 here"
+        "judgebench: --model_outputs answers.jsonl is --model file:answers.jsonl here",
+        "judgebench: --max_instances 4 is --limit 4 here",
+        "judgebench: --num_fewshot 8 is --tasks gsm8k@cot8 here",
+        "judgebench: --output_path one is --out one here",
+        "judgebench: gsm8k_cot is gsm8k@cot8 here",
     ]
+    assert "judgebench: --log_samples is not needed: every answer and verdict is kept" in ended.stderr
     ours = "eval --model file:answers.jsonl --tasks gsm8k@cot8 --starter --limit 4 -q --out two"
     assert " here" not in run_command(shlex.split(ours), cwd=tmp_path).stderr
     one, two = (RunFolder(tmp_path / name).require_manifest() for name in ("one", "two"))

@@ -45,9 +45,10 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
     Also accepts other harnesses' spellings: see :func:`own_spec`, and a backend whose model is among the arguments.
     """
     rest = dict(arguments or {})
-    text = own_spec(_with_its_model(text, rest))
+    text = own_spec(with_its_model(text, rest))
     if not text:
         raise UsageError(f"the model spec is empty; expected {grammar()}")
+    _require_a_model(text)
     backend, target = _backend_of(text)
     if not target:
         raise UsageError(f"the model spec {text!r} names nothing after {backend.name}:; expected {backend.spelling}")
@@ -86,7 +87,37 @@ def _of_vendor(text: str, name: str, vendor: Mapping[str, str]) -> str:
     )
 
 
-def _with_its_model(text: str, arguments: dict[str, str]) -> str:
+def _require_a_model(text: str) -> None:
+    """Raise :class:`UsageError` for a backend alone, as lm-eval names it, whose model is missing.
+
+    A folder of that name is a checkpoint.
+    """
+    key = key_of(text)
+    if os.path.exists(text):
+        return
+    if text in BUNDLED and BUNDLED[text].checkpoint:
+        raise UsageError(
+            f"the model spec {text!r} names a backend and no model: give {text}:ORG/NAME or {text}:FOLDER, or name the "
+            f"checkpoint as lm-eval does, --model_args pretrained=ORG/NAME"
+        )
+    if key in aliases().endpoints or key == "local_chat_completions":
+        whole = f"{aliases().endpoints[key]}:NAME" if key in aliases().endpoints else "http://HOST:PORT/v1#NAME"
+        needed = "model=NAME" if key in aliases().endpoints else "model=NAME,base_url=http://HOST:PORT/v1"
+        raise UsageError(
+            f"the model spec {text!r} names a backend and no model: give {whole}, or name it as lm-eval does, "
+            f"--model_args {needed}"
+        )
+
+
+def runs_here(text: str) -> bool:
+    """Whether a model spec names a checkpoint for this machine; false for what is no spec."""
+    try:
+        return _backend_of(own_spec(text))[0].local
+    except UsageError:
+        return False
+
+
+def with_its_model(text: str, arguments: dict[str, str]) -> str:
     """Join a backend and the model that its arguments name, as in lm-eval; the argument is taken out."""
     if "pretrained" in arguments and text in BUNDLED and BUNDLED[text].checkpoint:
         return f"{text}:{arguments.pop('pretrained')}"
