@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from judgebench.run.known_judges import CheckedFile, JudgeModel, KnownJudge
 
 app = typer.Typer(no_args_is_help=True)
+MOST_ASKED = 2
+"""How many judges' labels are named of a task: those of the default, and of the starter set."""
 
 
 @app.command("list")
@@ -127,7 +129,7 @@ def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
         facts = {
             "model": "named by --judge" if judge.model is None else _model_line(judge.model),
             "judges": judge.cases,
-            "reads": judge.reading,
+            "reads": _reading(judge),
             "prompt": judge.prompt,
             "cannot judge here": judge.unavailable,
             "note": judge.about,
@@ -135,6 +137,14 @@ def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
         }
         lines += [f"  {key}: {text}" for key, text in facts.items() if text]
     return lines
+
+
+def _reading(judge: "KnownJudge") -> str:
+    """The rule, with the labels unless it names them."""
+    from judgebench.judges.own_prompts import labels_told
+
+    named = all(label in judge.reading for label in judge.labels) or "bracket" in judge.reading
+    return judge.reading if named else f"{judge.reading}: {labels_told(judge.labels)}"
 
 
 def _model_line(model: "JudgeModel") -> str:
@@ -146,10 +156,22 @@ def _model_line(model: "JudgeModel") -> str:
 
 
 def _task_lines(judges: "list[KnownJudge]", texts: "dict[str, dict[str, str]]") -> list[str]:
-    usable = [judge.name for judge in judges if judge.usable]
-    lines = [f"judges of {judges[0].task}: {', '.join(usable)}"]
+    from judgebench.judges.own_prompts import labels_told
+
+    kinds = {
+        "default": [judge.name for judge in judges if judge.default],
+        "with --starter": [judge.name for judge in judges if judge.of_starter],
+        "by an option": [judge.name for judge in judges if judge.usable and not (judge.default or judge.of_starter)],
+    }
+    lines = [f"judges of {judges[0].task}"]
+    lines += [f"  {kind}: {', '.join(found)}" for kind, found in kinds.items() if found]
     for cases, names in texts.items():
-        lines += ["", f"A prompt of your own (--judge-prompt FILE.j2) for {cases} can show:"]
+        lines += ["", f"A prompt of your own (--judge-prompt FILE.j2) for {cases}"]
+        of_cases = [judge for judge in judges if judge.cases == cases and judge.labels]
+        asked = [judge for judge in of_cases if judge.default or judge.of_starter] or of_cases
+        if told := dict.fromkeys(f"{labels_told(judge.labels)} ({judge.name})" for judge in asked[:MOST_ASKED]):
+            lines.append(f"  has to ask for what is read: {'; '.join(told)}")
+        lines.append("  can show:")
         widest = max(map(len, names))
         for shown, about in names.items():
             written = shown if shown == "turns" else f"{{{{ {shown} }}}}"
@@ -160,13 +182,23 @@ def _task_lines(judges: "list[KnownJudge]", texts: "dict[str, dict[str, str]]") 
 def _file_lines(checked: "CheckedFile") -> list[str]:
     sampling = ", ".join(f"{key} = {value}" for key, value in checked.sampling.items())
     facts = {
+        "fits": ", ".join(checked.fits) or "no task",
         "replaces": f"the benchmark's {checked.replaces}" if checked.replaces else "the model only, as --judge does",
         "model": ", ".join(map(_model_line, checked.models)) or "named by another --judge",
         "prompt": f"sha256 {checked.prompt_sha256[:12]}" if checked.prompt_sha256 else "the benchmark's own",
         "reads": checked.reading,
         "sampling": sampling or "the default",
         "order": checked.order or "the benchmark's own",
-        "fits": ", ".join(checked.fits) or "no task",
     }
     lines = [f"{checked.path} is valid", *(f"  {key}: {text}" for key, text in facts.items())]
-    return [*lines, *(f"  does not fit {task}: {why}" for task, why in checked.misfits.items())]
+    lines += [f"  with --starter, {task} reads: {told}" for task, told in checked.reads.items()]
+    return [*lines, *(_misfit(checked, f"  does not fit {task}: ", why) for task, why in checked.misfits.items())]
+
+
+def _misfit(checked: "CheckedFile", head: str, why: str) -> str:
+    """The reason in one line; ``--json``, and ``eval`` itself, give all of it."""
+    from rich.console import Console
+
+    from judgebench.display import shortened
+
+    return head + shortened(why.removeprefix(f"the judge prompt {checked.path} "), max(20, Console().width - len(head)))

@@ -255,7 +255,9 @@ def _verdict(one: "SampleJudgement") -> str:
     if one.value is None:
         return f"{one.state}: {one.reason}"
     state = f" ({STATES[one.state]})" if one.state in STATES else ""
-    label = "" if one.label is None else f"{one.label}, "
+    # Two labels that are equally likely: the one that is written down won nothing.
+    even = one.value == 0.5 and any(reply.likely for reply in one.replies)
+    label = "" if one.label is None or even else f"{one.label}, "
     if one.share is None:
         return f"{'' if one.label == f'{one.value:g}' else label}{one.value:g}{state}"
     ends = {"win": "the candidate wins", "tie": "a tie", "loss": "the candidate loses"}
@@ -269,7 +271,7 @@ def _said(reply: "SampleReply", number: int, detail: Detail) -> Quote:
     remarks = _thinking(reply.thinking, detail)
     if reply.likely:
         odds = ", ".join(f"{token!r} {100 * chance:.1f} %" for token, chance in reply.likely if chance >= LEAST_CHANCE)
-        remarks.append(f"first token: {odds}")
+        remarks.append(f"first token: {odds or f'no label above {100 * LEAST_CHANCE:g} %'}")
     if reply.finish_reason in ENDINGS and not reply.likely:
         remarks.append(ENDINGS[reply.finish_reason])
     return Quote(label, cut(reply.text, full=detail.full) if reply.text.strip() else "(empty)", tuple(remarks))

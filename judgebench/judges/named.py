@@ -18,6 +18,8 @@ class NamedJudge:
     """Whether it rates one answer or compares two."""
     reading: str
     """How the verdict is read, in words."""
+    labels: tuple[str, ...] = ()
+    """What the rule looks for in a reply, and a prompt has to name."""
     prompt: str | None = None
     """A source of the task's ``sources.toml``, or a file ``*.j2`` of its folder."""
     chosen_by: str = ""

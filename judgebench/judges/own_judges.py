@@ -107,6 +107,7 @@ class OpenJudge:
             reading=rule.words,
             read_text=reader(rule, texts.scale),
             reads_once=rule.own_patterns,
+            labels=rule.asked_for,
             texts=texts,
         )
 

@@ -6,7 +6,7 @@ longer than its own parts. Texts are filled in as they are; what an answer conta
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import distinctive_lines, fill
 from judgebench.errors import UsageError
+from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Case, Message
 
 Syntax = Literal["jinja", "alpaca_eval"]
@@ -159,7 +160,7 @@ _ALLOWED = (
     f"turns, the filters {', '.join(FILTERS)}"
 )
 _LEAVES_OUT = re.compile(r"\{#-?\s*leaves out:([a-z, ]*)-?#\}")
-_CAN_BE_LEFT_OUT = ("question", "answer")
+_CAN_BE_LEFT_OUT = ("question", "answer", "labels")
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class OwnPrompt:
         named = tuple(filter(None, map(str.strip, found[1].split(",")))) if found else ()
         for name in named:
             if name not in _CAN_BE_LEFT_OUT:
-                raise self._error(f"`leaves out: {name}` is neither question nor answer")
+                raise self._error(f"`leaves out: {name}` is not one of {', '.join(_CAN_BE_LEFT_OUT)}")
         return named
 
     def messages(self, texts: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -268,6 +269,14 @@ class OwnPrompt:
         if self.syntax == "alpaca_eval":
             return {"instruction", "answer_a", "answer_b"}
         return set(meta.find_undeclared_variables(self._tree))
+
+    @property
+    def wording(self) -> str:
+        """What the prompt says by itself, without the texts of a case and without comments."""
+        if self.syntax == "alpaca_eval":
+            return self.text
+        written = [node.data for node in self._tree.find_all(nodes.TemplateData)]
+        return "\n".join([*written, *(str(node.value) for node in self._tree.find_all(nodes.Const))])
 
     def _require_simple(self, tree: nodes.Template) -> None:
         """Raise :class:`UsageError` unless the template keeps to the language of this module."""
@@ -388,6 +397,41 @@ def require_shown(prompt: OwnPrompt, texts: CaseTexts, cases: Iterable[Case], ju
                     f"{judge}): the judge would not see what it judges. Show it ({_shown_by(what, texts)}), or, if "
                     f"that is meant, say so in the prompt: {{# leaves out: {what} #}}"
                 )
+
+
+def require_labels(prompt: OwnPrompt, labels: Sequence[str], judge: str) -> None:
+    """Raise :class:`UsageError` if the prompt asks for other labels than those that are read in the reply."""
+    if not labels or "labels" in prompt.leaves_out or names_labels(prompt.wording, labels):
+        return
+    means = "" if prompt.syntax == "alpaca_eval" else ", or, if that is meant, say so in it: {# leaves out: labels #}"
+    raise UsageError(
+        f"the judge prompt {prompt.name} does not ask for {labels_told(labels)}, which {judge} reads in the reply: a "
+        "judge that keeps to the prompt would be misread or not read at all. Name it in the prompt, bring a reading "
+        f"rule in a judge file ([verdict] of judge.toml){means}"
+    )
+
+
+def labels_told(labels: Sequence[str]) -> str:
+    """What is read in a reply, for people."""
+    return "a number in double brackets, such as [[5]]" if tuple(labels) == RATING_BRACKETS else " or ".join(labels)
+
+
+def names_labels(text: str, labels: Sequence[str]) -> bool:
+    """Whether a text names one of the labels; of labels that are words, such as A and B, two: ``a`` alone says nothing.
+
+    >>> names_labels("Reply with M or N. A person asked this.", ("A", "B"))
+    False
+    >>> names_labels("End with [[A]] if the first is better.", ("[[A]]", "[[B]]"))
+    True
+    """
+    named = sum(bool(re.search(bounded(label), text)) for label in labels)
+    return named >= (min(2, len(labels)) if all(label.isalnum() for label in labels) else 1)
+
+
+def bounded(label: str) -> str:
+    """Make a pattern that matches a label where it is no part of a word."""
+    before, after = r"(?<!\w)" * bool(re.match(r"\w", label)), r"(?!\w)" * bool(re.search(r"\w$", label))
+    return f"{before}{re.escape(label)}{after}"
 
 
 def _shown_by(what: str, texts: CaseTexts) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 _NUMBER = r"(\d++\.?\d*+)"
 _RATING, _RATING_SINGLE = re.compile(rf"\[\[{_NUMBER}\]\]"), re.compile(rf"\[{_NUMBER}\]")
 _PAIR, _PAIR_SINGLE = re.compile(rf"\[\[{_NUMBER},\s?{_NUMBER}\]\]"), re.compile(rf"\[{_NUMBER},\s?{_NUMBER}\]")
+RATING_BRACKETS = ("[[", "brackets")
+"""How a prompt asks for a rating that is read here: it shows the brackets, or has the word."""
 _TIE_DELTA = 0.1
 """Two ratings that are no further apart are a tie."""
 

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.own_prompts import CaseTexts, bounded
 from judgebench.judges.rankings import ranking_verdict, two_scores_verdict
+from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Verdict
 
 LONGEST_REPLY = 20_000
@@ -65,6 +66,15 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def own_patterns(self) -> bool:
         """Whether it holds regular expressions, which are used only if the user gave them on the command line."""
         return self.regex is not None or self.patterns
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """What a prompt has to name so that its replies can be read; nothing if patterns say what is read."""
+        if self.own_patterns or self.kind in ALPACA_EVAL_READINGS:
+            return ()
+        if self.kind == "json":
+            return (self.key,)
+        return RATING_BRACKETS if self.kind == "rating" else tuple(self.labels)
 
     @property
     def words(self) -> str:
@@ -178,11 +188,6 @@ def reader(rule: VerdictRule, scale: tuple[float, float] | None) -> Callable[[st
 
 def _any_of(labels: Mapping[str, float]) -> re.Pattern[str]:
     """Match any of the labels, none of them as a part of a word."""
-
-    def bounded(label: str) -> str:
-        before, after = r"(?<!\w)" * bool(re.match(r"\w", label)), r"(?!\w)" * bool(re.search(r"\w$", label))
-        return f"{before}{re.escape(label)}{after}"
-
     return re.compile("|".join(bounded(label) for label in sorted(labels, key=len, reverse=True)))
 
 

@@ -12,9 +12,10 @@ from judgebench import tasks
 from judgebench.data.sources import read_sources
 from judgebench.display import printable
 from judgebench.errors import JudgebenchError, UsageError
+from judgebench.judges import Judge
 from judgebench.judges.judge_files import JudgeFile, read_judge_file, read_prompt
-from judgebench.judges.named import NamedJudge
-from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.named import STARTER, NamedJudge
+from judgebench.judges.own_prompts import CaseTexts, labels_told
 from judgebench.models.opening import parse_model, price_of, shutdown_of
 from judgebench.models.vendors import near
 from judgebench.run.own_judging import judged_by, require_order
@@ -46,6 +47,8 @@ class KnownJudge(Struct, frozen=True, kw_only=True):
     """Upstream's judge model; ``None`` if the user names one."""
     cases: str
     reading: str
+    labels: tuple[str, ...]
+    """What the reading rule looks for in a reply, and a prompt has to name."""
     prompt: str
     """Where the prompt comes from."""
     unavailable: str
@@ -56,6 +59,16 @@ class KnownJudge(Struct, frozen=True, kw_only=True):
     def usable(self) -> bool:
         """Whether it can judge here."""
         return not self.unavailable
+
+    @property
+    def of_starter(self) -> bool:
+        """Whether it judges with ``--starter``."""
+        return self.about.startswith(STARTER)
+
+    @property
+    def default(self) -> bool:
+        """Whether the task uses it without being told to."""
+        return self.usable and self.choose == self.task and not self.of_starter
 
     @property
     def ended(self) -> bool:
@@ -75,6 +88,8 @@ class CheckedFile(Struct, frozen=True, kw_only=True):
     order: str | None
     fits: list[str]
     """What ``--tasks`` may say with it."""
+    reads: dict[str, str]
+    """What is read in the judge's reply, by what ``--tasks`` may say together with ``--starter``."""
     misfits: dict[str, str]
     """Other tasks, and why it does not fit them."""
 
@@ -121,6 +136,7 @@ def _of_starter(spec: str) -> tuple[NamedJudge, ...]:
             model=None,
             answers=getattr(getattr(judge, "texts", None), "answers", 2),
             reading=str(judge.fingerprint.get("reading", "the task's own rule")),
+            labels=getattr(judge, "labels", ()),
         )
         for name, judge in data.judges.items()
     )
@@ -135,6 +151,7 @@ def _known(task: Task, named: NamedJudge, places: Mapping[str, str]) -> KnownJud
         model=model,
         cases="single answers" if named.answers == 1 else "pairs of answers",
         reading=named.reading,
+        labels=named.labels,
         prompt=places.get(named.prompt or "", named.prompt or ""),
         unavailable=named.unavailable,
         about=named.about,
@@ -193,14 +210,15 @@ def _no_files(name: str) -> bytes:
 def check_file(path: Path) -> CheckedFile:
     """Read a judge file or a prompt, and try which tasks it fits."""
     file = JudgeFile(judge=read_prompt(path)) if path.suffix == ".j2" else read_judge_file(path)
-    own, fits, misfits = file.judge, [], {}
+    own, fits, misfits, reads = file.judge, [], {}, {}
     for name in tasks.names():
         for spec in _variants(tasks.load(tasks.parse_one_spec(name))[0]):
             try:
                 task, data = _starter(spec)
                 require_order(own, task)
-                judged_by(own, task, data, str(path))
+                played = judged_by(own, task, data, str(path))
                 fits.append(spec)
+                reads[spec] = _read_of(played.judges)
             except JudgebenchError as error:
                 misfits[spec] = str(error)
     return CheckedFile(
@@ -212,5 +230,11 @@ def check_file(path: Path) -> CheckedFile:
         sampling=dict(own.sampling),
         order=own.order,
         fits=fits,
+        reads={spec: told for spec, told in reads.items() if told},
         misfits=misfits,
     )
+
+
+def _read_of(judges: Mapping[str, Judge]) -> str:
+    told = dict.fromkeys(labels_told(labels) for judge in judges.values() if (labels := getattr(judge, "labels", ())))
+    return "; ".join(told)

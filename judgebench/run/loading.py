@@ -134,13 +134,13 @@ def with_own_judge(loaded: list[LoadedTask], settings: Settings) -> list[LoadedT
     return [_judged_by(own, loaded_task) for loaded_task in loaded]
 
 
-def _judged_by(own: OwnJudge, loaded_task: LoadedTask) -> LoadedTask:
+def _judged_by(own: OwnJudge, loaded_task: LoadedTask, *, stored: bool = False) -> LoadedTask:
     if not loaded_task.data.judges:
         return loaded_task
     require_order(own, loaded_task.task)
     if not own.mark:
         return loaded_task
-    data = judged_by(own, loaded_task.task, loaded_task.data)
+    data = judged_by(own, loaded_task.task, loaded_task.data, stored=stored)
     return dataclasses.replace(loaded_task, data=data, own_judge=own)
 
 
@@ -421,4 +421,4 @@ def reload_task(
     if baselines:
         loaded_task = with_baselines(loaded_task, baselines, keep_equal=origin.code is None)
     own = own_judge or task_manifest.own_judge
-    return loaded_task if own is None else _judged_by(own, loaded_task)
+    return loaded_task if own is None else _judged_by(own, loaded_task, stored=own_judge is None)

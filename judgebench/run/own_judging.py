@@ -8,7 +8,15 @@ import msgspec
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.judges.own_judges import OwnJudge
-from judgebench.judges.own_prompts import ANSWERS, QUESTION, CaseTexts, OwnPrompt, require_names, require_shown
+from judgebench.judges.own_prompts import (
+    ANSWERS,
+    QUESTION,
+    CaseTexts,
+    OwnPrompt,
+    require_labels,
+    require_names,
+    require_shown,
+)
 from judgebench.records import Answer, Case, Example, Generation, Message
 from judgebench.task import Task, TaskData
 
@@ -38,11 +46,12 @@ def require_order(own: OwnJudge, task: Task) -> None:
         )
 
 
-def judged_by(own: OwnJudge, task: Task, data: TaskData, where: str | None = None) -> TaskData:
+def judged_by(own: OwnJudge, task: Task, data: TaskData, where: str | None = None, *, stored: bool = False) -> TaskData:
     """Return the task's data with the judge in the place of the task's own.
 
     Raises :class:`UsageError` if its prompt shows what the cases do not have, if it leaves out the question or an
-    answer, or if its rule does not fit the cases. ``where`` is how messages call the prompt.
+    answer, if it does not ask for the labels that are read, or if its rule does not fit the cases. ``where`` is how
+    messages call the prompt. What a ``stored`` run was judged by may ask for any labels: its replies are there.
     """
     judge, cases = own.opened(where or own.name), _probes(task, data)
     judges = dict(data.judges)
@@ -54,6 +63,8 @@ def judged_by(own: OwnJudge, task: Task, data: TaskData, where: str | None = Non
                 require_names(judge.prompt, texts, f"{task.name} ({name})")
                 require_shown(judge.prompt, texts, mine, f"{task.name} ({name})")
             judges[name] = judge.played(replaced, texts)
+            if judge.prompt is not None and not stored:
+                require_labels(judge.prompt, getattr(judges[name], "labels", ()), f"{task.name} ({name})")
             if judge.prompt is not None:
                 _require_told_apart(judge.prompt, replaced, judges[name], mine)
         except UsageError as error:

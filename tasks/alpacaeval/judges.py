@@ -115,7 +115,11 @@ AB_JUDGE = partial(LogprobJudge, labels=("A", "B"), sampling=LABEL_SAMPLING)
 REASONED = {"sampling": Sampling(temperature=1.0, max_tokens=300, top_logprobs=5), "position": -1}
 """Of the published evaluators that explain themselves first: the last token holds the label."""
 RANKING_JUDGE = partial(
-    TextJudge, sampling=RANKING_SAMPLING, reading="rank of model_1 in a Python list", read_text=ranking_verdict
+    TextJudge,
+    sampling=RANKING_SAMPLING,
+    reading="rank of model_1 in a Python list",
+    read_text=ranking_verdict,
+    labels=("model_1",),
 )
 TOOL_JUDGE = partial(
     TextJudge, sampling=RANKING_SAMPLING, reading="rank of m in the tool call", read_text=tool_ranking_verdict
@@ -131,6 +135,7 @@ OUTPUT_JUDGE = partial(
     sampling=Sampling(temperature=0.0, max_tokens=50),
     reading="Output (a) or Output (b), once, at the beginning of a line",
     read_text=reader(OUTPUT_NAMES, None),
+    labels=("Output (a)", "Output (b)"),
 )
 SCORES_JUDGE = partial(
     TextJudge,
@@ -259,6 +264,7 @@ def named_judges() -> tuple[NamedJudge, ...]:
             model=own.spec,
             reading=own.judge(name=name, messages=lambda case: (), prompt_sha256="").fingerprint["reading"]
             + (", last token" if own.judge.keywords.get("position") == -1 else ""),
+            labels=own.judge.keywords.get("labels", ()),
             prompt=EVALUATORS[own.like or name].prompt,
             chosen_by="" if name == DEFAULT else f"judge={name}",
             unavailable=own.unavailable,

@@ -29,6 +29,9 @@ PLACEHOLDERS = ("{QUESTION}", "{ANSWER_A}", "{ANSWER_B}")
 FIRST_SHARE = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 """Answer A's share of the win by label."""
 
+LABELS = tuple(f"[[{label}]]" for label in FIRST_SHARE)
+"""How a judge is asked to write them."""
+
 MIRRORED = {"B<<A": 1.0, "B<A": 1.0, "B=A": 0.5, "A<B": 0.0, "A<<B": 0.0}
 """Spellings that only the current pipeline knows."""
 
@@ -100,6 +103,7 @@ def _judge(pipeline: Pipeline, follow_up: str | None = None, **about: Any) -> Te
     return TextJudge(
         reading="last label, any case" if pipeline == "current" else "the only label",
         read_text=partial(read_verdict, pipeline=pipeline),
+        labels=LABELS,
         shown={"follow_up": follow_up and sha256_hex(follow_up.encode())},
         follow_up=lambda text: None if legacy_labels(text) else follow_up,
         texts=NUMBERED_PAIR,
@@ -136,13 +140,16 @@ def named_judges(models: Mapping[str, str], default: str) -> tuple[NamedJudge, .
             name=name,
             model=spec,
             reading=reading,
+            labels=LABELS,
             prompt="judge-settings",
             chosen_by="" if name == default else f"judge={name}",
         )
         for name, spec in models.items()
     ]
     official.sort(key=lambda named: bool(named.chosen_by))
-    house = NamedJudge(name="house_five_labels", model=None, reading=reading, prompt=HOUSE_TEMPLATE, about=STARTER)
+    house = NamedJudge(
+        name="house_five_labels", model=None, reading=reading, labels=LABELS, prompt=HOUSE_TEMPLATE, about=STARTER
+    )
     return (*official, house)
 
 

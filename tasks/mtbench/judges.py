@@ -15,7 +15,7 @@ from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
 from judgebench.errors import UsageError
 from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import CaseTexts
-from judgebench.judges.replies import bracketed_rating, first_label
+from judgebench.judges.replies import RATING_BRACKETS, bracketed_rating, first_label
 from judgebench.judges.text import TextJudge
 from judgebench.records import Case, Example, Message, Sampling, Verdict
 
@@ -169,7 +169,20 @@ class Protocol:
     def judge(self, name: str, messages: Messages, *, strict: bool, **about: Any) -> TextJudge:
         """Make a judge that reads replies by the rule of this protocol."""
         reading, read_text = (strict and self.strict) or self.reading
-        return TextJudge(name=name, messages=messages, reading=reading, read_text=read_text, texts=self.texts, **about)
+        return TextJudge(
+            name=name,
+            messages=messages,
+            reading=reading,
+            read_text=read_text,
+            labels=self.labels,
+            texts=self.texts,
+            **about,
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is looked for in a reply."""
+        return RATING_BRACKETS if self.rates else tuple(LABELS)
 
     @property
     def texts(self) -> CaseTexts:
@@ -219,6 +232,7 @@ def named_judges(model: str) -> tuple[NamedJudge, ...]:
             NamedJudge,
             answers=1 if protocol.rates else 2,
             reading=protocol.reading[0],
+            labels=protocol.labels,
             chosen_by="" if kind == "single" else f"mode={kind}",
         )
         about = f"math, reasoning and coding by {guided}; second turns by the same names with -multi-turn"

@@ -245,6 +245,7 @@ def named_judges(models: Mapping[str, str]) -> tuple[NamedJudge, ...]:
             model=models[name],
             answers=1 if name == "score" else 2,
             reading=f"{kind.key} of a JSON object",
+            labels=(kind.key,),
             prompt=f"prompt-{name}",
             chosen_by=chosen[name],
             about=f"both are used without that option; the starter set's prompt is {name}.j2",
@@ -312,6 +313,7 @@ def _json_judge(
         sampling=SAMPLING,
         reading=f"{key} of a JSON object, {reading}",
         read_text=partial(read_verdict, key=key, reading=reading),
+        labels=(key,),
         texts=case_texts(judge, shown["max_words"]),
     )
 

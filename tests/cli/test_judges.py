@@ -10,7 +10,7 @@ from tests.commands import Command, judgebench
 from tests.terminal import in_terminal
 
 DAY = {"JUDGEBENCH_TODAY": "2026-11-30"}
-PROMPT = "{{ instruction }} {{ answer_a }} {{ answer_b }}"
+PROMPT = "{{ instruction }} {{ answer_a }} {{ answer_b }} Reply with A or B."
 
 
 def test_every_judged_task_lists_its_judges() -> None:
@@ -47,6 +47,7 @@ def test_a_judge_is_described(command: Command) -> None:
     """One fact a line, and how to use it; one that cannot judge says why, and a misspelt one has near names."""
     told = command("judges", "info", "weighted_alpaca_eval_gpt4.1").out
     assert "use: --tasks alpacaeval:judge=weighted_alpaca_eval_gpt4.1" in told
+    assert "reads: label token logprobs: m or M" in told
     assert "cannot judge here: its judge is made to call a function" in command("judges", "info", "chatgpt_fn").out
     assert "near are weighted_alpaca_eval_gpt4.1" in command("judges", "info", "weighted_alpaca_eval_gpt41").paragraph
 
@@ -57,6 +58,7 @@ def test_a_task_says_what_a_prompt_can_show(task: str, command: Command) -> None
     told = command("judges", "info", task).out
     for name in ("instruction", "answer_a", "answer_b"):
         assert f"{{{{ {name} }}}}" in told
+    assert "has to ask for what is read: " in told
     assert ("{{ answer }}" in told) == (task in ("mtbench", "wildbench"))
 
 
@@ -72,7 +74,12 @@ def test_a_judge_file_is_described_and_tried_on_every_task(tmp_path: Path, comma
     assert "shows answer_a, answer_b, which cases of mtbench" in checked["misfits"]["mtbench"]
     assert [model["spec"] for model in checked["models"]] == ["openai:gpt-4.1-2025-04-14"]
     assert "fits: alpacaeval, arenahard" in command("judges", "info", path).out
-    assert "fits: alpacaeval, arenahard" in command("judges", "info", tmp_path / "mine.j2").out
+    of_prompt = command("judges", "info", tmp_path / "mine.j2").out.splitlines()
+    assert of_prompt[1] == "  fits: alpacaeval"
+    assert "  with --starter, alpacaeval reads: A or B" in of_prompt
+    misfits = [line for line in of_prompt if "does not fit" in line]
+    assert len(misfits) == 5
+    assert "does not ask for [[A>>B]]" in misfits[0]
     path.write_text('[verdict]\nread = "vibes"\n')
     assert "line 2: verdict.read 'vibes'" in command("judges", "info", path).paragraph
     shutil.rmtree(tmp_path)
@@ -91,3 +98,9 @@ def test_judges_fit_a_terminal(columns: int, tmp_path: Path) -> None:
         if words[-1] == "mtbench":
             place = next(number for number, line in enumerate(lines) if "the judged turns, for a loop" in line)
             assert lines[place + 1].startswith(" " * lines[place].index("the judged turns"))
+
+
+def test_a_task_marks_its_default_judge_and_that_of_the_starter_set(command: Command) -> None:
+    """The others are chosen by an option."""
+    told = command("judges", "info", "alpacaeval").out.splitlines()
+    assert told[1:3] == ["  default: weighted_alpaca_eval_gpt4_turbo", "  with --starter: house_pairwise_label"]

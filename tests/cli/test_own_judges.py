@@ -15,8 +15,14 @@ from judgebench.records import Completion, Request
 from tests.commands import Command, judgebench
 from tests.servers.launch import chat_server
 
-PAIR = "Rubric of my own, kept short.\nQ: {{ instruction }}\nFIRST: {{ answer_a }}\nSECOND: {{ answer_b }}\n"
-SINGLE = "Rubric of my own, kept short.\nQ: {{ instruction }}\nANSWER: {{ answer }}\n"
+PAIR = (
+    "Rubric of my own, kept short.\nQ: {{ instruction }}\nFIRST: {{ answer_a }}\nSECOND: {{ answer_b }}\n"
+    + "Say A or B, [[A]] or [[B]], [[A>>B]], 1 or 2, or the choice in JSON.\n"
+)
+SINGLE = (
+    "Rubric of my own, kept short.\nQ: {{ instruction }}\nANSWER: {{ answer }}\n"
+    + "Say [[5]], 5 or 9, or the score or the grade in JSON, and [[yes]] or [[no]].\n"
+)
 CASES: dict[str, tuple[str, Completion]] = {
     "alpacaeval": (PAIR, reply("A", logprobs={"A": -0.1, "B": -2.4})),
     "arenahard": (PAIR, reply("[[A>>B]]")),
@@ -294,6 +300,26 @@ REFUSED = {
         "alpacaeval",
         "leaves out one of the two answers",
     ),
+    "other labels": (
+        ["--judge-prompt", "{{ instruction }} {{ answer_a }} {{ answer_b }} Reply with M or N. A reason is welcome."],
+        "alpacaeval",
+        "does not ask for A or B, which alpacaeval (house_pairwise_label) reads in the reply",
+    ),
+    "no rating": (
+        ["--judge-prompt", "[Question] {{ instruction }} [Answer] {{ answer }} Rate it from 1 to 10."],
+        "mtbench",
+        "does not ask for a number in double brackets, such as [[5]], which mtbench (house_rating) reads",
+    ),
+    "no label": (
+        ["--judge-prompt", "{{ instruction }} {{ answer_a }} {{ answer_b }} Which is better, A or B?"],
+        "arenahard",
+        "does not ask for [[A>>B]] or [[A>B]]",
+    ),
+    "no key": (
+        ["--judge-prompt", "{{ instruction }} {{ answer }} Rate it from 1 to 10."],
+        "wildbench:metrics=score",
+        "does not ask for score, which wildbench (score) reads",
+    ),
     "no question": (["--judge-prompt", "{{ answer }}"], "mtbench", "leaves out the question"),
     "not a file": (["--judge-prompt", None], "alpacaeval", "none.j2 cannot be read: there is no such file"),
     "two judges": (["--judge-prompt", SINGLE], "wildbench", "metrics=score"),
@@ -458,3 +484,40 @@ def test_a_file_that_names_a_model_and_an_order_only_is_no_protocol_of_its_own(t
     assert by_file["own_judge"] is None
     assert by_file["protocol_hash"] == by_flags["protocol_hash"]
     judgebench(["judge", "-q", tmp_path / "a", "--judge", path])
+
+
+def test_a_prompt_may_leave_out_the_labels_on_purpose(tmp_path: Path, command: Command) -> None:
+    """A judge that was trained to reply with them need not be told."""
+    text = "{# leaves out: labels #}{{ instruction }} {{ answer_a }} {{ answer_b }}"
+    words = ["eval", "-q", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", "alpacaeval", "--starter"]
+    assert command(*words, "--dry-run", "--judge-prompt", prompt_file(tmp_path, text)).code == 0
+
+
+def test_a_rule_reads_what_the_prompt_of_its_file_asks_for(tmp_path: Path, command: Command) -> None:
+    """Labels of a judge file that its prompt does not ask for are refused."""
+    prompt_file(tmp_path, "{{ instruction }} {{ answer_a }} {{ answer_b }} Reply with M or N.")
+    rule = '[verdict]\nread = "logprob"\nlabels = ["X", "Y"]\n'
+    words = ["eval", "-q", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", "alpacaeval", "--starter"]
+    own = command(*words, "--judge", judge_file(tmp_path, 'prompt = "mine.j2"\n' + rule)).paragraph
+    assert "does not ask for X or Y" in own
+
+
+def test_a_run_that_was_judged_by_such_a_prompt_can_still_be_read(tmp_path: Path) -> None:
+    """Its replies are there, whatever the prompt asked for."""
+    out = tmp_path / "run"
+    flags = ["--judge", "JUDGE", "--judge-prompt", prompt_file(tmp_path, PAIR)]
+    evaluated(out, "alpacaeval", lambda _: CASES["alpacaeval"][1], *flags)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["tasks"]["alpacaeval"]["own_judge"]["prompt"] = "{{ instruction }} {{ answer_a }} {{ answer_b }}"
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert "does not ask for" not in judgebench(["show", out]).stderr
+
+
+def test_show_says_that_no_label_was_likely(tmp_path: Path, command: Command) -> None:
+    """Neither label has a probability worth telling, and a tie between them has no label."""
+    flags = ["--judge", "JUDGE", "--judge-prompt", prompt_file(tmp_path, PAIR)]
+    answer = reply("A", logprobs={"A": -20.0, "B": -20.0})
+    evaluated(tmp_path / "run", "alpacaeval", lambda _: answer, *flags)
+    shown = command("show", tmp_path / "run", "--item", "starter-01").out
+    assert "first token: no label above 0.05 %" in shown
+    assert "verdict: a tie (its share 0.5)" in shown

@@ -99,7 +99,7 @@ def test_a_loop_over_turns_shows_a_whole_conversation() -> None:
         ("{{ '" + "(" * 5000 + "' ", "no Jinja template"),
         ("  \n", "it is empty"),
         ("x" * 300_000, "300,000 characters"),
-        ("{# leaves out: everything #}{{ answer_a }}", "neither question nor answer"),
+        ("{# leaves out: everything #}{{ answer_a }}", "is not one of question, answer, labels"),
     ],
 )
 def test_a_template_is_data_and_ends(template: str, complaint: str) -> None:

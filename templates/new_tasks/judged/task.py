@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from judgebench.data.prompts import HousePrompt
-from judgebench.judges.replies import bracketed_rating
+from judgebench.judges.replies import RATING_BRACKETS, bracketed_rating
 from judgebench.judges.text import TextJudge
 from judgebench.records import (
     Answer,
@@ -89,6 +89,7 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         sampling=Sampling(temperature=0.0, max_tokens=1024),
         reading=f"the number in double brackets, from {LOWEST} to {HIGHEST}",
         read_text=read,
+        labels=RATING_BRACKETS,
     )
     examples = tuple(
         Example(id=item.id, messages=(Message(role="user", content=item.question),), meta={"category": item.category})

@@ -78,6 +78,7 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         sampling=Sampling(temperature=0.0, max_tokens=1024),
         reading=f"the first of {', '.join(LABELS)}",
         read_text=read,
+        labels=tuple(LABELS),
     )
     return TaskData(
         examples=tuple(Example(id=item.id, messages=(Message(role="user", content=item.question),)) for item in items),

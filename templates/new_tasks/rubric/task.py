@@ -95,6 +95,7 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         sampling=Sampling(temperature=0.0, max_tokens=512),
         reading=f"the last of {', '.join(LABELS)}",
         read_text=read,
+        labels=tuple(LABELS),
         # What a prompt given by --judge-prompt can show.
         texts=CaseTexts(answers=1, names={"criterion": "the criterion to check"}, of=shown),
     )
