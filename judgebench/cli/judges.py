@@ -22,7 +22,9 @@ MOST_ASKED = 2
 def list_(
     task: Annotated[str | None, typer.Argument(metavar="[T]", help="Only the judges of this task.")] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Also those that cannot judge here.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also those that are served no longer, or cannot judge here.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """List the judges that tasks have by name, with their models and until when those are served."""
@@ -43,18 +45,20 @@ def list_(
 def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
     from judgebench.exchange.sheets import Sheet, figures, words
 
-    shown = [judge for judge in judges if every or judge.usable]
-    hidden = len(judges) - len(shown)
+    shown = [judge for judge in judges if every or (judge.usable and not judge.left_behind)]
+    gone = sum(judge.usable for judge in judges) - len(shown)
+    barred = len(judges) - len(shown) - gone
+    hidden = [f"{gone} served no longer" if gone else "", f"{barred} that cannot judge here" if barred else ""]
     choices = sorted({judge.choose.partition("=")[0] for judge in shown if "=" in judge.choose})
     notes = [f"chosen by --tasks {choice}=…; `judgebench judges info NAME` says more" for choice in choices[:1]]
-    if hidden:
-        notes.append(f"… {hidden} more of upstream's that cannot judge here: --all")
+    if not every and any(hidden):
+        notes.append(f"… and {' and '.join(filter(None, hidden))}: --all")
     return Sheet(
         title=f"judges of {task}",
-        columns=(*words("judge", "model", "served"), *figures("USD per million"), *words("reads")),
+        columns=(*words("judge", "model", "served"), *figures("USD/M in/out"), *words("reads")),
         rows=tuple((judge.name, _model(judge), _served(judge), _price(judge), judge.reading) for judge in shown),
         notes=tuple(notes),
-        spare=("USD per million", "reads"),
+        spare=("reads",),
         rows_are="judges",
     )
 
@@ -105,7 +109,10 @@ def info(
 
 
 def _folded(lines: "Iterable[str]") -> "Iterator[str]":
-    """Fold lines at the width of the terminal, below where the text of a fact begins."""
+    """Fold lines at the width of the terminal, below where the text of a fact begins.
+
+    What has no space is a path or a name, and stays in one piece for whoever copies it.
+    """
     import re
 
     from rich.console import Console
@@ -117,7 +124,8 @@ def _folded(lines: "Iterable[str]") -> "Iterator[str]":
     for line in map(printable, lines):
         head = re.match(r"( *\{\{ \w+ \}\} +| *turns +| {2}[^:]{1,17}: | {2})?", line)
         indent = len(head[0]) if head else 0
-        rest = folded(line[indent:], max(20, width - indent))
+        text = line[indent:]
+        rest = folded(text, max(20, width - indent)) if " " in text else [text]
         yield line[:indent] + (rest[0] if rest else "")
         yield from (" " * indent + part for part in rest[1:])
 
@@ -128,6 +136,7 @@ def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
         lines += [f"{judge.name}, a judge of {judge.task}"] if not lines else ["", f"{judge.name}, of {judge.task}"]
         facts = {
             "model": "named by --judge" if judge.model is None else _model_line(judge.model),
+            "price": "" if judge.model is None else _cost(judge.model),
             "judges": judge.cases,
             "reads": _reading(judge),
             "prompt": judge.prompt,
@@ -148,11 +157,16 @@ def _reading(judge: "KnownJudge") -> str:
 
 
 def _model_line(model: "JudgeModel") -> str:
+    advice = f"its vendor recommends {model.advice}" if model.over and model.advice else ""
+    said = "; ".join(filter(None, [model.served, advice]))
+    return f"{model.spec} ({said})" if said else model.spec
+
+
+def _cost(model: "JudgeModel") -> str:
     price = model.usd_per_million
-    facts = [model.served, f"its vendor recommends {model.advice}" if model.over and model.advice else ""]
-    cost = "price not known" if price is None else f"{price[0]:g}/{price[1]:g} USD per million tokens"
-    facts.append(cost if price is None or any(price) else "free")
-    return f"{model.spec} ({'; '.join(filter(None, facts))})"
+    if price is None:
+        return "not known"
+    return f"${price[0]:g} in, ${price[1]:g} out per million tokens" if any(price) else "free"
 
 
 def _task_lines(judges: "list[KnownJudge]", texts: "dict[str, dict[str, str]]") -> list[str]:
@@ -185,6 +199,7 @@ def _file_lines(checked: "CheckedFile") -> list[str]:
         "fits": ", ".join(checked.fits) or "no task",
         "replaces": f"the benchmark's {checked.replaces}" if checked.replaces else "the model only, as --judge does",
         "model": ", ".join(map(_model_line, checked.models)) or "named by another --judge",
+        "price": "; ".join(dict.fromkeys(map(_cost, checked.models))) or "that of the other",
         "prompt": f"sha256 {checked.prompt_sha256[:12]}" if checked.prompt_sha256 else "the benchmark's own",
         "reads": checked.reading,
         "sampling": sampling or "the default",

@@ -48,6 +48,8 @@ class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     file: str
     sha256: str
     bytes: int
+    about: str = ""
+    """What depends on it, and how far it is from the official file."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

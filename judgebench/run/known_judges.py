@@ -75,6 +75,11 @@ class KnownJudge(Struct, frozen=True, kw_only=True):
         """Whether upstream's model is served no longer."""
         return self.model is not None and self.model.over
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether it is served no longer, and is not what the benchmark itself judges with."""
+        return self.ended and ":judge=" in self.choose
+
 
 class CheckedFile(Struct, frozen=True, kw_only=True):
     """A judge file that was read, and the tasks that it fits."""
@@ -114,7 +119,7 @@ def known_judges(task: str | None = None) -> list[KnownJudge]:
         loaded, folder = tasks.load(tasks.parse_one_spec(name))
         places = {key: source.place for key, source in read_sources(folder).items()}
         known = [_known(loaded, named, places) for named in _named(loaded) or (_of_starter(name) if task else ())]
-        found += sorted(known, key=lambda judge: (not judge.usable, judge.ended and "=" in judge.choose))
+        found += sorted(known, key=lambda judge: (not judge.usable, judge.left_behind))
     if not found and task is not None:
         raise UsageError(f"the answers to {task} are verified, not judged, so it has no judges")
     return found

@@ -14,7 +14,7 @@ from judgebench import tasks
 from judgebench.activity import doing
 from judgebench.codec import canonical_hash
 from judgebench.data.rows import read_rows
-from judgebench.data.sources import SourceFinder, read_sources
+from judgebench.data.sources import Source, SourceFinder, read_sources
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
@@ -71,6 +71,8 @@ class LoadedTask:
     task: Task
     data: TaskData
     sources: list[SourceUsed]
+    standins: dict[str, str] = field(default_factory=dict)
+    """What the stand-ins among the files are, by the name of the source."""
     baselines: dict[str, str] = field(default_factory=dict)
     """Hash of the answers of each baseline that is not the benchmark's own."""
     code: TaskCode | None = None
@@ -242,7 +244,18 @@ def _with_data(task: Task, origin: tasks.Origin, finder: SourceFinder) -> Loaded
         ) from error
     # Baselines that come with the user's own task are kept in the run, because nobody else publishes them.
     baselines = {} if origin.code is None else _hashes(data.baselines)
-    return LoadedTask(task=task, data=data, sources=used, baselines=baselines, code=origin.code)
+    standins = {one.name: _standin_words(sources[one.name]) for one in used if one.standin}
+    return LoadedTask(task=task, data=data, sources=used, standins=standins, baselines=baselines, code=origin.code)
+
+
+def _standin_words(source: Source) -> str:
+    """What took the place of an official file, and what that means for the numbers."""
+    standin = source.standin
+    about = f"; {standin.about}" if standin and standin.about else ""
+    return (
+        f"a reconstructed stand-in ({standin.file if standin else ''}) was used, because the official file "
+        f"{source.file.name} could not be had{about}"
+    )
 
 
 def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:

@@ -152,11 +152,7 @@ def _source_notes(loaded_task: LoadedTask) -> list[str]:
     judged = (
         f"judged with a {own.mark} of the user's own ({own.name}): no published number is comparable" if own else ""
     )
-    return ([judged] if judged else []) + [
-        f"{source.name}: a reconstructed stand-in was used, because the official file could not be had"
-        for source in loaded_task.sources
-        if source.standin
-    ]
+    return ([judged] if judged else []) + [f"{name}: {words}" for name, words in loaded_task.standins.items()]
 
 
 def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:

@@ -34,7 +34,10 @@ def test_the_list_fits_a_screen_and_says_what_it_leaves_out(command: Command) ->
     short, whole = command("judges", "list").out, command("judges", "list", "--all").out
     assert len(short.splitlines()) <= 66
     assert max(map(len, short.splitlines())) <= 80
-    assert "that cannot judge here: --all" in short
+    assert "… and 18 served no longer and 19 that cannot judge here: --all" in short
+    assert "USD/M" in short
+    assert "improved_lmsys" not in short
+    assert "improved_lmsys" in whole
     assert "text_davinci_003" in whole
     assert "text_davinci_003" not in short
     of_task = command("judges", "list", "mtbench").out

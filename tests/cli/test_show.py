@@ -98,14 +98,20 @@ def test_several_tasks_have_a_line_each(verified: Path) -> None:
     assert "--task ifeval" in text
 
 
-def test_a_summary_needs_no_official_file(tmp_path: Path, shared_data: SharedData) -> None:
-    """Items are then shown without the baseline and the judge's prompt, and the reason is named."""
+def test_a_summary_needs_no_official_file(
+    tmp_path: Path, shared_data: SharedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items are then shown without the baseline and the judge's prompt, and the reason is named. Who imported the run
+    with a mirror has the files, and needs it no longer.
+    """
     data = shared_data / "alpacaeval"
     source = data / "annotations_full" / "phi-2.json.gz"
     run = tmp_path / "phi"
     mirror = ("--mirror", data, "--offline")
     judgebench(["import", source, "--from", "alpaca_eval", "--task", "alpacaeval", "--out", run, *mirror])
     assert "lc_win_rate" not in shown(run, "--offline").split("by win_rate")[0].split("items' values")[1]
+    assert "baseline: gpt4_1106_preview" in shown(run, "--worst", "1", "--offline")
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "of somebody else"))
     alone = shown(run, "--worst", "1", "--offline")
     assert "baselines' answers, judges' prompts and verdicts that are missing are not shown" in " ".join(alone.split())
     assert "candidate:" in alone

@@ -19,7 +19,6 @@ from judgebench.run.loading import LoadedTask, _baselines_of_file, load_tasks
 from judgebench.run.reading import read_run
 from judgebench.run.settings import Settings
 from judgebench.task import TaskData
-from judgebench.thinking import AUTO
 
 Rows = list[dict[str, Any]]
 ODD = [
@@ -292,9 +291,9 @@ def test_a_baseline_s_failed_answer_is_none_to_compare_with(tmp_path: Path) -> N
         path.write_text("\n".join(map(json.dumps, told)))
         if refused:
             with pytest.raises(UsageError, match="answers 198 of the 200 examples"):
-                _baselines_of_file(one, str(path), AUTO)
+                _baselines_of_file(one, str(path), Settings(tasks="alpacaeval"))
         else:
-            baselines, notes = _baselines_of_file(one, str(path), AUTO)
+            baselines, notes = _baselines_of_file(one, str(path), Settings(tasks="alpacaeval"))
             assert list(baselines["b"]) == [f"e{n}" for n in range(failed, 200)]
             assert notes == (f"baseline b: answers missing in the file: 1 (null, NaN or empty: {path}:1)",)
 

@@ -264,6 +264,9 @@ def test_full_annotations_through_a_run_folder(model: str, tmp_path: Path) -> No
     manifest = folder.require_manifest()
     assert [s.name for s in manifest.tasks["alpacaeval"].sources if s.standin] == ["gamed"]
     assert "(stand-in)" in manifest.tasks["alpacaeval"].protocol["sources"]["gamed"]
+    (note,) = [note for note in manifest.tasks["alpacaeval"].notes if note.startswith("gamed: ")]
+    assert "(df_gamed_reconstructed.csv) was used, because the official file df_gamed.csv could not be had" in note
+    assert "only lc_win_rate depends on it" in note
 
 
 def test_row_order_matters_only_in_upstreams_way(loaded: Callable[[str], tuple[Task, TaskData]]) -> None:
