@@ -20,9 +20,9 @@ r's mean and variance over all T = n + z^2 of them:
     interval: w mean_N(F) + mean r +- z sqrt((1 - n / N) var(r) / T), within the bounds                         (4)
 
 Made-up items move the centre. As n nears N the width vanishes, and the move does not: with 95 of 100 items judged and
-3 % wins, (4) holds the truth in 9 % of the samples. Once more than half of the items are judged, only the share
-1 - n / N of the move, that of the items not seen, is made, and it holds the truth in 97 %. ``benchmarks/README.md`` has
-the coverage of both intervals.
+3 % wins, (4) holds the truth in a tenth of the samples. Once more than half of the items are judged, only the share
+1 - n / N of the move is made, that of the items not seen, and it holds the truth in nine tenths. The coverage of both
+intervals is in ``benchmarks/README.md``.
 
 What the cheap judge is worth
 -----------------------------

