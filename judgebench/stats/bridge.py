@@ -424,8 +424,8 @@ def leave_one_out(
 def shrunk_line(u: ArrayLike, v: ArrayLike, *, slope_sd: float = SLOPE_SD) -> Line:
     """Equations (3) and (4) on logits ``u`` and ``v``, shapes (M,), with the slope's prior N(1, ``slope_sd``^2).
 
-    As ``slope_sd`` grows, this is ordinary least squares; as it vanishes, a shift. If the slope is far from what the
-    prior allows and the models few, (4) may have several solutions; that which is reached from var(v - u) is taken.
+    As ``slope_sd`` grows, this is ordinary least squares; as it vanishes, a shift. With slopes beyond 2 or so and fewer
+    than eight models, (4) may have several solutions; that which is reached from var(v - u) is taken.
 
     >>> line = shrunk_line([-1, 0, 1, 2], [-1.2, -0.1, 0.7, 1.6], slope_sd=1e6)
     >>> round(line.slope, 2), round(line.df, 6)

@@ -128,7 +128,7 @@ def completeness_rule(missing: int, n: int, limit: float, *, same_items: bool = 
     """
     if n < 1 or not 0 <= missing <= n:
         raise ValueError(f"of {n} verdicts {missing} cannot be missing")
-    return Findings(("incomplete",) if missing > limit * n or not same_items else (), ("missing",) if missing else ())
+    return Findings(("incomplete",) if missing / n > limit or not same_items else (), ("missing",) if missing else ())
 
 
 def saturation_rule(clipped: int, n: int) -> Findings:
@@ -137,7 +137,7 @@ def saturation_rule(clipped: int, n: int) -> Findings:
     >>> saturation_rule(1, 5).reasons, saturation_rule(2, 9).reasons
     ((), ('saturated',))
     """
-    return Findings(("saturated",)) if clipped > MOST_CLIPPED * n else Findings()
+    return Findings(("saturated",)) if clipped > 0 and clipped / n > MOST_CLIPPED else Findings()
 
 
 def drift_rule(p_value: float | None, age_days: float) -> Findings:

@@ -267,6 +267,20 @@ def test_a_free_slope_is_least_squares(pair: Any, new: float) -> None:
     assert stderr == pytest.approx(want.se_obs[0], rel=1e-6)
 
 
+def test_of_two_solutions_the_wider_one_is_taken() -> None:
+    """Four models on a line of slope 3: no scatter solves the equations, and so does a lower slope with a large one."""
+    u = np.array([-1.5, -0.5, 0.5, 1.5])
+    line = shrunk_line(u, 3 * u)
+    assert line.tau > 1
+    assert line.slope == pytest.approx(1.45, abs=0.01)
+    spread = u @ u
+    weight = spread / (spread + 4 * line.tau**2)
+    assert (line.slope, line.df) == pytest.approx((1 + 2 * weight, 3 - weight), rel=1e-9)
+    assert line.tau**2 == pytest.approx((3 - line.slope) ** 2 * spread / line.df, rel=1e-9)
+    # Up to slopes that real judges have there is one solution.
+    assert shrunk_line(u, 1.7 * u).tau == pytest.approx(1e-4)
+
+
 @RULES
 @given(bridges(), st.floats(-3, 3))
 def test_a_fixed_slope_is_a_shift(pair: Any, new: float) -> None:

@@ -84,6 +84,7 @@ def test_incomplete_runs() -> None:
     assert completeness_rule(0, 100, 0.05) == NOTHING
     assert completeness_rule(5, 100, 0.05) == Findings((), ("missing",))
     assert completeness_rule(6, 100, 0.05) == Findings(("incomplete",), ("missing",))
+    assert completeness_rule(29, 100, 0.29).reasons == ()  # 0.29 * 100 is less than 29 for a computer
     assert completeness_rule(0, 100, 0.05, same_items=False) == Findings(("incomplete",))
     for missing, n in ((3, 2), (-1, 2), (0, 0)):
         with pytest.raises(ValueError, match="cannot be missing"):
