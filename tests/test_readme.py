@@ -61,6 +61,16 @@ def run(command: str) -> str:
     return "" if ended.exit_code == 0 else f"exit {ended.exit_code}: {ended.output}"
 
 
+def test_the_table_of_contents_leads_somewhere() -> None:
+    """Every link to a place on the page has its heading, as GitHub makes its name."""
+    text = README.read_text()
+    headings = re.findall(r"^#{2,3} (.+)$", text, re.MULTILINE)
+    there = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    asked = re.findall(r"\]\(#([^)]+)\)", text)
+    assert len(asked) >= 12
+    assert set(asked) <= there
+
+
 def interpret(text: str) -> str:
     """What went wrong with a block of Python, or nothing."""
     try:

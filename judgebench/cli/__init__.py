@@ -314,7 +314,11 @@ def _terminate(number: int, frame: "FrameType | None") -> None:
 
 
 def _complain(text: str) -> None:
-    """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled."""
+    """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled.
+
+    A terminal gets it folded at spaces, so that words and paths stay whole; a pipe or a log one line. So does a message
+    that ends with a command: whoever pastes it must not paste a line break.
+    """
     from judgebench.display import printable
     from judgebench.redaction import redacted
 
@@ -322,4 +326,11 @@ def _complain(text: str) -> None:
         import traceback
 
         sys.stderr.writelines(f"{printable(redacted(line))}\n" for line in traceback.format_exc().splitlines())
-    sys.stderr.write(f"judgebench: {printable(redacted(text))}\n")
+    said = f"judgebench: {printable(redacted(text))}"
+    if sys.stderr.isatty() and ": judgebench " not in text:
+        import shutil
+        import textwrap
+
+        width = shutil.get_terminal_size().columns
+        said = textwrap.fill(said, max(20, width), break_long_words=False, break_on_hyphens=False)
+    sys.stderr.write(f"{said}\n")

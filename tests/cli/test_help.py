@@ -246,6 +246,17 @@ def test_verbose_gives_the_traceback_and_the_same_exit_code(tmp_path: Path, flag
     assert lines[-1].startswith("judgebench: x.json is not a file")
 
 
+def test_an_error_is_folded_between_words_on_a_terminal(tmp_path: Path, command: Command) -> None:
+    """No word is cut at the right edge; what is longer than a line stays whole for whoever copies it."""
+    with in_terminal(["score", "--lists", "x"], columns=60, rows=30, cwd=tmp_path) as terminal:
+        assert terminal.wait() == 2
+        lines = [line for line in terminal.lines if line]
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 60
+    piped = command("score", "--lists", "x").err
+    assert " ".join(lines) + "\n" == piped
+
+
 @pytest.mark.parametrize("where", ["taken", "taken/below", "/proc/nobody/may/write/here"])
 def test_a_place_that_cannot_be_written_is_exit_2(tmp_path: Path, where: str) -> None:
     """A file in the way of the run folder, or a folder that nobody may write in, is said in one paragraph."""

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from judgebench.exchange.importing import import_run
 from judgebench.records import Example, Generation, Message
 from judgebench.run.loading import LoadedTask, _baselines_of_file, load_tasks
 from judgebench.run.reading import read_run
+from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.task import TaskData
 
@@ -289,11 +291,14 @@ def test_a_baseline_s_failed_answer_is_none_to_compare_with(tmp_path: Path) -> N
         one = LoadedTask(task=task, data=TaskData(examples=tuple(examples), baselines={}), sources=[])
         told = [{**row, "output": None} if n < failed else row for n, row in enumerate(rows)]
         path.write_text("\n".join(map(json.dumps, told)))
+        settings = Settings(tasks="alpacaeval", baseline=str(path))
+        baselines, notes = _baselines_of_file(one, str(path), settings)
+        compared = replace(one, data=replace(one.data, baselines=baselines), baselines=dict.fromkeys(baselines, ""))
         if refused:
             with pytest.raises(UsageError, match="answers 198 of the 200 examples"):
-                _baselines_of_file(one, str(path), Settings(tasks="alpacaeval"))
+                select_examples(compared, settings)
         else:
-            baselines, notes = _baselines_of_file(one, str(path), Settings(tasks="alpacaeval"))
+            select_examples(compared, settings)
             assert list(baselines["b"]) == [f"e{n}" for n in range(failed, 200)]
             assert notes == (f"baseline b: answers missing in the file: 1 (null, NaN or empty: {path}:1)",)
 

@@ -119,7 +119,10 @@ def test_the_readmes_command_prints_them_all(capsys: pytest.CaptureFixture[str])
     assert published_numbers.main() == 0
     shown = capsys.readouterr().out
     assert "20 of 21 numbers are the published ones" in shown
+    assert "* lc_win_rate of " in shown
     assert "chose another C" in shown
+    assert len([line for line in shown.splitlines() if " * " in line and line.startswith("│")]) == 1
+    assert "published: the benchmarks' own leaderboards" in shown
     assert shown.count("published") >= 6
 
 
