@@ -15,7 +15,7 @@ from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run.folder import Manifest, TaskManifest
-from judgebench.run.manifests import spent
+from judgebench.run.manifests import lacking, spent
 from judgebench.run.protocol import differing
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import NO_FILES, TaskFiles
@@ -32,6 +32,7 @@ FROM_A_FILE = ("outputs:", "reported:")
 """Prefixes of the identity of a model that is known only by its answers or numbers."""
 NOT_IN_COMMON_FIT = "not in the table's common fit"
 NO_TABLES: "Mapping[tuple[str, str], Table]" = {}
+"""Published tables that runs stand in, by the run's path and the task with its version."""
 
 
 class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,8 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     """The group, such as ``category=math``; ``None`` for all examples."""
     flags: tuple[str, ...] = ()
     status: str = "complete"
+    lacks: str = ""
+    """What the run lacks so much of that its numbers are not those of the whole set, and have no rank; or empty."""
     unread: float | None = None
     """Share of the judged or verified cases that ended without a verdict; ``None`` without any case."""
     usd: float | None = None
@@ -65,7 +68,8 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: bool = False
     """Whether there were further tokens of unknown price."""
     rank: int | None = None
-    """Place within the group by its first metric, 1 the best; equal values share one. ``None`` without a value."""
+    """Place within the group by its first metric, 1 the best; equal values share one. ``None`` without a value, and
+    for a run that lacks too much."""
     rank_low: int | None = None
     """The best and the worst rank that the standard errors leave open; ``None`` without errors. See
     ``ranks_of_estimates``."""
@@ -154,6 +158,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
             scores={metric: score for metric, score in task_run.overall.items() if metric.isidentifier()},
             flags=(*findings, *_protocol_flags(task_manifest)),
             status=manifest.status if manifest.imported_from is None else f"imported, {manifest.status}",
+            lacks="; ".join(lacking(task_manifest.counts).values()),
             unread=_unread(task_manifest.counts),
             usd=usd,
             unpriced=unpriced,
@@ -276,12 +281,12 @@ def group_rows(
 ) -> list[Group]:
     """Group rows by task and protocol, ranked by the task's first metric with values; largest first, published last.
 
-    Runs whose task and protocol hash have a published table stand among its rows, ranked by its metric.
+    ``tables`` are the published ones by run and task: the rows of those runs stand among theirs, ranked by its metric.
     """
     grouped: dict[tuple[str, str], list[LeaderboardRow]] = {}
     held: dict[tuple[str, str], Table] = {}
     for row in rows:
-        table = tables.get((row.task, row.protocol_hash))
+        table = None if row.published else tables.get((row.origin, row.task))
         key = (row.task, row.protocol_hash) if table is None else (table.label, f"published:{table.label}")
         grouped.setdefault(key, []).append(row)
         if table is not None:
@@ -332,9 +337,14 @@ def value_of(row: LeaderboardRow, metric: str, table: str | None = None) -> floa
 def _ranked(rows: Sequence[LeaderboardRow], metric: str, table: str | None) -> list[LeaderboardRow]:
     """The rows, best first, each with its rank and the ranks that its standard error leaves open.
 
-    A published value without an error counts as exact; which ranks are open is then said of runs alone.
+    A run that lacks too much comes last and has no rank: what it leaves out may be its worst part. A published value
+    without an error counts as exact; which ranks are open is then said of runs alone.
     """
-    with_value = sorted((row for row in rows if value_of(row, metric, table) is not None), key=lambda row: row.model)
+
+    def ranks(row: LeaderboardRow) -> bool:
+        return not row.lacks and value_of(row, metric, table) is not None
+
+    with_value = sorted(filter(ranks, rows), key=lambda row: row.model)
     with_value.sort(key=lambda row: -value_of(row, metric, table))  # type: ignore[operator]
     scores = [score for row in with_value if (score := placed(row, metric, table)) is not None]
     values = [score.value or 0.0 for score in scores]
@@ -354,7 +364,7 @@ def _ranked(rows: Sequence[LeaderboardRow], metric: str, table: str | None) -> l
         told = certain and (table is None or stderr is not None)
         open_ranks = {"rank_low": places.low, "rank_high": places.high} if told else {}
         ranked.append(msgspec.structs.replace(row, rank=rank, **open_ranks))
-    without = sorted((row for row in rows if value_of(row, metric, table) is None), key=lambda row: row.model)
+    without = sorted((row for row in rows if not ranks(row)), key=lambda row: row.model)
     return ranked + without
 
 

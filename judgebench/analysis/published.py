@@ -16,14 +16,15 @@ from judgebench.data.csv_cells import read_csv_table
 from judgebench.data.resources import resource
 from judgebench.records import Score, TaskCode
 from judgebench.run.folder import Manifest
-from judgebench.run.reading import Run
+from judgebench.run.loading import too_many
+from judgebench.run.manifests import lacking
+from judgebench.run.protocol import verdict_arguments
+from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import NO_FILES
 from judgebench.task import Task
 from judgebench.task.metric import ABOUT_A_METRIC, UNITS
 
 PUBLISHED_FIELDS = ("task", "model", "source")
-JUDGE_CHANGES = ("judge_gen",)
-"""Settings of a session that change how an official judge judges."""
 
 
 def published_rows(task: str | None = None) -> list[LeaderboardRow]:
@@ -71,29 +72,41 @@ def _published_row(label: str, fields: dict[str, str], task: Task | None) -> Lea
 
 
 def tables_of(runs: Iterable[Run], published: Sequence[LeaderboardRow]) -> dict[tuple[str, str], Table]:
-    """The published table that runs stand in, by task with version and protocol hash, where there is one.
+    """The published table that each run stands in, by the run's path and the task with its version.
 
-    There is none where no metric can be compared: a run alone cannot give it, or it was not published.
+    There is none where no metric can be compared: a run alone cannot give it, or it was not published; nor for a run
+    that leaves out too much, because upstream's rules divide by what is there.
     """
     found: dict[tuple[str, str], Table] = {}
+    metrics: dict[tuple[str, str], Table | None] = {}
     for run in runs:
         for task_run in run.tasks.values():
             made = task_run.task_manifest
-            key = f"{made.name}@{made.version}", made.protocol_hash
-            task = official_task(key[0], made.protocol, starter=made.starter)
-            if key in found or task is None or unlike_published(task, made.protocol, made.code, run.manifest):
+            label = f"{made.name}@{made.version}"
+            task = official_task(label, made.protocol, starter=made.starter)
+            if task is None or unlike_published(task, made.protocol, made.code, run.manifest):
                 continue
-            rows = of_same_table(task, published)
-            metrics = [
-                metric.name
-                for metric in task.metrics
-                if metric.shown
-                and metric.needs_table is None
-                and any(value_of(row, metric.name) is not None for row in rows)
-            ]
-            if metrics:
-                found[key] = Table(label=rows[0].task, metric=metrics[0])
+            key = label, made.protocol_hash
+            if key not in metrics:
+                metrics[key] = _table(task, published)
+            table = metrics[key]
+            if table is not None and not _leaves_out_too_much(task_run, table.metric):
+                found[str(run.path), label] = table
     return found
+
+
+def _table(task: Task, published: Sequence[LeaderboardRow]) -> Table | None:
+    rows = of_same_table(task, published)
+    for metric in task.metrics:
+        if metric.shown and metric.needs_table is None and any(value_of(row, metric.name) is not None for row in rows):
+            return Table(label=rows[0].task, metric=metric.name)
+    return None
+
+
+def _leaves_out_too_much(run: TaskRun, metric: str) -> bool:
+    score = run.overall.get(metric)
+    without = 0 if score is None else score.n_missing
+    return bool(lacking(run.task_manifest.counts)) or too_many(without, without + (score.n if score else 0))
 
 
 def unlike_published(
@@ -104,8 +117,8 @@ def unlike_published(
     own = {name: options[name] for name in options if name not in (*task.rule_options, *task.table_options)}
     official_judges = {name: spec.partition(":")[2] for name, spec in task.judge_models.items()}
     baselines = ", ".join(protocol.get("baselines", ()))
-    changes = {name for session in (manifest.sessions if manifest else ()) for name in session.config}
-    judging = ", ".join(f"--{name.replace('_', '-')}" for name in JUDGE_CHANGES if name in changes)
+    usual = "the benchmark's own"
+    judges = protocol.get("judges", {})
     fields: list[tuple[str, Any, Any]] = [
         ("starter", protocol.get("starter"), False),
         ("reported_by", protocol.get("reported_by"), None),
@@ -114,20 +127,36 @@ def unlike_published(
         ("think_tags", protocol.get("think_tags"), None),
         ("repeats", protocol.get("repeats"), 1),
         ("judge_repeats", protocol.get("judge_repeats"), 1),
-        ("judge", protocol.get("own_judge", {}).get("replaces", "the benchmark's own"), "the benchmark's own"),
-        ("code", f"that of the file {code.file}" if code else "the benchmark's own", "the benchmark's own"),
+        ("judge", protocol.get("own_judge", {}).get("replaces", usual), usual),
+        ("code", f"that of the file {code.file}" if code else usual, usual),
         ("examples.n", protocol.get("examples", {}).get("n"), task.official_examples),
-        ("baselines", baselines or "the benchmark's own", "the benchmark's own"),
-        ("the judge's sampling", judging or "the benchmark's own", "the benchmark's own"),
+        ("baselines", baselines or usual, usual),
+        ("the judge's settings", ", ".join(_settings_of_judges(protocol, manifest)) or usual, usual),
+        ("judges", "none" if official_judges and not judges else usual, usual),
     ]
-    for name, judge in protocol.get("judges", {}).items():
+    for name, judge in judges.items():
         official = official_judges.get(name, "another judge")
         fields.append((f"judges.{name}.model", judge.get("model", "a jury"), official))
+        if not judge.get("prompt_and_rule"):
+            fields.append((f"judges.{name}.prompt_and_rule", "nothing", "the official one"))
     return [
         f"{name} ({given}, and {official} in the published rows)"
         for name, given, official in fields
         if given != official
     ]
+
+
+def _settings_of_judges(protocol: Mapping[str, Any], manifest: Manifest | None) -> list[str]:
+    """The flags that changed how the judges judge: arguments are in the protocol, and sampling in each session's
+    settings, as are the arguments in runs of earlier versions.
+    """
+    found = {f"--judge-arg {name}={value}" for name, value in protocol.get("judge_args", {}).items()}
+    for session in manifest.sessions if manifest else ():
+        given = session.config.get("judge_args")
+        told = verdict_arguments(given) if isinstance(given, dict) else {}
+        found |= {f"--judge-arg {name}={value}" for name, value in told.items()}
+        found |= {"--judge-gen"} if "judge_gen" in session.config else set()
+    return sorted(found)
 
 
 def beside_published(groups: Iterable[Group], published: Sequence[LeaderboardRow]) -> list[Group]:

@@ -333,8 +333,9 @@ def _ours(score: "Score", *, terminal: bool) -> str:
 
 def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
     """What to doubt about a row, except flags that begin with what is ``said`` elsewhere."""
+    unranked = f"not ranked, because {row.lacks}" if row.lacks else ""
     finished = row.status.removeprefix("imported, ") == "complete"
-    flags = [*row.flags, *([] if finished else [row.status])]
+    flags = [*filter(None, [unranked]), *row.flags, *([] if finished else [row.status])]
     return [flag for flag in flags if said is None or not flag.startswith(said)]
 
 

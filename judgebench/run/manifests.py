@@ -66,7 +66,12 @@ def build_task_manifest(
     """
     task, system, refine, repeats = loaded_task.task, settings.system, settings.refine, settings.judge_repeats
     protocol_fields = protocol(
-        loaded_task, judges, judge_repeats=repeats, stop_rule=stop_rule, think_tags=thinking.tags
+        loaded_task,
+        judges,
+        judge_repeats=repeats,
+        stop_rule=stop_rule,
+        think_tags=thinking.tags,
+        judge_args={**settings.judge_file_args, **settings.judge_args},
     )
     if imported and imported.reported:
         protocol_fields["reported_by"] = imported.reported_by
@@ -169,20 +174,30 @@ def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
 
 def missing(manifest: Manifest, *, judged: bool) -> str | None:
     """Return a sentence about each task in which too many examples or cases have no answer or verdict."""
-    sentences = []
-    for key, task_manifest in manifest.tasks.items():
-        counts = task_manifest.counts
-        if too_many(counts["without_answer"], counts["examples"]):
-            sentences.append(
-                f"{key}: {counts['without_answer']} of {counts['examples']} examples have no answer "
-                f"(less than {MISSING_LIMIT:.0%} may)."
-            )
-        ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
-        without = {what: counts.get(what, 0) for what in ("failed", "unread", "missing")}
-        if judged and too_many(sum(without.values()), ended):
-            listed = ", ".join(f"{count} {what}" for what, count in without.items() if count)
-            sentences.append(f"{key}: of {ended} verdicts {listed} (less than {MISSING_LIMIT:.0%} may be).")
+    limits = {"answer": "may", "verdict": "may be"}
+    sentences = [
+        f"{key}: {text} (less than {MISSING_LIMIT:.0%} {limits[what]})."
+        for key, task_manifest in manifest.tasks.items()
+        for what, text in lacking(task_manifest.counts).items()
+        if judged or what == "answer"
+    ]
     return " ".join(sentences) or None
+
+
+def lacking(counts: Mapping[str, int]) -> dict[str, str]:
+    """Say of a task's counts where too many examples have no answer, or too many cases no verdict: what is left then
+    is a choice, and its number is not that of the whole.
+    """
+    found = {}
+    examples, unanswered = counts.get("examples", 0), counts.get("without_answer", 0)
+    if too_many(unanswered, examples):
+        found["answer"] = f"{unanswered} of {examples} examples have no answer"
+    ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
+    without = {what: counts.get(what, 0) for what in ("failed", "unread", "missing")}
+    if too_many(sum(without.values()), ended):
+        listed = ", ".join(f"{count} {what}" for what, count in without.items() if count)
+        found["verdict"] = f"of {ended} verdicts {listed}"
+    return found
 
 
 def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:

@@ -19,6 +19,16 @@ from judgebench.thinking import Thinking
 
 Seat = tuple[Judge | None, Model | str]
 """A prompt and rule (``None`` if only the judge's name is known), and the model that is asked by it, or its name."""
+HARMLESS_ARGUMENTS = frozenset(
+    (
+        *("timeout_seconds", "max_attempts", "api_key_env", "usd_per_million", "base_url", "model", "pretrained"),
+        *("device", "batch_size", "batch_tokens", "max_num_seqs", "gpu_memory_utilization", "enforce_eager"),
+        *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "trust_remote_code"),
+    )
+)
+"""Arguments of backends that say which judge is asked, which the protocol names, or where, how fast and at what price.
+Any other can change a verdict.
+"""
 NOT_JUDGED = "not judged yet"
 """Stands for the judge model of a run that holds answers only."""
 
@@ -34,6 +44,15 @@ def judge_identity(judge_model: Model | str) -> str:
     return judge_model.identity if judge_model.local else judge_model.name
 
 
+def verdict_arguments(given: Mapping[str, object]) -> dict[str, str]:
+    """Those of a judge's backend arguments that can change a verdict.
+
+    >>> verdict_arguments({"reasoning_effort": "low", "timeout_seconds": "60"})
+    {'reasoning_effort': 'low'}
+    """
+    return {name: str(value) for name, value in sorted(given.items()) if name not in HARMLESS_ARGUMENTS}
+
+
 def protocol(
     loaded_task: LoadedTask,
     judges: Mapping[str, Sequence[Seat]],
@@ -41,13 +60,14 @@ def protocol(
     judge_repeats: int = 1,
     stop_rule: StopRule | None = None,
     think_tags: Sequence[tuple[str, str]] = (),
+    judge_args: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
     ``judges`` maps the name of each judge in use to the models that play it. With a ``stop_rule`` judging may stop
     early, so the numbers are estimates of the full ones. ``think_tags`` are the pairs that the user named: judges'
-    replies are read without what they enclose. Of a task given as a file, the examples themselves count as well,
-    because nobody else vouches for what it asks.
+    replies are read without what they enclose. ``judge_args`` are the arguments of the judges' backend. Of a task
+    given as a file, the examples themselves count as well, because nobody else vouches for what it asks.
     """
     task, examples, code = loaded_task.task, loaded_task.data.examples, loaded_task.code
     asked = {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))}
@@ -68,6 +88,7 @@ def protocol(
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
         **({"stop_when": stop} if stop else {}),
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
+        **({"judge_args": changing} if (changing := verdict_arguments(judge_args or {})) and judges else {}),
         **({"code": dict(code.sha256)} if code is not None else {}),
         **({"own_judge": _own_judge(loaded_task.own_judge)} if loaded_task.own_judge is not None else {}),
     }

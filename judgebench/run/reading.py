@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from judgebench.codec import canonical_hash
 from judgebench.data.sources import SourceFinder
 from judgebench.display import shortened
 from judgebench.errors import UsageError
@@ -145,6 +146,8 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
         found = "a file" if path.exists() else "not there"
         raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")
     manifest = folder.require_manifest()
+    if not unfinished:
+        _require_own_hashes(path, manifest)
     results = None if unfinished else folder.results()
     tasks = {
         key: TaskRun(
@@ -159,6 +162,17 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
         for key, task_manifest in manifest.tasks.items()
     }
     return Run(path, manifest, tasks, folder)
+
+
+def _require_own_hashes(path: Path, manifest: Manifest) -> None:
+    """Raise :class:`UsageError` for a protocol that is not the one its hash was made of: runs are compared by hash."""
+    for key, task_manifest in manifest.tasks.items():
+        if canonical_hash(task_manifest.protocol) != task_manifest.protocol_hash:
+            raise UsageError(
+                f"the manifest of {path} was changed: the protocol_hash of {shortened(key, 60)} is not that of the "
+                f"protocol beside it, so nothing can be compared with the run. `judgebench score {path}` computes it "
+                "again from the protocol that is there"
+            )
 
 
 def renamed(runs: Iterable[Run], names: Mapping[str, str]) -> list[Run]:

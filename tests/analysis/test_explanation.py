@@ -8,6 +8,7 @@ import pytest
 
 from judgebench import tasks
 from judgebench.analysis.explanation import Explanation, Style, explain
+from judgebench.codec import canonical_hash
 from judgebench.exchange.importing import import_run
 from judgebench.records import Completion, Example, ExampleScore, Judgement, Message, Score, Verdict
 from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest
@@ -37,7 +38,7 @@ def run_of(
     own.write_scores(rows, [])
     fields = TaskManifest(
         label=task.label, name="alpacaeval", version="2", options={}, starter=False, examples=len(rows), sources=[],
-        protocol={}, protocol_hash="p", inputs={}, input_hash="",
+        protocol={}, protocol_hash=canonical_hash({}), inputs={}, input_hash="",
     )  # fmt: skip
     run.write_manifest(
         Manifest(run_id=model, status="complete", candidate=model, candidate_identity="", candidate_spec="",

@@ -19,6 +19,7 @@ from judgebench.cli import app
 from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Score
+from judgebench.run.folder import RunFolder, Session
 from judgebench.run.reading import read_runs
 from tests.made_runs import JUDGED, OTHER_JUDGE, write_totals
 
@@ -218,10 +219,10 @@ def test_cost_length_and_unread_share(tmp_path: Path) -> None:
     """USD of all sessions, marked where some tokens have no known price; characters; unread and failed of all cases."""
     write_totals(tmp_path / "a", "a", 50.0, usd=1.25, unread=161, length=1234.0)
     write_totals(tmp_path / "b", "b", 40.0, usd=2.0, unpriced=5)
-    first, second = ranked(tmp_path)
+    second, first = ranked(tmp_path)
     assert (first["usd"], first["unpriced"], first["unread"]) == (1.25, False, 0.2)
     assert (second["usd"], second["unpriced"], second["unread"]) == (2.0, True, 0.0)
-    head, _, one, two = [line for line in shown("md", str(tmp_path)).splitlines() if line.startswith("|")]
+    head, _, two, one = [line for line in shown("md", str(tmp_path)).splitlines() if line.startswith("|")]
     assert {"unread", "avg\\_length", "USD"} <= {cell.strip() for cell in head.split("|")}
     assert "20.0 %" in one
     assert "| 1234 |" in one
@@ -347,6 +348,9 @@ def test_a_run_of_the_published_protocol_stands_among_the_published_rows(tmp_pat
         {"judges": {"alpaca_eval_gpt4": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}}},
         {"examples": {"n": 804}},
         {"baselines": {"other": "sha256:1"}},
+        {"judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4-1106-preview"}}},
+        {"judges": {}},
+        {"judge_args": {"reasoning_effort": "low"}},
         {"options": {"order": "both"}},
         {"starter": True},
         {"stop_when": {"rule": "ci<2"}},
@@ -355,7 +359,7 @@ def test_a_run_of_the_published_protocol_stands_among_the_published_rows(tmp_pat
         {"code": {"task.py": "sha256:1"}},
         {"think_tags": [["<a>", "</a>"]]},
     ],
-    ids=lambda changed: next(iter(changed)),
+    ids=str,
 )
 def test_a_run_of_another_protocol_never_stands_among_them(tmp_path: Path, changed: dict[str, Any]) -> None:
     """Another judge, prompt, baseline, set or rule: a table of its own, before the published one."""
@@ -364,6 +368,54 @@ def test_a_run_of_another_protocol_never_stands_among_them(tmp_path: Path, chang
     assert [row["model"] for row in own["rows"]] == ["mine"]
     assert all(row["published"] for row in published["rows"])
     assert own["table"] is published["table"] is None
+
+
+@pytest.mark.parametrize("unread", [8, 9, 402])
+def test_a_run_that_lacks_too_much_has_no_rank(tmp_path: Path, unread: int) -> None:
+    """From 1 % without a verdict it stands last, without a rank and with the reason, and never among published rows."""
+    write_totals(tmp_path / "a", "mine", 50.2, protocol=OFFICIAL, unread=unread)
+    write_totals(tmp_path / "b", "whole", 4.4, protocol=OFFICIAL)
+    groups = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))
+    (among,) = [group["table"] for group in groups for row in group["rows"] if row["model"] == "mine"]
+    ranks = [(row["model"], row["rank"]) for row in ranked(tmp_path)]
+    if unread == 8:
+        assert (among, ranks) == ("alpacaeval@2", [("mine", 1), ("whole", 2)])
+        return
+    assert (among, ranks) == (None, [("whole", 1), ("mine", None)])
+    for form in ("rich", "md", "csv"):
+        told = " ".join(shown(form, str(tmp_path)).split())
+        assert f"not ranked, because of 805 verdicts {unread} unread" in told
+
+
+def test_a_run_is_let_among_published_rows_by_itself(tmp_path: Path) -> None:
+    """Another run of equal protocol that stands there vouches for nothing in it."""
+    write_totals(tmp_path / "a", "mine", 50.2, protocol=OFFICIAL)
+    write_totals(tmp_path / "b", "other", 60.2, protocol=OFFICIAL)
+    folder = RunFolder(tmp_path / "b")
+    manifest = folder.require_manifest()
+    for changed in ({"judge_gen": {"temperature": 1}}, {"judge_args": {"reasoning_effort": "low"}}):
+        manifest.sessions = [Session(argv=[], started_at="", config=changed)]
+        folder.write_manifest(manifest)
+        groups = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))
+        places = {row["model"]: group["table"] for group in groups for row in group["rows"] if not row["published"]}
+        assert places == {"mine": "alpacaeval@2", "other": None}
+    manifest.sessions = [Session(argv=[], started_at="", config={"judge_args": {"timeout_seconds": "60"}})]
+    folder.write_manifest(manifest)
+    (group,) = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))
+    assert group["table"] == "alpacaeval@2"
+
+
+def test_a_hash_that_is_not_the_protocols_is_no_hash(tmp_path: Path) -> None:
+    """Whoever changes a protocol or its hash by hand is told, and the run is ranked with nothing."""
+    write_totals(tmp_path / "a", "mine", 50.2, protocol=OFFICIAL)
+    write_totals(tmp_path / "b", "other", 60.2, protocol=OFFICIAL)
+    folder = RunFolder(tmp_path / "b")
+    manifest = folder.require_manifest()
+    manifest.tasks["alpacaeval"].protocol_hash = "sha256:" + 64 * "0"
+    folder.write_manifest(manifest)
+    result = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--format", "json"])
+    assert "the protocol_hash of alpacaeval is not that of the protocol beside it" in result.stderr
+    assert [row["model"] for group in json.loads(result.stdout) for row in group["rows"]] == ["mine"]
 
 
 def test_a_long_published_table_is_cut_to_what_is_near_the_runs(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from judgebench import tasks
 from judgebench.analysis.power_plan import Plan, Question, plan
+from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.exchange.importing import import_run
 from judgebench.run.folder import RunFolder
@@ -114,7 +115,7 @@ def test_repeats_are_told_apart_where_there_are_some(tmp_path: Path) -> None:
     own.write_scores(rows, [])
     fields = TaskManifest(
         label=task.label, name="gsm8k", version=task.version, options={}, starter=False, examples=1200, sources=[],
-        protocol={}, protocol_hash="", inputs={}, input_hash="",
+        protocol={}, protocol_hash=canonical_hash({}), inputs={}, input_hash="",
     )  # fmt: skip
     folder.write_manifest(
         Manifest(run_id="r", status="complete", candidate="m", candidate_identity="", candidate_spec="", versions={},

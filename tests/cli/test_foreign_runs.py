@@ -508,7 +508,7 @@ def test_no_text_speaks_to_the_terminal(place: Path, command: Command, how: str)
     if how == "manifest":
         value.update(dict.fromkeys(TEXTS, TEXT))
         for fields in value["tasks"].values():
-            own = dict.fromkeys(("label", "protocol_hash", "system", "first_prompt"), TEXT)
+            own = dict.fromkeys(("label", "system", "first_prompt"), TEXT)
             fields.update(own, notes=[TEXT], judge_models=[TEXT], unknown=[TEXT], counts={TEXT: 3})
         value["sessions"][0]["argv"] = [TEXT]
     else:
