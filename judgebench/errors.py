@@ -100,7 +100,9 @@ class HashMismatch(JudgebenchError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as schedulers send it. It is handled like Ctrl-C, except for the exit code."""
+    """SIGTERM, as schedulers send it, or SIGHUP, as a closed terminal does. It is handled like Ctrl-C, except for the
+    exit code.
+    """
 
 
 class Interrupted(JudgebenchError):

@@ -5,6 +5,7 @@ A module of a command is imported when the command is run, and imports what is h
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import threading
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = (130, 143)
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+"""What a scheduler sends, and what a terminal sends that is closed."""
 BROKEN_PIPE = 141
 """The exit code that a shell reports for a program that wrote to a closed pipe."""
 UNDERSTOOD = "judgebench.understood"
@@ -215,7 +218,7 @@ def main() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        _discard_output()
+        _discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
             code = code or BROKEN_PIPE
         else:
@@ -235,13 +238,15 @@ def _engine_at_work() -> bool:
 
 def _run() -> int:
     """Run the command and return its exit code. Only a gate's FAIL is 1; whatever goes wrong has another code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores a closed terminal
+            signal.signal(number, _terminate)
     try:
         code = app(prog_name="judgebench", standalone_mode=False)
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - the last resort
         # typer and rich make a SystemExit of a broken pipe.
         if isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
-            _discard_output()
+            _discard(sys.stdout)
             return BROKEN_PIPE
         code, message = _ending(error)
         _complain(message)
@@ -297,19 +302,41 @@ def _prepare_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:  # it was closed before we began
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process runs
+        elif name == "stderr" and stream is sys.__stderr__ and isinstance(stream, io.TextIOWrapper):
+            sys.stderr = _Remarks(stream.buffer, stream.encoding, "backslashreplace", line_buffering=True)
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _discard_output() -> None:
+class _Remarks(io.TextIOWrapper):
+    """A stderr that never fails: what is said there must change neither what a command does nor how it ends."""
+
+    def write(self, text: str) -> int:
+        """Write the text if it can be written."""
+        try:
+            return super().write(text)
+        except OSError:
+            _discard(self)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be written."""
+        try:
+            super().flush()
+        except OSError:
+            _discard(self)
+
+
+def _discard(stream: TextIO) -> None:
     """Throw away what is still to be written: nobody reads it, and Python must not complain when the process ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _terminate(number: int, frame: "FrameType | None") -> None:
     # A second one must not break what the first has begun to close.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
     raise Terminated
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +342,34 @@ def test_a_full_disk_is_exit_2(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert b"No space left on device" in ended.stderr
     assert ended.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("gate", "--baseline", "nope", "--candidate", "nope2", "--max-drop", "2"), 2),
+        (("leaderboard", "nope"), 2),
+        (("bogus",), 2),
+        ((), 2),
+        (("--version",), 0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("both", [False, True])
+def test_a_stderr_that_is_full_changes_no_exit_code(
+    tmp_path: Path, arguments: Sequence[str], code: int, both: bool
+) -> None:
+    """1 is a gate's FAIL alone; what could be said to nobody is not said."""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "judgebench", *arguments],
+            stdout=full if both else subprocess.PIPE,
+            stderr=full,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert ended.returncode == (2 if both else code)
 
 
 # -- the real thing

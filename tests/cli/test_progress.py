@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,16 +147,16 @@ def test_what_takes_long_before_the_first_answer_is_named(tmp_path: Path) -> Non
     assert terminal.screen.wrapped == 0
 
 
-@pytest.mark.parametrize("key", ["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("key", ["Ctrl-C", "SIGTERM", "SIGHUP"])
 def test_a_local_model_is_not_waited_for(key: str, tmp_path: Path) -> None:
-    """While it computes, Ctrl-C ends with 130 and a scheduler's signal with 143, and no library aborts the process."""
+    """Ctrl-C ends with 130, the signal of a scheduler or of a terminal that closes with 143; no library aborts it."""
     given = ["eval", "--model", "builtin:tiny", "--tasks", f"{SUMS}:items=300", "--model-arg", "batch_size=1"]
     with in_terminal([*given, "--out", "run"], cwd=tmp_path) as terminal:
         terminal.wait_for(lambda text: re.search("sums generate .* under way", text))
         if key == "Ctrl-C":
             terminal.press(b"\x03")
         else:
-            terminal.process.terminate()
+            terminal.process.send_signal(getattr(signal, key))
         assert terminal.wait() == (130 if key == "Ctrl-C" else 143), terminal.text
     assert "terminate called" not in terminal.text
     assert "under way" not in terminal.text
