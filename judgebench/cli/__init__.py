@@ -21,7 +21,7 @@ from typer.exceptions import TyperException
 from typer.main import get_group
 
 from judgebench import __version__
-from judgebench.errors import JudgebenchError, Terminated, UsageError
+from judgebench.errors import Interrupted, JudgebenchError, Terminated, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -249,7 +249,7 @@ def _run() -> int:
             _discard(sys.stdout)
             return BROKEN_PIPE
         code, message = _ending(error)
-        _complain(message)
+        _complain(message, whole=isinstance(error, Interrupted))
     return code if isinstance(code, int) else 0
 
 
@@ -340,11 +340,11 @@ def _terminate(number: int, frame: "FrameType | None") -> None:
     raise Terminated
 
 
-def _complain(text: str) -> None:
+def _complain(text: str, *, whole: bool = False) -> None:
     """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled.
 
-    A terminal gets it folded at spaces, so that words and paths stay whole; a pipe or a log one line. So does a message
-    that ends with a command: whoever pastes it must not paste a line break.
+    A terminal gets it folded at spaces, so that words and paths stay whole; a pipe or a log one line. ``whole`` is one
+    that ends with a long command: whoever pastes it must not paste a line break.
     """
     from judgebench.display import printable
     from judgebench.redaction import redacted
@@ -354,7 +354,7 @@ def _complain(text: str) -> None:
 
         sys.stderr.writelines(f"{printable(redacted(line))}\n" for line in traceback.format_exc().splitlines())
     said = f"judgebench: {printable(redacted(text))}"
-    if sys.stderr.isatty() and ": judgebench " not in text:
+    if sys.stderr.isatty() and not whole:
         import shutil
         import textwrap
 
