@@ -1,6 +1,6 @@
 """``compare``: runs on the same items, item by item."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +10,7 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.blocks import Beside, Block, Heading, Prose, Quote, cut, terminal_text
 from judgebench.cli.layout_options import takes_layout
-from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show
+from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show, under_metrics
 from judgebench.display import chance, figure, ranks, reasons, shortened
 from judgebench.exchange.layout import Layout, laid_out_for
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
@@ -152,28 +152,29 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     if task.starter:
         title += "; starter set, not comparable with anything"
     spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n")
-    whole = {row.metric for row in task.differences if row.group is None}
-    rows = tuple(_cells(row, below=row.metric in whole) for row in task.differences)
+    differences = under_metrics(task.differences)
+    whole = {row.metric for row in differences if row.group is None}
+    rows = tuple(_cells(row, below=row.metric in whole) for row in differences)
     return Sheet(
         title,
         columns,
         rows,
         tuple(remarks),
         spare=spare,
-        order=_important(task),
-        keep=sum(row.group is None for row in task.differences),
+        order=_important(differences),
+        keep=sum(row.group is None for row in differences),
         rows_are="groups",
     )
 
 
-def _important(task: "TaskComparison") -> tuple[int, ...]:
+def _important(differences: "Sequence[Difference]") -> tuple[int, ...]:
     """Places of the differences, those over all items first, then the surest."""
 
     def order(place: int) -> tuple[bool, float]:
-        row = task.differences[place]
+        row = differences[place]
         return row.group is not None, 2.0 if row.p is None else row.p
 
-    return tuple(sorted(range(len(task.differences)), key=order))
+    return tuple(sorted(range(len(differences)), key=order))
 
 
 def _cells(row: "Difference", *, below: bool) -> tuple[Cell, ...]:

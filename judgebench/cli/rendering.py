@@ -3,9 +3,9 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import typer
 
@@ -27,6 +27,7 @@ FURTHER, FOLDED = 4, 16
 """How much further right a folded line goes on, and the least width it is folded to."""
 COMMAND = "  →  "
 """Before a command that a line recommends."""
+ScoreLike = TypeVar("ScoreLike", "Score", "Difference")
 Format = Literal["rich", "md", "csv", "json", "html", "latex"]
 """How a table is written."""
 
@@ -62,6 +63,12 @@ def show(
 def score_name(score: "Score | Difference | Rank") -> str:
     """The metric, and the group of examples if it is not about all of them."""
     return score.metric if score.group is None else f"{score.metric} {score.group}"
+
+
+def under_metrics(scores: "Sequence[ScoreLike]") -> "list[ScoreLike]":
+    """The same scores, with those of groups directly below that of all examples by the same metric."""
+    places = {metric: place for place, metric in enumerate(dict.fromkeys(score.metric for score in scores))}
+    return sorted(scores, key=lambda score: (places[score.metric], score.group is not None))
 
 
 def print_sheets(sheets: Iterable[Sheet], *, rest: str | None = None) -> None:

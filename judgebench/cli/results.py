@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from judgebench.cli.overviews import place_of, summary
-from judgebench.cli.rendering import NUMBERS, Format, print_beside, score_name, show
+from judgebench.cli.rendering import NUMBERS, Format, print_beside, score_name, show, under_metrics
 from judgebench.display import figure, interval, reasons, shortened
 from judgebench.exchange.layout import Layout
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
@@ -113,7 +113,7 @@ def _flat_cell(score: Score, name: str) -> Cell:
 
 def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
     """The scores of one task of a run."""
-    own = [score for score in results.scores if score.task == task_manifest.name]
+    own = under_metrics([score for score in results.scores if score.task == task_manifest.name])
     title = f"{shortened(candidate, 60)} on {shortened(task_manifest.label, 200)}"
     if task_manifest.starter:
         title += "  (starter set: not comparable with anything)"
