@@ -413,6 +413,12 @@ def _standing_order(standing: Standing) -> tuple[bool, float, int, str]:
     return not standing.pinned, mean_rank, standing.cells.count(None), standing.model
 
 
+def of_tasks_of_runs(groups: Sequence[Group]) -> Sequence[Group]:
+    """The groups without published tables of tasks, or versions of tasks, that no run here holds."""
+    held = {group.measured.task for group in groups if group.measured is not None}
+    return [group for group in groups if group.measured or group.task.partition(":")[0] in held] if held else groups
+
+
 def arranged(
     groups: Iterable[Group], *, sort: str | None = None, filters: Sequence[str] = (), pins: Sequence[str] = ()
 ) -> list[Group]:

@@ -185,7 +185,7 @@ def _cells(row: "Difference", *, below: bool) -> tuple[Cell, ...]:
         _runs(row),
         Figure(row.first_value, row.unit, best=row.unit != "characters"),
         Figure(row.second_value, row.unit, best=row.unit != "characters"),
-        Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True),
+        Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True, stderr=row.stderr),
         "–" if row.low is None or row.high is None else Bounds(row.low, row.high, row.unit, signed=True),
         gain,
         chance(row.p) or "–",

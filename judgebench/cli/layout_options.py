@@ -30,7 +30,8 @@ LAYOUT: dict[str, tuple[Any, Any]] = {
         Annotated[
             Intervals,
             typer.Option(
-                help="Intervals in a column of the headline's, or behind every figure: 5.4 [4.1, 7.3], 5.4 ± 1.6."
+                help="Intervals in a column of the headline's, or behind every figure: 5.4 [4.1, 7.3], 5.4 ± 1.6; or "
+                "the standard error: 5.4 ± 0.8."
             ),
         ],
         "column",
@@ -47,6 +48,13 @@ LAYOUT: dict[str, tuple[Any, Any]] = {
         "",
     ),
     "label": (Annotated[str, typer.Option(help="LaTeX label, such as tab:main.", metavar="TEXT")], ""),
+    "notes": (
+        Annotated[
+            bool,
+            typer.Option("--notes/--no-notes", help="Write notes below tables; without them, latex has comments."),
+        ],
+        True,
+    ),
 }
 """The fields of a layout as flags, with their defaults."""
 

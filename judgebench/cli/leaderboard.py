@@ -12,8 +12,9 @@ from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import Format, print_beside, show
 from judgebench.display import figure, percent, reasons
 from judgebench.display import ranks as rank_range
+from judgebench.errors import UsageError
 from judgebench.exchange.layout import Layout
-from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Sheet, figures, words
+from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Remark, Sheet, figures, key_of, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,21 @@ INTERVAL = "95 % interval"
 RANKS = "ranks"
 UPSTREAM, OURS = "by upstream's rule", "by our rule"
 MEASURED, PUBLISHED = "measured", "published"
+NEED_PUBLISHED = ("published", "figures", "by_our_rule")
+"""Columns that only tables with published figures have."""
+DOUBTS = {
+    "empty_output": "empty outputs",
+    "constant_output": "most outputs are one and the same text",
+    "cut_off_output": "outputs cut off at the token limit",
+    "filtered_output": "outputs stopped by a content filter",
+    "unclosed_thinking": "outputs that end while the model is still thinking",
+    "verdict_like_output": "outputs that look like a judge's verdict",
+    "prompt_fragments": "outputs that hold lines of the judge's own prompt",
+    "extreme_length_control": "length control moves the win rate far",
+    "unfinished_grading": "checks that went over a limit, which count as wrong",
+    "stand-in source": "scored with a reconstruction of an official file",
+}
+"""Flags in the words of a note below a table."""
 NEAR_TOP = 3
 """Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
@@ -45,7 +61,7 @@ TAKEN = (
 )
 """Headings that are no metric's."""
 RANKS_NOTE = (
-    "ranks: those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
+    ": those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
     "shared a prompt; judgebench compare pairs the prompts and sees more"
 )
 
@@ -87,16 +103,19 @@ def leaderboard(
 ) -> None:
     """Rank runs. Each protocol has a table of its own, which names the fields that differ."""
     from judgebench import api
-    from judgebench.analysis.leaderboard import arranged
+    from judgebench.analysis.leaderboard import arranged, of_tasks_of_runs
 
     layout.require_valid(form)
+    if asked := [name for name, _ in layout.chosen if key_of(name) in NEED_PUBLISHED and not published]:
+        raise UsageError(f"--columns {asked[0]}: that column holds published figures; give --published, too")
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(
         *folders, task=task, published=published, group=group or (), names=options.run_names(names), tasks=tasks
     )
     print_beside("left out", (run.reason for run in found.unreadable))
-    groups = arranged(found.groups, sort=sort, filters=filters or (), pins=pins or ())
-    print_tables(groups, form, layout, rest=options.rest(everything))
+    groups = of_tasks_of_runs(found.groups) if runs and task is None else found.groups
+    shown = arranged(groups, sort=sort, filters=filters or (), pins=pins or ())
+    print_tables(shown, form, layout, rest=options.rest(everything))
 
 
 def print_tables(
@@ -122,19 +141,20 @@ def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: boo
     own += [_across_sheet(across)] if across else []
     ranked = [place for place, sheet in enumerate(own) if RANKS in sheet.names]
     if ranked:
-        own[ranked[-1]] = replace(own[ranked[-1]], about=(*own[ranked[-1]].about, (RANKS, RANKS_NOTE)))
+        own[ranked[-1]] = replace(own[ranked[-1]], about=(*own[ranked[-1]].about, Remark(RANKS, RANKS_NOTE)))
     return own + others
 
 
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     """Show every column that some row has something in; flags and places go below, so that figures fit a terminal."""
     from judgebench.analysis.leaderboard import higher_is_better, length_of
-    from judgebench.cli.results import both_rules, by_upstream
+    from judgebench.cli.results import both_rules
 
     rows, metrics = group.rows, group.headline
     first = [group.score(row, metrics[0]) if metrics else None for row in rows]
     own = [row.scores.get(metrics[0]) if metrics else None for row in rows]
-    flags = [", ".join(_flags(row, said="starter")) for row in rows]
+    marks = [_flags(row, said="starter") for row in rows]
+    flags = [", ".join(own) for own in marks]
     lengths = [length_of(row) for row in rows]
     headings = _headings(metrics[1:]) if terminal else {metric: metric for metric in metrics}
     higher = higher_is_better(group.task, {metric for row in rows for metric in row.scores})
@@ -152,8 +172,8 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         "figures": [PUBLISHED if row.published else MEASURED for row in rows] if group.table else [],
         **{metric: [cell(score) for score in first] for metric in metrics[:1]},
         INTERVAL: [None if score is None else _bounds(score) for score in first],
-        UPSTREAM: ["" if score is None or group.table else by_upstream(score) for score in own],
-        OURS: [_ours(score, terminal=terminal) if group.table and score else "" for score in own],
+        UPSTREAM: [None if score is None or group.table else _upstreams(score) for score in own],
+        OURS: [_ours(score, terminal=terminal) if group.table and score else None for score in own],
         **{headings[metric]: [cell(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
         "published": [
             None if row.published_value is None else _value_like(row.published_value, score)
@@ -183,15 +203,26 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     further = {name: cells for name, cells in further.items() if name not in kept}
     rest = [metric for metric in metrics[1:] if headings[metric] == metric and metric in kept]
     asked = tuple(heading for metric, heading in headings.items() if metric != heading and heading in kept)
-    others = ("published", "unread", RANKS, "USD", UPSTREAM, OURS)
+    nothing = [
+        name for name, zero in (("unread", percent(0.0, 1)), ("USD", figure(0.0))) if {*columns[name]} <= {zero, ""}
+    ]
+    # A line below has the number by upstream's rule, too.
+    early = ("missing", "length", *nothing, RANKS, UPSTREAM)
+    others = ("published", *(name for name in ("unread", "USD") if name not in nothing), OURS)
     # Whoever asks for columns of groups wants them more than the interval.
-    spare = ("missing", "length", *reversed(rest), *others, *(("n", INTERVAL, *reversed(asked)) if asked else ()))
+    spare = (
+        *early,
+        *reversed(rest),
+        *others,
+        *(("n", INTERVAL, *reversed(asked)) if asked else ()),
+    )
     metric_of = {heading: metric for metric, heading in headings.items()}
     places = []
     for cells, row, doubts, score in zip(columns["rank"], rows, flags, own, strict=True):
         remarks = [text for text in ("" if score is None else both_rules(score), doubts) if text]
         if not row.published:
             places.append(f"{cells}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else ""))
+    by_rule = _by_rule(group)
     in_words = ("rank", RANKS, "model", "figures", "flags", "from", "protocol", "candidate")
     sources = sorted({row.origin for row in rows if row.published}) if terminal else []
     origins = [f"published figures: {'; '.join(sources)}"] if sources else []
@@ -199,7 +230,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         _title(group),
         tuple(
             Column(
-                name,
+                by_rule.get(name, name),
                 words=name in in_words,
                 key="interval" if name == INTERVAL else metric_of.get(name, ""),
                 best="column" if metric_of.get(name, name) in higher else "",
@@ -212,12 +243,11 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
             *(places if terminal else ()),
             *_columns_of_groups(headings),
             *_placed(group),
-            *_withheld(group),
             *origins,
         ),
-        about=tuple(_rules(group, terminal=terminal)),
-        spare=tuple(name for name in spare if name in kept),
-        in_columns=(("flags", _doubted(rows, flags) if not terminal else ()),),
+        about=(*_withheld(group), *_rules(group, terminal=terminal)),
+        spare=tuple(by_rule.get(name, name) for name in spare if name in kept),
+        in_columns=(("flags", _doubted(rows, marks) if not terminal else ()),),
         order=_important(group),
         keep=len(_own(group)),
         gaps=True,
@@ -243,7 +273,7 @@ def _columns_of_groups(headings: "Mapping[str, str]") -> list[str]:
 
 
 def _figure(score: "Score", *, best: bool = False) -> Figure:
-    return Figure(score.value, score.unit, score.low, score.high, score.level, best=best)
+    return Figure(score.value, score.unit, score.low, score.high, score.level, best=best, stderr=score.stderr)
 
 
 def _bounds(score: "Score | None") -> Bounds | None:
@@ -257,9 +287,13 @@ def _value_like(value: float | None, score: "Score | None") -> Figure | None:
     return None if value is None else Figure(value, score.unit if score else "")
 
 
-def _doubted(rows: "Sequence[LeaderboardRow]", flags: "Sequence[str]") -> tuple[str, ...]:
+def _doubted(rows: "Sequence[LeaderboardRow]", flags: "Sequence[Sequence[str]]") -> tuple[str, ...]:
     """What to doubt about rows, as lines."""
-    return tuple(reasons((row.model, doubts or None) for row, doubts in zip(rows, flags, strict=True)))
+    return tuple(reasons((row.model, _doubts(doubts) or None) for row, doubts in zip(rows, flags, strict=True)))
+
+
+def _doubts(flags: "Sequence[str]") -> str:
+    return "; ".join(DOUBTS.get(flag, flag) for flag in flags)
 
 
 def _important(group: "Group") -> tuple[int, ...]:
@@ -283,7 +317,18 @@ def _placed(group: "Group") -> list[str]:
     return [f"runs stand among the published rows of {group.table} by upstream's rule, which made those"]
 
 
-def _withheld(group: "Group") -> list[str]:
+def _by_rule(group: "Group") -> dict[str, str]:
+    """The headings of metrics whose numbers beside published rows are by upstream's rule, where ours is another."""
+    if group.table is None:
+        return {}
+    return {
+        metric: f"{metric} {UPSTREAM}"
+        for metric in group.headline
+        if any(score.upstream for row in group.rows if (score := row.scores.get(metric)) is not None)
+    }
+
+
+def _withheld(group: "Group") -> list[Remark]:
     """Say why values are missing, or intervals of the first metric, or the ranks that standard errors leave open."""
     lines = []
     for metric in group.headline:
@@ -291,29 +336,33 @@ def _withheld(group: "Group") -> list[str]:
         about = [
             (row.model, score.withheld) for row, score in there if score.value is None or metric == group.headline[0]
         ]
-        lines += [f"{metric} of {line}" for line in reasons(about)]
+        lines += [Remark(metric, f" of {line}") for line in reasons(about)]
     valued = [row for row in group.rows if row.rank is not None and not (row.published and group.table)]
     if len(valued) > 1 and not any(row.rank_low is not None for row in valued):
-        lines.append(f"which ranks are certain is not known: no {group.headline[0]} has an error")
+        lines.append(Remark("rank", f": which are certain is not known, as no {group.headline[0]} has an error"))
     return lines
 
 
-def _rules(group: "Group", *, terminal: bool) -> "list[tuple[str, str]]":
+def _rules(group: "Group", *, terminal: bool) -> list[Remark]:
     """Say why upstream's rule gives other numbers. The first metric's numbers have a column, so only each reason is
     given, once, and on a terminal nothing, because the places have it; for further metrics the numbers are given too.
     """
     from judgebench.cli.results import both_rules
 
-    lines: dict[tuple[str, str], None] = {}
+    lines: dict[Remark, None] = {}
     for metric in group.headline:
         for row in group.rows:
             score = row.scores.get(metric)
             if score is None or score.upstream is None:
                 continue
             if metric != group.headline[0]:
-                lines[metric, f"{row.model}, {both_rules(score)}"] = None
+                said = both_rules(score).removeprefix(metric)
+                lines[Remark(metric, said, before=f"{row.model}, ")] = None
             elif not terminal:
-                lines[metric, f"{metric} {UPSTREAM}: {score.upstream.reason}"] = None
+                about = Remark(UPSTREAM, f": {score.upstream.reason}")
+                if group.table:
+                    about = Remark(metric, f" {UPSTREAM}: {score.upstream.reason}")
+                lines[about] = None
     return list(lines)
 
 
@@ -321,14 +370,20 @@ def _number(score: "Score | None") -> str:
     return "" if score is None else figure(score.value, score.unit)
 
 
-def _ours(score: "Score", *, terminal: bool) -> str:
-    """Our number, if it is another than upstream's; a terminal has the interval in a line below."""
-    from judgebench.cli.results import score_interval
+def _upstreams(score: "Score") -> Figure | None:
+    """Upstream's number, if it is another than ours."""
+    found = score.upstream
+    if found is None:
+        return None
+    other = found.level not in (None, score.level)
+    return Figure(found.value, score.unit, found.low, found.high, found.level, alone=True, other_level=other)
 
+
+def _ours(score: "Score", *, terminal: bool) -> Figure | None:
+    """Our number, if it is another than upstream's; a terminal has the interval in a line below."""
     if score.upstream is None:
-        return ""
-    bounds = score_interval(score)
-    return _number(score) + (f" ({bounds})" if bounds and not terminal else "")
+        return None
+    return Figure(score.value, score.unit) if terminal else replace(_figure(score), alone=True)
 
 
 def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:

@@ -113,7 +113,7 @@ def _flat_cell(score: Score, name: str) -> Cell:
 
 def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
     """The scores of one task of a run."""
-    own = under_metrics([score for score in results.scores if score.task == task_manifest.name])
+    own = [score for score in results.scores if score.task == task_manifest.name]
     title = f"{shortened(candidate, 60)} on {shortened(task_manifest.label, 200)}"
     if task_manifest.starter:
         title += "  (starter set: not comparable with anything)"
@@ -135,10 +135,11 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         notes += [
             f"source: {source.name} sha256 {source.sha256} from {source.origin}" for source in task_manifest.sources
         ]
+    shown = under_metrics(own)
     rows = tuple(
         (
             score.metric if score.group is None else Inner(score.metric, score.group),
-            Figure(score.value, score.unit, score.low, score.high, score.level),
+            Figure(score.value, score.unit, score.low, score.high, score.level, stderr=score.stderr),
             None if score.low is None or score.high is None else Bounds(score.low, score.high, score.unit),
             score.n,
             score.n_missing,
@@ -146,7 +147,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
             score.group or "",
             score.unit,
         )
-        for score in own
+        for score in shown
     )
     columns = (
         *words("metric"),
@@ -156,7 +157,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         Column("stderr", further=True),
         *(Column(name, words=True, further=True) for name in ("group", "unit")),
     )
-    whole = tuple(place for place, score in enumerate(own) if score.group is None)
+    whole = tuple(place for place, score in enumerate(shown) if score.group is None)
     return Sheet(title, columns, rows, tuple(notes), order=whole, keep=len(whole), rows_are="groups")
 
 

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 
 from judgebench.display import is_latex
 from judgebench.errors import UsageError
-from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, Style, text_of
+from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, Style, key_of, text_of
 
-Intervals = Literal["column", "none", "brackets", "pm", "subscript"]
-"""Where intervals stand: in a column of their own, nowhere, or behind each number."""
+Intervals = Literal["column", "none", "brackets", "pm", "subscript", "stderr"]
+"""Where intervals stand: in a column of their own, nowhere, or behind each number; or its standard error there."""
 MOST_DIGITS = 15
 FOR_PEOPLE = ("rich", "md", "html", "latex")
 WITH_CAPTION = ("rich", "md", "html", "latex")
@@ -32,6 +32,8 @@ class Layout:
     """Whether the best of each column is bold; by default in LaTeX alone."""
     caption: str = ""
     label: str = ""
+    notes: bool = True
+    """Whether notes stand below tables; without them, LaTeX has them as comments."""
 
     def require_valid(self, form: str) -> None:
         """Raise :class:`UsageError` for a wish that makes no sense, or that the format cannot meet."""
@@ -39,22 +41,35 @@ class Layout:
             raise UsageError(f"--digits {self.digits} is not a number of decimals from 0 to {MOST_DIGITS}")
         if self.intervals not in get_args(Intervals):
             raise UsageError(f"--intervals {self.intervals} is not one of {', '.join(get_args(Intervals))}")
-        if self.label and form != "latex":
-            raise UsageError(f"--label is for LaTeX; give --format latex instead of {form}, or leave it out")
+        self._require_fit(form)
         if self.label and not re.fullmatch(r"[A-Za-z0-9:._/-]+", self.label):
             raise UsageError(
                 f"--label {self.label!r} cannot be referred to in LaTeX; use letters, digits and : . _ / -, as in "
                 "tab:main"
             )
-        if self.caption and form not in WITH_CAPTION:
-            raise UsageError(f"--caption has no place in {form}; it is for {', '.join(WITH_CAPTION)}")
         if ("\\" in self.caption or "$" in self.caption) and form == "latex" and not is_latex(self.caption):
             raise UsageError(
                 f"--caption {self.caption!r} is taken as LaTeX because of its \\ or $, and a brace or a formula in it "
                 "is not closed"
             )
-        if form == "json" and (self.columns or self.intervals != "column" or self.bold):
-            raise UsageError("--columns, --intervals and --bold are for tables, and json is the whole record")
+
+    def _require_fit(self, form: str) -> None:
+        """Raise :class:`UsageError`, which names all of them, if some wishes have no place in a format."""
+        has_columns = form != "json"
+        wishes = {
+            "--label": (bool(self.label), form == "latex"),
+            "--caption": (bool(self.caption), form in WITH_CAPTION),
+            "--columns": (bool(self.columns), has_columns),
+            "--intervals": (self.intervals != "column", has_columns),
+            "--bold": (bool(self.bold), form in WITH_CAPTION),
+            "--no-notes": (not self.notes, form in WITH_CAPTION),
+        }
+        unfit = [flag for flag, (given, fits) in wishes.items() if given and not fits]
+        if unfit:
+            named = " and ".join(filter(None, (", ".join(unfit[:-1]), unfit[-1])))
+            have, them = ("has", "it") if len(unfit) == 1 else ("have", "them")
+            wanted = "latex" if "--label" in unfit else " or ".join(WITH_CAPTION if form == "csv" else ("csv", "latex"))
+            raise UsageError(f"{named} {have} no place in {form}; give --format {wanted}, or leave {them} out")
 
     @property
     def chosen(self) -> tuple[tuple[str, str], ...]:
@@ -78,10 +93,10 @@ def laid_out_for(sheets: Iterable[Sheet], layout: Layout, form: str) -> list[She
     given = list(sheets)
     if layout.chosen:
         given = _with_columns(given, layout.chosen)
-    given = [_with_remarks(sheet if layout.chosen else _without_further(sheet)) for sheet in given]
+    given = [sheet if layout.chosen else _without_further(sheet) for sheet in given]
     bold = form == "latex" if layout.bold is None else layout.bold
     written = [_bolded(_styled(sheet, layout), bold=bold) for sheet in given]
-    return _captioned(written, layout)
+    return _captioned(written if layout.notes else [_without_notes(sheet, form) for sheet in written], layout)
 
 
 def rounded(value: object, digits: int | None, *, numbers: Sequence[str]) -> object:
@@ -103,37 +118,25 @@ def rounded(value: object, digits: int | None, *, numbers: Sequence[str]) -> obj
 # -- columns
 
 
-def _key(name: str) -> str:
-    """A column's name as it is compared: ``95 % interval`` is ``95_interval``."""
-    return re.sub(r"[^a-z0-9@.]+", "_", name.casefold()).strip("_")
-
-
-def _place(sheet: Sheet, name: str) -> int | None:
-    wanted = _key(name)
-    for place, column in enumerate(sheet.columns):
-        if wanted in (_key(column.name), _key(column.key)):
-            return place
-    return None
-
-
 def _with_columns(sheets: Sequence[Sheet], chosen: Sequence[tuple[str, str]]) -> list[Sheet]:
     tables = [sheet for sheet in sheets if sheet.columns]
     for name, _ in chosen:
-        if all(_place(sheet, name) is None for sheet in tables):
-            known = dict.fromkeys(column.key or _key(column.name) for sheet in tables for column in sheet.columns)
+        if all(sheet.place(name) is None for sheet in tables):
+            known = dict.fromkeys(column.key or key_of(column.name) for sheet in tables for column in sheet.columns)
             raise UsageError(f"--columns {name}: no table has such a column; the columns are {', '.join(known)}")
-    counts = [sum(_place(sheet, name) is not None for name, _ in chosen) for sheet in tables]
+    counts = [sum(sheet.place(name) is not None for name, _ in chosen) for sheet in tables]
     return [
         _picked(sheet, chosen) for sheet, count in zip(tables, counts, strict=True) if count == max(counts, default=0)
     ]
 
 
 def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]]) -> Sheet:
-    found = [(place, heading) for name, heading in chosen if (place := _place(sheet, name)) is not None]
+    found = [(place, heading) for name, heading in chosen if (place := sheet.place(name)) is not None]
     columns = tuple(
         replace(
             sheet.columns[place],
             name=heading or sheet.columns[place].name,
+            given=heading,
             key=sheet.columns[place].key or sheet.columns[place].name,
             further=False,
         )
@@ -141,14 +144,8 @@ def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]]) -> Sheet:
     )
     rows = tuple(tuple(row[place] for place, _ in found) for row in sheet.rows)
     shown = {place for place, _ in found}
-    doubts = tuple(note for name, notes in sheet.in_columns for note in notes if _place(sheet, name) not in shown)
+    doubts = tuple(note for name, notes in sheet.in_columns for note in notes if sheet.place(name) not in shown)
     return replace(sheet, columns=columns, rows=rows, spare=(), notes=(*sheet.notes, *doubts))
-
-
-def _with_remarks(sheet: Sheet) -> Sheet:
-    """The sheet with its remarks on the columns that it has, among its notes."""
-    remarks = tuple(line for name, line in sheet.about if _place(sheet, name) is not None)
-    return replace(sheet, notes=(*sheet.notes, *remarks), about=())
 
 
 def _without_further(sheet: Sheet) -> Sheet:
@@ -170,13 +167,15 @@ def _styled(sheet: Sheet, layout: Layout) -> Sheet:
     if layout.intervals != "column":
         bounds = [place for place in kept if any(isinstance(row[place], Bounds) for row in sheet.rows)]
         kept = [place for place in kept if place not in bounds]
-        if layout.intervals != "none":
+        if layout.intervals == "stderr":
+            notes += _on_standard_errors(sheet)
+        elif layout.intervals != "none":
             levels = dict.fromkeys(
                 cell.level for row in sheet.rows for cell in row if isinstance(cell, Figure) and cell.low is not None
             )
             listed = " and ".join(f"{100 * level:g} %" for level in levels if level is not None)
             notes += [f"behind each number is its {listed} interval"] if listed else []
-    style = Style(layout.digits, "none" if layout.intervals == "column" else layout.intervals)
+    style = Style(layout.digits, layout.intervals)
 
     def styled(cell: Cell) -> Cell:
         return replace(cell, style=style) if isinstance(cell, Figure | Bounds) else cell
@@ -188,6 +187,23 @@ def _styled(sheet: Sheet, layout: Layout) -> Sheet:
         spare=tuple(name for name in sheet.spare if name in {sheet.columns[place].name for place in kept}),
         notes=(*sheet.notes, *notes),
     )
+
+
+def _on_standard_errors(sheet: Sheet) -> list[str]:
+    """Say what stands behind figures, and what lacks it."""
+    numbers = [cell for row in sheet.rows for cell in row if isinstance(cell, Figure) and cell.value is not None]
+    if not any(cell.stderr is not None for cell in numbers):
+        return ["no number here has a standard error"] if numbers else []
+    rest = "" if all(cell.stderr is not None for cell in numbers) else "; a number without ± has none"
+    return [f"behind ± is the standard error{rest}"]
+
+
+def _without_notes(sheet: Sheet, form: str) -> Sheet:
+    """A table without its notes; LaTeX has everything that stood below it as comments."""
+    if not sheet.columns:
+        return sheet
+    bare = replace(sheet, notes=(), about=())
+    return replace(bare, alerts=(), comments=sheet.lines) if form == "latex" else bare
 
 
 def _bolded(sheet: Sheet, *, bold: bool) -> Sheet:
@@ -204,6 +220,11 @@ def _bolded(sheet: Sheet, *, bold: bool) -> Sheet:
     return replace(sheet, rows=tuple(map(tuple, rows)))
 
 
+def _bare(cell: Figure) -> Figure:
+    """A figure with nothing behind it."""
+    return replace(cell, low=None, stderr=None)
+
+
 def _set_best(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> None:
     """Set in bold the greatest of the figures at these places, and what reads the same; a lone one is no best."""
     figures = {
@@ -215,7 +236,7 @@ def _set_best(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> None
         return
     best = max(figures.values(), key=lambda cell: cell.value or 0.0)
     for (row, place), cell in figures.items():
-        if text_of(replace(cell, low=None)) == text_of(replace(best, low=None)):
+        if text_of(_bare(cell)) == text_of(_bare(best)):
             rows[row][place] = replace(cell, bold=True)
 
 

@@ -4,6 +4,7 @@ Every command that prints a table builds sheets, and notebooks show them. Nothin
 ``terminal`` fits sheets to a screen.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -33,8 +34,10 @@ class Style:
 
     digits: int | None = None
     """Decimals of figures that have any; by default as many as their unit asks."""
-    intervals: str = "none"
-    """What stands behind a figure: ``none``, or its interval in ``brackets``, as ``pm`` or as ``subscript``."""
+    intervals: str = "column"
+    """What stands behind a figure: nothing (``column``, ``none``), its interval in ``brackets``, as ``pm`` or as
+    ``subscript``, or its standard error (``stderr``).
+    """
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Figure:
     """Whether more of it is better, so that it may be the best of its kind."""
     bold: bool = False
     style: Style = Style()
+    stderr: float | None = None
+    alone: bool = False
+    """Whether its interval has no column of its own, and so stands behind it where those of others have one."""
+    other_level: bool = False
+    """Whether the interval is of another level than the table's, which then stands with it."""
 
     def number(self, value: float | None, *, signed: bool = False) -> str:
         """A number as this figure's are written."""
@@ -63,12 +71,28 @@ class Figure:
             return None
         return self.number(self.value - self.low).lstrip("-"), self.number(self.high - self.value).lstrip("-")
 
+    @property
+    def bounds(self) -> "Bounds | None":
+        """Its interval alone."""
+        if self.low is None or self.high is None:
+            return None
+        return Bounds(self.low, self.high, self.unit, style=self.style)
+
+    @property
+    def at_level(self) -> str:
+        """The level of the interval, if it has to be said."""
+        return f" at {100 * self.level:g} %" if self.other_level and self.level is not None else ""
+
     def __str__(self) -> str:
         """The figure as a text."""
-        text = self.number(self.value, signed=self.signed)
-        if self.style.intervals == "none" or (margins := self.margins) is None:
+        text, kind = self.number(self.value, signed=self.signed), self.style.intervals
+        if kind == "stderr":
+            return text if self.value is None or self.stderr is None else f"{text} ± {self.number(self.stderr)}"
+        if kind == "none" or (kind == "column" and not self.alone) or (margins := self.margins) is None:
             return text
-        if self.style.intervals == "brackets":
+        if kind == "column":
+            return f"{text} ({self.bounds}{self.at_level})"
+        if kind == "brackets":
             return f"{text} [{self.number(self.low)}, {self.number(self.high)}]"
         below, above = margins
         return f"{text} ± {below}" if below == above else f"{text} (-{below}, +{above})"
@@ -110,6 +134,8 @@ class Column:
     """Among what the best figure is bold: ``column``, or ``row`` among the columns that say so; nothing if empty."""
     further: bool = False
     """Whether it is shown only if a user asks for it."""
+    given: str = ""
+    """The heading that the user gave it."""
 
 
 def words(*names: str) -> tuple[Column, ...]:
@@ -120,6 +146,28 @@ def words(*names: str) -> tuple[Column, ...]:
 def figures(*names: str) -> tuple[Column, ...]:
     """Columns of figures."""
     return tuple(Column(name) for name in names)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A line on a column: what it says before and after the name of that."""
+
+    column: str
+    after: str
+    before: str = ""
+
+    def text(self, column: Column) -> str:
+        """The line, with the heading that the user gave the column."""
+        return f"{self.before}{column.given or self.column}{self.after}"
+
+
+def key_of(name: str) -> str:
+    """A column's name as it is compared.
+
+    >>> key_of("95 % interval")
+    '95_interval'
+    """
+    return re.sub(r"[^a-z0-9@.]+", "_", name.casefold()).strip("_")
 
 
 @dataclass(frozen=True)
@@ -150,13 +198,15 @@ class Sheet:
     """Whether a terminal leaves the whole table out where the output is long."""
     rows_are: str = "rows"
     """What is counted where rows were left out."""
-    about: tuple[tuple[str, str], ...] = ()
+    about: "tuple[Remark, ...]" = ()
     """Lines below the table on single columns, which go with them."""
     in_columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Columns whose content must not be lost: if a user leaves one out, these lines stand below instead."""
     caption: str = ""
     """The user's own, in place of the title. In LaTeX it may be LaTeX."""
     label: str = ""
+    comments: tuple[str, ...] = ()
+    """Lines that only LaTeX has, as comments."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,7 +231,19 @@ class Sheet:
     @property
     def lines(self) -> tuple[str, ...]:
         """Everything below the table."""
-        return self.alerts + self.notes
+        return self.alerts + self.notes + self.remarks(range(len(self.columns)))
+
+    def remarks(self, shown: Iterable[int]) -> tuple[str, ...]:
+        """The lines on columns, of those at the places that are ``shown``."""
+        places = set(shown)
+        found = ((self.place(line.column), line) for line in self.about)
+        return tuple(line.text(self.columns[place]) for place, line in found if place in places and place is not None)
+
+    def place(self, name: str) -> int | None:
+        """Where the column is that a user or a remark means."""
+        wanted = key_of(name)
+        keys = ((key_of(column.name), key_of(column.key)) for column in self.columns)
+        return next((place for place, own in enumerate(keys) if wanted in own), None)
 
 
 def _plain(value: Cell) -> str | int | float | None:
@@ -265,7 +327,7 @@ def latex_of(sheet: Sheet) -> str:
     lines += [*(joined(map(_latex_cell, row)) for row in sheet.rows), r"\bottomrule", r"\end{tabular}"]
     lines += [r"\footnotesize"] if sheet.lines else []
     lines += [rf"\par {latex(line)}" for line in sheet.lines]
-    return "\n".join([*lines, r"\end{table}", ""])
+    return "\n".join([*lines, r"\end{table}", *(f"% {printable(line)}" for line in sheet.comments), ""])
 
 
 def _latex_cell(value: Cell) -> str:
@@ -278,9 +340,14 @@ def _latex_cell(value: Cell) -> str:
         return latex(text_of(value))
     text, margins, kind = value.number(value.value, signed=value.signed), value.margins, value.style.intervals
     below, above = margins or ("", "")
-    if margins is None or kind in ("none", "brackets"):
+    if kind == "stderr":
+        margins = None if value.stderr is None else (value.number(value.stderr), value.number(value.stderr))
+        below, above, kind = *(margins or ("", "")), "pm"
+    if kind == "column" and value.alone and margins is not None:
+        return f"{latex_number(text)} ({_latex_cell(value.bounds)}{latex(value.at_level)})"
+    if margins is None or kind in ("none", "column", "brackets"):
         shown = rf"\textbf{{{latex_number(text, bold=True)}}}" if value.bold else latex_number(text)
-        if margins is None or kind == "none":
+        if margins is None or kind in ("none", "column"):
             return shown
         return rf"{shown} {{[}}{latex_number(value.number(value.low))}, {latex_number(value.number(value.high))}{{]}}"
     if below == above and kind == "pm":
@@ -301,15 +368,17 @@ def csv_of(sheet: Sheet) -> str:
     for place, column in enumerate(sheet.columns):
         cells = [row[place] for row in sheet.rows]
         bounds = any(isinstance(cell, Bounds) for cell in cells)
-        behind = any(isinstance(cell, Figure) and cell.style.intervals != "none" for cell in cells)
+        styles = {cell.style.intervals for cell in cells if isinstance(cell, Figure)}
+        alone = any(isinstance(cell, Figure) and cell.alone for cell in cells)
+        behind = (alone and "column" in styles) or not styles <= {"none", "column", "stderr"}
         if not bounds:
             names.append(column.name)
             columns.append([_plain(cell) for cell in cells])
-        for end in ("low", "high") if bounds or behind else ():
+        for end in ("low", "high") if bounds or behind else ("stderr",) if "stderr" in styles else ():
             names.append(f"{column.name} {end}")
             columns.append([_end(cell, end) for cell in cells])
     return csv_text(names or sheet.names, zip(*columns, strict=True))
 
 
 def _end(cell: Cell, end: str) -> float | None:
-    return _rounded(getattr(cell, end), cell.style) if isinstance(cell, Figure | Bounds) else None
+    return _rounded(getattr(cell, end, None), cell.style) if isinstance(cell, Figure | Bounds) else None

@@ -108,7 +108,7 @@ def laid_out(sheet: Sheet, width: int) -> Laid:
         ),
         below=below,
         alerts=tuple(_noted(cell(line, NOTE_CHARACTERS), width) for line in sheet.alerts),
-        notes=tuple(_noted(cell(line, NOTE_CHARACTERS), width) for line in sheet.notes),
+        notes=tuple(_noted(cell(line, NOTE_CHARACTERS), width) for line in (*sheet.notes, *sheet.remarks(places))),
     )
 
 

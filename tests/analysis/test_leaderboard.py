@@ -525,3 +525,31 @@ def test_a_run_of_an_unknown_version_hides_nothing(tmp_path: Path) -> None:
         write_totals(tmp_path / model, model, 50.0, task="arenahard", metrics=("score", "win_rate"))
     (group,) = json.loads(shown("json", str(tmp_path)))
     assert (group["task"], group["headline"]) == ("arenahard@2", ["score", "win_rate"])
+
+
+def test_of_named_runs_only_the_published_tables_of_their_tasks_are_shown(tmp_path: Path) -> None:
+    """Without named runs or with ``--task``, those that were asked for."""
+    write_totals(tmp_path / "a", "mine", 50.0)
+    groups = json.loads(shown("json", str(tmp_path), "--published"))
+    assert {group["task"].partition(":")[0] for group in groups} == {"alpacaeval@2"}
+    assert {group["task"].partition("@")[0] for group in json.loads(shown("json", "--published"))} > {"alpacaeval"}
+
+
+def test_a_column_of_published_figures_says_what_it_needs(tmp_path: Path) -> None:
+    """Rather than that there is no such column."""
+    write_totals(tmp_path / "a", "mine", 50.0)
+    asked = ["leaderboard", str(tmp_path), "--columns", "model,published"]
+    result = CliRunner().invoke(app, asked)
+    assert isinstance(result.exception, UsageError)
+    assert "give --published, too" in str(result.exception)
+
+
+def test_eighty_columns_keep_the_headline_metrics_before_the_ranks(tmp_path: Path) -> None:
+    """A number that ``eval`` printed can be found again on the leaderboard; which ranks are open is left out first."""
+    metrics = ("lc_win_rate", "win_rate", "discrete_win_rate")
+    for name in ("a", "b"):
+        write_totals(tmp_path / name, name, 50.0, metrics=metrics, length=1000.0)
+    said = CliRunner().invoke(app, ["leaderboard", str(tmp_path)], env={"COLUMNS": "80"}).stdout
+    (left_out,) = [line for line in said.splitlines() if "left out for width" in line]
+    assert "ranks" in left_out
+    assert "win_rate" not in left_out

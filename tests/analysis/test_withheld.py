@@ -201,7 +201,7 @@ def test_a_table_without_errors_or_whole_rows_says_so(tmp_path: Path) -> None:
         (path / "results.json").write_text(json.dumps(results))
     write_totals(tmp_path / "c", "a", 1.0, task="mtbench", metrics=("score",))
     told = shown("leaderboard", str(tmp_path))
-    assert "which ranks are certain is not known: no lc_win_rate has an error" in told
+    assert "rank: which are certain is not known, as no lc_win_rate has an error" in told
     assert "no mean rank: the model has no rank in some table" in told
 
 

@@ -306,3 +306,24 @@ def test_python_selects_with_the_same_words(
     assert len(ids((), limit=0.25)) == 4
     with pytest.raises(api.UsageError, match=r"limit=1\.5 is neither a number of examples"):
         ids((), limit=1.5)
+
+
+def test_rows_of_groups_stand_below_their_own_metric(
+    models: tuple[ScriptedModel, ScriptedModel], tmp_path: Path
+) -> None:
+    """In the tables of ``score`` and ``compare`` each indented group follows the metric that its numbers are of."""
+    run = tmp_path / "run"
+    found = scores("--tasks", "alpacaeval", *BY_JUDGE, "--out", run)
+    grouped = {metric for metric, group in found if group is not None}
+    assert grouped == {"win_rate"}
+    for command in (("score", run, "--all"), ("compare", run, run, "--all")):
+        table = judgebench(command).stdout
+        rows = [line.split("│")[1].rstrip() for line in table.splitlines() if line.startswith("│ ")]
+        above, whole = {}, ""
+        for row in rows:
+            if row.startswith("   "):
+                above[row.strip()] = whole
+            else:
+                whole = row.strip()
+        assert above
+        assert set(above.values()) == grouped

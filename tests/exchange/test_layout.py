@@ -10,7 +10,18 @@ import pytest
 from judgebench.display import latex, latex_caption
 from judgebench.errors import UsageError
 from judgebench.exchange.layout import Intervals, Layout, laid_out_for
-from judgebench.exchange.sheets import Bounds, Column, Figure, Sheet, csv_of, html_of, latex_of, markdown_of, words
+from judgebench.exchange.sheets import (
+    Bounds,
+    Column,
+    Figure,
+    Remark,
+    Sheet,
+    csv_of,
+    html_of,
+    latex_of,
+    markdown_of,
+    words,
+)
 from tests.commands import judgebench
 from tests.latex import NotLatex, tables
 from tests.made_runs import write_run, write_totals
@@ -29,7 +40,12 @@ SHEET = Sheet(
     "two models",
     (*words("model"), Column("rate", best="column"), Column("95 % interval", key="interval"), Column("n")),
     (
-        ("low", Figure(5.444, "percent", 4.05, 7.25, 0.95, best=True), Bounds(4.05, 7.25, "percent"), 805),
+        (
+            "low",
+            Figure(5.444, "percent", 4.05, 7.25, 0.95, best=True, stderr=0.816),
+            Bounds(4.05, 7.25, "percent"),
+            805,
+        ),
         ("high", Figure(-8.0, "percent", -10.0, -6.0, 0.95, best=True), Bounds(-10.0, -6.0, "percent"), 805),
         ("none", Figure(None, "percent", best=True), None, 0),
     ),
@@ -50,6 +66,7 @@ def written(layout: Layout, form: str = "latex", sheet: Sheet = SHEET) -> str:
         ("brackets", r"\textbf{5.44} {[}4.05, 7.25{]}", "$-8.00$ {[}$-10.00$, $-6.00${]}"),
         ("pm", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00$ $\pm$ 2.00"),
         ("subscript", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00_{\pm 2.00}$"),
+        ("stderr", r"\textbf{5.44} $\pm$ 0.82", "$-8.00$"),
     ],
 )
 def test_intervals_of_latex(intervals: Intervals, first: str, second: str) -> None:
@@ -73,6 +90,46 @@ def test_intervals_of_text() -> None:
         ["model", "rate", "95 % interval low", "95 % interval high", "n"],
         ["low", "5.4", "4.0", "7.2", "805"],
     ]
+
+
+def test_a_standard_error_is_named_and_lacking_ones_are_told() -> None:
+    """A number without one stands alone, and a note says so; CSV has it in a column of its own, with all digits."""
+    text = written(Layout(intervals="stderr"), "md")
+    assert "| low | 5.44 ± 0.82 | 805 |" in text
+    assert "| high | -8.00 | 805 |" in text
+    assert "behind ± is the standard error; a number without ± has none" in text
+    rows = list(csv.reader(io.StringIO(written(Layout(intervals="stderr"), "csv"))))
+    assert rows[:2] == [["model", "rate", "rate stderr", "n"], ["low", "5.444", "0.816", "805"]]
+    assert "no number here has a standard error" in written(
+        Layout(intervals="stderr"), "md", Sheet("t", SHEET.columns, SHEET.rows[1:])
+    )
+
+
+def test_an_interval_without_a_column_stands_behind_its_number() -> None:
+    """It has the digits asked for, follows ``--intervals`` like others, and says a level that is not the table's."""
+    number = Figure(4.4, "percent", 2.9, 6.42, 0.9, alone=True, other_level=True)
+    sheet = Sheet("t", (Column("by upstream's rule"),), ((number,),))
+    assert "| 4.40 (2.90 – 6.42 at 90 %) |" in written(Layout(), "md", sheet)
+    assert "| 4.4 (2.9 – 6.4 at 90 %) |" in written(Layout(digits=1), "md", sheet)
+    assert r"4.4 (2.9--6.4 at 90 \%)" in written(Layout(digits=1), sheet=sheet)
+    assert "$4.4_{-1.5}^{+2.0}$" in written(Layout(digits=1, intervals="subscript"), sheet=sheet)
+    assert "| 4.40 |" in written(Layout(intervals="none"), "md", sheet)
+    assert written(Layout(), "csv", sheet).splitlines()[1] == "4.4,2.9,6.42"
+
+
+def test_notes_speak_of_the_columns_shown_in_the_users_headings() -> None:
+    """And ``--no-notes`` turns them off, into comments in LaTeX."""
+    sheet = Sheet(
+        "t", SHEET.columns, SHEET.rows, ("a note",), about=(Remark("rate", ": 5 % late"), Remark("n", ": few"))
+    )
+    text = written(Layout(columns="model,rate=Win rate"), sheet=sheet)
+    assert r"\par Win rate: 5 \% late" in text
+    assert "few" not in text
+    bare = written(Layout(columns="model,rate=Win rate", notes=False), sheet=sheet)
+    tables(bare)
+    assert r"\par" not in bare
+    assert bare.endswith("\\end{table}\n% a note\n% Win rate: 5 % late\n")
+    assert "a note" not in written(Layout(notes=False), "md", sheet)
 
 
 def test_columns_are_chosen_ordered_and_named() -> None:
@@ -122,12 +179,18 @@ def test_caption_and_label() -> None:
     ("layout", "form", "said"),
     [
         (Layout(label="tab x"), "latex", "cannot be referred to in LaTeX"),
-        (Layout(label="tab:x"), "md", "--label is for LaTeX; give --format latex instead of md"),
+        (Layout(label="tab:x"), "md", "--label has no place in md; give --format latex, or leave it out"),
         (Layout(caption=r"\emph{open"), "latex", "is not closed"),
         (Layout(caption="$n"), "latex", "is not closed"),
         (Layout(caption="c"), "csv", "--caption has no place in csv"),
         (Layout(digits=99), "md", "--digits 99 is not a number of decimals from 0 to 15"),
-        (Layout(columns="n"), "json", "are for tables, and json is the whole record"),
+        (Layout(caption="c", label="tab:x"), "csv", "--label and --caption have no place in csv; give --format latex"),
+        (Layout(columns="n"), "json", "--columns has no place in json; give --format csv or latex, or leave it out"),
+        (
+            Layout(columns="n", intervals="pm", bold=True, notes=False),
+            "json",
+            "--columns, --intervals, --bold and --no-notes have no place in json",
+        ),
     ],
 )
 def test_wishes_that_cannot_be_met(layout: Layout, form: str, said: str) -> None:
@@ -145,7 +208,7 @@ def test_names_become_latex() -> None:
     assert latex_caption("$a$ and 模 \\emph{b}") == r"$a$ and \texttt{U+6A21} \emph{b}"
 
 
-@pytest.mark.parametrize("intervals", ["column", "none", "brackets", "pm", "subscript"])
+@pytest.mark.parametrize("intervals", ["column", "none", "brackets", "pm", "subscript", "stderr"])
 def test_a_table_of_odd_names_compiles(tmp_path: Path, intervals: str) -> None:
     """Of the command, with every kind of interval: each row has its cells, nothing special stands bare."""
     for number, name in enumerate(ODD):
