@@ -497,12 +497,16 @@ def compare(
     1.0
     """
     from judgebench.analysis import comparison
+    from judgebench.run.loading import source_finder
 
     settings = _settings("compare", mirrors=mirrors, offline=offline)
     files = comparison.official_files(settings.mirrors, offline=offline)
+    finder = source_finder(settings)
     opened = reading.renamed([_opened(run, tasks) for run in _each(runs)], names or {})
     groups = read_selection(several(group), "--group", bare=True)
-    made = comparison.compare(opened, adjust=adjust, task=_own_name(task), groups=groups, flips=flips, files=files)
+    made = comparison.compare(
+        opened, adjust=adjust, task=_own_name(task), groups=groups, flips=flips, files=files, finder=finder
+    )
     return Comparison(made)
 
 

@@ -208,6 +208,8 @@ def latex_number(text: str, *, bold: bool = False) -> str:
     return f"$\\mathbf{{{text}}}$" if bold else f"${text}$"
 
 
+SMALLEST = 0.001
+"""Smaller numbers are not told apart where space is short."""
 _DIGITS = {"characters": ".0f", "coefficient": ".3f", "variance": ".4g", "share in percent": ".1f"}
 """Formats by unit. Numbers of all other units have two decimals."""
 
@@ -246,6 +248,19 @@ def interval(
         return ""
     ends = [figure(end, unit, signed=signed, digits=digits) for end in (low, high)]
     return (" to " if any(end.startswith(("-", "+")) for end in ends) else " – ").join(ends)
+
+
+def brief(value: float | None) -> str:
+    """A number in a few characters; a dash stands for ``None``.
+
+    >>> brief(0.99999945), brief(0.00039), brief(1234.5), brief(0.25)
+    ('1', '<0.001', '1234', '0.25')
+    """
+    if value is None:
+        return "–"
+    if 0 < abs(value) < SMALLEST:
+        return f"{'>-' if value < 0 else '<'}{SMALLEST:g}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def ranks(low: int, high: int) -> str:

@@ -12,15 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import islice
+from math import isclose
 from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 
 from judgebench.analysis.groups import label_of, require_groups
+from judgebench.analysis.item_values import measures
+from judgebench.analysis.samples import share_of, verdict_in_words
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.display import reasons
-from judgebench.errors import UsageError
+from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Example, ExampleScore, Judgement, Score
 from judgebench.run.folder import usable
@@ -44,6 +47,9 @@ TRUE_ZERO = ("percent", "characters", "usd")
 """Units in which a relative gain makes sense: grades from 1 to 10 and rewards from -1 to 1 have no true zero."""
 SAME_NUMBER = 1e-6
 """Relative tolerance up to which a score counts as the mean of its example scores."""
+
+SHORT_REPLY = 8
+"""Characters of a reply that is but a label."""
 
 _FEWEST_ROUNDS, _MOST_ROUNDS = 1_000, 10_000
 # Random signs drawn for one p-value.
@@ -139,6 +145,12 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
     """The example score that changed."""
     change: float
     runs: tuple[FlipSide, FlipSide]
+    metric: str = ""
+    """The metric that is the mean of this score, in whose unit people read it: the score times ``scale``."""
+    unit: str = ""
+    scale: float = 1.0
+    baselines: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The answers that both runs were compared with, by model."""
 
 
 class ProtocolMismatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +212,7 @@ def compare(
     groups: Selection = NOTHING_SAID,
     flips: int = 0,
     files: FileFetcher | None = None,
+    finder: SourceFinder | None = None,
 ) -> Comparison:
     """Compare every later run with the first one, task by task.
 
@@ -217,6 +230,8 @@ def compare(
         How many of the items that changed most to show for each pair.
     files
         Gives official files to the numbers that need one (``official_files``).
+    finder
+        Finds the answers of baselines, which stand beside those of the items that changed most.
 
     Raises
     ------
@@ -229,7 +244,8 @@ def compare(
         raise UsageError(f"unknown adjustment of p-values {adjust!r}; choose one of {', '.join(get_args(Adjust))}")
     if flips < 0:
         raise UsageError(f"cannot show {flips} of the items that changed most; give 0 or more")
-    compared, unlike, notes = [], {}, []
+    compared, unlike = [], {}
+    notes: list[str] = []
     tasks = {key: [number for number, run in enumerate(runs) if key in run.tasks] for run in runs for key in run.tasks}
     if task is not None:
         tasks = {key: having for key, having in tasks.items() if task in runs[having[0]].tasks[key].names}
@@ -247,7 +263,10 @@ def compare(
         for members in protocols.values():
             if len(members) > 1:
                 try:
-                    compared.append(_compare_task(runs, key, members, parts, flips, files or official_files()))
+                    made = _compare_task(runs, key, members, parts, files or official_files())
+                    if flips:
+                        made = _with_flips(runs, key, made, flips, parts, finder, notes)
+                    compared.append(made)
                 except UsageError as error:
                     notes.append(str(error))
     if not compared:
@@ -314,7 +333,6 @@ def _compare_task(
     key: str,
     members: Sequence[int],
     parts: Collection[str] | None,
-    flips: int,
     files: FileFetcher,
 ) -> TaskComparison:
     """Compare some runs of one protocol; with ``parts``, only by these groups."""
@@ -346,7 +364,6 @@ def _compare_task(
             differences.append(_difference(*name, unit, pair, statistics[0], statistics[place]))
         if len(members) > 2 and (name[1] is None or parts is not None):
             ranks += _ranks(task_runs[0].task.metric(name[0]), name[1], members, statistics)
-    pairs = [(members[0], number) for number in members[1:]]
     return TaskComparison(
         task=manifest.label,
         protocol_hash=manifest.protocol_hash,
@@ -357,7 +374,6 @@ def _compare_task(
         differences=tuple(differences),
         ranks=tuple(ranks),
         not_compared=tuple(left_out),
-        flips=tuple(flip for pair in pairs for flip in _flips(runs, key, pair, flips, parts)) if flips else (),
     )
 
 
@@ -439,6 +455,10 @@ def _comparable(
             why = next((score.reason for score in own if score.value is None and score.reason), None)
             name = metric if group is None else f"{metric} {group}"
             left_out.append((name, why or "it is not a sum over items, or too few items have it in all runs"))
+    if parts is not None:
+        grouped = {metric for metric, _ in scores}
+        whole = dict.fromkeys(score.metric for run in runs for score in run.scores if score.metric not in grouped)
+        left_out += [(metric, "it has no number of the groups asked for") for metric in whole]
     return usable, left_out
 
 
@@ -574,6 +594,41 @@ def _adjusted(compared: Sequence[TaskComparison], adjust: Adjust) -> list[TaskCo
 # -- what changed most
 
 
+def _with_flips(
+    runs: Sequence[Run],
+    key: str,
+    made: TaskComparison,
+    count: int,
+    parts: Collection[str] | None,
+    finder: SourceFinder | None,
+    notes: list[str],
+) -> TaskComparison:
+    """The comparison with the items that changed most of each pair, and the answers of baselines to them.
+
+    Where those are not there, a note says why.
+    """
+    flips = [flip for other in made.runs[1:] for flip in _flips(runs, key, (made.runs[0], other), count, parts)]
+    task_run = runs[made.runs[0]].tasks[key]
+    if finder is not None and flips and task_run.task_manifest.protocol.get("judges"):
+        try:
+            baselines = task_run.load_data(finder).baselines
+        except JudgebenchError as error:
+            notes.append(f"{made.task}: baselines' answers are not shown: {error}")
+            baselines = {}
+        flips = [
+            msgspec.structs.replace(
+                flip,
+                baselines=tuple(
+                    (name, there[flip.example_id].outputs)
+                    for name, there in baselines.items()
+                    if flip.example_id in there
+                ),
+            )
+            for flip in flips
+        ]
+    return msgspec.structs.replace(made, flips=tuple(flips))
+
+
 def _flips(
     runs: Sequence[Run], key: str, pair: tuple[int, int], count: int, parts: Collection[str] | None
 ) -> list[Flip]:
@@ -596,6 +651,7 @@ def _flips(
     if not chosen:
         return []
     prompts = {example.id: example.instruction for example in examples}
+    metric, unit, scale = _read_as(task_runs[0], rows[0], measure, values[0])
     shown = [_sides(*side, set(chosen)) for side in zip(task_runs, pair, values, strict=True)]
     return [
         Flip(
@@ -604,9 +660,24 @@ def _flips(
             measure=measure,
             change=changes[name],
             runs=(shown[0][name], shown[1][name]),
+            metric=metric,
+            unit=unit,
+            scale=scale,
         )
         for name in chosen
     ]
+
+
+def _read_as(
+    run: TaskRun, rows: Sequence[ExampleScore], measure: str, values: Mapping[str, float]
+) -> tuple[str, str, float]:
+    """The metric that has these values for items, its unit and what they are multiplied by; else the score itself."""
+    for found in measures(run, rows).values():
+        scale = 100.0 if found.unit == "percent" else 1.0
+        own = {name: value for name, value in found.values.items() if value is not None}
+        if own.keys() == values.keys() and all(isclose(own[name], scale * value) for name, value in values.items()):
+            return found.name, found.unit, scale
+    return measure, "", 1.0
 
 
 def _by_example(rows: Sequence[ExampleScore], measure: str) -> dict[str, float]:
@@ -637,6 +708,13 @@ def _sides(run: TaskRun, number: int, values: Mapping[str, float], names: set[st
 def _verdict(judgement: Judgement) -> str:
     """A judgement in words: who judged, what was read from the reply, and the reply."""
     verdict, reply = judgement.verdict, judgement.reply
-    read = verdict.label if verdict.label is not None else verdict.value
-    words = f": {reply.text}" if reply is not None and reply.text else ""
-    return f"{judgement.judge_model or judgement.judge} [{read if read is not None else verdict.error}]{words}"
+    first = ("candidate first", "candidate second")[judgement.candidate] if len(judgement.answers) == 2 else ""
+    who = ", ".join(filter(None, (judgement.judge_model or judgement.judge, first)))
+    if verdict.value is None:
+        read = verdict.error or "no verdict"
+    else:
+        even = verdict.value == 0.5 and any(one.top_logprobs for one in judgement.replies)
+        read = verdict_in_words(None if even else verdict.label, verdict.value, share_of(judgement, verdict.value))
+    # A reply of a token or two says no more than what was read from it.
+    said = (reply.text or "") if reply is not None else ""
+    return f"{who}: {read}" + (f"\n{said}" if len(said.strip()) > SHORT_REPLY else "")

@@ -30,6 +30,7 @@ from judgebench.analysis.item_records import (
 )
 from judgebench.analysis.item_values import Measure, extremes, measure_called, measures, spread
 from judgebench.data.sources import SourceFinder
+from judgebench.display import brief
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.grading.pool import KILLED
 from judgebench.judges.orders import candidate_share
@@ -70,6 +71,18 @@ def outcome_of(share: float | None) -> Outcome | None:
     if share is None:
         return None
     return "tie" if share == 0.5 else "win" if share > 0.5 else "loss"
+
+
+ENDS: dict[Outcome, str] = {"win": "the candidate wins", "tie": "a tie", "loss": "the candidate loses"}
+
+
+def verdict_in_words(label: str | None, value: float, share: float | None) -> str:
+    """What a verdict says of the candidate, for a line of a page."""
+    before = "" if label is None else f"{label}, "
+    outcome = outcome_of(share)
+    if outcome is None:
+        return f"{'' if label == f'{value:g}' else before}{value:g}"
+    return f"{before}{ENDS[outcome]} (its share {brief(share)})"
 
 
 def swapped_games(judgements: Iterable[Judgement]) -> list[SwappedGame]:

@@ -177,7 +177,8 @@ def _in_lines(sheet: "Sheet", width: int) -> str:
 def _ruled(text: str, width: int, rule: str) -> str:
     from rich.cells import cell_len
 
-    return f"{rule * 2} {text} {rule * (width - cell_len(text) - 4)}"
+    room = width - cell_len(text) - 4
+    return f"{rule * 2} {text}" + (f" {rule * room}" if room > 0 else "")
 
 
 def _line(text: str) -> str:

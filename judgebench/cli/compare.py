@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.blocks import Beside, Block, Heading, Prose, Quote, cut, terminal_text
+from judgebench.cli.blocks import Beside, Block, Compact, Heading, Prose, Quote, cut, terminal_text
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show, under_metrics
 from judgebench.display import chance, figure, ranks, reasons, shortened
@@ -148,10 +148,15 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
         for number, why in row.withheld.items()
         if number in SHOWN_NUMBERS
     )
-    title = f"{task.task}: {task.common} items in common, protocol {task.protocol_hash[7:15]}"
+    groups = dict.fromkeys(row.group for row in task.differences)
+    grouped = bool(groups) and None not in groups
+    counts = {row.n for row in task.differences}
+    part = f", {groups.popitem()[0]}: {counts.pop()} of" if grouped and len(groups) == len(counts) == 1 else ":"
+    title = f"{task.task}{part} {task.common} items in common, protocol {task.protocol_hash[7:15]}"
     if task.starter:
         title += "; starter set, not comparable with anything"
-    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", "n")
+    # Groups differ in their number of items, so that it stays beside them.
+    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", *(() if grouped else ("n",)))
     differences = under_metrics(task.differences)
     whole = {row.metric for row in differences if row.group is None}
     rows = tuple(_cells(row, below=row.metric in whole) for row in differences)
@@ -230,44 +235,90 @@ def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
     def side(shown: "FlipSide") -> tuple[str, ...]:
         return (
             f"{_letter(shown.run)}: {found.runs[shown.run].model}",
-            "–" if shown.value is None else f"{shown.value:g}",
+            _scaled(flip, shown.value),
             " ⏎⏎ ".join(shortened(answer, ANSWER_CHARACTERS) for answer in shown.answers),
             " ⏎⏎ ".join(shortened(verdict, ANSWER_CHARACTERS) for verdict in shown.verdicts),
         )
 
-    title = f"{task.task} {flip.example_id}: {flip.measure} {flip.change:+g}; {shortened(flip.prompt, 200)}"
-    return Sheet(title, words("run", flip.measure, "answer", "verdicts"), tuple(map(side, flip.runs)), asked=True)
+    title = f"{task.task} {flip.example_id}: {_change(flip)}; {shortened(flip.prompt, 200)}"
+    return Sheet(title, words("run", flip.metric, "answer", "verdicts"), tuple(map(side, flip.runs)), asked=True)
 
 
 def _pages(found: "Comparison", *, full: bool) -> Iterator[Block]:
     """The items that changed most, as ``show`` shows an item, with the answers of both runs."""
+    seen: dict[tuple[int | str, tuple[str, ...]], str] = {}
     for task in found.tasks:
+        if task.flips:
+            yield Heading(f"{task.task} · items that changed most", 1)
+            yield Compact(_list_of_flips(found, task))
         for flip in task.flips:
-            yield from _page(found, task, flip, full=full)
+            yield from _page(found, task, flip, seen, full=full)
 
 
-def _page(found: "Comparison", task: "TaskComparison", flip: "Flip", *, full: bool) -> Iterator[Block]:
-    yield Heading(f"{task.task} · {flip.example_id} · {flip.measure} {flip.change:+g}", 1)
+def _list_of_flips(found: "Comparison", task: "TaskComparison") -> Sheet:
+    rows = [
+        (
+            flip.example_id,
+            *(f"{_letter(side.run)} {_scaled(flip, side.value)}" for side in flip.runs),
+            " ".join(shortened(flip.prompt, 200).split()),
+        )
+        for flip in task.flips
+    ]
+    metric = dict.fromkeys(flip.metric for flip in task.flips)
+    return Sheet(f"{', '.join(metric)} of each:", words("item", "first", "second", "question"), tuple(rows))
+
+
+def _scaled(flip: "Flip", value: float | None, *, signed: bool = False) -> str:
+    """A value as the table has the metric."""
+    return figure(None if value is None else flip.scale * value, flip.unit, signed=signed)
+
+
+def _change(flip: "Flip") -> str:
+    return f"{flip.metric} {_scaled(flip, flip.change, signed=True)}"
+
+
+def _page(
+    found: "Comparison",
+    task: "TaskComparison",
+    flip: "Flip",
+    seen: dict[tuple[int | str, tuple[str, ...]], str],
+    *,
+    full: bool,
+) -> Iterator[Block]:
+    """An item; an answer that ``seen`` has from an earlier item is only named."""
+    yield Heading(f"{task.task} · {flip.example_id} · {_change(flip)}", 1)
     yield Heading("prompt")
     yield Quote("", cut(flip.prompt, full=full))
-    for turn in range(max(len(side.answers) for side in flip.runs)):
+    sides: list[tuple[int | str, str, tuple[str, ...]]] = [
+        (side.run, _side(found, flip, side), side.answers) for side in flip.runs
+    ]
+    sides += [(name, f"baseline: {name}", answers) for name, answers in flip.baselines]
+    before = {key: seen.setdefault((key, answers), flip.example_id) for key, _, answers in sides}
+    again = {key: f"the same as to item {name}" for key, name in before.items() if name != flip.example_id}
+    for turn in range(max(len(answers) for _, _, answers in sides)):
         yield Heading("answers" if turn == 0 else f"answers of turn {turn + 1}")
-        yield Beside(tuple(Quote(_side(found, side), _turn(side, turn, full=full)) for side in flip.runs))
+        yield Beside(
+            tuple(
+                Quote(label, "", (again[key],)) if key in again else Quote(label, _turn(answers, turn, full=full))
+                for key, label, answers in sides
+            )
+        )
     yield Heading("verdicts")
     yield Beside(
-        tuple(Quote(_side(found, side), "\n\n".join(cut(v, full=full) for v in side.verdicts)) for side in flip.runs)
+        tuple(
+            Quote(_side(found, flip, side), "\n\n".join(cut(v, full=full) for v in side.verdicts)) for side in flip.runs
+        )
     )
     run, name = found.runs[flip.runs[1].run].path, task.task.partition("@")[0]
     yield Prose((f"in full: judgebench show {run} --task {name} --item {flip.example_id}",))
 
 
-def _side(found: "Comparison", side: "FlipSide") -> str:
-    value = "–" if side.value is None else f"{side.value:g}"
-    return f"{_letter(side.run)}: {found.runs[side.run].model}, {value}"
+def _side(found: "Comparison", flip: "Flip", side: "FlipSide") -> str:
+    return f"{_letter(side.run)}: {found.runs[side.run].model}, {flip.metric} {_scaled(flip, side.value)}"
 
 
-def _turn(side: "FlipSide", turn: int, *, full: bool) -> str:
-    return cut(side.answers[turn], full=full) if turn < len(side.answers) else "(no answer)"
+def _turn(answers: tuple[str, ...], turn: int, *, full: bool) -> str:
+    return cut(answers[turn], full=full) if turn < len(answers) else "(no answer)"
 
 
 def _flat_cell(row: "Difference", field: str) -> Cell:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from judgebench.display import clock, dollars, figure, interval, printable, shortened
+from judgebench.display import clock, dollars, figure, interval, printable, reasons, shortened
 from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> 
         f"summary of {shortened(run.name, 60)}{starter}",
         columns,
         tuple(map(_summary_row, run.tasks)),
-        tuple(notes),
+        (*reasons((task.task, task.withheld) for task in run.tasks), *notes),
         tuple(alerts),
         spare=tuple(dict.fromkeys((*zeros, "time", "USD"))),
         asked=True,
@@ -46,7 +46,7 @@ def _summary_row(task: "TaskOverview") -> tuple[Cell, ...]:
         task.task,
         task.metric or "",
         figure(task.value, task.unit),
-        interval(task.low, task.high, task.unit),
+        interval(task.low, task.high, task.unit) or "–",
         task.n,
         task.n_missing,
         _usd(task.usd, unpriced=task.unpriced),

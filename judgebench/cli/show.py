@@ -21,7 +21,7 @@ from judgebench.cli.blocks import (
     markdown_text,
     terminal_text,
 )
-from judgebench.display import figure, shortened
+from judgebench.display import brief, figure, shortened
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 SHOWN_ITEMS = 40
 """How many lines of a list are shown without ``--all``."""
 SHOWN_MEASURES = 5
-SMALLEST = 0.001
-"""Smaller numbers are not told apart."""
 SHOWN_VALUES = 6
 LEAST_CHANCE = 0.0005
 """Less likely tokens are not shown."""
@@ -102,7 +100,7 @@ def show(
     if json or form == "json":
         print_json(found)
         return
-    blocks = list(_blocks(found, run, Detail(prompts=prompts, full=full, every=every)))
+    blocks = list(_blocks(found, run, Detail(name=found.model, prompts=prompts, full=full, every=every)))
     page(markdown_text(blocks) if form == "md" else terminal_text(blocks))
 
 
@@ -120,8 +118,9 @@ def _require_one(run: Path) -> None:
 
 @dataclass(frozen=True)
 class Detail:
-    """How much is shown."""
+    """How much is shown, and what the user calls the candidate."""
 
+    name: str
     prompts: bool
     full: bool
     every: bool
@@ -155,7 +154,7 @@ def _task(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
 
 def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
     yield Heading(" · ".join(part for part in (sample.task, sample.example_id, place) if part), 1)
-    values = [*sample.groups, *(f"{name} {_value(value)}" for name, value in sample.values.items())]
+    values = [*sample.groups, *(f"{name} {brief(value)}" for name, value in sample.values.items())]
     if values:
         shown = values if detail.full else values[:SHOWN_VALUES]
         more = [f"… {len(values) - len(shown)} more: --full"] if len(shown) < len(values) else []
@@ -191,17 +190,8 @@ def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
         yield _ruling(ruling, detail)
 
 
-def _value(value: float | None) -> str:
-    """A number in a few characters."""
-    if value is None:
-        return "–"
-    if 0 < abs(value) < SMALLEST:
-        return f"{'>-' if value < 0 else '<'}{SMALLEST:g}"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}".rstrip("0").rstrip(".")
-
-
 def _answer(answer: "SampleAnswer", turn: int, detail: Detail) -> Quote:
-    label = f"{answer.role}: {answer.model}"
+    label = f"{answer.role}: {detail.name if answer.role == 'candidate' else answer.model}"
     if answer.error is not None:
         return Quote(label, "", (f"no answer: {answer.error}",))
     text = answer.turns[turn] if turn < len(answer.turns) else ""
@@ -236,7 +226,7 @@ def _judgement(one: "SampleJudgement", detail: Detail, *, repeated: bool, told: 
     parts += [f"repeat {one.repeat + 1}"] if repeated else []
     parts += ["candidate second" if one.candidate else "candidate first"] if len(one.shown) > 1 else []
     yield Heading(" · ".join(part for part in parts if part))
-    lines = [_seen(one)] if len(one.shown) > 1 else []
+    lines = [_seen(one, detail)] if len(one.shown) > 1 else []
     yield Prose((*lines, f"verdict: {_verdict(one)}"), alarming=one.value is None)
     for number, reply in enumerate(one.replies, 1):
         yield _said(reply, number if len(one.replies) > 1 else 0, detail)
@@ -246,22 +236,20 @@ def _judgement(one: "SampleJudgement", detail: Detail, *, repeated: bool, told: 
         yield from _prompt(messages, number if len(one.prompts) > 1 else 0, one.prompt_told, detail)
 
 
-def _seen(one: "SampleJudgement") -> str:
-    names = [f"{name} (candidate)" if place == one.candidate else name for place, name in enumerate(one.shown)]
+def _seen(one: "SampleJudgement", detail: Detail) -> str:
+    names = [f"{detail.name} (candidate)" if place == one.candidate else name for place, name in enumerate(one.shown)]
     return f"shown first: {names[0]}; second: {', '.join(names[1:])}"
 
 
 def _verdict(one: "SampleJudgement") -> str:
+    from judgebench.analysis.samples import verdict_in_words
+
     if one.value is None:
         return f"{one.state}: {one.reason}"
     state = f" ({STATES[one.state]})" if one.state in STATES else ""
     # Two labels that are equally likely: the one that is written down won nothing.
     even = one.value == 0.5 and any(reply.likely for reply in one.replies)
-    label = "" if one.label is None or even else f"{one.label}, "
-    if one.share is None:
-        return f"{'' if one.label == f'{one.value:g}' else label}{one.value:g}{state}"
-    ends = {"win": "the candidate wins", "tie": "a tie", "loss": "the candidate loses"}
-    return f"{label}{ends[one.outcome or 'tie']} (its share {_value(one.share)}){state}"
+    return verdict_in_words(None if even else one.label, one.value, one.share) + state
 
 
 def _said(reply: "SampleReply", number: int, detail: Detail) -> Quote:
@@ -384,8 +372,9 @@ def _items(one: "ShownTask", detail: Detail) -> Iterator[Block]:
 
     measure = one.summary.ranked_by if one.summary else None
     shown = one.lines if detail.every else one.lines[:SHOWN_ITEMS]
-    rows = tuple((line.example_id, _value(line.value), line.verdicts, line.prompt) for line in shown)
-    yield Compact(Sheet(f"{one.task}, by {measure}:", words("item", "value", "verdicts", "prompt"), rows))
+    rows = tuple((line.example_id, brief(line.value), line.verdicts, line.prompt) for line in shown)
+    title = f"{one.task}, in the run's order" + (f"; value is {measure}:" if measure else ":")
+    yield Compact(Sheet(title, words("item", "value", "verdicts", "prompt"), rows))
     if more := _more(len(one.lines) - len(shown), "items"):
         yield Prose(more)
 
@@ -399,7 +388,7 @@ def _values(one: "TaskSummary", detail: Detail) -> "Sheet":
         (spread.measure, figure(spread.mean, spread.unit), spread.n, spread.missing, _distribution(spread))
         for spread in shown
     )
-    notes = [*_more(len(one.spreads) - len(shown), "numbers of items"), *_remarks(one)]
+    notes = [*_more(len(one.spreads) - len(shown), "numbers of items"), *_legend(shown), *_remarks(one)]
     columns = words("items' values") + figures("mean", "n", "missing") + words("distribution")
     of_group = f" of {one.group}" if one.group else ""
     return Sheet(f"{one.task}: {one.examples} items{of_group}{_starter(one)}", columns, rows, tuple(notes))
@@ -423,6 +412,7 @@ def _values_by_task(found: "Sequence[TaskSummary]") -> "Sheet":
             )
         )
         notes += [f"{one.task}: {remark}" for remark in _remarks(one) if not remark.startswith("cases:")]
+    notes += _legend([spread for one in found for spread in one.spreads if spread.measure == one.ranked_by])
     columns = words("task", "items' values") + figures("mean", "items", "missing") + words("distribution")
     starter = _starter(found[0]).removeprefix("; ") if all(one.starter for one in found) else ""
     return Sheet(starter, columns, tuple(rows), tuple(notes), spare=("missing", "items' values"))
@@ -442,12 +432,18 @@ def _remarks(one: "TaskSummary") -> list[str]:
     return lines
 
 
+def _legend(shown: "Sequence[Spread]") -> list[str]:
+    """What a distribution's numbers are, unless each value is counted."""
+    several = any(one.quartiles and not one.counts for one in shown)
+    return ["distribution: least … lower quartile [median] upper quartile … greatest"] if several else []
+
+
 def _distribution(one: "Spread") -> str:
     if one.counts:
-        return ", ".join(f"{_value(value)}×{count}" for value, count in one.counts)
+        return ", ".join(f"{brief(value)}×{count}" for value, count in one.counts)
     if not one.quartiles:
         return ""
-    low, first, median, third, high = map(_value, one.quartiles)
+    low, first, median, third, high = map(brief, one.quartiles)
     return f"{low} … {first} [{median}] {third} … {high}"
 
 
@@ -460,7 +456,7 @@ def _extremes(found: "Sequence[TaskSummary]") -> "Sheet":
     for one in found:
         for end, lines in (("worst", one.worst), ("best", one.best)):
             for line in lines:
-                shown = [end, line.example_id, _value(line.value)]
+                shown = [end, line.example_id, brief(line.value)]
                 task = one.task if end == "worst" else ""
                 rows.append((*([task] if several else []), *shown, *([] if several else [line.verdicts]), line.prompt))
     names = ("task", "", "item", "value", "prompt") if several else ("", "item", "value", "verdicts", "prompt")

@@ -28,6 +28,8 @@ class TaskOverview(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     n: int = 0
     n_missing: int = 0
+    withheld: str | None = None
+    """Why the value or its interval is not there."""
     usd: float = 0.0
     unpriced: bool = False
     """Whether there were further tokens of unknown price."""
@@ -95,7 +97,7 @@ def task_overviews(manifest: Manifest, results: Results | None) -> list[TaskOver
         )
         headline = headlines.get(task_manifest.name)
         if headline is not None:
-            names = ("metric", "value", "unit", "low", "high", "n", "n_missing")
+            names = ("metric", "value", "unit", "low", "high", "n", "n_missing", "withheld")
             made = msgspec.structs.replace(made, **{name: getattr(headline, name) for name in names})
         found.append(made)
     return found

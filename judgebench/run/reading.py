@@ -144,6 +144,12 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
     folder = RunFolder(open_archive(path) if archived else path)
     if not archived and not path.is_dir():
         found = "a file" if path.exists() else "not there"
+        if str(path).startswith("published:"):
+            raise UsageError(
+                f"expected a run folder, but {path} names published figures, which have no single items to pair: "
+                f"`judgebench gate --candidate RUN --baseline {path}` compares a run with them, and `judgebench "
+                "leaderboard RUN --published` ranks it among them"
+            )
         raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")
     manifest = folder.require_manifest()
     if not unfinished:

@@ -188,7 +188,7 @@ def resolve(
     about = f"{flag} {printable(clause.text, 200)}"
     if clause.key not in known:
         keys = told or list(known)
-        close = get_close_matches(clause.key, known, 1)
+        close = _groups_of_value(clause.key, known) or get_close_matches(clause.key, known, 1)
         hinted = clause.task is None and flag == "--where"
         others = f"; write it for the task that has it, as TASK:{printable(clause.key, 60)}=…" if hinted else ""
         raise UsageError(
@@ -204,6 +204,17 @@ def resolve(
             f"{_listed(values)}{f' (did you mean {printable(close[0], 80)}?)' if close else ''}"
         )
     return found or tuple(values)
+
+
+def _groups_of_value(text: str, known: Mapping[str, Sequence[str]]) -> list[str]:
+    """The groups that have a text, meant as a key, as their value."""
+    wanted = text.casefold()
+    return [
+        printable(f"{key}={value}", 120)
+        for key, values in known.items()
+        for value in values
+        if value.casefold().replace("-", "_") == wanted
+    ]
 
 
 def _listed(values: Sequence[str]) -> str:
