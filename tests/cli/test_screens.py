@@ -63,7 +63,10 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
         ALL, 0, ("rank", "measured", "published", "interval", " n "),
     ),
     "leaderboard of published rows": (
-        ("leaderboard", "--published", "grouped"), (80,), 0, ("rank", "more tables: --all"),
+        ("leaderboard", "--published", "grouped"), (80,), 0, ("rank", "across tasks"),
+    ),
+    "leaderboard of published rows alone": (
+        ("leaderboard", "--published"), (80,), 0, ("rank", "more tables: --all"),
     ),
     "compare": (("compare", "grouped/old-ifeval", "grouped/new-ifeval"), ALL, 0, ("first", "second", *INTERVAL)),
     "compare of many tasks": (("compare", "several/old", "several/new"), ALL, 0, ("first", "second", *INTERVAL)),
