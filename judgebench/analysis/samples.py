@@ -148,7 +148,7 @@ class OpenTask:
         self.examples = {example.id: example for example in task.examples()}
         self.notes: list[str] = []
         """What is not shown, and why."""
-        self.measures = self._measures()
+        self.measures = self._measures(run.manifest.status)
         # A verified task needs no file for anything that is shown.
         self.judged = bool(task.task_manifest.protocol.get("judges"))
         self.data = self._data(finder) if finder is not None and self.judged else None
@@ -173,12 +173,22 @@ class OpenTask:
         kept = [name for name in names if self.chosen is None or self.chosen.keeps(self.examples[name])]
         return [name for name in kept if name in judged]
 
-    def _measures(self) -> dict[str, Measure]:
+    def _measures(self, status: str) -> dict[str, Measure]:
         try:
             return measures(self.task, self.task.example_scores())
         except UsageError as error:
-            self.notes.append(f"items have no values: {error}")
+            scored = status == "complete" or (self.task.folder.path / "example_scores.jsonl").exists()
+            self.notes.append(f"items have no values: {error if scored else self._so_far(status)}")
             return {}
+
+    def _so_far(self, status: str) -> str:
+        """How far a run is that has not been scored yet, and what to do."""
+        answered = {generation.example_id for generation in self.task.generations().values() if not generation.error}
+        judged = {judgement.example_id for judgement in self.task.folder.judgements()}
+        return (
+            f"the run is {status}, with {len(answered)} of {len(self.examples)} answered and {len(judged) or 'none'} "
+            f"judged. Its command, started again, goes on from there; `judgebench score` scores what is there"
+        )
 
     def _data(self, finder: SourceFinder) -> TaskData | None:
         try:

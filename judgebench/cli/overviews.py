@@ -60,19 +60,27 @@ def runs_sheet(found: "Overviews", *, everything: bool) -> Sheet:
     left = len(found.runs) - len(shown)
     return Sheet(
         "",
-        words("run", "name", "tasks") + figures("date") + words("status", "protocol") + figures("USD"),
-        tuple(map(_run_row, shown)),
+        figures("#") + words("name", "tasks") + figures("date") + words("status", "protocol") + figures("USD"),
+        tuple(_run_row(number, run) for number, run in enumerate(shown, start=1)),
         (f"… {left} more runs: --all",) if left else (),
-        spare=("protocol", "name", "USD"),
+        spare=("protocol", "USD"),
         asked=True,
     )
 
 
-def _run_row(run: "RunOverview") -> tuple[Cell, ...]:
+def run_paths(found: "Overviews", *, everything: bool) -> str:
+    """Where the runs of ``runs_sheet`` lie, a line for each, which is never folded so that it can be copied."""
+    shown = found.runs if everything else found.runs[:RUNS_SHOWN]
+    return "\n".join(
+        f"  {number:>{len(str(len(shown)))}}  {printable(run.path)}" for number, run in enumerate(shown, 1)
+    )
+
+
+def _run_row(number: int, run: "RunOverview") -> tuple[Cell, ...]:
     return (
-        run.path,
+        number,
         run.name,
-        ", ".join(_headline(task) for task in run.tasks),
+        ", ".join(_headline(task, run) for task in run.tasks),
         run.date[:16].replace("T", " "),
         run.status if run.imported_from is None else f"{run.status}, imported",
         run.protocol,
@@ -85,6 +93,10 @@ def _usd(usd: float, *, unpriced: bool) -> str:
     return dollars(usd).removeprefix("$") + ("+" if unpriced else "")
 
 
-def _headline(task: "TaskOverview") -> str:
-    """A task with its headline value, if it has one."""
-    return f"{task.task} {figure(task.value, task.unit)}" if task.value is not None else task.task
+def _headline(task: "TaskOverview", run: "RunOverview") -> str:
+    """A task with its headline value, or why it has none."""
+    if task.value is not None:
+        return f"{task.task} {figure(task.value, task.unit)}"
+    if task.metric is not None:
+        return f"{task.task} (no {task.metric})"
+    return f"{task.task} ({'not scored' if run.status == 'complete' else 'not scored yet'})"

@@ -23,7 +23,7 @@ def list_(
     json: options.Json = False,
 ) -> None:
     """List runs, the newest first: where each lies, what it found, how it ended and what it cost."""
-    from judgebench.cli.overviews import runs_sheet
+    from judgebench.cli.overviews import run_paths, runs_sheet
     from judgebench.cli.rendering import print_beside, print_json, print_lines, print_sheets
     from judgebench.run.overview import Overviews, read_overviews
 
@@ -38,3 +38,4 @@ def list_(
         print_lines((), ["no runs here yet; judgebench eval puts them into runs/"], as_json=False)
     else:
         print_sheets([runs_sheet(found, everything=everything)])
+        typer.echo(run_paths(found, everything=everything))

@@ -84,6 +84,8 @@ class Gauge(NamedTuple):
     """Requests that are being answered; those that only wait for their turn do not count."""
     tokens: int
     """Tokens of their replies so far; 0 if tokens are known only when a reply is complete."""
+    limit: int = 0
+    """The most tokens that these replies can have in all; 0 if that is not known."""
 
 
 @runtime_checkable

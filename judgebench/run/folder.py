@@ -359,6 +359,11 @@ class RunFolder:
         try:
             return read_json(path, Results)  # type: ignore[no-any-return]
         except FileNotFoundError as error:
+            if self.at_work:
+                raise UsageError(
+                    f"{self.path} has no results yet: a process works on it now, and writes them when it ends. "
+                    f"`judgebench show {self.path}` shows what is there"
+                ) from error
             raise UsageError(
                 f"{self.path} has no results yet: its run did not end. Start the same command again to continue, or "
                 f"run `judgebench score {self.path}` to score what is there"

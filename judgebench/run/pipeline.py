@@ -28,6 +28,7 @@ from judgebench.run.stages import (
     fold_members,
     generation_step,
     to_generation,
+    under_way,
 )
 
 T = TypeVar("T")
@@ -423,6 +424,10 @@ class Pipeline:
                 if event.feeds_judges and not self._feeding:
                     self._close_channels()
         except BaseException:
+            for (key, stage), gauge in under_way(
+                {(run.key, stage): run for run in self._runs for stage in run.flows}
+            ).items():
+                next(run for run in self._runs if run.key == key).lost[stage] = gauge
             self._stopping = True
             self._close_channels()
             self._room.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from judgebench.activity import Activity, current
 from judgebench.display import clock, printable
-from judgebench.models import Gauge, Gauged, Model
+from judgebench.models import Gauge
 from judgebench.records import Generation, StageCounts
 from judgebench.run.progress_lines import (
     ASCII,
@@ -33,7 +33,7 @@ from judgebench.run.progress_lines import (
     parts,
     plain,
 )
-from judgebench.run.stages import RunningTask
+from judgebench.run.stages import RunningTask, under_way
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -189,6 +189,7 @@ class _Watch:
             expected=max(counts.done, self._expected(run, key[1], counts)),
             rows=working.rows,
             unfinished_tokens=working.tokens,
+            most_tokens=working.limit,
             items_per_second=items_per_second,
             tokens_per_second=tokens_per_second,
             seconds=counts.seconds,
@@ -215,10 +216,12 @@ class _Watch:
             if asked or any(run.flows[stage] for key, run in stages.items() if key[1] == stage):
                 meter.add(now, asked)
             per_second = meter.per_second(now, asked)
-            if left and per_second:
-                speed += per_second
-                eta.append(left / per_second)
-            eta_open |= bool(left and not per_second)
+            speed += per_second or 0.0 if left else 0.0
+            seconds = _seconds_left([found for found in own if found.left])
+            if seconds is None and left and per_second:
+                seconds = left / per_second
+            eta += [] if seconds is None else [seconds]
+            eta_open |= bool(left and seconds is None)
             spent, expected = spent + usd, expected + usd + (left * usd / asked if asked else 0.0)
             costs = usd > 0 or any(_costs(run, stage) for key, run in stages.items() if key[1] == stage)
             priced |= costs
@@ -234,6 +237,18 @@ class _Watch:
             eta_open=eta_open,
             seconds=now - self._began,
         )
+
+
+def _seconds_left(open_stages: Iterable[StageFacts]) -> float | None:
+    """Time until stages are done, from the tokens still to come; ``None`` if they or their speed are not known.
+
+    Tokens of few long replies come steadily, while the replies themselves end by fits and starts.
+    """
+    left = [(facts.tokens_left, facts.tokens_per_second or 0.0) for facts in open_stages]
+    speed = sum(per_second for _, per_second in left)
+    if not speed or any(tokens is None for tokens, _ in left):
+        return None
+    return sum(tokens or 0.0 for tokens, _ in left) / speed
 
 
 def _finished(run: RunningTask, stage: str, counts: StageCounts) -> bool:
@@ -256,34 +271,6 @@ def _calls_each(run: RunningTask) -> int:
     with suppress(Exception):  # the first real answer shows what is wrong with the task
         return sum(1 for _ in run.judge_calls(answer))
     return 1
-
-
-def under_way(stages: Mapping[Key, RunningTask]) -> dict[Key, Gauge]:
-    """What each stage's models are working on. A model that serves several stages works for the first of them first."""
-    found: dict[Key, Gauge] = {}
-    left: dict[int, tuple[Gauge, float]] = {}
-    for key, run in stages.items():
-        rows = tokens = 0
-        for flow in list(run.flows[key[1]]):
-            waiting = flow.opened - flow.closed
-            if waiting <= 0:
-                continue
-            if id(flow.model) not in left:
-                gauge = _gauge(flow.model)
-                left[id(flow.model)] = (gauge or Gauge(0, 0)), gauge.rows if gauge else float("inf")
-            gauge, free = left[id(flow.model)]
-            own = int(min(waiting, free))
-            left[id(flow.model)] = gauge, free - own
-            rows += own
-            tokens += gauge.tokens * own // gauge.rows if gauge.rows else 0
-        found[key] = Gauge(rows, tokens)
-    return found
-
-
-def _gauge(model: Model) -> Gauge | None:
-    with suppress(Exception):  # a look from another thread, perhaps at code of a plug-in, must not end anything
-        return model.gauge() if isinstance(model, Gauged) else None
-    return None
 
 
 # -- where it is shown

@@ -58,6 +58,8 @@ class StageFacts:
     """Requests that the model is answering."""
     unfinished_tokens: int = 0
     """Tokens of replies that are not complete yet."""
+    most_tokens: int = 0
+    """The most that these replies can have; 0 if that is not known."""
     items_per_second: float | None = None
     tokens_per_second: float | None = None
     """Of replies; ``None`` if too little is known."""
@@ -68,6 +70,20 @@ class StageFacts:
     def left(self) -> int:
         """Items that are still to come."""
         return max(0, self.expected - self.counts.done)
+
+    @property
+    def tokens_left(self) -> float | None:
+        """Tokens that are likely to come; ``None`` if nothing limits the replies under way, or none is.
+
+        A reply is likely to be as long as those that are finished. Replies under way that are longer already go half of
+        the way that is left to their limit.
+        """
+        if not self.rows or not self.most_tokens:
+            return None
+        asked = self.counts.asked
+        each = self.counts.usage.completion_tokens / asked if asked else self.most_tokens / self.rows / 2
+        more = max(self.rows * each - self.unfinished_tokens, (self.most_tokens - self.unfinished_tokens) / 2, 0.0)
+        return max(0, self.left - self.rows) * each + more
 
 
 def speed(per_second: float | None, unit: str) -> str:
@@ -93,8 +109,11 @@ def parts(facts: StageFacts) -> list[Part]:
 
     if not facts.finished:
         add(f"{facts.rows:,} under way" if facts.rows else "", 1)
+        add(f"{facts.unfinished_tokens:,} of max {facts.most_tokens:,} tokens" if facts.most_tokens else "", 2)
     add(speed(facts.tokens_per_second, "tokens"), 3)
-    add(speed(facts.items_per_second, "calls"), 4)
+    # Replies of one batch take long together: how long a call takes says nothing, and the tokens say how fast it goes.
+    slow = not facts.finished and facts.most_tokens and (facts.items_per_second or 0.0) < 0.1
+    add("" if slow else speed(facts.items_per_second, "calls"), 4)
     tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens + facts.unfinished_tokens
     for label, count, rank in (
         ("failed", counts.failed, 1),

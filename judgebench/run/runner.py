@@ -16,7 +16,7 @@ from pathlib import Path
 from judgebench.activity import doing
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading.pool import GradingPool
-from judgebench.models import Model, ModelSpec
+from judgebench.models import Gauge, Model, ModelSpec
 from judgebench.models.opening import parse_model
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
@@ -76,6 +76,8 @@ class Runner:
         self._session = new_session(settings)
         self._started = time.monotonic()
         self._labels: Labels | None = None
+        self._lost: list[Gauge] = []
+        """What was under way when the work was broken off."""
         self._alone = ExitStack()
         """Holds the lock of the run folder."""
         self.folder: RunFolder | None = None
@@ -96,7 +98,10 @@ class Runner:
             for key, stages in self._session.counts.items()
             if (begun := {stage: counts for stage, counts in stages.items() if counts.done})
         ]
-        return f"{self.folder.path} keeps {'; '.join(parts)}" if parts else f"nothing is finished in {self.folder.path}"
+        kept = f"{self.folder.path} keeps {'; '.join(parts)}" if parts else f"nothing is finished in {self.folder.path}"
+        rows, tokens = (sum(getattr(gauge, name) for gauge in self._lost) for name in ("rows", "tokens"))
+        again = f"; {rows:,} under way begin{'s' if rows == 1 else ''} again" if rows else ""
+        return f"{kept}{again}{f' ({tokens:,} tokens)' if again and tokens else ''}"
 
     def evaluate(self, *, judge: bool = True) -> Results:
         """Generate the answers or read them from a file, judge them unless ``judge`` is false, and score them."""
@@ -428,6 +433,7 @@ class Runner:
         try:
             yield
         except BaseException as error:
+            self._lost = [gauge for task in run.tasks for gauge in task.lost.values()]
             self._end(run, status_of(error))
             raise
 

@@ -5,6 +5,7 @@ and writes nothing; ``pipeline`` does both.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -14,7 +15,7 @@ from judgebench.codec import canonical_hash
 from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
 from judgebench.judges.panel import Fold, Member, mean_of, panel_members
-from judgebench.models import Model
+from judgebench.models import Gauge, Gauged, Model
 from judgebench.models.pricing import Price
 from judgebench.records import (
     Case,
@@ -203,6 +204,8 @@ class RunningTask:
     watch: Watch | DifferenceWatch | None = None
     """Looks at each judged example and decides when to stop; ``None`` if all examples are judged."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
+    lost: dict[str, Gauge] = field(default_factory=dict)
+    """By stage: what was under way when the work was broken off, and is asked again."""
     judge_models_returned: set[str] = field(default_factory=set)
     flows: dict[str, list[Flow]] = field(default_factory=lambda: {"generate": [], "judge": []})
     """By stage: what each model is asked."""
@@ -284,3 +287,32 @@ def fold_members(
 
     fold = pooled if task.pools_judges and len(members) > 1 else mean_of
     return members, fold(members), fold
+
+
+def under_way(stages: Mapping[tuple[str, str], RunningTask]) -> dict[tuple[str, str], Gauge]:
+    """What each stage's models are working on. A model that serves several stages works for the first of them first."""
+    found: dict[tuple[str, str], Gauge] = {}
+    left: dict[int, tuple[Gauge, float]] = {}
+    for key, run in stages.items():
+        rows = tokens = limit = 0
+        for flow in list(run.flows[key[1]]):
+            waiting = flow.opened - flow.closed
+            if waiting <= 0:
+                continue
+            if id(flow.model) not in left:
+                gauge = _gauge(flow.model)
+                left[id(flow.model)] = (gauge or Gauge(0, 0)), gauge.rows if gauge else float("inf")
+            gauge, free = left[id(flow.model)]
+            own = int(min(waiting, free))
+            left[id(flow.model)] = gauge, free - own
+            rows += own
+            tokens += gauge.tokens * own // gauge.rows if gauge.rows else 0
+            limit += gauge.limit * own // gauge.rows if gauge.rows else 0
+        found[key] = Gauge(rows, tokens, limit)
+    return found
+
+
+def _gauge(model: Model) -> Gauge | None:
+    with suppress(Exception):  # a look from another thread, perhaps at code of a plug-in, must not end anything
+        return model.gauge() if isinstance(model, Gauged) else None
+    return None

@@ -76,6 +76,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path, start_chat_se
     kept = re.search(r"judgebench: interrupted; (\S+) keeps sums: (\d+) of 12 answers", text)
     assert kept is not None, text
     assert Path(kept[1]) == run
+    assert re.search(r"of 12 answers; \d+ under way begins? again\. The same command", text), text
     assert any(re.match(rf"✗ sums generate +{kept[2]}/12", line) for line in terminal.lines), terminal.text
     assert len(lines_of(run / "sums" / "generations.jsonl")) == int(kept[2])
     (again,) = re.findall(r"The same command goes on where it was: (.*)", text)

@@ -50,8 +50,19 @@ def test_the_newest_run_comes_first_with_its_headlines(tmp_path: Path, command: 
     assert (first["task"], first["metric"], first["value"], first["n"]) == ("gsm8k@chat", "exact_match_strict", 75, 4)
     assert (first["usd"], first["unpriced"], second["usd"], second["unpriced"]) == (0.0421, True, 0.0, False)
     text = judgebench(["runs", "list", tmp_path / "runs"], COLUMNS="200").stdout
-    assert re.search(r"deep/new +│ ours +│ gsm8k@chat 75\.00, math@chat 50\.00 +│ 2026-11-30 08:49 ", text), text
+    assert re.search(r" 1 +│ ours +│ gsm8k@chat 75\.00, math@chat 50\.00 +│ 2026-11-30 08:49 ", text), text
+    assert text.endswith(f"\n  1  {new.path}\n  2  {tmp_path / 'runs/old'}\n")
     assert "0.0421+" in text
+
+
+def test_a_path_stays_in_one_piece_and_a_missing_number_has_its_reason(tmp_path: Path) -> None:
+    """On 80 columns the paths stand below the table, to be copied; the name stays, and what is not scored says so."""
+    run = write_run(tmp_path / "runs/with-a-name-that-is-long/and-another-one-below-it", [1, 0], status="interrupted")
+    (run.path / "results.json").unlink()
+    text = judgebench(["runs", "list", tmp_path / "runs"], COLUMNS="80").stdout
+    assert text.splitlines()[-1] == f"  1  {run.path}"
+    assert " name " in text
+    assert "(not scored yet)" in judgebench(["runs", "list", tmp_path / "runs"], COLUMNS="200").stdout
 
 
 def test_a_killed_run_is_told_from_one_under_way(tmp_path: Path) -> None:

@@ -356,6 +356,10 @@ def test_a_run_that_is_not_scored_is_shown(runs: Path, tmp_path: Path) -> None:
     (copy / "results.json").unlink()
     (copy / "alpacaeval" / "example_scores.jsonl").unlink()
     assert "items have no values" in shown(copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
+    told = " ".join(shown(copy).split())
+    assert "items have no values: the run is interrupted, with 15 of 16 answered and 15 judged" in told, told
     assert "verdict: A, the candidate wins" in shown(copy, "--item", "starter-01")
 
 

@@ -14,8 +14,8 @@ from judgebench.models.http.model import HttpChat
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.records import Message, Request, Sampling
 from judgebench.run import progress
-from judgebench.run.progress import Progress, under_way
-from judgebench.run.stages import Flow, RunningTask
+from judgebench.run.progress import Progress
+from judgebench.run.stages import Flow, RunningTask, under_way
 from tests.patience import wait_for
 from tests.processes import SUMS
 from tests.servers.launch import Server
@@ -79,7 +79,7 @@ def test_the_calls_in_flight_of_an_endpoint_are_known(start_chat_server: Callabl
     replies.start()
     wait_for(lambda: model.gauge().rows == 3)
     replies.join()
-    assert model.gauge() == (0, 0)
+    assert model.gauge() == (0, 0, 0)
     model.close()
 
 

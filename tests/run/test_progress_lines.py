@@ -56,6 +56,23 @@ def test_a_stage_says_what_is_under_way_how_fast_and_what_went_wrong() -> None:
     )
 
 
+def test_long_replies_of_a_batch_are_measured_against_their_limit() -> None:
+    """Three replies of at most 2,048 tokens each: what is written so far moves while none of them ends, and the seconds
+    that a call of a batch takes are left out.
+    """
+    counts = StageCounts(total=6, asked=2, usage=Usage(completion_tokens=1000))
+    given = {"name": "math generate", "counts": counts, "expected": 6, "rows": 3, "most_tokens": 6144}
+    early, late = (
+        StageFacts(**given, unfinished_tokens=tokens, tokens_per_second=10.0, items_per_second=0.01)  # type: ignore[arg-type]
+        for tokens in (1200, 5000)
+    )
+    assert plain(early) == "math generate: 2/6, 3 under way, 1,200 of max 6,144 tokens, 10.0 tokens/s, 2,200 tokens"
+    # One that has not begun, as long as the finished ones are on average, and half of what the others may still write.
+    assert early.tokens_left == 500 + (6144 - 1200) / 2
+    assert late.tokens_left == 500 + (6144 - 5000) / 2
+    assert facts().tokens_left is None
+
+
 def test_no_line_is_wider_than_its_terminal() -> None:
     """What is wanted least goes first; how much is done stays as long as it fits."""
     for width in range(4, 130):

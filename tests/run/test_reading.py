@@ -12,6 +12,7 @@ import pytest
 
 from judgebench.errors import RecordError, UsageError
 from judgebench.records import ExampleScore
+from judgebench.run.folder import RunFolder
 from judgebench.run.reading import find_runs, read_run, read_runs
 from tests.made_runs import JUDGED, write_totals
 
@@ -80,6 +81,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         r"results\.json is not a results file",
     ),
 }
+
+
+def test_a_run_that_is_worked_on_is_not_said_to_have_ended(tmp_path: Path) -> None:
+    """It has no results before it ends, and nobody is told to start it a second time."""
+    write_totals(tmp_path / "run", "m", 50.0)
+    (tmp_path / "run" / "results.json").unlink()
+    with RunFolder(tmp_path / "run").locked(), pytest.raises(UsageError, match="a process works on it now"):
+        read_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", BROKEN)

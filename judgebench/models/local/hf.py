@@ -190,8 +190,12 @@ class HfModel(LocalModel):
         """The rows of the batch in progress and those that join it, and the tokens of their replies so far."""
         batch = self._batch
         rows = {id(row): row for row in (*(batch.live if batch else ()), *self._joining)}
-        replies = [len(row.reply) for row in rows.values() if not row.finished]
-        return Gauge(rows=len(replies) + self._scoring, tokens=sum(replies))
+        under_way = [row for row in rows.values() if not row.finished]
+        return Gauge(
+            rows=len(under_way) + self._scoring,
+            tokens=sum(len(row.reply) for row in under_way),
+            limit=sum(row.job.max_tokens for row in under_way),
+        )
 
     def close(self) -> None:
         """Free the weights and the device's memory; a further request loads them again."""

@@ -176,14 +176,14 @@ def test_a_request_joins_while_another_runs(model: VllmModel) -> None:
 def test_tokens_count_before_their_reply_is_complete(model: VllmModel) -> None:
     """After the first of eight replies, the tokens of the seven others are known."""
     requests = [ask(text, max_tokens=4 * (place + 1)) for place, text in enumerate(["the fox " * 3] * 8)]
-    assert model.gauge() == (0, 0)
+    assert model.gauge() == (0, 0, 0)
     seen = []
     for _, reply in model.complete(requests):
         seen.append((model.gauge(), reply.usage.completion_tokens))
     (first, length), *_, (last, _) = seen
     assert first.rows == 8 - sum(tokens == length for _, tokens in seen)
     assert first.rows * (length - 1) <= first.tokens <= first.rows * (length + 2)
-    assert last == model.gauge() == (0, 0)
+    assert last == model.gauge() == (0, 0, 0)
 
 
 def test_an_abandoned_iterator_leaves_nothing_running(model: VllmModel) -> None:
