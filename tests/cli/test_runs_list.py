@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from judgebench.cli.overviews import summary
 from judgebench.records import StageCounts, Usage
 from judgebench.run.folder import LOCK, RunFolder, Session
-from judgebench.run.overview import read_overviews
+from judgebench.run.overview import RunOverview, TaskOverview, read_overviews
 from tests.commands import Command, judgebench
 from tests.made_runs import write_run
 
@@ -117,6 +118,20 @@ def test_many_runs_are_cut_unless_all_are_asked_for(tmp_path: Path, command: Com
     assert "… 5 more runs: --all" in text
     assert text.count("gsm8k@chat") == 20
     assert command("runs", "list", tmp_path / "runs", "--all").out.count("gsm8k@chat") == 25
+
+
+def test_the_summary_says_why_a_task_has_no_interval() -> None:
+    """A dash in its row, and a line with the reason below."""
+    told = "no interval: all values are equal, so they show no spread"
+    first = TaskOverview(task="a@1", metric="rate", value=1.0, unit="percent", low=0.5, high=1.5, n=9)
+    second = TaskOverview(task="b@1", metric="score", value=2.0, unit="points", n=9, withheld=told)
+    run = RunOverview(
+        path="run", name="m", model="m", status="complete", imported_from=None, date="", protocol="", usd=0.0,
+        seconds=1.0, tasks=(first, second),
+    )  # fmt: skip
+    sheet = summary(run, (), ("a note",))
+    assert [row[3] for row in sheet.texts] == ["0.50 – 1.50", "–"]
+    assert sheet.notes == (f"b@1: {told}", "a note")
 
 
 def test_eval_ends_with_one_table_over_all_tasks(tmp_path: Path) -> None:
