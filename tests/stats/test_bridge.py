@@ -420,6 +420,9 @@ def test_a_saturated_judge() -> None:
     assert fit.reasons == ()
     assert fit.predict(0.1).reasons == ("saturated",)
     assert fit.predict(100).reasons == ("saturated",)
+    logits = [fit.predict(new, force=True).logit for new in (0.0, 0.25, 0.26)]
+    assert logits[0] == logits[1] != logits[2]
+    assert "saturated" not in fit.predict(0.25).reasons
     clipped = fit_bridge([0.1, 0.2, 0.0, *judged[3:]], official)
     assert "saturated" in clipped.reasons
     assert "saturated" in clipped.predict(50).reasons
@@ -436,8 +439,12 @@ def test_an_outlier_is_named_and_kept() -> None:
     fit = fit_bridge(judged, official)
     assert [place for place, model in enumerate(fit.loo.models) if model.outlier] == [10]
     assert fit.n == 14
-    model = fit.loo.models[10]
-    assert model.t > stats.t.ppf(1 - 0.025 / 14, model.df)
+    # The threshold is that of 14 tests together: at 5 % each, one with a smaller effect would be beyond it.
+    v[10] -= 1.32
+    found = fit_bridge(judged, 100 / (1 + np.exp(-v))).loo.models
+    beyond = [[abs(m.t) > stats.t.ppf(1 - share, m.df) for m in found] for share in (0.025, 0.025 / 14)]
+    assert sum(beyond[0]) > sum(beyond[1])
+    assert [m.outlier for m in found] == beyond[1]
 
 
 def test_findings_of_other_rules_refuse_a_prediction() -> None:
@@ -462,6 +469,16 @@ def test_judged_on_few_items() -> None:
     plain = fit.predict(35).stderr_logit
     assert plain is not None
     assert noisy.stderr_logit**2 == pytest.approx(plain**2 + fit.slope**2 * extra)
+
+
+def test_a_model_judged_on_fewer_items_than_the_others_is_left_out_with_its_noise() -> None:
+    """Its prediction from the others is as wide as that of a new model judged on so few items."""
+    errors = [0.0, 0, 6, 0, 0, 0]
+    others = fit_bridge(JUDGED[:2] + JUDGED[3:], OFFICIAL[:2] + OFFICIAL[3:])
+    found = leave_one_out(JUDGED, OFFICIAL, judged_stderr=errors).models[2]
+    want = others.predict(JUDGED[2], judged_stderr=6.0)
+    assert (found.predicted, found.stderr_logit) == pytest.approx((want.value, want.stderr_logit))
+    assert found.stderr_logit > 1.5 * worked().loo.models[2].stderr_logit
 
 
 def test_a_slope_flattened_by_noise_is_marked() -> None:

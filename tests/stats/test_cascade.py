@@ -145,6 +145,14 @@ def test_the_made_up_items_stand_at_the_corners() -> None:
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
 
 
+def test_an_interval_with_corners_ends_at_the_bounds() -> None:
+    """Where all is won or lost, the made-up items reach beyond what can be."""
+    for verdict in (0.0, 1.0):
+        found = cascade_mean([verdict] * 20, [verdict] * 20, [verdict] * 400).interval
+        assert found is not None
+        assert (found.low == 0, found.high == 1) == (verdict == 0, verdict == 1)
+
+
 def test_two_verdicts_have_corners_and_no_standard_error() -> None:
     """One and none, too; the reason says what is missing."""
     for n in (1, 2):
