@@ -65,8 +65,15 @@ def print_results(
     everything: bool = False,
     form: Format = "rich",
     layout: Layout | None = None,
+    files: str = "",
 ) -> None:
-    """Print one run's scores, what to doubt about them, and the run folder; ``verbose`` prints everything."""
+    """Print one run's scores, what to doubt about them, and the run folder; ``verbose`` prints everything.
+
+    ``files`` is what ``--tasks`` said: commands that are printed name the files of the user's own tasks again.
+    """
+    from judgebench.tasks import files_flag
+
+    flag = files_flag(files)
     run = overview_of(Path(results.run), manifest, results)
     show(
         "json" if as_json else form,
@@ -74,10 +81,10 @@ def print_results(
         lambda: _sheets(run, results, manifest, verbose=verbose),
         lambda: _flat(results),
         layout=layout,
-        rest=None if everything or verbose else f"judgebench score {results.run} --all",
+        rest=None if everything or verbose else f"judgebench score {results.run}{flag} --all",
     )
     if form == "rich" and not as_json:
-        typer.echo(place_of(run, manifest.status))
+        typer.echo(place_of(run, manifest.status, flag))
 
 
 def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose: bool) -> list[Sheet]:

@@ -129,7 +129,7 @@ def judge(
         return
     with _runner(settings, quiet=quiet) as runner:
         results = runner.rejudge(RunFolder(run))
-    print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose)
+    print_results(results, RunFolder(run).require_manifest(), as_json=json, verbose=verbose, files=tasks)
 
 
 def _write_config(path: Path, command: str, given: Mapping[str, Any], *run: Path) -> None:
@@ -228,7 +228,7 @@ def _report(
             if json:
                 print_notes(manifest)
             else:
-                print_results(results, manifest, as_json=False, verbose=verbose)
+                print_results(results, manifest, as_json=False, verbose=verbose, files=settings.tasks)
         if failure is not None and (len(plans) == 1 or isinstance(failure, BudgetExceeded)):
             if json and found:
                 print_json(found[0] if len(plans) == 1 else found)

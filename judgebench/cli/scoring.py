@@ -42,6 +42,7 @@ def score(
     from judgebench.run.folder import RunFolder
     from judgebench.run.manifests import missing
     from judgebench.run.scoring import score_run
+    from judgebench.tasks import files_flag
 
     require_trackers(track)
     layout.require_valid("json" if json else form)
@@ -50,7 +51,11 @@ def score(
         {"tasks": tasks, "labels": labels, "think_tags": think_tags, "mirror": mirror, "offline": offline}
     )
     results, manifest = score_run(folder, settings), folder.require_manifest()
-    print_results(results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout)
+    print_results(
+        results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout, files=tasks
+    )
     options.report_to(track, folder)
     if results.status == "incomplete":
-        raise Incomplete(f"{missing(manifest, judged=True)} `judgebench judge {run}` asks for what is missing")
+        raise Incomplete(
+            f"{missing(manifest, judged=True)} `judgebench judge {run}{files_flag(tasks)}` asks for what is missing"
+        )

@@ -83,7 +83,7 @@ def show(
     from judgebench.run.loading import source_finder
     from judgebench.run.reading import read_run
     from judgebench.run.settings import settings_from_flags
-    from judgebench.tasks import read_selection, task_files
+    from judgebench.tasks import files_flag, read_selection, task_files
 
     wanted = Wanted(
         items=tuple(item),
@@ -100,7 +100,9 @@ def show(
     if json or form == "json":
         print_json(found)
         return
-    blocks = list(_blocks(found, run, Detail(name=found.model, prompts=prompts, full=full, every=every)))
+    looked_at = f"{run}{files_flag(tasks)}"
+    detail = Detail(name=found.model, prompts=prompts, full=full, every=every)
+    blocks = list(_blocks(found, looked_at, detail))
     page(markdown_text(blocks) if form == "md" else terminal_text(blocks))
 
 
@@ -126,8 +128,8 @@ class Detail:
     every: bool
 
 
-def _blocks(found: "Shown", run: Path, detail: Detail) -> Iterator[Block]:
-    what = f"{shortened(found.model, 60)}: {run} ({found.status})"
+def _blocks(found: "Shown", run: str, detail: Detail) -> Iterator[Block]:
+    what = f"{shortened(found.model, 60)}: {found.run} ({found.status})"
     summarised = any(one.summary is not None for one in found.tasks)
     if summarised:
         yield Heading(what, 1)
@@ -138,7 +140,7 @@ def _blocks(found: "Shown", run: Path, detail: Detail) -> Iterator[Block]:
         yield from _next(found, run)
 
 
-def _task(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
+def _task(one: "ShownTask", run: str, detail: Detail) -> Iterator[Block]:
     if one.notes:
         yield Prose(tuple(f"{one.task}: {note}" for note in one.notes), alarming=True)
     for sample, chosen in zip(one.samples, one.chosen, strict=True):
@@ -332,7 +334,7 @@ def _more(count: int, what: str) -> tuple[str, ...]:
     return (f"… {count} more {what}: --all",) if count > 0 else ()
 
 
-def _flips(one: "ShownTask", run: Path, detail: Detail) -> Iterator[Block]:
+def _flips(one: "ShownTask", run: str, detail: Detail) -> Iterator[Block]:
     from judgebench.exchange.sheets import Sheet, words
 
     found = one.flips or ()
@@ -463,7 +465,7 @@ def _extremes(found: "Sequence[TaskSummary]") -> "Sheet":
     return Sheet("" if several else f"by {found[0].ranked_by}:", words(*names), tuple(rows))
 
 
-def _next(found: "Shown", run: Path) -> Iterator[Block]:
+def _next(found: "Shown", run: str) -> Iterator[Block]:
     example = next((line.example_id for one in found.tasks if one.summary for line in one.summary.worst), "ID")
     several = len(found.tasks) > 1
     task = f"--task {found.tasks[0].task.partition('@')[0]}" if several else ""

@@ -1,4 +1,4 @@
-"""``tasks list|info|new|check``: what can be evaluated."""
+"""``tasks list|info|examples|new|check``: what can be evaluated."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -117,6 +117,42 @@ def new(
 
 
 @app.command()
+def examples(
+    task: Annotated[str, typer.Argument(metavar="T", help="NAME[@VERSION][:KEY=VALUE,…], or a path to a task.")],
+    *,
+    starter: Annotated[bool, options.option("starter")] = False,
+    where: Annotated[list[str], options.option("where")] = [],  # noqa: B006 - typer reads the default and copies it
+    ids: Annotated[Path | None, options.option("ids")] = None,
+    limit: Annotated[str | None, options.option("limit")] = None,
+    references: Annotated[bool, typer.Option("--references", help="Also the reference answers.")] = False,
+    form: Annotated[Literal["jsonl", "csv"], typer.Option("--format", help="How to print it.")] = "jsonl",
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
+) -> None:
+    """Print the questions as a file of answers to fill in: `eval --model file:F` reads it with `output` filled."""
+    from judgebench.codec import encode
+    from judgebench.data.csv_cells import csv_text
+    from judgebench.run.loading import load_tasks
+    from judgebench.run.selecting import select_examples
+    from judgebench.run.settings import settings_from_flags
+    from judgebench.task.answers import blank_answers
+
+    given = {"tasks": task, "starter": starter, "where": where, "ids": ids, "limit": limit}
+    settings = settings_from_flags({**given, "mirror": mirror, "offline": offline})
+    found = (select_examples(loaded, settings).data.examples for loaded in load_tasks(settings))
+    rows = [row for part in found for row in blank_answers(part, references=references)]
+    if form == "csv":
+        if any(isinstance(row["output"], list) for row in rows):
+            raise UsageError(f"questions of {task} have several turns, which a cell of CSV does not hold; use jsonl")
+        fields = tuple(rows[0]) if rows else ()
+        cells = (["\n".join(cell) if isinstance(cell, list) else cell for cell in row.values()] for row in rows)
+        typer.echo(csv_text(fields, cells), nl=False)
+        return
+    for row in rows:
+        typer.echo(encode(row).decode())
+
+
+@app.command()
 def check(
     task: Annotated[str, typer.Argument(metavar="PATH", help="A task's folder, its task.py, or a known name.")],
     json: options.Json = False,
@@ -132,5 +168,5 @@ def check(
     )
     failing = [rule for rule in checks if rule.problem is not None]
     if failing:
-        listed = "; ".join(f"{rule.what}: {printable(rule.problem or '')}" for rule in failing)
+        listed = "; ".join(f"not so: {rule.what} ({printable(rule.problem or '')})" for rule in failing)
         raise UsageError(f"{task} fails {len(failing)} of {len(checks)} checks. {listed}")

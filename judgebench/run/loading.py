@@ -27,7 +27,7 @@ from judgebench.run.own_judging import judged_by, ordered, require_order
 from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
-from judgebench.task.answers import import_answers, parse_fields
+from judgebench.task.answers import import_answers, parse_fields, question_of
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
 from judgebench.thinking import split_generation
 
@@ -361,8 +361,9 @@ def require_coverage(loaded_task: LoadedTask, generations: Generations, what: st
         raise UsageError(
             f"{what} answers {len(examples) - len(missing) - failed} of the {len(examples)} examples of "
             f"{loaded_task.key}{f' and says of {failed} that they failed' if failed else ''}; the first without an "
-            f"answer is {missing[0].id}: {missing[0].instruction[:80]!r}. Less than {MISSING_LIMIT:.0%} may be "
-            f"missing; evaluate a part with --ids or --limit"
+            f"answer is {missing[0].id}: {question_of(missing[0])[:80]!r}. Less than {MISSING_LIMIT:.0%} may be "
+            f"missing (a row whose output is null counts as an answer that failed); evaluate a part with --ids or "
+            f"--limit"
         )
 
 

@@ -1,6 +1,6 @@
 """Answers that another program made: rows of a file, matched to a benchmark's examples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -102,6 +102,29 @@ def _guess(row: FileRow, ours: str) -> str | None:
 def text_answers(model: str, texts: Mapping[str, str]) -> dict[str, Generation]:
     """Make a model's answers of one turn each, by example id."""
     return {key: Generation(example_id=key, model=model, outputs=(text,)) for key, text in texts.items()}
+
+
+def blank_answers(examples: Iterable[Example], *, references: bool) -> list[dict[str, Any]]:
+    """Rows of a file of answers with everything but the answer: a list of turns where there are several."""
+    return [
+        {
+            "id": example.id,
+            "question": _of_turns((question_of(example), *example.followups)),
+            **({"references": list(example.references)} if references else {}),
+            "output": None if not example.followups else [None] * (1 + len(example.followups)),
+        }
+        for example in examples
+    ]
+
+
+def question_of(example: Example) -> str:
+    """The item's own question, without worked examples that all items share."""
+    own = example.meta.get("question")
+    return own if isinstance(own, str) else example.instruction
+
+
+def _of_turns(texts: Sequence[str]) -> Any:
+    return texts[0] if len(texts) == 1 else list(texts)
 
 
 def failed_answer(example: Example, model: str = "") -> Generation:

@@ -16,6 +16,7 @@ import hashlib
 import importlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -166,13 +167,17 @@ def info(name: str) -> dict[str, Any]:
         "versions": list(task.versions or (task.version,)),
         "metrics": list(task.headline),
         "examples": task.official_examples,
-        "judge": dict(task.judge_models) or "none: answers are verified",
+        "judge": dict(task.judge_models) or _no_judge(task),
         **({"served": ends} if ends else {}),
         "options": dict(task.option_help),
         "imports": sorted(task.importers),
         "sources": {key: f"{source.place} ({source.licence})" for key, source in read_sources(place).items()},
         "about": task.about,
     }
+
+
+def _no_judge(task: Task) -> str:
+    return "none: answers are verified" if task.verdicts == "verified" else "none official; give --judge"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,9 +285,10 @@ def find(name: str) -> Origin:
             f"the folder {name} is no benchmark: it has no task.py. `judgebench tasks new NAME` writes one that works"
         )
     if origin is None:
-        known = names()
+        known, here = names(), (Path(name) / "task.py").is_file()
+        near = f" (did you mean ./{name}?)" if here else did_you_mean(key_of(name), known)
         raise UsageError(
-            f"no task is called {name!r}{did_you_mean(key_of(name), known)}; known tasks: "
+            f"no task is called {name!r}{near}; known tasks: "
             f"{', '.join(known)}, or a path to a task's folder or task.py"
         )
     return origin
@@ -377,6 +383,16 @@ def task_files(text: str) -> dict[str, Path]:
                 f"the runs' own tasks lie, as in --tasks ./mine/task.py; the runs say their version and options"
             )
     return files_among(named(text))
+
+
+def files_flag(text: str) -> str:
+    """The flag that commands about a run of these tasks need as well: ``--tasks`` with those that are files.
+
+    >>> files_flag("gsm8k,mtbench:mode=pairwise")
+    ''
+    """
+    files = [spec.name for spec in parse_specs(text) if is_file(spec.name)] if text else []
+    return f" --tasks {shlex.quote(','.join(files))}" if files else ""
 
 
 def _bundled() -> list[str]:

@@ -22,6 +22,7 @@ from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, positive, switch
 from judgebench.task.answers import import_answers, text_answers
+from judgebench.task.items import read_items
 from judgebench.task.metric import by_example
 
 from .exporter import write_alpaca_eval
@@ -139,7 +140,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskData:
     if starter:
-        items = msgspec.json.Decoder(Item).decode_lines((FOLDER / "starter.jsonl").read_bytes())
+        items = read_items(FOLDER / "starter.jsonl", Item)
         examples = [_example(f"starter-{number:02d}", item) for number, item in enumerate(items, 1)]
     else:
         items = msgspec.json.decode(fetch(edition.baseline_source), type=list[Item])

@@ -31,6 +31,7 @@ from judgebench.judges.orders import game
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, switch
 from judgebench.task.answers import text_answers
+from judgebench.task.items import read_items
 
 from .battles import Extras, Rules, example_scores
 from .controlled import CONTROLS
@@ -296,7 +297,7 @@ def _example(question: Question) -> Example:
 def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
     """Load twelve questions in our own words, which both editions share; one baseline answers all."""
     house, name = HousePrompt(FOLDER / HOUSE_TEMPLATE), "starter_baseline"
-    questions = msgspec.json.Decoder(Question).decode_lines((FOLDER / "starter.jsonl").read_bytes())
+    questions = read_items(FOLDER / "starter.jsonl", Question)
     if wanted in ("hard_prompt", "creative_writing"):
         questions = [question for question in questions if question.category == wanted]
     categories = dict.fromkeys(question.category for question in questions)

@@ -14,6 +14,7 @@ import yaml
 from judgebench.data.prompts import fill
 from judgebench.errors import UsageError
 from judgebench.records import Message
+from judgebench.task.items import read_items
 
 SHOTS = 5
 SHOT_SEED = 1234
@@ -136,8 +137,7 @@ class StarterProblem(Problem, frozen=True, forbid_unknown_fields=True):
 
 def starter_rows() -> tuple[list[StarterProblem], list[StarterProblem]]:
     """Read the worked examples, and the problems to ask."""
-    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
-    rows = [msgspec.json.decode(line, type=StarterProblem) for line in lines]
+    rows = read_items(Path(__file__).parent / "starter.jsonl", StarterProblem)
     return [row for row in rows if row.shot], [row for row in rows if not row.shot]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from judgebench.task.items import read_items
+
 from .hendrycks import last_box
 from .prompts import STARTER_CLOSING, Exemplar
 
@@ -61,8 +63,7 @@ def boxed(solution: str) -> str:
 
 def starter_rows() -> tuple[list[Exemplar], list[Problem]]:
     """Read the worked examples, and the problems to ask."""
-    lines = (Path(__file__).parent / "starter.jsonl").read_bytes().splitlines()
-    rows = [msgspec.json.decode(line, type=_Starter) for line in lines]
+    rows = read_items(Path(__file__).parent / "starter.jsonl", _Starter)
     shots = [
         Exemplar(row.problem, row.solution + STARTER_CLOSING.replace("{answer}", boxed(row.solution)))
         for row in rows

@@ -26,6 +26,7 @@ from judgebench.judges import Judge
 from judgebench.judges.text import OTHER_JUDGES
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
 from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, parse_version, switch
+from judgebench.task.items import read_items
 
 from .exporter import write_fastchat
 from .importer import read_fastchat, read_outputs
@@ -268,7 +269,7 @@ def _example(question: Question, references: Mapping[float, tuple[str, ...]], so
 
 
 def _load_starter(settings: Settings) -> TaskData:
-    items = msgspec.json.Decoder(StarterItem).decode_lines((FOLDER / "starter.jsonl").read_bytes())
+    items = read_items(FOLDER / "starter.jsonl", StarterItem)
     references: dict[float, tuple[str, ...]] = {number: item.references for number, item in enumerate(items, 1)}
     examples, baseline = [], {}
     for number, item in enumerate(items, 1):

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from judgebench.errors import UsageError
@@ -36,6 +35,7 @@ from judgebench.task import (
     switch,
 )
 from judgebench.task.answers import text_answers
+from judgebench.task.items import read_items
 from judgebench.task.metric import by_example
 
 from .dataset import OutputRow, StarterRow, TaskRow, ids_only, parquet_rows, to_examples
@@ -160,7 +160,7 @@ def _load(fetch: Fetch, *, plan: Plan, starter: bool) -> TaskData:
     # Other models' answers come from the run folder, or from --baseline.
     wanted = [name for name in plan.baselines if name in official] if "pairwise" in plan.judges else []
     if starter:
-        rows = msgspec.json.Decoder(StarterRow).decode_lines((FOLDER / "starter.jsonl").read_bytes())
+        rows = read_items(FOLDER / "starter.jsonl", StarterRow)
         examples = to_examples(rows, "the starter set")
         answers = {name: {row.session_id: row.outputs[name] for row in rows} for name in wanted}
     elif (tasks := fetch("tasks")).startswith(b"PAR1"):

@@ -1,5 +1,7 @@
 """``tasks new`` writes a benchmark of each kind, which passes every check and runs at once with the built-in model."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import get_args
@@ -7,9 +9,10 @@ from typing import get_args
 import pytest
 
 from judgebench.run.folder import RunFolder
+from judgebench.tasks import names
 from judgebench.tasks.check import check_task
 from judgebench.tasks.new import Kind
-from tests.commands import Command
+from tests.commands import Command, judgebench
 
 pytest.importorskip("torch")
 
@@ -70,3 +73,99 @@ def test_a_name_that_cannot_be_is_refused(tmp_path: Path, command: Command, monk
         assert said in command("tasks", "new", name).paragraph
     assert "judged, verified, pairwise, rubric" in command("tasks", "new", "yours", "--kind", "poll").paragraph
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["mine", "notes.txt"]
+
+
+QUESTIONS = [{"id": f"q{n}", "question": f"What is {n} and {n}?", "answer": str(2 * n)} for n in range(5)]
+
+
+def own_questions(folder: Path, kind: str = "verified") -> Path:
+    """A benchmark of five questions of one's own."""
+    judgebench(["tasks", "new", "sums", "--kind", kind, "--out", folder])
+    rows = QUESTIONS if kind == "verified" else [{"id": row["id"], "question": row["question"]} for row in QUESTIONS]
+    (folder / "sums" / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "sums"
+
+
+def test_five_questions_are_enough(tmp_path: Path) -> None:
+    """As the written README says."""
+    judgebench(["tasks", "check", own_questions(tmp_path)])
+
+
+def test_a_wrong_row_is_named_by_file_and_line(tmp_path: Path) -> None:
+    """With the fields there are, and not as a bug or a file of upstream's."""
+    folder = own_questions(tmp_path)
+    items = folder / "items.jsonl"
+    good = items.read_text()
+    for row, told in {
+        '{"id": "q9", "question": "?", "answer": "1", "topic": "x"}': "unknown field topic; fields are id, question",
+        '{"id": "q9", "question": "?"}': "the field answer is missing; fields are id, question, answer, category",
+        '{"id": "q9", "question": 7, "answer": "1"}': "Expected `str`, got `int` in question; fields are",
+        "{'id'}": "not a row of JSON",
+    }.items():
+        items.write_text(good + "\n" + row + "\n")
+        refused = judgebench(["eval", "--model", "builtin:tiny", "--tasks", folder], code=2).stderr
+        assert f"items.jsonl:7: {told}" in " ".join(refused.split())
+        assert "upstream" not in refused
+    items.write_text("")
+    assert "items.jsonl holds no rows" in judgebench(["tasks", "check", folder], code=2).stderr
+
+
+def test_what_is_printed_as_the_next_command_works(tmp_path: Path) -> None:
+    """It names the file of the run's task again, which no run folder may do."""
+    folder, out = own_questions(tmp_path), tmp_path / "run"
+    told = judgebench(["eval", "--model", "builtin:tiny", "--tasks", folder, "--out", out]).stdout
+    command = f"judgebench show {out} --tasks {folder}"
+    assert command in told
+    assert f"next: {command} …" in " ".join(judgebench(command.split()[1:]).stdout.split())
+
+
+def test_a_folder_beside_that_lacks_its_dot_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``mybench`` is a name; ``./mybench`` is a folder."""
+    own_questions(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    refused = judgebench(["eval", "--model", "builtin:tiny", "--tasks", "sums"], code=2).stderr
+    assert "did you mean ./sums?" in " ".join(refused.split())
+
+
+def test_a_judged_benchmark_without_an_official_judge_says_so(tmp_path: Path) -> None:
+    """Only the answers of a verified one are verified."""
+    judged = own_questions(tmp_path, "judged")
+    assert "judge: none official; give --judge" in judgebench(["tasks", "info", judged]).stdout
+    assert "judge: none: answers are verified" in judgebench(["tasks", "info", "gsm8k"]).stdout
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_the_questions_are_a_file_of_answers_to_fill_in(form: str, tmp_path: Path) -> None:
+    """No model has to run to see them, and ``file:`` reads what was filled in."""
+    folder, path = own_questions(tmp_path), tmp_path / f"answers.{form}"
+    blank = judgebench(["tasks", "examples", folder, "--format", form, "--limit", 4]).stdout
+    if form == "jsonl":
+        rows = [json.loads(line) for line in blank.splitlines()]
+        assert rows[3] == {"id": "q3", "question": rows[3]["question"], "output": None}
+        assert rows[3]["question"].startswith("What is 3 and 3?")
+        path.write_text("".join(json.dumps({**row, "output": "It is 6."}) + "\n" for row in rows))
+    else:
+        lines = list(csv.reader(io.StringIO(blank)))
+        assert lines[0] == ["id", "question", "output"]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([lines[0], *([*line[:2], "It is 6."] for line in lines[1:])])
+    judgebench(["eval", "--model", f"file:{path}", "--tasks", folder, "--limit", 4, "--out", tmp_path / "run"])
+    (score,) = json.loads((tmp_path / "run" / "results.json").read_text())["scores"][:1]
+    assert (score["value"], score["n"]) == (25.0, 4)
+
+
+def test_a_question_of_several_turns_has_as_many_outputs_to_fill_in() -> None:
+    """References are left out unless asked for."""
+    command = ["tasks", "examples", "mtbench", "--starter", "--limit", 1]
+    (row,) = map(json.loads, judgebench(command).stdout.splitlines())
+    assert len(row["question"]) == len(row["output"]) == 2
+    assert "references" not in row
+    assert "references" in json.loads(judgebench([*command, "--references"]).stdout)
+    assert "use jsonl" in judgebench([*command, "--format", "csv"], code=2).stderr
+
+
+@pytest.mark.parametrize("task", names())
+def test_bundled_starter_sets_have_twelve_examples(task: str) -> None:
+    """A benchmark of one's own may have fewer."""
+    shown = judgebench(["tasks", "examples", task, "--starter"]).stdout
+    assert len(shown.splitlines()) >= 12

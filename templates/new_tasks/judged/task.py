@@ -24,6 +24,7 @@ from judgebench.records import (
 from judgebench.stats.clustered import cluster_totals
 from judgebench.task import Fetch, Generations, Task, TaskData, parse_options, parse_version
 from judgebench.task.answers import import_answers
+from judgebench.task.items import read_items
 from judgebench.task.metric import Metric, MetricSums, grouped, single_row
 
 NAME = "MY-TASK"
@@ -76,7 +77,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def load(fetch: Fetch, *, starter: bool) -> TaskData:
     """Read the items. For a file that is downloaded, name it in sources.toml and read ``fetch("its name")``."""
-    items = msgspec.json.Decoder(Item).decode_lines(ITEMS.read_bytes())
+    items = read_items(ITEMS, Item)
     prompt = HousePrompt(FOLDER / "judge.j2")
 
     def messages(case: Case) -> tuple[Message, ...]:

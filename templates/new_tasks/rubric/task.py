@@ -12,6 +12,7 @@ from judgebench.judges.text import TextJudge
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling, Verdict
 from judgebench.task import Fetch, Generations, Task, TaskData, parse_options, parse_version
 from judgebench.task.answers import import_answers
+from judgebench.task.items import read_items
 from judgebench.task.metric import Metric, by_example, single_row
 
 NAME = "MY-TASK"
@@ -78,7 +79,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def load(fetch: Fetch, *, starter: bool) -> TaskData:
     """Read the items. For a file that is downloaded, name it in sources.toml and read ``fetch("its name")``."""
-    items = msgspec.json.Decoder(Item).decode_lines(ITEMS.read_bytes())
+    items = read_items(ITEMS, Item)
     prompt = HousePrompt(FOLDER / "judge.j2")
 
     def shown(case: Case) -> dict[str, str]:

@@ -12,6 +12,7 @@ from judgebench.records import Check, Example, Generation, Message, Sampling, Ve
 from judgebench.task import Fetch, Task, TaskData, parse_options, parse_version
 from judgebench.task.accuracy import Accuracy
 from judgebench.task.answers import import_answers
+from judgebench.task.items import read_items
 
 NAME = "MY-TASK"
 ITEMS = Path(__file__).parent / "items.jsonl"
@@ -74,7 +75,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
 
 def load(fetch: Fetch, *, starter: bool) -> TaskData:
     """Read the items. For a file that is downloaded, name it in sources.toml and read ``fetch("its name")``."""
-    items = msgspec.json.Decoder(Item).decode_lines(ITEMS.read_bytes())
+    items = read_items(ITEMS, Item)
     examples = tuple(
         Example(
             id=item.id,
