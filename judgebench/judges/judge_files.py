@@ -19,7 +19,7 @@ import yaml
 from judgebench.errors import UsageError
 from judgebench.files import read_text
 from judgebench.judges.own_judges import OwnJudge
-from judgebench.judges.verdict_rules import ALPACA_EVAL_READINGS, VerdictRule, problem
+from judgebench.judges.verdict_rules import ALPACA_EVAL_READINGS, VerdictRule, problem, problem_of_patterns
 from judgebench.records import Sampling
 
 FILE_BYTES = 2**20
@@ -131,8 +131,27 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
     )
     own.opened(str(place) if found.prompt is not None else str(path))
     models = (found.model,) if isinstance(found.model, str) else tuple(found.model)
-    arguments = {key: str(value) for key, value in found.model_args.items()}
+    arguments = _model_args(path, text, found.model_args)
     return JudgeFile(judge=own, models=models, model_args=arguments, without_model=f"{path} has no key model")
+
+
+MODEL_ARGUMENTS = (
+    *("api", "max_attempts", "reasoning_effort", "timeout_seconds", "usd_per_million"),
+    *("batch_size", "batch_tokens", "device", "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len"),
+    *("max_num_seqs", "max_tokens", "quantization", "revision"),
+    *("data_parallel_size", "pipeline_parallel_size", "tensor_parallel_size"),
+)
+"""Arguments of a backend that a judge file may give: none that names a host, a key, a file or code."""
+
+
+def _model_args(path: Path, text: str, given: Mapping[str, str | int | float]) -> dict[str, str]:
+    """Return the arguments of the backend, unless one is for the user alone to give: files are passed around."""
+    for key, value in given.items():
+        if key not in MODEL_ARGUMENTS:
+            flag = "--api-key-env NAME" if key == "api_key_env" else f"--judge-arg {key}={value}"
+            why = "is not taken from a judge file, which may come from anyone and so chooses no host, key, file or code"
+            _reject(path, text, f"model_args.{key}", f"{why}; give {flag} on the command line")
+    return {key: str(value) for key, value in given.items()}
 
 
 def _located(error: Exception) -> tuple[str, str]:
@@ -157,7 +176,7 @@ def _rule(path: Path, text: str, table: Mapping[str, Any]) -> VerdictRule:
     except (msgspec.ValidationError, OverflowError) as error:
         key, why = _located(error)
         _reject(path, text, f"verdict.{key}", why)
-    if wrong := problem(rule):
+    if wrong := problem(rule) or problem_of_patterns(rule):
         _reject(path, text, f"verdict.{wrong[0]}", wrong[1])
     return rule
 
@@ -276,7 +295,7 @@ def _read_yaml(path: Path, text: str) -> JudgeFile:
         sampling=_completions(path, text, annotator),
     )
     own.opened(annotator.prompt_template)
-    models, why = _models(annotator)
+    models, why = _models(path, text, annotator)
     return JudgeFile(judge=own, models=models, without_model=f"{path}: {why}")
 
 
@@ -319,7 +338,7 @@ def _completions(path: Path, text: str, annotator: _Annotator) -> dict[str, Any]
     return _sampling(path, text, found, "completions_kwargs")
 
 
-def _models(annotator: _Annotator) -> tuple[tuple[str, ...], str]:
+def _models(path: Path, text: str, annotator: _Annotator) -> tuple[tuple[str, ...], str]:
     """Return the model's spec, or why there is none."""
     name, given = annotator.completions_kwargs.get("model_name"), annotator.completions_kwargs
     client = given.get("client_kwargs")
@@ -328,7 +347,11 @@ def _models(annotator: _Annotator) -> tuple[tuple[str, ...], str]:
         return (), "it has no model_name"
     if annotator.fn_completions not in DECODERS:
         return (), f"fn_completions {annotator.fn_completions} has no counterpart here"
-    if isinstance(address, str):
+    if address is not None:
+        if not isinstance(address, str) or not address.startswith(("http://", "https://")):
+            _reject(
+                path, text, "base_url", f"{address!r:.80} is not the address of a server, such as http://HOST:PORT/v1"
+            )
         return (f"{address.rstrip('/')}#{name}",), ""
     return (DECODERS[annotator.fn_completions] + name,), ""
 
@@ -341,16 +364,16 @@ def _parser(path: Path, text: str, name: str, given: Mapping[str, Any]) -> Verdi
                 rule = _logprob_rule(given)
             case "regex_parser":
                 shares = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
-                patterns = {str(p): shares[float(key)] for key, p in given["outputs_to_match"].items()}
+                patterns = {_words(p): shares[float(key)] for key, p in given["outputs_to_match"].items()}
                 rule = VerdictRule(read="label", labels=patterns, patterns=True, which="only")
             case "ranking_parser":
-                rule = VerdictRule(read=ALPACA_EVAL_READINGS[0], model_1=str(given.get("model_1_name", "model_1")))
+                rule = VerdictRule(read=ALPACA_EVAL_READINGS[0], model_1=_words(given.get("model_1_name", "model_1")))
             case "lmsys_parser":
                 rule = VerdictRule(read=ALPACA_EVAL_READINGS[1])
             case "json_parser":
                 shares = {1: 1.0, 2: 0.0, 1.5: 0.5}
                 rule = VerdictRule(
-                    read=f"json:{given['annotation_key']}", labels={f"{k:g}": v for k, v in shares.items()}
+                    read=f"json:{_words(given['annotation_key'])}", labels={f"{k:g}": v for k, v in shares.items()}
                 )
             case _:
                 why = "has no counterpart here" if name in OTHER_PARSERS else "is Python code, which is never run"
@@ -358,13 +381,19 @@ def _parser(path: Path, text: str, name: str, given: Mapping[str, Any]) -> Verdi
                 _reject(path, text, "fn_completion_parser", f"{name} {why}. There are {there}; or write a judge.toml")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         _reject(path, text, "completion_parser_kwargs", f"do not fit {name}: {type(error).__name__}: {error}")
-    if wrong := problem(rule):
+    if wrong := problem(rule) or problem_of_patterns(rule):
         _reject(path, text, "completion_parser_kwargs", f"do not fit {name}: {wrong[0]} {wrong[1]}")
     return rule
 
 
+def _words(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.80} is not a text; put it in quotes if it is meant as one")
+    return value
+
+
 def _logprob_rule(given: Mapping[str, Any]) -> VerdictRule:
-    first, tokens = str(given["numerator_token"]), [str(token) for token in given["denominator_tokens"]]
+    first, tokens = _words(given["numerator_token"]), [_words(token) for token in given["denominator_tokens"]]
     index = given.get("log_prob_index", "batch")
     if index not in ("batch", 0, -1) or first not in tokens or len(tokens) != 2:
         raise ValueError("it takes two tokens, one of them the numerator's, and the first or the last position")

@@ -6,12 +6,12 @@ longer than its own parts. Texts are filled in as they are; what an answer conta
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from judgebench.codec import sha256_hex
@@ -24,6 +24,8 @@ Syntax = Literal["jinja", "alpaca_eval"]
 LONGEST_PROMPT = 200_000
 """Longest prompt of a user's own, in characters, before anything is filled in."""
 MOST_NAMES = 1000
+DEEPEST = 60
+"""How deep the parts of a template may lie within each other: whatever walks through them calls itself for each."""
 LONGEST_FILLED = 32 * 2**20
 """Longest prompt of a user's own that is sent, in characters."""
 BLOCKS = ("system", "user")
@@ -44,6 +46,8 @@ FILTERS = (
 TAKE_ARGUMENTS = ("d", "default", "truncate")
 TURN_PARTS = ("question", "reference", "answer", "answer_a", "answer_b")
 LOOP_PARTS = ("index", "index0", "first", "last", "length", "revindex", "revindex0")
+PRESENCE = ("defined", "none", "string", "undefined")
+"""Tests that ask whether there is a text, not what it says."""
 TESTS = ("defined", "eq", "equalto", "in", "ne", "none", "string", "undefined")
 ALPACA_EVAL_TOKENS = ("{instruction}", "{output_1}", "{output_2}")
 
@@ -118,6 +122,10 @@ NUMBERED_PAIR = CaseTexts(
     of=lambda case: {"answer_1": case.answers[0].text, "answer_2": case.answers[1].text},
 )
 """Pairs whose bundled prompt numbers the answers."""
+
+
+class UnfilledPrompt(UsageError):
+    """A prompt that cannot be filled with the texts of a case."""
 
 
 # -- templates
@@ -241,12 +249,10 @@ class OwnPrompt:
                 pieces.append(piece)
                 length += len(piece)
                 if length > LONGEST_FILLED:
-                    raise self._error(f"filled in, it has more than {LONGEST_FILLED:,} characters")
+                    raise ValueError(f"it would have more than {LONGEST_FILLED:,} characters")
             return "".join(pieces).strip()
-        except UsageError:
-            raise
         except Exception as error:
-            raise self._error(f"it cannot be filled: {error}") from error
+            raise UnfilledPrompt(f"the judge prompt {self.name}: it cannot be filled: {error}") from error
 
     @cached_property
     def _chat(self) -> tuple[Message, ...]:
@@ -259,9 +265,12 @@ class OwnPrompt:
     @cached_property
     def _tree(self) -> nodes.Template:
         try:
-            return _ENVIRONMENT.parse(self.text)
-        except (TemplateSyntaxError, RecursionError) as error:
+            tree = _ENVIRONMENT.parse(self.text)
+        except _NO_TEMPLATE as error:
             raise self._error(f"it is no Jinja template: {error}", getattr(error, "lineno", None)) from error
+        if (line := _too_deep(tree)) is not None:
+            raise self._error(f"its parts lie more than {DEEPEST} deep within each other; make it simpler", line)
+        return tree
 
     @property
     def names(self) -> set[str]:
@@ -301,8 +310,38 @@ class OwnPrompt:
                 self._require_allowed(part, ())
         try:
             _ = self._template
-        except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+        except _NO_TEMPLATE as error:
             raise self._error(f"it is no Jinja template: {error}", getattr(error, "lineno", None)) from error
+
+    def require_whole(self, questions: set[str], answers: set[str]) -> None:
+        """Raise :class:`UsageError` if what the judge sees may depend on what a question or an answer says.
+
+        The names are those of the texts that hold a question or an answer. A prompt may cut what it says it leaves out.
+        """
+        if self.syntax == "alpaca_eval":
+            return
+        within = _Within(frozenset(questions), frozenset({*answers, *_loop_names(self._tree)}))
+        for node in self._tree.find_all((nodes.Getitem, nodes.Filter)):
+            cuts = (isinstance(node, nodes.Getitem) and not _is_turns(node.node)) or (
+                isinstance(node, nodes.Filter) and node.name == "truncate"
+            )
+            what = within.what(node) if cuts else None
+            if what is not None and what not in self.leaves_out:
+                raise self._error(
+                    f"it cuts {_AN[what]}, so the judge may not see all that it judges. Show the whole, or, if that is "
+                    f"meant, say so in the prompt: {{# leaves out: {what} #}}",
+                    node.lineno,
+                )
+        for part in self._tree.find_all((nodes.If, nodes.CondExpr, nodes.And, nodes.Or, nodes.Compare, nodes.Test)):
+            tested: nodes.Node = part.test if isinstance(part, nodes.If | nodes.CondExpr) else part
+            what = within.what(tested, presence=True)
+            if what is not None:
+                raise self._error(
+                    f"a condition depends on what {_AN[what]} says or how long it is, so the judge could be shown "
+                    "different things of different answers; conditions may ask for the other texts, and whether there "
+                    "is a question, as in {% if question_2 %}",
+                    part.lineno,
+                )
 
     def _require_allowed(self, node: nodes.Node, loop: tuple[str, ...]) -> None:
         """Check a node and all below it; ``loop`` has the name of the turn of the loop around it, and ``loop``."""
@@ -317,6 +356,8 @@ class OwnPrompt:
                     raise self._error(f"{name} has no {attribute!r}; it has {', '.join(known)}", node.lineno)
             case nodes.Getitem(arg=nodes.Slice() | nodes.Const(value=int()) | nodes.Neg()):
                 pass
+            case nodes.Neg(node=inner) if not (isinstance(inner, nodes.Const) and isinstance(inner.value, int | float)):
+                raise self._error("a minus stands only before a number, as in a slice", node.lineno)
             case nodes.Filter(name=name) if name not in FILTERS:
                 raise self._error(f"there is no filter {name!r} here; there are {', '.join(FILTERS)}", node.lineno)
             case nodes.Filter(name=name) if name not in TAKE_ARGUMENTS and (node.args or node.kwargs):
@@ -343,6 +384,62 @@ _KINDS = {
     "pow": "arithmetic",
     "mod": "formatting by %",
 }
+
+
+_NO_TEMPLATE = (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError, OverflowError)
+"""What Jinja raises for a text that is no usable template, such as one with a number of 100,000 digits."""
+_AN = {"question": "a question", "answer": "an answer"}
+
+
+def _too_deep(tree: nodes.Template) -> int | None:
+    """Return the line of a part that lies too deep, if there is one. This does not call itself."""
+    level: list[nodes.Node] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in node.iter_child_nodes()]
+    return level[0].lineno if level else None
+
+
+def _is_turns(node: nodes.Node | None) -> bool:
+    return isinstance(node, nodes.Name) and node.name == TURNS
+
+
+def _loop_names(tree: nodes.Template) -> Iterator[str]:
+    """Yield the names by which loops call a turn, and that of all turns."""
+    yield TURNS
+    for loop in tree.find_all(nodes.For):
+        if isinstance(loop.target, nodes.Name):
+            yield loop.target.name
+
+
+@dataclass(frozen=True)
+class _Within:
+    """Finds out what an expression depends on, given the names of texts that hold questions or answers."""
+
+    questions: frozenset[str]
+    answers: frozenset[str]
+
+    def what(self, node: nodes.Node, *, presence: bool = False) -> str | None:
+        """Return ``answer`` or ``question``, or ``None`` if it depends on the content of neither.
+
+        With ``presence``, it does not count whether there is a question.
+        """
+        match node:
+            case nodes.Test(name=name) if name in PRESENCE:
+                return None
+            case nodes.Filter(name="length", node=inner) if _is_turns(inner):  # how many there are
+                return None
+            case nodes.Getattr(attr=attribute):
+                kinds = [kind for kind in _AN if attribute.startswith(kind)]
+            case nodes.Name(name=name):
+                kinds = [
+                    kind for kind, some in (("answer", self.answers), ("question", self.questions)) if name in some
+                ]
+            case _:
+                further = presence and isinstance(node, nodes.Not | nodes.And | nodes.Or)
+                found = {self.what(child, presence=further) for child in node.iter_child_nodes()}
+                return next((kind for kind in ("answer", "question") if kind in found), None)
+        kind = next(iter(kinds), None)
+        return None if presence and kind == "question" else kind
 
 
 def _is_blank(node: nodes.Node) -> bool:
@@ -374,8 +471,9 @@ def require_names(prompt: OwnPrompt, texts: CaseTexts, judge: str) -> None:
         )
 
 
-QUESTION, ANSWERS = "730195528461", ("864120937715", "518306642979")
-"""Stand-ins for the texts of a case. They are digits, so that no filter changes them."""
+QUESTION, ANSWERS, EARLIER = "730195528461", ("864120937715", "518306642979"), "295471038866"
+"""Stand-ins for the texts of a case: the question, its answers, and answers to earlier questions. They are digits, so
+that no filter changes them."""
 
 
 def require_shown(prompt: OwnPrompt, texts: CaseTexts, cases: Iterable[Case], judge: str) -> None:
@@ -383,8 +481,10 @@ def require_shown(prompt: OwnPrompt, texts: CaseTexts, cases: Iterable[Case], ju
 
     The cases hold the stand-ins. A prompt that is meant to leave something out says so in a comment.
     """
-    for case in cases:
-        sent = "\n".join(message.content for message in prompt.messages(texts.texts(case)))
+    shown = [(case, texts.texts(case)) for case in cases]
+    prompt.require_whole(*(_holding(stand_ins, shown) for stand_ins in ((QUESTION,), (*ANSWERS, EARLIER))))
+    for case, filled in shown:
+        sent = "\n".join(message.content for message in prompt.messages(filled))
         if not sent:
             raise UsageError(f"the judge prompt {prompt.name} is empty for {case.example.id} of {judge}")
         needed = {"question": [QUESTION], "answer": [*ANSWERS[: texts.answers]]}
@@ -397,6 +497,16 @@ def require_shown(prompt: OwnPrompt, texts: CaseTexts, cases: Iterable[Case], ju
                     f"{judge}): the judge would not see what it judges. Show it ({_shown_by(what, texts)}), or, if "
                     f"that is meant, say so in the prompt: {{# leaves out: {what} #}}"
                 )
+
+
+def _holding(stand_ins: Iterable[str], shown: Iterable[tuple[Case, Mapping[str, Any]]]) -> set[str]:
+    """Return the names of the texts that hold one of the stand-ins in some case."""
+    return {
+        name
+        for _, filled in shown
+        for name, text in filled.items()
+        if name != TURNS and any(stand_in in str(text) for stand_in in stand_ins)
+    }
 
 
 def require_labels(prompt: OwnPrompt, labels: Sequence[str], judge: str) -> None:

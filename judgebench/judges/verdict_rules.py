@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from judgebench.judges.own_prompts import CaseTexts, bounded
+from judgebench.judges.patterns import killable, wrapped
 from judgebench.judges.rankings import ranking_verdict, two_scores_verdict
 from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Verdict
@@ -116,10 +117,31 @@ def problem(rule: VerdictRule) -> tuple[str, str] | None:
         return "binarise", "belongs to logprob"
     if any(not label.strip() for label in rule.labels):
         return "labels", "has an empty label"
-    for key, pattern in [("regex", rule.regex), *(("labels", label) for label in rule.labels if rule.patterns)]:
-        if pattern is not None and (wrong := _bad_pattern(pattern)):
+    for key, pattern in _patterns(rule):
+        if wrong := _bad_pattern(pattern):
             return key, f"{pattern!r} {wrong}"
     return None
+
+
+def problem_of_patterns(rule: VerdictRule) -> tuple[str, str] | None:
+    """Say which pattern of a rule finds nothing in particular, as :func:`problem` does. This runs them."""
+    for key, pattern in _patterns(rule):
+        verdict = killable(_matches, pattern)("")
+        if verdict.value or verdict.error:
+            return key, f"{pattern!r} " + (
+                "matches the empty text" if verdict.value else "does not end on an empty text"
+            )
+    return None
+
+
+def _patterns(rule: VerdictRule) -> list[tuple[str, str]]:
+    """The regular expressions of a rule, each with its key."""
+    labels = [("labels", label) for label in rule.labels if rule.patterns]
+    return labels if rule.regex is None else [("regex", rule.regex), *labels]
+
+
+def _matches(pattern: str, text: str) -> Verdict:
+    return wrapped(Verdict(value=float(_compiled(pattern).match(text) is not None)))
 
 
 def misfit(rule: VerdictRule, texts: CaseTexts) -> str | None:
@@ -151,12 +173,10 @@ def _bad_pattern(pattern: str) -> str | None:
     if len(pattern) > LONGEST_PATTERN:
         return f"is longer than {LONGEST_PATTERN} characters"
     try:
-        compiled = _compiled(pattern)
+        _compiled(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         return f"is no regular expression: {error}"
-    if re.search(r"[*+}][?+]?\)[*+{]", pattern):
-        return "repeats a group that repeats something itself, so that a reply could keep it busy for ever"
-    return "matches the empty text" if compiled.match("") else None
+    return None
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -169,7 +189,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def reader(rule: VerdictRule, scale: tuple[float, float] | None) -> Callable[[str], Verdict]:
-    """Make the function that reads a reply in words."""
+    """Make the function that reads a reply in words; patterns of the user's run in a process that can be ended."""
+    return killable(_read, (rule, scale)) if rule.own_patterns else _reader(rule, scale)
+
+
+def _read(by: tuple[VerdictRule, tuple[float, float] | None], text: str) -> Verdict:
+    return wrapped(_reader(*by)(text))
+
+
+def _reader(rule: VerdictRule, scale: tuple[float, float] | None) -> Callable[[str], Verdict]:
     if rule.read == ALPACA_EVAL_READINGS[0]:
         return lambda text: ranking_verdict(text, rule.model_1)
     if rule.read == ALPACA_EVAL_READINGS[1]:

@@ -68,7 +68,7 @@ class PromptBuilder:
 
     def prompts(self, judgement: Judgement) -> JudgePrompts:
         """Build the messages of every request again, and compare them with the hashes of what was sent."""
-        if not judgement.replies:
+        if not judgement.replies or (judgement.failed and judgement.request_hashes == ()):
             return JudgePrompts("not asked")
         requests = tuple(self._requests(judgement))
         if not isinstance(judgement.request_hashes, tuple):

@@ -10,6 +10,7 @@ from judgebench.judges import Judge
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.judges.own_prompts import (
     ANSWERS,
+    EARLIER,
     QUESTION,
     CaseTexts,
     OwnPrompt,
@@ -120,7 +121,7 @@ def _with_stand_ins(case: Case) -> Case:
         case,
         example=msgspec.structs.replace(example, messages=messages, followups=tuple(questions[1:])),
         answers=tuple(
-            Answer(model=answer.model, turns=(*("?" for _ in answer.turns[1:]), stand_in))
+            Answer(model=answer.model, turns=(*(EARLIER for _ in answer.turns[1:]), stand_in))
             for answer, stand_in in zip(case.answers, ANSWERS, strict=False)
         ),
     )

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from judgebench.grading.pool import GradingPool
+from judgebench.judges.own_prompts import UnfilledPrompt
 from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Example, ExampleScore, Generation, Judgement, Request, Verdict
@@ -387,7 +388,14 @@ class Pipeline:
     def _judge(self, model: Model, channel: "SimpleQueue[tuple[RunningTask, JudgeCall] | None]") -> None:
         def step(item: tuple[RunningTask, JudgeCall], replies: tuple[Completion, ...]) -> Request | Verdict | None:
             run, call = item
-            outcome = call.step(replies)
+            try:
+                outcome = call.step(replies)
+            except UnfilledPrompt as error:
+                # One answer that the user's prompt cannot show: its case fails, and the others are judged.
+                failed = (Completion(error=f"{call.case.id}: {error}"),)
+                judgement = call.judgement(Verdict(value=None, error=failed[0].error), failed)
+                self._events.put(_Judged(run, call.seat, judgement, failed, flows.seconds(run)))
+                return None
             return None if run.stopped and isinstance(outcome, Request) else outcome
 
         def items() -> Iterator[tuple[RunningTask, JudgeCall]]:

@@ -10,6 +10,7 @@ import pytest
 from judgebench import evaluate, tasks
 from judgebench.analysis.published import unlike_published
 from judgebench.codec import sha256_hex
+from judgebench.judges import own_prompts
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request
 from tests.commands import Command, judgebench
@@ -521,3 +522,56 @@ def test_show_says_that_no_label_was_likely(tmp_path: Path, command: Command) ->
     shown = command("show", tmp_path / "run", "--item", "starter-01").out
     assert "first token: no label above 0.05 %" in shown
     assert "verdict: a tie (its share 0.5)" in shown
+
+
+def test_an_answer_that_a_prompt_cannot_show_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its case is counted and named, the others are judged, and the run is incomplete."""
+    monkeypatch.setattr(own_prompts, "LONGEST_FILLED", 50_000)
+    out, answers = tmp_path / "run", iter(["x" * 60_000, "An answer.", "An answer."])
+    verdict = '[verdict]\nread = "label"\nlabels = ["A", "B"]\n'
+    prompt_file(tmp_path, PAIR)
+    path = judge_file(tmp_path, 'prompt = "mine.j2"\n' + verdict)
+    words = ["--tasks", "alpacaeval", "--starter", "--limit", 3, "--judge", path, "--out", out]
+    judging = ScriptedModel(lambda _: "A", name="judge")
+    with playing(ScriptedModel(lambda _: next(answers))) as candidate, playing(judging) as judge:
+        told = judgebench(["eval", "-q", "--model", candidate, "--judge", judge, *words], code=4).stderr
+    judged = [json.loads(row) for row in next(out.rglob("judgements.jsonl")).read_text().splitlines()]
+    assert sorted(row["verdict"]["value"] is None for row in judged) == [False, False, True]
+    (failed,) = (row for row in judged if row["verdict"]["value"] is None)
+    assert f"{failed['case_id']}: the judge prompt" in " ".join(told.split())
+    assert "it would have more than 50,000 characters" in " ".join(told.split())
+    assert "not asked" in " ".join(
+        judgebench(["show", out, "--item", failed["example_id"], "--prompts"]).stdout.split()
+    )
+
+
+def test_a_pattern_that_keeps_a_reply_busy_costs_that_verdict_alone(tmp_path: Path) -> None:
+    """The run goes on to its end, and the verdict is one that was not read."""
+    replies = iter(["Best: A", "Best: " + "a" * 60 + "!", "Best: B"])
+    rule = '[verdict]\nread = "label"\nlabels = ["A", "B"]\nregex = "Best: ([AB]|(?:a|a)+)$"\n'
+    out, words = tmp_path / "run", ["--tasks", "alpacaeval", "--starter", "--limit", 3]
+    words += ["--judge", str(judge_file(tmp_path, rule))]
+    judging = ScriptedModel(lambda _: next(replies), name="judge")
+    with playing(ScriptedModel(lambda _: "An answer.")) as candidate, playing(judging) as judge:
+        judgebench(["eval", "-q", "--model", candidate, "--judge", judge, *words, "--out", out], code=4)
+    judged = [json.loads(row) for row in next(out.rglob("judgements.jsonl")).read_text().splitlines()]
+    (error,) = (row["verdict"]["error"] for row in judged if row["verdict"]["value"] is None)
+    assert "regular expression was ended after" in error
+    assert len(judged) == 3
+
+
+def test_a_judge_file_sends_no_key_to_a_host(tmp_path: Path) -> None:
+    """Keys are the user's to give: a file that asks for one is refused, and one that does not gets none."""
+    with chat_server(text="A", log_bodies=1) as server:
+        rule = '[verdict]\nread = "label"\nlabels = ["A", "B"]\n'
+        model = f'model = "{server.base_url}#x"\n'
+        words: list[object] = ["--tasks", "alpacaeval", "--starter", "--limit", 1, "-q"]
+        words += ["--model", "builtin:tiny", "--max-tokens", 4, "--out", tmp_path / "run"]
+        path = judge_file(tmp_path, model + rule + '[model_args]\napi_key_env = "OPENAI_API_KEY"\n')
+        refused = judgebench(["eval", *words, "--judge", path], code=2, OPENAI_API_KEY="sk-secret").stderr
+        assert "give --api-key-env NAME on the command line" in " ".join(refused.split())
+        assert not server.bodies()
+        judgebench(["eval", *words, "--judge", judge_file(tmp_path, model + rule)], OPENAI_API_KEY="sk-secret")
+        sent = [row["headers"] for row in server.events() if row["event"] == "start"]
+        assert sent
+        assert "sk-secret" not in json.dumps(sent)

@@ -142,6 +142,18 @@ def test_rankings_scores_and_json(tmp_path: Path) -> None:
             {"completion_parser_kwargs": {"numerator_token": "m", "denominator_tokens": ["a", "b"]}},
             "do not fit logprob",
         ),
+        (
+            {"fn_completion_parser": None, "completion_parser_kwargs": {"outputs_to_match": {1: 5}}},
+            "do not fit regex_parser: ValueError: 5 is not a text",
+        ),
+        (
+            {"fn_completion_parser": "json_parser", "completion_parser_kwargs": {"annotation_key": [1]}},
+            "do not fit json_parser: ValueError: [1] is not a text",
+        ),
+        (
+            {"completions_kwargs": {"model_name": "x", "client_kwargs": {"base_url": "file:///etc"}}},
+            "base_url 'file:///etc' is not the address of a server",
+        ),
     ],
 )
 def test_what_cannot_be_carried_over_is_refused_by_name(

@@ -68,6 +68,10 @@ def test_a_loop_over_turns_shows_a_whole_conversation() -> None:
     ]
 
 
+WHOLE = "{{ instruction }} {{ answer_a }} {{ answer_b }}"
+CONDITION = "a condition depends on what an answer says"
+
+
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
@@ -100,6 +104,11 @@ def test_a_loop_over_turns_shows_a_whole_conversation() -> None:
         ("  \n", "it is empty"),
         ("x" * 300_000, "300,000 characters"),
         ("{# leaves out: everything #}{{ answer_a }}", "is not one of question, answer, labels"),
+        ("{{ answer_a" + "|upper" * 5000 + " }}", "line 1.*more than 60 deep"),
+        ("{{ answer_a" + "[:5]" * 20000 + " }}", "line 1.*more than 60 deep"),
+        ("{{ " + "9" * 100_000 + " }}", "no Jinja template"),
+        ("{{ " + "not " * 20_000 + "answer_a }}", "no Jinja template"),
+        ("{{ -answer_a }}", "a minus stands only before a number"),
     ],
 )
 def test_a_template_is_data_and_ends(template: str, complaint: str) -> None:
@@ -108,9 +117,7 @@ def test_a_template_is_data_and_ends(template: str, complaint: str) -> None:
         _ = OwnPrompt(template, "p.j2").leaves_out
 
 
-@pytest.mark.parametrize(
-    "what", ["answer_a | truncate(-5)", "answer_a[:'x']", "-answer_a", "answer_a | truncate(1, 2, 3, 4, 5)"]
-)
+@pytest.mark.parametrize("what", ["answer_a | truncate(-5)", "answer_a[:'x']", "answer_a | truncate(1, 2, 3, 4, 5)"])
 def test_what_goes_wrong_while_a_prompt_is_filled_is_an_error_of_the_prompt(what: str) -> None:
     """Whatever a filter or a slice makes of its arguments."""
     with pytest.raises(UsageError, match=r"the judge prompt p\.j2: it (cannot be filled|is no Jinja)"):
@@ -150,7 +157,17 @@ def test_an_unknown_text_is_refused_and_the_known_ones_are_listed() -> None:
             "{% if category == 'none such' %}{{ instruction }} {{ answer_a }}{% endif %}{{ answer_b }}",
             "leaves out the question",
         ),
-        ("{{ instruction[:0] }} {{ answer_a }} {{ answer_b }}", "leaves out the question"),
+        ("{{ instruction[:0] }} {{ answer_a }} {{ answer_b }}", "it cuts a question"),
+        ("{{ instruction }} {{ answer_a[:4000] }} {{ answer_b }}", "it cuts an answer"),
+        ("{{ instruction }} {{ answer_a }} {{ (answer_b ~ '.') | truncate(4000) }}", "it cuts an answer"),
+        (WHOLE + "{{ turns | tojson | truncate(50) }}", "it cuts an answer"),
+        ("{{ instruction }}{% if answer_a|length < 30 %}{{ answer_a }}{% endif %}{{ answer_b }}", CONDITION),
+        ("{{ instruction }}{% if answer_a %}{{ answer_a }}{% endif %}{{ answer_b }}", CONDITION),
+        ("{{ instruction }} {{ answer_a and answer_b }} {{ answer_a }}", CONDITION),
+        ("{{ instruction }} {{ answer_a if 'x' not in answer_b }} {{ answer_b }}", CONDITION),
+        (WHOLE + "{% if instruction == 'hi' %}Be kind.{% endif %}", "what a question says"),
+        (WHOLE + "{% for t in turns %}{% if t.answer_a is eq 'x' %}x{% endif %}{% endfor %}", CONDITION),
+        (WHOLE + "{% for t in turns %}{% if (t | tojson | length) > 3 %}x{% endif %}{% endfor %}", CONDITION),
     ],
 )
 def test_a_prompt_that_leaves_out_what_is_judged_is_refused(template: str, complaint: str) -> None:
@@ -166,7 +183,24 @@ def test_a_prompt_may_say_that_it_leaves_something_out() -> None:
     require_shown(OwnPrompt("{# leaves out: question, answer #}Say A or B.", "p.j2"), NUMBERED_PAIR, [pair()], "j")
 
 
-@pytest.mark.parametrize("how", ["upper", "tojson", "trim", "escape", "truncate(3000)"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "{# leaves out: answer #}{{ answer_a[:40] }}",
+        "{% if turns|length > 1 %}Several turns.{% endif %}",
+        "{% if instruction and not category %}None.{% endif %}",
+        "{% for t in turns %}{% if t.reference and loop.index > 1 %}{{ t.reference[:100] }}{% endif %}{% endfor %}",
+        "{% if category == 'math' and history|length > 10 %}{{ history|truncate(50) }}{% endif %}",
+        "Answer A has {{ answer_a|length }} characters. {% if answer_a is defined %}So.{% endif %}",
+        "{{ turns[0] }}",
+    ],
+)
+def test_conditions_may_ask_for_everything_else(more: str) -> None:
+    """What the check fills in is what will be sent, but for the answers and the question."""
+    require_shown(OwnPrompt(WHOLE + more, "p.j2"), NUMBERED_PAIR, [pair()], "j")
+
+
+@pytest.mark.parametrize("how", ["upper", "tojson", "trim", "escape"])
 def test_filters_do_not_hide_an_answer_from_the_check(how: str) -> None:
     """The stand-ins of the check are digits, which no filter changes."""
     template = " ".join(f"{{{{ {name} | {how} }}}}" for name in ("instruction", "answer_a", "answer_b"))

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from judgebench.judges import patterns
 from judgebench.judges.own_prompts import CaseTexts
-from judgebench.judges.verdict_rules import VerdictRule, misfit, problem, reader
+from judgebench.judges.verdict_rules import VerdictRule, misfit, problem, problem_of_patterns, reader
 from judgebench.records import Verdict
 
 LABELS = {"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5}
@@ -102,8 +103,6 @@ def test_a_key_of_json_may_hold_a_label() -> None:
         ({"read": "rating", "scale": (5, 1)}, "scale"),
         ({"read": "json:x"}, "labels"),
         ({"read": "label", "labels": LABELS, "regex": "(" * 5}, "regex"),
-        ({"read": "label", "labels": LABELS, "regex": r"(a+)+$"}, "regex"),
-        ({"read": "rating", "scale": (1, 5), "regex": r"\d*"}, "regex"),
         ({"read": "logprob", "labels": LABELS, "regex": "x"}, "regex"),
         ({"read": "label", "labels": LABELS, "binarise": True}, "binarise"),
     ],
@@ -113,6 +112,46 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_key(rule: dict[str, Any], 
     found = problem(VerdictRule(**rule))
     assert found is not None
     assert found[0] == key
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "Score: ((?:a|a)+)$",
+        r"(\w+\s?)*x",
+        "(?:a?){60}b",
+        "Score: (a*a*a*a*a*a*a*a*b)",
+    ],
+)
+def test_a_pattern_that_does_not_end_is_ended(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No look at a pattern tells how long it takes; a reply that keeps it busy has no verdict, and says why."""
+    monkeypatch.setattr(patterns, "CPU_SECONDS", 0.1)
+    stuck = read("Score: " + "a" * 60 + "!", read="label", labels=LABELS, regex=pattern)
+    assert stuck.value is None
+    assert "was ended after" in str(stuck.error)
+
+
+def test_after_a_pattern_was_ended_it_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next reply is read by a fresh process."""
+    monkeypatch.setattr(patterns, "CPU_SECONDS", 0.5)
+    rule: dict[str, Any] = {"read": "label", "labels": {"1": 1.0, "2": 0.0}, "regex": r"(?:a|a)+!|Winner: (\d)"}
+    judge = reader(VerdictRule(**rule), None)
+    verdicts = [judge(text) for text in ("Winner: 2", "a" * 60, "Winner: 1")]
+    assert [verdict.value for verdict in verdicts] == [0.0, None, 1.0]
+    assert "was ended after" in str(verdicts[1].error)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"), [(r"\d*", "matches the empty text"), ("(?:|(?!x))" * 45 + "(?=b)", "does not end")]
+)
+def test_a_pattern_that_finds_nothing_in_particular_is_refused(
+    pattern: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried before anything is asked."""
+    monkeypatch.setattr(patterns, "CPU_SECONDS", 0.5)
+    found = problem_of_patterns(VerdictRule(read="rating", scale=(1, 5), regex=pattern))
+    assert found is not None
+    assert why in found[1]
 
 
 @pytest.mark.parametrize(
