@@ -157,7 +157,12 @@ def latex(text: str) -> str:
     '100 \\\\% of a\\\\_b \\\\texttt{U+6A21} $\\\\geq$ $\\\\beta$'
     """
     shown = re.sub("-(?=-)", "-\0", printable(text.replace("\n", " ")).replace("\t", " "))
-    return "".join(_TEX.get(c) or (c if ord(c) < 128 or 0xC0 <= ord(c) < 256 else _tex_of(c)) for c in shown)
+    return "".join(_TEX.get(c) or (c if ord(c) < 128 or _in_every_font(c) else _tex_of(c)) for c in shown)
+
+
+def _in_every_font(character: str) -> bool:
+    """Whether pdflatex sets a letter of Latin-1 without the package fontenc; it lacks those of Icelandic."""
+    return 0xC0 <= ord(character) < 256 and character not in "ÐðÞþ"
 
 
 def latex_caption(text: str) -> str:
@@ -170,22 +175,34 @@ def latex_caption(text: str) -> str:
     """
     if "\\" not in text and "$" not in text:
         return latex(text)
-    parts = re.split(r"(?<!\\)\$", " ".join(printable(text.replace("\n", " ")).split()))
-    for place, part in enumerate(parts):
-        shown = re.sub(r"(?<!\\)([%&#])" if place % 2 else r"(?<!\\)([%&#_])", r"\\\1", part)
-        parts[place] = "".join(character if ord(character) < 256 else latex(character) for character in shown)
-    return "$".join(parts)
+    found, formula = [], False
+    for token in _LATEX_TOKEN.findall(_one_line(text)):
+        formula = {"$": not formula, r"\(": True, r"\)": False}.get(token, formula)
+        special = token in "%&#" or (token in "_^" and not formula)
+        found.append("".join(latex(c) if special or not c.isascii() else c for c in token))
+    return "".join(found)
 
 
 def is_latex(text: str) -> bool:
     """Whether a caption's braces and formulas are closed, so that LaTeX does not read past its end."""
-    bare = re.sub(r"\\.", "", text)
-    depth = 0
-    for character in bare:
-        depth += (character == "{") - (character == "}")
-        if depth < 0:
+    opened: list[str] = []
+    for token in _LATEX_TOKEN.findall(_one_line(text)):
+        if token == "$" and "$" not in opened:
+            opened.append("$")
+        elif token in ("{", r"\("):
+            opened.append(token)
+        elif (token in _OPENERS and (not opened or opened.pop() != _OPENERS[token])) or token == "\\":
             return False
-    return depth == 0 and bare.count("$") % 2 == 0 and not re.search(r"(?<!\\)(?:\\\\)*\\$", text)
+    return not opened
+
+
+_LATEX_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|.")
+_OPENERS = {"}": "{", "$": "$", r"\)": r"\("}
+"""What each of LaTeX's closing tokens closes."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text.replace("\n", " ")).split())
 
 
 def _tex_of(character: str) -> str:

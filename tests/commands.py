@@ -44,7 +44,7 @@ def judgebench(
     from judgebench.run import progress
 
     words, out, err = ["judgebench", *map(str, arguments)], io.StringIO(), io.StringIO()
-    on_termination = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", words)
@@ -57,7 +57,8 @@ def judgebench(
             with pytest.raises(SystemExit) as ended:
                 main()
     finally:
-        signal.signal(signal.SIGTERM, on_termination)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     found = ended.value.code
     assert isinstance(found, int)
     assert code is None or found == code, f"exit {found}: {err.getvalue()[-2000:]}"

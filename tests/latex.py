@@ -69,7 +69,7 @@ def _require_compiles(text: str) -> None:
                 elif not opened or opened.pop() != kind:
                     raise NotLatex(f"{kind} is ended and was not begun")
                 tabular = "tabular" in opened
-        elif not token.isascii() and any(not 0xC0 <= ord(c) < 256 for c in token if ord(c) > 127):
+        elif not token.isascii() and any(not 0xC0 <= ord(c) < 256 or c in "ÐðÞþ" for c in token if ord(c) > 127):
             raise NotLatex(f"pdflatex does not know a character of {token!r}")
         if depth < 0:
             raise NotLatex("a brace is closed that was not opened")

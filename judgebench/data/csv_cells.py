@@ -42,7 +42,7 @@ def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A CSV file. Numbers are written as Python does, so that they read back the same; ``None`` is an empty cell."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow(map(spreadsheet_text, names))
     writer.writerows([spreadsheet_text(v) if isinstance(v, str) else v for v in row] for row in rows)
     return text.getvalue()
 

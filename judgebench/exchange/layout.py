@@ -52,6 +52,8 @@ class Layout:
                 f"--caption {self.caption!r} is taken as LaTeX because of its \\ or $, and a brace or a formula in it "
                 "is not closed"
             )
+        if self.columns and not self.chosen:
+            raise UsageError(f"--columns {self.columns!r} names no column; write some, as in model,n, or leave it out")
 
     def _require_fit(self, form: str) -> None:
         """Raise :class:`UsageError`, which names all of them, if some wishes have no place in a format."""

@@ -105,7 +105,7 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
     selection = tasks.read_selection(settings.where, "--where")
     loaded = [_load_narrowed(spec, finder, settings, selection) for spec in tasks.parse_specs(settings.tasks)]
     keys = [loaded_task.key for loaded_task in loaded]
-    selection.require_tasks(keys)
+    selection.require_tasks({*keys, *(loaded_task.task.label.partition(":")[0] for loaded_task in loaded)})
     for key in keys:
         if keys.count(key) > 1:
             raise UsageError(

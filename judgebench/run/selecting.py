@@ -1,9 +1,11 @@
 """Selects the examples of a run: ``--ids``, of those ``--where``, of those ``--limit``, each ``--repeats`` times."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -123,13 +125,24 @@ def _ids_of(path: Path, task: Task) -> Iterator[str]:
 
 
 def _json_list(path: Path) -> list[str] | None:
-    """The ids of a JSON list of texts or numbers; ``None`` if the file is anything else."""
+    """The ids of a JSON list of texts or numbers; ``None`` if the file is anything else.
+
+    Raises :class:`UsageError` for a list that also holds something else.
+    """
     if path.suffix != ".json":
         return None
     try:
-        values = decode_json(as_utf8(read_bytes(path, TEXT_BYTES)), list[str | int | float])
+        values = decode_json(as_utf8(read_bytes(path, TEXT_BYTES)), list[Any])
     except ValueError:
         return None
+    wrong = [place for place, value in enumerate(values, 1) if type(value) not in (str, int, float)]
+    if values and len(wrong) == len(values):
+        return None
+    if wrong:
+        raise UsageError(
+            f"--ids {path} is a list of ids, and entry {wrong[0]} of it is {json.dumps(values[wrong[0] - 1])[:80]}; "
+            "write every entry as a text or a number"
+        )
     return [identifier(value) or str(value) for value in values]
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import math
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -431,10 +432,8 @@ def limit_of(given: str | float, about: str) -> int | float:
 
     As in lm-eval, a number below 1 is a share, and 1.0 is one example.
     """
-    try:
-        value = float(given)
-    except ValueError:
-        value = math.nan
+    plain = not isinstance(given, str) or re.fullmatch(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", given)
+    value = float(given) if plain else math.nan
     if 0 < value < 1:
         return value
     if value >= 1 and value.is_integer():

@@ -85,7 +85,8 @@ class Selection:
         return bool(self.clauses)
 
     def of_task(self, *names: str) -> "Selection":
-        """Return what is said of the task with these names."""
+        """Return what is said of the task with these names, of which a label also stands for itself without options."""
+        names = (*names, *(name.partition(":")[0] for name in names))
         return Selection(self.flag, tuple(one for one in self.clauses if one.task is None or one.task in names))
 
     def renamed(self, name_of: Callable[[str], str]) -> "Selection":

@@ -108,7 +108,12 @@ def parse_one_spec(text: str) -> TaskSpec:
 
 def read_selection(texts: Iterable[str], flag: str, *, bare: bool = False) -> Selection:
     """Read texts such as ``category=math`` and ``mtbench:turn=2``, whose task may be called as another harness does."""
-    return parse_selection(texts, flag, bare=bare).renamed(lambda name: parse_one_spec(name).name)
+
+    def own_name(text: str) -> str:
+        spec = parse_one_spec(text)
+        return spec.name if spec.version is None else f"{spec.name}@{spec.version}"
+
+    return parse_selection(texts, flag, bare=bare).renamed(own_name)
 
 
 def _parse_spec(piece: str) -> TaskSpec:

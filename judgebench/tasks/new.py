@@ -1,5 +1,6 @@
 """Writes the folder of a new benchmark, from the working examples in ``templates/new_tasks/``."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,17 +32,26 @@ def write_task(name: str, kind: Kind, parent: Path) -> Path:
     if name in tasks.names():
         raise UsageError(f"a benchmark called {name!r} exists already; `judgebench tasks info {name}` describes it")
     target = parent / name
-    if target.exists():
+    if os.path.lexists(target):
         raise UsageError(f"{target} exists already, and nothing in it was changed; choose another name or --out")
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(target, kind)
+    except OSError as error:
+        raise UsageError(
+            f"{target} cannot be written: {error}; give a folder that can be written to with --out"
+        ) from error
+    return target
+
+
+def _write(target: Path, kind: Kind) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     # Nobody meets half a folder.
-    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as place:
-        written = Path(place) / name
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place:
+        written = Path(place) / target.name
         shutil.copytree(resource("templates") / "new_tasks" / kind, written, ignore=_no_caches)
         for path in _texts(written):
-            path.write_text(path.read_text(encoding="utf-8").replace(PLACEHOLDER, name), encoding="utf-8")
+            path.write_text(path.read_text(encoding="utf-8").replace(PLACEHOLDER, target.name), encoding="utf-8")
         written.rename(target)
-    return target
 
 
 def _no_caches(folder: str, found: list[str]) -> set[str]:

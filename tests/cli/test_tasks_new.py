@@ -169,3 +169,16 @@ def test_bundled_starter_sets_have_twelve_examples(task: str) -> None:
     """A benchmark of one's own may have fewer."""
     shown = judgebench(["tasks", "examples", task, "--starter"]).stdout
     assert len(shown.splitlines()) >= 12
+
+
+def test_a_place_that_cannot_be_written_is_said(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that points nowhere is there already; a file is no folder to write in."""
+    monkeypatch.chdir(tmp_path)
+    Path("dangling").symlink_to("nowhere")
+    Path("file").write_text("")
+    assert "dangling exists already" in command("tasks", "new", "dangling", "--kind", "judged").paragraph
+    said = command("tasks", "new", "mine", "--kind", "judged", "--out", "file").paragraph
+    assert "file/mine cannot be written" in said
+    assert "give a folder that can be written to with --out" in said

@@ -75,6 +75,14 @@ def generated(*arguments: object) -> None:
     judgebench(["generate", *EVAL[1:], "--tasks", "gsm8k", *arguments])
 
 
+@pytest.mark.parametrize("version", ["5shot", "nonsense"])
+def test_a_selection_for_another_version_is_refused(command: Command, version: str) -> None:
+    """It is about a task that is not asked for."""
+    flags = ("--model", "builtin:tiny", "--starter", "--where", f"gsm8k@{version}:repeat=0", "--dry-run")
+    said = command("eval", "--tasks", "gsm8k@cot8", *flags).paragraph
+    assert f"is about 'gsm8k@{version}', a task that is not here; write it for gsm8k or gsm8k@cot8" in said
+
+
 @pytest.mark.parametrize(("task", "where"), [*JUDGED.items(), *VERIFIED.items()])
 def test_the_score_of_a_group_is_the_score_of_a_run_of_its_examples(
     models: tuple[ScriptedModel, ScriptedModel], tmp_path: Path, task: str, where: str
@@ -163,11 +171,19 @@ def test_a_limit_below_1_is_a_share(
     assert ids == [f"starter-{number:02d}" for number in range(1, expected + 1)]
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1.5", "nan", "inf", "ten", "0.0", ""])
+@pytest.mark.parametrize("limit", ["0", "-1", "1.5", "nan", "inf", "ten", "0.0", "", "١", "1_0", " 3", "+3"])
 def test_a_limit_that_is_neither_is_refused(command: Command, limit: str) -> None:
     """The message says what both are."""
     ended = command(*EVAL, "--tasks", "gsm8k", "--limit", limit)
     assert "neither a number of examples (1 or more) nor a share of them (between 0 and 1)" in ended.paragraph
+
+
+def test_a_list_of_ids_with_another_entry_names_that_entry(command: Command, tmp_path: Path) -> None:
+    """Not one of those that are ids."""
+    path = tmp_path / "ids.json"
+    path.write_text('["starter-03", null, "starter-01"]')
+    said = command(*EVAL, "--tasks", "gsm8k", "--ids", path).paragraph
+    assert "is a list of ids, and entry 2 of it is null" in said
 
 
 IDS: dict[str, str] = {

@@ -208,6 +208,43 @@ def test_names_become_latex() -> None:
     assert latex_caption("$a$ and 模 \\emph{b}") == r"$a$ and \texttt{U+6A21} \emph{b}"
 
 
+@pytest.mark.parametrize(
+    ("caption", "written"),
+    [
+        (r"x \\% y", r"x \\\% y"),
+        (r"x \% y", r"x \% y"),
+        (r"a\\_b", r"a\\\_b"),
+        (r"\emph{a} ^2", r"\emph{a} \textasciicircum{}2"),
+        (r"$x^2_1$ & #", r"$x^2_1$ \& \#"),
+        (r"\emph{Þórr ð »}", r"\emph{\texttt{U+00DE}órr \texttt{U+00F0} \texttt{U+00BB}}"),
+        ("Ð", r"\texttt{U+00D0}"),
+        (r"costs \$5 and $x_1$_", r"costs \$5 and $x_1$\_"),
+    ],
+)
+def test_a_caption_of_latex_compiles(tmp_path: Path, caption: str, written: str) -> None:
+    """What begins a comment, a column or an index is escaped unless the user escaped it."""
+    assert latex_caption(caption) == written
+    write_totals(tmp_path / "a", "a", 10.0)
+    arguments = ("leaderboard", tmp_path, "--format", "latex", "--caption", caption)
+    assert len(tables(judgebench(arguments).stdout)) == 1
+
+
+@pytest.mark.parametrize("caption", ["\\", "\\ ", "a \\ ", r"\\\ ", "$x", r"{$}$", r"$\}$}", r"\(x", "\\\n"])
+def test_a_caption_that_is_not_closed_is_refused(caption: str) -> None:
+    """LaTeX would read on past its end."""
+    with pytest.raises(UsageError, match="is not closed"):
+        Layout(caption=caption).require_valid("latex")
+
+
+def test_headings_are_text_and_columns_are_named(tmp_path: Path) -> None:
+    """A heading of CSV is no formula, and a list of columns names some."""
+    write_totals(tmp_path / "a", "a", 10.0)
+    written = judgebench(["leaderboard", tmp_path, "--format", "csv", "--columns", "model==cmd|x"]).stdout
+    assert written.splitlines()[0] == "'=cmd|x"
+    with pytest.raises(UsageError, match="names no column"):
+        Layout(columns=" , ").require_valid("md")
+
+
 @pytest.mark.parametrize("intervals", ["column", "none", "brackets", "pm", "subscript", "stderr"])
 def test_a_table_of_odd_names_compiles(tmp_path: Path, intervals: str) -> None:
     """Of the command, with every kind of interval: each row has its cells, nothing special stands bare."""
