@@ -14,9 +14,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
 
 from judgebench import tasks
 from judgebench.errors import UsageError
@@ -24,9 +21,9 @@ from judgebench.gating import verdicts
 from judgebench.gating.policy import Demand, Policy
 from judgebench.gating.verdicts import Check, Gate, Sequential
 from judgebench.judges.own_judges import OwnJudge
-from judgebench.models.opening import parse_model
 from judgebench.records import ExampleScore
 from judgebench.run.archive import is_archive
+from judgebench.run.kept_judges import kept_judging, require_trusted
 from judgebench.run.pipeline import Observer
 from judgebench.run.reading import Run, TaskRun, read_run
 from judgebench.run.run_tasks import TaskFiles
@@ -38,23 +35,7 @@ from judgebench.task.metric import Metric, by_example
 
 ENDED = ("complete", "incomplete")
 """What the manifest says of a run whose examples were all judged, or tried."""
-TRUSTED_ARGUMENTS = ("api", "max_attempts", "reasoning_effort", "timeout_seconds", "usd_per_million")
-"""Arguments of a judge's backend that a manifest may give: none that names a host, a key, a file or code."""
 VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided": "INCONCLUSIVE"}
-
-
-class _Judging(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session judged, read from its settings."""
-
-    judges: tuple[str, ...] = ()
-    judge_args: dict[str, str] = {}
-    judge_gen: dict[str, str] = {}
-    judge_repeats: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    judge_concurrency: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
-    api_key_env: str | None = None
-    rpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    tpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: Settings, *, observer: Observer) -> Gate:
@@ -201,10 +182,10 @@ def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings
     """
     began = all(candidate.tasks[key].task_manifest.judge_models for key in keys)
     like = candidate if began else baseline
-    kept, budget = _judging(like), _judging(candidate).budget
+    kept, budget = kept_judging(like.folder, like.manifest), kept_judging(candidate.folder, candidate.manifest).budget
     if not settings.judges:
-        _require_trusted(kept, like.path, settings)
-        settings = replace(settings, judges=kept.judges, judge_args={**kept.judge_args, **settings.judge_args})
+        require_trusted(kept, "the rest of the candidate", like.path, settings)
+        settings = replace(settings, judges=kept.judges, judge_args={**kept.arguments, **settings.judge_args})
     if not began and settings.own_judge is None:
         settings = replace(settings, own_judge=_own_judge(baseline, keys))
     return replace(
@@ -223,36 +204,6 @@ def _own_judge(run: Run, keys: Sequence[str]) -> OwnJudge | None:
     owned = (run.tasks[key].task_manifest.own_judge for key in keys)
     own = next((judge for judge in owned if judge is not None), None)
     return None if own is None or (own.verdict is not None and own.verdict.own_patterns) else own
-
-
-def _judging(run: Run) -> _Judging:
-    sessions = run.manifest.sessions
-    try:
-        return msgspec.convert(sessions[-1].config if sessions else {}, _Judging)
-    except msgspec.ValidationError as error:
-        raise UsageError(
-            f"{run.folder.manifest_path} is damaged: judgebench does not write such settings of a session ({error})"
-        ) from error
-
-
-def _require_trusted(kept: _Judging, run: Path, settings: Settings) -> None:
-    """Raise :class:`UsageError` if only the user may choose this judge."""
-    doubts = [f"judges with {text}" for text in kept.judges if not _trusted(text)]
-    doubts += [f"gives {name}={kept.judge_args[name]}" for name in kept.judge_args if name not in TRUSTED_ARGUMENTS]
-    if kept.api_key_env is not None and settings.api_key_env is None:
-        doubts.append(f"takes the key from {kept.api_key_env}")
-    if doubts:
-        raise UsageError(
-            f"the rest of the candidate would be judged as {run} was, which {', '.join(doubts)}. A run folder may come "
-            f"from anyone, so it cannot choose a checkpoint, another host, a key or code. If you want this judge, name "
-            f"it with --judge, and what it needs with --judge-arg and --api-key-env"
-        )
-
-
-def _trusted(text: str) -> bool:
-    """Whether a manifest may choose this judge: a vendor's model, a server on this machine or the built-in one."""
-    spec, _ = parse_model(text)
-    return spec.backend.trusts(spec.target)
 
 
 def _check(run: TaskRun, demand: Demand, watch: DifferenceWatch, calls_before: int, *, ended: bool) -> Check:

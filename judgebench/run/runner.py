@@ -21,6 +21,7 @@ from judgebench.models.opening import parse_model
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
 from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
+from judgebench.run.kept_judges import as_before
 from judgebench.run.labels import Labels, labels_for
 from judgebench.run.loading import (
     LoadedTask,
@@ -69,11 +70,9 @@ class Runner:
     """One run of ``eval``, ``generate`` or ``judge``."""
 
     def __init__(self, settings: Settings, observer: Observer) -> None:
-        self._settings = settings
+        self._use(settings)
         self._observer = observer
-        self._models = ModelPool(settings)
         self._pool = GradingPool()
-        self._session = new_session(settings)
         self._started = time.monotonic()
         self._labels: Labels | None = None
         self._lost: list[Gauge] = []
@@ -126,7 +125,11 @@ class Runner:
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
     def rejudge(self, folder: RunFolder) -> Results:
-        """Judge what has not been judged yet in a run folder, and score the run."""
+        """Judge what has not been judged yet in a run folder, and score the run.
+
+        Without a judge of the user's, it goes on with that of the last session.
+        """
+        self._use(as_before(folder, folder.require_manifest(), self._settings))
         with self._reopened(folder) as (manifest, loaded):
             self._models.require_ready(None, loaded, begun=True)
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
@@ -160,6 +163,10 @@ class Runner:
             with self._failure_recorded(run):
                 self._stages(run)
             self._end(run, "interrupted")
+
+    def _use(self, settings: Settings) -> None:
+        """Work with these settings from now on; no model is open yet."""
+        self._settings, self._models, self._session = settings, ModelPool(settings), new_session(settings)
 
     @contextmanager
     def _closing(self) -> Iterator[None]:

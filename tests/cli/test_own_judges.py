@@ -575,3 +575,25 @@ def test_a_judge_file_sends_no_key_to_a_host(tmp_path: Path) -> None:
         sent = [row["headers"] for row in server.events() if row["event"] == "start"]
         assert sent
         assert "sk-secret" not in json.dumps(sent)
+
+
+def test_judging_goes_on_with_the_judge_of_the_last_session(tmp_path: Path) -> None:
+    """Without the file and without --judge, if a run folder may name that judge."""
+    out = tmp_path / "run"
+    prompt_file(tmp_path, PAIR)
+    path = judge_file(tmp_path, 'model = "builtin:tiny"\nprompt = "mine.j2"\n')
+    with playing(ScriptedModel(lambda _: "An answer.")) as candidate:
+        words = ["--model", candidate, "--tasks", "alpacaeval", "--starter", "--limit", 2, "--out", out]
+        judgebench(["eval", "-q", *words, "--judge", path])
+    path.unlink()
+    before = scores(out)
+    rows = next(out.rglob("judgements.jsonl"))
+    rows.write_text(rows.read_text().splitlines(keepends=True)[0])
+    judgebench(["judge", "-q", out])
+    assert scores(out) == before
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["sessions"][-1]["config"]["judges"] = ["http://example.org/v1#x"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    refused = " ".join(judgebench(["judge", "-q", out], code=2).stderr.split())
+    assert "the rest of the run would be judged as" in refused
+    assert "name it with --judge" in refused
