@@ -267,7 +267,8 @@ def test_a_password_in_the_judges_address_is_written_nowhere(
     ended = judgebench([argument.replace(server.base_url, address) for argument in arguments] + ["-v"])
     assert requests(server) == 2
     for written in (ended.stdout.encode(), ended.stderr.encode(), all_files()):
-        assert b"hunter" not in written
+        assert b"hunter2" not in written  # an answer tells of a monster hunter
+        assert b"hunter3" not in written
     assert f"{server.base_url}#{JUDGE}" in manifest_of(run).sessions[0].argv
 
 
