@@ -99,8 +99,10 @@ class Runner:
         ]
         kept = f"{self.folder.path} keeps {'; '.join(parts)}" if parts else f"nothing is finished in {self.folder.path}"
         rows, tokens = (sum(getattr(gauge, name) for gauge in self._lost) for name in ("rows", "tokens"))
-        again = f"; {rows:,} under way begin{'s' if rows == 1 else ''} again" if rows else ""
-        return f"{kept}{again}{f' ({tokens:,} tokens)' if again and tokens else ''}"
+        if not rows:
+            return kept
+        begin, many = "begins" if rows == 1 else "begin", "token" if tokens == 1 else "tokens"
+        return f"{kept}; {rows:,} under way {begin} again" + (f" ({tokens:,} {many})" if tokens else "")
 
     def evaluate(self, *, judge: bool = True) -> Results:
         """Generate the answers or read them from a file, judge them unless ``judge`` is false, and score them."""
