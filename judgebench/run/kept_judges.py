@@ -51,8 +51,10 @@ def kept_judging(folder: RunFolder, manifest: Manifest) -> KeptJudging:
 
 def as_before(folder: RunFolder, manifest: Manifest, settings: Settings) -> Settings:
     """The settings to judge the rest of a run with: with the judge of its last session, unless the user names one."""
+    if settings.judges or not any(task.judge_models for task in manifest.tasks.values()):
+        return settings
     kept = kept_judging(folder, manifest)
-    if settings.judges or not kept.judges or not any(task.judge_models for task in manifest.tasks.values()):
+    if not kept.judges:
         return settings
     require_trusted(kept, "the rest of the run", folder.path, settings)
     return replace(
