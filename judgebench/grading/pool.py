@@ -189,6 +189,8 @@ class GradingPool:
         worker = _Worker(self._memory_bytes)
         with self._changed:
             self._workers.add(worker)
+            if self._closed:  # in the meantime, and `close` has not seen this worker
+                worker.kill()
         return worker
 
     def _end(self, worker: "_Worker") -> None:

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from judgebench.data.resources import folder_module, import_from_folder
+from judgebench.grading import pool as pool_module
 from judgebench.grading.pool import GradingPool, Verifier
 from judgebench.records import Check, Verdict
 from tests import grading_rules
@@ -146,6 +149,30 @@ def test_closing_ends_workers_that_are_busy() -> None:
     while len(workers()) < 2:
         time.sleep(0.01)
     pool.close()
+    assert not workers()
+
+
+def test_closing_ends_a_worker_that_is_just_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that closes between the start of a process and its entry among the workers does not wait for its check."""
+    pool = GradingPool(workers=1)
+    closing = threading.Thread(target=pool.close)
+    started = threading.Event()
+
+    def during_the_close(memory_bytes: int) -> Any:
+        worker = own(memory_bytes)
+        closing.start()
+        with pool._changed:
+            pool._changed.wait_for(lambda: pool._closed)
+        started.set()
+        return worker
+
+    own = pool_module._Worker
+    monkeypatch.setattr(pool_module, "_Worker", during_the_close)
+    slow = Verifier(function=grading_rules.behave, fingerprint="1", cpu_seconds=3600.0)
+    pool.begin({"behave": slow}, [behaving("sleep")])
+    assert started.wait(PATIENCE_SECONDS)
+    closing.join(PATIENCE_SECONDS)
+    assert not closing.is_alive()
     assert not workers()
 
 
