@@ -177,7 +177,8 @@ def in_terminal(
 
     def take_the_terminal() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGHUP):  # a suite that runs in the background ignores them
+            signal.signal(number, signal.SIG_DFL)
 
     size = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
     inherited = {name: value for name, value in os.environ.items() if name not in size}

@@ -34,8 +34,8 @@ NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a device": (a_device, "it is a device"),
     "a folder": (Path.mkdir, "it is a folder"),
     "a loop": (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
-    "nothing": (lambda path: None, "No such file"),
-    "a link to nothing": (lambda path: path.symlink_to(path.with_name("gone")), "No such file"),
+    "nothing": (lambda path: None, "there is no such file"),
+    "a link to nothing": (lambda path: path.symlink_to(path.with_name("gone")), "there is no such file"),
 }
 
 

@@ -43,7 +43,7 @@ def test_a_new_benchmark_passes_the_checks_and_runs(
     written = command("tasks", "new", "street-names", "--kind", kind)
     assert written.code == 0, written.err
     assert {check.what: check.problem for check in check_task("./street-names") if check.problem} == {}
-    assert not any("MY-TASK" in path.read_text() for path in Path("street-names").iterdir())
+    assert not any("MY-TASK" in path.read_text() for path in Path("street-names").iterdir() if path.is_file())
 
     printed = next(line for line in written.out.splitlines() if "judgebench eval" in line)
     ended = command(*printed.split()[1:], "--out", "run", "--json", "--quiet")

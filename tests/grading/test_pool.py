@@ -28,12 +28,22 @@ VERIFIERS = {
 
 
 def workers() -> list[psutil.Process]:
-    """The worker processes of this one."""
+    """The worker processes that this test began."""
     return [
         child
         for child in psutil.Process().children(recursive=True)
-        if "judgebench.grading.worker" in " ".join(child.cmdline())
+        if child.pid not in _EARLIER and "judgebench.grading.worker" in " ".join(child.cmdline())
     ]
+
+
+_EARLIER: set[int] = set()
+"""Workers of pools that other tests of this process keep."""
+
+
+@pytest.fixture(autouse=True)
+def _of_this_test() -> None:
+    _EARLIER.clear()
+    _EARLIER.update(child.pid for child in workers())
 
 
 @pytest.fixture

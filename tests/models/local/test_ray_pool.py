@@ -116,7 +116,7 @@ def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(two_nodes: Any,
     killed: list[int] = []
 
     def kill_one(task_run: RunningTask, stage: str) -> None:
-        if task_run.counts[stage].asked >= 3 and not killed:
+        if task_run.count(stage).asked >= 3 and not killed:
             killed.append(_actors_alive()[0]["pid"])
             os.kill(killed[0], 9)
 
