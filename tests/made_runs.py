@@ -31,6 +31,18 @@ JUDGED: dict[str, Any] = {
     "starter": False,
 }
 OTHER_JUDGE = {**JUDGED, "judges": {"j": {"model": "judge-2", "prompt_and_rule": "p"}}}
+OFFICIAL: dict[str, Any] = {
+    "task": "alpacaeval",
+    "version": "2",
+    "options": {},
+    "starter": False,
+    "examples": {"n": 805},
+    "baselines": {},
+    "repeats": 1,
+    "judge_repeats": 1,
+    "judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}},
+}
+"""The parts of the protocol that AlpacaEval 2's published rows share."""
 
 Values = Sequence[float | None]
 

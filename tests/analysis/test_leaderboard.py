@@ -21,7 +21,7 @@ from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run.folder import RunFolder, Session
 from judgebench.run.reading import read_runs
-from tests.made_runs import JUDGED, OTHER_JUDGE, write_totals
+from tests.made_runs import JUDGED, OFFICIAL, OTHER_JUDGE, write_totals
 
 HEADLINES = {"alpacaeval@2": ("lc_win_rate", "win_rate")}
 
@@ -305,20 +305,6 @@ def test_what_is_published_of_a_name_stands_beside_it(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "published |" in shown("md", str(tmp_path), "--published", "--task", "alpacaeval@2")
     assert {row["published_value"] for row in ranked(tmp_path)} == {None}
-
-
-OFFICIAL: dict[str, Any] = {
-    "task": "alpacaeval",
-    "version": "2",
-    "options": {},
-    "starter": False,
-    "examples": {"n": 805},
-    "baselines": {},
-    "repeats": 1,
-    "judge_repeats": 1,
-    "judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}},
-}
-"""The parts of the protocol that AlpacaEval 2's published rows share."""
 
 
 def test_a_run_of_the_published_protocol_stands_among_the_published_rows(tmp_path: Path) -> None:

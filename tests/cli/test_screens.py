@@ -5,7 +5,6 @@ the columns that decide are there.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -13,22 +12,10 @@ from typer.main import get_command
 from judgebench.cli import app
 from judgebench.exchange.terminal import LINES
 from tests.commands import judgebench
-from tests.made_runs import write_run, write_totals
+from tests.made_runs import OFFICIAL, write_run, write_totals
 from tests.terminal import in_terminal
 
 REPOSITORY = Path(__file__).parents[2]
-OFFICIAL: dict[str, Any] = {
-    "task": "alpacaeval",
-    "version": "2",
-    "options": {},
-    "starter": False,
-    "examples": {"n": 805},
-    "baselines": {},
-    "repeats": 1,
-    "judge_repeats": 1,
-    "judges": {"weighted_alpaca_eval_gpt4_turbo": {"model": "gpt-4-1106-preview", "prompt_and_rule": "p"}},
-}
-"""The protocol of AlpacaEval 2's published rows."""
 LONG = "Meta-Llama-3-8B-Instruct-DPO-iteration-3-checkpoint-1200"
 
 
