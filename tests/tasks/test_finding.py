@@ -88,10 +88,10 @@ def test_a_name_is_no_path() -> None:
             tasks.load(TaskSpec(name))
 
 
-def test_listing_imports_no_task() -> None:
+def test_listing_imports_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """``names()`` looks at folders and metadata only."""
     for name in [name for name in sys.modules if name.startswith("judgebench.tasks.")]:
-        del sys.modules[name]
+        monkeypatch.delitem(sys.modules, name)
     assert "alpacaeval" in tasks.names()
     assert not [name for name in sys.modules if name.startswith("judgebench.tasks.")]
 
