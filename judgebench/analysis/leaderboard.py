@@ -51,6 +51,8 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str = ""
     published: bool = False
     starter: bool = False
+    partial: bool = False
+    """Whether it is of a part of the examples: the user selected them, or judging stopped early."""
     protocol_hash: str
     protocol: dict[str, object]
     scores: dict[str, Score]
@@ -98,6 +100,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """The first row of a run; ``None`` if all rows are published ones."""
         return next((row for row in self.rows if not row.published), None)
 
+    @property
+    def examples(self) -> tuple[bool, bool]:
+        """What the runs are of: whether of a starter set, and whether of a part; the whole official set comes first."""
+        return _examples(self.rows)
+
     def score(self, row: "LeaderboardRow", metric: str) -> Score | None:
         """The number that places a row: by upstream's rule where published rows stand beside it."""
         return placed(row, metric, self.table)
@@ -129,6 +136,10 @@ class Across(msgspec.Struct, frozen=True, kw_only=True):
 
     groups: tuple[Group, ...]
     standings: tuple[Standing, ...]
+    starter: bool = False
+    partial: bool = False
+    absent: tuple[str, ...] = ()
+    """Tasks whose runs here are of other examples: of a starter set or of a part."""
 
 
 def rows_of(run: Run, task: str | None = None) -> list[LeaderboardRow]:
@@ -152,6 +163,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
             origin=str(run.path),
             started_at=manifest.started_at,
             starter=task_manifest.starter,
+            partial=task_manifest.selection is not None or _stopped_early(task_manifest),
             protocol_hash=task_manifest.protocol_hash,
             protocol=task_manifest.protocol,
             # The folder may come from anyone: a metric's name must be a plain word.
@@ -239,6 +251,10 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])
 
 
+def _stopped_early(task_manifest: TaskManifest) -> bool:
+    return task_manifest.early_stop is not None and task_manifest.early_stop.early_stopped
+
+
 def higher_is_better(label: str, metrics: Iterable[str]) -> set[str]:
     """Those of a task's metrics of which more is better, as far as the task is known; else those in percent."""
     task = known_task(label.partition(":")[0], NO_FILES)
@@ -317,9 +333,16 @@ def group_rows(
     return groups
 
 
-def _group_order(item: tuple[tuple[str, str], list[LeaderboardRow]]) -> tuple[str, bool, int, str]:
+def _group_order(
+    item: tuple[tuple[str, str], list[LeaderboardRow]],
+) -> tuple[str, bool, tuple[bool, bool], int, str]:
     (task, protocol_hash), members = item
-    return task, all(row.published for row in members), -len(members), protocol_hash
+    return task, all(row.published for row in members), _examples(members), -len(members), protocol_hash
+
+
+def _examples(rows: Iterable[LeaderboardRow]) -> tuple[bool, bool]:
+    runs = [row for row in rows if not row.published]
+    return any(row.starter for row in runs), any(row.partial for row in runs)
 
 
 def placed(row: LeaderboardRow, metric: str, table: str | None) -> Score | None:
@@ -378,15 +401,17 @@ def stderr_of(score: Score) -> float | None:
 def across_tasks(groups: Sequence[Group]) -> Across | None:
     """Each task's first group of runs side by side, models with the best mean rank first; ``None`` for a single task.
 
-    Rows belong to one model if name and identity are equal; if only its answers are known, the name decides.
+    Ranks of whole sets do not stand beside those of parts, nor beside those of starter sets. Rows belong to one model
+    if name and identity are equal; if only its answers are known, the name decides.
     """
     firsts: dict[str, Group] = {}
     for group in groups:
         if (own := group.measured) is not None and not group.differs:
             firsts.setdefault(" ".join(filter(None, (own.task, group.part))), group)
-    if len(firsts) < 2:
+    starter, partial = min((group.examples for group in firsts.values()), default=(False, False))
+    tables = tuple(group for group in firsts.values() if group.examples == (starter, partial))
+    if len(tables) < 2:
         return None
-    tables = tuple(firsts.values())
     models: dict[tuple[str, str], list[list[LeaderboardRow]]] = {}
     for place, group in enumerate(tables):
         for row in (row for row in group.rows if not row.published):
@@ -405,7 +430,13 @@ def across_tasks(groups: Sequence[Group]) -> Across | None:
                 pinned=any(row.pinned for rows in cells for row in rows),
             )
         )
-    return Across(groups=tables, standings=tuple(sorted(standings, key=_standing_order)))
+    return Across(
+        groups=tables,
+        standings=tuple(sorted(standings, key=_standing_order)),
+        starter=starter,
+        partial=partial,
+        absent=tuple(name for name, group in firsts.items() if group not in tables),
+    )
 
 
 def _standing_order(standing: Standing) -> tuple[bool, float, int, str]:

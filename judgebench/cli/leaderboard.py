@@ -425,9 +425,21 @@ def _across_sheet(across: "Across") -> Sheet:
         remarks.append("no mean rank: the model has no rank in some table")
     if any(any(standing.further) for standing in across.standings):
         remarks.append("+n: the newest of several runs is shown")
+    sets = "starter" if across.starter else "official"
+    if across.absent:
+        needed = f"a part of the {sets} set" if across.partial else f"the whole {sets} set"
+        remarks.append(f"not here, because no run is of {needed}: {', '.join(across.absent)}")
+    kind = f"parts of {sets} sets" if across.partial else "starter sets" if across.starter else ""
     columns = words("model") + figures(*headlines, "mean rank")
     return Sheet(
-        "across tasks", columns, tuple(rows), tuple(remarks), spare=("mean rank", *headlines[:0:-1]), summary=True
+        f"across tasks: {kind}" if kind else "across tasks",
+        columns,
+        tuple(rows),
+        tuple(remarks),
+        spare=("mean rank", *headlines[:0:-1]),
+        summary=True,
+        filled=True,
+        rows_are="models",
     )
 
 

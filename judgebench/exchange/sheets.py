@@ -194,6 +194,8 @@ class Sheet:
     """Whether the user asked for just this table, which is then shown whole."""
     summary: bool = False
     """Whether it sums up the other tables, so that it is the last to be left out."""
+    filled: bool = False
+    """Whether a terminal leaves out rows that have figures only in columns that it leaves out."""
     aside: bool = False
     """Whether a terminal leaves the whole table out where the output is long."""
     rows_are: str = "rows"

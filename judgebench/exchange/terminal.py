@@ -97,6 +97,13 @@ def laid_out(sheet: Sheet, width: int) -> Laid:
     places, widths = _columns(sheet, heads, texts, width)
     left_out = [name for place, name in enumerate(heads) if place not in places]
     below = _noted(f"left out for width: {', '.join(left_out)}", width) if left_out else ()
+    if sheet.filled and left_out:
+        figures = [place for place in places if not sheet.columns[place].words]
+        filled = [row for row in texts if any(row[place] for place in figures)]
+        if hidden := len(texts) - len(filled):
+            rows_are = sheet.rows_are.removesuffix("s") if hidden == 1 else sheet.rows_are
+            below += _noted(f"left out, too: {hidden} {rows_are} with nothing in the columns shown", width)
+        texts = filled
     return Laid(
         sheet=sheet,
         title=tuple(folded(cell(sheet.heading, TITLE_CHARACTERS), width)) if sheet.heading else (),

@@ -1,0 +1,91 @@
+"""The leaderboard's table across tasks, through the real command: what stands beside what."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands import judgebench
+from tests.made_runs import write_run
+from tests.own_tasks import sums_answers
+from tests.terminal import in_terminal
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of answers to two starter sets: all right of one, all wrong of the other."""
+    folder = tmp_path_factory.mktemp("answers")
+    sums_answers(folder / "gsm8k.jsonl", 4)
+    lines = (REPOSITORY / "tasks" / "ifeval" / "starter.jsonl").read_text().splitlines()
+    rows = [{"instruction": json.loads(line)["prompt"], "output": "No.", "generator": "m"} for line in lines]
+    (folder / "ifeval.json").write_text(json.dumps(rows))
+    return folder
+
+
+def evaluated(file: Path, task: str, out: Path, *flags: str) -> None:
+    """A run of such a file."""
+    judgebench(
+        (
+            "eval",
+            "--model",
+            f"file:{file}",
+            "--tasks",
+            task,
+            "--starter",
+            "-q",
+            "--name",
+            out.name,
+            "--out",
+            out,
+            *flags,
+        ),
+        code=None,
+    )
+
+
+def tables(folder: Path, *flags: str) -> str:
+    """What the command prints of a folder of runs."""
+    return judgebench(("leaderboard", folder, "--format", "md", *flags)).stdout.replace("\\", "")
+
+
+def test_a_part_never_stands_beside_whole_sets(answers: Path, tmp_path: Path) -> None:
+    """However many runs are of a part, the first table of a task is of whole sets; its ranks alone stand side by side.
+
+    A task of which there are only parts is named instead.
+    """
+    gsm8k, ifeval = answers / "gsm8k.jsonl", answers / "ifeval.json"
+    for name, flags in (("whole", ()), ("tried", ("--limit", "1")), ("tried-too", ("--limit", "1"))):
+        evaluated(gsm8k, "gsm8k", tmp_path / "runs" / "gsm8k" / name, *flags)
+        evaluated(ifeval, "ifeval", tmp_path / "runs" / "ifeval" / name, *flags)
+    text = tables(tmp_path / "runs")
+    across = text[text.index("**across tasks") :]
+    assert "| whole | 100.00 (1) |" in across
+    assert "| tried" not in across
+    assert across.startswith("**across tasks: starter sets**")
+    first, *others = [line for line in text.splitlines() if line.startswith("**gsm8k")]
+    assert "differs" not in first and all("differs from the first table in examples" in line for line in others)
+
+    evaluated(gsm8k, "gsm8k@chat", tmp_path / "runs" / "chat" / "whole", "--limit", "2")
+    across = tables(tmp_path / "runs")
+    assert "- not here, because no run is of the whole starter set: gsm8k@chat" in across
+
+    parts = tmp_path / "parts"
+    evaluated(gsm8k, "gsm8k", parts / "gsm8k" / "tried", "--limit", "2")
+    evaluated(ifeval, "ifeval", parts / "ifeval" / "tried", "--limit", "2")
+    assert "**across tasks: parts of starter sets**" in tables(parts)
+
+
+def test_no_row_is_empty_where_columns_were_left_out(tmp_path: Path) -> None:
+    """A model whose tasks did not fit the screen is counted below the table; on a wide screen it has its row."""
+    columns = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
+    for name, tasks in (("many", columns), ("last", columns[-1:])):
+        write_run(tmp_path / name, dict.fromkeys(tasks, [0.0, 1.0]), model=name)
+    for width, there in ((80, False), (160, True)):
+        with in_terminal(("leaderboard", tmp_path), columns=width, rows=45, PAGER="cat") as terminal:
+            assert terminal.wait() == 0
+            across = terminal.text[terminal.text.index("across tasks") :]
+        assert "│ many " in across
+        assert ("│ last " in across) is there
+        assert ("left out, too: 1 model with nothing in the columns shown" in across) is not there
