@@ -39,6 +39,20 @@ def _sources(task: str | None) -> "list[tuple[str, Source]]":
     return [(name, source) for name in names for source in read_sources(tasks.folder(name)).values()]
 
 
+def _outputs(task: str | None, models: str) -> "list[tuple[str, Source]]":
+    """The published answers of some models, comma separated."""
+    from judgebench import tasks
+    from judgebench.data.sources import outputs_of
+
+    if task is None:
+        raise UsageError(
+            "data fetch --models gets published answers to the examples of one task; name it before the flag"
+        )
+    name = task.partition("@")[0]
+    folder = tasks.find(name).folder
+    return [(name, outputs_of(name, folder, model.strip())) for model in models.split(",") if model.strip()]
+
+
 @app.command("list")
 def list_(
     task: Task = None,
@@ -61,7 +75,15 @@ def list_(
         line = "{task} {name}: {here}; {licence}; {place}; sha256 {sha256}"
         print_lines(rows, (line.format(**row) for row in rows), as_json=json)
     else:
-        print_sheets([_tasks_sheet(files) if task is None else _files_sheet(files)])
+        print_sheets([_tasks_sheet(files) if task is None else _files_sheet(files, _answered(task))])
+
+
+def _answered(task: str) -> list[str]:
+    """The models whose published answers can be fetched."""
+    from judgebench import tasks
+    from judgebench.data.sources import read_outputs
+
+    return list(read_outputs(tasks.find(task.partition("@")[0]).folder))
 
 
 @dataclass(frozen=True)
@@ -114,12 +136,14 @@ def _tasks_sheet(files: "Sequence[_File]") -> Sheet:
     return Sheet("", columns, tuple(rows), notes, asked=True)
 
 
-def _files_sheet(files: "Sequence[_File]") -> Sheet:
-    """A row for each file."""
+def _files_sheet(files: "Sequence[_File]", answered: Sequence[str]) -> Sheet:
+    """A row for each file; ``answered`` are the models whose published answers can be fetched."""
     rows = tuple((file.source.name, _size([file]), file.here or "no", file.source.licence, file.host) for file in files)
     columns = words("file") + figures("size") + words("here", "licence", "from")
-    notes = (f"from {', '.join(dict.fromkeys(file.host for file in files))}; whole addresses and hashes: --all",)
-    return Sheet("", columns, rows, notes, spare=("from",), asked=True)
+    notes = [f"from {', '.join(dict.fromkeys(file.host for file in files))}; whole addresses and hashes: --all"]
+    if answered:
+        notes.append(f"published answers (data fetch T --models A,B; eval --model published:A): {', '.join(answered)}")
+    return Sheet("", columns, rows, tuple(notes), spare=("from",), asked=True)
 
 
 def _size(files: "Sequence[_File]") -> str:
@@ -135,13 +159,21 @@ def fetch(
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     quiet: options.Quiet = False,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Get only the published answers of these models, for `eval --model published:A`. `data list T` "
+            "says whose there are.",
+        ),
+    ] = None,
 ) -> None:
     """Get a task's files (without T those of all tasks), verify them, and keep them in the cache."""
     from judgebench.run.progress import Progress
 
     finder = finder_of(mirror, offline=offline)
     with Progress(shown=not quiet):
-        for name, source in _sources(task):
+        for name, source in _sources(task) if models is None else _outputs(task, models):
             data, used = finder.fetch(source)
             note = " (stand-in: the official file was not available)" if used.standin else ""
             typer.echo(f"{name} {source.name}: {len(data):,} bytes from {used.origin}, sha256 {used.sha256}{note}")

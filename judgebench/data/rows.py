@@ -233,6 +233,15 @@ def parquet_rows(data: bytes, name: str) -> list[FileRow]:
         raise UsageError(f"{name} is not a readable parquet file: {error}") from error
 
 
+def json_rows(data: bytes, name: str) -> FileRows:
+    """The rows of a JSON file in memory. Raises what :func:`read_rows` raises, with the name given."""
+    rows, reader = FileRows(), _Reader(name)
+    rows += reader.json(Path(name), data)
+    if not rows:
+        raise UsageError(f"{name} holds no rows")
+    return rows
+
+
 def _files_below(path: Path) -> list[Path]:
     """Files with a readable ending. A FIFO or a broken link among them may stand for answers, so it is an error."""
     below = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
@@ -321,7 +330,10 @@ class _Reader:
 
     def _json_rows(self, path: Path) -> Iterable[FileRow]:
         """A JSON list of objects, JSON lines, or one object over several lines; the beginning tells which."""
-        data = self._read(path, {b"{": OBJECT_BYTES, b"[": VALUE_BYTES, b",": VALUE_BYTES})
+        return self.json(path, self._read(path, {b"{": OBJECT_BYTES, b"[": VALUE_BYTES, b",": VALUE_BYTES}))
+
+    def json(self, path: Path, data: bytes) -> Iterable[FileRow]:
+        """The rows in the bytes of a JSON file."""
         if re.match(rb"\s*\{\s*\n", data):
             return [FileRow(str(path), 1, self._decode(path, data)[0])]
         if data.lstrip()[:1] != b"[":

@@ -26,6 +26,7 @@ import msgspec
 
 from judgebench.activity import doing
 from judgebench.codec import read_json, replacing, sha256_hex, write_json
+from judgebench.display import did_you_mean
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.files import chunks, irregular, opened, read_bytes, read_toml
 from judgebench.records import SourceUsed
@@ -98,6 +99,24 @@ class _SourceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: list[Source] = []
 
 
+class _Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of ``outputs.toml``."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class _OutputsList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of one repository; in ``path``, ``{model}`` stands for the model's name."""
+
+    repo: str
+    revision: str
+    path: str
+    licence: str
+    model: list[_Answered]
+
+
 class _Seen(msgspec.Struct, frozen=True):
     size: int
     mtime_ns: int
@@ -119,6 +138,45 @@ def read_sources(folder: Path) -> dict[str, Source]:
         if source.member is not None and source.bytes is None:
             raise UsageError(f"{path}: source {source.name!r} is a member of an archive and must name its bytes")
     return {source.name: source for source in table.source}
+
+
+def read_outputs(folder: Path) -> dict[str, Source]:
+    """The published answers that ``folder/outputs.toml`` pins, by model; empty if the task pins none."""
+    path = folder / "outputs.toml"
+    if not path.exists():
+        return {}
+    try:
+        table = msgspec.convert(read_toml(path, "the list of published answers"), _OutputsList)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path} is not a valid list of published answers: {error}") from error
+    return {
+        entry.name: Source(
+            name=f"answers of {entry.name}",
+            repo=table.repo,
+            revision=table.revision,
+            path=table.path.replace("{model}", entry.name),
+            sha256=entry.sha256,
+            bytes=entry.bytes,
+            licence=table.licence,
+        )
+        for entry in table.model
+    }
+
+
+def outputs_of(task: str, folder: Path, model: str) -> Source:
+    """A model's published answers to a task's examples. Raises :class:`UsageError` if none are pinned."""
+    known = read_outputs(folder)
+    if model in known:
+        return known[model]
+    if not known:
+        raise UsageError(
+            f"no published answers of models are pinned for {task}, so those of {model!r:.80} cannot be fetched; give "
+            f"them as a file, file:answers.json"
+        )
+    raise UsageError(
+        f"no published answers of {model!r:.80} are pinned for {task}{did_you_mean(model, known)}; they are of "
+        f"{', '.join(known)}. Get those of another model from upstream, and give them as file:answers.json"
+    )
 
 
 class SourceFinder:

@@ -13,13 +13,14 @@ import msgspec
 from judgebench import tasks
 from judgebench.activity import doing
 from judgebench.codec import canonical_hash
-from judgebench.data.rows import read_rows
-from judgebench.data.sources import Source, SourceFinder, read_sources
+from judgebench.data.rows import FileRows, json_rows, read_rows
+from judgebench.data.sources import Source, SourceFinder, outputs_of, read_sources
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
 from judgebench.models.call_store import default_cache_dir
 from judgebench.models.opening import parse_model
+from judgebench.models.opening.backends import PUBLISHED
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
@@ -69,6 +70,8 @@ class LoadedTask:
     """A task with its data and the files they came from."""
 
     task: Task
+    folder: Path = Path()
+    """The folder of the task's files."""
     data: TaskData
     sources: list[SourceUsed]
     standins: dict[str, str] = field(default_factory=dict)
@@ -122,7 +125,10 @@ def _names_files(settings: Settings) -> bool:
 
 
 def _is_file(model: str | None) -> bool:
-    return model is not None and parse_model(model, {})[0].backend.finished
+    if model is None:
+        return False
+    backend = parse_model(model, {})[0].backend
+    return backend.finished and backend is not PUBLISHED
 
 
 def with_own_judge(loaded: list[LoadedTask], settings: Settings) -> list[LoadedTask]:
@@ -245,7 +251,15 @@ def _with_data(task: Task, origin: tasks.Origin, finder: SourceFinder) -> Loaded
     # Baselines that come with the user's own task are kept in the run, because nobody else publishes them.
     baselines = {} if origin.code is None else _hashes(data.baselines)
     standins = {one.name: _standin_words(sources[one.name]) for one in used if one.standin}
-    return LoadedTask(task=task, data=data, sources=used, standins=standins, baselines=baselines, code=origin.code)
+    return LoadedTask(
+        task=task,
+        folder=origin.folder,
+        data=data,
+        sources=used,
+        standins=standins,
+        baselines=baselines,
+        code=origin.code,
+    )
 
 
 def _standin_words(source: Source) -> str:
@@ -280,11 +294,16 @@ def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
 
 
 def _read_given(loaded_task: LoadedTask, path: Path, settings: Settings, *, some: bool = False) -> list[Imported]:
+    return _given_answers(loaded_task, read_rows(path), settings, some=some)
+
+
+def _given_answers(
+    loaded_task: LoadedTask, rows: FileRows, settings: Settings, *, some: bool = False
+) -> list[Imported]:
     """Read answers that were made elsewhere, one record for each model of the file, in any form the task reads.
 
     If the user names fields, in our own form, with those names; ``some`` of them suffice.
     """
-    rows = read_rows(path)
     fields = parse_fields(settings.fields)
     if some:
         fields = {ours: theirs for ours, theirs in fields.items() if any(theirs in row.fields for row in rows)}
@@ -300,7 +319,27 @@ def _read_given(loaded_task: LoadedTask, path: Path, settings: Settings, *, some
     ]
 
 
-def read_candidate(loaded_task: LoadedTask, path: Path, settings: Settings) -> Imported:
+def read_candidate(loaded_task: LoadedTask, spec: ModelSpec, settings: Settings) -> Imported:
+    """Read the finished answers that a model spec names: those of a file, or a model's published ones."""
+    if spec.backend is PUBLISHED:
+        return _published_answers(loaded_task, spec.target, settings)
+    return _of_one_model(loaded_task, Path(spec.target), settings)
+
+
+def _published_answers(loaded_task: LoadedTask, model: str, settings: Settings) -> Imported:
+    """Fetch a model's published answers, and read them under the name that the published table has for it."""
+    source = outputs_of(loaded_task.key, loaded_task.folder, model)
+    data, used = source_finder(settings).fetch(source)
+    (imported,) = _given_answers(loaded_task, json_rows(data, source.place), settings)
+    return dataclasses.replace(
+        imported,
+        candidate=model,
+        generations=tuple(msgspec.structs.replace(own, model=model) for own in imported.generations),
+        notes=(*imported.notes, f"the answers are published ones: {source.place}, sha256 {used.sha256}"),
+    )
+
+
+def _of_one_model(loaded_task: LoadedTask, path: Path, settings: Settings) -> Imported:
     """Read the answers of a file that holds those of one model."""
     found = _read_given(loaded_task, path, settings)
     if len(found) != 1:

@@ -131,7 +131,7 @@ class Rehearsal:
         for loaded_task in load_tasks(settings):
             require_texts(loaded_task)
             if candidate.spec.backend.finished:
-                given[loaded_task.key] = read_candidate(loaded_task, Path(candidate.spec.target), settings)
+                given[loaded_task.key] = read_candidate(loaded_task, candidate.spec, settings)
             loaded.append(select_examples(loaded_task, settings))
         seats = [self._seats(loaded_task, settings) for loaded_task in loaded]
         folder = self._folder_to_continue(candidate, loaded, seats, given, settings)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
-from pathlib import Path
 
 from judgebench.activity import doing
 from judgebench.errors import Incomplete, UsageError
@@ -208,9 +207,7 @@ class Runner:
                 judge_specs(loaded_task, settings)
         given: dict[str, Imported] = {}
         if spec.backend.finished:
-            given = {
-                loaded_task.key: read_candidate(loaded_task, Path(spec.target), settings) for loaded_task in loaded
-            }
+            given = {loaded_task.key: read_candidate(loaded_task, spec, settings) for loaded_task in loaded}
         loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
         for loaded_task in loaded:
             task_sampling(loaded_task, settings)
@@ -218,7 +215,7 @@ class Runner:
                 stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
             if loaded_task.key in given:
                 known = {generation.example_id: generation for generation in given[loaded_task.key].generations}
-                require_coverage(loaded_task, known, spec.target)
+                require_coverage(loaded_task, known, spec.text)
         return loaded, given
 
     def _plan_answered(self, folder: RunFolder, manifest: Manifest, loaded_task: LoadedTask) -> "_Plan":

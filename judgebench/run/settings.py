@@ -73,8 +73,8 @@ class Settings:
     model: str | None = flag(
         None,
         "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
-        "http://HOST:PORT/v1#NAME, file:outputs.json, builtin:tiny or builtin:smollm2. Give it several times, or "
-        "give a pattern such as 'ckpt/step_*', to evaluate several models in turn.",
+        "http://HOST:PORT/v1#NAME, file:outputs.json, published:NAME, builtin:tiny or builtin:smollm2. Give it "
+        "several times, or give a pattern such as 'ckpt/step_*', to evaluate several models in turn.",
         "M",
         ANSWERING,
         typed=list[str],

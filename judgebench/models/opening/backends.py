@@ -204,6 +204,12 @@ def _open_file(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     raise UsageError(f"file:{target} holds finished answers; it can be a candidate (--model), not a judge")
 
 
+def _open_published(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    raise UsageError(
+        f"published:{target} names the published answers of a model; they can be a candidate (--model), not a judge"
+    )
+
+
 def _open_scripted(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     from judgebench.models.scripted import open_playing
 
@@ -282,6 +288,12 @@ HTTP = Backend(
     trusts=_on_this_machine,
 )
 FILE = Backend(name="file", spelling="file:outputs.json (answers made elsewhere)", open=_open_file, finished=True)
+PUBLISHED = Backend(
+    name="published",
+    spelling="published:NAME (a model's published answers)",
+    open=_open_published,
+    finished=True,
+)
 SCRIPTED = Backend(name="scripted", spelling="scripted:NAME (in tests)", open=_open_scripted)
 BUILTIN = Backend(
     name="builtin",
@@ -292,7 +304,7 @@ BUILTIN = Backend(
     local=True,
     trusts=_any,
 )
-BUNDLED = {backend.name: backend for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, FILE, SCRIPTED, BUILTIN)}
+BUNDLED = {backend.name: backend for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, FILE, PUBLISHED, SCRIPTED, BUILTIN)}
 ENGINE_ARGUMENTS: Arguments = {**_VLLM_ARGUMENTS, **_HF_ARGUMENTS}
 """The arguments of a checkpoint whose engine is not chosen yet."""
 CHECKPOINT = dataclasses.replace(HF, name="checkpoint", spelling="a checkpoint folder or hub id")
