@@ -56,9 +56,14 @@ def _writable(value: Any) -> Any:
     return value
 
 
+def canonical_json(value: Any) -> bytes:
+    """Encode records, mappings, sequences and scalars in one way only: sorted keys, UTF-8, no spaces."""
+    return _encoded(_canonical, value)
+
+
 def canonical_hash(value: Any) -> str:
-    """``sha256:<hex>`` of the canonical JSON (sorted keys, UTF-8) of records, mappings, sequences and scalars."""
-    return "sha256:" + hashlib.sha256(_encoded(_canonical, value)).hexdigest()
+    """``sha256:<hex>`` of the canonical JSON of a value."""
+    return "sha256:" + hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def sha256_hex(data: bytes) -> str:

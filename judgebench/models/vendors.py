@@ -165,6 +165,15 @@ def shutdown(vendor: Vendor, model: str) -> Shutdown | None:
     return _entry(_shutdowns().get(vendor.title, {}), model)
 
 
+def is_dated(model: str) -> bool:
+    """Whether a model's name ends with a date, so that no vendor can let it mean another model.
+
+    >>> is_dated("gpt-4.1-2025-04-14"), is_dated("gpt-4.1"), is_dated("gpt-4-latest")
+    (True, False, False)
+    """
+    return bool(_DATED.search(model)) and not model.endswith("latest")
+
+
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Up to three of the known names that look like this one, the likeliest first."""
     by_folded = {other.casefold(): other for other in known}
