@@ -672,7 +672,7 @@ def _read_as(
     run: TaskRun, rows: Sequence[ExampleScore], measure: str, values: Mapping[str, float]
 ) -> tuple[str, str, float]:
     """The metric that has these values for items, its unit and what they are multiplied by; else the score itself."""
-    for found in measures(run, rows).values():
+    for found in measures(run.task, rows).values():
         scale = 100.0 if found.unit == "percent" else 1.0
         own = {name: value for name, value in found.values.items() if value is not None}
         if own.keys() == values.keys() and all(isclose(own[name], scale * value) for name, value in values.items()):

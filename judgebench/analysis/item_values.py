@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from judgebench.errors import UsageError
 from judgebench.records import ExampleScore
-from judgebench.run.reading import TaskRun
+from judgebench.task import Task
 
 FEW_VALUES = 6
 """So many different values are counted one by one."""
@@ -47,14 +47,16 @@ class Measure:
     """More is better."""
 
 
-def measures(run: TaskRun, rows: Sequence[ExampleScore]) -> dict[str, Measure]:
+def measures(task: Task | None, rows: Sequence[ExampleScore]) -> dict[str, Measure]:
     """All measures of a run's items by name: the metrics that are means, then the example scores that say more.
 
     Several rows of one name, such as ``rating#turn-1`` and ``rating#turn-2``, are averaged, as far as they have values.
+    Without a task, only the example scores are known, as they were recorded.
     """
     found: dict[str, Measure] = {}
     said: list[Mapping[str, float | None]] = []
-    for metric in run.task.metrics:
+    metrics = () if task is None else task.metrics
+    for metric in metrics:
         values = metric.values(rows) if metric.is_mean else {}
         if any(value is not None for value in values.values()):
             said.append(values)
@@ -64,11 +66,11 @@ def measures(run: TaskRun, rows: Sequence[ExampleScore]) -> dict[str, Measure]:
     by_name: dict[str, dict[str, list[float | None]]] = {}
     for row in rows:
         by_name.setdefault(row.metric.partition("#")[0], {}).setdefault(row.example_id, []).append(row.value)
-    for name in sorted(by_name, key=lambda name: _is_variant(run, name)):
+    for name in sorted(by_name, key=lambda name: _is_variant(task, name)):
         listed = by_name[name]
         values = {key: _mean(own) for key, own in listed.items()}
         if name not in found and values not in said:
-            like = next((metric for metric in run.task.metrics if metric.name == name), None)
+            like = next((metric for metric in metrics if metric.name == name), None)
             unit, scale = ("", 1.0) if like is None else (like.unit, like.scale)
             found[name] = Measure(name, unit, _scaled(values, scale), directed=True)
     return found
@@ -83,22 +85,23 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _is_variant(run: TaskRun, name: str) -> bool:
+def _is_variant(task: Task | None, name: str) -> bool:
     """Whether a score is one of several that differ in a parameter in its name, and not the one that counts."""
-    return ":" in name and not any(fnmatchcase(name, pattern) for pattern in run.task.pairwise_metrics)
+    counts = () if task is None else task.pairwise_metrics
+    return ":" in name and not any(fnmatchcase(name, pattern) for pattern in counts)
 
 
-def measure_called(run: TaskRun, found: Mapping[str, Measure], name: str | None) -> Measure | None:
+def measure_called(label: str, task: Task | None, found: Mapping[str, Measure], name: str | None) -> Measure | None:
     """Return the measure of that name or, without a name, the first one that is about quality."""
     if name is None:
         return next((measure for measure in found.values() if measure.directed), None) or next(
             iter(found.values()), None
         )
     if name not in found:
-        listed = any(metric.name == name for metric in run.task.metrics)
+        listed = task is not None and any(metric.name == name for metric in task.metrics)
         why = "is not a number of single items" if listed else "is not there"
         raise UsageError(
-            f"--metric {name!r:.80}: items of {run.task_manifest.label} cannot be ordered by it, because it {why}. "
+            f"--metric {name!r:.80}: items of {label} cannot be ordered by it, because it {why}. "
             f"Their numbers are {', '.join(found) or 'none'}"
         )
     return found[name]

@@ -46,9 +46,10 @@ from judgebench.records import (
 from judgebench.run.folder import VERIFIED_BY, usable
 from judgebench.run.judge_prompts import PromptBuilder
 from judgebench.run.reading import Run, TaskRun
+from judgebench.run.run_tasks import TaskUnavailable
 from judgebench.run.scoring import ending, read_again, verdicts_expected
 from judgebench.run.stopping import random_order
-from judgebench.task import TaskData
+from judgebench.task import Ruling, Task, TaskData, plain_rulings
 from judgebench.task.selection import Chosen, Selection, choose
 from judgebench.thinking import Thinking, split_completion
 
@@ -148,10 +149,12 @@ class OpenTask:
         self.examples = {example.id: example for example in task.examples()}
         self.notes: list[str] = []
         """What is not shown, and why."""
+        self.code = self._code()
+        """The task; ``None`` if its code is not that of the run, so that only records are shown."""
         self.measures = self._measures(run.manifest.status)
         # A verified task needs no file for anything that is shown.
         self.judged = bool(task.task_manifest.protocol.get("judges"))
-        self.data = self._data(finder) if finder is not None and self.judged else None
+        self.data = self._data(finder) if finder is not None and self.judged and self.code is not None else None
         self.thinking = Thinking(tags=tuple(task.task_manifest.think_tags))
         self.builder = None if self.data is None else PromptBuilder(task, self.data, imported=self.imported)
         self.generations = task.generations()
@@ -173,9 +176,19 @@ class OpenTask:
         kept = [name for name in names if self.chosen is None or self.chosen.keeps(self.examples[name])]
         return [name for name in kept if name in judged]
 
+    def _code(self) -> Task | None:
+        try:
+            return self.task.task
+        except TaskUnavailable as error:
+            self.notes.append(
+                f"this is what the run recorded; units, groups, baselines' answers and judges' prompts are not here, "
+                f"because they need the task's code: {error}"
+            )
+            return None
+
     def _measures(self, status: str) -> dict[str, Measure]:
         try:
-            return measures(self.task, self.task.example_scores())
+            return measures(self.code, self.task.example_scores())
         except UsageError as error:
             scored = status == "complete" or (self.task.folder.path / "example_scores.jsonl").exists()
             self.notes.append(f"items have no values: {error if scored else self._so_far(status)}")
@@ -200,13 +213,27 @@ class OpenTask:
             return None
 
     @property
+    def no_prompts(self) -> str:
+        """Why the prompts of judges are not shown."""
+        return "the task's files are not there" if self.code else "not here, because the task's code builds it"
+
+    @property
     def label(self) -> str:
         """The task with its version and options."""
         return self.task.task_manifest.label
 
     def measure(self, name: str | None) -> Measure | None:
         """The measure by which items are ordered."""
-        return measure_called(self.task, self.measures, name)
+        return measure_called(self.label, self.code, self.measures, name)
+
+    def groups(self, example: Example) -> tuple[str, ...]:
+        """The groups of an example, as far as its task is known."""
+        return () if self.code is None else tuple(self.code.groups(example))
+
+    def rulings(self, example: Example, judgement: Judgement) -> tuple[Ruling, ...]:
+        """What a verifier found; without the task's code, the verdict as it was recorded."""
+        explain = plain_rulings if self.code is None else self.code.rulings
+        return tuple(explain(example, self.generations.get(example.id), judgement))
 
     def find(self, key: str) -> list[str]:
         """The examples of an id, which may be a number or an item with several answers; empty if there is none."""
@@ -293,11 +320,10 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
     shown = [_judgement(opened, judgement) for judgement in judged]
     if not opened.imported:
         shown += [_missing(case) for case in opened.missing(example.id, Counter(one.case_id for one in judged))]
-    rulings = opened.task.task.rulings
     return Sample(
         task=opened.label,
         example_id=example.id,
-        groups=tuple(opened.task.task.groups(example)),
+        groups=opened.groups(example),
         values={name: measure.values.get(example.id) for name, measure in opened.measures.items()},
         messages=example.messages,
         followups=example.followups,
@@ -306,7 +332,7 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
         answers=tuple(answers),
         judgements=tuple(shown),
         swapped=tuple(swapped_games(judged)),
-        rulings=tuple(ruling for judgement in verified for ruling in rulings(example, own, judgement)),
+        rulings=tuple(ruling for judgement in verified for ruling in opened.rulings(example, judgement)),
     )
 
 
@@ -346,7 +372,7 @@ def _judgement(opened: OpenTask, judgement: Judgement) -> SampleJudgement:
         outcome=outcome_of(share),
         replies=tuple(_reply(reply, opened.thinking) for reply in judgement.replies),
         prompt_state=None if prompts is None else prompts.state,
-        prompt_told="the task's files are not there" if prompts is None else prompts.told,
+        prompt_told=opened.no_prompts if prompts is None else prompts.told,
         prompts=() if prompts is None else prompts.requests,
     )
 
@@ -404,13 +430,12 @@ def _last_output(generation: Generation | None) -> str:
 
 
 def _in_short(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> str:
-    rulings = opened.task.task.rulings
     words = []
     for judgement in held:
         if judgement.judge_model == VERIFIED_BY:
             words += [
                 "?" if ruling.held is None else "passed" if ruling.held else "failed"
-                for ruling in rulings(example, opened.generations.get(example.id), judgement)
+                for ruling in opened.rulings(example, judgement)
             ]
         else:
             outcome = outcome_of(share_of(judgement, judgement.verdict.value))
@@ -548,7 +573,7 @@ def _looked_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None)
     if wanted.groups:
         chosen = [found for found in chosen if wanted.groups.of_task(found.task.name, found.task_manifest.label)]
     opened = [OpenTask(run, found, needed) for found in chosen]
-    for one in opened:
+    for one in opened if wanted.groups else ():
         if own := wanted.groups.of_task(one.task.task.name, one.label):
             one.choose(own)
     _require_items(run, wanted.items, opened)

@@ -20,6 +20,10 @@ TaskFiles = Mapping[str, Path]
 NO_FILES: TaskFiles = {}
 
 
+class TaskUnavailable(UsageError):
+    """The code that a run was made with is not here, so that only what the run recorded can be read."""
+
+
 def find_task(
     task_manifest: TaskManifest, run: Path, files: TaskFiles = NO_FILES, options: Mapping[str, str] | None = None
 ) -> tuple[Task, tasks.Origin]:
@@ -57,7 +61,7 @@ def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.O
             f"evaluate again with it"
         )
     if given is None:
-        raise UsageError(
+        raise TaskUnavailable(
             f"{run} is of the task {name!r}, which is neither bundled nor part of an installed package. Install the "
             f"package that has it, or name the file of that task with --tasks, as in --tasks ./{name}/task.py (of "
             f"`plan`: --task). Known tasks: {', '.join(tasks.names())}"
@@ -67,7 +71,7 @@ def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.O
 
 def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> tasks.Origin:
     if given is None:
-        raise UsageError(
+        raise TaskUnavailable(
             f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not choose "
             f"the code that is run. Name that file yourself, as in --tasks ./{name}/{code.file} (of `plan`: --task)"
         )
@@ -75,7 +79,7 @@ def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> task
     now = origin.code.sha256 if origin.code else {}
     changed = sorted(path for path in {*code.sha256, *now} if code.sha256.get(path) != now.get(path))
     if changed:
-        raise UsageError(
+        raise TaskUnavailable(
             f"{run} was made with another version of the task {name!r} than {given}: {', '.join(changed[:5])} changed "
             f"since. Numbers belong to the code they were made with: restore that code, or evaluate again with "
             f"today's (replies to unchanged prompts come from the call store and cost nothing)"

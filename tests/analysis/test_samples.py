@@ -41,18 +41,18 @@ def game(value: float | None, candidate: int, *, repeat: int = 0, turn: int = 1,
 def test_measures_are_the_metrics_that_items_have(run: Run) -> None:
     """In percent, as the metric is; what a metric says already is not said again by its example score."""
     task = run.tasks["gsm8k"]
-    found = measures(task, task.example_scores())
+    found = measures(task.task, task.example_scores())
     assert list(found) == ["exact_match_strict", "exact_match_flexible", "numeric"]
     assert list(found["numeric"].values.values()) == [100.0, 0.0, None, 100.0, 0.0, 100.0]
-    assert measure_called(task, found, None) is found["exact_match_strict"]
+    assert measure_called(task.task_manifest.label, task.task, found, None) is found["exact_match_strict"]
     with pytest.raises(UsageError, match=r"maj@1.*Their numbers are exact_match_strict"):
-        measure_called(task, found, "maj@1")
+        measure_called(task.task_manifest.label, task.task, found, "maj@1")
 
 
 def test_extremes_are_in_order_and_ties_in_that_of_the_run(run: Run) -> None:
     """Items without a value are neither worst nor best."""
     task = run.tasks["gsm8k"]
-    measure = measures(task, task.example_scores())["numeric"]
+    measure = measures(task.task, task.example_scores())["numeric"]
     names = [f"item-{number:04d}" for number in range(6)]
     assert extremes(measure, names, 3, best=False) == ["item-0001", "item-0004", "item-0000"]
     assert extremes(measure, names, 9, best=True) == [f"item-000{n}" for n in (0, 3, 5, 1, 4)]
@@ -61,7 +61,7 @@ def test_extremes_are_in_order_and_ties_in_that_of_the_run(run: Run) -> None:
 def test_a_distribution_counts_few_values_and_gives_quartiles(run: Run) -> None:
     """The quartiles are numpy's."""
     task = run.tasks["gsm8k"]
-    measure = measures(task, task.example_scores())["numeric"]
+    measure = measures(task.task, task.example_scores())["numeric"]
     found = spread(measure, list(measure.values))
     assert (found.n, found.missing, found.mean) == (5, 1, 60.0)
     assert found.counts == ((0.0, 2), (100.0, 3))

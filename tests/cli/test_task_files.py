@@ -232,6 +232,31 @@ def test_another_state_of_the_file_is_refused(place: Path, command: Command, nam
     assert {path: path.read_bytes() for path in place.rglob("*.json*")} == before
 
 
+@pytest.mark.parametrize("state", ["changed", "not named"])
+def test_show_has_what_was_recorded_without_the_code(place: Path, command: Command, state: str) -> None:
+    """A page on a run whose task changed since, or is not named, says so and shows records: values, answers, verdicts
+    and replies. What needs the code is named, or refused.
+    """
+    for run, flag, rule in (("a", SUMS, "numeric"), ("c", DUELS, "shown first: ")):
+        whole = command("show", run, "--worst", "1", *flag).out
+        file = place / flag[1].partition("/")[0] / "metrics.py"
+        if state == "changed":
+            file.write_text(file.read_text() + "# changed\n")
+        named = flag if state == "changed" else ()
+        said = "metrics.py changed since" if state == "changed" else "was given as a file (task.py)"
+        glance = command("show", run, *named)
+        assert glance.code == 0, glance.err
+        assert "this is what the run recorded" in glance.out
+        assert said in " ".join(glance.out.split())
+        assert "16 items" in glance.out
+        item = command("show", run, "--worst", "1", *named).out
+        assert rule in whole
+        assert rule in item
+        assert ("prompt: not here, because the task's code builds it" in item) is (run == "c")
+        assert "verdict: " in item or "verifier" in item
+        assert said in command("show", run, "--group", "x=y", *named).paragraph
+
+
 def test_a_changed_file_is_another_protocol(place: Path, command: Command) -> None:
     """It is imported anew in the same process, and its runs are not compared with the older ones."""
     rule = place / "sums" / "extraction.py"
