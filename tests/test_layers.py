@@ -27,6 +27,7 @@ ROOMS = (
     "task",
     "tasks",
     "run",
+    "auditing",
     "analysis",
     "exchange",
     "gating",

@@ -1,0 +1,16 @@
+"""The public suites by name."""
+
+from collections.abc import Mapping
+
+from judgebench.auditing import judgebench_pairs, llmbar
+from judgebench.auditing.suite import Suite
+from judgebench.errors import UsageError
+
+SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (llmbar.SUITE, judgebench_pairs.SUITE)}
+
+
+def get_suite(name: str) -> Suite:
+    """The suite of this name. Raises :class:`UsageError`, which names those that there are."""
+    if name not in SUITES:
+        raise UsageError(f"no suite is called {name[:60]!r}; there are {', '.join(SUITES)}")
+    return SUITES[name]

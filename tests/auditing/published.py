@@ -1,0 +1,66 @@
+"""Upstream's files of the public suites, and published judges' decisions, as the shared data have them."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from judgebench.auditing.items import Decision, Item, Shown
+from judgebench.auditing.suites import get_suite
+from judgebench.data.sources import Source
+from tests.stats.judge_meta import FOLDER, lines
+
+WON: dict[str, Shown] = {"1": "A>B", "2": "B>A"}
+SUBSETS = ("natural", "neighbor", "gptinst", "gptout", "manual")
+EXTRA = ("faireval_human", "llmeval2_human", "mtbench_human")
+"""Other people's labels that LLMBar's repository evaluates the same judges on."""
+
+
+def fetched(source: Source) -> bytes:
+    """The bytes of a file of a suite."""
+    return FILES[source.name.split("-")[0]](source)
+
+
+def _llmbar(source: Source) -> bytes:
+    subset = source.name.removeprefix("llmbar-")
+    rows = [
+        {key: line[key] for key in ("input", "output_1", "output_2", "label")}
+        for line in lines("llmbar/instances")
+        if line["subset"] == subset
+    ]
+    return json.dumps(rows, indent=2).encode()
+
+
+def _judgebench(source: Source) -> bytes:
+    model = source.name.removeprefix("judgebench-")
+    return gzip.decompress((FOLDER / "judgebench" / f"pairs_{model}.jsonl.gz").read_bytes())
+
+
+FILES = {"llmbar": _llmbar, "judgebench": _judgebench}
+
+
+@cache
+def items_of(suite: str) -> tuple[Item, ...]:
+    """The items of a suite."""
+    return get_suite(suite).load(fetched)
+
+
+def llmbar_decisions(evaluator: str, subsets: tuple[str, ...] = SUBSETS) -> Iterator[Decision]:
+    """An evaluator's winners, which are stored un-swapped, in both orders."""
+    for line in lines("llmbar/decisions"):
+        if line["evaluator"] == evaluator and line["subset"] in subsets:
+            for order in ("12", "21"):
+                for number, winner in enumerate(line[f"order{order}"]):
+                    shown = None if winner == "?" else WON[winner] if order == "12" else WON[str(3 - int(winner))]
+                    yield Decision(
+                        item=f"{line['subset']}/{number}",
+                        order=order,
+                        shown=shown,
+                        error=None if shown else "the reply holds no verdict",
+                    )
+
+
+def judgebench_lines(judge: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """A published judge's rows."""
+    return lines("judgebench/" + judge["file"].removesuffix(".jsonl.gz"))
