@@ -373,6 +373,34 @@ class EarlyStop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calls that the rest would have taken, at the rate of the examples that were judged."""
 
 
+class Cascade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was asked of whom in a run with ``--cascade``: the cheap judges judge all examples, the dear one a part."""
+
+    cheap: tuple[str, ...]
+    """The cheap judges' models as the user or the task named them; several are a jury."""
+    dear: str
+    """The dear judge's model as the user named it."""
+    dear_model: str
+    """Its name in the judgements."""
+    population: Count
+    """Number of all examples."""
+    n: Count
+    """Size of the dear judge's part, the first so many of the random order; of ``--dear auto``, where it ended."""
+    seed: Whole
+    """Seed of the random order."""
+    rule: str | None = None
+    """With ``--dear auto`` the rule by which it ends, as the user wrote it."""
+    cheap_calls: Count = 0
+    """Replies of the cheap judges in the run folder."""
+    dear_calls: Count = 0
+    """Replies of the dear judge in the run folder."""
+    usd_cheap: Number | None = None
+    """What the cheap judges' replies cost, whenever they were bought; ``None`` if a price is not known."""
+    usd_dear: Number | None = None
+    usd_saved: Number | None = None
+    """What the dear judge would have cost on all examples, less what both have cost; below 0 if it would be less."""
+
+
 class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An official file as a run used it."""
 

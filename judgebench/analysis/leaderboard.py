@@ -246,6 +246,8 @@ def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
         flags.append(f"judged with a {task_manifest.own_judge.mark} of the user's own")
     if task_manifest.early_stop is not None and task_manifest.early_stop.early_stopped:
         flags.append(f"stopped early, {task_manifest.early_stop.n} of {task_manifest.early_stop.population}")
+    if (cascade := task_manifest.cascade) is not None:
+        flags.append(f"cascade, {shortened(cascade.dear, 60)} on {cascade.n} of {cascade.population}")
     if task_manifest.selection is not None:
         flags.append(f"a part, {shortened(task_manifest.selection, 100)}")
     return flags + (["stand-in source"] if any(source.standin for source in task_manifest.sources) else [])

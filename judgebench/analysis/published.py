@@ -124,6 +124,7 @@ def unlike_published(
         ("reported_by", protocol.get("reported_by"), None),
         ("options", own, {}),
         ("stop_when", protocol.get("stop_when"), None),
+        ("cascade", "an estimate of a dear judge's number" if protocol.get("cascade") else None, None),
         ("think_tags", protocol.get("think_tags"), None),
         ("repeats", protocol.get("repeats"), 1),
         ("judge_repeats", protocol.get("judge_repeats"), 1),

@@ -188,7 +188,7 @@ class OpenTask:
 
     def _measures(self, status: str) -> dict[str, Measure]:
         try:
-            return measures(self.code, self.task.example_scores())
+            return measures(self.code, self.task.example_scores(of_cascade=True))
         except UsageError as error:
             scored = status == "complete" or (self.task.folder.path / "example_scores.jsonl").exists()
             self.notes.append(f"items have no values: {error if scored else self._so_far(status)}")

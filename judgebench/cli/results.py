@@ -134,6 +134,10 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     notes.append(f"cases: {counts}")
     if task_manifest.early_stop is not None:
         notes.append(_stopped(task_manifest.early_stop))
+    if task_manifest.cascade is not None:
+        from judgebench.run.cascades import in_words
+
+        notes += in_words(task_manifest.cascade, [score for score in own if score.group is None])
     notes.append(
         f"judge: {', '.join(task_manifest.judge_models) or 'none'}; protocol {task_manifest.protocol_hash[7:15]}"
     )

@@ -42,6 +42,7 @@ from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.call_store import Spending
 from judgebench.records import (
     ENDINGS,
+    Cascade,
     Count,
     EarlyStop,
     Example,
@@ -129,6 +130,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The judge of the user's that judged in place of the benchmark's, with its prompt; ``None`` if none did."""
     early_stop: EarlyStop | None = None
     """How judging ended, if the run had ``--stop-when`` and was completed."""
+    cascade: Cascade | None = None
+    """What was asked of whom, if the run had ``--cascade``."""
     counts: dict[str, Count] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped or missing."""
     notes: list[str] = []
@@ -194,6 +197,7 @@ class _Protocol(msgspec.Struct):
     reported_by: str | None = None
     stop_when: _StopWhen | None = None
     own_judge: dict[str, Any] = {}
+    cascade: dict[str, Any] = {}
 
 
 class _Versioned(msgspec.Struct):
@@ -438,6 +442,14 @@ class TaskFolder:
         """Read the judgements that models made. In a finished folder each occurs once, before all verified ones."""
         every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
         return takewhile(lambda judgement: judgement.judge_model != VERIFIED_BY, every)
+
+    def write_dear_scores(self, example_scores: Iterable[ExampleScore]) -> None:
+        """Replace ``dear_scores.jsonl``: a cascade's example scores by the dear judge, of its part."""
+        write_lines(self.path / "dear_scores.jsonl", example_scores)
+
+    def dear_scores(self) -> list[ExampleScore]:
+        """Read the example scores of a cascade's dear judge; empty if there was none."""
+        return list(self._read("dear_scores.jsonl", ExampleScore))
 
     def write_scores(self, example_scores: Iterable[ExampleScore], scores: Iterable[Score]) -> None:
         """Replace ``example_scores.jsonl`` and ``scores.json``."""

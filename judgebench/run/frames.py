@@ -83,7 +83,7 @@ def judge_prompt_rows(run: TaskRun, data: TaskData, *, imported: bool) -> Iterat
 
 def example_score_rows(run: TaskRun) -> Iterator[FrameRow]:
     """Yield a row for each example and metric, with the covariates as columns."""
-    for score in run.example_scores():
+    for score in run.example_scores(of_cascade=True):
         row = msgspec.to_builtins(score)
         covariates = row.pop("covariates")
         yield {**row, **covariates}

@@ -5,7 +5,7 @@ A run folder may come from anyone: nothing in it chooses a host, a key, a file o
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -31,6 +31,11 @@ class KeptJudging(msgspec.Struct, frozen=True, kw_only=True):
     rpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
     tpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
     budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    cascade: str | None = None
+    dear: str | None = None
+    dear_share: float | None = None
+    dear_args: dict[str, str] = {}
+    stop_when: str | None = None
 
     @property
     def arguments(self) -> dict[str, str]:
@@ -63,13 +68,30 @@ def as_before(folder: RunFolder, manifest: Manifest, settings: Settings) -> Sett
         judge_args={**kept.arguments, **settings.judge_args},
         judge_gen={**kept.judge_gen, **settings.judge_gen},
         judge_repeats=kept.judge_repeats if settings.judge_repeats == 1 else settings.judge_repeats,
+        **(_cascade_of(kept, settings) if settings.cascade is None else {}),
     )
+
+
+def _cascade_of(kept: KeptJudging, settings: Settings) -> dict[str, Any]:
+    """The settings of the cascade that a session had, if it had one."""
+    if kept.cascade is None:
+        return {}
+    return {
+        "cascade": kept.cascade,
+        "dear": kept.dear,
+        "dear_share": kept.dear_share,
+        "dear_args": {**kept.dear_args, **settings.dear_args},
+        "stop_when": kept.stop_when,
+    }
 
 
 def require_trusted(kept: KeptJudging, what: str, run: Path, settings: Settings) -> None:
     """Raise :class:`UsageError` if only the user may choose this judge."""
-    doubts = [f"judges with {text}" for text in kept.judges if not _trusted(text)]
-    doubts += [f"gives {name}={value}" for name, value in kept.arguments.items() if name not in TRUSTED_ARGUMENTS]
+    every, arguments = (*kept.judges, *filter(None, [kept.cascade])), (kept.arguments, kept.dear_args)
+    doubts = [f"judges with {text}" for text in every if not _trusted(text)]
+    doubts += [
+        f"gives {name}={value}" for given in arguments for name, value in given.items() if name not in TRUSTED_ARGUMENTS
+    ]
     if kept.api_key_env is not None and settings.api_key_env is None:
         doubts.append(f"takes the key from {kept.api_key_env}")
     if doubts:

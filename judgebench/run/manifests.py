@@ -18,6 +18,7 @@ from judgebench.errors import BudgetExceeded, UsageError
 from judgebench.models import ModelSpec
 from judgebench.models.opening.backends import without_credentials
 from judgebench.records import Sampling
+from judgebench.run.cascades import CascadePlan
 from judgebench.run.folder import Manifest, Session, TaskManifest, now
 from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
 from judgebench.run.protocol import Seat, differing, inputs, protocol
@@ -58,11 +59,14 @@ def build_task_manifest(
     sampling: Sampling | None = None,
     first_prompt: str | None = None,
     stop_rule: StopRule | None = None,
+    cascade: CascadePlan | None = None,
+    dear: Mapping[str, Sequence[Seat]] | None = None,
     imported: Imported | None = None,
 ) -> TaskManifest:
     """Build a task's part of the manifest and compute both fingerprints.
 
-    ``judges`` are those of :func:`protocol`; ``judge_models`` are their models as the user or the task named them.
+    ``judges`` are those of :func:`protocol`; ``judge_models`` are their models as the user or the task named them. With
+    a ``cascade``, ``dear`` are the judges of its part.
     """
     task, system, refine, repeats = loaded_task.task, settings.system, settings.refine, settings.judge_repeats
     protocol_fields = protocol(
@@ -72,6 +76,9 @@ def build_task_manifest(
         stop_rule=stop_rule,
         think_tags=thinking.tags,
         judge_args={**settings.judge_file_args, **settings.judge_args},
+        cascade=None if cascade is None else cascade.protocol(),
+        dear=dear,
+        dear_args=settings.dear_args,
     )
     if imported and imported.reported:
         protocol_fields["reported_by"] = imported.reported_by

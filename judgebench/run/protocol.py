@@ -61,13 +61,17 @@ def protocol(
     stop_rule: StopRule | None = None,
     think_tags: Sequence[tuple[str, str]] = (),
     judge_args: Mapping[str, str] | None = None,
+    cascade: Mapping[str, Any] | None = None,
+    dear: Mapping[str, Sequence[Seat]] | None = None,
+    dear_args: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that must be equal for two rows of a task to be ranked together.
 
     ``judges`` maps the name of each judge in use to the models that play it. With a ``stop_rule`` judging may stop
-    early, so the numbers are estimates of the full ones. ``think_tags`` are the pairs that the user named: judges'
-    replies are read without what they enclose. ``judge_args`` are the arguments of the judges' backend. Of a task
-    given as a file, the examples themselves count as well, because nobody else vouches for what it asks.
+    early, so the numbers are estimates of the full ones. With a ``cascade``, which says how large its part is, the
+    ``dear`` judges judge a part, and the numbers are estimates of theirs. ``think_tags`` are the pairs that the user
+    named: judges' replies are read without what they enclose. ``judge_args`` are the arguments of the judges' backend.
+    Of a task given as a file, the examples themselves count as well, because nobody else vouches for what it asks.
     """
     task, examples, code = loaded_task.task, loaded_task.data.examples, loaded_task.code
     asked = {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))}
@@ -86,12 +90,22 @@ def protocol(
         "judge_repeats": judge_repeats,
         "verifiers": {name: check.fingerprint for name, check in sorted(loaded_task.data.verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
-        **({"stop_when": stop} if stop else {}),
+        **({"stop_when": stop} if stop and cascade is None else {}),
+        **({"cascade": _cascade(cascade, dear or {}, dear_args or {})} if cascade is not None else {}),
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
         **({"judge_args": changing} if (changing := verdict_arguments(judge_args or {})) and judges else {}),
         **({"code": dict(code.sha256)} if code is not None else {}),
         **({"own_judge": _own_judge(loaded_task.own_judge)} if loaded_task.own_judge is not None else {}),
     }
+
+
+def _cascade(
+    size: Mapping[str, Any], dear: Mapping[str, Sequence[Seat]], arguments: Mapping[str, str]
+) -> dict[str, Any]:
+    """Mark numbers that are estimates of a dear judge's, so that they are ranked with neither judge's own."""
+    changing = verdict_arguments(arguments)
+    panels = {name: _panel(seats) for name, seats in sorted(dear.items())}
+    return {**size, "dear": panels, **({"dear_args": changing} if changing else {})}
 
 
 def _own_judge(own: OwnJudge) -> dict[str, Any]:

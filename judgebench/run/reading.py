@@ -74,8 +74,20 @@ class TaskRun:
         """Load the task's data with the examples and baselines of the run; official files are fetched."""
         return reload_task(self.folder, self.task_manifest, self.run, finder, self.files).data
 
-    def example_scores(self) -> list[ExampleScore]:
-        """Read each example's part in each metric. Raises :class:`UsageError` if the scoring did not finish."""
+    def example_scores(self, *, of_cascade: bool = False) -> list[ExampleScore]:
+        """Read each example's part in each metric; of a cascade, if the caller knows about those, the cheap judge's.
+
+        Raises :class:`UsageError` if the scoring did not finish.
+        """
+        cascade = self.task_manifest.cascade
+        if cascade is not None and not of_cascade:
+            raise UsageError(
+                f"{self.run} has a cascade: its numbers of {self.task_manifest.label} are estimates of what "
+                f"{cascade.dear} would say, and it judged only {cascade.n} of {cascade.population} examples, so there "
+                f"are no single verdicts of it to use here. `judgebench compare` compares two cascades with each "
+                f"other; for anything else evaluate the answers with one judge (`judgebench eval --model file:… "
+                f"--judge {cascade.dear}`)"
+            )
         path = self.folder.path / "example_scores.jsonl"
         reported_by = self.task_manifest.protocol.get("reported_by")
         if reported_by:

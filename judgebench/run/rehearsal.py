@@ -20,6 +20,7 @@ from judgebench.models.http.pacing import DEFAULT_CONCURRENCY
 from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint, require_settings
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request
+from judgebench.run.cascades import CascadePlan, cascade_plan
 from judgebench.run.folder import Manifest, RunFolder, TaskManifest, key_digest
 from judgebench.run.forecast import BYTES_PER_TOKEN, TYPICAL_REPLY_TOKENS, Speed
 from judgebench.run.loading import (
@@ -33,12 +34,11 @@ from judgebench.run.loading import (
     task_sampling,
 )
 from judgebench.run.manifests import build_task_manifest, combined, outputs_identity, require_same_run
-from judgebench.run.protocol import Seat
-from judgebench.run.seats import ModelPool, judge_specs
+from judgebench.run.seats import ModelPool, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import generation_step, judge_step, to_generation
-from judgebench.run.stopping import stop_rule
+from judgebench.run.stopping import StopRule, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -146,7 +146,7 @@ class Rehearsal:
                 (judge, self._judge_player(settings, judge, spec, arguments, loaded_task.task.judge_models.get(name)))
                 for judge, spec, arguments in played
             ]
-            for name, played in judge_specs(loaded_task, settings).items()
+            for name, played in every_judge_spec(loaded_task, settings).items()
         }
 
     def _judge_player(
@@ -311,13 +311,15 @@ class _PlayedTask:
     def _judged(self, answers: Iterable[Answer]) -> Iterable[tuple[Player, Tally]]:
         """Each judge model with its calls, over all judges that it plays."""
         tallies = {player.spec.text: (player, Tally()) for of_judge in self._seats.values() for _, player in of_judge}
-        judged = self._judged_before()
+        judged, part, dear = self._judged_before(), self._dear_part(), _dear_spec(self._settings)
         names = self._names_in_folder([player for player, _ in tallies.values()])
         for generation, real in answers:
             if generation is None or generation.error:
                 continue
             for case in self._loaded_task.task.cases(self._loaded_task.data, generation):
                 for judge, player in self._seats[case.judge]:
+                    if player.spec.text == dear and case.example.id not in part:
+                        continue
                     tally = tallies[player.spec.text][1]
                     for repeat in range(self._settings.judge_repeats):
                         if key_digest((case.id, names[player.spec.text], repeat)) in judged:
@@ -335,6 +337,11 @@ class _PlayedTask:
             if reply is None:
                 return
             replies = (*replies, reply)
+
+    def _dear_part(self) -> frozenset[str]:
+        """The examples that the dear judge of a cascade would judge, or with ``--dear auto`` may judge."""
+        data, plan = self._loaded_task.data, _cascade_plan(self._loaded_task, self._settings)
+        return frozenset() if plan is None else plan.part(data.by_id)
 
     def _judged_before(self) -> set[int]:
         """Digests of the keys of the judgements that the run would keep."""
@@ -389,24 +396,47 @@ def _task_manifest(
     loaded_task: LoadedTask, seats: Seats, identity: str, given: Imported | None, settings: Settings
 ) -> TaskManifest:
     """The manifest that the run would give a task."""
-    played: dict[str, list[Seat]] = {
-        name: [(judge, player.model or str(player.identity)) for judge, player in of_judge]
-        for name, of_judge in seats.items()
-    }
-    rule = None
-    if settings.stop_when is not None:
-        rule = stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+    dear_spec = _dear_spec(settings)
+    cheap, dear = (
+        {
+            name: [
+                (judge, player.model or str(player.identity))
+                for judge, player in of_judge
+                if (player.spec.text == dear_spec) == is_dear
+            ]
+            for name, of_judge in seats.items()
+        }
+        for is_dear in (False, True)
+    )
     return build_task_manifest(
         loaded_task,
-        played,
+        cheap,
         identity,
         settings,
         settings.splitting,
         sampling=None if given else task_sampling(loaded_task, settings),
         judge_models=[player.spec.text for of_judge in seats.values() for _, player in of_judge],
-        stop_rule=rule,
+        stop_rule=_stop_rule(loaded_task, settings),
+        cascade=_cascade_plan(loaded_task, settings),
+        dear=dear,
         imported=given,
     )
+
+
+def _stop_rule(loaded_task: LoadedTask, settings: Settings) -> StopRule | None:
+    if settings.stop_when is None:
+        return None
+    return stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+
+
+def _cascade_plan(loaded_task: LoadedTask, settings: Settings) -> CascadePlan | None:
+    rule = _stop_rule(loaded_task, settings)
+    return cascade_plan(settings, loaded_task.task, len(loaded_task.data.examples), rule)
+
+
+def _dear_spec(settings: Settings) -> str | None:
+    """The dear judge's model; ``None`` without ``--cascade``."""
+    return None if settings.cascade is None else parse_model(settings.cascade)[0].text
 
 
 def _stand_in(loaded_task: LoadedTask, example: Example) -> Generation:

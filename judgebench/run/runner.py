@@ -19,6 +19,7 @@ from judgebench.models import Gauge, Model, ModelSpec
 from judgebench.models.opening import parse_model
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
+from judgebench.run.cascades import CascadePlan, asked, cascade_plan, prices_of
 from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.run.kept_judges import as_before
 from judgebench.run.labels import Labels, labels_for
@@ -51,7 +52,7 @@ from judgebench.run.manifests import (
 from judgebench.run.pipeline import Observer, Pipeline
 from judgebench.run.protocol import NOT_JUDGED, differing
 from judgebench.run.scoring import finish_tasks, results_of
-from judgebench.run.seats import ModelPool, Opened, judge_specs
+from judgebench.run.seats import ModelPool, Opened, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
@@ -204,15 +205,17 @@ class Runner:
         for loaded_task in loaded:
             require_texts(loaded_task)
             if judge:
-                judge_specs(loaded_task, settings)
+                every_judge_spec(loaded_task, settings)
         given: dict[str, Imported] = {}
         if spec.backend.finished:
             given = {loaded_task.key: read_candidate(loaded_task, spec, settings) for loaded_task in loaded}
         loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
         for loaded_task in loaded:
             task_sampling(loaded_task, settings)
+            rule = None
             if settings.stop_when is not None:
-                stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+                rule = stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+            cascade_plan(settings, loaded_task.task, len(loaded_task.data.examples), rule)
             if loaded_task.key in given:
                 known = {generation.example_id: generation for generation in given[loaded_task.key].generations}
                 require_coverage(loaded_task, known, spec.text)
@@ -225,12 +228,12 @@ class Runner:
         task_folder = folder.task(loaded_task.key)
         if next(task_folder.generations(), None) is None:
             raise UsageError(f"{folder.path} holds no answers of {loaded_task.key}; run `judgebench generate` first")
-        stop = before.protocol.get("stop_when")
+        stop = before.protocol.get("stop_when") or before.protocol.get("cascade", {"rule": None})
         plan = self._plan(
             loaded_task,
             manifest.candidate_identity,
             judge=True,
-            stop_when=stop and stop["rule"],
+            stop_when=stop.get("rule"),
             think_tags=before.think_tags,
         )
         asked = {seat.model.name for seats in plan.seats.values() for seat in seats}
@@ -239,6 +242,13 @@ class Runner:
             raise UsageError(
                 f"{folder.path} was judged by {', '.join(sorted(others))}; another judge is another protocol. "
                 f"Use `judgebench eval --model file:…` with its answers and another --out"
+            )
+        if before.cascade is not None and before.protocol["cascade"] != plan.task_manifest.protocol.get("cascade"):
+            raise UsageError(
+                f"{folder.path} has a cascade whose part was drawn before it was judged: {before.cascade.dear} judges "
+                f"{before.cascade.rule or before.cascade.n} of {before.cascade.population}. A part that is changed "
+                "once its verdicts are known is no random part; go on with the same --cascade and --dear, or evaluate "
+                "the answers again with another --out"
             )
         return replace(plan, task_manifest=rejudged(before, plan.task_manifest))
 
@@ -303,11 +313,14 @@ class Runner:
         sampling = task_sampling(loaded_task, settings)
         seats = self._models.seats(loaded_task) if judge else {}
         rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(data.judges))
+        cascade = cascade_plan(settings, task, len(data.examples), rule) if judge else None
         requests = generation_step(sampling, settings.system, thinking, settings.refine)
         task_manifest = build_task_manifest(
             loaded_task,
             {
-                name: [(seat.judge, seat.model) for seat in seats[name]] if seats else [(judge_rule, NOT_JUDGED)]
+                name: [(seat.judge, seat.model) for seat in seats[name] if not seat.dear]
+                if seats
+                else [(judge_rule, NOT_JUDGED)]
                 for name, judge_rule in data.judges.items()
             },
             identity,
@@ -317,10 +330,16 @@ class Runner:
             first_prompt=_first_prompt(candidate.model, data.examples, requests) if candidate else None,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             stop_rule=rule,
+            cascade=cascade,
+            dear={name: [(seat.judge, seat.model) for seat in own if seat.dear] for name, own in seats.items()},
             imported=imported,
         )
-        watch = None if rule is None else Watch(rule, [example.id for example in data.examples])
-        return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest)
+        watch = None
+        if cascade is not None:
+            task_manifest.cascade = cascade.record(seats, len(data.examples))
+        elif rule is not None:
+            watch = Watch(rule, [example.id for example in data.examples])
+        return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest, cascade)
 
     def _start(
         self,
@@ -354,6 +373,7 @@ class Runner:
             thinking=plan.thinking,
             refine=self._settings.refine,
             candidate=candidate,
+            dear_part=frozenset() if plan.cascade is None else plan.cascade.part(data.by_id),
             watch=plan.watch,
         )
 
@@ -411,6 +431,10 @@ class Runner:
             for task in run.tasks:
                 if run.judge and isinstance(task.watch, Watch):
                     run.manifest.tasks[task.key].early_stop = _outcome(task, task.watch)
+                if run.judge and (cascade := run.manifest.tasks[task.key].cascade) is not None:
+                    run.manifest.tasks[task.key].cascade = asked(
+                        cascade, task.folder.judgements(), prices_of(task.seats)
+                    )
             scored = finish_tasks(run.folder, run.manifest, run.loaded, self._pool, self._labels)
             status, complaint = ending(run.manifest, judged=run.judge)
             results = results_of(run.folder, run.manifest, scored, status)
@@ -522,6 +546,7 @@ class _Plan:
     seats: Mapping[str, tuple[JudgeSeat, ...]]
     watch: Watch | DifferenceWatch | None
     task_manifest: TaskManifest
+    cascade: CascadePlan | None = None
 
     @property
     def key(self) -> str:

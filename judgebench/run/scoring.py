@@ -9,7 +9,7 @@ asked again, unread, failed, settled without a call (skipped), or missing.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby, islice
 from typing import Any, TypeVar
@@ -22,7 +22,8 @@ from judgebench.errors import UsageError
 from judgebench.grading.pool import KILLED, GradingPool
 from judgebench.judges import read_replies
 from judgebench.judges.panel import with_panel
-from judgebench.records import Case, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.records import Cascade, Case, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.run.cascades import cascade_part, cascade_scores, split_judgements
 from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
 from judgebench.run.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.run.labels import Labels, anchored_scores, labels_for
@@ -90,6 +91,8 @@ def _finish_task(
     }
     verified = verify(task, data, generations, pool)
     folder.finish(loaded_task.data.examples, verified if data.verifiers else None)
+    if task_manifest.cascade is not None:
+        return _finish_cascade(folder, task_manifest, task_manifest.cascade, part, generations)
     scored = score(
         task,
         data,
@@ -107,6 +110,42 @@ def _finish_task(
     findings += inspect_length_control(task.name, task.metrics, scores)
     findings += inspect_grading(task.name, verified)
     return ScoredTask(scores, findings)
+
+
+def _finish_cascade(
+    folder: TaskFolder,
+    task_manifest: TaskManifest,
+    cascade: Cascade,
+    loaded_task: LoadedTask,
+    generations: dict[str, Generation],
+) -> ScoredTask:
+    """Score both judges' verdicts apart, and estimate from them what the dear judge would say of all."""
+    task, data = loaded_task.task, loaded_task.data
+    thinking = Thinking(tags=tuple(task_manifest.think_tags))
+    part = cascade_part(data.by_id, cascade.n, cascade.seed)
+    drawn = replace(data, examples=tuple(example for example in data.examples if example.id in part))
+    cheap, dear = (
+        score(
+            task,
+            judged,
+            {name: generation for name, generation in generations.items() if name in judged.by_id},
+            split_judgements(folder.judged(), cascade, dear=is_dear),
+            (),
+            verdicts_each=each,
+            thinking=thinking,
+        )
+        for judged, is_dear, each in (
+            (data, False, verdicts_expected(task_manifest)),
+            (drawn, True, dict.fromkeys(data.judges, task_manifest.judge_repeats)),
+        )
+    )
+    ends = {name: count + dear.counts.get(name, 0) for name, count in cheap.counts.items()}
+    task_manifest.counts = ends | {name: cheap.counts[name] for name in ("examples", "without_answer")}
+    answered = {name for name, generation in generations.items() if not generation.error}
+    scores = cascade_scores(task, data, cheap.scores, cheap.rows, dear.rows, answered, cascade)
+    folder.write_scores(_with_styles(task, cheap), scores)
+    folder.write_dear_scores(_with_styles(task, dear))
+    return ScoredTask(scores, inspect_outputs(task.name, generations.values(), data.fragments, judged=True))
 
 
 def _judged_part(loaded_task: LoadedTask, task_manifest: TaskManifest) -> LoadedTask:

@@ -82,7 +82,7 @@ class ModelPool:
         judges = {
             spec: (loaded_task.task, arguments)
             for loaded_task in judged
-            for played in judge_specs(loaded_task, self._settings).values()
+            for played in every_judge_spec(loaded_task, self._settings).values()
             for _, spec, arguments in played
         }
         for spec, arguments in [candidate] if candidate else []:
@@ -112,10 +112,17 @@ class ModelPool:
                 self._require_served(*parse_model(text, self._settings.judge_args), task)
 
     def seats(self, loaded_task: LoadedTask) -> dict[str, tuple[JudgeSeat, ...]]:
-        """Open the models that play each of a task's judges."""
+        """Open the models that play each of a task's judges; of a cascade, the dear judge's have ``dear`` set."""
+        cheap, dear = judge_specs(loaded_task, self._settings), dear_specs(loaded_task, self._settings)
         return {
-            name: tuple(self._seat(loaded_task.task, *specified) for specified in played)
-            for name, played in judge_specs(loaded_task, self._settings).items()
+            name: (
+                *(self._seat(loaded_task.task, *specified) for specified in played),
+                *(
+                    dataclasses.replace(self._seat(loaded_task.task, *specified), dear=True)
+                    for specified in dear.get(name, ())
+                ),
+            )
+            for name, played in cheap.items()
         }
 
     def retries(self) -> dict[str, dict[str, int]]:
@@ -253,6 +260,31 @@ def judge_specs(
         parsed = [parse_model(text, {**settings.judge_file_args, **settings.judge_args}) for text in texts]
         specs[name] = [(judge_for(judge, spec, settings=settings), spec, arguments) for spec, arguments in parsed]
     return specs
+
+
+def dear_specs(loaded_task: LoadedTask, settings: Settings) -> dict[str, list[tuple[Judge, ModelSpec, dict[str, str]]]]:
+    """The model that plays the dear one of each of a task's judges; empty without ``--cascade``."""
+    text = settings.cascade
+    if text is None:
+        return {}
+    if text.endswith((".toml", ".yaml", ".yml")):
+        raise UsageError(
+            f"--cascade {text}: the dear judge is asked with the same prompt as the cheap one, so it is named as a "
+            "model (openai:NAME); a judge file is given with --judge"
+        )
+    spec, arguments = parse_model(text, {**settings.judge_file_args, **settings.judge_args, **settings.dear_args})
+    return {
+        name: [(judge_for(judge, spec, settings=settings), spec, arguments)]
+        for name, judge in loaded_task.data.judges.items()
+    }
+
+
+def every_judge_spec(
+    loaded_task: LoadedTask, settings: Settings
+) -> dict[str, list[tuple[Judge, ModelSpec, dict[str, str]]]]:
+    """The cheap and the dear judges' models, without distinction."""
+    dear = dear_specs(loaded_task, settings)
+    return {name: [*played, *dear.get(name, ())] for name, played in judge_specs(loaded_task, settings).items()}
 
 
 def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:

@@ -38,6 +38,8 @@ Tags = tuple[tuple[str, str], ...]
 """Pairs of an opening and a closing tag."""
 Limit = int | float | None
 """A number of examples or, below 1, a share of them."""
+Dear = str | int | None
+"""A number of examples, or ``auto``; kept as a text."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,26 @@ class Settings:
         "RULE",
         EVAL,
     )
+    cascade: str | None = flag(
+        None,
+        "Estimate what a dear judge would say of all examples: --judge judges all of them, DEAR a random part, see "
+        "--dear. It is a protocol of its own, for metrics that are plain means over examples.",
+        "DEAR",
+        JUDGING,
+    )
+    dear: Dear = flag(
+        None,
+        "How many examples the dear judge judges: N, or auto, until --stop-when 'ci<W' holds.",
+        "N|auto",
+        JUDGING,
+        typed=str | None,
+    )
+    dear_share: float | None = flag(
+        None, "The same as a share of the examples, rounded up: 0.2.", "SHARE", JUDGING, minimum=0
+    )
+    dear_args: Mapping[str, str] = flag(
+        {}, "Setting of the dear judge's backend, beside those of --judge-arg.", "K=V", JUDGING, name="dear_arg"
+    )
     labels: Path | None = flag(
         None,
         "Human verdicts on a random sample of the examples (CSV: example_id,label) to anchor win rates.",
@@ -231,12 +253,46 @@ class Settings:
                 parse_price(arguments["usd_per_million"])
         if self.name is not None:
             require_name(self.name)
+        self._check_cascade()
         sent = {"system": self.system or "", "gen": "".join(self.gen.values())}
         for name, text in {**sent, "judge_gen": "".join(self.judge_gen.values())}.items():
             try:
                 text.encode()
             except UnicodeEncodeError as error:  # an argument that was not UTF-8
                 raise UsageError(f"{SETTINGS[name].spelling} is not text that can be sent: {error}") from error
+
+    def _check_cascade(self) -> None:
+        """Raise :class:`UsageError` for a cascade that does not say once how much its dear judge judges."""
+        sizes = [f"--dear {self.dear}"] if self.dear is not None else []
+        sizes += [f"--dear-share {self.dear_share:g}"] if self.dear_share is not None else []
+        if self.cascade is None:
+            if sizes or self.dear_args:
+                raise UsageError(
+                    f"{(sizes or ['--dear-arg'])[0]} is about the dear judge of a cascade, and none is named; name it "
+                    "with --cascade, and the cheap judge with --judge"
+                )
+            return
+        if len(sizes) != 1:
+            raise UsageError(
+                f"--cascade {self.cascade} needs one size of the part that the dear judge judges, and was given "
+                f"{' and '.join(sizes) or 'none'}; give --dear 100, --dear-share 0.2, or --dear auto with --stop-when "
+                "'ci<1.5'"
+            )
+        size = str(self.dear)
+        if size not in ("None", "auto") and not (size.isdecimal() and 3 <= int(size[:12]) <= MOST):
+            raise UsageError(f"--dear {self.dear!r} is neither a number of examples, 3 or more, nor auto")
+        if self.dear_share is not None and not 0 < self.dear_share <= 1:
+            raise UsageError(f"--dear-share {self.dear_share:g} is no share of the examples: above 0, and at most 1")
+        if self.dear == "auto" and self.stop_when is None:
+            raise UsageError(
+                "--dear auto asks the dear judge until the interval is narrow enough, and no width is given; add "
+                "--stop-when 'ci<1.5', or give a number with --dear"
+            )
+        if self.dear != "auto" and self.stop_when is not None:
+            raise UsageError(
+                f"--stop-when {self.stop_when!r} ends judging by a rule, and {sizes[0]} fixes the size of the dear "
+                "judge's part beforehand; give --dear auto for the rule, or leave --stop-when out"
+            )
 
     @property
     def splitting(self) -> "Thinking":
@@ -272,6 +328,10 @@ class Keywords(TypedDict, total=False):
     repeats: int
     refine: str | Iterable[str]
     stop_when: str | None
+    cascade: str | None
+    dear: str | int | None
+    dear_share: float | None
+    dear_args: Mapping[str, object]
     labels: PathLike | None
     api_key_env: str | None
     concurrency: int | None
@@ -344,6 +404,8 @@ class Setting:
             return tuple((opening, closing) for opening, closing in given)
         if get_origin(self.kind) is Mapping:
             return {key: str(value) for key, value in given.items()}
+        if self.kind == Dear:
+            return given if isinstance(given, str) else str(operator.index(given))
         if self.kind == Limit:
             return limit_of(operator.index(given) if isinstance(given, int) else float(given), f"{self.name}={given!r}")
         if self.holds_several:

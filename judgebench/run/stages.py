@@ -110,6 +110,8 @@ class JudgeSeat:
     price: Price | None = None
     spec: str = ""
     """The model as the user or the task named it."""
+    dear: bool = False
+    """Whether it judges only a part of the examples (``--cascade``)."""
 
 
 def judge_step(
@@ -201,6 +203,8 @@ class RunningTask:
     """Refinement prompts that each answer goes through."""
     candidate: str = ""
     """Name of the candidate in the answers, if it is not the model's own name."""
+    dear_part: frozenset[str] = frozenset()
+    """Ids of the examples that dear seats judge."""
     watch: Watch | DifferenceWatch | None = None
     """Looks at each judged example and decides when to stop; ``None`` if all examples are judged."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
@@ -246,6 +250,8 @@ class RunningTask:
         thinking = Thinking(tags=self.thinking.tags)
         for case in self.task.cases(self.data, generation):
             for seat in self.seats[case.judge]:
+                if seat.dear and generation.example_id not in self.dear_part:
+                    continue
                 for repeat in range(self.judge_repeats):
                     yield JudgeCall(case, seat, repeat, thinking)
 

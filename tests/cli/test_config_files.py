@@ -138,7 +138,7 @@ def values_of(parameter: Any) -> st.SearchStrategy[list[str]]:
         return st.floats(1, 1e6).map(lambda value: [repr(value)])
     if name == "limit":
         return st.one_of(st.integers(1, 10**6), st.floats(1e-9, 1, exclude_max=True)).map(lambda value: [repr(value)])
-    if name in ("gen", "judge_gen", "model_arg", "judge_arg", "fields"):
+    if name in ("gen", "judge_gen", "model_arg", "judge_arg", "dear_arg", "fields"):
         numbers = st.one_of(
             st.integers().map(str), st.floats(allow_nan=False).map(repr), st.sampled_from(["007", "1e5"])
         )
@@ -169,8 +169,9 @@ def test_what_is_written_is_read_back_as_the_same_flags(tmp_path: Path, chosen: 
 def meaning(given: dict[str, Any]) -> dict[str, Any]:
     """Flags, with what a limit means instead of how it is spelt, and pairs in the form of a mapping."""
     limit = FLAGS["limit"].parsed(given["limit"])
-    pairs = {name: dict(text.split("=", 1) for text in given[name]) for name in ("gen", "judge_gen", "model_arg")}
-    return {**given, **pairs, "limit": limit, "judge_arg": dict(text.split("=", 1) for text in given["judge_arg"])}
+    names = ("gen", "judge_gen", "model_arg", "judge_arg", "dear_arg")
+    pairs = {name: dict(text.split("=", 1) for text in given[name]) for name in names}
+    return {**given, **pairs, "limit": limit}
 
 
 def test_every_flag_stands_in_the_file(tmp_path: Path) -> None:

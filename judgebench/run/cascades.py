@@ -1,0 +1,359 @@
+"""``--cascade``: a cheap judge judges all examples and a dear one a random part; what the dear one would say of all.
+
+The part is the beginning of the random order of ``stopping.random_order``, which is drawn before any verdict is seen
+and is the same for every model, so that two runs of one protocol can be paired. The estimator is that of
+``stats.cascade``; its target is the dear judge's mean over the examples of this run.
+
+A metric that is not a plain mean over examples is refused: a fit, or a mean weighted by verdicts, of the part is not
+the part of the fit.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from judgebench.errors import UsageError
+from judgebench.models.pricing import Price
+from judgebench.records import Cascade, ExampleScore, Judgement, Score, Usage
+from judgebench.run.settings import Settings
+from judgebench.run.stages import JudgeSeat
+from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, random_order
+from judgebench.stats.cascade import CascadeMean, cascade_mean
+from judgebench.task import Task, TaskData
+from judgebench.task.metric import Metric
+
+NOT_A_MEAN = "a cascade estimates plain means over examples, and this is none (a fit to all, or weighted by verdicts)"
+LEAST_OF_GROUP = 30
+"""A group of examples has a number of its own if the dear judge judged at least so many of them."""
+_TOO_SURE = 1.645
+"""Standard errors by which the two judges' correlation must lie above 0 for the cheap judge to be worth something."""
+
+
+@dataclass(frozen=True)
+class CascadePlan:
+    """How much of a task's examples the dear judge judges."""
+
+    dear: str
+    """The dear judge's model as the user named it."""
+    n: int
+    """Size of its part; of ``--dear auto``, all examples: the most that it can be."""
+    rule: StopRule | None = None
+
+    def part(self, ids: Iterable[str]) -> frozenset[str]:
+        """The examples that the dear judge may be asked about."""
+        return cascade_part(ids, self.n)
+
+    def record(self, seats: Mapping[str, Sequence[JudgeSeat]], population: int) -> Cascade:
+        """What is asked of whom, before anything is. Raises :class:`UsageError` if one model plays both judges."""
+        every = [seat for of_judge in seats.values() for seat in of_judge]
+        cheap = dict.fromkeys(seat.spec for seat in every if not seat.dear)
+        names = {seat.model.name for seat in every if not seat.dear}
+        (dear_model,) = {seat.model.name for seat in every if seat.dear}
+        if dear_model in names:
+            raise UsageError(
+                f"--cascade {self.dear} and --judge {', '.join(cheap)} are both called {dear_model}: verdicts are told "
+                "apart by that name, and a judge says nothing new about itself; name two different models"
+            )
+        return Cascade(
+            cheap=tuple(cheap),
+            dear=self.dear,
+            dear_model=dear_model,
+            population=population,
+            n=self.n,
+            seed=ORDER_SEED,
+            rule=None if self.rule is None else self.rule.text,
+        )
+
+    def protocol(self) -> dict[str, Any]:
+        """What must be equal for two rows to be ranked together, besides both judges."""
+        size = {"n": self.n} if self.rule is None else {"rule": self.rule.text, "metric": self.rule.metric.name}
+        return {**size, "order_seed": ORDER_SEED}
+
+
+def cascade_part(ids: Iterable[str], n: int, seed: int = ORDER_SEED) -> frozenset[str]:
+    """The first ``n`` examples of the random order."""
+    return frozenset(random_order(list(ids), seed)[:n])
+
+
+def cascade_plan(settings: Settings, task: Task, examples: int, rule: StopRule | None) -> CascadePlan | None:
+    """How a task is judged with ``--cascade``; ``None`` without it.
+
+    Raises :class:`UsageError` for a task that has no metric to estimate, or fewer examples than the part.
+    """
+    if settings.cascade is None:
+        return None
+    if "judged" not in task.verdicts:
+        raise UsageError(
+            f"--cascade {settings.cascade}: answers to {task.label} are verified, so there is no judge to replace by a "
+            "cheaper one"
+        )
+    if not estimated(task):
+        raise UsageError(
+            f"--cascade {settings.cascade}: no metric of {task.label} is a plain mean over examples "
+            f"({', '.join(task.headline)} are fitted to all of them, or weighted by the verdicts), so a random part "
+            "says nothing exact about the rest; judge this task in full"
+        )
+    if rule is not None:
+        return CascadePlan(settings.cascade, examples, rule)
+    n = math.ceil(settings.dear_share * examples) if settings.dear_share is not None else int(settings.dear or 0)
+    if n > examples:
+        raise UsageError(
+            f"--dear {n}: {task.label} has {examples} examples here; give fewer, or let {settings.cascade} judge all "
+            f"of them (--judge {settings.cascade})"
+        )
+    return CascadePlan(settings.cascade, max(n, 3))
+
+
+def estimated(task: Task) -> list[Metric]:
+    """The metrics that a cascade estimates: plain means with bounds that depend on verdicts."""
+    return [metric for metric in task.means.values() if metric.unit not in ("characters", "usd")]
+
+
+def split_judgements(judgements: Iterable[Judgement], cascade: Cascade, *, dear: bool) -> Iterable[Judgement]:
+    """The dear judge's judgements, or those of the cheap ones."""
+    return (judgement for judgement in judgements if (judgement.judge_model == cascade.dear_model) == dear)
+
+
+# -- scores
+
+
+@dataclass(frozen=True)
+class BothJudges:
+    """What both judges say, as numbers of one metric by example."""
+
+    cheap: Mapping[str, float]
+    """Of all examples that have an answer; where the cheap judge has no verdict, its mean."""
+    dear: Mapping[str, float]
+    """Of the part, as far as the dear judge has a verdict."""
+    missing: int
+    """Examples without an answer, and those of the part without a verdict of the dear judge."""
+
+    def estimate(self, metric: Metric) -> CascadeMean:
+        """The dear judge's mean over all examples, in the unit of ``value_of``."""
+        judged = [example_id for example_id in self.cheap if example_id in self.dear]
+        rest = [value for example_id, value in self.cheap.items() if example_id not in self.dear]
+        return cascade_mean(
+            [self.dear[example_id] for example_id in judged],
+            [self.cheap[example_id] for example_id in judged],
+            rest,
+            low=metric.lower,
+            high=metric.upper,
+            level=LEVEL,
+        )
+
+    def within(self, ids: Collection[str]) -> "BothJudges":
+        """The same of some of the examples."""
+        cheap = {example_id: value for example_id, value in self.cheap.items() if example_id in ids}
+        dear = {example_id: value for example_id, value in self.dear.items() if example_id in ids}
+        return BothJudges(cheap, dear, len(ids) - len(cheap))
+
+
+def both_judges(
+    metric: Metric,
+    cheap_rows: Sequence[ExampleScore],
+    dear_rows: Sequence[ExampleScore],
+    answered: Collection[str],
+    examples: Collection[str],
+    part: Collection[str],
+) -> BothJudges:
+    """The numbers of both judges on the examples that have an answer."""
+    said = {name: value for name, value in metric.values(cheap_rows).items() if value is not None and name in answered}
+    usual = float(np.mean(list(said.values()))) if said else (metric.lower + metric.upper) / 2
+    cheap = {name: said.get(name, usual) for name in sorted(answered)}
+    dear = {
+        name: value
+        for name, value in metric.values(dear_rows).items()
+        if value is not None and name in part & cheap.keys()
+    }
+    unread = sum(name in cheap and name not in dear for name in part)
+    return BothJudges(cheap, dear, len(examples) - len(cheap) + unread)
+
+
+def cascade_scores(
+    task: Task,
+    data: TaskData,
+    cheap_scores: Sequence[Score],
+    cheap_rows: Sequence[ExampleScore],
+    dear_rows: Sequence[ExampleScore],
+    answered: Collection[str],
+    cascade: Cascade,
+) -> list[Score]:
+    """The cascade's scores, in the place of those that the cheap judges alone give, which follow as a group.
+
+    Metrics that no verdict changes, such as lengths, stay; those that are no plain mean over examples have no value.
+    """
+    examples = {example.id: example for example in data.examples}
+    part = cascade_part(examples, cascade.n, cascade.seed)
+    metrics = {metric.name: metric for metric in estimated(task)}
+    numbers = {
+        name: both_judges(metric, cheap_rows, dear_rows, answered, examples, part) for name, metric in metrics.items()
+    }
+    groups: dict[str, set[str]] = {}
+    for example in data.examples:
+        for group in task.groups(example):
+            groups.setdefault(group, set()).add(example.id)
+    found, alone = [], []
+    for score in cheap_scores:
+        metric = metrics.get(score.metric)
+        if score.group is None and metric is not None:
+            found.append(_score(task, metric, numbers[metric.name], cascade))
+            alone.append(_alone(score, f"judge={', '.join(cascade.cheap)}"))
+        elif score.group is None and score.unit in ("characters", "usd"):
+            found.append(score.without_upstream())
+        elif score.group is None:
+            found.append(_refused(task, score, len(examples)))
+        elif metric is not None and len(groups.get(score.group or "", set()) & part) >= LEAST_OF_GROUP:
+            within = numbers[metric.name].within(groups[str(score.group)])
+            found.append(_score(task, metric, within, cascade, score.group))
+    return found + alone
+
+
+def _score(task: Task, metric: Metric, numbers: BothJudges, cascade: Cascade, group: str | None = None) -> Score:
+    result = numbers.estimate(metric)
+    if result.value is None:
+        return metric.absent(task.name, f"{cascade.dear}: {result.reason}", n_missing=numbers.missing, group=group)
+    interval = result.interval
+    return metric.number(
+        task.name,
+        metric.scale * float(result.value),
+        stderr=None if result.stderr is None else metric.scale * float(result.stderr),
+        low=None if interval is None else metric.scale * float(interval.low),
+        high=None if interval is None else metric.scale * float(interval.high),
+        level=None if interval is None else interval.level,
+        method=(
+            f"what {cascade.dear} would say of all {result.population}: it judged {result.n} of them, drawn beforehand "
+            f"(seed {cascade.seed}), and {' and '.join(cascade.cheap)} all; regression estimator for these examples; "
+            + (interval.method if interval else f"no interval: {result.reason}")
+        ),
+        n=result.population,
+        n_missing=numbers.missing,
+        group=group,
+        details={"cascade": _details(metric, result, numbers)},
+    )
+
+
+def _details(metric: Metric, result: CascadeMean, numbers: BothJudges) -> dict[str, Any]:
+    dear, cheap = list(numbers.dear.values()), list(numbers.cheap.values())
+    return {
+        "n_dear": result.n,
+        "population": result.population,
+        "weight": result.weight,
+        "gain": result.gain,
+        "worth": is_worth(result),
+        "cheap_alone": metric.scale * float(np.mean(cheap)),
+        "dear_alone": metric.scale * float(np.mean(dear)),
+        "sd_dear": metric.scale * float(np.std(dear, ddof=1)) if len(dear) > 1 else None,
+    }
+
+
+def is_worth(result: CascadeMean) -> bool:
+    """Whether the cheap judge's verdicts follow the dear one's more than chance does: a one-sided test at 5 %."""
+    if result.gain is None or result.n < 4:
+        return result.gain is None and bool(result.weight)
+    squared = result.gain * (result.n - 1) / (result.n - 2) - 1
+    return bool(result.weight) and squared * (result.n - 2) > _TOO_SURE**2
+
+
+def _alone(score: Score, group: str) -> Score:
+    """The cheap judges' own number."""
+    method = f"the cheap judge alone; {score.method}" if score.method else "the cheap judge alone"
+    return msgspec.structs.replace(score.without_upstream(), group=group, method=method)
+
+
+def _refused(task: Task, score: Score, examples: int) -> Score:
+    return task.metric(score.metric, score.unit).absent(task.name, NOT_A_MEAN, n_missing=examples)
+
+
+# -- what was asked of whom
+
+
+def asked(cascade: Cascade, judgements: Iterable[Judgement], prices: Mapping[str, Price | None]) -> Cascade:
+    """The record with the calls of both judges and what they cost; ``prices`` are those of the judge models."""
+    calls, usd = {True: 0, False: 0}, dict[bool, float | None]({True: 0.0, False: 0.0})
+    judged: set[str] = set()
+    for judgement in judgements:
+        dear = judgement.judge_model == cascade.dear_model
+        if dear:
+            judged.add(judgement.example_id)
+        calls[dear] += len(judgement.replies)
+        price, sofar = prices.get(judgement.judge_model), usd[dear]
+        paid = sum((reply.paid for reply in judgement.replies), Usage())
+        usd[dear] = None if price is None or sofar is None else sofar + price.usd(paid)
+    cheap, paid_dear = usd[False], usd[True]
+    saved = None
+    if cheap is not None and paid_dear is not None and judged:
+        saved = paid_dear * (cascade.population / len(judged) - 1) - cheap
+    return msgspec.structs.replace(
+        cascade,
+        cheap_calls=calls[False],
+        dear_calls=calls[True],
+        usd_cheap=cheap,
+        usd_dear=paid_dear,
+        usd_saved=saved,
+    )
+
+
+def prices_of(seats: Mapping[str, Sequence[JudgeSeat]]) -> dict[str, Price | None]:
+    """The price of each judge model, by its name in the judgements."""
+    return {seat.model.name: seat.price for of_judge in seats.values() for seat in of_judge}
+
+
+# -- in words
+
+
+class Worth(msgspec.Struct, frozen=True):
+    """What is read back from the details of a cascade's score."""
+
+    n_dear: int
+    gain: float | None
+    worth: bool
+
+
+def in_words(cascade: Cascade, scores: Iterable[Score]) -> list[str]:
+    """Say what was asked of whom, what the cheap judge was worth for each metric, and what was saved."""
+    cheap = " and ".join(cascade.cheap)
+    lines = [
+        f"cascade: {cheap} judged all {cascade.population} examples ({cascade.cheap_calls} calls), {cascade.dear} "
+        f"{cascade.n} of them ({cascade.dear_calls} calls), drawn at random beforehand"
+        + (f", until {cascade.rule}" if cascade.rule else "")
+        + f". The numbers estimate what {cascade.dear} would say of all; they are not its own"
+    ]
+    for score in scores:
+        try:
+            found = msgspec.convert(score.details.get("cascade"), Worth)
+        except msgspec.ValidationError:  # a run folder may come from anyone
+            continue
+        lines.append(f"{score.metric}: {_worth(found, cheap, cascade.dear)}")
+    return [*lines, *_saved(cascade, cheap)]
+
+
+def _worth(found: Worth, cheap: str, dear: str) -> str:
+    if found.worth and found.gain is None:
+        return f"{cheap} predicts every verdict of {dear}"
+    if found.worth and found.gain is not None:
+        return (
+            f"with {cheap}, {found.n_dear} verdicts of {dear} did the work of {found.n_dear * found.gain:.0f} "
+            f"(gain {found.gain:.2f})"
+        )
+    gain = "" if found.gain is None else f" (gain {found.gain:.2f})"
+    return (
+        f"{cheap} is worth nothing here: its verdicts follow those of {dear} no more than chance would{gain}, so "
+        f"{found.n_dear} verdicts of {dear} alone would do as well"
+    )
+
+
+def _saved(cascade: Cascade, cheap: str) -> list[str]:
+    if cascade.usd_cheap is None or cascade.usd_dear is None or cascade.usd_saved is None:
+        return [f"the price of {cheap} or {cascade.dear} is not known, so neither is what was saved"]
+    if not cascade.usd_cheap and not cascade.usd_dear:
+        return []
+    everything = cascade.usd_cheap + cascade.usd_dear + cascade.usd_saved
+    verb = "saved" if cascade.usd_saved >= 0 else "more than that was paid"
+    return [
+        f"{cheap} cost ${cascade.usd_cheap:.2f} and {cascade.dear} ${cascade.usd_dear:.2f}; {cascade.dear} on all "
+        f"would cost about ${everything:.2f}: ${abs(cascade.usd_saved):.2f} {verb}"
+    ]

@@ -1,0 +1,181 @@
+"""``eval --cascade`` from end to end: who is asked what, the number, what it is worth, and what may be done with it."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import judgebench as api
+from judgebench.errors import UsageError
+from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
+from judgebench.records import Completion, Request
+from judgebench.run.stopping import random_order
+from judgebench.stats.cascade import cascade_mean
+from tests.commands import judgebench
+from tests.processes import lines_of, manifest_of
+
+PRICES = {"judge_args": {"usd_per_million": "1/1"}, "dear_args": {"usd_per_million": "20/20"}}
+N = 16
+
+
+def tenth(request: Request, salt: str = "") -> int:
+    """A number from 0 to 9 that depends on what is asked."""
+    return hashlib.sha256((salt + last_message(request)).encode()).digest()[0] % 10
+
+
+def cheap_verdict(request: Request) -> Completion:
+    """Clear labels."""
+    return reply("A", logprobs={"A": -0.1, "B": -2.4} if tenth(request) < 5 else {"A": -2.4, "B": -0.1})
+
+
+def dear_verdict(request: Request) -> Completion:
+    """Of another mind in a fifth of the cases."""
+    other = tenth(request, "dear") < 2
+    return reply("A", logprobs={"A": -0.2, "B": -1.7} if (tenth(request) < 5) != other else {"A": -1.7, "B": -0.2})
+
+
+@pytest.fixture
+def cast() -> Iterator[tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]]]:
+    """Both judges, and the specs of the candidate and of them."""
+    cheap = ScriptedModel(cheap_verdict, name="cheap", identity="cheap")
+    dear = ScriptedModel(dear_verdict, name="dear", identity="dear")
+    candidate = ScriptedModel(lambda request: f"Answer to {last_message(request)}", name="m", identity="m")
+    with playing(candidate) as model, playing(cheap) as first, playing(dear) as second:
+        yield cheap, dear, (model, first, second)
+
+
+def shares(path: Path) -> dict[str, float]:
+    """The candidate's share by example, of a file of example scores."""
+    return {row["example_id"]: row["value"] for row in lines_of(path) if row["metric"] == "preference"}
+
+
+def test_the_dear_judge_is_asked_about_the_part_alone(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """The first six of the drawn order; number, interval and gain are those of ``stats.cascade``; the manifest says who
+    was asked what and what it cost; of the dear judge on all 16 the price is that of its six times 16/6.
+    """
+    cheap, dear, (model, first, second) = cast
+    out = tmp_path / "run"
+    run = api.evaluate(
+        model, "alpacaeval", judge=first, cascade=second, dear=6, starter=True, out=out, progress=False, **PRICES
+    )
+    assert (len(cheap.asked), len(dear.asked)) == (N, 6)
+    said, part = shares(out / "alpacaeval/example_scores.jsonl"), shares(out / "alpacaeval/dear_scores.jsonl")
+    judged = [
+        line["example_id"] for line in lines_of(out / "alpacaeval/judgements.jsonl") if line["judge_model"] == "dear"
+    ]
+    assert set(judged) == set(part) == set(random_order(list(said))[:6])
+    expected = cascade_mean(
+        [part[name] for name in part], [said[name] for name in part], [said[n] for n in said if n not in part]
+    )
+    assert expected.interval is not None
+    score = run.score("win_rate")
+    assert (score.value, score.low, score.high, score.n, score.n_missing) == pytest.approx(
+        (100 * expected.value, 100 * expected.interval.low, 100 * expected.interval.high, N, 0)  # type: ignore[operator]
+    )
+    assert score.details["cascade"]["gain"] == pytest.approx(expected.gain)
+    assert "what scripted:dear would say of all 16: it judged 6 of them" in str(score.method)
+    assert run.score("win_rate", group="judge=scripted:cheap").value == pytest.approx(100 * sum(said.values()) / N)
+    controlled = run.score("lc_win_rate")
+    assert controlled.value is None
+    assert "plain means" in str(controlled.reason)
+    assert run.score("avg_length").value is not None
+    record = manifest_of(out).tasks["alpacaeval"].cascade
+    assert record is not None
+    assert (record.cheap, record.dear, record.n, record.population) == (("scripted:cheap",), "scripted:dear", 6, N)
+    assert (record.cheap_calls, record.dear_calls) == (N, 6)
+    assert record.usd_dear is not None
+    assert record.usd_cheap is not None
+    assert record.usd_saved == pytest.approx(record.usd_dear * 10 / 6 - record.usd_cheap)
+    assert manifest_of(out).tasks["alpacaeval"].counts["read"] == N + 6
+
+
+def test_it_goes_on_and_scores_again_without_a_call(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """A second start asks nothing; ``score`` gives the same numbers; a second size of the part is refused."""
+    cheap, dear, (model, first, second) = cast
+    out = tmp_path / "run"
+    common: dict[str, Any] = {"judge": first, "cascade": second, "starter": True, "out": out, "progress": False}
+    before = api.evaluate(model, "alpacaeval", dear_share=0.25, **common)
+    asked = len(cheap.asked), len(dear.asked)
+    assert asked == (N, 4)
+    again = api.evaluate(model, "alpacaeval", dear_share=0.25, **common)
+    assert (len(cheap.asked), len(dear.asked)) == asked
+    assert again.scores == before.scores == api.score(out).scores
+    with pytest.raises(UsageError, match=r"differs in alpacaeval\.cascade\.n"):
+        api.evaluate(model, "alpacaeval", dear=8, **common)
+
+
+def test_answers_of_a_run_are_judged_by_both(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """``judge RUN``; once its part is judged, the part of a run is not changed."""
+    cheap, dear, (model, first, second) = cast
+    common = ["--tasks", "alpacaeval", "--starter", "--quiet"]
+    judgebench(["generate", "--model", model, *common, "--out", tmp_path / "run"])
+    both = ["judge", tmp_path / "run", "--judge", first, "--cascade", second, "--quiet", "--dear"]
+    text = judgebench([*both, "5"]).stdout
+    assert (len(cheap.asked), len(dear.asked)) == (N, 5)
+    assert "scripted:dear 5 of them" in " ".join(text.split())
+    refused = judgebench([*both, "7"], code=2).stderr
+    assert "drawn before it was judged" in refused
+
+
+def test_its_rows_stand_apart_and_pass_no_gate(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """A cascade is ranked with neither judge's rows; a gate refuses it and ``compare`` with a plain run, too."""
+    _, _, (model, first, second) = cast
+    common: dict[str, Any] = {"starter": True, "progress": False}
+    for name, how in (
+        ("c", {"judge": first, "cascade": second, "dear": 6}),
+        ("a", {"judge": first}),
+        ("b", {"judge": second}),
+    ):
+        api.evaluate(model, "alpacaeval", out=tmp_path / name, **how, **common)
+    groups = api.leaderboard(tmp_path).groups
+    assert [len(group.rows) for group in groups] == [1, 1, 1]
+    (flags,) = (row.flags for group in groups for row in group.rows if "cascade" in row.protocol)
+    assert "cascade, scripted:dear on 6 of 16" in flags
+    refused = judgebench(
+        ["gate", "--baseline", tmp_path / "c", "--candidate", tmp_path / "c", "--max-drop", "1"], code=2
+    ).stderr
+    assert "estimates of what scripted:dear would say" in refused
+    judgebench(["compare", tmp_path / "a", tmp_path / "c"], code=2)
+    assert "item" in judgebench(["show", tmp_path / "c"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--cascade", "builtin:smollm2"], "needs one size"),
+        (["--cascade", "builtin:smollm2", "--dear", "5", "--dear-share", "0.5"], "--dear 5 and --dear-share 0.5"),
+        (["--dear", "5"], "none is named"),
+        (["--cascade", "builtin:smollm2", "--dear", "two"], "neither a number"),
+        (["--cascade", "builtin:smollm2", "--dear", "auto"], "no width is given"),
+        (["--cascade", "builtin:smollm2", "--dear", "5", "--stop-when", "ci<9"], "fixes the size"),
+        (["--cascade", "builtin:smollm2", "--dear", "17"], "has 16 examples"),
+        (["--cascade", "builtin:smollm2", "--dear-share", "1.5"], "is no share"),
+        (["--cascade", "judge.toml", "--dear", "5"], "named as a model"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(flags: list[str], words: str, tmp_path: Path) -> None:
+    """Before anything is asked, in one paragraph."""
+    command = ["eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", "--starter", "--judge", "builtin:tiny"]
+    refused = judgebench([*command, *flags, "--out", tmp_path / "run"], code=2).stderr
+    assert words in refused
+    assert refused.count("\n") == 1
+
+
+@pytest.mark.parametrize(("task", "words"), [("gsm8k", "are verified"), ("arenahard", "weighted by the verdicts")])
+def test_tasks_without_a_plain_mean_of_verdicts_are_refused(task: str, words: str, tmp_path: Path) -> None:
+    """Verified answers, and a win rate in which a clear win counts three times."""
+    command = ["eval", "--model", "builtin:tiny", "--tasks", task, "--starter", "--judge", "builtin:tiny"]
+    refused = judgebench(
+        [*command, "--cascade", "builtin:smollm2", "--dear", "5", "--out", tmp_path / "r"], code=2
+    ).stderr
+    assert words in refused
