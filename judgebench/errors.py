@@ -109,10 +109,11 @@ class Interrupted(JudgebenchError):
     """A run was stopped from outside; everything finished so far is kept."""
 
     def __init__(self, kept: str, cause: KeyboardInterrupt, command: str) -> None:
-        """``kept`` says what is finished, and ``command`` goes on from there."""
+        """``kept`` says what is finished, and ``command``, which stands on a line of its own, goes on from there."""
         self.exit_code = 143 if isinstance(cause, Terminated) else 130
         how = "terminated" if isinstance(cause, Terminated) else "interrupted"
-        super().__init__(f"{how}; {kept}. The same command goes on where it was: {command}")
+        self.command = command
+        super().__init__(f"{how}; {kept}. The same command goes on where it was:")
 
 
 class SeveralFailed(JudgebenchError):

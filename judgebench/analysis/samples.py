@@ -200,7 +200,8 @@ class OpenTask:
         judged = {judgement.example_id for judgement in self.task.folder.judgements()}
         return (
             f"the run is {status}, with {len(answered)} of {len(self.examples)} answered and {len(judged) or 'none'} "
-            f"judged. Its command, started again, goes on from there; `judgebench score` scores what is there"
+            f"judged. Its command, started again, goes on from there; `judgebench score {self.task.named}` scores "
+            f"what is there"
         )
 
     def _data(self, finder: SourceFinder) -> TaskData | None:
@@ -591,8 +592,8 @@ def _require_items(run: Run, wanted: Sequence[str], opened: Sequence[OpenTask]) 
             near = get_close_matches(key, known, n=3, cutoff=0.5) or known[:3]
             raise UsageError(
                 f"--item {key!r:.80}: no item of {', '.join(one.label for one in opened)} in {run.path} has that id. "
-                f"Ids look like {', '.join(f'{name:.40}' for name in near)}; `judgebench show {run.path} --worst 5` "
-                "lists some with their ids"
+                f"Ids look like {', '.join(f'{name:.40}' for name in near)}; "
+                f"`judgebench show {opened[0].task.named} --worst 5` lists some with their ids"
             )
 
 

@@ -249,7 +249,7 @@ def _run() -> int:
             _discard(sys.stdout)
             return BROKEN_PIPE
         code, message = _ending(error)
-        _complain(message, whole=isinstance(error, Interrupted))
+        _complain(message, error.command if isinstance(error, Interrupted) else "")
     return code if isinstance(code, int) else 0
 
 
@@ -340,11 +340,11 @@ def _terminate(number: int, frame: "FrameType | None") -> None:
     raise Terminated
 
 
-def _complain(text: str, *, whole: bool = False) -> None:
+def _complain(text: str, command: str = "") -> None:
     """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled.
 
-    A terminal gets it folded at spaces, so that words and paths stay whole; a pipe or a log one line. ``whole`` is one
-    that ends with a long command: whoever pastes it must not paste a line break.
+    A terminal gets it folded at spaces, so that words and paths stay whole; a pipe or a log one line. A ``command``
+    follows on a line of its own, however long: whoever pastes it must not paste a line break.
     """
     from judgebench.display import printable
     from judgebench.redaction import redacted
@@ -354,10 +354,10 @@ def _complain(text: str, *, whole: bool = False) -> None:
 
         sys.stderr.writelines(f"{printable(redacted(line))}\n" for line in traceback.format_exc().splitlines())
     said = f"judgebench: {printable(redacted(text))}"
-    if sys.stderr.isatty() and not whole:
+    if sys.stderr.isatty():
         import shutil
         import textwrap
 
         width = shutil.get_terminal_size().columns
         said = textwrap.fill(said, max(20, width), break_long_words=False, break_on_hyphens=False)
-    sys.stderr.write(f"{said}\n")
+    sys.stderr.write(f"{said}\n" + (f"{printable(redacted(command))}\n" if command else ""))

@@ -69,6 +69,14 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """A command that goes on from here. A terminal never folds it, so that it can be copied."""
+
+    text: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Quote:
     """A text of a model, a file or a person, under a label."""
 
@@ -101,7 +109,7 @@ class Compact:
     sheet: "Sheet"
 
 
-Block = Heading | Prose | Quote | Beside | Listing | Compact
+Block = Heading | Prose | Hint | Quote | Beside | Listing | Compact
 
 
 # -- on a terminal
@@ -120,7 +128,7 @@ def terminal_text(blocks: Iterable[Block]) -> str:
     console = Console(file=out, width=Console().width, force_terminal=colours)
     for block in blocks:
         for part in _rendered(block, console.width):
-            console.print(part)
+            console.print(part, soft_wrap=isinstance(block, Hint))
     text = out.getvalue()
     return text if colours else "".join(f"{_no_command(line.rstrip())}\n" for line in text.split("\n")[:-1])
 
@@ -150,6 +158,9 @@ def _rendered(block: Block, width: int) -> "list[RenderableType]":
             ]
         case Prose(lines, alarming):
             return [Text("\n".join(map(_line, lines)), style="red" if alarming else "")]
+        case Hint(text, command):
+            line = f"{_line(text)}: {_line(command)}"
+            return [Text(line if len(line) <= width else f"{_line(text)}:\n{_line(command)}")]
         case Quote():
             return list(_quoted(block, width))
         case Beside(quotes):
@@ -248,6 +259,8 @@ def _markdown(block: Block) -> str:
             return f"{'#' * (level + 1)} {markdown(text)}\n"
         case Prose(lines):
             return "".join(f"{markdown(line)}  \n" for line in lines)
+        case Hint(text, command):
+            return f"{markdown(text)}:\n\n{_fenced(command)}"
         case Quote(label, text, remarks, _):
             title = f"**{markdown(label)}**\n\n" if label else ""
             return title + (_fenced(text) if text else "") + "".join(f"- {markdown(remark)}\n" for remark in remarks)

@@ -1,5 +1,6 @@
 """``compare``: runs on the same items, item by item."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.blocks import Beside, Block, Compact, Heading, Prose, Quote, cut, terminal_text
+from judgebench.cli.blocks import Beside, Block, Compact, Heading, Hint, Quote, cut, terminal_text
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show, under_metrics
 from judgebench.display import chance, figure, ranks, reasons, shortened
@@ -68,7 +69,7 @@ def compare(
     rest = options.rest(everything)
     if form == "rich" and flips:
         print_sheets(laid_out_for(_sheets(found, flips=False, terminal=True), layout, form), rest=rest)
-        typer.echo(terminal_text(_pages(found, full=everything)), nl=False)
+        typer.echo(terminal_text(_pages(found, tasks, full=everything)), nl=False)
     else:
         show(
             form, found, lambda: _sheets(found, terminal=form == "rich"), lambda: _flat(found), layout=layout, rest=rest
@@ -244,7 +245,7 @@ def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
     return Sheet(title, words("run", flip.metric, "answer", "verdicts"), tuple(map(side, flip.runs)), asked=True)
 
 
-def _pages(found: "Comparison", *, full: bool) -> Iterator[Block]:
+def _pages(found: "Comparison", files: str, *, full: bool) -> Iterator[Block]:
     """The items that changed most, as ``show`` shows an item, with the answers of both runs."""
     seen: dict[tuple[int | str, tuple[str, ...]], str] = {}
     for task in found.tasks:
@@ -252,7 +253,7 @@ def _pages(found: "Comparison", *, full: bool) -> Iterator[Block]:
             yield Heading(f"{task.task} · items that changed most", 1)
             yield Compact(_list_of_flips(found, task))
         for flip in task.flips:
-            yield from _page(found, task, flip, seen, full=full)
+            yield from _page(found, task, flip, seen, files=files, full=full)
 
 
 def _list_of_flips(found: "Comparison", task: "TaskComparison") -> Sheet:
@@ -283,10 +284,13 @@ def _page(
     flip: "Flip",
     seen: dict[tuple[int | str, tuple[str, ...]], str],
     *,
+    files: str,
     full: bool,
 ) -> Iterator[Block]:
     """An item; an answer that ``seen`` has from an earlier item is only named."""
     yield Heading(f"{task.task} · {flip.example_id} · {_change(flip)}", 1)
+    from judgebench.tasks import on_run
+
     yield Heading("prompt")
     yield Quote("", cut(flip.prompt, full=full))
     sides: list[tuple[int | str, str, tuple[str, ...]]] = [
@@ -309,8 +313,8 @@ def _page(
             Quote(_side(found, flip, side), "\n\n".join(cut(v, full=full) for v in side.verdicts)) for side in flip.runs
         )
     )
-    run, name = found.runs[flip.runs[1].run].path, task.task.partition("@")[0]
-    yield Prose((f"in full: judgebench show {run} --task {name} --item {flip.example_id}",))
+    run, name = on_run(found.runs[flip.runs[1].run].path, files), task.task.partition("@")[0]
+    yield Hint("in full", f"judgebench show {run} --task {name} --item {shlex.quote(flip.example_id)}")
 
 
 def _side(found: "Comparison", flip: "Flip", side: "FlipSide") -> str:

@@ -56,6 +56,6 @@ def import_(
         if json:
             print_notes(manifest)
         else:
-            print_results(results, manifest, as_json=False, verbose=verbose)
+            print_results(results, manifest, as_json=False, verbose=verbose, files=task)
     if json:
         print_json(found[0] if len(found) == 1 else found)

@@ -13,11 +13,13 @@ RUNS_SHOWN = 20
 """How many runs a terminal shows unless it is asked for all: each takes two lines or three."""
 
 
-def place_of(run: "RunOverview", status: str, files: str = "") -> str:
+def place_of(run: "RunOverview", status: str, files: str) -> str:
     """How to look at a run, where it lies, and how it ended. The lines are never folded, so that they can be copied."""
+    from judgebench.tasks import on_run
+
     took = f", {clock(run.seconds)}" if run.seconds >= 1 else ""
-    path = printable(run.path)
-    return f"  single items: judgebench show {path}{files}\n  run folder: {path} ({printable(status)}{took})"
+    shown = printable(on_run(run.path, files))
+    return f"  single items: judgebench show {shown}\n  run folder: {printable(run.path)} ({printable(status)}{took})"
 
 
 def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> Sheet:

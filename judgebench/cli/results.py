@@ -71,9 +71,8 @@ def print_results(
 
     ``files`` is what ``--tasks`` said: commands that are printed name the files of the user's own tasks again.
     """
-    from judgebench.tasks import files_flag
+    from judgebench.tasks import on_run
 
-    flag = files_flag(files)
     run = overview_of(Path(results.run), manifest, results)
     show(
         "json" if as_json else form,
@@ -81,10 +80,10 @@ def print_results(
         lambda: _sheets(run, results, manifest, verbose=verbose),
         lambda: _flat(results),
         layout=layout,
-        rest=None if everything or verbose else f"judgebench score {results.run}{flag} --all",
+        rest=None if everything or verbose else f"judgebench score {on_run(results.run, files)} --all",
     )
     if form == "rich" and not as_json:
-        typer.echo(place_of(run, manifest.status, flag))
+        typer.echo(place_of(run, manifest.status, files))
 
 
 def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose: bool) -> list[Sheet]:

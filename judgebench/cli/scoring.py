@@ -42,7 +42,7 @@ def score(
     from judgebench.run.folder import RunFolder
     from judgebench.run.manifests import missing
     from judgebench.run.scoring import score_run
-    from judgebench.tasks import files_flag
+    from judgebench.tasks import on_run
 
     require_trackers(track)
     layout.require_valid("json" if json else form)
@@ -57,5 +57,5 @@ def score(
     options.report_to(track, folder)
     if results.status == "incomplete":
         raise Incomplete(
-            f"{missing(manifest, judged=True)} `judgebench judge {run}{files_flag(tasks)}` asks for what is missing"
+            f"{missing(manifest, judged=True)} `judgebench judge {on_run(run, tasks)}` asks for what is missing"
         )

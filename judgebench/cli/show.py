@@ -1,5 +1,6 @@
 """``show``: single items of a run, with everything that led to their values."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from judgebench.cli.blocks import (
     Block,
     Compact,
     Heading,
+    Hint,
     Listing,
     Prose,
     Quote,
@@ -83,7 +85,7 @@ def show(
     from judgebench.run.loading import source_finder
     from judgebench.run.reading import read_run
     from judgebench.run.settings import settings_from_flags
-    from judgebench.tasks import files_flag, read_selection, task_files
+    from judgebench.tasks import on_run, read_selection, task_files
 
     wanted = Wanted(
         items=tuple(item),
@@ -95,24 +97,25 @@ def show(
         groups=read_selection(group, "--group"),
     )
     finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
-    _require_one(run)
+    _require_one(run, tasks)
     found = look_at(read_run(run, task_files(tasks), unfinished=True), wanted, finder, task)
     if json or form == "json":
         print_json(found)
         return
-    looked_at = f"{run}{files_flag(tasks)}"
+    looked_at = on_run(run, tasks)
     detail = Detail(name=found.model, prompts=prompts, full=full, every=every)
     blocks = list(_blocks(found, looked_at, detail))
     page(markdown_text(blocks) if form == "md" else terminal_text(blocks))
 
 
-def _require_one(run: Path) -> None:
+def _require_one(run: Path, files: str) -> None:
     """Raise :class:`UsageError`, which names some, if this is a folder of runs."""
     from judgebench.run.reading import find_runs
+    from judgebench.tasks import on_run
 
     if run.is_dir() and not (run / "manifest.json").exists():
         below = sorted(find_runs([run]), key=lambda path: (path / "manifest.json").stat().st_mtime, reverse=True)
-        named = "; or ".join(f"`judgebench show {path}`" for path in below[:3])
+        named = "; or ".join(f"`judgebench show {on_run(path, files)}`" for path in below[:3])
         raise UsageError(
             f"one run can be shown at a time, but {run} is a folder with {len(below)}. The newest: {named}"
         )
@@ -347,9 +350,9 @@ def _flips(one: "ShownTask", run: str, detail: Detail) -> Iterator[Block]:
         for row in found
     )
     columns = words("item", "judge", "turn", "against", "candidate first", "baseline first")
-    notes = (f"in full: judgebench show {run} --item {found[0].example_id}",)
-    sheet = Sheet("", columns, rows, notes, spare=("turn", "judge", "against"), rows_are="verdicts")
+    sheet = Sheet("", columns, rows, spare=("turn", "judge", "against"), rows_are="verdicts")
     yield Listing(sheet, rest=None if detail.every else "--all")
+    yield Hint("in full", f"judgebench show {run} --item {shlex.quote(found[0].example_id)}")
 
 
 # -- a run at a glance
@@ -470,7 +473,7 @@ def _next(found: "Shown", run: str) -> Iterator[Block]:
     several = len(found.tasks) > 1
     task = f"--task {found.tasks[0].task.partition('@')[0]}" if several else ""
     lines = {
-        f"--item {example}": "one item: prompt, answers, judges' words, verdicts",
+        f"--item {shlex.quote(example)}": "one item: prompt, answers, judges' words, verdicts",
         "--worst 5, --best 5": "several (--metric NAME); also --prompts, --full",
         "--unread, --flips": "verdicts that are missing, or change with the order",
         **({task: "one task alone, with more of its items"} if several else {}),

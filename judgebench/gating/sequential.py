@@ -68,7 +68,7 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
     if first.manifest.status not in ENDED:
         raise UsageError(
             f"--sequential needs a baseline that is judged to its end, but {baseline} is {first.manifest.status}; "
-            f"finish it with `judgebench judge {baseline}`, or start its command again"
+            f"finish it with `judgebench judge {tasks.on_run(baseline, settings.tasks)}`, or start its command again"
         )
     demands, notes = verdicts.tasks_to_gate(first, second, policy)
     defaults = policy.defaults
@@ -98,7 +98,8 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
             second.folder, watches, {key: first.tasks[key].task_manifest for key in watches}
         )
         notes.append(
-            f"{candidate} is judged as far as needed, and not scored: `judgebench judge {candidate}` does the rest"
+            f"{candidate} is judged as far as needed, and not scored: "
+            f"`judgebench judge {tasks.on_run(candidate, settings.tasks)}` does the rest"
         )
     checks = [
         _check(second.tasks[key], demand, watches[key], before[key], ended=ended) for key, demand in demands.items()

@@ -353,7 +353,7 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
 def _score(run: TaskRun, metric: str) -> Score:
     """A metric over all items, as the run has it."""
     if metric not in run.overall:
-        raise UsageError(f"{run.folder.path} has no {metric}; score the run again with `judgebench score`")
+        raise UsageError(f"{run.folder.path} has no {metric}; score the run again with `judgebench score {run.named}`")
     return run.overall[metric]
 
 

@@ -357,8 +357,11 @@ class RunFolder:
         """Replace ``results.json``."""
         write_json(self.path / "results.json", results)
 
-    def results(self) -> Results:
-        """Read ``results.json``; raise :class:`UsageError` if it is missing or broken."""
+    def results(self, named: str = "") -> Results:
+        """Read ``results.json``; raise :class:`UsageError` if it is missing or broken.
+
+        ``named`` is how a command names the run, if more than its path is needed.
+        """
         path = self.path / "results.json"
         try:
             return read_json(path, Results)  # type: ignore[no-any-return]
@@ -366,11 +369,11 @@ class RunFolder:
             if self.at_work:
                 raise UsageError(
                     f"{self.path} has no results yet: a process works on it now, and writes them when it ends. "
-                    f"`judgebench show {self.path}` shows what is there"
+                    f"`judgebench show {named or self.path}` shows what is there"
                 ) from error
             raise UsageError(
                 f"{self.path} has no results yet: its run did not end. Start the same command again to continue, or "
-                f"run `judgebench score {self.path}` to score what is there"
+                f"run `judgebench score {named or self.path}` to score what is there"
             ) from error
         except (ValueError, OSError) as error:
             raise UsageError(f"{path} is not a results file of this version of judgebench: {error}") from error

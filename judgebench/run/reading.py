@@ -25,7 +25,7 @@ from judgebench.run.loading import reload_task
 from judgebench.run.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.run.settings import require_name
 from judgebench.task import Task, TaskData
-from judgebench.tasks import Origin
+from judgebench.tasks import Origin, on_run
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class TaskRun:
         """What a user may call the task: its name, with its version, with its options too."""
         versioned = f"{self.task_manifest.name}@{self.task_manifest.version}"
         return self.key, self.task_manifest.name, versioned, self.task_manifest.label
+
+    @property
+    def named(self) -> str:
+        """How a command that is printed names the run."""
+        return on_run(self.run, self.files)
 
     @property
     def overall(self) -> dict[str, Score]:
@@ -96,11 +101,10 @@ class TaskRun:
                 f"scores. Import the samples or judgements file of that program instead"
             )
         if not path.exists():
-            raise UsageError(f"{path} is missing; run `judgebench score {self.folder.path.parent}` to make it again")
+            raise UsageError(f"{path} is missing; run `judgebench score {self.named}` to make it again")
         if _torn(path):
             raise UsageError(
-                f"{path} is cut off: its last line is incomplete. Run `judgebench score {self.folder.path.parent}` "
-                f"to make it again"
+                f"{path} is cut off: its last line is incomplete. Run `judgebench score {self.named}` to make it again"
             )
         return self.folder.example_scores()
 
@@ -165,8 +169,8 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
         raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")
     manifest = folder.require_manifest()
     if not unfinished:
-        _require_own_hashes(path, manifest)
-    results = None if unfinished else folder.results()
+        _require_own_hashes(path, manifest, files)
+    results = None if unfinished else folder.results(on_run(path, files))
     tasks = {
         key: TaskRun(
             key=key,
@@ -182,14 +186,14 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
     return Run(path, manifest, tasks, folder)
 
 
-def _require_own_hashes(path: Path, manifest: Manifest) -> None:
+def _require_own_hashes(path: Path, manifest: Manifest, files: TaskFiles) -> None:
     """Raise :class:`UsageError` for a protocol that is not the one its hash was made of: runs are compared by hash."""
     for key, task_manifest in manifest.tasks.items():
         if canonical_hash(task_manifest.protocol) != task_manifest.protocol_hash:
             raise UsageError(
                 f"the manifest of {path} was changed: the protocol_hash of {shortened(key, 60)} is not that of the "
-                f"protocol beside it, so nothing can be compared with the run. `judgebench score {path}` computes it "
-                "again from the protocol that is there"
+                f"protocol beside it, so nothing can be compared with the run. "
+                f"`judgebench score {on_run(path, files)}` computes it again from the protocol that is there"
             )
 
 

@@ -400,6 +400,19 @@ def files_flag(text: str) -> str:
     return f" --tasks {shlex.quote(','.join(files))}" if files else ""
 
 
+def on_run(run: Path | str, files: str | Mapping[str, Path] = "") -> str:
+    """How a command that is printed names a run: by its path, and with ``--tasks`` if its tasks are files.
+
+    ``files`` are what ``--tasks`` said, or those files by the names of the tasks.
+
+    >>> on_run("my runs/a", {"mine": Path("./mine")})
+    "'my runs/a' --tasks ./mine"
+    """
+    if not isinstance(files, str):
+        files = ",".join(str(path) if is_file(str(path)) else f"./{path}" for path in files.values())
+    return shlex.quote(str(run)) + files_flag(files)
+
+
 def _bundled() -> list[str]:
     return sorted(path.parent.name for path in Path(__path__[0]).glob("*/task.py"))
 

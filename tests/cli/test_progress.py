@@ -67,7 +67,7 @@ def test_a_run_in_a_terminal(columns: int, tmp_path: Path, start_chat_server: St
 
 
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path, start_chat_server: StartServer) -> None:
-    """The command in the message is the whole command; it asks only for what is missing."""
+    """The command stands whole on a line of its own below the folded message; it asks only for what is missing."""
     server = start_chat_server(ratings=1, delay_ms=600)
     run = tmp_path / "run"
     with in_terminal(through(server, run)) as terminal:
@@ -75,13 +75,17 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path, start_chat_se
         terminal.press(b"\x03")
         assert terminal.wait() == 130
     text = terminal.written.replace("\r\n", "\n")
-    kept = re.search(r"judgebench: interrupted; (\S+) keeps sums: (\d+) of 12 answers", text)
+    said, _, again = text[text.index("judgebench: interrupted") :].rstrip("\n").rpartition("\n")
+    assert len(said.split("\n")) > 1
+    assert all(len(line) <= 80 or " " not in line for line in said.split("\n"))
+    said = " ".join(said.split())
+    assert said.endswith("The same command goes on where it was:")
+    kept = re.search(r"judgebench: interrupted; (\S+) keeps sums: (\d+) of 12 answers", said)
     assert kept is not None, text
     assert Path(kept[1]) == run
-    assert re.search(r"of 12 answers; \d+ under way begins? again\. The same command", text), text
+    assert re.search(r"of 12 answers; \d+ under way begins? again\. The same command", said), text
     assert any(re.match(rf"✗ sums generate +{kept[2]}/12", line) for line in terminal.lines), terminal.text
     assert len(lines_of(run / "sums" / "generations.jsonl")) == int(kept[2])
-    (again,) = re.findall(r"The same command goes on where it was: (.*)", text)
     assert shlex.split(again)[:3] == ["python", "-m", "judgebench"]
     ended = judgebench(shlex.split(again)[3:])
     assert re.search(f"^sums generate: 12/12, .*{kept[2]} resumed", ended.stderr, re.M), ended.stderr

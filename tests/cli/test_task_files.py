@@ -1,6 +1,8 @@
 """A task that is given as a file works with every command, when the user names the file, and only then."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -85,6 +87,34 @@ def test_a_command_works_when_the_file_is_named(place: Path, command: Command, n
     ended = command(*arguments, *flag)
     assert ended.code == code, ended.err
     assert json.loads(ended.out) if "--to" not in arguments else ended.out
+
+
+def test_a_command_that_is_printed_names_the_files(place: Path, command: Command) -> None:
+    """Copied as it stands, it works: for a task in a file, and for a run folder with a space in its name."""
+    shutil.copytree(place / "b", place / "all runs" / "b")
+    shutil.copytree(place / "a", place / "unscored")
+    (place / "unscored" / "example_scores.jsonl").unlink(missing_ok=True)
+    (place / "unscored" / "sums" / "example_scores.jsonl").unlink()
+    printed = set()
+    for arguments in (
+        ("eval", "--model", "file:b.jsonl", *SUMS, "--out", "once more", "--quiet"),
+        ("score", "all runs/b", *SUMS),
+        ("import", "b.jsonl", "--from", "outputs", "--task", "sums/task.py", "--out", "came in"),
+        ("show", "all runs/b", *SUMS),
+        ("show", "all runs", *SUMS),
+        ("compare", "a", "all runs/b", "--flips", "2", *SUMS),
+        ("compare", "a", "unscored", *SUMS),
+        ("show", "c", "--item", "absent", *DUELS),
+    ):
+        ended = command(*arguments)
+        found = re.findall(r"(?:^|: |`)(judgebench (?:show|score) [^`\n…]*)", ended.out + ended.err, re.M)
+        assert found, ended.out + ended.err
+        printed |= set(found)
+    assert len(printed) >= 8
+    for line in printed:
+        ended = command(*shlex.split(line)[1:])
+        assert ended.code == 0, f"{line}\n{ended.err}"
+        assert "given as a file" not in ended.out
 
 
 def test_the_numbers_are_those_of_the_task(place: Path, command: Command) -> None:

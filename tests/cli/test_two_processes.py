@@ -1,6 +1,7 @@
 """Several processes on one run folder and one call store, and processes that are killed: one truth, one bill."""
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -166,7 +167,7 @@ def test_sigterm_ends_like_ctrl_c(tmp_path: Path) -> None:
         assert process.returncode == 143
         kept = len(lines_of(run / "sums" / "generations.jsonl"))
         assert f"terminated; {run} keeps sums: {kept} of 300 answers" in said
-        assert "The same command goes on where it was: " in said
+        assert re.search(r"The same command goes on where it was:\n\S+ .*--out .*\n$", said), said
         assert "Traceback" not in said
         manifest = manifest_of(run)
         assert (manifest.status, manifest.sessions[0].status) == ("interrupted", "interrupted")
