@@ -9,6 +9,7 @@ coefficient of the humans among each other.
 References
 ----------
 Cohen: A coefficient of agreement for nominal scales. Educational and Psychological Measurement 20, 1960.
+Fleiss: Measuring nominal scale agreement among many raters. Psychological Bulletin 76, 1971.
 Gwet: Computing inter-rater reliability and its variance in the presence of high agreement. British Journal of
 Mathematical and Statistical Psychology 61, 2008.
 Hayes, Krippendorff: Answering the call for a standard reliability measure for coding data. Communication Methods and
@@ -188,6 +189,35 @@ def krippendorff_alpha(
     coincidences = (coincidences / (raters - 1)[:, None, None]).reshape(len(counts), len(values) ** 2)
     name = f"Krippendorff's alpha, {metric}"
     return _coefficient(name, frequency, lambda drawn: _alphas(drawn @ coincidences, values, metric), rng)
+
+
+def fleiss_kappa(
+    labels: ArrayLike, chance: Literal["fleiss", "randolph"] = "fleiss", *, rng: np.random.Generator | None = None
+) -> Coefficient:
+    """Fleiss' kappa of labels, shape (raters, units), where every rater labelled every unit.
+
+    Chance takes the labels at their rates among all labels; with ``"randolph"`` it takes them all alike, 1 / K for the
+    K that occur (Randolph 2005). With ``rng``, a percentile interval over resampled units.
+
+    >>> round(fleiss_kappa([[1, 1, 2, 2], [1, 2, 2, 2], [1, 1, 2, 1]]).value, 3)
+    0.333
+    """
+    values, counts = _label_counts(labels)
+    raters = np.asarray(labels).shape[0]
+    if raters < 2 or (counts.sum(axis=1) != raters).any():
+        raise ValueError("Fleiss' kappa is of two raters or more who labelled every unit: see krippendorff_alpha")
+    kinds, frequency = np.unique(counts, axis=0, return_counts=True)
+    name = "Fleiss' kappa" if chance == "fleiss" else "Randolph's kappa"
+    agreed = (np.square(kinds).sum(axis=1) - raters) / (raters * (raters - 1)) if len(values) else np.zeros(0)
+    even = 1 / max(len(values), 1)
+
+    def kappas(drawn: FloatArray) -> FloatArray:
+        total = drawn.sum(axis=1)
+        rates = drawn @ kinds / (total * raters)[:, None]
+        expected = np.square(rates).sum(axis=1) if chance == "fleiss" else np.full(len(drawn), even)
+        return _beyond_chance(1 - drawn @ agreed / total, 1 - expected)
+
+    return _coefficient(name, frequency if len(values) else np.zeros(0), kappas, rng)
 
 
 def cohen_kappa(

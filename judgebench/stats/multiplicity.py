@@ -9,6 +9,8 @@ References
 ----------
 Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6, 1979.
 Benjamini, Hochberg: Controlling the false discovery rate. Journal of the Royal Statistical Society B 57, 1995.
+Benjamini, Yekutieli: The control of the false discovery rate in multiple testing under dependency. Annals of
+Statistics 29, 2001.
 """
 
 from typing import Literal
@@ -18,14 +20,14 @@ from numpy.typing import ArrayLike
 
 from judgebench.stats.arrays import FloatArray
 
-Adjustment = Literal["holm", "bh"]
+Adjustment = Literal["holm", "bh", "by"]
 
 
 def adjusted_p_values(p_values: ArrayLike, method: Adjustment = "holm") -> FloatArray:
     """Adjusted p-values, in the order given, shape (tests,).
 
     Holm is valid under any dependence, and never less sharp than Bonferroni; Benjamini-Hochberg under independence or
-    positive dependence.
+    positive dependence, Benjamini-Yekutieli (``"by"``) under any.
 
     Examples
     --------
@@ -37,10 +39,10 @@ def adjusted_p_values(p_values: ArrayLike, method: Adjustment = "holm") -> Float
     given = np.asarray(p_values, dtype=float)
     if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
         raise ValueError("p-values are numbers between 0 and 1: leave out the tests that gave none")
-    if method == "bh":
+    if method in ("bh", "by"):
         from scipy.stats import false_discovery_control
 
-        return np.asarray(false_discovery_control(given))
+        return np.asarray(false_discovery_control(given, method=method))
     order = np.argsort(given, kind="stable")
     adjusted = np.empty(len(given))
     adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(len(given), 0, -1) * given[order]), 1)

@@ -12,6 +12,7 @@ from judgebench.stats.agreement import (
     agreement_between,
     agreement_within,
     cohen_kappa,
+    fleiss_kappa,
     gwet_ac1,
     krippendorff_alpha,
     orient,
@@ -135,6 +136,19 @@ def test_pandalms_annotators() -> None:
     for pair, kappa in numbers["pairwise_cohen_kappa"].items():
         one, other = (int(rater) - 1 for rater in pair.split("-"))
         assert cohen_kappa(votes[one], votes[other]).value == pytest.approx(kappa, rel=1e-9)
+
+
+def test_pandalms_annotators_at_once() -> None:
+    """Fleiss' and Randolph's kappa of the three humans, to 1e-9, inside their intervals."""
+    numbers = expected("stats", "pandalm")
+    votes = [[line[f"annotator{rater}"] for line in lines("pandalm/cross_annotations")] for rater in (1, 2, 3)]
+    for chance, key in (("fleiss", "fleiss_kappa_3_annotators"), ("randolph", "randolph_kappa_3_annotators")):
+        found = fleiss_kappa(votes, chance, rng=np.random.default_rng(0))  # type: ignore[arg-type]
+        assert found.value == pytest.approx(numbers[key], rel=1e-9)
+        assert found.interval is not None
+        assert found.interval.low < numbers[key] < found.interval.high
+    with pytest.raises(ValueError, match="every unit"):
+        fleiss_kappa([[1, np.nan], [1, 2]])
 
 
 @settings(max_examples=30)

@@ -15,7 +15,10 @@ import pytest
 
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.benchmark_quality import (
+    confident_agreement,
+    pair_rank_brier,
     paired_separability,
+    row_correlation,
     separability,
 )
 from judgebench.stats.correlation import Kind, correlation
@@ -180,3 +183,64 @@ def test_correlation_with_chatbot_arena(benchmark: str, kind: Kind, key: str) ->
     assert found.interval is not None
     assert found.interval.low < numbers()[key][benchmark] < found.interval.high
     assert found.n == 20
+
+
+# Against people
+
+
+def test_confident_agreement_equals_counting_pair_by_pair() -> None:
+    """One for each pair that both sides tell apart alike, less one for each that they rank the other way round."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        centres = rng.normal(size=(2, 7))
+        halves = rng.random((2, 7))
+        lows, highs = centres - halves, centres + halves
+        counted = []
+        for a in range(7):
+            for b in range(a):
+                signs = [int(low[a] >= high[b]) - int(low[b] >= high[a]) for low, high in zip(lows, highs, strict=True)]
+                counted.append(signs[0] * signs[1])
+        found = confident_agreement(lows[0], highs[0], lows[1], highs[1], rng=np.random.default_rng(0))
+        assert found.value == pytest.approx(np.mean(counted))
+        assert (found.pairs, found.models) == (21, 7)
+        assert found.interval is not None
+        assert found.interval.low <= np.mean(counted) <= found.interval.high
+
+
+def test_pair_rank_brier_on_paper() -> None:
+    """Sure and right is 0, sure and wrong 1, no idea a quarter; pairs that people rank equal are left out."""
+    assert pair_rank_brier([[1, 2, 3]] * 4, [1, 2, 3]).value == 0
+    assert pair_rank_brier([[3, 2, 1]] * 4, [1, 2, 3]).value == 1
+    assert pair_rank_brier([[1, 1, 1]] * 4, [1, 2, 3]).value == 0.25
+    found = pair_rank_brier([[1, 2, 3]] * 4, [1, 1, 3])
+    assert (found.value, found.pairs) == (0, 2)
+    rng = np.random.default_rng(0)
+    interval = pair_rank_brier(rng.normal(size=(50, 8)) + np.arange(8), np.arange(8), rng=rng).interval
+    assert interval is not None
+    assert 0 <= interval.low <= interval.high < 0.25
+
+
+def test_row_correlation_is_the_mean_over_models() -> None:
+    """Of each model's win rates with people's, the diagonal and pairs never played left out."""
+    rng = np.random.default_rng(0)
+    wins, human = rng.random((2, 6, 6))
+    wins[2, 4] = np.nan
+    rows = []
+    for row in range(6):
+        known = np.isfinite(wins[row]) & (np.arange(6) != row)
+        rows.append(np.corrcoef(wins[row][known], human[row][known])[0, 1])
+    found = row_correlation(wins, human)
+    assert found.value == pytest.approx(np.mean(rows))
+    assert found.models == 6
+
+
+def test_what_cannot_be_ranked_is_named() -> None:
+    """Sides of different models, and tables of other shapes."""
+    with pytest.raises(ValueError, match="same models"):
+        confident_agreement([1], [2], [1, 2], [2, 3])
+    with pytest.raises(ValueError, match="not above"):
+        confident_agreement([2], [1], [1], [2])
+    with pytest.raises(ValueError, match="of shape"):
+        pair_rank_brier([[1, 2]], [1])
+    with pytest.raises(ValueError, match="win rates have shape"):
+        row_correlation([[1, 2]], [[1, 2]])

@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 import judgebench.stats
 from judgebench.stats import (
     agreement,
+    annotators,
     benchmark_quality,
     bradley_terry,
     bridge,
     bridge_rules,
     calibration,
     cascade,
+    classification,
     clustered,
     correlation,
     correlation_comparison,
+    cross_annotation,
     elo,
     intervals,
     jury,
@@ -180,6 +183,25 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     ),
     "agreement.cohen_kappa": lambda d: agreement.cohen_kappa(d.votes, d.votes[::-1], rng=rng()),
     "agreement.gwet_ac1": lambda d: agreement.gwet_ac1(d.votes, d.votes[::-1], rng=rng()),
+    "agreement.fleiss_kappa": lambda d: [
+        agreement.fleiss_kappa(np.stack([d.votes, d.votes[::-1]]), chance, rng=rng())
+        for chance in ("fleiss", "randolph")
+    ],
+    "annotators.leave_one_out": lambda d: annotators.leave_one_out(
+        np.stack([d.shares, d.other]), d.shares, clusters=d.clusters, rng=rng()
+    ),
+    "annotators.alternative_annotator_test": lambda d: annotators.alternative_annotator_test(
+        np.stack([d.shares, d.other]), d.shares, least_items=2, clusters=d.clusters, rng=rng()
+    ),
+    "benchmark_quality.confident_agreement": lambda d: benchmark_quality.confident_agreement(
+        d.shares, d.shares, d.other, d.other, rng=rng()
+    ),
+    "benchmark_quality.pair_rank_brier": lambda d: benchmark_quality.pair_rank_brier(
+        np.stack([d.shares, d.other]), d.shares, rng=rng()
+    ),
+    "benchmark_quality.row_correlation": lambda d: benchmark_quality.row_correlation(
+        np.tile(d.shares, (d.n, 1)), np.tile(d.other, (d.n, 1))
+    ),
     "benchmark_quality.separability": lambda d: benchmark_quality.separability(d.shares, d.shares),
     "benchmark_quality.paired_separability": lambda d: benchmark_quality.paired_separability(
         np.stack([d.shares, d.other])
@@ -206,6 +228,7 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
         for others in (d.shares, [])
         for corners in (None, False)
     ],
+    "classification.class_scores": lambda d: classification.class_scores(d.votes, d.votes[::-1], [-1, 0, 1], rng=rng()),
     "clustered.cluster_totals": lambda d: d.totals,
     "clustered.difference": lambda d: clustered.difference(*d.runs[:2]),
     "clustered.clustered_estimate": lambda d: clustered.clustered_estimate(d.totals),
@@ -225,6 +248,10 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "correlation_comparison.correlation_table": lambda d: correlation_comparison.correlation_table(
         {"first": named(d.shares), "second": named(d.other)}, named(d.shares), rng=rng()
     ),
+    "cross_annotation.cross_agreement": lambda d: [
+        cross_annotation.cross_agreement(np.stack([1 + d.shares, 1 + d.other], axis=1), rule=rule, clusters=d.clusters)
+        for rule in ("absolute", "zero_one", "squared")
+    ],
     "elo.online_elo": lambda d: elo.online_elo(np.zeros(d.n, int), np.ones(d.n, int), d.shares, n_items=2),
     "elo.votes_from_scores": lambda d: elo.votes_from_scores(np.stack([d.shares, d.other])),
     "elo.shuffled_elo": lambda d: elo.shuffled_elo(elo.votes_from_scores(np.stack([d.shares, d.other])), rounds=2),
@@ -337,6 +364,7 @@ PARTS = {
         "checked_battles",
     },
     "clustered": {"t_quantile"},
+    "cross_annotation": {"centre"},
     "correlation": {"coefficients"},
     "correlation_comparison": {"williams_p"},
     "intervals": {"batches", "check_level", "interval_fields"},

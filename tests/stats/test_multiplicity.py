@@ -12,6 +12,7 @@ from .judge_meta import expected
 NAMES: dict[Adjustment, str] = {
     "holm": "holm",
     "bh": "fdr_bh",
+    "by": "fdr_by",
 }
 
 
