@@ -487,25 +487,32 @@ def compare(
 ) -> Comparison:
     """Compare each later run with the first, item by item.
 
-    ``runs`` are runs and paths, also in lists. ``group`` limits it to groups of examples (``"category=math"``, or
-    ``"category"`` for each category). ``adjust`` says how p-values are adjusted for the number of those that are left,
-    ``flips`` how many of the items that changed most are kept for each pair. ``names`` are names for the table, by run
-    folder or by the name that a run has otherwise. ``mirrors`` are folders with official files, ``tasks`` the files of
-    your own tasks that the runs were made with. Raises :class:`UsageError` if nothing can be compared.
+    ``runs`` are runs and paths, also in lists, and ``published:MODEL`` for a model of the published tables: item by
+    item where the official judge's verdicts are here (``leaderboards/verdicts``). ``group`` limits it to groups of
+    examples (``"category=math"``, or ``"category"`` for each category). ``adjust`` says how p-values are adjusted for
+    the number of those that are left, ``flips`` how many of the items that changed most are kept for each pair.
+    ``names`` are names for the table, by run folder or by the name that a run has otherwise. ``mirrors`` are folders
+    with official files, ``tasks`` the files of your own tasks that the runs were made with. Raises :class:`UsageError`
+    if nothing can be compared.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
-    from judgebench.analysis import comparison
+    from judgebench.analysis import comparison, published_verdicts
     from judgebench.run.loading import source_finder
 
     settings = _settings("compare", mirrors=mirrors, offline=offline)
     files = comparison.official_files(settings.mirrors, offline=offline)
     finder = source_finder(settings)
-    opened = reading.renamed([_opened(run, tasks) for run in _each(runs)], names or {})
+    given = [(run, published_verdicts.model_named(run)) for run in _each(runs)]
+    own_name = _own_name(task)
+    beside, notes = published_verdicts.beside_runs(
+        [_opened(run, tasks) if model is None else model for run, model in given], own_name
+    )
+    opened = reading.renamed(beside, names or {})
     groups = read_selection(several(group), "--group", bare=True)
     made = comparison.compare(
-        opened, adjust=adjust, task=_own_name(task), groups=groups, flips=flips, files=files, finder=finder
+        opened, adjust=adjust, task=own_name, groups=groups, flips=flips, files=files, finder=finder, notes=notes
     )
     return Comparison(made)
 

@@ -20,6 +20,8 @@ import numpy as np
 
 from judgebench.analysis.groups import label_of, require_groups
 from judgebench.analysis.item_values import measures
+from judgebench.analysis.leaderboard import stderr_of
+from judgebench.analysis.published_verdicts import PublishedTaskRun
 from judgebench.analysis.samples import share_of, verdict_in_words
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.display import reasons
@@ -178,6 +180,8 @@ class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
     """With more than two runs."""
     not_compared: tuple[tuple[str, str], ...]
     """Metrics left out, and parts of the items (``score category=math``), each with the reason."""
+    unpaired: str | None = None
+    """Why only two numbers are compared, as with a published model whose single verdicts are not here."""
     flips: tuple[Flip, ...] = ()
 
 
@@ -213,6 +217,7 @@ def compare(
     flips: int = 0,
     files: FileFetcher | None = None,
     finder: SourceFinder | None = None,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compare every later run with the first one, task by task.
 
@@ -232,6 +237,8 @@ def compare(
         Gives official files to the numbers that need one (``official_files``).
     finder
         Finds the answers of baselines, which stand beside those of the items that changed most.
+    notes
+        What to say of the runs.
 
     Raises
     ------
@@ -245,7 +252,7 @@ def compare(
     if flips < 0:
         raise UsageError(f"cannot show {flips} of the items that changed most; give 0 or more")
     compared, unlike = [], {}
-    notes: list[str] = []
+    told, notes = notes, []
     tasks = {key: [number for number, run in enumerate(runs) if key in run.tasks] for run in runs for key in run.tasks}
     if task is not None:
         tasks = {key: having for key, having in tasks.items() if task in runs[having[0]].tasks[key].names}
@@ -260,8 +267,10 @@ def compare(
         apart = [_unlike(runs, key, having[0], members[0]) for members in list(protocols.values())[1:]]
         if apart:
             unlike[key] = tuple(apart)
-        for members in protocols.values():
-            if len(members) > 1:
+        for alike in protocols.values():
+            members = [number for number in alike if _unpaired(runs[number].tasks[key]) is None]
+            others = [number for number in alike[1:] if number not in members or alike[0] not in members]
+            if len(members) > 1 and alike[0] in members:
                 try:
                     made = _compare_task(runs, key, members, parts, files or official_files())
                     if flips:
@@ -269,6 +278,7 @@ def compare(
                     compared.append(made)
                 except UsageError as error:
                     notes.append(str(error))
+            compared += [_compare_numbers(runs, key, (alike[0], number)) for number in others if parts is None]
     if not compared:
         raise UsageError(notes[0] if notes else _nothing(runs, task, unlike))
     if groups and adjust != "none":
@@ -282,7 +292,7 @@ def compare(
         unlike=unlike,
         adjust=adjust,
         level=LEVEL,
-        notes=tuple(notes),
+        notes=(*told, *notes),
     )
 
 
@@ -322,6 +332,78 @@ def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequenc
     return (
         f"these runs have different protocols, so their numbers cannot be compared ({differences}). Run both with the "
         f"same judge, options and items; `judgebench leaderboard` shows them side by side, unranked"
+    )
+
+
+# -- two numbers
+
+
+def _unpaired(run: TaskRun) -> str | None:
+    return run.unpaired if isinstance(run, PublishedTaskRun) else None
+
+
+def _compare_numbers(runs: Sequence[Run], key: str, pair: tuple[int, int]) -> TaskComparison:
+    """Compare a run with a published row of which nothing but its numbers is known, made by upstream's rule."""
+    first, second = (runs[number].tasks[key] for number in pair)
+    why = _unpaired(first) or _unpaired(second) or ""
+    manifest = first.task_manifest
+    scores = [{name: score.by_upstream for name, score in run.overall.items()} for run in (first, second)]
+    differences, left_out = [], []
+    for metric, one in scores[0].items():
+        reason = first.task.metric(metric).needs_table
+        other = scores[1].get(metric)
+        if reason or other is None or one.value is None or other.value is None:
+            left_out.append((metric, reason or "one of the two has no such number"))
+        else:
+            differences.append(_unpaired_difference(metric, pair, one, other))
+    return TaskComparison(
+        task=manifest.label,
+        protocol_hash=manifest.protocol_hash,
+        starter=manifest.starter,
+        runs=pair,
+        common=0,
+        coverage=(),
+        differences=tuple(differences),
+        ranks=(),
+        not_compared=tuple(left_out),
+        unpaired=why,
+    )
+
+
+def _unpaired_difference(metric: str, pair: tuple[int, int], first: Score, second: Score) -> Difference:
+    from scipy.special import ndtr, ndtri
+
+    assert first.value is not None
+    assert second.value is not None
+    apart = second.value - first.value
+    errors = [stderr_of(score) for score in (first, second)]
+    known = [error for error in errors if error is not None]
+    stderr = sum(error**2 for error in known) ** 0.5 if len(known) == 2 else None
+    half = None if not stderr else float(ndtri((1 + LEVEL) / 2)) * stderr
+    missing = "one of the two numbers has no error" if half is None else None
+    unpaired = "the two are not paired item by item"
+    withheld = {"interval": missing, "p-value": missing, "relative gain": unpaired, "correlation": unpaired}
+    return Difference(
+        metric=metric,
+        group=None,
+        unit=first.unit,
+        first=pair[0],
+        second=pair[1],
+        first_value=first.value,
+        second_value=second.value,
+        difference=apart,
+        stderr=stderr,
+        low=None if half is None else apart - half,
+        high=None if half is None else apart + half,
+        level=LEVEL,
+        p=None if not stderr else float(2 * ndtr(-abs(apart) / stderr)),
+        correlation=None,
+        relative_gain=None,
+        relative_low=None,
+        relative_high=None,
+        n=min((score.n for score in (first, second) if score.n), default=0),
+        reason=unpaired,
+        withheld={name: reason for name, reason in withheld.items() if reason is not None},
     )
 
 

@@ -33,7 +33,8 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="A B [C]…",
-            help="Run folders or archives. Each run is compared with the first (difference = later run − first run).",
+            help="Run folders, archives, or published:MODEL for a model of the published tables. Each is compared with "
+            "the first (difference = later run − first run).",
         ),
     ],
     adjust: Annotated[
@@ -153,7 +154,11 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     grouped = bool(groups) and None not in groups
     counts = {row.n for row in task.differences}
     part = f", {groups.popitem()[0]}: {counts.pop()} of" if grouped and len(groups) == len(counts) == 1 else ":"
-    title = f"{task.task}{part} {task.common} items in common, protocol {task.protocol_hash[7:15]}"
+    paired = f"{part} {task.common} items in common"
+    if task.unpaired is not None:
+        paired = f": {_letter(task.runs[1])} less {_letter(task.runs[0])}, two numbers that are not paired"
+        remarks.append(f"not paired, because {task.unpaired}")
+    title = f"{task.task}{paired}, protocol {task.protocol_hash[7:15]}"
     if task.starter:
         title += "; starter set, not comparable with anything"
     # Groups differ in their number of items, so that it stays beside them.

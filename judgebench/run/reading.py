@@ -162,8 +162,8 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
         found = "a file" if path.exists() else "not there"
         if str(path).startswith("published:"):
             raise UsageError(
-                f"expected a run folder, but {path} names published figures, which have no single items to pair: "
-                f"`judgebench gate --candidate RUN --baseline {path}` compares a run with them, and `judgebench "
+                f"expected a run folder, but {path} names published figures: `judgebench compare RUN {path}` and "
+                f"`judgebench gate --candidate RUN --baseline {path}` compare a run with them, and `judgebench "
                 "leaderboard RUN --published` ranks it among them"
             )
         raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")

@@ -82,6 +82,6 @@ def test_show_calls_a_run_as_the_user_does(runs: tuple[Path, Path]) -> None:
 
 def test_published_figures_are_no_run_and_a_groups_value_is_no_key(runs: tuple[Path, Path]) -> None:
     """Both refusals name what would have worked."""
-    refused = judgebench(["compare", runs[0], "published:gpt-4"], code=2).stderr
+    refused = judgebench(["show", "published:gpt-4"], code=2).stderr
     assert "gate --candidate RUN --baseline published:gpt-4" in refused
     assert "(did you mean subset=writing?)" in judgebench(["compare", *runs, "--group", "Writing"], code=2).stderr
