@@ -50,6 +50,7 @@ COMMANDS = {
     "correlate": ("correlate.correlate", "Correlate leaderboards with human ratings."),
     "tasks": ("tasks.app", "Show what can be evaluated."),
     "judges": ("judges.app", "Show who judges, and check a judge of your own."),
+    "labels": ("labels.app", "Draw answers for people to label, and read their labels."),
     "data": ("data.app", "Manage the official files."),
     "doctor": ("doctor.doctor", "Check the installation."),
     "cache": ("cache.app", "Manage the store of finished calls."),

@@ -26,7 +26,7 @@ from judgebench.records import Cascade, Case, ExampleScore, Generation, Judgemen
 from judgebench.run.cascades import cascade_part, cascade_scores, split_judgements
 from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
 from judgebench.run.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
-from judgebench.run.labels import Labels, anchored_scores, labels_for
+from judgebench.run.labels import Labels, anchored_scores, labels_for, settled
 from judgebench.run.loading import LoadedTask, reload_tasks
 from judgebench.run.manifests import hash_over_tasks, missing
 from judgebench.run.settings import Settings
@@ -104,6 +104,8 @@ def _finish_task(
         imported=bool(manifest.imported_from),
     )
     task_manifest.counts = scored.counts
+    if labels is not None and labels.task == loaded_task.key:
+        labels = settled(labels, data, generations)
     scores = _adjusted(scored.scores, scored.rows, part, task_manifest, labels)
     folder.write_scores(_with_styles(task, scored), scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))

@@ -1,0 +1,105 @@
+"""``labels sample|agree``: which answers people should compare, and what their labels say of judge and score."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from msgspec import structs
+
+from judgebench.cli import options
+from judgebench.cli.rendering import show
+from judgebench.display import percent, rough
+from judgebench.exchange.sheets import Sheet, figures, words
+
+if TYPE_CHECKING:
+    from judgebench.analysis.label_sample import LabelSample
+    from judgebench.data.sources import SourceFinder
+    from judgebench.run.reading import TaskRun
+
+app = typer.Typer(no_args_is_help=True)
+
+TaskName = Annotated[str | None, typer.Option(help="Only this task, with or without its version.", metavar="T")]
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="Run folder or archive.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv to fill in, .html for a page.", metavar="FILE")],
+    task: TaskName = None,
+    n: Annotated[int, typer.Option(help="Number of examples to label.", min=2, metavar="N")] = 100,
+    strata: Annotated[
+        Literal["verdict", "category", "length", "none"],
+        typer.Option(help="Draw from strata of the judge's verdicts, of groups, or of lengths."),
+    ] = "verdict",
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    agreement: Annotated[
+        float | None,
+        typer.Option(help="Expected share of verdicts on which a human agrees with the judge.", metavar="SHARE"),
+    ] = None,
+    pilot: Annotated[
+        Path | None, typer.Option(help="A few labels, to take that share from instead.", metavar="FILE")
+    ] = None,
+    tasks: options.TaskFiles = "",
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Draw the answers of a run that people should compare with the baseline's, blind, and write them to a file."""
+    from judgebench.analysis.label_sample import Wish, draw
+    from judgebench.exchange.label_forms import require_new, write_sample
+    from judgebench.run.labels import read_labels
+
+    require_new(out)
+    found, finder = _opened(run, task, tasks, mirror, offline=offline)
+    labels = None
+    if pilot is not None:
+        labels = read_labels([pilot], found.key, found.load_data(finder), names=("",), flag="--pilot ")
+    made = draw(found, finder, Wish(n=n, strata=strata, seed=seed, agreement=agreement, pilot=labels))
+    write_sample(made, out)
+    shown = structs.replace(made, pairs=())
+    show("json" if json else "rich", shown, lambda: _sample_sheets(made, run, out))
+
+
+def _opened(
+    run: Path, task: str | None, tasks: str, mirror: list[Path], *, offline: bool
+) -> "tuple[TaskRun, SourceFinder]":
+    """The task whose answers are labelled, and a finder of its files."""
+    from judgebench.analysis.label_sample import task_to_label
+    from judgebench.run.loading import source_finder
+    from judgebench.run.reading import read_run
+    from judgebench.run.settings import settings_from_flags
+    from judgebench.tasks import task_files
+
+    found = task_to_label(read_run(run, task_files(tasks)), task)
+    return found, source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
+
+
+def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
+    drawn = sum(stratum.drawn for stratum in made.strata)
+    strata = Sheet(
+        f"{drawn} of {made.population} examples of {made.task} to label, drawn by {made.strata_by} (seed {made.seed})",
+        (*words("stratum", "what"), *figures("examples", "to label", "chance")),
+        tuple((one.name, one.about, one.items, one.drawn, percent(one.drawn / one.items, 1)) for one in made.strata),
+        notes=(f"{made.left_out} more have no answer, no baseline's answer or no verdict",) if made.left_out else (),
+    )
+    widths = Sheet(
+        f"half the width of the 95 % interval of {made.metric} to expect, in {made.unit}",
+        figures("labels", "humans alone", "with the judge", "drawn like this", "worth labels"),
+        tuple(
+            (
+                one.labels,
+                rough(one.humans_alone),
+                rough(one.with_judge),
+                rough(one.this_sample),
+                round(one.worth * one.labels),
+            )
+            for one in made.widths
+        ),
+        notes=(
+            f"a human and the judge agree on {percent(made.agreement)} of the decided examples: {made.agreement_source}"
+            + (" (--agreement, or --pilot LABELS, says better)" if made.agreement_source == "assumed" else ""),
+            f"written to {out}, without saying whose answer is whose",
+            f"then: judgebench labels agree {run} LABELS.csv…, or judgebench score {run} --labels LABELS.csv",
+        ),
+    )
+    return [strata, widths]

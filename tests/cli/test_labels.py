@@ -1,0 +1,280 @@
+"""``labels``: a sample for people to label, blind, and their labels read back."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import judgebench
+from judgebench.data.csv_cells import original_text
+from judgebench.models.scripted import ScriptedModel, playing, reply
+from judgebench.records import Completion, Request
+from tests.browser import browser
+from tests.commands import Command
+from tests.patience import wait_for
+
+HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)> =1+1 \u202e\x1b[31m"
+SIZE = 16
+"""Examples of AlpacaEval's starter set."""
+
+
+def answer(request: Request) -> str:
+    """The candidate's answer, which a page and a table must survive."""
+    return f"=HYPERLINK(1) Mine to: {request.messages[-1].content[:200]}\n\n{HOSTILE}"
+
+
+def verdict(request: Request) -> Completion:
+    """The judge's verdict, by the hash of what it was shown: sure or not, for either side."""
+    kind = hashlib.sha256(request.messages[-1].content.encode()).digest()[0] % 4
+    first, second = [(-0.01, -9.0), (-0.5, -0.93), (-0.93, -0.5), (-9.0, -0.01)][kind]
+    return reply("A", logprobs={"A": first, "B": second})
+
+
+def made(out: Path, name: str = "candidate", says: Callable[[Request], str] = answer) -> Path:
+    """A judged run of the starter set."""
+    with playing(ScriptedModel(says, name=name)) as model, playing(ScriptedModel(verdict, name="judge")) as judge:
+        judgebench.evaluate(model, "alpacaeval", judge=judge, starter=True, out=out, progress=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run whose answers are labelled."""
+    return made(tmp_path_factory.mktemp("runs") / "run")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a sample."""
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
+    """The same rows after somebody worked at them."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def fill(path: Path, out: Path, share: Callable[[str], float], annotator: str = "") -> dict[str, float]:
+    """Label a sample as somebody who gives the candidate this share of each example, and cannot know whose it is."""
+    rows, given = rows_of(path), {}
+    for row in rows:
+        first = original_text(row["answer_1"]).startswith("=HYPERLINK")
+        assert first != original_text(row["answer_2"]).startswith("=HYPERLINK")
+        value = given[row["example_id"]] = share(row["example_id"])
+        row["label"] = "tie" if value == 0.5 else "1" if (value == 1) == first else "2"
+        row["annotator"] = annotator
+    write_rows(out, rows)
+    return given
+
+
+def scores(run: Path, labels: Path, command: Command) -> dict[str, dict[str, Any]]:
+    """The anchored scores that ``score --labels`` gives."""
+    ended = command("score", run, "--labels", labels, "--json")
+    assert ended.code == 0, ended.err
+    found: dict[str, dict[str, Any]] = {score["metric"]: score for score in json.loads(ended.out)["scores"]}
+    return {name: found[name] for name in ("win_rate_ppi", "win_rate_rogan_gladen")}
+
+
+def test_a_sample_has_known_chances_and_hides_whose_answer_is_whose(
+    run: Path, tmp_path: Path, command: Command
+) -> None:
+    """Every row's chance is its stratum's labels over its items; the candidate stands first in some pairs and second
+    in others; no model is named; and the expected widths are printed for fewer and for more labels.
+    """
+    out = tmp_path / "labels.csv"
+    ended = command("labels", "sample", run, "--n", 10, "--out", out)
+    assert ended.code == 0, ended.err
+    rows = rows_of(out)
+    strata = {row["stratum"]: int(row["stratum_items"]) for row in rows}
+    assert sum(strata.values()) == SIZE
+    for name, items in strata.items():
+        own = [row for row in rows if row["stratum"] == name]
+        assert all(float(row["probability"]) == len(own) / items for row in own)
+    assert len({row["example_id"] for row in rows}) == len(rows) == 10
+    assert len({original_text(row["answer_1"]).startswith("=HYPERLINK") for row in rows}) == 2
+    text = out.read_text()
+    assert not any(word in text for word in ("scripted", "candidate", "judge", "\n=", ",=", ',"='))
+    assert {row["label"] for row in rows} == {""}
+    said = " ".join(ended.out.split())
+    assert "10 of 16 examples of alpacaeval@2 to label, drawn by verdict (seed 0)" in said
+    assert "humans alone" in said
+    assert "agree on 70 % of the decided examples: assumed" in said
+
+
+def test_the_draw_is_that_of_its_seed(run: Path, tmp_path: Path, command: Command) -> None:
+    """The same seed draws the same file, another seed others; ``--json`` names strata and widths, but no text."""
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        ended = command("labels", "sample", run, "--n", 6, "--seed", seed, "--out", tmp_path / f"{name}.csv", "--json")
+        assert ended.code == 0, ended.err
+    a, b, c = ((tmp_path / f"{name}.csv").read_text() for name in "abc")
+    assert a == b
+    assert {row["pair"] for row in rows_of(tmp_path / "a.csv")} != {row["pair"] for row in rows_of(tmp_path / "c.csv")}
+    record = json.loads(ended.out)
+    assert (record["population"], record["left_out"], record["agreement_source"]) == (SIZE, 0, "assumed")
+    assert [row["labels"] for row in record["widths"]][-2:] == [6, 12]
+    assert all(row["with_judge"] < row["humans_alone"] for row in record["widths"])
+    assert "Mine to" not in ended.out
+    assert c != a
+
+
+@pytest.mark.parametrize("strata", ["verdict", "length", "category", "none"])
+def test_labels_come_back_as_shares_of_the_candidate(run: Path, tmp_path: Path, command: Command, strata: str) -> None:
+    """All 16 examples, labelled blind: what people say is their mean, however the sample was drawn."""
+    out, filled = tmp_path / "labels.csv", tmp_path / "anna.csv"
+    ended = command("labels", "sample", run, "--n", SIZE, "--strata", strata, "--out", out)
+    assert ended.code == 0, ended.err
+    given = fill(out, filled, lambda name: (0.0, 0.5, 1.0, 1.0)[int(name[-2:]) % 4])
+    powered = scores(run, filled, command)["win_rate_ppi"]
+    assert powered["details"]["n_labelled"] == SIZE
+    if strata != "none":
+        # All examples of all strata have a label, so that the judge's verdicts add nothing.
+        assert powered["value"] == pytest.approx(100 * sum(given.values()) / SIZE)
+        assert powered["low"] < powered["value"] < powered["high"]
+    else:
+        assert powered["details"]["humans_alone"] is not None
+
+
+def test_a_file_says_what_it_means(run: Path, tmp_path: Path, command: Command) -> None:
+    """In a blind file, ``win`` has no meaning, and says so with its line; skipped rows are counted; a plain file of
+    ``example_id,label`` still does.
+    """
+    out = tmp_path / "labels.csv"
+    command("labels", "sample", run, "--n", 8, "--out", out)
+    rows = rows_of(out)
+    rows[2]["label"] = "win"
+    refused = command("score", run, "--labels", write_rows(tmp_path / "win.csv", rows)).paragraph
+    assert "expected 1 (the first answer is better), 2 (the second one), tie or skip" in refused
+    for place, row in enumerate(rows):
+        row["label"] = "skip" if place < 2 else ("1", "2", "tie", "first", "second")[place % 5]
+    powered = scores(run, write_rows(tmp_path / "mixed.csv", rows), command)["win_rate_ppi"]
+    assert (powered["details"]["skipped"], powered["details"]["n_labelled"]) == (2, 6)
+    plain = tmp_path / "plain.csv"
+    plain.write_text("example_id,label\nstarter-01,win\nstarter-02,loss\nstarter-03,tie\n")
+    assert scores(run, plain, command)["win_rate_ppi"]["details"]["n_labelled"] == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("stratum_items", "0", "stratum_items '0'; expected how many items"),
+        ("stratum_items", "many", "'stratum_items' must be a number"),
+        ("probability", "1.5", "probability 1.5; expected the item's chance to be drawn"),
+        ("example_id", "nobody", "'nobody' is no example of this run"),
+    ],
+)
+def test_a_damaged_sample_is_refused_by_its_line(
+    run: Path, tmp_path: Path, command: Command, column: str, value: str, said: str
+) -> None:
+    """Exit 2, before anything is scored."""
+    out = tmp_path / "labels.csv"
+    command("labels", "sample", run, "--n", 6, "--out", out)
+    rows = rows_of(out)
+    for row in rows:
+        row["label"] = "1"
+    rows[1][column] = value
+    assert said in command("score", run, "--labels", write_rows(tmp_path / "bad.csv", rows)).paragraph
+
+
+def test_labels_of_other_answers_are_not_counted(run: Path, tmp_path: Path, command: Command) -> None:
+    """The same examples answered by another model: no number, and the reason."""
+    other = made(tmp_path / "other", "other", lambda request: f"=HYPERLINK Another answer to {request.messages[-1]}")
+    out, filled = tmp_path / "labels.csv", tmp_path / "filled.csv"
+    command("labels", "sample", other, "--n", 8, "--out", out)
+    fill(out, filled, lambda name: 1.0)
+    assert scores(other, filled, command)["win_rate_ppi"]["value"] is not None
+    powered = scores(run, filled, command)["win_rate_ppi"]
+    assert powered["value"] is None
+    assert powered["reason"] == "all 8 labels are of other answers than this run's"
+
+
+def test_what_cannot_be_drawn_is_refused(run: Path, tmp_path: Path, command: Command) -> None:
+    """A file that exists, another suffix, a task that is not there, answers that nobody compares with others."""
+    out = tmp_path / "labels.csv"
+    out.write_text("somebody's labels")
+    assert "exists, and may hold labels that people made" in command("labels", "sample", run, "--out", out).paragraph
+    assert out.read_text() == "somebody's labels"
+    assert "end the name in .csv" in command("labels", "sample", run, "--out", tmp_path / "labels.xlsx").paragraph
+    refused = command("labels", "sample", run, "--task", "mtbench", "--out", tmp_path / "a.csv").paragraph
+    assert "has no task 'mtbench'; it has alpacaeval" in refused
+    graded = tmp_path / "graded"
+    judge = ScriptedModel(lambda _: "[[7]]", name="judge")
+    with playing(ScriptedModel(answer, name="candidate")) as model, playing(judge) as by:
+        judgebench.evaluate(model, "mtbench", judge=by, starter=True, out=graded, progress=False)
+    refused = command("labels", "sample", graded, "--out", tmp_path / "a.csv").paragraph
+    assert "no win rate of mtbench" in refused
+    assert not (tmp_path / "a.csv").exists()
+    assert (
+        "--agreement 0.3"
+        in command("labels", "sample", run, "--agreement", "0.3", "--out", tmp_path / "a.csv").paragraph
+    )
+
+
+def test_a_pilot_says_how_often_people_agree(run: Path, tmp_path: Path, command: Command) -> None:
+    """Somebody who always agrees with the judge makes the rest worth more labels than somebody at random."""
+    out, shares = tmp_path / "first.csv", judged(run)
+    command("labels", "sample", run, "--n", 12, "--out", out)
+    worth = {}
+    for name, agrees in (("agrees", True), ("differs", False)):
+        fill(out, tmp_path / f"{name}.csv", lambda key, agrees=agrees: float((shares[key] > 0.5) == agrees))
+        what = ("--pilot", tmp_path / f"{name}.csv", "--n", 12, "--json", "--out", tmp_path / f"{name}-2.csv")
+        record = json.loads(command("labels", "sample", run, *what).out)
+        assert record["agreement_source"] == "of 12 labels of the pilot"
+        worth[name] = record["widths"][0]["worth"]
+    assert worth["agrees"] > 1.3 > worth["differs"]
+
+
+def judged(run: Path) -> Mapping[str, float]:
+    """The judge's share of the candidate's win by example."""
+    lines = (run / "alpacaeval" / "example_scores.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {row["example_id"]: row["value"] for row in rows if row["metric"] == "preference"}
+
+
+def test_a_page_takes_labels_and_saves_them(run: Path, tmp_path: Path, command: Command) -> None:
+    """In a real browser, from a file, at the width of a phone: keys and buttons label, what the models wrote stays
+    text, nothing is asked of any network, the labels outlive a closed page, and the file that it saves is read back.
+    """
+    page = tmp_path / "labels.html"
+    assert command("labels", "sample", run, "--n", 6, "--out", page).code == 0
+    assert page.read_bytes().isascii()
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    with browser(tmp_path / "profile") as shown:
+        shown.open(page.as_uri(), width=390, height=800, downloads=downloads)
+        assert shown.run("document.documentElement.scrollWidth") <= 390
+        assert shown.run("document.querySelectorAll('main script, main img').length") == 0
+        assert "<img src=x onerror=alert(2)>" in shown.run("document.querySelector('main').textContent")
+        text = shown.run("document.documentElement.outerHTML")
+        assert not any(word in text for word in ("scripted", "starter set", "gpt-4"))
+        shown.press("1")
+        shown.click("[data-label=tie]")
+        shown.press("s")
+        shown.click("[data-label='2']")
+        shown.click("#save")
+        assert "Write your name" in shown.run("document.getElementById('said').textContent")
+        shown.run("document.getElementById('name').value = '=Anna'")
+        shown.run("document.getElementById('name').dispatchEvent(new Event('input'))")
+        shown.run("window.before = 1; location.reload()")
+        shown.wait("!window.before && document.readyState === 'complete'")
+        assert shown.run("document.getElementById('name').value") == "=Anna"
+        assert shown.run("document.getElementById('where').textContent") == "5/6, 4 done"
+        shown.press("t")
+        shown.press("1")
+        shown.click("#save")
+        shown.wait("document.getElementById('said').textContent.startsWith('6 labels saved')")
+        wait_for(lambda: list(downloads.glob("*.csv")))
+        assert shown.complaints == []
+        assert {address.partition(":")[0] for address in shown.requests} <= {"file", "blob"}
+    (saved,) = downloads.glob("*.csv")
+    rows = rows_of(saved)
+    assert [row["label"] for row in rows] == ["1", "tie", "skip", "2", "tie", "1"]
+    assert {row["annotator"] for row in rows} == {"'=Anna"}
+    assert scores(run, saved, command)["win_rate_ppi"]["details"]["n_labelled"] == 5
