@@ -193,6 +193,7 @@ def _judge_settings(baseline: Run, candidate: Run, keys: Sequence[str], settings
         settings,
         judge_gen=kept.judge_gen,
         judge_repeats=kept.judge_repeats,
+        reask=kept.reask,
         judge_concurrency=kept.judge_concurrency,
         rpm=kept.rpm,
         tpm=kept.tpm,

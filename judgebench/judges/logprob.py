@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.reminders import one_of, reminder
 from judgebench.records import Case, Completion, Message, Request, Sampling, TokenLogprob, Verdict
 
 
@@ -35,6 +36,13 @@ class LogprobJudge:
     """What each label is worth. The verdict is the mean over the labels, weighted by their probabilities."""
     texts: CaseTexts | None = None
     """What a prompt of the user's can show of its cases; ``None`` if that is what any case has."""
+    reminds: bool = False
+    """Whether the judge may be told of the labels again: never where the prompt is a published one."""
+
+    @property
+    def reminder(self) -> str | None:
+        """What the judge is told after a reply without a verdict; ``None`` if its prompt may not be added to."""
+        return reminder(one_of(self.labels)) if self.reminds else None
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -52,7 +60,7 @@ class LogprobJudge:
         return Request(messages=self.messages(case), sampling=self.sampling)
 
     def ask_again(self, case: Case, replies: tuple[Completion, ...]) -> None:
-        """Never ask again, as upstream."""
+        """There is no follow-up, as upstream."""
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
         """Read the share of the answer shown first: p(first label) / (p(first label) + p(second label))."""

@@ -84,7 +84,10 @@ class OpenJudge:
         rule = self.own.verdict
         if rule is None:
             sampling = self._sampling(judge.sampling)
-            return dataclasses.replace(judge, messages=messages, prompt_sha256=sha256, sampling=sampling)
+            reminds = judge.reminds or self.prompt is not None
+            return dataclasses.replace(
+                judge, messages=messages, prompt_sha256=sha256, sampling=sampling, reminds=reminds
+            )
         if why := misfit(rule, texts):
             raise UsageError(f"{self.own.name} cannot judge {judge.name}, because {why}")
         if rule.kind == "logprob":
@@ -98,6 +101,7 @@ class OpenJudge:
                 binarise=rule.binarise,
                 position=0 if rule.position == "first" else -1,
                 texts=texts,
+                reminds=True,
             )
         return TextJudge(
             name=judge.name,
@@ -109,6 +113,8 @@ class OpenJudge:
             reads_once=rule.own_patterns,
             labels=rule.asked_for,
             texts=texts,
+            form=rule.form,
+            reminds=True,
         )
 
     def _sampling(self, default: Sampling) -> Sampling:

@@ -4,17 +4,19 @@ A benchmark writes the prompt and the function that reads a text; nothing here k
 verdict is the probability of a token are in ``logprob.py``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.reminders import RATING_FORM, one_of, reminder
+from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Case, Completion, Message, Request, Sampling, Verdict
 
 MOST_REPLIES = 2
-"""A judge is asked once more at most."""
+"""A follow-up is sent once at most."""
 
 OTHER_JUDGES = {
     "openai:gpt-6-luna": "what OpenAI names as the successor of gpt-4o and gpt-4.1; not tried here, and it reasons "
@@ -51,6 +53,15 @@ class TextJudge:
     """What the rule looks for in a reply, as a prompt has to name it: labels, a key of JSON, or a rating's brackets."""
     texts: CaseTexts | None = None
     """What a prompt of the user's can show of its cases; ``None`` if that is what any case has."""
+    form: str = ""
+    """A verdict that can be read, in words for the judge; empty if ``labels`` or the prompt say all."""
+    reminds: bool = False
+    """Whether the judge may be told so after an unreadable reply: never where the prompt is a published one."""
+
+    @property
+    def reminder(self) -> str | None:
+        """What the judge is told after a reply without a verdict; ``None`` if its prompt may not be added to."""
+        return reminder(self.form or form_of(self.labels)) if self.reminds else None
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -78,7 +89,7 @@ class TextJudge:
         return Request(messages=tuple(messages), sampling=self.sampling)
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
-        """Read the verdict in all replies together."""
+        """Read the verdict in the replies of one attempt together."""
         text = _joined(replies)
         verdict = self.read_text(text) if text else Verdict(value=None, error="the reply is empty")
         if verdict.error and replies[-1].finish_reason == "length":
@@ -88,6 +99,13 @@ class TextJudge:
     def constrained(self) -> "TextJudge":
         """Return the judge itself: a text has no labels that could be scored by likelihood."""
         return self
+
+
+def form_of(labels: Sequence[str]) -> str:
+    """Say in words for a judge what is looked for in its reply; empty if labels do not tell."""
+    if tuple(labels) == RATING_BRACKETS:
+        return RATING_FORM
+    return one_of(labels) if len(labels) > 1 else ""
 
 
 def _joined(replies: tuple[Completion, ...]) -> str:

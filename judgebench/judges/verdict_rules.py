@@ -17,6 +17,7 @@ from msgspec import Meta
 from judgebench.judges.own_prompts import CaseTexts, bounded
 from judgebench.judges.patterns import killable, wrapped
 from judgebench.judges.rankings import ranking_verdict, two_scores_verdict
+from judgebench.judges.reminders import RATING_FORM, json_form, one_of
 from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Verdict
 
@@ -76,6 +77,16 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.kind == "json":
             return (self.key,)
         return RATING_BRACKETS if self.kind == "rating" else tuple(self.labels)
+
+    @property
+    def form(self) -> str:
+        """A verdict that can be read, in words for a judge; empty if patterns say what is read."""
+        if self.own_patterns or self.kind in ALPACA_EVAL_READINGS:
+            return ""
+        scale = f", from {self.scale[0]:g} to {self.scale[1]:g}" if self.scale else ""
+        if self.kind == "json":
+            return json_form(self.key, f"is {one_of(self.labels)}" if self.labels else f"is a number{scale}")
+        return RATING_FORM + scale if self.kind == "rating" else one_of(self.labels)
 
     @property
     def words(self) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from judgebench.errors import UsageError
+from judgebench.judges import MOST_REASKS
 from judgebench.models.opening import parse_model
 from judgebench.run.folder import Manifest, RunFolder
 from judgebench.run.settings import Settings
@@ -26,6 +27,7 @@ class KeptJudging(msgspec.Struct, frozen=True, kw_only=True):
     judge_file_args: dict[str, str] = {}
     judge_gen: dict[str, str] = {}
     judge_repeats: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    reask: Annotated[int, msgspec.Meta(ge=0, le=MOST_REASKS)] | None = None
     judge_concurrency: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
     api_key_env: str | None = None
     rpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
@@ -68,6 +70,7 @@ def as_before(folder: RunFolder, manifest: Manifest, settings: Settings) -> Sett
         judge_args={**kept.arguments, **settings.judge_args},
         judge_gen={**kept.judge_gen, **settings.judge_gen},
         judge_repeats=kept.judge_repeats if settings.judge_repeats == 1 else settings.judge_repeats,
+        reask=kept.reask if settings.reask is None else settings.reask,
         **(_cascade_of(kept, settings) if settings.cascade is None else {}),
     )
 

@@ -73,6 +73,7 @@ def build_task_manifest(
         loaded_task,
         judges,
         judge_repeats=repeats,
+        reask=settings.reask,
         stop_rule=stop_rule,
         think_tags=thinking.tags,
         judge_args={**settings.judge_file_args, **settings.judge_args},

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import canonical_hash
-from judgebench.judges import Judge
+from judgebench.judges import Judge, usual_reasks
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import Model
 from judgebench.records import Sampling
@@ -58,6 +58,7 @@ def protocol(
     judges: Mapping[str, Sequence[Seat]],
     *,
     judge_repeats: int = 1,
+    reask: int | None = None,
     stop_rule: StopRule | None = None,
     think_tags: Sequence[tuple[str, str]] = (),
     judge_args: Mapping[str, str] | None = None,
@@ -69,7 +70,8 @@ def protocol(
 
     ``judges`` maps the name of each judge in use to the models that play it. With a ``stop_rule`` judging may stop
     early, so the numbers are estimates of the full ones. With a ``cascade``, which says how large its part is, the
-    ``dear`` judges judge a part, and the numbers are estimates of theirs. ``think_tags`` are the pairs that the user
+    ``dear`` judges judge a part, and the numbers are estimates of theirs. ``reask`` is how often unread verdicts are
+    asked again, which counts where it is not the default of the judges. ``think_tags`` are the pairs that the user
     named: judges' replies are read without what they enclose. ``judge_args`` are the arguments of the judges' backend.
     Of a task given as a file, the examples themselves count as well, because nobody else vouches for what it asks.
     """
@@ -90,6 +92,7 @@ def protocol(
         "judge_repeats": judge_repeats,
         "verifiers": {name: check.fingerprint for name, check in sorted(loaded_task.data.verifiers.items())},
         "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
+        **({"reask": reask} if _asks_otherwise(judges, reask) else {}),
         **({"stop_when": stop} if stop and cascade is None else {}),
         **({"cascade": _cascade(cascade, dear or {}, dear_args or {})} if cascade is not None else {}),
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
@@ -106,6 +109,12 @@ def _cascade(
     changing = verdict_arguments(arguments)
     panels = {name: _panel(seats) for name, seats in sorted(dear.items())}
     return {**size, "dear": panels, **({"dear_args": changing} if changing else {})}
+
+
+def _asks_otherwise(judges: Mapping[str, Sequence[Seat]], reask: int | None) -> bool:
+    """Whether unread verdicts are asked again more or less often than by default."""
+    known = [judge for seats in judges.values() for judge, _ in seats if judge is not None]
+    return reask is not None and any(usual_reasks(judge) != reask for judge in known)
 
 
 def _own_judge(own: OwnJudge) -> dict[str, Any]:

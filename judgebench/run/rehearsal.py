@@ -332,7 +332,8 @@ class _PlayedTask:
         """Count the calls of one case: those that are stored, and the first that is not."""
         thinking = Thinking(tags=self._settings.think_tags)
         replies: tuple[Completion, ...] = ()
-        while isinstance(request := judge_step(judge, case, replies, repeat, thinking), Request):
+        reasks = self._settings.reask
+        while isinstance(request := judge_step(judge, case, replies, repeat, thinking, reasks), Request):
             reply = self._rehearsal.reply(player, tally, request, real=real)
             if reply is None:
                 return

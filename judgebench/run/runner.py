@@ -368,6 +368,7 @@ class Runner:
             sampling=plan.sampling,
             seats=plan.seats,
             judge_repeats=self._settings.judge_repeats,
+            reasks=self._settings.reask,
             generations=generations,
             price=price,
             thinking=plan.thinking,

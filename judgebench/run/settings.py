@@ -56,6 +56,7 @@ class Flag:
     short: str = ""
     """The flag in one letter, if it has one."""
     minimum: float | None = None
+    maximum: int = MOST
     typed: Any = None
     """Type of the value on the command line, if it does not follow from the type of the setting."""
 
@@ -142,6 +143,15 @@ class Settings:
     model_args: Mapping[str, str] = flag({}, "Setting of the model's backend.", "K=V", ANSWERING, name="model_arg")
     judge_repeats: int = flag(
         1, "Judge each case K times, to measure the judge's own variance.", "K", JUDGING, minimum=1
+    )
+    reask: int | None = flag(
+        None,
+        "Ask a judge again up to N times if its reply holds no verdict: with a reminder of the form or, if its prompt "
+        "is a published one, with the same prompt. Default: 3 with a reminder, 0 without.",
+        "N",
+        JUDGING,
+        minimum=0,
+        maximum=10,
     )
     judge_args: Mapping[str, str] = flag({}, "Setting of the judge's backend.", "K=V", JUDGING, name="judge_arg")
     preset: str | None = flag(
@@ -242,8 +252,9 @@ class Settings:
         """Raise :class:`UsageError` for a value that makes no sense."""
         for name, setting in SETTINGS.items():
             value = getattr(self, name)
-            if type(value) is int and value > MOST:
-                raise UsageError(f"{setting.spelling} is at most {MOST:,}")
+            most = setting.flag.maximum if setting.flag else MOST
+            if type(value) is int and value > most:
+                raise UsageError(f"{setting.spelling} is at most {most:,}")
             if type(value) is float and math.isnan(value):
                 raise UsageError(f"{setting.spelling} nan is no number")
         for arguments in (self.model_args, self.judge_args):
@@ -316,6 +327,7 @@ class Keywords(TypedDict, total=False):
     baseline: PathLike | Iterable[PathLike] | None
     model_args: Mapping[str, object]
     judge_repeats: int
+    reask: int | None
     judge_args: Mapping[str, object]
     preset: str | None
     gen: Mapping[str, object]

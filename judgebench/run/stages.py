@@ -115,10 +115,15 @@ class JudgeSeat:
 
 
 def judge_step(
-    judge: Judge, case: Case, replies: tuple[Completion, ...], repeat: int = 0, thinking: Thinking = AUTO
+    judge: Judge,
+    case: Case,
+    replies: tuple[Completion, ...],
+    repeat: int = 0,
+    thinking: Thinking = AUTO,
+    reasks: int | None = None,
 ) -> Request | Verdict:
     """Return what a judge is asked next in one repeat of a case, or the verdict."""
-    step = next_step(judge, case, replies, thinking)
+    step = next_step(judge, case, replies, thinking, reasks)
     if isinstance(step, Verdict):
         return step
     return msgspec.structs.replace(step, repeat=repeat * REPEAT_STRIDE + len(replies))
@@ -133,6 +138,8 @@ class JudgeCall:
     repeat: int = 0
     thinking: Thinking = AUTO
     """How the judge's replies are split into thinking and verdict."""
+    reasks: int | None = None
+    """How often it is asked again after an unreadable reply; ``None`` is as its protocol has it."""
     sent: list[str] = field(default_factory=list, compare=False)
     """Hashes of the messages sent so far. Mutable, because it grows with the dialogue."""
 
@@ -143,7 +150,7 @@ class JudgeCall:
 
     def step(self, replies: tuple[Completion, ...]) -> Request | Verdict:
         """Return the next request (the judge's prompt, or a re-ask after an unreadable reply), or the verdict."""
-        step = judge_step(self.seat.judge, self.case, replies, self.repeat, self.thinking)
+        step = judge_step(self.seat.judge, self.case, replies, self.repeat, self.thinking, self.reasks)
         if isinstance(step, Request):
             self.sent[len(replies) :] = [canonical_hash(step.messages)]
         return step
@@ -193,6 +200,8 @@ class RunningTask:
     seats: Mapping[str, tuple[JudgeSeat, ...]]
     """The models that play each judge, by its name; empty if this session does not judge."""
     judge_repeats: int = 1
+    reasks: int | None = None
+    """How often a judge is asked again after an unreadable reply; ``None`` is as its protocol has it."""
     generations: dict[str, Generation] = field(default_factory=dict)
     """Answers that exist already, from an earlier session or a file."""
     price: Price | None = None
@@ -253,7 +262,7 @@ class RunningTask:
                 if seat.dear and generation.example_id not in self.dear_part:
                     continue
                 for repeat in range(self.judge_repeats):
-                    yield JudgeCall(case, seat, repeat, thinking)
+                    yield JudgeCall(case, seat, repeat, thinking, self.reasks)
 
     def count(self, stage: str) -> StageCounts:
         """Return the tally of a stage."""

@@ -120,6 +120,7 @@ RANKING_JUDGE = partial(
     reading="rank of model_1 in a Python list",
     read_text=ranking_verdict,
     labels=("model_1",),
+    form="a Python list with the rank of each model",
 )
 TOOL_JUDGE = partial(
     TextJudge, sampling=RANKING_SAMPLING, reading="rank of m in the tool call", read_text=tool_ranking_verdict
@@ -142,6 +143,7 @@ SCORES_JUDGE = partial(
     sampling=Sampling(temperature=0.0, max_tokens=1024),
     reading="the higher of two scores in the first line",
     read_text=two_scores_verdict,
+    form="the two scores, separated by a space",
 )
 GPT_4_TURBO = "gpt-4-1106-preview"
 NO_TOOLS = "its judge is made to call a function, and no judge is here"
@@ -156,9 +158,7 @@ EVALUATORS = {
         prompt="prompt-label", model=GPT_4_TURBO, judge=partial(LABEL_JUDGE, binarise=True)
     ),
     "alpaca_eval_gpt4": Evaluator(prompt="prompt-ranking", model="gpt-4", judge=RANKING_JUDGE),
-    "house_pairwise_label": Evaluator(
-        prompt="pairwise_label.j2", judge=partial(LogprobJudge, labels=("A", "B"), sampling=LABEL_SAMPLING)
-    ),
+    "house_pairwise_label": Evaluator(prompt="pairwise_label.j2", judge=partial(AB_JUDGE, reminds=True)),
     "weighted_alpaca_eval_gpt4.1": Evaluator(
         model="gpt-4.1-2025-04-14", judge=LABEL_JUDGE, like="weighted_alpaca_eval_gpt4_turbo"
     ),

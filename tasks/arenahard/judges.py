@@ -128,8 +128,9 @@ def official_judge(
 
 
 def house_judge(name: str, prompt: HousePrompt, pipeline: Pipeline) -> TextJudge:
-    """Make the judge of the starter set, with our own neutral prompt. It is never asked again."""
-    return _judge(pipeline, name=name, messages=prompt.pair, prompt_sha256=prompt.sha256, sampling=HOUSE_SAMPLING)
+    """Make the judge of the starter set, with our own neutral prompt."""
+    about: dict[str, Any] = {"messages": prompt.pair, "prompt_sha256": prompt.sha256, "sampling": HOUSE_SAMPLING}
+    return _judge(pipeline, name=name, reminds=True, **about)
 
 
 def named_judges(models: Mapping[str, str], default: str) -> tuple[NamedJudge, ...]:

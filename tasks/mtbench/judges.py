@@ -276,4 +276,5 @@ def house_judge(protocol: Protocol, prompt: HousePrompt, *, strict: bool) -> Tex
         prompt_sha256=prompt.sha256,
         shown={"references": None},
         sampling=JUDGE_SAMPLING,
+        reminds=True,
     )

@@ -21,6 +21,7 @@ from judgebench.judges import Judge
 from judgebench.judges import text as text_judges
 from judgebench.judges.named import NamedJudge
 from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.reminders import json_form, one_of
 from judgebench.judges.text import TextJudge
 from judgebench.records import LARGEST, Case, Example, Message, Sampling, Verdict
 from judgebench.task import Fetch
@@ -273,7 +274,7 @@ def _house_judge(judge: str, prompt: HousePrompt, plan: Plan) -> TextJudge:
     def messages(case: Case) -> tuple[Message, ...]:
         return prompt.messages(**dict(zip(JUDGES[judge].names, _parts(case, words), strict=True)))
 
-    return _json_judge(judge, messages, prompt.sha256, {"max_words": words, "mode": "house"}, "last")
+    return _json_judge(judge, messages, prompt.sha256, {"max_words": words, "mode": "house"}, "last", reminds=True)
 
 
 def case_texts(judge: str, words: int) -> CaseTexts:
@@ -303,8 +304,11 @@ def _json_judge(
     prompt_sha256: str,
     shown: Mapping[str, Any],
     reading: Reading,
+    *,
+    reminds: bool = False,
 ) -> TextJudge:
     key = JUDGES[judge].key
+    wanted = "is a number from 1 to 10" if key == "score" else f"is {one_of(SHARES)}"
     return TextJudge(
         name=judge,
         messages=messages,
@@ -315,6 +319,8 @@ def _json_judge(
         read_text=partial(read_verdict, key=key, reading=reading),
         labels=(key,),
         texts=case_texts(judge, shown["max_words"]),
+        form=json_form(key, wanted),
+        reminds=reminds,
     )
 
 

@@ -553,7 +553,7 @@ def test_a_pattern_that_keeps_a_reply_busy_costs_that_verdict_alone(tmp_path: Pa
     words += ["--judge", str(judge_file(tmp_path, rule))]
     judging = ScriptedModel(lambda _: next(replies), name="judge")
     with playing(ScriptedModel(lambda _: "An answer.")) as candidate, playing(judging) as judge:
-        judgebench(["eval", "-q", "--model", candidate, "--judge", judge, *words, "--out", out], code=4)
+        judgebench(["eval", "-q", "--model", candidate, "--judge", judge, *words, "--reask", 0, "--out", out], code=4)
     judged = [json.loads(row) for row in next(out.rglob("judgements.jsonl")).read_text().splitlines()]
     (error,) = (row["verdict"]["error"] for row in judged if row["verdict"]["value"] is None)
     assert "regular expression was ended after" in error

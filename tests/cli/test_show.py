@@ -36,8 +36,7 @@ def answered(request: Request) -> Any:
 
 def judged(request: Request) -> Any:
     """The judge: it says nothing readable about one question."""
-    asked = request.messages[-1].content
-    if "lighthouse" in asked:
+    if any("lighthouse" in message.content for message in request.messages):  # also when reminded
         return reply("I cannot decide", logprobs={"I": -0.1})
     return reply("A", logprobs={"A": -0.35667494, "B": -1.2039728})
 

@@ -91,6 +91,7 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         reading=f"the number in double brackets, from {LOWEST} to {HIGHEST}",
         read_text=read,
         labels=RATING_BRACKETS,
+        reminds=True,
     )
     examples = tuple(
         Example(id=item.id, messages=(Message(role="user", content=item.question),), meta={"category": item.category})

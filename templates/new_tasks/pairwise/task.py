@@ -80,6 +80,7 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         reading=f"the first of {', '.join(LABELS)}",
         read_text=read,
         labels=tuple(LABELS),
+        reminds=True,
     )
     return TaskData(
         examples=tuple(Example(id=item.id, messages=(Message(role="user", content=item.question),)) for item in items),

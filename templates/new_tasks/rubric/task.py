@@ -97,6 +97,7 @@ def load(fetch: Fetch, *, starter: bool) -> TaskData:
         reading=f"the last of {', '.join(LABELS)}",
         read_text=read,
         labels=tuple(LABELS),
+        reminds=True,
         # What a prompt given by --judge-prompt can show.
         texts=CaseTexts(answers=1, names={"criterion": "the criterion to check"}, of=shown),
     )
