@@ -586,7 +586,7 @@ def leaderboard(
             "some; leave out --published, or name the key alone, as in "
             f"--group {printable(of_values.clauses[0].key, 60)}, to have each group's score in a column beside them"
         )
-    rows = ranking.in_one_table(readable, task)
+    rows = ranking.without_repetitions(ranking.in_one_table(readable, task))
     others = tables.published_rows(task) if published else []
     if not rows and not others:
         wanted = f" for task {task!r}: no run holds that task" if task else ""

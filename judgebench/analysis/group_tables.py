@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from judgebench.analysis.groups import label_of, require_groups
-from judgebench.analysis.leaderboard import Group, LeaderboardRow, group_rows, rows_of
+from judgebench.analysis.leaderboard import Group, LeaderboardRow, group_rows, rows_of, without_repetitions
 from judgebench.records import Score
 from judgebench.run.reading import Run, TaskRun
 from judgebench.task.selection import Selection
@@ -32,7 +32,7 @@ def tables_of_groups(runs: Sequence[Run], task: str | None, selection: Selection
     found = [
         group
         for part in dict.fromkeys(order)
-        for group in group_rows([row for row in tables if row.part == part], headlines)
+        for group in group_rows(without_repetitions(row for row in tables if row.part == part), headlines)
     ]
     return sorted(found, key=lambda group: group.task)
 

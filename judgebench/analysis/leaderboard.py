@@ -49,6 +49,10 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     """The run folder, or the upstream place of a published figure."""
     started_at: str = ""
+    input_hash: str = ""
+    """Fingerprint of everything that the run was made from, the model among it; empty if it is unknown."""
+    again: tuple[str, ...] = ()
+    """Older runs made from the same with the same numbers: they have no row of their own."""
     published: bool = False
     starter: bool = False
     partial: bool = False
@@ -162,6 +166,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
             identity=manifest.candidate_identity,
             origin=str(run.path),
             started_at=manifest.started_at,
+            input_hash=task_manifest.input_hash,
             starter=task_manifest.starter,
             partial=task_manifest.selection is not None or _stopped_early(task_manifest),
             protocol_hash=task_manifest.protocol_hash,
@@ -219,6 +224,30 @@ def in_one_table(runs: Iterable[Run], task: str | None = None) -> list[Leaderboa
             else:
                 rows[place] = _with(rows[place], scores)
     return rows
+
+
+def without_repetitions(rows: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
+    """The rows, those of runs that were made again from the same and gave the same numbers as one: the newest.
+
+    It names the older ones, and its cost is that of all.
+    """
+    same: dict[object, list[LeaderboardRow]] = {}
+    for place, row in enumerate(rows):
+        repeats = bool(row.input_hash and row.scores) and row.status.removeprefix("imported, ") == "complete"
+        key = (row.task, row.part, row.model, row.input_hash, row.flags, msgspec.json.encode(row.scores))
+        same.setdefault(key if repeats else place, []).append(row)
+    return [listed[0] if len(listed) == 1 else _newest(listed) for listed in same.values()]
+
+
+def _newest(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
+    newest = max(rows, key=lambda row: row.started_at)
+    costs = [row.usd for row in rows if row.usd is not None]
+    return msgspec.structs.replace(
+        newest,
+        again=tuple(row.origin for row in rows if row is not newest),
+        usd=sum(costs) if costs else None,
+        unpriced=any(row.unpriced for row in rows),
+    )
 
 
 def _tabulator(run: TaskRun) -> Tabulate | None:

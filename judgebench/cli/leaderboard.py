@@ -44,6 +44,7 @@ DOUBTS = {
 NEAR_TOP = 3
 """Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
+SHOWN_AGAIN = 3
 TAKEN = (
     "rank",
     RANKS,
@@ -219,7 +220,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     metric_of = {heading: metric for metric, heading in headings.items()}
     places = []
     for cells, row, doubts, score in zip(columns["rank"], rows, flags, own, strict=True):
-        remarks = [text for text in ("" if score is None else both_rules(score), doubts) if text]
+        remarks = [text for text in ("" if score is None else both_rules(score), doubts, _again(row)) if text]
         if not row.published:
             places.append(f"{cells}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else ""))
     by_rule = _by_rule(group)
@@ -240,7 +241,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         ),
         tuple(zip(*kept.values(), *further.values(), strict=True)),
         notes=(
-            *(places if terminal else ()),
+            *(places if terminal else (f"{row.model}: {_again(row)}" for row in rows if row.again)),
             *_columns_of_groups(headings),
             *_placed(group),
             *origins,
@@ -252,6 +253,14 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         keep=len(_own(group)),
         gaps=True,
     )
+
+
+def _again(row: "LeaderboardRow") -> str:
+    """Say where the same run lies once more."""
+    if not row.again:
+        return ""
+    more = f" and {len(row.again) - SHOWN_AGAIN} more" if len(row.again) > SHOWN_AGAIN else ""
+    return f"same inputs, same numbers: {', '.join(row.again[:SHOWN_AGAIN])}{more}"
 
 
 def _headings(metrics: "Sequence[str]") -> dict[str, str]:

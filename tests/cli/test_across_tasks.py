@@ -1,4 +1,4 @@
-"""The leaderboard's table across tasks, through the real command: what stands beside what."""
+"""The leaderboard through the real command: which runs have a row, and what stands beside what across tasks."""
 
 import json
 from pathlib import Path
@@ -90,3 +90,40 @@ def test_no_row_is_empty_where_columns_were_left_out(tmp_path: Path) -> None:
         assert "│ many " in across
         assert ("│ last " in across) is there
         assert ("left out, too: 1 model with nothing in the columns shown" in across) is not there
+
+
+def test_a_command_given_twice_makes_one_row(answers: Path, tmp_path: Path) -> None:
+    """The newest run's, which names the others; a run with other numbers or settings keeps its own, and so does one
+    that did not end.
+    """
+    runs = tmp_path / "runs"
+    for name in ("first", "second", "third"):
+        judgebench(
+            (
+                "eval",
+                "--model",
+                f"file:{answers / 'gsm8k.jsonl'}",
+                "--tasks",
+                "gsm8k",
+                "--starter",
+                "-q",
+                "--out",
+                runs / name,
+            )
+        )
+    (board,) = json.loads(judgebench(("leaderboard", runs, "--format", "json")).stdout)
+    (row,) = board["rows"]
+    assert row["rank"] == 1
+    assert len({row["origin"], *row["again"]}) == 3
+    text = tables(runs)
+    assert text.count("| gsm8k |") == 1
+    assert "gsm8k: same inputs, same numbers: " in text
+    assert "second" in text
+    by_group = tables(runs, "--columns", "model,rank")
+    assert by_group.count("| gsm8k |") == 1
+
+    manifest = runs / "first" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "status": "incomplete"}))
+    sums_answers(tmp_path / "gsm8k.jsonl", 3)
+    evaluated(tmp_path / "gsm8k.jsonl", "gsm8k", runs / "fewer")
+    assert len(json.loads(judgebench(("leaderboard", runs, "--format", "json")).stdout)[0]["rows"]) == 3
