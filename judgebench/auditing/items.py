@@ -4,6 +4,7 @@ A verdict is stored as it was shown and read in the item's own coordinates: in o
 shown first. A null is a verdict that could not be read or a call that failed; it is never a tie.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -59,6 +60,17 @@ class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The turn that is judged."""
     correct: int = 1
     """So many of the first responses are right, where several are."""
+
+    also: tuple[str, ...] = ()
+    """Further models that wrote the last response, word for word."""
+
+    @property
+    def majority(self) -> int | None:
+        """The vote that most annotators gave; ``None`` if two are as frequent, or there is none."""
+        counted = Counter(label.vote for label in self.gold).most_common(2)
+        if not counted or (len(counted) == 2 and counted[0][1] == counted[1][1]):
+            return None
+        return counted[0][0]
 
     @property
     def pair(self) -> bool:

@@ -29,7 +29,18 @@ class Judged:
     items: tuple[Item, ...]
     decisions: Mapping[tuple[str, str, int], Decision]
     """By item, order and repeat."""
+    orders: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """The orders that the protocol asks for, by item and repeat."""
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def drawn(self, repeat: int = 0) -> IntArray:
+        """The winner of each item in the first order that its protocol asks for, as :meth:`winners` has them."""
+        found = [self.decision(item, repeat) for item in self.items]
+        return np.array([_code(decision) for decision in found], dtype=np.int64)
+
+    def decision(self, item: Item, repeat: int = 0) -> Decision | None:
+        """What the judge decided in the first order that the item's protocol asks for."""
+        return self.decisions.get((item.id, self.orders[item.id][repeat][0], repeat))
 
     def winners(self, order: str, repeat: int = 0) -> IntArray:
         """The better response of each item in one order, as numbers: 1, 2, 0 for a tie and -1 for a null."""
@@ -59,7 +70,7 @@ class Judged:
     def part(self, inside: NDArray[np.bool_]) -> "Judged":
         """Only these items."""
         chosen = tuple(item for item, inner in zip(self.items, inside.tolist(), strict=True) if inner)
-        return Judged(chosen, self.decisions, self.options)
+        return Judged(chosen, self.decisions, self.orders, self.options)
 
     def by_subset(self, names: Sequence[str]) -> Iterator[tuple[str, "Judged"]]:
         """Each subset that has items, in the order of the names."""
@@ -92,7 +103,7 @@ class Suite:
     equal_scores: Literal["tie", "second"] = "tie"
     """What equal scores of a judge of single responses mean: a tie, or a win of the response shown second."""
     repeats: int = 1
-    """How often its protocol asks for each item."""
+    """How often its protocol asks for each item; the first time is enough for most figures."""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The options of its figures with the values that they take; the first is the default."""
 
@@ -196,13 +207,14 @@ class Suite:
                     f"item {decision.item[:60]!r} of {self.name} was decided twice in order {decision.order}"
                 )
             found[key] = decision
-        judged = tuple(item for item in items if all((item.id, o, 0) in found for o in self.orders_of(item, seed)))
+        asked = {item.id: tuple(self.orders_of(item, seed, repeat) for repeat in range(self.repeats)) for item in items}
+        judged = tuple(item for item in items if all((item.id, order, 0) in found for order in asked[item.id][0]))
         used = list(found.values())
         times = [decision.seconds for decision in used if decision.seconds is not None]
         costs = [decision.usd for decision in used if decision.usd is not None]
         return SuiteReport(
             suite=self.name,
-            figures=tuple(self.figures(Judged(judged, found, settings | {"seed": str(seed)}))),
+            figures=tuple(self.figures(Judged(judged, found, asked, settings))),
             items=len(items),
             judged=len(judged),
             decisions=len(used),

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from judgebench.auditing import judgebench_pairs, llmbar
+from judgebench.auditing import judgebench_pairs, llmbar, mtbench_human, pandalm
 from judgebench.auditing.suite import Suite
 from judgebench.errors import UsageError
 
-SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (llmbar.SUITE, judgebench_pairs.SUITE)}
+SUITES: Mapping[str, Suite] = {
+    suite.name: suite for suite in (mtbench_human.SUITE, llmbar.SUITE, judgebench_pairs.SUITE, pandalm.SUITE)
+}
 
 
 def get_suite(name: str) -> Suite:

@@ -37,7 +37,23 @@ def _judgebench(source: Source) -> bytes:
     return gzip.decompress((FOLDER / "judgebench" / f"pairs_{model}.jsonl.gz").read_bytes())
 
 
-FILES = {"llmbar": _llmbar, "judgebench": _judgebench}
+def _pandalm(source: Source) -> bytes:
+    names = ("idx", "motivation_app", "cmp_key", "instruction", "input", "response1", "response2")
+    keys = (*names, "annotator1", "annotator2", "annotator3")
+    return json.dumps([{key: line[key] for key in keys} for line in lines("pandalm/cross_annotations")]).encode()
+
+
+def _mtbench(source: Source) -> bytes:
+    keys = ("question_id", "model_a", "model_b", "turn", "conversation_a", "conversation_b")
+    rows = [
+        {key: line[key] for key in keys} | {"judge": judge, "winner": winner}
+        for line in lines("mtbench_human/votes")
+        for judge, winner in line["human"].items()
+    ]
+    return json.dumps(rows).encode()
+
+
+FILES = {"llmbar": _llmbar, "judgebench": _judgebench, "pandalm": _pandalm, "mtbench": _mtbench}
 
 
 @cache
@@ -64,3 +80,24 @@ def llmbar_decisions(evaluator: str, subsets: tuple[str, ...] = SUBSETS) -> Iter
 def judgebench_lines(judge: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """A published judge's rows."""
     return lines("judgebench/" + judge["file"].removesuffix(".jsonl.gz"))
+
+
+def pandalm_decisions(judge: str) -> Iterator[Decision]:
+    """A judge's verdicts, in the order stored."""
+    for line in lines("pandalm/cross_annotations"):
+        shown: Shown | None = {1: "A>B", 2: "B>A", 0: "A=B"}.get(line[judge])  # type: ignore[assignment]
+        yield Decision(item=str(line["idx"]), shown=shown, error=None if shown else "the reply holds no verdict")
+
+
+def mtbench_decisions(judge: str) -> Iterator[Decision]:
+    """A judge's combined verdicts, as if both orders had given it."""
+    for line in lines("mtbench_human/votes"):
+        won = {"model_a": 1, "model_b": 2, "tie": 0}[line["llm"][judge]]
+        first, second = line["model_a"], line["model_b"]
+        if first > second:
+            first, second, won = second, first, {0: 0, 1: 2, 2: 1}[won]
+        name = f"{line['question_id']}/{first}/{second}/{line['turn']}"
+        for order in ("12", "21"):
+            winner = won if order == "12" or not won else 3 - won
+            shown: Shown = ("A=B", "A>B", "B>A")[winner]  # type: ignore[assignment]
+            yield Decision(item=name, order=order, shown=shown)

@@ -99,7 +99,7 @@ def test_options_are_those_of_the_suite() -> None:
     """A mistyped option is named with those that there are."""
     with pytest.raises(UsageError, match="has no option"):
         get_suite("llmbar").report([item()], [], options={"null_as": "luck"})
-    with pytest.raises(UsageError, match="there are llmbar"):
+    with pytest.raises(UsageError, match=r"there are .*llmbar"):
         get_suite("llmbra")
 
 
