@@ -135,6 +135,16 @@ class Unread(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the judge replied last."""
 
 
+class SoFar(Struct, frozen=True, kw_only=True):
+    """How far a task is that has not been scored."""
+
+    answered: int
+    failed: int
+    """Answers that failed."""
+    judged: int
+    """Items with a verdict, or with a judge's reply from which none was read."""
+
+
 class TaskSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One task of a run at a glance."""
 
@@ -157,6 +167,8 @@ class TaskSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     best: tuple[Line, ...] = ()
     scores: tuple[Score, ...] = ()
     """The headline numbers."""
+    so_far: SoFar | None = None
+    """``None`` if the task has been scored."""
 
 
 class ShownTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -180,3 +192,7 @@ class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str
     status: str
     tasks: tuple[ShownTask, ...]
+    at_work: bool = False
+    """Whether a process works on the run now."""
+    started_by: tuple[str, ...] = ()
+    """The command that was last at work, as the run folder has it, if the run has not been scored."""

@@ -24,6 +24,7 @@ from judgebench.analysis.item_records import (
     SampleReply,
     Shown,
     ShownTask,
+    SoFar,
     SwappedGame,
     TaskSummary,
     Unread,
@@ -151,6 +152,8 @@ class OpenTask:
         """What is not shown, and why."""
         self.code = self._code()
         """The task; ``None`` if its code is not that of the run, so that only records are shown."""
+        self.so_far: SoFar | None = None
+        """How far the task is, if it has not been scored."""
         self.measures = self._measures(run.manifest.status)
         # A verified task needs no file for anything that is shown.
         self.judged = bool(task.task_manifest.protocol.get("judges"))
@@ -190,19 +193,18 @@ class OpenTask:
         try:
             return measures(self.code, self.task.example_scores(of_cascade=True))
         except UsageError as error:
-            scored = status == "complete" or (self.task.folder.path / "example_scores.jsonl").exists()
-            self.notes.append(f"items have no values: {error if scored else self._so_far(status)}")
+            scored = status in ("complete", "incomplete") or (self.task.folder.path / "example_scores.jsonl").exists()
+            if scored:
+                self.notes.append(f"items have no values: {error}")
+            else:
+                self.so_far = self._so_far()
             return {}
 
-    def _so_far(self, status: str) -> str:
-        """How far a run is that has not been scored yet, and what to do."""
-        answered = {generation.example_id for generation in self.task.generations().values() if not generation.error}
+    def _so_far(self) -> SoFar:
+        ended = list(self.task.generations().values())
+        failed = sum(generation.error is not None for generation in ended)
         judged = {judgement.example_id for judgement in self.task.folder.judgements()}
-        return (
-            f"the run is {status}, with {len(answered)} of {len(self.examples)} answered and {len(judged) or 'none'} "
-            f"judged. Its command, started again, goes on from there; `judgebench score {self.task.named}` scores "
-            f"what is there"
-        )
+        return SoFar(answered=len(ended) - failed, failed=failed, judged=len(judged))
 
     def _data(self, finder: SourceFinder) -> TaskData | None:
         try:
@@ -523,6 +525,7 @@ def summary(opened: OpenTask, among: Sequence[str], *, metric: str | None, each:
         worst=tuple(lines(opened, worst, measure)),
         best=tuple(lines(opened, best, measure)),
         scores=tuple(opened.task.overall.values()),
+        so_far=opened.so_far,
     )
 
 
@@ -582,7 +585,15 @@ def _looked_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None)
         opened = [one for one in opened if wanted.metric in one.measures] or opened
     each = 3 if len(opened) == 1 else 1
     shown = [_shown(one, wanted, each) for one in opened if not wanted.items or any(map(one.find, wanted.items))]
-    return Shown(run=str(run.path), model=run.manifest.shown_name, status=run.manifest.status, tasks=tuple(shown))
+    sessions = run.manifest.sessions if any(one.so_far for one in opened) else ()
+    return Shown(
+        run=str(run.path),
+        model=run.manifest.shown_name,
+        status=run.manifest.status,
+        tasks=tuple(shown),
+        at_work=run.folder.at_work,
+        started_by=tuple(sessions[-1].argv) if sessions else (),
+    )
 
 
 def _require_items(run: Run, wanted: Sequence[str], opened: Sequence[OpenTask]) -> None:
@@ -603,7 +614,8 @@ def _shown(opened: OpenTask, wanted: Wanted, each: int) -> ShownTask:
     named = {name: "" for key in wanted.items for name in opened.find(key)}
     chosen = named if measure is None else {**named, **_by_value(measure, among, wanted), **named}
     if measure is None and (wanted.worst or wanted.best):
-        opened.notes.append("no item has a value, so none is worst or best")
+        why = ", because the run has not been scored" if opened.so_far else ""
+        opened.notes.append(f"no item has a value{why}, so none is worst or best")
     listed = wanted.groups and not (wanted.in_full or wanted.unread or wanted.flips)
     return ShownTask(
         task=opened.label,

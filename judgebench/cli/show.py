@@ -140,6 +140,7 @@ def _blocks(found: "Shown", run: str, detail: Detail) -> Iterator[Block]:
         yield from _task(one, run, detail)
     if summarised:
         yield from _at_a_glance(found.tasks, detail)
+        yield from _way_on(found, run)
         yield from _next(found, run)
 
 
@@ -360,15 +361,51 @@ def _flips(one: "ShownTask", run: str, detail: Detail) -> Iterator[Block]:
 
 def _at_a_glance(tasks: "Sequence[ShownTask]", detail: Detail) -> Iterator[Block]:
     found = [one.summary for one in tasks if one.summary is not None]
+    unscored = [one for one in found if one.so_far is not None]
+    if unscored:
+        yield Listing(_so_far(unscored))
+    found = [one for one in found if one.so_far is None]
     if len(found) == 1:
         yield Listing(_values(found[0], detail))
-    else:
+    elif found:
         yield Listing(_values_by_task(found))
     if any(one.lines for one in tasks):
         for one in tasks:
             yield from _items(one, detail)
     elif any(one.worst for one in found):
         yield Compact(_extremes(found))
+
+
+def _so_far(unscored: "Sequence[TaskSummary]") -> "Sheet":
+    """How far the tasks are."""
+    from judgebench.exchange.sheets import Sheet, figures, words
+
+    rows = tuple(
+        (one.task, one.examples, one.so_far.answered, one.so_far.failed, one.so_far.judged)
+        for one in unscored
+        if one.so_far is not None
+    )
+    columns = words("task") + figures("items", "answered", "failed", "judged")
+    return Sheet("no item has a value yet, because the run has not been scored", columns, rows)
+
+
+def _way_on(found: "Shown", run: str) -> Iterator[Block]:
+    """How a run goes on that has not been scored."""
+    if not any(one.summary and one.summary.so_far for one in found.tasks):
+        return
+    if found.at_work:
+        yield Prose(("", "a process works on the run now, and scores it when it ends"))
+        return
+    _, *arguments = found.started_by or ("",)
+    if found.status == "generated":
+        yield Hint("to have the answers judged", f"judgebench judge {run}")
+    elif arguments:
+        yield Hint(
+            "to go on, start its command again (as the run folder has it)", shlex.join(["judgebench", *arguments])
+        )
+    else:
+        yield Prose(("to go on, start again what made the run",))
+    yield Hint("to score what is there", f"judgebench score {run}")
 
 
 def _items(one: "ShownTask", detail: Detail) -> Iterator[Block]:
@@ -470,11 +507,12 @@ def _extremes(found: "Sequence[TaskSummary]") -> "Sheet":
 
 def _next(found: "Shown", run: str) -> Iterator[Block]:
     example = next((line.example_id for one in found.tasks if one.summary for line in one.summary.worst), "ID")
+    scored = not any(one.summary and one.summary.so_far for one in found.tasks)
     several = len(found.tasks) > 1
     task = f"--task {found.tasks[0].task.partition('@')[0]}" if several else ""
     lines = {
         f"--item {shlex.quote(example)}": "one item: prompt, answers, judges' words, verdicts",
-        "--worst 5, --best 5": "several (--metric NAME); also --prompts, --full",
+        **({"--worst 5, --best 5": "several (--metric NAME); also --prompts, --full"} if scored else {}),
         "--unread, --flips": "verdicts that are missing, or change with the order",
         **({task: "one task alone, with more of its items"} if several else {}),
     }

@@ -87,6 +87,9 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path, start_chat_se
     assert any(re.match(rf"✗ sums generate +{kept[2]}/12", line) for line in terminal.lines), terminal.text
     assert len(lines_of(run / "sums" / "generations.jsonl")) == int(kept[2])
     assert shlex.split(again)[:3] == ["python", "-m", "judgebench"]
+    page = judgebench(["show", run]).stdout
+    assert f"\n{shlex.join(['judgebench', *shlex.split(again)[3:]])}\n" in page, page
+    assert re.search(rf"│ sums\S* +│ +12 │ +{kept[2]} │ +0 │ +\d+ │", page), page
     ended = judgebench(shlex.split(again)[3:])
     assert re.search(f"^sums generate: 12/12, .*{kept[2]} resumed", ended.stderr, re.M), ended.stderr
     assert manifest_of(run).status == "complete"

@@ -354,11 +354,16 @@ def test_a_run_that_is_not_scored_is_shown(runs: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", runs, copy], check=True)
     (copy / "results.json").unlink()
     (copy / "alpacaeval" / "example_scores.jsonl").unlink()
-    assert "items have no values" in shown(copy)
+    assert "items have no values" in shown(copy)  # the run ended, so its scores were lost
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
-    told = " ".join(shown(copy).split())
-    assert "items have no values: the run is interrupted, with 15 of 16 answered and 15 judged" in told, told
+    page = shown(copy)
+    assert "no item has a value yet, because the run has not been scored" in page
+    assert re.search(r"│ alpacaeval@2[^│]* +│ +16 │ +15 │ +1 │ +15 │", page), page
+    assert "items' values" not in page
+    assert "to go on, start again what made the run\n" in page
+    assert f"to score what is there:\njudgebench score {copy}\n" in page
+    assert "none is worst or best" in shown(copy, "--worst", "3")
     assert "verdict: A, the candidate wins" in shown(copy, "--item", "starter-01")
 
 
