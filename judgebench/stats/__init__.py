@@ -12,6 +12,7 @@ Who is best, from games between pairs?          ``bradley_terry``, ``elo``, ``tr
 What if both answers were alike in style?       ``length_control``, ``style_control``, ``style_share``
 Do judges agree, and with people?               ``agreement``, ``jury``, ``calibration``, ``correlation``,
                                                 ``correlation_comparison``
+Is a judge biased?                              ``judge_bias``
 What would people have said?                    ``prediction_powered``, ``rogan_gladen``, ``stratified_labels``
 What would another judge say?                   ``bridge``, ``bridge_rules``, ``cascade``
 =============================================== ====================================================================
