@@ -185,6 +185,11 @@ def estimate(plans: Sequence[Settings]) -> DryRun:
             rehearsal.play(settings)
     finally:
         store.close()
+    return summed(rehearsal, plans)
+
+
+def summed(rehearsal: Rehearsal, plans: Sequence[Settings]) -> DryRun:
+    """Add up what was played through with these settings."""
     offline = any(settings.offline for settings in plans)
     players = {played.player.spec.text: played.player for played in rehearsal.stages}
     facts = [_facts(player, _replies(rehearsal, player), offline=offline) for player in players.values()]

@@ -6,7 +6,7 @@ typical one. ``dry_run`` says what the calls cost.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -138,6 +138,14 @@ class Rehearsal:
         for loaded_task, of_task in zip(loaded, seats, strict=True):
             _PlayedTask(self, candidate, loaded_task, of_task, folder, settings).play(given.get(loaded_task.key))
 
+    def play_judging(
+        self, loaded_task: LoadedTask, answers: Mapping[str, Generation], settings: Settings, *, repeats: int
+    ) -> None:
+        """Play through how answers to a task that exist are judged, without a run folder."""
+        seats = self._seats(loaded_task, settings)
+        task = _PlayedTask(self, None, loaded_task, seats, None, replace(settings, judge_repeats=repeats))
+        task.judge([(generation, True) for generation in answers.values()])
+
     def _seats(self, loaded_task: LoadedTask, settings: Settings) -> "Seats":
         if loaded_task.data.judges:
             require_baseline(loaded_task)
@@ -248,7 +256,7 @@ class _PlayedTask:
     def __init__(
         self,
         rehearsal: Rehearsal,
-        candidate: Player,
+        candidate: Player | None,
         loaded_task: LoadedTask,
         seats: Seats,
         folder: RunFolder | None,
@@ -263,24 +271,30 @@ class _PlayedTask:
 
     def play(self, given: Imported | None) -> None:
         """Play its stages. ``given`` are finished answers."""
+        assert self._candidate is not None
         if given is None:
             tally = Tally()
-            answers = list(self._answers(tally))
+            answers = list(self._answers(self._candidate, tally))
             self._add("generate", self._candidate, tally)
         else:
             known = {generation.example_id: generation for generation in given.generations}
             require_coverage(self._loaded_task, known, self._candidate.spec.target)
             answers = [(known.get(example.id), True) for example in self._loaded_task.data.examples]
         if self._seats:
-            for player, tally in self._judged(answers):
-                self._add("judge", player, tally)
+            self.judge(answers)
+
+    def judge(self, answers: Iterable[Answer]) -> None:
+        """Play the judging of answers."""
+        for player, tally in self._judged(answers):
+            self._add("judge", player, tally)
 
     def _add(self, stage: str, player: Player, tally: Tally) -> None:
         label, examples = self._loaded_task.task.label, len(self._loaded_task.data.examples)
-        self._rehearsal.stages.append(PlayedStage(self._candidate.spec.text, label, stage, examples, player, tally))
+        candidate = "" if self._candidate is None else self._candidate.spec.text
+        self._rehearsal.stages.append(PlayedStage(candidate, label, stage, examples, player, tally))
 
-    def _answers(self, tally: Tally) -> Iterator[Answer]:
-        """Yield the answer to each example."""
+    def _answers(self, candidate: Player, tally: Tally) -> Iterator[Answer]:
+        """Yield the candidate's answer to each example."""
         settings, thinking = self._settings, self._settings.splitting
         step = generation_step(task_sampling(self._loaded_task, settings), settings.system, thinking, settings.refine)
         rounds = 1 + len(settings.refine)
@@ -290,20 +304,24 @@ class _PlayedTask:
                 tally.kept += rounds * (1 + len(example.followups))
                 yield kept[example.id], True
                 continue
-            replies, real = self._conversation(example, step, tally)
+            replies, real = self._conversation(candidate, example, step, tally)
             if real:
-                yield to_generation(example, self._candidate.name, replies, thinking, rounds), True
+                yield to_generation(example, candidate.name, replies, thinking, rounds), True
             else:
                 yield _stand_in(self._loaded_task, example), False
 
     def _conversation(
-        self, example: Example, step: Callable[[Example, tuple[Completion, ...]], Request | None], tally: Tally
+        self,
+        candidate: Player,
+        example: Example,
+        step: Callable[[Example, tuple[Completion, ...]], Request | None],
+        tally: Tally,
     ) -> tuple[tuple[Completion, ...], bool]:
         """Carry a conversation to its end; return its replies, and whether all of them are real."""
         replies: tuple[Completion, ...] = ()
         real = True
         while (request := step(example, replies)) is not None:
-            reply = self._rehearsal.reply(self._candidate, tally, request, real=real)
+            reply = self._rehearsal.reply(candidate, tally, request, real=real)
             real = real and reply is not None
             replies = (*replies, reply or TYPICAL_REPLY)
         return replies, real

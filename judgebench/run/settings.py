@@ -31,7 +31,9 @@ EVAL = ("eval",)
 ANSWERING = ("eval", "generate")
 JUDGING = ("eval", "judge")
 ASKING = ("eval", "generate", "judge")
-"""Groups of commands: ``eval`` alone, those that generate answers, those that judge, all that call a model."""
+"""Groups of commands that make runs: ``eval`` alone, those that generate answers, those that judge, all."""
+AUDITING, CALLING = (*JUDGING, "audit"), (*ASKING, "audit")
+"""Those that ask a judge, and those that call a model: ``judges audit`` makes no run."""
 
 PathLike = str | os.PathLike[str]
 Tags = tuple[tuple[str, str], ...]
@@ -99,7 +101,7 @@ class Settings:
         "Judge prompt of your own, a Jinja template. It makes another protocol; `judgebench judges info TASK` lists "
         "what it can show.",
         "FILE.j2",
-        JUDGING,
+        AUDITING,
     )
     own_judge: "OwnJudge | None" = None
     """The judge of the user's that ``judge_prompt``, or a file among ``judges``, holds."""
@@ -149,16 +151,16 @@ class Settings:
         "Ask a judge again up to N times if its reply holds no verdict: with a reminder of the form or, if its prompt "
         "is a published one, with the same prompt. Default: 3 with a reminder, 0 without.",
         "N",
-        JUDGING,
+        AUDITING,
         minimum=0,
         maximum=10,
     )
-    judge_args: Mapping[str, str] = flag({}, "Setting of the judge's backend.", "K=V", JUDGING, name="judge_arg")
+    judge_args: Mapping[str, str] = flag({}, "Setting of the judge's backend.", "K=V", AUDITING, name="judge_arg")
     preset: str | None = flag(
         None, "Sample answers as a paper did. A wrong name lists the presets; --gen overrides them.", "NAME", ANSWERING
     )
     gen: Mapping[str, str] = flag({}, "Sampling of the answers, such as temperature=0.7.", "K=V", ANSWERING)
-    judge_gen: Mapping[str, str] = flag({}, "Sampling of the judge.", "K=V", JUDGING)
+    judge_gen: Mapping[str, str] = flag({}, "Sampling of the judge.", "K=V", AUDITING)
     system: str | None = flag(None, "System message before each conversation.", "TEXT", ANSWERING)
     chat_template: str | None = flag(
         None, "Chat template of a local model: auto, none or a file.", "auto|none|FILE", ANSWERING
@@ -172,7 +174,7 @@ class Settings:
         ANSWERING,
     )
     think_tags: Tags = flag(
-        (), "Another pair of tags around the thinking of the model or a judge. Repeatable.", "OPEN,CLOSE", ASKING
+        (), "Another pair of tags around the thinking of the model or a judge. Repeatable.", "OPEN,CLOSE", CALLING
     )
     fields: Mapping[str, str] = flag(
         {},
@@ -225,16 +227,16 @@ class Settings:
         "FILE",
         EVAL,
     )
-    api_key_env: str | None = flag(None, "Environment variable that holds the API key.", "NAME", ASKING)
+    api_key_env: str | None = flag(None, "Environment variable that holds the API key.", "NAME", CALLING)
     concurrency: int | None = flag(
         None, "Maximum number of requests in flight to the model.", "N", ANSWERING, minimum=1
     )
     judge_concurrency: int | None = flag(
-        None, "Maximum number of requests in flight to the judge.", "N", JUDGING, minimum=1
+        None, "Maximum number of requests in flight to the judge.", "N", AUDITING, minimum=1
     )
-    rpm: float | None = flag(None, "Maximum number of requests a minute to an endpoint.", "N", ASKING, minimum=0.001)
-    tpm: float | None = flag(None, "Maximum number of tokens a minute to an endpoint.", "N", ASKING, minimum=1)
-    budget: float | None = flag(None, "Limit for spending, in USD.", "USD", ASKING, minimum=0)
+    rpm: float | None = flag(None, "Maximum number of requests a minute to an endpoint.", "N", CALLING, minimum=0.001)
+    tpm: float | None = flag(None, "Maximum number of tokens a minute to an endpoint.", "N", CALLING, minimum=1)
+    budget: float | None = flag(None, "Limit for spending, in USD.", "USD", CALLING, minimum=0)
     replicas: int = flag(
         1, "Number of engines of the model, each in a Ray actor with its own device.", "N", ANSWERING, minimum=1
     )
@@ -242,9 +244,9 @@ class Settings:
         None, "Ray cluster for the replicas, or auto. Default: this machine.", "ADDRESS", ANSWERING
     )
     mirrors: tuple[Path, ...] = flag(
-        (), "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", ASKING, name="mirror"
+        (), "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", CALLING, name="mirror"
     )
-    offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, ASKING)
+    offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, CALLING)
     argv: tuple[str, ...] = ()
     """The command as the user typed it."""
 
