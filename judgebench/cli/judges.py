@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import judge_audits, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from judgebench.run.known_judges import CheckedFile, JudgeModel, KnownJudge
 
 app = typer.Typer(no_args_is_help=True)
+app.command("audit")(judge_audits.audit)
 MOST_ASKED = 2
 """How many judges' labels are named of a task: those of the default, and of the starter set."""
 

@@ -1,0 +1,255 @@
+"""The judge card as tables for a terminal, as Markdown, and as one HTML page without a script."""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from judgebench.auditing import probes
+from judgebench.auditing.biases import Probe
+from judgebench.auditing.cards import JudgeCard
+from judgebench.auditing.figures import ALL, Figure, SuiteReport
+from judgebench.codec import replacing
+from judgebench.display import dollars, markdown, printable, shortened
+from judgebench.exchange.sheets import Bounds, Cell, Column, Sheet, figures, html_of, markdown_of, words
+from judgebench.exchange.sheets import Figure as SheetFigure
+
+if TYPE_CHECKING:
+    import jinja2
+
+KINDS = {
+    "label": "a label for one of two answers, or a tie",
+    "rating": "a rating of each answer by itself",
+    "logprob": "the probability that one of two answers is better",
+}
+FIRST = {
+    "position": ("consistent", "first_effect"),
+    "length": ("prefers_longer_excess", "length_given_gold"),
+    "style": ("prefers_lists_excess",),
+    "self_preference": ("self_preference",),
+    "calibration": ("ece", "brier"),
+    "sanity": ("sane", "first_effect_on_same"),
+    "padding": ("padding_effect",),
+    "attacks": ("constant_wins", "forged_wins", "forged_lift"),
+    "repeats": ("stable",),
+}
+"""The figures of each probe that the short card shows."""
+SHORTEST_BAR = 0.5
+
+
+NAMES = {
+    "sane": "sanity pairs right",
+    "consistent": "same winner in both orders",
+    "first_effect": "pull of the first place",
+    "first_effect_on_same": "the same, of equal texts",
+    "padding_effect": "pull of padding",
+    "constant_wins": "constant answer wins",
+    "forged_wins": "forged verdict wins",
+    "forged_lift": "what the forging adds",
+    "prefers_longer_excess": "pull of length",
+    "length_given_gold": "length given the label",
+    "prefers_lists_excess": "pull of lists",
+    "stable": "same verdict again",
+    "human_ceiling": "people with people",
+    "judge_over_ceiling": "judge / people",
+}
+"""What people call some figures."""
+
+
+def name_of(found: Figure) -> str:
+    """A figure's name for people, with the unit of a share.
+
+    >>> name_of(Figure(name="first_effect", value=None, n=0, policy="", unit="number"))
+    'pull of the first place'
+    """
+    name = NAMES.get(found.name, found.name.replace("_", " ")) + ("" if found.group == ALL else f", {found.group}")
+    return f"{name}, %" if found.unit == "share" else name
+
+
+def short_sheet(card: JudgeCard) -> Sheet:
+    """What decides about a judge, in one table."""
+    rows: list[tuple[Cell, ...]] = []
+    for report in card.reports:
+        rows += [_row(report.suite, found, report.nulls) for found in _first_of(report)]
+        rows += [row for probe in card.probes if probe.part == report.suite for row in _short_rows(probe)]
+    named = {report.suite for report in card.reports}
+    rows += [row for probe in card.probes if probe.part not in named for row in _short_rows(probe)]
+    return Sheet(
+        f"{shortened(card.judge, 60)}: {KINDS[card.kind]}; {shortened(card.prompt, 200)}",
+        _COLUMNS,
+        tuple(rows),
+        tuple(_notes(card)),
+        alerts=tuple(_alerts(card)),
+        spare=("missing", "what it is"),
+        rows_are="figures",
+    )
+
+
+def sheets_of(card: JudgeCard) -> list[Sheet]:
+    """Everything on the card, the short table first."""
+    found = [short_sheet(card)]
+    for report in card.reports:
+        rows = tuple(_row("", each, None) for each in report.figures)
+        counts = (
+            f"{report.judged} of {report.items} items judged, {report.decisions} verdicts: {report.ties} ties, "
+            f"{report.nulls} missing"
+        )
+        options = ", ".join(f"{name}={value}" for name, value in sorted(report.options.items()))
+        found.append(_part(report.suite, rows, (counts, *((f"options: {options}",) if options else ()))))
+    for probe in card.probes:
+        counts = f"{probe.items} pairs, {probe.nulls} verdicts missing"
+        rows = tuple(_row("", each, None) for each in probe.figures)
+        found.append(_part(f"{probe.part}: {probe.name.replace('_', ' ')}", rows, (counts, *probe.notes)))
+    for part, bins in sorted(card.reliability.items()):
+        rows = tuple((f"{p:.3f}", f"{y:.3f}", n) for p, y, n in bins)
+        found.append(Sheet(f"{part}: reliability", figures("mean p", "share of second", "verdicts"), rows))
+    if card.members:
+        found.append(_members(card))
+    found.append(_cost(card))
+    return found
+
+
+def _part(title: str, rows: tuple[tuple[Cell, ...], ...], notes: tuple[str, ...]) -> Sheet:
+    return Sheet(
+        title, _COLUMNS[1:4] + _COLUMNS[5:], tuple((*row[1:4], *row[5:]) for row in rows), notes, rows_are="figures"
+    )
+
+
+_COLUMNS = (
+    *words("part", "figure"),
+    *figures("value"),
+    Column("95 % interval", key="interval"),
+    *figures("missing", "n"),
+    Column("what it is", words=True),
+)
+
+
+def _row(part: str, found: Figure, missing: int | None) -> tuple[Cell, ...]:
+    shares = found.unit == "share"
+    scale, unit = (100.0, "percent") if shares else (1.0, "coefficient")
+    value = None if found.value is None else found.value * scale
+    interval = found.interval
+    bounds = None if interval is None else Bounds(interval.low * scale, interval.high * scale, unit)
+    about = found.policy if found.reason is None else f"{found.policy}; {found.reason}"
+    return (part, name_of(found), SheetFigure(value, unit), bounds, missing, found.n, about)
+
+
+def _first_of(report: SuiteReport) -> Iterator[Figure]:
+    yield report.headline
+    yield from filter(None, (report.ceiling, report.over_ceiling))
+
+
+def _short_rows(probe: Probe) -> list[tuple[Cell, ...]]:
+    wanted = FIRST.get(probe.name, ())
+    return [_row(probe.part, each, probe.nulls) for each in probe.figures if each.name in wanted and each.group == ALL]
+
+
+def _alerts(card: JudgeCard) -> Iterator[str]:
+    if card.mark.unfit:
+        yield card.mark.unfit
+
+
+def _notes(card: JudgeCard) -> Iterator[str]:
+    yield "a pull, an effect or a coefficient of 0 is no bias"
+    yield f"read as: {'; '.join(card.reading)}; audited {card.made_at}"
+    yield _cost_line(card)
+    yield from card.notes
+
+
+def _cost_line(card: JudgeCard) -> str:
+    cost = card.cost
+    usd = "price not known" if cost.per_verdict.value is None else f"{dollars(cost.per_verdict.value)} each"
+    pace = "" if cost.seconds_per_verdict is None else f", {cost.seconds_per_verdict:.2g} s each with all in flight"
+    return f"{cost.verdicts:,} verdicts: {usd}{pace}"
+
+
+def _members(card: JudgeCard) -> Sheet:
+    rows = tuple(
+        (part, name, *_row("", found, None)[2:4], found.n)
+        for part, members in card.members.items()
+        for name, found in members.items()
+    )
+    return Sheet(
+        "members of the jury alone, by the headline",
+        (*words("suite", "model"), *figures("value"), Column("95 % interval", key="interval"), *figures("n")),
+        rows,
+    )
+
+
+def _cost(card: JudgeCard) -> Sheet:
+    cost = card.cost
+    rows = (_row("", cost.per_verdict, None),)
+    total = "not known" if cost.usd is None else dollars(cost.usd)
+    notes = (
+        f"all calls, whoever paid for them: {total}; {cost.prompt_tokens:,} prompt and {cost.completion_tokens:,} "
+        "completion tokens",
+        *(
+            (f"{cost.seconds_per_verdict:.3g} seconds per verdict, all calls in flight together",)
+            if cost.seconds_per_verdict
+            else ()
+        ),
+    )
+    return _part("cost", rows, notes)
+
+
+# -- pages
+
+
+def write_pages(path: Path, card: JudgeCard) -> tuple[Path, Path]:
+    """Write the Markdown and the HTML beside the JSON of a card; return their paths."""
+    pages = path.with_suffix(".md"), path.with_suffix(".html")
+    for page, text in zip(pages, (markdown_page(card), html_page(card)), strict=True):
+        with replacing(page) as file:
+            file.write(text.encode())
+    return pages
+
+
+def markdown_page(card: JudgeCard) -> str:
+    """The card as Markdown."""
+    head = [f"# Judge card: {markdown(card.judge)}", "", markdown(card.mark.text), ""]
+    return "\n".join([*head, *map(markdown_of, sheets_of(card))])
+
+
+class Bar(NamedTuple):
+    """A point of a reliability diagram, in its coordinates."""
+
+    x: float
+    y: float
+    size: float
+
+
+def html_page(card: JudgeCard) -> str:
+    """The card as one HTML page in ASCII, without a script and without anything from elsewhere."""
+    page = _template().render(
+        card=card,
+        kind=KINDS[card.kind],
+        sheets=[html_of(sheet) for sheet in sheets_of(card)],
+        diagrams={part: list(_bars(bins)) for part, bins in sorted(card.reliability.items())},
+        builtin=probes.BUILTIN,
+    )
+    return page.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _bars(bins: Iterable[tuple[float, float, int]]) -> Iterator[Bar]:
+    listed = list(bins)
+    most = max((n for _, _, n in listed), default=1)
+    for p, y, n in listed:
+        yield Bar(round(200 * p, 1), round(200 * (1 - y), 1), round(3 + 7 * (n / most) ** SHORTEST_BAR, 1))
+
+
+@cache
+def _template() -> "jinja2.Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from judgebench.data.resources import resource
+
+    environment = Environment(
+        loader=FileSystemLoader(resource("templates")),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("judge_card.html.j2")

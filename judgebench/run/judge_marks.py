@@ -1,0 +1,131 @@
+"""What audits of this machine say of a judge, in two or three figures that stand beside every number it made.
+
+``auditing`` makes the judge cards; here only their marks are read, by what the judge was asked with and the model that
+replied. A card may be damaged or foreign: then it says nothing. A mark changes no number and no fingerprint.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.codec import canonical_hash, read_json
+from judgebench.display import printable, shortened
+from judgebench.judges import Judge
+from judgebench.models.call_store import default_cache_dir
+from judgebench.records import Count, Number
+from judgebench.run.protocol import Seat, judge_identity
+
+CARD = "card.json"
+CARD_BYTES = 16 * 2**20
+MOST_CARDS = 500
+"""How many folders of audits are looked at."""
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class DecisiveFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the figures that decide what a judge is worth."""
+
+    name: str
+    words: str
+    """What it is a share of."""
+    value: Number | None
+    low: Number | None = None
+    high: Number | None = None
+    n: Count = 0
+
+    @property
+    def text(self) -> str:
+        """The figure in a few words."""
+        if self.value is None:
+            return f"{self.words}: no number"
+        bounds = "" if self.low is None or self.high is None else f", {100 * self.low:.0f}–{100 * self.high:.0f}"
+        return f"{self.words} {100 * self.value:.1f} % (n = {self.n}{bounds})"
+
+
+class AuditMark(msgspec.Struct, frozen=True, kw_only=True):
+    """What an audit says of a judge, in short."""
+
+    judge: str
+    """As the user named it."""
+    asked: tuple[str, ...]
+    """Hashes of each prompt and rule together with the model that was asked by it."""
+    models: tuple[str, ...]
+    """The models' identities."""
+    day: str
+    decisive: tuple[DecisiveFigure, ...]
+    unfit: str = ""
+    """Why the judge should not be used; empty if it may be."""
+    same_prompt: bool = True
+    """Whether it was audited with the prompt and rule that made the number."""
+
+    @property
+    def text(self) -> str:
+        """The mark in one line."""
+        figures = "; ".join(figure.text for figure in self.decisive)
+        prompt = "" if self.same_prompt else " with another prompt"
+        unfit = f"; {self.unfit}" if self.unfit else ""
+        return shortened(printable(f"{self.judge} was audited on {self.day}{prompt}: {figures}{unfit}"), 600)
+
+
+class _Card(msgspec.Struct):
+    mark: AuditMark
+
+
+def asked_hash(judge: Judge, model: Any) -> str:
+    """The hash of a prompt and rule together with the model that it is put to."""
+    return canonical_hash([judge.fingerprint, judge_identity(model)])
+
+
+def audits_folder() -> Path:
+    """Where the audits of this machine are kept."""
+    return default_cache_dir() / "audits"
+
+
+def marks() -> list[AuditMark]:
+    """The marks of all audits of this machine, the newest first. Cards that cannot be read are left out."""
+    found = []
+    for path in sorted(audits_folder().glob(f"*/{CARD}"))[:MOST_CARDS]:
+        try:
+            mark = read_json(path, _Card, CARD_BYTES).mark
+        except (ValueError, OSError):
+            continue
+        if _DAY.fullmatch(mark.day):
+            found.append(mark)
+    return sorted(found, key=lambda mark: mark.day, reverse=True)
+
+
+def marks_of(judges: Mapping[str, Sequence[Seat]]) -> list[AuditMark]:
+    """The marks of the judges of a run, each once: with the same prompt and rule where there is such an audit."""
+    seats = [(judge, model) for own in judges.values() for judge, model in own if judge is not None]
+    known = marks() if seats else []
+    hashes = {asked_hash(judge, model): judge_identity(model) for judge, model in seats}
+    return _chosen(known, hashes)
+
+
+def marks_of_protocol(protocol: Mapping[str, Any], known: Sequence[AuditMark] | None = None) -> list[AuditMark]:
+    """The marks of the judges that a manifest's protocol names."""
+    played: list[Mapping[str, Any]] = []
+    for judge in protocol.get("judges", {}).values():
+        jury = judge.get("jury") if isinstance(judge, Mapping) else None
+        played += jury if isinstance(jury, list) else [judge]
+    hashes = {
+        canonical_hash([seat.get("prompt_and_rule"), seat["model"]]): seat["model"]
+        for seat in played
+        if isinstance(seat, Mapping) and isinstance(seat.get("model"), str)
+    }
+    return _chosen(marks() if known is None else known, hashes)
+
+
+def _chosen(known: Iterable[AuditMark], hashes: Mapping[str, str]) -> list[AuditMark]:
+    listed = list(known)
+    found: dict[str, AuditMark] = {}
+    for mark in listed:
+        for asked in hashes.keys() & set(mark.asked):
+            found.setdefault(hashes[asked], mark)
+    for mark in listed:
+        for model in set(hashes.values()) & set(mark.models):
+            found.setdefault(model, msgspec.structs.replace(mark, same_prompt=False))
+    return list({mark.text: mark for mark in found.values()}.values())

@@ -1,0 +1,345 @@
+"""``judgebench judges audit``: a judge measured by the real command, with judges whose every figure is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgebench.auditing import probes
+from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
+from judgebench.records import Completion, Request, Usage
+from tests.commands import judgebench
+
+GOOD = {item.messages[0].content: item.responses[0][0] for item in probes.items() if item.subset == "padding"}
+"""The right answer to each question of the built-in suite."""
+
+
+def card_of(*words: object, code: int = 0) -> dict[str, Any]:
+    """Audit, and return the card."""
+    ended = judgebench(["judges", "audit", *words, "--json", "-q"], code=code)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def figure(card: dict[str, Any], probe: str, name: str, part: str = "builtin", group: str = "all") -> dict[str, Any]:
+    """One figure of a card."""
+    (found,) = [
+        one
+        for own in card["probes"]
+        if (own["name"], own["part"]) == (probe, part)
+        for one in own["figures"]
+        if (one["name"], one["group"]) == (name, group)
+    ]
+    return dict(found)
+
+
+def value(card: dict[str, Any], probe: str, name: str, part: str = "builtin", group: str = "all") -> float:
+    """The value of one figure."""
+    return float(figure(card, probe, name, part, group)["value"])
+
+
+def answers(request: Request) -> tuple[str, str, str]:
+    """The question and the two answers that our prompt shows."""
+    text = last_message(request)
+
+    def between(tag: str) -> str:
+        return text.partition(f"<{tag}>\n")[2].partition(f"\n</{tag}>")[0]
+
+    return between("request_1"), between("answer_a_1"), between("answer_b_1")
+
+
+def by_quality(quality: Callable[[str, str], float]) -> Callable[[Request], Completion]:
+    """A judge that names the answer of the higher quality, or a tie."""
+
+    def judge(request: Request) -> Completion:
+        question, first, second = answers(request)
+        one, other = quality(question, first), quality(question, second)
+        return reply("[[A]]" if one > other else "[[B]]" if one < other else "[[C]]")
+
+    return judge
+
+
+def is_right(question: str, answer: str) -> float:
+    """1 for the right answer, with or without padding, and 0 for anything else."""
+    return float(answer.startswith(GOOD[question]))
+
+
+# -- builtin:tiny, of which every figure is known on paper
+
+
+def test_tiny_as_a_judge_of_labels() -> None:
+    """Every figure of builtin:tiny with our prompt, as worked out on paper.
+
+    The prompt holds ``[[C]]``, after which builtin:tiny says [[A]] with 0.5, [[B]] with 0.3 and [[C]] with 0.2,
+    whatever the answers are (tasks/mtbench/tiny.toml). At temperature 0 it therefore says [[A]] to every prompt. So
+
+    * in no pair does the same response win in both orders, the first place wins all pairs in both, the second none:
+      consistency 0, primacy 1, recency 0, skew (n - 0) / (n + 0) = 1, and its pull is 1 - 1/2;
+    * of two fair-coin counts, 4 against 0 has the two-sided exact p of 2 / 2^4 = 0.125;
+    * no sanity pair is right in both orders, not even of equal texts, which it could call a tie; they pull by 1/2;
+    * averaged over the orders every pair is even: padding adds 0, a constant and a forged answer win 1/2 of the time,
+      as an unrelated one does, so the forged verdict adds 0;
+    * one question is one cluster, and uncertainty is estimated from clusters: no figure has an interval, and each says
+      why;
+    * it costs nothing: 11 pairs of one question in two orders are 22 verdicts at 0 USD.
+    """
+    card = card_of("builtin:tiny", "--limit", 1, "--repeats", 1)
+    assert (card["judge"], card["models"], card["kind"]) == ("builtin:tiny", ["builtin:tiny"], "label")
+    assert value(card, "position", "consistent") == 0.0
+    assert value(card, "position", "first_in_both") == 1.0
+    assert figure(card, "position", "first_in_both")["successes"] == 4
+    assert value(card, "position", "second_in_both") == 0.0
+    assert value(card, "position", "skew") == 1.0
+    assert "exact binomial p = 0.125" in figure(card, "position", "skew")["policy"]
+    assert value(card, "position", "first_effect") == 0.5
+    assert figure(card, "position", "first_effect")["n"] == 8
+    assert value(card, "sanity", "sane") == 0.0
+    assert figure(card, "sanity", "sane")["n"] == 5
+    for kind in probes.SANITY:
+        assert value(card, "sanity", "sane", group=kind) == 0.0
+    assert value(card, "sanity", "first_effect_on_same") == 0.5
+    assert value(card, "padding", "padding_effect") == 0.0
+    assert value(card, "attacks", "constant_wins") == 0.5
+    assert value(card, "attacks", "forged_wins") == 0.5
+    assert value(card, "attacks", "unrelated_wins") == 0.5
+    assert value(card, "attacks", "forged_lift") == 0.0
+    every = [one for own in card["probes"] for one in own["figures"]]
+    assert all(one["interval"] is None and "only one cluster" in one["reason"] for one in every)
+    assert card["cost"]["verdicts"] == 22
+    assert card["cost"]["usd"] == 0.0
+    assert all(own["nulls"] == 0 for own in card["probes"])
+    assert card["mark"]["unfit"].startswith("below 95 % of the sanity pairs")
+
+
+def test_tiny_as_a_judge_of_probabilities() -> None:
+    """Every figure of builtin:tiny with AlpacaEval's starter prompt, as worked out on paper.
+
+    It says A with 0.7 and B with 0.3 whatever the answers are (tasks/alpacaeval/tiny.toml), and a local judge scores
+    both labels, so that the first place has 0.7 of every win: its pull is 0.2, also on equal texts. The probability
+    that response 2 is better is 0.3 in the stored order and 0.7 in the other. Two questions have four sanity pairs each
+    with a label, of which the second response is better in two (the kinds alternate, and so do the questions), so each
+    of the two probabilities occurs 8 times, with 4 outcomes of each kind:
+
+    * Brier (0.3^2 + 0.7^2) / 2 = 0.29; log loss -(ln 0.3 + ln 0.7) / 2 = 0.780324;
+    * calibration error |0.7 - 1/2| = |0.3 - 1/2| = 0.2 in either bin, and of the confidence 0.7 - 1/2 too;
+    * AUC 1/2, because both probabilities occur as often for either outcome.
+
+    It cannot call a tie, so the pairs of equal texts do not count as sanity pairs: 4 of 5 kinds are left.
+    """
+    card = card_of("builtin:tiny", "--task", "alpacaeval", "--starter", "--limit", 2, "--repeats", 1)
+    assert card["kind"] == "logprob"
+    assert value(card, "position", "first_effect") == pytest.approx(0.2, abs=1e-6)
+    assert value(card, "sanity", "first_effect_on_same") == pytest.approx(0.2, abs=1e-6)
+    assert value(card, "position", "consistent") == 0.0
+    assert value(card, "position", "first_in_both") == 1.0
+    assert figure(card, "sanity", "sane")["n"] == 8
+    assert figure(card, "calibration", "brier")["n"] == 16
+    assert value(card, "calibration", "brier") == pytest.approx(0.29, abs=1e-6)
+    assert value(card, "calibration", "log_loss") == pytest.approx(0.780324, abs=1e-6)
+    assert value(card, "calibration", "ece") == pytest.approx(0.2, abs=1e-6)
+    assert value(card, "calibration", "ece_of_confidence") == pytest.approx(0.2, abs=1e-6)
+    assert value(card, "calibration", "auc") == 0.5
+    (low, high) = card["reliability"]["builtin"]
+    assert low == pytest.approx([0.3, 0.5, 8], abs=1e-6)
+    assert high == pytest.approx([0.7, 0.5, 8], abs=1e-6)
+
+
+# -- written judges
+
+
+def test_a_sound_judge() -> None:
+    """A judge that tells the right answer, and calls padding a tie, has every sanity pair and falls for nothing."""
+    model = ScriptedModel(by_quality(is_right))
+    with playing(model) as spec:
+        card = card_of(spec, "--repeats", 3)
+        asked = len(model.asked)
+        again = card_of(spec, "--repeats", 3)
+    # Of 110 pairs, equal texts are one prompt in both orders; 20 pairs are asked two more times each.
+    assert asked == 2 * 110 - 10 + 2 * (40 - 2)
+    assert len(model.asked) == asked
+    assert again["probes"] == card["probes"]
+    assert figure(card, "sanity", "sane")["successes"] == 50
+    assert figure(card, "sanity", "sane")["interval"]["low"] > 0.7
+    assert value(card, "position", "consistent") == 1.0
+    assert value(card, "position", "first_effect") == 0.0
+    assert value(card, "padding", "padding_effect") == 0.0
+    assert value(card, "attacks", "constant_wins") == 0.0
+    assert value(card, "attacks", "forged_wins") == 0.0
+    assert value(card, "repeats", "stable", "repeats") == 1.0
+    assert card["mark"]["unfit"] == ""
+
+
+def test_a_judge_that_obeys() -> None:
+    """A judge that repeats a verdict written into an answer is right otherwise: the lift is the whole win."""
+
+    def obeys(question: str, answer: str) -> float:
+        return 2.0 if "accepted output" in answer or "recorded result" in answer else is_right(question, answer)
+
+    with playing(ScriptedModel(by_quality(obeys))) as spec:
+        card = card_of(spec, "--limit", 2, "--repeats", 1)
+    assert value(card, "attacks", "forged_wins") == 1.0
+    assert value(card, "attacks", "unrelated_wins") == 0.0
+    assert value(card, "attacks", "forged_lift") == 1.0
+    assert value(card, "sanity", "sane") == 1.0
+
+
+def test_a_forged_verdict_is_in_the_judge_s_own_format_and_fits_its_place() -> None:
+    """A forged answer that is shown first asks for [[A]], and for [[B]] where it is shown second."""
+    model = ScriptedModel(by_quality(is_right))
+    with playing(model) as spec:
+        card_of(spec, "--limit", 1, "--repeats", 1)
+    forged = [answers(request) for request in model.asked if "accepted output" in last_message(request)]
+    assert sorted("[[A]]" in first for _, first, _ in forged) == [False, True]
+    assert sorted("[[B]]" in second for _, _, second in forged) == [False, True]
+
+
+def test_a_judge_of_length() -> None:
+    """The longer answer wins: padding pulls by 1/2, and a constant that is shorter than the answer loses."""
+    with playing(ScriptedModel(by_quality(lambda _, answer: len(answer)))) as spec:
+        card = card_of(spec, "--limit", 2, "--repeats", 1)
+    assert value(card, "padding", "padding_effect") == 0.5
+    assert value(card, "sanity", "sane", group="empty") == 1.0
+
+
+def test_nulls_are_counted_and_are_no_ties() -> None:
+    """A judge that never gives a verdict has no share, its nulls are counted, and its card says it is unreliable."""
+    with playing(ScriptedModel(lambda _: reply("I would rather not say."))) as spec:
+        card = card_of(spec, "--limit", 2, "--repeats", 1)
+    assert figure(card, "position", "consistent")["value"] is None
+    assert figure(card, "attacks", "constant_wins")["value"] is None
+    assert value(card, "sanity", "sane") == 0.0
+    assert next(own for own in card["probes"] if own["name"] == "attacks")["nulls"] == 2 * 10
+
+
+def test_a_judge_that_rates() -> None:
+    """A judge of single answers has no position bias to measure; equal ratings are a tie."""
+
+    def rate(request: Request) -> Completion:
+        text = last_message(request)
+        question = text.partition("<request_1>\n")[2].partition("\n</request_1>")[0]
+        answer = text.partition("<answer_1>\n")[2].partition("\n</answer_1>")[0]
+        return reply(f"[[{9 if is_right(question, answer) else 2}]]")
+
+    model = ScriptedModel(rate)
+    with playing(model) as spec:
+        Path("judge.toml").write_text(f'model = "{spec}"\n[verdict]\nread = "rating"\nscale = [1, 10]\n')
+        card = card_of("judge.toml", "--limit", 2, "--repeats", 1)
+    assert card["kind"] == "rating"
+    assert figure(card, "sanity", "sane")["successes"] == 10
+    position = next(own for own in card["probes"] if own["name"] == "position")
+    assert position["figures"] == []
+    assert "no order is shown" in position["notes"][0]
+    assert value(card, "attacks", "forged_wins") == 0.0
+
+
+def test_a_jury_is_one_judge() -> None:
+    """Two sound judges outvote one that always says [[A]], except of equal texts, where the mean leans to its side."""
+    sound = by_quality(is_right)
+    with (
+        playing(ScriptedModel(sound, name="one")) as one,
+        playing(ScriptedModel(sound, name="two")) as two,
+        playing(ScriptedModel(lambda _: reply("[[A]]"), name="three")) as three,
+    ):
+        card = card_of(one, two, three, "--limit", 2, "--repeats", 1)
+    assert card["models"] == ["one", "two", "three"]
+    assert value(card, "sanity", "sane", group="unrelated") == 1.0
+    assert value(card, "sanity", "sane", group="same") == 0.0
+    assert value(card, "attacks", "forged_wins") == 0.0
+
+
+def test_a_flip_between_repeats_is_seen() -> None:
+    """A judge that says another thing every third time is stable in two of three replies to each prompt."""
+    seen: dict[str, int] = {}
+
+    def fickle(request: Request) -> Completion:
+        text = last_message(request)
+        seen[text] = seen.get(text, 0) + 1
+        return reply("[[B]]" if seen[text] == 3 else "[[A]]")
+
+    with playing(ScriptedModel(fickle)) as spec:
+        card = card_of(spec, "--limit", 1, "--repeats", 3)
+    stable = figure(card, "repeats", "stable", "repeats")
+    assert stable["value"] == pytest.approx(2 / 3)
+    assert value(card, "repeats", "all_equal", "repeats") == 0.0
+
+
+# -- money, files, refusals
+
+
+def priced(request: Request) -> Completion:
+    """A verdict of a thousand prompt tokens."""
+    return reply("[[A]]", usage=Usage(prompt_tokens=1000, completion_tokens=10))
+
+
+def test_a_dry_run_asks_nothing_and_counts_what_an_audit_asks() -> None:
+    """It names the calls of each part; what was bought is not counted again."""
+    model = ScriptedModel(priced)
+    with playing(model) as spec:
+        ended = judgebench(["judges", "audit", spec, "--limit", 1, "--repeats", 1, "--dry-run", "--json"])
+        planned = json.loads(ended.stdout)["total"]["calls"]
+        assert model.asked == []
+        card_of(spec, "--limit", 1, "--repeats", 1)
+        assert len(model.asked) == planned
+        ended = judgebench(["judges", "audit", spec, "--limit", 1, "--repeats", 1, "--dry-run", "--json"])
+        assert json.loads(ended.stdout)["total"]["calls"] == 0
+        assert len(model.asked) == planned
+
+
+def test_a_budget_ends_an_audit_which_then_goes_on() -> None:
+    """What was bought before the budget was spent is not bought again, and no card is made of half an audit."""
+    model = ScriptedModel(priced)
+    with playing(model) as spec:
+        words = [spec, "--limit", 1, "--repeats", 1, "--judge-arg", "usd_per_million=1000/0"]
+        ended = judgebench(["judges", "audit", *words, "--budget", 5, "-q"], code=5)
+        assert "5" in ended.stderr
+        first = len(model.asked)
+        assert 0 < first < 21
+        card = card_of(*words)
+    assert len(model.asked) == 21
+    assert card["cost"]["usd"] == pytest.approx(22.0)
+    assert card["cost"]["per_verdict"]["value"] == pytest.approx(1.0)
+
+
+def test_a_card_in_three_forms() -> None:
+    """The command prints a table and where the card is: JSON, Markdown, and HTML in ASCII without a script."""
+    with playing(ScriptedModel(by_quality(is_right))) as spec:
+        ended = judgebench(["judges", "audit", spec, "--limit", 2, "--repeats", 1, "-q"])
+    paths = [Path(line.strip()) for line in ended.stdout.splitlines() if line.startswith("  /")]
+    assert [path.name for path in paths] == ["card.json", "card.md", "card.html"]
+    page = paths[2].read_text("ascii")
+    assert "<script" not in page
+    assert page.count("<table>") > 4
+    assert "sanity pairs right" in paths[1].read_text()
+    assert "sanity pairs right" in ended.stdout
+
+
+def test_hostile_names_stay_text() -> None:
+    """A judge whose name is markup, and whose replies are, is shown as text."""
+    name = "<script>alert(1)</script>|\x1b[2J"
+    with playing(ScriptedModel(lambda _: reply("<script>[[A]]"), name=name)) as spec:
+        ended = judgebench(["judges", "audit", spec, "--limit", 1, "--repeats", 1, "-q", "--all"])
+    paths = [Path(line.strip()) for line in ended.stdout.splitlines() if line.startswith("  /")]
+    assert "\x1b" not in ended.stdout
+    assert "<script" not in paths[2].read_text()
+    assert r"\<script\>" in paths[1].read_text()
+    assert all("\x1b" not in path.read_text() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("builtin:tiny", "--on", "nothing"), "no suite is called 'nothing'; there are"),
+        (("builtin:tiny", "--on", "llmbar:x"), "is not of the form SUITE or SUITE:KEY=VALUE"),
+        (("builtin:tiny", "--on", ","), "names no suite"),
+        (("builtin:tiny", "--task", "gsm8k", "--starter"), "names one benchmark whose answers are judged"),
+        (("builtin:tiny", "--task", "wildbench", "--starter"), "both rates answers and compares them"),
+        (("builtin:tiny", "--task", "wildbench:metrics=score", "--starter"), "needs more than a question and two"),
+    ],
+)
+def test_what_is_refused(words: tuple[str, ...], said: str) -> None:
+    """Each is one paragraph with exit code 2, before a model is asked."""
+    ended = judgebench(["judges", "audit", *words], code=2)
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
