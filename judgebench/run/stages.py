@@ -278,7 +278,7 @@ class RunningTask:
         else:
             counts.asked += 1
         if stage == "judge":  # several replies of a candidate are its turns
-            counts.reasked += sum(not reply.cached for reply in replies[:-1])
+            counts.reasked += sum(not reply.cached for reply in replies[1:])
         paid = [reply.paid for reply in replies if not reply.cached]
         usage = sum(paid, Usage())
         counts.usage += usage

@@ -74,6 +74,13 @@ def odd_server(**options: Any) -> Iterator[Server]:
 
 
 @contextmanager
+def mumbling_server(script: Path) -> Iterator[Server]:
+    """A judge whose first reply to every prompt holds no verdict."""
+    with _started([sys.executable, str(PROGRAM.with_name("mumbling_server.py")), f"--script={script}"]) as port:
+        yield Server(port, script)
+
+
+@contextmanager
 def _started(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[int]:
     """A program whose first line of output is the port it listens on, ended on leaving."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
