@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 
-from judgebench.auditing import judgebench_pairs, llmbar, mtbench_human, pandalm
+from judgebench.auditing import judgebench_pairs, llmbar, mtbench_human, pandalm, rewardbench, rewardbench_2
 from judgebench.auditing.suite import Suite
 from judgebench.errors import UsageError
 
 SUITES: Mapping[str, Suite] = {
-    suite.name: suite for suite in (mtbench_human.SUITE, llmbar.SUITE, judgebench_pairs.SUITE, pandalm.SUITE)
+    suite.name: suite
+    for suite in (
+        mtbench_human.SUITE,
+        llmbar.SUITE,
+        judgebench_pairs.SUITE,
+        pandalm.SUITE,
+        rewardbench.SUITE,
+        rewardbench_2.SUITE,
+    )
 }
 
 
