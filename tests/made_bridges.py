@@ -164,7 +164,6 @@ def made_run(
         task_manifest=manifest,
         scores={metric: score},
         names=(name,),
-        ids=lambda: ids,
         population=None if population is None else lambda: population,
         means=(metric,),
     )

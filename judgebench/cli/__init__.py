@@ -45,6 +45,7 @@ COMMANDS = {
     "leaderboard": ("leaderboard.leaderboard", "Rank runs, in one table per protocol."),
     "compare": ("compare.compare", "Compare runs item by item."),
     "gate": ("gate.gate", "Check a candidate against a baseline, for CI."),
+    "bridge": ("bridge.app", "Predict official numbers by judges of today."),
     "explain": ("explain.explain", "Show where verdicts vary, and how much of it is style."),
     "plan": ("plan.plan", "Say how many examples a difference needs."),
     "correlate": ("correlate.correlate", "Correlate leaderboards with human ratings."),

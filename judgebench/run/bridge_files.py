@@ -5,6 +5,7 @@ rules again from the numbers, and raises :class:`RecordError` where the file say
 answer or a prompt. ``bridging`` applies a bridge to runs; ``stats.bridge`` has the method.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
@@ -14,7 +15,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from judgebench import tasks
 from judgebench.codec import canonical_hash, canonical_json, decode_json, replacing
+from judgebench.data.resources import resource
 from judgebench.display import shortened
 from judgebench.errors import RecordError, UsageError
 from judgebench.files import read_bytes
@@ -25,6 +28,8 @@ from judgebench.stats.bridge_rules import Findings, drift_p_value, drift_rule, v
 
 FORMAT: Literal["judgebench-bridge/1"] = "judgebench-bridge/1"
 SUFFIX = ".bridge.json"
+READY = "bridges"
+"""The folder in ``leaderboards/`` of the bridges that come with the program."""
 FILE_BYTES = 16 * 2**20
 MOST_MODELS = 2_000
 MOST_METRICS = 50
@@ -240,6 +245,16 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
         """The models that it stands on."""
         return tuple(model for model in self.models if model.included)
 
+    @cached_property
+    def metric_names(self) -> tuple[str, ...]:
+        """Its metrics in the order of the task's tables, as far as the task is known here."""
+        try:
+            origin = tasks.find_registered(self.task)
+            known = origin.task(self.task_version, {}, starter=False).headline if origin else ()
+        except UsageError:
+            known = ()
+        return tuple(name for name in dict.fromkeys((*known, *self.metrics)) if name in self.metrics)
+
     def model(self, *names: str) -> BridgeModel | None:
         """The first of its models that has one of these names."""
         return next((model for model in self.models if model.name in names), None)
@@ -248,6 +263,10 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     def findings(self) -> Findings:
         """What the rules say that are about the judge rather than about numbers: R9, and its name."""
         p_value = None if self.drift is None else self.drift.p_value
+        asked = self.drift.asked[-1:] if self.drift else ()
+        if any(self.judge.served_model not in (None, one.served_model or self.judge.served_model) for one in asked):
+            # The endpoint itself says that another model answers now.
+            p_value = 0.0
         alias = self.judge.served_model is None or not is_dated(self.judge.served_model)
         undated = alias and not is_dated(self.judge.identity) and not self.judge.identity.startswith("sha256:")
         return drift_rule(p_value, self.age_days) + Findings((), ("alias",) if undated else ())
@@ -256,6 +275,22 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     def fits(self) -> Mapping[str, BridgeFit]:
         """The fit of each metric, computed from its numbers."""
         return {name: fit_metric(metric, self.models) for name, metric in self.metrics.items()}
+
+
+def rule_of_vendors(
+    vendor: str | None, judge_vendor: str | None, official_vendor: str | None, base_vendor: str | None = None
+) -> Findings:
+    """R4, where several judges, such as a jury, have their vendors in one text: ``google, openai``."""
+    found = Findings()
+    for judges in (judge_vendor or "").split(", "):
+        for officials in (official_vendor or "").split(", "):
+            found += vendor_rule(vendor, judges or None, officials or None, base_vendor=base_vendor)
+    return found
+
+
+def vendors_refuse(vendor: str | None, judge_vendor: str | None, official_vendor: str | None) -> bool:
+    """Whether R4 leaves out a model of this vendor."""
+    return bool(rule_of_vendors(vendor, judge_vendor, official_vendor).reasons)
 
 
 def fit_metric(metric: BridgeMetric, models: Sequence[BridgeModel]) -> BridgeFit:
@@ -325,18 +360,33 @@ def _plain(bridge: Bridge) -> dict[str, Any]:
     return content
 
 
-def read_bridge(path: Path) -> Bridge:
-    """Read a bridge and compute it again.
+def ready_bridges() -> list[str]:
+    """The names of the bridges that come with the program."""
+    folder = resource("leaderboards") / READY
+    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+
+
+def bridge_path(given: Path) -> Path:
+    """The file that a user means: a path, or the name of a bridge that comes with the program."""
+    if not given.exists() and re.fullmatch(r"[\w.+-]+", str(given)):
+        ready = resource("leaderboards") / READY / f"{given}{SUFFIX}"
+        return ready if ready.is_file() else given
+    return given
+
+
+def read_bridge(given: Path) -> Bridge:
+    """Read a bridge and compute it again. ``given`` may be the name of one that comes with the program.
 
     Raises :class:`UsageError` if there is no such file, and :class:`RecordError` if it is no bridge, or says what does
     not follow from its own numbers.
     """
+    path = bridge_path(given)
     try:
         data = read_bytes(path, FILE_BYTES)
     except OSError as error:
         raise UsageError(
-            f"the bridge {path} cannot be read: {error}. `judgebench bridge make` makes one, and those in "
-            "leaderboards/bridges come with the program"
+            f"the bridge {path} cannot be read: {error}. `judgebench bridge make` makes one; "
+            f"{', '.join(ready_bridges()) or 'none'} come with the program"
         ) from error
     try:
         bridge: Bridge = decode_json(data, Bridge)
@@ -362,7 +412,7 @@ def _contradictions(bridge: Bridge) -> list[str]:
     if canonical_hash(judge.protocol) != judge.protocol_hash:
         found.append("judge.protocol_hash is not that of judge.protocol")
     for model in bridge.included:
-        if vendor_rule(model.vendor, judge.vendor, official.vendor).reasons:
+        if vendors_refuse(model.vendor, judge.vendor, official.vendor):
             found.append(f"models: {shortened(model.name, 80)} is included, and {model.vendor} trained it and a judge")
     if (items.k is None) != (items.ids is None) or (items.ids is not None and len(set(items.ids)) != items.k):
         found.append("items.ids are not items.k different ids")

@@ -16,19 +16,19 @@ from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.models.trained_by import base_vendor_of, vendor_of
 from judgebench.records import Score
-from judgebench.run.bridge_files import Bridge
+from judgebench.run.bridge_files import Bridge, rule_of_vendors
 from judgebench.run.folder import TaskManifest
 from judgebench.run.loading import MISSING_LIMIT
 from judgebench.run.manifests import lacking
 from judgebench.run.protocol import differing
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.bridge import METHOD, BridgeFit, PredictedDifference, Prediction
-from judgebench.stats.bridge_rules import WORDS, Findings, completeness_rule, vendor_rule
+from judgebench.stats.bridge_rules import WORDS, Findings, completeness_rule
 from judgebench.stats.intervals import interval_fields
 
 PREDICTED = "_official_predicted"
 """What the name of a predicted metric ends with."""
-SERVED = "served_model"
+SERVED, ITEMS = "served_model", "examples"
 Population = Callable[[], Sequence[str]]
 """Reads the ids of all items of the benchmark; asked only of a run on a part of them."""
 
@@ -42,8 +42,6 @@ class JudgedRun:
     """Over all examples, by metric."""
     names: tuple[str, ...]
     """What the model is called; the first is shown."""
-    ids: Callable[[], Sequence[str]] = tuple
-    """Reads the ids of the run's items."""
     population: Population | None = None
     means: Collection[str] = ()
     """Its metrics that are plain means over the items, which a random part of them estimates without bias."""
@@ -55,7 +53,6 @@ class JudgedRun:
             task_manifest=task_run.task_manifest,
             scores=task_run.overall,
             names=tuple(dict.fromkeys((run.manifest.candidate, run.manifest.shown_name))),
-            ids=lambda: [example.id for example in task_run.examples()],
             population=population,
             means=_means(task_run),
         )
@@ -119,7 +116,7 @@ def predict(bridge: Bridge, run: JudgedRun, *, metric: str, level: float = 0.95,
     Raises :class:`UsageError` for a metric that the bridge does not have, and for a run of another protocol (R3).
     """
     fit, score = _fit(bridge, metric), run.scores.get(metric)
-    require_same_protocol(bridge, run.task_manifest)
+    require_same_protocol(bridge, run.task_manifest, run.population)
     n, missing = (score.n, score.n_missing) if score else (0, bridge.items.n)
     found, stderr = _of_run(bridge, run, score)
     if score is None or score.value is None:
@@ -139,7 +136,7 @@ def predict(bridge: Bridge, run: JudgedRun, *, metric: str, level: float = 0.95,
 
 def predict_all(bridge: Bridge, run: JudgedRun, *, level: float = 0.95, force: bool = False) -> list[OfficialNumber]:
     """The official numbers of all metrics of the bridge. Raises :class:`UsageError` for a run of another protocol."""
-    return [predict(bridge, run, metric=metric, level=level, force=force) for metric in bridge.metrics]
+    return [predict(bridge, run, metric=metric, level=level, force=force) for metric in bridge.metric_names]
 
 
 def difference(
@@ -151,7 +148,7 @@ def difference(
     """
     fit, found, judged = _fit(bridge, metric), Findings(), []
     for run in (first, second):
-        require_same_protocol(bridge, run.task_manifest)
+        require_same_protocol(bridge, run.task_manifest, run.population)
         score = run.scores.get(metric)
         findings, stderr = _of_run(bridge, run, score)
         found += findings
@@ -201,21 +198,18 @@ def vendors_rule(bridge: Bridge, names: Iterable[str]) -> Findings:
     )
     found = Findings()
     for vendor, base in pairs:
-        found += vendor_rule(vendor, bridge.judge.vendor, bridge.official.vendor, base_vendor=base)
+        found += rule_of_vendors(vendor, bridge.judge.vendor, bridge.official.vendor, base)
     return found
 
 
 def _items_rule(bridge: Bridge, run: JudgedRun, score: Score | None) -> tuple[Findings, float]:
-    """R6: the run's items are the bridge's, all of them or a random part; and the standard error that a part has."""
+    """R6: missing verdicts; and the standard error that a random part of the items gives the number."""
     n, missing = (score.n, score.n_missing) if score else (0, 1)
-    same, stderr = True, 0.0
-    total, found = asked_items(run.task_manifest.protocol)
-    if total != bridge.items.n or bridge.items.ids_hash not in (None, found):
-        mean = score is not None and score.metric in run.means and score.stderr is not None
-        same = mean and total < bridge.items.n and is_random_part(bridge, run)
-        if score is not None and score.stderr is not None and same:
-            stderr = score.stderr * (1 - total / bridge.items.n) ** 0.5
-    return completeness_rule(missing, max(n + missing, 1), MISSING_LIMIT, same_items=same), stderr
+    part, stderr, whole = asked_items(run.task_manifest.protocol)[0], 0.0, True
+    if part < bridge.items.n:
+        whole = score is not None and score.metric in run.means and score.stderr is not None
+        stderr = (score.stderr or 0.0) * (1 - part / bridge.items.n) ** 0.5 if score and whole else 0.0
+    return completeness_rule(missing, max(n + missing, 1), MISSING_LIMIT, same_items=whole), stderr
 
 
 def asked_items(protocol: Mapping[str, Any]) -> tuple[int, str | None]:
@@ -237,15 +231,19 @@ def drawn_items(ids: Iterable[str], seed: int) -> list[str]:
     return order
 
 
-def is_random_part(bridge: Bridge, run: JudgedRun) -> bool:
-    """Whether the run's items are the first of the bridge's random order, so that nobody chose them."""
-    if bridge.items.ids is not None and set(run.ids()) == set(bridge.items.ids):
+def _same_items(bridge: Bridge, protocol: Mapping[str, Any], population: Population | None) -> bool:
+    """Whether a run is on the bridge's items: all of them, or the first of its random order, which nobody chose."""
+    n, ids = asked_items(protocol)
+    items = bridge.items
+    if n == items.n and items.ids_hash in (None, ids):
         return True
-    if run.population is None:
+    if items.ids is not None and ids == canonical_hash(sorted(items.ids)):
+        return True
+    if not 1 < n < items.n or population is None:
         return False
-    ids, population = set(run.ids()), run.population()
-    whole = canonical_hash(sorted(population)) == bridge.items.ids_hash
-    return whole and ids == set(drawn_items(population, bridge.items.seed)[: len(ids)])
+    every = population()
+    drawn = drawn_items(every, items.seed)[:n]
+    return canonical_hash(sorted(every)) == items.ids_hash and canonical_hash(sorted(drawn)) == ids
 
 
 # -- R3
@@ -265,22 +263,23 @@ def served_model(task_manifest: TaskManifest) -> str | None:
     return ", ".join(sorted(task_manifest.judge_models_returned)) or None
 
 
-def unlike(bridge: Bridge, task_manifest: TaskManifest) -> list[str]:
-    """R3: the protocol fields in which a run differs from the bridge's."""
+def unlike(bridge: Bridge, task_manifest: TaskManifest, population: Population | None = None) -> list[str]:
+    """R3: the protocol fields in which a run differs from the bridge's; ``examples`` if it is on other items.
+
+    Without a ``population``, no part of the items but the bridge's own counts as random.
+    """
     fields = differing(bridge.judge.protocol, bridge_protocol(task_manifest.protocol))
     if "task" in fields:
         return ["task"]
-    given = served_model(task_manifest)
-    return fields + ([SERVED] if None not in (given, bridge.judge.served_model) and given != _served(bridge) else [])
+    known, given = bridge.judge.served_model, served_model(task_manifest)
+    if None not in (known, given) and known != given:
+        fields.append(SERVED)
+    return fields if _same_items(bridge, task_manifest.protocol, population) else [*fields, ITEMS]
 
 
-def _served(bridge: Bridge) -> str | None:
-    return bridge.judge.served_model
-
-
-def require_same_protocol(bridge: Bridge, task_manifest: TaskManifest) -> None:
+def require_same_protocol(bridge: Bridge, task_manifest: TaskManifest, population: Population | None = None) -> None:
     """Raise :class:`UsageError`, which names the fields, if a run was not judged as the bridge's models were (R3)."""
-    fields = unlike(bridge, task_manifest)
+    fields = unlike(bridge, task_manifest, population)
     if not fields:
         return
     values = (f"{name} ({_said(bridge, task_manifest, name)})" for name in fields[:6])
@@ -294,6 +293,10 @@ def require_same_protocol(bridge: Bridge, task_manifest: TaskManifest) -> None:
 
 def _said(bridge: Bridge, task_manifest: TaskManifest, name: str) -> str:
     """What the bridge and the run say of a protocol field."""
+    if name == ITEMS:
+        n = asked_items(task_manifest.protocol)[0]
+        same = " others" if n == bridge.items.n else f" {n:,}"
+        return f"{bridge.items.n:,} items in the bridge,{same} in the run"
     if name == SERVED:
         pair = bridge.judge.served_model, served_model(task_manifest)
     else:

@@ -454,6 +454,11 @@ def require_no_patterns(folder: RunFolder, manifest: Manifest) -> None:
             )
 
 
+def load_whole(task_manifest: TaskManifest, run: Path, finder: SourceFinder, files: TaskFiles) -> LoadedTask:
+    """Load the task of a run with all examples of the benchmark, whichever the run was on."""
+    return _with_data(*find_task(task_manifest, run, files), finder)
+
+
 def reload_task(
     folder: TaskFolder,
     task_manifest: TaskManifest,

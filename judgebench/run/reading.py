@@ -21,7 +21,7 @@ from judgebench.records import Example, ExampleScore, Generation, Judgement, Sco
 from judgebench.run.archive import is_archive, open_archive
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.integrity import Finding
-from judgebench.run.loading import reload_task
+from judgebench.run.loading import load_whole, reload_task
 from judgebench.run.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.run.settings import require_name
 from judgebench.task import Task, TaskData
@@ -78,6 +78,10 @@ class TaskRun:
     def load_data(self, finder: SourceFinder) -> TaskData:
         """Load the task's data with the examples and baselines of the run; official files are fetched."""
         return reload_task(self.folder, self.task_manifest, self.run, finder, self.files).data
+
+    def load_whole(self, finder: SourceFinder) -> TaskData:
+        """Load the task's data with all examples of the benchmark, whichever the run was on."""
+        return load_whole(self.task_manifest, self.run, finder, self.files).data
 
     def example_scores(self, *, of_cascade: bool = False) -> list[ExampleScore]:
         """Read each example's part in each metric; of a cascade, if the caller knows about those, the cheap judge's.

@@ -369,6 +369,7 @@ class Runner:
             seats=plan.seats,
             judge_repeats=self._settings.judge_repeats,
             reasks=self._settings.reask,
+            judge_epoch=self._settings.judge_epoch,
             generations=generations,
             price=price,
             thinking=plan.thinking,

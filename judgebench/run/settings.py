@@ -246,6 +246,8 @@ class Settings:
     mirrors: tuple[Path, ...] = flag(
         (), "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", CALLING, name="mirror"
     )
+    judge_epoch: int = 0
+    """Judge calls of another epoch are other calls: the call store's replies from before are not taken for them."""
     offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, CALLING)
     argv: tuple[str, ...] = ()
     """The command as the user typed it."""

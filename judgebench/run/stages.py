@@ -38,6 +38,8 @@ from judgebench.thinking import AUTO, Thinking, split_completion
 
 REPEAT_STRIDE = 100
 """Distance between the request indices of two repeats of a case, which leaves room for re-asks."""
+MOST_REPEATS = 1_000
+"""Distance between the repeats of two epochs."""
 
 
 def generation_step(
@@ -140,6 +142,8 @@ class JudgeCall:
     """How the judge's replies are split into thinking and verdict."""
     reasks: int | None = None
     """How often it is asked again after an unreadable reply; ``None`` is as its protocol has it."""
+    epoch: int = 0
+    """Calls of another epoch are other calls to the call store."""
     sent: list[str] = field(default_factory=list, compare=False)
     """Hashes of the messages sent so far. Mutable, because it grows with the dialogue."""
 
@@ -150,7 +154,8 @@ class JudgeCall:
 
     def step(self, replies: tuple[Completion, ...]) -> Request | Verdict:
         """Return the next request (the judge's prompt, or a re-ask after an unreadable reply), or the verdict."""
-        step = judge_step(self.seat.judge, self.case, replies, self.repeat, self.thinking, self.reasks)
+        repeat = self.epoch * MOST_REPEATS + self.repeat
+        step = judge_step(self.seat.judge, self.case, replies, repeat, self.thinking, self.reasks)
         if isinstance(step, Request):
             self.sent[len(replies) :] = [canonical_hash(step.messages)]
         return step
@@ -202,6 +207,7 @@ class RunningTask:
     judge_repeats: int = 1
     reasks: int | None = None
     """How often a judge is asked again after an unreadable reply; ``None`` is as its protocol has it."""
+    judge_epoch: int = 0
     generations: dict[str, Generation] = field(default_factory=dict)
     """Answers that exist already, from an earlier session or a file."""
     price: Price | None = None
@@ -262,7 +268,7 @@ class RunningTask:
                 if seat.dear and generation.example_id not in self.dear_part:
                     continue
                 for repeat in range(self.judge_repeats):
-                    yield JudgeCall(case, seat, repeat, thinking, self.reasks)
+                    yield JudgeCall(case, seat, repeat, thinking, self.reasks, self.judge_epoch)
 
     def count(self, stage: str) -> StageCounts:
         """Return the tally of a stage."""

@@ -192,11 +192,21 @@ def test_r6_incomplete() -> None:
     assert (nothing.value, nothing.reasons) == (None, ("incomplete",))
 
 
-def test_r6_a_chosen_part() -> None:
-    """R6: the first half of the items is another set of items, as is one of other items."""
-    assert found(good_bridge(), ids=IDS[:50])[0] == ("incomplete",)
-    assert found(good_bridge(), ids=IDS[:50], population=IDS)[0] == ("incomplete",)
-    assert found(good_bridge(), ids=[f"other-{number}" for number in range(100)])[0] == ("incomplete",)
+CHOSEN = {
+    "the first half": IDS[:50],
+    "one less": IDS[:99],
+    "others": [f"other-{number}" for number in range(100)],
+    "one": IDS[:1],
+    "more": (*IDS, "another"),
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_r3_other_items(name: str) -> None:
+    """R3: a run on items that somebody chose is another protocol, and the message says on how many each is."""
+    for population in (None, IDS):
+        with pytest.raises(UsageError, match=r"examples \(100 items in the bridge, .* in the run\)"):
+            predicted(good_bridge(), ids=CHOSEN[name], population=population)
 
 
 def test_r6_a_random_part() -> None:
@@ -216,6 +226,12 @@ def test_r6_a_random_part() -> None:
     assert widths[0] < widths[1] < widths[2]
     expected = bridge.fits["win_rate"].predict(35.0, judged_stderr=5.0 * 0.8)
     assert part.prediction.interval == expected.interval
+
+
+def test_r6_a_part_gives_no_fit() -> None:
+    """R6: a metric that is no plain mean, as a length-controlled rate, is not had from a part of the items."""
+    run = replace(made_run(ids=drawn_items(IDS, 0)[:36], population=IDS), means=())
+    assert predict(good_bridge(), run, metric="win_rate").prediction.reasons == ("incomplete",)
 
 
 def test_r7_saturated() -> None:

@@ -1,0 +1,485 @@
+"""``bridge make|show|check``: from a judge of today to the numbers of an official judge that nobody serves any more."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from judgebench.cli import options
+from judgebench.display import percent, rough
+from judgebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from judgebench.analysis.bridge_plans import BridgePlan
+    from judgebench.analysis.bridging import CheckedRun
+    from judgebench.exchange.sheets import Sheet
+    from judgebench.run.bridge_files import Bridge, BridgeMetric
+    from judgebench.run.settings import Settings
+
+app = typer.Typer(no_args_is_help=True)
+REFUSED = 3
+FORECAST = (12, 20, float("inf"))
+"""Numbers of models for which ``show`` says how wide the interval would be."""
+
+Official = Annotated[
+    str,
+    typer.Option(
+        help="Official numbers: published (the task's table in leaderboards/), published:LABEL for one of several, or "
+        "a file with the columns model and, for each metric, its name.",
+        metavar="published|FILE.csv",
+    ),
+]
+Level = Annotated[float, typer.Option(help="Level of the intervals.", metavar="L")]
+Force = Annotated[bool, typer.Option("--force", help="Give numbers that are refused, marked as forced.")]
+VendorTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--vendors",
+        help="Who trained which model, where judgebench does not know: columns model and vendor.",
+        metavar="FILE.csv",
+    ),
+]
+
+
+@app.command()
+def make(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Runs of the bridge models.", metavar="RUN…")] = None,
+    *,
+    task: Annotated[str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…].", metavar="T")],
+    official: Official = "published",
+    metric: Annotated[list[str], typer.Option(help="Only this metric. Repeatable.", metavar="M")] = [],  # noqa: B006 - typer reads the default and copies it
+    vendors: VendorTable = None,
+    items: Annotated[
+        int | None,
+        typer.Option(help="The runs are on K items, those that `--plan N --items K` drew.", metavar="K", min=2),
+    ] = None,
+    plan: Annotated[
+        int | None,
+        typer.Option(help="Say which N models to judge, with calls and USD. Sends nothing.", metavar="N", min=1),
+    ] = None,
+    judge: Annotated[list[str], typer.Option(help="With --plan: the judge of today.", metavar="J")] = [],  # noqa: B006
+    judge_arg: options.JudgeArgs = [],  # noqa: B006
+    name: Annotated[str | None, typer.Option(help="Name of the bridge.", metavar="NAME")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write. Default: NAME.bridge.json. With --plan and --items: the ids of the items.",
+            metavar="FILE",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Exit with 0 even if the bridge is refused.")] = False,
+    tasks: options.TaskFiles = "",
+    mirror: options.Mirror = [],  # noqa: B006
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Make a bridge from runs of published models. Exit 0: it predicts; 3: it is refused, as the file says; 2: misuse.
+
+    The bridge models are published ones whose answers J judged, such as `judgebench eval -m published:NAME --judge J`.
+    """
+    import sys
+
+    from judgebench.models.trained_by import read_vendors
+    from judgebench.run.settings import settings_from_flags
+
+    asked = {"judge": judge, "judge_arg": judge_arg, "tasks": task, "mirror": mirror, "offline": offline}
+    settings = settings_from_flags(asked, sys.argv)
+    known = read_vendors(vendors)
+    if plan is not None:
+        if runs:
+            raise UsageError("--plan says which models to judge before there are runs; leave the runs out")
+        from judgebench.analysis.bridge_plans import plan_bridge
+        from judgebench.cli.rendering import show as show_as
+
+        one = metric[0] if metric else None
+        planned = plan_bridge(settings, official, plan, metric=one, vendors=known, items=items, ids=out)
+        show_as("json" if json else "rich", planned, lambda: [_plan_sheet(planned)])
+        return
+    if judge or judge_arg:
+        raise UsageError("--judge and --judge-arg are for --plan: the runs say who judged them; leave them out")
+    from judgebench.analysis.bridging import make_bridge
+    from judgebench.run.bridge_files import SUFFIX, write_bridge
+    from judgebench.run.loading import source_finder
+
+    bridge = make_bridge(
+        _read(runs or (), tasks),
+        task,
+        official,
+        source_finder(settings),
+        metrics=metric,
+        vendors=known,
+        items=items,
+        name=name,
+    )
+    path = out or Path(f"{bridge.name}{SUFFIX}")
+    write_bridge(path, bridge)
+    _print_bridge(bridge, json=json)
+    if not json:
+        typer.echo(f"\nwrote {path}; use it with: judgebench eval … --bridge {path}")
+    if not force and _refused(bridge):
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def show(
+    bridge: Annotated[Path, typer.Argument(help="A bridge: its file, or the name of a ready one.", metavar="FILE")],
+    json: options.Json = False,
+) -> None:
+    """Show a bridge: its models, each predicted by the others, and what it is worth."""
+    from judgebench.run.bridge_files import read_bridge
+
+    _print_bridge(read_bridge(bridge), json=json)
+
+
+@app.command()
+def check(
+    bridge: Annotated[Path, typer.Argument(help="A bridge: its file, or the name of a ready one.", metavar="FILE")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Runs by the bridge's judge of further models with a published number.", metavar="RUN…"),
+    ] = None,
+    *,
+    drift: Annotated[
+        bool,
+        typer.Option("--drift", help="Ask the judge again about the bridge's drift items, and note what it says."),
+    ] = False,
+    official: Official = "published",
+    level: Level = 0.95,
+    force: Force = False,
+    judge: Annotated[
+        list[str], typer.Option(help="With --drift: the judge to ask, and where. Default: the bridge's.", metavar="J")
+    ] = [],  # noqa: B006
+    judge_arg: options.JudgeArgs = [],  # noqa: B006
+    judge_prompt: Annotated[Path | None, options.option("judge_prompt")] = None,
+    baseline: Annotated[str | None, options.option("baseline")] = None,
+    api_key_env: options.KeyEnv = None,
+    judge_concurrency: Annotated[int | None, options.option("judge_concurrency")] = None,
+    budget: options.Budget = None,
+    tasks: options.TaskFiles = "",
+    mirror: options.Mirror = [],  # noqa: B006
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Compute a bridge again, and look whether it still holds. Exit 0: it does; 3: it is refused or stale; 2: misuse.
+
+    With runs of models that have an official number: was it inside the interval? With --drift: does the judge still say
+    what it said? A check that is stopped goes on when the command is started again.
+    """
+    import sys
+
+    from judgebench.analysis.bridging import check_runs
+    from judgebench.cli.rendering import show as show_as
+    from judgebench.run.bridge_files import bridge_path, read_bridge
+    from judgebench.run.settings import settings_from_flags
+
+    path = bridge_path(bridge)
+    found, read = read_bridge(path), _read(runs or (), tasks)
+    if drift:
+        from judgebench.analysis.bridge_drift import task_spec
+
+        asked = {"judge": judge, "judge_arg": judge_arg, "judge_prompt": judge_prompt, "baseline": baseline}
+        reached = {"api_key_env": api_key_env, "budget": budget, "judge_concurrency": judge_concurrency}
+        flags = {**asked, **reached, "mirror": mirror, "offline": offline, "tasks": tasks or task_spec(found)}
+        found = _ask_again(path, found, read, settings_from_flags(flags, sys.argv), quiet=quiet or json)
+    checked = check_runs(found, read, official, level=level, force=force)
+    record = {
+        "bridge": found.name,
+        "hash": found.hash,
+        "status": _status(found),
+        **_drift_record(found),
+        "runs": checked,
+    }
+    show_as("json" if json else "rich", record, lambda: _check_sheets(found, checked))
+    if not force and (_refused(found) or "stale" in found.findings.reasons):
+        raise typer.Exit(REFUSED)
+
+
+def _read(paths: Iterable[Path], tasks: str) -> list[Any]:
+    from judgebench.run.reading import find_runs, read_run
+    from judgebench.tasks import task_files
+
+    paths = list(paths)
+    files = task_files(tasks)
+    return [read_run(path, files) for path in find_runs(paths)] if paths else []
+
+
+def _refused(bridge: "Bridge") -> bool:
+    """Whether no metric of a bridge predicts anything."""
+    return all(metric.status == "refused" for metric in bridge.metrics.values())
+
+
+def _status(bridge: "Bridge") -> dict[str, dict[str, object]]:
+    return {
+        name: {"status": metric.status, "reasons": metric.reasons, "marks": metric.marks}
+        for name, metric in bridge.metrics.items()
+    }
+
+
+def _ask_again(path: Path, bridge: "Bridge", runs: "Sequence[Any]", settings: "Settings", *, quiet: bool) -> "Bridge":
+    """Ask the judge again, and write what it said into the bridge's file."""
+    from judgebench.analysis.bridge_drift import asked_again, drift_settings, with_answer
+    from judgebench.errors import Interrupted
+    from judgebench.run.bridge_files import write_bridge
+    from judgebench.run.progress import Progress
+    from judgebench.run.runner import Runner
+
+    settings = drift_settings(bridge, runs, settings)
+    with Progress(shown=not quiet) as progress:
+        runner = Runner(settings, progress.update)
+        try:
+            runner.evaluate()
+        except KeyboardInterrupt as error:
+            raise Interrupted(runner.kept, error, options.command_typed()) from error
+    assert settings.out is not None
+    bridge = with_answer(bridge, asked_again(bridge, settings.out))
+    write_bridge(path, bridge)
+    return bridge
+
+
+# -- what is printed
+
+
+def _print_bridge(bridge: "Bridge", *, json: bool) -> None:
+    from judgebench.cli.rendering import print_json, print_sheets
+
+    if json:
+        print_json(bridge)
+    else:
+        print_sheets(list(_bridge_sheets(bridge)))
+
+
+def _bridge_sheets(bridge: "Bridge") -> "Iterator[Sheet]":
+    from judgebench.exchange.sheets import Sheet
+
+    for name in bridge.metric_names:
+        yield _metric_sheet(bridge, name)
+    yield Sheet(f"bridge {bridge.name}", notes=tuple(_about(bridge)), summary=True, asked=True)
+
+
+def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
+    """The models of one metric, and what they say of the bridge."""
+    from judgebench.analysis.bridging import LEFT_OUT
+    from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, figures, words
+
+    metric = bridge.metrics[name]
+    left, unit = {model.model: model for model in metric.loo}, metric.unit
+    rows: list[tuple[Cell, ...]] = []
+    for model in sorted(bridge.models, key=lambda model: (not model.included, _official(metric, model.name))):
+        numbers, out = metric.numbers.get(model.name), left.get(model.name)
+        why = LEFT_OUT.get(model.reason or "", model.reason or "")
+        rows.append(
+            (
+                model.name,
+                model.vendor or "",
+                Figure(numbers.judged, unit) if numbers else None,
+                Figure(numbers.official, unit) if numbers else None,
+                Figure(out.predicted, unit) if out else None,
+                Bounds(out.low95, out.high95, unit) if out else None,
+                f"{out.t:+.1f}" if out else "",
+                "outlier" if out and out.outlier else f"left out: {why}" if not model.included else "",
+            )
+        )
+    return Sheet(
+        title=f"{name}: {bridge.official.judge} from {bridge.judge.identity}, {metric.status}",
+        columns=(
+            *words("model", "vendor"),
+            *figures("judge", "official", "predicted without it", "95 % interval", "t"),
+            *words("note"),
+        ),
+        rows=tuple(rows),
+        notes=tuple(_evidence(bridge, name)),
+        alerts=tuple(_words(metric.reasons, "refused: ")),
+        spare=("vendor", "t"),
+        rows_are="models",
+        asked=True,
+    )
+
+
+def _official(metric: "BridgeMetric", model: str) -> float:
+    numbers = metric.numbers.get(model)
+    return -numbers.official if numbers else float("inf")
+
+
+def _words(codes: Iterable[str], before: str = "") -> list[str]:
+    from judgebench.stats.bridge_rules import WORDS
+
+    return [before + WORDS.get(code, code) for code in codes]
+
+
+def _evidence(bridge: "Bridge", name: str) -> "Iterator[str]":
+    """What the models say of a metric's bridge."""
+    metric, fit, bridge_fit = bridge.metrics[name], bridge.metrics[name].fit, bridge.fits[name]
+    checks, unit = metric.checks, metric.unit
+    if fit is not None:
+        yield f"{fit.n} models: slope {fit.slope:.2f}, scatter {fit.tau:.2f} on the logit scale"
+    if metric.loo:
+        inside = {level: sum(getattr(model, f"covered{level}") for model in metric.loo) for level in (95, 90)}
+        yield (
+            f"left out one at a time, {inside[95]} of {len(metric.loo)} were inside the 95 % interval and {inside[90]} "
+            f"inside that of 90 %; its median half-width is {rough(checks.median_half_width95 or 0.0, unit)}"
+        )
+        yield (
+            f"mean error {rough(checks.mean_absolute_error or 0.0, unit)}, median "
+            f"{rough(checks.median_absolute_error or 0.0, unit)}; the judge's number as it is: "
+            f"{rough(checks.raw_mean_absolute_error or 0.0, unit)}"
+        )
+        explained = "nothing" if checks.explained is None else percent(checks.explained)
+        spearman = "" if checks.spearman is None else f"; Spearman of judged and official {checks.spearman:.2f}"
+        yield f"explained of the models' differences: {explained}{spearman}"
+    elif checks.reason:
+        yield checks.reason
+    for out in metric.loo:
+        if out.outlier:
+            model = bridge.model(out.model)
+            of = f" ({model.vendor})" if model and model.vendor else ""
+            yield f"outlier, kept: {out.model}{of}, {abs(out.t):.1f} standard errors from what the others say"
+    widths = [(m, bridge_fit.forecast(m)) for m in (bridge_fit.n, *FORECAST) if m >= 3]
+    told = [f"{rough(width, unit)} with {_models(m)}" for m, width in widths if width is not None]
+    if told:
+        yield f"half-width to expect in the middle of the official range: {', '.join(told)}"
+    yield from _words(metric.marks, "mark: ")
+
+
+def _models(m: float) -> str:
+    return "ever more models" if m == float("inf") else f"{m:g}"
+
+
+def _about(bridge: "Bridge") -> "Iterator[str]":
+    """Where a bridge comes from."""
+    official, judge, items = bridge.official, bridge.judge, bridge.items
+    yield f"from {_by(judge.identity, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
+    yield f"official numbers: {official.source}"
+    served = f", served as {judge.served_model}" if judge.served_model else ""
+    protocol = judge.protocol_hash.removeprefix("sha256:")[:12]
+    yield f"asked as {judge.spec}{served}; protocol {protocol}"
+    drawn = f"{items.k} random ones of {items.n:,}" if items.k else f"all {items.n:,}"
+    yield f"items: {drawn}; made on {bridge.created} by judgebench {bridge.judgebench}"
+    if all(model.run_id is None for model in bridge.models):
+        yield "made of published numbers, without runs: nobody here has asked the judge"
+    yield from _drift_lines(bridge)
+    yield from _words(bridge.findings.reasons, "refused: ")
+    yield from _words(bridge.findings.marks, "mark: ")
+    yield (
+        "a prediction is no measurement. It holds for models like these; training against the judge, or choosing among "
+        "checkpoints by it, breaks the bridge, and nothing here shows it"
+    )
+
+
+def _by(name: str, vendor: str | None) -> str:
+    return f"{name} ({vendor or 'vendor unknown'})"
+
+
+def _drift_lines(bridge: "Bridge") -> "Iterator[str]":
+    drift = bridge.drift
+    if drift is None:
+        return
+    if not drift.asked:
+        yield f"drift: {len(drift.items)} items of {drift.model}, not asked again yet"
+    for asked in drift.asked[-3:]:
+        p_value = drift.p_value_of(asked)
+        pairs = [(b, a) for b, a in zip(drift.verdicts, asked.verdicts, strict=True) if a is not None]
+        changed = sum(before != after for before, after in pairs)
+        p = "unknown" if p_value is None else f"{p_value:.2g}"
+        served = (
+            f"; served as {asked.served_model}"
+            if asked.served_model and asked.served_model != bridge.judge.served_model
+            else ""
+        )
+        yield f"drift: asked again on {asked.date}, {changed} of {len(pairs)} verdicts changed, p = {p}{served}"
+
+
+def _drift_record(bridge: "Bridge") -> dict[str, object]:
+    p_value = None if bridge.drift is None else bridge.drift.p_value
+    asked = len(bridge.drift.asked) if bridge.drift else 0
+    return {"drift": {"asked": asked, "p_value": p_value, "stale": "stale" in bridge.findings.reasons}}
+
+
+def _check_sheets(bridge: "Bridge", checked: "Sequence[CheckedRun]") -> "list[Sheet]":
+    from judgebench.exchange.sheets import Bounds, Figure, Sheet, figures, words
+
+    sheets = []
+    if checked:
+        rows = tuple(
+            (
+                one.model,
+                one.metric,
+                Figure(one.judged, bridge.metrics[one.metric].unit),
+                Figure(one.predicted, bridge.metrics[one.metric].unit),
+                None
+                if one.low is None or one.high is None
+                else Bounds(one.low, one.high, bridge.metrics[one.metric].unit),
+                Figure(one.official, bridge.metrics[one.metric].unit),
+                _outcome(one),
+            )
+            for one in checked
+        )
+        columns = (
+            *words("model", "metric"),
+            *figures("judge", "predicted", "interval", "official"),
+            *words("official is"),
+        )
+        known = [one for one in checked if one.inside is not None and not one.of_bridge]
+        note = f"{sum(bool(one.inside) for one in known)} of {len(known)} official numbers were inside" if known else ""
+        sheets.append(Sheet("models with an official number", columns, rows, tuple(filter(None, [note]))))
+    lines = [
+        *(f"{name}: {bridge.metrics[name].status}, computed again and found as stored" for name in bridge.metric_names),
+        *_drift_lines(bridge),
+    ]
+    alerts = [text for metric in bridge.metrics.values() for text in _words(metric.reasons, "refused: ")]
+    alerts += _words(bridge.findings.reasons, "refused: ")
+    return [
+        *sheets,
+        Sheet(f"bridge {bridge.name}", notes=tuple(lines), alerts=tuple(dict.fromkeys(alerts)), summary=True),
+    ]
+
+
+def _outcome(one: "CheckedRun") -> str:
+    if one.reasons and one.predicted is None:
+        return "; ".join(_words(one.reasons))
+    if one.inside is None:
+        return "unknown"
+    by = ", by the other bridge models" if one.of_bridge else ""
+    return ("inside" if one.inside else "outside") + by
+
+
+def _plan_sheet(made: "BridgePlan") -> "Sheet":
+    from judgebench.analysis.bridging import LEFT_OUT
+    from judgebench.exchange.sheets import Figure, Sheet, figures, words
+
+    rows = tuple(
+        (
+            model.name,
+            model.vendor or "",
+            Figure(model.official, "percent"),
+            f"judgebench eval -t {made.task} -m published:{model.name}{_judge_flags(made)}" if model.pinned else "",
+        )
+        for model in made.models
+    )
+    part = f" of {made.of_items:,}" if made.items != made.of_items else ""
+    usd = (
+        "unknown"
+        if made.usd_likely is None
+        else f"{made.usd_likely:.2f} USD ({made.usd_low:.2f} to {made.usd_high:.2f})"
+    )
+    out = [
+        f"{count} {LEFT_OUT.get(reason, 'their published answers are not pinned')}"
+        for reason, count in made.left_out.items()
+    ]
+    return Sheet(
+        title=f"{len(made.models)} bridge models for {made.task}, spread by {made.metric} of {made.official_judge}",
+        columns=(*words("model", "vendor"), *figures("official"), *words("have it judged")),
+        rows=rows,
+        notes=(
+            f"{made.items:,}{part} items each: {made.calls:,} calls of {made.judge or 'the usual judge'}; price: {usd}",
+            f"chosen from {made.candidates} models; left out: {'; '.join(out) or 'none'}",
+            *made.notes,
+        ),
+        spare=("vendor",),
+        rows_are="models",
+    )
+
+
+def _judge_flags(made: "BridgePlan") -> str:
+    return "".join(f" --judge {judge}" for judge in (made.judge or "").split(", ") if judge)

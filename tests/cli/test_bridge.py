@@ -1,0 +1,290 @@
+"""``bridge make|show|check``, with a judge of today: a server that replays a real second judge's verdicts."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from judgebench.run.bridge_files import read_bridge
+from judgebench.run.bridging import JudgedRun, predict
+from judgebench.run.reading import read_run
+from tests.alpacaeval_server import committed, stored
+from tests.bridge_replies import JUDGE, MODELS, SecondJudge, second_judge
+from tests.commands import Ended, judgebench
+from tests.made_bridges import cases
+from tests.patience import wait_for
+from tests.processes import kill, manifest_of, started
+from tests.servers.launch import Server, chat_server
+from tests.shared_data import SHARED
+
+METRICS = {"win_rate": ("ae2_win_rate_from_cot", 1e-6, 1e-4), "lc_win_rate": ("ae2_lc_from_cot_lc", 1e-4, 1e-3)}
+"""The published bridges, and the tolerances of their logits and points; the fits of LC are good to 1e-3 points."""
+StartServer = Callable[..., Server]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The bridge models, judged by the server."""
+
+    second: SecondJudge
+    runs: dict[str, Path]
+    folder: Path
+    url: str
+
+    def made(self, path: Path, *models: str) -> Path:
+        """A bridge of these models, in a file."""
+        judgebench(["bridge", "make", *(self.runs[model] for model in models), *self.flags, "--out", path])
+        return path
+
+    @property
+    def flags(self) -> list[str]:
+        """Of every ``bridge make``."""
+        return ["--task", "alpacaeval", *self.second.files]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
+    """All eight models, judged through a server process."""
+    folder = tmp_path_factory.mktemp("bridge")
+    second = second_judge(SHARED, folder)
+    runs = {model: folder / "runs" / "by-server" / model for model in MODELS}
+    with chat_server(replies=second.replies) as server:
+        for model, run in runs.items():
+            judgebench(second.eval(server, model, run, "-q"), JUDGEBENCH_CACHE=str(folder / "cache"))
+        yield Judged(second, runs, folder, server.base_url)
+
+
+@pytest.fixture(scope="module")
+def bridge(judged: Judged) -> Path:
+    """The bridge of all eight."""
+    return judged.made(judged.folder / "all.bridge.json", *MODELS)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_bridge_is_the_published_one(metric: str, bridge: Path) -> None:
+    """Judged through the server, the models give the published bridge: numbers, line, each model left out, verdict."""
+    name, relative, points = METRICS[metric]
+    case, made = cases()[name], read_bridge(bridge).metrics[metric]
+    for model in case["models"]:
+        numbers = made.numbers[model["name"]]
+        assert (numbers.judged, numbers.official) == pytest.approx((model["judged"], model["official"]), abs=points)
+    assert made.fit is not None
+    for field in ("n", "centre", "intercept", "slope", "tau", "df"):
+        assert getattr(made.fit, field) == pytest.approx(case["fit"][field], rel=relative), field
+    left = {model.model: model for model in made.loo}
+    for want in case["loo"]:
+        own = left[want["model"]]
+        assert (own.predicted, own.low95, own.high95) == pytest.approx(
+            (want["predicted"], want["low95"], want["high95"]), abs=points * 10 if metric == "lc_win_rate" else points
+        )
+    assert (made.status, list(made.reasons)) == (case["status"], case["reasons"])
+
+
+@pytest.mark.parametrize("new", ["claude-2.1", "gpt-3.5-turbo-0301"])
+def test_a_new_model_is_predicted_as_published(new: str, judged: Judged, tmp_path: Path) -> None:
+    """A model that is not in the bridge gets the published prediction with its interval, and it holds the truth."""
+    path = judged.made(tmp_path / "seven.bridge.json", *(model for model in MODELS if model != new))
+    ended = judgebench(["bridge", "check", path, judged.runs[new], "--json"])
+    checked = {row["metric"]: row for row in json.loads(ended.stdout)["runs"]}
+    run = read_run(judged.runs[new])
+    for metric, (name, _, points) in METRICS.items():
+        want = next(left for left in cases()[name]["loo"] if left["model"] == new)
+        row = checked[metric]
+        near = pytest.approx((want["predicted"], want["low95"], want["high95"]), abs=10 * points)
+        assert (row["predicted"], row["low"], row["high"]) == near
+        assert row["official"] == pytest.approx(want["official"])
+        assert (row["inside"], row["of_bridge"], row["reasons"]) == (True, False, [])
+        number = predict(read_bridge(path), JudgedRun.of(run, run.tasks["alpacaeval"]), metric=metric)
+        assert number.prediction.value == row["predicted"]
+
+
+def test_what_show_says(judged: Judged, bridge: Path) -> None:
+    """``show`` has a row for every model, and in words what the bridge is worth."""
+    shown = judgebench(["bridge", "show", bridge], COLUMNS="200").stdout
+    for model in MODELS:
+        assert shown.count(model) >= 3
+    for words in (
+        "win_rate: gpt-4-1106-preview from gpt-4-turbo-2024-04-09, usable",
+        "8 models: slope 0.89, scatter 0.24 on the logit scale",
+        "8 of 8 were inside the 95 % interval",
+        f"Spearman of judged and official {cases()['ae2_win_rate_from_cot']['checks']['spearman']:.2f}",
+        "with 12",
+        "with ever more models",
+        "a prediction is no measurement",
+        "drift: 50 items of",
+        f"served as {JUDGE}",
+        "tatsu-lab/alpaca_eval@cd543a1",
+    ):
+        assert words in shown, words
+    record = json.loads(judgebench(["bridge", "show", bridge, "--json"]).stdout)
+    assert record == json.loads(bridge.read_text())
+    assert record["judge"]["served_model"] == JUDGE
+    assert len(record["drift"]["items"]) == 50
+
+
+def test_too_few_models_are_refused(judged: Judged, tmp_path: Path) -> None:
+    """Four models make a file, and exit code 3; ``--force`` makes that 0."""
+    four = [judged.runs[model] for model in MODELS[:4]]
+    command = ["bridge", "make", *four, *judged.flags, "--out", tmp_path / "four.bridge.json"]
+    refused = judgebench(command, code=3)
+    assert "refused: the bridge has fewer than 5 models" in refused.stdout
+    assert read_bridge(tmp_path / "four.bridge.json").metrics["win_rate"].status == "refused"
+    judgebench([*command, "--force"])
+    checked = ["bridge", "check", tmp_path / "four.bridge.json", judged.runs[MODELS[5]], "--json"]
+    rows = json.loads(judgebench(checked, code=3).stdout)["runs"]
+    assert {row["predicted"] for row in rows} == {None}
+    rows = json.loads(judgebench([*checked, "--force"]).stdout)["runs"]
+    assert all(row["predicted"] is not None and row["marks"][-1] == "forced" for row in rows)
+
+
+def test_a_changed_file_is_refused(bridge: Path, tmp_path: Path) -> None:
+    """A scatter that somebody made smaller ends ``show`` and ``check`` with one paragraph."""
+    content = json.loads(bridge.read_text())
+    content["metrics"]["win_rate"]["fit"]["tau"] /= 2
+    path = tmp_path / "changed.bridge.json"
+    path.write_text(json.dumps(content))
+    for command in ("show", "check"):
+        ended = judgebench(["bridge", command, path], code=2)
+        assert Ended(ended.returncode, ended.stdout, ended.stderr).paragraph.count("metrics.win_rate.fit.tau") == 1
+
+
+def other_run(judged: Judged, out: Path, *flags: str, model: str = "alpaca-7b", judge: str = JUDGE) -> Path:
+    """A run that was judged otherwise, by the server's fixed reply."""
+    with chat_server() as server:
+        arguments = judged.second.eval(server, model, out, "-q", "--limit", "20", *flags)
+        place = arguments.index("--judge") + 1
+        arguments[place] = f"{server.base_url}#{judge}"
+        judgebench(arguments, code=None)
+    return out
+
+
+def test_r3_is_exit_2(judged: Judged, bridge: Path, tmp_path: Path) -> None:
+    """A run by another judge, or on other items, is a mistake: exit 2, and the message names what differs."""
+    another = other_run(judged, tmp_path / "judge", judge="gpt-5-2025-08-07")
+    ended = judgebench(["bridge", "check", bridge, another], code=2)
+    assert "judges.weighted_alpaca_eval_gpt4_turbo.model" in ended.stderr
+    assert "gpt-5-2025-08-07" in ended.stderr
+    items = other_run(judged, tmp_path / "items")
+    ended = judgebench(["bridge", "check", bridge, items], code=2)
+    assert "examples (805 items in the bridge, 20 in the run)" in ended.stderr
+
+
+def test_runs_of_two_protocols_make_no_bridge(judged: Judged, tmp_path: Path) -> None:
+    """A run that was judged otherwise is named, with the fields; so is a chosen part of the items."""
+    runs = [judged.runs[model] for model in MODELS if model != "alpaca-7b"]
+    part = other_run(judged, tmp_path / "part")
+    ended = judgebench(["bridge", "make", *runs, part, *judged.flags], code=2)
+    assert "differs from" in ended.stderr
+    assert "examples.n" in ended.stderr
+    ended = judgebench(["bridge", "make", part, *judged.flags], code=2)
+    assert "official numbers are of all" in ended.stderr
+    ended = judgebench(["bridge", "make", runs[0], shutil.copytree(runs[0], tmp_path / "copy"), *judged.flags], code=2)
+    assert "are both of the model" in ended.stderr
+
+
+def test_official_numbers_of_a_file(judged: Judged, tmp_path: Path) -> None:
+    """A table of the user's gives official numbers, the judge's name and its vendor, which decides who is left out."""
+    numbers = read_bridge(judged.made(tmp_path / "a.bridge.json", *MODELS)).metrics["win_rate"].numbers
+    table = tmp_path / "official.csv"
+    lines = [f"{name},{own.official},claude-3-opus-20240229" for name, own in numbers.items()]
+    table.write_text("\n".join(["model,win_rate,judge", *lines]) + "\n")
+    path = tmp_path / "b.bridge.json"
+    runs = [judged.runs[model] for model in MODELS]
+    ended = judgebench(["bridge", "make", *runs, *judged.flags, "--official", table, "--out", path, "--json"])
+    made = json.loads(ended.stdout)
+    assert (made["official"]["judge"], made["official"]["vendor"]) == ("claude-3-opus-20240229", "anthropic")
+    out = {model["name"] for model in made["models"] if not model["included"]}
+    assert out == {"claude-2.1", "gpt-3.5-turbo-0301", "gpt4"}
+    assert list(made["metrics"]) == ["win_rate"]
+    vendors = tmp_path / "vendors.csv"
+    vendors.write_text("model,vendor\ngpt4,nobody\ncohere,anthropic\n")
+    command = [
+        "bridge",
+        "make",
+        *runs,
+        *judged.flags,
+        "--official",
+        table,
+        "--vendors",
+        vendors,
+        "--out",
+        path,
+        "--json",
+    ]
+    made = json.loads(judgebench(command).stdout)
+    out = {model["name"] for model in made["models"] if not model["included"]}
+    assert out == {"claude-2.1", "gpt-3.5-turbo-0301", "cohere"}
+    assert "left out: a judge's vendor trained it" in judgebench(["bridge", "show", path], COLUMNS="200").stdout
+
+
+def test_a_plan_sends_nothing(judged: Judged) -> None:
+    """``--plan`` names models over the official range with calls and USD, and leaves out variants and the baseline."""
+    command = ["bridge", "make", "--plan", "5", *judged.flags, "--judge", "openai:gpt-4.1-2025-04-14"]
+    made = json.loads(judgebench([*command, "--json"]).stdout)
+    assert made["calls"] == 5 * 805
+    assert 0 < made["usd_low"] < made["usd_likely"] < made["usd_high"]
+    officials = [model["official"] for model in made["models"]]
+    assert officials == sorted(officials)
+    assert all(model["pinned"] for model in made["models"])
+    assert made["left_out"]["baseline"] == 1
+    assert made["left_out"]["variant"] > 5
+    shown = judgebench(command, COLUMNS="200").stdout
+    assert "4,025 calls" in shown
+    assert f"judgebench eval -t alpacaeval@2 -m published:{made['models'][0]['name']}" in shown
+    part = json.loads(judgebench([*command, "--items", "100", "--json"]).stdout)
+    assert part["calls"] == 500
+    ended = judgebench(["bridge", "make", "--plan", "50", *judged.flags], code=2)
+    assert "can be bridge models" in ended.stderr
+
+
+def test_killed_three_times_nothing_is_bought_twice(
+    judged: Judged, tmp_path: Path, start_chat_server: StartServer
+) -> None:
+    """``kill -9`` three times while a bridge model is judged: no committed reply is asked for again, and the run's
+    numbers are those of the run that nobody killed.
+    """
+    server = start_chat_server(replies=judged.second.replies, delay_ms=60)
+    run, model = tmp_path / "run", "gpt-3.5-turbo-0301"
+    arguments = [*judged.second.eval(server, model, run, "-q"), "--judge-concurrency", "16"]
+    safe = 0
+    for _ in range(3):
+        with started(arguments) as process:
+            before = safe
+            wait_for(lambda before=before: stored() > before + 20)
+            kill(process)
+            assert process.returncode == -signal.SIGKILL, "ended before it was killed"
+        assert safe < len(committed()), "nothing was committed in this life"
+        safe = len(committed())
+    asked = server.counts()["start"]
+    server.set(delay_ms=0)
+    judgebench(arguments)
+    left = 805 - 1 - safe  # one answer is the baseline's own
+    assert server.counts()["start"] - asked == left
+    first, second = (read_run(folder).tasks["alpacaeval"].scores for folder in (run, judged.runs[model]))
+    assert [(own.metric, own.value, own.low) for own in first] == [(own.metric, own.value, own.low) for own in second]
+    assert manifest_of(run).status == "complete"
+
+
+def test_drift(judged: Judged, bridge: Path, tmp_path: Path, start_chat_server: StartServer) -> None:
+    """The judge that says the same is found the same, by 50 new calls; one that changed makes the bridge stale."""
+    path = Path(shutil.copy(bridge, tmp_path / "b.bridge.json"))
+    server = start_chat_server(replies=judged.second.replies)
+    drift = ["bridge", "check", path, "--drift", "-q", *judged.second.files, "--json"]
+    ended = judgebench([*drift, *judged.runs.values(), "--judge", judged.second.judge(server)], cwd=tmp_path)
+    record = json.loads(ended.stdout)
+    assert record["drift"] == {"asked": 1, "p_value": 1.0, "stale": False}
+    assert server.counts()["start"] == 50
+    assert read_bridge(path).hash == read_bridge(bridge).hash
+    changed = start_chat_server()  # it prefers the first answer, whatever it is
+    ended = judgebench([*drift, *judged.runs.values(), "--judge", judged.second.judge(changed)], cwd=tmp_path, code=3)
+    assert json.loads(ended.stdout)["drift"]["stale"]
+    stale = read_bridge(path)
+    run = read_run(judged.runs["gpt4"])
+    number = predict(stale, JudgedRun.of(run, run.tasks["alpacaeval"]), metric="win_rate")
+    assert number.prediction.reasons == ("stale",)
+    shown = judgebench(["bridge", "show", path], COLUMNS="200").stdout
+    assert "refused: the judge has changed since it judged the bridge" in shown
