@@ -62,6 +62,7 @@ def drift_settings(bridge: Bridge, runs: Sequence[Run], settings: Settings) -> S
         judges=judges,
         judge_args={**_trusted_arguments(bridge, settings), **settings.judge_args},
         judge_repeats=int(protocol.get("judge_repeats", 1)),
+        reask=protocol.get("reask"),
         think_tags=tuple((str(first), str(second)) for first, second in protocol.get("think_tags", ())),
         judge_epoch=int(folder.path.name.rpartition("-")[2]),
     )
