@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from judgebench.auditing import judgebench_pairs, llmbar, mtbench_human, pandalm, rewardbench, rewardbench_2
+from judgebench.auditing import (
+    alpaca_human,
+    judgebench_pairs,
+    llmbar,
+    mtbench_human,
+    pandalm,
+    rewardbench,
+    rewardbench_2,
+)
 from judgebench.auditing.suite import Suite
 from judgebench.errors import UsageError
 
@@ -15,6 +23,7 @@ SUITES: Mapping[str, Suite] = {
         pandalm.SUITE,
         rewardbench.SUITE,
         rewardbench_2.SUITE,
+        alpaca_human.SUITE,
     )
 }
 
