@@ -123,7 +123,7 @@ class Audit:
     def opened(self) -> Iterator["Audit"]:
         """Open the models, and close them in the end."""
         try:
-            self._models.require_ready(None, [self.protocol.loaded_task], begun=False)
+            self._models.require_ready(None, [self.protocol.loaded_task])
             self.seats = self._models.seats(self.protocol.loaded_task)
             yield self
         finally:

@@ -128,6 +128,8 @@ def _alerts(dry_run: "DryRun") -> Iterator[str]:
     for facts in dry_run.models:
         if facts.shut_down:
             advice = f"; the vendor recommends {facts.replaced_by}" if facts.replaced_by else ""
+            if "judge" in facts.roles:
+                advice += "; `judgebench bridge` predicts its numbers from a judge of today"
             yield f"{facts.model}: its vendor has not served it since {facts.shutdown}; the run would refuse it{advice}"
         elif facts.listed is False:
             yield f"{facts.model}: its endpoint lists no model of this name{_near(facts)}"

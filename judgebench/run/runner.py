@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 
 from judgebench.activity import doing
 from judgebench.errors import Incomplete, UsageError
@@ -122,7 +123,9 @@ class Runner:
                 self._models.require_official_judges()
             loaded, given = self._load(spec, judge=judge)
             self._labels = labels_for(settings.labels, loaded)
-            self._models.require_ready(None if given else (spec, arguments), loaded if judge else (), begun=begun)
+            before = partial(_judged_by, RunFolder(settings.out)) if begun and settings.out else None
+            asked = None if given else (spec, arguments)
+            self._models.require_ready(asked, loaded if judge else (), judged_by=before)
             candidate = None if given else self._models.open(spec, arguments)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
@@ -133,7 +136,7 @@ class Runner:
         """
         self._use(as_before(folder, folder.require_manifest(), self._settings))
         with self._reopened(folder) as (manifest, loaded):
-            self._models.require_ready(None, loaded, begun=True)
+            self._models.require_ready(None, loaded, judged_by=partial(_judged_by, folder))
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
             return self._work(self._continue(folder, manifest, plans))
 
@@ -146,11 +149,11 @@ class Runner:
         :class:`UsageError` before the first call if a task would be judged by another protocol than that of ``like``.
         """
         with self._reopened(folder) as (manifest, loaded):
+            watched = [loaded_task for loaded_task in loaded if loaded_task.key in watches]
+            self._models.require_ready(None, watched, judged_by=partial(_judged_by, folder))
             plans = []
-            for loaded_task in loaded:
+            for loaded_task in watched:
                 key = loaded_task.key
-                if key not in watches:
-                    continue
                 plan = self._plan_answered(folder, manifest, loaded_task)
                 if plan.task_manifest.protocol_hash != like[key].protocol_hash:
                     names = differing(like[key].protocol, plan.task_manifest.protocol)
@@ -554,6 +557,11 @@ class _Plan:
     def key(self) -> str:
         """Name of the task's folder."""
         return self.loaded_task.key
+
+
+def _judged_by(folder: RunFolder) -> set[str]:
+    """The names of the models that a run holds verdicts of."""
+    return {name for key in folder.require_manifest().tasks for name in folder.task(key).judge_models()}
 
 
 def _require_run_or_room(folder: RunFolder) -> None:

@@ -4,7 +4,7 @@ A judge is a prompt and a rule; a seat is a judge and a model that plays it.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from judgebench import tasks
+from judgebench.data.resources import resource
 from judgebench.errors import ModelError, UsageError
 from judgebench.judges import Judge
 from judgebench.models import Model, ModelSpec, OpenSettings, Served
@@ -70,14 +71,19 @@ class ModelPool:
         return self.store.spending(run)
 
     def require_ready(
-        self, candidate: tuple[ModelSpec, Mapping[str, str]] | None, judged: Iterable[LoadedTask], *, begun: bool
+        self,
+        candidate: tuple[ModelSpec, Mapping[str, str]] | None,
+        judged: Iterable[LoadedTask],
+        *,
+        judged_by: Callable[[], Collection[str]] | None = None,
     ) -> None:
         """Raise an error for an unusable candidate or judge, or for impossible settings of one, before any engine is
         imported, which takes seconds.
 
-        A model that its vendor serves no longer is refused here, before anybody is paid, unless the run has ``begun``:
-        its folder may hold all that would be asked. If no model needs an engine, nothing else is checked, because the
-        first request fails as early.
+        A model that its vendor serves no longer is refused here, before anybody is paid, except a judge of a run that
+        has begun and holds verdicts of it: it may hold all that would be asked. ``judged_by`` names such judges, and is
+        ``None`` for a new run. If no model needs an engine, nothing else is checked, because the first request fails as
+        early.
         """
         judges = {
             spec: (loaded_task.task, arguments)
@@ -89,10 +95,9 @@ class ModelPool:
             self.require_settings(spec, arguments, candidate=True)
         for spec, (_, arguments) in judges.items():
             self.require_settings(spec, arguments, candidate=False)
-        if not begun:
-            for spec, (task, arguments) in judges.items():
-                self._require_served(spec, arguments, task)
-        if candidate and not begun:
+        for spec, (task, arguments) in judges.items():
+            self._require_served(spec, arguments, task, judged_by)
+        if candidate and judged_by is None:
             self._require_served(*candidate, None)
         if not any(spec.local for spec in (*([candidate[0]] if candidate else []), *judges)):
             return
@@ -136,12 +141,21 @@ class ModelPool:
         if self._store is not None:
             self._store.close()
 
-    def _require_served(self, spec: ModelSpec, arguments: Mapping[str, str], task: Task | None) -> None:
+    def _require_served(
+        self,
+        spec: ModelSpec,
+        arguments: Mapping[str, str],
+        task: Task | None,
+        judged_by: Callable[[], Collection[str]] | None = None,
+    ) -> None:
         """Raise :class:`ModelError` for a model that its vendor serves no longer, unless it has answered before: all
-        its replies may be in the store, and :meth:`open` sees to it that it is asked nothing new.
+        its replies may be in the store or in the run, and :meth:`open` sees to it that it is asked nothing new.
         """
         gone = self._gone(spec, arguments, task)
-        if gone and not self.store.answered(self._identity(spec, arguments, candidate=task is None)):
+        if not gone:
+            return
+        known = self._known(spec, arguments, candidate=task is None)
+        if not self.store.answered(known.identity) and not (judged_by and known.name in judged_by()):
             raise ModelError(gone)
 
     def _gone(self, spec: ModelSpec, arguments: Mapping[str, str], task: Task | None) -> str | None:
@@ -174,10 +188,10 @@ class ModelPool:
             self._lists[spec] = listed_models(opened) if isinstance(opened, Endpoint) else None
         return self._lists[spec]
 
-    def _identity(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> str:
-        """The identity of a served model, for which no key is needed."""
+    def _known(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> Model:
+        """A served model of which only name and identity are known, for which no key is needed."""
         settings = self.open_settings(arguments, candidate=candidate)
-        return open_model(spec, msgspec.structs.replace(settings, only_identity=True)).identity
+        return open_model(spec, msgspec.structs.replace(settings, only_identity=True))
 
     def _seat(self, task: Task, judge: Judge, spec: ModelSpec, arguments: Mapping[str, str]) -> JudgeSeat:
         with self._with_alternatives(task):
@@ -317,6 +331,7 @@ def ending_soon(settings: Settings, *, judge: bool) -> list[str]:
             task, _ = tasks.load(spec, starter=settings.starter)
             if task.judge_models or settings.judges:
                 texts |= dict.fromkeys(settings.judges or task.judge_models.values())
+                texts |= dict.fromkeys(filter(None, [settings.cascade]))
         ends = {text: shutdown_of(*parse_model(text)) for text in texts}
     except UsageError:  # the run says it
         return []
@@ -346,5 +361,20 @@ def alternatives(task: Task) -> str:
     others = "; ".join(described(text, note) for text, note in task.other_judges.items() if served(text))
     return (
         f"{known}Other judges today: {others or 'none is known'}. "
-        "Another judge is another protocol: its numbers are not comparable with published ones"
+        f"Another judge is another protocol: its numbers are not comparable with published ones{_by_bridge(task)}"
+    )
+
+
+def _by_bridge(task: Task) -> str:
+    """How an official number can still be had of a task whose numbers are published; empty for any other."""
+    published = resource("leaderboards")
+    if not (published / f"{task.name}.csv").is_file():
+        return ""
+    ready = sorted(
+        path.name.split(".bridge.")[0] for path in (published / "bridges").glob(f"{task.name}-*.bridge.json")
+    )
+    there = f" (ready: {', '.join(ready)})" if ready else ""
+    return (
+        ", but a bridge predicts the official number from them, with an interval: `judgebench bridge make --task "
+        f"{task.label} --plan 12 --judge J` plans one, and --bridge FILE{there} of eval and score uses it"
     )

@@ -1,18 +1,22 @@
 """A model that its vendor serves no longer is not asked at the vendor's own address, and anywhere else it is."""
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from judgebench import tasks
+from judgebench.data.resources import resource
 from judgebench.errors import ModelError
 from judgebench.models import Model
-from judgebench.models.opening import parse_model
-from judgebench.models.scripted import ScriptedModel, reply
+from judgebench.models.opening import parse_model, shutdown_of
+from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.models.wrappers import Stored
 from judgebench.records import Completion, Message, Request, Sampling
+from judgebench.run.known_judges import KnownJudge, known_judges
 from judgebench.run.seats import ModelPool
 from judgebench.run.settings import Settings
 from tests.commands import Command, judgebench
@@ -171,3 +175,96 @@ def test_a_run_that_it_judged_goes_on_as_far_as_it_can(
     refused = command("judge", tmp_path / "run", "--judge", "openai:gpt-4-0613")
     assert (refused.code, "OpenAI has not served it since 2026-10-23" in refused.err) == (6, True)
     assert server.seen().total() == CALLS
+
+
+LAST_DAY = "2027-04-01"
+"""By then every model of the list is gone."""
+ENTRIES = tomllib.loads((resource("templates") / "shutdowns.toml").read_text())["shutdowns"]
+FIRST = [next(entry for entry in ENTRIES if entry["vendor"] == vendor) for vendor in ("openai", "anthropic", "google")]
+"""Of each vendor, the entry that every way to name a judge is tried with."""
+
+
+def spelled(vendor: str, model: str) -> str:
+    """How the command line names a model at its vendor's own address."""
+    return (
+        f"https://generativelanguage.googleapis.com/v1beta/openai#{model}"
+        if vendor == "google"
+        else f"{vendor}:{model}"
+    )
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry['vendor']}-{entry['models'][0]}")
+def test_no_model_of_the_list_is_asked(entry: dict[str, Any], tmp_path: Path, command: Command) -> None:
+    """As one of a jury after one that works, as the only judge, as the dear judge of a cascade, in a judge file, and
+    with a prompt of the user's: exit 6 with the day, the judges of today and the bridge, before the candidate is asked.
+    As a candidate: another model.
+    """
+    names = [name for name in entry["models"] if name not in ("claude-opus-4", "claude-sonnet-4")] or entry["models"]
+    gone = spelled(entry["vendor"], names[0])
+    day = str(entry["day"])
+    (tmp_path / "judge.toml").write_text(f'model = "{gone}"\n')
+    (tmp_path / "mine.j2").write_text("{{ instruction }}\n{{ answer }}\nRate it, as [[5]].\n")
+    ways: list[list[object]] = [
+        ["--judge", gone],
+        ["--judge", "builtin:tiny", "--judge", gone],
+        ["--judge", "builtin:tiny", "--cascade", gone, "--dear", "3", "--limit", "4"],
+        ["--judge", tmp_path / "judge.toml"],
+        ["--judge", gone, "--judge-prompt", tmp_path / "mine.j2"],
+    ]
+    environment = {"JUDGEBENCH_TODAY": LAST_DAY}
+    candidate = ScriptedModel(lambda _: "An answer.")
+    with playing(candidate) as model:
+        for way in ways if entry in FIRST else ways[1:2]:
+            ended = judgebench([*EVAL, "--model", model, *way, "--out", tmp_path / "run"], code=6, **environment)
+            assert ended.stderr.startswith(f"judgebench: The judge {gone} cannot be asked: "), ended.stderr
+            assert f"since {day}" in ended.stderr
+            assert "Other judges today: " in ended.stderr
+            assert "`judgebench bridge make --task mtbench@1 --plan 12 --judge J` plans one" in ended.stderr
+            assert "--bridge FILE" in ended.stderr
+            assert ended.stderr.count("\n") == 1
+    assert candidate.asked == []
+    assert not (tmp_path / "run").exists()
+    ended = judgebench([*EVAL, "--judge", "builtin:tiny", "--model", gone], code=6, **environment)
+    assert f"{gone} cannot be asked: " in ended.stderr
+    assert "Name another model with --model" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [judge for judge in known_judges() if judge.model and shutdown_of(*parse_model(judge.model.spec)) and judge.usable],
+    ids=lambda judge: f"{judge.task}-{judge.name}",
+)
+def test_no_judge_of_a_benchmark_is_asked_once_it_is_gone(judge: KnownJudge, tmp_path: Path) -> None:
+    """Every judge that a task has by name, chosen as its list says, before any official file is looked for."""
+    if judge.of_starter:
+        return
+    command = ["eval", "--model", "builtin:tiny", "--tasks", judge.choose, "--offline", "--out", tmp_path / "run"]
+    ended = judgebench(command, code=6, JUDGEBENCH_TODAY=LAST_DAY)
+    assert judge.model is not None
+    assert ended.stderr.startswith(f"judgebench: The judge {judge.model.spec} cannot be asked: ")
+    assert "but a bridge predicts the official number" in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_answers_that_a_gone_judge_has_not_judged_are_judged_by_nobody(tmp_path: Path) -> None:
+    """``judge RUN`` with a jury of a judge that works and one that is gone: refused before the first is asked."""
+    with playing(ScriptedModel(lambda _: "An answer.", name="candidate")) as model:
+        judgebench(["generate", *EVAL[1:], "--model", model, "--out", tmp_path / "run"])
+    works = ScriptedModel(lambda _: "[[7]]", name="works")
+    with playing(works) as judge:
+        refused = judgebench(
+            ["judge", tmp_path / "run", "--judge", judge, "--judge", "openai:gpt-4-0613"], code=6, **DAY
+        )
+        assert "openai:gpt-4-0613 cannot be asked" in refused.stderr
+        assert works.asked == []
+        judgebench(["judge", tmp_path / "run", "--judge", judge])
+    assert len(works.asked) == CALLS
+
+
+def test_a_task_of_the_user_s_is_told_of_no_bridge(tmp_path: Path) -> None:
+    """Nobody has published numbers of it."""
+    judgebench(["tasks", "new", "mine", "--kind", "pairwise"], cwd=tmp_path)
+    what = ["eval", "--tasks", "./mine/task.py", "--model", "builtin:tiny", "--judge", "openai:gpt-4"]
+    ended = judgebench(what, code=6, cwd=tmp_path, **DAY)
+    assert "The judge openai:gpt-4 cannot be asked" in ended.stderr
+    assert "bridge" not in ended.stderr

@@ -78,6 +78,6 @@ def pass_the_check(judge: Server) -> None:
     (loaded,) = load_tasks(settings)
     pool = ModelPool(settings)
     try:
-        pool.require_ready(parse_model("builtin:tiny"), [loaded], begun=False)
+        pool.require_ready(parse_model("builtin:tiny"), [loaded])
     finally:
         pool.close()
