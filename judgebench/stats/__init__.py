@@ -11,7 +11,8 @@ How many examples are needed?                   ``power``, ``variance_components
 Who is best, from games between pairs?          ``bradley_terry``, ``elo``, ``transitivity``
 What if both answers were alike in style?       ``length_control``, ``style_control``, ``style_share``
 Do judges agree, and with people?               ``agreement``, ``jury``, ``calibration``, ``correlation``,
-                                                ``correlation_comparison``
+                                                ``correlation_comparison``, ``annotators``, ``cross_annotation``,
+                                                ``classification``
 Is a judge biased?                              ``judge_bias``
 What would people have said?                    ``prediction_powered``, ``rogan_gladen``, ``stratified_labels``
 What would another judge say?                   ``bridge``, ``bridge_rules``, ``cascade``
