@@ -588,6 +588,7 @@ def leaderboard(
         )
     rows = ranking.without_repetitions(ranking.in_one_table(readable, task))
     others = tables.published_rows(task) if published else []
+    rows = tables.apart_from_published(rows, readable, others)
     if not rows and not others:
         wanted = f" for task {task!r}: no run holds that task" if task else ""
         raise UsageError(f"nothing to show{wanted}. Name run folders, or run `judgebench eval` first{_reasons(found)}")

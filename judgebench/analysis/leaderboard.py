@@ -83,6 +83,9 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     published_value: float | None = None
     """The published value of the group's first metric for a model of this name, from the table with the task's version
     and options; its judge and baseline may differ."""
+    apart: tuple[str, ...] = ()
+    """In what the run was evaluated otherwise than the rows of the table published for its task; empty if in nothing,
+    or if published rows were not asked for."""
     pinned: bool = False
 
 
@@ -173,7 +176,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
             protocol=task_manifest.protocol,
             # The folder may come from anyone: a metric's name must be a plain word.
             scores={metric: score for metric, score in task_run.overall.items() if metric.isidentifier()},
-            flags=(*findings, *_protocol_flags(task_manifest)),
+            flags=(*findings, *protocol_flags(task_manifest)),
             status=manifest.status if manifest.imported_from is None else f"imported, {manifest.status}",
             lacks="; ".join(lacking(task_manifest.counts).values()),
             unread=_unread(task_manifest.counts),
@@ -269,7 +272,8 @@ def _with(row: LeaderboardRow, fitted: Iterable[Score]) -> LeaderboardRow:
     return msgspec.structs.replace(row, scores=scores)
 
 
-def _protocol_flags(task_manifest: TaskManifest) -> list[str]:
+def protocol_flags(task_manifest: TaskManifest) -> list[str]:
+    """What to know of a task's numbers before they are read, as the leaderboard marks it."""
     flags = ["starter, not comparable"] if task_manifest.starter else []
     if task_manifest.own_judge is not None:
         flags.append(f"judged with a {task_manifest.own_judge.mark} of the user's own")

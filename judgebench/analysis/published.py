@@ -95,6 +95,23 @@ def tables_of(runs: Iterable[Run], published: Sequence[LeaderboardRow]) -> dict[
     return found
 
 
+def apart_from_published(
+    rows: Iterable[LeaderboardRow], runs: Iterable[Run], published: Sequence[LeaderboardRow]
+) -> list[LeaderboardRow]:
+    """The rows, each with the fields in which its run differs from the published table of its task, if there is one."""
+    fields: dict[tuple[str, str], tuple[str, ...]] = {}
+    for run in runs if published else ():
+        for task_run in run.tasks.values():
+            made = task_run.task_manifest
+            label = f"{made.name}@{made.version}"
+            # The title of a starter set's table says that it is comparable with nothing.
+            task = None if made.starter else official_task(label, made.protocol, starter=False)
+            if task is not None and of_same_table(task, published):
+                unlike = unlike_published(task, made.protocol, made.code, run.manifest)
+                fields[str(run.path), label] = tuple(unlike)
+    return [msgspec.structs.replace(row, apart=fields.get((row.origin, row.task), ())) for row in rows]
+
+
 def _table(task: Task, published: Sequence[LeaderboardRow]) -> Table | None:
     rows = of_same_table(task, published)
     for metric in task.metrics:

@@ -47,9 +47,12 @@ def _unlike(words: "_Words", args: Sequence[str]) -> list[str]:
     table, typed = aliases().unlike_lm_eval, {_key(word.partition("=")[0]) for word in args if word.startswith("-")}
     models = words.given(*MODELS)
     no_matter = not typed & set(table["flags"].split()) or not any(map(runs_here, models))
-    if no_matter or words.given("--chat-template") or words.name == "judge":
+    if no_matter or words.name == "judge":
         return []
-    return [said for key, said in table.items() if key != "flags" and key not in typed]
+    settings = dict(text.partition("=")[::2] for text in words.given("--model-arg"))
+    settled = {"flags", *typed, *(key for key, value in settings.items() if value != "auto")}
+    settled |= {"apply_chat_template"} if words.given("--chat-template") else set()
+    return [said for key, said in table.items() if key not in settled]
 
 
 def _key(flag: str) -> str:

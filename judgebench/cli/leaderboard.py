@@ -10,7 +10,7 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import Format, print_beside, show
-from judgebench.display import figure, percent, reasons
+from judgebench.display import figure, percent, reasons, shortened
 from judgebench.display import ranks as rank_range
 from judgebench.errors import UsageError
 from judgebench.exchange.layout import Layout
@@ -45,6 +45,7 @@ NEAR_TOP = 3
 """Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
 SHOWN_AGAIN = 3
+SHOWN_FIELDS = 2
 TAKEN = (
     "rank",
     RANKS,
@@ -244,6 +245,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
             *(places if terminal else (f"{row.model}: {_again(row)}" for row in rows if row.again)),
             *_columns_of_groups(headings),
             *_placed(group),
+            *_apart(rows),
             *origins,
         ),
         about=(*_withheld(group), *_rules(group, terminal=terminal)),
@@ -324,6 +326,16 @@ def _placed(group: "Group") -> list[str]:
     if group.table is None:
         return []
     return [f"runs stand among the published rows of {group.table} by upstream's rule, which made those"]
+
+
+def _apart(rows: "Sequence[LeaderboardRow]") -> list[str]:
+    """Say why runs do not stand among published rows."""
+    return reasons((row.model, _differing(row.apart) if row.apart else None) for row in rows)
+
+
+def _differing(fields: "Sequence[str]") -> str:
+    more = f" and {len(fields) - SHOWN_FIELDS} more" if len(fields) > SHOWN_FIELDS else ""
+    return f"not among the published rows because of {shortened('; '.join(fields[:SHOWN_FIELDS]), 400)}{more}"
 
 
 def _by_rule(group: "Group") -> dict[str, str]:

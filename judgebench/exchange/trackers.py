@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from judgebench.analysis.leaderboard import protocol_flags
 from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.models.opening.backends import without_credentials
@@ -99,6 +100,7 @@ def _settings(manifest: Manifest) -> dict[str, str]:
         settings[f"{key}.judge"] = ", ".join(task_manifest.judge_models) or "none"
         settings[f"{key}.sampling"] = json.dumps(msgspec.to_builtins(task_manifest.sampling))
         settings[f"{key}.starter"] = str(task_manifest.starter).lower()
+        settings[f"{key}.marks"] = ", ".join(protocol_flags(task_manifest)) or "none"
     return {name: value[:LONGEST] for name, value in settings.items()}
 
 

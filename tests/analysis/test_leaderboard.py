@@ -385,6 +385,11 @@ def test_a_run_is_let_among_published_rows_by_itself(tmp_path: Path) -> None:
         groups = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))
         places = {row["model"]: group["table"] for group in groups for row in group["rows"] if not row["published"]}
         assert places == {"mine": "alpacaeval@2", "other": None}
+        text = " ".join(shown("rich", str(tmp_path), "--published", "--task", "alpacaeval@2").split())
+        setting = "--judge-gen" if "judge_gen" in changed else "--judge-arg reasoning_effort=low"
+        assert f"other: not among the published rows because of the judge's settings ({setting}, and" in text
+        assert "mine: not among" not in text
+        assert "not among" not in shown("rich", str(tmp_path))
     manifest.sessions = [Session(argv=[], started_at="", config={"judge_args": {"timeout_seconds": "60"}})]
     folder.write_manifest(manifest)
     (group,) = json.loads(shown("json", str(tmp_path), "--published", "--task", "alpacaeval@2"))

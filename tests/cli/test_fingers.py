@@ -329,6 +329,24 @@ def test_a_chat_template_that_lm_eval_leaves_out_is_told(typed: str, wanted: boo
     assert any("--chat-template none does as lm-eval" in note for note in notes) is wanted
 
 
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("--model hf --model_args pretrained=me/m --tasks gsm8k", True),
+        ("--model hf --model_args pretrained=me/m,dtype=auto --tasks gsm8k --apply_chat_template", True),
+        ("--model hf --model_args pretrained=me/m,dtype=bfloat16 --tasks gsm8k", False),
+        ("--model hf:me/m --model-arg dtype=float32 --tasks gsm8k_cot --num_fewshot 8", False),
+        ("--model openai-chat-completions --model_args model=gpt-4o --tasks gsm8k", False),
+        ("--model hf:me/m --tasks gsm8k", False),
+    ],
+)
+def test_the_precision_that_lm_eval_would_take_is_told(typed: str, wanted: bool) -> None:
+    """Its dtype=auto is the checkpoint's own on a CPU, too; what a run took is in the manifest."""
+    notes: list[str] = []
+    translated(loaded("eval"), shlex.split(typed), notes)
+    assert any("computed in float32 here" in note for note in notes) is wanted
+
+
 def test_what_differs_is_said_before_what_is_the_same() -> None:
     """A benchmark that is another one there, then the chat template, then the translations, a line for each."""
     notes: list[str] = []

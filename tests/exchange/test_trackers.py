@@ -5,7 +5,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +16,10 @@ from judgebench.errors import UsageError
 from judgebench.exchange import trackers
 from judgebench.exchange.importing import import_run
 from judgebench.exchange.trackers import measures, require_trackers, track
+from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.run.folder import RunFolder
 from judgebench.run.settings import Settings
+from tests import commands
 from tests.patience import PATIENCE_SECONDS, wait_for
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "lm_eval"
@@ -132,6 +137,49 @@ def test_a_failing_tracker_changes_no_exit_code(run: RunFolder, tmp_path: Path) 
     assert ended.returncode == 0
     assert len(json.loads(ended.stdout)["scores"]) == 3
     assert "warning: --track wandb failed (RuntimeError: this wandb is broken)" in ended.stderr
+
+
+class Recorder:
+    """A package that takes every call, also as a context, and keeps what it was given by the name of the function."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Any function."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def called(*arguments: object, **settings: object) -> "Recorder":
+            self.given[name] = (arguments, settings)
+            return self
+
+        return called
+
+    def __enter__(self) -> "Recorder":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close nothing."""
+
+
+@pytest.mark.parametrize("name", list(trackers.TRACKERS))
+def test_what_marks_a_run_is_among_its_settings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt of the user's own, a part of the items, a starter set: a tracker's table shows what is not official."""
+    package = Recorder()
+    monkeypatch.setitem(sys.modules, name, package)
+    monkeypatch.setattr(trackers, "find_spec", lambda _: ModuleSpec(name, None, origin="here"))
+    (tmp_path / "mine.j2").write_text("{{ instruction }}\n{{ answer_a }}\n{{ answer_b }}\nA or B?")
+    judge = ScriptedModel(lambda _: reply("A", logprobs={"A": -0.1, "B": -2.4}), name="judge")
+    with playing(ScriptedModel(lambda _: "An answer.")) as model, playing(judge) as by:
+        flags = ("--judge-prompt", tmp_path / "mine.j2", "--starter", "--limit", 2, "--track", name)
+        words = ("eval", "-q", "--model", model, "--judge", by, "--tasks", "alpacaeval", "--out", tmp_path / "run")
+        commands.judgebench((*words, *flags))
+    told = package.given["log_params"][0][0] if name == "mlflow" else package.given["init"][1]["config"]
+    assert told["alpacaeval.marks"] == (
+        "starter, not comparable, judged with a prompt of the user's own, a part, 2 of 16 examples (--limit 2)"
+    )
 
 
 # -- the real ones
