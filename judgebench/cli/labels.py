@@ -8,12 +8,16 @@ from msgspec import structs
 
 from judgebench.cli import options
 from judgebench.cli.rendering import show
-from judgebench.display import percent, rough
-from judgebench.exchange.sheets import Sheet, figures, words
+from judgebench.display import figure, interval, percent, reasons, rough
+from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from judgebench.analysis.label_agreement import AgreementFigure, LabelAgreement
     from judgebench.analysis.label_sample import LabelSample
     from judgebench.data.sources import SourceFinder
+    from judgebench.records import Score
     from judgebench.run.reading import TaskRun
 
 app = typer.Typer(no_args_is_help=True)
@@ -103,3 +107,91 @@ def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
         ),
     )
     return [strata, widths]
+
+
+@app.command()
+def agree(
+    run: Annotated[Path, typer.Argument(help="The run whose answers were labelled.")],
+    labels: Annotated[list[Path], typer.Argument(help="Files of labels, one or more.", metavar="LABELS…")],
+    task: TaskName = None,
+    tasks: options.TaskFiles = "",
+    mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
+    offline: options.Offline = False,
+    everything: options.All = False,
+    json: options.Json = False,
+) -> None:
+    """Say how far the judge agrees with people, they among each other, and what score they would give."""
+    from judgebench.analysis.label_agreement import agreement_with
+    from judgebench.run.labels import read_labels
+
+    found, finder = _opened(run, task, tasks, mirror, offline=offline)
+    data = found.load_data(finder)
+    given = read_labels(labels, found.key, data, names=[path.stem for path in labels], flag="")
+    made = agreement_with(found, data, given)
+    show("json" if json else "rich", made, lambda: _agreement_sheets(made), rest=options.rest(everything))
+
+
+def _agreement_sheets(made: "LabelAgreement") -> list[Sheet]:
+    people = ", ".join(f"{one.name or 'one person'} ({one.labels})" for one in made.annotators)
+    agreement = Sheet(
+        f"{', '.join(made.judges) or 'the judge'} beside people on {made.examples} examples of {made.task}",
+        (*words("what"), *figures("agreement", "95 % interval", "n")),
+        tuple((one.about, _of_unit(one.value, one.unit), _bounds(one), one.n) for one in made.figures),
+        notes=(f"labels by {people}", *reasons((one.about, one.reason) for one in made.figures)),
+    )
+    corrected = Sheet(
+        f"{made.metric}, as people would give it",
+        (*words("by"), *figures(made.metric, "95 % interval", "n")),
+        tuple(_score_rows(made)),
+        notes=(
+            *reasons((NAMES.get(_kind(one), one.metric), one.reason) for one in made.scores),
+            *_worth(made),
+            *made.notes,
+        ),
+    )
+    return [agreement, corrected]
+
+
+NAMES = {
+    "ppi": "people and judge (prediction-powered)",
+    "rogan_gladen": "judge, corrected by its error rates (Rogan-Gladen)",
+}
+
+
+def _kind(score: "Score") -> str:
+    return "ppi" if score.metric.endswith("_ppi") else "rogan_gladen"
+
+
+def _of_unit(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    return percent(value, 1) if unit == "share" else f"{value:.2f}"
+
+
+def _bounds(one: "AgreementFigure") -> str:
+    if one.low is None or one.high is None:
+        return ""
+    return f"{_of_unit(one.low, one.unit).removesuffix(' %')} – {_of_unit(one.high, one.unit).removesuffix(' %')}"
+
+
+def _score_rows(made: "LabelAgreement") -> "Iterator[tuple[Cell, ...]]":
+    judged = made.judged
+    yield "the judge alone, uncorrected", figure(judged.value, judged.unit), _interval(judged), judged.n
+    powered = next(score for score in made.scores if _kind(score) == "ppi")
+    alone, bounds = powered.details.get("humans_alone"), powered.details.get("humans_alone_interval")
+    between = interval(bounds[0], bounds[1], judged.unit) if bounds else ""
+    yield "people alone", figure(alone, judged.unit), between, powered.details["n_labelled"]
+    for score in made.scores:
+        yield NAMES[_kind(score)], figure(score.value, score.unit), _interval(score), score.n
+
+
+def _interval(score: "Score") -> str:
+    return interval(score.low, score.high, score.unit)
+
+
+def _worth(made: "LabelAgreement") -> "Iterator[str]":
+    """What the judge was worth."""
+    powered = next(score for score in made.scores if _kind(score) == "ppi")
+    worth, n = powered.details.get("effective_labels"), powered.details["n_labelled"]
+    if worth is not None:
+        yield f"the judge made {n} labels worth {worth:.0f}"

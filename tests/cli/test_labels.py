@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 
 import judgebench
 from judgebench.data.csv_cells import original_text
+from judgebench.exchange.importing import import_run
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.records import Completion, Request
+from judgebench.run.settings import Settings
 from tests.browser import browser
 from tests.commands import Command
 from tests.patience import wait_for
+from tests.shared_data import SharedData
 
 HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)> =1+1 \u202e\x1b[31m"
 SIZE = 16
@@ -278,3 +282,135 @@ def test_a_page_takes_labels_and_saves_them(run: Path, tmp_path: Path, command: 
     assert [row["label"] for row in rows] == ["1", "tie", "skip", "2", "tie", "1"]
     assert {row["annotator"] for row in rows} == {"'=Anna"}
     assert scores(run, saved, command)["win_rate_ppi"]["details"]["n_labelled"] == 5
+
+
+# -- agree
+
+
+def agreement(command: Command, *arguments: object) -> dict[str, Any]:
+    """What ``labels agree --json`` says, with its figures by name."""
+    ended = command("labels", "agree", *arguments, "--json")
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    found["figures"] = {figure["name"]: figure for figure in found["figures"]}
+    return found
+
+
+def plain(path: Path, shares: Mapping[str, float]) -> Path:
+    """A plain file of labels."""
+    path.write_text("example_id,label\n" + "".join(f"{key},{value}\n" for key, value in shares.items()))
+    return path
+
+
+def test_agreement_is_counted_as_on_paper(run: Path, tmp_path: Path, command: Command) -> None:
+    """Anna says what the judge says of 12 examples and the opposite of 4; Ben as she does, but for two ties."""
+    shares = judged(run)
+    sides = {key: 1.0 if value > 0.5 else 0.0 for key, value in shares.items()}
+    anna = {key: 1 - side if place < 4 else side for place, (key, side) in enumerate(sides.items())}
+    ben = {key: 0.5 if place >= SIZE - 2 else value for place, (key, value) in enumerate(anna.items())}
+    files = plain(tmp_path / "anna.csv", anna), plain(tmp_path / "ben.csv", ben)
+    alone = agreement(command, run, files[0])
+    assert [one["name"] for one in alone["annotators"]] == ["anna"]
+    assert alone["figures"]["judge_agreement"]["value"] == 12 / 16
+    assert "people_agreement" not in alone["figures"]
+    both = agreement(command, run, *files)
+    figures = both["figures"]
+    assert (figures["judge_agreement"]["value"], figures["judge_agreement"]["n"]) == ((12 + 10) / 32, 32)
+    assert (figures["judge_agreement_without_ties"]["value"], figures["judge_agreement_without_ties"]["n"]) == (
+        pytest.approx(22 / 30),
+        30,
+    )
+    assert (figures["people_agreement"]["value"], figures["people_agreement"]["n"]) == (14 / 16, 16)
+    assert figures["people_agreement_without_ties"]["value"] == 1
+    assert figures["people_agreement_without_ties"]["low"] < 1
+    assert figures["human_ceiling"]["value"] == 14 / 16
+    assert figures["judge_with_the_others"]["value"] == pytest.approx(22 / 32)
+    assert figures["judge_over_ceiling"]["value"] == pytest.approx(22 / 28)
+    assert figures["judge_as_good_as_a_person"]["reason"] == (
+        "no annotator has 30 items that someone else and the judge labelled, too"
+    )
+    expected = sum(anna[key] + ben[key] for key in anna) / 32
+    powered = next(score for score in both["scores"] if score["metric"] == "win_rate_ppi")
+    assert powered["details"]["humans_alone"] == pytest.approx(100 * expected)
+    assert powered["details"]["annotators"] == 2
+    assert [(one["name"], one["labels"], one["ties"]) for one in both["annotators"]] == [
+        ("anna", 16, 0),
+        ("ben", 16, 2),
+    ]
+
+
+def test_shares_are_weighted_by_the_chances_of_the_draw(run: Path, tmp_path: Path, command: Command) -> None:
+    """Somebody who agrees with the judge's losses only: the share is that of losses among all examples, whatever part
+    of each stratum was drawn.
+    """
+    out, filled, shares = tmp_path / "labels.csv", tmp_path / "filled.csv", judged(run)
+    command("labels", "sample", run, "--n", 9, "--agreement", "0.9", "--out", out)
+    fill(out, filled, lambda key: 0.0, "anna")
+    rows = rows_of(filled)
+    counts = {row["stratum"]: sum(other["stratum"] == row["stratum"] for other in rows) for row in rows}
+    weights = [int(row["stratum_items"]) / counts[row["stratum"]] for row in rows]
+    lost = [shares[row["example_id"]] < 0.5 for row in rows]
+    found = agreement(command, run, filled)
+    assert found["stratified"]
+    assert [one["name"] for one in found["annotators"]] == ["anna"]
+    assert found["figures"]["judge_agreement"]["value"] == pytest.approx(
+        sum(weight for weight, agrees in zip(weights, lost, strict=True) if agrees) / SIZE
+    )
+
+
+def test_what_agree_prints_fits_a_terminal(run: Path, tmp_path: Path, command: Command) -> None:
+    """Both tables, who labelled, and what the judge was worth."""
+    sides = {key: float(value > 0.5) for key, value in judged(run).items()}
+    sides |= {key: 1 - side for key, side in list(sides.items())[:3]}
+    ended = command("labels", "agree", run, plain(tmp_path / "anna.csv", sides))
+    assert ended.code == 0, ended.err
+    text = " ".join(ended.out.replace("│", " ").split())
+    for said in (
+        "beside people on 16 examples of alpacaeval@2",
+        "labels by anna (16)",
+        "81.2 %",
+        "the judge alone, uncorrected",
+        "people and judge (prediction-powered)",
+        "16 labelled examples are few",
+    ):
+        assert said in text
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+def test_what_agree_cannot_read_is_refused(run: Path, tmp_path: Path, command: Command) -> None:
+    """Labels of other answers, one person twice, no label at all."""
+    other = made(tmp_path / "other", "other", lambda request: f"=HYPERLINK Another to {request.messages[-1]}")
+    out, filled = tmp_path / "labels.csv", tmp_path / "filled.csv"
+    command("labels", "sample", other, "--n", 8, "--out", out)
+    fill(out, filled, lambda name: 1.0)
+    refused = command("labels", "agree", run, filled).paragraph
+    assert f"all 8 labels are of other answers than those of {run}" in refused
+    assert "holds no label" in command("labels", "agree", other, out).paragraph
+    named = fill(out, tmp_path / "a.csv", lambda name: 1.0, "anna")
+    assert len(named) == 8
+    fill(out, tmp_path / "b.csv", lambda name: 1.0, "anna")
+    refused = command("labels", "agree", other, tmp_path / "a.csv", tmp_path / "b.csv").paragraph
+    assert "has a label by 'anna' already" in refused
+
+
+def test_a_judge_corrected_by_people_is_nearer_to_them(
+    shared_data: SharedData, tmp_path: Path, command: Command
+) -> None:
+    """The null model's published verdicts, which give it 77 %: a person who prefers it in no case, asked about 60
+    pairs, says that it wins nothing, and the interval reaches no further than 11 %. (Made-up labels, real verdicts.)
+    """
+    folder, run = shared_data / "alpacaeval", tmp_path / "null"
+    settings = Settings(tasks="alpacaeval", mirrors=(folder,), offline=True, out=run)
+    import_run(folder / "annotations_full" / "NullModel.json.gz", "alpaca_eval", settings)
+    out, mirror = tmp_path / "labels.csv", ("--mirror", folder, "--offline")
+    assert command("labels", "sample", run, "--n", 60, "--out", out, *mirror).code == 0
+    answers = {row["example_id"]: row for row in rows_of(out)}
+    rows = list(answers.values())
+    null = (Counter(original_text(row[side]) for row in rows for side in ("answer_1", "answer_2"))).most_common(1)[0][0]
+    for row in rows:
+        row["label"] = "2" if original_text(row["answer_1"]) == null else "1"
+    found = agreement(command, run, write_rows(tmp_path / "anna.csv", rows), *mirror)
+    powered = next(score for score in found["scores"] if score["metric"] == "win_rate_ppi")
+    assert found["judged"]["value"] == pytest.approx(76.9, abs=0.1)
+    assert powered["value"] == 0
+    assert powered["high"] < 11
