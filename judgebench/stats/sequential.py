@@ -35,6 +35,27 @@ the mean of two capitals (3) with c = 0.9, whose bets are once and twice
 (a mean of martingales is one, too, and rises and falls with m alike). An interval of plus or minus 5 points on 805 even
 games then takes half of them; with bets (2) it takes 80 %.
 
+Control
+-------
+What is known of every item beforehand, such as the verdicts of other models on it, can be a control variate: with
+weights fixed before item t is seen, a deviation q_t that has mean 0 given the past is taken off the score
+(:mod:`judgebench.stats.control_variates`), and the bets are on
+
+    K+_t = prod (1 + min(lambda_i, c / (m_i + max q_i)) (x_i - q_i - m_i)),                                    (5)
+    K-_t = prod (1 - min(lambda_i, c / (1 - m_i - min q_i)) (x_i - q_i - m_i))
+
+where max q_i and min q_i are over the items left, and v of (2) is that of x - q. *Proof that nothing else changes.* Let
+F be all that was seen before item i. Given F, item i is each of the items left with the same probability, so if m is
+the mean of all, E[x_i | F] = m_i by (1), and E[q_i | F] = 0. lambda_i, the weights in q_i and both bounds depend on F
+and on what was known beforehand only. Hence E[x_i - q_i - m_i | F] = 0, and K+ and K- are martingales. As x_i >= 0 and
+q_i <= max q_i, a factor of K+ is at least 1 - c > 0; as x_i <= 1 and q_i >= min q_i, so is one of K-. Ville's
+inequality does the rest. If the mean of all is below m, E[x_i | F] < m_i, and K+ is a supermartingale: what holds at
+the threshold holds for all means beyond it. With a = max q_i and y = x_i - q_i + a >= 0, the capped factor is
+1 + c (y / (m_i + a) - 1), which falls with m_i, as the other one does: the means not rejected are an interval still.
+
+With a control, :func:`decide` makes ``"early"`` bets: the mean of three capitals, whose bets are twice, four and eight
+times (4). That decides clear cases earlier, and the others hardly later (``benchmarks/early_decisions.py``).
+
 References
 ----------
 Waudby-Smith, Ramdas: Estimating means of bounded random variables by betting. JRSS B 86(1), 2024, arXiv:2010.09686.
@@ -50,13 +71,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray
+from judgebench.stats.control_variates import Control, deviations, start_control
 from judgebench.stats.intervals import Interval, check_level
 
-Bets = Literal["horizon", "running"]
+Bets = Literal["horizon", "running", "early"]
 
 # c of equation (3), and the multiples of equation (2) or (4) whose capitals are averaged.
-_LARGEST_LOSS = {"running": 0.5, "horizon": 0.9}
-_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0])}
+_LARGEST_LOSS = {"running": 0.5, "horizon": 0.9, "early": 0.9}
+_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0]), "early": np.array([2.0, 4.0, 8.0])}
 # Scaled scores, and what is left of them, are exact to this.
 _ROUNDING = 1e-9
 # Numbers of the table items x grid handled together.
@@ -123,6 +145,10 @@ class BettingState:
     low: float = 0.0
     """Lower bound so far, scaled: bounds only move inwards."""
     high: float = 1.0
+    control: Control | None = None
+    """What is known of every item beforehand, and its weights."""
+    explained: float = 0.0
+    """Sum of the deviations q taken off the scores."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +176,15 @@ def start_betting(
     level: float = 0.95,
     bets: Bets = "horizon",
     steps: int = 1000,
+    control: ArrayLike | None = None,
 ) -> BettingState:
     """The state before the first item.
 
     ``population`` is the number of items of the full set, ``None`` for independent draws without end. Scores lie in
     [``lower``, ``upper``]: [0, 1] for shares of the win, [-1, 1] for their paired differences. ``bets`` are
-    those of (4), ``"horizon"``, or of (2), ``"running"``; without a population they are always those of (2). Bounds are
-    rounded outwards to a grid of ``steps`` steps.
+    those of (4), ``"horizon"``, multiples of these, ``"early"``, or those of (2), ``"running"``; without a population
+    they are always those of (2). Bounds are rounded outwards to a grid of ``steps`` steps. ``control`` is what is known
+    of all items, in the order in which their scores will come, shape (N,) or (N, k).
     """
     if not lower < upper or not np.isfinite([lower, upper]).all():
         raise ValueError(f"scores need a finite range; got {lower} to {upper}")
@@ -165,10 +193,15 @@ def start_betting(
     check_level(level)
     if steps < 2:
         raise ValueError(f"a grid needs at least 2 steps; got {steps}")
-    if bets not in ("horizon", "running"):
-        raise ValueError(f"bets are horizon or running; got {bets}")
+    if bets not in _SCALES:
+        raise ValueError(f"bets are {', '.join(_SCALES)}; got {bets}")
     bets = "running" if population is None else bets
-    return BettingState(lower, upper, population, level, 2, bets, np.linspace(0, 1, steps + 1))
+    start = BettingState(lower, upper, population, level, 2, bets, np.linspace(0, 1, steps + 1))
+    if control is None:
+        return start
+    if population is None:
+        raise ValueError("a control needs a population: it is what is known of each of its items")
+    return replace(start, control=start_control(control, population))
 
 
 def continue_betting(state: BettingState, values: ArrayLike) -> tuple[BettingState, ConfidenceSequence]:
@@ -213,6 +246,7 @@ def betting_sequence(
     level: float = 0.95,
     bets: Bets = "horizon",
     steps: int = 1000,
+    control: ArrayLike | None = None,
 ) -> ConfidenceSequence:
     """Confidence sequence of the mean by betting, for scores (n,) in random order.
 
@@ -235,7 +269,7 @@ def betting_sequence(
     >>> betting_sequence(scores, 100).interval  # all of it: the score itself
     Interval(low=0.65, high=0.65, level=0.95, method='betting, without replacement')
     """
-    state = start_betting(population, lower=lower, upper=upper, level=level, bets=bets, steps=steps)
+    state = start_betting(population, lower=lower, upper=upper, level=level, bets=bets, steps=steps, control=control)
     return continue_betting(state, values)[1]
 
 
@@ -247,6 +281,7 @@ def decide(
     lower: float = 0.0,
     upper: float = 1.0,
     level: float = 0.95,
+    control: ArrayLike | None = None,
 ) -> SequentialDecision:
     """Whether the mean of the full set is at or above ``threshold``, from scores (n,) in random order.
 
@@ -266,10 +301,20 @@ def decide(
     >>> decision = decide(differences, 500, -0.02, lower=-1, upper=1)
     >>> decision.verdict, decision.n, decision.saved
     ('above', 98, 402)
+
+    ``control``, shape (N,) or (N, k), is what is known of all N items beforehand, the first n of them those of the
+    scores: equation (5). It may be anything that was fixed before the first score was seen, such as other models'
+    verdicts; the level holds whatever it is.
+
+    >>> quality = rng.normal(size=500)
+    >>> scores = 1 / (1 + np.exp(-quality - 0.3 - rng.normal(size=500) / 2))
+    >>> [decide(scores, 500, 0.5, control=control).n for control in (None, quality)]
+    [41, 27]
     """
     if not lower <= threshold <= upper:
         raise ValueError(f"a threshold lies within the range of the scores, {lower} to {upper}; got {threshold}")
-    start = start_betting(population, lower=lower, upper=upper, level=level)
+    bets: Bets = "horizon" if control is None else "early"
+    start = start_betting(population, lower=lower, upper=upper, level=level, bets=bets, control=control)
     candidate = (threshold - lower) / (upper - lower)
     scaled = _scaled(start, values)
     if not len(scaled):
@@ -280,7 +325,8 @@ def decide(
     # Sums of scaled scores are exact to some 1e-16 per item: a smaller difference counts as equality.
     slack = 1e-12 * population
     settled_above, settled_below = total >= wanted - slack, total + left < wanted - slack
-    each_higher, each_below, _ = _capital(replace(start, sides=1, grid=np.array([candidate])), scaled)
+    _, explained = _explained(start, scaled)
+    each_higher, each_below, _ = _capital(replace(start, sides=1, grid=np.array([candidate])), scaled, explained)
     higher, below = _mean_capital(each_higher)[:, 0], _mean_capital(each_below)[:, 0]
     # A capital is worth nothing where the other side is certain.
     p_above = np.where(settled_above, 0.0, np.where(settled_below, 1.0, np.exp(-np.maximum(higher, 0))))
@@ -296,7 +342,8 @@ def decide(
 
 def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, FloatArray]:
     """The state after more scores, and mean, low and high after each of them; shape (3, n)."""
-    each_higher, each_below, dead = _capital(state, scaled)
+    control, explained = _explained(state, scaled)
+    each_higher, each_below, dead = _capital(state, scaled, explained)
     higher, below = _mean_capital(each_higher), _mean_capital(each_below)
     goal = log(state.sides / (1 - state.level))
     # The means between the last rejected for being too low and the first rejected for being too high are kept. A step
@@ -319,7 +366,7 @@ def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, Flo
         low[where:], high[where:] = (state.low, state.high) if where == 0 else (low[where - 1], high[where - 1])
     # Bounds that meet, but for rounding.
     high = np.maximum(low, high)
-    _, mean_deviations = _bets(state, scaled)
+    _, mean_deviations = _bets(state, scaled - explained[0])
     after = replace(
         state,
         n=state.n + len(scaled),
@@ -329,11 +376,22 @@ def _advance(state: BettingState, scaled: FloatArray) -> tuple[BettingState, Flo
         log_lower=each_below[:, -1],
         low=float(low[-1]),
         high=float(high[-1]),
+        control=control,
+        explained=state.explained + float(explained[0].sum()),
     )
-    return after, np.stack([total / time, low, high])
+    return after, np.stack([np.clip(total / time + explained[3], 0.0, 1.0) if control else total / time, low, high])
 
 
-def _capital(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+def _explained(state: BettingState, scaled: FloatArray) -> tuple[Control | None, FloatArray]:
+    """The control after these scores, and for each of them q with its bounds, and the shift of the mean; (4, n)."""
+    if state.control is None:
+        return None, np.zeros((4, len(scaled)))
+    return deviations(state.control, scaled)
+
+
+def _capital(
+    state: BettingState, scaled: FloatArray, explained: FloatArray
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Log K+ and log K-, shapes (bets, n, m), and whether m_t has been outside [0, 1], shape (n, m)."""
     n = len(scaled)
     before = state.total + np.concatenate([[0.0], np.cumsum(scaled)])[:n]
@@ -343,10 +401,11 @@ def _capital(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, Float
         means = (state.population * state.grid - before[:, None]) / (state.population - time + 1)[:, None]
     dead = (means < -_ROUNDING) | (means > 1 + _ROUNDING)
     means = np.clip(means, 0.0, 1.0)
-    bets = (_SCALES[state.bets][:, None] * _bets(state, scaled)[0])[:, :, None]
-    gaps, largest = scaled[:, None] - means, _LARGEST_LOSS[state.bets]
+    own, least, most = explained[:3, :, None]
+    bets = (_SCALES[state.bets][:, None] * _bets(state, scaled - explained[0])[0])[:, :, None]
+    gaps, largest = scaled[:, None] - own - means, _LARGEST_LOSS[state.bets]
     with np.errstate(divide="ignore"):
-        up, down = np.minimum(bets, largest / means), np.minimum(bets, largest / (1 - means))
+        up, down = np.minimum(bets, largest / (means + most)), np.minimum(bets, largest / (1 - means - least))
     higher = state.log_higher[:, None] + np.cumsum(np.log1p(up * gaps), axis=1)
     below = state.log_lower[:, None] + np.cumsum(np.log1p(-down * gaps), axis=1)
     return higher, below, dead
@@ -357,18 +416,18 @@ def _mean_capital(logs: FloatArray) -> FloatArray:
     return np.asarray(logs[0] if len(logs) == 1 else np.logaddexp.reduce(logs, axis=0) - log(len(logs)))
 
 
-def _bets(state: BettingState, scaled: FloatArray) -> tuple[FloatArray, float]:
+def _bets(state: BettingState, residual: FloatArray) -> tuple[FloatArray, float]:
     """lambda_t of equation (2) or (4), shape (n,), and the sum of squared deviations after the last."""
-    n = len(scaled)
+    n = len(residual)
     time = state.n + np.arange(1, n + 1)
-    running = (0.5 + state.total + np.cumsum(scaled)) / (time + 1)
-    deviations = state.deviations + np.concatenate([[0.0], np.cumsum(np.square(scaled - running))])
-    variance = (0.25 + deviations[:n]) / time
+    running = (0.5 + state.total - state.explained + np.cumsum(residual)) / (time + 1)
+    away = state.deviations + np.concatenate([[0.0], np.cumsum(np.square(residual - running))])
+    variance = (0.25 + away[:n]) / time
     horizon = time * np.log1p(time)
-    if state.bets == "horizon" and state.population is not None:
+    if state.bets != "running" and state.population is not None:
         horizon = np.full(n, float(state.population))
     bets: FloatArray = np.sqrt(2 * log(state.sides / (1 - state.level)) / (horizon * variance))
-    return bets, float(deviations[-1])
+    return bets, float(away[-1])
 
 
 def _scaled(state: BettingState, values: ArrayLike) -> FloatArray:
