@@ -111,12 +111,18 @@ class Run(_Tabular):
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        """Every number of the run, including those of groups such as ``category=math``."""
+        """Every number that was measured, including those of groups such as ``category=math``."""
         return tuple(score for task in self.record.tasks.values() for score in task.scores)
+
+    @property
+    def predictions(self) -> tuple[Score, ...]:
+        """The official numbers that a judge bridge predicted when the run was scored; see ``docs/bridges.md``."""
+        return tuple(score for task in self.record.tasks.values() for score in task.predictions)
 
     def score(self, metric: str, *, task: str | None = None, group: str | None = None) -> Score:
         """Return one number. Raises :class:`UsageError` if no task has that metric, or if several tasks have it."""
-        found = [s for s in self.scores if s.metric == metric and s.group == group and task in (None, s.task)]
+        listed = (*self.scores, *self.predictions)
+        found = [s for s in listed if s.metric == metric and s.group == group and task in (None, s.task)]
         if len(found) != 1:
             known = ", ".join(dict.fromkeys(f"{s.task} {s.metric}" for s in self.scores if s.group is None))
             raise UsageError(f"this run has {len(found)} scores called {metric!r}. Name the task too; it has {known}")
@@ -209,7 +215,10 @@ class Run(_Tabular):
         return f"{self.model!r} {', '.join(self.record.tasks)}: {self.status}"
 
     def _rows(self) -> list[dict[str, Any]]:
-        return [{"model": self.model, **{name: getattr(s, name) for name in SCORE_COLUMNS}} for s in self.scores]
+        return [
+            {"model": self.model, **{name: getattr(s, name) for name in SCORE_COLUMNS}, "kind": s.kind}
+            for s in (*self.scores, *self.predictions)
+        ]
 
 
 @dataclass(frozen=True, repr=False)
@@ -608,20 +617,24 @@ def score(
     tasks: Paths = (),
     labels: PathLike | None = None,
     think_tags: Iterable[tuple[str, str]] = (),
+    bridge: Paths = (),
+    level: float = 0.95,
     mirrors: Paths = (),
     offline: bool = False,
 ) -> Run:
     """Read a run's replies again with today's rules, and compute its scores. Makes no call.
 
-    ``tasks`` gives other options for some of the run's tasks, or the files of your own tasks. The ``status`` of the run
-    says whether too much is missing.
+    ``tasks`` gives other options for some of the run's tasks, or the files of your own tasks. A judge ``bridge``, by
+    its file or the name of a ready one, adds predicted official numbers with intervals of this ``level``
+    (``Run.predictions``). The ``status`` of the run says whether too much is missing.
 
     >>> score("runs/mine").score("numeric").n
     16
     """
     from judgebench.run.scoring import score_run
 
-    settings = _settings("score", tasks, labels=labels, think_tags=think_tags, mirrors=mirrors, offline=offline)
+    where: dict[str, Any] = {"mirrors": mirrors, "offline": offline, "bridge": bridge, "level": level}
+    settings = _settings("score", tasks, labels=labels, think_tags=think_tags, **where)
     path = _path(run)
     score_run(RunFolder(path), settings)
     return _loaded(path, settings)

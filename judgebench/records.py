@@ -5,7 +5,7 @@ This module imports nothing from judgebench and computes nothing: other modules 
 Example → Request → Completion → Generation → Case → Judgement → ExampleScore → Score
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from msgspec.structs import replace
@@ -264,6 +264,11 @@ class Upstream(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it differs from our number."""
 
 
+PREDICTED = "_official_predicted"
+"""What the name of a metric ends with whose value a judge bridge predicted. Nobody measured it."""
+Kind = Literal["measured", "predicted"]
+
+
 class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One number of a result, as printed and as written to ``scores.json``."""
 
@@ -298,6 +303,11 @@ class Score(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         value = "no value" if self.value is None else f"{self.value:.4g} {self.unit}"
         interval = f" ({self.low:.4g} to {self.high:.4g})" if self.low is not None and self.high is not None else ""
         return f"<Score {name}: {value}{interval}, n = {self.n}>"
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the number was measured, or predicted by a judge bridge. Its name says it in every format."""
+        return "predicted" if self.metric.endswith(PREDICTED) else "measured"
 
     @property
     def upstream(self) -> Upstream | None:
@@ -399,6 +409,26 @@ class Cascade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     usd_dear: Number | None = None
     usd_saved: Number | None = None
     """What the dear judge would have cost on all examples, less what both have cost; below 0 if it would be less."""
+
+
+class BridgeUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The judge bridge by which the official numbers of a run were predicted."""
+
+    name: str
+    hash: str
+    judge: str
+    """The judge of today, as it was named when the bridge was made."""
+    official_judge: str
+    level: Level
+    """Of the intervals."""
+    status: dict[str, str]
+    """What the rules say of the bridge, by metric: ``usable``, ``weak`` or ``refused``."""
+    marks: dict[str, tuple[str, ...]]
+    """Codes of what must stand beside each predicted number."""
+    input_hash: str
+    """Of the run's inputs and the bridge: what its predicted numbers were made from."""
+    others: Count = 0
+    """Further runs beside this one, of other models, that the same bridge was used for."""
 
 
 class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -63,6 +63,8 @@ def _default(setting: Setting) -> Any:
 
 JudgeArgs = Annotated[list[str], option("judge_arg")]
 Labels = Annotated[Path | None, option("labels")]
+Bridge = Annotated[list[str], option("bridge")]
+Level = Annotated[float, option("level")]
 KeyEnv = Annotated[str | None, option("api_key_env")]
 Budget = Annotated[float | None, option("budget")]
 Name = Annotated[str | None, option("name")]

@@ -92,6 +92,8 @@ def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose
     for task_manifest in manifest.tasks.values():
         scores = _scores(manifest.shown_name, task_manifest, results, verbose=verbose)
         sheets.append(replace(scores, aside=len(manifest.tasks) > SHOWN_TASKS))
+        if predicted := _predicted(task_manifest, results):
+            sheets.append(predicted)
         if verbose and task_manifest.first_prompt is not None:
             prompt = tuple(task_manifest.first_prompt.splitlines())
             sheets.append(Sheet("first prompt, as the model reads it:", notes=prompt))
@@ -104,7 +106,7 @@ def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose
 
 def _flat(results: Results) -> Sheet:
     """List every score with all of its numbers, one a line."""
-    names = ("model", "run", *(name for name in Score.__struct_fields__ if name != "details"))
+    names = ("model", "run", *(name for name in Score.__struct_fields__ if name != "details"), "kind")
     rows = tuple(
         (results.model, results.run, *(_flat_cell(score, name) for name in names[2:])) for score in results.scores
     )
@@ -119,7 +121,7 @@ def _flat_cell(score: Score, name: str) -> Cell:
 
 def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, verbose: bool) -> Sheet:
     """The scores of one task of a run."""
-    own = [score for score in results.scores if score.task == task_manifest.name]
+    own = [score for score in results.scores if score.task == task_manifest.name and score.kind == "measured"]
     title = f"{shortened(candidate, 60)} on {shortened(task_manifest.label, 200)}"
     if task_manifest.starter:
         title += "  (starter set: not comparable with anything)"
@@ -169,6 +171,31 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     )
     whole = tuple(place for place, score in enumerate(shown) if score.group is None)
     return Sheet(title, columns, rows, tuple(notes), order=whole, keep=len(whole), rows_are="groups")
+
+
+def _predicted(task_manifest: TaskManifest, results: Results) -> Sheet | None:
+    """What a bridge predicts of a task's official numbers; ``None`` if the run was scored without one."""
+    from judgebench.run.predicting import approximately, cautions, heading, measured_name, rounded, sentence
+
+    own = [score for score in results.scores if score.task == task_manifest.name and score.kind == "predicted"]
+    if task_manifest.bridge is None or not own:
+        return None
+    rows = tuple(
+        (
+            f"{measured_name(score)}, official",
+            approximately(score),
+            rounded(judged) if isinstance(judged := score.details.get("judged"), int | float) else "–",
+        )
+        for score in own
+    )
+    notes = [line for score in own for line in (sentence(score), *cautions(score))]
+    return Sheet(
+        heading(task_manifest.bridge),
+        words("metric", "predicted") + figures("judge itself"),
+        rows,
+        tuple(dict.fromkeys(notes)),
+        asked=True,
+    )
 
 
 def _spending(spending: "Spending") -> list[str]:

@@ -25,7 +25,9 @@ def score(
         ),
     ] = "",
     labels: options.Labels = None,
-    think_tags: options.ThinkTags = [],  # noqa: B006 - typer reads the default and copies it
+    bridge: options.Bridge = [],  # noqa: B006 - typer reads the default and copies it
+    level: options.Level = 0.95,
+    think_tags: options.ThinkTags = [],  # noqa: B006
     track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
@@ -47,9 +49,8 @@ def score(
     require_trackers(track)
     layout.require_valid("json" if json else form)
     folder = RunFolder(run)
-    settings = settings_from_flags(
-        {"tasks": tasks, "labels": labels, "think_tags": think_tags, "mirror": mirror, "offline": offline}
-    )
+    given = {"tasks": tasks, "labels": labels, "bridge": bridge, "level": level, "think_tags": think_tags}
+    settings = settings_from_flags({**given, "mirror": mirror, "offline": offline})
     results, manifest = score_run(folder, settings), folder.require_manifest()
     print_results(
         results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout, files=tasks

@@ -17,7 +17,7 @@ from judgebench.run.reading import Run
 from judgebench.task import Task
 
 ABOUT_THE_RUN = ("model", "run", "label", "protocol_hash", "starter")
-FIELDS = (*ABOUT_THE_RUN, *Score.__struct_fields__)
+FIELDS = (*ABOUT_THE_RUN, *Score.__struct_fields__, "kind")
 NUMBERS = ("value", "stderr", "low", "high", "level")
 COUNTS = ("n", "n_missing")
 
@@ -32,9 +32,9 @@ def score_rows(run: Run) -> Iterator[dict[str, Any]]:
             "protocol_hash": task.task_manifest.protocol_hash,
             "starter": task.task_manifest.starter,
         }
-        for score in task.scores:
+        for score in (*task.scores, *task.predictions):
             fields = msgspec.to_builtins(score)
-            yield {**about, **fields, "details": json.dumps(fields["details"])}
+            yield {**about, **fields, "details": json.dumps(fields["details"]), "kind": score.kind}
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -53,7 +53,8 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
 def read_scores(rows: Sequence[FileRow], task: Task) -> dict[str, tuple[str, list[Score]]]:
     """By model, who reports its scores on a task, and the scores; rows of other tasks or sets are skipped.
 
-    Raises :class:`~judgebench.errors.RecordError` for a row that is not a score.
+    Predicted numbers are nobody's report, and are skipped, too. Raises
+    :class:`~judgebench.errors.RecordError` for a row that is not a score.
     """
     found: dict[str, tuple[str, list[Score]]] = {}
     for row in rows:
@@ -69,6 +70,8 @@ def read_scores(rows: Sequence[FileRow], task: Task) -> dict[str, tuple[str, lis
             score = msgspec.convert({name: fields.get(name) for name in Score.__struct_fields__}, Score, strict=False)
         except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as error:
             raise row.error(f"it is not a score: {error}") from error
+        if score.kind == "predicted":
+            continue
         if score.value is None and score.reason is None:
             score = msgspec.structs.replace(score, reason="the file holds no number")
         reported_by = f"judgebench, protocol {fields.get('protocol_hash')}"

@@ -15,7 +15,7 @@ from judgebench.codec import canonical_hash
 from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.models.trained_by import base_vendor_of, vendor_of
-from judgebench.records import Score
+from judgebench.records import PREDICTED, Score
 from judgebench.run.bridge_files import Bridge, rule_of_vendors
 from judgebench.run.folder import TaskManifest
 from judgebench.run.loading import MISSING_LIMIT
@@ -26,8 +26,6 @@ from judgebench.stats.bridge import METHOD, BridgeFit, PredictedDifference, Pred
 from judgebench.stats.bridge_rules import WORDS, Findings, completeness_rule
 from judgebench.stats.intervals import interval_fields
 
-PREDICTED = "_official_predicted"
-"""What the name of a predicted metric ends with."""
 SERVED, ITEMS = "served_model", "examples"
 Population = Callable[[], Sequence[str]]
 """Reads the ids of all items of the benchmark; asked only of a run on a part of them."""

@@ -42,6 +42,7 @@ from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.call_store import Spending
 from judgebench.records import (
     ENDINGS,
+    BridgeUsed,
     Cascade,
     Count,
     EarlyStop,
@@ -132,6 +133,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How judging ended, if the run had ``--stop-when`` and was completed."""
     cascade: Cascade | None = None
     """What was asked of whom, if the run had ``--cascade``."""
+    bridge: BridgeUsed | None = None
+    """What the official numbers were predicted by, if the run was scored with ``--bridge``."""
     counts: dict[str, Count] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped or missing."""
     notes: list[str] = []

@@ -83,7 +83,7 @@ def task_overviews(manifest: Manifest, results: Results | None) -> list[TaskOver
     headlines: dict[str, Score] = {}
     for score in results.scores if results else ():
         # A task lists its headline first.
-        if score.group is None:
+        if score.group is None and score.kind == "measured":
             headlines.setdefault(score.task, score)
     found = []
     for key, task_manifest in manifest.tasks.items():

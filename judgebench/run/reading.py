@@ -17,7 +17,7 @@ from judgebench.data.sources import SourceFinder
 from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.files import opened
-from judgebench.records import Example, ExampleScore, Generation, Judgement, Score
+from judgebench.records import Example, ExampleScore, Generation, Judgement, Kind, Score
 from judgebench.run.archive import is_archive, open_archive
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.integrity import Finding
@@ -36,7 +36,7 @@ class TaskRun:
     """Name of the task within the manifest."""
     task_manifest: TaskManifest
     scores: tuple[Score, ...]
-    """Includes the scores of groups such as ``category=math``."""
+    """What was measured, also of groups such as ``category=math``."""
     findings: tuple[Finding, ...]
     """What the integrity checks found."""
     folder: TaskFolder
@@ -44,6 +44,8 @@ class TaskRun:
     """Path of the run: a folder or an archive."""
     files: TaskFiles = field(default_factory=dict)
     """Files of tasks that the user named. The task may come from one of them."""
+    predictions: tuple[Score, ...] = ()
+    """Official numbers that a judge bridge predicted when the run was scored. They never stand among measured ones."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -175,11 +177,15 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
     if not unfinished:
         _require_own_hashes(path, manifest, files)
     results = None if unfinished else folder.results(on_run(path, files))
+    scores: dict[tuple[str, Kind], list[Score]] = {}
+    for score in results.scores if results else ():
+        scores.setdefault((score.task, score.kind), []).append(score)
     tasks = {
         key: TaskRun(
             key=key,
             task_manifest=task_manifest,
-            scores=tuple(score for score in results.scores if score.task == task_manifest.name) if results else (),
+            scores=tuple(scores.get((task_manifest.name, "measured"), ())),
+            predictions=tuple(scores.get((task_manifest.name, "predicted"), ())),
             findings=tuple(one for one in results.integrity if one.task == task_manifest.name) if results else (),
             folder=folder.task(key),
             run=path,

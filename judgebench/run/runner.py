@@ -51,6 +51,7 @@ from judgebench.run.manifests import (
     status_of,
 )
 from judgebench.run.pipeline import Observer, Pipeline
+from judgebench.run.predicting import NO_BRIDGES, open_bridges
 from judgebench.run.protocol import NOT_JUDGED, differing
 from judgebench.run.scoring import finish_tasks, results_of
 from judgebench.run.seats import ModelPool, Opened, every_judge_spec
@@ -76,6 +77,7 @@ class Runner:
         self._pool = GradingPool()
         self._started = time.monotonic()
         self._labels: Labels | None = None
+        self._bridges = NO_BRIDGES
         self._lost: list[Gauge] = []
         """What was under way when the work was broken off."""
         self._alone = ExitStack()
@@ -123,6 +125,7 @@ class Runner:
                 self._models.require_official_judges()
             loaded, given = self._load(spec, judge=judge)
             self._labels = labels_for(settings.labels, loaded)
+            self._bridges = open_bridges(settings.bridge, settings.level, settings)
             before = partial(_judged_by, RunFolder(settings.out)) if begun and settings.out else None
             asked = None if given else (spec, arguments)
             self._models.require_ready(asked, loaded if judge else (), judged_by=before)
@@ -138,6 +141,8 @@ class Runner:
         with self._reopened(folder) as (manifest, loaded):
             self._models.require_ready(None, loaded, judged_by=partial(_judged_by, folder))
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
+            self._bridges = open_bridges(self._settings.bridge, self._settings.level, self._settings)
+            self._bridges.require_fitting(plan.task_manifest for plan in plans)
             return self._work(self._continue(folder, manifest, plans))
 
     def judge_until_decided(
@@ -289,6 +294,7 @@ class Runner:
             for loaded_task in loaded
         ]
         task_manifests = {plan.key: plan.task_manifest for plan in plans}
+        self._bridges.require_fitting(task_manifests.values())
         folder = self._folder(name, task_manifests)
         manifest = self._manifest(folder, spec, name, identity, task_manifests)
         # Written before any other file, so that a folder left by a killed process is recognised as a run.
@@ -440,11 +446,14 @@ class Runner:
                     run.manifest.tasks[task.key].cascade = asked(
                         cascade, task.folder.judgements(), prices_of(task.seats)
                     )
-            scored = finish_tasks(run.folder, run.manifest, run.loaded, self._pool, self._labels)
+                _note_judges(run.manifest.tasks[task.key], task)
+            scored = finish_tasks(run.folder, run.manifest, run.loaded, self._pool, self._labels, self._bridges)
             status, complaint = ending(run.manifest, judged=run.judge)
             results = results_of(run.folder, run.manifest, scored, status)
             run.folder.write_results(results)
         self._end(run, status)
+        if refused := next((task.refused for task in scored.values() if task.refused), None):
+            raise UsageError(f"{refused}. The run is kept in {run.folder.path}, with its judge's own numbers")
         if complaint:
             raise Incomplete(
                 f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}; run the same command again "
@@ -513,10 +522,7 @@ class Runner:
         manifest = run.manifest
         for task in run.tasks:
             task.folder.close()
-            task_manifest = manifest.tasks[task.key]
-            task_manifest.judge_models_returned = sorted(
-                {*task_manifest.judge_models_returned, *task.judge_models_returned}
-            )
+            _note_judges(manifest.tasks[task.key], task)
         session = self._session
         session.retries = self._models.retries()
         session.finished_at, session.status = now(), status
@@ -524,6 +530,11 @@ class Runner:
         manifest.status, manifest.finished_at = status, now()
         manifest.spending = self._models.store.spending(manifest.account)
         run.folder.write_manifest(manifest)
+
+
+def _note_judges(task_manifest: TaskManifest, task: RunningTask) -> None:
+    """Note the models that judged, as their endpoints reported them."""
+    task_manifest.judge_models_returned = sorted({*task_manifest.judge_models_returned, *task.judge_models_returned})
 
 
 @dataclass(frozen=True)

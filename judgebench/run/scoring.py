@@ -29,6 +29,7 @@ from judgebench.run.integrity import Finding, inspect_grading, inspect_length_co
 from judgebench.run.labels import Labels, anchored_scores, labels_for, settled
 from judgebench.run.loading import LoadedTask, reload_tasks
 from judgebench.run.manifests import hash_over_tasks, missing
+from judgebench.run.predicting import NO_BRIDGES, Bridges, open_bridges, predicted_scores
 from judgebench.run.settings import Settings
 from judgebench.run.stages import fold_members
 from judgebench.run.stopping import early_stop_scores, random_order, stop_rule
@@ -44,6 +45,8 @@ class ScoredTask:
     scores: list[Score]
     findings: list[Finding]
     """What the integrity checks found."""
+    refused: UsageError | None = None
+    """Why nothing was predicted with the bridge that was given."""
 
 
 def finish_tasks(
@@ -52,15 +55,16 @@ def finish_tasks(
     loaded: Sequence[LoadedTask],
     pool: GradingPool,
     labels: Labels | None = None,
+    bridges: Bridges = NO_BRIDGES,
 ) -> dict[str, ScoredTask]:
     """Sort the files of all tasks, score the tasks and write their scores. Sets the manifest's counts, without writing.
 
-    Human ``labels`` add metrics that are anchored in them.
+    Human ``labels`` add metrics that are anchored in them, ``bridges`` predicted official numbers.
     """
     scored = {}
     for loaded_task in loaded:
         with usable(str(folder.task(loaded_task.key).path)), doing(f"scoring {loaded_task.key}"):
-            scored[loaded_task.key] = _finish_task(folder.task(loaded_task.key), manifest, loaded_task, pool, labels)
+            scored[loaded_task.key] = _finish_task(folder, manifest, loaded_task, pool, labels, bridges)
     return scored
 
 
@@ -78,9 +82,14 @@ def results_of(folder: RunFolder, manifest: Manifest, scored: Mapping[str, Score
 
 
 def _finish_task(
-    folder: TaskFolder, manifest: Manifest, loaded_task: LoadedTask, pool: GradingPool, labels: Labels | None
+    run: RunFolder,
+    manifest: Manifest,
+    loaded_task: LoadedTask,
+    pool: GradingPool,
+    labels: Labels | None,
+    bridges: Bridges,
 ) -> ScoredTask:
-    task_manifest = manifest.tasks[loaded_task.key]
+    folder, task_manifest = run.task(loaded_task.key), manifest.tasks[loaded_task.key]
     part = _judged_part(loaded_task, task_manifest)
     task, data = part.task, part.data
     latest = {generation.example_id: generation for generation in folder.generations()}
@@ -106,12 +115,17 @@ def _finish_task(
     task_manifest.counts = scored.counts
     if labels is not None and labels.task == loaded_task.key:
         labels = settled(labels, data, generations)
-    scores = _adjusted(scored.scores, scored.rows, part, task_manifest, labels)
+    scores, refused = _adjusted(scored.scores, scored.rows, part, task_manifest, labels), None
+    try:
+        scores += predicted_scores(bridges, run.path, manifest, part, scores)
+    except UsageError as error:
+        # Judged by another model than it seemed beforehand: what was paid for is kept and scored.
+        refused = error
     folder.write_scores(_with_styles(task, scored), scores)
     findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
     findings += inspect_length_control(task.name, task.metrics, scores)
     findings += inspect_grading(task.name, verified)
-    return ScoredTask(scores, findings)
+    return ScoredTask(scores, findings, refused)
 
 
 def _finish_cascade(
@@ -423,6 +437,7 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
             )
     loaded = reload_tasks(folder, manifest, settings)
     labels = labels_for(settings.labels, loaded)
+    bridges = open_bridges(settings.bridge, settings.level, settings)
     for loaded_task in loaded:
         task, task_manifest = loaded_task.task, manifest.tasks[loaded_task.key]
         task_manifest.options, task_manifest.label = dict(task.options), task.label
@@ -438,8 +453,9 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
         task_manifest.protocol_hash = canonical_hash(task_manifest.protocol)
         task_manifest.input_hash = canonical_hash(task_manifest.inputs)
     hash_over_tasks(manifest)
+    bridges.require_fitting(manifest.tasks.values())
     with GradingPool() as pool:
-        scored = finish_tasks(folder, manifest, loaded, pool, labels)
+        scored = finish_tasks(folder, manifest, loaded, pool, labels, bridges)
     status = manifest.status
     if status != "generated" and missing(manifest, judged=True):
         status = "incomplete"

@@ -227,6 +227,14 @@ class Settings:
         "FILE",
         EVAL,
     )
+    bridge: tuple[str, ...] = flag(
+        (),
+        "Predict official numbers from this judge's by a judge bridge: its file, or the name of a ready one. "
+        "Repeatable, one for each task.",
+        "FILE",
+        JUDGING,
+    )
+    level: float = flag(0.95, "Level of predicted intervals, such as 95.", "P", JUDGING)
     api_key_env: str | None = flag(None, "Environment variable that holds the API key.", "NAME", CALLING)
     concurrency: int | None = flag(
         None, "Maximum number of requests in flight to the model.", "N", ANSWERING, minimum=1
@@ -349,6 +357,8 @@ class Keywords(TypedDict, total=False):
     dear_share: float | None
     dear_args: Mapping[str, object]
     labels: PathLike | None
+    bridge: PathLike | Iterable[PathLike]
+    level: float
     api_key_env: str | None
     concurrency: int | None
     judge_concurrency: int | None
@@ -428,7 +438,7 @@ class Setting:
             return tuple(map(Path, several(given))) if self.kind == tuple[Path, ...] else several(given)
         if self.kind in (str, str | None):
             return ",".join(several(given))
-        return float(given) if self.kind == float | None else operator.index(given)
+        return float(given) if self.kind in (float, float | None) else operator.index(given)
 
 
 SETTINGS = {

@@ -47,7 +47,7 @@ def example(parameter: Any) -> tuple[str, list[str]]:
         return '["a=1", "b=2"]', [flag, "a=1", flag, "b=2"]
     if kind(parameter) in (int, int | None):
         return "7", [flag, "7"]
-    if kind(parameter) == float | None:
+    if kind(parameter) in (float, float | None):
         return "1.5", [flag, "1.5"]
     return '"some text"', [flag, "some text"]
 
@@ -134,7 +134,7 @@ def values_of(parameter: Any) -> st.SearchStrategy[list[str]]:
         return st.lists(st.sampled_from(specs), min_size=1, max_size=3)
     if kind(parameter) in (int, int | None):
         return st.integers(1, 10**6).map(lambda value: [str(value)])
-    if kind(parameter) == float | None:
+    if kind(parameter) in (float, float | None):
         return st.floats(1, 1e6).map(lambda value: [repr(value)])
     if name == "limit":
         return st.one_of(st.integers(1, 10**6), st.floats(1e-9, 1, exclude_max=True)).map(lambda value: [repr(value)])

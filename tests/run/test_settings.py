@@ -32,7 +32,11 @@ IN_PYTHON = {
     Mapping[str, str]: Mapping[str, object],
 }
 """What Python takes for a setting of each type, if not that type itself."""
-NAMES_OF_FILES = {"baseline": PathLike | Iterable[PathLike] | None, "chat_template": PathLike | None}
+NAMES_OF_FILES = {
+    "baseline": PathLike | Iterable[PathLike] | None,
+    "chat_template": PathLike | None,
+    "bridge": PathLike | Iterable[PathLike],
+}
 """Texts that may be the path of a file."""
 ANOTHER_WAY = {"model", "tasks", "judges", "own_judge", "judge_file_args", "judge_epoch", "argv"}
 """Parameters of ``evaluate`` itself, and what it does not take."""

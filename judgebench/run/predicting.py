@@ -1,0 +1,294 @@
+"""Official numbers that a judge bridge predicts for a run, as rows beside its measured scores.
+
+``bridging`` has the rules; here bridges are found by name or path, applied when a run is scored, and put into words. A
+predicted row's metric ends in ``_official_predicted``, and its details hold whatever is said of it, so that it can be
+shown without the bridge.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from judgebench import tasks
+from judgebench.codec import canonical_hash
+from judgebench.data.resources import resource
+from judgebench.display import did_you_mean, printable, slug
+from judgebench.errors import JudgebenchError, UsageError
+from judgebench.files import read_bytes
+from judgebench.records import PREDICTED, BridgeUsed, Score
+from judgebench.run.bridge_files import SUFFIX, Bridge, read_bridge
+from judgebench.run.bridging import JudgedRun, OfficialNumber, Population, predict_all, require_same_protocol
+from judgebench.run.folder import Manifest, TaskManifest
+from judgebench.run.loading import LoadedTask, load_task, source_finder
+from judgebench.run.settings import Settings
+from judgebench.stats.bridge_rules import WORDS
+
+LEVEL = 0.95
+MOST_NEIGHBOURS = 1_000
+"""Runs beside a run that are looked at for the same bridge."""
+MANIFEST_BYTES = 2**24
+LOCAL = Settings(tasks="", offline=True)
+SEVERAL = (
+    "several models were predicted with one bridge: choosing among them by this judge, or training against it, breaks "
+    "the bridge, and nothing in the numbers shows it"
+)
+
+
+@dataclass(frozen=True)
+class Bridges:
+    """The bridges of a command, each of another task."""
+
+    by_task: Mapping[str, Bridge]
+    """By the task with its version."""
+    level: float = LEVEL
+    settings: Settings = LOCAL
+    """Where official files are looked for, which say what the whole of a benchmark is."""
+
+    def of(self, task_manifest: TaskManifest) -> Bridge | None:
+        """The bridge of a run's task."""
+        return self.by_task.get(label_of(task_manifest))
+
+    def require_fitting(self, task_manifests: Iterable[TaskManifest]) -> None:
+        """Raise :class:`UsageError` for a bridge of no task of the run, or of another protocol than the run's (R3)."""
+        manifests = {label_of(task_manifest): task_manifest for task_manifest in task_manifests}
+        for label, bridge in self.by_task.items():
+            if label not in manifests:
+                raise UsageError(
+                    f"the bridge {printable(bridge.name, 80)} is of {label}, and the run holds {', '.join(manifests)}; "
+                    f"give a bridge of that task, or leave --bridge out"
+                )
+            require_same_protocol(bridge, manifests[label], self.population(manifests[label]))
+
+    def population(self, task_manifest: TaskManifest) -> Population:
+        """Reads the ids of all examples of a run's task."""
+        return lambda: whole_ids(task_manifest, self.settings)
+
+
+NO_BRIDGES = Bridges({})
+
+
+def label_of(task_manifest: TaskManifest) -> str:
+    """The task with its version, as a bridge names it."""
+    return f"{task_manifest.name}@{task_manifest.version}"
+
+
+def open_bridges(given: Iterable[str], level: float = LEVEL, settings: Settings = LOCAL) -> Bridges:
+    """Read the bridges that a user names by their paths, or by the names of those that come with the program.
+
+    Raises :class:`UsageError` for a bridge that is not there, or a second one of a task.
+    """
+    level = level / 100 if level >= 1 else level
+    if not 0 < level < 1:
+        raise UsageError(f"--level {level:g} is no level of an interval; give a number such as 95")
+    found: dict[str, Bridge] = {}
+    for text in given:
+        bridge = read_bridge(bridge_path(text))
+        if bridge.label in found:
+            raise UsageError(
+                f"the bridges {printable(found[bridge.label].name, 80)} and {printable(bridge.name, 80)} are both of "
+                f"{bridge.label}; give one bridge for each task"
+            )
+        found[bridge.label] = bridge
+    return Bridges(found, level, settings)
+
+
+def bridge_path(text: str) -> Path:
+    """A bridge's file: the path itself, or that of the ready bridge of this name (``leaderboards/bridges``)."""
+    path = Path(text)
+    ready = ready_bridges()
+    if path.exists() or text.endswith(".json") or "/" in text:
+        return path
+    if text in ready:
+        return ready[text]
+    listed = f"ready ones are {', '.join(ready)}" if ready else "no ready one comes with the program"
+    raise UsageError(
+        f"--bridge {text!r:.100} is neither a file nor the name of a ready bridge{did_you_mean(text, ready)}; "
+        f"{listed}. `judgebench bridge make` makes one"
+    )
+
+
+def ready_bridges() -> dict[str, Path]:
+    """The bridges that come with the program, by name."""
+    paths = sorted((resource("leaderboards") / "bridges").glob(f"*{SUFFIX}"))
+    return {path.name.removesuffix(SUFFIX): path for path in paths}
+
+
+# -- when a run is scored
+
+
+def predicted_scores(
+    bridges: Bridges, path: Path, manifest: Manifest, loaded_task: LoadedTask, scores: Sequence[Score]
+) -> list[Score]:
+    """The rows of a task's predicted official numbers; notes the bridge in the manifest, without writing it.
+
+    Raises :class:`UsageError` if the run was judged by another protocol.
+    """
+    task_manifest = manifest.tasks[loaded_task.key]
+    bridge = bridges.of(task_manifest)
+    if bridge is None:
+        task_manifest.bridge = None
+        return []
+    judged = JudgedRun(
+        task_manifest=task_manifest,
+        scores={score.metric: score for score in scores if score.group is None},
+        names=tuple(dict.fromkeys((manifest.candidate, manifest.shown_name))),
+        population=bridges.population(task_manifest),
+        means=tuple(metric.name for metric in loaded_task.task.metrics if metric.is_mean),
+    )
+    numbers = predict_all(bridge, judged, level=bridges.level)
+    others = runs_with(bridge, path, manifest)
+    task_manifest.bridge = bridge_used(bridge, numbers, bridges.level, task_manifest.input_hash, others)
+    return [predicted_row(number, task_manifest.name, others) for number in numbers]
+
+
+def whole_ids(task_manifest: TaskManifest, settings: Settings) -> list[str]:
+    """Ids of all examples of a run's task, from its official files; none where these cannot be had."""
+    spec = tasks.TaskSpec(
+        task_manifest.name,
+        task_manifest.version,
+        {name: str(value) for name, value in task_manifest.options.items()},
+    )
+    try:
+        whole = load_task(spec, source_finder(settings), starter=task_manifest.starter)
+    except JudgebenchError:
+        return []
+    return [example.id for example in whole.data.examples]
+
+
+def bridge_used(
+    bridge: Bridge, numbers: Sequence[OfficialNumber], level: float, input_hash: str, others: int = 0
+) -> BridgeUsed:
+    """The manifest's section on a bridge."""
+    return BridgeUsed(
+        name=bridge.name,
+        hash=bridge.hash,
+        judge=bridge.judge.spec,
+        official_judge=bridge.official.judge,
+        level=level,
+        status={name: metric.status for name, metric in bridge.metrics.items()},
+        marks={number.metric: number.prediction.marks for number in numbers},
+        input_hash=canonical_hash([input_hash, bridge.hash]),
+        others=others,
+    )
+
+
+def predicted_row(number: OfficialNumber, task: str, others: int = 0) -> Score:
+    """A predicted number as a row of ``scores.json``, with what the bridge's own models say of it."""
+    row, loo = number.score(task), number.bridge.fits[number.metric].loo
+    about = {
+        "judge": number.bridge.judge.spec,
+        "left_out": len(loo.models),
+        "inside": sum(model.covered95 for model in loo.models),
+        "mean_error": loo.mean_absolute_error,
+        "mean_error_of_the_judge": loo.raw_mean_absolute_error,
+        "other_models": others,
+    }
+    return replace(row, details={**row.details, **about})
+
+
+class _OfTask(msgspec.Struct):
+    bridge: BridgeUsed | None = None
+
+
+class _Neighbour(msgspec.Struct):
+    candidate_identity: str
+    tasks: dict[str, _OfTask]
+
+
+def runs_with(bridge: Bridge, path: Path, manifest: Manifest) -> int:
+    """How many other models in the folders beside a run were predicted with the same bridge."""
+    by_model = path.parent.name == slug(manifest.candidate)
+    places = path.parent.parent.glob("*/*/manifest.json") if by_model else path.parent.glob("*/manifest.json")
+    found: set[str] = set()
+    for place in islice(places, MOST_NEIGHBOURS):
+        try:
+            seen = msgspec.json.decode(read_bytes(place, MANIFEST_BYTES), type=_Neighbour)
+        except (OSError, ValueError, RecursionError):
+            continue
+        if any(task.bridge is not None and task.bridge.hash == bridge.hash for task in seen.tasks.values()):
+            found.add(seen.candidate_identity)
+    return len(found - {manifest.candidate_identity})
+
+
+# -- in words
+
+
+def approximately(score: Score) -> str:
+    """A predicted value with its interval, or why there is none.
+
+    >>> about = dict(task="t", metric="win_rate_official_predicted", unit="percent", n=805)
+    >>> approximately(Score(value=38.5579, low=30.2935, high=47.5392, level=0.95, **about))
+    '≈ 38.6 (30.3 to 47.5)'
+    >>> approximately(Score(value=None, reason="the vendor trained it", **about))
+    'refused'
+    """
+    if score.value is None:
+        return "refused"
+    bounds = "" if score.low is None or score.high is None else f" ({rounded(score.low)} to {rounded(score.high)})"
+    return f"≈ {rounded(score.value)}{bounds}"
+
+
+def rounded(value: float | None) -> str:
+    """A predicted number has one decimal."""
+    return "–" if value is None else f"{value:.1f}".replace("-0.0", "0.0")
+
+
+def measured_name(score: Score) -> str:
+    """The metric that a predicted one predicts."""
+    return score.metric.removesuffix(PREDICTED)
+
+
+def marks_of(score: Score) -> list[str]:
+    """What must stand beside a predicted number, in words. The details of a foreign run may be anything."""
+    marks = score.details.get("marks")
+    return [WORDS[mark] for mark in marks if isinstance(mark, str) and mark in WORDS] if isinstance(marks, list) else []
+
+
+def heading(bridge: BridgeUsed) -> str:
+    """What stands above predicted rows."""
+    return f"predicted official (bridge {printable(bridge.name, 80)}, judge {printable(bridge.judge, 80)})"
+
+
+def sentence(score: Score) -> str:
+    """A predicted row in a sentence, as ``eval`` prints it."""
+    details = score.details
+    official = _text(details.get("official_judge"))
+    head = f"official {measured_name(score)} ({official}), predicted: "
+    if score.value is None:
+        return head + f"refused, because {score.reason or 'the bridge gives no number'}" + _said_by(score)
+    level = f"{100 * score.level:g} %" if score.level is not None else "interval"
+    bounds = "" if score.low is None else f" ({level}: {rounded(score.low)} to {rounded(score.high)})"
+    models = details.get("models")
+    text = f"{head}≈ {rounded(score.value)}{bounds}, from {_text(models)} bridge models" + _said_by(score)
+    left_out, inside = details.get("left_out"), details.get("inside")
+    if isinstance(left_out, int) and isinstance(inside, int) and left_out:
+        text += f"; left out one at a time, {inside} of {left_out} were inside"
+        error, raw = details.get("mean_error"), details.get("mean_error_of_the_judge")
+        if isinstance(error, float) and isinstance(raw, float):
+            text += f", mean error {rounded(error)} (the judge as it is: {rounded(raw)})"
+    return text
+
+
+def cautions(score: Score) -> list[str]:
+    """The marks of a predicted row, and what to know if the bridge was used for several models, as lines."""
+    others = score.details.get("other_models")
+    lines = [f"{measured_name(score)}: {mark}" for mark in marks_of(score)]
+    return lines + ([SEVERAL] if isinstance(others, int) and others > 0 else [])
+
+
+def _said_by(score: Score) -> str:
+    judged = score.details.get("judged")
+    if not isinstance(judged, int | float):
+        return ""
+    return f"; {_text(score.details.get('judge'))} itself says {rounded(float(judged))}"
+
+
+def _text(value: Any) -> str:
+    """A short text from details that anybody may have written."""
+    return re.sub(r"\s+", " ", printable(str(value), 80))
