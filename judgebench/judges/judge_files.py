@@ -7,15 +7,15 @@ Format of the latter: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/{annotators/
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import msgspec
 import yaml
 
+from judgebench.data.toml_errors import fault, located, parse_toml
 from judgebench.errors import UsageError
 from judgebench.files import read_text
 from judgebench.judges.own_judges import OwnJudge
@@ -75,16 +75,6 @@ def _text(path: Path, limit: int = FILE_BYTES, what: str = "judge prompt") -> st
         raise UsageError(f"the {what} {path} cannot be read: {error}") from error
 
 
-def _reject(path: Path, text: str, key: str, problem: str) -> NoReturn:
-    """Raise a UsageError that names the file, the line of the key and the key."""
-    last = re.escape(key.rpartition(".")[2])
-    line = next(
-        (n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"""\s*["'\[]*{last}["'\]]*\s*[=:\]]?""", row)),
-        None,
-    )
-    raise UsageError(f"{path}{f', line {line}' if line else ''}: {key} {problem}")
-
-
 # -- judge.toml
 
 
@@ -104,23 +94,20 @@ RULE_KEYS = tuple(name for name in VerdictRule.__struct_fields__ if name not in 
 
 
 def _read_toml(path: Path, text: str) -> JudgeFile:
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    table = parse_toml(path, text)
     for key in table:
         if key not in KEYS:
-            _reject(path, text, key, f"is not a key of a judge file; it has {', '.join(KEYS)}")
+            raise fault(path, text, key, f"is not a key of a judge file; it has {', '.join(KEYS)}")
     try:
         found = msgspec.convert(table, _Toml)
     except (msgspec.ValidationError, OverflowError) as error:
-        key, why = _located(error)
-        _reject(path, text, key, why)
+        key, why = located(error)
+        raise fault(path, text, key, why) from error
     prompt = None
     if found.prompt is not None:
         place = path.parent / found.prompt
         if not place.is_file():
-            _reject(path, text, "prompt", f"{found.prompt!r} is not a file; a path is relative to the judge file")
+            raise fault(path, text, "prompt", f"{found.prompt!r} is not a file; a path is relative to the judge file")
         prompt = _text(place)
     own = OwnJudge(
         name=path.name,
@@ -150,53 +137,47 @@ def _model_args(path: Path, text: str, given: Mapping[str, str | int | float]) -
         if key not in MODEL_ARGUMENTS:
             flag = "--api-key-env NAME" if key == "api_key_env" else f"--judge-arg {key}={value}"
             why = "is not taken from a judge file, which may come from anyone and so chooses no host, key, file or code"
-            _reject(path, text, f"model_args.{key}", f"{why}; give {flag} on the command line")
+            raise fault(path, text, f"model_args.{key}", f"{why}; give {flag} on the command line")
     return {key: str(value) for key, value in given.items()}
-
-
-def _located(error: Exception) -> tuple[str, str]:
-    """Split the message of a conversion into the key and what is wrong with it."""
-    why, _, place = str(error).partition(" - at `$")
-    return place.rstrip("`").lstrip(".").partition("[")[0] or "it", f"is not valid: {why}"
 
 
 def _rule(path: Path, text: str, table: Mapping[str, Any]) -> VerdictRule:
     for key in table:
         if key not in RULE_KEYS:
-            _reject(path, text, f"verdict.{key}", f"is not a key of a verdict; it has {', '.join(RULE_KEYS)}")
+            raise fault(path, text, f"verdict.{key}", f"is not a key of a verdict; it has {', '.join(RULE_KEYS)}")
     changed = dict(table)
     labels = changed.get("labels")
     if isinstance(labels, list):
         if len(labels) != 2 or len(set(map(str, labels))) != 2:
             why = "is a list of two labels, for the answer shown first and the one shown second; with more, give each "
-            _reject(path, text, "verdict.labels", why + 'its value: { "A" = 1.0, "tie" = 0.5, "B" = 0.0 }')
+            raise fault(path, text, "verdict.labels", why + 'its value: { "A" = 1.0, "tie" = 0.5, "B" = 0.0 }')
         changed["labels"] = dict(zip(map(str, labels), (1.0, 0.0), strict=True))
     try:
         rule = msgspec.convert(changed, VerdictRule)
     except (msgspec.ValidationError, OverflowError) as error:
-        key, why = _located(error)
-        _reject(path, text, f"verdict.{key}", why)
+        key, why = located(error)
+        raise fault(path, text, f"verdict.{key}", why) from error
     if wrong := problem(rule) or problem_of_patterns(rule):
-        _reject(path, text, f"verdict.{wrong[0]}", wrong[1])
+        raise fault(path, text, f"verdict.{wrong[0]}", wrong[1])
     return rule
 
 
 def _sampling(path: Path, text: str, table: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key in table:
         if key not in SAMPLING:
-            _reject(path, text, f"{where}.{key}", f"is not a setting of sampling; there are {', '.join(SAMPLING)}")
+            raise fault(path, text, f"{where}.{key}", f"is not a setting of sampling; there are {', '.join(SAMPLING)}")
     changed = dict(table)
     if isinstance(changed.get("stop"), str):
         changed["stop"] = [changed["stop"]]
     try:
         found = msgspec.convert(changed, Sampling)
     except (msgspec.ValidationError, OverflowError) as error:
-        key, why = _located(error)
-        _reject(path, text, f"{where}.{key}", why)
+        key, why = located(error)
+        raise fault(path, text, f"{where}.{key}", why) from error
     for key, lowest in (("temperature", 0), ("max_tokens", 1), ("top_logprobs", 0)):
         value = getattr(found, key)
         if value is not None and not lowest <= value <= 1e9:
-            _reject(path, text, f"{where}.{key}", f"is {value}; it is {lowest} or more")
+            raise fault(path, text, f"{where}.{key}", f"is {value}; it is {lowest} or more")
     return {key: list(found.stop) if key == "stop" else getattr(found, key) for key in changed}
 
 
@@ -260,23 +241,23 @@ def _read_yaml(path: Path, text: str) -> JudgeFile:
     except (msgspec.ValidationError, OverflowError) as error:
         unknown = re.search(r"unknown field `(\w+)`", str(error))
         if unknown:
-            _reject(
+            raise fault(
                 path,
                 text,
                 unknown[1],
                 f"is not a key of an evaluator; there are {', '.join(_Annotator.__struct_fields__)}",
-            )
-        key, why = _located(error)
-        _reject(path, text, key, why)
+            ) from error
+        key, why = located(error)
+        raise fault(path, text, key, why) from error
     if annotator.batch_size != 1:
-        _reject(
+        raise fault(
             path,
             text,
             "batch_size",
             f"is {annotator.batch_size}; here each pair is judged by itself, so only 1 can be carried over",
         )
     if not annotator.is_randomize_output_order:
-        _reject(
+        raise fault(
             path,
             text,
             "is_randomize_output_order",
@@ -284,7 +265,7 @@ def _read_yaml(path: Path, text: str) -> JudgeFile:
         )
     for processor in annotator.processors_to_kwargs:
         if processor != "ChainOfThoughtProcessor":  # it only stores the explanation
-            _reject(path, text, processor, "is a processor that cannot be carried over: it is Python code")
+            raise fault(path, text, processor, "is a processor that cannot be carried over: it is Python code")
     own = OwnJudge(
         name=str(name),
         prompt=_template(path, text, annotator.prompt_template),
@@ -307,7 +288,9 @@ def _template(path: Path, text: str, name: str) -> str:
     beside = path.parent / Path(name).name
     if beside.is_file():
         return _text(beside)
-    _reject(path, text, "prompt_template", f"{name!r} is a file neither in {path.parent} nor in the folder above it")
+    raise fault(
+        path, text, "prompt_template", f"{name!r} is a file neither in {path.parent} nor in the folder above it"
+    )
 
 
 def _completions(path: Path, text: str, annotator: _Annotator) -> dict[str, Any]:
@@ -322,14 +305,14 @@ def _completions(path: Path, text: str, annotator: _Annotator) -> dict[str, Any]
         elif key in ("stop", "stop_seq", "stop_sequences"):
             found["stop"] = value
         elif key in ("tools", "tool_choice", "functions", "function_call"):
-            _reject(
+            raise fault(
                 path,
                 text,
                 key,
                 "asks the model to call a function, which no judge does here; the verdict must be in its words",
             )
         else:
-            _reject(
+            raise fault(
                 path,
                 text,
                 key,
@@ -349,7 +332,7 @@ def _models(path: Path, text: str, annotator: _Annotator) -> tuple[tuple[str, ..
         return (), f"fn_completions {annotator.fn_completions} has no counterpart here"
     if address is not None:
         if not isinstance(address, str) or not address.startswith(("http://", "https://")):
-            _reject(
+            raise fault(
                 path, text, "base_url", f"{address!r:.80} is not the address of a server, such as http://HOST:PORT/v1"
             )
         return (f"{address.rstrip('/')}#{name}",), ""
@@ -378,11 +361,15 @@ def _parser(path: Path, text: str, name: str, given: Mapping[str, Any]) -> Verdi
             case _:
                 why = "has no counterpart here" if name in OTHER_PARSERS else "is Python code, which is never run"
                 there = "logprob_parser, regex_parser, ranking_parser, lmsys_parser and json_parser"
-                _reject(path, text, "fn_completion_parser", f"{name} {why}. There are {there}; or write a judge.toml")
+                raise fault(
+                    path, text, "fn_completion_parser", f"{name} {why}. There are {there}; or write a judge.toml"
+                )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _reject(path, text, "completion_parser_kwargs", f"do not fit {name}: {type(error).__name__}: {error}")
+        raise fault(
+            path, text, "completion_parser_kwargs", f"do not fit {name}: {type(error).__name__}: {error}"
+        ) from error
     if wrong := problem(rule) or problem_of_patterns(rule):
-        _reject(path, text, "completion_parser_kwargs", f"do not fit {name}: {wrong[0]} {wrong[1]}")
+        raise fault(path, text, "completion_parser_kwargs", f"do not fit {name}: {wrong[0]} {wrong[1]}")
     return rule
 
 

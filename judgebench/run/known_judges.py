@@ -18,8 +18,8 @@ from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import CaseTexts, labels_told
 from judgebench.models.opening import parse_model, price_of, shutdown_of
 from judgebench.models.vendors import near
-from judgebench.run.own_judging import judged_by, require_order
 from judgebench.task import Task, TaskData
+from judgebench.task.own_judging import judged_by, require_order
 
 
 class JudgeModel(Struct, frozen=True, kw_only=True):

@@ -24,11 +24,11 @@ from judgebench.models.opening.backends import PUBLISHED
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
-from judgebench.run.own_judging import judged_by, ordered, require_order
 from judgebench.run.run_tasks import TaskFiles, find_task
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers, parse_fields, question_of
+from judgebench.task.own_judging import judged_by, ordered, require_order
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
 from judgebench.thinking import split_generation
 
