@@ -67,11 +67,11 @@ def effort(found: Sequential, *, decided: bool) -> str:
 def needed(check: Check) -> str:
     """How many items would decide an inconclusive check; nothing where more items would not help."""
     if check.n_to_decide is not None and check.n_to_decide == check.n_if_equal:
-        same = f"{check.n_to_decide:,} items would decide if this is the true difference"
+        same = f"{check.n_to_decide:,} items would probably decide if this is the true difference"
         return f"{same}, and would let equal models pass"
     parts = []
     if check.n_to_decide is not None:
-        parts.append(f"{check.n_to_decide:,} items would decide if this is the true difference")
+        parts.append(f"{check.n_to_decide:,} items would probably decide if this is the true difference")
     elif check.reason is None and check.sequential is None:
         parts.append("no number of items would decide if this is the true difference")
     if check.n_if_equal is not None:

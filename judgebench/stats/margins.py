@@ -11,8 +11,8 @@ Hall: On the removal of skewness by transformation. Journal of the Royal Statist
 Wellek: Testing statistical hypotheses of equivalence and noninferiority. Chapman and Hall, second edition, 2010.
 """
 
-from dataclasses import dataclass
-from math import ceil, inf, isfinite
+from dataclasses import dataclass, replace
+from math import ceil, inf, isfinite, sqrt
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,9 @@ from judgebench.stats.intervals import Interval
 
 WHOLE_LOSSES = 3
 """How many whole losses a margin must be worth for its test to keep its level."""
+
+SLACK = 0.02
+"""So much less than the power asked for is no reason to name more clusters than the plain formula."""
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -87,8 +90,10 @@ def non_inferiority(
     t^3 / 27 must reject as well, at 2 / variance(log variance) degrees of freedom, at most n - 1. With differences of
     one size in both directions both tests are the same.
     The numbers of clusters are n * ((z_alpha + z_power) * stderr / distance)^2, with the distance of the observed
-    difference (or of 0) from a verdict's boundary: of PASS or of FAIL, whichever takes fewer. Only a PASS takes as many
-    as three whole losses ask for.
+    difference (or of 0) from a verdict's boundary: of PASS or of FAIL, whichever takes fewer; or more, as many as both
+    tests need where differences of this skewness and kurtosis repeat themselves (``_t_reached``). Equal models are
+    supposed to differ by as much and as unevenly, in the direction that is worse. A PASS takes as many as three whole
+    losses ask for, and so does the FAIL of a loss within the margin, which fewer clusters leave open.
 
     Examples
     --------
@@ -101,8 +106,8 @@ def non_inferiority(
     value, stderr, count = difference.value, difference.stderr, difference.n_clusters
     if value is None or not stderr:
         return Decision("INCONCLUSIVE", value, count, missing_reason(difference))
-    influence = difference.influence()
-    passing, failing = _p_above((value + margin) / stderr, influence), _p_above(-value / stderr, -influence)
+    shape = _shape(difference.influence())
+    passing, failing = _p_above((value + margin) / stderr, shape), _p_above(-value / stderr, shape.reversed)
     verdict, reason = _verdict(passing, failing, alpha), None
     needed = ceil(WHOLE_LOSSES * most / margin) if most is not None and margin > 0 else 0
     if count < needed:
@@ -116,7 +121,7 @@ def non_inferiority(
         Interval.around(value, t_quantile(count - 1, 1 - 2 * alpha) * stderr, 1 - 2 * alpha, "clustered t"),
         *passing,
         *failing,
-        *_clusters(value, stderr, count, margin, alpha, power, needed),
+        *_clusters(value, stderr, shape, margin, alpha, power, needed),
     )
 
 
@@ -151,7 +156,7 @@ def unpaired_non_inferiority(
         Interval.around(difference, half, 1 - 2 * alpha, "unpaired normal"),
         *(passing, passing),
         *(failing, failing),
-        *_clusters(difference, stderr, n, margin, alpha, power),
+        *_clusters(difference, stderr, _Shape(n), margin, alpha, power),
     )
 
 
@@ -162,22 +167,53 @@ def _check(margin: float, alpha: float, power: float) -> None:
         raise ValueError(f"alpha lies between 0 and 0.5, power between 0 and 1; got {alpha} and {power}")
 
 
-def _p_above(distance: float, influence: FloatArray) -> tuple[float, float]:
-    """One-sided p-values, Student's and corrected, of a distance above 0 in standard errors.
+@dataclass(frozen=True)
+class _Shape:
+    """How unevenly clusters take part in a difference; nothing but their number if that is unknown."""
 
-    ``influence``, shape (clusters,), is each cluster's part in the distance.
-    """
-    from scipy.special import stdtr
+    count: int
+    skewness: float = 0.0
+    """Of the mean: it falls with the root of the number of clusters."""
+    uncertainty: float | None = None
+    """Variance of the logarithm of the squared error; it falls with the number of clusters. ``None``: unknown, and the
+    quantiles are then normal."""
 
-    parts, count = influence / np.abs(influence).max(), len(influence)
+    @property
+    def reversed(self) -> "_Shape":
+        """That of the difference with the sign changed."""
+        return replace(self, skewness=-self.skewness)
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the corrected test."""
+        return min(self.count - 1.0, 2 / max(self.uncertainty or 0.0, 1e-12))
+
+    def repeated(self, count: int) -> "_Shape":
+        """That of as many clusters as ``count`` of the same distribution."""
+        share = self.count / count
+        uncertainty = None if self.uncertainty is None else self.uncertainty * share
+        return _Shape(count, self.skewness * sqrt(share), uncertainty)
+
+    def corrected(self, t: float) -> float:
+        """Hall's correction of a t statistic."""
+        return t + self.skewness * (2 * t**2 + 1) / 6 + self.skewness**2 * t**3 / 27
+
+
+def _shape(influence: FloatArray) -> _Shape:
+    """The shape of a difference by ``influence``, shape (clusters,), each cluster's part in it."""
+    parts = influence / np.abs(influence).max()
     squares = np.square(parts)
     skewness = float((parts**3).sum() / squares.sum() ** 1.5)
-    uncertainty = float(np.square(squares - squares.mean()).sum() / squares.sum() ** 2)
-    degrees = min(count - 1.0, 2 / max(uncertainty, 1e-12))
+    return _Shape(len(parts), skewness, float(np.square(squares - squares.mean()).sum() / squares.sum() ** 2))
+
+
+def _p_above(distance: float, shape: _Shape) -> tuple[float, float]:
+    """One-sided p-values, Student's and corrected, of a distance above 0 in standard errors."""
+    from scipy.special import stdtr
+
     # Beyond, p is 0 or 1 anyway, and the cube is too large for a float.
     t = min(max(distance, -1e9), 1e9)
-    corrected = t + skewness * (2 * t**2 + 1) / 6 + skewness**2 * t**3 / 27
-    return float(stdtr(count - 1, -t)), float(stdtr(degrees, -corrected))
+    return float(stdtr(shape.count - 1, -t)), float(stdtr(shape.degrees, -shape.corrected(t)))
 
 
 def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: float) -> Verdict:
@@ -187,16 +223,54 @@ def _verdict(passing: tuple[float, float], failing: tuple[float, float], alpha: 
 
 
 def _clusters(
-    value: float, stderr: float, count: int, margin: float, alpha: float, power: float, least: int = 0
+    value: float, stderr: float, shape: _Shape, margin: float, alpha: float, power: float, least: int = 0
 ) -> list[int | None]:
     """``Decision.n_to_decide`` and ``Decision.n_if_equal``; a PASS takes at least ``least``."""
     from scipy.special import ndtri
 
     units = float(ndtri(1 - alpha) + ndtri(power)) * stderr
 
-    def needed(distance: float, least: int) -> int | None:
+    def needed(distance: float, shape: _Shape, least: int) -> int | None:
         # Nearer than a millionth of the error no set of prompts is large enough.
-        return None if distance <= 1e-6 * stderr else max(2, least, ceil(count * (units / distance) ** 2))
+        if distance <= 1e-6 * stderr:
+            return None
+        plain = max(2, least, ceil(shape.count * (units / distance) ** 2))
+        return plain if shape.uncertainty is None else _fewest(plain, distance / stderr, shape, alpha, power)
 
-    verdicts = [needed(value + margin, least), needed(-value, 0)]
-    return [min((n for n in verdicts if n is not None), default=None), needed(margin, least)]
+    worse = replace(shape, skewness=-abs(shape.skewness))
+    # A loss within the margin: where PASS would be the verdict and is withheld, there is no FAIL.
+    least_to_fail = least if value + margin > 0 else 0
+    verdicts = [needed(value + margin, shape, least), needed(-value, shape.reversed, least_to_fail)]
+    return [min((n for n in verdicts if n is not None), default=None), needed(margin, worse, least)]
+
+
+def _fewest(least: int, distance: float, shape: _Shape, alpha: float, power: float) -> int:
+    """The fewest clusters, at least ``least``, that decide; ``distance`` is in standard errors of ``shape``'s."""
+
+    def decides(count: int, power: float = power) -> bool:
+        repeated = shape.repeated(count)
+        t = _t_reached(distance * sqrt(count / shape.count), repeated, power)
+        return max(_p_above(t, repeated)) < alpha
+
+    if decides(least, power - SLACK):
+        return least
+    above = 2 * least
+    while not decides(above):
+        above *= 2
+    below = max(least - 1, above // 2)
+    while above - below > 1:
+        middle = (above + below) // 2
+        below, above = (below, middle) if decides(middle) else (middle, above)
+    return above
+
+
+def _t_reached(distance: float, shape: _Shape, power: float) -> float:
+    """The t statistic that a share ``power`` of repetitions reach whose true difference is a ``distance`` above 0.
+
+    Its error is estimated from the same clusters, so t varies by 1 - distance * skewness + distance^2 * uncertainty / 4
+    (the delta method): losses that are rare and whole widen the error just where they lower the difference.
+    """
+    from scipy.special import ndtri
+
+    variance = 1 - distance * shape.skewness + distance**2 * (shape.uncertainty or 0.0) / 4
+    return distance - float(ndtri(power)) * sqrt(max(0.0, variance))

@@ -42,23 +42,31 @@ def test_a_margin_of_fewer_than_three_whole_losses_never_passes() -> None:
 
 
 def test_a_loss_needs_no_more_clusters_than_its_own_test() -> None:
-    """11 of 16 lost: stderr^2 = 11/16 * 5/16 / 15, and FAIL takes 16 * (2.4865 * stderr / (11/16))^2 = 2.998 clusters.
+    """11 of 16 lost: stderr^2 = 11/16 * 5/16 / 15, and 16 * (2.4865 * stderr / (11/16))^2 = 2.998, but t of so few
+    clusters takes 8 to FAIL, which the simulation below confirms.
 
     Only PASS takes the 150 that three whole losses of a margin of 2 % ask for, and equal models take 3,543.
     """
     decision = non_inferiority(cluster_totals([-1.0] * 11 + [0.0] * 5), 0.02, most=1.0)
     assert decision.interval is not None
     assert (decision.interval.low, decision.interval.high) == pytest.approx((-0.8973, -0.4777), abs=1e-4)
-    assert (decision.verdict, decision.n_to_decide, decision.n_if_equal) == ("FAIL", 3, 3543)
+    assert (decision.verdict, decision.n_to_decide, decision.n_if_equal) == ("FAIL", 8, 3543)
 
 
-def test_a_small_loss_is_decided_by_the_verdict_that_takes_fewer() -> None:
-    """Half a margin lost is as far from PASS as from FAIL, but PASS takes 150 clusters for the three whole losses."""
+def test_a_small_loss_is_not_decided_where_a_pass_is_withheld() -> None:
+    """Half a margin lost is as far from PASS as from FAIL, and PASS takes 150 clusters for the three whole losses.
+
+    Fewer do not FAIL either, because a certain loss that is certainly within the margin passes.
+    """
     noise = generator(5).normal(0, 1.0, 100)
     noise = (noise - noise.mean()) / noise.std(ddof=1) * 0.04
     decision = non_inferiority(cluster_totals(noise - 0.01), 0.02, most=1.0)
-    assert decision.n_to_decide == 99  # ceil(100 * (2.4865 * 0.004 / 0.01)^2)
-    assert decision.n_if_equal == 150
+    assert decision.n_to_decide == decision.n_if_equal == 150
+    without = non_inferiority(cluster_totals(noise - 0.01), 0.02)
+    assert without.n_to_decide == 99  # ceil(100 * (2.4865 * 0.004 / 0.01)^2)
+    verdicts = [non_inferiority(cluster_totals(generator(seed).choice(noise - 0.01, 99)), 0.02, most=1.0).verdict
+                for seed in range(100)]  # fmt: skip
+    assert verdicts.count("INCONCLUSIVE") > 50
 
 
 def test_three_verdicts() -> None:
@@ -82,6 +90,41 @@ def test_the_promised_number_of_clusters_decides() -> None:
     verdicts = [non_inferiority(cluster_totals(rng.normal(0, 0.5, 430)), 0.06).verdict for _ in range(500)]
     # 500 repetitions: standard error 0.018.
     assert np.mean([verdict == "PASS" for verdict in verdicts]) == pytest.approx(0.8, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "of", "margin", "plain"),
+    [
+        (2, 0, 200, 0.03, 154),
+        (2, 0, 100, 0.04, 307),
+        (4, 1, 200, 0.04, 247),
+        (3, 1, 30, 0.2, 52),
+        (11, 0, 16, 0.02, 3),
+    ],
+)
+def test_the_promised_number_decides_where_losses_are_rare_and_whole(
+    lost: int, won: int, of: int, margin: float, plain: int
+) -> None:
+    """It is what both tests need: the plain formula, which knows no skewness, names fewer clusters than decide.
+
+    Of repetitions of as many clusters from the same distribution, 80 percent and more decide.
+    """
+    values = np.r_[-np.ones(lost), np.ones(won), np.zeros(of - lost - won)]
+    decision = non_inferiority(cluster_totals(values), margin, most=1.0)
+    promised = decision.n_to_decide
+    assert promised is not None
+    assert promised >= plain
+    rng = generator(6)
+
+    def decided(clusters: int) -> float:
+        samples = (rng.choice(values, clusters) for _ in range(300))
+        found = [non_inferiority(cluster_totals(sample), margin, most=1.0).verdict for sample in samples]
+        return 1 - found.count("INCONCLUSIVE") / len(found)
+
+    # 300 repetitions: standard error 0.023.
+    assert decided(promised) > 0.8 - 0.06
+    if (lost, of) in ((2, 200), (11, 16)):
+        assert decided(plain) < 0.5
 
 
 def test_skewed_losses_need_more_than_t() -> None:
