@@ -160,7 +160,7 @@ def test_too_few_items_decide_nothing(tmp_path: Path) -> None:
     _, check = verdict(tmp_path / "few", before, after, drop(1.0))
     assert (check.verdict, check.n_to_decide, check.n_if_equal) == ("INCONCLUSIVE", None, None)
     assert "that alone stands against FAIL; compare 30 items, or set a lower min_n" in sentence(check)
-    assert "would decide" not in sentence(check)
+    assert "would probably decide" not in sentence(check)
     assert verdict(tmp_path / "enough", before, after, drop(1.0, min_n=20))[1].verdict == "FAIL"
 
 
@@ -185,7 +185,7 @@ def test_more_items_are_not_promised_where_answers_are_missing(tmp_path: Path) -
     for name, limit in (("unread", 0.01), ("lost", 0.1)):
         _, check = verdict(tmp_path / name, before, after, drop(1.5, max_unread=limit))
         assert check.verdict == "INCONCLUSIVE"
-        assert "would decide" not in sentence(check)
+        assert "would probably decide" not in sentence(check)
 
 
 def test_failing_hard_items_gains_nothing(tmp_path: Path) -> None:
