@@ -4,6 +4,11 @@ The part is the beginning of the random order of ``stopping.random_order``, whic
 and is the same for every model, so that two runs of one protocol can be paired. The estimator is that of
 ``stats.cascade``; its target is the dear judge's mean over the examples of this run.
 
+``--dear auto`` ends when the interval is narrow enough, and so looks at it after every verdict. The interval of
+``stats.cascade`` is for a part whose size was fixed beforehand: stopped at the first moment at which it is narrow, it
+favours parts that happen to agree. So ``auto`` has the confidence sequence of ``--stop-when``, with the cheap judge's
+verdicts as its control variate: it holds however often one looks, and needs more verdicts for the same width.
+
 A metric that is not a plain mean over examples is refused: a fit, or a mean weighted by verdicts, of the part is not
 the part of the fit.
 """
@@ -18,10 +23,10 @@ import numpy as np
 
 from judgebench.errors import UsageError
 from judgebench.models.pricing import Price
-from judgebench.records import Cascade, ExampleScore, Judgement, Score, Usage
+from judgebench.records import Cascade, ExampleScore, Generation, Judgement, Score, Usage
 from judgebench.run.settings import Settings
-from judgebench.run.stages import JudgeSeat
-from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, random_order
+from judgebench.run.stages import JudgeSeat, fold_members
+from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, Watch, anytime_interval, random_order
 from judgebench.stats.cascade import CascadeMean, cascade_mean
 from judgebench.task import Task, TaskData
 from judgebench.task.metric import Metric
@@ -181,10 +186,13 @@ def cascade_scores(
     dear_rows: Sequence[ExampleScore],
     answered: Collection[str],
     cascade: Cascade,
+    rule: StopRule | None = None,
 ) -> list[Score]:
     """The cascade's scores, in the place of those that the cheap judges alone give, which follow as a group.
 
     Metrics that no verdict changes, such as lengths, stay; those that are no plain mean over examples have no value.
+    With a ``rule`` the part ended when the interval was narrow enough: the metric of the rule has the interval that
+    holds however often it was looked at, and the others have none.
     """
     examples = {example.id: example for example in data.examples}
     part = cascade_part(examples, cascade.n, cascade.seed)
@@ -200,7 +208,8 @@ def cascade_scores(
     for score in cheap_scores:
         metric = metrics.get(score.metric)
         if score.group is None and metric is not None:
-            found.append(_score(task, metric, numbers[metric.name], cascade))
+            own = _score(task, metric, numbers[metric.name], cascade)
+            found.append(own if rule is None else _ended_by(rule, own, numbers[metric.name], cascade, list(examples)))
             alone.append(_alone(score, f"judge={', '.join(cascade.cheap)}"))
         elif score.group is None and score.unit in ("characters", "usd"):
             found.append(score.without_upstream())
@@ -208,7 +217,8 @@ def cascade_scores(
             found.append(_refused(task, score, len(examples)))
         elif metric is not None and len(groups.get(score.group or "", set()) & part) >= LEAST_OF_GROUP:
             within = numbers[metric.name].within(groups[str(score.group)])
-            found.append(_score(task, metric, within, cascade, score.group))
+            own = _score(task, metric, within, cascade, score.group)
+            found.append(own if rule is None else _without_interval(own, rule))
     return found + alone
 
 
@@ -234,6 +244,50 @@ def _score(task: Task, metric: Metric, numbers: BothJudges, cascade: Cascade, gr
         group=group,
         details={"cascade": _details(metric, result, numbers)},
     )
+
+
+def _ended_by(rule: StopRule, score: Score, numbers: BothJudges, cascade: Cascade, examples: Sequence[str]) -> Score:
+    """The score of a part that ended by the rule."""
+    if score.metric != rule.metric.name or score.value is None:
+        return _without_interval(score, rule)
+    order = random_order(examples, cascade.seed)
+    judged = {name: numbers.dear.get(name) for name in order[: cascade.n] if name in numbers.cheap}
+    known = {name: (value,) for name, value in numbers.cheap.items()}
+    interval = anytime_interval(rule, [name for name in order if name in numbers.cheap], judged, known)
+    assert interval is not None  # a value rests on a verdict
+    method = (score.method or "").partition("; regression")[0]
+    return msgspec.structs.replace(
+        score,
+        value=min(max(score.value, interval.low), interval.high),
+        stderr=None,
+        low=interval.low,
+        high=interval.high,
+        level=interval.level,
+        method=f"{method}, until {rule.text}; {interval.method}, the cheap judge as control: holds however often it "
+        "was looked at",
+    )
+
+
+def _without_interval(score: Score, rule: StopRule) -> Score:
+    method = (score.method or "").partition("; regression")[0]
+    return msgspec.structs.replace(
+        score,
+        stderr=None,
+        low=None,
+        high=None,
+        level=None,
+        method=f"{method}; no interval: the dear judge stopped when {rule.metric.name} was known",
+    )
+
+
+def dear_watch(
+    rule: StopRule, task: Task, data: TaskData, generations: Mapping[str, Generation], judgements: Iterable[Judgement]
+) -> Watch:
+    """Follow the dear judge, once the cheap ones have judged all; ``judgements`` are theirs."""
+    answered = {name: generation for name, generation in generations.items() if not generation.error}
+    rows = fold_members(task, data, answered, list(judgements))[1]
+    numbers = both_judges(rule.metric, rows, (), set(answered) & data.by_id.keys(), data.by_id, ())
+    return Watch(rule, list(data.by_id), {name: (value,) for name, value in numbers.cheap.items()})
 
 
 def _details(metric: Metric, result: CascadeMean, numbers: BothJudges) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
+
+import msgspec
 
 from judgebench.activity import doing
 from judgebench.errors import Incomplete, UsageError
@@ -20,7 +22,7 @@ from judgebench.models import Gauge, Model, ModelSpec
 from judgebench.models.opening import parse_model
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
-from judgebench.run.cascades import CascadePlan, asked, cascade_plan, prices_of
+from judgebench.run.cascades import CascadePlan, asked, cascade_plan, dear_watch, prices_of, split_judgements
 from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.run.kept_judges import as_before
 from judgebench.run.labels import Labels, labels_for
@@ -58,7 +60,7 @@ from judgebench.run.seats import ModelPool, Opened, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
-from judgebench.run.stopping import DifferenceWatch, Watch, stop_rule
+from judgebench.run.stopping import DifferenceWatch, StopRule, Watch, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -266,7 +268,15 @@ class Runner:
         hash_over_tasks(manifest)
         manifest.sessions.append(self._session)
         tasks = [self._start(plan, folder) for plan in plans]
-        return _OpenRun(folder, manifest, [plan.loaded_task for plan in plans], tasks, generate=False, judge=True)
+        return _OpenRun(
+            folder,
+            manifest,
+            [plan.loaded_task for plan in plans],
+            tasks,
+            dear_rules=_dear_rules(plans),
+            generate=False,
+            judge=True,
+        )
 
     def _open(
         self,
@@ -301,7 +311,8 @@ class Runner:
         folder.write_manifest(manifest)
         price = candidate.price if candidate else None
         tasks = [self._start(plan, folder, given.get(plan.key), name, price) for plan in plans]
-        return _OpenRun(folder, manifest, loaded, tasks, candidate, generate=not given, judge=judge)
+        rules = _dear_rules(plans)
+        return _OpenRun(folder, manifest, loaded, tasks, candidate, dear_rules=rules, generate=not given, judge=judge)
 
     def _plan(
         self,
@@ -443,6 +454,8 @@ class Runner:
                 if run.judge and isinstance(task.watch, Watch):
                     run.manifest.tasks[task.key].early_stop = _outcome(task, task.watch)
                 if run.judge and (cascade := run.manifest.tasks[task.key].cascade) is not None:
+                    if task.key in run.dear_watches:
+                        cascade = msgspec.structs.replace(cascade, n=run.dear_watches[task.key].n)
                     run.manifest.tasks[task.key].cascade = asked(
                         cascade, task.folder.judgements(), prices_of(task.seats)
                     )
@@ -482,7 +495,23 @@ class Runner:
             raise
 
     def _stages(self, run: "_OpenRun") -> None:
-        """Generate and judge what is missing; the manifest is written again every few seconds."""
+        """Generate and judge what is missing. A dear judge that ends by a rule begins when the cheap ones are done."""
+        if not run.dear_rules:
+            self._ask(run)
+            return
+        self._ask(replace(run, tasks=[_of_seats(task, dear=False) for task in run.tasks]))
+        for task in run.tasks:
+            cascade = run.manifest.tasks[task.key].cascade
+            assert cascade is not None
+            cheap = split_judgements(task.folder.judgements(), cascade, dear=False)
+            run.dear_watches[task.key] = dear_watch(
+                run.dear_rules[task.key], task.task, task.data, task.generations, cheap
+            )
+        dear = [replace(_of_seats(task, dear=True), watch=run.dear_watches[task.key]) for task in run.tasks]
+        self._ask(replace(run, tasks=dear, candidate=None, generate=False))
+
+    def _ask(self, run: "_OpenRun") -> None:
+        """Ask what is missing; the manifest is written again every few seconds."""
         checkpointed = time.monotonic()
         for task in run.tasks:
             # Before they begin, so that a display knows from the start how much there is to do.
@@ -550,6 +579,10 @@ class _OpenRun:
     _: KW_ONLY
     generate: bool
     judge: bool
+    dear_rules: Mapping[str, StopRule] = field(default_factory=dict)
+    """By task: when the dear judge of a cascade ends, if it ends by a rule."""
+    dear_watches: dict[str, Watch] = field(default_factory=dict)
+    """By task: those that follow these rules, once they do."""
 
 
 @dataclass(frozen=True)
@@ -573,6 +606,16 @@ class _Plan:
 def _judged_by(folder: RunFolder) -> set[str]:
     """The names of the models that a run holds verdicts of."""
     return {name for key in folder.require_manifest().tasks for name in folder.task(key).judge_models()}
+
+
+def _dear_rules(plans: "Sequence[_Plan]") -> dict[str, StopRule]:
+    return {plan.key: plan.cascade.rule for plan in plans if plan.cascade is not None and plan.cascade.rule is not None}
+
+
+def _of_seats(task: RunningTask, *, dear: bool) -> RunningTask:
+    """The task with its dear judge alone, or without it."""
+    seats = {name: tuple(seat for seat in own if seat.dear == dear) for name, own in task.seats.items()}
+    return replace(task, seats=seats)
 
 
 def _require_run_or_room(folder: RunFolder) -> None:

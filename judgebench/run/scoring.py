@@ -158,7 +158,8 @@ def _finish_cascade(
     ends = {name: count + dear.counts.get(name, 0) for name, count in cheap.counts.items()}
     task_manifest.counts = ends | {name: cheap.counts[name] for name in ("examples", "without_answer")}
     answered = {name for name, generation in generations.items() if not generation.error}
-    scores = cascade_scores(task, data, cheap.scores, cheap.rows, dear.rows, answered, cascade)
+    rule = None if cascade.rule is None else stop_rule(cascade.rule, task, judged=True)
+    scores = cascade_scores(task, data, cheap.scores, cheap.rows, dear.rows, answered, cascade, rule)
     folder.write_scores(_with_styles(task, cheap), scores)
     folder.write_dear_scores(_with_styles(task, dear))
     return ScoredTask(scores, inspect_outputs(task.name, generations.values(), data.fragments, judged=True))

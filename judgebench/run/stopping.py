@@ -89,10 +89,15 @@ def random_order(ids: Sequence[str], seed: int = ORDER_SEED) -> list[str]:
     return [ascending[place] for place in np.random.default_rng(seed).permutation(len(ascending))]
 
 
+Known = Mapping[str, Sequence[float]]
+"""What is known of each example before it is judged: as many numbers of each, as ``stats.control_variates`` takes."""
+
+
 class Watch:
     """Follows the confidence sequence of one task's run, example by example."""
 
-    def __init__(self, rule: StopRule, ids: Sequence[str]) -> None:
+    def __init__(self, rule: StopRule, ids: Sequence[str], known: Known | None = None) -> None:
+        """``known`` is what is known beforehand; only its examples count then, and the others are passed over."""
         self.rule = rule
         self.order = random_order(ids)
         """The ids as they are to be judged."""
@@ -101,7 +106,8 @@ class Watch:
         """Examples that were looked at: the order is complete up to here."""
         self.interval: Interval | None = None
         self._finished: dict[str, float | None] = {}
-        self._sequence = _Sequence(rule, len(self.order))
+        self._counted = frozenset(self.order if known is None else known)
+        self._sequence = _Sequence(rule, [name for name in self.order if name in self._counted], known)
 
     def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
         """Note a finished example with its example scores, which are empty if it has no answer."""
@@ -109,9 +115,11 @@ class Watch:
             return
         self._finished[example_id] = self.rule.metric.value_of(rows)
         while not self.decided and self.n < len(self.order) and self.order[self.n] in self._finished:
-            self.interval = self._sequence.take(self._finished.pop(self.order[self.n]))
+            value = self._finished.pop(self.order[self.n])
+            if self.order[self.n] in self._counted:
+                self.interval = self._sequence.take(value)
+                self.decided = self._sequence.narrow
             self.n += 1
-            self.decided = self._sequence.narrow
 
     def outcome(self, judge_calls: int, calls_so_far: int) -> EarlyStop:
         """Describe how it ended: ``judge_calls`` were made, ``calls_so_far`` of them for the examples looked at.
@@ -138,11 +146,15 @@ class Watch:
 class _Sequence:
     """Two confidence sequences: one assumes the least possible value for missing numbers, the other the greatest."""
 
-    def __init__(self, rule: StopRule, population: int) -> None:
+    def __init__(self, rule: StopRule, order: Sequence[str], known: Known | None = None) -> None:
+        """``order`` are all examples as they are judged, and ``known`` is what is known of each beforehand."""
         self._rule, metric = rule, rule.metric
         wanted = _STEPS_IN_HALF_WIDTH * (metric.upper - metric.lower) * metric.scale / rule.half_width
         steps = min(max(_LEAST_STEPS, int(np.ceil(wanted))), _MOST_STEPS)
-        start = start_betting(population, lower=metric.lower, upper=metric.upper, level=LEVEL, steps=steps)
+        control = None if known is None else [known[name] for name in order]
+        start = start_betting(
+            len(order), lower=metric.lower, upper=metric.upper, level=LEVEL, steps=steps, control=control
+        )
         self._least: BettingState = start
         self._greatest: BettingState = start
         self.narrow = False
@@ -162,6 +174,18 @@ class _Sequence:
         return found
 
 
+def anytime_interval(
+    rule: StopRule, order: Sequence[str], values: Mapping[str, float | None], known: Known | None = None
+) -> Interval | None:
+    """The interval of the rule's metric, in its unit, once the examples of ``values``, the first of ``order``, are
+    judged; ``None`` before the first. It holds however often one looks.
+    """
+    sequence, interval = _Sequence(rule, order, known), None
+    for example_id in order[: len(values)]:
+        interval = sequence.take(values[example_id])
+    return interval
+
+
 def early_stop_scores(
     scores: Sequence[Score], rows: Sequence[ExampleScore], judged: Sequence[str], rule: StopRule, stop: EarlyStop
 ) -> list[Score]:
@@ -170,10 +194,12 @@ def early_stop_scores(
     The metric of the rule gets its anytime-valid interval for the score of all N examples. The others keep their
     values but lose their intervals, which would hold only for a number of examples that was fixed beforehand.
     """
-    sequence, own = _Sequence(rule, stop.population), by_example(rows)
-    interval = None
+    values, own = {}, by_example(rows)
     for example_id in judged:
-        interval = sequence.take(rule.metric.value_of(own.get(example_id, ())))
+        values[example_id] = rule.metric.value_of(own.get(example_id, ()))
+    # Of the rest only the number matters.
+    rest = [f"not judged {place}" for place in range(stop.population - len(judged))]
+    interval = anytime_interval(rule, [*judged, *rest], values)
     shown = []
     for score in scores:
         # Upstream's rules are for complete sets in their own order.

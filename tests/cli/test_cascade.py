@@ -1,6 +1,7 @@
 """``eval --cascade`` from end to end: who is asked what, the number, what it is worth, and what may be done with it."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from judgebench.models.scripted import ScriptedModel, last_message, playing, rep
 from judgebench.records import Completion, Request
 from judgebench.run.stopping import random_order
 from judgebench.stats.cascade import cascade_mean
+from judgebench.stats.sequential import betting_sequence
 from tests.commands import judgebench
 from tests.processes import lines_of, manifest_of
 
@@ -32,6 +34,7 @@ def cheap_verdict(request: Request) -> Completion:
 
 def dear_verdict(request: Request) -> Completion:
     """Of another mind in a fifth of the cases."""
+    time.sleep(0.03)  # so that it is not done before anybody has looked
     other = tenth(request, "dear") < 2
     return reply("A", logprobs={"A": -0.2, "B": -1.7} if (tenth(request) < 5) != other else {"A": -1.7, "B": -0.2})
 
@@ -179,3 +182,37 @@ def test_tasks_without_a_plain_mean_of_verdicts_are_refused(task: str, words: st
         [*command, "--cascade", "builtin:smollm2", "--dear", "5", "--out", tmp_path / "r"], code=2
     ).stderr
     assert words in refused
+
+
+def test_auto_ends_when_the_interval_is_narrow(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """The dear judge begins when the cheap one is done, goes through the drawn order and stops; the interval is that of
+    the confidence sequence with the cheap verdicts as control, and other metrics have none. A second start asks
+    nothing, and ``score`` gives the same numbers.
+    """
+    cheap, dear, (model, first, second) = cast
+    out = tmp_path / "run"
+    how: dict[str, Any] = {"judge": first, "cascade": second, "dear": "auto", "stop_when": "win_rate ci<16"}
+    run = api.evaluate(model, "alpacaeval", starter=True, out=out, progress=False, **how)
+    record = manifest_of(out).tasks["alpacaeval"].cascade
+    assert record is not None
+    assert len(cheap.asked) == N
+    assert record.n < N
+    assert record.n <= len(dear.asked) < N
+    said, part = shares(out / "alpacaeval/example_scores.jsonl"), shares(out / "alpacaeval/dear_scores.jsonl")
+    order = random_order(list(said))
+    assert set(part) == set(order[: record.n])
+    sequence = betting_sequence(
+        [part[name] for name in order[: record.n]], N, control=[said[name] for name in order], steps=1000
+    )
+    assert sequence.interval is not None
+    score = run.score("win_rate")
+    assert (score.low, score.high) == pytest.approx((100 * sequence.interval.low, 100 * sequence.interval.high))
+    assert (sequence.high[-2] - sequence.low[-2]) / 2 >= 0.16 > (sequence.high[-1] - sequence.low[-1]) / 2
+    assert "holds however often" in str(score.method)
+    assert run.score("discrete_win_rate").low is None
+    asked = len(cheap.asked), len(dear.asked)
+    assert api.score(out).scores == run.scores
+    assert api.evaluate(model, "alpacaeval", starter=True, out=out, progress=False, **how).scores == run.scores
+    assert (len(cheap.asked), len(dear.asked)) == asked
