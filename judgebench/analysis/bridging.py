@@ -51,14 +51,15 @@ DRIFT_ITEMS = 50
 GAMED = re.compile(r"nullmodel|.*[-_]gamed", re.IGNORECASE)
 VARIANT = re.compile(r".*_(concise|verbose)", re.IGNORECASE)
 LEFT_OUT = {
-    "vendor": "a judge's vendor trained it, and the judges' vendors differ",
-    "no_official_number": "it has no official number",
-    "incomplete": "too many answers or verdicts are missing",
-    "gamed": "it was made to please a judge",
-    "variant": "it is a variant of another model by its prompt",
-    "baseline": "it is what the others are compared with",
+    "vendor": "of a judge's vendor, while the judges' vendors differ",
+    "no_official_number": "without an official number",
+    "incomplete": "with too many answers or verdicts missing",
+    "gamed": "made to please a judge",
+    "variant": "variants of another model by their prompt",
+    "baseline": "what the others are compared with",
+    "not_pinned": "whose published answers are not pinned",
 }
-"""Why a model of a bridge is left out, in words."""
+"""Which models a bridge leaves out, in words."""
 OfficialVerdicts = Callable[[str], Mapping[str, float] | None]
 """A published model's official verdicts by item, in the metric's unit, if they are known."""
 
@@ -299,13 +300,13 @@ def left_out(
     name: str, vendor: str | None, judge_vendor: str | None, official_vendor: str | None, baselines: Collection[str]
 ) -> str | None:
     """Why a published model is no bridge model, as a key of ``LEFT_OUT``; ``None`` if it may be one."""
-    if vendors_refuse(vendor, judge_vendor, official_vendor):
-        return "vendor"
+    if name in baselines:
+        return "baseline"
     if GAMED.fullmatch(name):
         return "gamed"
     if VARIANT.fullmatch(name):
         return "variant"
-    return "baseline" if name in baselines else None
+    return "vendor" if vendors_refuse(vendor, judge_vendor, official_vendor) else None
 
 
 def _judged_and_missing(task_run: TaskRun) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """``bridge make|show|check``: from a judge of today to the numbers of an official judge that nobody serves any more."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,6 +95,8 @@ def make(
         one = metric[0] if metric else None
         planned = plan_bridge(settings, official, plan, metric=one, vendors=known, items=items, ids=out)
         show_as("json" if json else "rich", planned, lambda: [_plan_sheet(planned)])
+        if not json:
+            typer.echo("\n".join(_plan_commands(planned, out if items else None)))
         return
     if judge or judge_arg:
         raise UsageError("--judge and --judge-arg are for --plan: the runs say who judged them; leave them out")
@@ -260,7 +262,6 @@ def _bridge_sheets(bridge: "Bridge") -> "Iterator[Sheet]":
 
 def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
     """The models of one metric, and what they say of the bridge."""
-    from judgebench.analysis.bridging import LEFT_OUT
     from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, figures, words
 
     metric = bridge.metrics[name]
@@ -268,7 +269,6 @@ def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
     rows: list[tuple[Cell, ...]] = []
     for model in sorted(bridge.models, key=lambda model: (not model.included, _official(metric, model.name))):
         numbers, out = metric.numbers.get(model.name), left.get(model.name)
-        why = LEFT_OUT.get(model.reason or "", model.reason or "")
         rows.append(
             (
                 model.name,
@@ -278,17 +278,15 @@ def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
                 Figure(out.predicted, unit) if out else None,
                 Bounds(out.low95, out.high95, unit) if out else None,
                 f"{out.t:+.1f}" if out else "",
-                "outlier" if out and out.outlier else f"left out: {why}" if not model.included else "",
+                "outlier" if out and out.outlier else "" if model.included else f"left out: {model.reason}",
             )
         )
+    noted = any(row[-1] for row in rows)
+    numbered = figures("judge", "official", "predicted without it", "95 % interval", "t")
     return Sheet(
         title=f"{name}: {bridge.official.judge} from {bridge.judge.identity}, {metric.status}",
-        columns=(
-            *words("model", "vendor"),
-            *figures("judge", "official", "predicted without it", "95 % interval", "t"),
-            *words("note"),
-        ),
-        rows=tuple(rows),
+        columns=(*words("model", "vendor"), *numbered, *(words("note") if noted else ())),
+        rows=tuple(row if noted else row[:-1] for row in rows),
         notes=tuple(_evidence(bridge, name)),
         alerts=tuple(_words(metric.reasons, "refused: ")),
         spare=("vendor", "t"),
@@ -311,19 +309,18 @@ def _words(codes: Iterable[str], before: str = "") -> list[str]:
 def _evidence(bridge: "Bridge", name: str) -> "Iterator[str]":
     """What the models say of a metric's bridge."""
     metric, fit, bridge_fit = bridge.metrics[name], bridge.metrics[name].fit, bridge.fits[name]
-    checks, unit = metric.checks, metric.unit
+    checks = metric.checks
     if fit is not None:
         yield f"{fit.n} models: slope {fit.slope:.2f}, scatter {fit.tau:.2f} on the logit scale"
     if metric.loo:
         inside = {level: sum(getattr(model, f"covered{level}") for model in metric.loo) for level in (95, 90)}
         yield (
             f"left out one at a time, {inside[95]} of {len(metric.loo)} were inside the 95 % interval and {inside[90]} "
-            f"inside that of 90 %; its median half-width is {rough(checks.median_half_width95 or 0.0, unit)}"
+            f"inside that of 90 %; its median half-width is {_points(checks.median_half_width95)}"
         )
         yield (
-            f"mean error {rough(checks.mean_absolute_error or 0.0, unit)}, median "
-            f"{rough(checks.median_absolute_error or 0.0, unit)}; the judge's number as it is: "
-            f"{rough(checks.raw_mean_absolute_error or 0.0, unit)}"
+            f"mean error {_points(checks.mean_absolute_error)}, median {_points(checks.median_absolute_error)}; "
+            f"of the judge's number as it is {_points(checks.raw_mean_absolute_error)}"
         )
         explained = "nothing" if checks.explained is None else percent(checks.explained)
         spearman = "" if checks.spearman is None else f"; Spearman of judged and official {checks.spearman:.2f}"
@@ -335,11 +332,15 @@ def _evidence(bridge: "Bridge", name: str) -> "Iterator[str]":
             model = bridge.model(out.model)
             of = f" ({model.vendor})" if model and model.vendor else ""
             yield f"outlier, kept: {out.model}{of}, {abs(out.t):.1f} standard errors from what the others say"
-    widths = [(m, bridge_fit.forecast(m)) for m in (bridge_fit.n, *FORECAST) if m >= 3]
-    told = [f"{rough(width, unit)} with {_models(m)}" for m, width in widths if width is not None]
+    wanted = [m for m in (bridge_fit.n, *FORECAST) if m >= max(3, bridge_fit.n)]
+    told = [f"{_points(width)} with {_models(m)}" for m in wanted if (width := bridge_fit.forecast(m)) is not None]
     if told:
         yield f"half-width to expect in the middle of the official range: {', '.join(told)}"
     yield from _words(metric.marks, "mark: ")
+
+
+def _points(value: float | None) -> str:
+    return "unknown" if value is None else f"{rough(value)} points"
 
 
 def _models(m: float) -> str:
@@ -351,13 +352,19 @@ def _about(bridge: "Bridge") -> "Iterator[str]":
     official, judge, items = bridge.official, bridge.judge, bridge.items
     yield f"from {_by(judge.identity, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
     yield f"official numbers: {official.source}"
+    ran = any(model.run_id is not None for model in bridge.models)
     served = f", served as {judge.served_model}" if judge.served_model else ""
     protocol = judge.protocol_hash.removeprefix("sha256:")[:12]
-    yield f"asked as {judge.spec}{served}; protocol {protocol}"
+    yield f"{'judge asked as' if ran else 'judged numbers:'} {judge.spec}{served}; protocol {protocol}"
     drawn = f"{items.k} random ones of {items.n:,}" if items.k else f"all {items.n:,}"
+    out = [model.reason for model in bridge.models if model.reason]
+    if out:
+        yield f"left out: {_reasons({reason: out.count(reason) for reason in out})}"
     yield f"items: {drawn}; made on {bridge.created} by judgebench {bridge.judgebench}"
-    if all(model.run_id is None for model in bridge.models):
+    if not ran:
         yield "made of published numbers, without runs: nobody here has asked the judge"
+    if judge.unknown:
+        yield f"not known of the published numbers, and so not compared with runs: {', '.join(judge.unknown)}"
     yield from _drift_lines(bridge)
     yield from _words(bridge.findings.reasons, "refused: ")
     yield from _words(bridge.findings.marks, "mark: ")
@@ -445,7 +452,6 @@ def _outcome(one: "CheckedRun") -> str:
 
 
 def _plan_sheet(made: "BridgePlan") -> "Sheet":
-    from judgebench.analysis.bridging import LEFT_OUT
     from judgebench.exchange.sheets import Figure, Sheet, figures, words
 
     rows = tuple(
@@ -453,32 +459,46 @@ def _plan_sheet(made: "BridgePlan") -> "Sheet":
             model.name,
             model.vendor or "",
             Figure(model.official, "percent"),
-            f"judgebench eval -t {made.task} -m published:{model.name}{_judge_flags(made)}" if model.pinned else "",
+            f"published:{model.name}" if model.pinned else "from upstream, as file:…",
         )
         for model in made.models
     )
     part = f" of {made.of_items:,}" if made.items != made.of_items else ""
-    usd = (
-        "unknown"
-        if made.usd_likely is None
-        else f"{made.usd_likely:.2f} USD ({made.usd_low:.2f} to {made.usd_high:.2f})"
-    )
-    out = [
-        f"{count} {LEFT_OUT.get(reason, 'their published answers are not pinned')}"
-        for reason, count in made.left_out.items()
-    ]
+    usd = "unknown"
+    if made.usd_likely is not None:
+        usd = f"about {made.usd_likely:.2f} USD ({made.usd_low:.2f} to {made.usd_high:.2f})"
     return Sheet(
         title=f"{len(made.models)} bridge models for {made.task}, spread by {made.metric} of {made.official_judge}",
-        columns=(*words("model", "vendor"), *figures("official"), *words("have it judged")),
+        columns=(*words("model", "vendor"), *figures("official"), *words("answers")),
         rows=rows,
         notes=(
             f"{made.items:,}{part} items each: {made.calls:,} calls of {made.judge or 'the usual judge'}; price: {usd}",
-            f"chosen from {made.candidates} models; left out: {'; '.join(out) or 'none'}",
+            f"chosen from {made.candidates} models; left out: {_reasons(made.left_out)}",
             *made.notes,
         ),
         spare=("vendor",),
         rows_are="models",
     )
+
+
+def _reasons(counts: "Mapping[str, int]") -> str:
+    """How many models are left out, by reason."""
+    from judgebench.analysis.bridging import LEFT_OUT
+
+    return "; ".join(f"{count} {LEFT_OUT.get(reason, reason)}" for reason, count in counts.items()) or "none"
+
+
+def _plan_commands(made: "BridgePlan", ids: Path | None) -> list[str]:
+    """What to do next, for whoever copies it."""
+    models = [model.name for model in made.models if model.pinned]
+    if not models:
+        return []
+    flags = [*(f"-m published:{model}" for model in models), *([f"--ids {ids}"] if ids else []), "--out runs/bridge"]
+    items = f" --items {made.items}" if made.items != made.of_items else ""
+    return [
+        f"judgebench eval -t {made.task} {' '.join(flags)}{_judge_flags(made)}",
+        f"judgebench bridge make runs/bridge --task {made.task}{items}",
+    ]
 
 
 def _judge_flags(made: "BridgePlan") -> str:

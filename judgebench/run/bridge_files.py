@@ -70,6 +70,8 @@ class BridgeJudge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     protocol: dict[str, Any]
     """The protocol of the runs, without the model under test and without the items (see :class:`BridgeItems`)."""
     protocol_hash: Hash
+    unknown: tuple[Name, ...] = ()
+    """Protocol fields that published numbers do not tell; runs are not compared in them."""
 
 
 class BridgeItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

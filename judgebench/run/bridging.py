@@ -266,11 +266,13 @@ def unlike(bridge: Bridge, task_manifest: TaskManifest, population: Population |
 
     Without a ``population``, no part of the items but the bridge's own counts as random.
     """
-    fields = differing(bridge.judge.protocol, bridge_protocol(task_manifest.protocol))
+    known = {name: value for name, value in bridge.judge.protocol.items() if name not in bridge.judge.unknown}
+    given = {name: value for name, value in task_manifest.protocol.items() if name not in bridge.judge.unknown}
+    fields = differing(known, bridge_protocol(given))
     if "task" in fields:
         return ["task"]
-    known, given = bridge.judge.served_model, served_model(task_manifest)
-    if None not in (known, given) and known != given:
+    served = bridge.judge.served_model, served_model(task_manifest)
+    if None not in served and served[0] != served[1]:
         fields.append(SERVED)
     return fields if _same_items(bridge, task_manifest.protocol, population) else [*fields, ITEMS]
 

@@ -218,7 +218,9 @@ def test_official_numbers_of_a_file(judged: Judged, tmp_path: Path) -> None:
     made = json.loads(judgebench(command).stdout)
     out = {model["name"] for model in made["models"] if not model["included"]}
     assert out == {"claude-2.1", "gpt-3.5-turbo-0301", "cohere"}
-    assert "left out: a judge's vendor trained it" in judgebench(["bridge", "show", path], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", path], COLUMNS="200").stdout
+    assert shown.count("left out: vendor") == 3
+    assert "left out: 3 of a judge's vendor, while the judges' vendors differ" in shown
 
 
 def test_a_plan_sends_nothing(judged: Judged) -> None:
@@ -234,7 +236,8 @@ def test_a_plan_sends_nothing(judged: Judged) -> None:
     assert made["left_out"]["variant"] > 5
     shown = judgebench(command, COLUMNS="200").stdout
     assert "4,025 calls" in shown
-    assert f"judgebench eval -t alpacaeval@2 -m published:{made['models'][0]['name']}" in shown
+    assert f"\njudgebench eval -t alpacaeval@2 -m published:{made['models'][0]['name']} -m published:" in shown
+    assert "\njudgebench bridge make runs/bridge --task alpacaeval@2\n" in shown
     part = json.loads(judgebench([*command, "--items", "100", "--json"]).stdout)
     assert part["calls"] == 500
     ended = judgebench(["bridge", "make", "--plan", "50", *judged.flags], code=2)
