@@ -72,7 +72,7 @@ def alpacaeval(data: Path, evaluator: str) -> Bridge:
     """From one of upstream's other evaluators, whose published verdicts are scored here, to the official one."""
     with tempfile.TemporaryDirectory() as place:
         runs = [read_run(path) for path in _imported(data, evaluator, Path(place))]
-        finder = SourceFinder(Path(place) / "cache", [data], offline=True)
+        finder = SourceFinder(Path(place) / "cache", [data / "alpacaeval"], offline=True)
         made = make_bridge(runs, "alpacaeval", "published", finder, name=f"alpacaeval-{evaluator}-to-official")
     return msgspec.structs.replace(
         made,
@@ -109,7 +109,9 @@ def _imported(data: Path, evaluator: str, place: Path) -> Iterator[Path]:
         ]
         file = place / f"{model}.json"
         file.write_text(json.dumps(annotations))
-        api.import_run(file, "alpaca_eval", out=place / model, task="alpacaeval", mirrors=[data], offline=True)
+        api.import_run(
+            file, "alpaca_eval", out=place / model, task="alpacaeval", mirrors=[data / "alpacaeval"], offline=True
+        )
         yield place / model
 
 
@@ -118,7 +120,8 @@ def arenahard(data: Path, judge: str, official: str) -> Bridge:
     label = ARENAHARD.format(judge)
     (spec,) = tasks.parse_specs(label)
     with tempfile.TemporaryDirectory() as place:
-        loaded = load_task(spec, SourceFinder(Path(place), [data], offline=True), starter=False)
+        finder = SourceFinder(Path(place), [data / "arena_hard", data / "upstream"], offline=True)
+        loaded = load_task(spec, finder, starter=False)
     judged = official_table(f"published:{label}", loaded.task)
     table = official_table(f"published:{ARENAHARD.format(official)}", loaded.task)
     told = protocol(loaded, {name: [(own, judge)] for name, own in loaded.data.judges.items()})

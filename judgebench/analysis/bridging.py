@@ -4,14 +4,15 @@
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
-from judgebench.analysis.official_tables import OfficialTable, joined_vendors, official_table
+from judgebench.analysis.official_tables import Numbers, OfficialTable, joined_vendors, official_table
+from judgebench.analysis.published_verdicts import verdicts_of
 from judgebench.codec import canonical_hash
 from judgebench.data.sources import SourceFinder
 from judgebench.display import shortened
@@ -60,12 +61,6 @@ LEFT_OUT = {
     "not_pinned": "whose published answers are not pinned",
 }
 """Which models a bridge leaves out, in words."""
-OfficialVerdicts = Callable[[str], Mapping[str, float] | None]
-"""A published model's official verdicts by item, in the metric's unit, if they are known."""
-
-
-def no_verdicts(model: str) -> None:
-    """No official verdicts are known."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,6 @@ def make_bridge(
     vendors: Vendors = NO_VENDORS,
     items: int | None = None,
     name: str | None = None,
-    verdicts: OfficialVerdicts = no_verdicts,
 ) -> Bridge:
     """The bridge from the judge of these runs to the official numbers of their models.
 
@@ -116,7 +110,7 @@ def make_bridge(
     models = tuple(_model(one, judge, table, baselines, vendors) for one in judged)
     wanted = [task.metric(metric) for metric in _metrics(task, table, metrics, part=items is not None)]
     made = {
-        metric.name: _bridge_metric(metric, judged, models, population if items is not None else (), verdicts)
+        metric.name: _bridge_metric(metric, judged, models, population, _official_verdicts(task, metric, table))
         for metric in wanted
     }
     total, ids_hash = asked_items(task_run.task_manifest.protocol)
@@ -356,7 +350,7 @@ def _bridge_metric(
     judged: Sequence[JudgedModel],
     models: Sequence[BridgeModel],
     population: Sequence[str],
-    verdicts: OfficialVerdicts,
+    verdicts: Numbers,
 ) -> BridgeMetric:
     numbers: dict[str, ModelNumbers] = {}
     for one in judged:
@@ -382,13 +376,26 @@ def _of_all(metric: Metric, one: JudgedModel) -> tuple[float, float] | None:
     return None if score is None or score.value is None else (score.value, 0.0)
 
 
+def _official_verdicts(task: Task, metric: Metric, table: OfficialTable) -> Numbers:
+    """The official judge's verdicts by model and item, in the metric's unit, as far as they are known here."""
+    file = verdicts_of(f"{task.name}@{task.version}") if metric.is_mean else None
+    if file is None or file.judge != table.about.judge:
+        return {}
+    found: dict[str, dict[str, float]] = {}
+    for model, own in file.models.items():
+        rows = zip(file.items, own.values, strict=True)
+        values = metric.values([ExampleScore(example_id=item, metric=file.metric, value=value) for item, value in rows])
+        found[model] = {item: metric.scale * value for item, value in values.items() if value is not None}
+    return found
+
+
 def _of_part(
-    metric: Metric, one: JudgedModel, population: Sequence[str], verdicts: OfficialVerdicts
+    metric: Metric, one: JudgedModel, population: Sequence[str], verdicts: Numbers
 ) -> tuple[float, float] | None:
     """A run's number on all items, from a random part; official verdicts of the items say which part was drawn."""
     values = metric.values(one.task_run.example_scores())
     mine = {item: metric.scale * value for item, value in values.items() if value is not None}
-    official = verdicts(one.name) or {}
+    official = verdicts.get(one.name, {})
     known = official if set(population) <= set(official) else dict.fromkeys(population, 0.0)
     rest = [known[item] for item in population if item not in mine]
     found = controlled_mean(list(mine.values()), [known[item] for item in mine], rest)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from judgebench.analysis.published_verdicts import verdicts_of
 from judgebench.run.bridge_files import read_bridge
 from judgebench.run.bridging import JudgedRun, predict
 from judgebench.run.reading import read_run
+from judgebench.stats.bridge import controlled_mean
 from tests.alpacaeval_server import committed, stored
-from tests.bridge_replies import JUDGE, MODELS, SecondJudge, second_judge
+from tests.bridge_replies import JUDGE, MODELS, SecondJudge, second_judge, verdicts
 from tests.commands import Ended, judgebench
 from tests.made_bridges import cases
 from tests.patience import wait_for
@@ -33,7 +35,7 @@ class Judged:
     second: SecondJudge
     runs: dict[str, Path]
     folder: Path
-    url: str
+    server: Server
 
     def made(self, path: Path, *models: str) -> Path:
         """A bridge of these models, in a file."""
@@ -55,7 +57,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
     with chat_server(replies=second.replies) as server:
         for model, run in runs.items():
             judgebench(second.eval(server, model, run, "-q"), JUDGEBENCH_CACHE=str(folder / "cache"))
-        yield Judged(second, runs, folder, server.base_url)
+        yield Judged(second, runs, folder, server)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +246,47 @@ def test_a_plan_sends_nothing(judged: Judged) -> None:
     assert "can be bridge models" in ended.stderr
 
 
+FIVE = ("alpaca-7b", "claude-2.1", "gpt-3.5-turbo-0301", "gpt4", "Mixtral-8x7B-Instruct-v0.1")
+
+
+def test_a_random_part_of_the_items(judged: Judged, tmp_path: Path) -> None:
+    """``--items 100``: the plan writes the ids; a bridge of runs on those has each model's number with its standard
+    error, by the official verdicts of the items where they are published; a new model may be on them too.
+    """
+    ids, path = tmp_path / "ids.txt", tmp_path / "part.bridge.json"
+    judgebench(["bridge", "make", "--plan", "5", "--items", "100", "--out", ids, *judged.flags])
+    runs = {model: tmp_path / model for model in FIVE}
+    for model, run in runs.items():
+        arguments = judged.second.eval(judged.server, model, run, "-q", "--ids", str(ids))
+        judgebench(arguments, JUDGEBENCH_CACHE=str(judged.folder / "cache"))
+    make = ["bridge", "make", *runs.values(), *judged.flags, "--items", "100", "--out", path]
+    judgebench(make, code=None)
+    bridge = read_bridge(path)
+    assert set(bridge.metrics) == {"win_rate", "discrete_win_rate"}
+    assert (bridge.items.k, bridge.items.n, len(bridge.items.ids or ())) == (100, 805, 100)
+    assert bridge.items.ids_hash == read_bridge(judged.made(tmp_path / "a.bridge.json", *MODELS)).items.ids_hash
+    places = {item: int(item) for item in bridge.items.ids or ()}
+    for model, numbers in bridge.metrics["win_rate"].numbers.items():
+        shares = verdicts(SHARED, model)
+        file = verdicts_of("alpacaeval@2")
+        assert file is not None
+        known = file.models.get(model)
+        official = [100 * float(value or 0) for value in known.values] if known else [0.0] * 805
+        rest = [value for place, value in enumerate(official) if place not in places.values()]
+        want = controlled_mean(
+            [100 * shares[place] for place in places.values()], [official[place] for place in places.values()], rest
+        )
+        assert (numbers.judged, numbers.judged_stderr) == pytest.approx((want.value, want.stderr)), model
+        assert numbers.judged_stderr > 0
+    part = read_run(runs["gpt4"])
+    number = predict(bridge, JudgedRun.of(part, part.tasks["alpacaeval"]), metric="win_rate", force=True)
+    assert "incomplete" not in number.prediction.reasons
+    ended = judgebench([*make[:-4], "--items", "99"], code=2)
+    assert "are not the 99 which bridges of alpacaeval@2 draw at random" in ended.stderr
+    ended = judgebench(make[:-4], code=2)
+    assert "official numbers are of all" in ended.stderr
+
+
 def test_killed_three_times_nothing_is_bought_twice(
     judged: Judged, tmp_path: Path, start_chat_server: StartServer
 ) -> None:
@@ -270,6 +313,42 @@ def test_killed_three_times_nothing_is_bought_twice(
     first, second = (read_run(folder).tasks["alpacaeval"].scores for folder in (run, judged.runs[model]))
     assert [(own.metric, own.value, own.low) for own in first] == [(own.metric, own.value, own.low) for own in second]
     assert manifest_of(run).status == "complete"
+
+
+def test_a_stopped_check_of_drift_goes_on(
+    judged: Judged, bridge: Path, tmp_path: Path, start_chat_server: StartServer
+) -> None:
+    """``kill -9`` in the middle of a check: the next one asks for what is not committed, and notes one answer."""
+    path = Path(shutil.copy(bridge, tmp_path / "b.bridge.json"))
+    server = start_chat_server(replies=judged.second.replies, delay_ms=100)
+    flags = ["--drift", "-q", *judged.second.files, "--judge", judged.second.judge(server)]
+    command = ["bridge", "check", path, *judged.runs.values(), *flags, "--judge-concurrency", "2"]
+    with started(command) as process:
+        wait_for(lambda: stored() > 5)
+        kill(process)
+    safe, asked = len(committed()), server.counts()["start"]
+    assert 0 < safe < 50
+    server.set(delay_ms=0)
+    judgebench(command)
+    assert server.counts()["start"] - asked == 50 - safe
+    drift = read_bridge(path).drift
+    assert drift is not None
+    assert [own.verdicts for own in drift.asked] == [drift.verdicts]
+
+
+def test_a_file_cannot_choose_whom_to_ask(judged: Judged, bridge: Path, tmp_path: Path) -> None:
+    """A judge at another host must be named by the user, and be the bridge's; without its answers nothing is asked."""
+    path = tmp_path / "b.bridge.json"
+    content = json.loads(bridge.read_text())
+    content["judge"]["spec"] = "http://elsewhere.example/v1#gpt-4-turbo-2024-04-09"
+    path.write_text(json.dumps(content))
+    ended = judgebench(["bridge", "check", path, "--drift", *judged.runs.values()], code=2)
+    assert "a file may come from anyone" in ended.stderr
+    flags = ["--judge", "http://127.0.0.1:9/v1#another"]
+    ended = judgebench(["bridge", "check", path, "--drift", *judged.runs.values(), *flags], code=2)
+    assert "judges.model differs" in ended.stderr
+    ended = judgebench(["bridge", "check", path, "--drift"], code=2, cwd=tmp_path)
+    assert "no run among those given or below runs holds them" in ended.stderr
 
 
 def test_drift(judged: Judged, bridge: Path, tmp_path: Path, start_chat_server: StartServer) -> None:
