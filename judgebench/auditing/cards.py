@@ -146,7 +146,11 @@ def make_card(
         members |= {part: own for part, own in before.members.items() if part not in now_named}
     mark = AuditMark(
         judge="+".join(audit.settings.judges),
-        asked=tuple(asked_hash(seat.judge, seat.model) for own in audit.seats.values() for seat in own),
+        asked=tuple(
+            asked_hash(seat.judge.fingerprint, judge_identity(seat.model))
+            for own in audit.seats.values()
+            for seat in own
+        ),
         models=tuple(dict.fromkeys(judge_identity(seat.model) for own in audit.seats.values() for seat in own)),
         day=today().isoformat(),
         decisive=tuple(_decisive(reports, found)),

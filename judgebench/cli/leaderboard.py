@@ -100,6 +100,9 @@ def leaderboard(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     tasks: options.TaskFiles = "",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also say what audits of this machine found about the judges.")
+    ] = False,
     *,
     layout: Layout,
 ) -> None:
@@ -117,23 +120,41 @@ def leaderboard(
     print_beside("left out", (run.reason for run in found.unreadable))
     groups = of_tasks_of_runs(found.groups) if runs and task is None else found.groups
     shown = arranged(groups, sort=sort, filters=filters or (), pins=pins or ())
-    print_tables(shown, form, layout, rest=options.rest(everything))
+    print_tables(shown, form, layout, rest=options.rest(everything), verbose=verbose)
 
 
 def print_tables(
-    groups: "Sequence[Group]", form: Format = "rich", layout: Layout | None = None, *, rest: str | None = None
+    groups: "Sequence[Group]",
+    form: Format = "rich",
+    layout: Layout | None = None,
+    *,
+    rest: str | None = None,
+    verbose: bool = False,
 ) -> None:
-    """Print a table for each group of equal protocol, and one across tasks."""
+    """Print a table for each group of equal protocol, and one across tasks; ``verbose`` with audits of the judges."""
     from judgebench.analysis.leaderboard import across_tasks
 
     show(
         form,
         groups,
-        lambda: _sheets(groups, across_tasks(groups), terminal=form == "rich"),
+        lambda: _audited(_sheets(groups, across_tasks(groups), terminal=form == "rich"), groups if verbose else ()),
         lambda: Sheet("", words(*CSV_COLUMNS), tuple(_lines(groups))),
         layout=layout,
         rest=rest,
     )
+
+
+def _audited(sheets: list[Sheet], groups: "Sequence[Group]") -> list[Sheet]:
+    """Put below the tables of runs what audits of this machine found about their judges."""
+    from judgebench.run.judge_marks import marks, marks_of
+
+    known = marks() if groups else []
+    lines = {
+        _title(group): [f"judge audit: {mark.text}" for mark in marks_of(group.measured.protocol, known)]
+        for group in groups
+        if group.measured
+    }
+    return [replace(sheet, notes=(*sheet.notes, *lines.get(sheet.title, ()))) for sheet in sheets]
 
 
 def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:

@@ -143,6 +143,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         f"judge: {', '.join(task_manifest.judge_models) or 'none'}; protocol {task_manifest.protocol_hash[7:15]}"
     )
     notes += [f"note: {note}" for note in task_manifest.notes]
+    notes += [f"judge audit: {mark.text}" for mark in task_manifest.judge_audits if verbose or mark.unfit]
     if verbose:
         notes += [
             f"source: {source.name} sha256 {source.sha256} from {source.origin}" for source in task_manifest.sources

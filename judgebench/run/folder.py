@@ -59,6 +59,7 @@ from judgebench.records import (
     Whole,
 )
 from judgebench.run.integrity import Finding
+from judgebench.run.judge_marks import AuditMark
 
 MANIFEST_VERSION = 1
 LOCK = ".lock"
@@ -138,6 +139,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     counts: dict[str, Count] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped or missing."""
     notes: list[str] = []
+    judge_audits: list[AuditMark] = []
+    """What audits of this machine had found about the judges, in short."""
     unknown: list[str] = []
     """What an imported file does not state."""
 

@@ -5,7 +5,7 @@ replied. A card may be damaged or foreign: then it says nothing. A mark changes 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,8 @@ import msgspec
 
 from judgebench.codec import canonical_hash, read_json
 from judgebench.display import printable, shortened
-from judgebench.judges import Judge
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Count, Number
-from judgebench.run.protocol import Seat, judge_identity
 
 CARD = "card.json"
 CARD_BYTES = 16 * 2**20
@@ -74,9 +72,9 @@ class _Card(msgspec.Struct):
     mark: AuditMark
 
 
-def asked_hash(judge: Judge, model: Any) -> str:
-    """The hash of a prompt and rule together with the model that it is put to."""
-    return canonical_hash([judge.fingerprint, judge_identity(model)])
+def asked_hash(prompt_and_rule: object, model: str) -> str:
+    """The hash of a judge's fingerprint together with the model that is asked by it, as a protocol names the model."""
+    return canonical_hash([prompt_and_rule, model])
 
 
 def audits_folder() -> Path:
@@ -97,30 +95,20 @@ def marks() -> list[AuditMark]:
     return sorted(found, key=lambda mark: mark.day, reverse=True)
 
 
-def marks_of(judges: Mapping[str, Sequence[Seat]]) -> list[AuditMark]:
-    """The marks of the judges of a run, each once: with the same prompt and rule where there is such an audit."""
-    seats = [(judge, model) for own in judges.values() for judge, model in own if judge is not None]
-    known = marks() if seats else []
-    hashes = {asked_hash(judge, model): judge_identity(model) for judge, model in seats}
-    return _chosen(known, hashes)
-
-
-def marks_of_protocol(protocol: Mapping[str, Any], known: Sequence[AuditMark] | None = None) -> list[AuditMark]:
-    """The marks of the judges that a manifest's protocol names."""
-    played: list[Mapping[str, Any]] = []
+def marks_of(protocol: Mapping[str, Any], known: Sequence[AuditMark] | None = None) -> list[AuditMark]:
+    """The marks of the judges that a run's protocol names, each once: with the same prompt and rule where there is
+    such an audit, else of the same model. ``known`` are all marks, the newest first.
+    """
+    seats: list[Any] = []
     for judge in protocol.get("judges", {}).values():
         jury = judge.get("jury") if isinstance(judge, Mapping) else None
-        played += jury if isinstance(jury, list) else [judge]
+        seats += jury if isinstance(jury, list) else [judge]
     hashes = {
-        canonical_hash([seat.get("prompt_and_rule"), seat["model"]]): seat["model"]
-        for seat in played
-        if isinstance(seat, Mapping) and isinstance(seat.get("model"), str)
+        asked_hash(seat.get("prompt_and_rule"), model): model
+        for seat in seats
+        if isinstance(seat, Mapping) and isinstance(model := seat.get("model"), str)
     }
-    return _chosen(marks() if known is None else known, hashes)
-
-
-def _chosen(known: Iterable[AuditMark], hashes: Mapping[str, str]) -> list[AuditMark]:
-    listed = list(known)
+    listed = (marks() if known is None else known) if hashes else ()
     found: dict[str, AuditMark] = {}
     for mark in listed:
         for asked in hashes.keys() & set(mark.asked):

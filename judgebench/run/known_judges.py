@@ -3,7 +3,7 @@
 ``judgebench judges`` shows it. Facts about models come from the vendors' tables.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,6 +18,8 @@ from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import CaseTexts, labels_told
 from judgebench.models.opening import parse_model, price_of, shutdown_of
 from judgebench.models.vendors import near
+from judgebench.run.judge_marks import AuditMark, marks
+from judgebench.run.published_judges import PublishedJudge, published_judge
 from judgebench.task import Task, TaskData
 from judgebench.task.own_judging import judged_by, require_order
 
@@ -34,6 +36,8 @@ class JudgeModel(Struct, frozen=True, kw_only=True):
     """USD for a million prompt and completion tokens; ``None`` if not known."""
     advice: str | None = None
     """The model that the vendor recommends in its place."""
+    logprobs: bool
+    """Whether its API returns log-probabilities, or it scores labels itself, as some judges need."""
 
 
 class KnownJudge(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,10 @@ class KnownJudge(Struct, frozen=True, kw_only=True):
     unavailable: str
     """Why it cannot judge here; empty if it can."""
     about: str
+    published: PublishedJudge | None = None
+    """What upstream published of it as a judge."""
+    audits: list[AuditMark] = []
+    """What audits of this machine found about its model, the newest first."""
 
     @property
     def usable(self) -> bool:
@@ -109,16 +117,20 @@ def model_facts(spec: str, arguments: Mapping[str, str] | None = None) -> JudgeM
         over=end is not None and end.over,
         usd_per_million=None if price is None else (price.prompt, price.completion),
         advice=None if end is None else end.replaced_by,
+        logprobs=parsed.local or parsed.backend.gives_logprobs,
     )
 
 
 def known_judges(task: str | None = None) -> list[KnownJudge]:
     """The judges of one task, or of all tasks, by name; those that can judge here and are served come first."""
     found: list[KnownJudge] = []
+    audits = marks()
     for name in tasks.names() if task is None else [task]:
         loaded, folder = tasks.load(tasks.parse_one_spec(name))
         places = {key: source.place for key, source in read_sources(folder).items()}
-        known = [_known(loaded, named, places) for named in _named(loaded) or (_of_starter(name) if task else ())]
+        known = [
+            _known(loaded, named, places, audits) for named in _named(loaded) or (_of_starter(name) if task else ())
+        ]
         found += sorted(known, key=lambda judge: (not judge.usable, judge.left_behind))
     if not found and task is not None:
         raise UsageError(f"the answers to {task} are verified, not judged, so it has no judges")
@@ -147,7 +159,12 @@ def _of_starter(spec: str) -> tuple[NamedJudge, ...]:
     )
 
 
-def _known(task: Task, named: NamedJudge, places: Mapping[str, str]) -> KnownJudge:
+def audits_of(model: str, known: Sequence[AuditMark]) -> list[AuditMark]:
+    """The audits of a model, alone or in a jury, as the user named it."""
+    return [mark for mark in known if model in mark.judge.split("+")]
+
+
+def _known(task: Task, named: NamedJudge, places: Mapping[str, str], audits: Sequence[AuditMark]) -> KnownJudge:
     model = None if named.model is None else model_facts(named.model)
     return KnownJudge(
         task=task.name,
@@ -160,6 +177,8 @@ def _known(task: Task, named: NamedJudge, places: Mapping[str, str]) -> KnownJud
         prompt=places.get(named.prompt or "", named.prompt or ""),
         unavailable=named.unavailable,
         about=named.about,
+        published=published_judge(task.name, named.name),
+        audits=[] if model is None else audits_of(model.spec, audits),
     )
 
 

@@ -20,6 +20,7 @@ from judgebench.models.opening.backends import without_credentials
 from judgebench.records import Sampling
 from judgebench.run.cascades import CascadePlan
 from judgebench.run.folder import Manifest, Session, TaskManifest, now
+from judgebench.run.judge_marks import marks_of
 from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
 from judgebench.run.protocol import Seat, differing, inputs, protocol
 from judgebench.run.settings import SETTINGS, Settings
@@ -109,6 +110,7 @@ def build_task_manifest(
         judge_repeats=repeats,
         own_judge=loaded_task.own_judge,
         notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
+        judge_audits=marks_of(protocol_fields),
         unknown=list(imported.unknown) if imported else [],
     )
 
