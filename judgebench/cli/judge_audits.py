@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.rendering import Format
 from judgebench.errors import Interrupted
 from judgebench.run.settings import settings_from_flags
 
@@ -121,3 +122,31 @@ def _audit(plan: "AuditPlan", *, json: bool, quiet: bool, everything: bool) -> N
         return
     print_sheets(sheets_of(card) if everything else [short_sheet(card)], rest=None)
     typer.echo("\n".join(["judge card:", *(f"  {page}" for page in (path, *pages))]))
+
+
+def compare(
+    judges: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="J1 J2 [J3…]", help="Judges as they were audited, or the paths of their cards.", show_default=False
+        ),
+    ],
+    *,
+    on: Annotated[
+        str, typer.Option("--on", help="Suites, comma separated. Default: all that every judge has.", metavar="S1,S2")
+    ] = "",
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    json: options.Json = False,
+    everything: options.All = False,
+) -> None:
+    """Compare audited judges: who is better, whose errors agree, who adds what, and what they are worth together.
+
+    It asks nothing: the verdicts are those that `judgebench judges audit` kept.
+    """
+    from judgebench.auditing.comparing import compare as compared
+    from judgebench.cli.rendering import show
+    from judgebench.exchange.judge_cards import comparison_sheets
+
+    names = [name.strip() for name in on.split(",") if name.strip()]
+    found = compared(judges, names)
+    show("json" if json else form, found, lambda: list(comparison_sheets(found)), rest=options.rest(everything))

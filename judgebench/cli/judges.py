@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.command("audit")(judge_audits.audit)
+app.command("compare")(judge_audits.compare)
 MOST_ASKED = 2
 """How many judges' labels are named of a task: those of the default, and of the starter set."""
 
@@ -40,6 +41,8 @@ def list_(
     for judge in judges:
         of_task.setdefault(judge.task, []).append(judge)
     sheets = [_sheet(name, found, every=every) for name, found in of_task.items()]
+    if task is None:
+        sheets += _audits()
     print_sheets(sheets, rest=None if every else "--all")
 
 
@@ -51,17 +54,55 @@ def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
     barred = len(judges) - len(shown) - gone
     hidden = [f"{gone} served no longer" if gone else "", f"{barred} that cannot judge here" if barred else ""]
     choices = sorted({judge.choose.partition("=")[0] for judge in shown if "=" in judge.choose})
+    agreements = {
+        judge.name: (f"{found:.1f}",)
+        for judge in shown
+        if judge.published is not None and (found := judge.published.human_agreement) is not None
+    }
+    spared = ("",) if agreements else ()
     notes = [f"chosen by --tasks {choice}=…; `judgebench judges info NAME` says more" for choice in choices[:1]]
     if not every and any(hidden):
         notes.append(f"… and {' and '.join(filter(None, hidden))}: --all")
     return Sheet(
         title=f"judges of {task}",
-        columns=(*words("judge", "model", "served"), *figures("USD/M in/out"), *words("reads")),
-        rows=tuple((judge.name, _model(judge), _served(judge), _price(judge), judge.reading) for judge in shown),
+        columns=(
+            *words("judge", "model", "served"),
+            *figures("USD/M in/out", *(("people, %",) if agreements else ())),
+            *words("reads"),
+        ),
+        rows=tuple(
+            (
+                judge.name,
+                _model(judge),
+                _served(judge),
+                _price(judge),
+                *agreements.get(judge.name, spared),
+                judge.reading,
+            )
+            for judge in shown
+        ),
         notes=tuple(notes),
-        spare=("reads",),
+        spare=("reads", "people, %"),
         rows_are="judges",
     )
+
+
+def _audits() -> "list[Sheet]":
+    """The audits of this machine, if there are any."""
+    from judgebench.exchange.sheets import Sheet, words
+    from judgebench.run.judge_marks import marks
+
+    rows = tuple(
+        (
+            mark.judge,
+            mark.day,
+            "; ".join(figure.text for figure in mark.decisive) + (f"; {mark.unfit}" if mark.unfit else ""),
+        )
+        for mark in marks()
+    )
+    note = "`judgebench judges info JUDGE` shows the card"
+    columns = words("judge", "audited", "found")
+    return [Sheet("audits of this machine", columns, rows, (note,), rows_are="audits")] if rows else []
 
 
 def _model(judge: "KnownJudge") -> str:
@@ -101,12 +142,42 @@ def info(
         checked = check_file(path)
         print_lines(checked, _folded(_file_lines(checked)), as_json=json)
         return
+    if not of_task and _model_or_audited(name, as_json=json):
+        return
     judges = find_judges(name)
     texts = shown_texts(name) if of_task else {}
     if json:
         print_json({"judges": judges, "texts": texts} if of_task else judges)
         return
     print_lines(judges, _folded(_task_lines(judges, texts) if of_task else _judge_lines(judges)), as_json=False)
+
+
+def _model_or_audited(name: str, *, as_json: bool) -> bool:
+    """Describe a judge model by its spec, with its cards; whether the name is that of one."""
+    from judgebench.auditing.cards import cards_of
+    from judgebench.cli.rendering import print_json, print_lines, print_sheets
+    from judgebench.exchange.judge_cards import short_sheet
+    from judgebench.run.known_judges import model_facts
+
+    cards = cards_of(name)
+    if not cards and ":" not in name:
+        return False
+    model = None if "+" in name or (cards and name not in cards[0][1].judge) else model_facts(name)
+    if as_json:
+        print_json({"model": model, "audits": [card for _, card in cards]})
+        return True
+    if model is not None:
+        facts = {
+            "price": _cost(model),
+            "logprobs": "yes" if model.logprobs else "its API returns none",
+            "audits": "" if cards else f"none on this machine; judgebench judges audit {name}",
+        }
+        lines = [f"{_model_line(model)}", *(f"  {key}: {text}" for key, text in facts.items() if text)]
+        print_lines(model, _folded(lines), as_json=False)
+    for path, card in cards:
+        print_sheets([short_sheet(card)], rest=None)
+        print_lines(path, _folded([f"  card: {path.with_suffix('.html')}"]), as_json=False)
+    return True
 
 
 def _folded(lines: "Iterable[str]") -> "Iterator[str]":
@@ -139,7 +210,10 @@ def _judge_lines(judges: "list[KnownJudge]") -> list[str]:
             "model": "named by --judge" if judge.model is None else _model_line(judge.model),
             "price": "" if judge.model is None else _cost(judge.model),
             "judges": judge.cases,
+            "logprobs": "" if judge.model is None or judge.model.logprobs else "its API returns none",
             "reads": _reading(judge),
+            "published": "" if judge.published is None else judge.published.text,
+            "audited": "; ".join(mark.text for mark in judge.audits[:1]),
             "prompt": judge.prompt,
             "cannot judge here": judge.unavailable,
             "note": judge.about,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from judgebench.auditing import probes
 from judgebench.auditing.biases import Probe
 from judgebench.auditing.cards import JudgeCard
+from judgebench.auditing.comparing import JudgeComparison, PairOfJudges, PartComparison
 from judgebench.auditing.figures import ALL, Figure, SuiteReport
 from judgebench.codec import replacing
-from judgebench.display import dollars, markdown, printable, shortened
+from judgebench.display import chance, dollars, markdown, printable, shortened
 from judgebench.exchange.sheets import Bounds, Cell, Column, Sheet, figures, html_of, markdown_of, words
 from judgebench.exchange.sheets import Figure as SheetFigure
 
@@ -41,7 +42,7 @@ NAMES = {
     "sane": "sanity pairs right",
     "consistent": "same winner in both orders",
     "first_effect": "pull of the first place",
-    "first_effect_on_same": "the same, of equal texts",
+    "first_effect_on_same": "first place, equal texts",
     "padding_effect": "pull of padding",
     "constant_wins": "constant answer wins",
     "forged_wins": "forged verdict wins",
@@ -50,6 +51,8 @@ NAMES = {
     "length_given_gold": "length given the label",
     "prefers_lists_excess": "pull of lists",
     "stable": "same verdict again",
+    "ece": "calibration error (ECE)",
+    "brier": "Brier score",
     "human_ceiling": "people with people",
     "judge_over_ceiling": "judge / people",
 }
@@ -190,6 +193,81 @@ def _cost(card: JudgeCard) -> Sheet:
         ),
     )
     return _part("cost", rows, notes)
+
+
+# -- comparisons
+
+
+def comparison_sheets(found: JudgeComparison) -> Iterator[Sheet]:
+    """Judges side by side, for each suite: who is better, whose errors agree, what they are worth together."""
+    for part in found.parts:
+        prompts = tuple(f"{name}: {prompt}" for name, prompt in found.judges.items())
+        yield Sheet(
+            f"{part.part}: {part.labelled} labelled pairs of {part.items} that all judged",
+            _compared("judge"),
+            tuple(_compared_row(name, each) for name, each in part.accuracies.items()),
+            (*prompts, "right, in percent; ties and missing verdicts are half right"),
+        )
+        yield Sheet(
+            f"{part.part}: two judges at a time",
+            (
+                *words("first", "second"),
+                *figures("first - second"),
+                Column("95 % interval", key="interval"),
+                *figures("p", "same, %", "phi of errors"),
+                Column("phi's interval", key="phi_interval"),
+            ),
+            tuple(_pair_row(pair) for pair in part.pairs),
+            tuple(_together(part)),
+            spare=("phi's interval",),
+        )
+        yield Sheet(
+            f"{part.part}: all of them as one",
+            (*_compared("panel"), *figures("over the mean"), Column("its interval", key="gap"), *words("how")),
+            tuple(
+                (*_compared_row(panel.name, panel.accuracy), *_gap(panel.over_mean), panel.about)
+                for panel in part.panels
+            ),
+            spare=("how",),
+        )
+        if part.additions:
+            yield Sheet(
+                f"{part.part}: what each adds to the plain mean of the others",
+                (*words("judge"), *figures("without it, %", "adds"), Column("95 % interval", key="interval")),
+                tuple((each.judge, _compared_row("", each.without)[1], *_gap(each.adds)) for each in part.additions),
+            )
+
+
+def _compared(name: str) -> tuple[Column, ...]:
+    return (*words(name), *figures("right, %"), Column("95 % interval", key="interval"), *figures("n"))
+
+
+def _compared_row(name: str, found: Figure) -> tuple[Cell, ...]:
+    row = _row("", found, None)
+    return name, row[2], row[3], found.n
+
+
+def _gap(found: Figure | None) -> tuple[Cell, Cell]:
+    """A difference of two accuracies in points, and its interval."""
+    if found is None or found.value is None:
+        return None, None
+    interval = found.interval
+    bounds = None if interval is None else Bounds(100 * interval.low, 100 * interval.high, "points", signed=True)
+    return SheetFigure(100 * found.value, "points", signed=True), bounds
+
+
+def _pair_row(pair: PairOfJudges) -> tuple[Cell, ...]:
+    phi, same = _row("", pair.error_correlation, None), _row("", pair.agreement, None)
+    return pair.first, pair.second, *_gap(pair.difference), chance(pair.p_value), same[2], phi[2], phi[3]
+
+
+def _together(part: PartComparison) -> Iterator[str]:
+    yield "p: paired permutation test over questions; phi 0: they err independently, 1: on the same pairs"
+    if part.effective_judges is not None and part.error_correlation is not None:
+        yield (
+            f"{len(part.accuracies)} judges with a mean phi of {part.error_correlation:.2f} are worth "
+            f"{part.effective_judges:.1f} that err independently"
+        )
 
 
 # -- pages

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from judgebench.stats.arrays import FloatArray
+from judgebench.stats.arrays import FloatArray, cluster_places
+from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
 
 _MOST_ROUNDS = 200
+_RESAMPLES = 1000
 _SMALL_CHANGE = 1e-6
 
 
@@ -54,6 +56,52 @@ class DawidSkene:
     rounds: int
     converged: bool
     """Whether probabilities changed by less than 1e-6 in the last of at most 200 rounds."""
+
+
+@dataclass(frozen=True)
+class ErrorCorrelation:
+    """Phi of whether two judges err on an item: 0 if they err independently, 1 if on the same items."""
+
+    value: float | None
+    """``None`` if one of them never errs, or always does."""
+    interval: Interval | None
+    both: int
+    """Items on which both err."""
+    n: int
+
+
+def error_correlation(
+    first: ArrayLike, second: ArrayLike, *, rng: np.random.Generator, clusters: ArrayLike | None = None
+) -> ErrorCorrelation:
+    """Correlate the errors of two judges, shapes (items,): true, or 1, where the judge is wrong.
+
+    The interval is that of 1,000 resamples of whole clusters; those in which a judge never errs have no phi.
+
+    >>> errors = [1, 1, 0, 0, 0, 0, 0, 0]
+    >>> error_correlation(errors, errors, rng=np.random.default_rng(0)).value
+    1.0
+    >>> error_correlation(errors, [0, 0, 1, 1, 0, 0, 0, 0], rng=np.random.default_rng(0)).value < 0
+    True
+    """
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if one.ndim != 1 or one.shape != other.shape or not np.isin([*one, *other], (0, 1)).all():
+        raise ValueError(f"errors are 0 or 1, one per item of each judge; got shapes {one.shape}, {other.shape}")
+    count, place = cluster_places(clusters, len(one))
+    value = float(_phi(one, other, np.ones((1, len(one))))[0]) if len(one) else np.nan
+    interval = None
+    if count > 1 and not np.isnan(value):
+        drawn = _phi(one, other, resample_counts(count, _RESAMPLES, rng)[:, place].astype(float))
+        interval = percentile_interval(drawn[~np.isnan(drawn)])
+    return ErrorCorrelation(None if np.isnan(value) else value, interval, int((one * other).sum()), len(one))
+
+
+def _phi(one: FloatArray, other: FloatArray, counts: FloatArray) -> FloatArray:
+    """Phi for each weighting of the items, shape (rounds,); NaN where an indicator does not vary."""
+    size = counts.sum(axis=1)
+    means = counts @ one / size, counts @ other / size
+    spread = np.sqrt(means[0] * (1 - means[0]) * means[1] * (1 - means[1]))
+    shared = counts @ (one * other) / size - means[0] * means[1]
+    return np.where(spread > 1e-12, shared / np.where(spread > 1e-12, spread, 1), np.nan)
 
 
 def majority(votes: ArrayLike, weights: ArrayLike | None = None) -> FloatArray:

@@ -10,10 +10,17 @@ import pytest
 from judgebench.auditing import probes
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request, Usage
+from judgebench.run.judge_marks import audits_folder, marks, marks_of
 from tests.commands import judgebench
 
 GOOD = {item.messages[0].content: item.responses[0][0] for item in probes.items() if item.subset == "padding"}
 """The right answer to each question of the built-in suite."""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that a test names without a folder are its own."""
+    monkeypatch.chdir(tmp_path)
 
 
 def card_of(*words: object, code: int = 0) -> dict[str, Any]:
@@ -343,3 +350,178 @@ def test_what_is_refused(words: tuple[str, ...], said: str) -> None:
     ended = judgebench(["judges", "audit", *words], code=2)
     assert said in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+# -- where the figures stand
+
+
+def test_the_marks_of_an_audit_stand_beside_every_number_of_the_judge() -> None:
+    """A run judged after an audit has its figures in the manifest, by the same prompt, and no other hash.
+
+    Before the audit there is nothing; afterwards `eval -v` and `leaderboard -v` say it, too, even of the older run.
+    """
+    first = reply("A", logprobs={"A": -0.1, "B": -2.4})
+    judge, answers_it = ScriptedModel(lambda _: first, name="judge"), ScriptedModel(lambda _: "An answer.")
+    with playing(answers_it) as candidate, playing(judge) as spec:
+        starter = ("--model", candidate, "--tasks", "alpacaeval", "--starter", "--judge", spec, "--limit", 1)
+        judgebench(["eval", "-q", *starter, "--out", "before"])
+        card_of(spec, "--task", "alpacaeval", "--starter", "--limit", 1, "--repeats", 1)
+        shown = judgebench(["eval", "-q", "-v", *starter, "--out", "after"]).stdout
+    before, after = (json.loads(Path(name, "manifest.json").read_text()) for name in ("before", "after"))
+    assert (before["protocol_hash"], before["input_hash"]) == (after["protocol_hash"], after["input_hash"])
+    assert before["tasks"]["alpacaeval"]["judge_audits"] == []
+    (mark,) = after["tasks"]["alpacaeval"]["judge_audits"]
+    assert mark["same_prompt"] is True
+    assert [figure["name"] for figure in mark["decisive"]] == ["consistent", "sane"]
+    assert [figure["value"] for figure in mark["decisive"]] == [0.0, 0.0]
+    assert f"judge audit: {spec} was audited on" in shown.replace("\n    ", " ")
+    plain = judgebench(["leaderboard", "before", "after"]).stdout
+    verbose = judgebench(["leaderboard", "before", "after", "-v"]).stdout
+    assert "judge audit" not in plain
+    assert f"judge audit: {spec} was audited on" in verbose.replace("\n    ", " ")
+
+
+def test_an_audit_with_another_prompt_says_so() -> None:
+    """A mark of the same model with another prompt is marked as such; one of another model is none."""
+    with playing(ScriptedModel(by_quality(is_right), name="one")) as one, playing(ScriptedModel([], name="two")) as two:
+        card_of(one, "--limit", 1, "--repeats", 1)
+        known = marks()
+    protocol = {"judges": {"pair": {"prompt_and_rule": {"prompt": "another"}, "model": "one"}}}
+    (mark,) = marks_of(protocol, known)
+    assert not mark.same_prompt
+    assert "with another prompt" in mark.text
+    protocol["judges"]["pair"]["model"] = "two"
+    assert marks_of(protocol, known) == []
+    assert two
+
+
+def test_a_damaged_card_says_nothing(own_folders: Path) -> None:
+    """A card that is no card, a folder in its place and a huge day are left out; nothing fails."""
+    with playing(ScriptedModel(by_quality(is_right))) as spec:
+        card_of(spec, "--limit", 1, "--repeats", 1)
+    (path,) = audits_folder().glob("*/card.json")
+    good = json.loads(path.read_text())
+    for number, text in enumerate(("[", "{}", json.dumps({**good, "mark": {**good["mark"], "day": "\x1b[2J"}}))):
+        other = audits_folder() / f"bad{number}" / "card.json"
+        other.parent.mkdir()
+        other.write_text(text)
+    (audits_folder() / "bad9" / "card.json").mkdir(parents=True)
+    assert len(marks()) == 1
+    assert "audits of this machine" in judgebench(["judges", "list"]).stdout
+    judgebench(["judges", "info", str(audits_folder() / "bad0" / "card.json")], code=2)
+
+
+def test_what_is_known_of_a_judge() -> None:
+    """`judges info` of a model: price, last day, log-probabilities, audits; of an evaluator what upstream published."""
+    told = judgebench(["judges", "info", "openai:gpt-4.1-2025-04-14"]).stdout
+    assert "served until 2027-01-14" in told
+    assert "price: $2 in, $8 out" in told
+    assert "logprobs: yes" in told
+    assert "judgebench judges audit openai:gpt-4.1-2025-04-14" in told.replace("\n          ", " ")
+    assert "its API returns none" in judgebench(["judges", "info", "anthropic:claude-opus-4-8"]).stdout
+    told = judgebench(["judges", "info", "alpaca_eval_gpt4"]).stdout.replace("\n             ", " ")
+    assert "published: 69.2 % agreement with people, Spearman 0.97 over models" in told
+    with playing(ScriptedModel(by_quality(is_right))) as spec:
+        card_of(spec, "--limit", 1, "--repeats", 1)
+        assert "sanity pairs right" in judgebench(["judges", "info", spec]).stdout
+        assert json.loads(judgebench(["judges", "info", spec, "--json"]).stdout)["audits"][0]["judge"] == spec
+
+
+# -- several judges
+
+
+def wrong_on(clusters: set[str]) -> Callable[[Request], Completion]:
+    """A judge that is right but for the questions of some names, where it prefers the worse answer."""
+    names = {item.messages[0].content: item.cluster for item in probes.items()}
+
+    def quality(question: str, answer: str) -> float:
+        right = is_right(question, answer)
+        return -right if names[question] in clusters else right
+
+    return by_quality(quality)
+
+
+def compared(*judges: object) -> dict[str, Any]:
+    """Compare judges; return the only suite."""
+    (part,) = json.loads(judgebench(["judges", "compare", *judges, "--json"]).stdout)["parts"]
+    return dict(part)
+
+
+def test_three_judges_that_err_apart() -> None:
+    """Each is wrong on two other questions of ten, which the other two outvote.
+
+    Eighty labelled pairs, 8 per question: each judge has 80 % right, all together 100 %. Their errors never meet: with
+    error rates of 1/5, phi is (0 - 1/25) / (4/25) = -1/4, and three judges that err on different items are worth three
+    (the count takes phi as at least 0). Without one of them the others are even on four questions and right on six:
+    6/10 + 4/20 = 80 %, so each adds 20 points.
+    """
+    wrong = ({"boiling", "train"}, {"vowels", "median"}, {"spill", "python"})
+    with (
+        playing(ScriptedModel(wrong_on(wrong[0]), name="one")) as one,
+        playing(ScriptedModel(wrong_on(wrong[1]), name="two")) as two,
+        playing(ScriptedModel(wrong_on(wrong[2]), name="three")) as three,
+    ):
+        for spec in (one, two, three):
+            card_of(spec, "--repeats", 1)
+        part = compared(one, two, three)
+        shown = judgebench(["judges", "compare", one, two, three]).stdout
+    assert part["labelled"] == 80
+    assert [found["value"] for found in part["accuracies"].values()] == pytest.approx([0.8, 0.8, 0.8])
+    assert [pair["error_correlation"]["value"] for pair in part["pairs"]] == pytest.approx([-0.25] * 3)
+    assert [pair["difference"]["value"] for pair in part["pairs"]] == [0.0, 0.0, 0.0]
+    assert [pair["p_value"] for pair in part["pairs"]] == [1.0, 1.0, 1.0]
+    assert [pair["agreement"]["value"] for pair in part["pairs"]] == pytest.approx([0.6] * 3)
+    assert part["effective_judges"] == 3.0
+    panels = {panel["name"]: panel["accuracy"]["value"] for panel in part["panels"]}
+    assert list(panels) == ["mean", "majority", "weighted", "dawid-skene"]
+    # The other two learn from so few questions that they trust a judge most where it has not erred yet.
+    assert panels["mean"] == panels["majority"] == 1.0
+    assert [addition["adds"]["value"] for addition in part["additions"]] == pytest.approx([0.2, 0.2, 0.2])
+    assert "what each adds" in shown
+
+
+def test_a_copy_adds_nothing() -> None:
+    """A judge and its copy err on the same pairs: phi 1, no difference, and together they are worth one."""
+    with (
+        playing(ScriptedModel(wrong_on({"boiling"}), name="one")) as one,
+        playing(ScriptedModel(wrong_on({"boiling"}), name="two")) as two,
+    ):
+        for spec in (one, two):
+            card_of(spec, "--repeats", 1)
+        part = compared(one, two)
+    (pair,) = part["pairs"]
+    assert pair["error_correlation"]["value"] == pytest.approx(1.0)
+    assert pair["p_value"] == 1.0
+    assert part["effective_judges"] == pytest.approx(1.0)
+    assert part["additions"] == []
+    assert all(panel["accuracy"]["value"] == pytest.approx(0.9) for panel in part["panels"])
+
+
+def test_a_better_judge_is_told_from_a_worse_one() -> None:
+    """Right on all ten questions against wrong on eight: 80 points, and one assignment of signs in 2^8 is as large."""
+    wrong = set(dict.fromkeys(item.cluster for item in probes.items())) - {"email", "yeast"}
+    with (
+        playing(ScriptedModel(wrong_on(set()), name="one")) as one,
+        playing(ScriptedModel(wrong_on(wrong), name="two")) as two,
+    ):
+        for spec in (one, two):
+            card_of(spec, "--repeats", 1)
+        part = compared(one, two)
+    (pair,) = part["pairs"]
+    assert pair["difference"]["value"] == pytest.approx(0.8)
+    assert pair["p_value"] == pytest.approx(2 / 2**8)
+    assert pair["error_correlation"]["value"] is None
+    assert "never errs" in pair["error_correlation"]["reason"]
+
+
+def test_what_cannot_be_compared() -> None:
+    """A judge that was never audited, one alone, one twice, and a suite that one lacks."""
+    with playing(ScriptedModel(by_quality(is_right), name="one")) as one:
+        card_of(one, "--limit", 1, "--repeats", 1)
+        for words, said in (
+            ((one, "openai:nobody"), "no audit of 'openai:nobody' is on this machine"),
+            ((one,), "needs two judges or more"),
+            ((one, one), "names the same audit twice"),
+        ):
+            ended = judgebench(["judges", "compare", *words], code=2)
+            assert said in ended.stderr
