@@ -1,6 +1,7 @@
 """The public suites by name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from judgebench.auditing import (
     alpaca_human,
@@ -11,7 +12,9 @@ from judgebench.auditing import (
     rewardbench,
     rewardbench_2,
 )
-from judgebench.auditing.suite import Suite
+from judgebench.auditing.figures import SuiteReport
+from judgebench.auditing.items import Decision, Item, read_decisions
+from judgebench.auditing.suite import Fetch, Suite
 from judgebench.errors import UsageError
 
 SUITES: Mapping[str, Suite] = {
@@ -33,3 +36,30 @@ def get_suite(name: str) -> Suite:
     if name not in SUITES:
         raise UsageError(f"no suite is called {name[:60]!r}; there are {', '.join(SUITES)}")
     return SUITES[name]
+
+
+def report_of_file(suite: Suite, path: Path, fetch: Fetch, options: Mapping[str, str], *, seed: int = 0) -> SuiteReport:
+    """A judge's figures from a file of its decisions. Scores without a verdict are decided by the suite's rule."""
+    decisions = read_decisions(path)
+    items = {item.id: item for item in suite.load(fetch)}
+    made = [each for decision in decisions for each in _decided(suite, items.get(decision.item), decision, seed)]
+    return suite.report(tuple(items.values()), made, options=options, seed=seed)
+
+
+def _decided(suite: Suite, item: Item | None, decision: Decision, seed: int) -> tuple[Decision, ...]:
+    if item is None or decision.shown is not None or not decision.scores:
+        return (decision,)
+    if len(decision.scores) != len(item.responses):
+        raise UsageError(
+            f"item {item.id[:60]!r} of {suite.name} has {len(item.responses)} responses, and a decision has "
+            f"{len(decision.scores)} scores; give one for each, null where there is none"
+        )
+    return suite.decide(
+        item,
+        decision.scores,
+        seed=seed,
+        repeat=decision.repeat,
+        seconds=decision.seconds,
+        usd=decision.usd,
+        error=decision.error,
+    )

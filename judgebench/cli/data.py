@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from judgebench.data.sources import Source, SourceFinder
 
 app = typer.Typer(no_args_is_help=True)
-Task = Annotated[str | None, typer.Argument(metavar="T", help="Only this task.")]
+Task = Annotated[str | None, typer.Argument(metavar="T", help="Only this task, or a suite that judges are audited on.")]
 
 
 def finder_of(mirror: options.Mirror, *, offline: bool) -> "SourceFinder":
@@ -30,8 +30,11 @@ def finder_of(mirror: options.Mirror, *, offline: bool) -> "SourceFinder":
 
 def _sources(task: str | None) -> "list[tuple[str, Source]]":
     from judgebench import tasks
+    from judgebench.auditing.suites import SUITES
     from judgebench.data.sources import read_sources
 
+    if task is not None and task in SUITES:
+        return [(task, source) for source in SUITES[task].sources]
     names = tasks.names() if task is None else [task.partition("@")[0]]
     for name in names:
         if name not in tasks.names():

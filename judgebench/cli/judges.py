@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from judgebench.cli import judge_audits, options
+from judgebench.cli import judge_audits, judge_suites, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 app.command("audit")(judge_audits.audit)
 app.command("compare")(judge_audits.compare)
+app.command("suites")(judge_suites.suites)
+app.command("figures")(judge_suites.figures)
 MOST_ASKED = 2
 """How many judges' labels are named of a task: those of the default, and of the starter set."""
 

@@ -1,6 +1,7 @@
 """The judge card as tables for a terminal, as Markdown, and as one HTML page without a script."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -92,13 +93,7 @@ def sheets_of(card: JudgeCard) -> list[Sheet]:
     """Everything on the card, the short table first."""
     found = [short_sheet(card)]
     for report in card.reports:
-        rows = tuple(_row("", each, None) for each in report.figures)
-        counts = (
-            f"{report.judged} of {report.items} items judged, {report.decisions} verdicts: {report.ties} ties, "
-            f"{report.nulls} missing"
-        )
-        options = ", ".join(f"{name}={value}" for name, value in sorted(report.options.items()))
-        found.append(_part(report.suite, rows, (counts, *((f"options: {options}",) if options else ()))))
+        found.append(report_sheet(report))
     for probe in card.probes:
         counts = f"{probe.items} pairs, {probe.nulls} verdicts missing"
         rows = tuple(_row("", each, None) for each in probe.figures)
@@ -110,6 +105,20 @@ def sheets_of(card: JudgeCard) -> list[Sheet]:
         found.append(_members(card))
     found.append(_cost(card))
     return found
+
+
+def report_sheet(report: SuiteReport) -> Sheet:
+    """All figures of a judge on a suite: the one that decides, those over all items, those of parts of them."""
+    decisive = report.headline
+    ordered = sorted(report.figures, key=lambda each: (each is not decisive, each.group != ALL))
+    rows = tuple(_row("", each, None) for each in ordered)
+    counts = (
+        f"{report.judged} of {report.items} items judged, {report.decisions} verdicts: {report.ties} ties, "
+        f"{report.nulls} missing"
+    )
+    options = ", ".join(f"{name}={value}" for name, value in sorted(report.options.items()))
+    made = _part(report.suite, rows, (counts, *((f"options: {options}",) if options else ())))
+    return replace(made, spare=("what it is",))
 
 
 def _part(title: str, rows: tuple[tuple[Cell, ...], ...], notes: tuple[str, ...]) -> Sheet:
