@@ -29,7 +29,7 @@ OURS = "audit"
 PAIR, RATING = "pair", "rating"
 SCALE = (1.0, 10.0)
 SAMPLING = Sampling(temperature=0.0, max_tokens=2048)
-_RULES = {
+RULES = {
     PAIR: VerdictRule(read="label", labels={"[[A]]": 1.0, "[[C]]": 0.5, "[[B]]": 0.0}),
     RATING: VerdictRule(read="rating", scale=SCALE),
 }
@@ -160,7 +160,7 @@ def _ours(form: str) -> LoadedTask:
     path = resource("templates") / f"audit_{form}.j2"
     prompt = OwnPrompt(path.read_text("utf-8"), path.name)
     texts = CaseTexts(answers=2 if form == PAIR else 1, scale=None if form == PAIR else SCALE)
-    rule = _RULES[form]
+    rule = RULES[form]
     judge = TextJudge(
         name=form,
         messages=lambda case: prompt.messages(texts.texts(case)),

@@ -1,5 +1,6 @@
 """``judgebench judges audit``: a judge measured by the real command, with judges whose every figure is known."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from judgebench.models.scripted import ScriptedModel, last_message, playing, rep
 from judgebench.records import Completion, Request, Usage
 from judgebench.run.judge_marks import audits_folder, marks, marks_of
 from tests.commands import judgebench
+from tests.shared_data import SharedData
 
 GOOD = {item.messages[0].content: item.responses[0][0] for item in probes.items() if item.subset == "padding"}
 """The right answer to each question of the built-in suite."""
@@ -525,3 +527,50 @@ def test_what_cannot_be_compared() -> None:
         ):
             ended = judgebench(["judges", "compare", *words], code=2)
             assert said in ended.stderr
+
+
+# -- published decisions
+
+
+def test_a_published_judge_is_audited_to_its_published_accuracy(shared_data: SharedData) -> None:
+    """o1-mini's stored replies to JudgeBench's 350 pairs, given again by a judge, have its published figures.
+
+    Its replies are read by our rule from its own words, in both orders, through the whole command. The other 270 pairs
+    of the suite get a reply without a verdict, re-asked and counted as nulls. 65.7 % of 350 pairs is published; the
+    counts of pairs that one place wins in both orders are those of the expected values.
+    """
+    folder = shared_data / "judge_meta" / "judgebench"
+    expected = json.loads((folder / "expected.json").read_text())["judges"]
+    wanted = expected["arena_hard/o1-mini-2024-09-12 on gpt-4o-2024-05-13"]
+    stored = {row["pair_id"]: row["decisions"] for row in gzip_lines(folder / wanted["file"])}
+    pairs = gzip_lines(folder / "pairs_gpt-4o-2024-05-13.jsonl.gz")
+    shown = {(row["response_A"], row["response_B"]): stored[row["pair_id"]][0] for row in pairs}
+    shown |= {(row["response_B"], row["response_A"]): stored[row["pair_id"]][1] for row in pairs}
+    said = {"A>B": "[[A]]", "B>A": "[[B]]", "A=B": "[[C]]"}
+
+    def replayed(request: Request) -> Completion:
+        if "<request_1>" not in last_message(request):
+            return reply("no verdict")
+        _, first, second = answers(request)
+        return reply(said.get(shown.get((first.strip(), second.strip()), ""), "no verdict"))
+
+    shown = {(one.strip(), other.strip()): label for (one, other), label in shown.items()}
+    with playing(ScriptedModel(replayed)) as spec:
+        card = card_of(spec, "--on", "judgebench", "--repeats", 1, "--mirror", folder, "--offline", "--reask", 0)
+    (report,) = card["reports"]
+    accuracy = next(one for one in report["figures"] if (one["name"], one["group"]) == ("accuracy", "all"))
+    assert accuracy["successes"] == wanted["breakdown"]["n_correct"] == 230
+    assert (report["items"], report["decisions"], report["nulls"]) == (620, 1240, 2 * 270)
+    first = figure(card, "position", "first_in_both", "judgebench")
+    second = figure(card, "position", "second_in_both", "judgebench")
+    assert (first["successes"], first["n"]) == (wanted["breakdown"]["n_first_position_both"], 350)
+    assert second["successes"] == wanted["breakdown"]["n_second_position_both"]
+    assert "exact binomial p = 4.71e-06" in figure(card, "position", "skew", "judgebench")["policy"]
+    assert any("540 of 1240 verdicts are missing" in note for note in card["notes"])
+    assert [one["name"] for one in card["mark"]["decisive"]] == ["accuracy", "consistent", "sane"]
+
+
+def gzip_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines."""
+    with gzip.open(path, "rt") as file:
+        return [json.loads(line) for line in file]
