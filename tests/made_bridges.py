@@ -25,7 +25,7 @@ from judgebench.run.bridging import JudgedRun
 from judgebench.run.folder import TaskManifest
 from tests.shared_data import SHARED
 
-IDS = tuple(f"item-{number:03}" for number in range(100))
+IDS = tuple(f"item-{number:03}" for number in range(200))
 JUDGE = "gpt-4.1-2025-04-14"
 PROTOCOL: dict[str, Any] = {
     "task": "alpacaeval",

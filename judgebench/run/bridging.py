@@ -18,7 +18,7 @@ from judgebench.models.trained_by import base_vendor_of, vendor_of
 from judgebench.records import PREDICTED, Score
 from judgebench.run.bridge_files import Bridge, rule_of_vendors
 from judgebench.run.folder import TaskManifest
-from judgebench.run.loading import MISSING_LIMIT
+from judgebench.run.loading import MISSING_LIMIT, too_many
 from judgebench.run.manifests import lacking
 from judgebench.run.protocol import differing
 from judgebench.run.reading import Run, TaskRun
@@ -207,7 +207,9 @@ def _items_rule(bridge: Bridge, run: JudgedRun, score: Score | None) -> tuple[Fi
     if part < bridge.items.n:
         whole = score is not None and score.metric in run.means and score.stderr is not None
         stderr = (score.stderr or 0.0) * (1 - part / bridge.items.n) ** 0.5 if score and whole else 0.0
-    return completeness_rule(missing, max(n + missing, 1), MISSING_LIMIT, same_items=whole), stderr
+    total = max(n + missing, 1)
+    enough = whole and not too_many(missing, total)
+    return completeness_rule(missing, total, MISSING_LIMIT, same_items=enough), stderr
 
 
 def asked_items(protocol: Mapping[str, Any]) -> tuple[int, str | None]:

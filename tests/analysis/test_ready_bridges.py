@@ -82,7 +82,12 @@ def test_the_program_makes_them(tmp_path: Path) -> None:
     assert {path.name.removesuffix(SUFFIX) for path in tmp_path.iterdir()} == set(ready_bridges())
     for path in tmp_path.iterdir():
         made, here = (msgspec.to_builtins(read_bridge(file)) for file in (path, Path(path.name.removesuffix(SUFFIX))))
-        assert _flat(made) == pytest.approx(_flat(here), rel=1e-5, abs=1e-9)
+        first, second = _flat(made), _flat(here)
+        numbers = [place for place, scalar in second.items() if isinstance(scalar, float)]
+        assert [first.pop(place) for place in numbers] == pytest.approx(
+            [second.pop(place) for place in numbers], rel=1e-5, abs=1e-9
+        )
+        assert first == second
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_the_worked_example() -> None:
     assert (row.metric, row.method, row.n, row.n_missing, row.group) == (
         "win_rate_official_predicted",
         "judge bridge, logit, t",
-        100,
+        200,
         0,
         None,
     )
@@ -184,18 +184,18 @@ def test_r5_range() -> None:
 
 
 def test_r6_incomplete() -> None:
-    """R6: one missing verdict of a hundred is counted and allowed, two are refused; so is a run that lacks answers."""
+    """R6: half a per cent of missing verdicts is counted and allowed, one per cent refused, as of a run's answers."""
     assert found(good_bridge(), missing=1) == ((), ("missing",))
     assert found(good_bridge(), missing=2) == (("incomplete",), ("missing",))
-    assert found(good_bridge(), counts={"examples": 100, "without_answer": 5})[0] == ("incomplete",)
+    assert found(good_bridge(), counts={"examples": 200, "without_answer": 5})[0] == ("incomplete",)
     nothing = predicted(good_bridge(), value=None).prediction
     assert (nothing.value, nothing.reasons) == (None, ("incomplete",))
 
 
 CHOSEN = {
-    "the first half": IDS[:50],
-    "one less": IDS[:99],
-    "others": [f"other-{number}" for number in range(100)],
+    "the first half": IDS[:100],
+    "one less": IDS[:199],
+    "others": [f"other-{number}" for number in range(200)],
     "one": IDS[:1],
     "more": (*IDS, "another"),
 }
@@ -205,7 +205,7 @@ CHOSEN = {
 def test_r3_other_items(name: str) -> None:
     """R3: a run on items that somebody chose is another protocol, and the message says on how many each is."""
     for population in (None, IDS):
-        with pytest.raises(UsageError, match=r"examples \(100 items in the bridge, .* in the run\)"):
+        with pytest.raises(UsageError, match=r"examples \(200 items in the bridge, .* in the run\)"):
             predicted(good_bridge(), ids=CHOSEN[name], population=population)
 
 
@@ -214,7 +214,7 @@ def test_r6_a_random_part() -> None:
     standard error does, because the items left are finite.
     """
     bridge = good_bridge()
-    drawn = drawn_items(IDS, 0)[:36]
+    drawn = drawn_items(IDS, 0)[:72]
     assert found(bridge, ids=drawn, population=IDS, stderr=5.0) == ((), ())
     whole, part = predicted(bridge), predicted(bridge, ids=drawn, population=IDS, stderr=5.0)
     wide = bridge.fits["win_rate"].predict(35.0, judged_stderr=5.0)
@@ -230,7 +230,7 @@ def test_r6_a_random_part() -> None:
 
 def test_r6_a_part_gives_no_fit() -> None:
     """R6: a metric that is no plain mean, as a length-controlled rate, is not had from a part of the items."""
-    run = replace(made_run(ids=drawn_items(IDS, 0)[:36], population=IDS), means=())
+    run = replace(made_run(ids=drawn_items(IDS, 0)[:72], population=IDS), means=())
     assert predict(good_bridge(), run, metric="win_rate").prediction.reasons == ("incomplete",)
 
 
