@@ -76,9 +76,25 @@ class Verdicts:
 
     def shown_first(self, order: str) -> FloatArray:
         """The share of the win of the response shown first in an order; NaN for a null."""
-        found = [self.by_place.get((item.id, order)) for item in self.items]
-        shares = [None if decision is None else share_of_first(decision) for decision in found]
+        shares = [self._rated(item, order) if self.rates else self._judged(item, order) for item in self.items]
         return np.array([np.nan if value is None else value for value in shares], dtype=float)
+
+    def _judged(self, item: Item, order: str) -> float | None:
+        decision = self.by_place.get((item.id, order))
+        return None if decision is None else share_of_first(decision)
+
+    def _rated(self, item: Item, order: str) -> float | None:
+        """By the ratings themselves, whichever order a suite's protocol counts and whatever it makes of equal ones."""
+        for place in BOTH:
+            decision = self.by_place.get((item.id, place))
+            if decision is None:
+                continue
+            rated = [decision.scores[int(digit) - 1] for digit in order] if decision.scores else []
+            if rated and rated[0] is not None and rated[1] is not None:
+                return 0.5 + ((rated[0] > rated[1]) - (rated[0] < rated[1])) / 2
+            share = share_of_first(decision)
+            return share if share is None or place == order else 1 - share
+        return None
 
     @cached_property
     def shares(self) -> FloatArray:

@@ -153,7 +153,8 @@ def _first_of(report: SuiteReport) -> Iterator[Figure]:
 
 def _short_rows(probe: Probe) -> list[tuple[Cell, ...]]:
     wanted = FIRST.get(probe.name, ())
-    return [_row(probe.part, each, probe.nulls) for each in probe.figures if each.name in wanted and each.group == ALL]
+    shown = [each for each in probe.figures if each.name in wanted and each.group == ALL and each.n]
+    return [_row(probe.part, each, probe.nulls) for each in shown]
 
 
 def _alerts(card: JudgeCard) -> Iterator[str]:
