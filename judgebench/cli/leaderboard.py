@@ -1,7 +1,8 @@
 """``leaderboard``: many runs in one table per protocol, and one across tasks."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,6 +63,8 @@ TAKEN = (
     "USD",
 )
 """Headings that are no metric's."""
+IN_WORDS = ("rank", RANKS, "model", "figures", "flags", "from", "protocol", "candidate")
+"""Headings of columns of words."""
 RANKS_NOTE = (
     ": those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
     "shared a prompt; judgebench compare pairs the prompts and sees more"
@@ -168,114 +171,204 @@ def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: boo
     return own + others
 
 
+@dataclass(frozen=True)
+class _Board:
+    """A table's rows with what several of its columns and notes need."""
+
+    group: "Group"
+    terminal: bool
+
+    @property
+    def rows(self) -> "tuple[LeaderboardRow, ...]":
+        """Best first."""
+        return self.group.rows
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The first one ranks."""
+        return self.group.headline
+
+    @cached_property
+    def first(self) -> "list[Score | None]":
+        """The score that places each row."""
+        return [self.group.score(row, self.metrics[0]) if self.metrics else None for row in self.rows]
+
+    @cached_property
+    def own(self) -> "list[Score | None]":
+        """The same by our rule."""
+        return [row.scores.get(self.metrics[0]) if self.metrics else None for row in self.rows]
+
+    @cached_property
+    def marks(self) -> list[list[str]]:
+        """What to doubt about each row."""
+        return [_flags(row, said="starter") for row in self.rows]
+
+    @property
+    def flags(self) -> list[str]:
+        """The same, as a cell each."""
+        return [", ".join(marks) for marks in self.marks]
+
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """What stands above each metric."""
+        return _headings(self.metrics[1:]) if self.terminal else {metric: metric for metric in self.metrics}
+
+    @cached_property
+    def higher(self) -> set[str]:
+        """The metrics of which more is better."""
+        from judgebench.analysis.leaderboard import higher_is_better
+
+        return higher_is_better(self.group.task, {metric for row in self.rows for metric in row.scores})
+
+    def figures(self, metric: str) -> list[Cell]:
+        """The column of a metric."""
+        return [self.figure(self.group.score(row, metric)) for row in self.rows]
+
+    def figure(self, score: "Score | None") -> Figure | None:
+        """A metric's value with its interval."""
+        return None if score is None else _figure(score, best=score.metric in self.higher)
+
+
+Columns = dict[str, list[Cell]]
+
+
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
     """Show every column that some row has something in; flags and places go below, so that figures fit a terminal."""
-    from judgebench.analysis.leaderboard import higher_is_better, length_of
-    from judgebench.cli.results import both_rules
-
-    rows, metrics = group.rows, group.headline
-    first = [group.score(row, metrics[0]) if metrics else None for row in rows]
-    own = [row.scores.get(metrics[0]) if metrics else None for row in rows]
-    marks = [_flags(row, said="starter") for row in rows]
-    flags = [", ".join(own) for own in marks]
-    lengths = [length_of(row) for row in rows]
-    headings = _headings(metrics[1:]) if terminal else {metric: metric for metric in metrics}
-    higher = higher_is_better(group.task, {metric for row in rows for metric in row.scores})
-
-    def cell(score: "Score | None") -> Figure | None:
-        return None if score is None else _figure(score, best=score.metric in higher)
-
-    columns: dict[str, list[Cell]] = {
-        "rank": [("* " if row.pinned else "") + ("–" if row.rank is None else str(row.rank)) for row in rows],
-        RANKS: [
-            "" if row.rank_low is None or row.rank_high is None else rank_range(row.rank_low, row.rank_high)
-            for row in rows
-        ],
-        "model": [row.model for row in rows],
-        "figures": [PUBLISHED if row.published else MEASURED for row in rows] if group.table else [],
-        **{metric: [cell(score) for score in first] for metric in metrics[:1]},
-        INTERVAL: [None if score is None else _bounds(score) for score in first],
-        UPSTREAM: [None if score is None or group.table else _upstreams(score) for score in own],
-        OURS: [_ours(score, terminal=terminal) if group.table and score else None for score in own],
-        **{headings[metric]: [cell(group.score(row, metric)) for row in rows] for metric in metrics[1:]},
-        "published": [
-            None if row.published_value is None else _value_like(row.published_value, score)
-            for row, score in zip(rows, first, strict=True)
-        ],
-        "n": ["" if score is None or not score.n else str(score.n) for score in first],
-        "missing": [
-            "" if score is None or row.published else str(score.n_missing)
-            for row, score in zip(rows, first, strict=True)
-        ],
-        "unread": ["" if row.unread is None else percent(row.unread, 1) for row in rows],
-        "length": [None if score is None or score.metric in metrics else _figure(score) for score in lengths],
-        "USD": ["" if row.usd is None else f"{'≥ ' if row.unpriced else ''}{figure(row.usd)}" for row in rows],
-        **({} if terminal else {"flags": [*flags], "from": [row.origin for row in rows]}),
-    }
-    always = ("rank", "model", *metrics[:1])
+    board = _Board(group, terminal)
+    columns = {**_places(board), **_numbers(board), **_counts(board)}
+    always = ("rank", "model", *group.headline[:1])
     kept = {name: cells for name, cells in columns.items() if name in always or any(cells)}
-    unshown = sorted({metric for row in rows for metric in row.scores} - {*metrics})
-    further: dict[str, list[Cell]] = {
-        **{metric: [cell(group.score(row, metric)) for row in rows] for metric in unshown},
-        **{f"{metric} interval": [_bounds(group.score(row, metric)) for row in rows] for metric in metrics},
-        "stderr": [None if score is None else _value_like(score.stderr, score) for score in first],
-        "protocol": [row.protocol_hash[7:15] if not row.published else "" for row in rows],
-        "candidate": [row.candidate for row in rows],
-        **({"flags": [*flags], "from": [row.origin for row in rows]} if terminal else {}),
-    }
-    further = {name: cells for name, cells in further.items() if name not in kept}
-    rest = [metric for metric in metrics[1:] if headings[metric] == metric and metric in kept]
-    asked = tuple(heading for metric, heading in headings.items() if metric != heading and heading in kept)
-    nothing = [
-        name for name, zero in (("unread", percent(0.0, 1)), ("USD", figure(0.0))) if {*columns[name]} <= {zero, ""}
-    ]
-    # A line below has the number by upstream's rule, too.
-    early = ("missing", "length", *nothing, RANKS, UPSTREAM)
-    others = ("published", *(name for name in ("unread", "USD") if name not in nothing), OURS)
-    # Whoever asks for columns of groups wants them more than the interval.
-    spare = (
-        *early,
-        *reversed(rest),
-        *others,
-        *(("n", INTERVAL, *reversed(asked)) if asked else ()),
-    )
-    metric_of = {heading: metric for metric, heading in headings.items()}
-    places = []
-    for cells, row, doubts, score in zip(columns["rank"], rows, flags, own, strict=True):
-        remarks = [text for text in ("" if score is None else both_rules(score), doubts, _again(row)) if text]
-        if not row.published:
-            places.append(f"{cells}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else ""))
+    further = {name: cells for name, cells in _further(board).items() if name not in kept}
     by_rule = _by_rule(group)
-    in_words = ("rank", RANKS, "model", "figures", "flags", "from", "protocol", "candidate")
-    sources = sorted({row.origin for row in rows if row.published}) if terminal else []
-    origins = [f"published figures: {'; '.join(sources)}"] if sources else []
     return Sheet(
         _title(group),
-        tuple(
-            Column(
-                by_rule.get(name, name),
-                words=name in in_words,
-                key="interval" if name == INTERVAL else metric_of.get(name, ""),
-                best="column" if metric_of.get(name, name) in higher else "",
-                further=name in further,
-            )
-            for name in (*kept, *further)
-        ),
+        tuple(_column(name, board, by_rule, further=name in further) for name in (*kept, *further)),
         tuple(zip(*kept.values(), *further.values(), strict=True)),
-        notes=(
-            *(places if terminal else (f"{row.model}: {_again(row)}" for row in rows if row.again)),
-            *_columns_of_groups(headings),
-            *_placed(group),
-            *_apart(rows),
-            *origins,
-        ),
+        notes=tuple(_notes(board)),
         about=(*_withheld(group), *_rules(group, terminal=terminal)),
-        spare=tuple(by_rule.get(name, name) for name in spare if name in kept),
-        in_columns=(("flags", _doubted(rows, marks) if not terminal else ()),),
+        spare=tuple(by_rule.get(name, name) for name in _spare(board, columns, kept) if name in kept),
+        in_columns=(("flags", _doubted(group.rows, board.marks) if not terminal else ()),),
         order=_important(group),
         keep=len(_own(group)),
         gaps=True,
     )
+
+
+def _places(board: _Board) -> Columns:
+    """Where each row stands, and whose it is."""
+    rows = board.rows
+    ranges = [(row.rank_low, row.rank_high) for row in rows]
+    return {
+        "rank": [("* " if row.pinned else "") + ("–" if row.rank is None else str(row.rank)) for row in rows],
+        RANKS: ["" if low is None or high is None else rank_range(low, high) for low, high in ranges],
+        "model": [row.model for row in rows],
+        "figures": [PUBLISHED if row.published else MEASURED for row in rows] if board.group.table else [],
+    }
+
+
+def _numbers(board: _Board) -> Columns:
+    """The metrics, the first one's interval and numbers by other rules, and what was published."""
+    first, own, metrics, stands = board.first, board.own, board.metrics, board.group.table is not None
+    return {
+        **{metric: [board.figure(score) for score in first] for metric in metrics[:1]},
+        INTERVAL: [None if score is None else _bounds(score) for score in first],
+        UPSTREAM: [None if score is None or stands else _upstreams(score) for score in own],
+        OURS: [_ours(score, terminal=board.terminal) if stands and score else None for score in own],
+        **{board.headings[metric]: board.figures(metric) for metric in metrics[1:]},
+        "published": [
+            None if row.published_value is None else _value_like(row.published_value, score)
+            for row, score in zip(board.rows, first, strict=True)
+        ],
+    }
+
+
+def _counts(board: _Board) -> Columns:
+    """How many items and verdicts there are, how long answers are, what it cost; in a file also flags and folders."""
+    from judgebench.analysis.leaderboard import length_of
+
+    rows, lengths = board.rows, map(length_of, board.rows)
+    counted = list(zip(rows, board.first, strict=True))
+    return {
+        "n": ["" if score is None or not score.n else str(score.n) for score in board.first],
+        "missing": ["" if score is None or row.published else str(score.n_missing) for row, score in counted],
+        "unread": ["" if row.unread is None else percent(row.unread, 1) for row in rows],
+        "length": [None if score is None or score.metric in board.metrics else _figure(score) for score in lengths],
+        "USD": ["" if row.usd is None else f"{'≥ ' if row.unpriced else ''}{figure(row.usd)}" for row in rows],
+        **({} if board.terminal else _flags_and_folders(board)),
+    }
+
+
+def _flags_and_folders(board: _Board) -> Columns:
+    return {"flags": [*board.flags], "from": [row.origin for row in board.rows]}
+
+
+def _further(board: _Board) -> Columns:
+    """The columns that are shown only to whoever asks for them."""
+    rows, metrics = board.rows, board.metrics
+    unshown = sorted({metric for row in rows for metric in row.scores} - {*metrics})
+    intervals = {metric: [_bounds(board.group.score(row, metric)) for row in rows] for metric in metrics}
+    return {
+        **{metric: board.figures(metric) for metric in unshown},
+        **{f"{metric} interval": [*cells] for metric, cells in intervals.items()},
+        "stderr": [None if score is None else _value_like(score.stderr, score) for score in board.first],
+        "protocol": [row.protocol_hash[7:15] if not row.published else "" for row in rows],
+        "candidate": [row.candidate for row in rows],
+        **(_flags_and_folders(board) if board.terminal else {}),
+    }
+
+
+def _column(name: str, board: _Board, by_rule: "Mapping[str, str]", *, further: bool) -> Column:
+    metric = next((metric for metric, heading in board.headings.items() if heading == name), "")
+    return Column(
+        by_rule.get(name, name),
+        words=name in IN_WORDS,
+        key="interval" if name == INTERVAL else metric,
+        best="column" if (metric or name) in board.higher else "",
+        further=further,
+    )
+
+
+def _spare(board: _Board, columns: Columns, kept: Columns) -> list[str]:
+    """The columns that a narrow terminal leaves out, in this order."""
+    headings = board.headings
+    metrics = [metric for metric in board.metrics[1:] if headings[metric] == metric and metric in kept]
+    groups = [heading for metric, heading in headings.items() if metric != heading and heading in kept]
+    zeros = {"unread": percent(0.0, 1), "USD": figure(0.0)}
+    nothing = [name for name, zero in zeros.items() if {*columns[name]} <= {zero, ""}]
+    return [
+        # A line below has the number by upstream's rule, too.
+        *("missing", "length", *nothing, RANKS, UPSTREAM),
+        *reversed(metrics),
+        *("published", *(name for name in zeros if name not in nothing), OURS),
+        # Whoever asks for columns of groups wants them more than the interval.
+        *(("n", INTERVAL, *reversed(groups)) if groups else ()),
+    ]
+
+
+def _notes(board: _Board) -> "Iterator[str]":
+    """The lines below: on a terminal each run's folder with its remarks, then what headings and rows mean."""
+    rows = board.rows
+    if board.terminal:
+        yield from _folders(board)
+    else:
+        yield from (f"{row.model}: {_again(row)}" for row in rows if row.again)
+    yield from _columns_of_groups(board.headings)
+    yield from _placed(board.group)
+    yield from _apart(rows)
+    sources = sorted({row.origin for row in rows if row.published}) if board.terminal else []
+    if sources:
+        yield f"published figures: {'; '.join(sources)}"
+
+
+def _folders(board: _Board) -> "Iterator[str]":
+    """Each run's place, folder and remarks."""
+    from judgebench.cli.results import both_rules
+
+    places = _places(board)["rank"]
+    for place, row, doubts, score in zip(places, board.rows, board.flags, board.own, strict=True):
+        remarks = [text for text in ("" if score is None else both_rules(score), doubts, _again(row)) if text]
+        if not row.published:
+            yield f"{place}. {row.origin}" + (f": {'; '.join(remarks)}" if remarks else "")
 
 
 def _again(row: "LeaderboardRow") -> str:
