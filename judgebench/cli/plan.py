@@ -9,11 +9,13 @@ import typer
 
 from judgebench.cli import options
 from judgebench.cli.rendering import show
-from judgebench.display import percent, rough
+from judgebench.display import dollars, percent, rough
+from judgebench.errors import UsageError
 from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
     from judgebench.analysis.power_plan import Plan
+    from judgebench.analysis.ways import Ways
 
 
 def plan(
@@ -37,14 +39,50 @@ def plan(
     ] = 0.0,
     alpha: Annotated[float, typer.Option(help="Two-sided level of the test.")] = 0.05,
     power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
+    half_width: Annotated[
+        float | None,
+        typer.Option(
+            help="Plan a bridge, a cascade and labels instead, for a number with an interval of plus or minus W.",
+            metavar="W",
+        ),
+    ] = None,
+    judge: Annotated[
+        list[str],
+        typer.Option(help="With --half-width: the judge of today. Default: the run's, or the task's.", metavar="J"),
+    ] = [],  # noqa: B006
+    cascade: Annotated[
+        str | None, typer.Option(help="With --half-width: the dear judge of a cascade.", metavar="DEAR")
+    ] = None,
+    bridge: Annotated[
+        Path | None, typer.Option(help="With --half-width: a bridge that is there already.", metavar="FILE")
+    ] = None,
+    usd_per_label: Annotated[
+        float | None, typer.Option(help="With --half-width: what a label costs.", min=0, metavar="USD")
+    ] = None,
+    agreement: Annotated[
+        float | None,
+        typer.Option(help="With --half-width: how often people agree with the judge; default 0.7.", metavar="SHARE"),
+    ] = None,
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     everything: options.All = False,
     json: options.Json = False,
 ) -> None:
-    """Say what difference two runs on the same examples can detect, and how many examples a difference needs."""
+    """Say what difference two runs on the same examples can detect, and how many examples a difference needs.
+
+    With --half-width: what a bridge, a cascade or labels take for a number this sure, and which is cheapest.
+    """
     from judgebench import api
 
+    asked = {"--judge": judge, "--cascade": cascade, "--bridge": bridge, "--usd-per-label": usd_per_label}
+    if half_width is not None:
+        _plan_ways(
+            task, half_width, metric, baseline, judge, cascade, bridge, usd_per_label, agreement, delta,
+            mirror=mirror, offline=offline, everything=everything, json=json,
+        )  # fmt: skip
+        return
+    if idle := [flag for flag, given in {**asked, "--agreement": agreement}.items() if given not in (None, [])]:
+        raise UsageError(f"{idle[0]} plans a number of some width; say which with --half-width")
     made = api.plan(
         task,
         metric=metric,
@@ -58,6 +96,68 @@ def plan(
         offline=offline,
     ).record
     show("json" if json else "rich", made, lambda: _sheets(made), rest=options.rest(everything))
+
+
+def _plan_ways(
+    task: str,
+    half_width: float,
+    metric: str | None,
+    baseline: list[Path],
+    judge: list[str],
+    cascade: str | None,
+    bridge: Path | None,
+    usd_per_label: float | None,
+    agreement: float | None,
+    delta: float | None,
+    *,
+    mirror: list[Path],
+    offline: bool,
+    everything: bool,
+    json: bool,
+) -> None:
+    """Plan for the width of one number."""
+    from judgebench.analysis.ways import Need, ways_to
+    from judgebench.run.settings import settings_from_flags
+
+    if delta is not None:
+        raise UsageError("--delta is about the difference of two runs, and --half-width about one number; give one")
+    if len(baseline) > 1:
+        raise UsageError("--half-width is about one number: give one --baseline, the new model's run or one like it")
+    need = Need(
+        task=task,
+        half_width=half_width,
+        metric=metric,
+        run=baseline[0] if baseline else None,
+        judge=tuple(judge),
+        dear=cascade,
+        bridge=bridge,
+        usd_per_label=usd_per_label,
+        agreement=agreement,
+    )
+    made = ways_to(need, settings_from_flags({"tasks": task, "mirror": mirror, "offline": offline}))
+    show("json" if json else "rich", made, lambda: [_ways_sheet(made)], rest=options.rest(everything))
+
+
+def _ways_sheet(made: "Ways") -> Sheet:
+    judged = "its verdicts on the run are there" if made.judged else "nothing is judged yet"
+    rows = tuple(
+        (
+            way.kind if way.possible else f"({way.kind})",
+            way.gives,
+            "–" if way.half_width is None else f"± {rough(way.half_width)}",
+            "–" if not way.possible or way.judge_calls is None else f"{way.judge_calls:,}",
+            "–" if not way.labels else f"{way.labels:,}",
+            "–" if not way.possible or way.usd is None else dollars(way.usd),
+        )
+        for way in made.ways
+    )
+    notes = [f"cheapest: {made.cheapest}"] if made.cheapest else ["none of them can be priced, or reaches the width"]
+    notes += [f"{way.kind}: {way.models} published models are judged first" for way in made.ways if way.models]
+    notes += [f"{way.kind}: {text}" for way in made.ways for text in way.assumed]
+    notes += [f"{way.kind} is out: {way.reason}" for way in made.ways if way.reason]
+    title = f"{made.metric} of {made.task} ± {made.wanted:g} {made.unit}; judge {made.judge}, {judged}"
+    columns = (*words("way", "its number"), *figures("95 % interval", "judge calls", "labels", "USD"))
+    return Sheet(title, columns, rows, notes=(*notes, *made.notes), rows_are="ways")
 
 
 def _sheets(made: "Plan") -> list[Sheet]:

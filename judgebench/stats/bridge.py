@@ -325,8 +325,7 @@ class BridgeFit:
         if self.line is None or self.median_official is None:
             return None
         share = (self.median_official - self.low) / (self.high - self.low)
-        wider = self.line.tau * np.sqrt(1 + 1.5 / models)
-        return float((self.high - self.low) * share * (1 - share) * _quantile(models - 2, level) * wider)
+        return (self.high - self.low) * forecast_half_width(models, self.line.tau, share, level)
 
     def _judged(self, judged: float, stderr: float) -> tuple[float, float, float | None, Findings]:
         """Logit, its sampling variance, distance beyond the range, and what the rules say of a judged number."""
@@ -340,6 +339,18 @@ class BridgeFit:
             found = range_rule(distance) + found
         sampling = _sampling(np.array([number]), np.array([error]), self.low, self.high)
         return float(u[0]), float(sampling[0]), distance, found
+
+
+def forecast_half_width(models: float, tau: float, share: float, level: float = 0.95) -> float:
+    """Half the width, about, of intervals by a bridge of so many models, as a share of the metric's range.
+
+    ``tau`` is how far the two judges differ about a model, on the logit scale; ``share`` is where in the range the
+    official number lies.
+
+    >>> [round(100 * forecast_half_width(models, 0.2, 0.5), 1) for models in (8, 20, np.inf)]
+    [13.3, 10.9, 9.8]
+    """
+    return float(share * (1 - share) * _quantile(models - 2, level) * tau * np.sqrt(1 + 1.5 / models))
 
 
 def fit_bridge(

@@ -129,6 +129,38 @@ def cascade_mean(
     return CascadeMean(value, stderr, interval, weight, n, population, _gain(mine, residual), _few(n))
 
 
+def required_dear(
+    half_width: float, *, sd: float, gain: float, population: int, span: float | None = None, level: float = 0.95
+) -> int:
+    """How many of ``population`` items the dear judge must judge for an interval of plus or minus ``half_width``.
+
+    ``sd`` is the standard deviation of its verdicts, in the unit of the half-width, and ``gain`` that of a
+    :class:`CascadeMean`, from a pilot; 1 is for the dear judge alone. With ``span``, the range of a verdict, the
+    interval is (4), as for wins and losses, else (3). At least 3, at most all.
+
+    >>> [required_dear(3, sd=45, gain=gain, population=805) for gain in (1.0, 1.7, 3.2)]
+    [418, 314, 205]
+    >>> required_dear(5, sd=30, gain=2, population=805), required_dear(5, sd=30, gain=2, population=805, span=100)
+    (66, 80)
+    """
+    from scipy.special import ndtri, stdtrit
+
+    check_level(level)
+    if not (half_width > 0 and sd >= 0 and gain > 0 and population > 0):
+        raise ValueError("a half-width, a gain and a population are above 0, and a standard deviation is not below 0")
+    n = np.arange(3, population)
+    unseen, scatter = 1 - n / population, sd**2 / gain
+    if span is None:
+        half = stdtrit(n - 2, (1 + level) / 2) * np.sqrt(unseen * scatter / n)
+    else:
+        z = float(ndtri((1 + level) / 2))
+        # The made-up items' own variance, with a weight as large as the correlation that the gain stands for.
+        corners = span**2 / 4 * (1 + max(0.0, 1 - 1 / gain))
+        half = z * np.sqrt(unseen * (n * scatter + z**2 * corners)) / (n + z**2)
+    enough = np.flatnonzero(half <= half_width)
+    return int(n[enough[0]]) if len(enough) else population
+
+
 def _t_interval(value: float, residual: FloatArray, unseen: float, level: float) -> Interval | None:
     """Equation (3)."""
     from scipy.special import stdtrit

@@ -1,0 +1,449 @@
+"""Three ways to a number that one can trust, for a wanted width: a bridge, a cascade, or labels by people.
+
+Each says how many judge calls, labels and USD it takes, and what its number is. They are not the same number: a bridge
+predicts what the official judge would give, a cascade estimates what a dear judge of today would say of all examples,
+and labels estimate what people would say. Nothing is sent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import stdev
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from judgebench import tasks
+from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, expected_width
+from judgebench.analysis.official_tables import official_table
+from judgebench.errors import ModelError, UsageError
+from judgebench.models.opening import model_name, parse_model, shutdown_of
+from judgebench.run.bridge_files import fit_metric, read_bridge
+from judgebench.run.dry_run import Stage, estimate
+from judgebench.run.labels import anchored_metric
+from judgebench.run.loading import load_task, source_finder
+from judgebench.run.reading import TaskRun, read_run
+from judgebench.run.run_tasks import NO_FILES
+from judgebench.run.seats import alternatives
+from judgebench.run.settings import Settings
+from judgebench.stats.bridge import forecast_half_width
+from judgebench.stats.bridge_rules import WEAK_MODELS
+from judgebench.stats.cascade import FEW, required_dear
+from judgebench.task import Task
+from judgebench.task.metric import Metric
+
+STAND_IN = "builtin:tiny"
+"""A candidate that costs nothing: only the judge's calls are counted."""
+ASSUMED_TAU = 0.2
+"""How far two judges differ about a model, on the logit scale, if no bridge says: real ones ran from 0.09 to 0.41."""
+ASSUMED_GAIN = {True: 1.7, False: 3.2}
+"""What a cheap judge is worth for wins, and else, if no cascade says: AlpacaEval's and WildBench's real judges."""
+MOST_MODELS = 60
+
+Kind = Literal["bridge", "cascade", "labels"]
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """One way to a number, and what it takes."""
+
+    kind: Kind
+    gives: str
+    """What its number is."""
+    possible: bool
+    """Whether it reaches the width."""
+    half_width: float | None = None
+    """Half the width of its 95 % interval, in the metric's unit."""
+    models: int | None = None
+    """Of a bridge: published models to judge first."""
+    judge_calls: int | None = None
+    dear_calls: int | None = None
+    """Of a cascade: those among ``judge_calls`` that the dear judge gets."""
+    labels: int | None = None
+    usd: float | None = None
+    """Likely; null if a price is unknown."""
+    assumed: tuple[str, ...] = ()
+    """What it rests on."""
+    reason: str | None = None
+    """Why it does not reach the width, or cannot be planned."""
+
+
+class Ways(Struct, frozen=True, kw_only=True):
+    """All three ways to a number of this width."""
+
+    task: str
+    metric: str
+    unit: str
+    wanted: float
+    """Half the width of a 95 % interval, in the unit."""
+    examples: int
+    judge: str
+    judged: bool
+    """Whether the run holds the judge's verdicts already."""
+    ways: tuple[Way, ...]
+    cheapest: Kind | None
+    """The one that reaches the width for the least USD; null if none does, or no price is known."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a user wants to know, and how surely."""
+
+    task: str
+    half_width: float
+    metric: str | None = None
+    run: Path | None = None
+    """A run of the new model, or of one like it."""
+    judge: tuple[str, ...] = ()
+    """The judge of today; by default that of the run, or the first of the task's that is served."""
+    dear: str | None = None
+    bridge: Path | None = None
+    usd_per_label: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class _Situation:
+    """What is there to plan with."""
+
+    need: Need
+    task: Task
+    metric: Metric
+    examples: int
+    shares: Mapping[str, float] | None
+    """The judge's values by example, of the run."""
+    value: float | None
+    """The run's number."""
+    stored: TaskRun | None
+    judge: tuple[str, ...]
+    judged: bool
+    cost: Callable[[tuple[str, ...]], Stage]
+    """What a judge takes for all examples of a model."""
+
+
+def ways_to(need: Need, settings: Settings) -> Ways:
+    """Plan all three ways. Raises :class:`UsageError` for a task, run, judge or bridge that cannot be planned with."""
+    if not 0 < need.half_width < float("inf"):
+        raise UsageError(f"--half-width {need.half_width:g}: half the width of an interval must be above 0")
+    found = _situation(need, settings)
+    ways = (_bridge(found), _cascade(found), _labels(found))
+    priced = [way for way in ways if way.possible and way.usd is not None]
+    best = min(priced, key=lambda way: way.usd or 0.0, default=None)
+    return Ways(
+        task=found.task.label,
+        metric=found.metric.name,
+        unit=found.metric.unit,
+        wanted=need.half_width,
+        examples=found.examples,
+        judge=", ".join(found.judge),
+        judged=found.judged,
+        ways=ways,
+        cheapest=None if best is None else best.kind,
+        notes=tuple(_notes(found, ways)),
+    )
+
+
+# -- what is there
+
+
+def _situation(need: Need, settings: Settings) -> _Situation:
+    specs = tasks.parse_specs(need.task)
+    if len(specs) != 1:
+        raise UsageError(f"--task {need.task}: plan for one task at a time")
+    loaded = load_task(specs[0], source_finder(settings), starter=False)
+    task, examples = loaded.task, len(loaded.data.examples)
+    if not loaded.data.judges:
+        raise UsageError(
+            f"the answers to {task.label} are verified, not judged: there is no judge to bridge or replace"
+        )
+    stored = None if need.run is None else _stored(need.run, task, specs[0])
+    name = need.metric or task.headline[0]
+    if not any(metric.name == name for metric in task.metrics):
+        raise UsageError(f"--metric {name}: {task.label} has {', '.join(metric.name for metric in task.metrics)}")
+    metric = task.metric(name)
+    judge = need.judge or _usual_judge(task, stored)
+    for text in judge:
+        _require_served("--judge", text, task)
+    score = stored.overall.get(name) if stored else None
+
+    def cost(judges: tuple[str, ...]) -> Stage:
+        asked = replace(settings, tasks=need.task, judges=judges, model=STAND_IN)
+        return next(stage for stage in estimate([asked]).stages if stage.stage == "judge")
+
+    return _Situation(
+        need=need,
+        task=task,
+        metric=metric,
+        examples=examples,
+        shares=_values(stored, metric) if stored else None,
+        value=None if score is None else score.value,
+        stored=stored,
+        judge=judge,
+        judged=stored is not None and set(_named(_judges_of(stored))) == set(_named(judge)),
+        cost=cost,
+    )
+
+
+def _stored(path: Path, task: Task, spec: tasks.TaskSpec) -> TaskRun:
+    files = {task.name: Path(spec.name)} if tasks.is_file(spec.name) else NO_FILES
+    run = read_run(path, files)
+    if task.name not in run.tasks:
+        raise UsageError(f"{path} has no task {task.name!r}; it has {', '.join(run.tasks)}")
+    return run.tasks[task.name]
+
+
+def _named(specs: Sequence[str]) -> list[str]:
+    """The names by which endpoints know models: an imported run has names, a user gives specs."""
+    return [model_name(parse_model(text)[0]) if ":" in text else text for text in specs]
+
+
+def _usual_judge(task: Task, stored: TaskRun | None) -> tuple[str, ...]:
+    """The run's judge if it is served, else the first of the task's other judges that is."""
+    own = _judges_of(stored)
+    if own and all(":" in text and not _gone(text) for text in own):
+        return own
+    official = tuple(dict.fromkeys(task.judge_models.values()))
+    others = [text for text in task.other_judges if parse_model(text)[0].backend.vendor]
+    served = next((text for text in (*(official if len(official) == 1 else ()), *others) if not _gone(text)), None)
+    if served is None:
+        raise UsageError(f"no judge of {task.label} is known to be served; name one with --judge")
+    return (served,)
+
+
+def _judges_of(stored: TaskRun | None) -> tuple[str, ...]:
+    return tuple(stored.task_manifest.judge_models) if stored else ()
+
+
+def _gone(text: str) -> bool:
+    end = shutdown_of(*parse_model(text))
+    return end is not None and end.over
+
+
+def _require_served(flag: str, text: str, task: Task) -> None:
+    """Raise :class:`ModelError` for a judge that its vendor serves no longer."""
+    end = shutdown_of(*parse_model(text))
+    if end is not None and end.over:
+        raise ModelError(f"{flag} {text} cannot be asked: {end.sentence}. {alternatives(task)}")
+
+
+def _values(stored: TaskRun, metric: Metric) -> dict[str, float] | None:
+    """The run's values by example; ``None`` if the metric is no plain mean."""
+    if not metric.is_mean:
+        return None
+    found = metric.values(stored.example_scores())
+    return {key: value for key, value in found.items() if value is not None}
+
+
+# -- the ways
+
+
+def _bridge(found: _Situation) -> Way:
+    need, metric = found.need, found.metric
+    official = ", ".join(sorted(set(_named(tuple(found.task.judge_models.values()))))) or "the official judge"
+    gives = f"what {official} would say, predicted"
+    mine = None if found.judged else found.cost(found.judge)
+    if need.bridge is not None:
+        return _ready_bridge(found, need.bridge, gives, mine)
+    try:
+        table = official_table("published", found.task)
+    except UsageError as error:
+        return Way(kind="bridge", gives=gives, possible=False, reason=str(error))
+    published = sum(metric.name in numbers for numbers in table.numbers.values())
+    limits = metric.limits
+    if not published or limits is None:
+        return Way(kind="bridge", gives=gives, possible=False, reason=f"nobody has published {metric.name}")
+    at = _share(found.value, limits)
+    most = min(published, MOST_MODELS)
+    spans = limits[1] - limits[0]
+    widths = {m: spans * forecast_half_width(m, ASSUMED_TAU, at) for m in range(WEAK_MODELS, most + 1)}
+    enough = next((m for m, width in widths.items() if width <= need.half_width), None)
+    where = "the run's number" if found.value is not None else "half of the range, where intervals are widest"
+    assumed = (
+        f"judges differ about a model by tau = {ASSUMED_TAU:g} (real ones: 0.09 to 0.41; `judgebench bridge show` "
+        f"says of a real bridge), at {where}",
+    )
+    if enough is None:
+        least = min(widths.values(), default=None)
+        reach = "" if least is None else f": {most} give plus or minus {least:.2g}"
+        why = f"no number of models reaches it{reach}"
+        return Way(kind="bridge", gives=gives, possible=False, half_width=least, assumed=assumed, reason=why)
+    one = found.cost(found.judge)
+    calls = one.calls * enough + (0 if mine is None else mine.calls)
+    each = one.usd_likely
+    usd = None if each is None else each * (enough + (mine is not None))
+    return Way(
+        kind="bridge",
+        gives=gives,
+        possible=True,
+        half_width=widths[enough],
+        models=enough,
+        judge_calls=calls,
+        usd=usd,
+        assumed=assumed,
+    )
+
+
+def _ready_bridge(found: _Situation, path: Path, gives: str, mine: Stage | None) -> Way:
+    """A bridge that is there: only the new model is judged."""
+    bridge = read_bridge(path)
+    metric = bridge.metrics.get(found.metric.name)
+    if metric is None or bridge.task != found.task.name:
+        raise UsageError(
+            f"--bridge {path} is about {', '.join(bridge.metric_names)} of {bridge.label}, not about "
+            f"{found.metric.name} of {found.task.label}"
+        )
+    fit = fit_metric(metric, bridge.models)
+    width, refused = fit.forecast(fit.n), list(fit.reasons)
+    if found.value is not None and found.judged:
+        predicted = fit.predict(found.value)
+        refused += predicted.reasons
+        width = width if predicted.interval is None else (predicted.interval.high - predicted.interval.low) / 2
+    if refused:
+        why = f"the bridge {bridge.name} is refused: {', '.join(dict.fromkeys(refused))}"
+        return Way(kind="bridge", gives=gives, possible=False, half_width=width, reason=why)
+    reached = width is not None and width <= found.need.half_width
+    calls, usd = (0, 0.0) if mine is None else (mine.calls, mine.usd_likely)
+    return Way(
+        kind="bridge",
+        gives=gives,
+        possible=reached,
+        half_width=width,
+        models=0,
+        judge_calls=calls,
+        usd=usd,
+        assumed=(f"the bridge {bridge.name} of {fit.n} models",),
+        reason=None if reached or width is None else f"the bridge {bridge.name} gives plus or minus {width:.2g}",
+    )
+
+
+def _share(value: float | None, limits: tuple[float, float]) -> float:
+    """Where a number lies in its range, from 0 to 1; the middle if it is not known."""
+    low, high = limits
+    return 0.5 if value is None else min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _cascade(found: _Situation) -> Way:
+    need, metric, dear = found.need, found.metric, found.need.dear
+    gives = f"what {model_name(parse_model(dear)[0]) if dear else 'a dear judge'} would say of all examples"
+    if not metric.is_mean or metric.limits is None:
+        why = f"{metric.name} is no plain mean over examples"
+        return Way(kind="cascade", gives=gives, possible=False, reason=why)
+    if dear is None:
+        return Way(kind="cascade", gives=gives, possible=False, reason="name the dear judge with --cascade")
+    _require_served("--cascade", dear, found.task)
+    gain, sd, assumed = _pilot(found)
+    span = metric.span if metric.win_share else None
+    n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=span)
+    if span is None and n < FEW:
+        n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=metric.span)
+    cheap, all_dear = found.cost(found.judge), found.cost((dear,))
+    dear_calls = round(all_dear.calls * n / found.examples)
+    dear_usd = None if all_dear.usd_likely is None else all_dear.usd_likely * n / found.examples
+    cheap_calls, cheap_usd = (0, 0.0) if found.judged else (cheap.calls, cheap.usd_likely)
+    return Way(
+        kind="cascade",
+        gives=gives,
+        possible=True,
+        half_width=need.half_width if n < found.examples else 0.0,
+        judge_calls=cheap_calls + dear_calls,
+        dear_calls=dear_calls,
+        usd=None if dear_usd is None or cheap_usd is None else cheap_usd + dear_usd,
+        assumed=(*assumed, f"{dear} judges {n:,} of {found.examples:,} examples"),
+    )
+
+
+class _Pilot(Struct):
+    """What a cascade's score says that helps to plan another."""
+
+    gain: float | None = None
+    sd_dear: float | None = None
+
+
+def _pilot(found: _Situation) -> tuple[float, float, tuple[str, ...]]:
+    """The gain of the cheap judge, the standard deviation of the dear one's verdicts, and where they come from."""
+    metric = found.metric
+    score = found.stored.overall.get(metric.name) if found.stored else None
+    try:
+        pilot = msgspec.convert(score.details.get("cascade", {}), _Pilot) if score else _Pilot()
+    except msgspec.ValidationError:  # a run folder may come from anyone
+        pilot = _Pilot()
+    assumed = []
+    gain, sd = pilot.gain, pilot.sd_dear
+    if gain is None or not gain > 0:
+        gain = ASSUMED_GAIN[metric.win_share]
+        assumed.append(
+            f"a verdict of the dear judge is worth {gain:g} beside the cheap one's (a cascade's run shows it)"
+        )
+    if sd is None or not sd >= 0:
+        values = list((found.shares or {}).values())
+        if len(values) > 1:
+            sd = metric.scale * stdev(values)
+            assumed.append("the dear judge's verdicts vary as the run's do")
+        else:
+            sd = metric.span / 2
+            assumed.append("verdicts vary as much as they can (a run, --baseline, shows how much)")
+    return gain, sd, tuple(assumed)
+
+
+def _labels(found: _Situation) -> Way:
+    need, metric = found.need, found.metric
+    gives = "what people would say"
+    anchored = anchored_metric(found.task)
+    if anchored is None or anchored.name != metric.name:
+        named = f"; of {found.task.label} they give {anchored.name}" if anchored else ""
+        why = f"labels compare pairs, and {metric.name} is no plain mean of comparisons{named}"
+        return Way(kind="labels", gives=gives, possible=False, reason=why)
+    shares = list(found.shares.values()) if found.shares else [0.0, 1.0] * (found.examples // 2)
+    agreement = need.agreement if need.agreement is not None else ASSUMED_AGREEMENT
+    who = "given" if need.agreement is not None else "assumed; labels agree says it of real ones"
+    assumed = (f"people agree with the judge on {100 * agreement:.0f} % of the examples ({who})",)
+    least = expected_width(shares, agreement, len(shares), metric.scale)
+    if least > need.half_width:
+        why = f"even all {len(shares):,} labelled give plus or minus {least:.2g}: the examples are a sample, too"
+        return Way(kind="labels", gives=gives, possible=False, assumed=assumed, reason=why)
+    n = _least(lambda count: expected_width(shares, agreement, count, metric.scale) <= need.half_width, len(shares))
+    # Whatever judge made the run's verdicts: they are there.
+    cheap = None if found.shares else found.cost(found.judge)
+    paid = 0.0 if cheap is None else cheap.usd_likely
+    usd = None if need.usd_per_label is None or paid is None else n * need.usd_per_label + paid
+    return Way(
+        kind="labels",
+        gives=gives,
+        possible=True,
+        half_width=expected_width(shares, agreement, n, metric.scale),
+        judge_calls=0 if cheap is None else cheap.calls,
+        labels=n,
+        usd=usd,
+        assumed=assumed,
+    )
+
+
+def _least(enough: Callable[[int], bool], most: int) -> int:
+    """The least number from 2 that is enough, given that ``most`` is and more is never less."""
+    low, high = 1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _notes(found: _Situation, ways: Sequence[Way]) -> list[str]:
+    notes = []
+    official = sorted(set(found.task.judge_models.values()))
+    if official and not any(map(_gone, official)):
+        names = ", ".join(official)
+        notes.append(f"the official judge is still served: {names} gives the official number itself, without a bridge")
+    elif set(_named(official)) == set(_named(_judges_of(found.stored))):
+        notes.append("the official judge itself judged the run: its number needs no bridge")
+    for text in found.judge:
+        if (end := shutdown_of(*parse_model(text))) is not None and end.soon:
+            notes.append(f"{text} is served until {end.day}: take a judge that lasts, with --judge")
+    labels = next(way for way in ways if way.kind == "labels")
+    if labels.possible and labels.usd is None and found.need.usd_per_label is None:
+        notes.append("labels are not priced: --usd-per-label says what one costs")
+    unpriced = [way.kind for way in ways if way.possible and way.usd is None and way.kind != "labels"]
+    if unpriced:
+        notes.append(f"the price of a judge is unknown ({', '.join(unpriced)}): --judge-arg usd_per_million=IN/OUT")
+    notes.append("the three numbers differ in what they are of; cheap is only what gives the number that is wanted")
+    return notes

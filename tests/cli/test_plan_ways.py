@@ -1,0 +1,181 @@
+"""``plan --half-width``: what a bridge, a cascade and labels take for a number this sure, and which is cheapest."""
+
+import json
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import pytest
+
+from judgebench.analysis.label_sample import expected_width
+from judgebench.exchange.importing import import_run
+from judgebench.run.bridge_files import fit_metric, write_bridge
+from judgebench.run.settings import Settings
+from judgebench.stats.bridge import forecast_half_width
+from judgebench.stats.cascade import required_dear
+from tests.commands import Command
+from tests.made_bridges import made_bridge
+from tests.shared_data import SharedData
+
+DEAR = "openai:gpt-5.1"
+CHEAP = "openai:gpt-4.1-mini"
+SIZE = 805
+Flags = tuple[str | Path, ...]
+
+
+@pytest.fixture(scope="module")
+def flags(shared_data: SharedData) -> Flags:
+    """Where AlpacaEval's official files are."""
+    return ("--mirror", shared_data / "alpacaeval", "--offline")
+
+
+@pytest.fixture(scope="module")
+def run(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The null model's published judgements: 77 % of wins, by a judge that is gone."""
+    folder, out = shared_data / "alpacaeval", tmp_path_factory.mktemp("runs") / "null"
+    settings = Settings(tasks="alpacaeval", mirrors=(folder,), offline=True, out=out)
+    import_run(folder / "annotations_full" / "NullModel.json.gz", "alpaca_eval", settings)
+    return out
+
+
+def shares(run: Path) -> list[float]:
+    """The judge's shares of the candidate's win."""
+    lines = (run / "alpacaeval" / "example_scores.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [row["value"] for row in rows if row["metric"] == "preference"]
+
+
+def planned(command: Command, width: float, *arguments: object, metric: str = "win_rate") -> dict[str, Any]:
+    """The plan as JSON, with its ways by kind."""
+    what = ("plan", "--task", "alpacaeval", "--metric", metric, "--half-width", width, *arguments, "--json")
+    ended = command(*what)
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    found["ways"] = {way["kind"]: way for way in found["ways"]}
+    return found
+
+
+def test_all_three_are_planned_and_the_cheapest_is_named(flags: Flags, command: Command) -> None:
+    """Without a run, for plus or minus 12: nine published models for the judge of today to judge, a dear judge on a
+    part, or labels; each says what its number is, and the USD are those of a dry run.
+    """
+    found = planned(command, 12, *flags, "--judge", CHEAP, "--cascade", DEAR, "--usd-per-label", 0.5)
+    bridge, cascade, labels = (found["ways"][kind] for kind in ("bridge", "cascade", "labels"))
+    assert bridge["gives"] == "what gpt-4-1106-preview would say, predicted"
+    assert cascade["gives"] == "what gpt-5.1 would say of all examples"
+    assert labels["gives"] == "what people would say"
+    widths = {models: 100 * forecast_half_width(models, 0.2, 0.5) for models in range(8, 61)}
+    assert bridge["models"] == min(models for models, width in widths.items() if width <= 12)
+    assert bridge["half_width"] == pytest.approx(widths[bridge["models"]])
+    assert bridge["judge_calls"] == SIZE * (bridge["models"] + 1)
+    dear = required_dear(12, sd=50, gain=1.7, population=SIZE, span=100)
+    assert (cascade["dear_calls"], cascade["judge_calls"]) == (dear, SIZE + dear)
+    assert expected_width([0.0, 1.0] * 402, 0.7, labels["labels"]) <= 12
+    assert expected_width([0.0, 1.0] * 402, 0.7, labels["labels"] - 1) > 12
+    assert labels["judge_calls"] == SIZE
+    cheap = bridge["usd"] / (bridge["models"] + 1)
+    assert labels["usd"] == pytest.approx(labels["labels"] * 0.5 + cheap)
+    assert cascade["usd"] > cheap
+    assert found["cheapest"] == min(found["ways"].values(), key=lambda way: way["usd"])["kind"] == "cascade"
+
+
+def test_a_run_says_how_much_verdicts_vary(run: Path, flags: Flags, command: Command) -> None:
+    """Its verdicts need not be bought again for labels; its official judge is not asked, and is said to be official."""
+    found = planned(command, 7, *flags, "--baseline", run, "--cascade", DEAR)
+    cascade, labels = found["ways"]["cascade"], found["ways"]["labels"]
+    sd = 100 * stdev(shares(run))
+    assert cascade["dear_calls"] == required_dear(7, sd=sd, gain=1.7, population=SIZE, span=100)
+    assert labels["judge_calls"] == 0
+    assert labels["usd"] is None
+    assert expected_width(shares(run), 0.7, labels["labels"]) <= 7
+    assert found["judge"].startswith("openai:gpt-4.1")
+    assert not found["judged"]
+    notes = " ".join(found["notes"])
+    assert "the official judge itself judged the run" in notes
+    assert "--usd-per-label says what one costs" in notes
+    assert "is served until 2027-01-14: take a judge that lasts" in notes
+
+
+def test_what_is_impossible_says_why(run: Path, flags: Flags, command: Command) -> None:
+    """A length-controlled rate has no cascade and no labels; plus or minus 1 no bridge; all 805 labels are a sample."""
+    controlled = planned(command, 12, *flags, "--cascade", DEAR, metric="lc_win_rate")["ways"]
+    assert controlled["bridge"]["possible"]
+    assert controlled["cascade"]["reason"] == "lc_win_rate is no plain mean over examples"
+    assert controlled["labels"]["reason"].endswith("of alpacaeval@2 they give win_rate")
+    narrow = planned(command, 1, *flags, "--baseline", run, "--usd-per-label", 1)
+    assert narrow["ways"]["bridge"]["reason"].startswith("no number of models reaches it: 60 give plus or minus 7.2")
+    assert narrow["ways"]["cascade"]["reason"] == "name the dear judge with --cascade"
+    assert narrow["ways"]["labels"]["reason"].startswith("even all 805 labelled give plus or minus 3.3")
+    assert narrow["cheapest"] is None
+
+
+def test_a_bridge_that_is_there_costs_the_new_model_s_calls(flags: Flags, tmp_path: Path, command: Command) -> None:
+    """Its own forecast counts; one about another metric is refused."""
+    path = tmp_path / "made.bridge.json"
+    bridge = made_bridge()
+    write_bridge(path, bridge)
+    found = planned(command, 10, *flags, "--judge", CHEAP, "--bridge", path)["ways"]["bridge"]
+    fit = fit_metric(bridge.metrics["win_rate"], bridge.models)
+    assert (found["possible"], found["judge_calls"], found["models"]) == (True, SIZE, 0)
+    assert found["half_width"] == pytest.approx(fit.forecast(fit.n))
+    narrow = planned(command, 2, *flags, "--judge", CHEAP, "--bridge", path)["ways"]["bridge"]
+    assert narrow["reason"] == "the bridge made gives plus or minus 9"
+    what = ("plan", "--task", "alpacaeval", "--half-width", 2, "--bridge", path, *flags, "--judge", CHEAP)
+    assert "is about win_rate of alpacaeval@2, not about lc_win_rate" in command(*what).paragraph
+
+
+def test_the_table_fits_a_terminal(flags: Flags, command: Command) -> None:
+    """It names the cheapest, and what is assumed."""
+    what = ("plan", "--task", "alpacaeval", "--metric", "win_rate", "--half-width", 12, *flags)
+    ended = command(*what, "--judge", CHEAP, "--cascade", DEAR, "--usd-per-label", 0.5)
+    assert ended.code == 0, ended.err
+    text = " ".join(ended.out.split())
+    assert "cheapest: cascade" in text
+    assert "a verdict of the dear judge is worth 1.7 beside the cheap one's" in text
+    assert "published models are judged first" in text
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+def test_a_judge_that_is_gone_is_not_planned_with(flags: Flags, command: Command) -> None:
+    """As the judge of today or the dear one: exit 6, the day, and the bridge."""
+    for flag in ("--judge", "--cascade"):
+        ended = command(
+            "plan", "--task", "alpacaeval", "--metric", "win_rate", "--half-width", 3, flag, "openai:gpt-4", *flags
+        )
+        assert ended.code == 6
+        assert f"{flag} openai:gpt-4 cannot be asked: OpenAI has not served it since 2026-10-23" in ended.err
+        assert "`judgebench bridge make --task alpacaeval@2" in ended.err
+
+
+def test_a_benchmark_of_the_user_s_has_no_bridge(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has published numbers of it; a cascade and labels are planned, without an official file."""
+    monkeypatch.chdir(tmp_path)
+    assert command("tasks", "new", "mine", "--kind", "pairwise").code == 0
+    what = ("plan", "--task", "./mine/task.py", "--half-width", 45, "--judge", CHEAP, "--cascade", DEAR, "--json")
+    ended = command(*what)
+    assert ended.code == 0, ended.err
+    ways = {way["kind"]: way for way in json.loads(ended.out)["ways"]}
+    assert not ways["bridge"]["possible"]
+    assert ways["cascade"]["possible"]
+    assert ways["labels"]["labels"] > 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--task", "gsm8k", "--judge", CHEAP), "--judge plans a number of some width; say which with --half-width"),
+        (
+            ("--task", "alpacaeval", "--half-width", "0"),
+            "--half-width 0: half the width of an interval must be above 0",
+        ),
+        (("--task", "alpacaeval", "--half-width", "3", "--delta", "2"), "--delta is about the difference of two runs"),
+        (("--task", "alpacaeval", "--half-width", "3", "--metric", "wins"), "--metric wins: alpacaeval@2 has"),
+    ],
+)
+def test_a_question_that_is_none_is_refused(
+    flags: Flags, command: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    """One paragraph each."""
+    assert said in command("plan", *arguments, *flags).paragraph
