@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from judgebench.auditing import probes
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request, Usage
 from judgebench.run.judge_marks import audits_folder, marks, marks_of
+from tests.browser import browser
 from tests.commands import judgebench
+from tests.patience import wait_for
+from tests.processes import kill, started
+from tests.servers.launch import Server, chat_server
 from tests.shared_data import SharedData
 
 GOOD = {item.messages[0].content: item.responses[0][0] for item in probes.items() if item.subset == "padding"}
@@ -574,3 +579,60 @@ def gzip_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines."""
     with gzip.open(path, "rt") as file:
         return [json.loads(line) for line in file]
+
+
+# -- a server, a browser
+
+
+LETTER = """{{ instruction }}
+First: {{ answer_a }}
+Second: {{ answer_b }}
+Reply with m or M.
+"""
+"""A prompt to which the test server's fixed reply is a verdict: m with 0.9, M with 0.1."""
+
+
+def replied(server: Server) -> list[str]:
+    """The prompts that a server has replied to, once for each reply."""
+    return [event["key"] for event in server.events() if event["event"] == "finish"]
+
+
+def test_killed_twice_an_audit_buys_nothing_twice() -> None:
+    """``kill -9`` in the middle, twice: what was committed is not asked again, and the card is that of one life.
+
+    A judge that always gives the first place 0.9 of the win pulls by 0.4 to it, in every pair.
+    """
+    Path("letter.j2").write_text(LETTER)
+    rule = '[verdict]\nread = "logprob"\nlabels = ["m", "M"]\n'
+    with chat_server(delay_ms=40) as server:
+        judge = f'model = "http://127.0.0.1:{server.port}/v1#judge"\nprompt = "letter.j2"\n'
+        Path("judge.toml").write_text(judge + rule)
+        words = ["judge.toml", "--limit", "3", "--repeats", "1", "--judge-concurrency", "2", "-q"]
+        for count in (8, 20):
+            with started(["judges", "audit", *words]) as process:
+                wait_for(lambda wanted=count: len(replied(server)) >= wanted)  # type: ignore[misc]
+                kill(process)
+                assert process.returncode == -signal.SIGKILL, "ended before it was killed"
+        card = card_of(*words)
+        prompts = replied(server)
+    # 33 pairs in two orders, of which three show the same text twice; at most what was in flight is bought again.
+    assert len(set(prompts)) == 66 - 3
+    assert len(prompts) <= 66 - 3 + 2 * 2 + 2
+    assert card["cost"]["verdicts"] == 66
+    assert value(card, "position", "first_effect") == pytest.approx(0.4, abs=1e-6)
+    assert value(card, "calibration", "auc") == 0.5
+
+
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
+    """From a file, at the width of a phone and of a desk: nothing is asked for, and nothing is complained of."""
+    with playing(ScriptedModel(by_quality(is_right))) as spec:
+        card_of(spec, "--limit", 2, "--repeats", 1)
+    (page,) = audits_folder().glob("*/card.html")
+    with browser(tmp_path / "profile") as shown:
+        shown.open(page.as_uri(), width=1000, height=800, downloads=tmp_path)
+        assert shown.run("document.querySelectorAll('.decisive li').length") == 2
+        assert shown.run("document.querySelectorAll('table').length") > 4
+        assert shown.run("document.scripts.length") == 0
+        assert shown.run("document.documentElement.scrollWidth <= window.innerWidth")
+        assert shown.requests in ([], [page.as_uri()])
+        assert shown.complaints == []
