@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +17,7 @@ from judgebench.tasks.new import Kind
 from tests.commands import Command, judgebench
 
 pytest.importorskip("torch")
+REPOSITORY = Path(__file__).parents[2]
 
 SCORES = {
     # The judge's likeliest rating.
@@ -182,3 +185,16 @@ def test_a_place_that_cannot_be_written_is_said(
     said = command("tasks", "new", "mine", "--kind", "judged", "--out", "file").paragraph
     assert "file/mine cannot be written" in said
     assert "give a folder that can be written to with --out" in said
+
+
+def test_what_is_written_passes_the_type_check(tmp_path: Path, command: Command) -> None:
+    """``mypy --strict`` finds nothing in any kind's ``task.py``: an editor shows a new author no error that is ours."""
+    files = []
+    for kind in sorted(SCORES):
+        assert command("tasks", "new", kind, "--kind", kind, "--out", tmp_path).code == 0
+        files.append((tmp_path / kind / "task.py").rename(tmp_path / f"{kind}_task.py"))
+    pytest.importorskip("mypy")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *files], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
