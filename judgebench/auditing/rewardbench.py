@@ -6,6 +6,7 @@ generative.py. Upstream reads a reply that holds both labels as A, and of a rati
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -135,15 +136,17 @@ def older_score(sections: Mapping[str, float | None], prior_sets: float | None) 
 
 def read_items(files: Mapping[str, bytes]) -> tuple[Item, ...]:
     """The items of the filtered split; the chosen response is the first."""
-    items = []
+    items, seen = [], Counter[str]()
     for name, data in files.items():
         for row in parquet_rows(data, name):
             subset, question = row.text("subset"), row.text("prompt")
             if subset not in SUBSETS:
                 raise row.error(f"'subset' is {subset[:40]!r}, which is none of RewardBench's")
+            key = f"{subset}/{row.key('id')}"
+            seen[key] += 1
             items.append(
                 Item(
-                    id=row.key("id"),
+                    id=key if seen[key] == 1 else f"{key}#{seen[key]}",
                     suite="rewardbench",
                     subset=subset,
                     cluster=cluster_of(question),

@@ -88,7 +88,7 @@ def _ties_table(rows: Sequence[TiesRow]) -> FloatArray:
         if row.kind == "tied":
             spread[place[row.prompt]] = max(right) - min(right)
     both = np.minimum(gaps["ref"], gaps["tied"])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = both / spread
     margin = np.where(np.isnan(both), np.nan, np.tanh(np.nan_to_num(ratio, nan=1.0, posinf=np.inf, neginf=-np.inf) - 1))
     return np.stack(

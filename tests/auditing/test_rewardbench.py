@@ -85,9 +85,10 @@ def test_chat_hard_from_decisions(judge: str) -> None:
     for line in lines("llmbar/decisions"):
         if line["evaluator"] == judge and line["subset"] in LLMBAR:
             for number, winner in enumerate(line["order12"]):
-                item = items[f"{line['subset']}/{number}"]
+                name = f"{line['subset']}/{number}"
+                item = items[f"{LLMBAR[line['subset']]}/{name}"]
                 (order,) = suite.orders_of(item)
-                won = "1" if winner == labels[item.id] else "2"
+                won = "1" if winner == labels[name] else "2"
                 made.append(Decision(item=item.id, order=order, shown=WON[won if order == "12" else str(3 - int(won))]))
     report = suite.report(tuple(items.values()), made)
     for subset, value in wanted["subset_accuracy"].items():
@@ -207,3 +208,11 @@ def test_a_row_of_another_kind_is_named(change: dict[str, Any], message: str) ->
     rows[0] |= change
     with pytest.raises(RecordError, match=message):
         get_suite("rewardbench-2").load(lambda _: parquet(rows))
+
+
+def test_an_id_may_come_twice_in_a_subset() -> None:
+    """Nobody promises that RewardBench's ids are unique; the second is told from the first."""
+    rows = llmbar_rows()[:2]
+    rows[1] |= {"id": rows[0]["id"]}
+    items = get_suite("rewardbench").load(lambda _: parquet(rows))
+    assert [item.id for item in items] == ["llmbar-natural/natural/0", "llmbar-natural/natural/0#2"]
