@@ -51,6 +51,8 @@ class SuiteReport:
     ties: int
     options: dict[str, str] = field(default_factory=dict)
     headline_name: tuple[str, str] = ("", ALL)
+    if_nulls_were: tuple[float | None, float | None] | None = None
+    """The headline if every missing verdict were wrong, and if every one were right, by the labels' majority."""
     usd: float | None = None
     """Of all decisions that say what they cost."""
     seconds_per_verdict: float | None = None

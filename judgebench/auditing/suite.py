@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from judgebench.auditing.figures import ALL, Figure, SuiteReport
@@ -77,6 +78,24 @@ class Judged:
         for name in names:
             if (self.subsets == name).any():
                 yield name, self.part(self.subsets == name)
+
+
+def _filled(
+    decisions: Mapping[tuple[str, str, int], Decision], items: Mapping[str, Item], *, right: bool
+) -> dict[tuple[str, str, int], Decision]:
+    """The decisions with a verdict in place of each null: what most labels say, or another."""
+    return {key: _verdict_for(made, items[made.item], right=right) for key, made in decisions.items()}
+
+
+def _verdict_for(decision: Decision, item: Item, *, right: bool) -> Decision:
+    gold = item.majority
+    if decision.winner is not None or gold is None or len(item.responses) > len(LETTERS):
+        return decision
+    wanted = gold if right else 2 if gold == 1 else 1
+    place = decision.order.index(str(wanted)) if wanted else 0
+    pair: tuple[Shown, ...] = ("A>B", "B>A")
+    shown = "A=B" if not wanted else pair[place] if item.pair else LETTERS[place]
+    return replace(decision, shown=shown, scores=(), p=None, error=None)
 
 
 def _code(decision: Decision | None) -> int:
@@ -171,6 +190,16 @@ class Suite:
             return "A=B" if self.equal_scores == "tie" else "B>A"
         return shown_from_share(float(one > other))
 
+    def _headline(
+        self,
+        items: tuple[Item, ...],
+        decisions: Mapping[tuple[str, str, int], Decision],
+        asked: Mapping[str, tuple[tuple[str, ...], ...]],
+        settings: Mapping[str, str],
+    ) -> float | None:
+        made = self.figures(Judged(items, decisions, asked, settings))
+        return next(figure.value for figure in made if (figure.name, figure.group) == self.headline)
+
     def settings(self, options: Mapping[str, str]) -> dict[str, str]:
         """All options of its figures, with the defaults. Raises :class:`UsageError` for one that it does not have."""
         for name, value in options.items():
@@ -210,6 +239,7 @@ class Suite:
         asked = {item.id: tuple(self.orders_of(item, seed, repeat) for repeat in range(self.repeats)) for item in items}
         judged = tuple(item for item in items if all((item.id, order, 0) in found for order in asked[item.id][0]))
         used = list(found.values())
+        missing = any(decision.winner is None for decision in used)
         times = [decision.seconds for decision in used if decision.seconds is not None]
         costs = [decision.usd for decision in used if decision.usd is not None]
         return SuiteReport(
@@ -222,6 +252,12 @@ class Suite:
             ties=sum(decision.winner == 0 for decision in used),
             options=settings,
             headline_name=self.headline,
+            if_nulls_were=(
+                self._headline(judged, _filled(found, known, right=False), asked, settings),
+                self._headline(judged, _filled(found, known, right=True), asked, settings),
+            )
+            if missing
+            else None,
             usd=sum(costs) if costs else None,
             seconds_per_verdict=sum(times) / len(times) if times else None,
         )

@@ -117,8 +117,19 @@ def report_sheet(report: SuiteReport) -> Sheet:
         f"{report.nulls} missing"
     )
     options = ", ".join(f"{name}={value}" for name, value in sorted(report.options.items()))
-    made = _part(report.suite, rows, (counts, *((f"options: {options}",) if options else ())))
+    notes = [counts, f"options: {options}" if options else "", _if_nulls_were(report)]
+    made = _part(report.suite, rows, tuple(filter(None, notes)))
     return replace(made, spare=("what it is",))
+
+
+def _if_nulls_were(report: SuiteReport) -> str:
+    """What the missing verdicts could do to the headline."""
+    if report.if_nulls_were is None or None in report.if_nulls_were:
+        return ""
+    scale = 100 if report.headline.unit == "share" else 1
+    low, high = (scale * value for value in report.if_nulls_were if value is not None)
+    name = report.headline.name.replace("_", " ")
+    return f"{name} if the missing verdicts were all wrong: {low:.2f}; if they were all right: {high:.2f}"
 
 
 def _part(title: str, rows: tuple[tuple[Cell, ...], ...], notes: tuple[str, ...]) -> Sheet:

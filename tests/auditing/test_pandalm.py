@@ -87,3 +87,11 @@ def test_a_response_may_be_a_truth_value() -> None:
     texts = {item.id: item.responses[0][0] for item in items_of("pandalm")}
     assert odd
     assert all(texts[str(line["idx"])] == str(line["response1"]) for line in odd)
+
+
+def test_what_missing_verdicts_could_do() -> None:
+    """The headline if all 19 unread replies were wrong, or right; nothing where none is missing."""
+    report = get_suite("pandalm").report(items_of("pandalm"), pandalm_decisions("judge_gpt35"))
+    assert report.if_nulls_were is not None
+    assert report.if_nulls_were == pytest.approx((467 / 666, 486 / 666))
+    assert get_suite("pandalm").report(items_of("pandalm"), pandalm_decisions("judge_pandalm")).if_nulls_were is None
