@@ -27,7 +27,7 @@ from judgebench.tasks import files_among, named, own_names, parse_one_spec, read
 if TYPE_CHECKING:
     import pandas
 
-    from judgebench.analysis import comparison, explanation, power_plan
+    from judgebench.analysis import comparison_records, explanation, power_plan
     from judgebench.analysis import leaderboard as ranking
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
@@ -232,7 +232,7 @@ class Comparison(_Tabular):
     25.0
     """
 
-    record: "comparison.Comparison"
+    record: "comparison_records.Comparison"
     """Differences, ranks and flips, and the runs that were not compared because their protocol differs."""
 
     @property
@@ -252,6 +252,11 @@ class Comparison(_Tabular):
             for task in self.record.tasks
             for row in task.differences
         ]
+
+    @property
+    def predicted(self) -> "tuple[comparison_records.PredictedComparison, ...]":
+        """Differences of official numbers that a judge bridge predicts; never among those that were measured."""
+        return self.record.predicted
 
 
 @dataclass(frozen=True, repr=False)
@@ -299,6 +304,8 @@ class Leaderboard(_Tabular):
     """The tables. Only runs of one protocol are ranked with each other."""
     unreadable: tuple[reading.Unreadable, ...] = ()
     """Runs below the given folders that could not be read, with the reason."""
+    notes: tuple[str, ...] = ()
+    """Runs whose official numbers a bridge could not predict, with the reason."""
 
     @property
     def _title(self) -> str:
@@ -320,8 +327,15 @@ def _leaderboard_row(row: "ranking.LeaderboardRow", headline: Iterable[str]) -> 
         "rank": row.rank,
         "model": row.model,
         "published": row.published,
+        "kind": row.kind,
         **{metric: score.value for metric, score in scores.items()},
         **{f"{metric}_by_upstream": found.value for metric, found in upstream.items()},
+        **{
+            f"{metric}_{end}": getattr(score, end)
+            for metric, score in scores.items()
+            for end in ("low", "high")
+            if score.kind == "predicted"
+        },
         "withheld": "; ".join(reasons),
         "flags": ", ".join(row.flags),
         "origin": row.origin,
@@ -485,11 +499,13 @@ def load_run(path: RunLike, *, tasks: Paths = ()) -> Run:
 
 def compare(
     *runs: RunLike | Iterable[RunLike],
-    adjust: "comparison.Adjust" = "holm",
+    adjust: "comparison_records.Adjust" = "holm",
     task: str | None = None,
     group: str | Iterable[str] = (),
     flips: int = 0,
     names: Mapping[str, str] | None = None,
+    bridge: Paths = (),
+    level: float = 0.95,
     mirrors: Paths = (),
     offline: bool = False,
     tasks: Paths = (),
@@ -501,28 +517,49 @@ def compare(
     examples (``"category=math"``, or ``"category"`` for each category). ``adjust`` says how p-values are adjusted for
     the number of those that are left, ``flips`` how many of the items that changed most are kept for each pair.
     ``names`` are names for the table, by run folder or by the name that a run has otherwise. ``mirrors`` are folders
-    with official files, ``tasks`` the files of your own tasks that the runs were made with. Raises :class:`UsageError`
-    if nothing can be compared.
+    with official files, ``tasks`` the files of your own tasks that the runs were made with. A judge ``bridge``, by its
+    file or the name of a ready one, adds differences of predicted official numbers (``record.predicted``), with
+    intervals of this ``level``; published models are then compared with those. Raises :class:`UsageError` if nothing
+    can be compared.
 
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
-    from judgebench.analysis import comparison, published_verdicts
+    from judgebench.analysis import comparison, comparison_records, predicted_comparison, published_verdicts
     from judgebench.run.loading import source_finder
+    from judgebench.run.predicting import open_bridges
 
     settings = _settings("compare", mirrors=mirrors, offline=offline)
     files = comparison.official_files(settings.mirrors, offline=offline)
     finder = source_finder(settings)
     given = [(run, published_verdicts.model_named(run)) for run in _each(runs)]
+    entries = [_opened(run, tasks) if model is None else model for run, model in given]
     own_name = _own_name(task)
-    beside, notes = published_verdicts.beside_runs(
-        [_opened(run, tasks) if model is None else model for run, model in given], own_name
-    )
-    opened = reading.renamed(beside, names or {})
     groups = read_selection(several(group), "--group", bare=True)
-    made = comparison.compare(
-        opened, adjust=adjust, task=own_name, groups=groups, flips=flips, files=files, finder=finder, notes=notes
-    )
+    predicted: list[comparison_records.PredictedComparison] = []
+    unpredicted: list[str] = []
+    if bridges := several(bridge):
+        predicted, unpredicted = predicted_comparison.predicted_differences(
+            entries, open_bridges(bridges, level, settings), own_name
+        )
+    try:
+        beside, notes = published_verdicts.beside_runs(entries, own_name)
+        opened = reading.renamed(beside, names or {})
+        made = comparison.compare(
+            opened, adjust=adjust, task=own_name, groups=groups, flips=flips, files=files, finder=finder, notes=notes
+        )
+    except UsageError as error:
+        if not predicted:
+            raise
+        made = comparison_records.Comparison(
+            runs=tuple(map(comparison.as_listed, entries)),
+            tasks=(),
+            unlike={},
+            adjust=adjust,
+            level=comparison.LEVEL,
+            notes=(f"measured numbers are not compared: {error}",),
+        )
+    made = msgspec.structs.replace(made, predicted=tuple(predicted), notes=(*made.notes, *unpredicted))
     return Comparison(made)
 
 
@@ -563,6 +600,9 @@ def leaderboard(
     published: bool = False,
     group: str | Iterable[str] = (),
     names: Mapping[str, str] | None = None,
+    bridge: Paths = (),
+    level: float = 0.95,
+    rank_predicted: bool = False,
     tasks: Paths = (),
 ) -> Leaderboard:
     """Rank runs, and the runs below folders, by task and protocol; with ``published``, among published figures.
@@ -572,6 +612,10 @@ def leaderboard(
 
     Only a run that was evaluated as the published rows were stands among them, with its number by upstream's rule.
 
+    A judge ``bridge``, by its file or the name of a ready one, predicts the official numbers of the runs that were
+    judged as its models were, with intervals of this ``level``. They have a table of their own, whose rows have the
+    ``kind`` predicted; ``rank_predicted`` merges them with the published rows.
+
     ``runs`` are runs and paths, also in lists; a run that is named twice has one row. ``names`` are names for the
     table, by run folder or by the name that a run has otherwise. ``tasks`` are the files of your
     own tasks that the runs were made with.
@@ -579,9 +623,10 @@ def leaderboard(
     >>> leaderboard("runs", task="gsm8k").frame()["exact_match_strict"].tolist()
     [75.0, 50.0]
     """
-    from judgebench.analysis import group_tables
+    from judgebench.analysis import group_tables, predicted_tables
     from judgebench.analysis import leaderboard as ranking
     from judgebench.analysis import published as tables
+    from judgebench.run.predicting import open_bridges
 
     task = _own_name(task)
     files = _task_files(tasks)
@@ -608,7 +653,16 @@ def leaderboard(
             rows, metrics = group_tables.with_columns(rows, readable, of_keys, metrics)
         whole = ranking.group_rows([*rows, *others], metrics, tables.tables_of(readable, others))
         groups = [*tables.beside_published(whole, others), *groups]
-    return Leaderboard(tuple(groups), found.unreadable)
+    notes: list[str] = []
+    if bridges := several(bridge):
+        groups, notes = predicted_tables.with_predictions(
+            groups, readable, open_bridges(bridges, level), task=task, published=others, merged=rank_predicted
+        )
+    elif rank_predicted:
+        raise UsageError(
+            "--rank-predicted ranks what a judge bridge predicts, and none is given; name it with --bridge"
+        )
+    return Leaderboard(tuple(groups), found.unreadable, tuple(notes))
 
 
 def score(

@@ -13,15 +13,27 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import islice
 from math import isclose
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
 
+from judgebench.analysis.comparison_records import (
+    Adjust,
+    Compared,
+    Comparison,
+    Coverage,
+    Difference,
+    Flip,
+    FlipSide,
+    ProtocolMismatch,
+    Rank,
+    TaskComparison,
+)
 from judgebench.analysis.groups import label_of, require_groups
 from judgebench.analysis.item_values import measures
 from judgebench.analysis.leaderboard import stderr_of
-from judgebench.analysis.published_verdicts import PublishedTaskRun
+from judgebench.analysis.published_verdicts import PREFIX, STATUS, PublishedTaskRun
 from judgebench.analysis.samples import share_of, verdict_in_words
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.display import reasons
@@ -40,8 +52,6 @@ from judgebench.task import Fetch
 from judgebench.task.metric import Metric, MetricSums
 from judgebench.task.selection import NOTHING_SAID, Selection, in_groups
 
-Adjust = Literal["holm", "bh", "none"]
-
 LEVEL = 0.95
 """Of all intervals."""
 SEED = 0
@@ -59,143 +69,6 @@ _SIGNS = 10_000_000
 
 FileFetcher = Callable[[TaskRun], Fetch]
 """Gives, for a run, the function that fetches the official files of its task by name."""
-
-
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the runs compared."""
-
-    model: str
-    path: str
-    status: str
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of one run beside the first run, ``second - first``, over the items that all runs have."""
-
-    metric: str
-    group: str | None
-    unit: str
-    first: int
-    """Position of the run compared with."""
-    second: int
-    first_value: float | None
-    second_value: float | None
-    difference: float | None
-    stderr: float | None
-    low: float | None
-    high: float | None
-    level: float
-    """Of the interval: Student's t of the paired differences."""
-    p: float | None
-    """Two-sided, from swapping the two runs at random, item by item."""
-    p_adjusted: float | None = None
-    """Adjusted over all metrics, models and tasks of the comparison; groups are adjusted among themselves."""
-    correlation: float | None
-    """Correlation of the two runs over items, which is what makes pairing worth it."""
-    relative_gain: float | None
-    """Percent; only in units with a true zero."""
-    relative_low: float | None
-    relative_high: float | None
-    n: int
-    """Items that vary independently."""
-    reason: str | None
-    """Why numbers are missing, in one line."""
-    withheld: dict[str, str] = {}
-    """The reason for each missing number: ``interval``, ``p-value``, ``relative gain``, ``interval of the gain``,
-    ``correlation``."""
-
-
-class Rank(msgspec.Struct, frozen=True, kw_only=True):
-    """The ranks that a run may have by one metric, 1 the best; the level holds for all runs together."""
-
-    metric: str
-    group: str | None = None
-    """The group of examples that it holds for; ``None`` for all examples."""
-    run: int
-    value: float | None
-    low: int
-    high: int
-    reason: str | None = None
-    """Why there is no interval for the difference between this run and some other."""
-
-
-class Coverage(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run contributes."""
-
-    run: int
-    items: int
-    missing: int
-    """Items without a value for some metric: failed, unread or not reached."""
-
-
-class FlipSide(msgspec.Struct, frozen=True, kw_only=True):
-    """One run's part of an item."""
-
-    run: int
-    value: float | None
-    answers: tuple[str, ...]
-    verdicts: tuple[str, ...]
-    """What each judge said last, or the verifying rule."""
-
-
-class Flip(msgspec.Struct, frozen=True, kw_only=True):
-    """An item on which two runs differ."""
-
-    example_id: str
-    prompt: str
-    measure: str
-    """The example score that changed."""
-    change: float
-    runs: tuple[FlipSide, FlipSide]
-    metric: str = ""
-    """The metric that is the mean of this score, in whose unit people read it: the score times ``scale``."""
-    unit: str = ""
-    scale: float = 1.0
-    baselines: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """The answers that both runs were compared with, by model."""
-
-
-class ProtocolMismatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is not compared because its protocol differs."""
-
-    run: int
-    fields: tuple[str, ...]
-    """Names of the protocol fields in which it differs from the task's first run."""
-    values: tuple[tuple[str, str], ...]
-    """The values of each field in the first run and in this one."""
-
-
-class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs of one task with one protocol."""
-
-    task: str
-    protocol_hash: str
-    starter: bool
-    runs: tuple[int, ...]
-    common: int
-    """Items on which all runs have a value."""
-    coverage: tuple[Coverage, ...]
-    differences: tuple[Difference, ...]
-    ranks: tuple[Rank, ...]
-    """With more than two runs."""
-    not_compared: tuple[tuple[str, str], ...]
-    """Metrics left out, and parts of the items (``score category=math``), each with the reason."""
-    unpaired: str | None = None
-    """Why only two numbers are compared, as with a published model whose single verdicts are not here."""
-    flips: tuple[Flip, ...] = ()
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that ``compare`` shows."""
-
-    runs: tuple[Compared, ...]
-    tasks: tuple[TaskComparison, ...]
-    unlike: dict[str, tuple[ProtocolMismatch, ...]]
-    """By task."""
-    adjust: Adjust
-    level: float
-    notes: tuple[str, ...] = ()
-    """Why a task shared by runs of one protocol was not compared: no item in common, or no scores of single items."""
 
 
 def official_files(mirrors: Sequence[Any] = (), *, offline: bool = False) -> FileFetcher:
@@ -285,15 +158,20 @@ def compare(
         tested = sum(row.p is not None for of_task in compared for row in of_task.differences)
         notes.append(f"p-values are adjusted for the number of those shown: {tested}, all of the groups asked for")
     return Comparison(
-        runs=tuple(
-            Compared(model=run.manifest.shown_name, path=str(run.path), status=run.manifest.status) for run in runs
-        ),
+        runs=tuple(map(as_listed, runs)),
         tasks=tuple(_adjusted(compared, adjust)),
         unlike=unlike,
         adjust=adjust,
         level=LEVEL,
         notes=(*told, *notes),
     )
+
+
+def as_listed(run: Run | str) -> Compared:
+    """A run, or a published model by its name, as a comparison lists it."""
+    if isinstance(run, str):
+        return Compared(model=run, path=f"{PREFIX}{run}", status=STATUS)
+    return Compared(model=run.manifest.shown_name, path=str(run.path), status=run.manifest.status)
 
 
 def unlike_fields(first: TaskRun, other: TaskRun) -> list[tuple[str, str, str]]:

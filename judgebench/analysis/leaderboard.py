@@ -13,7 +13,7 @@ from judgebench import tasks
 from judgebench.analysis.joint_fits import Tabulate, fit_together
 from judgebench.display import shortened
 from judgebench.errors import UsageError
-from judgebench.records import Score
+from judgebench.records import BridgeUsed, Kind, Score
 from judgebench.run.folder import Manifest, TaskManifest
 from judgebench.run.manifests import lacking, spent
 from judgebench.run.protocol import differing
@@ -54,6 +54,8 @@ class LeaderboardRow(msgspec.Struct, frozen=True, kw_only=True):
     again: tuple[str, ...] = ()
     """Older runs made from the same with the same numbers: they have no row of their own."""
     published: bool = False
+    kind: Kind = "measured"
+    """Whether its numbers were measured, or predicted by a judge bridge."""
     starter: bool = False
     partial: bool = False
     """Whether it is of a part of the examples: the user selected them, or judging stopped early."""
@@ -101,11 +103,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Protocol fields in which this group differs from the task's first group."""
     table: str | None = None
     """Label of the published table whose rows stand among the runs; all are then placed by upstream's rule."""
+    bridge: BridgeUsed | None = None
+    """The judge bridge that predicted the rows that were not measured; a table has none of its runs' own then."""
 
     @property
     def measured(self) -> "LeaderboardRow | None":
-        """The first row of a run; ``None`` if all rows are published ones."""
-        return next((row for row in self.rows if not row.published), None)
+        """The first row of a run's own numbers; ``None`` if all rows are published or predicted ones."""
+        return next((row for row in self.rows if not row.published and row.kind == "measured"), None)
 
     @property
     def examples(self) -> tuple[bool, bool]:
@@ -509,7 +513,7 @@ def arranged(
         if filters:
             patterns = [pattern.casefold() for pattern in filters]
             rows = [row for row in rows if row.pinned or any(fnmatchcase(row.model.casefold(), p) for p in patterns)]
-        if sort is not None:
+        if sort is not None and (group.bridge is None or sort in BY_ROW or sort == "model"):
             rows.sort(key=lambda row: _sort_key(row, sort, group.table))
         rows.sort(key=lambda row: not row.pinned)
         if rows:

@@ -159,9 +159,10 @@ def _published_task(model: str, like: Run, run: TaskRun) -> tuple[PublishedTaskR
         return None, _unpublished(label, model, [row.model for row in listed])
     unlike = unlike_published(run.task, made.protocol, made.code, like.manifest)
     if unlike:
+        hint = ". A judge bridge predicts the official number of such a run: --bridge" if made.judge_models else ""
         return None, (
             f"{made.label} of {like.path} was not evaluated as the published rows were, so it cannot be compared with "
-            f"that of {model}; it differs in {'; '.join(unlike)}"
+            f"that of {model}; it differs in {'; '.join(unlike)}{hint}"
         )
     verdicts = verdicts_of(label)
     if verdicts is None or model not in verdicts.models:

@@ -15,9 +15,17 @@ from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, 
 from judgebench.display import chance, figure, ranks, reasons, shortened
 from judgebench.exchange.layout import Layout, laid_out_for
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
+from judgebench.records import PREDICTED
 
 if TYPE_CHECKING:
-    from judgebench.analysis.comparison import Comparison, Difference, Flip, FlipSide, TaskComparison
+    from judgebench.analysis.comparison_records import (
+        Comparison,
+        Difference,
+        Flip,
+        FlipSide,
+        PredictedSide,
+        TaskComparison,
+    )
 
 SHOWN_TASKS = 3
 """How many tasks at most have a table of their own on a terminal, if those are too long together."""
@@ -44,6 +52,8 @@ def compare(
     group: options.Groups = None,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
+    bridge: options.Bridge = [],  # noqa: B006
+    level: options.Level = 0.95,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     tasks: options.TaskFiles = "",
@@ -63,6 +73,8 @@ def compare(
         group=group or (),
         flips=flips,
         names=options.run_names(names),
+        bridge=bridge,
+        level=level,
         mirrors=mirror,
         offline=offline,
         tasks=tasks,
@@ -88,12 +100,65 @@ def _sheets(found: "Comparison", *, flips: bool = True, terminal: bool = False) 
         if task.ranks:
             sheets.append(replace(_ranks(found, task), aside=aside))
         sheets += [_flip(found, task, flip) for flip in task.flips if flips]
+    sheets += [_predicted(found, label) for label in dict.fromkeys(row.task for row in found.predicted)]
     for key, several in found.unlike.items():
         for mismatch in several:
             rows = tuple((name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True))
             title = f"{key}: {_letter(mismatch.run)} was not compared, because its protocol differs"
             sheets.append(Sheet(title, words("field", "first run", _letter(mismatch.run)), rows))
     return sheets
+
+
+def _predicted(found: "Comparison", task: str) -> Sheet:
+    """Differences of predicted official numbers; each is marked in its own cell, in every format."""
+    from judgebench.run.predicting import about, heading
+
+    own = [row for row in found.predicted if row.task == task]
+    several = len(found.runs) > 2
+    rows, notes = [], []
+    for row in own:
+        metric, pair = row.metric.removesuffix(PREDICTED), f"{_letter(row.sides[1].run)} - {_letter(row.sides[0].run)}"
+        rows.append(
+            (
+                f"{metric}, official",
+                pair,
+                *(_official(side, row.unit) for side in row.sides),
+                "refused" if row.difference is None else about(row.difference, row.low, row.high, signed=True),
+                _probability(row.probability_second_better),
+            )
+        )
+        name = f"{metric} of {pair}" if several else metric
+        notes += [f"{name}: refused, because {row.reason}"] if row.reason else []
+        notes += [f"{name}: {mark}" for mark in row.marks]
+    notes.append(
+        "two predictions share the bridge's errors, and a published number has none: intervals of differences are made "
+        f"on the logit scale, at {100 * own[0].level:g} %, and shown in points at the middle of the two numbers. "
+        "P(better) is the probability that the later one's official number is the higher one"
+    )
+    return Sheet(
+        f"{task}: {heading(own[0].bridge, own[0].judge)}",
+        (*words("metric", "runs", "first", "second", "difference"), Column("P(better)")),
+        tuple(rows),
+        tuple(dict.fromkeys(notes)),
+        spare=() if several else ("runs",),
+        asked=True,
+    )
+
+
+def _probability(value: float | None) -> str:
+    """A probability that is never shown as certain."""
+    if value is None:
+        return "–"
+    return "<0.01" if value < 0.01 else ">0.99" if value > 0.99 else f"{value:.2f}"
+
+
+def _official(side: "PredictedSide", unit: str) -> str:
+    """A published number as it is, a predicted one as such."""
+    from judgebench.run.predicting import about
+
+    if side.kind == "measured":
+        return f"{figure(side.value, unit)}, published"
+    return "refused" if side.value is None else about(side.value, side.low, side.high)
 
 
 def _headlines(found: "Comparison") -> Sheet:
@@ -359,5 +424,18 @@ def _flat(found: "Comparison") -> Sheet:
         for task in found.tasks
         for metric, why in task.not_compared
     ]
+    for row in found.predicted:
+        sides = [found.runs[side.run] for side in row.sides]
+        known: dict[str, Cell] = {
+            "metric": row.metric,
+            "unit": row.unit,
+            "first_value": row.sides[0].value,
+            "second_value": row.sides[1].value,
+            **{name: getattr(row, name) for name in ("difference", "low", "high", "level", "reason")},
+        }
+        named = (*(side.model for side in sides), *(side.path for side in sides))
+        rows.append((row.task, None, *named, *(known.get(field) for field in fields)))
+    kinds = ["measured"] * (len(rows) - len(found.predicted)) + ["predicted"] * len(found.predicted)
     names = ("task", "protocol", "first_model", "second_model", "first_run", "second_run")
-    return Sheet("", words(*names, *fields), tuple(rows))
+    kept = tuple((*row, kind) for row, kind in zip(rows, kinds, strict=True))
+    return Sheet("", words(*names, *fields, "kind"), kept)

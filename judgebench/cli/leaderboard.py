@@ -16,6 +16,7 @@ from judgebench.display import ranks as rank_range
 from judgebench.errors import UsageError
 from judgebench.exchange.layout import Layout
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Remark, Sheet, figures, key_of, words
+from judgebench.records import PREDICTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,6 +101,15 @@ def leaderboard(
     ] = None,
     group: options.Groups = None,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
+    bridge: options.Bridge = [],  # noqa: B006
+    level: options.Level = 0.95,
+    rank_predicted: Annotated[
+        bool,
+        typer.Option(
+            "--rank-predicted",
+            help="With --bridge: rank predicted rows; with --published too, among the published ones.",
+        ),
+    ] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     tasks: options.TaskFiles = "",
@@ -118,9 +128,18 @@ def leaderboard(
         raise UsageError(f"--columns {asked[0]}: that column holds published figures; give --published, too")
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(
-        *folders, task=task, published=published, group=group or (), names=options.run_names(names), tasks=tasks
+        *folders,
+        task=task,
+        published=published,
+        group=group or (),
+        names=options.run_names(names),
+        bridge=bridge,
+        level=level,
+        rank_predicted=rank_predicted,
+        tasks=tasks,
     )
     print_beside("left out", (run.reason for run in found.unreadable))
+    print_beside("note", found.notes)
     groups = of_tasks_of_runs(found.groups) if runs and task is None else found.groups
     shown = arranged(groups, sort=sort, filters=filters or (), pins=pins or ())
     print_tables(shown, form, layout, rest=options.rest(everything), verbose=verbose)
@@ -162,8 +181,16 @@ def _audited(sheets: list[Sheet], groups: "Sequence[Group]") -> list[Sheet]:
 
 def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
     """The tables, then the one across tasks; tables without any run come after them."""
-    own = [_sheet(group, terminal=terminal) for group in groups if group.measured]
-    others = [replace(_sheet(group, terminal=terminal), aside=bool(own)) for group in groups if not group.measured]
+    own = [
+        _predicted_sheet(group) if group.bridge else _sheet(group, terminal=terminal)
+        for group in groups
+        if group.measured or group.bridge
+    ]
+    others = [
+        replace(_sheet(group, terminal=terminal), aside=bool(own))
+        for group in groups
+        if not (group.measured or group.bridge)
+    ]
     own += [_across_sheet(across)] if across else []
     ranked = [place for place, sheet in enumerate(own) if RANKS in sheet.names]
     if ranked:
@@ -379,6 +406,68 @@ def _again(row: "LeaderboardRow") -> str:
     return f"same inputs, same numbers: {', '.join(row.again[:SHOWN_AGAIN])}{more}"
 
 
+def _predicted_sheet(group: "Group") -> Sheet:
+    """Predicted official numbers, alone or among published ones: each is marked in its own cell, in every format."""
+    from judgebench.run.predicting import SEVERAL, approximately, evidence, heading, marks_of, measured_name
+
+    assert group.bridge is not None
+    rows, predicted = group.rows, [row for row in group.rows if row.kind == "predicted"]
+    metrics = [name for name in group.headline if any(name in row.scores for row in predicted)]
+    ranked = any(row.rank is not None for row in rows)
+    columns: dict[str, list[Cell]] = {
+        **({"rank": ["–" if row.rank is None else str(row.rank) for row in rows]} if ranked else {}),
+        **(
+            {
+                "open ranks": [
+                    "" if row.rank_low is None or row.rank_high is None else rank_range(row.rank_low, row.rank_high)
+                    for row in rows
+                ]
+            }
+            if ranked
+            else {}
+        ),
+        "model": [("* " if row.pinned else "") + row.model for row in rows],
+        **({"figures": [row.kind if not row.published else PUBLISHED for row in rows]} if group.table else {}),
+    }
+    for name in metrics:
+        official = name.removesuffix(PREDICTED)
+        columns[f"{official}, official"] = [
+            approximately(row.scores[name])
+            if name in row.scores
+            else figure(row.scores[official].value, row.scores[official].unit)
+            if official in row.scores
+            else ""
+            for row in rows
+        ]
+    notes = [line for name in metrics if (line := evidence([row.scores[name] for row in predicted]))]
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in predicted:
+        for score in (row.scores[name] for name in metrics if name in row.scores):
+            for line in marks_of(score) if score.value is not None else [f"refused, because {score.reason}"]:
+                said.setdefault((measured_name(score), line), []).append(row.model)
+    for (metric, line), models in said.items():
+        whose = "" if len(models) == len(predicted) > 1 else f" of {', '.join(models)}"
+        notes.append(f"{metric}{whose}: {line}")
+    notes += [f"{row.model}: {row.origin}" for row in predicted]
+    if ranked:
+        notes.append(
+            "ranks of predicted rows: those that intervals leave open, against published numbers the row's own, "
+            f"against predicted ones that of the difference; each at {100 * group.bridge.level:g} % by itself"
+        )
+    if len(predicted) > 1:
+        notes.append(SEVERAL)
+    among = f"among the published rows of {group.table}, " if group.table else ""
+    return Sheet(
+        f"{group.task}: {among}{heading(group.bridge.name, group.bridge.judge)}",
+        tuple(Column(name, words=True) for name in columns),
+        tuple(zip(*columns.values(), strict=True)),
+        tuple(dict.fromkeys(notes)),
+        order=_important(group),
+        keep=len(predicted),
+        gaps=True,
+    )
+
+
 def _headings(metrics: "Sequence[str]") -> dict[str, str]:
     """What a terminal writes above metrics: above those of a group (``score category=math``) only its value, if it is
     no other's.
@@ -590,6 +679,7 @@ CSV_COLUMNS = (
     *("task", "protocol", "rank", "rank_low", "rank_high", "model", "published", "metric", "value", "stderr", "low"),
     *("high", "n", "n_missing", "published_value", "unread", "usd", "flags", "from"),
     *("upstream_value", "upstream_low", "upstream_high", "upstream_level", "upstream_reason", "withheld", "group"),
+    "kind",
 )
 
 
@@ -601,7 +691,8 @@ def _lines(groups: "Sequence[Group]") -> "Iterator[tuple[Cell, ...]]":
                 score = row.scores.get(metric)
                 if score is None:
                     continue
-                first, upstream = metric == group.headline[0], score.upstream
+                first = metric.removesuffix(PREDICTED) == group.headline[0].removesuffix(PREDICTED)
+                upstream = score.upstream
                 yield (
                     *(row.task, row.protocol_hash),
                     *((row.rank, row.rank_low, row.rank_high) if first else (None, None, None)),
@@ -614,4 +705,5 @@ def _lines(groups: "Sequence[Group]") -> "Iterator[tuple[Cell, ...]]":
                     *(getattr(upstream, name, None) for name in ("level", "reason")),
                     None if row.published else score.withheld,
                     row.part,
+                    row.kind,
                 )

@@ -15,7 +15,7 @@ from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdow
 from judgebench.exchange.terminal import folded, rich_of_all
 
 if TYPE_CHECKING:
-    from judgebench.analysis.comparison import Difference, Rank
+    from judgebench.analysis.comparison_records import Difference, Rank
     from judgebench.records import Score
 
 NUMBERS = (

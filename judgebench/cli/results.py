@@ -191,7 +191,7 @@ def _predicted(task_manifest: TaskManifest, results: Results) -> Sheet | None:
     )
     notes = [line for score in own for line in (sentence(score), *cautions(score))]
     return Sheet(
-        heading(task_manifest.bridge),
+        heading(task_manifest.bridge.name, task_manifest.bridge.judge),
         words("metric", "predicted") + figures("judge itself"),
         rows,
         tuple(dict.fromkeys(notes)),

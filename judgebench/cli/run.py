@@ -243,7 +243,8 @@ def _report(
         from judgebench.tasks import files_among, named
 
         own_tasks = files_among(named(plans[0].tasks)).values()
-        print_tables(leaderboard(*(results.run for results in found), tasks=own_tasks).groups)
+        runs = [results.run for results in found]
+        print_tables(leaderboard(runs, tasks=own_tasks, bridge=plans[0].bridge, level=plans[0].level).groups)
     if failures:
         raise SeveralFailed(failures, of=len(plans))
 

@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from judgebench.analysis.comparison import Adjust
+from judgebench.analysis.comparison_records import Adjust
 from judgebench.errors import UsageError
 from judgebench.files import read_toml
+from judgebench.records import PREDICTED
 from judgebench.run.loading import MISSING_LIMIT
 from judgebench.run.settings import PathLike
 
@@ -41,6 +42,15 @@ class TaskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tier: Tier = "block"
     """``block`` decides the gate; ``warn`` is shown and decides nothing."""
     max_drop: float | None = None
+
+
+def require_measured(metric: str | None) -> None:
+    """Raise :class:`UsageError` for a metric that a judge bridge predicts: nobody measured it."""
+    if metric is not None and metric.endswith(PREDICTED):
+        raise UsageError(
+            f"a gate decides about measured numbers, and {metric!r:.100} is predicted by a judge bridge; gate "
+            f"{metric.removesuffix(PREDICTED)!r:.80}, which the run's own judge measured"
+        )
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

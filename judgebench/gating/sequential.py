@@ -18,7 +18,7 @@ from pathlib import Path
 from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.gating import verdicts
-from judgebench.gating.policy import Demand, Policy
+from judgebench.gating.policy import Demand, Policy, require_measured
 from judgebench.gating.verdicts import Check, Gate, Sequential
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.records import ExampleScore
@@ -131,6 +131,7 @@ def _forbid_early_stops(baseline: Run, candidate: Run, key: str) -> None:
 
 def _metric(run: TaskRun, demand: Demand) -> Metric:
     """The metric to check, the policy's or the task's headline, as a mean over examples."""
+    require_measured(demand.metric)
     name, means = demand.metric or run.task.headline[0], run.task.means
     if name in means:
         return means[name]

@@ -20,12 +20,13 @@ import msgspec
 import numpy as np
 
 from judgebench.analysis import comparison
-from judgebench.analysis.comparison import Adjust, FileFetcher
+from judgebench.analysis.comparison import FileFetcher
+from judgebench.analysis.comparison_records import Adjust
 from judgebench.analysis.leaderboard import stderr_of
 from judgebench.analysis.published import of_same_table, published_rows, unlike_published
 from judgebench.display import figure, p_value
 from judgebench.errors import UsageError
-from judgebench.gating.policy import Defaults, Demand, Policy, Tier
+from judgebench.gating.policy import Defaults, Demand, Policy, Tier, require_measured
 from judgebench.records import Score, Upstream
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.clustered import ClusterTotals, difference
@@ -274,6 +275,7 @@ def tasks_to_gate(baseline: Run, candidate: Run, policy: Policy) -> tuple[dict[s
 def _settled_metric(run: TaskRun, wanted: str | None) -> str:
     """The metric to check: the policy's, or the first of the task's headline that the run has."""
     there = run.overall
+    require_measured(wanted)
     if wanted is None:
         headline = [metric for metric in run.task.headline if metric in there] or list(there)
         if not headline:

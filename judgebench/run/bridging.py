@@ -159,6 +159,22 @@ def difference(
     return fit.difference(judged[0], judged[1], level, findings=found, force=force)
 
 
+def from_official(
+    bridge: Bridge, run: JudgedRun, official: float, *, metric: str, level: float = 0.95, force: bool = False
+) -> PredictedDifference:
+    """How a run differs from a model whose official number is published: run less model, on the logit scale.
+
+    Raises what :func:`predict` raises. A run without the metric, or on a part of the items, is refused.
+    """
+    fit, score = _fit(bridge, metric), run.scores.get(metric)
+    require_same_protocol(bridge, run.task_manifest, run.population)
+    found, stderr = _of_run(bridge, run, score)
+    if score is None or score.value is None or stderr:
+        found += Findings(("incomplete",))
+        return PredictedDifference(None, None, None, None, None, found.reasons, found.marks)
+    return fit.from_official(score.value, official, level, findings=found, force=force)
+
+
 def _means(task_run: TaskRun) -> tuple[str, ...]:
     try:
         return tuple(metric.name for metric in task_run.task.metrics if metric.is_mean)
@@ -251,6 +267,8 @@ def _same_items(bridge: Bridge, protocol: Mapping[str, Any], population: Populat
 
 def bridge_protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's protocol must be equal to the bridge's: all but which items were asked, which R6 is about."""
+    # As in a file: a run that is just being made has tuples where a stored one has lists.
+    protocol = msgspec.json.decode(msgspec.json.encode(protocol))
     kept = {name: value for name, value in protocol.items() if name != "examples"}
     examples = protocol.get("examples")
     if isinstance(examples, Mapping) and "content" in examples:

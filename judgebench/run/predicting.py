@@ -228,15 +228,31 @@ def approximately(score: Score) -> str:
     >>> approximately(Score(value=None, reason="the vendor trained it", **about))
     'refused'
     """
-    if score.value is None:
-        return "refused"
-    bounds = "" if score.low is None or score.high is None else f" ({rounded(score.low)} to {rounded(score.high)})"
-    return f"≈ {rounded(score.value)}{bounds}"
+    return "refused" if score.value is None else about(score.value, score.low, score.high)
 
 
-def rounded(value: float | None) -> str:
-    """A predicted number has one decimal."""
-    return "–" if value is None else f"{value:.1f}".replace("-0.0", "0.0")
+def about(value: float, low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """A predicted number with its interval, marked as such.
+
+    >>> about(7.2, -0.9, 15.2, signed=True)
+    '≈ +7.2 (-0.9 to +15.2)'
+    """
+    bounds = (
+        "" if low is None or high is None else f" ({rounded(low, signed=signed)} to {rounded(high, signed=signed)})"
+    )
+    return f"≈ {rounded(value, signed=signed)}{bounds}"
+
+
+def rounded(value: float | None, *, signed: bool = False) -> str:
+    """A predicted number has one decimal.
+
+    >>> rounded(-0.01), rounded(2.34, signed=True)
+    ('0.0', '+2.3')
+    """
+    if value is None:
+        return "–"
+    near = round(value, 1) + 0.0
+    return f"{near:+.1f}" if signed and near else f"{near:.1f}"
 
 
 def measured_name(score: Score) -> str:
@@ -250,9 +266,9 @@ def marks_of(score: Score) -> list[str]:
     return [WORDS[mark] for mark in marks if isinstance(mark, str) and mark in WORDS] if isinstance(marks, list) else []
 
 
-def heading(bridge: BridgeUsed) -> str:
+def heading(bridge: str, judge: str) -> str:
     """What stands above predicted rows."""
-    return f"predicted official (bridge {printable(bridge.name, 80)}, judge {printable(bridge.judge, 80)})"
+    return f"predicted official (bridge {printable(bridge, 80)}, judge {printable(judge, 80)})"
 
 
 def sentence(score: Score) -> str:
@@ -266,12 +282,27 @@ def sentence(score: Score) -> str:
     bounds = "" if score.low is None else f" ({level}: {rounded(score.low)} to {rounded(score.high)})"
     models = details.get("models")
     text = f"{head}≈ {rounded(score.value)}{bounds}, from {_text(models)} bridge models" + _said_by(score)
-    left_out, inside = details.get("left_out"), details.get("inside")
-    if isinstance(left_out, int) and isinstance(inside, int) and left_out:
-        text += f"; left out one at a time, {inside} of {left_out} were inside"
-        error, raw = details.get("mean_error"), details.get("mean_error_of_the_judge")
-        if isinstance(error, float) and isinstance(raw, float):
-            text += f", mean error {rounded(error)} (the judge as it is: {rounded(raw)})"
+    text += _left_out(score)
+    return text
+
+
+def evidence(scores: Sequence[Score]) -> str:
+    """What the models of a bridge say of it, for a line below a table of the predicted ``scores`` of one metric."""
+    if not scores:
+        return ""
+    models = _text(scores[0].details.get("models"))
+    return f"{measured_name(scores[0])}: from {models} bridge models{_left_out(scores[0])}"
+
+
+def _left_out(score: Score) -> str:
+    """How well the bridge's own models are predicted from the others; empty if nobody knows."""
+    left_out, inside = score.details.get("left_out"), score.details.get("inside")
+    if not (isinstance(left_out, int) and isinstance(inside, int) and left_out):
+        return ""
+    text = f"; left out one at a time, {inside} of {left_out} were inside"
+    error, raw = score.details.get("mean_error"), score.details.get("mean_error_of_the_judge")
+    if isinstance(error, float) and isinstance(raw, float):
+        text += f", mean error {rounded(error)} (the judge as it is: {rounded(raw)})"
     return text
 
 

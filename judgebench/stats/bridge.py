@@ -310,6 +310,35 @@ class BridgeFit:
         better = float(stdtr(line.df, value / stderr))
         return PredictedDifference(value, stderr, line.df, interval, better, found.reasons, found.marks)
 
+    def from_official(
+        self,
+        judged: float,
+        official: float,
+        level: float = 0.95,
+        *,
+        findings: Findings | None = None,
+        force: bool = False,
+    ) -> PredictedDifference:
+        """How a model that the judge of today gives ``judged`` differs from one whose ``official`` number is published.
+
+        The published number is exact, so the error is that of the prediction alone. ``judged`` is of all items.
+
+        >>> fit = fit_bridge([10, 20, 30, 40, 55, 70], [14, 22, 36, 41, 60, 68])
+        >>> found = fit.from_official(40, 36)
+        >>> f"{found.difference_logit:.2f}, the first is better with probability {found.probability_first_better:.2f}"
+        '0.30, the first is better with probability 0.96'
+        """
+        from scipy.special import stdtr
+
+        made = self.predict(judged, level, findings=findings, force=force)
+        if made.logit is None or made.stderr_logit is None or made.df is None:
+            return PredictedDifference(None, None, None, None, None, made.reasons, made.marks)
+        (other,) = _logits(np.array([official]), self.low, self.high)[0]
+        value, stderr = made.logit - float(other), made.stderr_logit
+        interval = Interval.around(value, _quantile(made.df, level) * stderr, level, METHOD)
+        better = float(stdtr(made.df, value / stderr))
+        return PredictedDifference(value, stderr, made.df, interval, better, made.reasons, made.marks)
+
     def forecast(self, models: float, level: float = 0.95) -> float | None:
         """Half the width, about, of intervals by a bridge of so many ``models`` like these; ``inf`` is allowed.
 

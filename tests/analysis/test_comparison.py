@@ -8,7 +8,8 @@ import pytest
 from judgebench.tasks.alpacaeval.lengths import length_table
 
 from judgebench import tasks
-from judgebench.analysis.comparison import Comparison, Difference, compare, official_files
+from judgebench.analysis.comparison import compare, official_files
+from judgebench.analysis.comparison_records import Comparison, Difference
 from judgebench.errors import UsageError
 from judgebench.exchange.importing import import_run
 from judgebench.run.reading import Run, read_run

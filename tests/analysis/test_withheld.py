@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from judgebench import api
-from judgebench.analysis.comparison import Difference, compare, official_files
+from judgebench.analysis.comparison import compare, official_files
+from judgebench.analysis.comparison_records import Difference
 from judgebench.analysis.correlation import KINDS, correlate
 from judgebench.analysis.explanation import explain
 from judgebench.analysis.power_plan import Question, plan

@@ -140,6 +140,16 @@ def test_eval_predicts_at_once(place: Path, command: Command) -> None:
     assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
 
 
+def test_a_local_judge_has_the_same_protocol_now_as_in_a_file(place: Path, command: Command) -> None:
+    """Its choices are a tuple while a run is made, and a list where a bridge was read from a file."""
+    eval_ = (*EVAL, "--model", "file:answers.json", "--judge", "builtin:tiny")
+    assert command(*eval_, "--out", "local").code == 0
+    write_bridge_for(place / "local", place / "local.bridge.json")
+    ended = command(*eval_, "--bridge", "local.bridge.json", "--out", "again")
+    assert ended.code == 0, ended.err
+    assert NAME in stored(place / "again")
+
+
 def test_another_judge_is_refused_before_it_is_asked(place: Path, command: Command) -> None:
     """Exit 2 names the field, and nothing is paid for."""
     other = ScriptedModel(lambda request: reply("A"), name="other")
