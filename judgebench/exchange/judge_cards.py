@@ -80,11 +80,11 @@ def short_sheet(card: JudgeCard) -> Sheet:
     rows += [row for probe in card.probes if probe.part not in named for row in _short_rows(probe)]
     return Sheet(
         f"{shortened(card.judge, 60)}: {KINDS[card.kind]}; {shortened(card.prompt, 200)}",
-        _COLUMNS,
-        tuple(rows),
+        _COLUMNS[:-1],
+        tuple(row[:-1] for row in rows),
         tuple(_notes(card)),
         alerts=tuple(_alerts(card)),
-        spare=("missing", "what it is"),
+        spare=("missing",),
         rows_are="figures",
     )
 
@@ -159,7 +159,7 @@ def _row(part: str, found: Figure, missing: int | None) -> tuple[Cell, ...]:
 
 def _first_of(report: SuiteReport) -> Iterator[Figure]:
     yield report.headline
-    yield from filter(None, (report.ceiling, report.over_ceiling))
+    yield from (found for found in (report.ceiling, report.over_ceiling) if found is not None and found.n)
 
 
 def _short_rows(probe: Probe) -> list[tuple[Cell, ...]]:
