@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from judgebench.analysis.published_verdicts import verdicts_of
 from judgebench.codec import canonical_hash
 from judgebench.data.sources import SourceFinder
 from judgebench.display import shortened
-from judgebench.errors import UsageError
+from judgebench.errors import ModelError, UsageError
 from judgebench.models.opening import model_name, parse_model
 from judgebench.models.trained_by import NO_VENDORS, Vendors, base_vendor_of, vendor_of
 from judgebench.models.vendors import today
@@ -102,20 +102,18 @@ def make_bridge(
     task = task_run.task
     _require_alike(chosen)
     table = official_table(official, task, vendors)
-    judged = _named(chosen, table, vendors)
+    wanted = [task.metric(metric) for metric in _metrics(task, table, metrics, part=items is not None)]
+    judged = _named(chosen, table)
     population = _population(task_run, task, finder, items)
-    specs = task_run.task_manifest.judge_models
     judge = _judge(task_run, vendors)
     baselines = _baselines(task_run, finder)
     models = tuple(_model(one, judge, table, baselines, vendors) for one in judged)
-    wanted = [task.metric(metric) for metric in _metrics(task, table, metrics, part=items is not None)]
     made = {
         metric.name: _bridge_metric(metric, judged, models, population, _official_verdicts(task, metric, table))
         for metric in wanted
     }
-    total, ids_hash = asked_items(task_run.task_manifest.protocol)
     return Bridge(
-        name=name or default_name(task, specs, table),
+        name=name or default_name(task, judge, table),
         created=today(),
         judgebench=package_versions().get("judgebench", "unknown"),
         task=task.name,
@@ -123,24 +121,17 @@ def make_bridge(
         options=dict(task_run.task_manifest.options),
         official=table.about,
         judge=judge,
-        items=BridgeItems(n=total, ids_hash=ids_hash)
-        if items is None
-        else BridgeItems(
-            n=len(population),
-            ids_hash=canonical_hash(sorted(population)),
-            k=items,
-            ids=tuple(drawn_items(population, 0)[:items]),
-        ),
+        items=_items(task_run, population, items),
         models=models,
         metrics=made,
         drift=_drift(task, judged, models, table, wanted),
     )
 
 
-def default_name(task: Task, specs: Iterable[str], table: OfficialTable) -> str:
+def default_name(task: Task, judge: BridgeJudge, table: OfficialTable) -> str:
     """What a bridge is called if the user does not say."""
-    judges = "+".join(_short(model_name(parse_model(spec)[0])) for spec in specs) or "judge"
-    return f"{task.name}-{judges}-to-{_short(table.about.judge)}"
+    named = [model_name(parse_model(spec)[0]) for spec in judge.spec.split(", ") if spec] or judge.identity.split(", ")
+    return f"{task.name}-{'+'.join(map(_short, named))}-to-{_short(table.about.judge)}"
 
 
 def _short(name: str) -> str:
@@ -168,6 +159,11 @@ def _require_alike(chosen: Sequence[tuple[Run, TaskRun]]) -> None:
             f"{first_run.path} is a run on the starter set, whose numbers compare with nothing; judge the models' "
             "answers on the whole benchmark"
         )
+    if partial := next((name for name in ("stop_when", "cascade") if name in base.protocol), None):
+        raise UsageError(
+            f"{first_run.path} has estimates from a part of the verdicts ({partial}), whose errors a bridge cannot "
+            "know; judge all items with one judge, or the random part that --items names"
+        )
     if "reported_by" in base.protocol:
         raise UsageError(f"{first_run.path} holds numbers that another program reports, and no verdicts")
     served = {name: first_run for name in [served_model(base)] if name}
@@ -188,7 +184,7 @@ def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {**bridge_protocol(protocol), "examples": protocol.get("examples")}
 
 
-def _named(chosen: Sequence[tuple[Run, TaskRun]], table: OfficialTable, vendors: Vendors) -> list[JudgedModel]:
+def _named(chosen: Sequence[tuple[Run, TaskRun]], table: OfficialTable) -> list[JudgedModel]:
     """The runs under the names that the official table has for their models, each once."""
     found: dict[str, JudgedModel] = {}
     for run, task_run in chosen:
@@ -237,6 +233,15 @@ def _population(task_run: TaskRun, task: Task, finder: SourceFinder, items: int 
     return population
 
 
+def _items(task_run: TaskRun, population: Sequence[str], k: int | None) -> BridgeItems:
+    """What the bridge's numbers are of: all items of the runs, or of the benchmark, of which k were judged."""
+    if k is None:
+        n, ids_hash = asked_items(task_run.task_manifest.protocol)
+        return BridgeItems(n=n, ids_hash=ids_hash)
+    drawn = tuple(drawn_items(population, 0)[:k])
+    return BridgeItems(n=len(population), ids_hash=canonical_hash(sorted(population)), k=k, ids=drawn)
+
+
 def _judge(task_run: TaskRun, vendors: Vendors) -> BridgeJudge:
     """Who judged the runs, and how."""
     manifest = task_run.task_manifest
@@ -261,7 +266,7 @@ def _baselines(task_run: TaskRun, finder: SourceFinder) -> frozenset[str]:
     """Names of the models that the others are compared with, as far as the official files are at hand."""
     try:
         return frozenset(task_run.load_whole(finder).baselines)
-    except UsageError:
+    except (UsageError, ModelError):
         return frozenset()
 
 
@@ -281,8 +286,8 @@ def _model(
         name=one.name,
         vendor=vendor,
         base_vendor=base_vendor_of(one.name, vendors),
-        run_id=one.run.manifest.run_id,
-        answers_hash=one.run.manifest.candidate_identity,
+        run_id=one.run.manifest.run_id or None,
+        answers_hash=one.run.manifest.candidate_identity or None,
         included=reason is None,
         reason=reason,
         n_judged=n,
@@ -434,9 +439,14 @@ def _drift(
         return None
     middle = float(np.median([one.official[wanted[0].name] for one in able]))
     one = min(able, key=lambda one: (abs(one.official[wanted[0].name] - middle), one.name))
-    known = item_verdicts(task, one.task_run.example_scores())
+    try:
+        known = item_verdicts(task, one.task_run.example_scores())
+    except UsageError:  # numbers without verdicts, which nobody can ask for again
+        return None
     items = tuple(drawn_items(known, 0)[:DRIFT_ITEMS])
     verdicts = tuple(float(known[item]) for item in items)
+    if len(items) < 2:
+        return None
     return Drift(model=one.name, items=items, verdicts=verdicts, verdicts_hash=canonical_hash(verdicts))
 
 

@@ -407,29 +407,24 @@ def _check_sheets(bridge: "Bridge", checked: "Sequence[CheckedRun]") -> "list[Sh
     from judgebench.exchange.sheets import Bounds, Figure, Sheet, figures, words
 
     sheets = []
-    if checked:
+    for metric in bridge.metric_names:
+        unit, of_metric = bridge.metrics[metric].unit, [one for one in checked if one.metric == metric]
         rows = tuple(
             (
                 one.model,
-                one.metric,
-                Figure(one.judged, bridge.metrics[one.metric].unit),
-                Figure(one.predicted, bridge.metrics[one.metric].unit),
-                None
-                if one.low is None or one.high is None
-                else Bounds(one.low, one.high, bridge.metrics[one.metric].unit),
-                Figure(one.official, bridge.metrics[one.metric].unit),
+                Figure(one.judged, unit),
+                Figure(one.predicted, unit),
+                None if one.low is None or one.high is None else Bounds(one.low, one.high, unit),
+                Figure(one.official, unit),
                 _outcome(one),
             )
-            for one in checked
+            for one in of_metric
         )
-        columns = (
-            *words("model", "metric"),
-            *figures("judge", "predicted", "interval", "official"),
-            *words("official is"),
-        )
-        known = [one for one in checked if one.inside is not None and not one.of_bridge]
-        note = f"{sum(bool(one.inside) for one in known)} of {len(known)} official numbers were inside" if known else ""
-        sheets.append(Sheet("models with an official number", columns, rows, tuple(filter(None, [note]))))
+        level = next((one.level for one in of_metric if not one.of_bridge), 0.95)
+        columns = (*words("model"), *figures("judge", "predicted", f"{100 * level:g} % interval", "official"))
+        if rows:
+            title = f"{metric}: models with an official number"
+            sheets.append(Sheet(title, (*columns, *words("result")), rows, tuple(_counts(of_metric))))
     lines = [
         *(f"{name}: {bridge.metrics[name].status}, computed again and found as stored" for name in bridge.metric_names),
         *_drift_lines(bridge),
@@ -447,8 +442,17 @@ def _outcome(one: "CheckedRun") -> str:
         return "; ".join(_words(one.reasons))
     if one.inside is None:
         return "unknown"
-    by = ", by the other bridge models" if one.of_bridge else ""
-    return ("inside" if one.inside else "outside") + by
+    return "inside" if one.inside else "outside"
+
+
+def _counts(checked: "Sequence[CheckedRun]") -> "Iterator[str]":
+    """How many official numbers were inside, and which say nothing new."""
+    known = [one for one in checked if one.inside is not None and not one.of_bridge]
+    if known:
+        yield f"{sum(bool(one.inside) for one in known)} of {len(known)} official numbers are inside"
+    if own := sum(one.of_bridge for one in checked):
+        yield f"{own} of these models are the bridge's own, each predicted by the others (95 % interval)"
+    yield from dict.fromkeys(text for one in checked for text in _words(one.marks, "mark: "))
 
 
 def _plan_sheet(made: "BridgePlan") -> "Sheet":

@@ -350,10 +350,20 @@ def _results(fit: BridgeFit, names: Sequence[str]) -> dict[str, Any]:
 
 
 def write_bridge(path: Path, bridge: Bridge) -> None:
-    """Replace ``path`` atomically with the bridge as canonical JSON."""
+    """Replace ``path`` atomically with the bridge as canonical JSON.
+
+    Raises :class:`UsageError` if runs or tables, which anybody may have made, say what a bridge cannot hold.
+    """
+    try:
+        data = canonical_json(_plain(bridge)) + b"\n"
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"the bridge {shortened(bridge.name, 80)} cannot be written, because a run or a table says what no bridge "
+            f"can hold: {shortened(str(error), 200)}"
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        file.write(canonical_json(_plain(bridge)) + b"\n")
+        file.write(data)
 
 
 def _plain(bridge: Bridge) -> dict[str, Any]:
