@@ -14,6 +14,7 @@ from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Shee
 from judgebench.records import EarlyStop, Score
 from judgebench.run.folder import Manifest, Results, TaskManifest
 from judgebench.run.overview import overview_of
+from judgebench.run.unread import DETAIL as IF_UNREAD
 
 if TYPE_CHECKING:
     from judgebench.models.call_store import Spending
@@ -133,6 +134,11 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         notes.append(f"a part of the benchmark: {shortened(task_manifest.selection, 300)}")
     counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in task_manifest.counts.items() if count)
     notes.append(f"cases: {counts}")
+    panel = any("judges" in score.details for score in own)
+    if task_manifest.interval_covers and (verbose or panel):
+        notes.append(_held(task_manifest))
+    if verbose and task_manifest.judge_models and not task_manifest.counts.get("unread"):
+        notes.append("no verdict is unread, so every number is its own bounds")
     if task_manifest.early_stop is not None:
         notes.append(_stopped(task_manifest.early_stop))
     if task_manifest.cascade is not None:
@@ -229,7 +235,7 @@ def _stopped(stop: EarlyStop) -> str:
 
 
 def _remarks(score: Score) -> list[str]:
-    lines = []
+    unread, lines = _if_unread(score), []
     if difference := both_rules(score):
         lines.append(difference)
     # The details of a run that somebody else made may be anything.
@@ -245,5 +251,21 @@ def _remarks(score: Score) -> list[str]:
         match score.details.get(detail):
             case [int(low) | float(low), int(high) | float(high)] if score.n_missing:
                 bounds = interval(low, high, score.unit)
-                lines.append(f"{score.metric}: {bounds} if the {score.n_missing} missing had all been {ends}")
-    return lines
+                if unread is None or bounds not in unread:
+                    lines.append(f"{score.metric}: {bounds} if the {score.n_missing} missing had all been {ends}")
+    return lines if unread is None else [*lines, unread]
+
+
+def _held(task_manifest: TaskManifest) -> str:
+    """What noise the intervals hold, and what they lack."""
+    lacks = f"; not: {', '.join(task_manifest.interval_lacks)}" if task_manifest.interval_lacks else ""
+    return f"intervals cover: {', '.join(task_manifest.interval_covers)}{lacks}"
+
+
+def _if_unread(score: Score) -> str | None:
+    """The score if all unread verdicts had gone one way; ``None`` if none was unread."""
+    match score.details.get(IF_UNREAD):
+        case {"verdicts": int(count), "low": int(low) | float(low), "high": int(high) | float(high)}:
+            which = "the unread verdict had" if count == 1 else f"the {count} unread verdicts had all"
+            return f"{score.metric}: {interval(low, high, score.unit)} if {which} gone against, or for, the candidate"
+    return None

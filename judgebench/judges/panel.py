@@ -4,7 +4,7 @@ A panel's headline is the mean over its members. Groups of scores show each memb
 the majority) and the mean without each member. Who sits on a panel is settled in ``run/seats.py``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, median, pstdev
 
@@ -23,6 +23,8 @@ class Member(Struct, frozen=True):
 
     name: str
     scores: list[ExampleScore]
+    judge: str = ""
+    """The judge model."""
 
 
 def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
@@ -31,15 +33,10 @@ def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]
     If every judge has one model, the panel has one member, whichever models those are.
     """
     listed = list(judgements)
-    found: dict[str, set[tuple[str, int]]] = {}
-    for judgement in listed:
-        found.setdefault(judgement.judge, set()).add((judgement.judge_model, judgement.repeat))
-    if max((len(own) for own in found.values()), default=0) <= 1:
+    seats = _seats(listed)
+    names = list(_judges_by_name(seats))
+    if len(names) <= 1:
         return {"": listed} if listed else {}
-    seats = {judge: sorted(own) for judge, own in found.items()}
-    longest = max(seats.values(), key=len)
-    repeated = any(repeat for _, repeat in longest)
-    names = [f"{model}#{repeat + 1}" if repeated else model for model, repeat in longest]
     members: dict[str, list[Judgement]] = {name: [] for name in names}
     # A judge with fewer models than another plays them again, for the members that are left.
     played = {
@@ -49,6 +46,25 @@ def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]
         for name in played[judgement.judge, (judgement.judge_model, judgement.repeat)]:
             members[name].append(judgement)
     return members
+
+
+def judges_by_member(judgements: Iterable[Judgement]) -> dict[str, str]:
+    """Return the judge model of each panel member; the repeats of one model are several members."""
+    return _judges_by_name(_seats(judgements))
+
+
+def _seats(judgements: Iterable[Judgement]) -> dict[str, list[tuple[str, int]]]:
+    """Return the models and repeats that played each judge, in order."""
+    found: dict[str, set[tuple[str, int]]] = {}
+    for judgement in judgements:
+        found.setdefault(judgement.judge, set()).add((judgement.judge_model, judgement.repeat))
+    return {judge: sorted(own) for judge, own in found.items()}
+
+
+def _judges_by_name(seats: Mapping[str, Sequence[tuple[str, int]]]) -> dict[str, str]:
+    longest = max(seats.values(), key=len, default=())
+    repeated = any(repeat for _, repeat in longest)
+    return {f"{model}#{repeat + 1}" if repeated else model: model for model, repeat in longest}
 
 
 def mean_of(members: Sequence[Member]) -> list[ExampleScore]:

@@ -136,6 +136,10 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What was asked of whom, if the run had ``--cascade``."""
     bridge: BridgeUsed | None = None
     """What the official numbers were predicted by, if the run was scored with ``--bridge``."""
+    interval_covers: list[str] = []
+    """The sources of noise that the intervals of judged scores hold, such as items, orders, repeats and judges."""
+    interval_lacks: list[str] = []
+    """Those that they lack."""
     counts: dict[str, Count] = {}
     """How all cases of the run ended, over all sessions: read, unread, failed, skipped or missing."""
     notes: list[str] = []

@@ -21,7 +21,7 @@ from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.grading.pool import KILLED, GradingPool
 from judgebench.judges import read_replies
-from judgebench.judges.panel import with_panel
+from judgebench.judges.panel import Fold, Member, with_panel
 from judgebench.records import Cascade, Case, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.run.cascades import cascade_part, cascade_scores, split_judgements
 from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
@@ -29,11 +29,13 @@ from judgebench.run.integrity import Finding, inspect_grading, inspect_length_co
 from judgebench.run.labels import Labels, anchored_scores, labels_for, settled
 from judgebench.run.loading import LoadedTask, reload_tasks
 from judgebench.run.manifests import hash_over_tasks, missing
+from judgebench.run.noise import held_by_intervals, with_noise
 from judgebench.run.predicting import NO_BRIDGES, Bridges, open_bridges, predicted_scores
 from judgebench.run.settings import Settings
 from judgebench.run.stages import fold_members
 from judgebench.run.stopping import early_stop_scores, random_order, stop_rule
 from judgebench.run.style_counts import style_counts
+from judgebench.run.unread import with_bounds
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import AUTO, Thinking
 
@@ -113,6 +115,7 @@ def _finish_task(
         imported=bool(manifest.imported_from),
     )
     task_manifest.counts = scored.counts
+    task_manifest.interval_covers, task_manifest.interval_lacks = held_by_intervals(scored.scores)
     if labels is not None and labels.task == loaded_task.key:
         labels = settled(labels, data, generations)
     scores, refused = _adjusted(scored.scores, scored.rows, part, task_manifest, labels), None
@@ -235,9 +238,15 @@ def score(
     judgements, counts = [*rereading.judgements, *verified], rereading.counts
     counts["missing"] = rereading.missing(imported=imported)
     members, rows, together = fold_members(task, data, generations, judgements)
-    scores = task.scores(data, rows)
-    if len(members) > 1:
-        scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
+    scores = _scores(task, data, members, rows, together)
+    scores = with_bounds(
+        scores,
+        judgements,
+        task,
+        data,
+        lambda settled: _scores(task, data, *fold_members(task, data, generations, settled)),
+    )
+    scores = with_noise(scores, rereading.judgements, task, data, members, together)
     # An imported file may hold judgements without the answers, which must have existed.
     answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
     absent = sum(example.id not in answered for example in data.examples)
@@ -245,6 +254,16 @@ def score(
         counts[judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"] += 1
     begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
     return Scored(scores, rows, rereading.styles, begun | counts)
+
+
+def _scores(
+    task: Task, data: TaskData, members: Sequence[Member], rows: Sequence[ExampleScore], fold: Fold
+) -> list[Score]:
+    """Return all scores of a panel, given as :func:`fold_members` returns it."""
+    scores = task.scores(data, rows)
+    if len(members) > 1:
+        scores = with_panel(scores, members, lambda scored: task.scores(data, scored), fold)
+    return scores
 
 
 CHECKS_AT_ONCE = 4096

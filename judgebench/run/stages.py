@@ -14,7 +14,7 @@ import msgspec
 from judgebench.codec import canonical_hash
 from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
-from judgebench.judges.panel import Fold, Member, mean_of, panel_members
+from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of, panel_members
 from judgebench.models import Gauge, Gauged, Model
 from judgebench.models.pricing import Price
 from judgebench.records import (
@@ -301,7 +301,10 @@ def fold_members(
 ) -> tuple[list[Member], list[ExampleScore], Fold]:
     """Return the panel's members with their example scores, the panel's example scores, and the fold that made them."""
     by_member = panel_members(judgements) or {"": []}
-    members = [Member(name, task.score(data, generations, own)) for name, own in by_member.items()]
+    judges = judges_by_member(judgements)
+    members = [
+        Member(name, task.score(data, generations, own), judges.get(name, "")) for name, own in by_member.items()
+    ]
 
     def pooled(some: Sequence[Member]) -> list[ExampleScore]:
         return task.score(data, generations, [judgement for member in some for judgement in by_member[member.name]])
