@@ -116,15 +116,16 @@ def preference(decision: Decision | None) -> float:
 
 def figures(judged: Judged) -> Iterator[Figure]:
     """Upstream's columns for the judge and for people, and the judge beside each person."""
-    asked = 1 + max((repeat for _, _, repeat in judged.decisions), default=0)
-    repeats = min(asked, PEOPLE)
-    votes = np.array(
-        [[preference(judged.decision(item, repeat)) for repeat in range(repeats)] for item in judged.items], dtype=float
-    ).reshape(len(judged.items), repeats)
+    votes = verdicts(judged)
+    repeats = votes.shape[1]
     people = np.array([coded(item) for item in judged.items], dtype=float)
     people = people if len(people) else np.zeros((0, PEOPLE))
     yield from _agreements(votes, people, judged.clusters)
     yield from _preferences(judged, votes[:, 0], people)
+    given = ~np.isnan(votes)
+    clusters = np.broadcast_to(judged.clusters[:, None], votes.shape)[given]
+    policy = "2 less the mean preference, of all verdicts; a tie is half, nulls left out"
+    yield share("prefer_1", 2 - votes[given], clusters, policy)
     yield from _correlations(judged, votes, people)
     first = judged.drawn()
     yield share("unparsed", np.isnan(votes).ravel(), np.repeat(judged.clusters, repeats), "of all verdicts")
@@ -132,6 +133,22 @@ def figures(judged: Judged) -> Iterator[Figure]:
     both = np.array([all((i.id, order, 0) in judged.decisions for order in ("12", "21")) for i in judged.items])
     if both.any():
         yield from position_figures(judged.part(both))
+
+
+def verdicts(judged: Judged) -> FloatArray:
+    """The judge's verdicts, shape (items, verdicts): one for each repeat, or, if asked once in both orders, those two.
+
+    Upstream asks four times, in an order that is drawn each time; both orders are two of such draws, without the luck.
+    """
+    asked = 1 + max((repeat for _, _, repeat in judged.decisions), default=0)
+    keys = [(judged.orders[item.id][0][0], item.id) for item in judged.items]
+    other = [(item, "21" if order == "12" else "12", 0) for order, item in keys]
+    if asked == 1 and other and all(key in judged.decisions for key in other):
+        swapped = [preference(judged.decisions[key]) for key in other]
+        return np.array([[preference(judged.decision(i)) for i in judged.items], swapped], dtype=float).T
+    repeats = min(asked, PEOPLE)
+    rows = [[preference(judged.decision(item, repeat)) for repeat in range(repeats)] for item in judged.items]
+    return np.array(rows, dtype=float).reshape(len(judged.items), repeats)
 
 
 def _agreements(votes: FloatArray, people: FloatArray, clusters: NDArray[np.str_]) -> Iterator[Figure]:
@@ -206,9 +223,6 @@ def _preferences(judged: Judged, votes: FloatArray, people: FloatArray) -> Itera
             bounds=(-1, 1),
             unit="number",
         )
-    given = ~np.isnan(votes)
-    policy = "2 less the mean preference; a tie is half, nulls left out"
-    yield share("prefer_1", 2 - votes[given], judged.clusters[given], policy)
 
 
 def _only(judged: Judged, test: Callable[[str], bool]) -> IntArray:

@@ -145,3 +145,18 @@ def test_repeats_of_a_hostile_file_cost_nothing() -> None:
     made = [*asked(items, 1, lambda item, _: 1), Decision(item=items[0].id, repeat=10**15 - 1, shown="A>B")]
     assert SUITE.report(items, made).headline.value is not None
     assert np.isfinite(figure(SUITE.report(items, made), "prefer_1", "all").value or 0)
+
+
+def test_both_orders_are_two_verdicts() -> None:
+    """Asked once in both orders, a judge that follows the order differs from itself everywhere, a fixed one nowhere."""
+    items = load(files())
+    first = [Decision(item=item.id, order=order, shown="A>B") for item in items for order in ("12", "21")]
+    report = SUITE.report(items, first)
+    assert figure(report, "variance", "all").value == 1
+    assert figure(report, "prefer_1", "all").value == 0.5
+    assert report.headline.value == pytest.approx(0.5)
+    assert figure(report, "first_both", "all").value == 1
+    fixed = [Decision(item=i.id, order=o, shown="A>B" if o == "12" else "B>A") for i in items for o in ("12", "21")]
+    report = SUITE.report(items, fixed)
+    assert figure(report, "variance", "all").value == 0
+    assert figure(report, "bias", "all").value == pytest.approx(1 - (report.headline.value or 0))
