@@ -113,9 +113,11 @@ class Audit:
     """One audit: a judge with its models, the parts, and the folder that keeps what was bought."""
 
     def __init__(self, settings: Settings, parts: Sequence[Part]) -> None:
-        self.settings, self.parts = settings, parts
+        self.settings, self.notes = settings, list[str]()
         self.protocol: AuditProtocol = audit_protocol(settings)
-        self._require_pairs()
+        for part in parts:
+            self._require_pairs(part)
+        self.parts = tuple(map(self._shown_whole, parts))
         self._models = ModelPool(settings)
         self.seats: Mapping[str, tuple[JudgeSeat, ...]] = {}
 
@@ -193,26 +195,45 @@ class Audit:
         data = replace(loaded.data, examples=tuple(item.example for item in part.items), baselines={})
         return replace(loaded, task=task, data=data)
 
-    def _require_pairs(self) -> None:
-        """Raise :class:`UsageError` before anything is asked if the judge cannot be asked about some part."""
-        for part in self.parts:
-            item = next(iter(part.items), None)
-            if item is None:
-                continue
-            if not (item.pair or self.protocol.rates):
-                raise UsageError(
-                    f"the items of {part.name} have {len(item.responses)} responses, which only a judge that rates "
-                    f"single answers can order, and {self.protocol.label} compares two; name a --task that rates, such "
-                    "as mtbench, or leave the suite out"
-                )
-            case = self.protocol.cases(item, part.orders(item))[0]
-            try:
-                self.protocol.judges[case.judge].ask(case)
-            except JudgebenchError as error:
-                raise UsageError(
-                    f"{self.protocol.label} needs more than a question and two answers, which is all that {part.name} "
-                    f"has ({error}); name another --task, or none"
-                ) from error
+    def _require_pairs(self, part: Part) -> None:
+        """Raise :class:`UsageError` before anything is asked if the judge cannot be asked about a part."""
+        item = next(iter(part.items), None)
+        if item is None:
+            return
+        if not (item.pair or self.protocol.rates):
+            raise UsageError(
+                f"the items of {part.name} have {len(item.responses)} responses, which only a judge that rates "
+                f"single answers can order, and {self.protocol.label} compares two; name a --task that rates, such "
+                "as mtbench, or leave the suite out"
+            )
+        try:
+            self._prompt(part, item)
+        except JudgebenchError as error:
+            raise UsageError(
+                f"{self.protocol.label} needs more than a question and two answers, which is all that {part.name} "
+                f"has ({error}); name another --task, or none"
+            ) from error
+
+    def _prompt(self, part: Part, item: Item) -> str:
+        """What the judge is first shown of an item."""
+        case = self.protocol.cases(item, part.orders(item))[0]
+        return "\n".join(message.content for message in self.protocol.judges[case.judge].ask(case).messages)
+
+    def _shown_whole(self, part: Part) -> Part:
+        """Leave out the items whose conversation the judge's prompt does not show, such as second turns."""
+        kept = tuple(item for item in part.items if _is_single(item) or _shows(self._prompt(part, item), item))
+        left_out = len(part.items) - len(kept)
+        if not left_out:
+            return part
+        if not kept:
+            raise UsageError(
+                f"{self.protocol.label} shows one question, and the items of {part.name} have several turns; name "
+                "another --task, such as mtbench, or none"
+            )
+        self.notes.append(
+            f"{part.name}: {left_out} items of several turns are left out, of which the prompt shows one question"
+        )
+        return replace(part, items=kept)
 
     def _running(self, folder: RunFolder, part: Part) -> RunningTask:
         loaded = self.loaded(part)
@@ -250,6 +271,16 @@ class Audit:
             calls=len(judgements),
             failed=sum(judgement.failed for judgement in judgements),
         )
+
+
+def _is_single(item: Item) -> bool:
+    return len(item.messages) == 1 and not item.followups
+
+
+def _shows(prompt: str, item: Item) -> bool:
+    """Whether a prompt holds every turn of the user's up to the one that is judged."""
+    asked = [message.content for message in item.messages if message.role == "user"]
+    return all(text.strip() in prompt for text in (*asked, *item.followups[: max(item.turn - 1, 0)]))
 
 
 def fingerprint_of(seats: Mapping[str, Sequence[JudgeSeat]], settings: Settings) -> dict[str, object]:
@@ -296,7 +327,12 @@ class DecisionReader:
             )
 
     def jury(self, judgements: Sequence[Judgement]) -> Iterator[Decision]:
-        """The decisions of several models together: the mean of their shares of the win, without those of nulls."""
+        """The decisions of several models together: the mean of their shares of the win, or of their ratings, without
+        those of nulls.
+        """
+        if self.protocol.rates:
+            yield from self._rated(judgements)
+            return
         members: dict[tuple[str, str, int], list[Decision]] = {}
         for name in dict.fromkeys(judgement.judge_model for judgement in judgements):
             for decision in self.decisions([each for each in judgements if each.judge_model == name]):
@@ -317,23 +353,25 @@ class DecisionReader:
             )
 
     def _rated(self, judgements: Sequence[Judgement]) -> Iterator[Decision]:
-        """Both orders of each pair by the two ratings, between which no order is shown."""
-        found: dict[tuple[str, int], dict[int, Judgement]] = {}
+        """What the ratings of each item decide, in every order that its suite counts; those of a jury are averaged."""
+        found: dict[tuple[str, int], list[Judgement]] = {}
         for judgement in judgements:
-            item, place = _place(judgement)
-            found.setdefault((item, judgement.repeat), {})[int(place) - 1] = judgement
-        for (item, repeat), own in found.items():
-            count = len(self.part.by_id[item].responses)
-            scores = tuple(own[place].verdict.value if place in own else None for place in range(count))
-            errors = [each.verdict.error for each in own.values() if each.verdict.value is None]
-            paid = [self._usd(each) for each in own.values()]
+            found.setdefault((_place(judgement)[0], judgement.repeat), []).append(judgement)
+        for (name, repeat), own in found.items():
+            item = self.part.by_id[name]
+            ratings: list[list[float]] = [[] for _ in item.responses]
+            for judgement in own:
+                if judgement.verdict.value is not None:
+                    ratings[ord(_place(judgement)[1]) - ord("1")].append(judgement.verdict.value)
+            scores = tuple(math.fsum(given) / len(given) if given else None for given in ratings)
+            error = next((each.verdict.error for each in own if each.verdict.value is None), None)
+            paid = [self._usd(each) for each in own]
             usd = None if None in paid else math.fsum(usd for usd in paid if usd is not None)
-            error = next(iter(errors), None)
+            why = error if None in scores else None
             if self.part.suite is None:
-                yield from rated_pair(item, scores, repeat=repeat, error=error, usd=usd)
+                yield from rated_pair(name, scores, repeat=repeat, error=why, usd=usd)
             else:
-                whole = self.part.by_id[item]
-                yield from self.part.suite.decide(whole, scores, repeat=repeat, error=error, usd=usd)
+                yield from self.part.suite.decide(item, scores, repeat=repeat, error=why, usd=usd)
 
     def _usd(self, judgement: Judgement) -> float | None:
         price = self.prices.get(judgement.judge_model)

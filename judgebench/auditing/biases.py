@@ -31,6 +31,8 @@ from judgebench.stats.judge_bias import (
 
 LONGER_BY = 30
 """Characters by which one response must be longer, as in AlpacaEval's analysis of evaluators."""
+COVERAGES = (100, 75, 50, 25)
+"""In percent of the pairs: the surer part of a judge's verdicts may be all that is taken from it."""
 LEAST_SANE = 0.95
 """A judge that gets fewer of the sanity pairs right must not be used."""
 STYLES = {"lists": "a list", "bold": "bold text", "headers": "a heading"}
@@ -158,10 +160,12 @@ def position(verdicts: Verdicts) -> Probe:
     found = position_bias(first, second, clusters=verdicts.clusters)
     pairs = "of pairs with a verdict in both orders"
     exact = "" if found.skew_p is None else f"; exact binomial p = {found.skew_p:.3g}"
+    split = [figure for group, kind in _by_unity(verdicts) if (figure := _consistency(kind, group)) is not None]
     return verdicts.probe(
         "position",
         [
             estimated("consistent", found.consistency, f"{pairs}: the same response wins, or both are ties"),
+            *split,
             estimated("first_in_both", found.primacy, f"{pairs}: the response shown first wins", successes=found.first),
             estimated(
                 "second_in_both", found.recency, f"{pairs}: the response shown second wins", successes=found.second
@@ -177,6 +181,28 @@ def position(verdicts: Verdicts) -> Probe:
             ),
         ],
     )
+
+
+def _by_unity(verdicts: Verdicts) -> Iterator[tuple[str, Verdicts]]:
+    """The pairs that all people judged alike, and those on which they differ or see a tie, if there are several people:
+    inconsistency is expected of near ties only.
+    """
+    if any(len(item.gold) > 1 for item in verdicts.items):
+        yield "people agree", verdicts.only(_united)
+        yield "people differ", verdicts.only(lambda item: not _united(item))
+
+
+def _united(item: Item) -> bool:
+    return len(item.gold) > 1 and len({label.label for label in item.gold}) == 1 and item.gold[0].vote != 0
+
+
+def _consistency(verdicts: Verdicts, group: str) -> Figure | None:
+    if not verdicts.items:
+        return None
+    first, second = (verdicts.shown_first(order) for order in BOTH)
+    found = position_bias(first, second, clusters=verdicts.clusters).consistency
+    policy = "of pairs with a verdict in both orders: the same response wins, or both are ties"
+    return estimated("consistent", found, policy, group=group)
 
 
 def repeats(verdicts: Verdicts) -> Probe:
@@ -321,8 +347,20 @@ def calibrated(verdicts: Verdicts) -> Probe:
             drawn("ece", found.expected_error, "expected calibration error over ten equal bins of p"),
             drawn("ece_of_confidence", found.confidence_error, "the same of max(p, 1 - p) against being right"),
             drawn("auc", found.auc, "chance that a pair whose second response is better has the larger p"),
+            *_selective(verdicts),
         ],
     )
+
+
+def _selective(verdicts: Verdicts) -> Iterator[Figure]:
+    """Accuracy on the pairs of which a judge is surest, over both orders."""
+    known = np.flatnonzero(~np.isnan(verdicts.shares) & (verdicts.gold != 0))
+    surest = known[np.argsort(-np.abs(verdicts.shares[known] - 0.5), kind="stable")]
+    for coverage in COVERAGES:
+        rows = surest[: -(-len(surest) * coverage // 100)]
+        right = 0.5 + np.sign(verdicts.shares[rows] - 0.5) * verdicts.gold[rows] / 2
+        policy = f"accuracy on the {coverage} % of the labelled pairs of which it is surest, both orders averaged"
+        yield share("accuracy_if_sure", right, verdicts.clusters[rows], policy, group=f"{coverage} %")
 
 
 def reliability(verdicts: Verdicts) -> tuple[tuple[float, float, int], ...]:

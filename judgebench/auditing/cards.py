@@ -34,6 +34,7 @@ from judgebench.run.folder import now
 from judgebench.run.judge_marks import (
     CARD,
     CARD_BYTES,
+    MARK,
     MOST_CARDS,
     AuditMark,
     DecisiveFigure,
@@ -171,7 +172,7 @@ def make_card(
         reliability=bins,
         members=members,
         cost=_cost(audit, answered),
-        notes=tuple(_notes(reports, found)),
+        notes=(*audit.notes, *_notes(reports, found)),
     )
 
 
@@ -201,6 +202,7 @@ def keep(audit: Audit, card: JudgeCard, answered: Sequence[Answered]) -> Path:
     with audit.folder.locked():
         write_lines(folder / VERDICTS, [*before, *new])
         write_json(folder / CARD, card)
+        write_json(folder / MARK, card.mark)
     return folder / CARD
 
 

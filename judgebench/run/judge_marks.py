@@ -16,8 +16,9 @@ from judgebench.display import printable, shortened
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Count, Number
 
-CARD = "card.json"
-CARD_BYTES = 16 * 2**20
+CARD, MARK = "card.json", "mark.json"
+"""The whole card, and its mark alone, which is quickly read."""
+CARD_BYTES, MARK_BYTES = 16 * 2**20, 2**16
 MOST_CARDS = 500
 """How many folders of audits are looked at."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -68,10 +69,6 @@ class AuditMark(msgspec.Struct, frozen=True, kw_only=True):
         return shortened(printable(f"{self.judge} was audited on {self.day}{prompt}: {figures}{unfit}"), 600)
 
 
-class _Card(msgspec.Struct):
-    mark: AuditMark
-
-
 def asked_hash(prompt_and_rule: object, model: str) -> str:
     """The hash of a judge's fingerprint together with the model that is asked by it, as a protocol names the model."""
     return canonical_hash([prompt_and_rule, model])
@@ -85,9 +82,9 @@ def audits_folder() -> Path:
 def marks() -> list[AuditMark]:
     """The marks of all audits of this machine, the newest first. Cards that cannot be read are left out."""
     found = []
-    for path in sorted(audits_folder().glob(f"*/{CARD}"))[:MOST_CARDS]:
+    for path in sorted(audits_folder().glob(f"*/{MARK}"))[:MOST_CARDS]:
         try:
-            mark = read_json(path, _Card, CARD_BYTES).mark
+            mark: AuditMark = read_json(path, AuditMark, MARK_BYTES)
         except (ValueError, OSError):
             continue
         if _DAY.fullmatch(mark.day):

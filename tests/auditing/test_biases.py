@@ -150,3 +150,35 @@ def test_a_limit_is_spread_over_the_suite() -> None:
     assert len(spread(items, 0.12)) == 2
     assert len(spread(items, 100)) == 9
     assert spread(items, None) == tuple(items)
+
+
+def test_near_ties_are_told_from_clear_cases() -> None:
+    """Consistency is given apart where people agree and where they differ, if several people judged an item."""
+    items = [item(0, "a", "b", ["1", "1"]), item(1, "a", "b", ["1", "2"]), item(2, "a", "b", ["tie", "tie"])]
+    decisions = [
+        *decided(items[:1], ["1"]),
+        *(Decision(item=one.id, order=o, shown="A>B") for one in items[1:] for o in ("12", "21")),
+    ]
+    found = {
+        one.group: one
+        for one in position(Verdicts.of("x", items, decisions, rates=False)).figures
+        if one.name == "consistent"
+    }
+    assert {group: one.value for group, one in found.items()} == {
+        ALL: pytest.approx(1 / 3),
+        "people agree": 1.0,
+        "people differ": 0.0,
+    }
+
+
+def test_accuracy_on_what_a_judge_is_sure_of() -> None:
+    """Of four pairs it is right on the two of which it is surest: 50 % of all, 100 % of the surest half."""
+    items = [item(n, "a", "b", ["1"]) for n in range(4)]
+    decisions = [
+        Decision(item=one.id, order=order, shown="A>B", p=p)
+        for one, p in zip(items, (0.05, 0.1, 0.6, 0.7), strict=True)
+        for order in ("12", "21")
+    ]
+    found = calibrated(Verdicts.of("x", items, decisions, rates=False))
+    sure = {one.group: one.value for one in found.figures if one.name == "accuracy_if_sure"}
+    assert sure == {"100 %": 0.5, "75 %": pytest.approx(2 / 3), "50 %": 1.0, "25 %": 1.0}

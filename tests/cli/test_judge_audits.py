@@ -263,6 +263,22 @@ def test_a_jury_is_one_judge() -> None:
     assert value(card, "attacks", "forged_wins") == 0.0
 
 
+def test_ratings_of_a_jury_are_averaged() -> None:
+    """One member rates the right answer 9 and any other 2, the other always 5: the mean is right in every pair."""
+
+    def rate(request: Request) -> Completion:
+        text = last_message(request)
+        question = text.partition("<request_1>\n")[2].partition("\n</request_1>")[0]
+        answer = text.partition("<answer_1>\n")[2].partition("\n</answer_1>")[0]
+        return reply(f"[[{9 if is_right(question, answer) else 2}]]")
+
+    with playing(ScriptedModel(rate, name="one")) as one, playing(ScriptedModel(lambda _: "[[5]]", name="two")) as two:
+        Path("judge.toml").write_text(f'model = ["{one}", "{two}"]\n[verdict]\nread = "rating"\nscale = [1, 10]\n')
+        card = card_of("judge.toml", "--limit", 2, "--repeats", 1)
+    assert card["models"] == ["one", "two"]
+    assert figure(card, "sanity", "sane")["successes"] == 10
+
+
 def test_a_flip_between_repeats_is_seen() -> None:
     """A judge that says another thing every third time is stable in two of three replies to each prompt."""
     seen: dict[str, int] = {}
@@ -406,13 +422,14 @@ def test_a_damaged_card_says_nothing(own_folders: Path) -> None:
     """A card that is no card, a folder in its place and a huge day are left out; nothing fails."""
     with playing(ScriptedModel(by_quality(is_right))) as spec:
         card_of(spec, "--limit", 1, "--repeats", 1)
-    (path,) = audits_folder().glob("*/card.json")
+    (path,) = audits_folder().glob("*/mark.json")
     good = json.loads(path.read_text())
-    for number, text in enumerate(("[", "{}", json.dumps({**good, "mark": {**good["mark"], "day": "\x1b[2J"}}))):
-        other = audits_folder() / f"bad{number}" / "card.json"
-        other.parent.mkdir()
-        other.write_text(text)
-    (audits_folder() / "bad9" / "card.json").mkdir(parents=True)
+    for number, text in enumerate(("[", "{}", json.dumps({**good, "day": "\x1b[2J"}), " " * 2**17)):
+        for name in ("mark.json", "card.json"):
+            other = audits_folder() / f"bad{number}" / name
+            other.parent.mkdir(exist_ok=True)
+            other.write_text(text)
+    (audits_folder() / "bad9" / "mark.json").mkdir(parents=True)
     assert len(marks()) == 1
     assert "audits of this machine" in judgebench(["judges", "list"]).stdout
     judgebench(["judges", "info", str(audits_folder() / "bad0" / "card.json")], code=2)
