@@ -17,7 +17,7 @@ from judgebench.data.resources import resource
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.judges import Judge
 from judgebench.judges.own_prompts import CaseTexts, OwnPrompt
-from judgebench.judges.text import TextJudge
+from judgebench.judges.text import OTHER_JUDGES, TextJudge
 from judgebench.judges.verdict_rules import VerdictRule, reader
 from judgebench.records import Answer, Case, Example, Generation, Sampling
 from judgebench.run.loading import LoadedTask, load_tasks, with_own_judge
@@ -189,6 +189,7 @@ def _task(form: str) -> Task:
         version="1",
         options={},
         metrics=(),
+        other_judges=OTHER_JUDGES,
         sampling=Sampling(),
         official_examples=0,
         orders={"both": {}},

@@ -43,7 +43,7 @@ def test_second_turns_are_shown_with_the_first(task: str) -> None:
 
 
 def test_second_turns_are_left_out_where_the_prompt_shows_one_question() -> None:
-    """AlpacaEval's prompt would put the first question beside the second answer: the item goes, and the card says so."""
+    """AlpacaEval's prompt would put the first question beside the second answer: the item goes, the card says so."""
     with playing(ScriptedModel([])) as spec:
         settings = Settings(tasks="alpacaeval", judges=(spec,), starter=True)
         audit = Audit(settings, [Part("talk", (talk(0, 1), talk(1, 2)))])
