@@ -673,6 +673,7 @@ def score(
     think_tags: Iterable[tuple[str, str]] = (),
     bridge: Paths = (),
     level: float = 0.95,
+    force: bool = False,
     mirrors: Paths = (),
     offline: bool = False,
 ) -> Run:
@@ -680,7 +681,8 @@ def score(
 
     ``tasks`` gives other options for some of the run's tasks, or the files of your own tasks. A judge ``bridge``, by
     its file or the name of a ready one, adds predicted official numbers with intervals of this ``level``
-    (``Run.predictions``). The ``status`` of the run says whether too much is missing.
+    (``Run.predictions``); ``force`` gives those that are refused, marked as forced. The ``status`` of the run says
+    whether too much is missing.
 
     >>> score("runs/mine").score("numeric").n
     16
@@ -690,7 +692,7 @@ def score(
     where: dict[str, Any] = {"mirrors": mirrors, "offline": offline, "bridge": bridge, "level": level}
     settings = _settings("score", tasks, labels=labels, think_tags=think_tags, **where)
     path = _path(run)
-    score_run(RunFolder(path), settings)
+    score_run(RunFolder(path), settings, force=force)
     return _loaded(path, settings)
 
 

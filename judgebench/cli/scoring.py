@@ -27,6 +27,9 @@ def score(
     labels: options.Labels = None,
     bridge: options.Bridge = [],  # noqa: B006 - typer reads the default and copies it
     level: options.Level = 0.95,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --bridge: give numbers that are refused, marked as forced.")
+    ] = False,
     think_tags: options.ThinkTags = [],  # noqa: B006
     track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
@@ -51,7 +54,7 @@ def score(
     folder = RunFolder(run)
     given = {"tasks": tasks, "labels": labels, "bridge": bridge, "level": level, "think_tags": think_tags}
     settings = settings_from_flags({**given, "mirror": mirror, "offline": offline})
-    results, manifest = score_run(folder, settings), folder.require_manifest()
+    results, manifest = score_run(folder, settings, force=force), folder.require_manifest()
     print_results(
         results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout, files=tasks
     )

@@ -17,12 +17,11 @@ from msgspec.structs import replace
 
 from judgebench import tasks
 from judgebench.codec import canonical_hash
-from judgebench.data.resources import resource
-from judgebench.display import did_you_mean, printable, slug
+from judgebench.display import printable, slug
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_bytes
 from judgebench.records import PREDICTED, BridgeUsed, Score
-from judgebench.run.bridge_files import SUFFIX, Bridge, read_bridge
+from judgebench.run.bridge_files import Bridge, read_bridge
 from judgebench.run.bridging import JudgedRun, OfficialNumber, Population, predict_all, require_same_protocol
 from judgebench.run.folder import Manifest, TaskManifest
 from judgebench.run.loading import LoadedTask, load_task, source_finder
@@ -49,6 +48,8 @@ class Bridges:
     level: float = LEVEL
     settings: Settings = LOCAL
     """Where official files are looked for, which say what the whole of a benchmark is."""
+    force: bool = False
+    """Whether to give numbers that are refused, marked as such."""
 
     def of(self, task_manifest: TaskManifest) -> Bridge | None:
         """The bridge of a run's task."""
@@ -78,7 +79,9 @@ def label_of(task_manifest: TaskManifest) -> str:
     return f"{task_manifest.name}@{task_manifest.version}"
 
 
-def open_bridges(given: Iterable[str], level: float = LEVEL, settings: Settings = LOCAL) -> Bridges:
+def open_bridges(
+    given: Iterable[str], level: float = LEVEL, settings: Settings = LOCAL, *, force: bool = False
+) -> Bridges:
     """Read the bridges that a user names by their paths, or by the names of those that come with the program.
 
     Raises :class:`UsageError` for a bridge that is not there, or a second one of a task.
@@ -88,35 +91,14 @@ def open_bridges(given: Iterable[str], level: float = LEVEL, settings: Settings 
         raise UsageError(f"--level {level:g} is no level of an interval; give a number such as 95")
     found: dict[str, Bridge] = {}
     for text in given:
-        bridge = read_bridge(bridge_path(text))
+        bridge = read_bridge(Path(text))
         if bridge.label in found:
             raise UsageError(
                 f"the bridges {printable(found[bridge.label].name, 80)} and {printable(bridge.name, 80)} are both of "
                 f"{bridge.label}; give one bridge for each task"
             )
         found[bridge.label] = bridge
-    return Bridges(found, level, settings)
-
-
-def bridge_path(text: str) -> Path:
-    """A bridge's file: the path itself, or that of the ready bridge of this name (``leaderboards/bridges``)."""
-    path = Path(text)
-    ready = ready_bridges()
-    if path.exists() or text.endswith(".json") or "/" in text:
-        return path
-    if text in ready:
-        return ready[text]
-    listed = f"ready ones are {', '.join(ready)}" if ready else "no ready one comes with the program"
-    raise UsageError(
-        f"--bridge {text!r:.100} is neither a file nor the name of a ready bridge{did_you_mean(text, ready)}; "
-        f"{listed}. `judgebench bridge make` makes one"
-    )
-
-
-def ready_bridges() -> dict[str, Path]:
-    """The bridges that come with the program, by name."""
-    paths = sorted((resource("leaderboards") / "bridges").glob(f"*{SUFFIX}"))
-    return {path.name.removesuffix(SUFFIX): path for path in paths}
+    return Bridges(found, level, settings, force)
 
 
 # -- when a run is scored
@@ -141,7 +123,7 @@ def predicted_scores(
         population=bridges.population(task_manifest),
         means=tuple(metric.name for metric in loaded_task.task.metrics if metric.is_mean),
     )
-    numbers = predict_all(bridge, judged, level=bridges.level)
+    numbers = predict_all(bridge, judged, level=bridges.level, force=bridges.force)
     others = runs_with(bridge, path, manifest)
     task_manifest.bridge = bridge_used(bridge, numbers, bridges.level, task_manifest.input_hash, others)
     return [predicted_row(number, task_manifest.name, others) for number in numbers]
@@ -262,8 +244,13 @@ def measured_name(score: Score) -> str:
 
 def marks_of(score: Score) -> list[str]:
     """What must stand beside a predicted number, in words. The details of a foreign run may be anything."""
-    marks = score.details.get("marks")
-    return [WORDS[mark] for mark in marks if isinstance(mark, str) and mark in WORDS] if isinstance(marks, list) else []
+    marks, refused = ([*_codes(score.details.get(name))] for name in ("marks", "reasons"))
+    forced = [f"{WORDS['forced']}: {'; '.join(WORDS[code] for code in refused)}"] if "forced" in marks else []
+    return [*forced, *(WORDS[mark] for mark in marks if mark != "forced")]
+
+
+def _codes(given: Any) -> list[str]:
+    return [code for code in given if isinstance(code, str) and code in WORDS] if isinstance(given, list) else []
 
 
 def heading(bridge: str, judge: str) -> str:

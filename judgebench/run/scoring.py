@@ -436,18 +436,18 @@ def _style_covariates(
     return {side + name: count[name] for side, count in (("", own), ("baseline_", other)) for name in wanted}
 
 
-def score_run(folder: RunFolder, settings: Settings) -> Results:
+def score_run(folder: RunFolder, settings: Settings, *, force: bool = False) -> Results:
     """Read a run's replies again by today's rules, and score the run. The status says whether too much is missing.
 
     ``settings.tasks`` may give other options for the tasks, and ``settings.think_tags`` further tags around the judges'
-    thinking.
+    thinking. With ``force`` predicted numbers that a bridge refuses are given, marked as forced.
     """
     folder.require_manifest()
     with folder.locked():
-        return _score_run(folder, settings)
+        return _score_run(folder, settings, force=force)
 
 
-def _score_run(folder: RunFolder, settings: Settings) -> Results:
+def _score_run(folder: RunFolder, settings: Settings, *, force: bool) -> Results:
     manifest = folder.require_manifest()
     for key, task_manifest in manifest.tasks.items():
         if reported_by := task_manifest.protocol.get("reported_by"):
@@ -457,7 +457,7 @@ def _score_run(folder: RunFolder, settings: Settings) -> Results:
             )
     loaded = reload_tasks(folder, manifest, settings)
     labels = labels_for(settings.labels, loaded)
-    bridges = open_bridges(settings.bridge, settings.level, settings)
+    bridges = open_bridges(settings.bridge, settings.level, settings, force=force)
     for loaded_task in loaded:
         task, task_manifest = loaded_task.task, manifest.tasks[loaded_task.key]
         task_manifest.options, task_manifest.label = dict(task.options), task.label

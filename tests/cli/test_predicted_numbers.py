@@ -1,12 +1,14 @@
 """``--bridge`` in ``eval`` and ``score``: official numbers are predicted, and never look like measured ones."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet
 import pytest
 
 import judgebench as api
@@ -19,8 +21,13 @@ from judgebench.run.reading import read_run
 from judgebench.stats.bridge import fit_bridge
 from tests.bridged_runs import write_bridge_for
 from tests.commands import Command
-from tests.made_bridges import JUDGE, JUDGED, OFFICIAL
+from tests.made_bridges import JUDGE, JUDGED, OFFICIAL, cases
+from tests.run.test_published_rules import alpacaeval_run
+from tests.shared_data import SharedData
+from tests.tasks.alpacaeval_data import ALPACAEVAL, instructions, read_json
 
+BRIDGES = SharedData("bridge")
+COT = "alpaca_eval_cot_gpt4_turbo_fn"
 EVAL = ("eval", "--tasks", "alpacaeval", "--starter", "--quiet")
 NAME = "win_rate_official_predicted"
 
@@ -188,11 +195,59 @@ def test_a_refusal_is_a_row_with_its_reason(place: Path, command: Command) -> No
     assert "predicted: refused, because the judge's number lies more than" in " ".join(ended.out.split())
 
 
+def test_a_refused_number_can_be_forced_and_says_so(place: Path, command: Command) -> None:
+    """``score --force``: the mark is in the row, the manifest and the words, with the reason."""
+    write_bridge_for(place / "run", place / "far.bridge.json", (10, 11, 12, 13, 14, 15), (11, 13, 14, 16, 17, 19))
+    ended = command("score", "run", "--bridge", "far.bridge.json", "--force")
+    row = stored(place / "run")[NAME]
+    assert row["value"] is not None
+    assert "forced" in row["details"]["marks"]
+    assert row["details"]["reasons"] == ["out_of_range"]
+    used = RunFolder(place / "run").require_manifest().tasks["alpacaeval"].bridge
+    assert used is not None
+    assert "forced" in used.marks["win_rate"]
+    said = "given although it is refused: the judge's number lies more than 0.25 of the bridge's range beyond it"
+    assert said in " ".join(ended.out.split())
+    assert api.score("run", bridge="far.bridge.json").predictions[0].value is None
+    assert api.score("run", bridge="far.bridge.json", force=True).predictions[0].value == row["value"]
+
+
+def test_a_ready_bridge_is_named_and_predicts_an_imported_run(tmp_path: Path, command: Command) -> None:
+    """gpt4's published verdicts by upstream's evaluator with reasoning give the published bridge's prediction."""
+    table = pyarrow.parquet.read_table(BRIDGES / "ae2_other_judges.parquet").to_pylist()
+    rows = [
+        {
+            "instruction": instructions()[row["idx"]],
+            "output_2": "b" * row["len_2"],
+            "generator_1": "gpt4_1106_preview",
+            "generator_2": "gpt4",
+            "annotator": COT,
+            "preference": row["preference"],
+        }
+        for row in table
+        if (row["model"], row["judge"]) == ("gpt4", COT)
+    ]
+    official = {
+        row["instruction"]: row["output"]
+        for row in read_json(ALPACAEVAL / "eval_set" / "alpaca_eval_gpt4_baseline.json.gz")
+    }
+    run = alpacaeval_run("gpt4", tmp_path, rows=[{**row, "output_1": official[row["instruction"]]} for row in rows])
+    ended = command(
+        "score", run.path, "--bridge", f"alpacaeval-{COT}-to-official", "--offline", "--mirror", ALPACAEVAL.path
+    )
+    assert ended.code == 0, ended.err
+    case = cases()["ae2_win_rate_from_cot"]["fit"]
+    judged = stored(run.path)["win_rate"]["value"]
+    z = case["intercept"] + case["slope"] * (math.log(judged / (100 - judged)) - case["centre"])
+    assert stored(run.path)[NAME]["value"] == pytest.approx(100 / (1 + math.exp(-z)), abs=1e-4)
+    assert stored(run.path)["lc_win_rate_official_predicted"]["value"] is not None
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--bridge", "none.bridge.json"), "cannot be read"),
-        (("--bridge", "none"), "neither a file nor the name of a ready bridge"),
+        (("--bridge", "none"), "alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official"),
         (("--bridge", "b.bridge.json", "--bridge", "b.bridge.json"), "both of alpacaeval@2"),
         (("--bridge", "b.bridge.json", "--level", "0"), "--level 0 is no level"),
         (("--bridge", "b.bridge.json", "--level", "100"), "--level 1 is no level"),
