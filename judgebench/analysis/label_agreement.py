@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from judgebench.errors import UsageError
 from judgebench.records import Score
-from judgebench.run.labels import LEVEL, Labels, anchored_metric, anchored_scores, settled
+from judgebench.run.labels import (
+    LEVEL,
+    WIN_SHARE,
+    Labels,
+    anchored_scores,
+    judged_shares,
+    labelled_metric,
+    settled,
+)
 from judgebench.run.reading import TaskRun
 from judgebench.stats.agreement import Coefficient, cohen_kappa, krippendorff_alpha
 from judgebench.stats.annotators import alternative_annotator_test, leave_one_out
@@ -76,7 +84,7 @@ class LabelAgreement(Struct, frozen=True, kw_only=True):
 def agreement_with(task_run: TaskRun, data: TaskData, given: Labels) -> LabelAgreement:
     """Compare a run's verdicts with labels. Raises :class:`UsageError` if none of them is about this run's answers."""
     task, rows = task_run.task, task_run.example_scores()
-    metric = anchored_metric(task)
+    metric = labelled_metric(task)
     assert metric is not None
     labels = settled(given, data, task_run.generations())
     if not labels.by_example:
@@ -84,8 +92,10 @@ def agreement_with(task_run: TaskRun, data: TaskData, given: Labels) -> LabelAgr
             f"all {labels.strangers} labels are of other answers than those of {task_run.run}: name the run that they "
             "were drawn from (labels sample RUN)"
         )
-    judged = {key: value for key, value in metric.values(rows).items() if value is not None}
-    known = [key for key in labels.by_example if key in judged]
+    share_of, against = judged_shares(task, rows), {vote.example_id: vote.baseline for vote in labels.votes}
+    shares = {key: share_of(key, against[key]) for key in labels.by_example}
+    judged = {key: value for key, value in shares.items() if value is not None}
+    known = list(judged)
     if not known:
         raise UsageError(f"{task_run.run} has no verdict on any of the {len(labels.by_example)} labelled examples")
     names = list(dict.fromkeys(vote.annotator for vote in labels.votes))
@@ -100,9 +110,9 @@ def agreement_with(task_run: TaskRun, data: TaskData, given: Labels) -> LabelAgr
         annotators=tuple(_annotator(name, row) for name, row in zip(names, table, strict=True)),
         stratified=labels.strata is not None,
         figures=tuple(_figures(table, verdicts, _weights(labels, known), names)),
-        judged=task_run.overall[metric.name],
-        scores=tuple(anchored_scores(task, rows, labels)),
-        notes=tuple(_notes(labels, len(known), len(labels.by_example) - len(known))),
+        judged=task_run.overall.get(metric.name) or metric.mean_score(task.name, task_run.examples(), rows),
+        scores=tuple(anchored_scores(task, rows, labels, metric)),
+        notes=tuple(_notes(labels, len(known), len(labels.by_example) - len(known), metric.name)),
     )
 
 
@@ -236,7 +246,9 @@ def _beside_people(table: FloatArray, verdicts: FloatArray, rng: np.random.Gener
     )
 
 
-def _notes(labels: Labels, known: int, unjudged: int) -> Iterator[str]:
+def _notes(labels: Labels, known: int, unjudged: int, metric: str) -> Iterator[str]:
+    if metric == WIN_SHARE:
+        yield f"{WIN_SHARE} is the plain mean over examples: the task's own numbers weigh or combine them otherwise"
     if labels.strangers:
         yield f"{labels.strangers} labels are of other answers than this run's and are left out"
     if labels.skipped:

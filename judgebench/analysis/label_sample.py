@@ -5,7 +5,7 @@ groups or of lengths. The two answers stand in a drawn order, and nothing says w
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from msgspec import Struct
 from judgebench.data.sources import SourceFinder
 from judgebench.errors import UsageError
 from judgebench.records import Example, ExampleScore, Generation, Message
-from judgebench.run.labels import Labels, anchored_metric, pair_key, settled
+from judgebench.run.labels import Labels, judged_shares, labelled_metric, pair_key, settled
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats import stratified_labels as formulas
 from judgebench.stats.arrays import FloatArray
@@ -132,7 +132,7 @@ def task_to_label(run: Run, name: str | None) -> TaskRun:
     found = [task for task in run.tasks.values() if name is None or name in task.names]
     if not found:
         raise UsageError(f"{run.path} has no task {name!r:.100}; it has {', '.join(run.tasks)}")
-    fitting = [task for task in found if anchored_metric(task.task) is not None]
+    fitting = [task for task in found if labelled_metric(task.task) is not None]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -141,18 +141,18 @@ def task_to_label(run: Run, name: str | None) -> TaskRun:
             "choose one with --task"
         )
     raise UsageError(
-        f"people's labels compare a candidate's answers with a baseline's, and no win rate of "
-        f"{', '.join(task.task_manifest.label for task in found)} is a plain mean of such comparisons; AlpacaEval's, "
-        "MT-Bench's pairs (mtbench:mode=pairwise-baseline) and pairwise tasks of your own have one"
+        f"people's labels compare a candidate's answers with a baseline's, and "
+        f"{' and '.join(task.task_manifest.label for task in found)} has no such comparisons; AlpacaEval, Arena-Hard, "
+        "WildBench's rewards, MT-Bench's pairs (mtbench:mode=pairwise) and pairwise tasks of your own have them"
     )
 
 
 def draw(task_run: TaskRun, finder: SourceFinder, wish: Wish) -> LabelSample:
     """Draw the examples to label. Raises :class:`UsageError` if a wish cannot be met."""
     task, data, rows = task_run.task, task_run.load_data(finder), task_run.example_scores()
-    metric = anchored_metric(task)
+    metric = labelled_metric(task)
     assert metric is not None
-    items = _items(task_run, data, metric.values(rows), wish.seed)
+    items = _items(task_run, data, judged_shares(task, rows), wish.seed)
     if not items:
         raise UsageError(
             f"{task_run.run} has no example of {task_run.key} with both answers and a verdict: none to label"
@@ -204,19 +204,22 @@ def expected_width(shares: Sequence[float], agreement: float, n: int, scale: flo
 # -- which examples
 
 
-def _items(task_run: TaskRun, data: TaskData, shares: Mapping[str, float | None], seed: int) -> list[_Item]:
+def _items(task_run: TaskRun, data: TaskData, share_of: Callable[[str, str], float | None], seed: int) -> list[_Item]:
     """The examples with both answers and a verdict, in the run's order. Of several baselines, one is drawn."""
     answers, found = task_run.generations(), []
     for example in task_run.examples():
-        own, share = answers.get(example.id), shares.get(example.id)
-        others = [
-            there[example.id]
-            for _, there in sorted(data.baselines.items())
+        own = answers.get(example.id)
+        others = {
+            name: there[example.id]
+            for name, there in sorted(data.baselines.items())
             if example.id in there and not there[example.id].error
-        ]
-        if own is not None and not own.error and others and share is not None:
-            other = _random(seed, task_run, f"baseline {example.id}").choice(others)
-            found.append(_Item(example, own, other, share))
+        }
+        if own is None or own.error or not others:
+            continue
+        baseline = _random(seed, task_run, f"baseline {example.id}").choice(list(others))
+        share = share_of(example.id, baseline)
+        if share is not None:
+            found.append(_Item(example, own, others[baseline], share))
     return found
 
 
@@ -352,10 +355,13 @@ def _agreement(task_run: TaskRun, data: TaskData, rows: Sequence[ExampleScore], 
         return wish.agreement, "as given"
     if wish.pilot is None:
         return ASSUMED_AGREEMENT, "assumed"
-    metric = anchored_metric(task_run.task)
-    assert metric is not None
-    judged, pilot = metric.values(rows), settled(wish.pilot, data, task_run.generations())
-    both = [(label, share) for key, label in pilot.by_example.items() if (share := judged.get(key)) is not None]
+    share_of, pilot = judged_shares(task_run.task, rows), settled(wish.pilot, data, task_run.generations())
+    against = {vote.example_id: vote.baseline for vote in pilot.votes}
+    both = [
+        (label, share)
+        for key, label in pilot.by_example.items()
+        if (share := share_of(key, against.get(key, ""))) is not None
+    ]
     decided = [(label > 0.5) == (share > 0.5) for label, share in both if 0.5 not in (label, share)]
     if not decided:
         raise UsageError("--pilot holds no label, on this run's answers, of an example that the judge decided, too")

@@ -21,7 +21,7 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.models.opening import model_name, parse_model, shutdown_of
 from judgebench.run.bridge_files import fit_metric, read_bridge
 from judgebench.run.dry_run import Stage, estimate
-from judgebench.run.labels import anchored_metric
+from judgebench.run.labels import labelled_metric
 from judgebench.run.loading import load_task, source_finder
 from judgebench.run.reading import TaskRun, read_run
 from judgebench.run.run_tasks import NO_FILES
@@ -389,7 +389,7 @@ def _pilot(found: _Situation) -> tuple[float, float, tuple[str, ...]]:
 def _labels(found: _Situation) -> Way:
     need, metric = found.need, found.metric
     gives = "what people would say"
-    anchored = anchored_metric(found.task)
+    anchored = labelled_metric(found.task)
     if anchored is None or anchored.name != metric.name:
         named = f"; of {found.task.label} they give {anchored.name}" if anchored else ""
         why = f"labels compare pairs, and {metric.name} is no plain mean of comparisons{named}"

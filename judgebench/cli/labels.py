@@ -79,6 +79,8 @@ def _opened(
 
 
 def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
+    from judgebench.run.labels import WIN_SHARE
+
     drawn = sum(stratum.drawn for stratum in made.strata)
     strata = Sheet(
         f"{drawn} of {made.population} examples of {made.task} to label, drawn by {made.strata_by} (seed {made.seed})",
@@ -103,7 +105,8 @@ def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
             f"a human and the judge agree on {percent(made.agreement)} of the decided examples: {made.agreement_source}"
             + (" (--agreement, or --pilot LABELS, says better)" if made.agreement_source == "assumed" else ""),
             f"written to {out}, without saying whose answer is whose",
-            f"then: judgebench labels agree {run} LABELS.csv…, or judgebench score {run} --labels LABELS.csv",
+            f"then: judgebench labels agree {run} LABELS.csv…"
+            + ("" if made.metric == WIN_SHARE else f", or judgebench score {run} --labels LABELS.csv"),
         ),
     )
     return [strata, widths]

@@ -20,8 +20,10 @@ candidate's, and that the labels are of this run's answers.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +44,7 @@ from judgebench.stats.prediction_powered import AnchoredMean, prediction_powered
 from judgebench.stats.rogan_gladen import JudgeErrors, corrected_win_rate, judge_errors
 from judgebench.stats.stratified_labels import stratified_mean
 from judgebench.task import Generations, Task, TaskData
-from judgebench.task.metric import Metric
+from judgebench.task.metric import Metric, by_example
 
 COLUMNS = ("example_id", "label")
 DRAWN = ("stratum", "stratum_items", "probability", "pair")
@@ -51,6 +53,8 @@ FURTHER = ("annotator", *DRAWN, "question", "answer_1", "answer_2")
 WORDS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 BLIND: Mapping[str, "Choice"] = {"1": "first", "first": "first", "2": "second", "second": "second", "tie": "tie"}
 SKIP = "skip"
+WIN_SHARE = "win_share"
+"""The plain mean over examples of a task's comparisons, where its own win rate weighs them."""
 LEVEL = 0.95
 Choice = Literal["first", "second", "tie"]
 
@@ -68,6 +72,8 @@ class Vote:
     pair: str = ""
     """Hash of the answers in that order; see :func:`pair_key`."""
     stratum: str = ""
+    baseline: str = ""
+    """Whose answer the candidate's was compared with, once that is known."""
 
 
 @dataclass(frozen=True)
@@ -162,11 +168,12 @@ def settled(labels: Labels, data: TaskData, generations: Generations) -> Labels:
     for vote in labels.votes:
         if vote.choice is None:
             known.append(vote)
-        elif (first := _candidate_first(vote, data, generations)) is None:
+        elif (place := _place(vote, data, generations)) is None:
             strangers += 1
         else:
+            baseline, first = place
             share = {"tie": 0.5, "first": float(first), "second": float(not first)}[vote.choice]
-            known.append(replace(vote, share=share, choice=None))
+            known.append(replace(vote, share=share, choice=None, baseline=baseline))
     return replace(labels, votes=tuple(known), by_example=_means(known), strangers=strangers)
 
 
@@ -175,12 +182,14 @@ def pair_key(example_id: str, first: Sequence[str], second: Sequence[str]) -> st
     return canonical_hash([example_id, list(first), list(second)]).removeprefix("sha256:")[:16]
 
 
-def anchored_scores(task: Task, rows: Sequence[ExampleScore], labels: Labels) -> list[Score]:
+def anchored_scores(
+    task: Task, rows: Sequence[ExampleScore], labels: Labels, metric: Metric | None = None
+) -> list[Score]:
     """Estimate the win rate that humans would give: by prediction-powered inference, and by Rogan and Gladen's formula.
 
-    ``rows`` are the task's example scores.
+    ``rows`` are the task's example scores, ``metric`` is another one than the task's :func:`anchored_metric`.
     """
-    metric = anchored_metric(task)
+    metric = metric or anchored_metric(task)
     assert metric is not None
     judged = {key: value for key, value in metric.values(rows).items() if value is not None}
     labelled = [key for key in labels.by_example if key in judged]
@@ -337,6 +346,41 @@ def anchored_metric(task: Task) -> Metric | None:
     return next((metric for metric in task.means.values() if metric.win_share), None)
 
 
+def labelled_metric(task: Task) -> Metric | None:
+    """Return the win rate that labels can be compared with: the anchored one or, if there is none because the task
+    weighs its comparisons, their plain mean over examples. ``None`` for a task without comparisons.
+    """
+    anchored = anchored_metric(task)
+    if anchored is not None or not task.pairwise_metrics:
+        return anchored
+    return Metric(name=WIN_SHARE, value_of=partial(_comparisons, task.pairwise_metrics), win_share=True)
+
+
+def judged_shares(task: Task, rows: Iterable[ExampleScore]) -> Callable[[str, str], float | None]:
+    """The judge's share of the candidate's win, by example and baseline; the baseline matters if there are several."""
+    metric, own = labelled_metric(task), by_example(rows)
+    assert metric is not None
+
+    def share(example_id: str, baseline: str) -> float | None:
+        given = own.get(example_id, [])
+        against = [row for row in given if baseline in row.metric.split(":")] if metric.name == WIN_SHARE else []
+        return metric.value_of(against or given) if given else None
+
+    return share
+
+
+def _comparisons(patterns: Mapping[str, tuple[float, float]], rows: Sequence[ExampleScore]) -> float | None:
+    """The mean share of the win over an example's comparisons; ``None`` if it has none, or one without a verdict."""
+    shares = []
+    for row in rows:
+        for pattern, (loss, win) in patterns.items():
+            if fnmatchcase(row.metric, pattern):
+                if row.value is None:
+                    return None
+                shares.append((row.value - loss) / (win - loss))
+    return sum(shares) / len(shares) if shares else None
+
+
 def _means(votes: Iterable[Vote]) -> dict[str, float]:
     """The mean share of each example whose votes are known."""
     by_example: dict[str, list[float]] = {}
@@ -346,15 +390,15 @@ def _means(votes: Iterable[Vote]) -> dict[str, float]:
     return {key: sum(shares) / len(shares) for key, shares in by_example.items()}
 
 
-def _candidate_first(vote: Vote, data: TaskData, generations: Generations) -> bool | None:
-    """Whether the first answer of the pair is the candidate's; ``None`` if this run has no such pair."""
+def _place(vote: Vote, data: TaskData, generations: Generations) -> tuple[str, bool] | None:
+    """The baseline of a pair, and whether the candidate's answer comes first; ``None`` if this run has no such pair."""
     own = generations.get(vote.example_id)
-    for answers in data.baselines.values() if own is not None else ():
+    for baseline, answers in data.baselines.items() if own is not None else ():
         other = answers.get(vote.example_id)
         if own is not None and other is not None:
             for first, second, candidate_first in ((own, other, True), (other, own, False)):
                 if pair_key(vote.example_id, first.outputs, second.outputs) == vote.pair:
-                    return candidate_first
+                    return baseline, candidate_first
     return None
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from judgebench.data.csv_cells import original_text
 from judgebench.exchange.importing import import_run
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.records import Completion, Request
+from judgebench.run.loading import source_finder
+from judgebench.run.reading import read_run
 from judgebench.run.settings import Settings
 from tests.browser import browser
 from tests.commands import Command
@@ -213,7 +216,7 @@ def test_what_cannot_be_drawn_is_refused(run: Path, tmp_path: Path, command: Com
     with playing(ScriptedModel(answer, name="candidate")) as model, playing(judge) as by:
         judgebench.evaluate(model, "mtbench", judge=by, starter=True, out=graded, progress=False)
     refused = command("labels", "sample", graded, "--out", tmp_path / "a.csv").paragraph
-    assert "no win rate of mtbench" in refused
+    assert "mtbench@1 has no such comparisons" in refused
     assert not (tmp_path / "a.csv").exists()
     assert (
         "--agreement 0.3"
@@ -414,3 +417,53 @@ def test_a_judge_corrected_by_people_is_nearer_to_them(
     assert found["judged"]["value"] == pytest.approx(76.9, abs=0.1)
     assert powered["value"] == 0
     assert powered["high"] < 11
+
+
+def weighted(request: Request, *, task: str) -> Completion:
+    """What a judge of Arena-Hard's or WildBench's pairs says, by the hash of what it was shown."""
+    kind = hashlib.sha256(request.messages[-1].content.encode()).digest()[0] % 5
+    if task == "arenahard":
+        return reply("My verdict: [[" + ("A>>B", "A>B", "A=B", "B>A", "B>>A")[kind] + "]]")
+    choice = ("A++", "A+", "A=B", "B+", "B++")[kind]
+    return reply(json.dumps({"choice": choice, "score": "7", "strengths": "x", "weaknesses": "y"}))
+
+
+@pytest.mark.parametrize("task", ["arenahard", "wildbench"])
+def test_comparisons_that_a_task_weighs_are_labelled_one_by_one(tmp_path: Path, command: Command, task: str) -> None:
+    """Arena-Hard's win rate counts clear wins thrice, WildBench's reward is over three baselines: the label is on the
+    drawn pair, and so is the judge's verdict beside it. (WildBench's K is 500.)
+    """
+    out, run, says = tmp_path / "labels.csv", tmp_path / "run", partial(weighted, task=task)
+    with playing(ScriptedModel(answer, name="candidate")) as model, playing(ScriptedModel(says, name="j")) as judge:
+        judgebench.evaluate(model, task, judge=judge, starter=True, out=run, progress=False)
+    assert command("labels", "sample", run, "--n", 12, "--strata", "none", "--out", out).code == 0
+    given = fill(out, tmp_path / "anna.csv", lambda key: 1.0)
+    found = agreement(command, run, tmp_path / "anna.csv")
+    others = {tuple(one["outputs"]): name for name, there in baselines(run, task).items() for one in there}
+    against = {
+        row["example_id"]: others[(text,)]
+        for row in rows_of(out)
+        for text in (original_text(row["answer_1"]), original_text(row["answer_2"]))
+        if (text,) in others
+    }
+    rows = [json.loads(line) for line in (run / task / "example_scores.jsonl").read_text().splitlines()]
+    shares = {row["example_id"]: row["value"] for row in rows if row["metric"] == "win_rate"}
+    for row in rows:
+        if row["metric"] == f"reward:{against[row['example_id']]}:500":
+            shares[row["example_id"]] = (row["value"] + 1) / 2
+    won = sum(share > 0.5 for share in shares.values())
+    assert len(shares) == len(given) == 12
+    assert found["metric"] == "win_share"
+    assert found["figures"]["judge_agreement"]["value"] == pytest.approx(won / 12)
+    powered = next(score for score in found["scores"] if score["metric"] == "win_share_ppi")
+    assert powered["details"]["humans_alone"] == 100
+    assert "is a plain mean over examples" in command("score", run, "--labels", tmp_path / "anna.csv").paragraph
+
+
+def baselines(run: Path, task: str) -> Mapping[str, list[dict[str, Any]]]:
+    """The answers that a run of a starter set compares with, by model."""
+    data = read_run(run).tasks[task].load_data(source_finder(Settings(tasks=task)))
+    return {
+        name: [{"outputs": list(generation.outputs)} for generation in answers.values()]
+        for name, answers in data.baselines.items()
+    }
