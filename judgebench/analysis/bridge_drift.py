@@ -13,11 +13,11 @@ import msgspec
 
 from judgebench.analysis.bridging import item_verdicts
 from judgebench.codec import encode, replacing
-from judgebench.display import shortened, slug
+from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.models.opening import model_name, parse_model
 from judgebench.models.vendors import today
-from judgebench.run.bridge_files import AskedAgain, Bridge, Drift
+from judgebench.run.bridge_files import SUFFIX, AskedAgain, Bridge, Drift
 from judgebench.run.bridging import bridge_protocol, served_model
 from judgebench.run.folder import RunFolder
 from judgebench.run.kept_judges import TRUSTED_ARGUMENTS
@@ -25,14 +25,17 @@ from judgebench.run.protocol import differing
 from judgebench.run.reading import Run, TaskRun, read_run
 from judgebench.run.settings import Settings
 
-FOLDER = "drift"
+ENDING = ".drift"
+"""Of the folder beside the bridge's file, so that no table of runs has these."""
 MOST_EPOCHS = 10**9
 MOST_RUNS = 2_000
 """How many run folders are looked at for the answers."""
 
 
-def drift_settings(bridge: Bridge, runs: Sequence[Run], settings: Settings) -> Settings:
-    """The settings of the run that asks the judge again. ``runs`` may hold the answers, else they are looked for.
+def drift_settings(bridge: Bridge, path: Path, runs: Sequence[Run], settings: Settings) -> Settings:
+    """The settings of the run that asks the judge again, in a folder beside the bridge's file at ``path``.
+
+    ``runs`` may hold the answers, else they are looked for.
 
     ``settings`` are the user's: which judge to ask and how to reach it, by default the bridge's. Raises
     :class:`UsageError` if there are no answers, or no judge that a file may choose.
@@ -41,7 +44,7 @@ def drift_settings(bridge: Bridge, runs: Sequence[Run], settings: Settings) -> S
     task_run = _answers(bridge, drift, runs, settings.runs)
     judges = settings.judges or _trusted_judges(bridge)
     _require_same_judge(bridge, judges, settings)
-    folder = _folder(bridge, settings)
+    folder = _folder(path)
     folder.path.parent.mkdir(parents=True, exist_ok=True)
     answers, ids = (folder.path.parent / f"{folder.path.name}.{end}" for end in ("answers.jsonl", "ids.json"))
     generations = task_run.generations()
@@ -52,7 +55,7 @@ def drift_settings(bridge: Bridge, runs: Sequence[Run], settings: Settings) -> S
             file.write(encode({"id": item, "generator": drift.model, "output": output}) + b"\n")
     with replacing(ids) as file:
         file.write(msgspec.json.encode(list(drift.items)))
-    protocol = bridge.judge.protocol
+    told = bridge.judge.told
     return replace(
         settings,
         model=f"file:{answers}",
@@ -61,10 +64,10 @@ def drift_settings(bridge: Bridge, runs: Sequence[Run], settings: Settings) -> S
         out=folder.path,
         judges=judges,
         judge_args={**_trusted_arguments(bridge, settings), **settings.judge_args},
-        judge_repeats=int(protocol.get("judge_repeats", 1)),
-        reask=protocol.get("reask"),
-        think_tags=tuple((str(first), str(second)) for first, second in protocol.get("think_tags", ())),
-        judge_epoch=int(folder.path.name.rpartition("-")[2]),
+        judge_repeats=told.judge_repeats,
+        reask=told.reask,
+        think_tags=told.think_tags,
+        judge_epoch=int(folder.path.name),
     )
 
 
@@ -153,7 +156,7 @@ def _trusted_judges(bridge: Bridge) -> tuple[str, ...]:
 
 def _trusted_arguments(bridge: Bridge, settings: Settings) -> dict[str, str]:
     """The settings of the judge's backend that change verdicts, as the bridge's runs had them."""
-    given = {str(name): str(value) for name, value in bridge.judge.protocol.get("judge_args", {}).items()}
+    given = bridge.judge.told.judge_args
     if doubts := [name for name in given if name not in (*TRUSTED_ARGUMENTS, *settings.judge_args)]:
         raise UsageError(
             f"the bridge's judge was asked with {', '.join(f'{name}={given[name]}' for name in doubts)[:300]}; say so "
@@ -175,12 +178,11 @@ def _require_same_judge(bridge: Bridge, judges: Sequence[str], settings: Setting
         )
 
 
-def _folder(bridge: Bridge, settings: Settings) -> RunFolder:
+def _folder(path: Path) -> RunFolder:
     """Where the run is: an unfinished one is continued, or else a new epoch begins."""
-    folder = settings.runs / FOLDER
-    prefix = f"{slug(bridge.name)}-{bridge.hash.removeprefix('sha256:')[:8]}-"
-    for path in folder.glob(f"{prefix}*/manifest.json"):
-        manifest = RunFolder(path.parent).manifest()
-        if manifest is not None and manifest.status != "complete":
-            return RunFolder(path.parent)
-    return RunFolder(folder / f"{prefix}{1 + secrets.randbelow(MOST_EPOCHS)}")
+    folder = path.with_name(path.name.removesuffix(SUFFIX) + ENDING)
+    for known in folder.glob("*/manifest.json"):
+        manifest = RunFolder(known.parent).manifest()
+        if manifest is not None and manifest.status != "complete" and known.parent.name.isdecimal():
+            return RunFolder(known.parent)
+    return RunFolder(folder / str(1 + secrets.randbelow(MOST_EPOCHS)))

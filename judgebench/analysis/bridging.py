@@ -249,7 +249,8 @@ def _judge(task_run: TaskRun, vendors: Vendors) -> BridgeJudge:
     names = [model_name(parse_model(spec)[0]) for spec in manifest.judge_models]
     played: list[str] = []
     for panel in protocol.get("judges", {}).values():
-        played += [str(seat.get("model")) for seat in panel.get("jury", [panel])]
+        seats = panel.get("jury", [panel])
+        played += [str(seat.get("model")) for seat in seats if isinstance(seat, dict)]
     if not played:
         raise UsageError(f"the answers of {task_run.run} were verified, not judged: no judge changes their numbers")
     return BridgeJudge(

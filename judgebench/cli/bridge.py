@@ -227,7 +227,7 @@ def _ask_again(path: Path, bridge: "Bridge", runs: "Sequence[Any]", settings: "S
     from judgebench.run.progress import Progress
     from judgebench.run.runner import Runner
 
-    settings = drift_settings(bridge, runs, settings)
+    settings = drift_settings(bridge, path, runs, settings)
     with Progress(shown=not quiet) as progress:
         runner = Runner(settings, progress.update)
         try:

@@ -31,8 +31,8 @@ SUFFIX = ".bridge.json"
 READY = "bridges"
 """The folder in ``leaderboards/`` of the bridges that come with the program."""
 FILE_BYTES = 16 * 2**20
-MOST_MODELS = 2_000
-MOST_METRICS = 50
+MOST_MODELS = 1_000
+MOST_METRICS = 20
 MOST_ITEMS = 100_000
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """How far a stored number may be from the one that is computed again."""
@@ -40,6 +40,9 @@ RELATIVE, ABSOLUTE = 1e-6, 1e-9
 Text = Annotated[str, Meta(max_length=1_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
 Hash = Annotated[str, Meta(pattern=r"^(sha256:)?[0-9a-f]{64}$")]
+TaskName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+"""Never a path: a file cannot choose code."""
+Version = Annotated[str, Meta(pattern=r"^[\w.+-]{1,200}$")]
 Ids = Annotated[tuple[Annotated[str, Meta(max_length=1_000)], ...], Meta(max_length=MOST_ITEMS)]
 Pair = tuple[Number, Number]
 
@@ -57,6 +60,16 @@ class OfficialJudge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When it was published, if that is known."""
 
 
+class ToldProtocol(Struct, frozen=True):
+    """The parts of a protocol that are read back, to ask the judge again as it was asked."""
+
+    judges: dict[str, dict[str, Any]] = {}
+    judge_args: dict[str, str] = {}
+    judge_repeats: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    reask: Annotated[int, Meta(ge=0, le=1_000)] | None = None
+    think_tags: tuple[tuple[str, str], ...] = ()
+
+
 class BridgeJudge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The judge of today, and how it was asked."""
 
@@ -72,6 +85,11 @@ class BridgeJudge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     protocol_hash: Hash
     unknown: tuple[Name, ...] = ()
     """Protocol fields that published numbers do not tell; runs are not compared in them."""
+
+    @property
+    def told(self) -> ToldProtocol:
+        """The parts of the protocol that say how the judge was asked. Raises ``msgspec.ValidationError``."""
+        return msgspec.convert(self.protocol, ToldProtocol)
 
 
 class BridgeItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,9 +232,9 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     created: date
     judgebench: Text
     """The version that made it."""
-    task: Name
-    task_version: Name
-    options: dict[str, Any]
+    task: TaskName
+    task_version: Version
+    options: dict[str, str | int | float | bool | None]
     official: OfficialJudge
     judge: BridgeJudge
     items: BridgeItems
@@ -421,6 +439,10 @@ def _contradictions(bridge: Bridge) -> list[str]:
     found = []
     if len(set(names)) < len(names):
         found.append("a model is listed twice")
+    try:
+        judge.told  # noqa: B018 - it raises
+    except msgspec.ValidationError as error:
+        found.append(f"judge.protocol is none of ours: {shortened(str(error), 200)}")
     if canonical_hash(judge.protocol) != judge.protocol_hash:
         found.append("judge.protocol_hash is not that of judge.protocol")
     for model in bridge.included:

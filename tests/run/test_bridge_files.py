@@ -93,6 +93,7 @@ CHANGES = {
     "protocol": (setting("another", "judge", "protocol", "version"), "protocol_hash is not that of"),
     "drift": (setting(0.0, "drift", "verdicts", 0), "not those of drift.verdicts_hash"),
     "vendor": (setting("google", "official", "vendor"), "m1 is included, and openai trained it and a judge"),
+    "judges": (setting([], "judge", "protocol", "judges"), "judge.protocol is none of ours"),
     "k": (setting(3, "items", "k"), "not items.k different ids"),
 }
 
@@ -117,6 +118,7 @@ NO_BRIDGES = {
     "deep": b"[" * 100_000,
     "another format": b'{"format": "judgebench-bridge/2"}',
     "a huge number": None,
+    "a task that is a file": None,
     "no UTF-8": b"\xff\xfe\x00",
 }
 
@@ -126,8 +128,10 @@ def test_no_bridge(name: str, tmp_path: Path) -> None:
     """Whatever else lies under the name is refused in one paragraph."""
     path = tmp_path / "b.bridge.json"
     data = NO_BRIDGES[name]
-    if data is None:
+    if name == "a huge number":
         changed(path, setting(1e300, "metrics", "win_rate", "fit", "tau"))
+    elif data is None:
+        changed(path, setting("./evil/task.py", "task"))
     else:
         path.write_bytes(data)
     with pytest.raises(RecordError, match="not a bridge of the format judgebench-bridge/1"):
@@ -155,6 +159,14 @@ def test_asking_again_leaves_the_evidence(tmp_path: Path) -> None:
     assert bridge.hash == good.hash == stale.hash
     write_bridge(tmp_path / "b.bridge.json", stale)
     assert read_bridge(tmp_path / "b.bridge.json") == stale
+
+
+def test_another_model_that_answers_is_drift() -> None:
+    """If the endpoint itself says that another model answers now, the bridge is stale whatever the verdicts are."""
+    same = AskedAgain(date=today(), served_model="gpt-4.1-2026-01-01", verdicts=VERDICTS)
+    assert made_bridge(verdicts=VERDICTS, asked=[same]).findings.reasons == ("stale",)
+    silent = msgspec.structs.replace(same, served_model=None)
+    assert made_bridge(verdicts=VERDICTS, asked=[silent]).findings.reasons == ()
 
 
 def test_age_and_alias() -> None:
