@@ -5,7 +5,8 @@ model, a judge or a run is. Functions that draw at random take an ``rng`` or a s
 raises ``ValueError`` with the reason, never NaN or 0. Import the module that answers your question:
 
 =============================================== ====================================================================
-How sure is a mean or a share?                  ``proportions``, ``clustered``, ``intervals``, ``sequential``
+How sure is a mean or a share?                  ``proportions``, ``clustered``, ``intervals``, ``sequential``,
+                                                ``control_variates``, ``judges_effect``
 Do two runs differ, and may one be worse?       ``paired``, ``margins``, ``relative``, ``many_runs``, ``multiplicity``
 How many examples are needed?                   ``power``, ``variance_components``, ``repeats``, ``benchmark_quality``
 Who is best, from games between pairs?          ``bradley_terry``, ``elo``, ``transitivity``
