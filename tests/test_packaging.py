@@ -206,9 +206,18 @@ def test_the_wheel_holds_only_what_is_ours(wheel: Path) -> None:
         assert top == "judgebench" or top.endswith(".dist-info"), name
         if top == "judgebench":
             assert rest[0] != "_data" or rest[1] in DATA, name
-            assert Path(name).suffix in (".py", ".typed", ".toml", ".json", ".jsonl", ".j2", ".css", ".js", ".csv", ".md"), (
-                name
-            )
+            assert Path(name).suffix in (
+                ".py",
+                ".typed",
+                ".toml",
+                ".json",
+                ".jsonl",
+                ".j2",
+                ".css",
+                ".js",
+                ".csv",
+                ".md",
+            ), name
         else:
             assert rest in (["METADATA"], ["RECORD"], ["WHEEL"], ["entry_points.txt"], ["licenses", "LICENSE"]), name
     assert "judgebench/py.typed" in names_in(wheel)
