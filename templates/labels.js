@@ -97,6 +97,15 @@
   document.getElementById("back").addEventListener("click", () => show(at - 1));
   document.getElementById("on").addEventListener("click", () => show(at + 1));
   document.getElementById("save").addEventListener("click", save);
+  document.getElementById("again").addEventListener("click", () => {
+    if (confirm("Forget the " + done() + " labels that are in this browser?")) {
+      labels = {};
+      name.value = "";
+      keep();
+      said.textContent = "";
+      show(0);
+    }
+  });
   name.addEventListener("input", keep);
   document.addEventListener("keydown", (event) => {
     if (event.target === name || event.ctrlKey || event.metaKey || event.altKey) {

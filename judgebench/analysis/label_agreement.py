@@ -32,6 +32,11 @@ from judgebench.task import TaskData
 MARGIN = 0.15
 """Of the alternative annotator test: what its authors suggest for skilled annotators."""
 FEW_LABELS = 50
+MOST_NAMED = 8
+"""So many people at most have a kappa of their own; more have one with their majority."""
+MOST_ANNOTATORS = 1000
+MOST_CELLS = 20_000_000
+"""Of the table of people and examples."""
 
 
 class AgreementFigure(Struct, frozen=True, kw_only=True):
@@ -99,6 +104,8 @@ def agreement_with(task_run: TaskRun, data: TaskData, given: Labels) -> LabelAgr
     if not known:
         raise UsageError(f"{task_run.run} has no verdict on any of the {len(labels.by_example)} labelled examples")
     names = list(dict.fromkeys(vote.annotator for vote in labels.votes))
+    if len(names) > MOST_ANNOTATORS or len(names) * len(known) > MOST_CELLS:
+        raise UsageError(f"the labels are by {len(names):,} annotators; {MOST_ANNOTATORS:,} at most can be compared")
     table = _table(labels, known, names)
     verdicts = np.sign(np.array([judged[key] for key in known]) - 0.5)
     return LabelAgreement(
@@ -146,18 +153,24 @@ def _figures(
 ) -> Iterator[AgreementFigure]:
     yield from _shares(table, verdicts, weights)
     rng = np.random.default_rng(0)
-    for name, row in zip(names, table, strict=True):
-        given = ~np.isnan(row)
-        if given.any():
-            who = f" with {name}" if len(names) > 1 else ""
-            kappa = cohen_kappa(verdicts[given], row[given], rng=rng)
-            yield _coefficient(f"judge_kappa{who.replace(' ', '_')}", f"Cohen's kappa of the judge{who}", kappa)
+    for name, row in zip(names, table, strict=True) if len(names) <= MOST_NAMED else ():
+        who = f" with {name}" if len(names) > 1 else ""
+        yield _kappa(f"judge_kappa{who.replace(' ', '_')}", f"Cohen's kappa of the judge{who}", verdicts, row, rng)
     if len(names) < 2:
         return
+    majority = np.sign(np.nansum(table, axis=0))
+    yield _kappa("judge_kappa_majority", "Cohen's kappa of the judge with the majority", verdicts, majority, rng)
     for metric in ("nominal", "ordinal"):
         alpha = krippendorff_alpha(table, metric, rng=rng)
         yield _coefficient(f"people_alpha_{metric}", f"Krippendorff's alpha of the people, {metric}", alpha)
     yield from _beside_people(table, verdicts, rng)
+
+
+def _kappa(
+    name: str, about: str, verdicts: FloatArray, labels: FloatArray, rng: np.random.Generator
+) -> AgreementFigure:
+    given = ~np.isnan(labels)
+    return _coefficient(name, about, cohen_kappa(verdicts[given], labels[given], rng=rng))
 
 
 def _shares(table: FloatArray, verdicts: FloatArray, weights: FloatArray) -> Iterator[AgreementFigure]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from judgebench import tasks
+from judgebench.codec import read_json
 from judgebench.data.resources import resource
 from judgebench.errors import ModelError, UsageError
 from judgebench.judges import Judge
@@ -29,6 +30,7 @@ from judgebench.models.opening import (
     shutdown_of,
 )
 from judgebench.models.pricing import Price
+from judgebench.models.vendors import shutdown, vendors
 from judgebench.models.wrappers import Account, Budget, Metered, NeverAsked, Stored, require_price
 from judgebench.records import Sampling
 from judgebench.run.loading import LoadedTask
@@ -367,14 +369,34 @@ def alternatives(task: Task) -> str:
 
 def _by_bridge(task: Task) -> str:
     """How an official number can still be had of a task whose numbers are published; empty for any other."""
-    published = resource("leaderboards")
-    if not (published / f"{task.name}.csv").is_file():
+    if not (resource("leaderboards") / f"{task.name}.csv").is_file():
         return ""
-    ready = sorted(
-        path.name.split(".bridge.")[0] for path in (published / "bridges").glob(f"{task.name}-*.bridge.json")
-    )
+    ready = sorted(_ready_bridges(task))
     there = f" (ready: {', '.join(ready)})" if ready else ""
     return (
         ", but a bridge predicts the official number from them, with an interval: `judgebench bridge make --task "
         f"{task.label} --plan 12 --judge J` plans one, and --bridge FILE{there} of eval and score uses it"
     )
+
+
+class _ReadyJudge(msgspec.Struct):
+    identity: str
+    vendor: str | None = None
+
+
+class _ReadyBridge(msgspec.Struct):
+    """What of a bridge that comes with the program says whether it is of use for a new model."""
+
+    task: str
+    task_version: str
+    judge: _ReadyJudge
+
+
+def _ready_bridges(task: Task) -> Iterator[str]:
+    """The names of the bridges that come with the program for a task, but for those whose own judge is gone."""
+    for path in (resource("leaderboards") / "bridges").glob("*.bridge.json"):
+        bridge = read_json(path, _ReadyBridge)
+        vendor = vendors().get(bridge.judge.vendor or "")
+        end = None if vendor is None else shutdown(vendor, bridge.judge.identity)
+        if (bridge.task, bridge.task_version) == (task.name, task.version) and not (end and end.over):
+            yield path.name.removesuffix(".bridge.json")

@@ -278,6 +278,9 @@ def test_a_page_takes_labels_and_saves_them(run: Path, tmp_path: Path, command: 
         shown.click("#save")
         shown.wait("document.getElementById('said').textContent.startsWith('6 labels saved')")
         wait_for(lambda: list(downloads.glob("*.csv")))
+        shown.run("window.confirm = () => true; document.getElementById('again').click()")
+        assert shown.run("document.getElementById('where').textContent") == "1/6, 0 done"
+        assert shown.run("document.getElementById('name').value") == ""
         assert shown.complaints == []
         assert {address.partition(":")[0] for address in shown.requests} <= {"file", "blob"}
     (saved,) = downloads.glob("*.csv")
@@ -327,6 +330,8 @@ def test_agreement_is_counted_as_on_paper(run: Path, tmp_path: Path, command: Co
     assert figures["people_agreement_without_ties"]["value"] == 1
     assert figures["people_agreement_without_ties"]["low"] < 1
     assert figures["human_ceiling"]["value"] == 14 / 16
+    kappas = [figures[f"judge_kappa_{who}"]["value"] for who in ("majority", "with_anna", "with_ben")]
+    assert kappas[0] == kappas[1] > kappas[2]
     assert figures["judge_with_the_others"]["value"] == pytest.approx(22 / 32)
     assert figures["judge_over_ceiling"]["value"] == pytest.approx(22 / 28)
     assert figures["judge_as_good_as_a_person"]["reason"] == (
@@ -467,3 +472,18 @@ def baselines(run: Path, task: str) -> Mapping[str, list[dict[str, Any]]]:
         name: [{"outputs": list(generation.outputs)} for generation in answers.values()]
         for name, answers in data.baselines.items()
     }
+
+
+def test_a_crowd_is_compared_as_one(run: Path, tmp_path: Path, command: Command) -> None:
+    """Nine people have one kappa together; a thousand and one are refused."""
+    crowd = tmp_path / "crowd.csv"
+
+    def labelled_by(count: int) -> Path:
+        rows = (f"starter-{number % SIZE + 1:02},win,person {number}\n" for number in range(count))
+        crowd.write_text("example_id,label,annotator\n" + "".join(rows))
+        return crowd
+
+    figures = agreement(command, run, labelled_by(9))["figures"]
+    assert [name for name in figures if name.startswith("judge_kappa")] == ["judge_kappa_majority"]
+    refused = command("labels", "agree", run, labelled_by(1001)).paragraph
+    assert "the labels are by 1,001 annotators; 1,000 at most can be compared" in refused

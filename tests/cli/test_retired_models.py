@@ -268,3 +268,15 @@ def test_a_task_of_the_user_s_is_told_of_no_bridge(tmp_path: Path) -> None:
     ended = judgebench(what, code=6, cwd=tmp_path, **DAY)
     assert "The judge openai:gpt-4 cannot be asked" in ended.stderr
     assert "bridge" not in ended.stderr
+
+
+def test_a_ready_bridge_whose_own_judge_is_gone_is_not_offered(tmp_path: Path) -> None:
+    """AlpacaEval's are from verdicts of gpt-4-1106-preview by other prompts; Arena-Hard's come from a judge that is
+    served under another name.
+    """
+    what = ["eval", "--model", "builtin:tiny", "--offline", "--out", tmp_path / "run", "--tasks"]
+    assert "ready: " not in judgebench([*what, "alpacaeval"], code=6, **DAY).stderr
+    before = judgebench([*what, "alpacaeval:judge=claude_3_opus_ranking"], code=6, JUDGEBENCH_TODAY="2026-10-01").stderr
+    assert "--bridge FILE (ready: alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official, alpaca" in before
+    later = judgebench([*what, "arenahard"], code=6, JUDGEBENCH_TODAY=LAST_DAY).stderr
+    assert "(ready: arenahard-v2.0-hard_prompt-gemini-2.5-to-gpt-4.1) of eval and score" in later
