@@ -136,6 +136,10 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The text of the first question, which is the last message."""
         return self.messages[-1].content
 
+    def repeated(self, number: int) -> "Example":
+        """The same question, to be answered once more: repeat ``number`` of the item, from 0."""
+        return replace(self, id=f"{self.id}#{number}", item=self.id, repeat=number)
+
 
 class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model's answer to one example, with one output per turn. If it failed, ``error`` says why."""

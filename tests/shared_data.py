@@ -23,6 +23,7 @@ CONTENTS = {
     "arena_hard": "questions, answers, judgements, battles and leaderboards of lmarena/arena-hard-auto",
     "bridge": "verdicts of second judges on AlpacaEval and WildBench, and bridges to the official ones",
     "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
+    "healthbench": "verdicts of a judge on HealthBench's criteria, and what simple-evals makes of them",
     "ifeval": "prompts, answers and verdicts of IFEval, M-IFEval and IFBench, and NLTK's English punkt_tab",
     "judge_meta": "LLMBar, JudgeBench, PandaLM and others: judges' verdicts beside people's",
     "math": "problems of hendrycks/math, answers to them, and verdicts of Math-Verify, lm-eval and Hendrycks",

@@ -25,6 +25,7 @@ ROOMS = (
     "models.local",
     "models.opening",
     "task",
+    "kinds",
     "tasks",
     "run",
     "auditing",

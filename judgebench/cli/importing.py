@@ -26,7 +26,7 @@ def import_(
     task: Annotated[
         str,
         typer.Option(
-            help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…], or a path to a task.py; an archive "
+            help="Task that the file belongs to: NAME[@VERSION][:KEY=VALUE,…], or a path to a task's file; an archive "
             "names its own."
         ),
     ] = "",

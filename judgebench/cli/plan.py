@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def plan(
-    task: Annotated[str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…], or a path to a task.py.", metavar="T")],
+    task: Annotated[
+        str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…], or a path to a task's file.", metavar="T")
+    ],
     metric: Annotated[str | None, typer.Option(help="Metric. Default: the task's headline.", metavar="NAME")] = None,
     baseline: Annotated[
         list[Path],

@@ -69,7 +69,7 @@ def _how(task: "Listed") -> str:
 
 @app.command()
 def info(
-    task: Annotated[str, typer.Argument(metavar="T", help="NAME[@VERSION], or a path to a task.py.")],
+    task: Annotated[str, typer.Argument(metavar="T", help="NAME[@VERSION], or a path to a task's file.")],
     json: options.Json = False,
 ) -> None:
     """Describe one task: versions, metrics, options, official judge, files."""

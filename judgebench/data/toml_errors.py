@@ -23,12 +23,14 @@ def parse_toml(path: Path, text: str) -> dict[str, Any]:
 
 def fault(path: Path, text: str, key: str, problem: str) -> UsageError:
     """Make an error that names the file, the line of the key and the key."""
-    last = re.escape(key.rpartition(".")[2])
-    line = next(
-        (n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"""\s*["'\[]*{last}["'\]]*\s*[=:\]]?""", row)),
-        None,
-    )
+    line = next(filter(None, (_line_of(part, text) for part in reversed(key.split(".")))), None)
     return UsageError(f"{path}{f', line {line}' if line else ''}: {key} {problem}")
+
+
+def _line_of(name: str, text: str) -> int | None:
+    """The first line that begins with a key, or with a table, of this name."""
+    pattern = re.compile(rf"""\s*["'\[]*{re.escape(name)}["'\]]*\s*[=:\]]""")
+    return next((number for number, row in enumerate(text.splitlines(), 1) if pattern.match(row)), None)
 
 
 def located(error: Exception) -> tuple[str, str]:

@@ -112,7 +112,7 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
     own = OwnJudge(
         name=path.name,
         prompt=prompt,
-        verdict=None if found.verdict is None else _rule(path, text, found.verdict),
+        verdict=None if found.verdict is None else read_rule(path, text, found.verdict),
         sampling=_sampling(path, text, found.sampling, "sampling"),
         order=found.order,
     )
@@ -141,7 +141,8 @@ def _model_args(path: Path, text: str, given: Mapping[str, str | int | float]) -
     return {key: str(value) for key, value in given.items()}
 
 
-def _rule(path: Path, text: str, table: Mapping[str, Any]) -> VerdictRule:
+def read_rule(path: Path, text: str, table: Mapping[str, Any]) -> VerdictRule:
+    """Read a table ``[verdict]``; raise :class:`UsageError`, which names file, line and key, if it makes no sense."""
     for key in table:
         if key not in RULE_KEYS:
             raise fault(path, text, f"verdict.{key}", f"is not a key of a verdict; it has {', '.join(RULE_KEYS)}")

@@ -14,7 +14,7 @@ from judgebench import tasks
 from judgebench.activity import doing
 from judgebench.codec import canonical_hash
 from judgebench.data.rows import FileRows, json_rows, read_rows
-from judgebench.data.sources import Source, SourceFinder, outputs_of, read_sources
+from judgebench.data.sources import Source, SourceFinder, outputs_of
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
@@ -230,7 +230,7 @@ def load_task(spec: tasks.TaskSpec, finder: SourceFinder, *, starter: bool) -> L
 
 
 def _with_data(task: Task, origin: tasks.Origin, finder: SourceFinder) -> LoadedTask:
-    sources, used = read_sources(origin.folder), []
+    sources, used = origin.sources, []
 
     def fetch(name: str) -> bytes:
         data, how = finder.fetch(sources[name])

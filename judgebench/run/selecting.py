@@ -173,8 +173,5 @@ def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
                 f"--repeats {settings.repeats} asks {loaded_task.task.label} at temperature 0, where all answers to an "
                 "item are equal; give a temperature, such as --gen temperature=0.7"
             )
-        examples += [
-            msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
-            for number in range(settings.repeats)
-        ]
+        examples += [example.repeated(number) for number in range(settings.repeats)]
     return loaded_task.with_examples(tuple(examples))

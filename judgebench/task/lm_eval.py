@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from judgebench.data.rows import FileRow, count_of
 from judgebench.records import LARGEST, Example, ExampleScore, Generation, Score
 from judgebench.task import Generations, Imported, ScoredRun, TaskData
@@ -102,7 +100,7 @@ class LmEvalTask:
         generations, stored = [], {metric: dict[str, float]() for metric in self.metrics.values()}
         for document in documents:
             for number, output in enumerate(document.outputs[:1] if single else document.outputs):
-                example = document.example if single else _repeat(document.example, number)
+                example = document.example if single else document.example.repeated(number)
                 examples[example.id] = example
                 generations.append(
                     failed_answer(example, candidate)
@@ -380,10 +378,6 @@ def prompt_text(example: Example) -> str:
     if len(example.messages) == 1:
         return example.messages[0].content
     return json.dumps([{"role": m.role, "content": m.content} for m in example.messages], ensure_ascii=False)
-
-
-def _repeat(example: Example, number: int) -> Example:
-    return msgspec.structs.replace(example, id=f"{example.id}#{number}", item=example.id, repeat=number)
 
 
 def _outputs(row: FileRow) -> tuple[str | None, ...]:

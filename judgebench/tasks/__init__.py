@@ -19,7 +19,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from judgebench.codec import canonical_hash
 from judgebench.data import plugins
 from judgebench.data.aliases import aliases, key_of
 from judgebench.data.resources import folder_module, import_from_folder, resource
-from judgebench.data.sources import read_sources
+from judgebench.data.sources import Source, read_sources
 from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models.opening import parse_model, shutdown_of
@@ -40,6 +40,8 @@ from judgebench.task.selection import Selection, parse_selection
 __path__.insert(0, str(resource("tasks")))
 
 ENTRY_POINTS = "judgebench.tasks"
+TASK_FILES = ("task.py", "task.toml")
+"""The names of a task's file in its folder."""
 DATA_FILES = ("sources.toml", "starter.jsonl", "*.j2")
 """The files of a task's folder, beside its Python files, that judgebench knows to be part of the task."""
 MAX_CODE_FILES = 1000
@@ -165,7 +167,9 @@ def names() -> list[str]:
 
 def info(name: str) -> dict[str, Any]:
     """What ``judgebench tasks info`` shows of a task, ``NAME[@VERSION]`` or a path to a ``task.py``."""
-    task, place = load(parse_one_spec(name))
+    spec = parse_one_spec(name)
+    origin = find(spec.name)
+    task = origin.task(spec.version, spec.options)
     ends = {spec: end for spec in sorted(set(task.judge_models.values())) if (end := served(spec))}
     return {
         "task": task.label,
@@ -176,7 +180,7 @@ def info(name: str) -> dict[str, Any]:
         **({"served": ends} if ends else {}),
         "options": dict(task.option_help),
         "imports": sorted(task.importers),
-        "sources": {key: f"{source.place} ({source.licence})" for key, source in read_sources(place).items()},
+        "sources": {key: f"{source.place} ({source.licence})" for key, source in origin.sources.items()},
         "about": task.about,
     }
 
@@ -248,6 +252,18 @@ class Origin:
     """The folder of its files."""
     code: TaskCode | None = None
     """The files of a task that the user named by its file."""
+    fetched: Mapping[str, Source] = field(default_factory=dict)
+    """Official files that its TOML file names; those of ``sources.toml`` are in :attr:`sources`, too."""
+
+    @property
+    def is_toml(self) -> bool:
+        """Whether it is a TOML file, which says what a task's README would."""
+        return self.code is not None and self.code.file.endswith(".toml")
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The official files that the task may fetch, by name."""
+        return {**read_sources(self.folder), **self.fetched}
 
     def task(
         self, version: str | None = None, options: Mapping[str, str] | None = None, *, starter: bool = False
@@ -287,14 +303,15 @@ def find(name: str) -> Origin:
     origin = from_file(Path(name)) if is_file(name) else find_registered(name)
     if origin is None and Path(name).is_dir() and "/" in name:
         raise UsageError(
-            f"the folder {name} is no benchmark: it has no task.py. `judgebench tasks new NAME` writes one that works"
+            f"the folder {name} is no benchmark: it has neither a task.py nor a task.toml. `judgebench tasks new "
+            f"NAME` writes one that works"
         )
     if origin is None:
-        known, here = names(), (Path(name) / "task.py").is_file()
+        known, here = names(), task_file_in(Path(name)) is not None
         near = f" (did you mean ./{name}?)" if here else did_you_mean(key_of(name), known)
         raise UsageError(
             f"no task is called {name!r}{near}; known tasks: "
-            f"{', '.join(known)}, or a path to a task's folder or task.py"
+            f"{', '.join(known)}, or a path to a task's folder, task.py or TOML file"
         )
     return origin
 
@@ -313,9 +330,14 @@ def find_registered(name: str) -> Origin | None:
 
 
 def is_file(name: str) -> bool:
-    """Whether a spec's name is the path of a Python file, or of a folder (``./mine``) with a ``task.py``."""
+    """Whether a spec's name is the path of a Python or TOML file, or of a folder (``./mine``) with a task's file."""
     path = Path(name)
-    return (name.endswith(".py") and path.is_file()) or ("/" in name and (path / "task.py").is_file())
+    return (path.suffix in (".py", ".toml") and path.is_file()) or ("/" in name and task_file_in(path) is not None)
+
+
+def task_file_in(folder: Path) -> Path | None:
+    """The file of the task in a folder, if there is one."""
+    return next((folder / name for name in TASK_FILES if (folder / name).is_file()), None)
 
 
 def folders_elsewhere(text: str) -> tuple[Path, ...]:
@@ -327,7 +349,14 @@ def folders_elsewhere(text: str) -> tuple[Path, ...]:
 
 def from_file(path: Path) -> Origin:
     """Return the task of a file or folder that the user named. A file that changed is imported anew."""
-    file = (path / "task.py" if path.is_dir() else path).resolve()
+    file = ((task_file_in(path) or path) if path.is_dir() else path).resolve()
+    if file.suffix == ".toml":
+        # Reads prompts and judge files, which listing the tasks does not need.
+        from judgebench.kinds import factory_of
+
+        read, factory = factory_of(file)
+        code = TaskCode(file=file.name, sha256=read.hashes())
+        return Origin(str(path), factory, file.parent, code, read.sources)
     with plugins.loading("task", str(path)):
         code = code_of(file)
         module = folder_module(file, canonical_hash(code.sha256))
@@ -384,7 +413,7 @@ def task_files(text: str) -> dict[str, Path]:
     for spec in parse_specs(text) if text else ():
         if not is_file(spec.name) or spec.version or spec.options:
             raise UsageError(
-                f"--tasks {spec.name!r} is not a Python file or a folder with a task.py. Here --tasks only says where "
+                f"--tasks {spec.name!r} is no Python or TOML file, nor a folder with one. Here --tasks only says where "
                 f"the runs' own tasks lie, as in --tasks ./mine/task.py; the runs say their version and options"
             )
     return files_among(named(text))

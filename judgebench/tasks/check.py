@@ -14,7 +14,6 @@ import msgspec
 
 from judgebench import tasks
 from judgebench.codec import encode
-from judgebench.data.sources import read_sources
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.grading.pool import GradingPool
 from judgebench.records import Case, Completion, Generation, Judgement, Sampling, Score, Verdict
@@ -144,7 +143,7 @@ def check_task(name: str) -> list[Checked]:
     Raises :class:`UsageError` if no task of that name can be loaded at all.
     """
     path = Path(name)
-    subject = StarterTask(tasks.TaskSpec(str(path / "task.py") if (path / "task.py").is_file() else name))
+    subject = StarterTask(tasks.TaskSpec(str(tasks.task_file_in(path) or name)))
     _ = subject.task
     checked = []
     for what, check in CHECKS.items():
@@ -177,13 +176,15 @@ def _require(holds: object, reason: str) -> None:
 
 
 def _readme(subject: StarterTask) -> None:
+    if subject.origin.is_toml:
+        return
     path = subject.origin.folder / "README.md"
     _require(path.is_file(), f"{path} is missing")
     _require(path.read_text("utf-8").startswith("# "), "its first line is not a heading")
 
 
 def _sources(subject: StarterTask) -> None:
-    for name, source in read_sources(subject.origin.folder).items():
+    for name, source in subject.origin.sources.items():
         pinned = source.sha256 == "unpinned" or len(bytes.fromhex(source.sha256)) == 32
         _require(pinned, f"the sha256 of {name!r} is neither 64 hexadecimal digits nor 'unpinned'")
         _require(source.licence, f"{name!r} has no licence")

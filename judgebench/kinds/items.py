@@ -1,0 +1,148 @@
+"""Makes examples of the rows of a prompts file: json, jsonl, csv or parquet, with any names for our fields."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from judgebench.data.rows import FileRow, text_or_none
+from judgebench.display import did_you_mean
+from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
+from judgebench.records import Example, Message
+from judgebench.task import Fetch
+
+FIELDS = {
+    "id": "the item's id; the number of its row, from 0, by default",
+    "instruction": "what the model is asked",
+    "messages": "instead of the instruction: a conversation, whose last message is the user's",
+    "system": "a system message before the instruction",
+    "followups": "a list of later user turns",
+    "category": "a group of the item",
+    "tags": "a list of further groups, such as theme:hedging",
+    "reference": "a reference answer, or a list with one for each turn",
+    "criteria": "a list of criteria: texts, or tables with text, points and tags",
+}
+"""Our names of the fields of a row, with what each is."""
+
+
+class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an answer should do, or with negative points should not do."""
+
+    text: str
+    points: float = 1.0
+    tags: tuple[str, ...] = ()
+
+
+def read_examples(file: TaskFile, fetch: Fetch, *, starter: bool, columns: Iterable[str] = ()) -> tuple[Example, ...]:
+    """The items as examples. ``columns`` are further columns to keep, whose names are the file's.
+
+    Raises :class:`~judgebench.errors.UsageError` for a wrong key ``fields``, and
+    :class:`~judgebench.errors.RecordError`, which names the line, for a row that is not an item.
+    """
+    names = {name: name for name in FIELDS}
+    for ours, theirs in file.keys.fields.items():
+        if ours not in FIELDS:
+            raise file.fault(
+                f"fields.{ours}", f"is not one of our fields{did_you_mean(ours, FIELDS)}; there are {', '.join(FIELDS)}"
+            )
+        names[ours] = theirs
+    rows = file.rows(fetch)[: STARTER_ITEMS if starter else None]
+    kept = (*file.keys.groups, *columns)
+    examples = tuple(_example(row, str(number), names, kept) for number, row in enumerate(rows))
+    seen: dict[str, FileRow] = {}
+    for example, row in zip(examples, rows, strict=True):
+        if (first := seen.setdefault(example.id, row)) is not row:
+            raise row.error(f"the id {example.id[:80]!r} is that of line {first.line}, too; each item has its own")
+    return examples
+
+
+def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable[str]) -> Example:
+    return Example(
+        id=number if row.value(names["id"]) is None else row.key(names["id"]),
+        messages=_messages(row, names),
+        followups=_texts(row, names["followups"]),
+        references=_texts(row, names["reference"]),
+        meta={
+            **({"category": _short(row, names["category"])} if row.value(names["category"]) is not None else {}),
+            **({"tags": list(_texts(row, names["tags"]))} if row.value(names["tags"]) is not None else {}),
+            **({"criteria": _criteria(row, names["criteria"])} if row.value(names["criteria"]) is not None else {}),
+            **{name: row.value(name) for name in kept if row.value(name) is not None},
+        },
+    )
+
+
+def _messages(row: FileRow, names: Mapping[str, str]) -> tuple[Message, ...]:
+    given = _listed(row, names["messages"])
+    if given is not None:
+        try:
+            messages = tuple(msgspec.convert(given, list[Message]))
+        except msgspec.ValidationError as error:
+            raise row.error(f"{names['messages']!r} is no conversation: {error}") from error
+        if not messages or messages[-1].role != "user":
+            raise row.error(f"{names['messages']!r} must end with a message of the user")
+    elif names["instruction"] not in row.fields:
+        raise row.error(
+            f"a prompt needs {names['instruction']!r} or {names['messages']!r}, and this row has {row.names}. Say what "
+            'it is called here with fields = { instruction = "…" }'
+        )
+    else:
+        messages = (Message(role="user", content=row.text(names["instruction"])),)
+    system = row.value(names["system"])
+    return (Message(role="system", content=row.text(names["system"])), *messages) if system is not None else messages
+
+
+def _listed(row: FileRow, name: str) -> list[Any] | None:
+    """A list; in a table of text cells, as JSON. ``None`` if there is none."""
+    value = row.value(name)
+    if row.cells and isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise row.error(f"{name!r} must hold a list as JSON: {error}") from error
+    if value is None or isinstance(value, list):
+        return value
+    raise row.error(f"{name!r} must be a list")
+
+
+def _texts(row: FileRow, name: str) -> tuple[str, ...]:
+    """A text, or a list of texts."""
+    value = row.value(name)
+    if isinstance(value, str) and not (row.cells and value.startswith("[")):
+        return (value,)
+    found = _listed(row, name) or []
+    if not all(isinstance(text, str) for text in found):
+        raise row.error(f"{name!r} must be a text or a list of texts")
+    return tuple(found)
+
+
+def _short(row: FileRow, name: str) -> str:
+    value = row.value(name)
+    return value if isinstance(value, str) else str(row.key(name))
+
+
+def _criteria(row: FileRow, name: str) -> list[dict[str, Any]]:
+    """The criteria of an item, as plain data."""
+    found = [{"text": one} if text_or_none(one) else one for one in _listed(row, name) or []]
+    try:
+        return msgspec.to_builtins(msgspec.convert(found, list[Criterion]))  # type: ignore[no-any-return]
+    except msgspec.ValidationError as error:
+        raise row.error(f"{name!r} is no list of criteria with text, points and tags: {error}") from error
+
+
+def groups_of(columns: Sequence[str], example: Example) -> tuple[str, ...]:
+    """The groups of an example: its category, its tags, and the columns that the file names."""
+    meta = example.meta
+    plain = [f"category={meta['category']}"] if "category" in meta else []
+    named = [f"{name}={meta[name]}" for name in columns if name in meta]
+    return tuple(dict.fromkeys([*plain, *map(tag_group, meta.get("tags", ())), *named]))
+
+
+def tag_group(tag: str) -> str:
+    """The group of a tag.
+
+    >>> tag_group("theme:hedging"), tag_group("hard")
+    ('theme=hedging', 'tag=hard')
+    """
+    key, colon, value = tag.partition(":")
+    return f"{key.strip()}={value.strip()}" if colon and key.strip() else f"tag={tag.strip()}"

@@ -1,0 +1,93 @@
+"""The judge of a benchmark that is a file: the house prompt and rule of its kind, or those that the file gives."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.data.resources import resource
+from judgebench.judges.judge_files import read_rule
+from judgebench.judges.own_judges import OwnJudge
+from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.text import TextJudge
+from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds.task_files import TaskFile
+from judgebench.records import Case, Message, Sampling, Verdict
+from judgebench.task import Task, TaskData
+from judgebench.task.own_judging import judged_by
+
+JUDGE = "house"
+"""What the judge of such a benchmark is called."""
+
+
+def house_prompt(kind: str) -> Path:
+    """The file of a kind's house prompt."""
+    return resource("templates") / "kinds" / f"{kind}.j2"
+
+
+def judge_models(file: TaskFile) -> dict[str, str]:
+    """The judge that is asked without ``--judge``."""
+    return {} if file.judge_model is None else {JUDGE: file.judge_model}
+
+
+def with_judge(file: TaskFile, task: Task, data: TaskData, texts: CaseTexts, rule: VerdictRule) -> TaskData:
+    """The task's data with its judge, which sees ``texts`` and is read by ``rule`` unless the file says otherwise.
+
+    Raises :class:`~judgebench.errors.UsageError` if the file's prompt or rule does not fit.
+    """
+    given = file.judge_file.judge if file.judge_file is not None else None
+    house = house_prompt(file.keys.kind)
+    prompt, where = file.prompt or ((given.prompt, str(file.keys.judge)) if given and given.prompt else (None, ""))
+    if prompt is None:
+        prompt, where = house.read_text("utf-8"), f"of the kind {file.keys.kind} (give your own by the key prompt)"
+    read = _rule(file, given.verdict if given and given.verdict else rule)
+    sampling = {**(given.sampling if given else {}), **file.keys.judge_sampling}
+    own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)
+    bare = dataclasses.replace(data, judges={JUDGE: _unplayed(texts)})
+    return judged_by(own, task, bare, where)
+
+
+def _rule(file: TaskFile, default: VerdictRule) -> VerdictRule:
+    """How a verdict is read: the default, or what the keys ``reads`` and ``verdict`` say."""
+    reads, table = file.keys.reads, dict(file.keys.verdict)
+    if reads is None and not table:
+        return default
+    if reads is not None and "read" in table:
+        raise file.fault("verdict.read", "says the same as the key reads; leave one out")
+    found: dict[str, Any] = msgspec.to_builtins(default)
+    if reads is not None:
+        kind, colon, pattern = reads.partition(":")
+        if kind == "regex" and colon:
+            found["regex"] = pattern
+        elif kind != default.kind:
+            found = {"read": reads, **_kept(default, kind)}
+        else:
+            found["read"] = reads
+    return read_rule(file.path, file.text, {**found, **table})
+
+
+def _kept(default: VerdictRule, kind: str) -> dict[str, Any]:
+    """What of a default rule also holds for another reading: the scale of ratings, or the labels without brackets."""
+    if kind in ("rating", "json") and default.scale is not None:
+        return {"scale": default.scale}
+    if kind in ("json", "logprob") and default.labels:
+        return {"labels": {label.strip("[]"): value for label, value in default.labels.items()}}
+    return {"labels": default.labels} if kind == "label" else {}
+
+
+def _unplayed(texts: CaseTexts) -> TextJudge:
+    """A judge that only says what its cases show; a prompt and a rule take its place."""
+
+    def shown(case: Case) -> tuple[Message, ...]:
+        return (Message(role="user", content=str(sorted(texts.of(case).items()))),)
+
+    return TextJudge(
+        name=JUDGE,
+        messages=shown,
+        prompt_sha256="",
+        sampling=Sampling(),
+        reading="",
+        read_text=lambda text: Verdict(value=None, error="no rule was given"),
+        texts=texts,
+    )

@@ -1,0 +1,292 @@
+"""The kind ``pairwise``: how often a judge prefers a model's answers to a baseline's."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from judgebench.data.rows import FileRow, read_rows
+from judgebench.judges.orders import candidate_share, game, games, seeded_switch
+from judgebench.judges.own_prompts import NUMBERED_PAIR
+from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds.items import groups_of, read_examples
+from judgebench.kinds.judging import JUDGE, judge_models, with_judge
+from judgebench.kinds.scores import Covariate, GroupedMeans, rows_of
+from judgebench.kinds.task_files import TaskFile
+from judgebench.kinds.verdicts import import_verdicts
+from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.stats.clustered import ClusterTotals, cluster_totals
+from judgebench.stats.intervals import interval_fields
+from judgebench.stats.length_control import (
+    length_controlled_influence,
+    length_controlled_interval,
+    length_controlled_win_rate,
+)
+from judgebench.task import Fetch, Generations, Task, TaskData
+from judgebench.task.answers import import_answers, read_answers, text_answers
+from judgebench.task.metric import Metric, MetricSums, by_example, single_row
+
+RULE = VerdictRule(read="label", labels={"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5})
+OUTCOMES = {"win": 1.0, "loss": 0.0, "tie": 0.5}
+"""The candidate's share, by the words of a file of verdicts."""
+WINS = Metric(name="win_rate", value_of=single_row("win_rate"), win_share=True)
+DECIDED_WINS = Metric(name="win_rate")
+CONTROLLED = Metric(name="lc_win_rate", without_control="win_rate")
+SHARES = (
+    Metric(name="wins", value_of=Covariate("wins"), shown=False),
+    *(Metric(name=name, value_of=Covariate(name), direction="none", shown=False) for name in ("ties", "losses")),
+)
+CONSISTENT = Metric(name="position_consistency", value_of=Covariate("consistent"), direction="none", shown=False)
+LENGTH = Metric(name="avg_length", unit="characters", direction="none", value_of=Covariate("length"))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[pairwise]``."""
+
+    orders: Literal["both", "seeded", "as_given"] = "both"
+    """In which order a pair is shown: in both, in one drawn from the question, or always the candidate first."""
+    ties: Literal["half", "drop"] = "half"
+    """Whether a tie is half a win, or left out of the win rate."""
+    baseline: str | None = None
+    """A file of answers, or the column of the prompts that has the answer to compare with; else ``--baseline``."""
+    length_control: bool = False
+    """Whether there is a win rate at equal lengths as well."""
+
+
+def make(file: TaskFile, starter: bool) -> Task:
+    """The benchmark of such a file."""
+    settings = file.table(Settings)
+    wins = WINS if settings.ties == "half" else DECIDED_WINS
+    groups = partial(groups_of, file.keys.groups)
+    consistent = (CONSISTENT,) if settings.orders == "both" else ()
+    controlled = (CONTROLLED,) if settings.length_control else ()
+    means = GroupedMeans(task=file.name, metrics=(WINS,) if wins is WINS else (), groups=groups)
+    scores = _Scores(file.name, settings, means)
+
+    def load(fetch: Fetch) -> TaskData:
+        return with_judge(file, task, _data(file, settings, fetch, starter), NUMBERED_PAIR, RULE)
+
+    task = Task(
+        name=file.name,
+        version=file.keys.version,
+        options={},
+        metrics=(wins, *controlled, *SHARES, *consistent, LENGTH),
+        judge_models=judge_models(file),
+        sampling=file.sampling,
+        official_examples=0 if file.keys.prompts is None else len(file.local_rows),
+        needs_baseline=settings.baseline is None,
+        starter=starter,
+        load=load,
+        cases=partial(_cases, settings),
+        score=_score,
+        groups=groups,
+        summarise=scores.summarise,
+        metric_sums=scores.sums,
+        pairwise_metrics={"win_rate": (0.0, 1.0)},
+        importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=_case_of, value=_value_of)},
+        about=file.keys.about or "How often a judge prefers a model's answers to a baseline's.",
+    )
+    return task
+
+
+def _data(file: TaskFile, settings: Settings, fetch: Fetch, starter: bool) -> TaskData:
+    data = TaskData(examples=read_examples(file, fetch, starter=starter), baselines={})
+    if settings.baseline is None:
+        return data
+    if (file.path.parent / settings.baseline).is_file():
+        rows = read_rows(file.beside("pairwise.baseline", settings.baseline))
+        found = read_answers(rows, data)
+        own = {answer.example_id: answer for answer in found.generations if answer.outputs}
+        return TaskData(examples=data.examples, baselines={found.candidate: own})
+    items = file.rows(fetch)[: len(data.examples)]
+    if settings.baseline not in items[0].fields:
+        raise file.fault(
+            "pairwise.baseline",
+            f"{settings.baseline!r} is neither a file beside {file.path.name} nor a column of the prompts, which have "
+            f"{items[0].names}",
+        )
+    texts = {example.id: row.text(settings.baseline) for example, row in zip(data.examples, items, strict=True)}
+    return TaskData(examples=data.examples, baselines={settings.baseline: text_answers(settings.baseline, texts)})
+
+
+def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
+    (baseline,) = data.baselines.values()
+    other = baseline.get(generation.example_id)
+    if other is None or not other.outputs:
+        return ()
+    example = data.by_id[generation.example_id]
+    candidate = Answer(model=generation.model, turns=generation.outputs)
+    against = Answer(model=other.model, turns=other.outputs)
+    if settings.orders == "as_given":
+        return (game(example, JUDGE, candidate, against, candidate_first=True),)
+    return games(example, JUDGE, candidate, against, order=settings.orders, switch=seeded_switch)
+
+
+def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+    """The candidate's mean share of the games of an example, which has no value if one of them has none."""
+    judged = by_example(judgements)
+    baseline: Generations = next(iter(data.baselines.values()), {})
+    return [
+        _row(example, judged.get(example.id, ()), generations.get(example.id), baseline.get(example.id))
+        for example in data.examples
+    ]
+
+
+def _row(
+    example: Example, judgements: Sequence[Judgement], own: Generation | None, other: Generation | None
+) -> ExampleScore:
+    shares = [
+        None if judgement.verdict.value is None else candidate_share(judgement.verdict.value, judgement.candidate)
+        for judgement in judgements
+    ]
+    known = [share for share in shares if share is not None]
+    lengths: dict[str, float | str | None] = {"length": _length(own), "baseline_length": _length(other)}
+    if not known or len(known) < len(shares):
+        return ExampleScore(example_id=example.id, metric="win_rate", value=None, covariates=lengths)
+    sides = [float(share > 0.5) if share != 0.5 else 0.5 for share in known]
+    firsts = {judgement.candidate for judgement in judgements}
+    return ExampleScore(
+        example_id=example.id,
+        metric="win_rate",
+        value=sum(known) / len(known),
+        covariates={
+            "wins": sides.count(1.0) / len(sides),
+            "ties": sides.count(0.5) / len(sides),
+            "losses": sides.count(0.0) / len(sides),
+            "consistent": float(len(set(sides)) == 1) if len(firsts) == 2 else None,
+            **lengths,
+        },
+    )
+
+
+def _length(answer: Generation | None) -> float | None:
+    return float(sum(map(len, answer.outputs))) if answer is not None and answer.outputs else None
+
+
+class _Scores:
+    """The scores that are no plain means: without ties, and at equal lengths."""
+
+    def __init__(self, task: str, settings: Settings, means: GroupedMeans) -> None:
+        self._task, self._settings, self._means = task, settings, means
+
+    def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+        """Those scores, and the win rates of the groups."""
+        found = self._means.scores(data, rows)
+        if self._settings.ties == "drop":
+            found += self._decided(data, rows)
+        if self._settings.length_control:
+            found.append(self._controlled(data, rows))
+        return found
+
+    def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
+        """The same numbers as sums over items; the length-controlled rate is linearised by refits without each."""
+        sums = dict(self._means.sums(examples, rows))
+        if self._settings.ties == "drop":
+            for group, own in self._groups(examples).items():
+                if (totals := _decided_sums(own, rows_of(own, rows))).value is not None:
+                    sums["win_rate", group] = totals
+        if self._settings.length_control and (linear := _linearised(examples, rows)) is not None:
+            sums["lc_win_rate", None] = linear
+        return sums
+
+    def _groups(self, examples: Sequence[Example]) -> dict[str | None, list[Example]]:
+        found: dict[str | None, list[Example]] = {None: list(examples)}
+        for example in examples:
+            for group in self._means.groups(example):
+                found.setdefault(group, []).append(example)
+        return found
+
+    def _decided(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+        scores = []
+        for group, examples in self._groups(data.examples).items():
+            own = rows_of(examples, rows)
+            sums, judged = _decided_sums(examples, own), sum(row.value is not None for row in own)
+            about: dict[str, Any] = {"n_missing": len(examples) - judged, "group": group}
+            if sums.value is None:
+                scores.append(DECIDED_WINS.absent(self._task, "no game was decided", **about))
+            else:
+                what = "wins over decided games, ties left out"
+                scores.append(DECIDED_WINS.score(self._task, sums, what, "items", n=judged, **about))
+        return scores
+
+    def _controlled(self, data: TaskData, rows: Sequence[ExampleScore]) -> Score:
+        known = _with_lengths(data.examples, rows)
+        total = len(data.examples)
+        try:
+            fit = length_controlled_win_rate(known.shares, known.difference)
+            interval, why = length_controlled_interval(known.shares, known.difference, fit, clusters=known.items)
+        except ValueError as error:
+            return CONTROLLED.absent(self._task, str(error), n_missing=total)
+        how = f"interval: {interval.method}, refitted without each item" if interval else f"no interval: {why}"
+        return CONTROLLED.number(
+            self._task,
+            fit.win_rate,
+            **interval_fields(interval),
+            method=f"win rate at equal lengths (length_controlled_minimal), C = {fit.c:.6g}; {how}",
+            n=fit.n_judged,
+            n_missing=total - fit.n_judged,
+        )
+
+
+def _decided_sums(examples: Sequence[Example], rows: Sequence[ExampleScore]) -> ClusterTotals:
+    items = {example.id: example.item or example.id for example in examples}
+    known = [row for row in rows if row.value is not None]
+    wins = [_number(row, "wins") for row in known]
+    decided = [win + _number(row, "losses") for win, row in zip(wins, known, strict=True)]
+    return cluster_totals([100 * win for win in wins], decided, clusters=[items[row.example_id] for row in known])
+
+
+def _number(row: ExampleScore, name: str) -> float:
+    return float(row.covariates[name] or 0.0)
+
+
+class _Lengths(msgspec.Struct, frozen=True):
+    """The examples with a verdict and two lengths, as columns."""
+
+    shares: list[float]
+    difference: list[float]
+    items: list[str]
+
+
+def _with_lengths(examples: Sequence[Example], rows: Sequence[ExampleScore]) -> _Lengths:
+    items = {example.id: example.item or example.id for example in examples}
+    known = [
+        row
+        for row in rows
+        if row.value is not None and None not in (row.covariates["length"], row.covariates["baseline_length"])
+    ]
+    difference = [_number(row, "baseline_length") - _number(row, "length") for row in known]
+    shares = [row.value for row in known if row.value is not None]
+    return _Lengths(shares, difference, [items[row.example_id] for row in known])
+
+
+def _linearised(examples: Sequence[Example], rows: Sequence[ExampleScore]) -> ClusterTotals | None:
+    known = _with_lengths(examples, rows)
+    try:
+        fit = length_controlled_win_rate(known.shares, known.difference)
+        influence = length_controlled_influence(known.shares, known.difference, clusters=known.items)
+    except ValueError:
+        return None
+    if influence is None:
+        return None
+    names = sorted(set(known.items))
+    return cluster_totals(fit.win_rate + len(names) * influence[1], clusters=names)
+
+
+# -- verdicts that were made elsewhere
+
+
+def _case_of(example: Example, row: FileRow) -> tuple[str, int]:
+    """The id of the case that a row is about, and the turn."""
+    return f"{example.id}#candidate-first", 1
+
+
+def _value_of(example: Example, row: FileRow, value: Any) -> Verdict:
+    """The candidate's share of the win: a number from 0 to 1, true for a win, or win, tie or loss."""
+    if isinstance(value, str) and value.strip().lower() in OUTCOMES:
+        label = value.strip().lower()
+        return Verdict(value=OUTCOMES[label], label=label)
+    if isinstance(value, bool | int | float) and 0 <= value <= 1:
+        return Verdict(value=float(value))
+    raise row.error(f"'value' must be the share of the win, 0 to 1, or true, false, win, tie or loss; found {value!r}")

@@ -1,0 +1,242 @@
+"""The kind ``rubric``: which of its criteria each answer meets, for points that may be negative."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from judgebench.data.rows import FileRow, count_of
+from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
+from judgebench.kinds.judging import JUDGE, judge_models, with_judge
+from judgebench.kinds.scores import Covariate, GroupedMeans
+from judgebench.kinds.task_files import TaskFile
+from judgebench.kinds.verdicts import import_verdicts
+from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.stats.clustered import ClusterTotals, cluster_totals
+from judgebench.task import Fetch, Generations, Task, TaskData
+from judgebench.task.answers import import_answers
+from judgebench.task.metric import Metric, MetricSums, by_example
+
+RULE = VerdictRule(read="label", labels={"[[yes]]": 1.0, "[[no]]": 0.0})
+UNCLIPPED = Metric(name="score_unclipped", shown=False)
+SHARE_MET = Metric(name="share_met", value_of=Covariate("share_met"))
+ALL_MET = Metric(name="all_met", value_of=Covariate("all_met"))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[rubric]``."""
+
+    criteria: tuple[Criterion, ...] = ()
+    """Criteria of every item, before those of its own row."""
+    show_points: bool = False
+    """Whether the judge sees a criterion's points, as ``[5] text``."""
+    clip: bool = True
+    """Whether the score, a mean over items, is kept between 0 and 100."""
+
+
+def make(file: TaskFile, starter: bool) -> Task:
+    """The benchmark of such a file."""
+    settings = file.table(Settings)
+    means = GroupedMeans(task=file.name, metrics=(SHARE_MET, ALL_MET), groups=partial(groups_of, file.keys.groups))
+    score = Metric(name="score")
+    scores = _Scores(file.name, settings, means, score)
+    texts = CaseTexts(
+        answers=1, names={"criterion": "the criterion to check"}, of=partial(_shown, settings), scale=(0.0, 1.0)
+    )
+
+    def load(fetch: Fetch) -> TaskData:
+        examples = tuple(_with_criteria(file, settings, one) for one in read_examples(file, fetch, starter=starter))
+        return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, RULE)
+
+    task = Task(
+        name=file.name,
+        version=file.keys.version,
+        options={},
+        metrics=(score, UNCLIPPED, SHARE_MET, ALL_MET),
+        judge_models=judge_models(file),
+        sampling=file.sampling,
+        official_examples=0 if file.keys.prompts is None else len(file.local_rows),
+        starter=starter,
+        load=load,
+        cases=_cases,
+        score=_score,
+        groups=means.groups,
+        summarise=scores.summarise,
+        metric_sums=scores.sums,
+        repeats=True,
+        importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=_case_of, value=_value_of)},
+        about=file.keys.about or "Which of its criteria each answer meets: points met over points to be had.",
+    )
+    return task
+
+
+def _with_criteria(file: TaskFile, settings: Settings, example: Example) -> Example:
+    own = [*msgspec.to_builtins(settings.criteria), *example.meta.get("criteria", ())]
+    if not any(criterion["points"] > 0 for criterion in own):
+        raise file.fault("prompts", f"gives the item {example.id!r:.80} no criterion with points above 0")
+    return msgspec.structs.replace(example, meta={**example.meta, "criteria": own})
+
+
+def _criteria(example: Example) -> list[Criterion]:
+    return msgspec.convert(example.meta["criteria"], list[Criterion])
+
+
+def _shown(settings: Settings, case: Case) -> Mapping[str, str]:
+    criterion = _criteria(case.example)[_number_of(case.id)]
+    points = f"[{criterion.points:g}] " if settings.show_points else ""
+    return {"criterion": points + criterion.text}
+
+
+def _number_of(case_id: str) -> int:
+    """Which criterion a case is about, from 0."""
+    return int(case_id.rpartition("#")[2])
+
+
+def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+    answer = Answer(model=generation.model, turns=generation.outputs)
+    example = data.by_id[generation.example_id]
+    return tuple(
+        Case(id=f"{example.id}#{number}", judge=JUDGE, example=example, answers=(answer,), turn=len(generation.outputs))
+        for number in range(len(example.meta["criteria"]))
+    )
+
+
+def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+    """Points met over positive points, which has no value until all criteria of the item have a verdict."""
+    judged = by_example(judgements)
+    return [_row(example, judged.get(example.id, ())) for example in data.examples]
+
+
+def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
+    criteria = _criteria(example)
+    met = {_number_of(one.case_id): one.verdict.value for one in judgements}
+    known = [value for number in range(len(criteria)) if (value := met.get(number)) is not None]
+    if len(known) < len(criteria):
+        return ExampleScore(example_id=example.id, metric="score", value=None)
+    kept = [value if criterion.points > 0 else 1 - value for value, criterion in zip(known, criteria, strict=True)]
+    return ExampleScore(
+        example_id=example.id,
+        metric="score",
+        value=_share(known, criteria),
+        covariates={
+            "share_met": sum(kept) / len(kept),
+            "all_met": float(min(kept) == 1),
+            **{f"tag:{group}": share for group, share in _tag_shares(known, criteria).items()},
+        },
+    )
+
+
+def _share(met: Sequence[float], criteria: Sequence[Criterion]) -> float:
+    """Points met over the points that there are to be had."""
+    won = sum(value * criterion.points for value, criterion in zip(met, criteria, strict=True))
+    return won / sum(criterion.points for criterion in criteria if criterion.points > 0)
+
+
+def _tag_shares(met: Sequence[float], criteria: Sequence[Criterion]) -> dict[str, float]:
+    """The same over the criteria of each tag, where one of them has positive points."""
+    found = {}
+    for tag in dict.fromkeys(tag for criterion in criteria for tag in criterion.tags):
+        own = [(value, one) for value, one in zip(met, criteria, strict=True) if tag in one.tags]
+        if any(criterion.points > 0 for _, criterion in own):
+            found[tag_group(tag)] = _share([value for value, _ in own], [criterion for _, criterion in own])
+    return found
+
+
+class _Scores:
+    """The score, of all items and by group, kept between 0 and 100 or not, and the plain means beside it."""
+
+    def __init__(self, task: str, settings: Settings, means: GroupedMeans, score: Metric) -> None:
+        self._task, self._settings, self._means, self._metric = task, settings, means, score
+
+    def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+        """All scores; those of items and of criteria by group."""
+        found = []
+        for group, (values, total) in self._values(data.examples, rows).items():
+            found += self._scores(group, values, total)
+        return [*found, *self._means.scores(data, rows)]
+
+    def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
+        """The same numbers as sums over items; the score is compared before it is clipped."""
+        totals = {group: _totals(own) for group, (own, _) in self._values(examples, rows).items() if own}
+        names = (self._metric.name, UNCLIPPED.name)
+        return {
+            **{(name, group): own for name in names for group, own in totals.items()},
+            **self._means.sums(examples, rows),
+        }
+
+    def _values(
+        self, examples: Sequence[Example], rows: Sequence[ExampleScore]
+    ) -> dict[str | None, tuple[list[tuple[str, float]], int]]:
+        """Items with their shares, and how many there should be, by group: those of items, then those of criteria."""
+        shares: dict[str | None, list[tuple[str, float | None]]] = {None: []}
+        by_id = {row.example_id: row for row in rows}
+        for example in examples:
+            item, row = example.item or example.id, by_id.get(example.id)
+            value = None if row is None else row.value
+            for group in (None, *self._means.groups(example)):
+                shares.setdefault(group, []).append((item, value))
+            for group in _groups_of_criteria(example):
+                share = None if row is None else Covariate(f"tag:{group}")([row])
+                shares.setdefault(group, []).append((item, share))
+        return {
+            group: ([(item, value) for item, value in own if value is not None], len(own))
+            for group, own in shares.items()
+        }
+
+    def _scores(self, group: str | None, values: Sequence[tuple[str, float]], total: int) -> list[Score]:
+        about: dict[str, Any] = {"n_missing": total - len(values), "group": group}
+        metrics = (self._metric, UNCLIPPED)
+        if not values:
+            return [metric.absent(self._task, "no item has all its verdicts", **about) for metric in metrics]
+        sums, what = _totals(values), "mean over items of points met over points to be had"
+        unclipped = UNCLIPPED.score(self._task, sums, what, "items", n=len(values), bounded=False, **about)
+        score = msgspec.structs.replace(unclipped, metric=self._metric.name)
+        if not self._settings.clip or unclipped.value is None:
+            return [score, unclipped]
+        ends = {name: _clipped(getattr(unclipped, name)) for name in ("value", "low", "high")}
+        method = f"{unclipped.method}; kept between 0 and 100"
+        return [msgspec.structs.replace(score, **ends, method=method), unclipped]
+
+
+def _groups_of_criteria(example: Example) -> tuple[str, ...]:
+    """The groups of an example's criteria that have a score: those where one has positive points."""
+    tags = [tag_group(tag) for one in _criteria(example) if one.points > 0 for tag in one.tags]
+    return tuple(dict.fromkeys(tags))
+
+
+def _totals(values: Sequence[tuple[str, float]]) -> ClusterTotals:
+    return cluster_totals([100 * value for _, value in values], clusters=[item for item, _ in values])
+
+
+def _clipped(value: float | None) -> float | None:
+    return None if value is None else min(100.0, max(0.0, value))
+
+
+# -- verdicts that were made elsewhere
+
+
+def _case_of(example: Example, row: FileRow) -> tuple[str, int]:
+    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's text."""
+    given, criteria = row.value("criterion"), _criteria(example)
+    texts = [criterion.text for criterion in criteria]
+    if isinstance(given, str) and texts.count(given) == 1:
+        return f"{example.id}#{texts.index(given)}", 1
+    number = int(given) if row.cells and isinstance(given, str) and given.isdecimal() else count_of(given)
+    if number is None or number >= len(criteria):
+        raise row.error(
+            f"'criterion' must be the text of one of the {len(criteria)} criteria of item {example.id}, or its index "
+            f"from 0; found {given!r:.60}"
+        )
+    return f"{example.id}#{number}", 1
+
+
+def _value_of(example: Example, row: FileRow, value: Any) -> Verdict:
+    words = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
+    if isinstance(value, bool) or value in (0, 1):
+        return Verdict(value=float(value))
+    if isinstance(value, str) and value.strip().lower() in words:
+        return Verdict(value=words[value.strip().lower()])
+    raise row.error(f"'value' must be true, false or null, found {value!r:.40}")

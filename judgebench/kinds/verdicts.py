@@ -1,0 +1,86 @@
+"""Reads verdicts that were made elsewhere: rows of ``id``, ``value`` and, where a kind has them, what else they name.
+
+They are scored as those of a judge of one's own are. The format is ``judgebench import FILE --from verdicts``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from judgebench.data.rows import FileRow, count_of, file_stem
+from judgebench.kinds.judging import JUDGE
+from judgebench.records import Example, Judgement, Verdict
+from judgebench.task import Imported, TaskData
+
+UNKNOWN_JUDGE = "verdicts made elsewhere"
+MOST_ATTEMPTS = 10_000
+
+
+def import_verdicts(
+    rows: Sequence[FileRow],
+    data: TaskData,
+    *,
+    case: Callable[[Example, FileRow], tuple[str, int]],
+    value: Callable[[Example, FileRow, Any], Verdict],
+) -> tuple[Imported, ...]:
+    """Read one verdict per row: ``{"id": …, "value": …, "attempt": 0, "judge": …, "model": …}``.
+
+    ``case`` says which case a row is about, and its turn; ``value`` what its value means. A null value is a verdict
+    that is missing. Several attempts at an item become several examples of it, as ``--repeats`` makes them.
+    Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
+    """
+    attempts = [_attempt(row) for row in rows]
+    examples = data.examples if not any(attempts) else _repeated(data.examples, 1 + max(attempts))
+    by_id = {example.id: example for example in examples}
+    models = dict.fromkeys(row.text("model") for row in rows if row.value("model") is not None)
+    if len(models) > 1:
+        raise rows[0].error(f"the file holds verdicts on {len(models)} models ({', '.join(models)[:200]}); split it")
+    candidate = next(iter(models), None) or file_stem(rows[0].path) or "verdicts"
+    judgements: dict[str, tuple[FileRow, Judgement]] = {}
+    for row, attempt in zip(rows, attempts, strict=True):
+        key = row.key("id")
+        item = data.find(key)
+        if item is None:
+            known = f"{len(data.examples)} items, whose ids are like {data.examples[0].id!r}"
+            raise row.error(f"{key[:80]!r} is not one of this benchmark's {known}")
+        example = item if len(examples) == len(data.examples) else by_id[f"{item.id}#{attempt}"]
+        case_id, turn = case(example, row)
+        if case_id in judgements:
+            raise row.error(f"there is a verdict on the same case at line {judgements[case_id][0].line}")
+        given = row.value("value")
+        verdict = Verdict(value=None, error="the file has no verdict") if given is None else value(example, row, given)
+        judge_model = row.text("judge") if row.value("judge") is not None else UNKNOWN_JUDGE
+        judgements[case_id] = (
+            row,
+            Judgement(
+                case_id=case_id,
+                example_id=example.id,
+                judge=JUDGE,
+                judge_model=judge_model,
+                answers=(candidate,),
+                verdict=verdict,
+                turn=turn,
+            ),
+        )
+    return (
+        Imported(
+            candidate=candidate,
+            examples=examples,
+            generations=(),
+            judgements=tuple(judgement for _, judgement in judgements.values()),
+            unknown=("how the answers were sampled", "what the judge was asked"),
+        ),
+    )
+
+
+def _attempt(row: FileRow) -> int:
+    value = row.value("attempt")
+    if row.cells and isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    count = 0 if value is None else count_of(value)
+    if count is None or count > MOST_ATTEMPTS:
+        raise row.error(f"'attempt' must be a whole number from 0, found {value!r:.40}")
+    return count
+
+
+def _repeated(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    return tuple(example.repeated(number) for example in examples for number in range(count))

@@ -1,0 +1,43 @@
+"""The page on benchmarks as files: its files are run, and its tables name every key."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from judgebench.judges.judge_files import RULE_KEYS
+from judgebench.kinds import pairwise, rating, rubric
+from judgebench.kinds.items import FIELDS
+from judgebench.kinds.task_files import KINDS, Keys
+from tests.commands import judgebench
+
+PAGE = (Path(__file__).parents[2] / "docs" / "own-benchmarks.md").read_text()
+FILES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SETTINGS = {"pairwise": pairwise.Settings, "rating": rating.Settings, "rubric": rubric.Settings}
+
+
+@pytest.mark.parametrize("number", range(len(FILES)))
+def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gives a complete run, judged by a model with known probabilities."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"Instruction": f"Question {n}?", "gold": "An answer."} for n in range(3)]
+    Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "Mine."}) + "\n" for n in range(3)))
+    Path("mine.toml").write_text(FILES[number])
+    judge = ["--judge", "builtin:tiny", "--out", "run"]
+    judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", *judge])
+    assert len(FILES[number].splitlines()) <= 25
+
+
+def test_its_tables_name_every_key() -> None:
+    """All keys of the file, of its tables and of the rows of prompts."""
+    named = set(re.findall(r"`([a-z_]+)`", PAGE))
+    keys = {field.name for field in msgspec.structs.fields(Keys)} - {"source"}
+    assert keys <= named
+    assert set(KINDS) == set(SETTINGS)
+    for settings in SETTINGS.values():
+        assert {field.name for field in msgspec.structs.fields(settings)} <= named
+    assert set(FIELDS) <= named
+    assert {"labels", "scale", "which"} <= set(RULE_KEYS)

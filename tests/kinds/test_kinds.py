@@ -1,0 +1,505 @@
+"""Benchmarks that are TOML files, run through the command, with numbers that are known on paper."""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgebench.models.scripted import ScriptedModel, playing, reply
+from judgebench.records import Request
+from judgebench.run.folder import RunFolder
+from tests.commands import Command, judgebench
+from tests.shared_data import SharedData
+
+ITEMS = (
+    {"Instruction": "Explain tides.", "category": "science", "gold": "The moon pulls the sea."},
+    {"Instruction": "Write a haiku.", "category": "writing", "gold": "Rain on the roof"},
+    {"Instruction": "Name three fruits.", "category": "writing", "gold": "Apple, pear, plum."},
+    {"Instruction": "Explain rust.", "category": "science", "gold": "Iron and oxygen."},
+)
+ANSWERS = ("good tides", "bad haiku", "equal fruits", "good rust")
+HEALTHBENCH = SharedData("healthbench")
+
+Scores = Mapping[tuple[str, str | None], Any]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with prompts and answers to them, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    write_rows("prompts.jsonl", ITEMS)
+    write_rows("answers.jsonl", [{"id": str(n), "output": text} for n, text in enumerate(ANSWERS)])
+    return tmp_path
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, compressed or not."""
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+
+
+def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a JSON-lines file into the working directory."""
+    Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_task(text: str, name: str = "mine.toml") -> None:
+    """Write the file of a benchmark."""
+    Path(name).write_text(text)
+
+
+def scores(run: str, task: str = "mine") -> Scores:
+    """The scores of a run by metric and group."""
+    found = RunFolder(Path(run)).results()
+    return {(one.metric, one.group): one for one in found.scores if one.task == task}
+
+
+def evaluated(judge: Callable[[str], str], *flags: object, task: str = "mine.toml") -> tuple[Scores, list[str]]:
+    """Evaluate the answers with a judge that replies to the text of a prompt: the scores, and what it was asked."""
+    asked: list[str] = []
+
+    def answer(request: Request) -> Any:
+        asked.append(request.messages[-1].content)
+        return reply(judge(asked[-1]))
+
+    with playing(ScriptedModel(answer)) as spec:
+        judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", task, "--judge", spec, "--out", "run", *flags])
+    return scores("run"), asked
+
+
+def prefers(prompt: str) -> str:
+    """A judge that finds good answers better than others, bad ones worse, equal ones equally good."""
+    first, second = prompt.split("<answer_b>")
+    for word, here, there in (("good ", "[[A]]", "[[B]]"), ("bad ", "[[B]]", "[[A]]")):
+        if word in first.split("<answer_a>")[1]:
+            return here
+        if word in second:
+            return there
+    return "[[C]]"
+
+
+PAIRWISE = """
+kind = "pairwise"
+prompts = "prompts.jsonl"
+fields = { instruction = "Instruction" }
+[pairwise]
+baseline = "gold"
+"""
+
+
+def test_pairs_are_judged_in_both_orders(place: Path) -> None:
+    """Two wins, a loss and a tie are 62.5 percent; by group 100 and 25."""
+    write_task(PAIRWISE)
+    found, asked = evaluated(prefers)
+    assert len(asked) == 8
+    assert found["win_rate", None].value == 62.5
+    assert found["win_rate", "category=science"].value == 100
+    assert found["win_rate", "category=writing"].value == 25
+    assert [found[name, None].value for name in ("wins", "ties", "losses")] == [50, 25, 25]
+    assert found["position_consistency", None].value == 100
+    assert found["avg_length", None].value == sum(map(len, ANSWERS)) / 4
+
+
+def test_ties_may_be_left_out(place: Path) -> None:
+    """Without the tie, two of three decided pairs are won."""
+    write_task(PAIRWISE + 'ties = "drop"\n')
+    found, _ = evaluated(prefers)
+    assert found["win_rate", None].value == pytest.approx(200 / 3)
+    assert found["win_rate", "category=writing"].value == 0
+    assert found["win_rate", None].low < 60 < found["win_rate", None].high
+
+
+def test_a_judge_of_positions_is_seen(place: Path) -> None:
+    """A judge that always takes the first answer gives every pair to both: 50 percent, and no consistency."""
+    write_task(PAIRWISE)
+    found, _ = evaluated(lambda prompt: "[[A]]")
+    assert found["win_rate", None].value == 50
+    assert found["position_consistency", None].value == 0
+
+
+@pytest.mark.parametrize(("orders", "calls"), [("as_given", 4), ("seeded", 4)])
+def test_other_orders(place: Path, orders: str, calls: int) -> None:
+    """As given, the candidate is shown first; a drawn order asks once for each pair, too."""
+    write_task(PAIRWISE + f'orders = "{orders}"\n')
+    found, asked = evaluated(prefers)
+    assert len(asked) == calls
+    assert found["win_rate", None].value == 62.5
+    firsts = [prompt.split("<answer_a>\n")[1].split("\n")[0] for prompt in asked]
+    assert (set(firsts) == set(ANSWERS)) == (orders == "as_given")
+
+
+def test_the_baseline_may_be_a_file(place: Path) -> None:
+    """Answers in a file beside the benchmark, whose name the run keeps."""
+    write_rows("sft.jsonl", [{"id": str(n), "output": "plain", "generator": "sft"} for n in range(4)])
+    write_task(PAIRWISE.replace('"gold"', '"sft.jsonl"'))
+    found, _ = evaluated(prefers)
+    assert found["win_rate", None].value == 62.5
+    assert list(RunFolder(Path("run")).task("mine").baselines()) == ["sft"]
+
+
+def test_a_win_rate_at_equal_lengths(place: Path) -> None:
+    """With answers as long as the baseline's, length control changes nothing but what its penalty does."""
+    rows = [{"instruction": f"Question {n}", "gold": "0123456789"} for n in range(40)]
+    write_rows("prompts.jsonl", rows)
+    write_rows("answers.jsonl", [{"id": str(n), "output": "good 56789" if n % 4 else "bad 456789"} for n in range(40)])
+    write_task('kind = "pairwise"\nprompts = "prompts.jsonl"\n[pairwise]\nbaseline = "gold"\nlength_control = true\n')
+    found, _ = evaluated(prefers)
+    assert found["win_rate", None].value == 75
+    assert found["lc_win_rate", None].value == pytest.approx(75, abs=2)
+    assert found["lc_win_rate", None].low < 75 < found["lc_win_rate", None].high
+
+
+RATING = """
+kind = "rating"
+prompts = "prompts.jsonl"
+fields = { instruction = "Instruction" }
+[rating]
+scale = [1, 5]
+mark = 5
+"""
+
+
+def rates(prompt: str) -> str:
+    """Five for good answers, three for equal ones, one for others."""
+    answer = prompt.split("<answer>")[1]
+    return "[[5]]" if "good " in answer else "[[3]]" if "equal " in answer else "[[1]]"
+
+
+def test_ratings_and_the_share_at_a_mark(place: Path) -> None:
+    """Ratings 5, 1, 3 and 5 have the mean 3.5; half of them are at the mark."""
+    write_task(RATING)
+    found, asked = evaluated(rates)
+    assert len(asked) == 4
+    assert (found["rating", None].value, found["rating", None].unit) == (3.5, "rating")
+    assert found["rating", "category=writing"].value == 2
+    assert found["share_at_mark", None].value == 50
+
+
+def test_ratings_in_several_respects(place: Path) -> None:
+    """Each dimension has its own call, which names it; the rating is their weighted mean."""
+    write_task(
+        RATING.replace("mark = 5", "")
+        + '[[rating.dimensions]]\nname = "clarity"\nweight = 3\n'
+        + '[[rating.dimensions]]\nname = "truth"\nabout = "Are the facts right?"\n'
+    )
+    found, asked = evaluated(lambda prompt: "[[1]]" if "Are the facts right?" in prompt else rates(prompt))
+    assert len(asked) == 8
+    assert found["rating_clarity", None].value == 3.5
+    assert found["rating_truth", None].value == 1
+    assert found["rating", None].value == pytest.approx((3 * 3.5 + 1) / 4)
+
+
+def test_ratings_of_every_turn(place: Path) -> None:
+    """Each turn is rated with what was said before it, and has a mean of its own."""
+    write_rows("prompts.jsonl", [{"id": "x", "instruction": "One?", "followups": ["Two?"]}])
+    write_rows("answers.jsonl", [{"id": "x", "output": ["good one", "bad two"]}])
+    write_task('kind = "rating"\nprompts = "prompts.jsonl"\n[rating]\nturns = true\n')
+    found, asked = evaluated(lambda prompt: "[[9]]" if "<request>\nOne?" in prompt else "[[4]]")
+    assert len(asked) == 2
+    assert [found["rating", group].value for group in (None, "turn=1", "turn=2")] == [6.5, 9, 4]
+
+
+RUBRIC = 'kind = "rubric"\nprompts = "prompts.jsonl"\n'
+CRITERIA = (
+    {
+        "id": "a",
+        "instruction": "Explain tides.",
+        "tags": ["theme:sea"],
+        "criteria": [
+            {"text": "It names the moon.", "points": 5, "tags": ["axis:accuracy"]},
+            {"text": "It is polite.", "points": 3, "tags": ["axis:tone"]},
+            {"text": "It is rude.", "points": -4, "tags": ["axis:tone"]},
+        ],
+    },
+    {"id": "b", "instruction": "Explain rust.", "criteria": ["It names oxygen."]},
+)
+
+
+def test_criteria_are_asked_one_by_one(place: Path) -> None:
+    """Moon and rudeness of three criteria: 1 of 8 points; by tag 5 of 5, and -4 of 3, which is clipped to 0."""
+    write_rows("prompts.jsonl", CRITERIA)
+    write_rows("answers.jsonl", [{"id": "a", "output": "moon"}, {"id": "b", "output": "oxygen"}])
+    write_task(RUBRIC)
+    found, asked = evaluated(lambda prompt: "[[no]]" if "It is polite." in prompt else "[[yes]]")
+    assert len(asked) == 4
+    assert found["score", None].value == found["score_unclipped", None].value == pytest.approx(100 * (1 / 8 + 1) / 2)
+    assert found["score", "theme=sea"].value == pytest.approx(100 / 8)
+    assert found["score", "axis=accuracy"].value == 100
+    assert (found["score", "axis=tone"].value, found["score_unclipped", "axis=tone"].value) == (
+        0,
+        pytest.approx(-400 / 3),
+    )
+    assert found["share_met", None].value == pytest.approx(100 * (1 / 3 + 1) / 2)
+    assert found["all_met", None].value == 50
+
+
+def test_criteria_of_all_items_and_their_points(place: Path) -> None:
+    """The file's own criteria come first, and the judge sees points where it is told to."""
+    write_rows("prompts.jsonl", [{"instruction": "Hello?"}])
+    write_rows("answers.jsonl", [{"id": "0", "output": "Hello."}])
+    write_task(RUBRIC + '[rubric]\nshow_points = true\n[[rubric.criteria]]\ntext = "It greets."\npoints = 2\n')
+    found, asked = evaluated(lambda prompt: "[[yes]]")
+    assert found["score", None].value == 100
+    assert "<criterion>\n[2] It greets.\n</criterion>" in asked[0]
+
+
+def test_an_unread_criterion_leaves_the_item_without_a_score(place: Path) -> None:
+    """It is counted as missing, and the other item still has its score."""
+    write_rows("prompts.jsonl", CRITERIA)
+    write_rows("answers.jsonl", [{"id": "a", "output": "moon"}, {"id": "b", "output": "oxygen"}])
+    write_task(RUBRIC)
+    with playing(ScriptedModel(lambda request: reply(unsure(request.messages)))) as spec:
+        arguments = ["--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", spec, "--out", "run"]
+        judgebench(["eval", *arguments], code=None)
+    found = scores("run")
+    assert (found["score", None].value, found["score", None].n, found["score", None].n_missing) == (100, 1, 1)
+
+
+def unsure(messages: Sequence[Any]) -> str:
+    """Cannot say anything about manners."""
+    return "hm" if any("polite" in message.content for message in messages) else "[[yes]]"
+
+
+# -- verdicts made elsewhere
+
+
+def test_verdicts_made_elsewhere_are_scored_alike(place: Path) -> None:
+    """A file of verdicts on the criteria, by index or by text, gives what a judge's own would; null is missing."""
+    write_rows("prompts.jsonl", CRITERIA)
+    write_task(RUBRIC)
+    rows = [
+        {"id": "a", "criterion": 0, "value": True},
+        {"id": "a", "criterion": "It is polite.", "attempt": 0, "value": False},
+        {"id": "a", "criterion": 2, "value": True},
+        {"id": "b", "criterion": 0, "value": None},
+    ]
+    write_rows("verdicts.jsonl", rows)
+    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"], code=None)
+    found = scores("run")
+    assert found["score", None].value == pytest.approx(100 / 8)
+    assert (found["score", None].n, found["score", None].n_missing) == (1, 1)
+    assert found["score", "axis=tone"].value == 0
+
+
+def test_attempts_are_answers_to_one_item(place: Path) -> None:
+    """Verdicts on several attempts are averaged over all of them, with the item as the unit of uncertainty."""
+    write_rows("prompts.jsonl", CRITERIA[1:])
+    write_task(RUBRIC)
+    write_rows("verdicts.jsonl", [{"id": "b", "criterion": 0, "attempt": n, "value": n == 0} for n in range(4)])
+    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"])
+    assert (scores("run")["score", None].value, scores("run")["score", None].n) == (25, 4)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_verdicts_on_pairs_and_ratings(place: Path, suffix: str) -> None:
+    """Wins in words or shares, ratings on the scale; from a table as well."""
+    write_task(PAIRWISE, "pairs.toml")
+    write_task(RATING, "rates.toml")
+    given: dict[str, list[Any]] = {"pairs": ["win", "loss", "tie", "win"], "rates": [5, 1, 3, 5]}
+    for name, values in given.items():
+        rows = [{"id": str(n), "value": value} for n, value in enumerate(values)]
+        write_rows(f"{name}.jsonl", rows)
+        with open(f"{name}.csv", "w", newline="") as file:
+            table = csv.DictWriter(file, ["id", "value"])
+            table.writeheader()
+            table.writerows(rows)
+        task = ["--task", f"{name}.toml", "--out", f"run-{name}"]
+        judgebench(["import", f"{name}.{suffix}", "--from", "verdicts", *task])
+    assert scores("run-pairs", "pairs")["win_rate", None].value == 62.5
+    assert scores("run-rates", "rates")["rating", None].value == 3.5
+    assert scores("run-rates", "rates")["share_at_mark", None].value == 50
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"id": "z", "criterion": 0, "value": True}, "'z' is not one of this benchmark's 2 items"),
+        ({"id": "a", "criterion": 3, "value": True}, "or its index from 0; found 3"),
+        ({"id": "a", "criterion": 0, "value": 0.5}, "'value' must be true, false or null, found 0.5"),
+        ({"id": "a", "criterion": 0, "value": True, "attempt": -1}, "'attempt' must be a whole number from 0"),
+    ],
+)
+def test_wrong_verdicts_are_named_with_their_line(place: Path, row: dict[str, Any], told: str) -> None:
+    """The file, the line, and what was expected."""
+    write_rows("prompts.jsonl", CRITERIA)
+    write_task(RUBRIC)
+    write_rows("verdicts.jsonl", [{"id": "b", "criterion": 0, "value": True}, row])
+    arguments = ["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"]
+    ended = judgebench(arguments, code=2)
+    assert "verdicts.jsonl:2" in ended.stderr
+    assert told in ended.stderr
+
+
+# -- published judgements
+
+
+def test_healthbench_is_a_rubric(place: Path) -> None:
+    """Every aggregate that the official code gives on real verdicts of a judge, with all tags."""
+    examples = read_json(HEALTHBENCH / "rubric_verdicts_med42.json.gz")
+    expected = read_json(HEALTHBENCH / "expected.json")["rubric_verdicts_med42.json.gz"]["aggregate"]
+    write_healthbench([(one["example_tags"], one["items"]) for one in examples])
+    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"])
+    found = scores("run")
+    names = [name for name in expected if not name.endswith((":n_samples", ":bootstrap_std"))]
+    assert len(names) > 40
+    for name in names:
+        group = None if name in ("overall_score", "score") else name.replace(":", "=", 1)
+        assert found["score", group].value == pytest.approx(100 * expected[name], abs=1e-9), name
+        assert found["score", group].n == expected[f"{name}:n_samples"], name
+
+
+def test_healthbench_hard_is_clipped_after_averaging(place: Path) -> None:
+    """Means of real runs that lie below zero: the score is 0 then, and the mean stands beside it."""
+    runs = read_json(HEALTHBENCH / "hard_runs.json.gz")
+    expected = read_json(HEALTHBENCH / "expected.json")["hard_runs"]
+    below = 0
+    for name in sorted(runs)[:4]:
+        items = [[{"points": points, "criteria_met": met} for points, met in one] for one in runs[name]["examples"]]
+        write_healthbench([([], one) for one in items])
+        judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", name])
+        found = scores(name)
+        assert found["score", None].value == pytest.approx(100 * expected[name]["overall_score"], abs=1e-9)
+        assert found["score_unclipped", None].value == pytest.approx(100 * expected[name]["mean_unclipped"], abs=1e-9)
+        below += expected[name]["mean_unclipped"] < 0
+    assert below
+
+
+def write_healthbench(examples: Sequence[tuple[Sequence[str], Sequence[Mapping[str, Any]]]]) -> None:
+    """Write items and verdicts of HealthBench as a rubric benchmark; the texts are stand-ins."""
+    write_rows(
+        "prompts.jsonl",
+        [
+            {
+                "id": str(number),
+                "instruction": f"Question {number}",
+                "tags": tags,
+                "criteria": [
+                    {"text": f"Criterion {place}", "points": one["points"], "tags": one.get("tags", [])}
+                    for place, one in enumerate(items)
+                ],
+            }
+            for number, (tags, items) in enumerate(examples)
+        ],
+    )
+    write_rows(
+        "verdicts.jsonl",
+        [
+            {"id": str(number), "criterion": place, "value": one["criteria_met"]}
+            for number, (_, items) in enumerate(examples)
+            for place, one in enumerate(items)
+        ],
+    )
+    write_task(RUBRIC)
+
+
+# -- own prompts and rules
+
+
+def test_an_own_prompt_and_rule(place: Path) -> None:
+    """A prompt beside the file, read as JSON; what it does not show, or does not ask for, is refused."""
+    Path("judge.j2").write_text('{{ instruction }} {{ answer }} Reply {"grade": N}, 1 to 5.')
+    write_task(RATING.replace("mark = 5", "") + "", "mine.toml")
+    text = Path("mine.toml").read_text()
+    write_task(text.replace("[rating]", 'prompt = "judge.j2"\nreads = "json:grade"\n[rating]'))
+    found, asked = evaluated(lambda prompt: '{"grade": 4}')
+    assert found["rating", None].value == 4
+    assert asked[0].startswith("Explain tides. good tides")
+    Path("judge.j2").write_text('{{ instruction }} Reply {"grade": N}, 1 to 5.')
+    ended = judgebench(
+        ["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", "builtin:tiny"], code=2
+    )
+    assert "leaves out the answer" in ended.stderr
+
+
+def test_first_token_probabilities(place: Path) -> None:
+    """A logprob reading gives each pair the share of its first label."""
+    Path("judge.j2").write_text("{{ instruction }} first: {{ answer_a }} second: {{ answer_b }} Say A or B.")
+    text = PAIRWISE.replace(
+        "[pairwise]", 'prompt = "judge.j2"\nreads = "logprob"\nverdict = { labels = ["A", "B"] }\n[pairwise]'
+    )
+    write_task(text)
+    with playing(ScriptedModel(lambda request: reply("A", logprobs={"A": -0.2231435513, "B": -1.6094379124}))) as spec:
+        judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", spec, "--out", "run"])
+    assert scores("run")["win_rate", None].value == pytest.approx(50)
+    shares = [one.verdict.value for one in RunFolder(Path("run")).task("mine").judgements()]
+    assert shares == pytest.approx([0.8] * 8)
+
+
+# -- the other commands, and wrong files
+
+
+def test_the_other_commands_read_such_runs(place: Path, command: Command) -> None:
+    """compare, gate, leaderboard, show and a stop rule, with the file named by --tasks."""
+    write_task(PAIRWISE)
+    with playing(ScriptedModel(lambda request: reply(prefers(request.messages[-1].content)))) as spec:
+        shared = ["--tasks", "mine.toml", "--judge", spec]
+        judgebench(["eval", "--model", "file:answers.jsonl", *shared, "--out", "one"])
+        write_rows("worse.jsonl", [{"id": str(n), "output": "bad one"} for n in range(4)])
+        judgebench(["eval", "--model", "file:worse.jsonl", *shared, "--out", "two"])
+        judgebench(["eval", "--model", "file:answers.jsonl", *shared, "--out", "three", "--stop-when", "ci<60"])
+    files = ["--tasks", "mine.toml"]
+    compared = json.loads(judgebench(["compare", "one", "two", *files, "--format", "json"]).stdout)
+    assert -62.5 in numbers(compared)
+    assert "answers" in judgebench(["leaderboard", "one", "two", *files]).stdout
+    assert "good tides" in judgebench(["show", "one", *files, "--item", "0"]).stdout
+    assert judgebench(
+        ["gate", "--candidate", "two", "--baseline", "one", "--max-drop", "5", *files], code=None
+    ).returncode in (1, 3)
+
+
+def numbers(value: Any) -> list[float]:
+    """All numbers anywhere in a JSON value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for one in value for number in numbers(one)]
+    return [value] if isinstance(value, float | int) else []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('name = "x"', "mine.toml is no benchmark: it has no key kind"),
+        ('kind = "pairwize"\nprompts = "prompts.jsonl"', "mine.toml, line 1: kind 'pairwize' is not one of"),
+        ('kind = "rating"\nprompts = "nowhere.jsonl"', "line 2: prompts 'nowhere.jsonl' is not a file"),
+        ('kind = "rating"', "prompts names the file of prompts, unless a table [source]"),
+        (
+            'kind = "rating"\nprompts = "prompts.jsonl"\nprompt_file = "x"',
+            "line 3: prompt_file is not a key of this file",
+        ),
+        (PAIRWISE + 'tie = "half"', "line 7: pairwise.tie is not a key of pairwise (did you mean ties?)"),
+        (PAIRWISE + 'ties = "third"', "line 7: pairwise.ties is not valid"),
+        (PAIRWISE.replace('"gold"', '"silver"'), "line 6: pairwise.baseline 'silver' is neither a file"),
+        (PAIRWISE + "[rating]\nmark = 3", "rating is the table of another kind; this file's kind is pairwise"),
+        (RATING.replace("mark = 5", "mark = 9"), "line 7: rating.mark 9 is not on the scale from 1 to 5"),
+        (RATING.replace("[1, 5]", "[5, 1]"), "line 6: rating.scale [5, 1] does not go from low to high"),
+        (RATING.replace('"Instruction"', '"Question"'), "a prompt needs 'Question' or 'messages'"),
+        (RUBRIC + 'fields = { instruction = "Instruction" }', "gives the item '0' no criterion with points above 0"),
+        (RATING.replace("[rating]", 'reads = "vibes"\n[rating]'), "verdict.read 'vibes' is not one of"),
+        ('kind = "rating"\nprompts = "prompts.jsonl"\nfields = { text = "Instruction" }', "line 3: fields.text is not"),
+        ("kind = ", "mine.toml is not valid TOML"),
+    ],
+)
+def test_wrong_files_are_told(place: Path, text: str, told: str) -> None:
+    """One paragraph with the file, the line, the key and the valid values."""
+    write_task(text)
+    arguments = ["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", "builtin:tiny"]
+    ended = judgebench([*arguments, "--out", "run"], code=2)
+    assert told in " ".join(ended.stderr.split())
+    assert ended.stderr.strip().count("\n") == 0
+
+
+def test_the_hashes_of_its_files_are_in_the_protocol(place: Path) -> None:
+    """A run belongs to the prompts it was made with: with others, its numbers are not read as the same benchmark's."""
+    write_task(RATING)
+    evaluated(rates)
+    code = RunFolder(Path("run")).require_manifest().tasks["mine"].code
+    assert code is not None
+    assert sorted(code.sha256) == ["mine.toml", "prompts.jsonl"]
+    write_rows("prompts.jsonl", [*ITEMS, {"Instruction": "One more"}])
+    ended = judgebench(["score", "run", "--tasks", "mine.toml"], code=2)
+    assert "prompts.jsonl changed since" in ended.stderr
