@@ -72,6 +72,6 @@ def judges_effect(values: ArrayLike, influences: ArrayLike) -> JudgesEffect:
     verdicts = means[:, None] + items * parts
     judge, item = np.indices(verdicts.shape)
     factors = {"item": item.ravel(), "judge": judge.ravel()}
-    found = variance_components(verdicts.ravel(), factors, [("item",), ("judge",)])
+    found = variance_components(verdicts.ravel(), factors, [("item",), ("judge",)], level=None)
     variance, whole = found.variance("judge"), sum(max(part.variance, 0.0) for part in found.components)
     return JudgesEffect(float((variance / judges) ** 0.5) if variance > _ROUNDING * whole else 0.0, judges)

@@ -82,7 +82,7 @@ def variance_components(
     factors: Mapping[str, ArrayLike],
     effects: Sequence[Sequence[str]],
     *,
-    level: float = 0.95,
+    level: float | None = 0.95,
 ) -> VarianceComponents:
     """Components of ``values``, shape (n,), for ``effects`` of ``factors``.
 
@@ -97,8 +97,8 @@ def variance_components(
         The factors of each random effect, such as ``[("item",), ("judge",), ("item", "judge")]``. The residual is what
         is left: the repeats, if the effects say all but those.
     level
-        Of the intervals: normal ones, from a jackknife over at most 40 blocks of levels of the first effect's first
-        factor, on the scale of the component's logarithm.
+        Of the intervals; ``None`` makes none. They are normal ones, from a jackknife over at most 40 blocks of levels
+        of the first effect's first factor, on the scale of the component's logarithm.
 
     Raises
     ------
@@ -127,7 +127,8 @@ def variance_components(
     if scores.ndim != 1 or not np.isfinite(scores).all():
         raise ValueError(f"there is one finite score per row; got shape {scores.shape} or missing scores")
     names = _checked_effects(effects, factors, len(scores))
-    check_level(level)
+    if level is not None:
+        check_level(level)
     if len(scores) < 2:
         mean = float(scores.mean()) if len(scores) else None
         return VarianceComponents(mean, (), len(scores), "components need at least two scores")
@@ -139,7 +140,9 @@ def variance_components(
     spread = float(np.ptp(scores)) or 1.0
     centred = (scores - scores.mean()) / spread
     estimates = _solve(centred, groups, labels)
-    intervals = _intervals(centred, groups, labels, codes[names[0][0]], names[0][0], estimates, level)
+    intervals: list[Interval | None] = [None] * len(labels)
+    if level is not None:
+        intervals = _intervals(centred, groups, labels, codes[names[0][0]], names[0][0], estimates, level)
     total = float(np.maximum(estimates, 0).sum())
     components = [
         Component(
