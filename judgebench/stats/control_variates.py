@@ -70,7 +70,7 @@ def start_control(known: ArrayLike, population: int) -> Control:
     """
     columns = np.asarray(known, dtype=float)
     columns = columns[:, None] if columns.ndim == 1 else columns
-    if columns.ndim != 2 or len(columns) != population or not np.isfinite(columns).all():
+    if columns.ndim != 2 or not len(columns) == population > 0 or not np.isfinite(columns).all():
         raise ValueError(
             f"a control has a finite number, or several, for each of the {population} items; got shape {columns.shape}"
         )

@@ -27,11 +27,14 @@ from judgebench.stats import (
     cascade,
     classification,
     clustered,
+    control_variates,
     correlation,
     correlation_comparison,
     cross_annotation,
     elo,
     intervals,
+    judge_bias,
+    judges_effect,
     jury,
     length_control,
     many_runs,
@@ -45,6 +48,7 @@ from judgebench.stats import (
     repeats,
     rogan_gladen,
     sequential,
+    stratified_labels,
     style_control,
     style_share,
     transitivity,
@@ -81,6 +85,11 @@ class Data:
     def right(self) -> NDArray[np.int64]:
         """1 or 0 of the rows that have a share."""
         return (self.votes > 0).astype(int)
+
+    @property
+    def golds(self) -> NDArray[np.int64]:
+        """1, 0 or -1 of all rows, 0 of those without a share."""
+        return np.sign(np.nan_to_num(self.shares, nan=0.5) - 0.5).astype(int)
 
     @property
     def lengths(self) -> Array:
@@ -234,6 +243,9 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "clustered.clustered_estimate": lambda d: clustered.clustered_estimate(d.totals),
     "clustered.bounded_estimate": lambda d: clustered.bounded_estimate(d.totals),
     "clustered.missing_reason": lambda d: clustered.missing_reason(d.totals),
+    "control_variates.deviations": lambda d: control_variates.deviations(
+        control_variates.start_control(d.other, d.n), d.shares
+    ),
     "correlation.correlation": lambda d: [
         correlation.correlation(d.shares, d.other, kind) for kind in ("pearson", "spearman", "kendall")
     ],
@@ -257,6 +269,23 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "elo.shuffled_elo": lambda d: elo.shuffled_elo(elo.votes_from_scores(np.stack([d.shares, d.other])), rounds=2),
     "intervals.resample_counts": lambda d: intervals.resample_counts(d.n, 5, rng()),
     "intervals.percentile_interval": lambda d: intervals.percentile_interval(d.shares),
+    "judge_bias.position_bias": lambda d: judge_bias.position_bias(d.shares, d.other, clusters=d.clusters),
+    "judge_bias.matched_preference": lambda d: judge_bias.matched_preference(
+        d.shares, d.golds, d.golds[::-1], clusters=d.clusters
+    ),
+    "judge_bias.effect_given_gold": lambda d: judge_bias.effect_given_gold(
+        d.shares, d.golds, d.lengths, rng=rng(), clusters=d.clusters
+    ),
+    "judge_bias.self_preference": lambda d: judge_bias.self_preference(
+        d.shares, d.golds, d.golds[::-1], clusters=d.clusters
+    ),
+    "judge_bias.repeat_stability": lambda d: judge_bias.repeat_stability(
+        [[str(share), str(other)] for share, other in zip(d.shares, d.other, strict=True)], clusters=d.clusters
+    ),
+    "judges_effect.judges_effect": lambda d: judges_effect.judges_effect(
+        d.shares[:3], np.stack([d.shares, d.other, d.shares])
+    ),
+    "jury.error_correlation": lambda d: jury.error_correlation(d.right, d.right[::-1], rng=rng()),
     "jury.majority": lambda d: jury.majority(np.stack([d.votes, d.votes])),
     "jury.accuracy": lambda d: jury.accuracy(d.votes, d.votes),
     "jury.log_odds_weights": lambda d: jury.log_odds_weights(d.shares),
@@ -308,6 +337,11 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
     "sequential.betting_sequence": lambda d: sequential.betting_sequence(d.shares, 20),
     "sequential.continue_betting": lambda d: sequential.continue_betting(sequential.start_betting(20), d.shares),
     "sequential.decide": lambda d: sequential.decide(d.shares, 20, 0.5),
+    "stratified_labels.stratified_mean": lambda d: stratified_labels.stratified_mean(
+        d.shares, d.other, np.concatenate([d.shares, d.other]), np.arange(d.n) % 2, [d.n, d.n]
+    ),
+    "stratified_labels.allocate": lambda d: stratified_labels.allocate([d.n + 1, 3], [0.0, float(d.right.sum())], 4),
+    "stratified_labels.expected": lambda d: stratified_labels.expected([d.n + 1, 3], [0.0, 0.1], 0.1, 0.0, [1, 2]),
     "style_control.style_controlled": styled,
     "style_control.style_differences": lambda d: style_control.style_differences(0 * d.styles, 0 * d.styles, "ratio"),
     "style_control.clustered_influence": lambda d: style_control.clustered_influence(styled(d), d.clusters),
@@ -345,6 +379,7 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
 
 PARTS = {
     "arrays": {"at_places", "cluster_places", "columns"},
+    "bridge": {"forecast_half_width"},
     "bridge_rules": {
         "models_rule",
         "evidence_rule",
@@ -363,7 +398,9 @@ PARTS = {
         "draw_counts",
         "checked_battles",
     },
+    "cascade": {"required_dear"},
     "clustered": {"t_quantile"},
+    "control_variates": {"start_control"},
     "cross_annotation": {"centre"},
     "correlation": {"coefficients"},
     "correlation_comparison": {"williams_p"},
