@@ -525,7 +525,7 @@ def compare(
     >>> compare("runs/base", "runs/mine", flips=1).record.tasks[0].flips[0].change
     1.0
     """
-    from judgebench.analysis import comparison, comparison_records, predicted_comparison, published_verdicts
+    from judgebench.analysis import comparison, predicted_comparison, published_verdicts
     from judgebench.run.loading import source_finder
     from judgebench.run.predicting import open_bridges
 
@@ -536,29 +536,19 @@ def compare(
     entries = [_opened(run, tasks) if model is None else model for run, model in given]
     own_name = _own_name(task)
     groups = read_selection(several(group), "--group", bare=True)
-    predicted: list[comparison_records.PredictedComparison] = []
-    unpredicted: list[str] = []
-    if bridges := several(bridge):
-        predicted, unpredicted = predicted_comparison.predicted_differences(
-            entries, open_bridges(bridges, level, settings), own_name
-        )
+    bridges = open_bridges(several(bridge), level, settings)
+    predicted, unpredicted = predicted_comparison.predicted_differences(entries, bridges, own_name)
+    beside, notes = published_verdicts.beside_runs(entries, own_name, bridged=bool(predicted))
+    opened = reading.renamed(beside, names or {})
     try:
-        beside, notes = published_verdicts.beside_runs(entries, own_name)
-        opened = reading.renamed(beside, names or {})
         made = comparison.compare(
             opened, adjust=adjust, task=own_name, groups=groups, flips=flips, files=files, finder=finder, notes=notes
         )
     except UsageError as error:
         if not predicted:
             raise
-        made = comparison_records.Comparison(
-            runs=tuple(map(comparison.as_listed, entries)),
-            tasks=(),
-            unlike={},
-            adjust=adjust,
-            level=comparison.LEVEL,
-            notes=(f"measured numbers are not compared: {error}",),
-        )
+        why = [*notes, str(error)][0]
+        made = comparison.of_no_measured_number(opened, adjust, f"measured numbers are not compared: {why}")
     made = msgspec.structs.replace(made, predicted=tuple(predicted), notes=(*made.notes, *unpredicted))
     return Comparison(made)
 

@@ -33,7 +33,7 @@ from judgebench.analysis.comparison_records import (
 from judgebench.analysis.groups import label_of, require_groups
 from judgebench.analysis.item_values import measures
 from judgebench.analysis.leaderboard import stderr_of
-from judgebench.analysis.published_verdicts import PREFIX, STATUS, PublishedTaskRun
+from judgebench.analysis.published_verdicts import PublishedTaskRun
 from judgebench.analysis.samples import share_of, verdict_in_words
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.display import reasons
@@ -158,7 +158,7 @@ def compare(
         tested = sum(row.p is not None for of_task in compared for row in of_task.differences)
         notes.append(f"p-values are adjusted for the number of those shown: {tested}, all of the groups asked for")
     return Comparison(
-        runs=tuple(map(as_listed, runs)),
+        runs=tuple(map(_as_listed, runs)),
         tasks=tuple(_adjusted(compared, adjust)),
         unlike=unlike,
         adjust=adjust,
@@ -167,10 +167,12 @@ def compare(
     )
 
 
-def as_listed(run: Run | str) -> Compared:
-    """A run, or a published model by its name, as a comparison lists it."""
-    if isinstance(run, str):
-        return Compared(model=run, path=f"{PREFIX}{run}", status=STATUS)
+def of_no_measured_number(runs: Sequence[Run], adjust: Adjust, why: str) -> Comparison:
+    """A comparison of runs whose measured numbers are not comparable, to hold predicted ones."""
+    return Comparison(runs=tuple(map(_as_listed, runs)), tasks=(), unlike={}, adjust=adjust, level=LEVEL, notes=(why,))
+
+
+def _as_listed(run: Run) -> Compared:
     return Compared(model=run.manifest.shown_name, path=str(run.path), status=run.manifest.status)
 
 

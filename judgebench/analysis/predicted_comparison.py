@@ -9,6 +9,7 @@ from math import exp, log
 
 from judgebench.analysis.comparison_records import PredictedComparison, PredictedSide
 from judgebench.analysis.leaderboard import known_task, value_of
+from judgebench.analysis.predicted_tables import metrics_shown
 from judgebench.analysis.published import of_same_table, published_rows
 from judgebench.errors import UsageError
 from judgebench.records import PREDICTED
@@ -44,7 +45,7 @@ def predicted_differences(
     for label, bridge in bridges.by_task.items():
         judged, why = _judged(given, bridge, bridges, label, task)
         notes += why
-        for metric in bridge.metrics:
+        for metric in metrics_shown(bridge):
             official = _official(given, bridge, metric)
             sides: dict[int, JudgedRun | float] = {**official, **judged}
             first, *later = sorted(sides)

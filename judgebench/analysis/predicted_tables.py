@@ -11,14 +11,15 @@ from math import inf
 
 import msgspec
 
-from judgebench.analysis.leaderboard import Group, LeaderboardRow, rows_of, value_of
+from judgebench.analysis.leaderboard import Group, LeaderboardRow, known_task, rows_of, value_of
 from judgebench.analysis.published import of_same_table, official_task
 from judgebench.errors import UsageError
 from judgebench.records import PREDICTED, BridgeUsed
 from judgebench.run.bridge_files import Bridge
-from judgebench.run.bridging import JudgedRun, difference, predict_all, require_same_protocol, unlike
-from judgebench.run.predicting import Bridges, bridge_used, predicted_row
+from judgebench.run.bridging import JudgedRun, difference, predict, require_same_protocol, unlike
+from judgebench.run.predicting import Bridges, bridge_used, marks_of, metrics_of, predicted_row
 from judgebench.run.reading import Run, TaskRun
+from judgebench.run.run_tasks import NO_FILES
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ def with_predictions(
     return found, notes
 
 
+def metrics_shown(bridge: Bridge) -> list[str]:
+    """A bridge's metrics in the order in which its task's tables show them."""
+    task = known_task(bridge.label, NO_FILES)
+    return metrics_of(bridge, () if task is None else task.headline)
+
+
 def _is_wanted(run: TaskRun, label: str, task: str | None) -> bool:
     manifest = run.task_manifest
     return f"{manifest.name}@{manifest.version}" == label and (task is None or task in run.names)
@@ -80,11 +87,14 @@ def _predicted(
             )
             continue
         judged = JudgedRun.of(run, one, population)
-        numbers = predict_all(bridge, judged, level=bridges.level, force=force)
+        scores = [
+            predicted_row(predict(bridge, judged, metric=metric, level=bridges.level, force=force), manifest.name)
+            for metric in metrics_shown(bridge)
+        ]
+        marks = dict.fromkeys(mark for score in scores for mark in marks_of(score))
         (row,) = (row for row in rows_of(run) if row.task == bridge.label)
-        scores = [predicted_row(number, manifest.name) for number in numbers]
         row = msgspec.structs.replace(
-            row, kind="predicted", scores={score.metric: score for score in scores}, flags=(), lacks=""
+            row, kind="predicted", scores={score.metric: score for score in scores}, flags=tuple(marks), lacks=""
         )
         found.setdefault(str(run.path), Predicted(row, judged, manifest.protocol_hash))
     if not found:
@@ -97,7 +107,7 @@ def _predicted(
 
 def _group(bridge: Bridge, bridges: Bridges, predicted: Sequence[Predicted], *, merged: bool) -> Group:
     """The predicted rows by themselves, best first, refused ones last; with ranks if these are asked for."""
-    metrics = tuple(f"{name}{PREDICTED}" for name in bridge.metrics)
+    metrics = tuple(f"{name}{PREDICTED}" for name in metrics_shown(bridge))
     ranked = sorted(predicted, key=lambda one: _order(one.row, metrics[0]))
     rows = [one.row for one in ranked]
     if merged:
@@ -153,7 +163,8 @@ def _with_ranks(
     Against published numbers, which are exact, its own interval decides; against another predicted one the interval of
     their difference, because the two share the bridge's errors. Each holds at the level by itself.
     """
-    name = f"{next(iter(bridge.metrics))}{PREDICTED}"
+    metric = metrics_shown(bridge)[0]
+    name = f"{metric}{PREDICTED}"
     score = one.row.scores[name]
     if score.value is None:
         return one.row
@@ -165,15 +176,10 @@ def _with_ranks(
     for other in others:
         if other is one or value_of(other.row, name) is None:
             continue
-        apart = difference(bridge, one.judged, other.judged, metric=score_metric(name), level=bridges.level).interval
+        apart = difference(bridge, one.judged, other.judged, metric=metric, level=bridges.level).interval
         better += apart is not None and apart.high < 0
         open_above += apart is None or apart.low <= 0
     return msgspec.structs.replace(one.row, rank=rank, rank_low=1 + better, rank_high=1 + open_above)
-
-
-def score_metric(name: str) -> str:
-    """The metric that a predicted one predicts."""
-    return name.removesuffix(PREDICTED)
 
 
 def _greater(values: Iterable[float], value: float) -> int:

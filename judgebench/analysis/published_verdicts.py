@@ -30,6 +30,7 @@ from judgebench.run.reading import Run, TaskRun
 PREFIX = "published:"
 """How a published model is named where a run is expected."""
 STATUS = "published"
+BY_A_BRIDGE = ". A judge bridge predicts the official number of a run of another judge: --bridge"
 BASELINE = "baseline_"
 """Prefix of what is known of the baseline's answer, which is the same for every model."""
 
@@ -115,11 +116,14 @@ def model_named(run: object) -> str | None:
     return text.removeprefix(PREFIX) if text.startswith(PREFIX) else None
 
 
-def beside_runs(given: Sequence[Run | str], task: str | None = None) -> tuple[list[Run], list[str]]:
+def beside_runs(
+    given: Sequence[Run | str], task: str | None = None, *, bridged: bool = False
+) -> tuple[list[Run], list[str]]:
     """The runs, each published model (``given`` as its name) as a run beside the first real one; and notes.
 
     ``task`` limits it to one task. Raises :class:`UsageError` if there is no real run, if nothing of a model is
-    published for the run's tasks, or if the run was not evaluated as the published rows were.
+    published for the run's tasks, or if the run was not evaluated as the published rows were. If it is ``bridged``,
+    which is what a run of another judge is compared by, such a model has no measured numbers instead.
     """
     like = next((run for run in given if isinstance(run, Run)), None)
     if like is None:
@@ -128,11 +132,11 @@ def beside_runs(given: Sequence[Run | str], task: str | None = None) -> tuple[li
             f"--published` shows the published numbers"
         )
     notes: list[str] = []
-    runs = [run if isinstance(run, Run) else _published_run(run, like, task, notes) for run in given]
+    runs = [run if isinstance(run, Run) else _published_run(run, like, task, notes, bridged=bridged) for run in given]
     return runs, notes
 
 
-def _published_run(model: str, like: Run, task: str | None, notes: list[str]) -> Run:
+def _published_run(model: str, like: Run, task: str | None, notes: list[str], *, bridged: bool) -> Run:
     found: dict[str, PublishedTaskRun] = {}
     reasons: list[str] = []
     for key, task_run in like.tasks.items():
@@ -144,7 +148,11 @@ def _published_run(model: str, like: Run, task: str | None, notes: list[str]) ->
                 found[key] = made
                 notes.append(why)
     if not found:
-        raise UsageError("; ".join(reasons) or f"{like.path} holds no task {task!r}, it holds {', '.join(like.tasks)}")
+        why = "; ".join(reasons) or f"{like.path} holds no task {task!r}, it holds {', '.join(like.tasks)}"
+        if not bridged:
+            judged = any(run.task_manifest.judge_models for run in like.tasks.values())
+            raise UsageError(f"{why}{BY_A_BRIDGE if judged else ''}")
+        notes.append(why)
     manifest = msgspec.structs.replace(like.manifest, candidate=model, name="", status=STATUS)
     return replace(like, path=Path(f"{PREFIX}{model}"), manifest=manifest, tasks=found)
 
@@ -159,10 +167,9 @@ def _published_task(model: str, like: Run, run: TaskRun) -> tuple[PublishedTaskR
         return None, _unpublished(label, model, [row.model for row in listed])
     unlike = unlike_published(run.task, made.protocol, made.code, like.manifest)
     if unlike:
-        hint = ". A judge bridge predicts the official number of such a run: --bridge" if made.judge_models else ""
         return None, (
             f"{made.label} of {like.path} was not evaluated as the published rows were, so it cannot be compared with "
-            f"that of {model}; it differs in {'; '.join(unlike)}{hint}"
+            f"that of {model}; it differs in {'; '.join(unlike)}"
         )
     verdicts = verdicts_of(label)
     if verdicts is None or model not in verdicts.models:

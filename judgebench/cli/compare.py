@@ -111,11 +111,11 @@ def _sheets(found: "Comparison", *, flips: bool = True, terminal: bool = False) 
 
 def _predicted(found: "Comparison", task: str) -> Sheet:
     """Differences of predicted official numbers; each is marked in its own cell, in every format."""
-    from judgebench.run.predicting import about, heading
+    from judgebench.run.predicting import SEVERAL, about, heading
 
     own = [row for row in found.predicted if row.task == task]
     several = len(found.runs) > 2
-    rows, notes = [], []
+    rows, said = [], []
     for row in own:
         metric, pair = row.metric.removesuffix(PREDICTED), f"{_letter(row.sides[1].run)} - {_letter(row.sides[0].run)}"
         rows.append(
@@ -128,13 +128,16 @@ def _predicted(found: "Comparison", task: str) -> Sheet:
             )
         )
         name = f"{metric} of {pair}" if several else metric
-        notes += [f"{name}: refused, because {row.reason}"] if row.reason else []
-        notes += [f"{name}: {mark}" for mark in row.marks]
+        said += [(name, f"refused, because {row.reason}")] if row.reason else []
+        said += [(metric, mark) for mark in row.marks]
+    notes = reasons(said)
     notes.append(
         "two predictions share the bridge's errors, and a published number has none: intervals of differences are made "
         f"on the logit scale, at {100 * own[0].level:g} %, and shown in points at the middle of the two numbers. "
         "P(better) is the probability that the later one's official number is the higher one"
     )
+    if len({side.run for row in own for side in row.sides if side.kind == "predicted"}) > 1:
+        notes.append(SEVERAL)
     return Sheet(
         f"{task}: {heading(own[0].bridge, own[0].judge)}",
         (*words("metric", "runs", "first", "second", "difference"), Column("P(better)")),

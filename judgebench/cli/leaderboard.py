@@ -440,14 +440,14 @@ def _predicted_sheet(group: "Group") -> Sheet:
             for row in rows
         ]
     notes = [line for name in metrics if (line := evidence([row.scores[name] for row in predicted]))]
-    said: dict[tuple[str, str], list[str]] = {}
-    for row in predicted:
-        for score in (row.scores[name] for name in metrics if name in row.scores):
-            for line in marks_of(score) if score.value is not None else [f"refused, because {score.reason}"]:
-                said.setdefault((measured_name(score), line), []).append(row.model)
-    for (metric, line), models in said.items():
-        whose = "" if len(models) == len(predicted) > 1 else f" of {', '.join(models)}"
-        notes.append(f"{metric}{whose}: {line}")
+    several = len(predicted) > 1
+    notes += reasons(
+        (f"{measured_name(score)} of {row.model}" if several and score.value is None else measured_name(score), line)
+        for name in metrics
+        for row in predicted
+        if (score := row.scores.get(name)) is not None
+        for line in (marks_of(score) if score.value is not None else [f"refused, because {score.reason}"])
+    )
     notes += [f"{row.model}: {row.origin}" for row in predicted]
     if ranked:
         notes.append(
@@ -462,6 +462,7 @@ def _predicted_sheet(group: "Group") -> Sheet:
         tuple(Column(name, words=True) for name in columns),
         tuple(zip(*columns.values(), strict=True)),
         tuple(dict.fromkeys(notes)),
+        spare=tuple(reversed([f"{name.removesuffix(PREDICTED)}, official" for name in metrics[1:]])),
         order=_important(group),
         keep=len(predicted),
         gaps=True,

@@ -195,7 +195,7 @@ def _predicted(task_manifest: TaskManifest, results: Results) -> Sheet | None:
         )
         for score in own
     )
-    notes = [line for score in own for line in (sentence(score), *cautions(score))]
+    notes = [*map(sentence, own), *cautions(own)]
     return Sheet(
         heading(task_manifest.bridge.name, task_manifest.bridge.judge),
         words("metric", "predicted") + figures("judge itself"),

@@ -17,12 +17,12 @@ from msgspec.structs import replace
 
 from judgebench import tasks
 from judgebench.codec import canonical_hash
-from judgebench.display import printable, slug
+from judgebench.display import printable, reasons, slug
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_bytes
 from judgebench.records import PREDICTED, BridgeUsed, Score
 from judgebench.run.bridge_files import Bridge, read_bridge
-from judgebench.run.bridging import JudgedRun, OfficialNumber, Population, predict_all, require_same_protocol
+from judgebench.run.bridging import JudgedRun, OfficialNumber, Population, predict, require_same_protocol
 from judgebench.run.folder import Manifest, TaskManifest
 from judgebench.run.loading import LoadedTask, load_task, source_finder
 from judgebench.run.settings import Settings
@@ -74,6 +74,12 @@ class Bridges:
 NO_BRIDGES = Bridges({})
 
 
+def metrics_of(bridge: Bridge, headline: Sequence[str]) -> list[str]:
+    """A bridge's metrics in the order of its task's tables; a file has them by name."""
+    known = [metric for metric in headline if metric in bridge.metrics]
+    return known + [metric for metric in bridge.metrics if metric not in known]
+
+
 def label_of(task_manifest: TaskManifest) -> str:
     """The task with its version, as a bridge names it."""
     return f"{task_manifest.name}@{task_manifest.version}"
@@ -123,7 +129,10 @@ def predicted_scores(
         population=bridges.population(task_manifest),
         means=tuple(metric.name for metric in loaded_task.task.metrics if metric.is_mean),
     )
-    numbers = predict_all(bridge, judged, level=bridges.level, force=bridges.force)
+    numbers = [
+        predict(bridge, judged, metric=metric, level=bridges.level, force=bridges.force)
+        for metric in metrics_of(bridge, loaded_task.task.headline)
+    ]
     others = runs_with(bridge, path, manifest)
     task_manifest.bridge = bridge_used(bridge, numbers, bridges.level, task_manifest.input_hash, others)
     return [predicted_row(number, task_manifest.name, others) for number in numbers]
@@ -293,11 +302,11 @@ def _left_out(score: Score) -> str:
     return text
 
 
-def cautions(score: Score) -> list[str]:
-    """The marks of a predicted row, and what to know if the bridge was used for several models, as lines."""
-    others = score.details.get("other_models")
-    lines = [f"{measured_name(score)}: {mark}" for mark in marks_of(score)]
-    return lines + ([SEVERAL] if isinstance(others, int) and others > 0 else [])
+def cautions(scores: Sequence[Score]) -> list[str]:
+    """The marks of a run's predicted rows, and what to know if the bridge was used for several models, as lines."""
+    lines = reasons((measured_name(score), mark) for score in scores for mark in marks_of(score))
+    counts = [score.details.get("other_models") for score in scores]
+    return lines + ([SEVERAL] if any(isinstance(others, int) and others > 0 for others in counts) else [])
 
 
 def _said_by(score: Score) -> str:

@@ -225,10 +225,30 @@ def test_a_prediction_is_compared_with_a_published_number(place: Path, command: 
     assert kinds == {"measured": official, "predicted": pytest.approx(found.value)}
 
 
+def test_runs_are_compared_where_a_published_model_cannot_be(place: Path, command: Command) -> None:
+    """Measured differences of runs of one protocol stay beside a published model that has predicted ones only."""
+    made = json.loads(command("compare", "runs/ant", "runs/bee", "published:gpt4", *BRIDGE, "--format", "json").out)
+    alone = json.loads(command("compare", "runs/ant", "runs/bee", "--format", "json").out)
+    assert made["tasks"] == alone["tasks"]
+    assert [[side["run"] for side in row["sides"]] for row in made["predicted"]] == [[0, 1], [0, 2]]
+    assert [run["path"] for run in made["runs"]] == ["runs/ant", "runs/bee", "published:gpt4"]
+
+
+@pytest.mark.parametrize("form", ["rich", "md", "latex", "html"])
+def test_a_predicted_difference_is_marked_in_its_own_cell(place: Path, command: Command, form: str) -> None:
+    """In every form; published numbers say that they are."""
+    command_ = ("compare", "runs/ant", "published:gpt4", *BRIDGE, "--format", form)
+    text = " ".join(command(*command_).out.replace("│", " ").split())
+    mark = {"latex": r"$\approx$ ", "html": "&#8776; "}.get(form, "≈ ")
+    value = predicted("ant")[0]
+    assert text.count(f"{value:.1f}") == text.count(f"{mark}{value:.1f}") == 1
+    assert "published" in text
+
+
 def test_without_a_bridge_the_message_offers_one(place: Path, command: Command) -> None:
     """A run of another judge and a published row."""
     said = command("compare", "runs/ant", "published:gpt4").paragraph
-    assert "A judge bridge predicts the official number of such a run: --bridge" in said
+    assert "A judge bridge predicts the official number of a run of another judge: --bridge" in said
 
 
 def test_a_comparison_in_python(place: Path) -> None:
