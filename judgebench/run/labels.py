@@ -178,8 +178,11 @@ def settled(labels: Labels, data: TaskData, generations: Generations) -> Labels:
 
 
 def pair_key(example_id: str, first: Sequence[str], second: Sequence[str]) -> str:
-    """A short hash of two answers to an example, in the order shown, which does not tell whose they are."""
-    return canonical_hash([example_id, list(first), list(second)]).removeprefix("sha256:")[:16]
+    """A short hash of two answers to an example, in the order shown, which does not tell whose they are.
+
+    It begins with a letter that is no digit of a number, so that no spreadsheet takes it for one.
+    """
+    return "p" + canonical_hash([example_id, list(first), list(second)]).removeprefix("sha256:")[:16]
 
 
 def anchored_scores(

@@ -110,6 +110,7 @@ def test_a_sample_has_known_chances_and_hides_whose_answer_is_whose(
     text = out.read_text()
     assert not any(word in text for word in ("scripted", "candidate", "judge", "\n=", ",=", ',"='))
     assert {row["label"] for row in rows} == {""}
+    assert all(row["pair"].startswith("p") for row in rows), "no spreadsheet takes it for a number"
     said = " ".join(ended.out.split())
     assert "10 of 16 examples of alpacaeval@2 to label, drawn by verdict (seed 0)" in said
     assert "humans alone" in said
