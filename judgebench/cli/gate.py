@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -57,6 +57,16 @@ def gate(
         ),
     ] = [],  # noqa: B006 - typer reads the default and copies it
     judge_arg: options.JudgeArgs = [],  # noqa: B006
+    control: Annotated[
+        list[str],
+        typer.Option(
+            "--control",
+            help="With --sequential: decide earlier by what is known of the examples before: baseline (its own "
+            "verdicts, counted in with any other), published (the mean over published models), or another run. "
+            "Repeatable.",
+            metavar="baseline|published|RUN",
+        ),
+    ] = [],  # noqa: B006
     api_key_env: options.KeyEnv = None,
     budget: options.Budget = None,
     tasks: options.TaskFiles = "",
@@ -80,9 +90,10 @@ def gate(
         settings = settings_from_flags({**asked, "tasks": tasks, "mirror": mirror, "offline": offline}, sys.argv)
         if sequential:
             shown = not (json or github)
-            result, timestamp = _in_order(baseline, candidate, policy, max_drop, settings, shown=shown), now()
+            result = _in_order(baseline, candidate, policy, max_drop, settings, control, shown=shown)
+            timestamp = now()
         else:
-            _require_nobody_asked(settings)
+            _require_nobody_asked(settings, control)
             run = api.load_run(candidate, tasks=tasks)
             result = api.gate(
                 baseline, run, max_drop=max_drop, policy=policy, mirrors=mirror, offline=offline, tasks=tasks
@@ -109,7 +120,12 @@ def gate(
     raise typer.Exit(code)
 
 
-def _require_nobody_asked(settings: Settings) -> None:
+def _require_nobody_asked(settings: Settings, control: Sequence[str]) -> None:
+    if control:
+        raise UsageError(
+            f"--control {control[0]} decides a gate that looks at one example after the other, and without "
+            "--sequential all examples are looked at; add --sequential, or leave it out"
+        )
     if settings.judges or settings.judge_args or settings.api_key_env or settings.budget is not None:
         raise UsageError(
             "--judge, --judge-arg, --api-key-env and --budget are for gate --sequential; without it no judge is asked"
@@ -117,7 +133,14 @@ def _require_nobody_asked(settings: Settings) -> None:
 
 
 def _in_order(
-    baseline: str, candidate: Path, policy: Path | None, max_drop: float | None, settings: Settings, *, shown: bool
+    baseline: str,
+    candidate: Path,
+    policy: Path | None,
+    max_drop: float | None,
+    settings: Settings,
+    control: Sequence[str],
+    *,
+    shown: bool,
 ) -> "Gate":
     from judgebench.gating.policy import policy_of
     from judgebench.gating.sequential import sequential_gate
@@ -132,7 +155,9 @@ def _in_order(
     asked = policy_of(policy, max_drop)
     with Progress(shown=shown) as progress:
         try:
-            return sequential_gate(Path(baseline), candidate, asked, settings, observer=progress.update)
+            return sequential_gate(
+                Path(baseline), candidate, asked, settings, observer=progress.update, control=control
+            )
         except KeyboardInterrupt as error:
             kept = f"{candidate} keeps what was judged"
             raise Interrupted(kept, error, options.command_typed()) from error

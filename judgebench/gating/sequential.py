@@ -23,22 +23,33 @@ from judgebench.gating.verdicts import Check, Gate, Sequential
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.records import ExampleScore
 from judgebench.run.archive import is_archive
+from judgebench.run.controls import controls
 from judgebench.run.kept_judges import kept_judging, require_trusted
 from judgebench.run.pipeline import Observer
 from judgebench.run.reading import Run, TaskRun, read_run
 from judgebench.run.run_tasks import TaskFiles
 from judgebench.run.runner import Runner
 from judgebench.run.settings import Settings
-from judgebench.run.stopping import ORDER_SEED, DifferenceWatch
+from judgebench.run.stopping import ORDER_SEED, DifferenceWatch, Known
 from judgebench.stats.margins import Decision, Verdict
 from judgebench.task.metric import Metric, by_example
 
+BASELINE = "baseline"
+"""The control that stands for the baseline's own verdicts."""
 ENDED = ("complete", "incomplete")
 """What the manifest says of a run whose examples were all judged, or tried."""
 VERDICTS: Mapping[str, Verdict] = {"above": "PASS", "below": "FAIL", "undecided": "INCONCLUSIVE"}
 
 
-def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: Settings, *, observer: Observer) -> Gate:
+def sequential_gate(
+    baseline: Path,
+    candidate: Path,
+    policy: Policy,
+    settings: Settings,
+    *,
+    observer: Observer,
+    control: Sequence[str] = (),
+) -> Gate:
     """Check a candidate against a baseline in random order, judging no more of the candidate than needed.
 
     Parameters
@@ -55,6 +66,9 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
         ``api_key_env`` and ``budget``, which override what the runs say.
     observer
         Is called with every judged case.
+    control
+        What else is known of the examples: ``baseline`` (its own verdicts, which are known in any case), ``published``,
+        or further runs. With it the verdict is as sure and comes earlier; without, the paired differences decide.
 
     Raises
     ------
@@ -84,7 +98,18 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
                 f"runs differ by at most {metric.span:g}"
             )
         numbers = {name: metric.value_of(rows) for name, rows in _rows(first.tasks[key]).items()}
-        watches[key] = DifferenceWatch(numbers, demand.max_drop, metric, level=1 - alpha, least=defaults.min_n)
+        known = None
+        if control:
+            known = _known(control, numbers, first.tasks[key], metric, second.manifest.candidate, files)
+        watches[key] = DifferenceWatch(
+            numbers, demand.max_drop, metric, level=1 - alpha, least=defaults.min_n, known=known
+        )
+    if control:
+        named = ", ".join(["the baseline's own verdicts", *(text for text in control if text != BASELINE)])
+        notes.append(
+            f"decided with what was known of the examples before ({named}): the candidate's "
+            "mean is compared with the baseline's, and the error probability is the same"
+        )
     before = {key: sum(_calls(second.tasks[key]).values()) for key in watches}
     ended = second.manifest.status in ENDED
     if ended:
@@ -107,6 +132,22 @@ def sequential_gate(baseline: Path, candidate: Path, policy: Policy, settings: S
     return verdicts.concluded(
         checks, notes, defaults, baseline=(first.manifest.shown_name, str(baseline)), candidate=second
     )
+
+
+def _known(
+    control: Sequence[str],
+    baseline: Mapping[str, float | None],
+    run: TaskRun,
+    metric: Metric,
+    candidate: str,
+    files: TaskFiles,
+) -> Known:
+    """What is known of each example: the baseline's number, or its mean, and what the other controls say."""
+    there = [value for value in baseline.values() if value is not None]
+    usual = sum(there) / len(there) if there else 0.0
+    others = [text for text in control if text != BASELINE]
+    more = controls(others, run.task, metric, list(baseline), candidate, files)
+    return {name: (usual if value is None else value, *more[name]) for name, value in baseline.items()}
 
 
 def _candidate(path: Path, files: TaskFiles) -> Run:

@@ -26,7 +26,7 @@ from judgebench.models.pricing import Price
 from judgebench.records import Cascade, ExampleScore, Generation, Judgement, Score, Usage
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, fold_members
-from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, Watch, anytime_interval, random_order
+from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, Watch, anytime, random_order
 from judgebench.stats.cascade import CascadeMean, cascade_mean
 from judgebench.task import Task, TaskData
 from judgebench.task.metric import Metric
@@ -242,7 +242,7 @@ def _score(task: Task, metric: Metric, numbers: BothJudges, cascade: Cascade, gr
         n=result.population,
         n_missing=numbers.missing,
         group=group,
-        details={"cascade": _details(metric, result, numbers)},
+        details={"cascade": _details(metric, result, numbers, cascade)},
     )
 
 
@@ -253,8 +253,9 @@ def _ended_by(rule: StopRule, score: Score, numbers: BothJudges, cascade: Cascad
     order = random_order(examples, cascade.seed)
     judged = {name: numbers.dear.get(name) for name in order[: cascade.n] if name in numbers.cheap}
     known = {name: (value,) for name, value in numbers.cheap.items()}
-    interval = anytime_interval(rule, [name for name in order if name in numbers.cheap], judged, known)
-    assert interval is not None  # a value rests on a verdict
+    found = anytime(rule, [name for name in order if name in numbers.cheap], judged, known)
+    assert found is not None  # a value rests on a verdict
+    interval = found.interval
     method = (score.method or "").partition("; regression")[0]
     return msgspec.structs.replace(
         score,
@@ -290,7 +291,7 @@ def dear_watch(
     return Watch(rule, list(data.by_id), {name: (value,) for name, value in numbers.cheap.items()})
 
 
-def _details(metric: Metric, result: CascadeMean, numbers: BothJudges) -> dict[str, Any]:
+def _details(metric: Metric, result: CascadeMean, numbers: BothJudges, cascade: Cascade) -> dict[str, Any]:
     dear, cheap = list(numbers.dear.values()), list(numbers.cheap.values())
     return {
         "n_dear": result.n,
@@ -301,7 +302,13 @@ def _details(metric: Metric, result: CascadeMean, numbers: BothJudges) -> dict[s
         "cheap_alone": metric.scale * float(np.mean(cheap)),
         "dear_alone": metric.scale * float(np.mean(dear)),
         "sd_dear": metric.scale * float(np.std(dear, ddof=1)) if len(dear) > 1 else None,
+        "usd_per_cheap_item": _each(cascade.usd_cheap, cascade.population),
+        "usd_per_dear_item": _each(cascade.usd_dear, cascade.n),
     }
+
+
+def _each(usd: float | None, n: int) -> float | None:
+    return None if usd is None or not n else usd / n
 
 
 def is_worth(result: CascadeMean) -> bool:

@@ -456,6 +456,19 @@ class TaskFolder:
         every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
         return takewhile(lambda judgement: judgement.judge_model != VERIFIED_BY, every)
 
+    def write_known(self, known: Mapping[str, Sequence[float]]) -> None:
+        """Replace ``known.json``: what was known of each example before an early stop."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "known.json", {name: list(values) for name, values in known.items()})
+
+    def known(self) -> dict[str, tuple[float, ...]] | None:
+        """Read what was known of each example beforehand; ``None`` if nothing was."""
+        path = self.path / "known.json"
+        try:
+            return read_json(path, dict[str, tuple[Number, ...]]) if path.exists() else None
+        except (ValueError, OSError) as error:
+            raise UsageError(f"{path} is damaged: it does not hold numbers of each example ({error})") from error
+
     def write_dear_scores(self, example_scores: Iterable[ExampleScore]) -> None:
         """Replace ``dear_scores.jsonl``: a cascade's example scores by the dear judge, of its part."""
         write_lines(self.path / "dear_scores.jsonl", example_scores)

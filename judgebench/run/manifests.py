@@ -24,7 +24,7 @@ from judgebench.run.judge_marks import marks_of
 from judgebench.run.loading import MISSING_LIMIT, LoadedTask, too_many
 from judgebench.run.protocol import Seat, differing, inputs, protocol
 from judgebench.run.settings import SETTINGS, Settings
-from judgebench.run.stopping import StopRule
+from judgebench.run.stopping import Known, StopRule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -60,6 +60,7 @@ def build_task_manifest(
     sampling: Sampling | None = None,
     first_prompt: str | None = None,
     stop_rule: StopRule | None = None,
+    known: Known | None = None,
     cascade: CascadePlan | None = None,
     dear: Mapping[str, Sequence[Seat]] | None = None,
     imported: Imported | None = None,
@@ -76,6 +77,7 @@ def build_task_manifest(
         judge_repeats=repeats,
         reask=settings.reask,
         stop_rule=stop_rule,
+        known=known,
         think_tags=thinking.tags,
         judge_args={**settings.judge_file_args, **settings.judge_args},
         cascade=None if cascade is None else cascade.protocol(),

@@ -14,7 +14,7 @@ from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import Model
 from judgebench.records import Sampling
 from judgebench.run.loading import LoadedTask
-from judgebench.run.stopping import ORDER_SEED, StopRule
+from judgebench.run.stopping import ORDER_SEED, Known, StopRule
 from judgebench.thinking import Thinking
 
 Seat = tuple[Judge | None, Model | str]
@@ -60,6 +60,7 @@ def protocol(
     judge_repeats: int = 1,
     reask: int | None = None,
     stop_rule: StopRule | None = None,
+    known: Known | None = None,
     think_tags: Sequence[tuple[str, str]] = (),
     judge_args: Mapping[str, str] | None = None,
     cascade: Mapping[str, Any] | None = None,
@@ -69,17 +70,23 @@ def protocol(
     """Everything that must be equal for two rows of a task to be ranked together.
 
     ``judges`` maps the name of each judge in use to the models that play it. With a ``stop_rule`` judging may stop
-    early, so the numbers are estimates of the full ones. With a ``cascade``, which says how large its part is, the
-    ``dear`` judges judge a part, and the numbers are estimates of theirs. ``reask`` is how often unread verdicts are
-    asked again, which counts where it is not the default of the judges. ``think_tags`` are the pairs that the user
-    named: judges' replies are read without what they enclose. ``judge_args`` are the arguments of the judges' backend.
-    Of a task given as a file, the examples themselves count as well, because nobody else vouches for what it asks.
+    early, so the numbers are estimates of the full ones, by what was ``known`` beforehand. With a ``cascade``, which
+    says how large its part is, the ``dear`` judges judge a part, and the numbers are estimates of theirs. ``reask`` is
+    how often unread verdicts are asked again, which counts where it is not the default of the judges. ``think_tags``
+    are the pairs that the user named: judges' replies are read without what they enclose. ``judge_args`` are the
+    arguments of the judges' backend. Of a task given as a file, the examples themselves count as well, because nobody
+    else vouches for what it asks.
     """
     task, examples, code = loaded_task.task, loaded_task.data.examples, loaded_task.code
     asked = {"n": len(examples), "ids": canonical_hash(sorted(example.id for example in examples))}
     if code is not None:
         asked["content"] = canonical_hash(sorted(examples, key=lambda example: example.id))
-    stop = stop_rule and {"rule": stop_rule.text, "metric": stop_rule.metric.name, "order_seed": ORDER_SEED}
+    stop = stop_rule and {
+        "rule": stop_rule.text,
+        "metric": stop_rule.metric.name,
+        "order_seed": ORDER_SEED,
+        **({"control": canonical_hash({name: list(said) for name, said in known.items()})} if known else {}),
+    }
     return {
         "task": task.name,
         "version": task.version,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from judgebench import tasks
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
 from judgebench.models import Model, ModelSpec
@@ -21,6 +22,7 @@ from judgebench.models.opening import open_model, parse_model, price_of, require
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request
 from judgebench.run.cascades import CascadePlan, cascade_plan
+from judgebench.run.controls import controls
 from judgebench.run.folder import Manifest, RunFolder, TaskManifest, key_digest
 from judgebench.run.forecast import BYTES_PER_TOKEN, TYPICAL_REPLY_TOKENS, Speed
 from judgebench.run.loading import (
@@ -38,7 +40,7 @@ from judgebench.run.seats import ModelPool, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import generation_step, judge_step, to_generation
-from judgebench.run.stopping import StopRule, stop_rule
+from judgebench.run.stopping import Known, StopRule, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -233,7 +235,9 @@ class Rehearsal:
         if not found or not known:
             return None
         made = {
-            loaded_task.key: _task_manifest(loaded_task, of_task, str(identity), given.get(loaded_task.key), settings)
+            loaded_task.key: _task_manifest(
+                loaded_task, of_task, str(identity), given.get(loaded_task.key), settings, candidate.name
+            )
             for loaded_task, of_task in zip(loaded, seats, strict=True)
         }
         input_hash = combined({key: task_manifest.input_hash for key, task_manifest in made.items()})
@@ -412,7 +416,7 @@ def remembered_identity(settings: Settings, spec: ModelSpec) -> str | None:
 
 
 def _task_manifest(
-    loaded_task: LoadedTask, seats: Seats, identity: str, given: Imported | None, settings: Settings
+    loaded_task: LoadedTask, seats: Seats, identity: str, given: Imported | None, settings: Settings, name: str
 ) -> TaskManifest:
     """The manifest that the run would give a task."""
     dear_spec = _dear_spec(settings)
@@ -436,6 +440,7 @@ def _task_manifest(
         sampling=None if given else task_sampling(loaded_task, settings),
         judge_models=[player.spec.text for of_judge in seats.values() for _, player in of_judge],
         stop_rule=_stop_rule(loaded_task, settings),
+        known=_known(loaded_task, settings, given.candidate if given else name),
         cascade=_cascade_plan(loaded_task, settings),
         dear=dear,
         imported=given,
@@ -446,6 +451,14 @@ def _stop_rule(loaded_task: LoadedTask, settings: Settings) -> StopRule | None:
     if settings.stop_when is None:
         return None
     return stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+
+
+def _known(loaded_task: LoadedTask, settings: Settings, candidate: str) -> Known | None:
+    rule = _stop_rule(loaded_task, settings)
+    if rule is None or not settings.controls:
+        return None
+    ids, files = list(loaded_task.data.by_id), tasks.task_files(settings.tasks)
+    return controls(settings.controls, loaded_task.task, rule.metric, ids, candidate, files)
 
 
 def _cascade_plan(loaded_task: LoadedTask, settings: Settings) -> CascadePlan | None:

@@ -15,6 +15,7 @@ from functools import partial
 
 import msgspec
 
+from judgebench import tasks
 from judgebench.activity import doing
 from judgebench.errors import Incomplete, UsageError
 from judgebench.grading.pool import GradingPool
@@ -23,6 +24,7 @@ from judgebench.models.opening import parse_model
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
 from judgebench.run.cascades import CascadePlan, asked, cascade_plan, dear_watch, prices_of, split_judgements
+from judgebench.run.controls import controls
 from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.run.kept_judges import as_before
 from judgebench.run.labels import Labels, labels_for
@@ -60,7 +62,7 @@ from judgebench.run.seats import ModelPool, Opened, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
-from judgebench.run.stopping import DifferenceWatch, StopRule, Watch, stop_rule
+from judgebench.run.stopping import DifferenceWatch, Known, StopRule, Watch, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -244,6 +246,7 @@ class Runner:
             manifest.candidate_identity,
             judge=True,
             stop_when=stop.get("rule"),
+            known=task_folder.known(),
             think_tags=before.think_tags,
         )
         asked = {seat.model.name for seats in plan.seats.values() for seat in seats}
@@ -300,6 +303,7 @@ class Runner:
                 candidate=candidate,
                 imported=given.get(loaded_task.key),
                 stop_when=self._settings.stop_when,
+                name=name,
             )
             for loaded_task in loaded
         ]
@@ -323,9 +327,15 @@ class Runner:
         candidate: Opened | None = None,
         imported: Imported | None = None,
         stop_when: str | None = None,
+        name: str = "",
+        known: Known | None = None,
         think_tags: Sequence[tuple[str, str]] = (),
     ) -> "_Plan":
-        """Plan a task's part of the run. ``candidate`` is the model that answers; ``None`` if the answers exist."""
+        """Plan a task's part of the run. ``candidate`` is the model that answers; ``None`` if the answers exist.
+
+        ``known`` is what the run knew of its examples before; a new run, of a candidate with this ``name``, asks the
+        controls that the user names.
+        """
         settings, task, data = self._settings, loaded_task.task, loaded_task.data
         thinking = Thinking(settings.thinking, tuple(dict.fromkeys([*think_tags, *settings.think_tags])))
         if judge:
@@ -334,6 +344,9 @@ class Runner:
         seats = self._models.seats(loaded_task) if judge else {}
         rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(data.judges))
         cascade = cascade_plan(settings, task, len(data.examples), rule) if judge else None
+        if rule is not None and settings.controls:
+            files = tasks.task_files(settings.tasks)
+            known = controls(settings.controls, task, rule.metric, list(data.by_id), name, files)
         requests = generation_step(sampling, settings.system, thinking, settings.refine)
         task_manifest = build_task_manifest(
             loaded_task,
@@ -350,6 +363,7 @@ class Runner:
             first_prompt=_first_prompt(candidate.model, data.examples, requests) if candidate else None,
             judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
             stop_rule=rule,
+            known=known,
             cascade=cascade,
             dear={name: [(seat.judge, seat.model) for seat in own if seat.dear] for name, own in seats.items()},
             imported=imported,
@@ -358,8 +372,8 @@ class Runner:
         if cascade is not None:
             task_manifest.cascade = cascade.record(seats, len(data.examples))
         elif rule is not None:
-            watch = Watch(rule, [example.id for example in data.examples])
-        return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest, cascade)
+            watch = Watch(rule, [example.id for example in data.examples], known)
+        return _Plan(loaded_task, sampling, thinking, seats, watch, task_manifest, cascade, known)
 
     def _start(
         self,
@@ -374,6 +388,8 @@ class Runner:
         data = loaded_task.data
         generations = {generation.example_id: generation for generation in task_folder.generations()}
         task_folder.write_examples(data.examples)
+        if plan.known is not None:
+            task_folder.write_known(plan.known)
         if loaded_task.baselines:
             task_folder.write_baselines(data.baselines)
         for generation in given.generations if given else ():
@@ -596,6 +612,8 @@ class _Plan:
     watch: Watch | DifferenceWatch | None
     task_manifest: TaskManifest
     cascade: CascadePlan | None = None
+    known: Known | None = None
+    """What is known of each example beforehand, for a watch that uses it."""
 
     @property
     def key(self) -> str:

@@ -33,7 +33,7 @@ from judgebench.run.noise import held_by_intervals, with_noise
 from judgebench.run.predicting import NO_BRIDGES, Bridges, open_bridges, predicted_scores
 from judgebench.run.settings import Settings
 from judgebench.run.stages import fold_members
-from judgebench.run.stopping import early_stop_scores, random_order, stop_rule
+from judgebench.run.stopping import Known, early_stop_scores, random_order, stop_rule
 from judgebench.run.style_counts import style_counts
 from judgebench.run.unread import with_bounds
 from judgebench.task import Generations, Task, TaskData
@@ -118,7 +118,7 @@ def _finish_task(
     task_manifest.interval_covers, task_manifest.interval_lacks = held_by_intervals(scored.scores)
     if labels is not None and labels.task == loaded_task.key:
         labels = settled(labels, data, generations)
-    scores, refused = _adjusted(scored.scores, scored.rows, part, task_manifest, labels), None
+    scores, refused = _adjusted(scored.scores, scored.rows, part, task_manifest, labels, folder.known()), None
     try:
         scores += predicted_scores(bridges, run.path, manifest, part, scores)
     except UsageError as error:
@@ -183,11 +183,13 @@ def _adjusted(
     loaded_task: LoadedTask,
     task_manifest: TaskManifest,
     labels: Labels | None,
+    known: Known | None,
 ) -> list[Score]:
     stop = task_manifest.early_stop
     if stop is not None and stop.early_stopped:
         judged = [example.id for example in loaded_task.data.examples]
-        scores = early_stop_scores(scores, rows, judged, stop_rule(stop.rule, loaded_task.task, judged=True), stop)
+        rule = stop_rule(stop.rule, loaded_task.task, judged=True)
+        scores = early_stop_scores(scores, rows, judged, rule, stop, known)
     if labels is not None and labels.task == loaded_task.key:
         scores = [*scores, *anchored_scores(loaded_task.task, rows, labels)]
     return scores

@@ -201,6 +201,14 @@ class Settings:
         "RULE",
         EVAL,
     )
+    controls: tuple[str, ...] = flag(
+        (),
+        "With --stop-when: stop earlier by what is known of the examples before: published (the mean over published "
+        "models), or a run of another model. Repeatable.",
+        "published|RUN",
+        EVAL,
+        name="control",
+    )
     cascade: str | None = flag(
         None,
         "Estimate what a dear judge would say of all examples: --judge judges all of them, DEAR a random part, see "
@@ -276,6 +284,15 @@ class Settings:
                 parse_price(arguments["usd_per_million"])
         if self.name is not None:
             require_name(self.name)
+        if self.controls and (self.stop_when is None or self.cascade is not None):
+            raise UsageError(
+                f"--control {self.controls[0]} narrows the interval by which --stop-when ends, and "
+                + (
+                    "a cascade's control is its cheap judge; leave it out"
+                    if self.cascade is not None
+                    else "there is no --stop-when; add one, such as --stop-when 'ci<1.5', or leave it out"
+                )
+            )
         self._check_cascade()
         sent = {"system": self.system or "", "gen": "".join(self.gen.values())}
         for name, text in {**sent, "judge_gen": "".join(self.judge_gen.values())}.items():
@@ -352,6 +369,7 @@ class Keywords(TypedDict, total=False):
     repeats: int
     refine: str | Iterable[str]
     stop_when: str | None
+    controls: str | Iterable[str]
     cascade: str | None
     dear: str | int | None
     dear_share: float | None

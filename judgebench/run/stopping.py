@@ -37,6 +37,9 @@ LEVEL = 0.95
 # Steps of the sequence's grid: at least ten within the requested half-width.
 _LEAST_STEPS, _MOST_STEPS, _STEPS_IN_HALF_WIDTH = 1000, 20_000, 10
 
+_LOOKS = 50
+"""With a control, decisions look again after a fiftieth of the examples more."""
+
 _FORM = re.compile(
     r"\s*(?:(?P<metric>[A-Za-z][\w@]*)\s+)?ci\s*<\s*(?P<width>(?:[0-9]+\.?|[0-9]*\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*"
 )
@@ -158,6 +161,7 @@ class _Sequence:
         self._least: BettingState = start
         self._greatest: BettingState = start
         self.narrow = False
+        self.mean = 0.0
 
     def take(self, value: float | None) -> Interval:
         """Add a number, and return the interval in the metric's unit."""
@@ -170,24 +174,39 @@ class _Sequence:
         assert low.interval is not None
         assert high.interval is not None
         found = Interval(metric.scale * low.interval.low, metric.scale * high.interval.high, LEVEL, low.interval.method)
+        self.mean = metric.scale * float(low.mean[-1] + high.mean[-1]) / 2
         self.narrow = (found.high - found.low) / 2 < self._rule.half_width
         return found
 
 
-def anytime_interval(
+@dataclass(frozen=True)
+class Anytime:
+    """A metric's mean and interval in its unit, which holds however often one looks."""
+
+    mean: float
+    """With a control, corrected by what was known of all; a missing number counts as the middle of the bounds."""
+    interval: Interval
+
+
+def anytime(
     rule: StopRule, order: Sequence[str], values: Mapping[str, float | None], known: Known | None = None
-) -> Interval | None:
-    """The interval of the rule's metric, in its unit, once the examples of ``values``, the first of ``order``, are
-    judged; ``None`` before the first. It holds however often one looks.
+) -> Anytime | None:
+    """What is known of the rule's metric once the examples of ``values``, the first of ``order``, are judged; ``None``
+    before the first.
     """
     sequence, interval = _Sequence(rule, order, known), None
     for example_id in order[: len(values)]:
         interval = sequence.take(values[example_id])
-    return interval
+    return None if interval is None else Anytime(sequence.mean, interval)
 
 
 def early_stop_scores(
-    scores: Sequence[Score], rows: Sequence[ExampleScore], judged: Sequence[str], rule: StopRule, stop: EarlyStop
+    scores: Sequence[Score],
+    rows: Sequence[ExampleScore],
+    judged: Sequence[str],
+    rule: StopRule,
+    stop: EarlyStop,
+    known: Known | None = None,
 ) -> list[Score]:
     """Adapt the scores after an early stop; ``judged`` are the examples that were judged, in order.
 
@@ -197,9 +216,13 @@ def early_stop_scores(
     values, own = {}, by_example(rows)
     for example_id in judged:
         values[example_id] = rule.metric.value_of(own.get(example_id, ()))
-    # Of the rest only the number matters.
-    rest = [f"not judged {place}" for place in range(stop.population - len(judged))]
-    interval = anytime_interval(rule, [*judged, *rest], values)
+    if known is None:
+        # Of the rest only the number matters.
+        order = [*judged, *(f"not judged {place}" for place in range(stop.population - len(judged)))]
+    else:
+        order = random_order(list(known), stop.seed)
+    found = anytime(rule, order, values, known)
+    interval = None if found is None else found.interval
     shown = []
     for score in scores:
         # Upstream's rules are for complete sets in their own order.
@@ -210,6 +233,9 @@ def early_stop_scores(
         of_rule = (score.metric, score.group) == (rule.metric.name, None) and score.value is not None
         if of_rule and interval is not None:
             changes |= {"low": interval.low, "high": interval.high, "level": interval.level}
+            if known is not None and found is not None:
+                what = f"{what}, corrected by what was known of all {stop.population} beforehand"
+                changes["value"] = min(max(found.mean, interval.low), interval.high)
             changes["method"] = (
                 f"{what}; over the first {stop.n} of {stop.population} examples in random order, seed {stop.seed}; "
                 f"{interval.method}: holds however often it was looked at, for the score of all {stop.population}"
@@ -228,6 +254,7 @@ def decide_difference(
     metric: Metric,
     *,
     level: float = LEVEL,
+    known: Known | None = None,
 ) -> SequentialDecision:
     """Whether a candidate is worse than a baseline by less than ``margin``, from the examples judged so far.
 
@@ -236,6 +263,9 @@ def decide_difference(
     the random order on, is looked at. ``margin`` is in the metric's unit and not negative. ``"above"`` says that the
     mean difference over the N examples is at least ``-margin``, ``"below"`` that it is not; each is wrong with a
     probability of at most 1 - ``level``, however often it is asked for. ``n`` is how many examples it took.
+
+    With ``known``, what was known of each example beforehand, ``baseline`` must hold all examples: its mean is known,
+    too, so the candidate's mean is compared with that, and its verdicts are foreseen.
 
     >>> ids = [f"{number:03d}" for number in range(400)]
     >>> even = dict.fromkeys(ids, 0.5)
@@ -246,6 +276,8 @@ def decide_difference(
     width = metric.upper - metric.lower
     if not 0 <= margin <= metric.span:
         raise ValueError(f"a margin lies between 0 and {metric.span:g}, the widest difference; got {margin}")
+    if known is not None:
+        return _decide_with(known, candidate, baseline, random_order(ids), margin, metric, level)
     pessimistic, optimistic = _differences(candidate, baseline, random_order(ids), metric)
     threshold = -margin / metric.scale
     worst = decide(pessimistic, len(ids), threshold, lower=-width, upper=width, level=level)
@@ -255,6 +287,51 @@ def decide_difference(
     if best.verdict == "below":
         return best
     return SequentialDecision("undecided", worst.n, worst.population, 0, best.p_below, worst.p_above)
+
+
+def _decide_with(
+    known: Known,
+    candidate: Mapping[str, float | None],
+    baseline: Mapping[str, float | None],
+    order: Sequence[str],
+    margin: float,
+    metric: Metric,
+    level: float,
+) -> SequentialDecision:
+    control = [known[name] for name in order]
+
+    def decided(missing: float, of_baseline: float) -> SequentialDecision:
+        values = _with_missing(candidate, order, missing)
+        threshold = _mean(baseline, of_baseline) - margin / metric.scale
+        # A mean cannot lie beyond the bounds, so that a threshold there is as good as the bound.
+        threshold = min(max(threshold, metric.lower), metric.upper)
+        return decide(
+            values, len(order), threshold, lower=metric.lower, upper=metric.upper, level=level, control=control
+        )
+
+    worst = decided(metric.lower, metric.upper)
+    complete = None not in (*baseline.values(), *(candidate.get(name) for name in order if name in candidate))
+    if worst.verdict == "above" or complete:
+        return worst
+    best = decided(metric.upper, metric.lower)
+    if best.verdict == "below":
+        return best
+    return SequentialDecision("undecided", worst.n, worst.population, 0, best.p_below, worst.p_above)
+
+
+def _with_missing(values: Mapping[str, float | None], order: Sequence[str], missing: float) -> list[float]:
+    """The numbers from the beginning of the order on, as far as examples are judged."""
+    found = []
+    for example_id in order:
+        if example_id not in values:
+            break
+        value = values[example_id]
+        found.append(missing if value is None else value)
+    return found
+
+
+def _mean(values: Mapping[str, float | None], missing: float) -> float:
+    return float(np.mean([missing if value is None else value for value in values.values()]))
 
 
 def _differences(
@@ -280,7 +357,14 @@ class DifferenceWatch:
     """
 
     def __init__(
-        self, baseline: Mapping[str, float | None], margin: float, metric: Metric, *, level: float, least: int = 1
+        self,
+        baseline: Mapping[str, float | None],
+        margin: float,
+        metric: Metric,
+        *,
+        level: float,
+        least: int = 1,
+        known: Known | None = None,
     ) -> None:
         self.order = random_order(list(baseline))
         """The ids as they are to be judged."""
@@ -291,6 +375,7 @@ class DifferenceWatch:
         self.metric = metric
         self._baseline, self._candidate = baseline, dict[str, float | None]()
         self._margin, self._level, self._least = margin, level, least
+        self._known, self._next_look = known, 0
 
     def finished(self, example_id: str, rows: Sequence[ExampleScore]) -> None:
         """Note a finished example with its example scores, which are empty if it has no answer."""
@@ -304,10 +389,19 @@ class DifferenceWatch:
         before = self.n
         while self.n < len(self.order) and self.order[self.n] in self._candidate:
             self.n += 1
-        if self.n == before:
+        if self.n == before or (self.n < self._next_look and self.n < len(self.order)):
             return
+        if self._known is not None:
+            # Each look goes through all items with their weights: a few calls more cost less than all these looks.
+            self._next_look = self.n + 1 + self.n // _LOOKS
         self.decision = decide_difference(
-            self._candidate, self._baseline, self.order, self._margin, self.metric, level=self._level
+            self._candidate,
+            self._baseline,
+            self.order,
+            self._margin,
+            self.metric,
+            level=self._level,
+            known=self._known,
         )
         if self.decision.verdict != "undecided" and self.n >= self._least:
             self.decided = True
@@ -325,17 +419,33 @@ class DifferenceWatch:
         then a bound itself once it is decided, which the steps of the interval's grid would blur.
         """
         seen = {example_id: self._candidate[example_id] for example_id in self.order[: self.n]}
-        pessimistic, optimistic = _differences(seen, self._baseline, self.order, self.metric)
-        width = self.metric.upper - self.metric.lower
-        low, high = (
-            betting_sequence(values, len(self.order), lower=-width, upper=width, level=level).interval
-            for values in (pessimistic, optimistic)
-        )
-        if low is None or high is None:
+        found = self._bounds(seen, level)
+        if found is None:
             return None
-        bounds = [self.metric.scale * low.low, self.metric.scale * high.high]
+        bounds, method = found
         if self.decided and self.decision.verdict == "above":
             bounds[0] = max(bounds[0], -self._margin)
         elif self.decided:
             bounds[1] = min(bounds[1], -self._margin)
-        return Interval(bounds[0], bounds[1], level, low.method)
+        return Interval(bounds[0], bounds[1], level, method)
+
+    def _bounds(self, seen: Mapping[str, float | None], level: float) -> tuple[list[float], str] | None:
+        """Both bounds of the difference, in the metric's unit, and how they were computed."""
+        lower, upper = self.metric.lower, self.metric.upper
+        width, shift = upper - lower, (0.0, 0.0)
+        control, sides = None, _differences(seen, self._baseline, self.order, self.metric)
+        span = (-width, width)
+        if self._known is not None:
+            control = [self._known[name] for name in self.order]
+            sides = _with_missing(seen, self.order, lower), _with_missing(seen, self.order, upper)
+            shift, span = (_mean(self._baseline, upper), _mean(self._baseline, lower)), (lower, upper)
+        low, high = (
+            betting_sequence(
+                values, len(self.order), lower=span[0], upper=span[1], level=level, control=control
+            ).interval
+            for values in sides
+        )
+        if low is None or high is None:
+            return None
+        scale = self.metric.scale
+        return [scale * (low.low - shift[0]), scale * (high.high - shift[1])], low.method

@@ -53,8 +53,8 @@ inequality does the rest. If the mean of all is below m, E[x_i | F] < m_i, and K
 the threshold holds for all means beyond it. With a = max q_i and y = x_i - q_i + a >= 0, the capped factor is
 1 + c (y / (m_i + a) - 1), which falls with m_i, as the other one does: the means not rejected are an interval still.
 
-With a control, :func:`decide` makes ``"early"`` bets: the mean of three capitals, whose bets are twice, four and eight
-times (4). That decides clear cases earlier, and the others hardly later (``benchmarks/early_decisions.py``).
+With a control, :func:`decide` makes ``"early"`` bets: the mean of four capitals, whose bets are once, twice, four and
+eight times (4). That decides clear cases earlier, and the others hardly later (``benchmarks/early_decisions.py``).
 
 References
 ----------
@@ -78,7 +78,7 @@ Bets = Literal["horizon", "running", "early"]
 
 # c of equation (3), and the multiples of equation (2) or (4) whose capitals are averaged.
 _LARGEST_LOSS = {"running": 0.5, "horizon": 0.9, "early": 0.9}
-_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0]), "early": np.array([2.0, 4.0, 8.0])}
+_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0]), "early": np.array([1.0, 2.0, 4.0, 8.0])}
 # Scaled scores, and what is left of them, are exact to this.
 _ROUNDING = 1e-9
 # Numbers of the table items x grid handled together.
@@ -309,7 +309,7 @@ def decide(
     >>> quality = rng.normal(size=500)
     >>> scores = 1 / (1 + np.exp(-quality - 0.3 - rng.normal(size=500) / 2))
     >>> [decide(scores, 500, 0.5, control=control).n for control in (None, quality)]
-    [41, 27]
+    [41, 28]
     """
     if not lower <= threshold <= upper:
         raise ValueError(f"a threshold lies within the range of the scores, {lower} to {upper}; got {threshold}")

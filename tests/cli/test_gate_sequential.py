@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from judgebench.run.reading import read_run
@@ -297,3 +298,28 @@ def test_two_finished_runs_are_replayed(tmp_path: Path) -> None:
     checks = json.loads(ended.stdout)["checks"]
     assert [check["p_pass"] <= 0.025 for check in checks] == [True, True]
     assert all(passed["sequential"]["n"] < check["sequential"]["n"] < 400 for check in checks)
+
+
+def test_what_is_known_beforehand_can_decide(tmp_path: Path) -> None:
+    """The baseline's own verdicts, and a third run's, in place of the paired differences; the report says so. Without
+    ``--sequential``, or of a run of other examples, a control is refused.
+    """
+    rng = np.random.default_rng(4)
+    ease = rng.random(300)
+    a, b, c = ([float(value) for value in ease < limit + rng.normal(0, 0.15, 300)] for limit in (0.5, 0.6, 0.5))
+    first, second, third = (
+        write_run(tmp_path / name, values).path for name, values in zip("abc", (a, b, c), strict=True)
+    )
+    gate = ["gate", "--baseline", first, "--candidate", second, "--max-drop", "4"]
+    taken = []
+    for control in ([], ["--control", "baseline"], ["--control", third]):
+        result = json.loads(judgebench([*gate, "--sequential", *control, "--json"]).stdout)
+        taken.append(result["checks"][0]["sequential"]["n"])
+        assert result["verdict"] == "PASS"
+        assert any("known of the examples before" in note for note in result["notes"]) == bool(control)
+    assert len(set(taken)) == 3
+    assert max(taken) < 300
+    assert "--sequential" in judgebench([*gate, "--control", "baseline"], code=2).stderr
+    few = write_run(tmp_path / "few", a[:40]).path
+    assert "too few" in judgebench([*gate, "--sequential", "--control", few], code=2).stderr
+    assert "no single verdicts" in judgebench([*gate, "--sequential", "--control", "published"], code=2).stderr

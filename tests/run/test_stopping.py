@@ -11,6 +11,7 @@ from judgebench.records import EarlyStop, ExampleScore, Score
 from judgebench.run.stopping import (
     LEVEL,
     DifferenceWatch,
+    Known,
     StopRule,
     Watch,
     decide_difference,
@@ -233,3 +234,59 @@ def test_a_margin_has_bounds(values: dict[str, float | None]) -> None:
     for margin in (-1.0, 101.0):
         with pytest.raises(ValueError, match="a margin lies between"):
             decide_difference(values, values, IDS, margin, SHARE)
+
+
+def test_what_is_known_beforehand_decides_earlier() -> None:
+    """The baseline's verdicts, and those of a third model: the decision is the same, and takes fewer examples; told one
+    by one it takes the same n, and its interval lies on its side of the margin.
+    """
+    rng = np.random.default_rng(6)
+    ease = dict(zip(IDS, rng.random(len(IDS)), strict=True))
+    one, two, third = ({key: float(ease[key] + rng.normal(0, 0.2) < 0.6) for key in IDS} for _ in range(3))
+    values, candidate = dict[str, float | None](one), dict[str, float | None](two)
+    known: Known = {key: (one[key], third[key]) for key in IDS}
+    plain = decide_difference(candidate, values, IDS, 3.0, SHARE)
+    helped = decide_difference(candidate, values, IDS, 3.0, SHARE, known=known)
+    assert plain.verdict == helped.verdict == "above"
+    assert helped.n < plain.n
+    watch = DifferenceWatch(values, 3.0, SHARE, level=LEVEL, known=known)
+    for key in watch.order:
+        watch.finished(key, rows(key, candidate[key]))
+    assert (watch.decided, watch.n) == (True, helped.n)
+    interval = watch.interval(0.9)
+    assert interval is not None
+    assert -3 <= interval.low < interval.high
+
+
+def test_with_a_control_missing_numbers_decide_nothing_either(values: dict[str, float | None]) -> None:
+    """Those of the candidate and of the baseline may be anything."""
+    known: Known = {key: (value or 0.0,) for key, value in values.items()}
+    assert decide_difference(dict.fromkeys(IDS), values, IDS, 3.0, SHARE, known=known).verdict == "undecided"
+    unread = {**values, **dict.fromkeys(IDS[:100], None)}
+    assert decide_difference(values, unread, IDS, 3.0, SHARE, known=known).verdict == "undecided"
+    worse: dict[str, float | None] = {**dict.fromkeys(IDS, 0.0), **dict.fromkeys(IDS[:20], None)}
+    assert decide_difference(worse, values, IDS, 3.0, SHARE, known=known).verdict == "below"
+    nothing: dict[str, float | None] = dict.fromkeys(IDS, 0.0)
+    assert decide_difference(nothing, nothing, IDS, 3.0, SHARE, known=known).verdict == "above"
+
+
+def test_what_is_known_beforehand_narrows_the_interval(values: dict[str, float | None]) -> None:
+    """A rule ends earlier, and the score is corrected by what was known of all: here by the numbers themselves."""
+    known: Known = {key: (value or 0.0,) for key, value in values.items()}
+    order = random_order(IDS)
+    plain = watched(values, 4.0, order)
+    helped = Watch(rule(4.0), IDS, known)
+    for key in order:
+        helped.finished(key, rows(key, values[key]))
+    assert helped.n < plain.n
+    truth = 100 * sum(value or 0.0 for value in values.values()) / len(values)
+    judged = order[: helped.n]
+    scored = [row for key in judged for row in rows(key, values[key])]
+    given = Score(task="t", metric="win_rate", value=0.0, unit="percent", method="mean", n=helped.n)
+    (score,) = early_stop_scores([given], scored, judged, rule(4.0), helped.outcome(helped.n, helped.n), known)
+    assert helped.interval is not None
+    assert (score.low, score.high) == (helped.interval.low, helped.interval.high)
+    plain_mean = 100 * sum(values[key] or 0.0 for key in judged) / len(judged)
+    assert score.value is not None
+    assert abs(score.value - truth) < abs(plain_mean - truth)
+    assert "corrected by what was known" in str(score.method)
