@@ -21,6 +21,7 @@ FIELDS = {
     "category": "a group of the item",
     "tags": "a list of further groups, such as theme:hedging",
     "reference": "a reference answer, or a list with one for each turn",
+    "label": "the label that is right",
     "criteria": "a list of criteria: texts, or tables with text, points and tags",
 }
 """Our names of the fields of a row, with what each is."""
@@ -65,6 +66,7 @@ def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable
         references=_texts(row, names["reference"]),
         meta={
             **({"category": _short(row, names["category"])} if row.value(names["category"]) is not None else {}),
+            **({"label": _short(row, names["label"])} if row.value(names["label"]) is not None else {}),
             **({"tags": list(_texts(row, names["tags"]))} if row.value(names["tags"]) is not None else {}),
             **({"criteria": _criteria(row, names["criteria"])} if row.value(names["criteria"]) is not None else {}),
             **{name: row.value(name) for name in kept if row.value(name) is not None},

@@ -67,9 +67,10 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pairwise: dict[str, Any] = {}
     rating: dict[str, Any] = {}
     rubric: dict[str, Any] = {}
+    classify: dict[str, Any] = {}
 
 
-KINDS = ("pairwise", "rating", "rubric")
+KINDS = ("pairwise", "rating", "rubric", "classify")
 """Each has a module of its name here, and its table in the file."""
 
 

@@ -8,21 +8,26 @@ import msgspec
 import pytest
 
 from judgebench.judges.judge_files import RULE_KEYS
-from judgebench.kinds import pairwise, rating, rubric
+from judgebench.kinds import classify, pairwise, rating, rubric
 from judgebench.kinds.items import FIELDS
 from judgebench.kinds.task_files import KINDS, Keys
 from tests.commands import judgebench
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-benchmarks.md").read_text()
 FILES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-SETTINGS = {"pairwise": pairwise.Settings, "rating": rating.Settings, "rubric": rubric.Settings}
+SETTINGS = {
+    "pairwise": pairwise.Settings,
+    "rating": rating.Settings,
+    "rubric": rubric.Settings,
+    "classify": classify.Settings,
+}
 
 
 @pytest.mark.parametrize("number", range(len(FILES)))
 def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each gives a complete run, judged by a model with known probabilities."""
     monkeypatch.chdir(tmp_path)
-    rows = [{"Instruction": f"Question {n}?", "gold": "An answer."} for n in range(3)]
+    rows = [{"Instruction": f"Question {n}?", "gold": "An answer.", "truth": "yes"} for n in range(3)]
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "Mine."}) + "\n" for n in range(3)))
     Path("mine.toml").write_text(FILES[number])

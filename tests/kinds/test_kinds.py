@@ -503,3 +503,64 @@ def test_the_hashes_of_its_files_are_in_the_protocol(place: Path) -> None:
     write_rows("prompts.jsonl", [*ITEMS, {"Instruction": "One more"}])
     ended = judgebench(["score", "run", "--tasks", "mine.toml"], code=2)
     assert "prompts.jsonl changed since" in ended.stderr
+
+
+# -- labels
+
+LABELS = """
+kind = "classify"
+prompts = "prompts.jsonl"
+[classify]
+labels = { yes = ["true"], no = ["false"] }
+positive = "yes"
+"""
+LABELLED = ("yes", "yes", "yes", "no", "no", "no")
+SAID = ("I say Yes.", "TRUE", "no, never", "no", "yes", "who knows")
+
+
+def test_labels_are_read_in_answers(place: Path) -> None:
+    """Of three yes two are found, of three no one, and one answer says nothing, which counts as wrong."""
+    write_rows("prompts.jsonl", [{"instruction": f"Is {n} odd?", "label": one} for n, one in enumerate(LABELLED)])
+    write_rows("answers.jsonl", [{"id": str(n), "output": text} for n, text in enumerate(SAID)])
+    write_task(LABELS)
+    judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"])
+    found = scores("run")
+    assert found["accuracy", None].value == 50
+    assert found["accuracy", None].details["confusion"] == {
+        "yes": {"yes": 2, "no": 1},
+        "no": {"no": 1, "yes": 1, "unread": 1},
+    }
+    assert found["precision", None].value == pytest.approx(100 * 2 / 3)
+    assert found["recall", None].value == pytest.approx(100 * 2 / 3)
+    assert found["f1", None].value == pytest.approx(100 * 2 / 3)
+    f1_of_no = 2 * 1 / (2 + 3)
+    assert found["macro_f1", None].value == pytest.approx(100 * (2 / 3 + f1_of_no) / 2)
+    assert found["f1", None].low < 60 < found["f1", None].high
+    assert "yes" in judgebench(["show", "run", "--tasks", "mine.toml", "--item", "2"]).stdout
+
+
+def test_a_judge_may_say_the_label(place: Path) -> None:
+    """The judge sees the labels in brackets and replies with one."""
+    write_rows("prompts.jsonl", [{"instruction": "Help!", "label": "no"}, {"instruction": "Hello?", "label": "yes"}])
+    write_rows("answers.jsonl", [{"id": "0", "output": "I refuse."}, {"id": "1", "output": "Hello."}])
+    write_task(LABELS + 'by = "judge"\n')
+    found, asked = evaluated(lambda prompt: "[[yes]]")
+    assert "[[yes]], [[no]]" in asked[0]
+    assert found["accuracy", None].value == 50
+    assert found["recall", None].value == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (LABELS.replace('"yes"\n', '"maybe"\n'), "classify.positive 'maybe' is not one of yes, no"),
+        (LABELS.replace('"false"', '"true"'), "has two labels or more, and no word stands for two"),
+        (LABELS.replace("no =", "never ="), "lack the label 'no' of item 3"),
+    ],
+)
+def test_wrong_labels_are_told(place: Path, text: str, told: str) -> None:
+    """Of the file, or of an item whose label is not among them."""
+    write_rows("prompts.jsonl", [{"instruction": f"{n}?", "label": one} for n, one in enumerate(LABELLED)])
+    write_task(text)
+    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=2)
+    assert told in ended.stderr
