@@ -19,15 +19,18 @@ from judgebench.stats.arrays import FloatArray, IntArray
 
 SUBSETS = ("natural", "neighbor", "gptinst", "gptout", "manual")
 ADVERSARIAL = SUBSETS[1:]
+HUMAN = ("mtbench", "llmeval2", "faireval")
+"""Other people's labels, of which LLMBar's repository keeps a part without ties and evaluates the same judges on it."""
 FILES = tuple(f"llmbar-{subset}" for subset in SUBSETS)
+HUMAN_FILES = tuple(f"llmbar-human-{subset}" for subset in HUMAN)
 _RIGHT = "a tie is half right, a null is wrong"
 
 
 def read_items(files: Mapping[str, bytes]) -> tuple[Item, ...]:
-    """The items of the five files."""
+    """The items of the files, whose names end in the subsets'."""
     items = []
     for name, data in files.items():
-        subset = name.removeprefix("llmbar-")
+        suite, _, subset = name.rpartition("-")
         for number, row in enumerate(json_rows(data, name)):
             label = row.value("label")
             if label not in (1, 2):
@@ -36,7 +39,7 @@ def read_items(files: Mapping[str, bytes]) -> tuple[Item, ...]:
             items.append(
                 Item(
                     id=f"{subset}/{number}",
-                    suite="llmbar",
+                    suite=suite,
                     subset=subset,
                     cluster=cluster_of(question),
                     messages=(Message(role="user", content=question),),
@@ -54,9 +57,7 @@ def right(winners: IntArray, gold: IntArray) -> FloatArray:
 
 def figures(judged: Judged) -> Iterator[Figure]:
     """Accuracy, what the order and the length do, by subset and over all; adversarial is the mean of four subsets."""
-    for name, part in judged.by_subset(SUBSETS):
-        yield from _group(part, name)
-    yield from _group(judged, ALL)
+    yield from human_figures(judged)
     inside = judged.part(np.isin(judged.subsets, ADVERSARIAL))
     present = sorted(set(inside.subsets.tolist()), key=ADVERSARIAL.index)
     policy = f"the mean of the subsets' accuracies over both orders; {_RIGHT}"
@@ -64,6 +65,13 @@ def figures(judged: Judged) -> Iterator[Figure]:
     terms = np.tile([present.index(subset) for subset in inside.subsets.tolist()], 2)
     weights = np.full(len(present), 1 / max(len(present), 1))
     yield mixed("accuracy", rows, terms, weights, np.tile(inside.clusters, 2), policy, group="adversarial")
+
+
+def human_figures(judged: Judged) -> Iterator[Figure]:
+    """The same without a mean of some subsets."""
+    for name, part in judged.by_subset((*SUBSETS, *HUMAN)):
+        yield from _group(part, name)
+    yield from _group(judged, ALL)
 
 
 def _group(judged: Judged, group: str) -> Iterator[Figure]:
@@ -94,5 +102,14 @@ SUITE = Suite(
     files=FILES,
     read=read_items,
     figures=figures,
+    equal_scores="second",
+)
+HUMAN_SUITE = Suite(
+    name="llmbar-human",
+    about="pairs of MT-Bench, LLMEval² and FairEval on which people prefer one answer, as LLMBar keeps them",
+    paper="arXiv 2310.07641",
+    files=HUMAN_FILES,
+    read=read_items,
+    figures=human_figures,
     equal_scores="second",
 )

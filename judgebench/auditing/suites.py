@@ -22,6 +22,7 @@ SUITES: Mapping[str, Suite] = {
     for suite in (
         mtbench_human.SUITE,
         llmbar.SUITE,
+        llmbar.HUMAN_SUITE,
         judgebench_pairs.SUITE,
         pandalm.SUITE,
         rewardbench.SUITE,

@@ -27,8 +27,8 @@ On = Annotated[
     str,
     typer.Option(
         "--on",
-        help="Suites, comma separated: builtin (always in; needs no data), llmbar, judgebench, pandalm, mtbench-human, "
-        "rewardbench, rewardbench-2, alpaca-human. SUITE:KEY=VALUE sets an option of its figures.",
+        help="Suites, comma separated: builtin (always in; needs no data), llmbar, llmbar-human, judgebench, pandalm, "
+        "mtbench-human, rewardbench, rewardbench-2, alpaca-human. SUITE:KEY=VALUE sets an option of its figures.",
         metavar="S1,S2",
     ),
 ]

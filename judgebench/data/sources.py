@@ -447,7 +447,8 @@ def _download(source: Source) -> bytes:
         except (HfHubHTTPError, LocalEntryNotFoundError) as error:
             raise OSError(str(error).splitlines()[0]) from error
         return Path(path).read_bytes()
-    url = source.url or f"{GITHUB_RAW}/{source.repo}/{source.revision}/{source.path}"
+    path = urllib.parse.quote(source.path, safe="/=,+@")
+    url = source.url or f"{GITHUB_RAW}/{source.repo}/{source.revision}/{path}"
     _require_reachable(url)
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as reply:

@@ -13,7 +13,7 @@ from tests.stats.judge_meta import FOLDER, lines
 
 WON: dict[str, Shown] = {"1": "A>B", "2": "B>A"}
 SUBSETS = ("natural", "neighbor", "gptinst", "gptout", "manual")
-EXTRA = ("faireval_human", "llmeval2_human", "mtbench_human")
+HUMAN = ("faireval_human", "llmeval2_human", "mtbench_human")
 """Other people's labels that LLMBar's repository evaluates the same judges on."""
 
 
@@ -23,7 +23,8 @@ def fetched(source: Source) -> bytes:
 
 
 def _llmbar(source: Source) -> bytes:
-    subset = source.name.removeprefix("llmbar-")
+    suite, _, subset = source.name.rpartition("-")
+    subset += "_human" * (suite == "llmbar-human")
     rows = [
         {key: line[key] for key in ("input", "output_1", "output_2", "label")}
         for line in lines("llmbar/instances")
@@ -70,7 +71,7 @@ def llmbar_decisions(evaluator: str, subsets: tuple[str, ...] = SUBSETS) -> Iter
                 for number, winner in enumerate(line[f"order{order}"]):
                     shown = None if winner == "?" else WON[winner] if order == "12" else WON[str(3 - int(winner))]
                     yield Decision(
-                        item=f"{line['subset']}/{number}",
+                        item=f"{line['subset'].removesuffix('_human')}/{number}",
                         order=order,
                         shown=shown,
                         error=None if shown else "the reply holds no verdict",
