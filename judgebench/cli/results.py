@@ -1,5 +1,6 @@
 """How a run is printed: its scores and what to doubt about them, or its estimated cost."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +131,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     for score in own:
         if score.group is None:
             notes += _remarks(score)
+    notes += _if_unread(score for score in own if score.group is None)
     if task_manifest.selection is not None:
         notes.append(f"a part of the benchmark: {shortened(task_manifest.selection, 300)}")
     counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in task_manifest.counts.items() if count)
@@ -235,7 +237,7 @@ def _stopped(stop: EarlyStop) -> str:
 
 
 def _remarks(score: Score) -> list[str]:
-    unread, lines = _if_unread(score), []
+    lines = []
     if difference := both_rules(score):
         lines.append(difference)
     # The details of a run that somebody else made may be anything.
@@ -249,11 +251,10 @@ def _remarks(score: Score) -> list[str]:
         lines.append(f"{score.metric}: rows without a label: {score.details['rows_without_label']}")
     for detail, ends in IF_MISSING.items():
         match score.details.get(detail):
-            case [int(low) | float(low), int(high) | float(high)] if score.n_missing:
+            case [int(low) | float(low), int(high) | float(high)] if score.n_missing and not _if_unread([score]):
                 bounds = interval(low, high, score.unit)
-                if unread is None or bounds not in unread:
-                    lines.append(f"{score.metric}: {bounds} if the {score.n_missing} missing had all been {ends}")
-    return lines if unread is None else [*lines, unread]
+                lines.append(f"{score.metric}: {bounds} if the {score.n_missing} missing had all been {ends}")
+    return lines
 
 
 def _held(task_manifest: TaskManifest) -> str:
@@ -262,10 +263,14 @@ def _held(task_manifest: TaskManifest) -> str:
     return f"intervals cover: {', '.join(task_manifest.interval_covers)}{lacks}"
 
 
-def _if_unread(score: Score) -> str | None:
-    """The score if all unread verdicts had gone one way; ``None`` if none was unread."""
-    match score.details.get(IF_UNREAD):
-        case {"verdicts": int(count), "low": int(low) | float(low), "high": int(high) | float(high)}:
-            which = "the unread verdict had" if count == 1 else f"the {count} unread verdicts had all"
-            return f"{score.metric}: {interval(low, high, score.unit)} if {which} gone against, or for, the candidate"
-    return None
+def _if_unread(scores: Iterable[Score]) -> list[str]:
+    """What the scores over all examples would be if all unread verdicts had gone one way; empty if none was unread."""
+    counts, bounds = set(), []
+    for score in scores:
+        match score.details.get(IF_UNREAD):
+            case {"verdicts": int(count), "low": int(low) | float(low), "high": int(high) | float(high)}:
+                counts.add(count)
+                bounds.append(f"{score.metric} {interval(low, high, score.unit)}")
+    many = ", ".join(map(str, sorted(counts)))
+    which = "the unread verdict" if counts == {1} else f"all {many} unread verdicts"
+    return [f"had {which} gone against, or for, the candidate: {', '.join(bounds)}"] if bounds else []

@@ -23,6 +23,8 @@ COVERS, LACKS = "interval_covers", "interval_lacks"
 OF_MEMBERS = ("judge=", "judges=")
 """How the groups of scores begin that belong to a part of the panel."""
 JUDGES = "judges"
+JUDGED_UNITS = ("percent", "points", "rating")
+"""Units of what a judge says; lengths and prices are no judge's."""
 
 Key = tuple[str, str | None]
 Parts = tuple[list[str], list[str]]
@@ -80,6 +82,8 @@ def with_noise(
 
 def _settled(score: Score, covers: list[str], lacks: list[str], effect: "JudgesEffect | None", task: Task) -> Score:
     if score.low is None or score.high is None or score.value is None or score.level is None:
+        return score
+    if score.unit not in JUDGED_UNITS:
         return score
     if effect is None:
         return _saying(score, covers, lacks)

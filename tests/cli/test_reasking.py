@@ -173,3 +173,26 @@ def test_what_a_judge_was_reminded_of_is_shown(tmp_path: Path) -> None:
         first, second = judgement["prompts"]
         assert re.search("No verdict could be read", second[-1]["content"])
         assert second[0] == first[0] or second[0]["content"].startswith(first[0]["content"])
+
+
+def test_what_stays_unread_has_bounds_beside_every_number(tmp_path: Path) -> None:
+    """They are printed where there are any; with ``-v`` it is said that there are none, and what intervals hold."""
+    own = READINGS["label"]
+    with mumbling(tmp_path, own, good_share=0.6) as server:
+        ended = judgebench([*words(server, tmp_path, own, "--reask", 1, count=40), "--out", tmp_path / "run"], code=4)
+        unread = counts(tmp_path / "run")["unread"]
+        scores = json.loads((tmp_path / "run" / "street-names" / "scores.json").read_text())
+        (score,) = (one for one in scores if one["group"] is None)
+        bounds = score["details"]["if_unread_all_one_way"]
+        assert bounds["verdicts"] == unread > 5
+        assert bounds["low"] < score["value"] < bounds["high"]
+        shown = " ".join(ended.stdout.split())
+        low, high = (f"{bounds[end]:.2f}" for end in ("low", "high"))
+        assert f"had all {unread} unread verdicts gone against, or for, the candidate: win_rate {low} – {high}" in shown
+    with mumbling(tmp_path, own, good_share=1.0) as server:
+        shown = judgebench([*words(server, tmp_path, own, "-v", count=40), "--out", tmp_path / "all"]).stdout
+    shown = " ".join(shown.split())
+    assert "no verdict is unread" in shown
+    assert "intervals cover: items, orders; not: judges" in shown
+    manifest = manifest_of(tmp_path / "all").tasks["street-names"]
+    assert (manifest.interval_covers, manifest.interval_lacks) == (["items", "orders"], ["judges"])
