@@ -21,7 +21,7 @@ from judgebench.records import PREDICTED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow
+    from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow, Standing
     from judgebench.records import Score
 
 INTERVAL = "95 % interval"
@@ -47,6 +47,8 @@ NEAR_TOP = 3
 """Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
 SHOWN_AGAIN = 3
+FEW_MODELS, FEW_TASKS = 3, 3
+"""On a terminal, tasks stand one below the other if there are more than so few of at most so many models."""
 SHOWN_FIELDS = 2
 TAKEN = (
     "rank",
@@ -181,17 +183,13 @@ def _audited(sheets: list[Sheet], groups: "Sequence[Group]") -> list[Sheet]:
 
 def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
     """The tables, then the one across tasks; tables without any run come after them."""
-    own = [
-        _predicted_sheet(group) if group.bridge else _sheet(group, terminal=terminal)
-        for group in groups
-        if group.measured or group.bridge
-    ]
-    others = [
-        replace(_sheet(group, terminal=terminal), aside=bool(own))
-        for group in groups
-        if not (group.measured or group.bridge)
-    ]
-    own += [_across_sheet(across)] if across else []
+    runs = [group for group in groups if group.measured or group.bridge]
+    own = [_predicted_sheet(group) if group.bridge else _sheet(group, terminal=terminal) for group in runs]
+    held = {group.measured.task for group in runs if group.measured}
+    # Those of the runs' own tasks and versions first.
+    published = sorted((group for group in groups if group not in runs), key=lambda group: _plain(group) not in held)
+    others = [replace(_sheet(group, terminal=terminal), last=bool(own)) for group in published]
+    own += [_across_sheet(across, terminal=terminal)] if across else []
     ranked = [place for place, sheet in enumerate(own) if RANKS in sheet.names]
     if ranked:
         own[ranked[-1]] = replace(own[ranked[-1]], about=(*own[ranked[-1]].about, Remark(RANKS, RANKS_NOTE)))
@@ -257,6 +255,11 @@ class _Board:
 
 
 Columns = dict[str, list[Cell]]
+
+
+def _plain(group: "Group") -> str:
+    """The task and version of a published table, without the options for people."""
+    return group.task.partition(":")[0]
 
 
 def _sheet(group: "Group", *, terminal: bool) -> Sheet:
@@ -382,9 +385,18 @@ def _notes(board: _Board) -> "Iterator[str]":
     yield from _columns_of_groups(board.headings)
     yield from _placed(board.group)
     yield from _apart(rows)
+    yield from _namesakes(rows)
     sources = sorted({row.origin for row in rows if row.published}) if board.terminal else []
     if sources:
         yield f"published figures: {'; '.join(sources)}"
+
+
+def _namesakes(rows: "Sequence[LeaderboardRow]") -> "Iterator[str]":
+    """Say how rows of one name are told apart."""
+    names = Counter(row.model for row in rows if not row.published)
+    several = [name for name, count in names.items() if count > 1]
+    if several:
+        yield f"{', '.join(several[:SHOWN_AGAIN])}: --name RUN=NAME tells rows of one name apart"
 
 
 def _folders(board: _Board) -> "Iterator[str]":
@@ -634,38 +646,64 @@ def _title(group: "Group") -> str:
     return title
 
 
-def _across_sheet(across: "Across") -> Sheet:
+def _across_sheet(across: "Across", *, terminal: bool) -> Sheet:
     """For each model, the headline of each task and the rank in it."""
+    kind = f"parts of {_sets(across)}s" if across.partial else f"{_sets(across)}s" if across.starter else ""
+    title, notes = f"across tasks: {kind}" if kind else "across tasks", tuple(_about_across(across))
+    if terminal and len(across.standings) <= FEW_MODELS and len(across.groups) > FEW_TASKS:
+        return replace(_tasks_down(across), title=title, notes=notes, summary=True)
+    return replace(_models_down(across), title=title, notes=notes, summary=True)
+
+
+def _models_down(across: "Across") -> Sheet:
+    """A row for each model."""
     headlines = [" ".join(filter(None, (group.task, group.part, *group.headline[:1]))) for group in across.groups]
-    rows = []
-    for standing in across.standings:
-        cells = [
-            _across_cell(row, group, further)
-            for row, group, further in zip(standing.cells, across.groups, standing.further, strict=True)
-        ]
-        mean = "" if standing.mean_rank is None else figure(standing.mean_rank)
-        rows.append((("* " if standing.pinned else "") + standing.model, *cells, mean))
-    remarks = ["each cell: value, and rank within the task's first table"]
-    if any(standing.mean_rank is None for standing in across.standings):
-        remarks.append("no mean rank: the model has no rank in some table")
-    if any(any(standing.further) for standing in across.standings):
-        remarks.append("+n: the newest of several runs is shown")
-    sets = "starter" if across.starter else "official"
-    if across.absent:
-        needed = f"a part of the {sets} set" if across.partial else f"the whole {sets} set"
-        remarks.append(f"not here, because no run is of {needed}: {', '.join(across.absent)}")
-    kind = f"parts of {sets} sets" if across.partial else "starter sets" if across.starter else ""
+    rows = tuple((_called(one), *_standing(one, across), _mean_rank(one)) for one in across.standings)
     columns = words("model") + figures(*headlines, "mean rank")
-    return Sheet(
-        f"across tasks: {kind}" if kind else "across tasks",
-        columns,
-        tuple(rows),
-        tuple(remarks),
-        spare=("mean rank", *headlines[:0:-1]),
-        summary=True,
-        filled=True,
-        rows_are="models",
-    )
+    return Sheet("", columns, rows, spare=("mean rank", *headlines[:0:-1]), filled=True, rows_are="models")
+
+
+def _tasks_down(across: "Across") -> Sheet:
+    """A row for each task: a screen has room for all tasks of a few models."""
+    cells = zip(*(_standing(standing, across) for standing in across.standings), strict=True)
+    rows: list[tuple[Cell, ...]] = [
+        (" ".join(filter(None, (group.task, group.part))), " ".join(group.headline[:1]), *values)
+        for group, values in zip(across.groups, cells, strict=True)
+    ]
+    if len(across.standings) > 1:
+        rows.append(("mean rank", "", *map(_mean_rank, across.standings)))
+    columns = words("task", "metric") + figures(*map(_called, across.standings))
+    order = tuple(range(len(rows)))
+    return Sheet("", columns, tuple(rows), spare=("metric",), order=order, keep=len(rows), rows_are="tasks")
+
+
+def _called(standing: "Standing") -> str:
+    return ("* " if standing.pinned else "") + standing.model
+
+
+def _standing(standing: "Standing", across: "Across") -> list[str]:
+    places = zip(standing.cells, across.groups, standing.further, strict=True)
+    return [_across_cell(row, group, further) for row, group, further in places]
+
+
+def _mean_rank(standing: "Standing") -> str:
+    return "" if standing.mean_rank is None else figure(standing.mean_rank)
+
+
+def _sets(across: "Across") -> str:
+    """The sets that the runs are of."""
+    return f"{'starter' if across.starter else 'official'} set"
+
+
+def _about_across(across: "Across") -> "Iterator[str]":
+    yield "each cell: value, and rank within the task's first table"
+    if any(standing.mean_rank is None for standing in across.standings):
+        yield "no mean rank: the model has no rank in some table"
+    if any(any(standing.further) for standing in across.standings):
+        yield "+n: the newest of several runs is shown"
+    if across.absent:
+        needed = f"{'a part of the' if across.partial else 'the whole'} {_sets(across)}"
+        yield f"not here, because no run is of {needed}: {', '.join(across.absent)}"
 
 
 def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:

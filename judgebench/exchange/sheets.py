@@ -198,6 +198,8 @@ class Sheet:
     """Whether a terminal leaves out rows that have figures only in columns that it leaves out."""
     aside: bool = False
     """Whether a terminal leaves the whole table out where the output is long."""
+    last: bool = False
+    """Whether it gets only the room that the other tables leave."""
     rows_are: str = "rows"
     """What is counted where rows were left out."""
     about: "tuple[Remark, ...]" = ()

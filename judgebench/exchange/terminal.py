@@ -214,13 +214,14 @@ def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
     lines = max(LINES // 2, LINES - asked) if asked < sum(one.lines for one in laid) else LINES
     if sum(one.lines for one in laid if not one.sheet.asked) <= lines:
         return list(laid)
-    hidden = sum(one.sheet.aside for one in laid)
-    laid = [one for one in laid if not one.sheet.aside]
+    set_aside = sum(one.sheet.aside for one in laid)
+    last = [one for one in laid if one.sheet.last]
+    laid = [one for one in laid if not (one.sheet.aside or one.sheet.last)]
     caps = range(lines, FEWEST_ROWS - 1, -1)
     cut = [one for one in laid if not one.sheet.asked]
-    cap = next((cap for cap in caps if sum(_capped(one, cap) for one in cut) <= lines), FEWEST_ROWS)
+    cap = next((cap for cap in caps if _total(cut, cap) <= lines), FEWEST_ROWS)
     kept, taken = [], sum(_capped(one, cap) for one in cut if one.sheet.summary or not one.places)
-    full = False
+    full, hidden = False, set_aside
     for one in laid:
         if one.sheet.asked or one.sheet.summary or not one.places:
             kept.append(one if one.sheet.asked else _cut(one, cap, width, rest))
@@ -231,12 +232,22 @@ def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
         else:
             kept.append(_cut(one, cap, width, rest))
             taken += _capped(one, cap)
+    room = lines - taken if not full else 0
+    shown = next((count for count in range(len(last), 0, -1) if _total(last[:count], FEWEST_ROWS) <= room), 0)
+    cap = next((cap for cap in caps if _total(last[:shown], cap) <= room), FEWEST_ROWS)
+    kept += [_cut(one, cap, width, rest) for one in last[:shown]]
+    hidden += len(last) - shown
     if hidden:
         more = _noted(_more(hidden, "tables", rest), width)
         # What was asked for and comes last stays last.
         asked_last = sum(1 for _ in takewhile(lambda one: one.sheet.asked, reversed(kept)))
         kept.insert(len(kept) - asked_last, Laid(Sheet(""), (), (), (), (), (), more, (), ()))
     return kept
+
+
+def _total(laid: Sequence[Laid], cap: int) -> int:
+    """The height of several sheets."""
+    return sum(_capped(one, cap) for one in laid)
 
 
 def _more(count: int, what: str, rest: str) -> str:

@@ -1,12 +1,14 @@
 """The leaderboard through the real command: which runs have a row, and what stands beside what across tasks."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from judgebench.exchange.terminal import LINES
 from tests.commands import judgebench
-from tests.made_runs import write_run
+from tests.made_runs import write_run, write_totals
 from tests.own_tasks import sums_answers
 from tests.terminal import in_terminal
 
@@ -81,7 +83,7 @@ def test_a_part_never_stands_beside_whole_sets(answers: Path, tmp_path: Path) ->
 def test_no_row_is_empty_where_columns_were_left_out(tmp_path: Path) -> None:
     """A model whose tasks did not fit the screen is counted below the table; on a wide screen it has its row."""
     columns = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
-    for name, tasks in (("many", columns), ("last", columns[-1:])):
+    for name, tasks in (("many", columns), ("more", columns), ("most", columns), ("last", columns[-1:])):
         write_run(tmp_path / name, {task: [0.0, 1.0] for task in tasks}, model=name)
     for width, there in ((80, False), (160, True)):
         with in_terminal(("leaderboard", tmp_path), columns=width, rows=45, PAGER="cat") as terminal:
@@ -127,3 +129,38 @@ def test_a_command_given_twice_makes_one_row(answers: Path, tmp_path: Path) -> N
     sums_answers(tmp_path / "gsm8k.jsonl", 3)
     evaluated(tmp_path / "gsm8k.jsonl", "gsm8k", runs / "fewer")
     assert len(json.loads(judgebench(("leaderboard", runs, "--format", "json")).stdout)[0]["rows"]) == 3
+
+
+def test_all_tasks_of_a_few_models_fit_a_narrow_screen(tmp_path: Path) -> None:
+    """They stand one below the other, with the mean rank of several models; a file has a row for each model."""
+    tasks = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta")
+    for name, right in (("one", 1.0), ("two", 0.0)):
+        write_run(tmp_path / name, {task: [right, 1.0] for task in tasks}, model=name)
+    with in_terminal(("leaderboard", tmp_path), columns=80, rows=45, PAGER="cat") as terminal:
+        assert terminal.wait() == 0
+        across = terminal.text[terminal.text.index("across tasks") :]
+    for task in tasks:
+        assert re.search(rf"│ {task}@\S+ +│ exact_match_flexible +│ +100.00 \(1\) │ +50.00 \(2\) │", across), across
+    assert re.search(r"│ mean rank +│ +│ +1.00 │ +2.00 │", across), across
+    assert "left out" not in across
+    text = tables(tmp_path)
+    assert "| one |" in text[text.index("**across tasks") :]
+
+
+def test_published_rows_that_were_asked_for_are_on_the_screen(tmp_path: Path) -> None:
+    """Beside runs of other protocols, too: those of the runs' own version, cut to the room there is."""
+    write_totals(tmp_path / "a", "mine", 50.0)
+    with in_terminal(("leaderboard", tmp_path, "--published"), columns=80, rows=45, PAGER="cat") as terminal:
+        assert terminal.wait() == 0
+        text = terminal.text
+    assert text.index("│ mine ") < text.index("alpacaeval@2: published") < text.index("│ NullModel ")
+    assert "alpacaeval@1" not in text
+    assert len(terminal.lines) <= LINES + 5
+
+
+def test_rows_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """A line below says how; names that differ need none."""
+    for folder in ("a", "b"):
+        write_totals(tmp_path / folder, "ckpt", 50.0)
+    assert "- ckpt: --name RUN=NAME tells rows of one name apart" in tables(tmp_path)
+    assert "tells rows" not in tables(tmp_path, "--name", f"{tmp_path / 'a'}=base")
