@@ -23,7 +23,7 @@ from judgebench.auditing.suite import Judged, Suite
 from judgebench.data.rows import FileRow, json_rows
 from judgebench.records import Message
 from judgebench.stats.arrays import FloatArray, IntArray
-from judgebench.stats.correlation import correlation
+from judgebench.stats.correlation import Kind, correlation, permutation_p
 from judgebench.stats.cross_annotation import CrossAgreement, cross_agreement
 
 PEOPLE = 4
@@ -31,6 +31,8 @@ PEOPLE = 4
 CROSS, ALONE = "alpaca-crossannotations", "alpaca-annotations"
 LEAST_VOTES = 100
 """People's votes that a model's outputs must exceed to be in the correlations."""
+FEW_MODELS = 10
+"""Models below which an interval of a correlation is rough."""
 EVAL = "eval"
 _LIST = re.compile(r"^[ \t]*(?:[*•-]|\d{1,3}[.)]|[A-Za-z][.)])[ \t]+\S", re.MULTILINE)
 _UPSTREAM_LIST = re.compile(r"(?:[•*-]|\d[.)]|[A-Za-z][.)])\s*\w")
@@ -245,8 +247,17 @@ def _correlations(judged: Judged, votes: FloatArray, people: FloatArray) -> Iter
             pairs.append((float(np.nanmean(mine)), float(theirs.mean())))
     policy = f"of models' win rates under judge and people, over models with more than {LEAST_VOTES} of people's votes"
     columns = np.array(pairs, dtype=float).reshape(-1, 2)
-    yield correlated("spearman", correlation(columns[:, 0], columns[:, 1], "spearman"), policy)
-    yield correlated("pearson", correlation(columns[:, 0], columns[:, 1], "pearson"), policy)
+    for kind in ("spearman", "pearson"):
+        few = _few(columns, kind)
+        yield correlated(kind, correlation(columns[:, 0], columns[:, 1], kind), policy + few)
+
+
+def _few(columns: FloatArray, kind: Kind) -> str:
+    """With few models, the p-value of orders drawn at random, which needs no normal approximation."""
+    if len(columns) >= FEW_MODELS:
+        return ""
+    p = permutation_p(columns[:, 0], columns[:, 1], kind, rng=np.random.default_rng(0))
+    return "" if p is None else f"; few models: an order drawn at random does as well with p = {p:.3g}"
 
 
 SUITE = Suite(

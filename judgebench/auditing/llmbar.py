@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from judgebench.auditing.figures import ALL, Figure, coefficient, mixed, share
+from judgebench.auditing.figures import ALL, Figure, mixed, share
 from judgebench.auditing.items import Item, Label, cluster_of
-from judgebench.auditing.pair_figures import longer_figures, position_figures
+from judgebench.auditing.pair_figures import kappa_figures, longer_figures, position_figures
 from judgebench.auditing.suite import BOTH, NULL, Judged, Suite
 from judgebench.data.rows import json_rows
 from judgebench.records import Message
-from judgebench.stats.agreement import cohen_kappa
 from judgebench.stats.arrays import FloatArray, IntArray
 
 SUBSETS = ("natural", "neighbor", "gptinst", "gptout", "manual")
@@ -90,8 +89,7 @@ def _group(judged: Judged, group: str) -> Iterator[Figure]:
     kinds = "nulls and ties are labels of their own"
     pairs = (("kappa_order12", gold, winners[0]), ("kappa_order21", gold, winners[1]))
     for name, one, other in (*pairs, ("kappa_between_orders", winners[0], winners[1])):
-        found = cohen_kappa(one, other, rng=np.random.default_rng(0))
-        yield coefficient(name, found, f"Cohen's, of items; {kinds}", group=group)
+        yield from kappa_figures(name, one, other, f"of items; {kinds}", group)
     yield from longer_figures(judged, tuple(winners), gold, group)
 
 

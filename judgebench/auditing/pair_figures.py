@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from judgebench.auditing.figures import ALL, Figure, share
+from judgebench.auditing.figures import ALL, Figure, coefficient, share
 from judgebench.auditing.suite import BOTH, NULL, Judged
+from judgebench.stats.agreement import cohen_kappa, gwet_ac1
 from judgebench.stats.arrays import IntArray
 
 LONGER_BY = 30
 """Characters that one response must have more than the other to count as longer."""
+SKEWED = 0.8
+"""Share of a label above which kappa says little."""
 _PER_ITEM = "of items judged in both orders"
 
 
@@ -30,6 +33,15 @@ def position_figures(judged: Judged, group: str = ALL) -> Iterator[Figure]:
     )
     for name, values, policy in columns:
         yield share(name, values, judged.clusters, f"{_PER_ITEM}; {policy}", group=group)
+
+
+def kappa_figures(name: str, one: IntArray, other: IntArray, policy: str, group: str = ALL) -> Iterator[Figure]:
+    """Cohen's kappa of two columns of labels and, where one label is most of either, Gwet's AC1, which bears that."""
+    yield coefficient(name, cohen_kappa(one, other, rng=np.random.default_rng(0)), f"Cohen's, {policy}", group=group)
+    most = [np.unique(column, return_counts=True)[1].max(initial=0) / max(len(column), 1) for column in (one, other)]
+    if max(most) > SKEWED:
+        found = gwet_ac1(one, other, rng=np.random.default_rng(0))
+        yield coefficient(f"{name}_ac1", found, f"Gwet's AC1, because one label is most, {policy}", group=group)
 
 
 def longer_figures(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from judgebench.auditing.figures import ALL, Figure, coefficient, share
 from judgebench.auditing.items import TIE, Item, Label, cluster_of
-from judgebench.auditing.pair_figures import longer_figures, position_figures
+from judgebench.auditing.pair_figures import kappa_figures, longer_figures, position_figures
 from judgebench.auditing.people_figures import MARGINS, labels_of, people_figures, ranked
 from judgebench.auditing.suite import NULL, Judged, Suite
 from judgebench.data.rows import FileRow, json_rows
@@ -97,8 +97,7 @@ def _against_majority(
     yield share("accuracy_without_ties", (said == truth)[decided], clusters[decided], policy)
     given = said != NULL
     policy = "against the people's majority; a tie is a label, nulls are left out"
-    kappa = cohen_kappa(truth[given], said[given], rng=np.random.default_rng(0))
-    yield coefficient("kappa", kappa, f"Cohen's, {policy}")
+    yield from kappa_figures("kappa", truth[given], said[given], policy)
     lined = [ranked(column[given].astype(float)) for column in (truth, said)]
     weighted = cohen_kappa(lined[0], lined[1], "linear", rng=np.random.default_rng(0))
     yield coefficient("kappa_linear", weighted, f"Cohen's with linear weights, 1 < tie < 2, {policy}")

@@ -117,7 +117,7 @@ def report_sheet(report: SuiteReport) -> Sheet:
         f"{report.nulls} missing"
     )
     options = ", ".join(f"{name}={value}" for name, value in sorted(report.options.items()))
-    notes = [counts, f"options: {options}" if options else "", _if_nulls_were(report)]
+    notes = [counts, f"options: {options}" if options else "", _if_nulls_were(report), _spent(report)]
     made = _part(report.suite, rows, tuple(filter(None, notes)))
     return replace(made, spare=("what it is",))
 
@@ -130,6 +130,13 @@ def _if_nulls_were(report: SuiteReport) -> str:
     low, high = (scale * value for value in report.if_nulls_were if value is not None)
     name = report.headline.name.replace("_", " ")
     return f"{name} if the missing verdicts were all wrong: {low:.2f}; if they were all right: {high:.2f}"
+
+
+def _spent(report: SuiteReport) -> str:
+    """What the decisions say they cost."""
+    usd = "" if report.usd is None else f"{dollars(report.usd)} in all"
+    pace = "" if report.seconds_per_verdict is None else f"{report.seconds_per_verdict:.2g} s per verdict"
+    return ", ".join(filter(None, (usd, pace)))
 
 
 def _part(title: str, rows: tuple[tuple[Cell, ...], ...], notes: tuple[str, ...]) -> Sheet:

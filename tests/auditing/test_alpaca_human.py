@@ -95,6 +95,7 @@ def test_a_judge_that_is_the_people() -> None:
             assert value == figure(report, people, "all").value
     assert figure(report, "spearman", "all").value == pytest.approx(1)
     assert figure(report, "spearman", "all").n == 3
+    assert "p = 0.333" in figure(report, "spearman", "all").policy  # 2 of 6 orders are as far from chance
     assert figure(report, "pearson", "all").value == pytest.approx(1)
 
 

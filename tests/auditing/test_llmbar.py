@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from judgebench.auditing.figures import Figure, SuiteReport
+from judgebench.auditing.items import Decision
 from judgebench.auditing.suites import get_suite
 from judgebench.codec import sha256_hex
 from judgebench.data.sources import UNPINNED
@@ -88,3 +89,14 @@ def test_ratings_are_decided_as_upstream_decides(evaluator: str) -> None:
                 assert [str(one.winner) for one in made] == [line["order12"][number], line["order21"][number]]
                 equal += ratings[0] == ratings[1]
     assert equal > 10
+
+
+def test_gwets_coefficient_stands_beside_a_kappa_of_one_label() -> None:
+    """A judge that names the first output nearly always has a kappa that says little; nobody else has a second one."""
+    items = items_of("llmbar")
+    first = [Decision(item=item.id, order=order, shown="A>B") for item in items for order in ("12", "21")]
+    report = get_suite("llmbar").report(items, first)
+    assert figure(report, "kappa_order12", "all").value == pytest.approx(0)
+    assert figure(report, "kappa_order12_ac1", "all").interval is not None
+    usual = get_suite("llmbar").report(items, llmbar_decisions("GPT-4/Vanilla"))
+    assert usual.figure("kappa_order12_ac1") is None
