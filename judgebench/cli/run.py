@@ -210,10 +210,13 @@ def _report(
     from judgebench.cli.results import print_notes, print_results
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
-    from judgebench.run.seats import ending_soon
+    from judgebench.run.seats import ending_soon, of_one_family
 
     require_trackers(track)
-    notes = [] if quiet else list(dict.fromkeys(note for plan in plans for note in ending_soon(plan, judge=judge)))
+    told = (
+        [] if quiet else [(*ending_soon(plan, judge=judge), *(of_one_family(plan) if judge else ())) for plan in plans]
+    )
+    notes = list(dict.fromkeys(note for of_plan in told for note in of_plan))
     found: list[Results] = []
     failures: list[tuple[str, JudgebenchError]] = []
     left = plans[0].budget

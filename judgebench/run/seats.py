@@ -30,6 +30,7 @@ from judgebench.models.opening import (
     shutdown_of,
 )
 from judgebench.models.pricing import Price
+from judgebench.models.trained_by import base_vendor_of, vendor_of
 from judgebench.models.vendors import shutdown, vendors
 from judgebench.models.wrappers import Account, Budget, Metered, NeverAsked, Stored, require_price
 from judgebench.records import Sampling
@@ -325,15 +326,40 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
     return settled
 
 
+def judge_texts(settings: Settings) -> list[str]:
+    """The judge models of a run's tasks, as the user or the tasks name them, each once."""
+    texts: dict[str, None] = {}
+    for spec in tasks.parse_specs(settings.tasks):
+        task, _ = tasks.load(spec, starter=settings.starter)
+        if task.judge_models or settings.judges:
+            texts |= dict.fromkeys(settings.judges or task.judge_models.values())
+            texts |= dict.fromkeys(filter(None, [settings.cascade]))
+    return list(texts)
+
+
+def of_one_family(settings: Settings) -> list[str]:
+    """Say which judges would judge a model of their own vendor, or one made from its weights: they may favour it."""
+    if settings.model is None:
+        return []
+    try:
+        candidate = model_name(parse_model(settings.model)[0])
+        names = {text: model_name(parse_model(text)[0]) for text in judge_texts(settings)}
+    except UsageError:  # the run says it
+        return []
+    made = {vendor_of(candidate), base_vendor_of(candidate)} - {None}
+    return [
+        f"the judge {text} and {settings.model} are both of {vendor}: a judge may favour answers of its own family; "
+        f"`judgebench judges audit {text}` measures by how much"
+        for text, name in names.items()
+        if (vendor := vendor_of(name)) in made
+    ]
+
+
 def ending_soon(settings: Settings, *, judge: bool) -> list[str]:
     """Say of each model that a run would ask until when its vendor serves it, if that is within two months."""
     texts = dict.fromkeys([settings.model] if settings.model else [])
     try:
-        for spec in tasks.parse_specs(settings.tasks) if judge else ():
-            task, _ = tasks.load(spec, starter=settings.starter)
-            if task.judge_models or settings.judges:
-                texts |= dict.fromkeys(settings.judges or task.judge_models.values())
-                texts |= dict.fromkeys(filter(None, [settings.cascade]))
+        texts |= dict.fromkeys(judge_texts(settings) if judge else [])
         ends = {text: shutdown_of(*parse_model(text)) for text in texts}
     except UsageError:  # the run says it
         return []

@@ -11,7 +11,7 @@ from judgebench.models.opening import OpenSettings, open_model, parse_model, shu
 from judgebench.models.wrappers import Stored
 from judgebench.records import Message, Request, Sampling
 from judgebench.run.loading import load_tasks
-from judgebench.run.seats import ModelPool, alternatives
+from judgebench.run.seats import ModelPool, alternatives, of_one_family
 from judgebench.run.settings import Settings
 from tests.servers.launch import Server, chat_server
 
@@ -81,3 +81,20 @@ def pass_the_check(judge: Server) -> None:
         pool.require_ready(parse_model("builtin:tiny"), [loaded])
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "judges", "vendors"),
+    [
+        ("openai:gpt-4o-mini-2024-07-18", (), ["openai"]),  # AlpacaEval's official judge is OpenAI's
+        ("http://127.0.0.1:9/v1#meta-llama/Llama-3.1-8B-Instruct", ("openai:gpt-4.1",), []),
+        ("hf:princeton-nlp/gemma-2-9b-it-SimPO", ("http://127.0.0.1:9/v1#gemini-2.5-pro",), ["google"]),
+        ("openai:gpt-5", ("openai:gpt-4.1", "anthropic:claude-opus-4-8"), ["openai"]),
+        ("builtin:tiny", ("builtin:tiny",), []),
+        ("builtin:tiny", ("nothing of this kind:x",), []),
+    ],
+)
+def test_a_judge_of_the_candidates_family_is_said(candidate: str, judges: tuple[str, ...], vendors: list[str]) -> None:
+    """By the names of both: a vendor's own models, and those that somebody trained from its weights."""
+    told = of_one_family(Settings(tasks="alpacaeval", model=candidate, judges=judges))
+    assert [note.split(" are both of ")[1].split(":")[0] for note in told] == vendors
