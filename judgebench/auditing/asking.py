@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from judgebench.auditing import probes
 from judgebench.auditing.items import Decision, Item, Shown, shown_from_share
@@ -24,7 +25,7 @@ from judgebench.run.folder import RunFolder
 from judgebench.run.judge_marks import audits_folder
 from judgebench.run.loading import LoadedTask
 from judgebench.run.pipeline import Observer, Pipeline
-from judgebench.run.protocol import judge_identity, verdict_arguments
+from judgebench.run.protocol import played_by, verdict_arguments
 from judgebench.run.seats import ModelPool
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask
@@ -46,6 +47,8 @@ class Part:
     suite: Suite | None = None
     """The public benchmark that they are of; ``None`` for the built-in suite."""
     repeats: int = 1
+    content: str = ""
+    """Names the texts of the whole suite: what was judged of other texts is no verdict on these."""
 
     def orders(self, item: Item) -> tuple[str, ...]:
         """The orders that are asked about: both of a pair, whatever its protocol scores, to see what they do."""
@@ -78,11 +81,11 @@ def parts_of(
     suites: Sequence[tuple[Suite, tuple[Item, ...]]], *, limit: float | None, repeats: int
 ) -> tuple[Part, ...]:
     """The parts of an audit: the built-in suite, the others, and some items of the last one several times."""
-    found = [Part(probes.BUILTIN, _first_questions(probes.items(), limit))]
-    found += [Part(suite.name, spread(items, limit), suite) for suite, items in suites]
+    found = [Part(probes.BUILTIN, _first_questions(probes.items(), limit), content=_hash(probes.items()))]
+    found += [Part(suite.name, spread(items, limit), suite, content=_hash(items)) for suite, items in suites]
     again = spread([item for item in found[-1].items if item.pair], REPEATED_ITEMS)
     if repeats > 1 and again:
-        found.append(Part(REPEATED, again, repeats=repeats))
+        found.append(Part(REPEATED, again, repeats=repeats, content=found[-1].content))
     return tuple(found)
 
 
@@ -94,6 +97,10 @@ def spread(items: Sequence[Item], limit: float | None) -> tuple[Item, ...]:
     """
     wanted = _wanted(len(items), limit)
     return tuple(items[place * len(items) // wanted] for place in range(wanted)) if wanted else ()
+
+
+def _hash(items: Sequence[Item]) -> str:
+    return canonical_hash(items)[7:15]
 
 
 def _wanted(count: int, limit: float | None) -> int:
@@ -141,6 +148,11 @@ class Audit:
     def fingerprint(self) -> dict[str, object]:
         """Everything about the judge that can change a verdict: prompts, rules, models."""
         return fingerprint_of(self.seats, self.settings)
+
+    @property
+    def played(self) -> list[dict[str, Any]]:
+        """How each of the judges is played, as the protocol of a run says it."""
+        return [played_by([(seat.judge, seat.model) for seat in own]) for own in self.seats.values()]
 
     @property
     def folder(self) -> RunFolder:
@@ -241,7 +253,7 @@ class Audit:
             key=part.name,
             task=loaded.task,
             data=loaded.data,
-            folder=folder.task(part.name),
+            folder=folder.task(f"{part.name}-{part.content}"),
             sampling=loaded.task.sampling,
             seats=self.seats,
             judge_repeats=part.repeats,
@@ -286,10 +298,7 @@ def _shows(prompt: str, item: Item) -> bool:
 def fingerprint_of(seats: Mapping[str, Sequence[JudgeSeat]], settings: Settings) -> dict[str, object]:
     """Everything about judges that can change a verdict."""
     return {
-        "judges": {
-            name: [[seat.judge.fingerprint, judge_identity(seat.model)] for seat in own]
-            for name, own in sorted(seats.items())
-        },
+        "judges": {name: played_by([(seat.judge, seat.model) for seat in own]) for name, own in sorted(seats.items())},
         "arguments": verdict_arguments({**settings.judge_file_args, **settings.judge_args}),
         "think_tags": [list(pair) for pair in settings.think_tags],
     }

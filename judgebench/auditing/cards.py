@@ -40,8 +40,8 @@ from judgebench.run.judge_marks import (
     DecisiveFigure,
     asked_hash,
     audits_folder,
+    models_of,
 )
-from judgebench.run.protocol import judge_identity
 from judgebench.stats.clustered import cluster_totals, clustered_estimate
 
 VERDICTS = "verdicts.jsonl"
@@ -147,12 +147,8 @@ def make_card(
         members |= {part: own for part, own in before.members.items() if part not in now_named}
     mark = AuditMark(
         judge="+".join(audit.settings.judges),
-        asked=tuple(
-            asked_hash(seat.judge.fingerprint, judge_identity(seat.model))
-            for own in audit.seats.values()
-            for seat in own
-        ),
-        models=tuple(dict.fromkeys(judge_identity(seat.model) for own in audit.seats.values() for seat in own)),
+        asked=tuple(dict.fromkeys(asked_hash(own) for own in audit.played)),
+        models=tuple(sorted({model for own in audit.played for model in models_of(own)})),
         day=today().isoformat(),
         decisive=tuple(_decisive(reports, found)),
         unfit=_unfit(found),
@@ -217,12 +213,15 @@ def kept_cards() -> list[tuple[Path, JudgeCard]]:
 
 
 def cards_of(judge: str) -> list[tuple[Path, JudgeCard]]:
-    """The cards of a judge, as the user names it, the newest first; also by a model of it, or the path of a card."""
+    """The cards of a judge, as the user names it, the newest first, then those of juries that it sits on. It may also
+    be named by its model's own name, or by the path of a card.
+    """
     path = Path(judge)
     if path.name == CARD or (path / CARD).is_file():
         path = path if path.name == CARD else path / CARD
         return [(path, read_card(path))]
-    return [(path, card) for path, card in kept_cards() if judge in (card.judge, *card.judge.split("+"), *card.models)]
+    found = [pair for pair in kept_cards() if judge in (pair[1].judge, *pair[1].judge.split("+"), *pair[1].models)]
+    return sorted(found, key=lambda pair: judge != pair[1].judge and (judge,) != pair[1].models)
 
 
 def read_card(path: Path) -> JudgeCard:

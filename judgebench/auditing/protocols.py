@@ -192,7 +192,7 @@ def _task(form: str) -> Task:
         other_judges=OTHER_JUDGES,
         sampling=Sampling(),
         official_examples=0,
-        orders={"both": {}},
+        orders={"both": {}, "seeded": {}},
         starter=False,
         load=lambda fetch: TaskData(examples=(), baselines={}),
         cases=cases,

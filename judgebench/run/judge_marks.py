@@ -69,9 +69,17 @@ class AuditMark(msgspec.Struct, frozen=True, kw_only=True):
         return shortened(printable(f"{self.judge} was audited on {self.day}{prompt}: {figures}{unfit}"), 600)
 
 
-def asked_hash(prompt_and_rule: object, model: str) -> str:
-    """The hash of a judge's fingerprint together with the model that is asked by it, as a protocol names the model."""
-    return canonical_hash([prompt_and_rule, model])
+def asked_hash(played: object) -> str:
+    """The hash of how a judge is played, as a protocol says it: its prompt and rule with its model, or a jury."""
+    return canonical_hash(played)
+
+
+def models_of(played: object) -> list[str]:
+    """The models that play a judge, as a protocol names them: several for a jury."""
+    jury = played.get("jury") if isinstance(played, Mapping) else None
+    seats = jury if isinstance(jury, list) else [played]
+    named = [seat.get("model") for seat in seats if isinstance(seat, Mapping)]
+    return [model for model in named if isinstance(model, str)]
 
 
 def audits_folder() -> Path:
@@ -94,23 +102,15 @@ def marks() -> list[AuditMark]:
 
 def marks_of(protocol: Mapping[str, Any], known: Sequence[AuditMark] | None = None) -> list[AuditMark]:
     """The marks of the judges that a run's protocol names, each once: with the same prompt and rule where there is
-    such an audit, else of the same model. ``known`` are all marks, the newest first.
+    such an audit, else of the same model or jury. ``known`` are all marks, the newest first.
     """
-    seats: list[Any] = []
-    for judge in protocol.get("judges", {}).values():
-        jury = judge.get("jury") if isinstance(judge, Mapping) else None
-        seats += jury if isinstance(jury, list) else [judge]
-    hashes = {
-        asked_hash(seat.get("prompt_and_rule"), model): model
-        for seat in seats
-        if isinstance(seat, Mapping) and isinstance(model := seat.get("model"), str)
-    }
-    listed = (marks() if known is None else known) if hashes else ()
-    found: dict[str, AuditMark] = {}
-    for mark in listed:
-        for asked in hashes.keys() & set(mark.asked):
-            found.setdefault(hashes[asked], mark)
-    for mark in listed:
-        for model in set(hashes.values()) & set(mark.models):
-            found.setdefault(model, msgspec.structs.replace(mark, same_prompt=False))
-    return list({mark.text: mark for mark in found.values()}.values())
+    judges = list(protocol.get("judges", {}).values())
+    listed = (marks() if known is None else known) if judges else ()
+    found: dict[AuditMark, None] = {}
+    for played in judges:
+        asked, models = asked_hash(played), tuple(sorted(set(models_of(played))))
+        same = next((mark for mark in listed if asked in mark.asked), None)
+        like = next((mark for mark in listed if models and mark.models == models), None)
+        if mark := same or (like and msgspec.structs.replace(like, same_prompt=False)):
+            found[mark] = None
+    return list(found)

@@ -98,7 +98,7 @@ def protocol(
         "repeats": max((example.repeat + 1 for example in examples), default=1),
         "judge_repeats": judge_repeats,
         "verifiers": {name: check.fingerprint for name, check in sorted(loaded_task.data.verifiers.items())},
-        "judges": {name: _panel(seats) for name, seats in sorted(judges.items())},
+        "judges": {name: played_by(seats) for name, seats in sorted(judges.items())},
         **({"reask": reask} if _asks_otherwise(judges, reask) else {}),
         **({"stop_when": stop} if stop and cascade is None else {}),
         **({"cascade": _cascade(cascade, dear or {}, dear_args or {})} if cascade is not None else {}),
@@ -114,7 +114,7 @@ def _cascade(
 ) -> dict[str, Any]:
     """Mark numbers that are estimates of a dear judge's, so that they are ranked with neither judge's own."""
     changing = verdict_arguments(arguments)
-    panels = {name: _panel(seats) for name, seats in sorted(dear.items())}
+    panels = {name: played_by(seats) for name, seats in sorted(dear.items())}
     return {**size, "dear": panels, **({"dear_args": changing} if changing else {})}
 
 
@@ -130,7 +130,8 @@ def _own_judge(own: OwnJudge) -> dict[str, Any]:
     return {"replaces": own.mark, "prompt": own.prompt_sha256, "reading": rule}
 
 
-def _panel(seats: Sequence[Seat]) -> dict[str, Any]:
+def played_by(seats: Sequence[Seat]) -> dict[str, Any]:
+    """How a judge is played: its prompt and rule with its model, or those of each member of a jury."""
     played = [
         {"prompt_and_rule": judge.fingerprint if judge else "unknown", "model": judge_identity(model)}
         for judge, model in sorted(seats, key=lambda seat: judge_identity(seat[1]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgebench.auditing.asking import Audit, Part
+from judgebench.auditing.asking import Audit, Part, parts_of
 from judgebench.auditing.items import Item, Label
 from judgebench.auditing.suites import get_suite
 from judgebench.errors import UsageError
@@ -70,3 +70,15 @@ def test_four_responses_are_for_judges_that_rate() -> None:
             Audit(Settings(tasks="", judges=(spec,)), [part])
         audit = Audit(Settings(tasks="mtbench", judges=(spec,), starter=True), [part])
     assert [case.id for case in audit.protocol.cases(four, part.orders(four))] == ["i0#1", "i0#2", "i0#3", "i0#4"]
+
+
+def test_other_texts_are_other_verdicts() -> None:
+    """A part is kept by its suite's texts: of changed ones nothing was judged, and of fewer of them something was."""
+    suite = get_suite("llmbar")
+    items = (talk(0, 1), talk(1, 1))
+    parts = parts_of([(suite, items)], limit=None, repeats=1)
+    fewer = parts_of([(suite, items)], limit=1, repeats=1)
+    other = parts_of([(suite, (talk(0, 1), talk(1, 2)))], limit=None, repeats=1)
+    assert [part.content for part in fewer] == [part.content for part in parts]
+    assert other[0].content == parts[0].content
+    assert other[1].content != parts[1].content

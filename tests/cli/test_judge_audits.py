@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from judgebench.auditing import probes
+from judgebench.auditing.cards import cards_of
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request, Usage
 from judgebench.run.judge_marks import audits_folder, marks, marks_of
@@ -416,6 +417,23 @@ def test_an_audit_with_another_prompt_says_so() -> None:
     protocol["judges"]["pair"]["model"] = "two"
     assert marks_of(protocol, known) == []
     assert two
+
+
+def test_a_jury_and_its_members_have_marks_of_their_own() -> None:
+    """What an audit found of a jury says nothing of a run that one member judges, and the other way round."""
+    sound = by_quality(is_right)
+    with playing(ScriptedModel(sound, name="one")) as one, playing(ScriptedModel(sound, name="two")) as two:
+        card_of(one, "--limit", 1, "--repeats", 1)
+        alone = marks()
+        card_of(one, two, "--limit", 1, "--repeats", 1)
+        assert judgebench(["judges", "info", one]).stdout.count("sanity pairs right") == 2
+        (_, card), *_ = cards_of(one)
+    assert card.judge == one
+    seat = {"prompt_and_rule": "unknown", "model": "one"}
+    jury = {"jury": [seat, {"prompt_and_rule": "unknown", "model": "two"}]}
+    assert [mark.judge for mark in marks_of({"judges": {"pair": seat}})] == [one]
+    assert [mark.judge for mark in marks_of({"judges": {"pair": jury}})] == [f"{one}+{two}"]
+    assert marks_of({"judges": {"pair": jury}}, alone) == []
 
 
 def test_a_damaged_card_says_nothing(own_folders: Path) -> None:
