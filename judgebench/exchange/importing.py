@@ -18,6 +18,7 @@ from judgebench.errors import UsageError
 from judgebench.exchange import every_eval_ever, hub_results, score_tables
 from judgebench.files import read_bytes
 from judgebench.grading.pool import GradingPool
+from judgebench.kinds.scored import FIELDS as SCORED_FIELDS
 from judgebench.records import ExampleScore, Generation, Score
 from judgebench.run.archive import unpack_archive
 from judgebench.run.folder import Manifest, Results, RunFolder, now
@@ -39,6 +40,8 @@ REPORTS: Mapping[str, Callable[..., Reports]] = {
     "every_eval_ever": every_eval_ever.read_scores,
 }
 """Readers of files with numbers of any benchmark and nothing to grade. ``eval_results`` is another such format."""
+SCORED = "scored"
+"""The format of scores that another program gave."""
 ROUNDING = 1e-9
 """Tolerance for shares of a few parts that were computed in another order."""
 
@@ -64,9 +67,7 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     (loaded_task,) = load_tasks(dataclasses.replace(settings, fields={}))
     reader = loaded_task.task.importers.get(form)
     if settings.fields:
-        if form != "outputs":
-            raise UsageError(f"--fields is for files of outputs; the fields of {form!r} are fixed")
-        reader = partial(import_answers, fields=parse_fields(settings.fields))
+        reader = _with_fields(form, reader, settings.fields)
     every = _read(path, reader, loaded_task) if reader else _reports(path, form, loaded_task, settings)
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
@@ -170,6 +171,21 @@ class _Import:
         scored = finish_tasks(self.folder, self.manifest, [loaded_task], pool)
         self.manifest.tasks[loaded_task.key].notes += _compared(own.example_scores(), imported.stored)
         return scored
+
+
+def _with_fields(form: str, reader: Callable[..., Sequence[Imported]] | None, fields: Mapping[str, str]) -> Importer:
+    """The reader of a format whose rows may call our fields otherwise."""
+    if form == "outputs":
+        return partial(import_answers, fields=parse_fields(fields))
+    if form != SCORED or reader is None:
+        raise UsageError(f"--fields is for files of outputs and of scores; the fields of {form!r} are fixed")
+    for name, theirs in fields.items():
+        if name not in SCORED_FIELDS or not theirs:
+            raise UsageError(
+                f"--fields {name}={theirs}: write one of our names, {', '.join(SCORED_FIELDS)}, on the left and the "
+                "file's name for it on the right, as in id=key,score=reward"
+            )
+    return partial(reader, fields=fields)
 
 
 def _import_archive(path: Path, out: Path, settings: Settings) -> Results:

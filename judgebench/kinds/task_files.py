@@ -68,9 +68,10 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rating: dict[str, Any] = {}
     rubric: dict[str, Any] = {}
     classify: dict[str, Any] = {}
+    scored: dict[str, Any] = {}
 
 
-KINDS = ("pairwise", "rating", "rubric", "classify")
+KINDS = ("pairwise", "rating", "rubric", "classify", "scored")
 """Each has a module of its name here, and its table in the file."""
 
 
@@ -151,6 +152,11 @@ class TaskFile:
     # -- the prompts
 
     @property
+    def has_prompts(self) -> bool:
+        """Whether there are prompts; scores that were made elsewhere need none."""
+        return self.keys.prompts is not None or self.keys.source is not None
+
+    @property
     def sources(self) -> dict[str, Source]:
         """What is fetched: the prompts, if they are not beside the file."""
         if self.keys.source is None:
@@ -206,7 +212,7 @@ def read_task_file(path: Path) -> TaskFile:
     for other in KINDS:
         if other != keys.kind and getattr(keys, other):
             raise file.fault(other, f"is the table of another kind; this file's kind is {keys.kind}")
-    if (keys.prompts is None) == (keys.source is None):
+    if (keys.prompts is not None and keys.source is not None) or not (file.has_prompts or keys.kind == "scored"):
         raise file.fault(PROMPTS, "names the file of prompts, unless a table [source] says where they are fetched from")
     if keys.source is not None and sum(map(bool, (keys.source.repo, keys.source.dataset, keys.source.url))) != 1:
         raise file.fault("source", "names one of repo, dataset and url")

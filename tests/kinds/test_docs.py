@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from judgebench.judges.judge_files import RULE_KEYS
-from judgebench.kinds import classify, pairwise, rating, rubric
+from judgebench.kinds import classify, pairwise, rating, rubric, scored
 from judgebench.kinds.items import FIELDS
 from judgebench.kinds.task_files import KINDS, Keys
 from tests.commands import judgebench
@@ -20,6 +20,7 @@ SETTINGS = {
     "rating": rating.Settings,
     "rubric": rubric.Settings,
     "classify": classify.Settings,
+    "scored": scored.Settings,
 }
 
 
@@ -31,9 +32,13 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "Mine."}) + "\n" for n in range(3)))
     Path("mine.toml").write_text(FILES[number])
+    assert len(FILES[number].splitlines()) <= 25
+    if 'kind = "scored"' in FILES[number]:
+        Path("scores.jsonl").write_text('{"id": "a", "score": 0.5}\n{"id": "b", "score": 1}\n')
+        judgebench(["import", "scores.jsonl", "--from", "scored", "--task", "mine.toml", "--out", "run"])
+        return
     judge = ["--judge", "builtin:tiny", "--out", "run"]
     judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", *judge])
-    assert len(FILES[number].splitlines()) <= 25
 
 
 def test_its_tables_name_every_key() -> None:

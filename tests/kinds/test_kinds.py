@@ -564,3 +564,44 @@ def test_wrong_labels_are_told(place: Path, text: str, told: str) -> None:
     write_task(text)
     ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=2)
     assert told in ended.stderr
+
+
+# -- scores made elsewhere
+
+
+def test_scores_made_elsewhere(place: Path) -> None:
+    """Of a simulator, without prompts: a run for each model, in percent of the scale, by category, and compared."""
+    write_task('kind = "scored"\n[scored]\nscale = [-1, 1]\nunit = "percent"\n')
+    rewards = {"a": [1, 0, -1, None], "b": [0, 0, -1, 1]}
+    rows = [
+        {"key": str(n), "reward": value, "model": model, "category": "even" if n % 2 == 0 else "odd"}
+        for model, values in rewards.items()
+        for n, value in enumerate(values)
+    ]
+    write_rows("scores.jsonl", rows)
+    shared = ["--from", "scored", "--task", "mine.toml", "--fields", "id=key,score=reward", "--out", "runs"]
+    judgebench(["import", "scores.jsonl", *shared], code=None)
+    one, two = scores("runs/a"), scores("runs/b")
+    assert (one["score", None].value, one["score", None].n, one["score", None].n_missing) == (50, 3, 1)
+    assert (two["score", None].value, two["score", "category=even"].value) == (50, 25)
+    text = judgebench(["compare", "runs/a", "runs/b", "--tasks", "mine.toml", "--format", "json"], code=None).stdout
+    assert pytest.approx(-50 / 3) in numbers(json.loads(text))
+    ended = judgebench(["eval", "--model", "builtin:tiny", "--tasks", "mine.toml", "--out", "x"], code=2)
+    assert "import its scores with --from scored" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"id": "a", "score": 2}, "'score' is 2, and the scale goes from 0 to 1"),
+        ({"id": "a", "reward": 1}, "the row has no 'score'"),
+        ({"id": "0", "score": 1}, "there is a score of '0' already"),
+    ],
+)
+def test_wrong_scores_are_named_with_their_line(place: Path, row: dict[str, Any], told: str) -> None:
+    """The file, the line, and what was expected."""
+    write_task('kind = "scored"\n')
+    write_rows("scores.jsonl", [{"id": "0", "score": 1}, row])
+    ended = judgebench(["import", "scores.jsonl", "--from", "scored", "--task", "mine.toml", "--out", "run"], code=2)
+    assert "scores.jsonl:2" in ended.stderr
+    assert told in ended.stderr
