@@ -6,6 +6,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -159,9 +160,9 @@ def _require_alike(chosen: Sequence[tuple[Run, TaskRun]]) -> None:
             f"{first_run.path} is a run on the starter set, whose numbers compare with nothing; judge the models' "
             "answers on the whole benchmark"
         )
-    if partial := next((name for name in ("stop_when", "cascade") if name in base.protocol), None):
+    if part := next((name for name in ("stop_when", "cascade") if name in base.protocol), None):
         raise UsageError(
-            f"{first_run.path} has estimates from a part of the verdicts ({partial}), whose errors a bridge cannot "
+            f"{first_run.path} has estimates from a part of the verdicts ({part}), whose errors a bridge cannot "
             "know; judge all items with one judge, or the random part that --items names"
         )
     if "reported_by" in base.protocol:
@@ -221,7 +222,7 @@ def _population(task_run: TaskRun, task: Task, finder: SourceFinder, items: int 
                 "make --plan N --items K` writes its ids"
             )
         return ()
-    population = tuple(example.id for example in task_run.load_whole(finder).examples)
+    population = tuple(_all_items(task_run, finder))
     drawn = drawn_items(population, 0)[:items]
     if items >= len(population):
         raise UsageError(f"--items {items}: {task.label} has {len(population)} items; leave --items out to use all")
@@ -474,7 +475,13 @@ class CheckedRun(Struct, frozen=True, kw_only=True):
 
 
 def check_runs(
-    bridge: Bridge, runs: Sequence[Run], official: str, *, level: float = 0.95, force: bool = False
+    bridge: Bridge,
+    runs: Sequence[Run],
+    official: str,
+    finder: SourceFinder,
+    *,
+    level: float = 0.95,
+    force: bool = False,
 ) -> list[CheckedRun]:
     """Predict runs whose models have official numbers. Raises :class:`UsageError` for a run of another protocol."""
     found = []
@@ -483,10 +490,16 @@ def check_runs(
         table = official_table(official, task_run.task)
         own = run.manifest.candidate, run.manifest.shown_name
         name, numbers = table.of(*own) or (own[1], {})
+        judged = JudgedRun.of(run, task_run, partial(_all_items, task_run, finder))
         for metric in bridge.metric_names:
-            number = predict(bridge, JudgedRun.of(run, task_run), metric=metric, level=level, force=force)
+            number = predict(bridge, judged, metric=metric, level=level, force=force)
             found.append(_checked(name, number, numbers.get(metric)))
     return found
+
+
+def _all_items(task_run: TaskRun, finder: SourceFinder) -> list[str]:
+    """The ids of the whole benchmark, of which a run may be on a random part."""
+    return [example.id for example in task_run.load_whole(finder).examples]
 
 
 def _checked(name: str, number: OfficialNumber, official: float | None) -> CheckedRun:

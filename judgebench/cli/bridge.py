@@ -174,6 +174,7 @@ def check(
     from judgebench.analysis.bridging import check_runs
     from judgebench.cli.rendering import show as show_as
     from judgebench.run.bridge_files import bridge_path, read_bridge
+    from judgebench.run.loading import source_finder
     from judgebench.run.settings import settings_from_flags
 
     path = bridge_path(bridge)
@@ -185,7 +186,8 @@ def check(
         reached = {"api_key_env": api_key_env, "budget": budget, "judge_concurrency": judge_concurrency}
         flags = {**asked, **reached, "mirror": mirror, "offline": offline, "tasks": tasks or task_spec(found)}
         found = _ask_again(path, found, read, settings_from_flags(flags, sys.argv), quiet=quiet or json)
-    checked = check_runs(found, read, official, level=level, force=force)
+    finder = source_finder(settings_from_flags({"tasks": tasks or "none", "mirror": mirror, "offline": offline}))
+    checked = check_runs(found, read, official, finder, level=level, force=force)
     record = {
         "bridge": found.name,
         "hash": found.hash,

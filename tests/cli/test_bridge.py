@@ -104,6 +104,21 @@ def test_a_new_model_is_predicted_as_published(new: str, judged: Judged, tmp_pat
         assert number.prediction.value == row["predicted"]
 
 
+def test_eval_predicts_a_new_model(judged: Judged, tmp_path: Path) -> None:
+    """``eval --bridge``: the new model's answers are judged by the server, and its row is the published prediction."""
+    new, path = "Mistral-7B-Instruct-v0.2", tmp_path / "seven.bridge.json"
+    judged.made(path, *(model for model in MODELS if model != new))
+    arguments = judged.second.eval(judged.server, new, tmp_path / "run", "-q", "--json", "--bridge", str(path))
+    ended = judgebench(arguments, JUDGEBENCH_CACHE=str(judged.folder / "cache"))
+    scores = {score["metric"]: score for score in json.loads(ended.stdout)["scores"] if score["group"] is None}
+    for metric, (name, _, points) in METRICS.items():
+        want = next(left for left in cases()[name]["loo"] if left["model"] == new)
+        row = scores[f"{metric}_official_predicted"]
+        near = pytest.approx((want["predicted"], want["low95"], want["high95"]), abs=10 * points)
+        assert (row["value"], row["low"], row["high"]) == near
+        assert (row["method"], row["n"], row["n_missing"]) == ("judge bridge, logit, t", 805, 0)
+
+
 def test_what_show_says(judged: Judged, bridge: Path) -> None:
     """``show`` has a row for every model, and in words what the bridge is worth."""
     shown = judgebench(["bridge", "show", bridge], COLUMNS="200").stdout
