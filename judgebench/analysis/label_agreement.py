@@ -234,7 +234,7 @@ def _beside_people(table: FloatArray, verdicts: FloatArray, rng: np.random.Gener
     rows = (
         ("human_ceiling", "a person with the mode of the others", "share", ceiling.human, ceiling.human_interval),
         ("judge_with_the_others", "the judge with the same modes", "share", ceiling.judge, ceiling.judge_interval),
-        ("judge_over_ceiling", "the latter over the former", "ratio", ceiling.ratio, ceiling.ratio_interval),
+        ("judge_over_ceiling", "the judge over a person", "ratio", ceiling.ratio, ceiling.ratio_interval),
     )
     for name, about, unit, value, interval in rows:
         yield _figure(name, about, unit, value, interval, ceiling.comparisons, ceiling.reason)
