@@ -16,8 +16,8 @@ from judgebench.analysis.published import of_same_table, official_task
 from judgebench.errors import UsageError
 from judgebench.records import PREDICTED, BridgeUsed
 from judgebench.run.bridge_files import Bridge
-from judgebench.run.bridging import JudgedRun, difference, predict, require_same_protocol, unlike
-from judgebench.run.predicting import Bridges, bridge_used, marks_of, metrics_of, predicted_row
+from judgebench.run.bridging import JudgedRun, difference, predict_all, require_same_protocol, unlike
+from judgebench.run.predicting import Bridges, bridge_used, in_order, marks_of, predicted_row
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import NO_FILES
 
@@ -62,8 +62,13 @@ def with_predictions(
 
 def metrics_shown(bridge: Bridge) -> list[str]:
     """A bridge's metrics in the order in which its task's tables show them."""
+    headline = _headline(bridge)
+    return sorted(bridge.metrics, key=lambda name: headline.index(name) if name in headline else len(headline))
+
+
+def _headline(bridge: Bridge) -> tuple[str, ...]:
     task = known_task(bridge.label, NO_FILES)
-    return metrics_of(bridge, () if task is None else task.headline)
+    return () if task is None else task.headline
 
 
 def _is_wanted(run: TaskRun, label: str, task: str | None) -> bool:
@@ -87,10 +92,8 @@ def _predicted(
             )
             continue
         judged = JudgedRun.of(run, one, population)
-        scores = [
-            predicted_row(predict(bridge, judged, metric=metric, level=bridges.level, force=force), manifest.name)
-            for metric in metrics_shown(bridge)
-        ]
+        numbers = in_order(predict_all(bridge, judged, level=bridges.level, force=force), _headline(bridge))
+        scores = [predicted_row(number, manifest.name) for number in numbers]
         marks = dict.fromkeys(mark for score in scores for mark in marks_of(score))
         (row,) = (row for row in rows_of(run) if row.task == bridge.label)
         row = msgspec.structs.replace(

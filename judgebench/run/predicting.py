@@ -22,7 +22,7 @@ from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import read_bytes
 from judgebench.records import PREDICTED, BridgeUsed, Score
 from judgebench.run.bridge_files import Bridge, read_bridge
-from judgebench.run.bridging import JudgedRun, OfficialNumber, Population, predict, require_same_protocol
+from judgebench.run.bridging import JudgedRun, OfficialNumber, Population, predict_all, require_same_protocol
 from judgebench.run.folder import Manifest, TaskManifest
 from judgebench.run.loading import LoadedTask, load_task, source_finder
 from judgebench.run.settings import Settings
@@ -74,10 +74,10 @@ class Bridges:
 NO_BRIDGES = Bridges({})
 
 
-def metrics_of(bridge: Bridge, headline: Sequence[str]) -> list[str]:
-    """A bridge's metrics in the order of its task's tables; a file has them by name."""
-    known = [metric for metric in headline if metric in bridge.metrics]
-    return known + [metric for metric in bridge.metrics if metric not in known]
+def in_order(numbers: Sequence[OfficialNumber], headline: Sequence[str]) -> list[OfficialNumber]:
+    """The numbers in the order in which their task's tables show metrics; a bridge has them by name."""
+    places = {metric: place for place, metric in enumerate(headline)}
+    return sorted(numbers, key=lambda number: places.get(number.metric, len(places)))
 
 
 def label_of(task_manifest: TaskManifest) -> str:
@@ -129,10 +129,7 @@ def predicted_scores(
         population=bridges.population(task_manifest),
         means=tuple(metric.name for metric in loaded_task.task.metrics if metric.is_mean),
     )
-    numbers = [
-        predict(bridge, judged, metric=metric, level=bridges.level, force=bridges.force)
-        for metric in metrics_of(bridge, loaded_task.task.headline)
-    ]
+    numbers = in_order(predict_all(bridge, judged, level=bridges.level, force=bridges.force), loaded_task.task.headline)
     others = runs_with(bridge, path, manifest)
     task_manifest.bridge = bridge_used(bridge, numbers, bridges.level, task_manifest.input_hash, others)
     return [predicted_row(number, task_manifest.name, others) for number in numbers]

@@ -36,6 +36,7 @@ from judgebench.run.loading import (
     task_sampling,
 )
 from judgebench.run.manifests import build_task_manifest, combined, outputs_identity, require_same_run
+from judgebench.run.predicting import open_bridges
 from judgebench.run.seats import ModelPool, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
@@ -136,6 +137,7 @@ class Rehearsal:
                 given[loaded_task.key] = read_candidate(loaded_task, candidate.spec, settings)
             loaded.append(select_examples(loaded_task, settings))
         seats = [self._seats(loaded_task, settings) for loaded_task in loaded]
+        _require_fitting_bridges(loaded, seats, given, settings)
         folder = self._folder_to_continue(candidate, loaded, seats, given, settings)
         for loaded_task, of_task in zip(loaded, seats, strict=True):
             _PlayedTask(self, candidate, loaded_task, of_task, folder, settings).play(given.get(loaded_task.key))
@@ -445,6 +447,18 @@ def _task_manifest(
         dear=dear,
         imported=given,
     )
+
+
+def _require_fitting_bridges(
+    loaded: Sequence[LoadedTask], seats: Sequence[Seats], given: Mapping[str, Imported], settings: Settings
+) -> None:
+    """Raise :class:`UsageError` for a bridge that the run would refuse, as far as the judges' identities are known."""
+    bridges = open_bridges(settings.bridge, settings.level, settings)
+    if all(player.identity for of_task in seats for of_judge in of_task.values() for _, player in of_judge):
+        bridges.require_fitting(
+            _task_manifest(loaded_task, of_task, "", given.get(loaded_task.key), settings, "")
+            for loaded_task, of_task in zip(loaded, seats, strict=True)
+        )
 
 
 def _stop_rule(loaded_task: LoadedTask, settings: Settings) -> StopRule | None:

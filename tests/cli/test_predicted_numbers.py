@@ -28,6 +28,7 @@ from tests.tasks.alpacaeval_data import ALPACAEVAL, instructions, read_json
 
 BRIDGES = SharedData("bridge")
 COT = "alpaca_eval_cot_gpt4_turbo_fn"
+BRIDGE = ("--bridge", "b.bridge.json")
 EVAL = ("eval", "--tasks", "alpacaeval", "--starter", "--quiet")
 NAME = "win_rate_official_predicted"
 
@@ -167,6 +168,44 @@ def test_another_judge_is_refused_before_it_is_asked(place: Path, command: Comma
     assert "judges.house_pairwise_label.model" in ended.paragraph
     assert not other.asked
     assert not Path("again").exists()
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(place: Path, command: Command) -> None:
+    """A bridge that is not there, and one of another judge; with the right one it only counts calls."""
+    flags = (*EVAL[:-1], "--model", "file:answers.json", "--dry-run")
+    with playing(ScriptedModel(lambda request: reply("A"), name="other")) as judge:
+        assert "judges.house_pairwise_label.model" in command(*flags, "--judge", judge, *BRIDGE).paragraph
+    with playing(prefers_first()) as judge:
+        assert command(*flags, "--judge", judge, *BRIDGE).code == 0
+        assert "cannot be read" in command(*flags, "--judge", judge, "--bridge", "none.bridge.json").paragraph
+
+
+def test_judging_an_answered_run_predicts_too(place: Path, command: Command) -> None:
+    """``judge RUN --bridge``; and a run that goes on buys nothing again."""
+    shutil.copytree("run", "answered")
+    Path("answered/alpacaeval/judgements.jsonl").unlink()
+    with playing(prefers_first()) as judge:
+        ended = command("judge", "answered", "--judge", judge, *BRIDGE, "--quiet")
+    assert ended.code == 0, ended.err
+    assert stored(place / "answered")[NAME]["value"] is not None
+    assert "predicted official (bridge made" in ended.out
+    again = prefers_first()
+    with playing(again) as judge:
+        assert command("judge", "answered", "--judge", judge, *BRIDGE, "--quiet").code == 0
+    assert not again.asked
+
+
+def test_eval_of_several_models_ends_with_a_table_of_predictions(place: Path, command: Command) -> None:
+    """Below that of measured numbers, with what choosing among them does to the bridge."""
+    rows = json.loads((place / "answers.json").read_text())
+    Path("second.json").write_text(json.dumps([{**row, "output": "No.", "generator": "next"} for row in rows]))
+    with playing(prefers_first()) as judge:
+        models = ("--model", "file:answers.json", "--model", "file:second.json")
+        ended = command(*EVAL, *models, "--judge", judge, *BRIDGE, "--out", "several")
+    assert ended.code == 0, ended.err
+    last = ended.out[ended.out.rindex("predicted official (bridge made") :]
+    assert last.count("≈ ") == 2
+    assert "choosing among them by this judge" in " ".join(last.split())
 
 
 def test_a_served_model_that_turns_out_to_be_another_ends_with_2_and_keeps_the_run(
