@@ -21,7 +21,7 @@ from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.grading.pool import KILLED, GradingPool
 from judgebench.judges import read_replies
-from judgebench.judges.panel import Fold, Member, with_panel
+from judgebench.judges.panel import with_panel
 from judgebench.records import Cascade, Case, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.run.cascades import cascade_part, cascade_scores, split_judgements
 from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
@@ -240,14 +240,13 @@ def score(
     judgements, counts = [*rereading.judgements, *verified], rereading.counts
     counts["missing"] = rereading.missing(imported=imported)
     members, rows, together = fold_members(task, data, generations, judgements)
-    scores = _scores(task, data, members, rows, together)
-    scores = with_bounds(
-        scores,
-        judgements,
-        task,
-        data,
-        lambda settled: _scores(task, data, *fold_members(task, data, generations, settled)),
-    )
+
+    def scores_of(settled: Sequence[Judgement]) -> list[Score]:
+        return task.scores(data, fold_members(task, data, generations, settled)[1])
+
+    scores = with_bounds(task.scores(data, rows), judgements, task, data, scores_of)
+    if len(members) > 1:
+        scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
     scores = with_noise(scores, rereading.judgements, task, data, members, together)
     # An imported file may hold judgements without the answers, which must have existed.
     answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
@@ -256,16 +255,6 @@ def score(
         counts[judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"] += 1
     begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
     return Scored(scores, rows, rereading.styles, begun | counts)
-
-
-def _scores(
-    task: Task, data: TaskData, members: Sequence[Member], rows: Sequence[ExampleScore], fold: Fold
-) -> list[Score]:
-    """Return all scores of a panel, given as :func:`fold_members` returns it."""
-    scores = task.scores(data, rows)
-    if len(members) > 1:
-        scores = with_panel(scores, members, lambda scored: task.scores(data, scored), fold)
-    return scores
 
 
 CHECKS_AT_ONCE = 4096

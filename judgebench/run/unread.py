@@ -31,7 +31,7 @@ def with_bounds(
     data: TaskData,
     made: Callable[[Sequence[Judgement]], Iterable[Score]],
 ) -> list[Score]:
-    """Add bounds to the details of the scores that the unread verdicts can change; ``made`` makes scores anew.
+    """Add bounds to the details of the scores that the unread verdicts can change; ``made`` makes them anew.
 
     Nothing is added if a judge is among them of which it is not known what it can say.
     """
