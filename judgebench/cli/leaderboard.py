@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.across_tasks import across_sheet
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import Format, print_beside, show
 from judgebench.display import figure, percent, reasons, shortened
 from judgebench.display import ranks as rank_range
 from judgebench.errors import UsageError
 from judgebench.exchange.layout import Layout
-from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Remark, Sheet, figures, key_of, words
+from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Remark, Sheet, key_of, words
 from judgebench.records import PREDICTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow, Standing
+    from judgebench.analysis.leaderboard import Across, Group, LeaderboardRow
     from judgebench.records import Score
 
 INTERVAL = "95 % interval"
@@ -47,8 +48,6 @@ NEAR_TOP = 3
 """Rows at the top of a long table that a terminal always shows."""
 SHOWN_DIFFERENCES = 6
 SHOWN_AGAIN = 3
-FEW_MODELS, FEW_TASKS = 3, 3
-"""On a terminal, tasks stand one below the other if there are more than so few of at most so many models."""
 SHOWN_FIELDS = 2
 TAKEN = (
     "rank",
@@ -189,7 +188,7 @@ def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: boo
     # Those of the runs' own tasks and versions first.
     published = sorted((group for group in groups if group not in runs), key=lambda group: _plain(group) not in held)
     others = [replace(_sheet(group, terminal=terminal), last=bool(own)) for group in published]
-    own += [_across_sheet(across, terminal=terminal)] if across else []
+    own += [across_sheet(across, terminal=terminal)] if across else []
     ranked = [place for place, sheet in enumerate(own) if RANKS in sheet.names]
     if ranked:
         own[ranked[-1]] = replace(own[ranked[-1]], about=(*own[ranked[-1]].about, Remark(RANKS, RANKS_NOTE)))
@@ -603,10 +602,6 @@ def _rules(group: "Group", *, terminal: bool) -> list[Remark]:
     return list(lines)
 
 
-def _number(score: "Score | None") -> str:
-    return "" if score is None else figure(score.value, score.unit)
-
-
 def _upstreams(score: "Score") -> Figure | None:
     """Upstream's number, if it is another than ours."""
     found = score.upstream
@@ -644,74 +639,6 @@ def _title(group: "Group") -> str:
         if len(group.differs) > SHOWN_DIFFERENCES:
             title += f" and {len(group.differs) - SHOWN_DIFFERENCES} more"
     return title
-
-
-def _across_sheet(across: "Across", *, terminal: bool) -> Sheet:
-    """For each model, the headline of each task and the rank in it."""
-    kind = f"parts of {_sets(across)}s" if across.partial else f"{_sets(across)}s" if across.starter else ""
-    title, notes = f"across tasks: {kind}" if kind else "across tasks", tuple(_about_across(across))
-    if terminal and len(across.standings) <= FEW_MODELS and len(across.groups) > FEW_TASKS:
-        return replace(_tasks_down(across), title=title, notes=notes, summary=True)
-    return replace(_models_down(across), title=title, notes=notes, summary=True)
-
-
-def _models_down(across: "Across") -> Sheet:
-    """A row for each model."""
-    headlines = [" ".join(filter(None, (group.task, group.part, *group.headline[:1]))) for group in across.groups]
-    rows = tuple((_called(one), *_standing(one, across), _mean_rank(one)) for one in across.standings)
-    columns = words("model") + figures(*headlines, "mean rank")
-    return Sheet("", columns, rows, spare=("mean rank", *headlines[:0:-1]), filled=True, rows_are="models")
-
-
-def _tasks_down(across: "Across") -> Sheet:
-    """A row for each task: a screen has room for all tasks of a few models."""
-    cells = zip(*(_standing(standing, across) for standing in across.standings), strict=True)
-    rows: list[tuple[Cell, ...]] = [
-        (" ".join(filter(None, (group.task, group.part))), " ".join(group.headline[:1]), *values)
-        for group, values in zip(across.groups, cells, strict=True)
-    ]
-    if len(across.standings) > 1:
-        rows.append(("mean rank", "", *map(_mean_rank, across.standings)))
-    columns = words("task", "metric") + figures(*map(_called, across.standings))
-    order = tuple(range(len(rows)))
-    return Sheet("", columns, tuple(rows), spare=("metric",), order=order, keep=len(rows), rows_are="tasks")
-
-
-def _called(standing: "Standing") -> str:
-    return ("* " if standing.pinned else "") + standing.model
-
-
-def _standing(standing: "Standing", across: "Across") -> list[str]:
-    places = zip(standing.cells, across.groups, standing.further, strict=True)
-    return [_across_cell(row, group, further) for row, group, further in places]
-
-
-def _mean_rank(standing: "Standing") -> str:
-    return "" if standing.mean_rank is None else figure(standing.mean_rank)
-
-
-def _sets(across: "Across") -> str:
-    """The sets that the runs are of."""
-    return f"{'starter' if across.starter else 'official'} set"
-
-
-def _about_across(across: "Across") -> "Iterator[str]":
-    yield "each cell: value, and rank within the task's first table"
-    if any(standing.mean_rank is None for standing in across.standings):
-        yield "no mean rank: the model has no rank in some table"
-    if any(any(standing.further) for standing in across.standings):
-        yield "+n: the newest of several runs is shown"
-    if across.absent:
-        needed = f"{'a part of the' if across.partial else 'the whole'} {_sets(across)}"
-        yield f"not here, because no run is of {needed}: {', '.join(across.absent)}"
-
-
-def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:
-    score = None if row is None or not group.headline else group.score(row, group.headline[0])
-    if row is None or score is None:
-        return ""
-    rank = "" if row.rank is None else f" ({row.rank})"
-    return _number(score) + rank + (f" +{further}" if further else "")
 
 
 CSV_COLUMNS = (
