@@ -163,7 +163,7 @@ def _figures(
     for metric in ("nominal", "ordinal"):
         alpha = krippendorff_alpha(table, metric, rng=rng)
         yield _coefficient(f"people_alpha_{metric}", f"Krippendorff's alpha of the people, {metric}", alpha)
-    yield from _beside_people(table, verdicts, rng)
+    yield from _beside_people(table, verdicts)
 
 
 def _kappa(
@@ -228,9 +228,9 @@ def _figure(
     )
 
 
-def _beside_people(table: FloatArray, verdicts: FloatArray, rng: np.random.Generator) -> Iterator[AgreementFigure]:
+def _beside_people(table: FloatArray, verdicts: FloatArray) -> Iterator[AgreementFigure]:
     """The judge and each person, against the others."""
-    ceiling = leave_one_out(table, verdicts, rng=rng)
+    ceiling = leave_one_out(table, verdicts)
     rows = (
         ("human_ceiling", "a person with the mode of the others", "share", ceiling.human, ceiling.human_interval),
         ("judge_with_the_others", "the judge with the same modes", "share", ceiling.judge, ceiling.judge_interval),
@@ -238,7 +238,7 @@ def _beside_people(table: FloatArray, verdicts: FloatArray, rng: np.random.Gener
     )
     for name, about, unit, value, interval in rows:
         yield _figure(name, about, unit, value, interval, ceiling.comparisons, ceiling.reason)
-    test = alternative_annotator_test(table, verdicts, MARGIN, rng=rng)
+    test = alternative_annotator_test(table, verdicts, MARGIN)
     yield _figure(
         "judge_as_good_as_a_person",
         "how often the judge is at least as close to the others as a person is",

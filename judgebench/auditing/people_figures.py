@@ -36,7 +36,7 @@ def people_figures(
     labels = labels_of(items)
     yield from _among_people(labels, group)
     said = np.where(verdicts == NULL, np.nan, verdicts)
-    left_out = leave_one_out(labels, said, clusters=clusters, rng=np.random.default_rng(0))
+    left_out = leave_one_out(labels, said, clusters=clusters)
     rule = "with the mode of the other people, mean over people; ties are a label, items with a null left out"
     rows: tuple[tuple[str, float | None, Interval | None], ...] = (
         ("human_ceiling", left_out.human, left_out.human_interval),
@@ -78,9 +78,7 @@ def ranked(labels: FloatArray) -> FloatArray:
 def _alternative(
     labels: FloatArray, verdicts: IntArray, clusters: NDArray[np.str_], margin: float, group: str
 ) -> Iterator[Figure]:
-    found = alternative_annotator_test(
-        labels.reshape(len(labels), len(verdicts)), verdicts, margin, clusters=clusters, rng=np.random.default_rng(0)
-    )
+    found = alternative_annotator_test(labels.reshape(len(labels), len(verdicts)), verdicts, margin, clusters=clusters)
     items = "items that two people or more labelled; a null agrees with nobody"
     yield Figure(
         name="judge_as_good_as_a_person",

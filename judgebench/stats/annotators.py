@@ -14,23 +14,24 @@ Statistics 29, 2001.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judgebench.stats.arrays import FloatArray, cluster_places
-from judgebench.stats.intervals import Interval, percentile_interval, resample_counts
+from judgebench.stats.arrays import FloatArray
+from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
+from judgebench.stats.intervals import Interval
 from judgebench.stats.multiplicity import adjusted_p_values
+from judgebench.stats.relative import paired_ratio
 
 LEAST_ITEMS = 30
 """Items of an annotator from which the t test is used, and below which upstream leaves the annotator out."""
-_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """A judge and the people, each against the mode of the other people."""
+    """A judge and the people, each against the mode of the other people. The interval of the ratio is Fieller's."""
 
     human: float | None
     """Mean over annotators of their agreement with the mode of the others: the ceiling of a judge."""
@@ -75,7 +76,6 @@ class AlternativeAnnotator:
     advantage: float | None
     """Mean of ``judge_as_good``: how probably the judge is at least as good as an annotator. It ranks judges."""
     advantage_interval: Interval | None
-    """By resampling clusters."""
     passes: bool | None
     """Whether the winning rate is at least one half."""
     rivals: tuple[Rival, ...]
@@ -92,12 +92,11 @@ def leave_one_out(
     judge: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
 ) -> LeaveOneOut:
     """Compare the judge and each annotator with the mode of the other annotators.
 
     If several labels are as frequent among the others, agreeing with one of them counts as its share of them. Items
-    that the judge gave no label are left out for all. With ``rng``, percentile intervals over resampled clusters.
+    that the judge gave no label are left out for all. Intervals are over clusters, by default items.
 
     >>> labels = [[1, 1, 2, 2], [1, 1, 2, 1], [1, 2, 2, 2]]
     >>> found = leave_one_out(labels, [1, 1, 2, 2])
@@ -122,33 +121,23 @@ def leave_one_out(
         used[place] = given[place] & (most > 0) & ~np.isnan(verdicts)
         human[place] = part[rows, code[place]] * used[place]
         machine[place] = part[rows, said] * (values[said] == verdicts) * used[place]
-    number, groups = cluster_places(clusters, shape[1])
-    sums = [_by_cluster(column.astype(float), groups, number) for column in (human, machine, used)]
-    taken = sums[2].sum(axis=0) > 0
-    if not taken.any():
+    if not used.any():
         why = "no item has two people's labels and the judge's"
         return LeaveOneOut(None, None, None, None, None, None, 0, 0, why)
-    one, other = (_mean_over_annotators(np.ones((1, number)), column, sums[2]) for column in sums[:2])
-    ratio = float(other[0] / one[0]) if one[0] > 0 else None
-    intervals: tuple[Interval | None, ...] = (None, None, None)
-    reason = None if ratio is not None else "no annotator agrees with the others"
-    if rng is not None and number > 1:
-        drawn = resample_counts(number, _ROUNDS, rng).astype(float)
-        means = [_mean_over_annotators(drawn, column, sums[2]) for column in sums[:2]]
-        ratios = means[1][means[0] > 0] / means[0][means[0] > 0]
-        intervals = tuple(percentile_interval(draws[~np.isnan(draws)]) for draws in (*means, ratios))
-    elif rng is not None:
-        reason = reason or "there is only one cluster"
+    names = np.arange(shape[1]) if clusters is None else np.asarray(clusters)
+    people, judged = (_over_annotators(column, used, names) for column in (human, machine))
+    own, its = bounded_estimate(people), bounded_estimate(judged)
+    over = paired_ratio(judged, people)
     return LeaveOneOut(
-        float(one[0]),
-        intervals[0],
-        float(other[0]),
-        intervals[1],
-        ratio,
-        intervals[2],
-        int(taken.sum()),
+        own.value,
+        own.interval,
+        its.value,
+        its.interval,
+        over.ratio,
+        over.interval,
+        int(used.any(axis=1).sum()),
         int(used.sum()),
-        reason,
+        own.reason or its.reason or over.reason,
     )
 
 
@@ -161,7 +150,6 @@ def alternative_annotator_test(
     level: float = 0.05,
     least_items: int = LEAST_ITEMS,
     clusters: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
 ) -> AlternativeAnnotator:
     """Test whether a judge may stand in for one of the annotators (Calderon et al. 2025).
 
@@ -201,15 +189,17 @@ def alternative_annotator_test(
         )
     )
     rate = float(np.mean(adjusted <= level))
+    names = np.arange(table.shape[1]) if clusters is None else np.asarray(clusters)
+    advantage = bounded_estimate(_over_annotators(machine, given[tried] & kept, names))
     return AlternativeAnnotator(
         rate,
-        float(np.mean([rival.judge_as_good for rival in rivals])),
-        _advantage_interval(machine, given[tried] & kept, clusters, rng),
+        advantage.value,
+        advantage.interval,
         rate >= 0.5,
         rivals,
         left_out,
         int(kept.sum()),
-        None,
+        advantage.reason,
     )
 
 
@@ -257,32 +247,11 @@ def _p_less(differences: FloatArray, margin: float) -> float:
     return float(ttest_1samp(differences, margin, alternative="less").pvalue)
 
 
-def _advantage_interval(
-    machine: FloatArray, used: NDArray[np.bool_], clusters: ArrayLike | None, rng: np.random.Generator | None
-) -> Interval | None:
-    number, groups = cluster_places(clusters, machine.shape[1])
-    if rng is None or number < 2:
-        return None
-    drawn = resample_counts(number, _ROUNDS, rng).astype(float)
-    sums = [_by_cluster(column.astype(float), groups, number) for column in (machine, used)]
-    means = _mean_over_annotators(drawn, *sums)
-    means = means[~np.isnan(means)]
-    return percentile_interval(means) if len(means) > 1 and np.ptp(means) > 0 else None
-
-
-def _mean_over_annotators(drawn: FloatArray, right: FloatArray, used: FloatArray) -> FloatArray:
-    """Mean over annotators of their ratio, per row of counts, shape (rounds, clusters); NaN where no one is left."""
-    top, bottom = drawn @ right, drawn @ used
-    with np.errstate(invalid="ignore"):
-        ratios = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1), 0).sum(axis=1) / (bottom > 0).sum(axis=1)
-    return np.asarray(ratios)
-
-
-def _by_cluster(values: FloatArray, groups: NDArray[np.int64], number: int) -> FloatArray:
-    """Sums, shape (clusters, annotators), of values of shape (annotators, items)."""
-    sums = np.zeros((number, len(values)))
-    np.add.at(sums, groups, values.T)
-    return sums
+def _over_annotators(values: FloatArray, used: NDArray[np.bool_], clusters: NDArray[Any]) -> ClusterTotals:
+    """The mean over annotators of their means over the items used; shapes (annotators, items)."""
+    rows, items = np.nonzero(used)
+    _, terms = np.unique(rows, return_inverse=True)
+    return cluster_totals(values[rows, items], clusters=clusters[items], terms=terms)
 
 
 def _counts(table: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from judgebench.stats.annotators import alternative_annotator_test, leave_one_out
 from tests.stats.judge_meta import expected, lines
@@ -32,9 +33,7 @@ def test_pandalm(judge: str) -> None:
     labels = [[row[f"annotator{number}"] for row in rows] for number in (1, 2, 3)]
     verdicts = [-9 if row[judge] is None else row[judge] for row in rows]
     for margin, wanted in expected("alt_test_upstream", "pandalm")[judge].items():
-        found = alternative_annotator_test(
-            labels, verdicts, float(margin.removeprefix("epsilon_")), rng=np.random.default_rng(0)
-        )
+        found = alternative_annotator_test(labels, verdicts, float(margin.removeprefix("epsilon_")))
         assert found.winning_rate == wanted["winning_rate"]
         assert found.advantage == pytest.approx(wanted["advantage_probability"], abs=1e-12)
         assert found.passes == (wanted["winning_rate"] >= 0.5)
@@ -108,7 +107,7 @@ def test_the_ceiling_of_pandalm() -> None:
     rows = lines("pandalm/cross_annotations")
     labels = [[row[f"annotator{number}"] for row in rows] for number in (1, 2, 3)]
     verdicts = [np.nan if row["judge_gpt35"] is None else row["judge_gpt35"] for row in rows]
-    found = leave_one_out(labels, verdicts, rng=np.random.default_rng(0))
+    found = leave_one_out(labels, verdicts)
     assert found.human == pytest.approx(0.9165, abs=1e-4)
     assert found.ratio == pytest.approx(0.7791, abs=1e-4)
     assert found.comparisons == 3 * 647
@@ -124,3 +123,40 @@ def test_malformed_labels_are_named() -> None:
         leave_one_out([[1, np.inf]], [1, 1])
     with pytest.raises(ValueError, match="margins"):
         alternative_annotator_test([[1, 2]], [1, 1], 1.5)
+
+
+def test_intervals_cover() -> None:
+    """Of 200 samples of 60 items, 95 % intervals of ceiling, judge, ratio and advantage cover in 90 to 99 %."""
+
+    def drawn(rng: np.random.Generator, items: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        truth = rng.integers(2, size=items)
+        people = np.where(rng.random((3, items)) < 0.2, 1 - truth, truth)
+        return people, np.where(rng.random(items) < 0.25, 1 - truth, truth)
+
+    whole = drawn(np.random.default_rng(0), 200_000)
+    found, test = leave_one_out(*whole), alternative_annotator_test(*whole)
+    hits = np.zeros(4)
+    for seed in range(200):
+        sample = drawn(np.random.default_rng(seed + 1), 60)
+        one, other = leave_one_out(*sample), alternative_annotator_test(*sample)
+        pairs = (
+            (found.human, one.human_interval),
+            (found.judge, one.judge_interval),
+            (found.ratio, one.ratio_interval),
+            (test.advantage, other.advantage_interval),
+        )
+        for place, (value, interval) in enumerate(pairs):
+            assert value is not None
+            assert interval is not None
+            hits[place] += interval.low <= value <= interval.high
+    assert ((hits >= 180) & (hits <= 198)).all()
+
+
+def test_everybody_agreeing_has_an_interval() -> None:
+    """A judge that is always as good has an advantage of 1, and an interval below it."""
+    labels = np.tile(np.arange(40) % 2, (3, 1))
+    found = alternative_annotator_test(labels, labels[0])
+    assert found.advantage == 1
+    assert found.advantage_interval is not None
+    assert 0.8 < found.advantage_interval.low < found.advantage_interval.high == 1
+    assert leave_one_out(labels, labels[0]).human_interval is not None

@@ -197,10 +197,10 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
         for chance in ("fleiss", "randolph")
     ],
     "annotators.leave_one_out": lambda d: annotators.leave_one_out(
-        np.stack([d.shares, d.other]), d.shares, clusters=d.clusters, rng=rng()
+        np.stack([d.shares, d.other]), d.shares, clusters=d.clusters
     ),
     "annotators.alternative_annotator_test": lambda d: annotators.alternative_annotator_test(
-        np.stack([d.shares, d.other]), d.shares, least_items=2, clusters=d.clusters, rng=rng()
+        np.stack([d.shares, d.other]), d.shares, least_items=2, clusters=d.clusters
     ),
     "benchmark_quality.confident_agreement": lambda d: benchmark_quality.confident_agreement(
         d.shares, d.shares, d.other, d.other, rng=rng()
