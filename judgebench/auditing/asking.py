@@ -165,10 +165,10 @@ class Audit:
         """The price of each judge model."""
         return {seat.model.name: seat.price for seats in self.seats.values() for seat in seats}
 
-    def seconds_per_verdict(self, name: str) -> float | None:
-        """How long a verdict of a model took, all calls in flight together; ``None`` if too few were stored."""
-        pace = self._models.store.calls_per_second(name)
-        return 1 / pace if pace else None
+    def seconds_between(self) -> list[float]:
+        """The times between two finished calls, of the slowest model; empty if too few were stored to tell."""
+        found = [self._models.store.seconds_between(name) for name in self.models]
+        return max(found, key=lambda gaps: sum(gaps) / len(gaps)) if all(found) else []
 
     @property
     def spent(self) -> float:

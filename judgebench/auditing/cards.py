@@ -76,8 +76,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """USD."""
     prompt_tokens: Count
     completion_tokens: Count
-    seconds_per_verdict: Number | None
-    """As calls were stored, all in flight together; null if too few were."""
+    seconds: Figure
+    """Between two finished calls, all in flight together, of the slowest model."""
 
 
 class JudgeCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -281,7 +281,7 @@ def _can_tie(audit: Audit, answered: Sequence[Answered]) -> bool:
     return labels or any(decision.winner == 0 for each in answered for decision in each.decisions)
 
 
-class _Family:
+class Family:
     """Whether a model is of a judge's vendor, or made from its weights."""
 
     def __init__(self, judges: Sequence[str], vendors: Vendors) -> None:
@@ -289,13 +289,14 @@ class _Family:
         self._own = {vendor for name in judges if (vendor := vendor_of(name, vendors))}
 
     def __call__(self, model: str) -> bool:
+        """Whether a model of this name is of the family."""
         made = {vendor_of(model, self._vendors), base_vendor_of(model, self._vendors)}
         return bool(self._own & made)
 
 
-def _family(audit: Audit, vendors: Vendors) -> _Family:
+def _family(audit: Audit, vendors: Vendors) -> Family:
     names = [model_name(parse_model(text)[0]) for text in audit.settings.judges]
-    return _Family([*names, *audit.models], vendors)
+    return Family([*names, *audit.models], vendors)
 
 
 def _decisive(reports: Sequence[SuiteReport], found: Sequence[Probe]) -> Iterator[DecisiveFigure]:
@@ -357,12 +358,20 @@ def _cost(audit: Audit, answered: Sequence[Answered]) -> Cost:
     else:
         figure = estimated("usd", clustered_estimate(totals), policy, unit="number")
     known = [each.usd for each in answered]
-    times = [time for name in audit.models if (time := audit.seconds_per_verdict(name)) is not None]
+    gaps, words = (
+        audit.seconds_between(),
+        "mean seconds between two finished calls, all in flight together, without pauses",
+    )
+    seconds = Figure(
+        name="seconds", value=None, n=0, policy=words, unit="number", reason="too few calls were made to tell"
+    )
+    if gaps:
+        seconds = estimated("seconds", clustered_estimate(cluster_totals(gaps)), words, unit="number")
     return Cost(
         verdicts=sum(len(each.decisions) for each in answered),
         usd=None if None in known else sum(usd for usd in known if usd is not None),
         per_verdict=figure,
         prompt_tokens=sum(each.usage.prompt_tokens for each in answered),
         completion_tokens=sum(each.usage.completion_tokens for each in answered),
-        seconds_per_verdict=max(times) if len(times) == len(audit.models) else None,
+        seconds=seconds,
     )

@@ -190,7 +190,7 @@ def _notes(card: JudgeCard) -> Iterator[str]:
 def _cost_line(card: JudgeCard) -> str:
     cost = card.cost
     usd = "price not known" if cost.per_verdict.value is None else f"{dollars(cost.per_verdict.value)} each"
-    pace = "" if cost.seconds_per_verdict is None else f", {cost.seconds_per_verdict:.2g} s each with all in flight"
+    pace = "" if cost.seconds.value is None else f", {cost.seconds.value:.2g} s each with all in flight"
     return f"{cost.verdicts:,} verdicts: {usd}{pace}"
 
 
@@ -209,16 +209,11 @@ def _members(card: JudgeCard) -> Sheet:
 
 def _cost(card: JudgeCard) -> Sheet:
     cost = card.cost
-    rows = (_row("", cost.per_verdict, None),)
+    rows = (_row("", cost.per_verdict, None), _row("", cost.seconds, None))
     total = "not known" if cost.usd is None else dollars(cost.usd)
     notes = (
         f"all calls, whoever paid for them: {total}; {cost.prompt_tokens:,} prompt and {cost.completion_tokens:,} "
         "completion tokens",
-        *(
-            (f"{cost.seconds_per_verdict:.3g} seconds per verdict, all calls in flight together",)
-            if cost.seconds_per_verdict
-            else ()
-        ),
     )
     return _part("cost", rows, notes)
 

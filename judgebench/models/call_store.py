@@ -199,15 +199,19 @@ class CallStore:
 
     def calls_per_second(self, model: str) -> float | None:
         """How fast a model's newest calls were stored, without the pauses between them; ``None`` if there are few."""
+        gaps = self.seconds_between(model)
+        return len(gaps) / sum(gaps) if gaps else None
+
+    def seconds_between(self, model: str) -> list[float]:
+        """The times between a model's newest calls as they were stored, without pauses; empty if there are few."""
         with self._read() as reader:
             query = "SELECT created FROM calls WHERE model = ? ORDER BY rowid DESC LIMIT ?"
             moments: list[float] = sorted(moment for (moment,) in reader.execute(query, (model, PACE_CALLS)))
         gaps = [after - before for before, after in pairwise(moments)]
         working = [gap for gap in gaps if gap < PAUSE_SECONDS]
         fewest = FEW_FOR_PACE if sum(working) >= LONG_FOR_PACE else FEWEST_FOR_PACE
-        if len(working) < fewest or sum(working) < SHORTEST_FOR_PACE:
-            return None
-        return len(working) / sum(working)
+        enough = len(working) >= fewest and sum(working) >= SHORTEST_FOR_PACE
+        return working if enough else []
 
     def spending(self, run: str) -> Spending:
         """What a run has paid so far."""
