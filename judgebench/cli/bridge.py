@@ -286,7 +286,7 @@ def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
     noted = any(row[-1] for row in rows)
     numbered = figures("judge", "official", "predicted without it", "95 % interval", "t")
     return Sheet(
-        title=f"{name}: {bridge.official.judge} from {bridge.judge.identity}, {metric.status}",
+        title=f"{name}: {bridge.official.judge} from {bridge.judge.shown}, {metric.status}",
         columns=(*words("model", "vendor"), *numbered, *(words("note") if noted else ())),
         rows=tuple(row if noted else row[:-1] for row in rows),
         notes=tuple(_evidence(bridge, name)),
@@ -352,7 +352,7 @@ def _models(m: float) -> str:
 def _about(bridge: "Bridge") -> "Iterator[str]":
     """Where a bridge comes from."""
     official, judge, items = bridge.official, bridge.judge, bridge.items
-    yield f"from {_by(judge.identity, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
+    yield f"from {_by(judge.shown, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
     yield f"official numbers: {official.source}"
     ran = any(model.run_id is not None for model in bridge.models)
     served = f", served as {judge.served_model}" if judge.served_model else ""

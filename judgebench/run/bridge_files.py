@@ -87,6 +87,16 @@ class BridgeJudge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Protocol fields that published numbers do not tell; runs are not compared in them."""
 
     @property
+    def local(self) -> bool:
+        """Whether it is known by its weights, so that its name cannot come to mean another model."""
+        return "sha256:" in self.identity
+
+    @property
+    def shown(self) -> str:
+        """Its name in tables."""
+        return self.spec if self.local and self.spec else self.identity
+
+    @property
     def told(self) -> ToldProtocol:
         """The parts of the protocol that say how the judge was asked. Raises ``msgspec.ValidationError``."""
         return msgspec.convert(self.protocol, ToldProtocol)
@@ -288,7 +298,7 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
             # The endpoint itself says that another model answers now.
             p_value = 0.0
         alias = self.judge.served_model is None or not is_dated(self.judge.served_model)
-        undated = alias and not is_dated(self.judge.identity) and not self.judge.identity.startswith("sha256:")
+        undated = alias and not is_dated(self.judge.identity) and not self.judge.local
         return drift_rule(p_value, self.age_days) + Findings((), ("alias",) if undated else ())
 
     @cached_property

@@ -175,7 +175,7 @@ def test_age_and_alias() -> None:
     assert made_bridge(created=today() - timedelta(days=181)).findings.marks == ("old",)
     assert made_bridge(judge="gpt-4.1", served_model=None).findings.marks == ("alias",)
     assert made_bridge(judge="gpt-4.1", served_model="gpt-4.1-2025-04-14").findings.marks == ()
-    assert made_bridge(judge="sha256:" + "0" * 64, served_model=None).findings.marks == ()
+    assert made_bridge(judge=f"hf:sha256:{'0' * 64} dtype=float32", served_model="ckpt").findings.marks == ()
 
 
 @pytest.mark.parametrize("name", each(lambda: [name for name, case in cases().items() if "fit" in case]))
