@@ -50,6 +50,8 @@ class SampleJudgement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The models whose answers the judge saw, in that order."""
     candidate: int
     """Index of the candidate among them."""
+    about: dict[str, str] = {}
+    """What the judge was asked about, if the judge was asked about several things, such as a criterion."""
     state: str
     """``read``, ``reasked_and_read``, ``skipped`` (known without asking), or one of :data:`UNREAD`."""
     value: float | None = None

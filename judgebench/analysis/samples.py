@@ -367,6 +367,7 @@ def _judgement(opened: OpenTask, judgement: Judgement) -> SampleJudgement:
         repeat=judgement.repeat,
         shown=judgement.answers,
         candidate=judgement.candidate,
+        about={} if opened.builder is None else opened.builder.about(judgement),
         state=ending(judgement, verdict),
         value=verdict.value,
         label=verdict.label,

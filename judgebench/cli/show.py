@@ -233,6 +233,7 @@ def _judgement(one: "SampleJudgement", detail: Detail, *, repeated: bool, told: 
     parts += ["candidate second" if one.candidate else "candidate first"] if len(one.shown) > 1 else []
     yield Heading(" · ".join(part for part in parts if part))
     lines = [_seen(one, detail)] if len(one.shown) > 1 else []
+    lines += [f"{name}: {' '.join(text.split())}" for name, text in one.about.items()]
     yield Prose((*lines, f"verdict: {_verdict(one)}"), alarming=one.value is None)
     for number, reply in enumerate(one.replies, 1):
         yield _said(reply, number if len(one.replies) > 1 else 0, detail)

@@ -66,6 +66,18 @@ class PromptBuilder:
             return {}
         return {case.id: case for case in self._task.cases(self._data, generation)}
 
+    def about(self, judgement: Judgement) -> dict[str, str]:
+        """What tells a case apart from the same judge's other cases of the answer, such as its criterion."""
+        texts = getattr(self._data.judges.get(judgement.judge), "texts", None)
+        case = self.case(judgement)
+        if texts is None or case is None or texts.answers != 1:
+            return {}
+        alike = [texts.of(one) for one in self.cases(judgement.example_id).values() if one.judge == case.judge]
+        own = texts.of(case)
+        return {
+            name: own[name] for name in texts.names if name in own and any(one.get(name) != own[name] for one in alike)
+        }
+
     def prompts(self, judgement: Judgement) -> JudgePrompts:
         """Build the messages of every request again, and compare them with the hashes of what was sent."""
         if not judgement.replies or (judgement.failed and judgement.request_hashes == ()):

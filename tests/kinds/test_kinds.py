@@ -605,3 +605,16 @@ def test_wrong_scores_are_named_with_their_line(place: Path, row: dict[str, Any]
     ended = judgebench(["import", "scores.jsonl", "--from", "scored", "--task", "mine.toml", "--out", "run"], code=2)
     assert "scores.jsonl:2" in ended.stderr
     assert told in ended.stderr
+
+
+def test_show_says_which_criterion_a_verdict_is_about(place: Path) -> None:
+    """Each verdict of a rubric names its own; where there is one question only, nothing is said."""
+    write_rows("prompts.jsonl", CRITERIA)
+    write_rows("answers.jsonl", [{"id": "a", "output": "moon"}, {"id": "b", "output": "oxygen"}])
+    write_task(RUBRIC)
+    evaluated(lambda prompt: "[[yes]]")
+    shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "a"]).stdout
+    assert [line for line in shown.splitlines() if line.startswith("criterion: ")] == [
+        f"criterion: {criterion['text']}" for criterion in CRITERIA[0]["criteria"]
+    ]
+    assert "criterion: " not in judgebench(["show", "run", "--tasks", "mine.toml", "--item", "b"]).stdout
