@@ -12,6 +12,7 @@ from judgebench import tasks
 from judgebench.data.sources import read_sources
 from judgebench.display import printable
 from judgebench.errors import JudgebenchError, UsageError
+from judgebench.files import read_toml
 from judgebench.judges import Judge
 from judgebench.judges.judge_files import JudgeFile, read_judge_file, read_prompt
 from judgebench.judges.named import STARTER, NamedJudge
@@ -183,7 +184,16 @@ def _known(task: Task, named: NamedJudge, places: Mapping[str, str], audits: Seq
 
 
 def is_task(name: str) -> bool:
-    """Whether a name is that of a task, with its version and options if need be, or the path of one."""
+    """Whether a name is that of a task, with its version and options if need be, or the path of one.
+
+    A TOML file is a benchmark if it names its ``kind``, and else a judge file.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        try:
+            return "kind" in read_toml(path, "a benchmark or a judge file")
+        except UsageError:  # whoever reads it as a judge file says what is wrong
+            return False
     return tasks.is_file(name) or name.partition(":")[0].partition("@")[0] in tasks.names()
 
 
