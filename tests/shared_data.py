@@ -28,6 +28,7 @@ CONTENTS = {
     "judge_meta": "LLMBar, JudgeBench, PandaLM and others: judges' verdicts beside people's",
     "math": "problems of hendrycks/math, answers to them, and verdicts of Math-Verify, lm-eval and Hendrycks",
     "mt_bench": "questions, references, answers and judgements of lm-sys/FastChat's llm_judge",
+    "multichallenge": "verdicts of a judge on Multi-Challenge's questions, and what its official code makes of them",
     "ratings": "battles and the ratings that FastChat, Arena-Hard and arena-rank give them",
     "upstream": "the files that tasks/*/sources.toml pin, under any name",
     "wildbench": "templates, judge records and published tables of allenai/WildBench",

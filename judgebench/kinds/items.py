@@ -124,7 +124,10 @@ def _short(row: FileRow, name: str) -> str:
 
 
 def _criteria(row: FileRow, name: str) -> list[dict[str, Any]]:
-    """The criteria of an item, as plain data."""
+    """The criteria of an item, as plain data; a text is the only one."""
+    value = row.value(name)
+    if isinstance(value, str) and not (row.cells and value.startswith("[")):
+        return [msgspec.to_builtins(Criterion(text=value))]
     found = [{"text": one} if text_or_none(one) else one for one in _listed(row, name) or []]
     try:
         return msgspec.to_builtins(msgspec.convert(found, list[Criterion]))  # type: ignore[no-any-return]

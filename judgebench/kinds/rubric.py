@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,6 +35,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether the judge sees a criterion's points, as ``[5] text``."""
     clip: bool = True
     """Whether the score, a mean over items, is kept between 0 and 100."""
+    macro: str | None = None
+    """The score is the unweighted mean of the scores of these groups, such as ``category``."""
+    attempts: Literal["mean", "best"] = "mean"
+    """Whether several answers to an item count by their mean, or by the best of them."""
 
 
 def make(file: TaskFile, starter: bool) -> Task:
@@ -155,12 +159,13 @@ class _Scores:
         """All scores; those of items and of criteria by group."""
         found = []
         for group, (values, total) in self._values(data.examples, rows).items():
-            found += self._scores(group, values, total)
+            found += self._scores(group, values, total, data.examples)
         return [*found, *self._means.scores(data, rows)]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items; the score is compared before it is clipped."""
-        totals = {group: _totals(own) for group, (own, _) in self._values(examples, rows).items() if own}
+        values = self._values(examples, rows)
+        totals = {group: self._totals(group, own, examples) for group, (own, _) in values.items() if own}
         names = (self._metric.name, UNCLIPPED.name)
         return {
             **{(name, group): own for name in names for group, own in totals.items()},
@@ -181,17 +186,39 @@ class _Scores:
             for group in _groups_of_criteria(example):
                 share = None if row is None else Covariate(f"tag:{group}")([row])
                 shares.setdefault(group, []).append((item, share))
+        if self._settings.attempts == "best":
+            shares = {group: _best(own) for group, own in shares.items()}
         return {
             group: ([(item, value) for item, value in own if value is not None], len(own))
             for group, own in shares.items()
         }
 
-    def _scores(self, group: str | None, values: Sequence[tuple[str, float]], total: int) -> list[Score]:
+    def _totals(
+        self, group: str | None, values: Sequence[tuple[str, float]], examples: Sequence[Example]
+    ) -> ClusterTotals:
+        """The sums of some items; without a group as the mean of groups, if the file says so."""
+        items, numbers = [item for item, _ in values], [100 * value for _, value in values]
+        key = self._settings.macro
+        if key is None or group is not None:
+            return cluster_totals(numbers, clusters=items)
+        places = {example.item or example.id: self._place(example, key) for example in examples}
+        names = sorted({places[item] for item in items})
+        return cluster_totals(numbers, clusters=items, terms=[names.index(places[item]) for item in items])
+
+    def _place(self, example: Example, key: str) -> str:
+        """The group of an example among those that the score is a mean of."""
+        return next((group for group in self._means.groups(example) if group.startswith(f"{key}=")), "")
+
+    def _scores(
+        self, group: str | None, values: Sequence[tuple[str, float]], total: int, examples: Sequence[Example]
+    ) -> list[Score]:
         about: dict[str, Any] = {"n_missing": total - len(values), "group": group}
         metrics = (self._metric, UNCLIPPED)
         if not values:
             return [metric.absent(self._task, "no item has all its verdicts", **about) for metric in metrics]
-        sums, what = _totals(values), "mean over items of points met over points to be had"
+        sums, what = self._totals(group, values, examples), "mean over items of points met over points to be had"
+        if self._settings.macro is not None and group is None:
+            what += f", then over the groups of {self._settings.macro}"
         unclipped = UNCLIPPED.score(self._task, sums, what, "items", n=len(values), bounded=False, **about)
         score = msgspec.structs.replace(unclipped, metric=self._metric.name)
         if not self._settings.clip or unclipped.value is None:
@@ -207,8 +234,17 @@ def _groups_of_criteria(example: Example) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))
 
 
-def _totals(values: Sequence[tuple[str, float]]) -> ClusterTotals:
-    return cluster_totals([100 * value for _, value in values], clusters=[item for item, _ in values])
+def _best(shares: Sequence[tuple[str, float | None]]) -> list[tuple[str, float | None]]:
+    """The best attempt at each item, which is known if it cannot be bettered or no attempt is missing."""
+    found: dict[str, list[float | None]] = {}
+    for item, share in shares:
+        found.setdefault(item, []).append(share)
+    best: list[tuple[str, float | None]] = []
+    for item, own in found.items():
+        known = [share for share in own if share is not None]
+        top = max(known, default=None)
+        best.append((item, top if top == 1 or len(known) == len(own) else None))
+    return best
 
 
 def _clipped(value: float | None) -> float | None:

@@ -618,3 +618,51 @@ def test_show_says_which_criterion_a_verdict_is_about(place: Path) -> None:
         f"criterion: {criterion['text']}" for criterion in CRITERIA[0]["criteria"]
     ]
     assert "criterion: " not in judgebench(["show", "run", "--tasks", "mine.toml", "--item", "b"]).stdout
+
+
+MULTICHALLENGE = """
+kind = "rubric"
+prompts = "questions.jsonl"
+fields = { id = "QUESTION_ID", messages = "CONVERSATION", category = "AXIS", criteria = "TARGET_QUESTION" }
+[rubric]
+macro = "category"
+attempts = "best"
+"""
+
+
+def test_multichallenge_is_a_rubric_of_one_question(place: Path) -> None:
+    """Real judgements on real questions: the mean of the axes, each axis, and the best of three attempts."""
+    folder = SharedData("multichallenge")
+    expected = read_json(folder / "expected.json")
+    questions = gzip.decompress((SharedData("upstream") / "multichallenge.benchmark_questions.jsonl.gz").read_bytes())
+    Path("questions.jsonl").write_bytes(questions)
+    write_task(MULTICHALLENGE)
+    runs = ("claude35_always", "llama405b_always", "mistral_always")
+    for name in runs:
+        found = multichallenge(name, [read_json(folder / f"{name}.json.gz")])
+        assert found["score", None].value == pytest.approx(expected[name]["overall_score"], abs=1e-9)
+        for axis, value in expected[name]["axis_scores"].items():
+            assert found["score", f"category={axis}"].value == pytest.approx(value, abs=1e-9)
+        assert found["share_met", None].value == pytest.approx(expected[name]["micro_accuracy"], abs=1e-9)
+    every = multichallenge("best", [read_json(folder / f"{name}.json.gz") for name in runs])
+    passed = {row["question_id"]: row["axis"] for name in runs for row in read_json(folder / f"{name}.json.gz")}
+    best = {row["question_id"] for name in runs for row in read_json(folder / f"{name}.json.gz") if row["passed"]}
+    axes = sorted(set(passed.values()))
+    shares = [
+        sum(key in best for key, own in passed.items() if own == axis) / list(passed.values()).count(axis)
+        for axis in axes
+    ]
+    assert every["score", None].value == pytest.approx(100 * sum(shares) / 4)
+    assert every["score", None].n == 273
+
+
+def multichallenge(name: str, attempts: Sequence[Sequence[Mapping[str, Any]]]) -> Scores:
+    """Import judgements, one list for each attempt."""
+    rows = [
+        {"id": row["question_id"], "criterion": 0, "attempt": number, "value": row["passed"]}
+        for number, judged in enumerate(attempts)
+        for row in judged
+    ]
+    write_rows(f"{name}.jsonl", rows)
+    judgebench(["import", f"{name}.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", name])
+    return scores(name)
