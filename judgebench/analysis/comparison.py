@@ -300,6 +300,8 @@ def _compare_task(
     """Compare some runs of one protocol; with ``parts``, only by these groups."""
     task_runs = [runs[number].tasks[key] for number in members]
     manifest = task_runs[0].task_manifest
+    if manifest.cascade is not None:
+        return _compare_cascades(task_runs, members)
     rows, paired = paired_rows([run.example_scores() for run in task_runs])
     examples = task_runs[0].examples()
     items = {example.id: example.item or example.id for example in examples}
@@ -336,6 +338,67 @@ def _compare_task(
         differences=tuple(differences),
         ranks=tuple(ranks),
         not_compared=tuple(left_out),
+    )
+
+
+def _compare_cascades(runs: Sequence[TaskRun], members: Sequence[int]) -> TaskComparison:
+    """Compare cascades of one protocol by what both judges say of the same part."""
+    from judgebench.analysis.cascade_comparison import cascade_differences, numbers_of
+
+    manifest, numbers = runs[0].task_manifest, [numbers_of(run) for run in runs]
+    coverage = tuple(
+        Coverage(run=member, items=manifest.examples, missing=max((one.missing for one in own.values()), default=0))
+        for member, own in zip(members, numbers, strict=True)
+    )
+    differences, common = [], 0
+    for run, member in list(zip(runs, members, strict=True))[1:]:
+        for found in cascade_differences(runs[0], run):
+            result, scale, name = found.result, found.metric.scale, found.metric.name
+            common = max(common, result.population)
+            interval = result.interval
+            missing = {
+                "interval": result.reason if interval is None else None,
+                "p-value": "the interval is not Student's" if found.p is None else None,
+                "relative gain": "both numbers are estimates of a cascade",
+                "correlation": "both numbers are estimates of a cascade",
+            }
+            values = [one.overall[name].value if name in one.overall else None for one in (runs[0], run)]
+            differences.append(
+                Difference(
+                    metric=name,
+                    group=None,
+                    unit=found.metric.unit,
+                    first=members[0],
+                    second=member,
+                    first_value=values[0],
+                    second_value=values[1],
+                    difference=None if result.value is None else scale * float(result.value),
+                    stderr=None if result.stderr is None else scale * float(result.stderr),
+                    low=None if interval is None else scale * float(interval.low),
+                    high=None if interval is None else scale * float(interval.high),
+                    level=LEVEL,
+                    p=found.p,
+                    correlation=None,
+                    relative_gain=None,
+                    relative_low=None,
+                    relative_high=None,
+                    n=result.population,
+                    reason="; ".join(reasons((f"no {what}", why) for what, why in missing.items())) or None,
+                    withheld={what: why for what, why in missing.items() if why is not None},
+                )
+            )
+    return TaskComparison(
+        task=manifest.label,
+        protocol_hash=manifest.protocol_hash,
+        starter=manifest.starter,
+        runs=tuple(members),
+        common=common,
+        coverage=coverage,
+        differences=tuple(differences),
+        ranks=(),
+        not_compared=(
+            ("every other metric, and parts of the items", "a cascade estimates plain means over all items"),
+        ),
     )
 
 

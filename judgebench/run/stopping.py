@@ -305,8 +305,16 @@ def _decide_with(
         threshold = _mean(baseline, of_baseline) - margin / metric.scale
         # A mean cannot lie beyond the bounds, so that a threshold there is as good as the bound.
         threshold = min(max(threshold, metric.lower), metric.upper)
+        # Most candidates are near their baseline, where early bets come late.
         return decide(
-            values, len(order), threshold, lower=metric.lower, upper=metric.upper, level=level, control=control
+            values,
+            len(order),
+            threshold,
+            lower=metric.lower,
+            upper=metric.upper,
+            level=level,
+            control=control,
+            bets="horizon",
         )
 
     worst = decided(metric.lower, metric.upper)

@@ -53,8 +53,9 @@ inequality does the rest. If the mean of all is below m, E[x_i | F] < m_i, and K
 the threshold holds for all means beyond it. With a = max q_i and y = x_i - q_i + a >= 0, the capped factor is
 1 + c (y / (m_i + a) - 1), which falls with m_i, as the other one does: the means not rejected are an interval still.
 
-With a control, :func:`decide` makes ``"early"`` bets: the mean of four capitals, whose bets are once, twice, four and
-eight times (4). That decides clear cases earlier, and the others hardly later (``benchmarks/early_decisions.py``).
+With a control, :func:`decide` makes ``"early"`` bets: the mean of three capitals, whose bets are twice, four and eight
+times (4). That decides clear cases earlier (``benchmarks/early_decisions.py``), and those near the threshold later, by
+up to a quarter: for these, ask for the bets ``"horizon"``.
 
 References
 ----------
@@ -78,7 +79,7 @@ Bets = Literal["horizon", "running", "early"]
 
 # c of equation (3), and the multiples of equation (2) or (4) whose capitals are averaged.
 _LARGEST_LOSS = {"running": 0.5, "horizon": 0.9, "early": 0.9}
-_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0]), "early": np.array([1.0, 2.0, 4.0, 8.0])}
+_SCALES = {"running": np.array([1.0]), "horizon": np.array([1.0, 2.0]), "early": np.array([2.0, 4.0, 8.0])}
 # Scaled scores, and what is left of them, are exact to this.
 _ROUNDING = 1e-9
 # Numbers of the table items x grid handled together.
@@ -282,6 +283,7 @@ def decide(
     upper: float = 1.0,
     level: float = 0.95,
     control: ArrayLike | None = None,
+    bets: Bets | None = None,
 ) -> SequentialDecision:
     """Whether the mean of the full set is at or above ``threshold``, from scores (n,) in random order.
 
@@ -304,16 +306,16 @@ def decide(
 
     ``control``, shape (N,) or (N, k), is what is known of all N items beforehand, the first n of them those of the
     scores: equation (5). It may be anything that was fixed before the first score was seen, such as other models'
-    verdicts; the level holds whatever it is.
+    verdicts; the level holds whatever it is. ``bets`` are ``"early"`` with a control, ``"horizon"`` without.
 
     >>> quality = rng.normal(size=500)
     >>> scores = 1 / (1 + np.exp(-quality - 0.3 - rng.normal(size=500) / 2))
     >>> [decide(scores, 500, 0.5, control=control).n for control in (None, quality)]
-    [41, 28]
+    [41, 27]
     """
     if not lower <= threshold <= upper:
         raise ValueError(f"a threshold lies within the range of the scores, {lower} to {upper}; got {threshold}")
-    bets: Bets = "horizon" if control is None else "early"
+    bets = bets or ("horizon" if control is None else "early")
     start = start_betting(population, lower=lower, upper=upper, level=level, bets=bets, control=control)
     candidate = (threshold - lower) / (upper - lower)
     scaled = _scaled(start, values)

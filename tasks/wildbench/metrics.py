@@ -7,6 +7,8 @@ them: it may belong to two groups, and is compared with every baseline.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from judgebench.records import Example, ExampleScore, Score
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals
 from judgebench.task import Fetch, TaskData, join_names
-from judgebench.task.metric import Metric, MetricSums
+from judgebench.task.metric import Metric, MetricSums, single_row
 
 from . import formulas
 from .formulas import TOTAL_WEIGHT, WEIGHTS, Averages
@@ -23,8 +25,34 @@ from .judges import Plan
 
 TASK = "wildbench"
 
+
 # Ten times a score of 1 or 10 rescaled; a hundred times a loss or win by far.
-SCORE, MICRO_SCORE = (Metric(name=name, unit="points", bounds=(-80, 100)) for name in ("wb_score", "wb_score_micro"))
+def _micro_score_of(rows: Sequence[ExampleScore]) -> float | None:
+    """The points of an answer's score."""
+    value = single_row("score")(rows)
+    return None if value is None else 10 * 2 * (value - 5)
+
+
+def _micro_reward_of(names: Sequence[str], rows: Sequence[ExampleScore]) -> float | None:
+    """The points of an answer's rewards, given by the names of their rows; a pair that is left out has none."""
+    own = {row.metric: row for row in rows}
+    found = [own.get(name) for name in names]
+    values = [_reward_of(row) for row in found if row is not None]
+    known = [value for value in values if value is not None]
+    return 100 * sum(known) / len(known) if known and len(known) == len(names) else None
+
+
+def _reward_of(row: ExampleScore) -> float | None:
+    if row.covariates.get("against_itself"):
+        return 0.0
+    lengths = [row.covariates[name] for name in ("length", "baseline_length") if name in row.covariates]
+    if row.value is None or not lengths or None in lengths:
+        return None
+    return 0.0 if row.covariates.get("flag") else row.value
+
+
+SCORE = Metric(name="wb_score", unit="points", bounds=(-80, 100))
+MICRO_SCORE = Metric(name="wb_score_micro", unit="points", bounds=(-80, 100), value_of=_micro_score_of)
 REWARD, MICRO_REWARD = (
     Metric(name=name, unit="points", bounds=(-100, 100)) for name in ("wb_reward", "wb_reward_micro")
 )
@@ -41,14 +69,15 @@ NO_TAGS = "the official tasks could not be had, so it is not known which belong 
 NO_VERDICT = "no example has a verdict"
 
 
-def metrics(judges: Sequence[str]) -> tuple[Metric, ...]:
-    """Return the metrics that these judges give, the headline first."""
-    scores, rewards = "score" in judges, "pairwise" in judges
+def metrics(plan: Plan) -> tuple[Metric, ...]:
+    """Return the metrics that a plan's judges give, the headline first."""
+    scores, rewards = "score" in plan.judges, "pairwise" in plan.judges
+    named = [f"reward:{name}:{plan.reward_k}" for name in plan.baselines]
     return (
         *([SCORE] if scores else []),
         *([REWARD] if rewards else []),
         *([MICRO_SCORE] if scores else []),
-        *([MICRO_REWARD] if rewards else []),
+        *([replace(MICRO_REWARD, value_of=partial(_micro_reward_of, named))] if rewards else []),
         LENGTH,
         ELO,
     )
@@ -71,7 +100,7 @@ def summarise(data: TaskData, scores: Sequence[ExampleScore], *, plan: Plan) -> 
         found += _rewards(table, plan)
     found.append(_length(table, table.first_judged(plan.reward_k), None))
     headline = [score for score in found if score.group is None]
-    order = [metric.name for metric in metrics(plan.judges)]
+    order = [metric.name for metric in metrics(plan)]
     headline.sort(key=lambda score: order.index(score.metric))
     return headline + [score for score in found if score.group is not None]
 

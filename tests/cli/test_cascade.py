@@ -216,3 +216,39 @@ def test_auto_ends_when_the_interval_is_narrow(
     assert api.score(out).scores == run.scores
     assert api.evaluate(model, "alpacaeval", starter=True, out=out, progress=False, **how).scores == run.scores
     assert (len(cheap.asked), len(dear.asked)) == asked
+
+
+def test_two_cascades_are_compared_verdict_by_verdict(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """By the differences of both judges on the same part: number and interval are those of ``stats.cascade``; two that
+    ended by a rule are not compared.
+    """
+    _, _, (model, first, second) = cast
+    common: dict[str, Any] = {"judge": first, "cascade": second, "starter": True, "progress": False}
+    other = ScriptedModel(lambda request: f"Another answer to {last_message(request)}", name="n", identity="n")
+    with playing(other) as rival:
+        for name, candidate in (("a", model), ("b", rival)):
+            api.evaluate(candidate, "alpacaeval", out=tmp_path / name, dear=8, **common)
+            rule = {"dear": "auto", "stop_when": "win_rate ci<30"}
+            api.evaluate(candidate, "alpacaeval", out=tmp_path / f"auto-{name}", **rule, **common)
+    cheap, dear = (
+        [shares(tmp_path / run / f"alpacaeval/{file}.jsonl") for run in "ab"]
+        for file in ("example_scores", "dear_scores")
+    )
+    expected = cascade_mean(
+        [dear[1][name] - dear[0][name] for name in dear[0]],
+        [cheap[1][name] - cheap[0][name] for name in dear[0]],
+        [cheap[1][name] - cheap[0][name] for name in cheap[0] if name not in dear[0]],
+        low=-1,
+        high=1,
+    )
+    compared = api.compare(tmp_path / "a", tmp_path / "b").record.tasks[0]
+    found = next(row for row in compared.differences if row.metric == "win_rate")
+    assert expected.interval is not None
+    assert expected.value is not None
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (100 * expected.value, 100 * expected.interval.low, 100 * expected.interval.high)
+    )
+    assert "win_rate" in judgebench(["compare", tmp_path / "a", tmp_path / "b"]).stdout
+    assert "ended by a rule" in judgebench(["compare", tmp_path / "auto-a", tmp_path / "auto-b"], code=2).stderr

@@ -61,7 +61,8 @@ def values() -> dict[str, float | None]:
         ("alpacaeval", "ci<1.2.3", "is not of the form"),
         ("alpacaeval", "ci<1e999", "is not of the form"),
         ("alpacaeval", "elo ci<1", "elo is not a metric of alpacaeval@2"),
-        ("wildbench", "ci<1", "judge this task in full"),
+        ("wildbench", "ci<1", "use 'wb_score_micro ci<1' or 'wb_reward_micro ci<1'"),
+        ("arenahard", "ci<1", "judge this task in full"),
         ("arenahard", "ci<1", "win_rate is not a plain mean"),
     ],
 )
