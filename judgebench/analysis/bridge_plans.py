@@ -90,7 +90,7 @@ def plan_bridge(
         )
     stderrs = [table.stderrs.get(model, {}).get(name, 0.0) for model in able]
     places = spread_models([table.numbers[model][name] for model in able], count, official_stderr=stderrs)
-    stage = _calls(settings)
+    stage = judging_calls(settings)
     n, total = stage.examples if items is None else items, stage.examples
     if not 1 <= n <= total:
         raise UsageError(f"--items {n}: {loaded_task.task.label} has {total} items; judge from 1 to all of them")
@@ -166,7 +166,7 @@ def _listed(others: dict[str, int]) -> str:
     return f" ({', '.join(f'{count} {reason}' for reason, count in others.items())})" if others else ""
 
 
-def _calls(settings: Settings) -> Stage:
+def judging_calls(settings: Settings) -> Stage:
     """What judging one model takes: a dry run whose answers are as long as the baseline's."""
     from dataclasses import replace
 

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Struct
 
 from judgebench import tasks
+from judgebench.analysis.bridge_plans import judging_calls
 from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, expected_width
 from judgebench.analysis.official_tables import official_table
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.opening import model_name, parse_model, shutdown_of
 from judgebench.run.bridge_files import fit_metric, read_bridge
-from judgebench.run.dry_run import Stage, estimate
+from judgebench.run.dry_run import Stage
 from judgebench.run.labels import labelled_metric
 from judgebench.run.loading import load_task, source_finder
 from judgebench.run.reading import TaskRun, read_run
@@ -33,8 +34,6 @@ from judgebench.stats.cascade import FEW, required_dear
 from judgebench.task import Task
 from judgebench.task.metric import Metric
 
-STAND_IN = "builtin:tiny"
-"""A candidate that costs nothing: only the judge's calls are counted."""
 ASSUMED_TAU = 0.2
 """How far two judges differ about a model, on the logit scale, if no bridge says: real ones ran from 0.09 to 0.41."""
 ASSUMED_GAIN = {True: 1.7, False: 3.2}
@@ -168,8 +167,7 @@ def _situation(need: Need, settings: Settings) -> _Situation:
     score = stored.overall.get(name) if stored else None
 
     def cost(judges: tuple[str, ...]) -> Stage:
-        asked = replace(settings, tasks=need.task, judges=judges, model=STAND_IN)
-        return next(stage for stage in estimate([asked]).stages if stage.stage == "judge")
+        return judging_calls(replace(settings, tasks=need.task, judges=judges))
 
     return _Situation(
         need=need,
