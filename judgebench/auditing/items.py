@@ -21,6 +21,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0, le=1e15)]
 TIE = "tie"
 LETTERS: tuple[Shown, ...] = ("A", "B", "C", "D")
+_PLACES = {"A>>B": 0, "A>B": 0, "B>A": 1, "B>>A": 1, "A": 0, "B": 1, "C": 2, "D": 3}
+"""Which of the responses shown wins; a label that is none of these names nobody."""
 MOST_DECISIONS = 2_000_000
 """Most decisions of a file."""
 
@@ -119,11 +121,9 @@ class Decision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
         >>> Decision(item="a", order="21", shown="A>>B").winner, Decision(item="a", shown="A=B").winner
         (2, 0)
         """
-        if self.shown is None:
-            return None
         if self.shown == "A=B":
             return 0
-        place = LETTERS.index(self.shown) if len(self.shown) == 1 else 0 if self.shown.startswith("A") else 1
+        place = _PLACES.get(self.shown or "", len(self.order))
         return ord(self.order[place]) - ord("0") if place < len(self.order) else None
 
 

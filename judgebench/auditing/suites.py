@@ -43,7 +43,14 @@ def report_of_file(suite: Suite, path: Path, fetch: Fetch, options: Mapping[str,
     """A judge's figures from a file of its decisions. Scores without a verdict are decided by the suite's rule."""
     decisions = read_decisions(path)
     items = {item.id: item for item in suite.load(fetch)}
-    made = [each for decision in decisions for each in _decided(suite, items.get(decision.item), decision, seed)]
+    given = {(decision.item, decision.order, decision.repeat) for decision in decisions}
+    made = [
+        each
+        for decision in decisions
+        for each in _decided(suite, items.get(decision.item), decision, seed)
+        # Scores may stand in the file once, or once for each order.
+        if each.order == decision.order or (each.item, each.order, each.repeat) not in given
+    ]
     return suite.report(tuple(items.values()), made, options=options, seed=seed)
 
 

@@ -30,6 +30,8 @@ def test_a_swapped_verdict_is_about_the_other_response() -> None:
         assert Decision(item="a", order="21", shown=shown).winner == swapped  # type: ignore[arg-type]
         assert Decision(item="a", order="21", shown=turned(shown)).winner == straight  # type: ignore[arg-type]
     assert Decision(item="a", order="3124", shown="A").winner == 3
+    assert Decision(item="a", shown="A<B").winner is None  # type: ignore[arg-type]
+    assert Decision(item="a", shown="C").winner is None
 
 
 def test_decisions_outlive_a_file(tmp_path: Path) -> None:

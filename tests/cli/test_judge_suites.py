@@ -63,6 +63,14 @@ def test_scores_are_decided_by_the_suites_rule(mirror: Path, tmp_path: Path) -> 
     report = report_of(mirror, "judgebench", path)
     assert 100 * value(report, "accuracy") == pytest.approx(wanted["upstream_pair_accuracy_pct"]["overall"])
     assert (report["judged"], report["items"], report["decisions"]) == (350, 620, 700)
+    both = [
+        Decision(item=row["pair_id"], order=order, scores=tuple(row["scores"][0]))
+        for row in rows
+        for order in ("12", "21")
+    ]
+    write_decisions(path, both)
+    again = report_of(mirror, "judgebench", path)
+    assert (again["figures"], again["decisions"]) == (report["figures"], 700)
 
 
 def test_options_of_figures(mirror: Path, tmp_path: Path) -> None:
