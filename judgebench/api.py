@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from judgebench.analysis import comparison_records, explanation, power_plan
     from judgebench.analysis import leaderboard as ranking
+    from judgebench.analysis.label_agreement import LabelAgreement
+    from judgebench.analysis.label_sample import LabelSample, Strata
+    from judgebench.data.sources import SourceFinder
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
     from judgebench.run import dry_run
@@ -191,14 +194,56 @@ class Run(_Tabular):
         data = self._data("judge_prompts", task_run, mirrors, offline)
         return _frame(frames.judge_prompt_rows(task_run, data, imported=self._imported))
 
+    def sample_labels(
+        self,
+        out: PathLike,
+        *,
+        task: str | None = None,
+        n: int = 100,
+        strata: "Strata" = "verdict",
+        seed: int = 0,
+        agreement: float | None = None,
+        mirrors: Paths = (),
+        offline: bool = False,
+    ) -> "LabelSample":
+        """Draw answers that people should compare with the baseline's, and write them to a ``.csv`` or ``.html`` file.
+
+        The keywords are the flags of ``judgebench labels sample``. What is returned has the strata and the widths of
+        the interval to expect.
+        """
+        from judgebench.analysis.label_sample import Wish, draw, task_to_label
+        from judgebench.exchange.label_forms import require_new, write_sample
+
+        require_new(Path(out))
+        task_run, finder = task_to_label(self.record, task), self._finder("sample_labels", mirrors, offline)
+        made = draw(task_run, finder, Wish(n=n, strata=strata, seed=seed, agreement=agreement))
+        write_sample(made, Path(out))
+        return made
+
+    def label_agreement(
+        self, *labels: PathLike, task: str | None = None, mirrors: Paths = (), offline: bool = False
+    ) -> "LabelAgreement":
+        """Compare the judge with people's labels, from one or more files: agreement, and the scores they would give."""
+        from judgebench.analysis.label_agreement import agreement_with
+        from judgebench.analysis.label_sample import task_to_label
+        from judgebench.run.labels import read_labels
+
+        task_run, paths = task_to_label(self.record, task), [Path(path) for path in labels]
+        data = task_run.load_data(self._finder("label_agreement", mirrors, offline))
+        names = [path.stem for path in paths]
+        return agreement_with(task_run, data, read_labels(paths, task_run.key, data, names=names, flag=""))
+
     @property
     def _imported(self) -> bool:
         return self.record.manifest.imported_from is not None
 
     def _data(self, function: str, task_run: reading.TaskRun, mirrors: Paths, offline: bool) -> "TaskData":
+        return task_run.load_data(self._finder(function, mirrors, offline))
+
+    def _finder(self, function: str, mirrors: Paths, offline: bool) -> "SourceFinder":
         from judgebench.run.loading import source_finder
 
-        return task_run.load_data(source_finder(_settings(function, mirrors=mirrors, offline=offline)))
+        return source_finder(_settings(function, mirrors=mirrors, offline=offline))
 
     def _task(self, task: str | None) -> reading.TaskRun:
         if task is None and len(self.record.tasks) > 1:

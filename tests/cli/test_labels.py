@@ -488,3 +488,19 @@ def test_a_crowd_is_compared_as_one(run: Path, tmp_path: Path, command: Command)
     assert [name for name in figures if name.startswith("judge_kappa")] == ["judge_kappa_majority"]
     refused = command("labels", "agree", run, labelled_by(1001)).paragraph
     assert "the labels are by 1,001 annotators; 1,000 at most can be compared" in refused
+
+
+def test_python_says_the_same(run: Path, tmp_path: Path, command: Command) -> None:
+    """A loaded run draws the same file, and reads labels as the command does."""
+    loaded = judgebench.load_run(run)
+    drawn = loaded.sample_labels(tmp_path / "python.csv", n=8)
+    assert command("labels", "sample", run, "--n", 8, "--out", tmp_path / "command.csv").code == 0
+    assert (tmp_path / "python.csv").read_text() == (tmp_path / "command.csv").read_text()
+    assert len(drawn.pairs) == sum(stratum.drawn for stratum in drawn.strata) == 8
+    fill(tmp_path / "python.csv", tmp_path / "anna.csv", lambda key: 1.0)
+    found = agreement(command, run, tmp_path / "anna.csv")
+    own = loaded.label_agreement(tmp_path / "anna.csv")
+    assert {figure.name: figure.value for figure in own.figures} == {
+        name: figure["value"] for name, figure in found["figures"].items()
+    }
+    assert [score.value for score in own.scores] == [score["value"] for score in found["scores"]]
