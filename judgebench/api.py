@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from judgebench.analysis import leaderboard as ranking
     from judgebench.analysis.label_agreement import LabelAgreement
     from judgebench.analysis.label_sample import LabelSample, Strata
+    from judgebench.auditing.cards import JudgeCard
+    from judgebench.auditing.comparing import JudgeComparison
     from judgebench.data.sources import SourceFinder
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
@@ -837,6 +839,72 @@ def explain(*runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: 
     if not made.runs:
         raise UsageError(f"none of the runs holds the task {task!r}{_reasons(found)}")
     return Explanation(made, found.unreadable)
+
+
+def audit_judge(
+    judge: Paths,
+    on: str | Iterable[str] = "builtin",
+    *,
+    task: PathLike = "",
+    vendors: PathLike | None = None,
+    progress: bool = True,
+    **settings: Unpack[Keywords],
+) -> "JudgeCard":
+    """Measure a judge, and store its card: ``judgebench judges audit``. What was asked before is not asked again.
+
+    Parameters
+    ----------
+    judge
+        As ``--judge`` takes it; several models are a jury.
+    on
+        Suites; ``builtin`` is always among them.
+    task
+        Ask with the prompt and the rule of this benchmark's judge; with ``starter=True`` its bundled prompt.
+    vendors
+        A table of models and their vendors, to tell whose answers are the judge's own.
+    progress
+        Show progress on stderr.
+    settings
+        ``limit``, ``budget``, ``judge_prompt``, ``judge_args``, ``mirrors``, ``offline`` and so on, as of ``evaluate``.
+        ``judge_repeats`` is how often 20 items of the last suite are asked, by default 3 times.
+
+    Examples
+    --------
+    It names the answer that it sees first, whatever that is:
+
+    >>> card = audit_judge("builtin:tiny", limit=1, judge_repeats=1, progress=False)
+    >>> card.probe("position", "builtin").figures[0].value, card.mark.unfit[:19]
+    (0.0, 'below 95 % of the s')
+    """
+    from judgebench.auditing.audits import REPEATS, AuditPlan, audit, parse_suites
+    from judgebench.exchange.judge_cards import write_pages
+    from judgebench.models.trained_by import read_vendors
+    from judgebench.run.progress import Progress
+
+    suites, options = parse_suites(",".join(several(on)))
+    plan = AuditPlan(
+        settings=_settings("audit_judge", task, judges=judge, **settings),
+        suites=suites,
+        repeats=settings.get("judge_repeats", REPEATS),
+        vendors=read_vendors(None if vendors is None else Path(vendors)),
+        options=options,
+    )
+    with Progress(shown=progress) as display:
+        path, card = audit(plan, display.update)
+    write_pages(path, card)
+    return card
+
+
+def compare_judges(*judges: Paths, on: str | Iterable[str] = ()) -> "JudgeComparison":
+    """Compare audited judges without a call: ``judgebench judges compare``. ``on`` are suites, by default all.
+
+    >>> compare_judges("hf:a", "hf:b")
+    Traceback (most recent call last):
+    judgebench.errors.UsageError: no audit of 'hf:a' is on this machine; make one by `judgebench judges audit hf:a`
+    """
+    from judgebench.auditing.comparing import compare as compared
+
+    return compared([name for given in judges for name in several(given)], several(on))
 
 
 def _settings(function: str, tasks: Paths = (), **given: Any) -> Settings:

@@ -19,7 +19,7 @@ from judgebench.run.settings import Settings
 if TYPE_CHECKING:
     from judgebench.run.dry_run import DryRun
 
-REPEATS = 3
+REPEATS, MOST_REPEATS = 3, 100
 """How often each of a few prompts is asked."""
 
 
@@ -34,6 +34,11 @@ class AuditPlan:
     vendors: Vendors = field(default_factory=dict)
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Options of the suites' figures, by suite."""
+
+    def __post_init__(self) -> None:
+        """Raise :class:`UsageError` for a number of repeats that makes no sense."""
+        if not 1 <= self.repeats <= MOST_REPEATS:
+            raise UsageError(f"--repeats {self.repeats} is not between 1, which asks nothing twice, and {MOST_REPEATS}")
 
 
 def parse_suites(text: str) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:

@@ -103,6 +103,10 @@ class JudgeCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cost: Cost
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """What decides, in one line."""
+        return f"<judgebench.JudgeCard {self.mark.text}>"
+
     def probe(self, name: str, part: str) -> Probe | None:
         """What was found of one kind in one part."""
         return next((probe for probe in self.probes if (probe.name, probe.part) == (name, part)), None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Judges = Annotated[
     list[str],
     typer.Argument(
-        metavar="J [J…]",
+        metavar="J",
         help="Judge model, in the grammar of --judge, or a judge file. Several models are a jury.",
         show_default=False,
     ),
@@ -128,7 +128,7 @@ def compare(
     judges: Annotated[
         list[str],
         typer.Argument(
-            metavar="J1 J2 [J3…]", help="Judges as they were audited, or the paths of their cards.", show_default=False
+            metavar="J", help="Judges as they were audited, or the paths of their cards.", show_default=False
         ),
     ],
     *,

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import judgebench as package
 from judgebench.auditing.cards import CARD, Family, cards_of, kept_cards, read_card, read_verdicts
 from judgebench.errors import UsageError
 from judgebench.models.scripted import ScriptedModel, playing, reply
@@ -86,3 +87,23 @@ def test_two_prompts_of_one_model_are_two_cards() -> None:
         shown = judgebench(["judges", "compare", str(ours), str(other), "--json"]).stdout
     judges = json.loads(shown)["judges"]
     assert list(judges.values()) == ["our prompt", "the prompt of the starter set of mtbench@1:mode=pairwise"]
+
+
+def test_from_python() -> None:
+    """The two functions do what the commands do; a card prints as one line."""
+    with (
+        playing(ScriptedModel(lambda _: reply("[[A]]"), name="one")) as one,
+        playing(ScriptedModel(lambda _: reply("[[B]]"), name="two")) as two,
+    ):
+        cards = [package.audit_judge(spec, limit=1, judge_repeats=1, progress=False) for spec in (one, two)]
+        with pytest.raises(UsageError, match="judge_repeats=0; it is 1 or more"):
+            package.audit_judge(one, judge_repeats=0, progress=False)
+        with pytest.raises(UsageError, match="--repeats 101 is not between 1"):
+            package.audit_judge(one, judge_repeats=101, progress=False)
+        with pytest.raises(UsageError, match="no suite is called"):
+            package.audit_judge(one, "nothing", progress=False)
+    assert cards_of(one)[0][0].with_suffix(".html").exists()
+    assert repr(cards[0]).startswith("<judgebench.JudgeCard scripted:one was audited on 2026-11-30: same winner")
+    (part,) = package.compare_judges(one, two).parts
+    assert part.labelled == 8
+    assert [figure.value for figure in part.accuracies.values()] == [0.5, 0.5]
