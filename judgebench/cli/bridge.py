@@ -125,13 +125,23 @@ def make(
 
 @app.command()
 def show(
-    bridge: Annotated[Path, typer.Argument(help="A bridge: its file, or the name of a ready one.", metavar="FILE")],
+    bridge: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A bridge: its file, or the name of a ready one. Without it: the ready ones.", metavar="FILE"
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Show a bridge: its models, each predicted by the others, and what it is worth."""
-    from judgebench.run.bridge_files import read_bridge
+    from judgebench.cli.rendering import print_lines
+    from judgebench.run.bridge_files import read_bridge, ready_bridges
 
-    _print_bridge(read_bridge(bridge), json=json)
+    if bridge is not None:
+        _print_bridge(read_bridge(bridge), json=json)
+        return
+    ready = [read_bridge(Path(name)) for name in ready_bridges()]
+    print_lines(ready, _ready_lines(ready), as_json=json)
 
 
 @app.command()
@@ -262,6 +272,16 @@ def _bridge_sheets(bridge: "Bridge") -> "Iterator[Sheet]":
     yield Sheet(f"bridge {bridge.name}", notes=tuple(_about(bridge)), summary=True, asked=True)
 
 
+def _ready_lines(ready: "Sequence[Bridge]") -> "Iterator[str]":
+    """The bridges that come with the program, each name on a line of its own for whoever copies it."""
+    for bridge in ready:
+        metrics = ", ".join(f"{name} {bridge.metrics[name].status}" for name in bridge.metric_names)
+        models = f"{len(bridge.included)} models, {bridge.label}"
+        yield bridge.name
+        yield f"  from {bridge.judge_shown} to {bridge.official.judge}, {models}: {metrics}"
+    yield "one of your own begins with: judgebench bridge make --plan 8 --task T --judge J"
+
+
 def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
     """The models of one metric, and what they say of the bridge."""
     from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, figures, words
@@ -286,7 +306,7 @@ def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
     noted = any(row[-1] for row in rows)
     numbered = figures("judge", "official", "predicted without it", "95 % interval", "t")
     return Sheet(
-        title=f"{name}: {bridge.official.judge} from {bridge.judge.shown}, {metric.status}",
+        title=f"{name}: {bridge.official.judge} from {bridge.judge_shown}, {metric.status}",
         columns=(*words("model", "vendor"), *numbered, *(words("note") if noted else ())),
         rows=tuple(row if noted else row[:-1] for row in rows),
         notes=tuple(_evidence(bridge, name)),
@@ -352,7 +372,7 @@ def _models(m: float) -> str:
 def _about(bridge: "Bridge") -> "Iterator[str]":
     """Where a bridge comes from."""
     official, judge, items = bridge.official, bridge.judge, bridge.items
-    yield f"from {_by(judge.shown, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
+    yield f"from {_by(bridge.judge_shown, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
     yield f"official numbers: {official.source}"
     ran = any(model.run_id is not None for model in bridge.models)
     served = f", served as {judge.served_model}" if judge.served_model else ""

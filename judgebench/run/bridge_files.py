@@ -266,6 +266,12 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
         return canonical_hash(content)
 
     @property
+    def judge_shown(self) -> str:
+        """The judge of today in tables; with its prompt, if the official judge is the same model."""
+        prompts = ", ".join(self.judge.told.judges)
+        return f"{self.judge.shown} ({prompts})" if self.judge.shown == self.official.judge else self.judge.shown
+
+    @property
     def age_days(self) -> int:
         """Days since it was made."""
         return (today() - self.created).days

@@ -97,7 +97,7 @@ class OfficialNumber:
             details={
                 "bridge": self.bridge.name,
                 "bridge_hash": self.bridge.hash,
-                "judge": self.bridge.judge.shown,
+                "judge": self.bridge.judge_shown,
                 "official_judge": self.bridge.official.judge,
                 "judged": self.judged,
                 "models": self.bridge.fits[self.metric].n,

@@ -45,6 +45,9 @@ def test_each_follows_from_its_numbers(name: str) -> None:
 def test_they_are_all() -> None:
     """There are no others: WildBench's four models are too few, which the rules refuse."""
     assert set(ready_bridges()) == {COT, FN, GEMINI, GPT}
+    shown = judgebench(["bridge", "show"], COLUMNS="250").stdout
+    assert all(name in shown for name in ready_bridges())
+    assert "lc_win_rate weak, win_rate refused" in shown
     assert read_bridge(Path(FN)).metrics["win_rate"].reasons == ("explains_too_little",)
 
 
