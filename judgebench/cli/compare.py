@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from judgebench.cli import options
-from judgebench.cli.blocks import Beside, Block, Compact, Heading, Hint, Quote, cut, terminal_text
+from judgebench.cli.blocks import Beside, Block, Compact, Heading, Hint, Prose, Quote, cut, terminal_text
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show, under_metrics
 from judgebench.display import chance, figure, ranks, reasons, shortened
@@ -325,6 +325,8 @@ def _pages(found: "Comparison", files: str, *, full: bool) -> Iterator[Block]:
         if task.flips:
             yield Heading(f"{task.task} · items that changed most", 1)
             yield Compact(_list_of_flips(found, task))
+        else:
+            yield Prose((f"{task.task}: no item changed",))
         for flip in task.flips:
             yield from _page(found, task, flip, seen, files=files, full=full)
 

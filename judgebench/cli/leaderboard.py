@@ -127,6 +127,11 @@ def leaderboard(
     layout.require_valid(form)
     if asked := [name for name, _ in layout.chosen if key_of(name) in NEED_PUBLISHED and not published]:
         raise UsageError(f"--columns {asked[0]}: that column holds published figures; give --published, too")
+    if not runs and not published and not Path("runs").is_dir():
+        raise UsageError(
+            "there are no runs here: `judgebench eval` puts them into runs/. Name run folders that lie elsewhere, or "
+            "give --published for the published figures alone"
+        )
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(
         *folders,

@@ -164,3 +164,18 @@ def test_rows_of_one_name_are_told_apart(tmp_path: Path) -> None:
         write_totals(tmp_path / folder, "ckpt", 50.0)
     assert "- ckpt: --name RUN=NAME tells rows of one name apart" in tables(tmp_path)
     assert "tells rows" not in tables(tmp_path, "--name", f"{tmp_path / 'a'}=base")
+
+
+def test_without_any_run_it_says_how_to_make_one(tmp_path: Path) -> None:
+    """The first thing that somebody may type; the published figures alone need no run."""
+    ended = judgebench(("leaderboard",), cwd=tmp_path, code=2)
+    assert "there are no runs here: `judgebench eval` puts them into runs/" in " ".join(ended.stderr.split())
+    assert "NullModel" in judgebench(("leaderboard", "--published", "--task", "alpacaeval@2"), cwd=tmp_path).stdout
+
+
+def test_a_comparison_without_any_change_says_so(tmp_path: Path) -> None:
+    """Whoever asks for the items that changed most is told that none did."""
+    for name in ("a", "b"):
+        write_run(tmp_path / name, [1.0, 0.0, 1.0], model=name, answers=["x"] * 3, verdicts=["1"] * 3)
+    shown = judgebench(("compare", tmp_path / "a", tmp_path / "b", "--flips", "2")).stdout
+    assert "gsm8k@chat: no item changed\n" in shown
