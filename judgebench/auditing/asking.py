@@ -390,7 +390,7 @@ class DecisionReader:
 def rated_pair(
     item: str, scores: tuple[float | None, ...], *, repeat: int = 0, error: str | None = None, usd: float | None = None
 ) -> Iterator[Decision]:
-    """The decisions in both orders of a judge that rates single answers; the first one carries what both cost.
+    """The decisions in both orders of a judge that rates single answers; they share what both ratings cost.
 
     >>> [(d.order, d.shown, d.winner) for d in rated_pair("a", (7.0, 5.0))]
     [('12', 'A>B', 1), ('21', 'B>A', 1)]
@@ -408,7 +408,7 @@ def rated_pair(
             shown=shown,
             scores=scores,
             error=why,
-            usd=usd if order == "12" else 0.0,
+            usd=None if usd is None else usd / 2,
         )
 
 

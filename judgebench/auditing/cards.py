@@ -345,6 +345,11 @@ def _notes(reports: Sequence[SuiteReport], found: Sequence[Probe]) -> Iterator[s
                 f"{100 * MOST_NULLS:.0f} %, so its figures are unreliable"
             )
     for probe in found:
+        if probe.name == "sanity" and probe.nulls > MOST_NULLS * 2 * probe.items:
+            yield (
+                f"{probe.part}: {probe.nulls} of {2 * probe.items} verdicts on the sanity pairs are missing: are its "
+                "replies read by the right rule?"
+            )
         yield from (f"{probe.part}, {probe.name.replace('_', ' ')}: {note}" for note in probe.notes)
 
 

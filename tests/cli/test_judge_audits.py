@@ -226,6 +226,7 @@ def test_nulls_are_counted_and_are_no_ties() -> None:
     assert figure(card, "attacks", "constant_wins")["value"] is None
     assert value(card, "sanity", "sane") == 0.0
     assert next(own for own in card["probes"] if own["name"] == "attacks")["nulls"] == 2 * 10
+    assert "20 of 20 verdicts on the sanity pairs are missing" in card["notes"][0]
 
 
 def test_a_judge_that_rates() -> None:
@@ -247,6 +248,8 @@ def test_a_judge_that_rates() -> None:
     assert position["figures"] == []
     assert "no order is shown" in position["notes"][0]
     assert value(card, "attacks", "forged_wins") == 0.0
+    assert card["cost"]["usd"] is card["cost"]["per_verdict"]["value"] is None
+    assert card["cost"]["per_verdict"]["reason"] == "no price is known"
 
 
 def test_a_jury_is_one_judge() -> None:
