@@ -210,7 +210,10 @@ def _usual_judge(task: Task, stored: TaskRun | None) -> tuple[str, ...]:
 
 
 def _judges_of(stored: TaskRun | None) -> tuple[str, ...]:
-    return tuple(stored.task_manifest.judge_models) if stored else ()
+    if stored is None:
+        return ()
+    cascade = stored.task_manifest.cascade
+    return tuple(stored.task_manifest.judge_models) if cascade is None else cascade.cheap
 
 
 def _gone(text: str) -> bool:
@@ -226,10 +229,10 @@ def _require_served(flag: str, text: str, task: Task) -> None:
 
 
 def _values(stored: TaskRun, metric: Metric) -> dict[str, float] | None:
-    """The run's values by example; ``None`` if the metric is no plain mean."""
+    """The run's values by example, of a cascade the cheap judge's; ``None`` if the metric is no plain mean."""
     if not metric.is_mean:
         return None
-    found = metric.values(stored.example_scores())
+    found = metric.values(stored.example_scores(of_cascade=True))
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -415,6 +415,11 @@ def _saved(cascade: Cascade, cheap: str) -> list[str]:
     everything = cascade.usd_cheap + cascade.usd_dear + cascade.usd_saved
     verb = "saved" if cascade.usd_saved >= 0 else "more than that was paid"
     return [
-        f"{cheap} cost ${cascade.usd_cheap:.2f} and {cascade.dear} ${cascade.usd_dear:.2f}; {cascade.dear} on all "
-        f"would cost about ${everything:.2f}: ${abs(cascade.usd_saved):.2f} {verb}"
+        f"{cheap} cost {_usd(cascade.usd_cheap)} and {cascade.dear} {_usd(cascade.usd_dear)}; {cascade.dear} on all "
+        f"would cost about {_usd(everything)}: {_usd(abs(cascade.usd_saved))} {verb}"
     ]
+
+
+def _usd(usd: float) -> str:
+    """Cents, or two digits of less than ten of them."""
+    return f"${usd:.2f}" if usd >= 0.1 or not usd else f"${usd:.2g}"

@@ -1,6 +1,7 @@
 """``eval --cascade`` from end to end: who is asked what, the number, what it is worth, and what may be done with it."""
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from judgebench.errors import UsageError
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request
 from judgebench.run.stopping import random_order
-from judgebench.stats.cascade import cascade_mean
+from judgebench.stats.cascade import cascade_mean, required_dear
 from judgebench.stats.sequential import betting_sequence
 from tests.commands import judgebench
 from tests.processes import lines_of, manifest_of
+from tests.shared_data import SharedData
 
 PRICES = {"judge_args": {"usd_per_million": "1/1"}, "dear_args": {"usd_per_million": "20/20"}}
 N = 16
@@ -252,3 +254,27 @@ def test_two_cascades_are_compared_verdict_by_verdict(
     )
     assert "win_rate" in judgebench(["compare", tmp_path / "a", tmp_path / "b"]).stdout
     assert "ended by a rule" in judgebench(["compare", tmp_path / "auto-a", tmp_path / "auto-b"], code=2).stderr
+
+
+def test_a_cascade_is_the_pilot_of_a_plan(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path, shared_data: SharedData
+) -> None:
+    """``plan --half-width`` takes gain and spread from a cascade's run and says how many verdicts the width takes."""
+    _, _, (model, first, second) = cast
+    out = tmp_path / "run"
+    run = api.evaluate(
+        model, "alpacaeval", judge=first, cascade=second, dear=6, starter=True, out=out, progress=False, **PRICES
+    )
+    pilot = run.score("win_rate").details["cascade"]
+    record = manifest_of(out).tasks["alpacaeval"].cascade
+    assert record is not None
+    assert record.usd_dear is not None
+    assert pilot["usd_per_dear_item"] == pytest.approx(record.usd_dear / 6)
+    judges = ["--judge", "openai:gpt-4.1", "--cascade", "openai:gpt-4o"]
+    plan = ["plan", "--task", "alpacaeval", "--metric", "win_rate", "--baseline", out, *judges, "--half-width", "4"]
+    files = ["--mirror", shared_data / "alpacaeval", "--offline", "--json"]
+    ways = json.loads(judgebench([*plan, *files], OPENAI_API_KEY="x").stdout)["ways"]
+    (cascade,) = (way for way in ways if way["kind"] == "cascade")
+    gain = pilot["gain"] or 1.7
+    n = required_dear(4, sd=pilot["sd_dear"], gain=gain, population=805, span=100)
+    assert any(f"judges {n} of 805" in told for told in cascade["assumed"])
