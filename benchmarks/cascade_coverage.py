@@ -8,6 +8,11 @@ random parts are drawn; the dear judge's mean over all items is known, so that o
 Figures are means over the models, half-widths in per cent of the scale. With 500 rounds a coverage of 95 % has a
 standard error of 1 point for one model.
 
+With ``--looks ROUNDS`` it is also measured what ``--dear auto`` takes: dear verdicts come one by one until an interval
+is narrow enough. *Fixed* looks at the interval of a part of fixed size after every tenth verdict, *anytime* at the
+confidence sequence with the cheap judge as control, *alone* at the sequence without it. Printed are the share of rounds
+in which the interval held the truth when it ended, and the share of the items that it took.
+
 A mark ``!`` stands behind the coverage below 93 % of an interval that ``cascade_mean`` would choose by itself, and the
 program ends with exit code 1 if there is one. Exempt, as in ``coverage.py``, are sets of which fewer than five items
 are won.
@@ -28,6 +33,7 @@ import numpy as np
 
 from judgebench.stats.cascade import cascade_mean
 from judgebench.stats.intervals import Interval
+from judgebench.stats.sequential import betting_sequence
 
 SIZES = (50, 100, 200, 400)
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95)
@@ -100,15 +106,61 @@ def line(
     return f"{name:34} n={n:3}: {text}; gain {gain:.1f}", quoted is not None and found[quoted][0] < LEAST
 
 
+def anytime(dear: np.ndarray, cheap: np.ndarray | None, width: float) -> tuple[int, float, float]:
+    """After how many items the confidence sequence is narrow enough, and its interval then."""
+    sequence = betting_sequence(dear, len(dear), control=cheap)
+    n = sequence.first_narrower(width) or len(dear)
+    return n, float(sequence.low[n - 1]), float(sequence.high[n - 1])
+
+
+def fixed(dear: np.ndarray, cheap: np.ndarray, width: float) -> tuple[int, float, float]:
+    """The same, with the interval for a part of fixed size."""
+    for n in (*range(20, len(dear), 10), len(dear)):
+        found = cascade_mean(dear[:n], cheap[:n], cheap[n:]).interval
+        assert found is not None
+        if (found.high - found.low) / 2 < width:
+            break
+    return n, found.low, found.high
+
+
+def looks(name: str, drawn: list[Pair], width: float, rounds: int, seed: int) -> str:
+    """What it takes to look until the interval is narrow enough."""
+    held, share = dict.fromkeys(("fixed", "anytime", "alone"), 0), dict.fromkeys(("fixed", "anytime", "alone"), 0.0)
+    for number, (dear, cheap) in enumerate(drawn):
+        for turn in range(rounds):
+            order = np.random.default_rng((seed, number, turn)).permutation(len(dear))
+            ends = {
+                "fixed": fixed(dear[order], cheap[order], width),
+                "anytime": anytime(dear[order], cheap[order], width),
+                "alone": anytime(dear[order], None, width),
+            }
+            for method, (n, low, high) in ends.items():
+                held[method] += low - 1e-9 <= dear.mean() <= high + 1e-9
+                share[method] += n / len(dear)
+    total = rounds * len(drawn)
+    text = ", ".join(f"{m} holds {100 * held[m] / total:5.1f} % after {100 * share[m] / total:4.1f} %" for m in held)
+    return f"{name:34} until ±{100 * width:g}: {text} ({total} rounds)"
+
+
+def real(data: Path) -> dict[str, list[Pair]]:
+    """The verdicts of two real judges."""
+    grades = data / "wildbench_two_judges.parquet", "gpt-4o-2024-05-13", "gpt-4-turbo-2024-04-09"
+    wins = data / "ae2_other_judges.parquet", "alpaca_eval_gpt4_turbo_fn", "alpaca_eval_cot_gpt4_turbo_fn"
+    return {
+        "WildBench, grades": pairs(*grades, "score", "session_id", 1, 10),
+        "AlpacaEval 2, wins": pairs(*wins, "preference", "idx", 1, 2),
+    }
+
+
+def populations(data: Path | None, seed: int) -> dict[str, list[Pair]]:
+    """Real verdicts, if they are there, and made-up wins that are rare."""
+    rare = [made_up(805, 0.03, np.random.default_rng(seed))]
+    return {**(real(data) if data is not None else {}), "805 items, 3 % wins": rare}
+
+
 def settings(data: Path | None, rounds: int, seed: int) -> Iterator[tuple[str, bool]]:
     if data is not None:
-        grades = data / "wildbench_two_judges.parquet", "gpt-4o-2024-05-13", "gpt-4-turbo-2024-04-09"
-        wins = data / "ae2_other_judges.parquet", "alpaca_eval_gpt4_turbo_fn", "alpaca_eval_cot_gpt4_turbo_fn"
-        real = {
-            "WildBench, grades": pairs(*grades, "score", "session_id", 1, 10),
-            "AlpacaEval 2, wins": pairs(*wins, "preference", "idx", 1, 2),
-        }
-        for name, drawn in real.items():
+        for name, drawn in real(data).items():
             for n in SIZES:
                 chosen = "t" if "grades" in name and n >= 100 else "four corners"
                 text = f"{name} ({len(drawn)} models)"
@@ -127,8 +179,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the two files")
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--looks", type=int, default=0, metavar="ROUNDS")
     arguments = parser.parse_args()
     outside = 0
+    if arguments.looks:
+        for name, drawn in populations(arguments.data, arguments.seed).items():
+            for width in (0.02, 0.03, 0.05):
+                print(looks(name, drawn, width, arguments.looks, arguments.seed), flush=True)
     for text, below in settings(arguments.data, arguments.rounds, arguments.seed):
         print(text + (" !" if below else ""), flush=True)
         outside += below

@@ -471,7 +471,7 @@ def _known(loaded_task: LoadedTask, settings: Settings, candidate: str) -> Known
     rule = _stop_rule(loaded_task, settings)
     if rule is None or not settings.controls:
         return None
-    ids, files = list(loaded_task.data.by_id), tasks.task_files(settings.tasks)
+    ids, files = list(loaded_task.data.by_id), tasks.files_among(tasks.named(settings.tasks))
     return controls(settings.controls, loaded_task.task, rule.metric, ids, candidate, files)
 
 

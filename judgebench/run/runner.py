@@ -345,7 +345,7 @@ class Runner:
         rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(data.judges))
         cascade = cascade_plan(settings, task, len(data.examples), rule) if judge else None
         if rule is not None and settings.controls:
-            files = tasks.task_files(settings.tasks)
+            files = tasks.files_among(tasks.named(settings.tasks))
             known = controls(settings.controls, task, rule.metric, list(data.by_id), name, files)
         requests = generation_step(sampling, settings.system, thinking, settings.refine)
         task_manifest = build_task_manifest(
