@@ -486,9 +486,17 @@ class Runner:
         if complaint:
             raise Incomplete(
                 f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}; run the same command again "
-                "to ask again for what failed"
+                f"to ask again for what failed{self._about_unread(run.manifest)}"
             )
         return results
+
+    def _about_unread(self, manifest: Manifest) -> str:
+        """What to do about replies without a verdict, if there are any and the judge was asked once."""
+        if self._settings.reask is not None or not any(task.counts.get("unread") for task in manifest.tasks.values()):
+            return ""
+        return (
+            ". Replies that hold no verdict are kept; a run of its own with --reask N asks for them up to N times more"
+        )
 
     def _begin(self, run: "_OpenRun") -> None:
         """Write the manifest, and count what earlier sessions paid against the budget."""

@@ -6,7 +6,7 @@ items together and shrinks with the number of judges alone. With J judges and th
 
     half width = sqrt(half width over items squared + t(J - 1) squared * V / J)                                   (1)
 
-which holds the truth in 94 to 97 % of samples with 3 judges or more (``benchmarks/noise_coverage.py``).
+which holds the truth in 93 to 97 % of samples with 3 judges or more (``benchmarks/noise_coverage.py``).
 """
 
 from dataclasses import dataclass
