@@ -101,7 +101,8 @@ def require_trusted(kept: KeptJudging, what: str, run: Path, settings: Settings)
         raise UsageError(
             f"{what} would be judged as {run} was, which {', '.join(doubts)}. A run folder may come "
             f"from anyone, so it cannot choose a checkpoint, another host, a key or code. If you want this judge, name "
-            f"it with --judge, and what it needs with --judge-arg and --api-key-env"
+            f"it with --judge{', --cascade and --dear' if kept.cascade else ''}, and what it needs with --judge-arg "
+            f"and --api-key-env"
         )
 
 

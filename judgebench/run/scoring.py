@@ -100,10 +100,16 @@ def _finish_task(
         for example in loaded_task.data.examples
         if example.id in latest and example.id in data.by_id
     }
+    cascade = task_manifest.cascade
+    if cascade is not None and ((labels is not None and labels.task == loaded_task.key) or bridges.by_task):
+        raise UsageError(
+            f"{run.path} has a cascade, whose numbers of {loaded_task.key} are estimates of {cascade.dear}'s: labels "
+            "and bridges start from a judge's own verdicts on all examples. Score a run of one judge with them"
+        )
     verified = verify(task, data, generations, pool)
     folder.finish(loaded_task.data.examples, verified if data.verifiers else None)
-    if task_manifest.cascade is not None:
-        return _finish_cascade(folder, task_manifest, task_manifest.cascade, part, generations)
+    if cascade is not None:
+        return _finish_cascade(folder, task_manifest, cascade, part, generations)
     scored = score(
         task,
         data,

@@ -312,6 +312,11 @@ class Settings:
                     "with --cascade, and the cheap judge with --judge"
                 )
             return
+        if self.labels is not None or self.bridge:
+            raise UsageError(
+                f"{'--bridge' if self.bridge else '--labels'} starts from a judge's own verdicts on all examples, and "
+                f"--cascade {self.cascade} only estimates what that judge would say; give one of the two"
+            )
         if len(sizes) != 1:
             raise UsageError(
                 f"--cascade {self.cascade} needs one size of the part that the dear judge judges, and was given "

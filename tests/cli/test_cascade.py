@@ -126,6 +126,17 @@ def test_answers_of_a_run_are_judged_by_both(
     text = judgebench([*both, "5"]).stdout
     assert (len(cheap.asked), len(dear.asked)) == (N, 5)
     assert "scripted:dear 5 of them" in " ".join(text.split())
+    judgements = tmp_path / "run/alpacaeval/judgements.jsonl"
+    kept = [line for line in lines_of(judgements) if line["judge_model"] == "cheap"]
+    judgements.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    judgebench([*both, "5"])
+    assert len({line["case_id"] for line in lines_of(judgements) if line["judge_model"] == "dear"}) == 5
+    assert len(dear.asked) == 5  # those that were lost are in the call store
+    refused = judgebench(["judge", tmp_path / "run", "--quiet"], code=2).stderr
+    assert "--judge, --cascade and --dear" in refused
+    labels = tmp_path / "labels.csv"
+    labels.write_text("example_id,label\nstarter-01,win\n")
+    assert "has a cascade" in judgebench(["score", tmp_path / "run", "--labels", labels], code=2).stderr
     refused = judgebench([*both, "7"], code=2).stderr
     assert "drawn before it was judged" in refused
 
@@ -166,6 +177,9 @@ def test_its_rows_stand_apart_and_pass_no_gate(
         (["--cascade", "builtin:smollm2", "--dear", "17"], "has 16 examples"),
         (["--cascade", "builtin:smollm2", "--dear-share", "1.5"], "is no share"),
         (["--cascade", "judge.toml", "--dear", "5"], "named as a model"),
+        (["--cascade", "builtin:smollm2", "--dear", "5", "--labels", "l.csv"], "--labels starts from"),
+        (["--cascade", "builtin:smollm2", "--dear", "5", "--bridge", "b"], "--bridge starts from"),
+        (["--cascade", "builtin:tiny", "--dear", "5"], "name two different models"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(flags: list[str], words: str, tmp_path: Path) -> None:
