@@ -17,6 +17,10 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ENDING_SECONDS = 30.0
 
 
+class CallError(Exception):
+    """What the browser says of a command that it cannot do, such as asking a page that is just being left."""
+
+
 class Page:
     """A page of a browser that can be looked at, clicked and typed at."""
 
@@ -38,7 +42,8 @@ class Page:
         while True:
             said = self._next()
             if said.get("id") == self._number:
-                assert "error" not in said, said
+                if "error" in said:
+                    raise CallError(str(said))
                 result: dict[str, Any] = said["result"]
                 return result
             self._note(said)
@@ -62,7 +67,13 @@ class Page:
 
     def wait(self, condition: str) -> None:
         """Wait until an expression is true."""
-        wait_for(lambda: self.run(condition))
+        wait_for(lambda: self._is(condition))
+
+    def _is(self, condition: str) -> bool:
+        try:
+            return bool(self.run(condition))
+        except CallError:
+            return False
 
     def press(self, key: str) -> None:
         """Press and release a key."""
