@@ -107,7 +107,6 @@ def test_judgements_have_the_prompt_that_the_judge_saw(
             starter=True,
             limit=3,
             out=tmp_path / "run",
-            reask=0,
             progress=False,
         )
     run = api.load_run(tmp_path / "run")
