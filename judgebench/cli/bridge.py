@@ -289,7 +289,7 @@ def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
     metric = bridge.metrics[name]
     left, unit = {model.model: model for model in metric.loo}, metric.unit
     rows: list[tuple[Cell, ...]] = []
-    for model in sorted(bridge.models, key=lambda model: (not model.included, _official(metric, model.name))):
+    for model in sorted(bridge.included, key=lambda model: _official(metric, model.name)):
         numbers, out = metric.numbers.get(model.name), left.get(model.name)
         rows.append(
             (
@@ -300,7 +300,7 @@ def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
                 Figure(out.predicted, unit) if out else None,
                 Bounds(out.low95, out.high95, unit) if out else None,
                 f"{out.t:+.1f}" if out else "",
-                "outlier" if out and out.outlier else "" if model.included else f"left out: {model.reason}",
+                "outlier" if out and out.outlier else "",
             )
         )
     noted = any(row[-1] for row in rows)
@@ -379,9 +379,12 @@ def _about(bridge: "Bridge") -> "Iterator[str]":
     protocol = judge.protocol_hash.removeprefix("sha256:")[:12]
     yield f"{'judge asked as' if ran else 'judged numbers:'} {judge.spec}{served}; protocol {protocol}"
     drawn = f"{items.k} random ones of {items.n:,}" if items.k else f"all {items.n:,}"
-    out = [model.reason for model in bridge.models if model.reason]
-    if out:
-        yield f"left out: {_reasons({reason: out.count(reason) for reason in out})}"
+    out: dict[str, list[str]] = {}
+    for model in bridge.models:
+        if model.reason:
+            out.setdefault(model.reason, []).append(model.name)
+    for reason, names in out.items():
+        yield f"left out: {_reasons({reason: len(names)})}: {', '.join(names)}"
     yield f"items: {drawn}; made on {bridge.created} by judgebench {bridge.judgebench}"
     if not ran:
         yield "made of published numbers, without runs: nobody here has asked the judge"

@@ -237,8 +237,8 @@ def test_official_numbers_of_a_file(judged: Judged, tmp_path: Path) -> None:
     out = {model["name"] for model in made["models"] if not model["included"]}
     assert out == {"claude-2.1", "gpt-3.5-turbo-0301", "cohere"}
     shown = judgebench(["bridge", "show", path], COLUMNS="200").stdout
-    assert shown.count("left out: vendor") == 3
-    assert "left out: 3 of a judge's vendor, while the judges' vendors differ" in shown
+    (told,) = (line for line in shown.splitlines() if "left out: 3 of a judge's vendor, while" in line)
+    assert all(name in told for name in out)
 
 
 def test_a_plan_sends_nothing(judged: Judged) -> None:

@@ -576,9 +576,9 @@ def test_what_cannot_be_compared() -> None:
 
 
 def test_a_published_judge_is_audited_to_its_published_accuracy(shared_data: SharedData) -> None:
-    """o1-mini's stored replies to JudgeBench's 350 pairs, given again by a judge, have its published figures.
+    """o1-mini's stored decisions on JudgeBench's 350 pairs, given again by a judge, have its published figures.
 
-    Its replies are read by our rule from its own words, in both orders, through the whole command. The other 270 pairs
+    They are given as labels of our prompt, in both orders, and read through the whole command. The other 270 pairs
     of the suite get a reply without a verdict, re-asked and counted as nulls. 65.7 % of 350 pairs is published; the
     counts of pairs that one place wins in both orders are those of the expected values.
     """

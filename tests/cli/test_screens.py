@@ -70,6 +70,13 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
     "tasks check": (("tasks", "check", str(REPOSITORY / "tests" / "fixtures" / "sums")), (80,), None, ()),
     "judges list": (("judges", "list"), (80,), 0, ()),
     "judges info": (("judges", "info", "alpacaeval"), ALL, 0, ()),
+    "judges suites": (("judges", "suites"), ALL, 0, ()),
+    "bridge show": (("bridge", "show"), ALL, 0, ()),
+    "bridge show of one": (
+        ("bridge", "show", "arenahard-v2.0-hard_prompt-gpt-4.1-to-gemini-2.5"),
+        ALL, 0, ("judge", "official", "left out", "inside"),
+    ),
+    "labels sample": (("labels", "sample", "one/new", "--n", "10", "--out", "labels.csv"), (80,), None, ()),
     "data list": (("data", "list"), ALL, 0, ()),
     "data where": (("data", "where", "gsm8k/test"), (80,), None, ()),
     "runs list": (("runs", "list", "several"), ALL, 0, ()),
