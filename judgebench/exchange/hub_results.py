@@ -47,15 +47,15 @@ def to_yaml(run: Run) -> dict[str, bytes]:
         known = ", ".join(key for key, own in run.tasks.items() if own.task.hub) or "none"
         raise UsageError(
             f"{run.path} has no number for a dataset on the Hub: the tasks with a dataset are {known}, and those with "
-            "a starter set, with a judge of the user's own or without a headline number are left out"
+            "a starter set, with a judge of the user's own, with a cascade or without a headline number are left out"
         )
     return files
 
 
 def _headline(own: TaskRun) -> Score | None:
-    # Numbers of a user's task file, or of a judge of the user's, are not the benchmark's.
+    # Numbers of a user's task file, or of a judge of the user's, are not the benchmark's; a cascade's are estimates.
     manifest = own.task_manifest
-    if manifest.starter or manifest.code is not None or manifest.own_judge is not None:
+    if manifest.starter or manifest.code is not None or manifest.own_judge is not None or manifest.cascade is not None:
         return None
     scores = (own.overall.get(metric) for metric in own.task.headline)
     return next((score for score in scores if score is not None and score.value is not None), None)

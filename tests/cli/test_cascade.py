@@ -4,15 +4,19 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import judgebench as api
 from judgebench.errors import UsageError
+from judgebench.exchange.hub_results import to_yaml
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
-from judgebench.records import Completion, Request
+from judgebench.records import Cascade, Completion, Request
+from judgebench.run.reading import read_run
 from judgebench.run.stopping import random_order
 from judgebench.stats.cascade import cascade_mean, required_dear
 from judgebench.stats.sequential import betting_sequence
@@ -292,3 +296,23 @@ def test_a_cascade_is_the_pilot_of_a_plan(
     gain = pilot["gain"] or 1.7
     n = required_dear(4, sd=pilot["sd_dear"], gain=gain, population=805, span=100)
     assert any(f"judges {n} of 805" in told for told in cascade["assumed"])
+
+
+def test_an_estimate_is_no_result_for_the_hub(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """The Hub ranks measured numbers: the same scores without the cascade would be written, with it they are not."""
+    _, _, (model, first, second) = cast
+    out = tmp_path / "run"
+    api.evaluate(model, "alpacaeval", judge=first, cascade=second, dear=6, starter=True, out=out, progress=False)
+    run = read_run(out)
+    of_task = run.tasks["alpacaeval"]
+
+    def written(cascade: Cascade | None) -> dict[str, bytes]:
+        manifest = msgspec.structs.replace(of_task.task_manifest, starter=False, cascade=cascade)
+        return to_yaml(replace(run, tasks={"alpacaeval": replace(of_task, task_manifest=manifest)}))
+
+    pytest.importorskip("huggingface_hub")
+    assert len(written(None)) == 1
+    with pytest.raises(UsageError, match="with a cascade"):
+        written(of_task.task_manifest.cascade)
