@@ -299,9 +299,15 @@ def dear_specs(loaded_task: LoadedTask, settings: Settings) -> dict[str, list[tu
 def every_judge_spec(
     loaded_task: LoadedTask, settings: Settings
 ) -> dict[str, list[tuple[Judge, ModelSpec, dict[str, str]]]]:
-    """The cheap and the dear judges' models, without distinction."""
-    dear = dear_specs(loaded_task, settings)
-    return {name: [*played, *dear.get(name, ())] for name, played in judge_specs(loaded_task, settings).items()}
+    """The cheap and the dear judges' models, without distinction. Raises :class:`UsageError` if they are the same."""
+    cheap, dear = judge_specs(loaded_task, settings), dear_specs(loaded_task, settings)
+    for name, played in dear.items():
+        if played[0][1] in [spec for _, spec, _ in cheap[name]]:
+            raise UsageError(
+                f"--cascade {settings.cascade} is the judge of all examples, too, and says nothing new about itself; "
+                "name two different models, the cheap one with --judge"
+            )
+    return {name: [*played, *dear.get(name, ())] for name, played in cheap.items()}
 
 
 def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:

@@ -331,7 +331,7 @@ class Settings:
         if self.dear == "auto" and self.stop_when is None:
             raise UsageError(
                 "--dear auto asks the dear judge until the interval is narrow enough, and no width is given; add "
-                "--stop-when 'ci<1.5', or give a number with --dear"
+                "--stop-when 'ci<1.5' (which `judgebench eval` has), or give a number with --dear"
             )
         if self.dear != "auto" and self.stop_when is not None:
             raise UsageError(
