@@ -13,7 +13,7 @@ from judgebench.judges.verdict_rules import VerdictRule
 from judgebench.kinds.items import groups_of, read_examples
 from judgebench.kinds.judging import JUDGE, judge_models, with_judge
 from judgebench.kinds.scores import Covariate, GroupedMeans, rows_of
-from judgebench.kinds.task_files import TaskFile
+from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
 from judgebench.kinds.verdicts import import_verdicts
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
@@ -91,13 +91,14 @@ def make(file: TaskFile, starter: bool) -> Task:
 
 
 def _data(file: TaskFile, settings: Settings, fetch: Fetch, starter: bool) -> TaskData:
-    data = TaskData(examples=read_examples(file, fetch, starter=starter), baselines={})
+    whole = TaskData(examples=read_examples(file, fetch, starter=False), baselines={})
+    data = TaskData(examples=whole.examples[: STARTER_ITEMS if starter else None], baselines={})
     if settings.baseline is None:
         return data
     if (file.path.parent / settings.baseline).is_file():
         rows = read_rows(file.beside("pairwise.baseline", settings.baseline))
-        found = read_answers(rows, data)
-        own = {answer.example_id: answer for answer in found.generations if answer.outputs}
+        found = read_answers(rows, whole)
+        own = {one.example_id: one for one in found.generations if one.outputs and one.example_id in data.by_id}
         return TaskData(examples=data.examples, baselines={found.candidate: own})
     items = file.rows(fetch)[: len(data.examples)]
     if settings.baseline not in items[0].fields:

@@ -69,11 +69,17 @@ def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.O
     return tasks.from_file(given)
 
 
+def _as_given(name: str, file: str) -> str:
+    """How a user would write the file of a task: the one of a folder, or a file that has the task's own name."""
+    return f"./{name}/{file}" if file in tasks.TASK_FILES else file
+
+
 def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> tasks.Origin:
     if given is None:
         raise TaskUnavailable(
             f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not choose "
-            f"the code that is run. Name that file yourself, as in --tasks ./{name}/{code.file} (of `plan`: --task)"
+            f"the code that is run. Name that file yourself, as in --tasks {_as_given(name, code.file)} (of `plan`: "
+            f"--task)"
         )
     origin = tasks.from_file(given)
     now = origin.code.sha256 if origin.code else {}

@@ -21,6 +21,7 @@ from judgebench.errors import Incomplete, UsageError
 from judgebench.grading.pool import GradingPool
 from judgebench.models import Gauge, Model, ModelSpec
 from judgebench.models.opening import parse_model
+from judgebench.models.opening.backends import TINY
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
 from judgebench.run.cascades import CascadePlan, asked, cascade_plan, dear_watch, prices_of, split_judgements
@@ -66,6 +67,11 @@ from judgebench.run.stopping import DifferenceWatch, Known, StopRule, Watch, sto
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
+STAND_IN = (
+    f"{TINY} replies to prompts that it knows: those of the bundled benchmarks, and those that a tiny.toml beside your "
+    'task lists. With a prompt of your own, read the probabilities of labels (reads = "logprob"), or take a real judge.'
+)
+"""What to do if the stand-in for a judge said nothing that can be read."""
 CHECKPOINT_SECONDS = 2.0
 """Interval at which a run in progress updates its manifest."""
 KEPT = {"generate": "answers", "judge": "verdicts"}
@@ -679,4 +685,6 @@ def _most_often(runs: Sequence[RunningTask]) -> str:
     if not errors:
         return ""
     error, count = errors.most_common(1)[0]
-    return f" Most often ({count} times): {error.rstrip('.')}."
+    unread = (j.judge_model for run in runs for j in run.folder.judgements() if j.verdict.error and not j.failed)
+    about = f" {STAND_IN}" if TINY in unread else ""
+    return f" Most often ({count} times): {error.rstrip('.')}.{about}"

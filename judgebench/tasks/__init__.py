@@ -308,7 +308,8 @@ def find(name: str) -> Origin:
         )
     if origin is None:
         known, here = names(), task_file_in(Path(name)) is not None
-        near = f" (did you mean ./{name}?)" if here else did_you_mean(key_of(name), known)
+        beside = f"./{name}" if here else f"{name}.toml" if Path(f"{name}.toml").is_file() else None
+        near = f" (did you mean {beside}?)" if beside else did_you_mean(key_of(name), known)
         raise UsageError(
             f"no task is called {name!r}{near}; known tasks: "
             f"{', '.join(known)}, or a path to a task's folder, task.py or TOML file"

@@ -32,6 +32,8 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "Mine."}) + "\n" for n in range(3)))
     Path("mine.toml").write_text(FILES[number])
+    (prompt,) = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    Path("polite.j2").write_text(prompt)
     assert len(FILES[number].splitlines()) <= 25
     if 'kind = "scored"' in FILES[number]:
         Path("scores.jsonl").write_text('{"id": "a", "score": 0.5}\n{"id": "b", "score": 1}\n')

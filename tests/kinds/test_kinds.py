@@ -68,7 +68,7 @@ def evaluated(judge: Callable[[str], str], *flags: object, task: str = "mine.tom
 
     with playing(ScriptedModel(answer)) as spec:
         judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", task, "--judge", spec, "--out", "run", *flags])
-    return scores("run"), asked
+    return scores("run", Path(task).stem), asked
 
 
 def prefers(prompt: str) -> str:
@@ -503,6 +503,35 @@ def test_the_hashes_of_its_files_are_in_the_protocol(place: Path) -> None:
     write_rows("prompts.jsonl", [*ITEMS, {"Instruction": "One more"}])
     ended = judgebench(["score", "run", "--tasks", "mine.toml"], code=2)
     assert "prompts.jsonl changed since" in ended.stderr
+
+
+def test_a_starter_run_takes_the_baseline_of_the_whole(place: Path) -> None:
+    """A file of all baseline answers fits the first twelve items, too, and the check of the benchmark passes."""
+    write_rows("prompts.jsonl", [{"instruction": f"Question {n}"} for n in range(20)])
+    write_rows("base.jsonl", [{"id": str(n), "output": "plain"} for n in range(20)])
+    write_task('kind = "pairwise"\nprompts = "prompts.jsonl"\n[pairwise]\nbaseline = "base.jsonl"\n')
+    assert "FAILS" not in judgebench(["tasks", "check", "mine.toml"]).stdout
+    shared = ["--judge", "builtin:tiny", "--starter", "--out", "run"]
+    judgebench(["eval", "--model", "builtin:tiny", "--tasks", "mine.toml", *shared])
+    assert scores("run")["win_rate", None].n == 12
+
+
+def test_files_are_named_as_the_user_wrote_them(place: Path) -> None:
+    """A run says which file it was made with, and a name without its ending proposes the file."""
+    write_task(RATING, "even.toml")
+    evaluated(rates, task="even.toml")
+    assert "as in --tasks even.toml" in judgebench(["score", "run"], code=2).stderr
+    ended = judgebench(["eval", "--model", "builtin:tiny", "--tasks", "even", "--out", "x"], code=2)
+    assert "did you mean even.toml?" in ended.stderr
+
+
+def test_the_stand_in_says_which_prompts_it_knows(place: Path) -> None:
+    """builtin:tiny cannot read a prompt of the user's: the end of the run says so, and what to do."""
+    Path("judge.j2").write_text("{{ instruction }} {{ answer }} Give a number in double brackets.")
+    write_task(RATING.replace("[rating]", 'prompt = "judge.j2"\n[rating]'))
+    arguments = ["--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", "builtin:tiny", "--out", "run"]
+    ended = judgebench(["eval", *arguments], code=4)
+    assert "builtin:tiny replies to prompts that it knows" in ended.stderr
 
 
 # -- labels
