@@ -34,7 +34,7 @@ sys.path[0] = str(ROOT)
 
 from judgebench import tasks  # noqa: E402 - the checkout's own, wherever the program is started from
 from judgebench.analysis.comparison import compare  # noqa: E402
-from judgebench.cli.leaderboard import leaderboard  # noqa: E402
+from judgebench.cli import app  # noqa: E402
 from judgebench.cli.rendering import Format  # noqa: E402
 from judgebench.codec import canonical_hash  # noqa: E402
 from judgebench.records import ExampleScore, Score  # noqa: E402
@@ -124,7 +124,7 @@ def cost(work: Callable[[], object]) -> float:
 def show(folder: Path, form: Format) -> None:
     """The command itself, its output thrown away."""
     with contextlib.redirect_stdout(io.StringIO()):
-        leaderboard([folder], form=form)
+        app(["leaderboard", str(folder), "--format", form], standalone_mode=False)
 
 
 def tables(folder: Path, runs: int, names: Sequence[str], rng: np.random.Generator) -> None:

@@ -243,9 +243,9 @@ def _report(
     elif len(found) > 1:
         from judgebench.api import leaderboard
         from judgebench.cli.leaderboard import print_tables
-        from judgebench.tasks import files_among, named
+        from judgebench.tasks import is_file, named
 
-        own_tasks = files_among(named(plans[0].tasks)).values()
+        own_tasks = [spec.name for spec in named(plans[0].tasks).values() if is_file(spec.name)]
         runs = [results.run for results in found]
         print_tables(leaderboard(runs, tasks=own_tasks, bridge=plans[0].bridge, level=plans[0].level).groups)
     if failures:

@@ -44,7 +44,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     kind: str
     name: str = ""
-    """The file's own name by default."""
+    """The file's own name by default, and of a ``task.toml`` its folder's."""
     about: str = ""
     version: str = "1"
     prompts: str | None = None
@@ -85,8 +85,8 @@ class TaskFile:
 
     @property
     def name(self) -> str:
-        """The benchmark's name."""
-        return self.keys.name or self.path.stem
+        """The benchmark's name: that of its folder for a ``task.toml`` without one."""
+        return self.keys.name or (self.path.parent.name if self.path.name == "task.toml" else self.path.stem)
 
     def fault(self, key: str, problem: str) -> UsageError:
         """An error that names the file, the line of the key and the key."""

@@ -525,6 +525,17 @@ def test_files_are_named_as_the_user_wrote_them(place: Path) -> None:
     assert "did you mean even.toml?" in ended.stderr
 
 
+def test_several_models_end_in_one_table(place: Path) -> None:
+    """The table at the end of a command with several models finds the benchmark where the user said it lies."""
+    write_rows("second.jsonl", [{"id": str(n), "output": "second"} for n in range(4)])
+    Path("bench").mkdir()
+    write_task(PAIRWISE.replace('"prompts.jsonl"', '"../prompts.jsonl"'), "bench/task.toml")
+    models = ["-m", "file:answers.jsonl", "-m", "file:second.jsonl"]
+    ended = judgebench(["eval", *models, "--tasks", "./bench", "--judge", "builtin:tiny"])
+    assert "answers on bench@1" in ended.stdout
+    assert "bench@1: protocol" in ended.stdout  # the heading of a leaderboard
+
+
 def test_the_stand_in_says_which_prompts_it_knows(place: Path) -> None:
     """builtin:tiny cannot read a prompt of the user's: the end of the run says so, and what to do."""
     Path("judge.j2").write_text("{{ instruction }} {{ answer }} Give a number in double brackets.")
