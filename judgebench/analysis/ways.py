@@ -1,12 +1,14 @@
-"""Three ways to a number that one can trust, for a wanted width: a bridge, a cascade, or labels by people.
+"""Ways to a number that one can trust, for a wanted width: a bridge, a cascade, the dear judge alone, or labels.
 
 Each says how many judge calls, labels and USD it takes, and what its number is. They are not the same number: a bridge
 predicts what the official judge would give, a cascade estimates what a dear judge of today would say of all examples,
-and labels estimate what people would say. Nothing is sent.
+and labels estimate what people would say. A cascade that takes no less than the dear judge on all examples is out.
+Nothing is sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import stdev
 from typing import Literal
@@ -16,8 +18,9 @@ from msgspec import Struct
 
 from judgebench import tasks
 from judgebench.analysis.bridge_plans import judging_calls
-from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, expected_width
+from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, QUANTILE, expected_width
 from judgebench.analysis.official_tables import official_table
+from judgebench.display import dollars
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.opening import model_name, parse_model, shutdown_of
 from judgebench.run.bridge_files import fit_metric, read_bridge
@@ -40,7 +43,8 @@ ASSUMED_GAIN = {True: 1.7, False: 3.2}
 """What a cheap judge is worth for wins, and else, if no cascade says: AlpacaEval's and WildBench's real judges."""
 MOST_MODELS = 60
 
-Kind = Literal["bridge", "cascade", "labels"]
+Kind = Literal["bridge", "cascade", "dear", "labels"]
+Population = Literal["these examples", "examples like these"]
 
 
 class Way(Struct, frozen=True, kw_only=True):
@@ -53,6 +57,8 @@ class Way(Struct, frozen=True, kw_only=True):
     """Whether it reaches the width."""
     half_width: float | None = None
     """Half the width of its 95 % interval, in the metric's unit."""
+    interval_of: Population = "these examples"
+    """What its interval is about: the number over these very examples, or also the drawing of them."""
     models: int | None = None
     """Of a bridge: published models to judge first."""
     judge_calls: int | None = None
@@ -68,7 +74,7 @@ class Way(Struct, frozen=True, kw_only=True):
 
 
 class Ways(Struct, frozen=True, kw_only=True):
-    """All three ways to a number of this width."""
+    """All the ways to a number of this width."""
 
     task: str
     metric: str
@@ -122,11 +128,12 @@ class _Situation:
 
 
 def ways_to(need: Need, settings: Settings) -> Ways:
-    """Plan all three ways. Raises :class:`UsageError` for a task, run, judge or bridge that cannot be planned with."""
+    """Plan all the ways. Raises :class:`UsageError` for a task, run, judge or bridge that cannot be planned with."""
     if not 0 < need.half_width < float("inf"):
         raise UsageError(f"--half-width {need.half_width:g}: half the width of an interval must be above 0")
     found = _situation(need, settings)
-    ways = (_bridge(found), _cascade(found), _labels(found))
+    dear = _dear_alone(found)
+    ways = (_bridge(found), _cascade(found, dear), *([] if dear is None else [dear]), _labels(found))
     priced = [way for way in ways if way.possible and way.usd is not None]
     best = min(priced, key=lambda way: way.usd or 0.0, default=None)
     return Ways(
@@ -248,8 +255,12 @@ def _bridge(found: _Situation) -> Way:
         return _ready_bridge(found, need.bridge, gives, mine)
     try:
         table = official_table("published", found.task)
-    except UsageError as error:
-        return Way(kind="bridge", gives=gives, possible=False, reason=str(error))
+    except UsageError:
+        why = (
+            f"there is no published table of {found.task.label}; `judgebench bridge make --official FILE` makes a "
+            "bridge to numbers that you have, and --bridge plans with it"
+        )
+        return Way(kind="bridge", gives=gives, possible=False, reason=why)
     published = sum(metric.name in numbers for numbers in table.numbers.values())
     limits = metric.limits
     if not published or limits is None:
@@ -324,34 +335,76 @@ def _share(value: float | None, limits: tuple[float, float]) -> float:
     return 0.5 if value is None else min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def _cascade(found: _Situation) -> Way:
+def _dear_alone(found: _Situation) -> Way | None:
+    """The dear judge on all examples, which leaves nothing to estimate; ``None`` if none is named."""
+    dear = found.need.dear
+    if dear is None:
+        return None
+    _require_served("--cascade", dear, found.task)
+    there = set(_named(_judges_of(found.stored))) == set(_named((dear,)))
+    cost = None if there else found.cost((dear,))
+    assumed = ["its verdicts on the run are there" if there else f"{dear} judges all {found.examples:,} examples"]
+    if found.metric.is_mean and found.metric.limits is not None:
+        sampled = QUANTILE * _pilot(found)[1] / found.examples**0.5
+        assumed.append(
+            f"about examples like these its number is sure to plus or minus {sampled:.2g}, and `judgebench eval` "
+            "shows that interval"
+        )
+    return Way(
+        kind="dear",
+        gives=f"what {_named((dear,))[0]} says of all examples",
+        possible=True,
+        half_width=0.0,
+        judge_calls=0 if cost is None else cost.calls,
+        dear_calls=0 if cost is None else cost.calls,
+        usd=0.0 if cost is None else cost.usd_likely,
+        assumed=tuple(assumed),
+    )
+
+
+def _cascade(found: _Situation, alone: Way | None) -> Way:
+    """The dear judge on a part; ``alone`` is the same judge on all."""
     need, metric, dear = found.need, found.metric, found.need.dear
-    gives = f"what {model_name(parse_model(dear)[0]) if dear else 'a dear judge'} would say of all examples"
+    gives = f"what {_named((dear,))[0] if dear else 'a dear judge'} would say of all examples"
     if not metric.is_mean or metric.limits is None:
         why = f"{metric.name} is no plain mean over examples"
         return Way(kind="cascade", gives=gives, possible=False, reason=why)
-    if dear is None:
+    if dear is None or alone is None:
         return Way(kind="cascade", gives=gives, possible=False, reason="name the dear judge with --cascade")
-    _require_served("--cascade", dear, found.task)
     gain, sd, assumed = _pilot(found)
     span = metric.span if metric.win_share else None
     n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=span)
     if span is None and n < FEW:
         n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=metric.span)
+    assumed = (*assumed, f"{dear} judges {n:,} of {found.examples:,} examples")
     cheap, all_dear = found.cost(found.judge), found.cost((dear,))
     dear_calls = round(all_dear.calls * n / found.examples)
     dear_usd = None if all_dear.usd_likely is None else all_dear.usd_likely * n / found.examples
     cheap_calls, cheap_usd = (0, 0.0) if found.judged else (cheap.calls, cheap.usd_likely)
+    usd = None if dear_usd is None or cheap_usd is None else cheap_usd + dear_usd
+    idle = _no_saving(n, found.examples, usd, alone)
     return Way(
         kind="cascade",
         gives=gives,
-        possible=True,
+        possible=idle is None,
         half_width=need.half_width if n < found.examples else 0.0,
         judge_calls=cheap_calls + dear_calls,
         dear_calls=dear_calls,
-        usd=None if dear_usd is None or cheap_usd is None else cheap_usd + dear_usd,
-        assumed=(*assumed, f"{dear} judges {n:,} of {found.examples:,} examples"),
+        usd=usd,
+        assumed=assumed,
+        reason=idle,
     )
+
+
+def _no_saving(n: int, examples: int, usd: float | None, alone: Way) -> str | None:
+    """Why a cascade with n verdicts of the dear judge takes no less than the dear judge alone, if so."""
+    if not alone.judge_calls:
+        return "the dear judge has judged the run already"
+    if n >= examples:
+        return "for this width the dear judge would judge all examples: take it alone"
+    if usd is not None and alone.usd is not None and usd >= alone.usd:
+        return f"it costs {dollars(usd)}, and the dear judge alone on all examples {dollars(alone.usd)}"
+    return None
 
 
 class _Pilot(Struct):
@@ -390,11 +443,12 @@ def _pilot(found: _Situation) -> tuple[float, float, tuple[str, ...]]:
 def _labels(found: _Situation) -> Way:
     need, metric = found.need, found.metric
     gives = "what people would say"
+    labels = partial(Way, kind="labels", gives=gives, interval_of="examples like these")
     anchored = labelled_metric(found.task)
     if anchored is None or anchored.name != metric.name:
         named = f"; of {found.task.label} they give {anchored.name}" if anchored else ""
         why = f"labels compare pairs, and {metric.name} is no plain mean of comparisons{named}"
-        return Way(kind="labels", gives=gives, possible=False, reason=why)
+        return labels(possible=False, reason=why)
     shares = list(found.shares.values()) if found.shares else [0.0, 1.0] * (found.examples // 2)
     agreement = need.agreement if need.agreement is not None else ASSUMED_AGREEMENT
     who = "given" if need.agreement is not None else "assumed; labels agree says it of real ones"
@@ -402,15 +456,13 @@ def _labels(found: _Situation) -> Way:
     least = expected_width(shares, agreement, len(shares), metric.scale)
     if least > need.half_width:
         why = f"even all {len(shares):,} labelled give plus or minus {least:.2g}: the examples are a sample, too"
-        return Way(kind="labels", gives=gives, possible=False, assumed=assumed, reason=why)
+        return labels(possible=False, assumed=assumed, reason=why)
     n = _least(lambda count: expected_width(shares, agreement, count, metric.scale) <= need.half_width, len(shares))
     # Whatever judge made the run's verdicts: they are there.
     cheap = None if found.shares else found.cost(found.judge)
     paid = 0.0 if cheap is None else cheap.usd_likely
     usd = None if need.usd_per_label is None or paid is None else n * need.usd_per_label + paid
-    return Way(
-        kind="labels",
-        gives=gives,
+    return labels(
         possible=True,
         half_width=expected_width(shares, agreement, n, metric.scale),
         judge_calls=0 if cheap is None else cheap.calls,
@@ -435,7 +487,7 @@ def _notes(found: _Situation, ways: Sequence[Way]) -> list[str]:
     if official and not any(map(_gone, official)):
         names = ", ".join(official)
         notes.append(f"the official judge is still served: {names} gives the official number itself, without a bridge")
-    elif set(_named(official)) == set(_named(_judges_of(found.stored))):
+    elif official and set(_named(official)) == set(_named(_judges_of(found.stored))):
         notes.append("the official judge itself judged the run: its number needs no bridge")
     for text in found.judge:
         if (end := shutdown_of(*parse_model(text))) is not None and end.soon:
@@ -446,5 +498,5 @@ def _notes(found: _Situation, ways: Sequence[Way]) -> list[str]:
     unpriced = [way.kind for way in ways if way.possible and way.usd is None and way.kind != "labels"]
     if unpriced:
         notes.append(f"the price of a judge is unknown ({', '.join(unpriced)}): --judge-arg usd_per_million=IN/OUT")
-    notes.append("the three numbers differ in what they are of; cheap is only what gives the number that is wanted")
+    notes.append("the numbers differ in what they are of; cheap is only what gives the number that is wanted")
     return notes

@@ -140,25 +140,41 @@ def _plan_ways(
     show("json" if json else "rich", made, lambda: [_ways_sheet(made)], rest=options.rest(everything))
 
 
+NAMES = {"dear": "dear judge alone"}
+
+
 def _ways_sheet(made: "Ways") -> Sheet:
-    judged = "its verdicts on the run are there" if made.judged else "nothing is judged yet"
+    judged = "whose verdicts on the run are there" if made.judged else "which has judged nothing yet"
     rows = tuple(
         (
-            way.kind if way.possible else f"({way.kind})",
+            NAMES.get(way.kind, way.kind) if way.possible else f"({way.kind})",
             way.gives,
             "–" if way.half_width is None else f"± {rough(way.half_width)}",
+            way.interval_of.removesuffix(" examples").removeprefix("examples "),
             "–" if not way.possible or way.judge_calls is None else f"{way.judge_calls:,}",
             "–" if not way.labels else f"{way.labels:,}",
             "–" if not way.possible or way.usd is None else dollars(way.usd),
         )
         for way in made.ways
     )
-    notes = [f"cheapest: {made.cheapest}"] if made.cheapest else ["none of them can be priced, or reaches the width"]
+    notes = (
+        [f"cheapest: {NAMES.get(made.cheapest, made.cheapest)}"]
+        if made.cheapest
+        else ["none of them can be priced, or reaches the width"]
+    )
     notes += [f"{way.kind}: {way.models} published models are judged first" for way in made.ways if way.models]
+    notes.append(
+        "examples: an interval for these holds on these examples alone; one for like these counts their sampling, too"
+    )
     notes += [f"{way.kind}: {text}" for way in made.ways for text in way.assumed]
     notes += [f"{way.kind} is out: {way.reason}" for way in made.ways if way.reason]
     title = f"{made.metric} of {made.task} ± {made.wanted:g} {made.unit}; judge {made.judge}, {judged}"
-    columns = (*words("way", "its number"), *figures("95 % interval", "judge calls", "labels", "USD"))
+    columns = (
+        *words("way", "its number"),
+        *figures("95 % interval"),
+        *words("examples"),
+        *figures("judge calls", "labels", "USD"),
+    )
     return Sheet(title, columns, rows, notes=(*notes, *made.notes), rows_are="ways")
 
 

@@ -79,6 +79,31 @@ def test_all_three_are_planned_and_the_cheapest_is_named(flags: Flags, command: 
     assert found["cheapest"] == min(found["ways"].values(), key=lambda way: way["usd"])["kind"] == "cascade"
 
 
+def test_a_cascade_that_costs_more_than_the_dear_judge_is_out(flags: Flags, command: Command) -> None:
+    """For plus or minus 0.3 a cascade asks 795 of 805 twice; the dear judge alone is cheaper, and is named."""
+    found = planned(command, 0.3, *flags, "--judge", CHEAP, "--cascade", DEAR)
+    cascade, dear = found["ways"]["cascade"], found["ways"]["dear"]
+    assert (dear["judge_calls"], dear["half_width"], dear["possible"]) == (SIZE, 0, True)
+    assert cascade["usd"] > dear["usd"] > 0
+    assert not cascade["possible"]
+    assert "and the dear judge alone on all examples $" in cascade["reason"]
+    assert found["cheapest"] == "dear"
+    every = planned(command, 0.001, *flags, "--judge", CHEAP, "--cascade", DEAR)
+    assert every["ways"]["cascade"]["reason"].startswith("for this width the dear judge would judge all examples")
+
+
+def test_each_interval_says_which_examples_it_is_about(flags: Flags, command: Command) -> None:
+    """A cascade's is about these; labels' counts their draw; the dear judge's own, as eval shows it, is said beside."""
+    found = planned(command, 12, *flags, "--judge", CHEAP, "--cascade", DEAR)["ways"]
+    assert {kind: way["interval_of"] for kind, way in found.items()} == {
+        "bridge": "these examples",
+        "cascade": "these examples",
+        "dear": "these examples",
+        "labels": "examples like these",
+    }
+    assert "about examples like these its number is sure to plus or minus 3.5" in found["dear"]["assumed"][1]
+
+
 def test_a_run_says_how_much_verdicts_vary(run: Path, flags: Flags, command: Command) -> None:
     """Its verdicts need not be bought again for labels; its official judge is not asked, and is said to be official."""
     found = planned(command, 7, *flags, "--baseline", run, "--cascade", DEAR)
@@ -156,7 +181,10 @@ def test_a_benchmark_of_the_user_s_has_no_bridge(
     what = ("plan", "--task", "./mine/task.py", "--half-width", 45, "--judge", CHEAP, "--cascade", DEAR, "--json")
     ended = command(*what)
     assert ended.code == 0, ended.err
-    ways = {way["kind"]: way for way in json.loads(ended.out)["ways"]}
+    found = json.loads(ended.out)
+    ways = {way["kind"]: way for way in found["ways"]}
+    assert "the official judge itself" not in " ".join(found["notes"])
+    assert "`judgebench bridge make --official FILE`" in ways["bridge"]["reason"]
     assert not ways["bridge"]["possible"]
     assert ways["cascade"]["possible"]
     assert ways["labels"]["labels"] > 2
