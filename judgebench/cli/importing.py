@@ -17,8 +17,8 @@ def import_(
         str,
         typer.Option(
             "--from",
-            help="Format: alpaca_eval, fastchat, wildbench, arena-hard, lm-eval or outputs; of numbers alone csv, "
-            "parquet, every-eval-ever or eval-results; or archive.",
+            help="Format: alpaca_eval, fastchat, wildbench, arena-hard, lm-eval or outputs; of a task of your "
+            "own also verdicts or scored; of numbers alone csv, parquet, every-eval-ever or eval-results; or archive.",
             metavar="FORMAT",
         ),
     ],

@@ -4,6 +4,8 @@ A judge is a prompt and a rule; a seat is a judge and a model that plays it.
 """
 
 import dataclasses
+import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,7 +119,11 @@ class ModelPool:
         for task_spec in tasks.parse_specs(self._settings.tasks):
             task, _ = tasks.load(task_spec, starter=self._settings.starter)
             for text in sorted(set(task.judge_models.values())):
-                self._require_served(*parse_model(text, self._settings.judge_args), task)
+                try:
+                    self._require_served(*parse_model(text, self._settings.judge_args), task)
+                except ModelError as error:
+                    known = _of_published(self._settings.model, task, text)
+                    raise ModelError(known or f"{error}{_at_once(task)}") from error
 
     def seats(self, loaded_task: LoadedTask) -> dict[str, tuple[JudgeSeat, ...]]:
         """Open the models that play each of a task's judges; of a cascade, the dear judge's have ``dear`` set."""
@@ -176,7 +182,7 @@ class ModelPool:
                 return None
         return (
             f"{'The judge ' if task else ''}{spec.text} cannot be asked: {end.sentence}. "
-            f"{alternatives(task) if task else 'Name another model with --model'}"
+            f"{alternatives(task, spec.text) if task else 'Name another model with --model'}"
         )
 
     def _listed(
@@ -377,8 +383,28 @@ def ending_soon(settings: Settings, *, judge: bool) -> list[str]:
     ]
 
 
-def alternatives(task: Task) -> str:
-    """Name a task's official judge and the judges that can take its place."""
+def _at_once(task: Task) -> str:
+    """What needs no key, server or official file; empty for a task without a starter set of its own."""
+    if not (tasks.folder(task.name) / "starter.jsonl").is_file():
+        return ""
+    return f". To try it now: add {'' if task.starter else '--starter '}--judge builtin:tiny"
+
+
+def _of_published(model: str | None, task: Task, judge: str) -> str:
+    """What is known of published answers whose judge is gone; empty for any other model."""
+    name = (model or "").removeprefix("published:")
+    if name == (model or "") or task.starter or not (resource("leaderboards") / f"{task.name}.csv").is_file():
+        return ""
+    row = f"judgebench leaderboard --task {task.name} --published --filter {shlex.quote(name)}"
+    return (
+        f"{judge}, the official judge of {task.label}, is served no longer, but what it said of these answers is "
+        f"published: `{row}` shows the row, `judgebench compare RUN {shlex.quote(f'published:{name}')}` compares a run "
+        f"with it. Another judge for the answers is named with --judge"
+    )
+
+
+def alternatives(task: Task, gone: str = "") -> str:
+    """Name a task's official judge, unless it is the one just said to be ``gone``, and judges to take its place."""
 
     def described(text: str, *notes: str) -> str:
         """Describe a model with its notes, and its last day if that is known."""
@@ -390,13 +416,19 @@ def alternatives(task: Task) -> str:
         end = shutdown_of(*parse_model(text))
         return end is None or not end.over
 
-    official = ", ".join(map(described, sorted(set(task.judge_models.values()))))
-    known = f"The official judge of {task.label} is {official}. " if official else ""
-    others = "; ".join(described(text, note) for text, note in task.other_judges.items() if served(text))
+    official = sorted(set(task.judge_models.values()))
+    named = "" if official == [gone] else ", ".join(map(described, official))
+    known = f"The official judge of {task.label} is {named}. " if named else ""
+    others = "; ".join(described(text, _gist(note)) for text, note in task.other_judges.items() if served(text))
     return (
         f"{known}Other judges today: {others or 'none is known'}. "
-        f"Another judge is another protocol: its numbers are not comparable with published ones{_by_bridge(task)}"
+        f"Their numbers are not comparable with published ones{_by_bridge(task)}"
     )
+
+
+def _gist(note: str) -> str:
+    """The first thing that a note says."""
+    return re.split("[;:]", note, maxsplit=1)[0]
 
 
 def _by_bridge(task: Task) -> str:
@@ -406,7 +438,7 @@ def _by_bridge(task: Task) -> str:
     ready = sorted(_ready_bridges(task))
     there = f" (ready: {', '.join(ready)})" if ready else ""
     return (
-        ", but a bridge predicts the official number from them, with an interval: `judgebench bridge make --task "
+        ", but a bridge predicts the official number from them: `judgebench bridge make --task "
         f"{task.label} --plan 12 --judge J` plans one, and --bridge FILE{there} of eval and score uses it"
     )
 

@@ -270,6 +270,25 @@ def test_a_task_of_the_user_s_is_told_of_no_bridge(tmp_path: Path) -> None:
     assert "bridge" not in ended.stderr
 
 
+def test_without_the_official_judge_the_way_to_try_a_benchmark_at_once_is_named(tmp_path: Path) -> None:
+    """It works as it is named: with the starter set, and a judge that comes with the program."""
+    command = ["eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", "--out", tmp_path / "run"]
+    said = judgebench([*command, "--offline"], code=6, **DAY).stderr.strip()
+    assert said.endswith("To try it now: add --starter --judge builtin:tiny")
+    assert said.count("openai:gpt-4-1106-preview") == 1
+    judgebench([*command, "--starter", "--judge", "builtin:tiny", "--limit", "1"], **DAY)
+
+
+def test_published_answers_lead_to_what_the_gone_judge_said_of_them(tmp_path: Path) -> None:
+    """The row is found by the command that the message names."""
+    command = ["eval", "--model", "published:gpt-4o-2024-05-13", "--tasks", "alpacaeval", "--out", tmp_path / "run"]
+    said = judgebench([*command, "--offline"], code=6, **DAY).stderr
+    row = ["leaderboard", "--task", "alpacaeval", "--published", "--filter", "gpt-4o-2024-05-13"]
+    assert f"`judgebench {' '.join(row)}`" in said
+    assert "`judgebench compare RUN published:gpt-4o-2024-05-13`" in said
+    assert "gpt-4o-2024-05-13" in judgebench(row).stdout
+
+
 def test_a_ready_bridge_whose_own_judge_is_gone_is_not_offered(tmp_path: Path) -> None:
     """AlpacaEval's are from verdicts of gpt-4-1106-preview by other prompts; Arena-Hard's come from a judge that is
     served under another name.
