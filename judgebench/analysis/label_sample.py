@@ -201,6 +201,12 @@ def expected_width(shares: Sequence[float], agreement: float, n: int, scale: flo
     return scale * QUANTILE * found.simple
 
 
+def require_agreement(agreement: float) -> None:
+    """Raise :class:`UsageError` for an agreement that no judge of use can have with people."""
+    if not 0.5 <= agreement < 1:
+        raise UsageError(f"--agreement {agreement:g} must be a share of at least 0.5 and below 1, such as 0.7")
+
+
 # -- which examples
 
 
@@ -350,8 +356,7 @@ def _expected_of(shares: FloatArray, agreement: float) -> _Noise:
 def _agreement(task_run: TaskRun, data: TaskData, rows: Sequence[ExampleScore], wish: Wish) -> tuple[float, str]:
     """How often a human is expected to agree with the judge, and who says so."""
     if wish.agreement is not None:
-        if not 0.5 <= wish.agreement < 1:
-            raise UsageError(f"--agreement {wish.agreement:g} is a share of at least 0.5 and below 1, such as 0.7")
+        require_agreement(wish.agreement)
         return wish.agreement, "as given"
     if wish.pilot is None:
         return ASSUMED_AGREEMENT, "assumed"

@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from judgebench import tasks
 from judgebench.analysis.bridge_plans import judging_calls
-from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, QUANTILE, expected_width
+from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, QUANTILE, expected_width, require_agreement
 from judgebench.analysis.official_tables import official_table
 from judgebench.display import dollars
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.opening import model_name, parse_model, shutdown_of
-from judgebench.run.bridge_files import fit_metric, read_bridge
+from judgebench.run.bridge_files import Bridge, BridgeMetric, fit_metric, read_bridge
 from judgebench.run.dry_run import Stage
 from judgebench.run.labels import labelled_metric
 from judgebench.run.loading import load_task, source_finder
@@ -121,6 +121,8 @@ class _Situation:
     value: float | None
     """The run's number."""
     stored: TaskRun | None
+    ready: tuple[Bridge, BridgeMetric] | None
+    """The bridge that is there, and the metric in it."""
     judge: tuple[str, ...]
     judged: bool
     cost: Callable[[tuple[str, ...]], Stage]
@@ -129,8 +131,6 @@ class _Situation:
 
 def ways_to(need: Need, settings: Settings) -> Ways:
     """Plan all the ways. Raises :class:`UsageError` for a task, run, judge or bridge that cannot be planned with."""
-    if not 0 < need.half_width < float("inf"):
-        raise UsageError(f"--half-width {need.half_width:g}: half the width of an interval must be above 0")
     found = _situation(need, settings)
     dear = _dear_alone(found)
     ways = (_bridge(found), _cascade(found, dear), *([] if dear is None else [dear]), _labels(found))
@@ -157,20 +157,33 @@ def _situation(need: Need, settings: Settings) -> _Situation:
     specs = tasks.parse_specs(need.task)
     if len(specs) != 1:
         raise UsageError(f"--task {need.task}: plan for one task at a time")
-    loaded = load_task(specs[0], source_finder(settings), starter=False)
-    task, examples = loaded.task, len(loaded.data.examples)
-    if not loaded.data.judges:
-        raise UsageError(
-            f"the answers to {task.label} are verified, not judged: there is no judge to bridge or replace"
-        )
-    stored = None if need.run is None else _stored(need.run, task, specs[0])
+    # What the user got wrong is said before the official files are wanted.
+    task, _ = tasks.load(specs[0])
+    if "judged" not in task.verdicts:
+        raise _verified(task)
     name = need.metric or task.headline[0]
     if not any(metric.name == name for metric in task.metrics):
         raise UsageError(f"--metric {name}: {task.label} has {', '.join(metric.name for metric in task.metrics)}")
     metric = task.metric(name)
+    _require_width(need.half_width, metric)
+    if need.agreement is not None:
+        require_agreement(need.agreement)
+    stored = None if need.run is None else _stored(need.run, task, specs[0])
     judge = need.judge or _usual_judge(task, stored)
     for text in judge:
         _require_served("--judge", text, task)
+    if need.dear is not None:
+        _require_served("--cascade", need.dear, task)
+        if parse_model(need.dear)[0] in [parse_model(text)[0] for text in judge]:
+            raise UsageError(
+                f"--cascade {need.dear} is the judge of all examples, too; name two different models, the cheap one "
+                "with --judge"
+            )
+    ready = None if need.bridge is None else _ready(need.bridge, task, metric)
+    loaded = load_task(specs[0], source_finder(settings), starter=False)
+    task, examples = loaded.task, len(loaded.data.examples)
+    if not loaded.data.judges:
+        raise _verified(task)
     score = stored.overall.get(name) if stored else None
 
     def cost(judges: tuple[str, ...]) -> Stage:
@@ -184,10 +197,38 @@ def _situation(need: Need, settings: Settings) -> _Situation:
         shares=_values(stored, metric) if stored else None,
         value=None if score is None else score.value,
         stored=stored,
+        ready=ready,
         judge=judge,
         judged=stored is not None and set(_named(_judges_of(stored))) == set(_named(judge)),
         cost=cost,
     )
+
+
+def _verified(task: Task) -> UsageError:
+    return UsageError(f"the answers to {task.label} are verified, not judged: there is no judge to bridge or replace")
+
+
+def _require_width(half_width: float, metric: Metric) -> None:
+    if not 0 < half_width < float("inf"):
+        raise UsageError(f"--half-width {half_width:g}: half the width of an interval must be above 0")
+    if half_width >= metric.span / 2:
+        low, high = metric.limits or (0.0, metric.span)
+        raise UsageError(
+            f"--half-width {half_width:g}: {metric.name} lies between {low:g} and {high:g}, so an interval of plus or "
+            f"minus {half_width:g} says nothing; half its width must be below {metric.span / 2:g}"
+        )
+
+
+def _ready(path: Path, task: Task, metric: Metric) -> tuple[Bridge, BridgeMetric]:
+    """A bridge that is there and its part about the metric."""
+    bridge = read_bridge(path)
+    found = bridge.metrics.get(metric.name)
+    if found is None or bridge.task != task.name:
+        raise UsageError(
+            f"--bridge {path} is about {', '.join(bridge.metric_names)} of {bridge.label}, not about "
+            f"{metric.name} of {task.label}"
+        )
+    return bridge, found
 
 
 def _stored(path: Path, task: Task, spec: tasks.TaskSpec) -> TaskRun:
@@ -251,8 +292,8 @@ def _bridge(found: _Situation) -> Way:
     official = ", ".join(sorted(set(_named(tuple(found.task.judge_models.values()))))) or "the official judge"
     gives = f"what {official} would say, predicted"
     mine = None if found.judged else found.cost(found.judge)
-    if need.bridge is not None:
-        return _ready_bridge(found, need.bridge, gives, mine)
+    if found.ready is not None:
+        return _ready_bridge(found, *found.ready, gives, mine)
     try:
         table = official_table("published", found.task)
     except UsageError:
@@ -296,15 +337,8 @@ def _bridge(found: _Situation) -> Way:
     )
 
 
-def _ready_bridge(found: _Situation, path: Path, gives: str, mine: Stage | None) -> Way:
+def _ready_bridge(found: _Situation, bridge: Bridge, metric: BridgeMetric, gives: str, mine: Stage | None) -> Way:
     """A bridge that is there: only the new model is judged."""
-    bridge = read_bridge(path)
-    metric = bridge.metrics.get(found.metric.name)
-    if metric is None or bridge.task != found.task.name:
-        raise UsageError(
-            f"--bridge {path} is about {', '.join(bridge.metric_names)} of {bridge.label}, not about "
-            f"{found.metric.name} of {found.task.label}"
-        )
     fit = fit_metric(metric, bridge.models)
     width, refused = fit.forecast(fit.n), list(fit.reasons)
     if found.value is not None and found.judged:
@@ -340,7 +374,6 @@ def _dear_alone(found: _Situation) -> Way | None:
     dear = found.need.dear
     if dear is None:
         return None
-    _require_served("--cascade", dear, found.task)
     there = set(_named(_judges_of(found.stored))) == set(_named((dear,)))
     cost = None if there else found.cost((dear,))
     assumed = ["its verdicts on the run are there" if there else f"{dear} judges all {found.examples:,} examples"]

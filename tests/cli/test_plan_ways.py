@@ -191,6 +191,31 @@ def test_a_benchmark_of_the_user_s_has_no_bridge(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--metric", "wins", "--half-width", 3), 2, "--metric wins: alpacaeval@2 has"),
+        (("--half-width", 50), 2, "lies between 0 and 100, so an interval of plus or minus 50 says nothing"),
+        (("--half-width", 3, "--agreement", 1.5), 2, "--agreement 1.5 must be a share of at least 0.5 and below 1"),
+        (("--half-width", 3, "--judge", "openai:gpt-4"), 6, "--judge openai:gpt-4 cannot be asked"),
+        (("--half-width", 3, "--judge", DEAR, "--cascade", DEAR), 2, "is the judge of all examples, too"),
+        (("--half-width", 3, "--bridge", "none.json"), 2, "none.json"),
+        (("--half-width", 3, "--baseline", "none"), 2, "expected a run folder, but none is not there"),
+    ],
+)
+def test_wrong_usage_is_said_before_the_official_files_are_wanted(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, arguments: Flags, code: int, said: str
+) -> None:
+    """Nobody fetches a file to learn of a slip; without one, right usage is what asks for it."""
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path))
+    ended = command("plan", "--task", "alpacaeval", "--offline", *arguments)
+    assert ended.code == code, ended.err
+    assert said in ended.err
+    right = command("plan", "--task", "alpacaeval", "--offline", "--half-width", 3, "--judge", CHEAP)
+    assert right.code == 2
+    assert "--offline" in right.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--task", "gsm8k", "--judge", CHEAP), "--judge plans a number of some width; say which with --half-width"),
