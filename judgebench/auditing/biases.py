@@ -6,7 +6,7 @@ orders; the statistics are in ``stats/judge_bias.py``.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,6 +39,7 @@ STYLES = {"lists": "a list", "bold": "bold text", "headers": "a heading"}
 _ROUNDS = 200
 _ROUNDING = 1e-9
 _SEED = 0
+IN_BOTH = "of pairs with a verdict in both orders"
 RATED = "single answers are rated, and no order is shown"
 
 
@@ -146,6 +147,7 @@ def estimated(
         interval=found.interval,
         reason=found.reason,
         successes=successes,
+        clusters=found.n_clusters,
     )
 
 
@@ -158,14 +160,17 @@ def position(verdicts: Verdicts) -> Probe:
         return verdicts.probe("position", [], RATED)
     first, second = (verdicts.shown_first(order) for order in BOTH)
     found = position_bias(first, second, clusters=verdicts.clusters)
-    pairs = "of pairs with a verdict in both orders"
+    pairs = IN_BOTH
     exact = "" if found.skew_p is None else f"; exact binomial p = {found.skew_p:.3g}"
-    split = [figure for group, kind in _by_unity(verdicts) if (figure := _consistency(kind, group)) is not None]
+    split = [_consistency(kind, group) for group, kind in _by_unity(verdicts) if kind.items]
+    both = ~(np.isnan(first) | np.isnan(second))
+    tied = ((first == 0.5) & (second == 0.5))[both]
     return verdicts.probe(
         "position",
         [
-            estimated("consistent", found.consistency, f"{pairs}: the same response wins, or both are ties"),
+            _consistency(verdicts, ALL),
             *split,
+            share("tied_in_both", tied, verdicts.clusters[both], f"{pairs}: both are ties, so that nothing wins"),
             estimated("first_in_both", found.primacy, f"{pairs}: the response shown first wins", successes=found.first),
             estimated(
                 "second_in_both", found.recency, f"{pairs}: the response shown second wins", successes=found.second
@@ -196,13 +201,16 @@ def _united(item: Item) -> bool:
     return len(item.gold) > 1 and len({label.label for label in item.gold}) == 1 and item.gold[0].vote != 0
 
 
-def _consistency(verdicts: Verdicts, group: str) -> Figure | None:
-    if not verdicts.items:
-        return None
+def _consistency(verdicts: Verdicts, group: str) -> Figure:
+    """How often both orders say the same; of a judge that never names a winner, that is no merit."""
     first, second = (verdicts.shown_first(order) for order in BOTH)
     found = position_bias(first, second, clusters=verdicts.clusters).consistency
-    policy = "of pairs with a verdict in both orders: the same response wins, or both are ties"
-    return estimated("consistent", found, policy, group=group)
+    policy = f"{IN_BOTH}: the same response wins, or both are ties"
+    figure = estimated("consistent", found, policy, group=group)
+    tied = (first == 0.5) & (second == 0.5)
+    if found.n and int(tied.sum()) == found.n:
+        return replace(figure, value=None, interval=None, reason="it names no winner: every verdict is a tie")
+    return figure
 
 
 def repeats(verdicts: Verdicts) -> Probe:

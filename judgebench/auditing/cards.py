@@ -23,8 +23,9 @@ from judgebench.auditing.biases import (
     repeats,
 )
 from judgebench.auditing.figures import Figure, SuiteReport
-from judgebench.codec import decode_lines, read_json, write_json, write_lines
+from judgebench.codec import canonical_hash, decode_lines, read_json, write_json, write_lines
 from judgebench.errors import UsageError
+from judgebench.judges.judge_files import is_judge_file
 from judgebench.judges.logprob import LogprobJudge
 from judgebench.models.opening import model_name, parse_model
 from judgebench.models.trained_by import NO_VENDORS, Vendors, base_vendor_of, vendor_of
@@ -42,6 +43,7 @@ from judgebench.run.judge_marks import (
     audits_folder,
     models_of,
 )
+from judgebench.run.settings import Settings, settings_from_flags
 from judgebench.stats.clustered import cluster_totals, clustered_estimate
 
 VERDICTS = "verdicts.jsonl"
@@ -93,6 +95,8 @@ class JudgeCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Where its prompt and its rule are from, in words."""
     reading: tuple[str, ...]
     made_at: str
+    asked_by: str = ""
+    """:func:`asked_by` of the settings."""
     mark: AuditMark
     reports: tuple[SuiteReport, ...]
     probes: tuple[Probe, ...]
@@ -166,6 +170,7 @@ def make_card(
             dict.fromkeys(str(judge.fingerprint.get("reading", "")) for judge in audit.protocol.judges.values())
         ),
         made_at=now(),
+        asked_by=asked_by(audit.settings),
         mark=mark,
         reports=tuple(reports),
         probes=tuple(found),
@@ -218,14 +223,28 @@ def kept_cards() -> list[tuple[Path, JudgeCard]]:
 
 def cards_of(judge: str) -> list[tuple[Path, JudgeCard]]:
     """The cards of a judge, as the user names it, the newest first, then those of juries that it sits on. It may also
-    be named by its model's own name, or by the path of a card.
+    be named by its model's own name, by its judge file, or by the path of a card.
     """
     path = Path(judge)
     if path.name == CARD or (path / CARD).is_file():
         path = path if path.name == CARD else path / CARD
         return [(path, read_card(path))]
+    if is_judge_file(judge):
+        return _cards_of_file(judge)
     found = [pair for pair in kept_cards() if judge in (pair[1].judge, *pair[1].judge.split("+"), *pair[1].models)]
     return sorted(found, key=lambda pair: judge != pair[1].judge and (judge,) != pair[1].models)
+
+
+def _cards_of_file(judge: str) -> list[tuple[Path, JudgeCard]]:
+    """The cards of what a judge file says now: of its models, by its prompt and rule."""
+    asked = asked_by(settings_from_flags({"judge": [judge], "tasks": ""}))
+    return [(path, card) for path, card in kept_cards() if card.asked_by == asked]
+
+
+def asked_by(settings: Settings) -> str:
+    """The hash of a judge as the user names it: the models, and what a judge file or a prompt of the user's says."""
+    own = None if settings.own_judge is None else settings.own_judge.identity
+    return canonical_hash({"judges": settings.judges, "own": own, "arguments": dict(settings.judge_file_args)})
 
 
 def read_card(path: Path) -> JudgeCard:

@@ -33,6 +33,8 @@ class Figure:
     """Why the value or the interval is missing."""
     successes: int | None = None
     """For a plain share: how many of n."""
+    clusters: int | None = None
+    """What the interval is over: questions, whose comparisons are not independent. ``None`` if nobody counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,7 @@ def share(
         interval=found.interval,
         reason=found.reason,
         successes=counted,
+        clusters=found.n_clusters,
     )
 
 

@@ -14,6 +14,7 @@ from judgebench.auditing import (
 )
 from judgebench.auditing.figures import SuiteReport
 from judgebench.auditing.items import Decision, Item, read_decisions
+from judgebench.auditing.probes import BUILTIN
 from judgebench.auditing.suite import Fetch, Suite
 from judgebench.errors import UsageError
 
@@ -35,7 +36,10 @@ SUITES: Mapping[str, Suite] = {
 def get_suite(name: str) -> Suite:
     """The suite of this name. Raises :class:`UsageError`, which names those that there are."""
     if name not in SUITES:
-        raise UsageError(f"no suite is called {name[:60]!r}; there are {', '.join(SUITES)}")
+        raise UsageError(
+            f"no suite is called {name[:60]!r}; there are {', '.join(SUITES)}, and for `judges audit` {BUILTIN}, which "
+            "needs no data"
+        )
     return SUITES[name]
 
 

@@ -1,6 +1,6 @@
 """The judge card as tables for a terminal, as Markdown, and as one HTML page without a script."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ KINDS = {
     "logprob": "the probability that one of two answers is better",
 }
 FIRST = {
-    "position": ("consistent", "first_effect"),
+    "position": ("consistent", "tied_in_both", "first_effect"),
     "length": ("prefers_longer_excess", "length_given_gold"),
     "style": ("prefers_lists_excess",),
     "self_preference": ("self_preference",),
@@ -42,6 +42,7 @@ SHORTEST_BAR = 0.5
 NAMES = {
     "sane": "sanity pairs right",
     "consistent": "same winner in both orders",
+    "tied_in_both": "a tie in both orders",
     "first_effect": "pull of the first place",
     "first_effect_on_same": "first place, equal texts",
     "padding_effect": "pull of padding",
@@ -72,21 +73,49 @@ def name_of(found: Figure) -> str:
 
 def short_sheet(card: JudgeCard) -> Sheet:
     """What decides about a judge, in one table."""
-    rows: list[tuple[Cell, ...]] = []
-    for report in card.reports:
-        rows += [_row(report.suite, found, report.nulls) for found in _first_of(report)]
-        rows += [row for probe in card.probes if probe.part == report.suite for row in _short_rows(probe)]
-    named = {report.suite for report in card.reports}
-    rows += [row for probe in card.probes if probe.part not in named for row in _short_rows(probe)]
+    shown = list(_short(card))
+    rows = [_row(part, found, missing) for part, found, missing in shown]
     return Sheet(
         f"{shortened(card.judge, 60)}: {KINDS[card.kind]}; {shortened(card.prompt, 200)}",
         _COLUMNS[:-1],
         tuple(row[:-1] for row in rows),
-        tuple(_notes(card)),
+        (*_intervals(shown), *_notes(card)),
         alerts=tuple(_alerts(card)),
         spare=("missing",),
         rows_are="figures",
     )
+
+
+def _short(card: JudgeCard) -> Iterator[tuple[str, Figure, int]]:
+    """The part, the figure and the missing verdicts of each row of the short table."""
+    for report in card.reports:
+        yield from ((report.suite, found, report.nulls) for found in _first_of(report))
+        yield from _of_probes(card, {report.suite})
+    named = {report.suite for report in card.reports}
+    yield from _of_probes(card, {probe.part for probe in card.probes} - named)
+
+
+def _of_probes(card: JudgeCard, parts: set[str]) -> Iterator[tuple[str, Figure, int]]:
+    for probe in card.probes:
+        if probe.part in parts:
+            yield from ((probe.part, found, probe.nulls) for found in _shown(probe))
+
+
+def _intervals(shown: Sequence[tuple[str, Figure, int]]) -> Iterator[str]:
+    """What the intervals are over, and why a figure has none, or no value."""
+    over: dict[str, int] = {}
+    blank: dict[str, list[str]] = {}
+    for part, found, _ in shown:
+        if found.interval is not None and found.clusters is not None:
+            over[part] = max(over.get(part, 0), found.clusters)
+        if found.interval is None and found.reason:
+            what = "no value" if found.value is None else "no interval"
+            blank.setdefault(f"{what}, because {found.reason}", []).append(name_of(found).removesuffix(", %"))
+    counts = ", ".join(f"{count:,} questions of {part}" for part, count in over.items())
+    if counts:
+        yield f"n counts verdicts or pairs, which are several to a question; the intervals are over {counts}"
+    for reason, names in blank.items():
+        yield f"{', '.join(dict.fromkeys(names))}: {reason}"
 
 
 def sheets_of(card: JudgeCard) -> list[Sheet]:
@@ -169,10 +198,13 @@ def _first_of(report: SuiteReport) -> Iterator[Figure]:
     yield from (found for found in (report.ceiling, report.over_ceiling) if found is not None and found.n)
 
 
-def _short_rows(probe: Probe) -> list[tuple[Cell, ...]]:
+def _shown(probe: Probe) -> list[Figure]:
     wanted = FIRST.get(probe.name, ())
-    shown = [each for each in probe.figures if each.name in wanted and each.group == ALL and each.n]
-    return [_row(probe.part, each, probe.nulls) for each in shown]
+    return [
+        each
+        for each in probe.figures
+        if each.name in wanted and each.group == ALL and each.n and not (each.name == "tied_in_both" and not each.value)
+    ]
 
 
 def _alerts(card: JudgeCard) -> Iterator[str]:

@@ -218,6 +218,18 @@ def test_a_judge_of_length() -> None:
     assert value(card, "sanity", "sane", group="empty") == 1.0
 
 
+def test_a_judge_that_only_ties_has_no_winner_in_either_order() -> None:
+    """Its ties are counted apart; the screen says why a figure or an interval is blank, and what intervals are over."""
+    with playing(ScriptedModel(by_quality(lambda question, answer: 0.0), name="one")) as one:
+        card = card_of(one, "--repeats", 1)
+        shown = " ".join(judgebench(["judges", "audit", one, "--repeats", 1, "-q"]).stdout.split())
+    assert figure(card, "position", "consistent")["value"] is None
+    assert figure(card, "position", "tied_in_both")["successes"] == 40
+    assert "same winner in both orders: no value, because it names no winner: every verdict is a tie" in shown
+    assert "the intervals are over 10 questions of builtin" in shown
+    assert "no interval, because all values are equal" in shown
+
+
 def test_nulls_are_counted_and_are_no_ties() -> None:
     """A judge that never gives a verdict has no share, its nulls are counted, and its card says it is unreliable."""
     with playing(ScriptedModel(lambda _: reply("I would rather not say."))) as spec:
@@ -365,6 +377,7 @@ def test_hostile_names_stay_text() -> None:
     ("words", "said"),
     [
         (("builtin:tiny", "--on", "nothing"), "no suite is called 'nothing'; there are"),
+        (("builtin:tiny", "--on", "nothing"), "and for `judges audit` builtin, which needs no data"),
         (("builtin:tiny", "--on", "llmbar:x"), "is not of the form SUITE or SUITE:KEY=VALUE"),
         (("builtin:tiny", "--on", ","), "names no suite"),
         (("builtin:tiny", "--task", "gsm8k", "--starter"), "names one benchmark whose answers are judged"),
@@ -429,7 +442,7 @@ def test_a_jury_and_its_members_have_marks_of_their_own() -> None:
         card_of(one, "--limit", 1, "--repeats", 1)
         alone = marks()
         card_of(one, two, "--limit", 1, "--repeats", 1)
-        assert judgebench(["judges", "info", one]).stdout.count("sanity pairs right") == 2
+        assert judgebench(["judges", "info", one]).stdout.count("sanity pairs right, %") == 2
         (_, card), *_ = cards_of(one)
     assert card.judge == one
     seat = {"prompt_and_rule": "unknown", "model": "one"}
@@ -570,6 +583,20 @@ def test_what_cannot_be_compared() -> None:
         ):
             ended = judgebench(["judges", "compare", *words], code=2)
             assert said in ended.stderr
+
+
+def test_a_judge_file_names_the_audit_that_was_made_of_it(tmp_path: Path) -> None:
+    """``compare`` finds the audit of a judge file by what the file says, wherever it lies; a changed one has none."""
+    one, file = "builtin:tiny", tmp_path / "judge.toml"
+    file.write_text(f'model = "{one}"\n[verdict]\nread = "label"\nlabels = {{ "[[A]]" = 1.0, "[[B]]" = 0.0 }}\n')
+    for spec in (one, "judge.toml"):
+        card_of(spec, "--limit", 1, "--repeats", 1)
+    file = file.rename(tmp_path / "moved.toml")
+    for name in (file, "./moved.toml"):
+        assert list(compared(one, name)["accuracies"]) == [one, f"{one} (the reading rule of judge.toml)"]
+    file.write_text(file.read_text().replace("1.0", "0.5"))
+    ended = judgebench(["judges", "compare", one, "moved.toml"], code=2)
+    assert "no audit of 'moved.toml' is on this machine" in ended.stderr
 
 
 # -- published decisions
