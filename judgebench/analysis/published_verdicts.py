@@ -150,7 +150,8 @@ def _published_run(model: str, like: Run, task: str | None, notes: list[str], *,
     if not found:
         why = "; ".join(reasons) or f"{like.path} holds no task {task!r}, it holds {', '.join(like.tasks)}"
         if not bridged:
-            judged = any(run.task_manifest.judge_models for run in like.tasks.values())
+            manifests = [run.task_manifest for run in like.tasks.values()]
+            judged = any(one.judge_models and not one.starter for one in manifests)
             raise UsageError(f"{why}{BY_A_BRIDGE if judged else ''}")
         notes.append(why)
     manifest = msgspec.structs.replace(like.manifest, candidate=model, name="", status=STATUS)
@@ -165,6 +166,11 @@ def _published_task(model: str, like: Run, run: TaskRun) -> tuple[PublishedTaskR
     row = next((row for row in listed if row.model == model), None)
     if row is None:
         return None, _unpublished(label, model, [row.model for row in listed])
+    if made.starter:
+        return (
+            None,
+            f"{made.label} of {like.path} is a run of the starter set, whose numbers compare with nothing published",
+        )
     unlike = unlike_published(run.task, made.protocol, made.code, like.manifest)
     if unlike:
         return None, (

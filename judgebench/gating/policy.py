@@ -3,14 +3,16 @@
 How the verdicts follow from a policy is in ``verdicts`` and ``sequential``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from judgebench.analysis.comparison_records import Adjust
+from judgebench.display import did_you_mean
 from judgebench.errors import UsageError
 from judgebench.files import read_toml
 from judgebench.records import PREDICTED
@@ -85,12 +87,30 @@ def policy_of(policy: PathLike | Policy | None, max_drop: float | None) -> Polic
 
 def read_policy(path: Path) -> Policy:
     """Read a policy file (TOML). Raise :class:`UsageError` with the file and the wrong key if it is not valid."""
+    read = read_toml(path, "the policy")
     try:
-        policy = msgspec.convert(read_toml(path, "the policy"), Policy)
+        policy = msgspec.convert(read, Policy)
     except msgspec.ValidationError as error:
         known = "[defaults] max_drop alpha adjust min_n max_unread; [tasks.NAME] metric tier max_drop"
-        raise UsageError(f"the policy {path} is not valid: {_in_toml(error)}. A policy holds {known}") from error
+        raise UsageError(
+            f"the policy {path} is not valid: {_unknown_key(read) or _in_toml(error)}. A policy holds {known}"
+        ) from error
     return checked(policy, str(path))
+
+
+def _unknown_key(read: Mapping[str, Any]) -> str:
+    """The first key of a policy that there is not, with its table and the nearest key; empty if all are known."""
+    tasks = read.get("tasks")
+    tables: dict[str, tuple[Any, type[msgspec.Struct]]] = {"defaults": (read.get("defaults"), Defaults)}
+    tables |= {
+        f"tasks.{name}": (table, TaskPolicy) for name, table in (tasks if isinstance(tasks, dict) else {}).items()
+    }
+    for name, (table, kind) in tables.items():
+        for key in table if isinstance(table, dict) else ():
+            known = kind.__struct_fields__
+            if key not in known:
+                return f"[{name}] has no key {key!r:.80}{did_you_mean(key, known)}"
+    return ""
 
 
 def _in_toml(error: msgspec.ValidationError) -> str:

@@ -238,3 +238,28 @@ def test_the_policy_of_the_readme_judges_runs_of_any_task(tmp_path: Path, monkey
     gate = ("gate", "--policy", "gate.toml", "--baseline")
     assert ran(monkeypatch, *gate, "before", "--candidate", "again") == 0
     assert ran(monkeypatch, *gate, "before-starter", "--candidate", "again-starter") == 3
+
+
+def test_a_misspelt_key_of_a_policy_is_named_with_its_task(
+    runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And with the nearest key."""
+    policy = tmp_path / "gate.toml"
+    policy.write_text('[defaults]\nmax_drop = 1\n[tasks.gsm8k]\nmetrik = "exact_match_strict"\n')
+    assert ran(monkeypatch, "gate", "--baseline", runs[0].path, "--candidate", runs[1].path, "--policy", policy) == 2
+    assert "[tasks.gsm8k] has no key 'metrik' (did you mean metric?)" in capsys.readouterr().err
+
+
+def test_a_run_of_the_starter_set_is_refused_beside_a_published_model_for_that_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No bridge would help, and no other field matters."""
+    run = tmp_path / "run"
+    made = ("--tasks", "alpacaeval", "--starter", "--judge", "builtin:tiny", "--limit", "1", "--out", run)
+    assert ran(monkeypatch, "eval", "--model", "builtin:tiny", *made) == 0
+    capsys.readouterr()
+    assert ran(monkeypatch, "compare", run, "published:gpt-4o-2024-05-13") == 2
+    said = capsys.readouterr().err
+    assert "is a run of the starter set" in said
+    assert "bridge" not in said
+    assert "sha256" not in said
