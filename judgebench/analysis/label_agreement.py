@@ -263,15 +263,15 @@ def _notes(labels: Labels, known: int, unjudged: int, metric: str) -> Iterator[s
     if metric == WIN_SHARE:
         yield f"{WIN_SHARE} is the plain mean over examples: the task's own numbers weigh or combine them otherwise"
     if labels.strangers:
-        yield f"{labels.strangers} labels are of other answers than this run's and are left out"
+        yield f"labels of other answers than this run's, which are left out: {labels.strangers}"
     if labels.skipped:
-        yield f"{labels.skipped} rows were skipped by who read them"
+        yield f"rows skipped by whoever read them: {labels.skipped}"
     if labels.unlabelled:
         yield f"rows without a label: {labels.unlabelled}"
     if unjudged:
-        yield f"{unjudged} labelled examples have no verdict of the judge"
+        yield f"labelled examples without a verdict of the judge: {unjudged}"
     if known < FEW_LABELS:
-        yield f"{known} labelled examples are few: look at the intervals first"
+        yield f"few labelled examples ({known}): look at the intervals first"
     if labels.strata is not None:
         yield (
             "shares of agreement and scores are about all examples, weighted by the chances of the draw; kappa, alpha, "

@@ -93,6 +93,8 @@ class LabelSample(Struct, frozen=True, kw_only=True):
     agreement: float
     """How often a human is expected to agree with the judge."""
     agreement_source: str
+    asked: int
+    """Labels that the user asked for; more than there are examples, if all of these are drawn."""
     strata: tuple[Stratum, ...]
     widths: tuple[ExpectedWidth, ...]
     """Of the number of labels that was asked for, and of others beside it; ascending."""
@@ -185,6 +187,7 @@ def draw(task_run: TaskRun, finder: SourceFinder, wish: Wish) -> LabelSample:
         left_out=len(task_run.examples()) - len(items),
         agreement=agreement,
         agreement_source=source,
+        asked=wish.n,
         strata=strata,
         widths=tuple(_widths(n, sizes, spreads, noise, metric.scale)),
         pairs=tuple(_pair(items[place], strata[number], wish.seed, task_run) for place, number in drawn),

@@ -86,7 +86,7 @@ def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
         f"{drawn} of {made.population} examples of {made.task} to label, drawn by {made.strata_by} (seed {made.seed})",
         (*words("stratum", "what"), *figures("examples", "to label", "chance")),
         tuple((one.name, one.about, one.items, one.drawn, percent(one.drawn / one.items, 1)) for one in made.strata),
-        notes=(f"{made.left_out} more have no answer, no baseline's answer or no verdict",) if made.left_out else (),
+        notes=tuple(_shortfall(made, drawn)),
     )
     widths = Sheet(
         f"half the width of the 95 % interval of {made.metric} to expect, in {made.unit}",
@@ -104,12 +104,26 @@ def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
         notes=(
             f"a human and the judge agree on {percent(made.agreement)} of the decided examples: {made.agreement_source}"
             + (" (--agreement, or --pilot LABELS, says better)" if made.agreement_source == "assumed" else ""),
+            "drawn like this: by these strata, with the judge; worth labels: how many of humans alone do as well",
             f"written to {out}, without saying whose answer is whose",
+            *(
+                ["then: write 1 or 2 (that answer is better), tie or skip into the column label"]
+                if out.suffix == ".csv"
+                else []
+            ),
             f"then: judgebench labels agree {run} LABELS.csv…"
             + ("" if made.metric == WIN_SHARE else f", or judgebench score {run} --labels LABELS.csv"),
         ),
     )
     return [strata, widths]
+
+
+def _shortfall(made: "LabelSample", drawn: int) -> "Iterator[str]":
+    """Why there are fewer rows than somebody may expect."""
+    if made.asked > drawn:
+        yield f"--n {made.asked} is more than there are to label: all {drawn} are drawn"
+    if made.left_out:
+        yield f"examples without an answer, a baseline's answer or a verdict, left out: {made.left_out}"
 
 
 @app.command()

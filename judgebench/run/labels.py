@@ -56,6 +56,8 @@ SKIP = "skip"
 WIN_SHARE = "win_share"
 """The plain mean over examples of a task's comparisons, where its own win rate weighs them."""
 LEVEL = 0.95
+_WHOLE = 0.99
+"""An interval that covers this much of a win rate's scale says nothing."""
 Choice = Literal["first", "second", "tie"]
 
 
@@ -305,20 +307,23 @@ def _corrected(about: Score, anchors: _Anchors) -> Score:
     details = {**about.details, "ties_dropped": int((~decided).sum() + (rest == 0.5).sum())}
     about = msgspec.structs.replace(about, metric=f"{about.metric}_rogan_gladen", method=method, details=details)
     if errors is None:
-        reason = "the labels hold no human win, or no human loss, that the judge decided: its error rates are unknown"
-        return msgspec.structs.replace(about, reason=reason)
+        unknown = "the labels hold no human win, or no human loss, that the judge decided: its error rates are unknown"
+        return msgspec.structs.replace(about, reason=unknown)
     if not len(verdicts):
         without = " without a label" if design is None else ""
         return msgspec.structs.replace(about, reason=f"the judge decided no example{without}")
     result = corrected_win_rate(float(verdicts.mean()), len(verdicts), errors, level=LEVEL)
     details |= {"sensitivity": errors.sensitivity, "human_wins": errors.wins, "judged": 100 * result.judged}
     details |= {"specificity": errors.specificity, "human_losses": errors.losses}
+    value, reason = result.value, result.reason
+    if value is not None and result.interval.high - result.interval.low >= _WHOLE:
+        value, reason = None, "its interval is the whole scale: so few labels do not say how often the judge errs"
     on = "on human labels" if design is None else "on human labels, weighted by their chances to be drawn"
     return msgspec.structs.replace(
-        _in_percent(about, result.value, result.interval),
+        _in_percent(about, value, result.interval),
         method=f"{method} {on}, ties dropped; {result.interval.method}",
         n=len(verdicts) + (int(decided.sum()) if design is None else 0),
-        reason=result.reason,
+        reason=reason,
         details=details,
     )
 

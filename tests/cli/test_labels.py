@@ -115,6 +115,19 @@ def test_a_sample_has_known_chances_and_hides_whose_answer_is_whose(
     assert "10 of 16 examples of alpacaeval@2 to label, drawn by verdict (seed 0)" in said
     assert "humans alone" in said
     assert "agree on 70 % of the decided examples: assumed" in said
+    assert "worth labels: how many of humans alone do as well" in said
+    assert "then: write 1 or 2 (that answer is better), tie or skip into the column label" in said
+    assert "--n" not in said
+
+
+def test_a_sample_of_more_than_there_are_says_so(run: Path, tmp_path: Path, command: Command) -> None:
+    """80 of 16 are 16; a page needs no word on what to write into a column; an impossible agreement is refused."""
+    ended = command("labels", "sample", run, "--n", 80, "--out", tmp_path / "labels.html")
+    said = " ".join(ended.out.split())
+    assert "--n 80 is more than there are to label: all 16 are drawn" in said
+    assert "into the column label" not in said
+    refused = command("labels", "sample", run, "--agreement", "1.5", "--out", tmp_path / "labels.csv").paragraph
+    assert "--agreement 1.5 must be a share of at least 0.5 and below 1" in refused
 
 
 def test_the_draw_is_that_of_its_seed(run: Path, tmp_path: Path, command: Command) -> None:
@@ -380,7 +393,7 @@ def test_what_agree_prints_fits_a_terminal(run: Path, tmp_path: Path, command: C
         "81.2 %",
         "the judge alone, uncorrected",
         "people and judge (prediction-powered)",
-        "16 labelled examples are few",
+        "few labelled examples (16)",
     ):
         assert said in text
     assert max(map(len, ended.out.splitlines())) <= 80

@@ -112,6 +112,19 @@ def test_labels_may_come_in_any_form(tmp_path: Path, given: Given, name: str) ->
     assert labels.by_example == {"starter-01": 1.0, "starter-02": 0.5}
 
 
+def test_a_correction_whose_interval_is_the_whole_scale_has_no_value() -> None:
+    """Of eight labels, a judge right in five: the formula says 100, and its interval everything."""
+    judged: list[float | None] = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, *[1.0, 1.0, 1.0, 0.0] * 10]
+    human = dict(enumerate([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]))
+    _, corrected = anchored(judged, human)
+    assert corrected.value is None
+    assert corrected.low is not None
+    assert corrected.high is not None
+    assert corrected.high - corrected.low >= 99
+    assert corrected.reason is not None
+    assert "its interval is the whole scale" in corrected.reason
+
+
 def anchored(judged: list[float | None], human: dict[int, float]) -> tuple[Score, Score]:
     """Both scores of a run with these shares of the win."""
     task = tasks.load(tasks.TaskSpec("alpacaeval"), starter=True)[0]
