@@ -408,9 +408,14 @@ class Cascade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Replies of the cheap judges in the run folder."""
     dear_calls: Count = 0
     """Replies of the dear judge in the run folder."""
+    dear_used: Count | None = None
+    """Those of them that are about the part; the others came when ``--dear auto`` had ended. ``None`` in older runs."""
+    dear_unused: Count = 0
+    """Calls of the dear judge that were paid and whose replies came too late for the run folder, too."""
     usd_cheap: Number | None = None
     """What the cheap judges' replies cost, whenever they were bought; ``None`` if a price is not known."""
     usd_dear: Number | None = None
+    """What all calls of the dear judge cost, used or not."""
     usd_saved: Number | None = None
     """What the dear judge would have cost on all examples, less what both have cost; below 0 if it would be less."""
 

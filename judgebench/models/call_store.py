@@ -222,6 +222,13 @@ class CallStore:
         spent = dict(zip(SPENDING_COLUMNS, sums, strict=True), lost_calls=lost_calls, lost_usd=lost_usd)
         return msgspec.convert(spent, Spending)
 
+    def bought(self, run: str, model: str) -> tuple[int, float]:
+        """How many calls of a model a run has paid so far, and their USD."""
+        with self._read() as reader:
+            query = "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(usd), 0) FROM spending WHERE run = ? AND model = ?"
+            calls, usd = reader.execute(query, (run, model)).fetchone()
+        return int(calls), float(usd)
+
     def put(
         self,
         key: bytes,

@@ -303,7 +303,7 @@ def _details(metric: Metric, result: CascadeMean, numbers: BothJudges, cascade: 
         "dear_alone": metric.scale * float(np.mean(dear)),
         "sd_dear": metric.scale * float(np.std(dear, ddof=1)) if len(dear) > 1 else None,
         "usd_per_cheap_item": _each(cascade.usd_cheap, cascade.population),
-        "usd_per_dear_item": _each(cascade.usd_dear, cascade.n),
+        "usd_per_dear_item": _usd_per_dear_item(cascade, cascade.n),
     }
 
 
@@ -332,30 +332,65 @@ def _refused(task: Task, score: Score, examples: int) -> Score:
 # -- what was asked of whom
 
 
-def asked(cascade: Cascade, judgements: Iterable[Judgement], prices: Mapping[str, Price | None]) -> Cascade:
+def asked(
+    cascade: Cascade, judgements: Iterable[Judgement], prices: Mapping[str, Price | None], part: Collection[str]
+) -> Cascade:
     """The record with the calls of both judges and what they cost; ``prices`` are those of the judge models."""
     calls, usd = {True: 0, False: 0}, dict[bool, float | None]({True: 0.0, False: 0.0})
-    judged: set[str] = set()
+    used, judged = 0, set[str]()
     for judgement in judgements:
         dear = judgement.judge_model == cascade.dear_model
-        if dear:
+        if dear and judgement.example_id in part:
             judged.add(judgement.example_id)
+            used += len(judgement.replies)
         calls[dear] += len(judgement.replies)
         price, sofar = prices.get(judgement.judge_model), usd[dear]
         paid = sum((reply.paid for reply in judgement.replies), Usage())
         usd[dear] = None if price is None or sofar is None else sofar + price.usd(paid)
-    cheap, paid_dear = usd[False], usd[True]
-    saved = None
-    if cheap is not None and paid_dear is not None and judged:
-        saved = paid_dear * (cascade.population / len(judged) - 1) - cheap
-    return msgspec.structs.replace(
+    cascade = msgspec.structs.replace(
         cascade,
         cheap_calls=calls[False],
         dear_calls=calls[True],
-        usd_cheap=cheap,
-        usd_dear=paid_dear,
-        usd_saved=saved,
+        dear_used=used,
+        dear_unused=0,
+        usd_cheap=usd[False],
+        usd_dear=usd[True],
     )
+    return _with_savings(cascade, len(judged))
+
+
+def with_late(cascades: Mapping[str, Cascade], bought: int, usd: float) -> dict[str, Cascade]:
+    """The records of one dear judge by task, with the calls that were paid and that no task's folder holds.
+
+    ``bought`` calls of it for ``usd`` are in the run's books. Late ones count with the tasks by their share of replies.
+    """
+    held = sum(cascade.dear_calls for cascade in cascades.values())
+    late, found, before = max(bought - held, 0), {}, 0
+    for key, held_by_task in cascades.items():
+        cascade = held_by_task
+        upto = before + cascade.dear_calls
+        own = (late * upto // held) - (late * before // held) if held else 0
+        if own:
+            paid = None if cascade.usd_dear is None else cascade.usd_dear + usd / bought * own
+            cascade = _with_savings(msgspec.structs.replace(cascade, dear_unused=own, usd_dear=paid), cascade.n)
+        found[key] = cascade
+        before = upto
+    return found
+
+
+def _with_savings(cascade: Cascade, judged: int) -> Cascade:
+    """On all examples the dear judge takes as many calls for each as on those judged, each at the mean price paid."""
+    each, saved = _usd_per_dear_item(cascade, judged), None
+    if each is not None and cascade.usd_cheap is not None and cascade.usd_dear is not None:
+        saved = each * cascade.population - cascade.usd_dear - cascade.usd_cheap
+    return msgspec.structs.replace(cascade, usd_saved=saved)
+
+
+def _usd_per_dear_item(cascade: Cascade, judged: int) -> float | None:
+    """The price of an example's verdict by the dear judge, without the calls that nobody used."""
+    paid = cascade.dear_calls + cascade.dear_unused
+    used = cascade.dear_calls if cascade.dear_used is None else cascade.dear_used
+    return None if cascade.usd_dear is None or not paid or not judged else cascade.usd_dear / paid * used / judged
 
 
 def prices_of(seats: Mapping[str, Sequence[JudgeSeat]]) -> dict[str, Price | None]:
@@ -379,7 +414,7 @@ def in_words(cascade: Cascade, scores: Iterable[Score]) -> list[str]:
     cheap = " and ".join(cascade.cheap)
     lines = [
         f"cascade: {cheap} judged all {cascade.population} examples ({cascade.cheap_calls} calls), {cascade.dear} "
-        f"{cascade.n} of them ({cascade.dear_calls} calls), drawn at random beforehand"
+        f"{cascade.n} of them ({_dear_calls(cascade)}), drawn at random beforehand"
         + (f", until {cascade.rule}" if cascade.rule else "")
         + f". The numbers estimate what {cascade.dear} would say of all; they are not its own"
     ]
@@ -390,6 +425,14 @@ def in_words(cascade: Cascade, scores: Iterable[Score]) -> list[str]:
             continue
         lines.append(f"{score.metric}: {_worth(found, cheap, cascade.dear)}")
     return [*lines, *_saved(cascade, cheap)]
+
+
+def _dear_calls(cascade: Cascade) -> str:
+    """The dear judge's calls that were paid, and how many of them its numbers rest on."""
+    paid = cascade.dear_calls + cascade.dear_unused
+    if cascade.dear_used in (None, paid):
+        return f"{paid} calls"
+    return f"{paid} calls paid, {cascade.dear_used} used: the others were under way when it ended"
 
 
 def _worth(found: Worth, cheap: str, dear: str) -> str:

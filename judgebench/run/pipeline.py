@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -31,6 +32,7 @@ from judgebench.run.stages import (
     to_generation,
     under_way,
 )
+from judgebench.run.stopping import DifferenceWatch, Watch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -180,43 +182,43 @@ class _Room:
     """Limits the number of examples between their first request and their last verdict."""
 
     def __init__(self, size: int) -> None:
-        self._free = threading.Semaphore(size)
-        self._guard = threading.Lock()
+        self._size = size
+        self._changed = threading.Condition()
         self._inside: set[Place] = set()
         self._over: set[str] = set()
         self._closed = False
 
-    def enter(self, place: Place) -> bool:
-        """Wait for a free place; return whether the example may still be started."""
-        self._free.acquire()
-        with self._guard:
+    def enter(self, place: Place, may_start: Callable[[], bool] = lambda: True) -> bool:
+        """Wait for a free place, and until the example may start; return whether it is still wanted."""
+
+        def ready() -> bool:
+            return self._closed or place[0] in self._over or (len(self._inside) < self._size and may_start())
+
+        with self._changed:
+            self._changed.wait_for(ready)
             wanted = not self._closed and place[0] not in self._over
             if wanted:
                 self._inside.add(place)
-            else:
-                self._free.release()
             return wanted
 
     def leave(self, place: Place) -> None:
         """Free the example's place, if it has one."""
-        with self._guard:
-            if place in self._inside:
-                self._inside.remove(place)
-                self._free.release()
+        with self._changed:
+            self._inside.discard(place)
+            self._changed.notify_all()
 
     def end(self, key: str) -> None:
         """Free all places of a task, and admit no more of its examples."""
-        with self._guard:
+        with self._changed:
             self._over.add(key)
-            inside = [place for place in self._inside if place[0] == key]
-        for place in inside:
-            self.leave(place)
+            self._inside = {place for place in self._inside if place[0] != key}
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Admit no more examples; whoever waits for a place is turned away."""
-        with self._guard:
+        with self._changed:
             self._closed = True
-        self._free.release()
+            self._changed.notify_all()
 
 
 @dataclass(frozen=True)
@@ -354,8 +356,10 @@ class Pipeline:
     def _enter(self, missing: Mapping[str, set[str]], *, known: bool) -> Iterator[tuple[RunningTask, Example]]:
         """Yield the examples with an answer (``known``) or without one, each as soon as there is room for it."""
         for run in self._runs:
-            for example in run.queue():
-                if (example.id not in missing[run.key]) == known and self._room.enter((run.key, example.id)):
+            for place, example in enumerate(run.queue()):
+                if (example.id not in missing[run.key]) == known and self._room.enter(
+                    (run.key, example.id), partial(run.may_start, place)
+                ):
                     yield run, example
                 if self._stopping:
                     return
@@ -516,15 +520,17 @@ class Pipeline:
     def _finish(self, run: RunningTask, example_id: str) -> None:
         """Make room for the next example, and show the finished one to the task's watch, if there is one."""
         unfinished = self._unfinished.pop((run.key, example_id))
+        if run.watch is not None and not run.stopped and self._channels:
+            self._show(run, run.watch, example_id, unfinished)
         self._room.leave((run.key, example_id))
-        if run.watch is None or run.stopped or not self._channels:
-            return
+
+    def _show(self, run: RunningTask, watch: Watch | DifferenceWatch, example_id: str, unfinished: _Unfinished) -> None:
         generation = run.generations.get(example_id)
         data = replace(run.data, examples=(run.data.by_id[example_id],))
         rows: list[ExampleScore] = []
         if generation is not None and not generation.error:
             rows = fold_members(run.task, data, {example_id: generation}, unfinished.judgements)[1]
-        run.watch.finished(example_id, rows)
-        if run.watch.decided:
+        watch.finished(example_id, rows)
+        if watch.decided:
             self._room.end(run.key)
             self._unfinished = {place: left for place, left in self._unfinished.items() if place[0] != run.key}

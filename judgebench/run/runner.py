@@ -24,7 +24,16 @@ from judgebench.models.opening import parse_model
 from judgebench.models.opening.backends import TINY
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, EarlyStop, Example, Request, Sampling
-from judgebench.run.cascades import CascadePlan, asked, cascade_plan, dear_watch, prices_of, split_judgements
+from judgebench.run.cascades import (
+    CascadePlan,
+    asked,
+    cascade_part,
+    cascade_plan,
+    dear_watch,
+    prices_of,
+    split_judgements,
+    with_late,
+)
 from judgebench.run.controls import controls
 from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
 from judgebench.run.kept_judges import as_before
@@ -479,9 +488,13 @@ class Runner:
                     if task.key in run.dear_watches:
                         cascade = msgspec.structs.replace(cascade, n=run.dear_watches[task.key].n)
                     run.manifest.tasks[task.key].cascade = asked(
-                        cascade, task.folder.judgements(), prices_of(task.seats)
+                        cascade,
+                        task.folder.judgements(),
+                        prices_of(task.seats),
+                        cascade_part(task.data.by_id, cascade.n, cascade.seed),
                     )
                 _note_judges(run.manifest.tasks[task.key], task)
+            self._note_late(run)
             scored = finish_tasks(run.folder, run.manifest, run.loaded, self._pool, self._labels, self._bridges)
             status, complaint = ending(run.manifest, judged=run.judge)
             results = results_of(run.folder, run.manifest, scored, status)
@@ -495,6 +508,18 @@ class Runner:
                 f"to ask again for what failed{self._about_unread(run.manifest)}"
             )
         return results
+
+    def _note_late(self, run: "_OpenRun") -> None:
+        """Note what was paid for replies of a dear judge that came when the rule had ended it; the books know."""
+        manifest = run.manifest
+        ended = {key: cascade for key in run.dear_watches if (cascade := manifest.tasks[key].cascade) is not None}
+        if not ended or not run.judge:
+            return
+        (model,) = {cascade.dear_model for cascade in ended.values()}
+        if model == manifest.candidate:  # its answers are in the same books
+            return
+        for key, cascade in with_late(ended, *self._models.store.bought(manifest.account, model)).items():
+            manifest.tasks[key].cascade = cascade
 
     def _about_unread(self, manifest: Manifest) -> str:
         """What to do about replies without a verdict, if there are any and the judge was asked once."""
@@ -537,7 +562,9 @@ class Runner:
             run.dear_watches[task.key] = dear_watch(
                 run.dear_rules[task.key], task.task, task.data, task.generations, cheap
             )
-        dear = [replace(_of_seats(task, dear=True), watch=run.dear_watches[task.key]) for task in run.tasks]
+        dear = [
+            replace(_of_seats(task, dear=True), watch=run.dear_watches[task.key], few_ahead=True) for task in run.tasks
+        ]
         self._ask(replace(run, tasks=dear, candidate=None, generate=False))
 
     def _ask(self, run: "_OpenRun") -> None:

@@ -102,6 +102,10 @@ def to_generation(
     )
 
 
+_LEAST_AHEAD, _SHARE_AHEAD = 4, 8
+"""Of a dear judge that ends by a rule, at most 4 examples, or an eighth of those looked at, are begun beyond these."""
+
+
 @dataclass(frozen=True)
 class JudgeSeat:
     """A judge and a model that plays it. A jury has several seats for one judge."""
@@ -222,6 +226,8 @@ class RunningTask:
     """Ids of the examples that dear seats judge."""
     watch: Watch | DifferenceWatch | None = None
     """Looks at each judged example and decides when to stop; ``None`` if all examples are judged."""
+    few_ahead: bool = False
+    """Whether few examples more are begun than the watch has looked at, because their verdicts are dear."""
     counts: dict[str, StageCounts] = field(default_factory=dict)
     lost: dict[str, Gauge] = field(default_factory=dict)
     """By stage: what was under way when the work was broken off, and is asked again."""
@@ -242,6 +248,12 @@ class RunningTask:
         if self.watch is not None:
             examples = tuple(self.data.by_id[example_id] for example_id in self.watch.order)
         return takewhile(lambda _: not self.stopped, examples)
+
+    def may_start(self, place: int) -> bool:
+        """Whether the example at this place of the queue may be begun: what is begun and turns out too much is paid."""
+        if not self.few_ahead or self.watch is None:
+            return True
+        return place < self.watch.n + max(_LEAST_AHEAD, self.watch.n // _SHARE_AHEAD)
 
     @property
     def seconds(self) -> float:

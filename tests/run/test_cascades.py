@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from judgebench.models.pricing import Price
 from judgebench.records import Cascade, Completion, ExampleScore, Judgement, Score, Usage, Verdict
-from judgebench.run.cascades import asked, both_judges, in_words, is_worth
+from judgebench.run.cascades import asked, both_judges, in_words, is_worth, with_late
 from judgebench.stats.cascade import cascade_mean
 from judgebench.task.metric import Metric, single_row
 
@@ -65,13 +66,27 @@ def test_what_both_judges_cost_and_what_was_saved() -> None:
 
     every = [judged(name, "cheap") for name in IDS] + [judged(name, "dear") for name in IDS[:4]]
     prices = {"cheap": Price(prompt=1.0, completion=0.0), "dear": Price(prompt=20.0, completion=0.0)}
-    found = asked(CASCADE, every, prices)
+    found = asked(CASCADE, every, prices, IDS[:4])
     assert (found.cheap_calls, found.dear_calls, found.usd_cheap, found.usd_dear) == (10, 4, 10.0, 80.0)
     assert found.usd_saved == 80.0 * 6 / 4 - 10.0
     assert "dear on all would cost about $200.00: $110.00 saved" in in_words(found, [])[-1]
-    unknown = asked(CASCADE, every, {"dear": prices["dear"]})
+    unknown = asked(CASCADE, every, {"dear": prices["dear"]}, IDS[:4])
     assert (unknown.usd_cheap, unknown.usd_saved) == (None, None)
     assert "is not known" in in_words(unknown, [])[-1]
+
+
+def test_calls_that_nobody_used_are_no_savings() -> None:
+    """The rule ended it after 4 of 10 examples, and all 10 calls were paid: 7 are in the folder, 3 in the books alone.
+    Nothing was saved, and the screen says how many calls were paid and how many used.
+    """
+    ended = structs.replace(CASCADE, rule="ci<30", dear_calls=7, dear_used=4, usd_cheap=1.0, usd_dear=14.0)
+    found = with_late({"task": ended}, 10, 20.0)["task"]
+    assert (found.dear_unused, found.usd_dear, found.usd_saved) == (3, 20.0, -1.0)
+    said = in_words(found, [])
+    assert "dear 4 of them (10 calls paid, 4 used: the others were under way when it ended)" in said[0]
+    assert "dear on all would cost about $20.00: $1.00 more than that was paid" in said[-1]
+    both = with_late({"one": ended, "two": structs.replace(ended, dear_calls=2, dear_used=2)}, 12, 24.0)
+    assert [cascade.dear_unused for cascade in both.values()] == [2, 1]
 
 
 def test_a_useless_cheap_judge_is_called_so() -> None:
