@@ -46,7 +46,9 @@ VendorTable = Annotated[
 def make(
     runs: Annotated[list[Path] | None, typer.Argument(help="Runs of the bridge models.", metavar="RUN…")] = None,
     *,
-    task: Annotated[str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…].", metavar="T")],
+    task: Annotated[
+        str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…], or the path of your own.", metavar="T")
+    ],
     official: Official = "published",
     metric: Annotated[list[str], typer.Option(help="Only this metric. Repeatable.", metavar="M")] = [],  # noqa: B006 - typer reads the default and copies it
     vendors: VendorTable = None,
@@ -69,6 +71,9 @@ def make(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Exit with 0 even if the bridge is refused.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bridge of other models, or of another judge.")
+    ] = False,
     tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
@@ -101,11 +106,12 @@ def make(
     if judge or judge_arg:
         raise UsageError("--judge and --judge-arg are for --plan: the runs say who judged them; leave them out")
     from judgebench.analysis.bridging import make_bridge
-    from judgebench.run.bridge_files import SUFFIX, write_bridge
+    from judgebench.run.bridge_files import SUFFIX, require_same_bridge, write_bridge
     from judgebench.run.loading import source_finder
 
+    files, task = _task_files(task, tasks)
     bridge = make_bridge(
-        _read(runs or (), tasks),
+        _read(runs or (), files),
         task,
         official,
         source_finder(settings),
@@ -115,10 +121,12 @@ def make(
         name=name,
     )
     path = out or Path(f"{bridge.name}{SUFFIX}")
+    if not overwrite:
+        require_same_bridge(path, bridge)
     write_bridge(path, bridge)
     _print_bridge(bridge, json=json)
     if not json:
-        typer.echo(f"\nwrote {path}; use it with: judgebench eval … --bridge {path}")
+        typer.echo(f"\nwrote {path}; {_next_step(bridge, path)}")
     if not force and _refused(bridge):
         raise typer.Exit(REFUSED)
 
@@ -219,6 +227,25 @@ def _read(paths: Iterable[Path], tasks: str) -> list[Any]:
     return [read_run(path, files) for path in find_runs(paths)] if paths else []
 
 
+def _task_files(task: str, tasks: str) -> tuple[str, str]:
+    """What ``--tasks`` says with the file of a task that is named by its path, and the task's own name."""
+    from judgebench.tasks import is_file, parse_one_spec, task_files
+
+    if not is_file(parse_one_spec(task).name):
+        return tasks, task
+    (name,) = task_files(task)
+    return ",".join(filter(None, (tasks, task))), name
+
+
+def _next_step(bridge: "Bridge", path: Path) -> str:
+    if _refused(bridge):
+        return (
+            "it is refused and predicts nothing: judge more models, spread over the official range "
+            "(`judgebench bridge make --plan N` names some), and make it again"
+        )
+    return f"use it with: judgebench eval … --bridge {path}"
+
+
 def _refused(bridge: "Bridge") -> bool:
     """Whether no metric of a bridge predicts anything."""
     return all(metric.status == "refused" for metric in bridge.metrics.values())
@@ -279,7 +306,15 @@ def _ready_lines(ready: "Sequence[Bridge]") -> "Iterator[str]":
         models = f"{len(bridge.included)} models, {bridge.label}"
         yield bridge.name
         yield f"  from {bridge.judge_shown} to {bridge.official.judge}, {models}: {metrics}"
+        yield from (f"  {line}" for line in _served(bridge))
+        yield f"  use: judgebench score RUN --bridge {bridge.name}"
     yield "one of your own begins with: judgebench bridge make --plan 8 --task T --judge J"
+
+
+def _served(bridge: "Bridge") -> "Iterator[str]":
+    """What to know before a judge is asked that its vendor serves no longer."""
+    if bridge.judge.retired:
+        yield "judge not served any more: only for runs that it judged"
 
 
 def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
@@ -333,7 +368,10 @@ def _evidence(bridge: "Bridge", name: str) -> "Iterator[str]":
     metric, fit, bridge_fit = bridge.metrics[name], bridge.metrics[name].fit, bridge.fits[name]
     checks = metric.checks
     if fit is not None:
-        yield f"{fit.n} models: slope {fit.slope:.2f}, scatter {fit.tau:.2f} on the logit scale"
+        slope = f"slope {fit.slope:.2f}"
+        if fit.judged_range[0] == fit.judged_range[1]:
+            slope = "slope not determined (the judge gave every model the same number)"
+        yield f"{fit.n} models: {slope}, scatter {fit.tau:.2f} on the logit scale"
     if metric.loo:
         inside = {level: sum(getattr(model, f"covered{level}") for model in metric.loo) for level in (95, 90)}
         yield (
@@ -390,9 +428,11 @@ def _about(bridge: "Bridge") -> "Iterator[str]":
         yield "made of published numbers, without runs: nobody here has asked the judge"
     if judge.unknown:
         yield f"not known of the published numbers, and so not compared with runs: {', '.join(judge.unknown)}"
+    yield from _served(bridge)
     yield from _drift_lines(bridge)
     yield from _words(bridge.findings.reasons, "refused: ")
     yield from _words(bridge.findings.marks, "mark: ")
+    yield f"use: judgebench score RUN --bridge {bridge.name}" if not ran else "use: judgebench score RUN --bridge FILE"
     yield (
         "a prediction is no measurement. It holds for models like these; training against the judge, or choosing among "
         "checkpoints by it, breaks the bridge, and nothing here shows it"

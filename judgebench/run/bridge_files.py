@@ -21,7 +21,7 @@ from judgebench.data.resources import resource
 from judgebench.display import shortened
 from judgebench.errors import RecordError, UsageError
 from judgebench.files import read_bytes
-from judgebench.models.vendors import is_dated, today
+from judgebench.models.vendors import is_dated, shutdown, today, vendors
 from judgebench.records import Count, Number, Whole
 from judgebench.stats.bridge import BridgeFit, fit_bridge
 from judgebench.stats.bridge_rules import Findings, drift_p_value, drift_rule, vendor_rule
@@ -95,6 +95,12 @@ class BridgeJudge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def shown(self) -> str:
         """Its name in tables."""
         return self.spec if self.local and self.spec else self.identity
+
+    @property
+    def retired(self) -> bool:
+        """Whether its vendor is known to serve it no longer; of an address of the user's nobody knows."""
+        ends = (shutdown(vendor, name) for vendor in vendors().values() for name in self.identity.split(", "))
+        return "://" not in self.spec and any(end is not None and end.over for end in ends)
 
     @property
     def told(self) -> ToldProtocol:
@@ -381,6 +387,32 @@ def _results(fit: BridgeFit, names: Sequence[str]) -> dict[str, Any]:
         "reasons": fit.reasons,
         "marks": fit.marks,
     }
+
+
+def require_same_bridge(path: Path, bridge: Bridge) -> None:
+    """Raise :class:`UsageError` if ``path`` holds anything but a bridge of the same models by the same judge."""
+    if not path.exists():
+        return
+    try:
+        there = read_bridge(path)
+    except (RecordError, UsageError):
+        there = None
+    if there is not None and _made_of(there) == _made_of(bridge):
+        return
+    held = (
+        "something that is no bridge of this version"
+        if there is None
+        else f"a bridge of {len(there.included)} models from {shortened(there.judge_shown, 80)}"
+    )
+    raise UsageError(
+        f"{path} was to be written with a bridge of {len(bridge.included)} models from "
+        f"{shortened(bridge.judge_shown, 80)}, and already holds {held}, not of the same models and judge; give "
+        "another --out, or --overwrite to replace it"
+    )
+
+
+def _made_of(bridge: Bridge) -> tuple[object, ...]:
+    return bridge.label, bridge.judge.protocol_hash, bridge.official.judge, {model.name for model in bridge.models}
 
 
 def write_bridge(path: Path, bridge: Bridge) -> None:

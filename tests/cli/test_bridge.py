@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from judgebench.analysis.published_verdicts import verdicts_of
-from judgebench.run.bridge_files import read_bridge
+from judgebench.run.bridge_files import read_bridge, write_bridge
 from judgebench.run.bridging import JudgedRun, predict
 from judgebench.run.reading import read_run
 from judgebench.stats.bridge import controlled_mean
@@ -18,7 +18,7 @@ from tests import campaigns
 from tests.alpacaeval_server import committed, stored
 from tests.bridge_replies import JUDGE, MODELS, SecondJudge, second_judge, verdicts
 from tests.commands import Ended, judgebench
-from tests.made_bridges import cases
+from tests.made_bridges import cases, made_bridge
 from tests.patience import wait_for
 from tests.processes import kill, manifest_of, started
 from tests.servers.launch import Server, chat_server
@@ -150,6 +150,8 @@ def test_too_few_models_are_refused(judged: Judged, tmp_path: Path) -> None:
     command = ["bridge", "make", *four, *judged.flags, "--out", tmp_path / "four.bridge.json"]
     refused = judgebench(command, code=3)
     assert "refused: the bridge has fewer than 5 models" in refused.stdout
+    assert "it is refused and predicts nothing: judge more models" in refused.stdout
+    assert "use it with" not in refused.stdout
     assert read_bridge(tmp_path / "four.bridge.json").metrics["win_rate"].status == "refused"
     judgebench([*command, "--force"])
     checked = ["bridge", "check", tmp_path / "four.bridge.json", judged.runs[MODELS[5]], "--json"]
@@ -157,6 +159,35 @@ def test_too_few_models_are_refused(judged: Judged, tmp_path: Path) -> None:
     assert {row["predicted"] for row in rows} == {None}
     rows = json.loads(judgebench([*checked, "--force"]).stdout)["runs"]
     assert all(row["predicted"] is not None and row["marks"][-1] == "forced" for row in rows)
+
+
+def test_a_bridge_of_other_models_is_not_overwritten(judged: Judged, tmp_path: Path) -> None:
+    """``make`` replaces a file of the same models and judge; of others only with ``--overwrite``."""
+    path = judged.made(tmp_path / "b.bridge.json", *MODELS[:6])
+    judged.made(path, *MODELS[:6])
+    before = path.read_bytes()
+    command = ["bridge", "make", *(judged.runs[model] for model in MODELS[:7]), *judged.flags, "--out", path]
+    refused = judgebench(command, code=2)
+    assert "already holds a bridge of 6 models" in refused.stderr
+    assert path.read_bytes() == before
+    judgebench([*command, "--overwrite"])
+    assert len(read_bridge(path).included) == 7
+
+
+def test_ready_bridges_of_a_retired_judge_say_so() -> None:
+    """Each ready bridge has the command that uses it, and says if its own judge is served no longer."""
+    shown = judgebench(["bridge", "show"]).stdout
+    name = "alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official"
+    assert f"use: judgebench score RUN --bridge {name}" in shown
+    assert "judge not served any more: only for runs that it judged" in shown
+    assert "judge not served any more" in judgebench(["bridge", "show", name]).stdout
+
+
+def test_a_judge_of_one_number_has_no_slope(tmp_path: Path) -> None:
+    """A line through models that the judge does not tell apart has no slope, and ``show`` does not make one up."""
+    write_bridge(tmp_path / "flat.bridge.json", made_bridge([50.0] * 6, [14.0, 22, 36, 41, 60, 68]))
+    shown = judgebench(["bridge", "show", tmp_path / "flat.bridge.json"], COLUMNS="200").stdout
+    assert "slope not determined (the judge gave every model the same number)" in shown
 
 
 def test_a_changed_file_is_refused(bridge: Path, tmp_path: Path) -> None:
