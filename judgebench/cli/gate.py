@@ -185,7 +185,7 @@ def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
     numbers = figures("baseline", "candidate", "difference", level, "max drop", "n", "n to decide")
     sentences = tuple(map(sentence, result.checks))
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
-    spare = ("n to decide", "n", "baseline", "candidate")
+    spare = ("n to decide", "n", ("baseline", "candidate"))
     order = sorted(range(len(rows)), key=lambda place: VERDICTS.index(result.checks[place].verdict))
     return Sheet(
         title,

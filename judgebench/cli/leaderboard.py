@@ -285,6 +285,7 @@ def _sheet(group: "Group", *, terminal: bool) -> Sheet:
         order=_important(group),
         keep=len(_own(group)),
         gaps=True,
+        without_hash=_title(group, hashed=False),
     )
 
 
@@ -631,12 +632,13 @@ def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
     return [flag for flag in flags if said is None or not flag.startswith(said)]
 
 
-def _title(group: "Group") -> str:
+def _title(group: "Group", *, hashed: bool = True) -> str:
     first = group.measured or group.rows[0]
-    runs = "" if first.published else f"protocol {first.protocol_hash[7:15]}"
-    title = f"{group.task}{f', {group.part}' if group.part else ''}: " + (
-        f"published, and runs of {runs}" if group.table else runs or "published"
-    )
+    runs = "" if first.published else f"protocol {first.protocol_hash[7:15]}" if hashed else "one protocol"
+    what = f"published, and runs of {runs}" if group.table else runs or "published"
+    title = f"{group.task}{f', {group.part}' if group.part else ''}"
+    if hashed or what != runs:
+        title += f": {what}"
     if first.starter:
         title += "; starter set, not comparable with anything"
     if group.differs:

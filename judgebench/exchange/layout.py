@@ -94,7 +94,7 @@ def laid_out_for(sheets: Iterable[Sheet], layout: Layout, form: str) -> list[She
     layout.require_valid(form)
     given = list(sheets)
     if layout.chosen:
-        given = _with_columns(given, layout.chosen)
+        given = _with_columns(given, layout.chosen, form)
     given = [sheet if layout.chosen else _without_further(sheet) for sheet in given]
     bold = form == "latex" if layout.bold is None else layout.bold
     written = [_bolded(_styled(sheet, layout), bold=bold) for sheet in given]
@@ -120,7 +120,7 @@ def rounded(value: object, digits: int | None, *, numbers: Sequence[str]) -> obj
 # -- columns
 
 
-def _with_columns(sheets: Sequence[Sheet], chosen: Sequence[tuple[str, str]]) -> list[Sheet]:
+def _with_columns(sheets: Sequence[Sheet], chosen: Sequence[tuple[str, str]], form: str) -> list[Sheet]:
     tables = [sheet for sheet in sheets if sheet.columns]
     for name, _ in chosen:
         if all(sheet.place(name) is None for sheet in tables):
@@ -128,11 +128,13 @@ def _with_columns(sheets: Sequence[Sheet], chosen: Sequence[tuple[str, str]]) ->
             raise UsageError(f"--columns {name}: no table has such a column; the columns are {', '.join(known)}")
     counts = [sum(sheet.place(name) is not None for name, _ in chosen) for sheet in tables]
     return [
-        _picked(sheet, chosen) for sheet, count in zip(tables, counts, strict=True) if count == max(counts, default=0)
+        _picked(sheet, chosen, form)
+        for sheet, count in zip(tables, counts, strict=True)
+        if count == max(counts, default=0)
     ]
 
 
-def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]]) -> Sheet:
+def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]], form: str) -> Sheet:
     found = [(place, heading) for name, heading in chosen if (place := sheet.place(name)) is not None]
     columns = tuple(
         replace(
@@ -147,7 +149,10 @@ def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]]) -> Sheet:
     rows = tuple(tuple(row[place] for place, _ in found) for row in sheet.rows)
     shown = {place for place, _ in found}
     doubts = tuple(note for name, notes in sheet.in_columns for note in notes if sheet.place(name) not in shown)
-    return replace(sheet, columns=columns, rows=rows, spare=(), notes=(*sheet.notes, *doubts))
+    picked = replace(sheet, columns=columns, rows=rows, spare=())
+    if form == "latex":
+        return replace(picked, comments=(*sheet.comments, *doubts))
+    return replace(picked, notes=(*sheet.notes, *doubts))
 
 
 def _without_further(sheet: Sheet) -> Sheet:
@@ -186,7 +191,7 @@ def _styled(sheet: Sheet, layout: Layout) -> Sheet:
         sheet,
         columns=tuple(sheet.columns[place] for place in kept),
         rows=tuple(tuple(styled(row[place]) for place in kept) for row in sheet.rows),
-        spare=tuple(name for name in sheet.spare if name in {sheet.columns[place].name for place in kept}),
+        spare=tuple(name for name in sheet.spare if _names(name) <= {sheet.columns[place].name for place in kept}),
         notes=(*sheet.notes, *notes),
     )
 
@@ -200,12 +205,16 @@ def _on_standard_errors(sheet: Sheet) -> list[str]:
     return [f"behind ± is the standard error{rest}"]
 
 
+def _names(spare: str | tuple[str, ...]) -> set[str]:
+    return {spare} if isinstance(spare, str) else set(spare)
+
+
 def _without_notes(sheet: Sheet, form: str) -> Sheet:
     """A table without its notes; LaTeX has everything that stood below it as comments."""
     if not sheet.columns:
         return sheet
     bare = replace(sheet, notes=(), about=())
-    return replace(bare, alerts=(), comments=sheet.lines) if form == "latex" else bare
+    return replace(bare, alerts=(), comments=(*sheet.comments, *sheet.lines)) if form == "latex" else bare
 
 
 def _bolded(sheet: Sheet, *, bold: bool) -> Sheet:

@@ -182,8 +182,8 @@ class Sheet:
     """Lines below the table."""
     alerts: tuple[str, ...] = ()
     """Lines before the notes, red on a terminal."""
-    spare: tuple[str, ...] = ()
-    """Columns that a narrow terminal leaves out, in this order."""
+    spare: tuple[str | tuple[str, ...], ...] = ()
+    """Columns that a narrow terminal leaves out, in this order; those that say something only together, in a tuple."""
     order: tuple[int, ...] = ()
     """Places of the rows that a terminal keeps of a long table, the most important first; then come the others."""
     keep: int = 0
@@ -206,6 +206,8 @@ class Sheet:
     """Lines below the table on single columns, which go with them."""
     in_columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Columns whose content must not be lost: if a user leaves one out, these lines stand below instead."""
+    without_hash: str = ""
+    """The title as a paper has it, where the title names a protocol by its hash; LaTeX has that as a comment."""
     caption: str = ""
     """The user's own, in place of the title. In LaTeX it may be LaTeX."""
     label: str = ""
@@ -324,14 +326,19 @@ def latex_of(sheet: Sheet) -> str:
 
     if not sheet.columns:
         return "".join(f"% {printable(line)}\n" for line in (sheet.title, *sheet.lines) if line)
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_caption(sheet.caption) or latex(sheet.title)}}}"]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex_caption(sheet.caption) or latex(sheet.without_hash or sheet.title)}}}",
+    ]
+    comments = (*([sheet.title] if sheet.without_hash not in ("", sheet.title) else []), *sheet.comments)
     lines += [rf"\label{{{sheet.label}}}"] if sheet.label else []
     places = "".join("l" if column.words else "r" for column in sheet.columns)
     lines += [rf"\begin{{tabular}}{{{places}}}", r"\toprule", joined(map(latex, sheet.names)), r"\midrule"]
     lines += [*(joined(map(_latex_cell, row)) for row in sheet.rows), r"\bottomrule", r"\end{tabular}"]
     lines += [r"\footnotesize"] if sheet.lines else []
     lines += [rf"\par {latex(line)}" for line in sheet.lines]
-    return "\n".join([*lines, r"\end{table}", *(f"% {printable(line)}" for line in sheet.comments), ""])
+    return "\n".join([*lines, r"\end{table}", *(f"% {printable(line)}" for line in comments), ""])
 
 
 def _latex_cell(value: Cell) -> str:

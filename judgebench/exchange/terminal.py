@@ -178,7 +178,8 @@ def _columns(
     for name in sheet.spare:
         if sum(least[place] for place in shown) <= room():
             break
-        shown.remove(sheet.names.index(name))
+        left_out = (name,) if isinstance(name, str) else name
+        shown = [place for place in shown if sheet.names[place] not in left_out]
     sizes = {place: least[place] for place in shown}
     # Words give way to figures, down to what can still be read; figures too, rather than leave the terminal.
     for wordy, narrowest in ((True, NARROWEST_WORDS), (True, 4), (False, 4)):

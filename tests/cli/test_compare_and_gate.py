@@ -263,3 +263,15 @@ def test_a_run_of_the_starter_set_is_refused_beside_a_published_model_for_that_a
     assert "is a run of the starter set" in said
     assert "bridge" not in said
     assert "sha256" not in said
+
+
+def test_a_narrow_gate_shows_both_values_or_neither(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of the two without the other reads as the whole result."""
+    asked = ("gate", "--baseline", runs[0].path, "--candidate", runs[1].path, "--max-drop", 2)
+    for width in range(60, 140, 5):
+        monkeypatch.setenv("COLUMNS", str(width))
+        ran(monkeypatch, *asked)
+        head = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("┃") and "verdict" in line)
+        assert ("baseline" in head) == ("candidate" in head), width

@@ -293,3 +293,20 @@ def test_the_reader_of_latex_refuses_what_does_not_compile(text: str) -> None:
     """So that a table it accepts says something."""
     with pytest.raises(NotLatex):
         tables(text)
+
+
+def test_what_a_paper_does_not_print_is_a_comment_of_latex() -> None:
+    """A protocol's hash in a title, and lines on a column that the user left out."""
+    sheet = Sheet(
+        "t@1: protocol 0123abcd",
+        words("model", "flags"),
+        (("m", "constant_output"),),
+        without_hash="t@1",
+        in_columns=(("flags", ("m: most outputs are one and the same text",)),),
+    )
+    shown, _, comments = written(Layout(columns="model"), sheet=sheet).partition(r"\end{table}")
+    assert r"\caption{t@1}" in shown
+    assert "protocol" not in shown
+    assert "outputs" not in shown
+    assert "% t@1: protocol 0123abcd" in comments
+    assert "% m: most outputs are one and the same text" in comments
