@@ -17,7 +17,7 @@ import msgspec
 
 from judgebench import tasks
 from judgebench.activity import doing
-from judgebench.errors import Incomplete, UsageError
+from judgebench.errors import Incomplete, ModelError, SourceMissing, UsageError
 from judgebench.grading.pool import GradingPool
 from judgebench.models import Gauge, Model, ModelSpec
 from judgebench.models.opening import parse_model
@@ -228,7 +228,8 @@ class Runner:
         if spec.backend.finished and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
         require_useful(spec, settings)
-        loaded = load_tasks(settings)
+        with _with_starter_set(settings):
+            loaded = load_tasks(settings)
         for loaded_task in loaded:
             require_texts(loaded_task)
             if judge:
@@ -715,3 +716,15 @@ def _most_often(runs: Sequence[RunningTask]) -> str:
     unread = (j.judge_model for run in runs for j in run.folder.judgements() if j.verdict.error and not j.failed)
     about = f" {STAND_IN}" if TINY in unread else ""
     return f" Most often ({count} times): {error.rstrip('.')}.{about}"
+
+
+@contextmanager
+def _with_starter_set(settings: Settings) -> Iterator[None]:
+    """If an official file cannot be had, say that the tasks can be tried without it, where all have a starter set."""
+    try:
+        yield
+    except (ModelError, SourceMissing) as error:
+        specs = tasks.parse_specs(settings.tasks)
+        if settings.starter or not all((tasks.folder(spec.name) / "starter.jsonl").is_file() for spec in specs):
+            raise
+        raise type(error)(f"{error}. To try it without official files: add --starter") from error

@@ -299,3 +299,11 @@ def test_a_ready_bridge_whose_own_judge_is_gone_is_not_offered(tmp_path: Path) -
     assert "--bridge FILE (ready: alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official, alpaca" in before
     later = judgebench([*what, "arenahard"], code=6, JUDGEBENCH_TODAY=LAST_DAY).stderr
     assert "(ready: arenahard-v2.0-hard_prompt-gemini-2.5-to-gpt-4.1) of eval and score" in later
+
+
+def test_without_an_official_file_the_starter_set_is_named(tmp_path: Path) -> None:
+    """As the way that needs no file."""
+    command = ["eval", "--model", "builtin:tiny", "--tasks", "gsm8k", "--offline", "--out", tmp_path / "run"]
+    said = judgebench(command, code=2, JUDGEBENCH_CACHE=str(tmp_path / "none"), JUDGEBENCH_MIRROR="").stderr
+    assert "is not here" in said
+    assert said.strip().endswith("add --starter")
