@@ -289,13 +289,19 @@ def _settled_metric(run: TaskRun, wanted: str | None) -> str:
     return wanted
 
 
+def _unlike_field(name: str, *values: str) -> str:
+    """A field with both values, where those are words and numbers and not hashes, lists or tables."""
+    told = all(len(value) <= 30 and not set("{[(") & set(value) for value in values)
+    return f"{name} ({' and '.join(values)})" if told else name
+
+
 def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
     """Raise :class:`UsageError` with the fields in which the runs' protocols for a task differ, if they do."""
     other, run = baseline.tasks[key], candidate.tasks[key]
     if other.task_manifest.protocol_hash == run.task_manifest.protocol_hash:
         return
     found = comparison.unlike_fields(other, run)
-    fields = "; ".join(f"{name}: {first!r} and {second!r}" for name, first, second in found[:4])
+    fields = "; ".join(_unlike_field(*field) for field in found[:4])
     more = f", and {len(found) - 4} further fields" if len(found) > 4 else ""
     raise UsageError(
         f"{run.task_manifest.label} was evaluated by different protocols in {baseline.path} and {candidate.path}, so "

@@ -69,6 +69,7 @@ def test_refusals_are_one_paragraph_and_exit_2(
     policy.write_text("[defaults]\nmax_drop = 1\nlevel = 2\n")
     cases = [
         (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges"),
+        (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges. Evaluate"),
         (("--baseline", a, "--candidate", b), "--max-drop"),
         (("--baseline", a, "--candidate", b, "--max-drop", 1, "--policy", policy), "both given"),
         (("--baseline", a, "--candidate", b, "--max-drop", "-1"), "max_drop = -1"),
