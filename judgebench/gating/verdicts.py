@@ -292,7 +292,7 @@ def _settled_metric(run: TaskRun, wanted: str | None) -> str:
 def _unlike_field(name: str, *values: str) -> str:
     """A field with both values, where those are words and numbers and not hashes, lists or tables."""
     told = all(len(value) <= 30 and not set("{[(") & set(value) for value in values)
-    return f"{name} ({' and '.join(values)})" if told else name
+    return f"{name}: {' and '.join(map(repr, values))}" if told else name
 
 
 def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
