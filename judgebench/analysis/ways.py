@@ -445,6 +445,7 @@ class _Pilot(Struct):
 
     gain: float | None = None
     sd_dear: float | None = None
+    n_dear: int = 0
 
 
 def _pilot(found: _Situation) -> tuple[float, float, tuple[str, ...]]:
@@ -459,9 +460,10 @@ def _pilot(found: _Situation) -> tuple[float, float, tuple[str, ...]]:
     gain, sd = pilot.gain, pilot.sd_dear
     if gain is None or not gain > 0:
         gain = ASSUMED_GAIN[metric.win_share]
-        assumed.append(
-            f"a verdict of the dear judge is worth {gain:g} beside the cheap one's (a cascade's run shows it)"
+        shown = (
+            "a cascade's run shows it" if not pilot.n_dear else "the run's verdicts are too few or too alike to show it"
         )
+        assumed.append(f"a verdict of the dear judge is worth {gain:g} beside the cheap one's ({shown})")
     if sd is None or not sd >= 0:
         values = list((found.shares or {}).values())
         if len(values) > 1:

@@ -27,7 +27,7 @@ from judgebench.records import Cascade, ExampleScore, Generation, Judgement, Sco
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, fold_members
 from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, Watch, anytime, random_order
-from judgebench.stats.cascade import CascadeMean, cascade_mean
+from judgebench.stats.cascade import FEW, CascadeMean, cascade_mean
 from judgebench.task import Task, TaskData
 from judgebench.task.metric import Metric
 
@@ -208,7 +208,7 @@ def cascade_scores(
     for score in cheap_scores:
         metric = metrics.get(score.metric)
         if score.group is None and metric is not None:
-            own = _score(task, metric, numbers[metric.name], cascade)
+            own = _counted(_score(task, metric, numbers[metric.name], cascade), score, len(examples))
             found.append(own if rule is None else _ended_by(rule, own, numbers[metric.name], cascade, list(examples)))
             alone.append(_alone(score, f"judge={', '.join(cascade.cheap)}"))
         elif score.group is None and score.unit in ("characters", "usd"):
@@ -218,6 +218,7 @@ def cascade_scores(
         elif metric is not None and len(groups.get(score.group or "", set()) & part) >= LEAST_OF_GROUP:
             within = numbers[metric.name].within(groups[str(score.group)])
             own = _score(task, metric, within, cascade, score.group)
+            own = _counted(own, score, len(groups[str(score.group)]))
             found.append(own if rule is None else _without_interval(own, rule))
     return found + alone
 
@@ -244,6 +245,14 @@ def _score(task: Task, metric: Metric, numbers: BothJudges, cascade: Cascade, gr
         group=group,
         details={"cascade": _details(metric, result, numbers, cascade)},
     )
+
+
+def _counted(score: Score, cheap: Score, examples: int) -> Score:
+    """The score with n as the metric counts it in every other row: both turns of an example, say."""
+    each, rest = divmod(cheap.n + cheap.n_missing, examples)
+    if rest or each < 2:
+        return score
+    return msgspec.structs.replace(score, n=each * score.n, n_missing=each * score.n_missing)
 
 
 def _ended_by(rule: StopRule, score: Score, numbers: BothJudges, cascade: Cascade, examples: Sequence[str]) -> Score:
@@ -418,13 +427,37 @@ def in_words(cascade: Cascade, scores: Iterable[Score]) -> list[str]:
         + (f", until {cascade.rule}" if cascade.rule else "")
         + f". The numbers estimate what {cascade.dear} would say of all; they are not its own"
     ]
+    own: list[tuple[Score, Worth]] = []
     for score in scores:
         try:
             found = msgspec.convert(score.details.get("cascade"), Worth)
         except msgspec.ValidationError:  # a run folder may come from anyone
             continue
         lines.append(f"{score.metric}: {_worth(found, cheap, cascade.dear)}")
-    return [*lines, *_saved(cascade, cheap)]
+        own.append((score, found))
+    return [*lines, *_about_intervals(cascade, own), *_saved(cascade, cheap)]
+
+
+def _about_intervals(cascade: Cascade, scores: Sequence[tuple[Score, Worth]]) -> list[str]:
+    """Of which population each interval is, and why it is as wide as it is."""
+    known = [(score, found) for score, found in scores if score.low is not None and score.high is not None]
+    if not known:
+        return []
+    names = ", ".join(score.metric for score, _ in known)
+    lines = [
+        f"the interval of {names} is about these {cascade.population} examples alone, and says where {cascade.dear}'s "
+        f"number on all of them lies; those of the other rows, as of {' and '.join(cascade.cheap)} alone, are about "
+        "all examples that could have been drawn, so the widths are not to be compared"
+    ]
+    if any(score.low == score.high for score, _ in known):
+        lines.append(f"{cascade.dear} judged all of these examples, so nothing is left to estimate: the width is 0")
+    few = sorted({found.n_dear for score, found in known if score.low != score.high and found.n_dear < FEW})
+    if few and cascade.rule is None:
+        lines.append(
+            f"{' or '.join(map(str, few))} verdicts of {cascade.dear} are fewer than {FEW}: the interval is wide by "
+            "rule, as if some verdicts more had gone every way, however well the two judges agree"
+        )
+    return lines
 
 
 def _dear_calls(cascade: Cascade) -> str:

@@ -96,7 +96,8 @@ class TaskRun:
                 f"{self.run} has a cascade: its numbers of {self.task_manifest.label} are estimates of what "
                 f"{cascade.dear} would say, and it judged only {cascade.n} of {cascade.population} examples, so there "
                 f"are no single verdicts of it to use here. `judgebench compare` compares two cascades with each "
-                f"other; for anything else evaluate the answers with one judge (`judgebench eval --model file:… "
+                f"other, and `judgebench plan --half-width W --baseline {self.named}` plans another from this one; for "
+                f"anything else evaluate the answers with one judge (`judgebench eval --model file:… "
                 f"--judge {cascade.dear}`)"
             )
         path = self.folder.path / "example_scores.jsonl"

@@ -318,3 +318,56 @@ def test_an_estimate_is_no_result_for_the_hub(
     assert len(written(None)) == 1
     with pytest.raises(UsageError, match="with a cascade"):
         written(of_task.task_manifest.cascade)
+
+
+def test_the_screen_says_of_which_population_each_interval_is(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """The cascade's is about these examples, the cheap judge's row about all that could have been drawn; few verdicts
+    are wide by rule; with all examples judged by the dear judge the width is 0, and that is said.
+    """
+    _, _, (model, first, second) = cast
+    command = ["eval", "--model", model, "--tasks", "alpacaeval", "--starter", "--quiet"]
+    both = [*command, "--judge", first, "--cascade", second, "--dear"]
+    few = " ".join(judgebench([*both, "5", "--out", tmp_path / "few"]).stdout.split())
+    assert "the interval of win_rate, discrete_win_rate is about these 16 examples alone" in few
+    assert "about all examples that could have been drawn" in few
+    assert "5 verdicts of scripted:dear are fewer than 100: the interval is wide by rule" in few
+    assert "the width is 0" not in few
+    whole = " ".join(judgebench([*both, N, "--out", tmp_path / "all"]).stdout.split())
+    assert "scripted:dear judged all of these examples, so nothing is left to estimate: the width is 0" in whole
+    assert "wide by rule" not in whole
+
+
+def test_n_of_a_cascade_is_n_of_every_other_row(tmp_path: Path) -> None:
+    """MT-Bench's score counts turns, two of an example, beside a cascade as everywhere."""
+    both = {"judge": "builtin:tiny", "dear": 3}
+    grade = ScriptedModel(lambda request: reply("Rating: [[7]]"), name="dear", identity="dear")
+    with playing(grade) as dear:
+        run = api.evaluate(
+            "builtin:tiny", "mtbench", cascade=dear, starter=True, out=tmp_path / "r", progress=False, limit=4, **both
+        )
+    found = {(score.group, score.n) for score in run.scores if score.metric == "score"}
+    assert {(None, 8), ("judge=builtin:tiny", 8)} <= found
+
+
+def test_a_cascade_of_an_own_task_plans_another(tmp_path: Path) -> None:
+    """``plan --half-width`` takes what the cheap judge is worth from it; a difference needs single verdicts, which it
+    has not, and the message names ``--half-width``.
+    """
+    judgebench(["tasks", "new", "mine", "--kind", "pairwise"], cwd=tmp_path)
+    own, run = tmp_path / "mine", tmp_path / "run"
+    model = ScriptedModel(lambda request: f"Answer to {last_message(request)}", name="m", identity="m")
+    cheap = ScriptedModel(lambda request: reply(f"[[{'AB'[tenth(request) % 2]}]]"), name="cheap", identity="cheap")
+    dear = ScriptedModel(lambda request: reply(f"[[{'AB'[tenth(request) % 2]}]]"), name="dear", identity="dear")
+    with playing(model) as candidate, playing(cheap) as first, playing(dear) as second:
+        both = ["--judge", first, "--cascade", second, "--dear", "5"]
+        judgebench(["eval", "--model", candidate, "--tasks", own, *both, "--out", run, "--quiet"])
+    plan = ["plan", "--task", own, "--baseline", run]
+    judges = ["--judge", "builtin:tiny", "--cascade", "builtin:smollm2"]
+    found = json.loads(judgebench([*plan, *judges, "--half-width", "40", "--json"]).stdout)
+    (cascade,) = (way for way in found["ways"] if way["kind"] == "cascade")
+    assert cascade["dear_calls"] > 0
+    assert any("the run's verdicts are too few or too alike to show it" in told for told in cascade["assumed"])
+    refused = judgebench([*plan, "--delta", "5"], code=2).stderr
+    assert f"judgebench plan --half-width W --baseline {run}" in refused
