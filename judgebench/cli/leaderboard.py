@@ -67,6 +67,8 @@ TAKEN = (
 """Headings that are no metric's."""
 IN_WORDS = ("rank", RANKS, "model", "figures", "flags", "from", "protocol", "candidate")
 """Headings of columns of words."""
+OWN = " (bridge model)"
+"""Beside the name of a model that a bridge was fitted to."""
 RANKS_NOTE = (
     ": those that the standard errors leave open (Tukey-Kramer, 95 % for the whole table), as if no two runs "
     "shared a prompt; judgebench compare pairs the prompts and sees more"
@@ -423,6 +425,11 @@ def _again(row: "LeaderboardRow") -> str:
     return f"same inputs, same numbers: {', '.join(row.again[:SHOWN_AGAIN])}{more}"
 
 
+def _is_own(row: "LeaderboardRow") -> bool:
+    """Whether a predicted row is of one of the bridge's own models."""
+    return row.kind == "predicted" and any("own_model" in score.details["marks"] for score in row.scores.values())
+
+
 def _predicted_sheet(group: "Group") -> Sheet:
     """Predicted official numbers, alone or among published ones: each is marked in its own cell, in every format."""
     from judgebench.run.predicting import SEVERAL, approximately, evidence, heading, marks_of, measured_name
@@ -443,7 +450,7 @@ def _predicted_sheet(group: "Group") -> Sheet:
             if ranked
             else {}
         ),
-        "model": [("* " if row.pinned else "") + row.model for row in rows],
+        "model": [("* " if row.pinned else "") + row.model + (OWN if _is_own(row) else "") for row in rows],
         **({"figures": [row.kind if not row.published else PUBLISHED for row in rows]} if group.table else {}),
     }
     for name in metrics:
@@ -457,13 +464,18 @@ def _predicted_sheet(group: "Group") -> Sheet:
             for row in rows
         ]
     notes = [line for name in metrics if (line := evidence([row.scores[name] for row in predicted]))]
-    several = len(predicted) > 1
-    notes += reasons(
-        (f"{measured_name(score)} of {row.model}" if several and score.value is None else measured_name(score), line)
+    told = [
+        (score, row.model, line)
         for name in metrics
         for row in predicted
         if (score := row.scores.get(name)) is not None
         for line in (marks_of(score) if score.value is not None else [f"refused, because {score.reason}"])
+    ]
+    counts = Counter((score.metric, line) for score, _, line in told)
+    # What is said of every row needs no model's name.
+    notes += reasons(
+        (measured_name(score) + (f" of {model}" if counts[score.metric, line] < len(predicted) else ""), line)
+        for score, model, line in told
     )
     notes += [f"{row.model}: {row.origin}" for row in predicted]
     if ranked:

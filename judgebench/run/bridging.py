@@ -5,6 +5,7 @@ refusal but a mistake: :func:`require_same_protocol` raises :class:`UsageError` 
 """
 
 import random
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import canonical_hash
-from judgebench.display import shortened
+from judgebench.display import printable, shortened
 from judgebench.errors import UsageError
 from judgebench.models.trained_by import base_vendor_of, vendor_of
 from judgebench.records import PREDICTED, Score
@@ -27,6 +28,25 @@ from judgebench.stats.bridge_rules import WORDS, Findings, completeness_rule
 from judgebench.stats.intervals import interval_fields
 
 SERVED, ITEMS = "served_model", "examples"
+FIELDS = {
+    "prompt_and_rule": "the judge's prompt and reading rule",
+    "prompt": "the judge's prompt",
+    "reading": "how its verdict is read",
+    "sampling": "how it is sampled",
+    "model": "the judge's model",
+    "served_model": "the model that its endpoint reports",
+    "judges": "the judge",
+    "baselines": "the answers that are compared with",
+    "sources": "the benchmark's files",
+    "options": "the benchmark's options",
+    "judge_repeats": "how often the judge is asked",
+    "own_judge": "a judge of the user's own",
+    "content": "the text of the examples",
+    "stop_when": "a rule to stop early",
+}
+"""What fields of a protocol are, in words."""
+HASH = re.compile(r"[0-9a-f]{32}")
+MOST_DETAILS = 20_000
 Population = Callable[[], Sequence[str]]
 """Reads the ids of all items of the benchmark; asked only of a run on a part of them."""
 
@@ -200,6 +220,9 @@ def _of_run(bridge: Bridge, run: JudgedRun, score: Score | None) -> tuple[Findin
     found = vendors_rule(bridge, run.names) + same + bridge.findings
     if lacking(run.task_manifest.counts):
         found += Findings(("incomplete",))
+    own = bridge.model(*run.names)
+    if own is not None and own.included:
+        found += Findings((), ("own_model",))
     return found, stderr
 
 
@@ -307,8 +330,15 @@ def require_same_protocol(bridge: Bridge, task_manifest: TaskManifest, populatio
     raise UsageError(
         f"the bridge {shortened(bridge.name, 80)} is for another protocol than this run of "
         f"{task_manifest.name}@{task_manifest.version}: they differ in {', '.join(values)}{more}. Judge the run as the "
-        "bridge's models were judged (`judgebench bridge show` says how), or make a bridge for this protocol"
-    )
+        "bridge's models were judged (`judgebench bridge show` says how), or make a bridge for this protocol; "
+        "`judgebench -v` shows the values"
+    ) from ValueError(_details(bridge, task_manifest, fields))
+
+
+def _details(bridge: Bridge, task_manifest: TaskManifest, fields: Iterable[str]) -> str:
+    """Both values of each field as they are stored, for ``-v``."""
+    pairs = {name: _pair(bridge, task_manifest, name) for name in fields if name != ITEMS}
+    return printable(msgspec.json.encode(pairs).decode())[:MOST_DETAILS]
 
 
 def _said(bridge: Bridge, task_manifest: TaskManifest, name: str) -> str:
@@ -317,12 +347,24 @@ def _said(bridge: Bridge, task_manifest: TaskManifest, name: str) -> str:
         n = asked_items(task_manifest.protocol)[0]
         same = " others" if n == bridge.items.n else f" {n:,}"
         return f"{bridge.items.n:,} items in the bridge,{same} in the run"
+    bridged, run = _pair(bridge, task_manifest, name)
+    what = FIELDS.get(name.rpartition(".")[2], FIELDS.get(name.partition(".")[0]))
+    said = f"{_value(bridged, 'one')} in the bridge, {_value(run, 'another')} in the run"
+    return f"{what}: {said}" if what else said
+
+
+def _pair(bridge: Bridge, task_manifest: TaskManifest, name: str) -> tuple[Any, Any]:
     if name == SERVED:
-        pair = bridge.judge.served_model, served_model(task_manifest)
-    else:
-        pair = _at(bridge.judge.protocol, name), _at(task_manifest.protocol, name)
-    bridged, run = (shortened(msgspec.json.encode(value).decode(), 80) for value in pair)
-    return f"{bridged} in the bridge, {run} in the run"
+        return bridge.judge.served_model, served_model(task_manifest)
+    return _at(bridge.judge.protocol, name), _at(task_manifest.protocol, name)
+
+
+def _value(value: Any, otherwise: str) -> str:
+    """A value in words: only a short name or number says anything to people."""
+    if value is None:
+        return "none"
+    plain = isinstance(value, str | int | float) and not HASH.search(str(value))
+    return shortened(str(value), 80) if plain and str(value) else otherwise
 
 
 def _at(protocol: Any, dotted: str) -> Any:

@@ -48,6 +48,7 @@ WORDS = {
     "flattened": "the bridge models were judged on so few items that the slope is too flat",
     "old": f"the bridge is older than {OLD_DAYS} days",
     "alias": "the judge's name has no date: its vendor may change what it stands for",
+    "own_model": "one of the bridge's own models, to which it was fitted: this says nothing about new ones",
     "forced": "given although it is refused",
 }
 """What each code means."""

@@ -99,6 +99,30 @@ def test_predicted_rows_have_a_table_of_their_own_below_the_measured_one(place: 
     assert "choosing among them by this judge" in " ".join(text.split())
 
 
+def test_a_bridge_s_own_model_is_marked(place: Path, command: Command) -> None:
+    """A prediction of a model that the bridge was fitted to is no evidence, and each table says so beside its name."""
+    write_bridge_for(place / "runs" / "ant", place / "own.bridge.json", names=("ant", "m2", "m3", "m4", "m5", "m6"))
+    text = " ".join(command("leaderboard", "runs", "--bridge", "own.bridge.json").out.split())
+    assert text.count("one of the bridge's own models") == 1
+    assert "win_rate of ant: one of the bridge's own models" in text
+    assert text.count("ant (bridge model)") == text.count("(bridge model)") == 1
+    (one,) = [
+        row
+        for row in rows_of_csv(command("leaderboard", "runs", "--bridge", "own.bridge.json", "--format", "csv").out)
+        if row["kind"] == "predicted" and "own models" in str(row)
+    ]
+    assert one["model"] == "ant"
+
+
+def test_runs_of_another_prompt_are_refused_in_words(place: Path, command: Command) -> None:
+    """The message has no JSON and no piece of a hash; ``-v`` shows the values."""
+    ended = command("score", "runs/dog", *BRIDGE)
+    assert ended.code == 2
+    assert "the judge's model: gpt-4.1-2025-04-14 in the bridge, another-judge in the run" in ended.err
+    assert "{" not in ended.err
+    assert "`judgebench -v` shows the values" in ended.err
+
+
 def test_csv_and_json_have_the_kind_of_every_row(place: Path, command: Command) -> None:
     """With low and high; measured rows are those that there are without a bridge."""
     without = rows_of_csv(command("leaderboard", "runs", "--format", "csv").out)
