@@ -249,9 +249,8 @@ def _score(task: Task, metric: Metric, numbers: BothJudges, cascade: Cascade, gr
 
 def _counted(score: Score, cheap: Score, examples: int) -> Score:
     """The score with n as the metric counts it in every other row: both turns of an example, say."""
-    each, rest = divmod(cheap.n + cheap.n_missing, examples)
-    if rest or each < 2:
-        return score
+    # Of an example without an answer, some metrics count one missing number and not one a turn.
+    each = max(round((cheap.n + cheap.n_missing) / examples), 1)
     return msgspec.structs.replace(score, n=each * score.n, n_missing=each * score.n_missing)
 
 
