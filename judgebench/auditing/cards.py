@@ -222,8 +222,10 @@ def kept_cards() -> list[tuple[Path, JudgeCard]]:
 
 
 def cards_of(judge: str) -> list[tuple[Path, JudgeCard]]:
-    """The cards of a judge, as the user names it, the newest first, then those of juries that it sits on. It may also
-    be named by its model's own name, by its judge file, or by the path of a card.
+    """The cards of a judge, as the user names it, the newest first, then those of juries that it sits on; before the
+    others those without a prompt or a judge file of the user's, which the bare name does not say.
+
+    It may also be named by its model's own name, by its judge file, or by the path of a card.
     """
     path = Path(judge)
     if path.name == CARD or (path / CARD).is_file():
@@ -232,7 +234,11 @@ def cards_of(judge: str) -> list[tuple[Path, JudgeCard]]:
     if is_judge_file(judge):
         return _cards_of_file(judge)
     found = [pair for pair in kept_cards() if judge in (pair[1].judge, *pair[1].judge.split("+"), *pair[1].models)]
-    return sorted(found, key=lambda pair: judge != pair[1].judge and (judge,) != pair[1].models)
+    plain = _hash_of(judge.split("+"))
+    return sorted(
+        found,
+        key=lambda pair: (judge != pair[1].judge and (judge,) != pair[1].models, plain != pair[1].asked_by),
+    )
 
 
 def _cards_of_file(judge: str) -> list[tuple[Path, JudgeCard]]:
@@ -244,7 +250,11 @@ def _cards_of_file(judge: str) -> list[tuple[Path, JudgeCard]]:
 def asked_by(settings: Settings) -> str:
     """The hash of a judge as the user names it: the models, and what a judge file or a prompt of the user's says."""
     own = None if settings.own_judge is None else settings.own_judge.identity
-    return canonical_hash({"judges": settings.judges, "own": own, "arguments": dict(settings.judge_file_args)})
+    return _hash_of(settings.judges, own, settings.judge_file_args)
+
+
+def _hash_of(judges: Sequence[str], own: str | None = None, arguments: Mapping[str, str] | None = None) -> str:
+    return canonical_hash({"judges": list(judges), "own": own, "arguments": dict(arguments or {})})
 
 
 def read_card(path: Path) -> JudgeCard:

@@ -90,21 +90,26 @@ def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
 
 
 def _audits() -> "list[Sheet]":
-    """The audits of this machine, if there are any."""
+    """The audits of this machine, if there are any: one model may have several, by other prompts."""
+    from judgebench.auditing.cards import kept_cards
     from judgebench.exchange.sheets import Sheet, words
-    from judgebench.run.judge_marks import marks
 
     rows = tuple(
         (
-            mark.judge,
-            mark.day,
-            "; ".join(figure.text for figure in mark.decisive) + (f"; {mark.unfit}" if mark.unfit else ""),
+            card.judge,
+            card.prompt,
+            path.parent.name,
+            card.mark.day,
+            "; ".join(figure.text for figure in card.mark.decisive)
+            + (f"; {card.mark.unfit}" if card.mark.unfit else ""),
         )
-        for mark in marks()
+        for path, card in kept_cards()
     )
-    note = "`judgebench judges info JUDGE` shows the card"
-    columns = words("judge", "audited", "found")
-    return [Sheet("audits of this machine", columns, rows, (note,), rows_are="audits")] if rows else []
+    note = "`judgebench judges info JUDGE` shows the cards, with their paths"
+    columns = words("judge", "asks with", "card", "audited", "found")
+    if not rows:
+        return []
+    return [Sheet("audits of this machine", columns, rows, (note,), spare=("audited",), rows_are="audits", asked=True)]
 
 
 def _model(judge: "KnownJudge") -> str:
@@ -284,13 +289,6 @@ def _file_lines(checked: "CheckedFile") -> list[str]:
     }
     lines = [f"{checked.path} is valid", *(f"  {key}: {text}" for key, text in facts.items())]
     lines += [f"  with --starter, {task} reads: {told}" for task, told in checked.reads.items()]
-    return [*lines, *(_misfit(checked, f"  does not fit {task}: ", why) for task, why in checked.misfits.items())]
-
-
-def _misfit(checked: "CheckedFile", head: str, why: str) -> str:
-    """The reason in one line; ``--json``, and ``eval`` itself, give all of it."""
-    from rich.console import Console
-
-    from judgebench.display import shortened
-
-    return head + shortened(why.removeprefix(f"the judge prompt {checked.path} "), max(20, Console().width - len(head)))
+    names = f"the judge prompt {checked.path} "
+    misfits = ((task, why.removeprefix(names)) for task, why in checked.misfits.items())
+    return [*lines, *(f"  does not fit {task}: {why}" for task, why in misfits)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from judgebench.auditing import probes
-from judgebench.auditing.cards import cards_of
+from judgebench.auditing.cards import cards_of, kept_cards
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
 from judgebench.records import Completion, Request, Usage
 from judgebench.run.judge_marks import audits_folder, marks, marks_of
@@ -592,6 +592,10 @@ def test_a_judge_file_names_the_audit_that_was_made_of_it(tmp_path: Path) -> Non
     for spec in (one, "judge.toml"):
         card_of(spec, "--limit", 1, "--repeats", 1)
     file = file.rename(tmp_path / "moved.toml")
+    listed = "".join(judgebench(["judges", "list"], COLUMNS="250").stdout)
+    for path, card in kept_cards():
+        assert path.parent.name in listed
+        assert card.prompt in listed
     for name in (file, "./moved.toml"):
         assert list(compared(one, name)["accuracies"]) == [one, f"{one} (the reading rule of judge.toml)"]
     file.write_text(file.read_text().replace("1.0", "0.5"))
