@@ -24,7 +24,7 @@ from judgebench.run.manifests import lacking
 from judgebench.run.protocol import differing
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.bridge import METHOD, BridgeFit, PredictedDifference, Prediction
-from judgebench.stats.bridge_rules import WORDS, Findings, completeness_rule
+from judgebench.stats.bridge_rules import WORDS, Findings, completeness_rule, own_model_rule
 from judgebench.stats.intervals import interval_fields
 
 SERVED, ITEMS = "served_model", "examples"
@@ -221,9 +221,7 @@ def _of_run(bridge: Bridge, run: JudgedRun, score: Score | None) -> tuple[Findin
     if lacking(run.task_manifest.counts):
         found += Findings(("incomplete",))
     own = bridge.model(*run.names)
-    if own is not None and own.included:
-        found += Findings((), ("own_model",))
-    return found, stderr
+    return found + own_model_rule(fitted=own is not None and own.included), stderr
 
 
 def vendors_rule(bridge: Bridge, names: Iterable[str]) -> Findings:

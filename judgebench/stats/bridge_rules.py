@@ -109,6 +109,11 @@ def vendor_rule(
     return _either(vendor in judges, "vendor", base_vendor in judges, "fine_tune")
 
 
+def own_model_rule(*, fitted: bool) -> Findings:
+    """Whether the bridge was fitted to the very model that is predicted."""
+    return Findings((), ("own_model",) if fitted else ())
+
+
 def range_rule(distance: float | None) -> Findings:
     """R5: how far beyond the bridge's range the judge's number lies; ``None`` without a range.
 
