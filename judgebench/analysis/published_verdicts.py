@@ -151,7 +151,7 @@ def _published_run(model: str, like: Run, task: str | None, notes: list[str], *,
         why = "; ".join(reasons) or f"{like.path} holds no task {task!r}, it holds {', '.join(like.tasks)}"
         if not bridged:
             manifests = [run.task_manifest for run in like.tasks.values()]
-            judged = any(one.judge_models and not one.starter for one in manifests)
+            judged = any(one.protocol.get("judges") and not one.starter for one in manifests)
             raise UsageError(f"{why}{BY_A_BRIDGE if judged else ''}")
         notes.append(why)
     manifest = msgspec.structs.replace(like.manifest, candidate=model, name="", status=STATUS)

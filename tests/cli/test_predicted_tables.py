@@ -21,9 +21,11 @@ from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.run.folder import RunFolder
 from judgebench.stats.bridge import fit_bridge
 from judgebench.tasks import TaskSpec, load
+from tests import made_runs
 from tests.bridged_runs import write_bridge_for
 from tests.commands import Command
 from tests.made_bridges import JUDGE, JUDGED, OFFICIAL
+from tests.made_runs import write_totals
 
 BRIDGE = ("--bridge", "b.bridge.json")
 NAME = "win_rate_official_predicted"
@@ -235,7 +237,7 @@ def test_a_prediction_is_compared_with_a_published_number(place: Path, command: 
     made = json.loads(ended.out)
     (row,) = made["predicted"]
     assert made["tasks"] == []
-    assert "was not evaluated as the published rows were" in made["notes"][0]
+    assert "is a run of the starter set, whose numbers compare with nothing published" in made["notes"][0]
     (official,) = [one.scores["win_rate"].value for one in published_rows("alpacaeval@2") if one.model == "gpt4"]
     assert official is not None
     found = FIT.predict(judged_value("ant"))
@@ -271,7 +273,9 @@ def test_a_predicted_difference_is_marked_in_its_own_cell(place: Path, command: 
 
 def test_without_a_bridge_the_message_offers_one(place: Path, command: Command) -> None:
     """A run of another judge and a published row."""
-    said = command("compare", "runs/ant", "published:gpt4").paragraph
+    protocol = {**made_runs.OFFICIAL, "judges": {"house": {"model": "openai:today", "prompt_and_rule": "p"}}}
+    write_totals(place / "runs" / "other", "other", 30.0, protocol=protocol)
+    said = command("compare", "runs/other", "published:gpt4").paragraph
     assert "A judge bridge predicts the official number of a run of another judge: --bridge" in said
 
 
