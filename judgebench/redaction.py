@@ -15,7 +15,10 @@ class Redactor:
     """Removes the secrets of one endpoint from text: as they are, percent-encoded, decoded or escaped for JSON."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret) if form}
+        # The placeholder has this word itself, so replacing it would only nest placeholders.
+        forms = {
+            form for secret in secrets for form in _forms(secret) if form.lower() not in ("", REDACTED.strip("[]"))
+        }
         self._all = _pattern(forms)
         self._unmistakable = _pattern({form for form in forms if _unmistakable(form)})
 

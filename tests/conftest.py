@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from judgebench import redaction
 from tests.threads import remember_threads
 
 pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
@@ -53,8 +54,9 @@ def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Cache, home and working directory of the test are its own."""
+    """Cache, home and working directory of the test are its own, and secrets of earlier tests are forgotten."""
     remember_threads()
+    monkeypatch.setattr(redaction, "known", list(redaction.known))
     folder = tmp_path_factory.mktemp("own")
     hide_the_user(monkeypatch, folder)
     return folder

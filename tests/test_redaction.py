@@ -37,6 +37,14 @@ def test_words_of_an_answer_stay() -> None:
     assert redactor.message(answer) == "Open [key]: box [key], next text."
 
 
+def test_a_secret_like_the_placeholder_nests_nothing() -> None:
+    """The word that stands for a secret may be one; however many endpoints have it, a message stays as it is."""
+    message = "the key x"
+    for _ in range(3):
+        message = Redactor(["key"]).message(message)
+    assert message == "the key x"
+
+
 def test_keys_of_anybody_go_from_messages() -> None:
     """What begins as the vendors' keys do is nobody's business."""
     assert Redactor([]).message("Incorrect key sk-proj-abcdef123456 provided") == "Incorrect key [key] provided"

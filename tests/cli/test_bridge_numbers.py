@@ -55,6 +55,7 @@ class Bench:
         command = [
             "bridge",
             "make",
+            "--overwrite",
             *runs,
             "--task",
             "alpacaeval",
@@ -181,7 +182,8 @@ def test_r4_through_the_command(bench: Bench) -> None:
     text = table.read_text().replace("gpt-4-1106-preview", "gemini-2.5")
     table.write_text(text)
     runs = [bench.run(name, number) for name, number in zip(names, LONG_JUDGED, strict=True)]
-    judgebench(["bridge", "make", *runs, "--task", "alpacaeval", "--official", table, "--out", bench.path, "--offline"])
+    made = ["--task", "alpacaeval", "--official", table, "--out", bench.path, "--offline", "--overwrite"]
+    judgebench(["bridge", "make", *runs, *made])
     bridge = read_bridge(bench.path)
     assert [(model.name, model.reason) for model in bridge.models if not model.included] == [
         ("gemini-2.5-pro", "vendor"),

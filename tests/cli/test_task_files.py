@@ -194,7 +194,7 @@ def test_from_python(place: Path) -> None:
     assert api.compare(a, again).record.tasks[0].differences[0].difference == 25.0
     with pytest.raises(UsageError, match=r"given as a file \(task\.py\)"):
         api.gate("a", "b", policy="sums.toml")
-    with pytest.raises(UsageError, match="is not a Python file"):
+    with pytest.raises(UsageError, match="is no Python or TOML file"):
         api.load_run("a", tasks="gsm8k")
 
 
@@ -213,7 +213,7 @@ def test_from_a_test_suite(place: Path, pytester: pytest.Pytester) -> None:
     )
     found = pytester.runpytest_subprocess("-p", "judgebench.pytest_plugin")
     found.assert_outcomes(passed=1, failed=1)
-    found.stdout.fnmatch_lines(["*UsageError: *was given as a file (task.py)*"])
+    found.stdout.fnmatch_lines(["*TaskUnavailable: *was given as a file (task.py)*"])
 
 
 # -- the fingerprint
@@ -335,7 +335,7 @@ def test_a_file_that_calls_itself_like_a_bundled_task(tmp_path: Path, command: C
     assert "was given as a file (task.py)" in command("score", own).paragraph
     assert "that is installed here, not with" in command("score", bundled, "--tasks", file).paragraph
     refused = command("gate", "--baseline", bundled, "--candidate", own, "--max-drop", "5").paragraph
-    assert "code: 'not there'" in refused
+    assert "they differ in code" in refused
     assert len(json.loads(command("leaderboard", own, bundled, "--format", "json").out)) == 2
 
 
@@ -382,8 +382,8 @@ def test_a_name_that_is_not_known_here(place: Path, command: Command) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("gsm8k", "is not a Python file"),
-        ("nowhere/task.py", "is not a Python file"),
+        ("gsm8k", "is no Python or TOML file"),
+        ("nowhere/task.py", "is no Python or TOML file"),
         ("sums/task.py@cot8", "the runs say their version and options"),
         ("sums/task.py,again/task.py", "names sums twice"),
     ],
