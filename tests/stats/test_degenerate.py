@@ -388,6 +388,7 @@ PARTS = {
         "completeness_rule",
         "saturation_rule",
         "drift_rule",
+        "own_model_rule",
     },
     "bradley_terry": {
         "predicted_win_rate",
