@@ -438,9 +438,10 @@ def on_run(run: Path | str, files: str | Mapping[str, Path] = "") -> str:
     >>> on_run("my runs/a", {"mine": Path("./mine")})
     "'my runs/a' --tasks ./mine"
     """
-    if not isinstance(files, str):
-        files = ",".join(str(path) if is_file(str(path)) else f"./{path}" for path in files.values())
-    return shlex.quote(str(run)) + files_flag(files)
+    if isinstance(files, str):
+        return shlex.quote(str(run)) + files_flag(files)
+    named_files = ",".join(str(path) if is_file(str(path)) else f"./{path}" for path in files.values())
+    return shlex.quote(str(run)) + (f" --tasks {shlex.quote(named_files)}" if named_files else "")
 
 
 def _bundled() -> list[str]:

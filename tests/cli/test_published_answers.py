@@ -78,8 +78,11 @@ def test_answers_that_are_not_the_pinned_ones_are_not_judged(own: Path, tmp_path
         ),
     ],
 )
-def test_what_published_answers_cannot_do(own: Path, command: Command, arguments: tuple[str, ...], says: str) -> None:
+def test_what_published_answers_cannot_do(
+    own: Path, command: Command, arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One paragraph, and no run folder."""
+    monkeypatch.chdir(tmp_path)
     ended = command("eval", "--tasks", own, "--offline", *arguments)
     assert says in ended.paragraph
     assert not Path("runs").exists()
