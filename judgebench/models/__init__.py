@@ -70,6 +70,8 @@ class Served(Protocol):
 
     answered_before: bool
     """It answered in an earlier session, so that one refused request says nothing about the others."""
+    concurrency: int
+    """How many requests it has in flight at most."""
     on_discarded: Callable[[Usage], None]
     """Called with the cost of a reply that cannot be used, before the request is sent again. May raise."""
 

@@ -27,8 +27,9 @@ from judgebench.models.claims import Claims, portions
 from judgebench.models.databases import connect, transaction
 from judgebench.records import Completion, Request, Usage
 
-LINGER_SECONDS = 0.02
-"""How long the writer collects further calls after the first; including the commit this stays below 50 ms."""
+LINGER_SECONDS = 0.005
+"""How long the writer collects further calls after the first, if others are still in flight. A paid call holds its slot
+until the commit, so that this is added to the time of every call."""
 ROWS_PER_COMMIT = 1000
 PACE_CALLS, FEWEST_FOR_PACE = 1000, 20
 """How many of a model's newest calls say how fast it is, and how few cannot."""
@@ -154,6 +155,8 @@ class CallStore:
         self._decoder = msgspec.json.Decoder(Completion)
         self._rows: SimpleQueue[_FinishedCall | None] = SimpleQueue()
         self._guard = threading.Lock()
+        self._hurry = threading.Event()
+        """Set when nobody will put another call before the next commit."""
         self._reading = threading.Lock()
         self._closed = False
         with ExitStack() as opened:
@@ -235,9 +238,11 @@ class CallStore:
         bill: Bill,
         completion: Completion,
         on_done: Callable[[JudgebenchError | None], None],
+        *,
+        at_once: bool = False,
     ) -> None:
         """Store a completion. ``on_done`` is called once, after the commit or with the error that prevented it, from
-        the writing thread, and must not raise.
+        the writing thread, and must not raise. ``at_once``: commit without waiting for further calls.
 
         A failed completion leaves only its cost, so that a re-run asks again. Either way our claim on the call is
         released.
@@ -249,6 +254,8 @@ class CallStore:
         with self._guard:
             if not self._closed:
                 self._rows.put(row)
+                if at_once:
+                    self._hurry.set()
                 return
         on_done(UsageError(f"Could not store a call in {self.path}: the store is closed. Open it again."))
 
@@ -290,6 +297,7 @@ class CallStore:
                 return
             self._closed = True
             self._rows.put(None)
+            self._hurry.set()
         self._thread.join()
         self.claims.close()
         with self._reading:
@@ -331,8 +339,9 @@ class CallStore:
         while not last:
             rows = [self._rows.get()]
             if rows[0] is not None:
-                # One sleep costs less than waking for each row that arrives.
-                time.sleep(LINGER_SECONDS)
+                # One wait costs less than waking for each row that arrives.
+                self._hurry.wait(LINGER_SECONDS)
+            self._hurry.clear()
             while rows[-1] is not None and len(rows) < ROWS_PER_COMMIT:
                 try:
                     rows.append(self._rows.get_nowait())

@@ -72,6 +72,11 @@ class _Wrapper:
         return self._model.local
 
     @property
+    def concurrency(self) -> int | None:
+        """How many requests the inner model answers at once, if each of them is paid."""
+        return self._model.concurrency if isinstance(self._model, Served | _Wrapper) else None
+
+    @property
     def retries(self) -> Counter[str]:
         """The inner model's retries."""
         return self._model.retries
@@ -107,12 +112,52 @@ class NeverAsked(_Wrapper):
         yield from ()
 
 
+class _Slots:
+    """The paid calls that may be in flight at once. A call holds its slot until its reply is committed."""
+
+    def __init__(self, many: int | None) -> None:
+        """``None``: no limit, since the calls cost nothing."""
+        self._changed = threading.Condition()
+        self._limit = many
+        self._held = 0
+        self._replied = 0
+
+    def take(self, given_up: Callable[[], bool]) -> bool:
+        """Wait for a slot. Returns False, without one, if ``given_up()`` says so meanwhile (see :meth:`wake`)."""
+        with self._changed:
+            while self._limit is not None and self._held >= self._limit and not given_up():
+                self._changed.wait()
+            if given_up():
+                return False
+            self._held += 1
+            return True
+
+    def replied(self) -> bool:
+        """Note that a reply has come, and return whether every call has one: nothing else is coming to commit."""
+        with self._changed:
+            self._replied += 1
+            return self._replied == self._held
+
+    def release(self, many: int = 1, *, replied: bool) -> None:
+        """Give slots back, with or without replies to their calls."""
+        with self._changed:
+            self._held -= many
+            self._replied -= many * replied
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let those who wait look again whether they have given up."""
+        with self._changed:
+            self._changed.notify_all()
+
+
 class Stored(_Wrapper):
     """Answers what it can from the store, asks the model for the rest, and commits each reply before yielding it.
 
     Commits do not wait for the caller: a separate thread drains the model, so a paid reply is safe even if the caller
-    is slow or goes away. Equal requests in flight are sent once. That holds across processes on one store: if another
-    process has sent the request, this one waits for its reply.
+    is slow or goes away. No paid call is sent in the place of one whose reply is not yet committed: a killed process
+    loses no more calls than the model's concurrency. Equal requests in flight are sent once. That holds across
+    processes on one store: if another process has sent the request, this one waits for its reply.
     """
 
     def __init__(
@@ -126,10 +171,11 @@ class Stored(_Wrapper):
         self._store = store
         self._max_in_flight = max_in_flight
         self._account = account or Account()
+        self._slots = _Slots(self.concurrency)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """As the inner model does; replies from the store or from an equal request in flight have ``cached`` set."""
-        session = _StoredSession(self._model, self._store, requests, self._max_in_flight, self._account)
+        session = _StoredSession(self._model, self._store, requests, self._max_in_flight, self._account, self._slots)
         try:
             yield from session.replies()
         finally:
@@ -145,12 +191,19 @@ class _StoredSession:
     """
 
     def __init__(
-        self, model: Model, store: CallStore, requests: Iterable[Request], max_in_flight: int, account: Account
+        self,
+        model: Model,
+        store: CallStore,
+        requests: Iterable[Request],
+        max_in_flight: int,
+        account: Account,
+        slots: _Slots,
     ) -> None:
         self._model = model
         self._store = store
         self._requests = requests
         self._account = account
+        self._slots = slots
         self._out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
         self._changed = threading.Condition()
         # Hold the condition to use any of the following.
@@ -186,13 +239,23 @@ class _StoredSession:
         if self._pump.ident is not None:
             self._pump.join(STOP_SECONDS)
         if not self._pump.is_alive():
-            # The model will never answer these. (If the pump still runs, the store releases them when it closes.)
-            self._store.claims.release([*self._asked.values(), *(key for key, _ in self._given_back)])
+            # If the pump still runs, the store releases them when it closes.
+            self._store.claims.release(key for key, _ in self._given_back)
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Release the calls that the model will never answer."""
+        with self._changed:
+            asked, self._asked = self._asked, {}
+        if asked:
+            self._store.claims.release(asked.values())
+        self._slots.release(len(asked), replied=False)
 
     def _stop(self) -> None:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+        self._slots.wake()
 
     def _misses(self) -> Iterator[Request]:
         """The requests that the store does not hold and no other process has in flight."""
@@ -203,6 +266,9 @@ class _StoredSession:
                 key, request, index = entry
                 if index is not None and not self._to_be_asked(index, key, request):
                     continue
+                if index is None and not self._slots.take(lambda: self._stopped):
+                    self._given_back.append((key, request))
+                    return
                 with self._changed:
                     self._asked[asked] = key
                 asked += 1
@@ -237,12 +303,19 @@ class _StoredSession:
                 followed.append(index)
                 return False
             self._waiting[key] = [index]
-        if self._answered_by_store(key):
+        if self._answered_by_store(key) or not self._slots.take(lambda: self._stopped):
             return False
+        if self._claimed(key, request):
+            return True
+        self._slots.release(replied=False)
+        return False
+
+    def _claimed(self, key: bytes, request: Request) -> bool:
+        """Claim a call that the store does not hold; if another process has it, its reply is waited for."""
         if not self._store.claims.claim(key, self._account.run, self._account.at_most(request)):
             self._look_for(key, request)
             return False
-        # Since that look, another process may have bought it and released its claim.
+        # Since the last look, another process may have bought it and released its claim.
         if self._answered_by_store(key):
             self._store.claims.release([key])
             return False
@@ -313,6 +386,7 @@ class _StoredSession:
                 self._settle(key, completion)
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             end = error
+        self._abandon()
         with self._changed:
             while self._uncommitted:
                 self._changed.wait()
@@ -328,13 +402,15 @@ class _StoredSession:
         with self._changed:
             self._uncommitted += 1
         bill = self._account.bill(self._model, completion)
-        self._store.put(key, bill, completion, partial(self._settled, key, completion))
+        last = self._slots.replied()
+        self._store.put(key, bill, completion, partial(self._settled, key, completion), at_once=last)
 
     def _settled(self, key: bytes, completion: Completion, error: JudgebenchError | None) -> None:
         if error is None:
             self._publish(key, completion)
         else:
             self._out.put(error)
+        self._slots.release(replied=True)
         with self._changed:
             self._uncommitted -= 1
             if not self._uncommitted:

@@ -385,3 +385,21 @@ def test_abandoning_frees_what_was_set_aside(store: CallStore) -> None:
         assert our_threads("judgebench-store") == []
     list(Metered(scripted(priced(3)), DOLLAR, budget).complete([ask("b", max_tokens=10)]))
     assert budget.spent_usd == pytest.approx(3.0)
+
+
+def test_a_call_holds_its_place_until_its_reply_is_committed(store: CallStore) -> None:
+    """While another process locks the store, no more calls are sent than the model's concurrency, however fast the
+    replies come: a killed process loses these at most. Once the lock is gone, all the others follow.
+    """
+    with chat_server() as server, sqlite3.connect(store.path, isolation_level=None) as other:
+        model = HttpChat("m", server.base_url, "m", concurrency=4)
+        replies = Stored(model, store).complete(ask(str(number)) for number in range(40))
+        next(replies)
+        other.execute("BEGIN IMMEDIATE")
+        committed = rows(store)
+        wait_for(lambda: server.counts()["start"] == committed + 4)
+        time.sleep(0.3)
+        assert server.counts()["start"] == rows(store) + 4 == committed + 4
+        other.execute("ROLLBACK")
+        assert len(list(replies)) == 39
+        model.close()
