@@ -26,6 +26,7 @@ import msgspec
 
 from judgebench.activity import doing
 from judgebench.codec import read_json, replacing, sha256_hex, write_json
+from judgebench.data.program_strings import string_constant
 from judgebench.display import did_you_mean
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.files import chunks, irregular, opened, read_bytes, read_toml
@@ -67,6 +68,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     path: str
     member: str | None = None
     """The file is this member of the zip archive at ``path``; ``sha256`` and ``bytes`` are the member's."""
+    string: str | None = None
+    """The file is the string constant of this name in the Python program at ``path``; ``sha256`` and ``bytes`` are the
+    string's. The program is parsed and never run."""
+    program_sha256: str | None = None
+    """Hex digest of the program that holds the string, by which a mirror's copy of it is found."""
     nltk: str | None = None
     """The file's path below one of NLTK's data folders."""
     sha256: str
@@ -79,12 +85,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def place(self) -> str:
         """Where upstream hosts the file, in words."""
         whole = self.url or f"{self.repo or 'datasets/' + str(self.dataset)}@{self.revision}:{self.path}"
-        return f"{self.member} in {whole}" if self.member else whole
+        part = self.member or self.string
+        return f"{part} in {whole}" if part else whole
 
     @property
     def file(self) -> Path:
         """Its name with its upstream folders."""
-        return Path(self.member or self.path)
+        return Path(self.member or (f"{self.string}.txt" if self.string else self.path))
 
     @property
     def mirror_name(self) -> str:
@@ -190,7 +197,7 @@ class SourceFinder:
         self._mirrors = [mirror.resolve() for mirror in mirrors]
         self._offline = offline
         self._index: dict[str, _Seen] | None = None
-        self._archives: dict[str, bytes] = {}
+        self._wholes: dict[str, bytes] = {}
         self._odd: dict[str, str] = {}
         """Paths in the mirrors that are neither files nor folders, and what they are."""
 
@@ -201,6 +208,7 @@ class SourceFinder:
         """
         with doing(f"looking for the official file {source.name} in the mirrors"):
             found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
+            found = found or self._string_from_mirror(source)
         if found is not None:
             self._keep(source.sha256, found)
             return found, self._used(source, found, "mirror")
@@ -224,6 +232,8 @@ class SourceFinder:
     def locate(self, source: Source) -> str | None:
         """Where a fetch would find the file without a network, or ``None``."""
         if self._mirror_path(source.mirror_name, source.sha256, source.bytes) is not None:
+            return "mirror"
+        if source.program_sha256 and self._mirror_path(source.path, source.program_sha256, None) is not None:
             return "mirror"
         if _from_nltk(source) is not None:
             return "nltk"
@@ -279,13 +289,20 @@ class SourceFinder:
         return data, self._used(source, data, "download")
 
     def _downloaded(self, source: Source) -> bytes:
-        """Bytes from upstream; an archive is downloaded once for all its members."""
-        if source.member is None:
+        """Bytes from upstream; an archive, or a program with several strings, is downloaded once for all its parts."""
+        if source.member is None and source.string is None:
             return _download(source)
-        archive = f"{source.url} {source.repo} {source.dataset} {source.revision} {source.path}"
-        if archive not in self._archives:
-            self._archives[archive] = _download(source)
-        return _member(self._archives[archive], source)
+        whole = f"{source.url} {source.repo} {source.dataset} {source.revision} {source.path}"
+        if whole not in self._wholes:
+            self._wholes[whole] = _download(source)
+        return _member(self._wholes[whole], source) if source.member else _string(self._wholes[whole], source)
+
+    def _string_from_mirror(self, source: Source) -> bytes | None:
+        """A string of a program that a mirror has as a whole."""
+        if source.string is None or source.program_sha256 is None:
+            return None
+        program = self._from_mirror(source.path, source.program_sha256, None)
+        return None if program is None else _string(program, source)
 
     def _used(self, source: Source, data: bytes, origin: str, *, standin: bool = False) -> SourceUsed:
         return SourceUsed(name=source.name, sha256=sha256_hex(data), origin=origin, standin=standin)
@@ -433,6 +450,14 @@ def _member(archive: bytes, source: Source) -> bytes:
             return member.read(source.bytes or 0)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, zlib.error, RuntimeError) as error:
         raise OSError(f"cannot read {source.member} from the archive {source.path}: {error}") from error
+
+
+def _string(program: bytes, source: Source) -> bytes:
+    """Read a string constant of a Python program; raise ``OSError`` if the program lacks it."""
+    found = string_constant(program, str(source.string))
+    if found is None:
+        raise OSError(f"cannot find the string {source.string} in the program {source.path}")
+    return found.encode("utf-8", "surrogatepass")
 
 
 def _download(source: Source) -> bytes:

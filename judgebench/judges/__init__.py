@@ -44,12 +44,13 @@ class Judge(Protocol):
 
 
 def usual_reasks(judge: Judge) -> int:
-    """Return how often a judge is asked again if the user says nothing: never where the prompt is a published one.
+    """Return how often a judge is asked again if the user says nothing. Where the prompt is a published one, that is as
+    often as its protocol says: never by default.
 
     A judge with a ``reminder`` (its prompt is ours or the user's) is reminded of the form; any other is sent the same
     request again, with a new repeat index.
     """
-    return REASKS if getattr(judge, "reminder", None) else 0
+    return REASKS if getattr(judge, "reminder", None) else getattr(judge, "reasks", 0)
 
 
 def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Verdict:

@@ -84,7 +84,7 @@ class OpenJudge:
         rule = self.own.verdict
         if rule is None:
             sampling = self._sampling(judge.sampling)
-            reminds = judge.reminds or self.prompt is not None
+            reminds = judge.reminds or self._reminds
             return dataclasses.replace(
                 judge, messages=messages, prompt_sha256=sha256, sampling=sampling, reminds=reminds
             )
@@ -101,7 +101,7 @@ class OpenJudge:
                 binarise=rule.binarise,
                 position=0 if rule.position == "first" else -1,
                 texts=texts,
-                reminds=True,
+                reminds=self.prompt is None or self._reminds,
             )
         return TextJudge(
             name=judge.name,
@@ -114,8 +114,13 @@ class OpenJudge:
             labels=rule.asked_for,
             texts=texts,
             form=rule.form,
-            reminds=True,
+            reminds=self.prompt is None or self._reminds,
         )
+
+    @property
+    def _reminds(self) -> bool:
+        """Whether the prompt is one that may be added to."""
+        return self.prompt is not None and not self.prompt.published
 
     def _sampling(self, default: Sampling) -> Sampling:
         try:

@@ -168,7 +168,7 @@ _ALLOWED = (
     f"turns, the filters {', '.join(FILTERS)}"
 )
 _LEAVES_OUT = re.compile(r"\{#-?\s*leaves out:([a-z, ]*)-?#\}")
-_CAN_BE_LEFT_OUT = ("question", "answer", "labels")
+CAN_BE_LEFT_OUT = ("question", "answer", "labels")
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,11 @@ class OwnPrompt:
     name: str
     """How messages call it: the path as the user gave it, or the run that holds it."""
     syntax: Syntax = "jinja"
+
+    @property
+    def published(self) -> bool:
+        """Whether it is somebody's published prompt, which is sent as it is and never added to."""
+        return False
 
     def __post_init__(self) -> None:
         if len(self.text) > LONGEST_PROMPT:
@@ -219,8 +224,8 @@ class OwnPrompt:
         found = _LEAVES_OUT.search(self.text) if self.syntax == "jinja" else None
         named = tuple(filter(None, map(str.strip, found[1].split(",")))) if found else ()
         for name in named:
-            if name not in _CAN_BE_LEFT_OUT:
-                raise self._error(f"`leaves out: {name}` is not one of {', '.join(_CAN_BE_LEFT_OUT)}")
+            if name not in CAN_BE_LEFT_OUT:
+                raise self._error(f"`leaves out: {name}` is not one of {', '.join(CAN_BE_LEFT_OUT)}")
         return named
 
     def messages(self, texts: Mapping[str, Any]) -> tuple[Message, ...]:

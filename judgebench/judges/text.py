@@ -58,6 +58,9 @@ class TextJudge:
     reminds: bool = False
     """Whether the judge may be told so after an unreadable reply: never where the prompt is a published one."""
 
+    reasks: int = 0
+    """How often the same request is sent again after a reply without a verdict, where the prompt is a published one."""
+
     @property
     def reminder(self) -> str | None:
         """What the judge is told after a reply without a verdict; ``None`` if its prompt may not be added to."""

@@ -51,6 +51,12 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Map the scale linearly to the benchmark's."""
     patterns: bool = False
     """The labels are regular expressions."""
+    types: dict[str, Literal["boolean", "string", "integer", "number"]] = {}
+    """Reads JSON strictly: the reply, without one code fence around it, is an object whose keys have these types."""
+    trims: str = ""
+    """Characters that are removed from both ends of a reply of strict JSON, in place of the code fence."""
+    repair: bool = False
+    """A reply that strict reading refuses is read as the lenient reading does, and counted as repaired."""
     model_1: str = "model_1"
     """The name in a ranking that stands for the answer shown first."""
 
@@ -97,6 +103,9 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         parts += ["" if self.kind in ("logprob", *ALPACA_EVAL_READINGS) else f"the {self.which} one counts"]
         parts += [f"{self.position} token" if self.kind == "logprob" else "", "binarised" if self.binarise else ""]
         parts += ["mapped to the benchmark's scale" if self.rescale else ""]
+        kinds = ", ".join(f"{key} {kind}" for key, kind in sorted(self.types.items()))
+        parts += [kinds and f"strictly, with {kinds}", self.trims and f"without {self.trims!r} at the ends"]
+        parts += ["else leniently" if self.repair else ""]
         parts += [f"rank of {self.model_1}" if self.read == ALPACA_EVAL_READINGS[0] else ""]
         return ", ".join(filter(None, parts))
 
@@ -124,6 +133,11 @@ def problem(rule: VerdictRule) -> tuple[str, str] | None:
         return "scale", f"[{rule.scale[0]:g}, {rule.scale[1]:g}] does not go from low to high"
     if rule.regex is not None and rule.kind not in ("label", "rating"):
         return "regex", "belongs to label and rating"
+    for key in ("types", "trims", "repair"):
+        if getattr(rule, key) and (rule.kind != "json" or not rule.types):
+            return key, "belongs to json:KEY" if rule.kind != "json" else "needs the types of the reply's keys"
+    if rule.types and rule.key not in rule.types:
+        return "types", f"does not say the type of {rule.key!r}, which is read"
     if rule.binarise and rule.kind != "logprob":
         return "binarise", "belongs to logprob"
     if any(not label.strip() for label in rule.labels):
@@ -273,7 +287,57 @@ def _rating(found: str, rule: VerdictRule, scale: tuple[float, float] | None) ->
 
 
 def _json_verdict(text: str, rule: VerdictRule, scale: tuple[float, float] | None) -> Verdict:
-    found = _object_in(text)
+    if not rule.types:
+        return _in_object(_object_in(text), rule, scale)
+    strict = strict_object(text, rule)
+    verdict = (
+        Verdict(value=None, error=f"the reply is not what was asked for: {strict}")
+        if isinstance(strict, str)
+        else _in_object(strict, rule, scale)
+    )
+    if verdict.value is not None or not rule.repair:
+        return verdict
+    repaired = _in_object(_object_in(text) or _last_label(text, rule), rule, scale)
+    return msgspec.structs.replace(repaired, details={"repaired": True}) if repaired.value is not None else verdict
+
+
+def _last_label(text: str, rule: VerdictRule) -> dict[str, Any] | None:
+    """The last label in words, as the object that should have held it."""
+    found = _any_of(rule.labels).findall(text[-LONGEST_REPLY:]) if rule.labels else []
+    return {rule.key: found[-1]} if found else None
+
+
+def strict_object(text: str, rule: VerdictRule) -> dict[str, Any] | str:
+    """The JSON object that a reply is, or why it is not the one that the rule's types describe."""
+    if rule.trims:
+        text = text.strip(rule.trims)
+    else:
+        text = text.strip().removeprefix("```json").lstrip()
+        text = text[:-3].rstrip() if text.endswith("```") else text
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON ({str(error)[:60]})"
+    if not isinstance(found, dict):
+        return "no JSON object"
+    for key, kind in rule.types.items():
+        if key not in found:
+            return f"it has no {key!r}"
+        if not _is_of(found[key], kind):
+            return f"{key!r} is no {kind}"
+    return found
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    """Whether a value of JSON has a type; a number without a fraction, such as 7.0, is an integer."""
+    if kind == "boolean" or isinstance(value, bool):
+        return kind == "boolean" and isinstance(value, bool)
+    if kind == "string":
+        return isinstance(value, str)
+    return isinstance(value, int) or (isinstance(value, float) and (kind == "number" or value.is_integer()))
+
+
+def _in_object(found: dict[str, Any] | None, rule: VerdictRule, scale: tuple[float, float] | None) -> Verdict:
     if found is None:
         return Verdict(value=None, error="the reply holds no JSON object")
     if rule.key not in found:

@@ -4,25 +4,40 @@
 that says what its own table holds and makes the :class:`~judgebench.task.Task`. Nothing in a file is code.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from judgebench.judges.text import OTHER_JUDGES
 from judgebench.kinds.task_files import TaskFile, read_task_file
 from judgebench.task import Task
 
 
-def factory_of(path: Path) -> tuple[TaskFile, Callable[..., Task]]:
+def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable[..., Task]]:
     """Read the file of a benchmark, and return it with the function that makes the benchmark.
 
     Raises :class:`~judgebench.errors.UsageError`, which names file, line and key, if the file is not valid.
     """
-    file = read_task_file(path)
+    file = read_task_file(path, bundled=bundled)
 
     def factory(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
-        file.require_options(version, options)
+        chosen = file.with_choice(version, options, starter=starter)
         # The module of one kind, with the statistics that it needs.
-        task: Task = importlib.import_module(f"judgebench.kinds.{file.keys.kind}").make(file, starter)
-        return task
+        task: Task = importlib.import_module(f"judgebench.kinds.{chosen.keys.kind}").make(chosen, starter)
+        return dataclasses.replace(
+            task,
+            versions=chosen.versions,
+            options=chosen.chosen,
+            option_help={name: option.about for name, option in chosen.keys.options.items()},
+            other_judges=_other_judges(chosen),
+        )
 
     return file, factory
+
+
+def _other_judges(file: TaskFile) -> Mapping[str, str]:
+    """Judges for the time when the official one is no longer served; of other people's files, those they name."""
+    usual = OTHER_JUDGES if file.bundled and file.judge_model is not None else {}
+    others = {model: note for model, note in usual.items() if model != file.judge_model}
+    return file.keys.other_judges or others

@@ -74,7 +74,7 @@ def make(file: TaskFile, starter: bool) -> Task:
             return TaskData(examples=examples, baselines={}, verifiers={RULE: verifier})
         texts = CaseTexts(answers=1, names={"labels": "the labels"}, of=lambda case: {"labels": _listed(settings)})
         rule = VerdictRule(read="label", labels={f"[[{name}]]": float(n) for n, name in enumerate(settings.names)})
-        return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, rule)
+        return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, rule, fetch)
 
     task = Task(
         name=file.name,
@@ -83,7 +83,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         metrics=(ACCURACY, *(OF_A_CLASS if settings.positive else ()), MACRO_F1),
         judge_models=judge_models(file) if judged else {},
         sampling=file.sampling,
-        official_examples=0 if file.keys.prompts is None else len(file.local_rows),
+        official_examples=file.official_examples,
         starter=starter,
         load=load,
         **({"cases": _cases} if judged else {"checks": _checks, "rulings": _rulings}),

@@ -23,6 +23,10 @@ FIELDS = {
     "reference": "a reference answer, or a list with one for each turn",
     "label": "the label that is right",
     "criteria": "a list of criteria: texts, or tables with text, points and tags",
+    "criteria.text": "what the criteria's tables call their text",
+    "criteria.points": "what they call their points",
+    "criteria.tags": "what they call their tags",
+    "wanted": "the verdict that meets the criteria, yes or no; yes by default",
 }
 """Our names of the fields of a row, with what each is."""
 
@@ -33,6 +37,10 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     text: str
     points: float = 1.0
     tags: tuple[str, ...] = ()
+    wanted: bool = True
+    """The verdict that meets it."""
+    entry: dict[str, Any] = {}
+    """The whole table as the prompts have it, if it is shown to the judge."""
 
 
 def read_examples(file: TaskFile, fetch: Fetch, *, starter: bool, columns: Iterable[str] = ()) -> tuple[Example, ...]:
@@ -41,7 +49,7 @@ def read_examples(file: TaskFile, fetch: Fetch, *, starter: bool, columns: Itera
     Raises :class:`~judgebench.errors.UsageError` for a wrong key ``fields``, and
     :class:`~judgebench.errors.RecordError`, which names the line, for a row that is not an item.
     """
-    names = {name: name for name in FIELDS}
+    names = {name: name.rpartition(".")[2] for name in FIELDS}
     for ours, theirs in file.keys.fields.items():
         if ours not in FIELDS:
             raise file.fault(
@@ -68,7 +76,7 @@ def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable
             **({"category": _short(row, names["category"])} if row.value(names["category"]) is not None else {}),
             **({"label": _short(row, names["label"])} if row.value(names["label"]) is not None else {}),
             **({"tags": list(_texts(row, names["tags"]))} if row.value(names["tags"]) is not None else {}),
-            **({"criteria": _criteria(row, names["criteria"])} if row.value(names["criteria"]) is not None else {}),
+            **({"criteria": _criteria(row, names)} if row.value(names["criteria"]) is not None else {}),
             **{name: row.value(name) for name in kept if row.value(name) is not None},
         },
     )
@@ -123,16 +131,32 @@ def _short(row: FileRow, name: str) -> str:
     return value if isinstance(value, str) else str(row.key(name))
 
 
-def _criteria(row: FileRow, name: str) -> list[dict[str, Any]]:
+def _criteria(row: FileRow, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """The criteria of an item, as plain data; a text is the only one."""
+    name, wanted = names["criteria"], _wanted(row, names["wanted"])
     value = row.value(name)
     if isinstance(value, str) and not (row.cells and value.startswith("[")):
-        return [msgspec.to_builtins(Criterion(text=value))]
-    found = [{"text": one} if text_or_none(one) else one for one in _listed(row, name) or []]
+        return [msgspec.to_builtins(Criterion(text=value, wanted=wanted))]
+    ours = {names[f"criteria.{own}"]: own for own in ("text", "points", "tags")}
+    found = []
+    for one in _listed(row, name) or []:
+        table = {"text": one} if text_or_none(one) else one
+        if isinstance(table, dict) and ours.keys() != set(ours.values()):
+            table = {ours[key]: given for key, given in table.items() if key in ours} | {"entry": one}
+        found.append({"wanted": wanted, **table} if isinstance(table, dict) else table)
     try:
         return msgspec.to_builtins(msgspec.convert(found, list[Criterion]))  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
         raise row.error(f"{name!r} is no list of criteria with text, points and tags: {error}") from error
+
+
+def _wanted(row: FileRow, name: str) -> bool:
+    value = row.value(name)
+    if value is None or isinstance(value, bool):
+        return value is not False
+    if isinstance(value, str) and value.strip().lower() in ("yes", "no"):
+        return value.strip().lower() == "yes"
+    raise row.error(f"{name!r} must be yes or no, found {value!r:.40}")
 
 
 def groups_of(columns: Sequence[str], example: Example) -> tuple[str, ...]:

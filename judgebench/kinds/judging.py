@@ -1,20 +1,22 @@
 """The judge of a benchmark that is a file: the house prompt and rule of its kind, or those that the file gives."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from judgebench.data.resources import resource
+from judgebench.judges import Judge
 from judgebench.judges.judge_files import read_rule
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.text import TextJudge
 from judgebench.judges.verdict_rules import VerdictRule
-from judgebench.kinds.task_files import TaskFile
+from judgebench.kinds.task_files import Prompt, TaskFile
 from judgebench.records import Case, Message, Sampling, Verdict
-from judgebench.task import Task, TaskData
+from judgebench.task import Fetch, Task, TaskData
 from judgebench.task.own_judging import judged_by
 
 JUDGE = "house"
@@ -31,21 +33,76 @@ def judge_models(file: TaskFile) -> dict[str, str]:
     return {} if file.judge_model is None else {JUDGE: file.judge_model}
 
 
-def with_judge(file: TaskFile, task: Task, data: TaskData, texts: CaseTexts, rule: VerdictRule) -> TaskData:
+COLUMN = "column:"
+"""Begins the name of a text that is a column of the prompts."""
+
+
+def shown_columns(file: TaskFile) -> tuple[str, ...]:
+    """The columns of the prompts that the judge's prompt shows."""
+    table = file.keys.prompt
+    slots = table.slots.values() if isinstance(table, Prompt) else ()
+    return tuple(name.removeprefix(COLUMN) for name in slots if name.startswith(COLUMN))
+
+
+def slot_texts(
+    file: TaskFile,
+    names: Mapping[str, str],
+    of: Callable[[Case], Mapping[str, Any]],
+    scale: tuple[float, float] | None = None,
+) -> CaseTexts:
+    """What a prompt can show of single answers: the texts of the kind, the conversation, and columns of the prompts."""
+    columns = shown_columns(file)
+    return CaseTexts(
+        answers=1,
+        names={
+            "conversation": "all messages and the answer, one `role: content` paragraph each",
+            **names,
+            **{COLUMN + name: f"the column {name} of the prompts" for name in columns},
+        },
+        of=lambda case: {
+            "conversation": conversation(case),
+            **of(case),
+            **{COLUMN + name: str(case.example.meta.get(name, "")) for name in columns},
+        },
+        scale=scale,
+    )
+
+
+def conversation(case: Case) -> str:
+    """All messages with the answers to them, one paragraph for each: its role, and what it says."""
+    example, (answer, *_) = case.example, case.answers
+    messages = [*((message.role, message.content) for message in example.messages)]
+    for number, text in enumerate(answer.turns):
+        messages += [("user", example.followups[number - 1])] if number else []
+        messages.append(("assistant", text))
+    return "\n\n".join(f"{role}: {content}" for role, content in messages)
+
+
+def with_judge(
+    file: TaskFile, task: Task, data: TaskData, texts: CaseTexts, rule: VerdictRule, fetch: Fetch | None = None
+) -> TaskData:
     """The task's data with its judge, which sees ``texts`` and is read by ``rule`` unless the file says otherwise.
 
     Raises :class:`~judgebench.errors.UsageError` if the file's prompt or rule does not fit.
     """
     given = file.judge_file.judge if file.judge_file is not None else None
     house = house_prompt(file.keys.kind)
-    prompt, where = file.prompt or ((given.prompt, str(file.keys.judge)) if given and given.prompt else (None, ""))
+    prompt, where = file.prompt(fetch) or (
+        (given.prompt, str(file.keys.judge)) if given and given.prompt else (None, "")
+    )
     if prompt is None:
         prompt, where = house.read_text("utf-8"), f"of the kind {file.keys.kind} (give your own by the key prompt)"
     read = _rule(file, given.verdict if given and given.verdict else rule)
     sampling = {**(given.sampling if given else {}), **file.keys.judge_sampling}
     own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)
     bare = dataclasses.replace(data, judges={JUDGE: _unplayed(texts)})
-    return judged_by(own, task, bare, where)
+    made = judged_by(own, task, bare, where, prompt=file.slot_prompt(fetch))
+    again = {name: _asked_again(judge, file.keys.reasks) for name, judge in made.judges.items()}
+    return dataclasses.replace(made, judges=again)
+
+
+def _asked_again(judge: Judge, reasks: int) -> Judge:
+    return dataclasses.replace(judge, reasks=reasks) if isinstance(judge, TextJudge) and reasks else judge
 
 
 def _rule(file: TaskFile, default: VerdictRule) -> VerdictRule:

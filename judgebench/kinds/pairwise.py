@@ -65,7 +65,7 @@ def make(file: TaskFile, starter: bool) -> Task:
     scores = _Scores(file.name, settings, means)
 
     def load(fetch: Fetch) -> TaskData:
-        return with_judge(file, task, _data(file, settings, fetch, starter), NUMBERED_PAIR, RULE)
+        return with_judge(file, task, _data(file, settings, fetch, starter), NUMBERED_PAIR, RULE, fetch)
 
     task = Task(
         name=file.name,
@@ -74,7 +74,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         metrics=(wins, *controlled, *SHARES, *consistent, LENGTH),
         judge_models=judge_models(file),
         sampling=file.sampling,
-        official_examples=0 if file.keys.prompts is None else len(file.local_rows),
+        official_examples=file.official_examples,
         needs_baseline=settings.baseline is None,
         starter=starter,
         load=load,

@@ -79,7 +79,7 @@ def make(file: TaskFile, starter: bool) -> Task:
 
     def load(fetch: Fetch) -> TaskData:
         data = TaskData(examples=read_examples(file, fetch, starter=starter), baselines={})
-        return with_judge(file, task, data, texts, VerdictRule(read="rating", scale=bounds))
+        return with_judge(file, task, data, texts, VerdictRule(read="rating", scale=bounds), fetch)
 
     task = Task(
         name=file.name,
@@ -88,7 +88,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         metrics=metrics,
         judge_models=judge_models(file),
         sampling=file.sampling,
-        official_examples=0 if file.keys.prompts is None else len(file.local_rows),
+        official_examples=file.official_examples,
         starter=starter,
         load=load,
         cases=partial(_cases, settings),

@@ -7,10 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from judgebench.data.rows import FileRow, count_of
-from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.verdict_rules import VerdictRule
 from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
-from judgebench.kinds.judging import JUDGE, judge_models, with_judge
+from judgebench.kinds.judging import JUDGE, judge_models, shown_columns, slot_texts, with_judge
 from judgebench.kinds.scores import Covariate, GroupedMeans
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
@@ -47,13 +46,14 @@ def make(file: TaskFile, starter: bool) -> Task:
     means = GroupedMeans(task=file.name, metrics=(SHARE_MET, ALL_MET), groups=partial(groups_of, file.keys.groups))
     score = Metric(name="score")
     scores = _Scores(file.name, settings, means, score)
-    texts = CaseTexts(
-        answers=1, names={"criterion": "the criterion to check"}, of=partial(_shown, settings), scale=(0.0, 1.0)
-    )
+    texts = slot_texts(file, {"criterion": "the criterion to check"}, partial(_shown, settings), scale=(0.0, 1.0))
 
     def load(fetch: Fetch) -> TaskData:
-        examples = tuple(_with_criteria(file, settings, one) for one in read_examples(file, fetch, starter=starter))
-        return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, RULE)
+        examples = tuple(
+            _with_criteria(file, settings, one)
+            for one in read_examples(file, fetch, starter=starter, columns=shown_columns(file))
+        )
+        return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, RULE, fetch)
 
     task = Task(
         name=file.name,
@@ -62,7 +62,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         metrics=(score, UNCLIPPED, SHARE_MET, ALL_MET),
         judge_models=judge_models(file),
         sampling=file.sampling,
-        official_examples=0 if file.keys.prompts is None else len(file.local_rows),
+        official_examples=file.official_examples,
         starter=starter,
         load=load,
         cases=_cases,
@@ -117,7 +117,11 @@ def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgem
 def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
     criteria = _criteria(example)
     met = {_number_of(one.case_id): one.verdict.value for one in judgements}
-    known = [value for number in range(len(criteria)) if (value := met.get(number)) is not None]
+    known = [
+        value if one.wanted else 1 - value
+        for number, one in enumerate(criteria)
+        if (value := met.get(number)) is not None
+    ]
     if len(known) < len(criteria):
         return ExampleScore(example_id=example.id, metric="score", value=None)
     kept = [value if criterion.points > 0 else 1 - value for value, criterion in zip(known, criteria, strict=True)]

@@ -1,28 +1,33 @@
 """Reads the TOML file of a benchmark: the keys that all kinds share, and the table of its kind."""
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import msgspec
 
 from judgebench.data.rows import FileRow, json_rows, parquet_rows, read_rows
-from judgebench.data.sources import Source
+from judgebench.data.sources import Source, read_sources
 from judgebench.data.toml_errors import converted, fault, parse_toml
 from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import UsageError
 from judgebench.files import read_text, sha256_of
 from judgebench.judges.judge_files import JudgeFile, is_judge_file, read_judge_file
+from judgebench.judges.slot_prompts import Filling, SlotPrompt
 from judgebench.records import Sampling
-from judgebench.task import Fetch, parse_options, parse_version
+from judgebench.task import Fetch, one_of, parse_options, parse_version
 
 T = TypeVar("T")
 PROMPTS = "prompts"
 """The name of the prompts among a task's sources."""
 DEFAULT_SAMPLING = Sampling(temperature=0.0, max_tokens=4096)
 FILE_BYTES = 2**20
+TASK_FILE, STARTER = "task.toml", "starter.jsonl"
+"""The names that the file and its starter set have in a benchmark's folder."""
 STARTER_ITEMS = 12
 """How many items stand for the whole in a run with ``--starter``."""
 
@@ -39,6 +44,31 @@ class _Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     licence: str = "licence not stated"
 
 
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[prompt]``: a published judge prompt, with what stands for its slots."""
+
+    file: str
+    """A file, or an entry of ``sources.toml``."""
+    filling: Filling
+    """``replace``: slots are tokens that are replaced; ``format``: it is a template of Python's ``str.format``."""
+    slots: dict[str, str]
+    """The texts of a case by slot; of ``format`` by the name of a field, or by its position from 0."""
+    system: str | None = None
+    """A system message before it."""
+    system_file: str | None = None
+    """A file, or an entry of ``sources.toml``, that holds the system message."""
+    leaves_out: tuple[str, ...] = ()
+    """What it leaves out on purpose: question, answer or labels."""
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table ``[options.NAME]``: a choice that ``--tasks name:NAME=VALUE`` makes."""
+
+    about: str
+    values: dict[str, dict[str, Any]]
+    """The keys that each value changes, in the form of the file; the first is the default."""
+
+
 class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of the file."""
 
@@ -48,12 +78,13 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     about: str = ""
     version: str = "1"
     prompts: str | None = None
+    """A file, or an entry of ``sources.toml``."""
     source: _Source | None = None
     fields: dict[str, str] = {}
     """The prompts' names of our fields, where they differ."""
     groups: list[str] = []
     """Further columns of the prompts whose values are groups."""
-    prompt: str | None = None
+    prompt: str | Prompt | None = None
     """The judge's prompt, a file; the house prompt of the kind by default."""
     judge: str | None = None
     """Model spec of the judge, or a judge file."""
@@ -62,6 +93,17 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     verdict: dict[str, Any] = {}
     """What else the rule says, with the keys of a judge file's ``[verdict]``."""
     judge_sampling: dict[str, Any] = {}
+    reasks: int = 0
+    """How often the judge of a published prompt is asked again after a reply without a verdict."""
+    examples: int | None = None
+    """The number of items of the whole benchmark, where the prompts are fetched."""
+    other_judges: dict[str, str] = {}
+    """Model specs of judges for the time when the official one is no longer served, each with a note."""
+    editions: dict[str, dict[str, Any]] = {}
+    """Versions of the benchmark, the default first, each with the keys that it changes."""
+    options: dict[str, Option] = {}
+    code: str | None = None
+    """The Python module beside the file that holds what is truly its own; of bundled benchmarks only."""
     sampling: dict[str, Any] = {}
     """Settings of the candidate's sampling."""
     pairwise: dict[str, Any] = {}
@@ -82,11 +124,22 @@ class TaskFile:
     path: Path
     text: str
     keys: Keys
+    whole: Mapping[str, Any]
+    """The file's content, without the choice of an edition or of options."""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """The options that were given."""
+    bundled: bool = False
+    """Whether it is a benchmark of this program or of an installed package, which may have code beside it."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """All versions, the default first."""
+        return tuple(self.keys.editions) or (self.keys.version,)
 
     @property
     def name(self) -> str:
         """The benchmark's name: that of its folder for a ``task.toml`` without one."""
-        return self.keys.name or (self.path.parent.name if self.path.name == "task.toml" else self.path.stem)
+        return self.keys.name or (self.path.parent.name if self.path.name == TASK_FILE else self.path.stem)
 
     def fault(self, key: str, problem: str) -> UsageError:
         """An error that names the file, the line of the key and the key."""
@@ -104,16 +157,39 @@ class TaskFile:
             raise self.fault(key, f"{name!r} is not a file; a path is relative to {self.path.name}")
         return place
 
-    @cached_property
-    def prompt(self) -> tuple[str, str] | None:
-        """The judge's prompt and its path, if the file names one."""
+    def prompt(self, fetch: Fetch | None) -> tuple[str, str] | None:
+        """The text of the judge's prompt and where it is, if the file names one."""
         if self.keys.prompt is None:
             return None
-        place = self.beside("prompt", self.keys.prompt)
+        name = self.keys.prompt if isinstance(self.keys.prompt, str) else self.keys.prompt.file
+        return self._words("prompt", name, fetch), name if name in self.pinned else str(self.path.parent / name)
+
+    def slot_prompt(self, fetch: Fetch | None) -> SlotPrompt | None:
+        """The published prompt that the table ``[prompt]`` describes, if there is one."""
+        table = self.keys.prompt
+        found = self.prompt(fetch)
+        if found is None or not isinstance(table, Prompt):
+            return None
+        system = table.system if table.system_file is None else self._words("prompt", table.system_file, fetch)
         try:
-            return read_text(place, FILE_BYTES), str(place)
+            return SlotPrompt(*found, filling=table.filling, slots=table.slots, system=system, omits=table.leaves_out)
+        except UsageError as error:
+            raise self.fault("prompt", f"does not do: {error}") from error
+
+    def _words(self, key: str, name: str, fetch: Fetch | None) -> str:
+        """The text of an official file, or of a file beside this one."""
+        try:
+            if name in self.pinned:
+                assert fetch is not None
+                return fetch(name).decode()
+            return read_text(self.beside(key, name), FILE_BYTES)
         except (OSError, UnicodeDecodeError) as error:
-            raise self.fault("prompt", f"{self.keys.prompt!r} cannot be read: {error}") from error
+            raise self.fault(key, f"{name!r} cannot be read: {error}") from error
+
+    @cached_property
+    def pinned(self) -> dict[str, Source]:
+        """The official files of ``sources.toml`` beside this file."""
+        return read_sources(self.path.parent) if self.path.name == TASK_FILE else {}
 
     @cached_property
     def judge_file(self) -> JudgeFile | None:
@@ -144,10 +220,44 @@ class TaskFile:
         changes = {name: getattr(given, name) for name in self.keys.sampling}
         return msgspec.structs.replace(DEFAULT_SAMPLING, **changes)
 
-    def require_options(self, version: str | None, options: Mapping[str, str]) -> None:
-        """Raise :class:`UsageError` unless the version asked for is the file's, and no option is given."""
-        parse_version(version, (self.keys.version,), self.name)
-        parse_options(options, {}, self.name)
+    def with_choice(self, version: str | None, options: Mapping[str, str], *, starter: bool) -> "TaskFile":
+        """Return the file in a version and with options; raise :class:`UsageError` if there is no such one.
+
+        With ``starter``, the starter set beside it and the kind's prompt take the place of what is fetched.
+        """
+        known = self.keys.options
+        chosen = parse_options(options, {name: one_of(*option.values) for name, option in known.items()}, self.name)
+        parts = [self.whole]
+        if self.keys.editions:
+            edition = parse_version(version, tuple(self.keys.editions), self.name)
+            parts += [{"version": edition}, self.keys.editions[edition]]
+        else:
+            parse_version(version, (self.keys.version,), self.name)
+        parts += [option.values[chosen.get(name, next(iter(option.values)))] for name, option in known.items()]
+        table: dict[str, Any] = {}
+        for part in parts:
+            table = merged(table, part)
+        keys = _checked(self.path, self.text, table, bundled=self.bundled)
+        file = replace(self, keys=keys, chosen=chosen)
+        return file.as_starter() if starter and file.has_starter else file
+
+    @cached_property
+    def code(self) -> ModuleType:
+        """The module that the key ``code`` names, which only a bundled benchmark has."""
+        return importlib.import_module(f"judgebench.tasks.{self.name}.{self.keys.code}")
+
+    @property
+    def has_starter(self) -> bool:
+        """Whether a starter set in our own words lies beside the file."""
+        return self.path.name == TASK_FILE and (self.path.parent / STARTER).is_file()
+
+    def as_starter(self) -> "TaskFile":
+        """The file with its starter set; what is read of a prompt that has to be fetched is not read then, either."""
+        keys = msgspec.structs.replace(self.keys, prompts=STARTER, source=None, judge=None)
+        prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
+        if prompt in self.pinned:
+            keys = msgspec.structs.replace(keys, prompt=None, reads=None, verdict={}, judge_sampling={}, reasks=0)
+        return replace(self, keys=keys)
 
     # -- the prompts
 
@@ -168,7 +278,18 @@ class TaskFile:
         if self.keys.source is not None:
             data, name = fetch(PROMPTS), self.keys.source.path
             return parquet_rows(data, name) if name.endswith(".parquet") else json_rows(data, name)
+        if self.keys.prompts in self.pinned:
+            data, name = fetch(str(self.keys.prompts)), str(self.pinned[str(self.keys.prompts)].file)
+            return parquet_rows(data, name) if name.endswith(".parquet") else json_rows(data, name)
         return self.local_rows
+
+    @property
+    def official_examples(self) -> int:
+        """How many items the whole benchmark has; 0 if nobody says."""
+        if self.keys.examples is not None:
+            return self.keys.examples
+        there = self.keys.prompts is not None and self.keys.prompts not in self.pinned
+        return len(self.local_rows) if there else 0
 
     @cached_property
     def local_rows(self) -> Sequence[FileRow]:
@@ -189,12 +310,14 @@ class TaskFile:
 
     def _named(self) -> Iterator[str]:
         keys = self.keys
-        yield from filter(None, (keys.prompts, keys.prompt, keys.judge if self.judge_file else None))
+        prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
+        yield from filter(None, (keys.prompts, prompt, keys.judge if self.judge_file else None))
+        yield from ("sources.toml", STARTER) if self.path.name == TASK_FILE else ()
         for table in KINDS:
             yield from (value for value in getattr(keys, table).values() if isinstance(value, str))
 
 
-def read_task_file(path: Path) -> TaskFile:
+def read_task_file(path: Path, *, bundled: bool = False) -> TaskFile:
     """Read the TOML file of a benchmark; raise :class:`UsageError`, which names file, line and key."""
     try:
         text = read_text(path, FILE_BYTES)
@@ -204,7 +327,32 @@ def read_task_file(path: Path) -> TaskFile:
     if "kind" not in table:
         raise UsageError(f"{path} is no benchmark: it has no key kind, which is one of {', '.join(KINDS)}")
     keys = converted(path, text, table, Keys)
-    file = TaskFile(path, text, keys)
+    file = TaskFile(path, text, keys, table, bundled=bundled)
+    for name, option in keys.options.items():
+        if not option.values:
+            raise file.fault(f"options.{name}", "has no values")
+    return file.with_choice(None, {}, starter=False)
+
+
+def merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with some of its keys changed; of a table in it, only the keys that are named.
+
+    >>> merged({"a": 1, "rubric": {"clip": True, "macro": "axis"}}, {"rubric": {"clip": False}})
+    {'a': 1, 'rubric': {'clip': False, 'macro': 'axis'}}
+    """
+    return {
+        **table,
+        **{
+            key: merged(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
+            for key, value in changes.items()
+        },
+    }
+
+
+def _checked(path: Path, text: str, table: dict[str, Any], *, bundled: bool) -> Keys:
+    """The keys of a file, an edition and options; raise :class:`UsageError` if they do not make sense together."""
+    keys = converted(path, text, table, Keys)
+    file = TaskFile(path, text, keys, table)
     if keys.kind not in KINDS:
         raise file.fault("kind", f"{keys.kind!r} is not one of {', '.join(KINDS)}{did_you_mean(keys.kind, KINDS)}")
     if not is_plain_name(file.name):
@@ -216,6 +364,8 @@ def read_task_file(path: Path) -> TaskFile:
         raise file.fault(PROMPTS, "names the file of prompts, unless a table [source] says where they are fetched from")
     if keys.source is not None and sum(map(bool, (keys.source.repo, keys.source.dataset, keys.source.url))) != 1:
         raise file.fault("source", "names one of repo, dataset and url")
-    if keys.prompts is not None:
+    if keys.prompts is not None and keys.prompts not in file.pinned:
         file.beside(PROMPTS, keys.prompts)
-    return file
+    if keys.code is not None and not bundled:
+        raise file.fault("code", "names a module, and a TOML file runs no code; only bundled benchmarks have some")
+    return keys

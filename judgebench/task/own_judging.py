@@ -7,7 +7,7 @@ import msgspec
 
 from judgebench.errors import UsageError
 from judgebench.judges import Judge
-from judgebench.judges.own_judges import OwnJudge
+from judgebench.judges.own_judges import OpenJudge, OwnJudge
 from judgebench.judges.own_prompts import (
     ANSWERS,
     EARLIER,
@@ -47,14 +47,24 @@ def require_order(own: OwnJudge, task: Task) -> None:
         )
 
 
-def judged_by(own: OwnJudge, task: Task, data: TaskData, where: str | None = None, *, stored: bool = False) -> TaskData:
+def judged_by(
+    own: OwnJudge,
+    task: Task,
+    data: TaskData,
+    where: str | None = None,
+    *,
+    stored: bool = False,
+    prompt: OwnPrompt | None = None,
+) -> TaskData:
     """Return the task's data with the judge in the place of the task's own.
 
     Raises :class:`UsageError` if its prompt shows what the cases do not have, if it leaves out the question or an
     answer, if it does not ask for the labels that are read, or if its rule does not fit the cases. ``where`` is how
-    messages call the prompt. What a ``stored`` run was judged by may ask for any labels: its replies are there.
+    messages call the prompt; ``prompt`` is one that is read already. What a ``stored`` run was judged by may ask for
+    any labels: its replies are there.
     """
-    judge, cases = own.opened(where or own.name), _probes(task, data)
+    judge = own.opened(where or own.name) if prompt is None else OpenJudge(own, prompt)
+    cases = _probes(task, data)
     judges = dict(data.judges)
     for name, replaced in data.judges.items():
         mine = cases.get(name, ())

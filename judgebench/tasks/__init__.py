@@ -323,11 +323,21 @@ def find_registered(name: str) -> Origin | None:
     points = {point.name: point for point in plugins.installed(ENTRY_POINTS)}
     with plugins.loading("task", name):
         if name in _bundled():
-            return Origin(name, importlib.import_module(f"judgebench.tasks.{name}.task").task, folder(name))
+            return _bundled_origin(name)
         if name in points:
             factory = points[name].load()
             return Origin(name, factory, Path(sys.modules[factory.__module__].__file__ or ".").parent)
     return None
+
+
+def _bundled_origin(name: str) -> Origin:
+    place = folder(name)
+    if (place / "task.py").is_file():
+        return Origin(name, importlib.import_module(f"judgebench.tasks.{name}.task").task, place)
+    from judgebench.kinds import factory_of
+
+    read, factory = factory_of(place / "task.toml", bundled=True)
+    return Origin(name, factory, place, fetched=read.sources)
 
 
 def is_file(name: str) -> bool:
@@ -445,7 +455,7 @@ def on_run(run: Path | str, files: str | Mapping[str, Path] = "") -> str:
 
 
 def _bundled() -> list[str]:
-    return sorted(path.parent.name for path in Path(__path__[0]).glob("*/task.py"))
+    return sorted({path.parent.name for name in TASK_FILES for path in Path(__path__[0]).glob(f"*/{name}")})
 
 
 def _owners() -> dict[str, list[str]]:

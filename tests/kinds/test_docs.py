@@ -1,4 +1,4 @@
-"""The page on benchmarks as files: its files are run, and its tables name every key."""
+"""The pages on benchmarks as files: its files are run, and its tables name every key."""
 
 import json
 import re
@@ -10,10 +10,12 @@ import pytest
 from judgebench.judges.judge_files import RULE_KEYS
 from judgebench.kinds import classify, pairwise, rating, rubric, scored
 from judgebench.kinds.items import FIELDS
-from judgebench.kinds.task_files import KINDS, Keys
+from judgebench.kinds.task_files import KINDS, Keys, Prompt
 from tests.commands import judgebench
 
-PAGE = (Path(__file__).parents[2] / "docs" / "own-benchmarks.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "own-benchmarks.md").read_text()
+FOLDERS = (DOCS / "benchmark-folders.md").read_text()
 FILES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SETTINGS = {
     "pairwise": pairwise.Settings,
@@ -45,7 +47,7 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_its_tables_name_every_key() -> None:
     """All keys of the file, of its tables and of the rows of prompts."""
-    named = set(re.findall(r"`([a-z_]+)`", PAGE))
+    named = set(re.findall(r"`([a-z_.]+)`", PAGE + FOLDERS))
     keys = {field.name for field in msgspec.structs.fields(Keys)} - {"source"}
     assert keys <= named
     assert set(KINDS) == set(SETTINGS)
@@ -53,3 +55,4 @@ def test_its_tables_name_every_key() -> None:
         assert {field.name for field in msgspec.structs.fields(settings)} <= named
     assert set(FIELDS) <= named
     assert {"labels", "scale", "which"} <= set(RULE_KEYS)
+    assert {field.name for field in msgspec.structs.fields(Prompt)} <= named
