@@ -31,7 +31,7 @@ FIELDS = {
 """Our names of the fields of a row, with what each is."""
 
 
-class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an answer should do, or with negative points should not do."""
 
     text: str

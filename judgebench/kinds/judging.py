@@ -79,19 +79,27 @@ def conversation(case: Case) -> str:
 
 
 def with_judge(
-    file: TaskFile, task: Task, data: TaskData, texts: CaseTexts, rule: VerdictRule, fetch: Fetch | None = None
+    file: TaskFile,
+    task: Task,
+    data: TaskData,
+    texts: CaseTexts,
+    rule: VerdictRule,
+    fetch: Fetch | None = None,
+    *,
+    house: str | None = None,
 ) -> TaskData:
     """The task's data with its judge, which sees ``texts`` and is read by ``rule`` unless the file says otherwise.
 
-    Raises :class:`~judgebench.errors.UsageError` if the file's prompt or rule does not fit.
+    ``house`` names a house prompt other than the kind's. Raises :class:`~judgebench.errors.UsageError` if the file's
+    prompt or rule does not fit.
     """
     given = file.judge_file.judge if file.judge_file is not None else None
-    house = house_prompt(file.keys.kind)
     prompt, where = file.prompt(fetch) or (
         (given.prompt, str(file.keys.judge)) if given and given.prompt else (None, "")
     )
     if prompt is None:
-        prompt, where = house.read_text("utf-8"), f"of the kind {file.keys.kind} (give your own by the key prompt)"
+        text = house_prompt(house or file.keys.kind).read_text("utf-8")
+        prompt, where = text, f"of the kind {file.keys.kind} (give your own by the key prompt)"
     read = _rule(file, given.verdict if given and given.verdict else rule)
     sampling = {**(given.sampling if given else {}), **file.keys.judge_sampling}
     own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)

@@ -1,19 +1,23 @@
 """The kind ``rubric``: which of its criteria each answer meets, for points that may be negative."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
-from judgebench.data.rows import FileRow, count_of
+from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, number_of, shown
+from judgebench.kinds.graded import Grades
+from judgebench.kinds.graded import make as make_graded
 from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
-from judgebench.kinds.judging import JUDGE, judge_models, shown_columns, slot_texts, with_judge
+from judgebench.kinds.judging import judge_models, shown_columns, slot_texts, with_judge
 from judgebench.kinds.scores import Covariate, GroupedMeans
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
-from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers
@@ -32,6 +36,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Criteria of every item, before those of its own row."""
     show_points: bool = False
     """Whether the judge sees a criterion's points, as ``[5] text``."""
+    show_entry: bool = False
+    """Whether it sees the whole table that a criterion is in the prompts, as Python writes it."""
+    scale: tuple[float, float] | None = None
+    """The judge gives each criterion a number from the least to the greatest of these."""
+    pooled: bool = False
+    """With a scale: the score is the mean of all grades, not of the items' means."""
+    partial: bool = False
+    """With a scale: an item's score is the mean of the grades that could be read, if some could not."""
     clip: bool = True
     """Whether the score, a mean over items, is kept between 0 and 100."""
     macro: str | None = None
@@ -43,17 +55,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def make(file: TaskFile, starter: bool) -> Task:
     """The benchmark of such a file."""
     settings = file.table(Settings)
+    show = partial(shown, show_points=settings.show_points, show_entry=settings.show_entry)
+    read = partial(_examples, file, settings, starter=starter)
+    if settings.scale is not None:
+        grades = Grades(scale=settings.scale, pooled=settings.pooled, partial=settings.partial)
+        return make_graded(file, grades, show, read, starter)
     means = GroupedMeans(task=file.name, metrics=(SHARE_MET, ALL_MET), groups=partial(groups_of, file.keys.groups))
     score = Metric(name="score")
     scores = _Scores(file.name, settings, means, score)
-    texts = slot_texts(file, {"criterion": "the criterion to check"}, partial(_shown, settings), scale=(0.0, 1.0))
+    texts = slot_texts(file, {"criterion": "the criterion to check"}, show, scale=(0.0, 1.0))
 
     def load(fetch: Fetch) -> TaskData:
-        examples = tuple(
-            _with_criteria(file, settings, one)
-            for one in read_examples(file, fetch, starter=starter, columns=shown_columns(file))
-        )
-        return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, RULE, fetch)
+        return with_judge(file, task, TaskData(examples=read(fetch), baselines={}), texts, RULE, fetch)
 
     task = Task(
         name=file.name,
@@ -65,47 +78,29 @@ def make(file: TaskFile, starter: bool) -> Task:
         official_examples=file.official_examples,
         starter=starter,
         load=load,
-        cases=_cases,
+        cases=cases_of_criteria,
         score=_score,
         groups=means.groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
         repeats=True,
-        importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=_case_of, value=_value_of)},
+        importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=case_of_row, value=_value_of)},
         about=file.keys.about or "Which of its criteria each answer meets: points met over points to be had.",
     )
     return task
 
 
+def _examples(file: TaskFile, settings: Settings, fetch: Fetch, *, starter: bool) -> tuple[Example, ...]:
+    found = read_examples(file, fetch, starter=starter, columns=shown_columns(file))
+    return tuple(_with_criteria(file, settings, example) for example in found)
+
+
 def _with_criteria(file: TaskFile, settings: Settings, example: Example) -> Example:
-    own = [*msgspec.to_builtins(settings.criteria), *example.meta.get("criteria", ())]
-    if not any(criterion["points"] > 0 for criterion in own):
+    given = msgspec.convert(example.meta.get("criteria", []), list[Criterion])
+    own = [*settings.criteria, *(given if settings.show_entry else (structs.replace(one, entry={}) for one in given))]
+    if not any(criterion.points > 0 for criterion in own):
         raise file.fault("prompts", f"gives the item {example.id!r:.80} no criterion with points above 0")
-    return msgspec.structs.replace(example, meta={**example.meta, "criteria": own})
-
-
-def _criteria(example: Example) -> list[Criterion]:
-    return msgspec.convert(example.meta["criteria"], list[Criterion])
-
-
-def _shown(settings: Settings, case: Case) -> Mapping[str, str]:
-    criterion = _criteria(case.example)[_number_of(case.id)]
-    points = f"[{criterion.points:g}] " if settings.show_points else ""
-    return {"criterion": points + criterion.text}
-
-
-def _number_of(case_id: str) -> int:
-    """Which criterion a case is about, from 0."""
-    return int(case_id.rpartition("#")[2])
-
-
-def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
-    answer = Answer(model=generation.model, turns=generation.outputs)
-    example = data.by_id[generation.example_id]
-    return tuple(
-        Case(id=f"{example.id}#{number}", judge=JUDGE, example=example, answers=(answer,), turn=len(generation.outputs))
-        for number in range(len(example.meta["criteria"]))
-    )
+    return structs.replace(example, meta={**example.meta, "criteria": msgspec.to_builtins(own)})
 
 
 def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
@@ -115,8 +110,8 @@ def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgem
 
 
 def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
-    criteria = _criteria(example)
-    met = {_number_of(one.case_id): one.verdict.value for one in judgements}
+    criteria = criteria_of(example)
+    met = {number_of(one.case_id): one.verdict.value for one in judgements}
     known = [
         value if one.wanted else 1 - value
         for number, one in enumerate(criteria)
@@ -234,7 +229,7 @@ class _Scores:
 
 def _groups_of_criteria(example: Example) -> tuple[str, ...]:
     """The groups of an example's criteria that have a score: those where one has positive points."""
-    tags = [tag_group(tag) for one in _criteria(example) if one.points > 0 for tag in one.tags]
+    tags = [tag_group(tag) for one in criteria_of(example) if one.points > 0 for tag in one.tags]
     return tuple(dict.fromkeys(tags))
 
 
@@ -256,21 +251,6 @@ def _clipped(value: float | None) -> float | None:
 
 
 # -- verdicts that were made elsewhere
-
-
-def _case_of(example: Example, row: FileRow) -> tuple[str, int]:
-    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's text."""
-    given, criteria = row.value("criterion"), _criteria(example)
-    texts = [criterion.text for criterion in criteria]
-    if isinstance(given, str) and texts.count(given) == 1:
-        return f"{example.id}#{texts.index(given)}", 1
-    number = int(given) if row.cells and isinstance(given, str) and given.isdecimal() else count_of(given)
-    if number is None or number >= len(criteria):
-        raise row.error(
-            f"'criterion' must be the text of one of the {len(criteria)} criteria of item {example.id}, or its index "
-            f"from 0; found {given!r:.60}"
-        )
-    return f"{example.id}#{number}", 1
 
 
 def _value_of(example: Example, row: FileRow, value: Any) -> Verdict:

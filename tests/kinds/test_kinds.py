@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -706,3 +707,65 @@ def multichallenge(name: str, attempts: Sequence[Sequence[Mapping[str, Any]]]) -
     write_rows(f"{name}.jsonl", rows)
     judgebench(["import", f"{name}.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", name])
     return scores(name)
+
+
+GRADED = RUBRIC + "[rubric]\nscale = [1, 10]\n"
+GRADES = (
+    {
+        "id": "a",
+        "instruction": "Write.",
+        "category": "prose",
+        "criteria": [
+            {"text": "style", "points": 1, "tags": ["axis:form"]},
+            {"text": "padding", "points": -1, "tags": ["axis:form"]},
+        ],
+    },
+    {"id": "b", "instruction": "Rhyme.", "criteria": ["rhyme", "metre", "sense", "wit"]},
+)
+
+
+def grades(prompt: str) -> str:
+    """A grade for each criterion."""
+    given = {"style": 7, "padding": 3, "rhyme": 2, "metre": 4, "sense": 4, "wit": 6}
+    return f"[[{next(grade for name, grade in given.items() if f'<criterion>{chr(10)}{name}' in prompt)}]]"
+
+
+def test_criteria_are_graded_on_a_scale(place: Path) -> None:
+    """Grades 7 and 3, of which the second counts from the other end as 8, are 7.5 in the mean; 2, 4, 4 and 6 are 4."""
+    write_rows("prompts.jsonl", GRADES)
+    write_rows("answers.jsonl", [{"id": "a", "output": "x"}, {"id": "b", "output": "y"}])
+    write_task(GRADED)
+    found, asked = evaluated(grades)
+    assert len(asked) == 6
+    assert (found["score", None].value, found["score", None].unit) == (5.75, "rating")
+    assert found["score_percent", None].value == pytest.approx(57.5)
+    assert found["score", "category=prose"].value == found["score", "axis=form"].value == 7.5
+    shutil.rmtree("run")
+    write_task(GRADED + "pooled = true\n", "pooled.toml")
+    found, _ = evaluated(grades, task="pooled.toml")
+    assert found["score", None].value == pytest.approx((7 + 8 + 2 + 4 + 4 + 6) / 6)
+    assert found["score", "category=prose"].value == 7.5
+
+
+def test_grades_that_cannot_be_read_may_be_left_out(place: Path) -> None:
+    """An item without one of its grades has no score, unless the file says that it counts by the others."""
+    write_rows("prompts.jsonl", GRADES[1:])
+    rows = [{"id": "b", "criterion": n, "value": value} for n, value in enumerate((2, 4, None, 6))]
+    write_rows("verdicts.jsonl", rows)
+    for text, value in ((GRADED, None), (GRADED + "partial = true\n", 4)):
+        write_task(text)
+        shutil.rmtree("run", ignore_errors=True)
+        judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"], code=None)
+        assert scores("run")["score", None].value == value
+
+
+def test_the_judge_may_see_a_criterion_as_python_writes_it(place: Path) -> None:
+    """The table that it is in the prompts, with all its keys in their order."""
+    entry = {"name": "tone", "about": "It isn't rude.", "1-2": "rude"}
+    write_rows("prompts.jsonl", [{"id": "a", "instruction": "Hi?", "checks": [entry]}])
+    write_rows("answers.jsonl", [{"id": "a", "output": "Hi."}])
+    fields = 'fields = { criteria = "checks", "criteria.text" = "name" }\n'
+    write_task(fields + GRADED + "show_entry = true\n")
+    found, asked = evaluated(lambda prompt: "[[9]]")
+    assert found["score", None].value == 9
+    assert f"<criterion>\n{entry}\n</criterion>" in asked[0]

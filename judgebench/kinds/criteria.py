@@ -1,0 +1,54 @@
+"""Criteria of a rubric's items: how they are read from examples and shown, and the cases that are about one each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from judgebench.data.rows import FileRow, count_of
+from judgebench.kinds.items import Criterion
+from judgebench.kinds.judging import JUDGE
+from judgebench.records import Answer, Case, Example, Generation
+from judgebench.task import TaskData
+
+
+def criteria_of(example: Example) -> list[Criterion]:
+    """The criteria of an example, in the order of their cases."""
+    return msgspec.convert(example.meta["criteria"], list[Criterion])
+
+
+def shown(case: Case, *, show_points: bool, show_entry: bool) -> Mapping[str, str]:
+    """The criterion that a case is about: its text, maybe with its points, or its whole table as Python writes it."""
+    criterion = criteria_of(case.example)[number_of(case.id)]
+    points = f"[{criterion.points:g}] " if show_points else ""
+    return {"criterion": points + (str(criterion.entry) if show_entry and criterion.entry else criterion.text)}
+
+
+def number_of(case_id: str) -> int:
+    """Which criterion a case is about, from 0."""
+    return int(case_id.rpartition("#")[2])
+
+
+def cases_of_criteria(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+    """One case for each criterion."""
+    answer = Answer(model=generation.model, turns=generation.outputs)
+    example = data.by_id[generation.example_id]
+    return tuple(
+        Case(id=f"{example.id}#{number}", judge=JUDGE, example=example, answers=(answer,), turn=len(generation.outputs))
+        for number in range(len(example.meta["criteria"]))
+    )
+
+
+def case_of_row(example: Example, row: FileRow) -> tuple[str, int]:
+    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's text."""
+    given, criteria = row.value("criterion"), criteria_of(example)
+    texts = [criterion.text for criterion in criteria]
+    if isinstance(given, str) and texts.count(given) == 1:
+        return f"{example.id}#{texts.index(given)}", 1
+    number: Any = int(given) if row.cells and isinstance(given, str) and given.isdecimal() else count_of(given)
+    if number is None or number >= len(criteria):
+        raise row.error(
+            f"'criterion' must be the text of one of the {len(criteria)} criteria of item {example.id}, or its index "
+            f"from 0; found {given!r:.60}"
+        )
+    return f"{example.id}#{number}", 1
