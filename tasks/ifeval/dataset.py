@@ -1,7 +1,7 @@
 """Turns rows of prompts, official ones or the starter set's, into examples."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ class Prompts:
 
     examples: tuple[Example, ...]
     excluded: int = 0
-    """The number of prompts with an instruction that has no checker; the model does not get them."""
+    """The number of prompts with an instruction that is not checked; the model does not get them."""
     unsupported: Mapping[str, int] = field(default_factory=dict)
     """How often each such instruction occurs."""
-    needs_sentences: bool = False
+    tables: frozenset[str] = frozenset()
+    """Names of the tables that their instructions look at."""
 
 
 def read_rows(data: bytes) -> list[PromptRow]:
@@ -55,8 +56,8 @@ def as_on_the_hub(row: PromptRow) -> PromptRow:
     return msgspec.structs.replace(row, prompt=prompt, kwargs=kwargs)
 
 
-def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool) -> Prompts:
-    """Make examples of rows with their ids.
+def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool, without: Collection[str] = ()) -> Prompts:
+    """Make examples of rows with their ids, except those that look at one of the tables ``without``.
 
     lm-eval drops every argument that is false in Python, IFBench only null. Raises
     :class:`~judgebench.errors.UsageError` for a row whose arguments its instructions do not accept, or no answer can
@@ -64,10 +65,14 @@ def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool) -> 
     """
     examples: list[Example] = []
     unsupported: Counter[str] = Counter()
-    excluded, needs_sentences = 0, False
+    excluded, tables = 0, set[str]()
     for example_id, row in rows:
         checkers = [find(instruction_id) for instruction_id in row.instruction_id_list]
-        unknown = [name for name, checker in zip(row.instruction_id_list, checkers, strict=True) if checker is None]
+        unknown = [
+            name
+            for name, checker in zip(row.instruction_id_list, checkers, strict=True)
+            if checker is None or not checker.tables.isdisjoint(without)
+        ]
         if unknown:
             unsupported.update(unknown)
             excluded += 1
@@ -85,7 +90,7 @@ def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool) -> 
             for name, checker, own in zip(row.instruction_id_list, checkers, given, strict=True):
                 if checker is not None:
                     checker.require_possible(name, own)
-                    needs_sentences |= checker.needs_sentences
+                    tables |= checker.tables
         except ValueError as error:
             raise UsageError(f"the prompt {example_id} cannot be verified: {error}") from error
         examples.append(
@@ -95,7 +100,7 @@ def read_prompts(rows: Iterable[tuple[str, PromptRow]], *, drop_falsy: bool) -> 
                 meta={"instruction_ids": list(row.instruction_id_list), "kwargs": given},
             )
         )
-    return Prompts(tuple(examples), excluded, dict(sorted(unsupported.items())), needs_sentences)
+    return Prompts(tuple(examples), excluded, dict(sorted(unsupported.items())), frozenset(tables))
 
 
 def starter_rows() -> list[tuple[str, PromptRow]]:

@@ -1,4 +1,4 @@
-"""IFBench's instructions, if they need no tagger, syllable counter, emoji table or list of stop words.
+"""IFBench's instructions.
 
 Rules: ``allenai/IFBench@db69a6f05689830b0068b8f1529ebcfd2f3b164c:ifbench/instructions.py`` (Apache-2.0). Sentences and
 words are NLTK's, as in IFEval. This module knows the sentence that an answer must repeat only by its hash.
@@ -10,16 +10,20 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Collection
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from judgebench.codec import sha256_hex
 
-from .kinds import any_text, position, single_word, text, whole_number
+from .emoji import EMOJI
+from .kinds import any_text, percentage, position, single_word, text, whole_number
 from .registry import Checkers
-from .texts import Text
+from .syllables import syllables
+from .tagger import TOKENS
+from .texts import WORD, Text
 
-CHECKERS = Checkers(name="ifbench", version="1")
+CHECKERS = Checkers(name="ifbench", version="2")
 
 PUNCTUATION = string.punctuation
 EDGES = PUNCTUATION + " "
@@ -162,6 +166,7 @@ def keywords_multiple(answer: Text, **keywords: str) -> bool:
 CHECKERS.add(
     "count:keywords_multiple",
     needs_sentences=False,
+    tables=(),
     obstacle=_keyword_in_keyword,
     **dict.fromkeys(OCCURRENCES, text),
 )(keywords_multiple)
@@ -302,6 +307,16 @@ def no_whitespace(answer: Text) -> bool:
     return re.search(r"\s", answer.text) is None
 
 
+@CHECKERS.add("format:emoji", needs_sentences=True)
+def emoji_at_ends(answer: Text) -> bool:
+    """An emoji ends every sentence, or begins the next one."""
+    found = [bare(sentence).strip() for sentence in sentences(answer)]
+    return all(found) and all(
+        not EMOJI.isdisjoint(sentence[-2:]) or (following is not None and following[0] in EMOJI)
+        for sentence, following in zip_longest(found, found[1:])
+    )
+
+
 # -- ratio
 
 
@@ -326,6 +341,18 @@ def overlap(answer: Text, reference_text: str, percentage: int) -> bool:
 
 def _endings(answer: Text) -> Counter[str]:
     return Counter(sentence[-1] for sentence in sentences(answer))
+
+
+def count_stop_words(answer: Text, stop_words: Collection[str]) -> int:
+    """How many words are stop words."""
+    return sum(1 for word in WORD.finditer(answer.text) if word[0].lower() in stop_words)
+
+
+@CHECKERS.add("ratio:stop_words", tables=["stop_words"], percentage=percentage)
+def few_stop_words(answer: Text, percentage: float) -> bool:
+    """At most the given percentage of the words are stop words."""
+    stop_words = count_stop_words(answer, answer.table("stop_words"))
+    return bool(answer.words) and stop_words / answer.words * 100 <= percentage
 
 
 @CHECKERS.add("ratio:sentence_type", needs_sentences=True)
@@ -428,6 +455,21 @@ def few_repeats(answer: Text, small_n: int) -> bool:
 def no_alliteration(answer: Text) -> bool:
     """No two adjacent words begin alike."""
     return all(a[0] != b[0] for a, b in pairwise(bare(answer.lower).split()))
+
+
+@CHECKERS.add("words:odd_even_syllables", tables=["syllables"])
+def alternating_syllables(answer: Text) -> bool:
+    """Words with an odd and an even number of syllables alternate."""
+    table = answer.table("syllables")
+    odd = [syllables(word, table) % 2 for word in bare(answer.lower).split()]
+    return all(before != after for before, after in pairwise(odd))
+
+
+@CHECKERS.add("words:start_verb", needs_sentences=True, tables=["tagger"])
+def verb_first(answer: Text) -> bool:
+    """The first word is a verb."""
+    first = answer.first_tokens(TOKENS)
+    return bool(first) and "VB" in answer.table("tagger").first_tag(first)
 
 
 @CHECKERS.add("words:last_first", needs_sentences=True)

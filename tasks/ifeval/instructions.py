@@ -188,7 +188,9 @@ def add_lines(checkers: Checkers, instruction_id: str, number: str, *starts: str
     def follows(text: Text, **settled: int) -> bool:
         return sum(1 for lines in patterns for _ in lines.finditer(text.text)) == settled[number]
 
-    checkers.add(instruction_id, needs_sentences=False, obstacle=None, **{number: kinds.whole_number})(follows)
+    checkers.add(instruction_id, needs_sentences=False, tables=(), obstacle=None, **{number: kinds.whole_number})(
+        follows
+    )
 
 
 def has_any(text: Text, parts: tuple[str, ...]) -> bool:

@@ -28,6 +28,13 @@ def position(value: Any) -> int:
     return number
 
 
+def percentage(value: Any) -> float:
+    """A number from 0 to 100."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError("a number from 0 to 100")
+    return float(value)
+
+
 def any_text(value: Any) -> str:
     """Any characters."""
     if not isinstance(value, str) or not value:

@@ -65,9 +65,9 @@ def _share(language: str, names: tuple[str, ...], **arguments: kinds.Kind) -> No
     for name in names:
         checker = english.CHECKERS.by_id[name]
         own = {key: arguments.get(key, kind) for key, kind in checker.arguments.items()}
-        CHECKERS.add(f"{language}:{name}", needs_sentences=checker.needs_sentences, obstacle=checker.obstacle, **own)(
-            checker.follows
-        )
+        needed, obstacle = tuple(checker.tables), checker.obstacle
+        add = CHECKERS.add(f"{language}:{name}", needs_sentences=False, tables=needed, obstacle=obstacle, **own)
+        add(checker.follows)
 
 
 for _language, _options in ANSWERS.items():
@@ -110,7 +110,7 @@ def _at_least(answer: Text, relation: kinds.Compare, *, rule: Callable[..., bool
 
 for _name in _COUNTED:
     _checker = english.CHECKERS.by_id[_name]
-    _add = CHECKERS.add(f"es:{_name}", needs_sentences=False, relation=_es, **_checker.arguments)
+    _add = CHECKERS.add(f"es:{_name}", needs_sentences=False, tables=(), relation=_es, **_checker.arguments)
     _add(partial(_at_least, rule=_checker.follows))
 
 

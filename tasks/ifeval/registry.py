@@ -3,7 +3,7 @@
 This module holds no checker. ``lookup.py`` finds them by their ids.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,8 +46,8 @@ class Checker:
     follows: Callable[..., bool]
     """Called with the text, then with the arguments by name."""
     arguments: Mapping[str, Kind]
-    needs_sentences: bool = False
-    """It looks at English sentences, so it needs the Punkt tables."""
+    tables: frozenset[str] = frozenset()
+    """Names of the tables that it looks at (``tables.py``)."""
     obstacle: Obstacle | None = None
 
     def settle(self, instruction_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,14 +90,16 @@ class Checkers:
         self,
         *instruction_ids: str,
         needs_sentences: bool = False,
+        tables: Sequence[str] = (),
         obstacle: Obstacle | None = None,
         **arguments: Kind,
     ) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
-        """Register the decorated rule for these ids."""
+        """Register the decorated rule for these ids. One that looks at English sentences needs the table ``punkt``."""
+        needed = frozenset((*tables, *("punkt",) * needs_sentences))
 
         def register(rule: Callable[..., bool]) -> Callable[..., bool]:
             for instruction_id in instruction_ids:
-                self.by_id[instruction_id] = Checker(rule, arguments, needs_sentences, obstacle)
+                self.by_id[instruction_id] = Checker(rule, arguments, needed, obstacle)
             return rule
 
         return register
@@ -126,7 +128,8 @@ class Checkers:
 
             kinds = {**arguments, wanted: whole_number, relation: relations}
             rule = Counted(count, wanted, relation)
-            self.by_id[instruction_id] = Checker(rule, kinds, needs_sentences, obstacle)
+            needed = frozenset(("punkt",) * needs_sentences)
+            self.by_id[instruction_id] = Checker(rule, kinds, needed, obstacle)
             return count
 
         return register

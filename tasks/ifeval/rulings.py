@@ -44,7 +44,7 @@ def _counted(name: str, kwargs: Mapping[str, Any], text: str) -> str:
     """The count that the rule compares, if it takes neither a table nor an expression that a file may have chosen."""
     checker = find(name)
     plain = all(_LITERAL.fullmatch(str(value)) for value in kwargs.values())
-    if checker is None or not isinstance(checker.follows, Counted) or checker.needs_sentences or not plain:
+    if checker is None or not isinstance(checker.follows, Counted) or checker.tables or not plain:
         return ""
     answer = Answer(text, None).strict if len(text) <= COUNTED_CHARACTERS else None
     if answer is None:

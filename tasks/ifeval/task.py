@@ -10,16 +10,15 @@ Followed: EleutherAI/lm-evaluation-harness 0.4.13, ``lm_eval/tasks/ifeval/`` (ta
 langdetect 1.0.9, its seed at 0.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version as version_of
 
 import msgspec
 
-from judgebench.codec import sha256_hex
 from judgebench.grading.pool import Verifier
 from judgebench.records import Check, Example, Generation, Sampling
-from judgebench.task import Fetch, Task, TaskData, parse_options, parse_version
+from judgebench.task import Fetch, Task, TaskData, parse_options, parse_version, split_names
 from judgebench.task.answers import import_answers
 
 from .dataset import PromptRow, Prompts, as_on_the_hub, read_prompts, read_rows, starter_rows
@@ -28,12 +27,24 @@ from .language import SEED
 from .lookup import fingerprint
 from .metrics import METRICS, TASK, groups, metric_sums, score, summarise
 from .rulings import rulings
-from .sentences import read_punkt
+from .tables import OPTIONAL, read_tables
 from .verification import verify
 
 VERSIONS = {"1": 541, "multilingual": 522, "ifbench": 300}
 """Prompts of each version."""
 LANGUAGES = ("es", "fr", "ja")
+
+
+def _tables(text: str) -> tuple[str, ...]:
+    """Convert an option that names tables."""
+    names = split_names(text)
+    if not set(names) <= set(OPTIONAL):
+        raise ValueError(f"expected {', '.join(OPTIONAL)}, or several joined by +")
+    return names
+
+
+OPTIONS = {"without": _tables}
+"""Of IFBench: tables that are not to be had. Prompts that need one are not asked."""
 MAX_TOKENS = 1280
 """lm-eval's ``max_gen_toks``."""
 
@@ -41,16 +52,17 @@ MAX_TOKENS = 1280
 def task(version: str | None, options: Mapping[str, str], *, starter: bool = False) -> Task:
     """IFEval (``@1``, default), M-IFEval's Spanish, French and Japanese prompts (``@multilingual``) or IFBench."""
     version = parse_version(version, VERSIONS, TASK)
+    parsed = parse_options(options, OPTIONS if version == "ifbench" else {}, TASK)
     return Task(
         name=TASK,
         version=version,
         versions=tuple(VERSIONS),
-        options=parse_options(options, {}, TASK),
+        options=parsed,
         metrics=METRICS,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS),
         official_examples=VERSIONS[version],
         starter=starter,
-        load=partial(_load, version=version, starter=starter),
+        load=partial(_load, version=version, starter=starter, without=parsed.get("without", ())),
         checks=_checks,
         score=score,
         groups=groups,
@@ -64,9 +76,9 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
     )
 
 
-def _load(fetch: Fetch, *, version: str, starter: bool) -> TaskData:
+def _load(fetch: Fetch, *, version: str, starter: bool, without: Sequence[str]) -> TaskData:
     rows = starter_rows() if starter else list(_rows(fetch, version))
-    prompts = read_prompts(rows, drop_falsy=version != "ifbench")
+    prompts = read_prompts(rows, drop_falsy=version != "ifbench", without=without)
     examples = prompts.examples
     if version == "multilingual" and not starter:
         examples = tuple(
@@ -87,17 +99,11 @@ def _rows(fetch: Fetch, version: str) -> Iterator[tuple[str, PromptRow]]:
 
 
 def _verifier(fetch: Fetch, prompts: Prompts) -> Verifier:
-    """The tables are fetched only where an instruction looks at sentences."""
+    """Only tables that an instruction looks at are fetched."""
     used = {name for example in prompts.examples for name in example.meta["instruction_ids"]}
     rules = f"{fingerprint(used)}, langdetect {version_of('langdetect')} seed {SEED}"
-    if not prompts.needs_sentences:
-        return Verifier(function=verify, fingerprint=rules)
-    tables = [fetch(f"punkt-{name}") for name in ("abbreviations", "collocations", "starters", "contexts")]
-    return Verifier(
-        function=verify,
-        fingerprint=f"{rules}, Punkt tables {sha256_hex(b''.join(tables))[:12]} as nltk 3.9.1",
-        shared=read_punkt(*tables),
-    )
+    tables, named = read_tables(fetch, prompts.tables)
+    return Verifier(function=verify, fingerprint=", ".join((rules, *named)), shared=tables if named else None)
 
 
 def _checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:

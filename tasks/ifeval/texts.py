@@ -1,14 +1,17 @@
 """One answer in eight variants, each with counts that the instructions share and that are made when wanted."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, cached_property
+from itertools import islice
+from typing import Any
 
 from .language import language_of
-from .sentences import Punkt, SentenceSplitter
+from .sentences import SentenceSplitter
+from .tables import Tables
 from .words import word_tokens
 
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
 
 
 class Text:
@@ -31,7 +34,7 @@ class Text:
     @cached_property
     def words(self) -> int:
         r"""Number of matches of ``\w+`` (of the standard library: other engines count combining marks, too)."""
-        return sum(1 for _ in _WORD.finditer(self.text))
+        return sum(1 for _ in WORD.finditer(self.text))
 
     @cached_property
     def sentences(self) -> int:
@@ -49,7 +52,18 @@ class Text:
 
     def tokens_of(self, part: str) -> list[str]:
         """The word tokens of a part of it, sentence by sentence."""
-        return [token for sentence in self.sentences_of(part) for token in self._shared.tokens(sentence)]
+        return list(self._tokens(part))
+
+    def first_tokens(self, count: int) -> list[str]:
+        """The first word tokens of it."""
+        return list(islice(self._tokens(self.text), count))
+
+    def _tokens(self, part: str) -> Iterator[str]:
+        return (token for sentence in self.sentences_of(part) for token in self._shared.tokens(sentence))
+
+    def table(self, name: str) -> Any:
+        """One of the tables that its instruction looks at."""
+        return self._shared.table(name)
 
     @cached_property
     def language(self) -> str | None:
@@ -65,9 +79,9 @@ class Text:
 class Answer:
     """An answer with its variants."""
 
-    def __init__(self, text: str, punkt: Punkt | None) -> None:
+    def __init__(self, text: str, tables: Tables | None) -> None:
         self._text = text
-        self._punkt = punkt
+        self._tables = tables or Tables()
         # The variants share most of their sentences.
         self.tokens = cache(word_tokens)
         self.capital_words = cache(lambda sentence: sum(map(str.isupper, self.tokens(sentence))))
@@ -75,9 +89,14 @@ class Answer:
     @cached_property
     def splitter(self) -> SentenceSplitter:
         """One splitter for all variants, which share most of their sentences."""
-        if self._punkt is None:
-            raise ValueError("an instruction counts sentences, but the Punkt tables were not loaded for it")
-        return SentenceSplitter(self._punkt)
+        return SentenceSplitter(self.table("punkt"))
+
+    def table(self, name: str) -> Any:
+        """One of the tables, by its name."""
+        found = getattr(self._tables, name)
+        if found is None:
+            raise ValueError(f"an instruction looks at the table {name}, which was not loaded for it")
+        return found
 
     @cached_property
     def strict(self) -> Text | None:

@@ -10,18 +10,18 @@ from typing import Any
 from judgebench.records import Verdict
 
 from .lookup import find
-from .sentences import Punkt
+from .tables import Tables
 from .texts import Answer
 
 
 def verify(
-    punkt: Punkt | None = None, *, instruction_ids: Sequence[str], kwargs: Sequence[Mapping[str, Any]], response: str
+    tables: Tables | None = None, *, instruction_ids: Sequence[str], kwargs: Sequence[Mapping[str, Any]], response: str
 ) -> Verdict:
     """Return value 1 if the response follows all instructions strictly; ``strict`` and ``loose`` say it of each one.
 
-    Instructions that look at sentences need ``punkt``.
+    Instructions that look at a table need ``tables``.
     """
-    answer = Answer(response, punkt)
+    answer = Answer(response, tables)
     strict, loose = [], []
     for instruction_id, given in zip(instruction_ids, kwargs, strict=True):
         checker = find(instruction_id)

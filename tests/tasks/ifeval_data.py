@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from judgebench.tasks.ifeval.sentences import Punkt, read_punkt
+from judgebench.tasks.ifeval.sentences import read_punkt
+from judgebench.tasks.ifeval.tables import Tables
 
 from judgebench import tasks
 from judgebench.data.sources import SourceFinder
@@ -49,7 +50,7 @@ def loaded(spec: str, cache_folder: Path) -> tuple[Task, TaskData]:
 
 
 @cache
-def punkt() -> Punkt:
-    """The English Punkt model."""
+def punkt() -> Tables:
+    """The English Punkt model as the only table."""
     names = ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab")
-    return read_punkt(*((IFEVAL / "punkt_tab_english" / name).read_bytes() for name in names))
+    return Tables(punkt=read_punkt(*((IFEVAL / "punkt_tab_english" / name).read_bytes() for name in names)))
