@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from judgebench.judges.lists import list_verdict
 from judgebench.judges.own_prompts import CaseTexts, bounded
 from judgebench.judges.patterns import killable, wrapped
 from judgebench.judges.rankings import ranking_verdict, two_scores_verdict
@@ -23,9 +24,11 @@ from judgebench.records import Verdict
 
 LONGEST_REPLY = 20_000
 """Longest reply that the user's own patterns are searched in, in characters."""
-READINGS = ("label", "rating", "json:KEY", "logprob")
+READINGS = ("label", "rating", "json:KEY", "logprob", "list")
 ALPACA_EVAL_READINGS = ("alpaca_eval:ranking_parser", "alpaca_eval:lmsys_parser")
 LONGEST_PATTERN = 500
+LIST = "count"
+"""The name, among the texts of cases that have several verdicts, of how many there are."""
 _RATING = r"\[\[\s*(-?\d{1,15}(?:\.\d{1,15})?)\s*\]\]"
 Value = Annotated[float, Meta(ge=-1e9, le=1e9)]
 
@@ -90,6 +93,8 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.own_patterns or self.kind in ALPACA_EVAL_READINGS:
             return ""
         scale = f", from {self.scale[0]:g} to {self.scale[1]:g}" if self.scale else ""
+        if self.kind == "list":
+            return f"a list in brackets, each element {one_of(self.labels)}"
         if self.kind == "json":
             return json_form(self.key, f"is {one_of(self.labels)}" if self.labels else f"is a number{scale}")
         return RATING_FORM + scale if self.kind == "rating" else one_of(self.labels)
@@ -100,7 +105,8 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         labels = ", ".join(f"{label} = {value:g}" for label, value in self.labels.items())
         parts = [self.read, labels and f"of {labels}", self.scale and f"on {self.scale[0]:g} to {self.scale[1]:g}"]
         parts += [self.regex and f"by /{self.regex}/", "by patterns" if self.patterns else ""]
-        parts += ["" if self.kind in ("logprob", *ALPACA_EVAL_READINGS) else f"the {self.which} one counts"]
+        parts += ["" if self.kind in ("logprob", "list", *ALPACA_EVAL_READINGS) else f"the {self.which} one counts"]
+        parts += ["of the last line" if self.kind == "list" else ""]
         parts += [f"{self.position} token" if self.kind == "logprob" else "", "binarised" if self.binarise else ""]
         parts += ["mapped to the benchmark's scale" if self.rescale else ""]
         kinds = ", ".join(f"{key} {kind}" for key, kind in sorted(self.types.items()))
@@ -112,11 +118,11 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def problem(rule: VerdictRule) -> tuple[str, str] | None:
     """Say what is wrong with a rule: the key, and why it does not do. ``None`` if it makes sense."""
-    if rule.kind not in ("label", "rating", "json", "logprob", *ALPACA_EVAL_READINGS) or (
+    if rule.kind not in ("label", "rating", "json", "logprob", "list", *ALPACA_EVAL_READINGS) or (
         rule.kind == "json" and not rule.key
     ):
         return "read", f"{rule.read!r} is not one of {', '.join(READINGS)}"
-    if rule.kind in ("label", "logprob") and len(rule.labels) < 2:
+    if rule.kind in ("label", "logprob", "list") and len(rule.labels) < 2:
         return (
             "labels",
             'needs two labels or more, such as labels = ["[[A]]", "[[B]]"] or { "A" = 1.0, "tie" = 0.5, "B" = 0.0 }',
@@ -127,7 +133,7 @@ def problem(rule: VerdictRule) -> tuple[str, str] | None:
         return "labels", "or scale must say what the values of the key mean, such as scale = [1, 10]"
     if rule.kind == "rating" and rule.labels:
         return "labels", "belong to label, json:KEY and logprob; a rating has a scale"
-    if rule.scale is not None and (rule.kind in ("label", "logprob") or (rule.kind == "json" and rule.labels)):
+    if rule.scale is not None and (rule.kind in ("label", "logprob", "list") or (rule.kind == "json" and rule.labels)):
         return "scale", "belongs to a rating; labels have values"
     if rule.scale is not None and not rule.scale[0] < rule.scale[1]:
         return "scale", f"[{rule.scale[0]:g}, {rule.scale[1]:g}] does not go from low to high"
@@ -171,6 +177,8 @@ def _matches(pattern: str, text: str) -> Verdict:
 
 def misfit(rule: VerdictRule, texts: CaseTexts) -> str | None:
     """Say why a rule does not fit a judge's cases; ``None`` if it does."""
+    if rule.kind == "list" and LIST not in texts.names:
+        return "its verdicts are single ones, and a list is of several: use label, logprob or json:KEY"
     if texts.answers == 2:
         if rule.kind == "rating" or (rule.kind == "json" and not rule.labels):
             return "its cases are pairs of answers, and a rating is of one: use label, logprob or json:KEY with labels"
@@ -229,6 +237,8 @@ def _reader(rule: VerdictRule, scale: tuple[float, float] | None) -> Callable[[s
         return two_scores_verdict
     if rule.kind == "json":
         return lambda text: _json_verdict(text, rule, scale)
+    if rule.kind == "list":
+        return lambda text: list_verdict(text, rule.labels)
     if rule.kind == "rating":
         pattern = _compiled(rule.regex or _RATING)
         return lambda text: _chosen(text, pattern, rule, lambda found: _rating(found, rule, scale))

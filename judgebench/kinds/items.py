@@ -1,7 +1,7 @@
 """Makes examples of the rows of a prompts file: json, jsonl, csv or parquet, with any names for our fields."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,9 @@ FIELDS = {
     "criteria.points": "what they call their points",
     "criteria.tags": "what they call their tags",
     "wanted": "the verdict that meets the criteria, yes or no; yes by default",
+    "chain": "of a rubric with levels: the chain of requests that the item belongs to",
+    "level": "of a rubric with levels: its place in the chain, from 1; an item of level 0 is shown but not asked",
+    "rule": "of a rubric with levels: the rule that decides about the answer in place of the judge",
 }
 """Our names of the fields of a row, with what each is."""
 
@@ -43,7 +46,18 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The whole table as the prompts have it, if it is shown to the judge."""
 
 
-def read_examples(file: TaskFile, fetch: Fetch, *, starter: bool, columns: Iterable[str] = ()) -> tuple[Example, ...]:
+More = Callable[[FileRow, Mapping[str, str]], Mapping[str, Any]]
+"""Reads further entries of an example's ``meta`` in its row; the mapping has the rows' names of our fields."""
+
+
+def read_examples(
+    file: TaskFile,
+    fetch: Fetch,
+    *,
+    starter: bool,
+    columns: Iterable[str] = (),
+    more: More = lambda row, names: {},
+) -> tuple[Example, ...]:
     """The items as examples. ``columns`` are further columns to keep, whose names are the file's.
 
     Raises :class:`~judgebench.errors.UsageError` for a wrong key ``fields``, and
@@ -58,7 +72,7 @@ def read_examples(file: TaskFile, fetch: Fetch, *, starter: bool, columns: Itera
         names[ours] = theirs
     rows = file.rows(fetch)[: STARTER_ITEMS if starter else None]
     kept = (*file.keys.groups, *columns)
-    examples = tuple(_example(row, str(number), names, kept) for number, row in enumerate(rows))
+    examples = tuple(_example(row, str(number), names, kept, more) for number, row in enumerate(rows))
     seen: dict[str, FileRow] = {}
     for example, row in zip(examples, rows, strict=True):
         if (first := seen.setdefault(example.id, row)) is not row:
@@ -66,7 +80,7 @@ def read_examples(file: TaskFile, fetch: Fetch, *, starter: bool, columns: Itera
     return examples
 
 
-def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable[str]) -> Example:
+def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable[str], more: More) -> Example:
     return Example(
         id=number if row.value(names["id"]) is None else row.key(names["id"]),
         messages=_messages(row, names),
@@ -78,6 +92,7 @@ def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable
             **({"tags": list(_texts(row, names["tags"]))} if row.value(names["tags"]) is not None else {}),
             **({"criteria": _criteria(row, names)} if row.value(names["criteria"]) is not None else {}),
             **{name: row.value(name) for name in kept if row.value(name) is not None},
+            **more(row, names),
         },
     )
 

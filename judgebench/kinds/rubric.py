@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import structs
+from msgspec import Meta, structs
 
 from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
@@ -14,6 +14,8 @@ from judgebench.kinds.graded import Grades
 from judgebench.kinds.graded import make as make_graded
 from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
 from judgebench.kinds.judging import judge_models, shown_columns, slot_texts, with_judge
+from judgebench.kinds.levels import Chains
+from judgebench.kinds.levels import make as make_levels
 from judgebench.kinds.scores import Covariate, GroupedMeans
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
@@ -23,6 +25,7 @@ from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers
 from judgebench.task.metric import Metric, MetricSums, by_example
 
+MOST_LEVELS = 100
 RULE = VerdictRule(read="label", labels={"[[yes]]": 1.0, "[[no]]": 0.0})
 UNCLIPPED = Metric(name="score_unclipped", shown=False)
 SHARE_MET = Metric(name="share_met", value_of=Covariate("share_met"))
@@ -34,6 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     criteria: tuple[Criterion, ...] = ()
     """Criteria of every item, before those of its own row."""
+    levels: Annotated[int, Meta(ge=1, le=MOST_LEVELS)] | None = None
+    """The highest level, of requests that grow by one requirement a level."""
+    per: Literal["criterion", "answer"] = "criterion"
+    """With levels: the judge is asked about each criterion, or once about each answer, for a list of verdicts."""
     show_points: bool = False
     """Whether the judge sees a criterion's points, as ``[5] text``."""
     show_entry: bool = False
@@ -55,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def make(file: TaskFile, starter: bool) -> Task:
     """The benchmark of such a file."""
     settings = file.table(Settings)
+    if settings.levels is not None:
+        return make_levels(file, _chains(file, settings, settings.levels), settings.criteria, starter)
+    if "per" in file.keys.rubric:
+        raise file.fault("rubric.per", "belongs to a rubric with levels, such as levels = 5")
     show = partial(shown, show_points=settings.show_points, show_entry=settings.show_entry)
     read = partial(_examples, file, settings, starter=starter)
     if settings.scale is not None:
@@ -88,6 +99,13 @@ def make(file: TaskFile, starter: bool) -> Task:
         about=file.keys.about or "Which of its criteria each answer meets: points met over points to be had.",
     )
     return task
+
+
+def _chains(file: TaskFile, settings: Settings, levels: int) -> Chains:
+    for key in ("show_points", "show_entry", "scale", "pooled", "partial", "clip", "attempts"):
+        if key in file.keys.rubric:
+            raise file.fault(f"rubric.{key}", "is for scores of points; a rubric with levels has rates")
+    return Chains(levels=levels, per=settings.per, macro=settings.macro)
 
 
 def _examples(file: TaskFile, settings: Settings, fetch: Fetch, *, starter: bool) -> tuple[Example, ...]:

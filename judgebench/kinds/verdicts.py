@@ -21,6 +21,7 @@ def import_verdicts(
     *,
     case: Callable[[Example, FileRow], tuple[str, int]],
     value: Callable[[Example, FileRow, Any], Verdict],
+    judge: str = JUDGE,
 ) -> tuple[Imported, ...]:
     """Read one verdict per row: ``{"id": …, "value": …, "attempt": 0, "judge": …, "model": …}``.
 
@@ -54,7 +55,7 @@ def import_verdicts(
             Judgement(
                 case_id=case_id,
                 example_id=example.id,
-                judge=JUDGE,
+                judge=judge,
                 judge_model=judge_model,
                 answers=(candidate,),
                 verdict=verdict,
