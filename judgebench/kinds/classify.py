@@ -88,6 +88,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         load=load,
         **({"cases": _cases} if judged else {"checks": _checks, "rulings": _rulings}),
         score=_score,
+        verdict_ends=partial(_ends, settings),
         groups=groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
@@ -151,6 +152,16 @@ def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgem
     """1 for the right label and 0 for another one, or for an answer without one; nothing without a verdict."""
     judged = by_example(judgements)
     return [_row(example, judged.get(example.id, ())) for example in data.examples]
+
+
+def _ends(settings: Settings, example: Example, case_id: str) -> tuple[Verdict, Verdict]:
+    """A wrong label, and the right one."""
+    gold = settings.names.index(str(example.meta["label"]))
+    return _verdict(settings, (gold + 1) % len(settings.names)), _verdict(settings, gold)
+
+
+def _verdict(settings: Settings, place: int) -> Verdict:
+    return Verdict(value=float(place), label=settings.names[place])
 
 
 def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
@@ -249,5 +260,4 @@ def _value_of(settings: Settings, example: Example, row: FileRow, value: Any) ->
     word = str(value).strip().lower()
     if isinstance(value, float) or word not in settings.words:
         raise row.error(f"'value' must be one of the labels {', '.join(settings.names)}, found {value!r:.40}")
-    label = settings.words[word]
-    return Verdict(value=float(settings.names.index(label)), label=label)
+    return _verdict(settings, settings.names.index(settings.words[word]))

@@ -1,5 +1,6 @@
 """The kind ``pairwise``: how often a judge prefers a model's answers to a baseline's."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from judgebench.data.rows import FileRow, read_rows
+from judgebench.errors import UsageError
 from judgebench.judges.orders import candidate_share, game, games, seeded_switch
 from judgebench.judges.own_prompts import NUMBERED_PAIR
 from judgebench.judges.verdict_rules import VerdictRule
@@ -65,7 +67,11 @@ def make(file: TaskFile, starter: bool) -> Task:
     scores = _Scores(file.name, settings, means)
 
     def load(fetch: Fetch) -> TaskData:
-        return with_judge(file, task, _data(file, settings, fetch, starter), NUMBERED_PAIR, RULE, fetch)
+        data = _data(file, settings, fetch, starter)
+        # The judge is checked on pairs, also while nobody has said what the other half of them is.
+        pairs = data.baselines or {"?": text_answers("?", {example.id: "?" for example in data.examples})}
+        judged = with_judge(file, task, dataclasses.replace(data, baselines=pairs), NUMBERED_PAIR, RULE, fetch)
+        return dataclasses.replace(judged, baselines=data.baselines)
 
     task = Task(
         name=file.name,
@@ -111,8 +117,18 @@ def _data(file: TaskFile, settings: Settings, fetch: Fetch, starter: bool) -> Ta
     return TaskData(examples=data.examples, baselines={settings.baseline: text_answers(settings.baseline, texts)})
 
 
+def _baseline(data: TaskData) -> Generations:
+    """The answers to compare with; raise :class:`~judgebench.errors.UsageError` if they are those of several models."""
+    if len(data.baselines) > 1:
+        raise UsageError(
+            f"answers are compared with those of one other model, and the file of --baseline holds answers of "
+            f"{len(data.baselines)} ({', '.join(data.baselines)[:200]}); keep those of one"
+        )
+    return next(iter(data.baselines.values()), {})
+
+
 def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
-    (baseline,) = data.baselines.values()
+    baseline = _baseline(data)
     other = baseline.get(generation.example_id)
     if other is None or not other.outputs:
         return ()
@@ -127,7 +143,7 @@ def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[
 def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
     """The candidate's mean share of the games of an example, which has no value if one of them has none."""
     judged = by_example(judgements)
-    baseline: Generations = next(iter(data.baselines.values()), {})
+    baseline = _baseline(data)
     return [
         _row(example, judged.get(example.id, ()), generations.get(example.id), baseline.get(example.id))
         for example in data.examples

@@ -91,6 +91,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         load=load,
         cases=cases_of_criteria,
         score=_score,
+        verdict_ends=_ends,
         groups=means.groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
@@ -125,6 +126,13 @@ def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgem
     """Points met over positive points, which has no value until all criteria of the item have a verdict."""
     judged = by_example(judgements)
     return [_row(example, judged.get(example.id, ())) for example in data.examples]
+
+
+def _ends(example: Example, case_id: str) -> tuple[Verdict, Verdict]:
+    """What takes most points away, and what brings most."""
+    criterion = criteria_of(example)[number_of(case_id)]
+    best = float(criterion.wanted == (criterion.points > 0))
+    return Verdict(value=1 - best), Verdict(value=best)
 
 
 def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:

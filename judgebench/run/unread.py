@@ -36,9 +36,8 @@ def with_bounds(
     Nothing is added if a judge is among them of which it is not known what it can say.
     """
     unread = [judgement for judgement in judgements if is_unread(judgement)]
-    kinds = {judgement.judge: len(judgement.answers) == 2 for judgement in unread}
-    ends = {name: _ends_of(data.judges.get(name), task, of_pairs=of_pairs) for name, of_pairs in kinds.items()}
-    if not unread or None in ends.values():
+    ends = _ends(task, data, unread)
+    if not unread or ends is None:
         return list(scores)
     worst, best = (
         {(s.metric, s.group): s.value for s in made([_settled(j, ends, best=best) for j in judgements])}
@@ -59,13 +58,27 @@ def _bounded(score: Score, unread: int, worst: Values, best: Values) -> Score:
     return msgspec.structs.replace(score, details={**score.details, DETAIL: bounds})
 
 
-def _settled(judgement: Judgement, ends: Mapping[str, Ends | None], *, best: bool) -> Judgement:
+def _settled(judgement: Judgement, ends: Callable[[Judgement], Ends], *, best: bool) -> Judgement:
     """Put an unread verdict at the end that is best, or worst, for the candidate."""
-    own = ends.get(judgement.judge)
-    if not is_unread(judgement) or own is None:
-        return judgement
-    shown_second = len(judgement.answers) == 2 and judgement.candidate == 1
-    return msgspec.structs.replace(judgement, verdict=own[best != shown_second])
+    return msgspec.structs.replace(judgement, verdict=ends(judgement)[best]) if is_unread(judgement) else judgement
+
+
+def _ends(task: Task, data: TaskData, unread: Sequence[Judgement]) -> Callable[[Judgement], Ends] | None:
+    """The worst and the best verdict for the candidate, of every unread one; ``None`` if they are not known."""
+    if (own := task.verdict_ends) is not None:
+        return lambda judgement: own(data.by_id[judgement.example_id], judgement.case_id)
+    kinds = {judgement.judge: len(judgement.answers) == 2 for judgement in unread}
+    found = {name: _ends_of(data.judges.get(name), task, of_pairs=of_pairs) for name, of_pairs in kinds.items()}
+    ends = {name: own for name, own in found.items() if own is not None}
+    if len(ends) < len(found):
+        return None
+
+    def of_judge(judgement: Judgement) -> Ends:
+        low, high = ends[judgement.judge]
+        shown_second = len(judgement.answers) == 2 and judgement.candidate == 1
+        return (high, low) if shown_second else (low, high)
+
+    return of_judge
 
 
 def _ends_of(judge: Judge | None, task: Task, *, of_pairs: bool) -> Ends | None:

@@ -151,6 +151,8 @@ def cluster_totals(
     bottom = np.ones(top.shape) if denominator is None else np.asarray(denominator, dtype=float)
     names = np.arange(len(top)) if clusters is None else np.asarray(clusters)
     codes = np.zeros(top.shape, dtype=np.int64) if terms is None else np.asarray(terms)
+    if not codes.size:
+        codes = codes.astype(np.int64)  # an empty list has no type of its own
     if top.ndim != 1 or any(column.shape != top.shape for column in (bottom, names, codes)):
         shapes = ", ".join(str(column.shape) for column in (top, bottom, names, codes))
         raise ValueError(f"numerator, denominator, clusters and terms have one entry per row, got shapes {shapes}")

@@ -17,7 +17,7 @@ from judgebench.errors import UsageError, wanted
 from judgebench.grading.pool import Verifier
 from judgebench.judges import Judge
 from judgebench.judges.named import NamedJudge
-from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score
+from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score, Verdict
 from judgebench.task.metric import Metric, MetricSums, metric_called
 from judgebench.task.selection import GroupsOf
 
@@ -189,6 +189,9 @@ class Task:
     """The names of the groups that an example belongs to, as in ``Score.group``: ``category=math``."""
     narrowed_by: Mapping[str, str] = field(default_factory=dict)
     """Options that limit a run to a part of each example, by the key of the scores' groups for such parts: ``turn``."""
+    verdict_ends: Callable[[Example, str], tuple[Verdict, Verdict]] | None = None
+    """The worst verdict for the candidate on a case of an example, by the case's id, and the best one; where they are
+    not the ends of what the judge can say."""
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = lambda data, rows: []
     """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
     metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums

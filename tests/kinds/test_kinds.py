@@ -59,7 +59,9 @@ def scores(run: str, task: str = "mine") -> Scores:
     return {(one.metric, one.group): one for one in found.scores if one.task == task}
 
 
-def evaluated(judge: Callable[[str], str], *flags: object, task: str = "mine.toml") -> tuple[Scores, list[str]]:
+def evaluated(
+    judge: Callable[[str], str], *flags: object, task: str = "mine.toml", code: int = 0
+) -> tuple[Scores, list[str]]:
     """Evaluate the answers with a judge that replies to the text of a prompt: the scores, and what it was asked."""
     asked: list[str] = []
 
@@ -68,7 +70,8 @@ def evaluated(judge: Callable[[str], str], *flags: object, task: str = "mine.tom
         return reply(judge(asked[-1]))
 
     with playing(ScriptedModel(answer)) as spec:
-        judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", task, "--judge", spec, "--out", "run", *flags])
+        arguments = ["eval", "--model", "file:answers.jsonl", "--tasks", task, "--judge", spec, "--out", "run", *flags]
+        judgebench(arguments, code=code)
     return scores("run", Path(task).stem), asked
 
 
@@ -769,3 +772,32 @@ def test_the_judge_may_see_a_criterion_as_python_writes_it(place: Path) -> None:
     found, asked = evaluated(lambda prompt: "[[9]]")
     assert found["score", None].value == 9
     assert f"<criterion>\n{entry}\n</criterion>" in asked[0]
+
+
+def test_unread_verdicts_are_bounded_by_what_is_right_for_each_item(place: Path) -> None:
+    """Not by one verdict for all: an unread label may be right or wrong, an unread criterion may cost points."""
+    write_rows("prompts.jsonl", [{"Instruction": f"Ask {n}.", "truth": "no" if n else "yes"} for n in range(4)])
+    fields = 'prompts = "prompts.jsonl"\nfields = { instruction = "Instruction", label = "truth" }\n'
+    write_task('kind = "classify"\n' + fields + '[classify]\nlabels = ["yes", "no"]\nby = "judge"\n')
+    found, _ = evaluated(lambda prompt: "[[no]]" if "Ask 1." in prompt else "?", "--reask", 0, code=4)
+    bounds = found["accuracy", None].details["if_unread_all_one_way"]
+    assert (bounds["verdicts"], bounds["low"], bounds["high"]) == (3, 25.0, 100.0)
+    place.joinpath("run").rename("classified")
+    criteria = '[[rubric.criteria]]\ntext = "ONE"\npoints = 2\n[[rubric.criteria]]\ntext = "TWO"\npoints = -1\n'
+    write_task('kind = "rubric"\n' + fields + criteria, "other.toml")
+    found, _ = evaluated(
+        lambda prompt: "?" if "Ask 1." in prompt else "[[yes]]", "--reask", 0, task="other.toml", code=4
+    )
+    bounds = found["score", None].details["if_unread_all_one_way"]
+    assert (bounds["verdicts"], bounds["low"], bounds["high"]) == (2, 25.0, 62.5)
+
+
+def test_answers_are_compared_with_one_model_that_is_named(place: Path) -> None:
+    """Without ``--baseline``, and with a file of two models, the command says what it needs before a judge is asked."""
+    write_task('kind = "pairwise"\nprompts = "prompts.jsonl"\nfields = { instruction = "Instruction" }\n')
+    words = ["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", "builtin:tiny", "--out", "run"]
+    assert "name a file of them with --baseline" in judgebench(words, code=2).stderr
+    write_rows("two.jsonl", [{"id": str(n), "output": "x", "generator": name} for name in "ab" for n in range(2)])
+    assert "'0' has an answer already" in judgebench([*words, "--baseline", "two.jsonl"], code=2).stderr
+    write_rows("one.jsonl", [{"id": str(n), "output": "x", "generator": "a"} for n in range(4)])
+    judgebench([*words, "--baseline", "one.jsonl"])
