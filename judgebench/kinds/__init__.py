@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from judgebench.judges.text import OTHER_JUDGES
+from judgebench.kinds.phrases import with_phrases
 from judgebench.kinds.task_files import TaskFile, read_task_file
 from judgebench.task import Task
 
@@ -26,7 +27,7 @@ def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable
         # The module of one kind, with the statistics that it needs.
         task: Task = importlib.import_module(f"judgebench.kinds.{chosen.keys.kind}").make(chosen, starter)
         return dataclasses.replace(
-            task,
+            with_phrases(chosen, task),
             versions=chosen.versions,
             options=chosen.chosen,
             option_help={name: option.about for name, option in chosen.keys.options.items()},

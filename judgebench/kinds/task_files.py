@@ -106,6 +106,8 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The Python module beside the file that holds what is truly its own; of bundled benchmarks only."""
     sampling: dict[str, Any] = {}
     """Settings of the candidate's sampling."""
+    phrases: dict[str, list[str]] = {}
+    """By the name of a metric: phrases of which an answer may hold one."""
     pairwise: dict[str, Any] = {}
     rating: dict[str, Any] = {}
     rubric: dict[str, Any] = {}

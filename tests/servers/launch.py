@@ -105,3 +105,10 @@ def chat_server(*, environment: dict[str, str] | None = None, **options: Any) ->
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         with _started([sys.executable, str(PROGRAM), f"--log={log}", *flags], environment) as port:
             yield Server(port, log)
+
+
+@contextmanager
+def rules_server(rules: Path) -> Iterator[Server]:
+    """Models that answer by the rules of a file."""
+    with _started([sys.executable, str(PROGRAM.with_name("rules_server.py")), f"--rules={rules}"]) as port:
+        yield Server(port, rules)
