@@ -8,7 +8,7 @@ import msgspec
 from judgebench.data.rows import FileRow, count_of
 from judgebench.kinds.items import Criterion
 from judgebench.kinds.judging import JUDGE
-from judgebench.records import Answer, Case, Example, Generation
+from judgebench.records import Answer, Case, Example, Generation, Verdict
 from judgebench.task import TaskData
 
 
@@ -52,3 +52,10 @@ def case_of_row(example: Example, row: FileRow) -> tuple[str, int]:
             f"from 0; found {given!r:.60}"
         )
     return f"{example.id}#{number}", 1
+
+
+def ends_of_criterion(scale: tuple[float, float], example: Example, case_id: str) -> tuple[Verdict, Verdict]:
+    """The worst and the best verdict on a criterion for the candidate: a high one may be what costs points."""
+    criterion = criteria_of(example)[number_of(case_id)]
+    low, high = (Verdict(value=value) for value in scale)
+    return (low, high) if criterion.wanted == (criterion.points > 0) else (high, low)

@@ -7,7 +7,7 @@ from typing import Any
 
 from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
-from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, number_of
+from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, ends_of_criterion, number_of
 from judgebench.kinds.items import Criterion, groups_of, tag_group
 from judgebench.kinds.judging import judge_models, slot_texts, with_judge
 from judgebench.kinds.scores import Covariate
@@ -82,6 +82,7 @@ def make(
         load=read,
         cases=cases_of_criteria,
         score=partial(_score, grades),
+        verdict_ends=partial(ends_of_criterion, grades.scale),
         groups=scores.groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,

@@ -9,7 +9,14 @@ from msgspec import Meta, structs
 
 from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
-from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, number_of, shown
+from judgebench.kinds.criteria import (
+    case_of_row,
+    cases_of_criteria,
+    criteria_of,
+    ends_of_criterion,
+    number_of,
+    shown,
+)
 from judgebench.kinds.graded import Grades
 from judgebench.kinds.graded import make as make_graded
 from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
@@ -91,7 +98,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         load=load,
         cases=cases_of_criteria,
         score=_score,
-        verdict_ends=_ends,
+        verdict_ends=partial(ends_of_criterion, (0.0, 1.0)),
         groups=means.groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
@@ -126,13 +133,6 @@ def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgem
     """Points met over positive points, which has no value until all criteria of the item have a verdict."""
     judged = by_example(judgements)
     return [_row(example, judged.get(example.id, ())) for example in data.examples]
-
-
-def _ends(example: Example, case_id: str) -> tuple[Verdict, Verdict]:
-    """What takes most points away, and what brings most."""
-    criterion = criteria_of(example)[number_of(case_id)]
-    best = float(criterion.wanted == (criterion.points > 0))
-    return Verdict(value=1 - best), Verdict(value=best)
 
 
 def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
