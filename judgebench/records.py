@@ -25,7 +25,8 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One turn of a conversation."""
 
     role: str
-    """``system``, ``user`` or ``assistant``."""
+    """``system``, ``user`` or ``assistant``; in what a scoring model is asked also ``answer``, which is to be scored
+    and ends a conversation."""
     content: str
 
 
@@ -101,6 +102,9 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """The model's thinking, if the endpoint returns it separately from the answer."""
     left_out: tuple[str, ...] = ()
     """Sampling settings that were not sent because the endpoint rejects them."""
+    scores: tuple[dict[str, Number], ...] | None = None
+    """What a scoring model found instead of writing a text: named numbers for each answer it was shown or, of a pair
+    ranker, for the pair."""
 
     @property
     def failed(self) -> bool:

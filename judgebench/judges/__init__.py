@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from judgebench.judges.reminders import reminded
+from judgebench.judges.scorers import read_scores
 from judgebench.records import Case, Completion, Request, Verdict
 from judgebench.thinking import AUTO, Thinking, split_completion, without_thinking
 
@@ -56,8 +57,11 @@ def usual_reasks(judge: Judge) -> int:
 def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO) -> Verdict:
     """Read the verdict in a judge's replies, oldest first, without their thinking. All replies are read here.
 
-    Only the last attempt is read: what was unreadable before, or named two verdicts, is no part of a verdict.
+    Only the last attempt is read: what was unreadable before, or named two verdicts, is no part of a verdict. A scoring
+    model's numbers are read in one way, whichever judge it played.
     """
+    if replies[-1].scores is not None:
+        return read_scores(getattr(judge, "played", judge), case, replies[-1])
     parts = [split_completion(reply, thinking) for reply in replies]
     if parts[-1].unclosed:
         return Verdict(value=None, error="the judge was still thinking when its reply ended")

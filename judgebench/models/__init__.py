@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from judgebench.judges.scorers import Scores
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, Request, Usage
 
@@ -158,6 +159,8 @@ class Backend:
     """The target is a checkpoint: a folder (or a pattern over folders), or a hub id."""
     finished: bool = False
     """The target is a file of finished answers; nothing is generated."""
+    scores: Scores | None = None
+    """Its models write nothing: they give numbers to answers, each by itself or two side by side, and so they judge."""
     gives_logprobs: bool = True
     """As far as is known before the first call."""
     price: Callable[[str], Price | None] | None = None

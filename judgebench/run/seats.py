@@ -18,6 +18,7 @@ from judgebench.codec import read_json
 from judgebench.data.resources import resource
 from judgebench.errors import ModelError, UsageError
 from judgebench.judges import Judge
+from judgebench.judges.scorers import ScoringJudge
 from judgebench.models import Model, ModelSpec, OpenSettings, Served
 from judgebench.models.call_store import CallStore, Spending, default_store_path
 from judgebench.models.http.endpoint import Endpoint
@@ -321,6 +322,10 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
 
     Raises :class:`UsageError` if the judge reads log-probabilities and the model cannot give them.
     """
+    if spec.backend.scores is not None:
+        if settings.judge_gen:
+            raise UsageError(f"--judge-gen is for judges that write, and {spec.text} writes nothing; leave it out")
+        return ScoringJudge(judge, spec.backend.scores)
     if spec.local:
         judge = judge.constrained()
     if getattr(judge, "sampling", Sampling()).top_logprobs and not spec.backend.gives_logprobs:

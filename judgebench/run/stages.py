@@ -130,7 +130,7 @@ def judge_step(
 ) -> Request | Verdict:
     """Return what a judge is asked next in one repeat of a case, or the verdict."""
     step = next_step(judge, case, replies, thinking, reasks)
-    if isinstance(step, Verdict):
+    if isinstance(step, Verdict) or getattr(judge, "deterministic", False):
         return step
     return msgspec.structs.replace(step, repeat=repeat * REPEAT_STRIDE + len(replies))
 

@@ -74,8 +74,36 @@ class ChatPrompts:
         """The prompt in tokens: a template writes its special tokens itself; raw text gets the tokenizer's BOS, unless
         it has one. Raises :class:`Unaskable`.
         """
-        tokens = self._bare_tokens(self._written(messages))
+        return self._begun(self._bare_tokens(self._written(messages)))
+
+    def closed_tokens(self, messages: Sequence[Message]) -> list[int]:
+        """A conversation that ends with an answer, in tokens, without the prompt for another one. Raises
+        :class:`Unaskable`.
+        """
+        return self._begun(self._bare_tokens(self._written(messages, closed=True)))
+
+    def continuation(self, messages: Sequence[Message], answer: str) -> list[int]:
+        """The tokens of an answer, and of the end of its turn if the template writes one, after ``tokens(messages)``.
+
+        Raises :class:`Unaskable`.
+        """
+        return self._bare_tokens(self._after_prompt(messages, answer))
+
+    def _begun(self, tokens: list[int]) -> list[int]:
         return tokens if tokens[: len(self._before)] == self._before else self._before + tokens
+
+    def _after_prompt(self, messages: Sequence[Message], answer: str) -> str:
+        """The text of an answer with the special token that ends its turn."""
+        if self._raw is not None:
+            return answer
+        before = self._written(messages)
+        whole = self._written([*messages, Message(role="assistant", content=answer)], closed=True)
+        written = next((text for text in (answer, answer.strip()) if whole.startswith(before + text)), None)
+        if written is None:  # the template writes something else between the two, such as an empty thinking part
+            return answer
+        rest = whole[len(before) + len(written) :]
+        ends = [token for token in self._tokenizer.all_special_tokens if rest.startswith(token)]
+        return written + max(ends, key=len, default="")
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raise :class:`UsageError` for faults that show before the first call.
@@ -128,11 +156,11 @@ class ChatPrompts:
         whole: list[int] = self._tokenizer("a").input_ids
         return whole[: whole.index(self._bare_tokens("a")[0])]
 
-    def _written(self, messages: Sequence[Message]) -> str:
+    def _written(self, messages: Sequence[Message], *, closed: bool = False) -> str:
         if self._raw is not None:
             return fill(self._raw, {INSTRUCTION: "\n\n".join(message.content for message in messages)})
         try:
-            return self._rendered(messages)
+            return self._rendered(messages, closed=closed)
         except NotRendered as error:
             if error.over_limit:
                 raise UsageError(
@@ -143,14 +171,17 @@ class ChatPrompts:
         except UnicodeEncodeError as error:  # half a surrogate pair
             raise Unaskable(f"the conversation cannot be put into tokens: {first_line(error)}") from error
 
-    def _rendered(self, messages: Sequence[Message]) -> str:
+    def _rendered(self, messages: Sequence[Message], *, closed: bool) -> str:
         if _is_jinja(self._tokenizer):
-            return render(self._template, messages, {**self._tokenizer.special_tokens_map, **self._variables})
+            variables = {**self._tokenizer.special_tokens_map, **self._variables}
+            return render(
+                self._template, messages, {**variables, "add_generation_prompt": False} if closed else variables
+            )
         # A tokenizer with its own code, which was installed or trusted, instead of a checkpoint's template.
         conversation = [{"role": message.role, "content": message.content} for message in messages]
         try:
             text: str = self._tokenizer.apply_chat_template(
-                conversation, add_generation_prompt=True, tokenize=False, **self._variables
+                conversation, add_generation_prompt=not closed, tokenize=False, **self._variables
             )
         except Exception as error:
             raise NotRendered(first_line(error), over_limit=False) from error

@@ -244,11 +244,13 @@ class Checkpoint:
         thinking: Thinking = AUTO,
         trust_remote_code: bool = False,
         context: int | None = None,
+        needs_template: bool = True,
     ) -> None:
         """Read everything but the weights, and check that those are there.
 
         If a tokenizer was saved with the adapter, that one is used. ``context`` limits prompt and reply together to
-        fewer tokens than the model was made for.
+        fewer tokens than the model was made for. Unless it ``needs_template``, messages of a tokenizer without a chat
+        template are joined by blank lines.
 
         Raises :class:`UsageError` for mistakes of the user, :class:`ModelError` for files that cannot be read.
         """
@@ -283,6 +285,8 @@ class Checkpoint:
             raise UsageError(f"max_tokens is {max_tokens}; it must be 1 or more.")
         self.max_tokens = max_tokens
         self._thinking = thinking
+        if not needs_template and chat_template is None and not getattr(self.tokenizer, "chat_template", None):
+            chat_template = "none"
         try:
             self.prompts = ChatPrompts(
                 self.tokenizer,

@@ -37,7 +37,7 @@ T = TypeVar("T")
 _WINDOW_BATCHES = 4
 _JOIN_SHARE = 8
 """New rows wait until one in so many places of a batch is free."""
-_GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.02
 """A batch takes seconds, and requests that could share it often come microseconds apart, so one short wait pays."""
 
 
@@ -73,7 +73,7 @@ class HfModel(LocalModel):
         self._torch, self._transformers = import_transformers()
         if min(1 if batch_size is None else batch_size, batch_tokens) < 1:
             raise UsageError("batch_size and batch_tokens must be 1 or more.")
-        self._device = _choose_device(self._torch, device)
+        self._device = choose_device(self._torch, device)
         self._batch_size = batch_size or (64 if self._device.startswith("cuda") else 16)
         self._batch_tokens = batch_tokens
         super().__init__(Checkpoint(place, **options))
@@ -152,7 +152,9 @@ class HfModel(LocalModel):
                 idle = not (waiting or labelled or (batch and batch.live))
                 if idle and feed.ended:
                     return
-                for index, request in self._arrivals(feed, window - len(waiting) - len(labelled), idle=idle):
+                for index, request in gathered(
+                    feed, window - len(waiting) - len(labelled), self._batch_size, idle=idle
+                ):
                     prepared = self._checkpoint.prepare(index, request)
                     if isinstance(prepared, Completion):
                         yield index, prepared
@@ -202,14 +204,6 @@ class HfModel(LocalModel):
         self._model = None
         self._free_cached()
 
-    def _arrivals(self, feed: Feed[Request], room: int, *, idle: bool) -> list[tuple[int, Request]]:
-        """New requests, at most ``room``; waits for one only when ``idle``."""
-        arrived = feed.arrivals(room, idle=idle)
-        if idle and len(arrived) < self._batch_size and not feed.ended:
-            time.sleep(_GATHER_SECONDS)
-            arrived += feed.arrivals(room - len(arrived), idle=False)
-        return arrived
-
     def _new_batch(self) -> RollingBatch | PaddedBatch:
         chooser = Chooser(self._torch, self._tokenizer, self._ends)
         if self._rolls:
@@ -243,7 +237,7 @@ class HfModel(LocalModel):
         try:
             work(*arguments)
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise ModelError(f"{self.name} failed on {self._device}: {first_line(error)}.") from error
             return False
         return True
@@ -292,9 +286,7 @@ class HfModel(LocalModel):
         return f"out of memory on {self._device} with up to {columns} tokens"
 
     def _free_cached(self) -> None:
-        gc.collect()
-        if self._torch.cuda.is_available():
-            self._torch.cuda.empty_cache()
+        free_memory(self._torch)
 
     def _score_choices(self, batch: Sequence[Job], completions: list[Completion]) -> None:
         """Add to the completions the log-likelihood of each label right after the generation prompt.
@@ -323,6 +315,22 @@ class HfModel(LocalModel):
             completions.append(self._checkpoint.scored(job, values))
 
 
+def gathered(feed: Feed[Request], room: int, batch_size: int, *, idle: bool) -> list[tuple[int, Request]]:
+    """New requests, at most ``room``; waits for one only when ``idle``, and then a moment for those that follow it."""
+    arrived = feed.arrivals(room, idle=idle)
+    if idle and len(arrived) < batch_size and not feed.ended:
+        time.sleep(GATHER_SECONDS)
+        arrived += feed.arrivals(room - len(arrived), idle=False)
+    return arrived
+
+
+def free_memory(torch: Any) -> None:
+    """Give what nobody uses back to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def _without(items: Sequence[T], taken: Sequence[T]) -> list[T]:
     gone = {id(item) for item in taken}
     return [item for item in items if id(item) not in gone]
@@ -338,12 +346,14 @@ def _shape(batch: Sequence[Job]) -> tuple[int, int]:
     return sum(len(job.rows) for job in batch), columns
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch says that the device's memory is too small."""
     text = str(error).lower()
     return any(sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory"))
 
 
-def _choose_device(torch: Any, device: str | None) -> str:
+def choose_device(torch: Any, device: str | None) -> str:
+    """The device to compute on: the one given, else the first of cuda, mps and cpu. Raises :class:`UsageError`."""
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device is None:
         return next(kind for kind, present in here.items() if present)

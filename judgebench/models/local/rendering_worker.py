@@ -54,7 +54,9 @@ def _rendered(render: Any, given: Conversation) -> Rendered:
     arm(CPU_SECONDS, WALL_SECONDS)
     try:
         ((text,), _) = render(
-            conversations=[given.messages], chat_template=given.template, add_generation_prompt=True, **given.variables
+            conversations=[given.messages],
+            chat_template=given.template,
+            **{"add_generation_prompt": True, **given.variables},
         )
     except MemoryError:
         return Rendered(None, f"it took more than {MEMORY_BYTES // 2**30} GiB of memory", over_limit=True)

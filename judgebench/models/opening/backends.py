@@ -53,6 +53,7 @@ _CHECKPOINT_ARGUMENTS: Arguments = {
     "lora": str,
 }
 _HF_ARGUMENTS: Arguments = {**_CHECKPOINT_ARGUMENTS, "device": str, "batch_size": int, "batch_tokens": int}
+_SCORING_ARGUMENTS: Arguments = {"dtype": _dtype, "device": str, "batch_size": int, "batch_tokens": int}
 _VLLM_ARGUMENTS: Arguments = {
     **_CHECKPOINT_ARGUMENTS,
     "quantization": str,
@@ -82,6 +83,51 @@ def _open_hf(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     from judgebench.models.local.hf import HfModel
 
     return HfModel(**_checkpoint(target, settings), **arguments)
+
+
+def _open_reward(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.local.reward import RewardModel
+
+    return RewardModel(target, **arguments)
+
+
+def _open_pair_ranker(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.local.pair_ranker import PairRanker
+
+    return PairRanker(target, **arguments)
+
+
+def _open_ratio(target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.local.density_ratio import DensityRatio
+
+    sources = [_checkpoint(one, settings)["path_or_id"] for one in checkpoints_of_ratio(target)]
+    return DensityRatio(sources, **arguments)
+
+
+def _check_ratio(target: str) -> None:
+    for one in checkpoints_of_ratio(target):
+        _check_checkpoint(one)
+
+
+def checkpoints_of_ratio(target: str) -> tuple[str, str]:
+    """The strong and the weak checkpoint of a density ratio. Raises :class:`UsageError`.
+
+    >>> checkpoints_of_ratio("hf:org/tuned/hf:org/base")
+    ('org/tuned', 'org/base')
+    """
+    found = re.fullmatch(r"hf:(.+?)/hf:(.+)", target)
+    if found is None:
+        raise UsageError(
+            f"the model spec ratio:{target} names no two checkpoints; it is written ratio:hf:STRONG/hf:WEAK, with "
+            "folders or hub ids"
+        )
+    return found[1], found[2]
+
+
+def _reduction(text: str) -> str:
+    if text not in ("sum", "mean"):
+        raise ValueError("it is sum or mean")
+    return text
 
 
 def _open_builtin(target: str, settings: OpenSettings, **arguments: Any) -> Model:
@@ -259,6 +305,31 @@ HF = Backend(
     local=True,
     checkpoint=True,
 )
+REWARD = Backend(
+    name="reward",
+    spelling="reward:ID (a reward model, as judge)",
+    open=_open_reward,
+    arguments={**_SCORING_ARGUMENTS, "revision": str, "trust_remote_code": _flag},
+    local=True,
+    scores="answers",
+)
+PAIR_RANKER = Backend(
+    name="pairrm",
+    spelling="pairrm:ID (a pair ranker, as judge)",
+    open=_open_pair_ranker,
+    arguments={**_SCORING_ARGUMENTS, "revision": str},
+    local=True,
+    scores="pairs",
+)
+RATIO = Backend(
+    name="ratio",
+    spelling="ratio:hf:STRONG/hf:WEAK (a density ratio, as judge)",
+    open=_open_ratio,
+    arguments={**_SCORING_ARGUMENTS, "trust_remote_code": _flag, "reduce": _reduction},
+    check_target=_check_ratio,
+    local=True,
+    scores="answers",
+)
 OPENAI = Backend(
     name="openai",
     spelling="openai:NAME",
@@ -304,7 +375,11 @@ BUILTIN = Backend(
     local=True,
     trusts=_any,
 )
-BUNDLED = {backend.name: backend for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, FILE, PUBLISHED, SCRIPTED, BUILTIN)}
+_SCORING = (REWARD, PAIR_RANKER, RATIO)
+BUNDLED = {
+    backend.name: backend
+    for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, *_SCORING, FILE, PUBLISHED, SCRIPTED, BUILTIN)
+}
 ENGINE_ARGUMENTS: Arguments = {**_VLLM_ARGUMENTS, **_HF_ARGUMENTS}
 """The arguments of a checkpoint whose engine is not chosen yet."""
 CHECKPOINT = dataclasses.replace(HF, name="checkpoint", spelling="a checkpoint folder or hub id")
