@@ -15,7 +15,6 @@ import numpy as np
 from judgebench import tasks
 from judgebench.display import rough
 from judgebench.errors import UsageError
-from judgebench.judges.panel import panel_members
 from judgebench.records import ExampleScore, Score
 from judgebench.run.loading import source_finder
 from judgebench.run.reading import Run, TaskRun, read_run
@@ -288,7 +287,7 @@ def _table(own: TaskRun, metric: str, settings: Settings) -> dict[str, FloatArra
     if one_judge and any(judgement.repeat for judgement in judgements):
         data = own.load_data(source_finder(settings))
         answers = own.generations()
-        members = [own.task.score(data, answers, some) for some in panel_members(judgements).values()]
+        members = [own.task.score(data, answers, some) for some in own.task.by_member(judgements).values()]
     numbers = [mean.values(scores) for scores in members]
     by_item: dict[str, list[list[float | None]]] = {}
     for example in own.examples():

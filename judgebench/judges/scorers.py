@@ -95,8 +95,8 @@ def shown_order(case: Case) -> list[int]:
 
 
 def shares_wins(judge: Any) -> bool:
-    """Whether a judge's verdict on a pair is a probability: it reads those of labels, and takes no sides."""
-    return getattr(judge, "binarise", True) is False
+    """Whether a judge's verdict on a pair may be a share: a probability, or by how much an answer is better."""
+    return getattr(judge, "binarise", True) is False or getattr(judge, "graded", False)
 
 
 def read_scores(judge: Any, case: Case, reply: Completion) -> Verdict:

@@ -49,6 +49,8 @@ class TextJudge:
     """Returns the message that asks once more after such a reply, or ``None`` if the judge is not asked again."""
     reads_once: bool = False
     """Its verdicts stand as first read: its patterns are the user's own, and those are not taken from a run."""
+    graded: bool = False
+    """Of pairs: whether its verdicts say by how much an answer is better, so that a share between is one as well."""
     labels: tuple[str, ...] = ()
     """What the rule looks for in a reply, as a prompt has to name it: labels, a key of JSON, or a rating's brackets."""
     texts: CaseTexts | None = None

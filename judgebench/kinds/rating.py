@@ -15,6 +15,7 @@ from judgebench.kinds.judging import JUDGE, judge_models, with_judge
 from judgebench.kinds.scores import Covariate, GroupedMeans
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
+from judgebench.models.opening import scores_of
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers
@@ -54,11 +55,13 @@ class _Rated:
         return (f"#turn-{self.turn}" if self.turn else "") + (f"#{self.dimension}" if self.dimension else "")
 
 
-def make(file: TaskFile, starter: bool) -> Task:
-    """The benchmark of such a file."""
-    settings = _settings(file)
+def make(file: TaskFile, starter: bool, *, scaled: bool | None = None) -> Task:
+    """The benchmark of such a file; where a scoring model rates, ratings are not ``scaled``."""
+    if scaled is None:
+        scaled = scores_of(file.judge_model or "") is None
+    settings = _settings(file, scaled=scaled)
     low, high = settings.scale
-    bounds = (low, high)
+    bounds = (low, high) if scaled else None
     share = Metric(name="share_at_mark", value_of=Covariate("at_mark"))
     metrics = (
         Metric(name="rating", unit="rating", bounds=bounds, value_of=single_row("rating")),
@@ -79,7 +82,7 @@ def make(file: TaskFile, starter: bool) -> Task:
 
     def load(fetch: Fetch) -> TaskData:
         data = TaskData(examples=read_examples(file, fetch, starter=starter), baselines={})
-        return with_judge(file, task, data, texts, VerdictRule(read="rating", scale=bounds), fetch)
+        return with_judge(file, task, data, texts, VerdictRule(read="rating", scale=settings.scale), fetch)
 
     task = Task(
         name=file.name,
@@ -96,23 +99,26 @@ def make(file: TaskFile, starter: bool) -> Task:
         groups=means.groups,
         summarise=partial(_summarise, settings, means),
         metric_sums=partial(_sums, settings, means),
+        # A scoring model is told of no dimension, so it would say the same of each.
+        on_rewards=None if settings.dimensions else partial(make, file, starter, scaled=False),
         repeats=True,
         importers={
             "outputs": import_answers,
             "verdicts": partial(import_verdicts, case=partial(_case_of, settings), value=partial(_value_of, settings)),
         },
-        about=file.keys.about or f"How good a judge finds a model's answers, from {low:g} to {high:g}.",
+        about=file.keys.about
+        or f"How good a judge finds a model's answers{f', from {low:g} to {high:g}' if scaled else ''}.",
     )
     return task
 
 
-def _settings(file: TaskFile) -> Settings:
+def _settings(file: TaskFile, *, scaled: bool) -> Settings:
     settings = file.table(Settings)
     low, high = settings.scale
     names = [dimension.name for dimension in settings.dimensions]
     if not low < high:
         raise file.fault("rating.scale", f"[{low:g}, {high:g}] does not go from low to high")
-    if settings.mark is not None and not low <= settings.mark <= high:
+    if scaled and settings.mark is not None and not low <= settings.mark <= high:
         raise file.fault("rating.mark", f"{settings.mark:g} is not on the scale from {low:g} to {high:g}")
     if len(set(names)) < len(names) or not all(name.replace("-", "").replace("_", "").isalnum() for name in names):
         raise file.fault("rating.dimensions", "have names of letters, digits, - and _, each its own")
@@ -121,7 +127,7 @@ def _settings(file: TaskFile) -> Settings:
     return settings
 
 
-def _of_dimension(dimension: Dimension, bounds: tuple[float, float]) -> Metric:
+def _of_dimension(dimension: Dimension, bounds: tuple[float, float] | None) -> Metric:
     name = dimension.name
     return Metric(name=f"rating_{name}", unit="rating", bounds=bounds, value_of=Covariate(name), shown=False)
 

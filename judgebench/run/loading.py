@@ -4,7 +4,7 @@ It also loads the tasks of finished runs again. Models are not opened here; ``se
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from judgebench.models.opening.backends import PUBLISHED
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
-from judgebench.run.run_tasks import TaskFiles, find_task
+from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.task import Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers, parse_fields, question_of
@@ -37,7 +37,14 @@ MISSING_LIMIT = 0.01
 
 
 def require_useful(spec: ModelSpec, settings: Settings) -> None:
-    """Refuse settings that the model under test would never see, because somebody expects them to matter."""
+    """Refuse a model that answers nothing, and settings that it would never see although somebody expects them to
+    matter.
+    """
+    if spec.backend.scores is not None:
+        raise UsageError(
+            f"{spec.text} gives numbers to answers and writes none: it can be a judge (--judge), but not the model "
+            "under test"
+        )
     rendered = {"--chat-template": settings.chat_template not in (None, "auto")}
     asked = {
         "--model-arg": bool(settings.model_args),
@@ -116,6 +123,7 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
             )
     presets.require_use(settings, keys)
     loaded = with_own_judge(loaded, settings)
+    loaded = [_rated_by(loaded_task, settings.judges) for loaded_task in loaded]
     return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
 
 
@@ -155,6 +163,12 @@ def _judged_by(own: OwnJudge, loaded_task: LoadedTask, *, stored: bool = False) 
 def source_finder(settings: Settings) -> SourceFinder:
     """Return a finder that looks for official files where the settings say."""
     return SourceFinder(default_cache_dir(), settings.mirrors, offline=settings.offline)
+
+
+def _rated_by(loaded_task: LoadedTask, judges: Sequence[str]) -> LoadedTask:
+    """The task as its judges rate: those of the user, or its own."""
+    task = loaded_task.task
+    return dataclasses.replace(loaded_task, task=judged_by_models(task, judges or tuple(task.judge_models.values())))
 
 
 def _load_narrowed(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings, selection: Selection) -> LoadedTask:

@@ -5,12 +5,13 @@ packages, never a file. The code of a task in a file comes from the user's own c
 in Python), and it must be the code that the run was made with: the manifest keeps its hashes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from judgebench import tasks
 from judgebench.display import is_plain_name
 from judgebench.errors import UsageError
+from judgebench.models.opening import scores_of
 from judgebench.records import TaskCode
 from judgebench.run.folder import TaskManifest
 from judgebench.task import Task
@@ -39,7 +40,13 @@ def find_task(
         raise UsageError(
             f"{run} is of the task {task_manifest.name!r}, but {origin.name} defines {task.name!r} in that version"
         )
-    return task, origin
+    return judged_by_models(task, task_manifest.judge_models), origin
+
+
+def judged_by_models(task: Task, judges: Iterable[str]) -> Task:
+    """The task as these models judge it: scoring models rate on a scale of their own, which has no ends."""
+    rated_freely = task.on_rewards is not None and any(scores_of(text) == "answers" for text in judges)
+    return task.on_rewards() if task.on_rewards is not None and rated_freely else task
 
 
 def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.Origin:

@@ -6,7 +6,7 @@ A judge is a prompt and a rule; a seat is a judge and a model that plays it.
 import dataclasses
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -282,6 +282,7 @@ def judge_specs(
             what = f"the starter set of {task.name}" if task.starter else task.label
             raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
         parsed = [parse_model(text, {**settings.judge_file_args, **settings.judge_args}) for text in texts]
+        _require_alike(task, judge, [spec for spec, _ in parsed])
         specs[name] = [(judge_for(judge, spec, settings=settings), spec, arguments) for spec, arguments in parsed]
     return specs
 
@@ -341,6 +342,34 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
         changed, sampling=override_sampling(changed.sampling, settings.judge_gen, "--judge-gen")
     )
     return settled
+
+
+def _require_alike(task: Task, judge: Judge, specs: Sequence[ModelSpec]) -> None:
+    """Raise :class:`UsageError` for scoring models that cannot play a judge, or not beside the others.
+
+    A pair has a winner, whoever names it; a rating is a number on somebody's scale.
+    """
+    scoring = [spec for spec in specs if spec.backend.scores is not None]
+    texts = getattr(judge, "texts", None)
+    if not scoring or texts is None or texts.answers == 2:
+        return
+    first = scoring[0]
+    if first.backend.scores == "pairs":
+        raise UsageError(
+            f"{first.text} compares two answers, and the judge {judge.name} of {task.label} sees one; name a judge of "
+            "single answers, such as reward:ID"
+        )
+    if task.on_rewards is None:
+        raise UsageError(
+            f"{first.text} rates on a scale of its own, and {task.label} needs another judge for {judge.name}: its "
+            "numbers are made of that judge's labels or scale. Compare answers with a baseline's instead, or rate them "
+            'by a benchmark of kind = "rating"'
+        )
+    if len(scoring) < len(specs):
+        other = next(spec for spec in specs if spec.backend.scores is None)
+        raise UsageError(
+            f"{first.text} and {other.text} rate on different scales, so they cannot be one jury; make a run with each"
+        )
 
 
 def judge_texts(settings: Settings) -> list[str]:

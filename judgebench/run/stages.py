@@ -14,7 +14,7 @@ import msgspec
 from judgebench.codec import canonical_hash
 from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
-from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of, panel_members
+from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of
 from judgebench.models import Gauge, Gauged, Model
 from judgebench.models.pricing import Price
 from judgebench.records import (
@@ -312,7 +312,7 @@ def fold_members(
     task: Task, data: TaskData, generations: Generations, judgements: Sequence[Judgement]
 ) -> tuple[list[Member], list[ExampleScore], Fold]:
     """Return the panel's members with their example scores, the panel's example scores, and the fold that made them."""
-    by_member = panel_members(judgements) or {"": []}
+    by_member = task.by_member(judgements) or {"": []}
     judges = judges_by_member(judgements)
     members = [
         Member(name, task.score(data, generations, own), judges.get(name, "")) for name, own in by_member.items()

@@ -17,6 +17,7 @@ from judgebench.errors import UsageError, wanted
 from judgebench.grading.pool import Verifier
 from judgebench.judges import Judge
 from judgebench.judges.named import NamedJudge
+from judgebench.judges.panel import panel_members
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score, Verdict
 from judgebench.task.metric import Metric, MetricSums, metric_called
 from judgebench.task.selection import GroupsOf
@@ -175,6 +176,10 @@ class Task:
     pools_judges: bool = False
     """A panel's number comes from all its verdicts, each with its own weight; else from the members' means per
     example."""
+    judged_together: bool = False
+    """A panel's members say something only together, as two models whose likelihoods are compared: ``score`` gets the
+    judgements of all of them at once, and none is scored by itself. Where this is false, ``score`` is called for each
+    member with its judgements alone."""
     starter: bool
     """The data are the bundled starter set, whose numbers are not comparable with anything."""
     load: Callable[[Fetch], TaskData]
@@ -218,6 +223,9 @@ class Task:
     path. (``lm_eval`` returns the task's part of a results file, and its samples.)"""
     hub: tuple[str, str] | None = None
     """The dataset and the task under which the Hugging Face Hub ranks the headline metric, if it does."""
+    on_rewards: "Callable[[], Task] | None" = None
+    """The same task where a scoring model rates single answers: by any number, so that no rating has bounds. ``None``
+    if ratings must be on the task's scale, and only a judge that is told of it can rate."""
     repeats: bool = False
     """Its metrics accept several answers to one item, so ``--repeats`` may ask for them."""
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -243,6 +251,11 @@ class Task:
     def headline(self) -> tuple[str, ...]:
         """Names of the metrics that tables show, in order; the first ranks."""
         return tuple(metric.name for metric in self.metrics if metric.shown)
+
+    def by_member(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+        """Sort judgements by the members of the panel that are scored by themselves; one if it is not divided."""
+        listed = list(judgements)
+        return {"": listed} if self.judged_together and listed else panel_members(listed)
 
     @property
     def means(self) -> dict[str, Metric]:

@@ -317,6 +317,7 @@ def _json_judge(
         sampling=SAMPLING,
         reading=f"{key} of a JSON object, {reading}",
         read_text=partial(read_verdict, key=key, reading=reading),
+        graded=key != "score",
         labels=(key,),
         texts=case_texts(judge, shown["max_words"]),
         form=json_form(key, wanted),

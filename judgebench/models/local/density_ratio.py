@@ -46,7 +46,7 @@ class DensityRatio(ScoringModel):
         self._dtypes = [one.settled_dtype(dtype, on_cpu=self._device == "cpu") for one in self._checkpoints]
         self._reduce = reduce
         strong, weak = self._checkpoints
-        self.name = f"{strong.name}/{weak.name}"
+        self.name = f"ratio:{strong.name}/{weak.name}"
         digests = "/".join(
             f"{one.digest} dtype={dtype}" for one, dtype in zip(self._checkpoints, self._dtypes, strict=True)
         )

@@ -50,7 +50,7 @@ class PairRanker(ScoringModel):
             )
         self._prefix_ids = [getattr(config, name) for name in PREFIX_IDS]
         self._dtype = self._checkpoint.settled_dtype(dtype, on_cpu=self._device == "cpu")
-        self.name = self._checkpoint.name
+        self.name = f"pairrm:{self._checkpoint.name}"
         self.identity = f"pairrm:{self._checkpoint.digest} dtype={self._dtype}"
         self._model: Any = None
 

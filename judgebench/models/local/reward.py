@@ -68,7 +68,7 @@ class RewardModel(ScoringModel):
             self._weights(len(self._heads))
         elif len(self._heads) > 1 and not trust_remote_code:
             raise UsageError(self._several(len(self._heads)))
-        self.name = f"{self._checkpoint.name}{mark}{heads}"
+        self.name = f"reward:{self._checkpoint.name}{mark}{heads}"
         chosen = f" heads={','.join(f'{name}={weight:g}' for name, weight in self._wanted.items())}" if mark else ""
         self.identity = f"reward:{self._checkpoint.digest} dtype={self._dtype}{chosen}"
         self._model: Any = None

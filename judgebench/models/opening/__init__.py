@@ -19,6 +19,7 @@ from judgebench.activity import doing
 from judgebench.data.aliases import aliases, key_of
 from judgebench.display import did_you_mean
 from judgebench.errors import JudgebenchError, UsageError, wanted
+from judgebench.judges.scorers import Scores
 from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.opening.backends import (
     BUILTINS,
@@ -107,6 +108,14 @@ def _require_a_model(text: str) -> None:
             f"the model spec {text!r} names a backend and no model: give {whole}, or name it as lm-eval does, "
             f"--model_args {needed}"
         )
+
+
+def scores_of(text: str) -> Scores | None:
+    """What a model spec's model gives numbers to, if it scores answers; ``None`` also for what is no spec."""
+    try:
+        return _backend_of(text)[0].scores
+    except UsageError:
+        return None
 
 
 def runs_here(text: str) -> bool:

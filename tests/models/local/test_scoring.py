@@ -75,7 +75,7 @@ def test_named_heads_make_the_reward(tmp_path: Path) -> None:
         (completion,) = answers(model, [to_score((question, answer))])
         assert numbers(completion, "reward") == pytest.approx([expected], abs=TOLERANCE)
         assert numbers(completion, "helpfulness") == pytest.approx([helpful], abs=TOLERANCE)
-        assert model.name == f"rm#{spelled}"
+        assert model.name == f"reward:rm#{spelled}"
 
 
 def test_several_heads_need_a_name(tmp_path: Path) -> None:
