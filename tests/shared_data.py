@@ -32,6 +32,7 @@ CONTENTS = {
     "multichallenge": "verdicts of a judge on Multi-Challenge's questions, and what its official code makes of them",
     "ratings": "battles and the ratings that FastChat, Arena-Hard and arena-rank give them",
     "upstream": "the files that tasks/*/sources.toml pin, under any name",
+    "writingbench": "grades of WritingBench's criteria, and what its official code makes of them",
     "wildbench": "templates, judge records and published tables of allenai/WildBench",
 }
 """What lies in each folder of the data."""

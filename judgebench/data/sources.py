@@ -88,6 +88,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     package: PackageCopy | None = None
     sha256: str
     """Hex digest of the uncompressed bytes, or ``unpinned``."""
+    git_blob: str | None = None
+    """Git's name for the content of a file whose sha256 is not known; it is verified in its place."""
     bytes: int | None = None
     licence: str
     standin: StandIn | None = None
@@ -221,6 +223,8 @@ class SourceFinder:
             found = self._from_mirror(source.mirror_name, source.sha256, source.bytes)
             found = found or self._string_from_mirror(source)
         if found is not None:
+            if source.git_blob is not None:
+                self._verify(source, found, "the copy in a mirror")
             self._keep(source.sha256, found)
             return found, self._used(source, found, "mirror")
         for origin, copies in _installed(source):
@@ -328,10 +332,12 @@ class SourceFinder:
         return self._cache / sha256[:2] / sha256
 
     def _verify(self, source: Source, data: bytes, where: str) -> None:
-        found = sha256_hex(data)
-        if source.sha256 not in (UNPINNED, found):
+        kind, wanted, found = "sha256", source.sha256, sha256_hex(data)
+        if source.sha256 == UNPINNED and source.git_blob is not None:
+            kind, wanted, found = "Git blob", source.git_blob, _git_blob(data)
+        if wanted not in (UNPINNED, found):
             raise HashMismatch(
-                f"{source.name} ({source.place}) must have sha256 {source.sha256}, but {where} has {found}. "
+                f"{source.name} ({source.place}) must have {kind} {wanted}, but {where} has {found}. "
                 f"Delete that copy and fetch again; if upstream really changed, the pinned revision is gone"
             )
 
@@ -471,6 +477,11 @@ def _nltk_folders() -> Iterator[Path]:
         yield Path(os.path.expanduser(parent)) / "nltk_data"
     for parent in ("share", "local/share", "lib", "local/lib"):
         yield Path("/usr", parent, "nltk_data")
+
+
+def _git_blob(data: bytes) -> str:
+    """What Git calls a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _member(archive: bytes, source: Source) -> bytes:

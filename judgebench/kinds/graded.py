@@ -29,7 +29,7 @@ class Grades:
 
     scale: tuple[float, float]
     pooled: bool
-    """The score is the mean of all grades, not of the items' means."""
+    """The score is the mean of all grades, not of the items' means; so is that of a tag of criteria."""
     partial: bool
     """An item's score is the mean of the grades that could be read, if some could not."""
 
@@ -136,6 +136,18 @@ def _weight(known: Iterable[tuple[Criterion, float]]) -> float:
     return sum(abs(criterion.points) for criterion, _ in known)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Values:
+    """The grades of some items."""
+
+    known: tuple[tuple[str, float, float], ...]
+    """Items with the sum and the weight of their grades."""
+    total: int
+    """How many items there should be."""
+    pooled: bool
+    """The score is the mean of all grades."""
+
+
 class _Scores:
     """The mean of items, or of all grades; by group of items, and by tag of criteria."""
 
@@ -149,55 +161,59 @@ class _Scores:
         """All scores."""
         return [
             score
-            for group, (known, total) in self._values(data.examples, rows).items()
-            for score in self._scores(group, known, total)
+            for group, values in self._values(data.examples, rows).items()
+            for score in self._scores(group, values)
         ]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items."""
         return {
-            (metric.name, group): self._totals(group, known, share=metric is self._percent)
-            for group, (known, _) in self._values(examples, rows).items()
-            if known
+            (metric.name, group): self._totals(values, share=metric is self._percent)
+            for group, values in self._values(examples, rows).items()
+            if values.known
             for metric in (self._score, self._percent)
         }
 
-    def _values(
-        self, examples: Sequence[Example], rows: Sequence[ExampleScore]
-    ) -> dict[str | None, tuple[list[tuple[str, float, float]], int]]:
-        """Items with the sum and the weight of their grades, and how many items there should be, by group."""
+    def _values(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> "dict[str | None, _Values]":
+        """The grades of all items, and by group."""
+        tagged: set[str | None] = set()
         found: dict[str | None, list[tuple[str, float | None, float | None]]] = {None: []}
         by_id = {row.example_id: row for row in rows}
         for example in examples:
             item, row = example.item or example.id, by_id.get(example.id)
             tags = dict.fromkeys(tag_group(tag) for one in criteria_of(example) for tag in one.tags)
+            tagged.update(tags)
             for group in (None, *self.groups(example), *tags):
                 key = f":{group}" if group in tags else ""
                 own = [row] if row is not None else []
                 sums = Covariate(f"sum{key}")(own), Covariate(f"weight{key}")(own)
                 found.setdefault(group, []).append((item, *sums))
         return {
-            group: ([(item, top, weight) for item, top, weight in own if top is not None and weight], len(own))
-            for group, own in found.items()
+            group: _Values(
+                known=tuple((item, top, weight) for item, top, weight in own if top is not None and weight),
+                total=len(own),
+                pooled=self._grades.pooled and (group is None or group in tagged),
+            )
+            for group, own in sorted(found.items(), key=lambda group_with_items: group_with_items[0] or "")
         }
 
-    def _totals(self, group: str | None, known: Sequence[tuple[str, float, float]], *, share: bool) -> ClusterTotals:
+    def _totals(self, values: "_Values", *, share: bool) -> ClusterTotals:
         scale = 100 / self._grades.scale[1] if share else 1.0
-        items = [item for item, _, _ in known]
-        if self._grades.pooled and group is None:
-            tops, weights = [scale * top for _, top, _ in known], [weight for _, _, weight in known]
+        items = [item for item, _, _ in values.known]
+        if values.pooled:
+            tops, weights = [scale * top for _, top, _ in values.known], [weight for _, _, weight in values.known]
             return cluster_totals(tops, weights, clusters=items)
-        return cluster_totals([scale * top / weight for _, top, weight in known], clusters=items)
+        return cluster_totals([scale * top / weight for _, top, weight in values.known], clusters=items)
 
-    def _scores(self, group: str | None, known: Sequence[tuple[str, float, float]], total: int) -> Iterable[Score]:
-        about: dict[str, Any] = {"n_missing": total - len(known), "group": group}
-        what = "mean of all grades" if self._grades.pooled and group is None else "mean over items of their mean grade"
+    def _scores(self, group: str | None, values: "_Values") -> Iterable[Score]:
+        about: dict[str, Any] = {"n_missing": values.total - len(values.known), "group": group}
+        what = "mean of all grades" if values.pooled else "mean over items of their mean grade"
         for metric in (self._score, self._percent):
-            if not known:
+            if not values.known:
                 yield metric.absent(self._task, "no item has all its grades", **about)
                 continue
-            sums = self._totals(group, known, share=metric is self._percent)
-            yield metric.score(self._task, sums, what, "items", n=len(known), **about)
+            sums = self._totals(values, share=metric is self._percent)
+            yield metric.score(self._task, sums, what, "items", n=len(values.known), **about)
 
 
 def _value_of(grades: Grades, example: Example, row: FileRow, value: Any) -> Verdict:

@@ -63,13 +63,7 @@ def read_examples(
     Raises :class:`~judgebench.errors.UsageError` for a wrong key ``fields``, and
     :class:`~judgebench.errors.RecordError`, which names the line, for a row that is not an item.
     """
-    names = {name: name.rpartition(".")[2] for name in FIELDS}
-    for ours, theirs in file.keys.fields.items():
-        if ours not in FIELDS:
-            raise file.fault(
-                f"fields.{ours}", f"is not one of our fields{did_you_mean(ours, FIELDS)}; there are {', '.join(FIELDS)}"
-            )
-        names[ours] = theirs
+    names = field_names(file)
     rows = file.rows(fetch)[: STARTER_ITEMS if starter else None]
     kept = (*file.keys.groups, *columns)
     examples = tuple(_example(row, str(number), names, kept, more) for number, row in enumerate(rows))
@@ -78,6 +72,23 @@ def read_examples(
         if (first := seen.setdefault(example.id, row)) is not row:
             raise row.error(f"the id {example.id[:80]!r} is that of line {first.line}, too; each item has its own")
     return examples
+
+
+def field_names(file: TaskFile) -> dict[str, str]:
+    """The prompts' names of our fields; raise :class:`~judgebench.errors.UsageError` for a wrong key ``fields``."""
+    names = {name: name.rpartition(".")[2] for name in FIELDS}
+    for ours, theirs in file.keys.fields.items():
+        if ours not in FIELDS:
+            raise file.fault(
+                f"fields.{ours}", f"is not one of our fields{did_you_mean(ours, FIELDS)}; there are {', '.join(FIELDS)}"
+            )
+        names[ours] = theirs
+    return names
+
+
+def criteria_texts(row: FileRow, names: Mapping[str, str]) -> tuple[str, ...]:
+    """The texts of a row's criteria, in their order."""
+    return tuple(one["text"] for one in _criteria(row, names)) if row.value(names["criteria"]) is not None else ()
 
 
 def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable[str], more: More) -> Example:

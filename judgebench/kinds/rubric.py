@@ -24,6 +24,7 @@ from judgebench.kinds.judging import judge_models, shown_columns, slot_texts, wi
 from judgebench.kinds.levels import Chains
 from judgebench.kinds.levels import make as make_levels
 from judgebench.kinds.scores import Covariate, GroupedMeans
+from judgebench.kinds.subsets import Subset, with_subsets
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
@@ -62,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether the score, a mean over items, is kept between 0 and 100."""
     macro: str | None = None
     """The score is the unweighted mean of the scores of these groups, such as ``category``."""
+    subsets: dict[str, Subset] = {}
+    """Parts of the items that files of their own list, each a group."""
     attempts: Literal["mean", "best"] = "mean"
     """Whether several answers to an item count by their mean, or by the best of them."""
 
@@ -118,6 +121,8 @@ def _chains(file: TaskFile, settings: Settings, levels: int) -> Chains:
 
 def _examples(file: TaskFile, settings: Settings, fetch: Fetch, *, starter: bool) -> tuple[Example, ...]:
     found = read_examples(file, fetch, starter=starter, columns=shown_columns(file))
+    if not starter:
+        found = with_subsets(file, settings.subsets, found, fetch)
     return tuple(_with_criteria(file, settings, example) for example in found)
 
 

@@ -280,10 +280,14 @@ class TaskFile:
         if self.keys.source is not None:
             data, name = fetch(PROMPTS), self.keys.source.path
             return parquet_rows(data, name) if name.endswith(".parquet") else json_rows(data, name)
-        if self.keys.prompts in self.pinned:
-            data, name = fetch(str(self.keys.prompts)), str(self.pinned[str(self.keys.prompts)].file)
-            return parquet_rows(data, name) if name.endswith(".parquet") else json_rows(data, name)
-        return self.local_rows
+        return self.rows_of(self.keys.prompts, fetch) if self.keys.prompts in self.pinned else self.local_rows
+
+    def rows_of(self, name: str, fetch: Fetch) -> Sequence[FileRow]:
+        """The rows of an official file, or of a file beside this one."""
+        if name not in self.pinned:
+            return read_rows(self.beside(self.keys.kind, name), "a list of items")
+        data, path = fetch(name), str(self.pinned[name].file)
+        return parquet_rows(data, path) if path.endswith(".parquet") else json_rows(data, path)
 
     @property
     def official_examples(self) -> int:
@@ -317,6 +321,8 @@ class TaskFile:
         yield from ("sources.toml", STARTER) if self.path.name == TASK_FILE else ()
         for table in KINDS:
             yield from (value for value in getattr(keys, table).values() if isinstance(value, str))
+        for subset in keys.rubric.get("subsets", {}).values():
+            yield from subset.values()
 
 
 def read_task_file(path: Path, *, bundled: bool = False) -> TaskFile:

@@ -479,6 +479,18 @@ def test_what_nltk_lacks_is_missed_with_its_command(cache: Path, monkeypatch: py
         SourceFinder(cache, offline=True).fetch(NLTK)
 
 
+def test_a_file_is_known_by_its_git_blob(mirror: Path, cache: Path) -> None:
+    """Where its sha256 is not known: a mirror's copy of the name with other content is refused."""
+    blob = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT, usedforsecurity=False).hexdigest()
+    source = msgspec.structs.replace(UNPINNED, git_blob=blob)
+    (mirror / "questions.csv").write_bytes(CONTENT)
+    data, used = SourceFinder(cache, [mirror], offline=True).fetch(source)
+    assert (data, used.sha256) == (CONTENT, SOURCE.sha256)
+    (mirror / "questions.csv").write_bytes(OTHER)
+    with pytest.raises(HashMismatch, match=f"must have Git blob {blob}"):
+        SourceFinder(cache, [mirror], offline=True).fetch(source)
+
+
 def test_a_package_s_copy_is_taken_and_the_package_not_run(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
