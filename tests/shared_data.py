@@ -22,6 +22,7 @@ CONTENTS = {
     "arena_elo": "ratings of the Chatbot Arena",
     "arena_hard": "questions, answers, judgements, battles and leaderboards of lmarena/arena-hard-auto",
     "bridge": "verdicts of second judges on AlpacaEval and WildBench, and bridges to the official ones",
+    "followbench": "requests of YJiangcm/FollowBench, answers to them, and what its official code makes of verdicts",
     "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
     "healthbench": "verdicts of a judge on HealthBench's criteria, and what simple-evals makes of them",
     "ifbench": "verdicts of IFBench's own program on the kinds of instructions that look things up",

@@ -22,10 +22,17 @@ class ListJudge(TextJudge):
     """A judge whose replies hold as many verdicts as a case has parts."""
 
     count: Callable[[Case], int]
+    read_list: Callable[[str, int], Verdict] | None = None
+    """How a reply with so many verdicts is read, if the published rule depends on how many there are."""
 
     def read(self, case: Case, replies: tuple[Completion, ...]) -> Verdict:
         """Read the list; one of another length is none."""
-        return counted(super().read(case, replies), self.count(case))
+        count, read = self.count(case), self.read_list
+        if read is not None:
+            return dataclasses.replace(self, read_list=None, read_text=lambda text: read(text, count)).read(
+                case, replies
+            )
+        return counted(super().read(case, replies), count)
 
 
 def of_lists(judge: Judge, count: Callable[[Case], int]) -> Judge:

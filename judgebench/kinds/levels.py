@@ -15,21 +15,34 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
+from judgebench.codec import sha256_hex
 from judgebench.data.rows import FileRow, count_of
 from judgebench.display import did_you_mean
-from judgebench.judges.lists import counted, list_verdict, of_lists, of_parts, parts_of
+from judgebench.errors import ModelError, SourceMissing
+from judgebench.judges.lists import ListJudge, counted, list_verdict, of_lists, of_parts, parts_of
 from judgebench.judges.own_prompts import CaseTexts
+from judgebench.judges.rules import RULES, Rule
 from judgebench.judges.verdict_rules import LIST, VerdictRule
 from judgebench.kinds.items import Criterion, groups_of, read_examples
 from judgebench.kinds.judging import JUDGE, judge_models, shown_columns, slot_texts, with_judge
-from judgebench.kinds.rules import RULES, Rule
 from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
 from judgebench.kinds.verdicts import import_verdicts
-from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Score, Verdict
+from judgebench.records import (
+    Answer,
+    Case,
+    Example,
+    ExampleScore,
+    Generation,
+    Judgement,
+    Message,
+    Sampling,
+    Score,
+    Verdict,
+)
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers
@@ -37,6 +50,8 @@ from judgebench.task.metric import Metric, MetricSums, by_example, grouped, sing
 
 ONE_BY_ONE = VerdictRule(read="label", labels={"[[yes]]": 1.0, "[[no]]": 0.0})
 ALL_AT_ONCE = VerdictRule(read="list", labels={"YES": 1.0, "NO": 0.0})
+PROGRAM = "judge"
+"""The official file that holds the judge's prompt of a benchmark with code of its own."""
 HOUSE_OF_LISTS = "levels"
 """The house prompt that asks for a list."""
 WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
@@ -76,12 +91,43 @@ class Chains:
         return f"level={example.meta['level']}", *self.groups(example)
 
 
+class Official(Protocol):
+    """What the module that a bundled benchmark names by ``code`` brings, where its files have a form of their own."""
+
+    READING: str
+    """How replies are read, in words."""
+    RULES: Mapping[str, Rule]
+    UNREAD_COUNTS: float | None
+
+    def examples(self, fetch: Fetch) -> Iterable[Example]:
+        """All rows, with ``chain``, ``level`` and maybe ``rule`` in their ``meta``; those of level 0 are not asked."""
+        ...
+
+    def prompt(self, fetch: Fetch) -> Callable[[Case], tuple[Message, ...]]:
+        """Make the function that writes the judge's prompt."""
+        ...
+
+    def read(self, text: str, count: int) -> Verdict:
+        """Read a reply with this number of verdicts."""
+        ...
+
+
 def make(file: TaskFile, chains: Chains, criteria: Sequence[Criterion], starter: bool) -> Task:
     """The benchmark of a TOML file; ``criteria`` are requirements of every item."""
     chains = dataclasses.replace(chains, groups=partial(groups_of, file.keys.groups))
+    own = cast("Official", file.code) if file.keys.code is not None and not starter else None
+    if own is not None:
+        chains = dataclasses.replace(
+            chains,
+            rules=own.RULES,
+            unread_counts=own.UNREAD_COUNTS,
+            read=lambda example, text: own.read(text, verdicts_on(example)),
+        )
     texts = _texts(file, chains)
 
     def load(fetch: Fetch) -> TaskData:
+        if own is not None:
+            return _official(file, own, texts, fetch)
         data = TaskData(examples=_read_chains(file, chains, criteria, fetch, starter=starter), baselines={})
         if chains.per == "criterion":
             return with_judge(file, task, data, texts, ONE_BY_ONE, fetch)
@@ -101,6 +147,31 @@ def make(file: TaskFile, chains: Chains, criteria: Sequence[Criterion], starter:
         about=file.keys.about or "How far answers follow requests that grow by one requirement a level.",
     )
     return task
+
+
+def _official(file: TaskFile, own: Official, texts: CaseTexts, fetch: Fetch) -> TaskData:
+    """The examples and the judge of a benchmark with code of its own."""
+    by_chain = grouped(own.examples(fetch), lambda example: str(example.meta["chain"]))
+    examples = tuple(example for chain in by_chain.values() for example in linked(chain))
+    try:
+        messages = own.prompt(fetch)
+    except (SourceMissing, ModelError) as error:
+        # Answers and verdicts can still be imported.
+        return TaskData(examples=examples, baselines={}, lacks=str(error))
+    judge = ListJudge(
+        name=JUDGE,
+        messages=messages,
+        prompt_sha256=sha256_hex(fetch(PROGRAM)),
+        sampling=msgspec.convert(file.keys.judge_sampling, Sampling),
+        reading=own.READING,
+        read_text=lambda text: own.read(text, 1),
+        read_list=own.read,
+        count=_count,
+        labels=tuple(ALL_AT_ONCE.labels),
+        texts=texts,
+        reasks=file.keys.reasks,
+    )
+    return TaskData(examples=examples, baselines={}, judges={JUDGE: judge})
 
 
 def level_task(chains: Chains, **about: Any) -> Task:
@@ -132,12 +203,13 @@ def _read_chains(
     shared = msgspec.to_builtins(criteria)
     examples: list[Example] = []
     for name, own in grouped(found, lambda example: str(example.meta["chain"])).items():
-        if starter and examples and len(examples) + len(own) > STARTER_ITEMS:
-            break
         try:
-            examples += linked(own)
+            asked = linked(own)
         except ValueError as error:
             raise file.fault("prompts", f"has in the chain {name!r:.60} {error}") from error
+        if starter and examples and len(examples) + len(asked) > STARTER_ITEMS:
+            break
+        examples += asked
     return tuple(_with_criteria(file, chains, shared, example) for example in examples)
 
 

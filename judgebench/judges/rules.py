@@ -55,10 +55,10 @@ def matches(answer: str, wanted: Sequence[str]) -> bool:
     >>> matches("It is 4!", ["It is {answer}!"]), matches("It is 4", ["It is {answer}!"])
     (True, False)
     """
-    return any(_has_form(answer, template.split(ANY_TEXT)) for template in wanted)
+    return any(has_form(answer, template.split(ANY_TEXT)) for template in wanted)
 
 
-def _has_form(text: str, literals: Sequence[str]) -> bool:
+def has_form(text: str, literals: Sequence[str]) -> bool:
     """Whether a text is these literals in order with anything but line breaks between them; in linear time."""
     first, *inner, last = literals if len(literals) > 1 else (*literals, "")
     if len(literals) == 1:

@@ -1,0 +1,1 @@
+"""FollowBench: chains of requests that grow by one constraint a level."""
