@@ -40,6 +40,8 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     seed: int | None = None
     json_object: bool = False
     """Ask the endpoint for a JSON object (``response_format``)."""
+    json_schema: str = ""
+    """Ask the endpoint for an object of this JSON Schema, in place of any JSON object."""
     top_logprobs: int = 0
     """How many alternatives to return for each generated token; 0 asks for no logprobs."""
     choices: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ such as a parser of somebody's own, is refused by name.
 Format of the latter: tatsu-lab/alpaca_eval@cd543a1:src/alpaca_eval/{annotators/base.py,completion_parsers.py}.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
         name=path.name,
         prompt=prompt,
         verdict=None if found.verdict is None else read_rule(path, text, found.verdict),
-        sampling=_sampling(path, text, found.sampling, "sampling"),
+        sampling=read_sampling(path, text, found.sampling, "sampling"),
         order=found.order,
     )
     own.opened(str(place) if found.prompt is not None else str(path))
@@ -163,7 +164,8 @@ def read_rule(path: Path, text: str, table: Mapping[str, Any]) -> VerdictRule:
     return rule
 
 
-def _sampling(path: Path, text: str, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+def read_sampling(path: Path, text: str, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Read a table of sampling; raise :class:`UsageError`, which names file, line and key, if it makes no sense."""
     for key in table:
         if key not in SAMPLING:
             raise fault(path, text, f"{where}.{key}", f"is not a setting of sampling; there are {', '.join(SAMPLING)}")
@@ -179,7 +181,16 @@ def _sampling(path: Path, text: str, table: Mapping[str, Any], where: str) -> di
         value = getattr(found, key)
         if value is not None and not lowest <= value <= 1e9:
             raise fault(path, text, f"{where}.{key}", f"is {value}; it is {lowest} or more")
+    if found.json_schema and not _is_object(found.json_schema):
+        raise fault(path, text, f"{where}.json_schema", "is no JSON object")
     return {key: list(found.stop) if key == "stop" else getattr(found, key) for key in changed}
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 # -- annotators_config
@@ -319,7 +330,7 @@ def _completions(path: Path, text: str, annotator: _Annotator) -> dict[str, Any]
                 key,
                 f"cannot be carried over; there are {', '.join(('temperature', 'top_p', 'seed', 'stop', *TOKENS))}",
             )
-    return _sampling(path, text, found, "completions_kwargs")
+    return read_sampling(path, text, found, "completions_kwargs")
 
 
 def _models(path: Path, text: str, annotator: _Annotator) -> tuple[tuple[str, ...], str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from judgebench.data.resources import resource
 from judgebench.judges import Judge
-from judgebench.judges.judge_files import read_rule
+from judgebench.judges.judge_files import read_rule, read_sampling
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.text import TextJudge
@@ -101,7 +101,8 @@ def with_judge(
         text = house_prompt(house or file.keys.kind).read_text("utf-8")
         prompt, where = text, f"of the kind {file.keys.kind} (give your own by the key prompt)"
     read = _rule(file, given.verdict if given and given.verdict else rule)
-    sampling = {**(given.sampling if given else {}), **file.keys.judge_sampling}
+    told = read_sampling(file.path, file.text, file.keys.judge_sampling, "judge_sampling")
+    sampling = {**(given.sampling if given else {}), **told}
     own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)
     bare = dataclasses.replace(data, judges={JUDGE: _unplayed(texts)})
     made = judged_by(own, task, bare, where, prompt=file.slot_prompt(fetch))

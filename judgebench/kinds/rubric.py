@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, structs
@@ -31,11 +31,13 @@ from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers
-from judgebench.task.metric import Metric, MetricSums, by_example
+from judgebench.task.metric import Metric, MetricSums, by_example, grouped
 
 MOST_LEVELS = 100
 RULE = VerdictRule(read="label", labels={"[[yes]]": 1.0, "[[no]]": 0.0})
 UNCLIPPED = Metric(name="score_unclipped", shown=False)
+APART = "NA"
+"""The group of items whose verdict could not be read, if they are counted apart."""
 SHARE_MET = Metric(name="share_met", value_of=Covariate("share_met"))
 ALL_MET = Metric(name="all_met", value_of=Covariate("all_met"))
 
@@ -65,6 +67,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The score is the unweighted mean of the scores of these groups, such as ``category``."""
     subsets: dict[str, Subset] = {}
     """Parts of the items that files of their own list, each a group."""
+    unread: Literal["missing", "not_met", "apart"] = "missing"
+    """What a criterion without a verdict counts as; ``apart``: its item is a group of its own with score 0."""
+    unanswered: Literal["missing", "not_met"] = "missing"
+    """What an item without an answer counts as."""
     attempts: Literal["mean", "best"] = "mean"
     """Whether several answers to an item count by their mean, or by the best of them."""
 
@@ -76,6 +82,8 @@ def make(file: TaskFile, starter: bool) -> Task:
         return make_levels(file, _chains(file, settings, settings.levels), settings.criteria, starter)
     if "per" in file.keys.rubric:
         raise file.fault("rubric.per", "belongs to a rubric with levels, such as levels = 5")
+    if settings.unread == "apart" and settings.macro is None:
+        raise file.fault("rubric.unread", "is 'apart', which makes a group more: macro says of which groups")
     show = partial(shown, show_points=settings.show_points, show_entry=settings.show_entry)
     read = partial(_examples, file, settings, starter=starter)
     if settings.scale is not None:
@@ -100,7 +108,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         starter=starter,
         load=load,
         cases=cases_of_criteria,
-        score=_score,
+        score=partial(_score, settings),
         verdict_ends=partial(ends_of_criterion, (0.0, 1.0)),
         groups=means.groups,
         summarise=scores.summarise,
@@ -134,33 +142,50 @@ def _with_criteria(file: TaskFile, settings: Settings, example: Example) -> Exam
     return structs.replace(example, meta={**example.meta, "criteria": msgspec.to_builtins(own)})
 
 
-def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+def _score(
+    settings: Settings, data: TaskData, generations: Generations, judgements: Iterable[Judgement]
+) -> list[ExampleScore]:
     """Points met over positive points, which has no value until all criteria of the item have a verdict."""
     judged = by_example(judgements)
-    return [_row(example, judged.get(example.id, ())) for example in data.examples]
+    return [_row(settings, example, judged.get(example.id, ())) for example in data.examples]
 
 
-def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
+def _row(settings: Settings, example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
     criteria = criteria_of(example)
     met = {number_of(one.case_id): one.verdict.value for one in judgements}
+    unread = sum(value is None for value in met.values())
+    counts = {"unread": float(unread), "repaired": float(sum(map(_is_repaired, judgements)))}
     known = [
-        value if one.wanted else 1 - value
-        for number, one in enumerate(criteria)
+        value if criterion.wanted else 1 - value
+        for number, criterion in enumerate(criteria)
         if (value := met.get(number)) is not None
     ]
     if len(known) < len(criteria):
-        return ExampleScore(example_id=example.id, metric="score", value=None)
+        failed = settings.unanswered == "not_met" if not met else settings.unread == "not_met"
+        if not failed or (met and len(met) < len(criteria)):
+            return ExampleScore(example_id=example.id, metric="score", value=None, covariates={**counts})
+        known = [_known(met.get(number), criterion) for number, criterion in enumerate(criteria)]
     kept = [value if criterion.points > 0 else 1 - value for value, criterion in zip(known, criteria, strict=True)]
     return ExampleScore(
         example_id=example.id,
         metric="score",
         value=_share(known, criteria),
         covariates={
+            **counts,
             "share_met": sum(kept) / len(kept),
             "all_met": float(min(kept) == 1),
             **{f"tag:{group}": share for group, share in _tag_shares(known, criteria).items()},
         },
     )
+
+
+def _known(value: float | None, criterion: Criterion) -> float:
+    """Whether a criterion is met, where a verdict that is missing says no."""
+    return 0.0 if value is None else value if criterion.wanted else 1 - value
+
+
+def _is_repaired(judgement: Judgement) -> bool:
+    return judgement.verdict.details.get("repaired") is True
 
 
 def _share(met: Sequence[float], criteria: Sequence[Criterion]) -> float:
@@ -179,6 +204,15 @@ def _tag_shares(met: Sequence[float], criteria: Sequence[Criterion]) -> dict[str
     return found
 
 
+class _Entry(NamedTuple):
+    """One answer's share of the points."""
+
+    item: str
+    place: str
+    """The group of the item among those that the score is a mean of."""
+    value: float | None
+
+
 class _Scores:
     """The score, of all items and by group, kept between 0 and 100 or not, and the plain means beside it."""
 
@@ -187,66 +221,59 @@ class _Scores:
 
     def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
         """All scores; those of items and of criteria by group."""
-        found = []
-        for group, (values, total) in self._values(data.examples, rows).items():
-            found += self._scores(group, values, total, data.examples)
+        found = [
+            score
+            for group, entries in self._values(data.examples, rows).items()
+            for score in self._scores(group, entries)
+        ]
+        repaired = sum(int(Covariate("repaired")([row]) or 0) for row in rows)
+        if repaired:
+            found[0] = structs.replace(found[0], details={**found[0].details, "repaired_verdicts": repaired})
         return [*found, *self._means.scores(data, rows)]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items; the score is compared before it is clipped."""
-        values = self._values(examples, rows)
-        totals = {group: self._totals(group, own, examples) for group, (own, _) in values.items() if own}
+        values = {group: _known_entries(entries) for group, entries in self._values(examples, rows).items()}
+        totals = {group: self._totals(group, own) for group, own in values.items() if own}
         names = (self._metric.name, UNCLIPPED.name)
         return {
             **{(name, group): own for name in names for group, own in totals.items()},
             **self._means.sums(examples, rows),
         }
 
-    def _values(
-        self, examples: Sequence[Example], rows: Sequence[ExampleScore]
-    ) -> dict[str | None, tuple[list[tuple[str, float]], int]]:
-        """Items with their shares, and how many there should be, by group: those of items, then those of criteria."""
-        shares: dict[str | None, list[tuple[str, float | None]]] = {None: []}
+    def _values(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> dict[str | None, list[_Entry]]:
+        """Items with their shares by group: those of items, then those of criteria."""
+        shares: dict[str | None, list[_Entry]] = {None: []}
         by_id = {row.example_id: row for row in rows}
         for example in examples:
             item, row = example.item or example.id, by_id.get(example.id)
-            value = None if row is None else row.value
-            for group in (None, *self._means.groups(example)):
-                shares.setdefault(group, []).append((item, value))
+            value, groups = None if row is None else row.value, tuple(self._means.groups(example))
+            if self._settings.unread == "apart" and row is not None and Covariate("unread")([row]):
+                value, groups = 0.0, (f"{self._settings.macro}={APART}",)
+            place = next((group for group in groups if group.startswith(f"{self._settings.macro}=")), "")
+            for group in (None, *groups):
+                shares.setdefault(group, []).append(_Entry(item, place, value))
             for group in _groups_of_criteria(example):
                 share = None if row is None else Covariate(f"tag:{group}")([row])
-                shares.setdefault(group, []).append((item, share))
-        if self._settings.attempts == "best":
-            shares = {group: _best(own) for group, own in shares.items()}
-        return {
-            group: ([(item, value) for item, value in own if value is not None], len(own))
-            for group, own in shares.items()
-        }
+                shares.setdefault(group, []).append(_Entry(item, place, share))
+        best = self._settings.attempts == "best"
+        return {group: _best(own) for group, own in shares.items()} if best else shares
 
-    def _totals(
-        self, group: str | None, values: Sequence[tuple[str, float]], examples: Sequence[Example]
-    ) -> ClusterTotals:
+    def _totals(self, group: str | None, entries: Sequence[_Entry]) -> ClusterTotals:
         """The sums of some items; without a group as the mean of groups, if the file says so."""
-        items, numbers = [item for item, _ in values], [100 * value for _, value in values]
-        key = self._settings.macro
-        if key is None or group is not None:
+        items, numbers = [entry.item for entry in entries], [100 * (entry.value or 0.0) for entry in entries]
+        if self._settings.macro is None or group is not None:
             return cluster_totals(numbers, clusters=items)
-        places = {example.item or example.id: self._place(example, key) for example in examples}
-        names = sorted({places[item] for item in items})
-        return cluster_totals(numbers, clusters=items, terms=[names.index(places[item]) for item in items])
+        names = sorted({entry.place for entry in entries})
+        return cluster_totals(numbers, clusters=items, terms=[names.index(entry.place) for entry in entries])
 
-    def _place(self, example: Example, key: str) -> str:
-        """The group of an example among those that the score is a mean of."""
-        return next((group for group in self._means.groups(example) if group.startswith(f"{key}=")), "")
-
-    def _scores(
-        self, group: str | None, values: Sequence[tuple[str, float]], total: int, examples: Sequence[Example]
-    ) -> list[Score]:
-        about: dict[str, Any] = {"n_missing": total - len(values), "group": group}
+    def _scores(self, group: str | None, entries: Sequence[_Entry]) -> list[Score]:
+        values = _known_entries(entries)
+        about: dict[str, Any] = {"n_missing": len(entries) - len(values), "group": group}
         metrics = (self._metric, UNCLIPPED)
         if not values:
             return [metric.absent(self._task, "no item has all its verdicts", **about) for metric in metrics]
-        sums, what = self._totals(group, values, examples), "mean over items of points met over points to be had"
+        sums, what = self._totals(group, values), "mean over items of points met over points to be had"
         if self._settings.macro is not None and group is None:
             what += f", then over the groups of {self._settings.macro}"
         unclipped = UNCLIPPED.score(self._task, sums, what, "items", n=len(values), bounded=False, **about)
@@ -264,16 +291,17 @@ def _groups_of_criteria(example: Example) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))
 
 
-def _best(shares: Sequence[tuple[str, float | None]]) -> list[tuple[str, float | None]]:
+def _known_entries(entries: Iterable[_Entry]) -> list[_Entry]:
+    return [entry for entry in entries if entry.value is not None]
+
+
+def _best(entries: Sequence[_Entry]) -> list[_Entry]:
     """The best attempt at each item, which is known if it cannot be bettered or no attempt is missing."""
-    found: dict[str, list[float | None]] = {}
-    for item, share in shares:
-        found.setdefault(item, []).append(share)
-    best: list[tuple[str, float | None]] = []
-    for item, own in found.items():
-        known = [share for share in own if share is not None]
+    best = []
+    for (item, place), own in grouped(entries, lambda entry: (entry.item, entry.place)).items():
+        known = [entry.value for entry in _known_entries(own) if entry.value is not None]
         top = max(known, default=None)
-        best.append((item, top if top == 1 or len(known) == len(own) else None))
+        best.append(_Entry(item, place, top if top == 1 or len(known) == len(own) else None))
     return best
 
 

@@ -591,7 +591,7 @@ def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str)
 
     from judgebench.display import did_you_mean
 
-    names = [name for name in sampling.__struct_fields__ if name not in ("choices", "top_logprobs")]
+    names = [name for name in sampling.__struct_fields__ if name not in ("choices", "top_logprobs", "json_schema")]
     changes: dict[str, Any] = {}
     for key, text in given.items():
         if key not in names:

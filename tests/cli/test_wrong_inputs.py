@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from judgebench.tasks import names
 from tests.commands import judgebench
 from tests.made_runs import write_run
 from tests.own_tasks import sums_answers
@@ -109,4 +110,5 @@ def says(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("judgebench: ")]
     assert line == ended.stderr.strip()
     text = re.sub(r"\s+", " ", line.removeprefix("judgebench: ")).replace(str(folder), "…")
+    text = text.replace(", ".join(names()), "alpacaeval, …")
     return text if ended.returncode == 2 else f"(exit {ended.returncode}) {text}"

@@ -24,10 +24,12 @@ REFUSES = re.compile(
     re.I,
 )
 """Words of a message that refuses a setting altogether, not just its value (``temperature=5``)."""
-SETTINGS = ("temperature", "top_p", "seed", "json_object")
+SETTINGS = ("temperature", "top_p", "seed", "json_object", "json_schema")
 """Fields of :class:`~judgebench.records.Sampling` that can be left out: the reply changes, but can still be read. Stop
 strings that the endpoint does not know are applied by :func:`cut_at_stop`.
 """
+FORMATS, FORMAT_FIELD = ("json_object", "json_schema"), "response_format"
+"""Fields of ``Sampling`` that ask for a form of the reply, and the field of a body that says so."""
 ENDS = {
     "stop": ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"),
     "length": ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
@@ -107,6 +109,13 @@ class Wire(Protocol):
         """The content of a reply. Raises :class:`NoAnswer` if it is not an answer."""
 
 
+def form(sampling: Sampling) -> dict[str, Any] | None:
+    """The form that a reply is asked for: any JSON object, or one of a schema, by its name; ``None`` for any text."""
+    if sampling.json_schema:
+        return {"name": "reply", "strict": True, "schema": msgspec.json.decode(sampling.json_schema)}
+    return {} if sampling.json_object else None
+
+
 def chosen(sampling: Sampling, refused: Collection[str], *names: str) -> dict[str, Any]:
     """The named settings that the request makes and the endpoint does not refuse."""
     values = {name: getattr(sampling, name) for name in names if name not in refused}
@@ -139,7 +148,7 @@ def rejected_field(wire: Wire, sent: bytes, said: str) -> str | None:
 
 def mark_left_out(wire: Wire, completion: Completion, sampling: Sampling, refused: Collection[str]) -> Completion:
     """The completion, with the settings that were not sent, and cut at the first stop string if those were not sent."""
-    unsent = wire.unsupported.union(refused)
+    unsent = wire.unsupported.union(refused, FORMATS if FORMAT_FIELD in refused else ())
     if not unsent:
         return completion
     unset = Sampling()

@@ -23,7 +23,7 @@ class ChatCompletions(Wire):
     scheme = "http"
     path = "chat/completions"
     gives_logprobs = True
-    droppable = ("max_tokens", "top_p", "temperature", "seed", "stop")
+    droppable = ("max_tokens", "top_p", "temperature", "seed", "stop", wire.FORMAT_FIELD)
 
     def effort(self, effort: str) -> dict[str, Any]:
         """As OpenAI's models and vLLM accept it."""
@@ -36,8 +36,9 @@ class ChatCompletions(Wire):
         body: dict[str, Any] = {"model": model, "messages": request.messages, **settings}
         if sampling.max_tokens is not None:
             body["max_completion_tokens" if "max_tokens" in refused else "max_tokens"] = sampling.max_tokens
-        if sampling.json_object:
-            body["response_format"] = {"type": "json_object"}
+        if (form := wire.form(sampling)) is not None and wire.FORMAT_FIELD not in refused:
+            named = {"type": "json_schema", "json_schema": form} if form else {"type": "json_object"}
+            body[wire.FORMAT_FIELD] = named
         if sampling.top_logprobs:
             body["logprobs"] = True
             body["top_logprobs"] = sampling.top_logprobs

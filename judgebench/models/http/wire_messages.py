@@ -41,7 +41,7 @@ class Messages(Wire):
     gives_logprobs = False
     droppable = ("top_p", "temperature", "thinking")
     refused_as: ClassVar[Mapping[str, str]] = {"thinking": "adaptive"}
-    unsupported = frozenset({"seed", "json_object"})
+    unsupported = frozenset({"seed", "json_object", "json_schema"})
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -35,8 +35,8 @@ class Responses(Wire):
         body: dict[str, Any] = {"model": model, "input": request.messages, "store": False, **settings}
         if sampling.max_tokens is not None:
             body["max_output_tokens"] = sampling.max_tokens
-        if sampling.json_object:
-            body["text"] = {"format": {"type": "json_object"}}
+        if (form := wire.form(sampling)) is not None:
+            body["text"] = {"format": {"type": "json_schema", **form} if form else {"type": "json_object"}}
         if sampling.top_logprobs:
             body["include"] = ["message.output_text.logprobs"]
             body["top_logprobs"] = sampling.top_logprobs

@@ -282,9 +282,10 @@ class VllmModel(LocalModel):
         if sampling.top_logprobs:
             vocabulary = self._checkpoint.config.get_text_config().vocab_size
             settings["logprobs"] = min(sampling.top_logprobs, vocabulary)
-        if sampling.json_object:
+        if sampling.json_object or sampling.json_schema:
             structured = self._vllm.sampling_params.StructuredOutputsParams
-            settings["structured_outputs"] = structured(json_object=True)
+            form = {"json": sampling.json_schema} if sampling.json_schema else {"json_object": True}
+            settings["structured_outputs"] = structured(**form)
         return self._vllm.SamplingParams(**settings)
 
     def _answer(
