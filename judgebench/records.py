@@ -47,6 +47,11 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     choices: tuple[str, ...] = ()
     """If set, nothing is generated: the model scores these labels by likelihood and returns them as the
     alternatives of one position. Only local models can do this."""
+    continuations: tuple[str, ...] = ()
+    """If set, nothing is generated: the model returns the log-likelihood of each of these texts right after the prompt,
+    in this order, as the alternatives of one position; ``text`` is the likeliest."""
+    raw: bool = False
+    """Whether continuations follow the messages' text as it is, joined by blank lines, without a chat template."""
 
 
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -158,6 +163,9 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     error: str | None = None
     thinking: tuple[str | None, ...] = ()
     """The model's thinking before each output, which is not part of the output; empty if there was none."""
+    likelihoods: tuple[Number, ...] | UnsetType = UNSET
+    """The log-likelihood of each of the example's continuations, of which the output is the likeliest. Absent if it was
+    asked to write."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

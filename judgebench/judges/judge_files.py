@@ -25,7 +25,7 @@ from judgebench.records import Sampling
 
 FILE_BYTES = 2**20
 YAML_NAMES = ("configs.yaml", "config.yaml")
-SAMPLING = tuple(name for name in Sampling.__struct_fields__ if name != "choices")
+SAMPLING = tuple(name for name in Sampling.__struct_fields__ if name not in ("choices", "continuations", "raw"))
 
 
 @dataclass(frozen=True, kw_only=True)

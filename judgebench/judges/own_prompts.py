@@ -179,6 +179,7 @@ class OwnPrompt:
     name: str
     """How messages call it: the path as the user gave it, or the run that holds it."""
     syntax: Syntax = "jinja"
+    what: str = "the judge prompt"
 
     @property
     def published(self) -> bool:
@@ -206,7 +207,7 @@ class OwnPrompt:
             self._require_simple(self._tree)
 
     def _error(self, problem: str, line: int | None = None) -> UsageError:
-        return UsageError(f"the judge prompt {self.name}{f', line {line}' if line else ''}: {problem}")
+        return UsageError(f"{self.what} {self.name}{f', line {line}' if line else ''}: {problem}")
 
     @property
     def sha256(self) -> str:
@@ -247,7 +248,14 @@ class OwnPrompt:
             if role in self._template.blocks
         )
 
+    def filled(self, texts: Mapping[str, Any]) -> str:
+        """Fill in the texts of a template without blocks, and keep all whitespace."""
+        return self._whole(self._template.root_render_func, texts)
+
     def _rendered(self, part: Any, texts: Mapping[str, Any]) -> str:
+        return self._whole(part, texts).strip()
+
+    def _whole(self, part: Any, texts: Mapping[str, Any]) -> str:
         pieces, length = [], 0
         try:
             for piece in part(self._template.new_context(dict(texts))):
@@ -255,9 +263,9 @@ class OwnPrompt:
                 length += len(piece)
                 if length > LONGEST_FILLED:
                     raise ValueError(f"it would have more than {LONGEST_FILLED:,} characters")
-            return "".join(pieces).strip()
+            return "".join(pieces)
         except Exception as error:
-            raise UnfilledPrompt(f"the judge prompt {self.name}: it cannot be filled: {error}") from error
+            raise UnfilledPrompt(f"{self.what} {self.name}: it cannot be filled: {error}") from error
 
     @cached_property
     def _chat(self) -> tuple[Message, ...]:
@@ -373,7 +381,7 @@ class OwnPrompt:
                 raise self._error(f"there is no test {name!r} here; there are {', '.join(TESTS)}", node.lineno)
             case _ if not isinstance(node, _PLAIN):
                 what = type(node).__name__.lower()
-                raise self._error(f"a judge prompt has {_ALLOWED}; it has no {_KINDS.get(what, what)}", node.lineno)
+                raise self._error(f"a prompt has {_ALLOWED}; it has no {_KINDS.get(what, what)}", node.lineno)
         for child in node.iter_child_nodes():
             self._require_allowed(child, loop)
 

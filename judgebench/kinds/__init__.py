@@ -30,7 +30,7 @@ def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable
             with_phrases(chosen, task),
             versions=chosen.versions,
             options=chosen.chosen,
-            option_help={name: option.about for name, option in chosen.keys.options.items()},
+            option_help={name: option.about for name, option in chosen.all_options.items()},
             other_judges=_other_judges(chosen),
         )
 

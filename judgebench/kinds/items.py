@@ -1,12 +1,13 @@
 """Makes examples of the rows of a prompts file: json, jsonl, csv or parquet, with any names for our fields."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from judgebench.data.rows import FileRow, text_or_none
+from judgebench.data.rows import FileRow, inside, text_or_none
 from judgebench.display import did_you_mean
 from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
 from judgebench.records import Example, Message
@@ -21,7 +22,9 @@ FIELDS = {
     "category": "a group of the item",
     "tags": "a list of further groups, such as theme:hedging",
     "reference": "a reference answer, or a list with one for each turn",
-    "label": "the label that is right",
+    "label": "the label that is right; of options, which of them are",
+    "options": "a list of answers to choose from",
+    "option_names": "what the options are called, if not A, B, C, …",
     "criteria": "a list of criteria: texts, or tables with text, points and tags",
     "criteria.text": "what the criteria's tables call their text",
     "criteria.points": "what they call their points",
@@ -63,15 +66,39 @@ def read_examples(
     Raises :class:`~judgebench.errors.UsageError` for a wrong key ``fields``, and
     :class:`~judgebench.errors.RecordError`, which names the line, for a row that is not an item.
     """
+    return tuple(example for _, example in read_items(file, fetch, starter=starter, columns=columns, more=more))
+
+
+def read_items(
+    file: TaskFile,
+    fetch: Fetch,
+    *,
+    starter: bool,
+    columns: Iterable[str] = (),
+    more: More = lambda row, names: {},
+    given: Sequence[FileRow] | None = None,
+) -> list[tuple[FileRow, Example]]:
+    """As :func:`read_examples`, each with its row; of the rows ``given``, if they are not the prompts'."""
     names = field_names(file)
-    rows = file.rows(fetch)[: STARTER_ITEMS if starter else None]
+    rows = (file.rows(fetch) if given is None else given)[: STARTER_ITEMS if starter else None]
+    rows = [_with_parts(row, names.values()) for row in rows]
     kept = (*file.keys.groups, *columns)
     examples = tuple(_example(row, str(number), names, kept, more) for number, row in enumerate(rows))
     seen: dict[str, FileRow] = {}
     for example, row in zip(examples, rows, strict=True):
         if (first := seen.setdefault(example.id, row)) is not row:
             raise row.error(f"the id {example.id[:80]!r} is that of line {first.line}, too; each item has its own")
-    return examples
+    return list(zip(rows, examples, strict=True))
+
+
+def _with_parts(row: FileRow, names: Iterable[str]) -> FileRow:
+    """The row, with columns for the parts of columns that are named by a path, such as ``choices.text``."""
+    parts = {
+        name: inside(row.fields, *(int(key) if key.isdigit() else key for key in name.split(".")))
+        for name in names
+        if "." in name and name not in row.fields
+    }
+    return msgspec.structs.replace(row, fields={**row.fields, **parts}) if parts else row
 
 
 def field_names(file: TaskFile) -> dict[str, str]:
@@ -95,12 +122,12 @@ def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable
     return Example(
         id=number if row.value(names["id"]) is None else row.key(names["id"]),
         messages=_messages(row, names),
-        followups=_texts(row, names["followups"]),
-        references=_texts(row, names["reference"]),
+        followups=texts_of(row, names["followups"]),
+        references=texts_of(row, names["reference"]),
         meta={
             **({"category": _short(row, names["category"])} if row.value(names["category"]) is not None else {}),
-            **({"label": _short(row, names["label"])} if row.value(names["label"]) is not None else {}),
-            **({"tags": list(_texts(row, names["tags"]))} if row.value(names["tags"]) is not None else {}),
+            **({"label": _label(row, names["label"])} if row.value(names["label"]) is not None else {}),
+            **({"tags": list(texts_of(row, names["tags"]))} if row.value(names["tags"]) is not None else {}),
             **({"criteria": _criteria(row, names)} if row.value(names["criteria"]) is not None else {}),
             **{name: row.value(name) for name in kept if row.value(name) is not None},
             **more(row, names),
@@ -141,7 +168,7 @@ def _listed(row: FileRow, name: str) -> list[Any] | None:
     raise row.error(f"{name!r} must be a list")
 
 
-def _texts(row: FileRow, name: str) -> tuple[str, ...]:
+def texts_of(row: FileRow, name: str) -> tuple[str, ...]:
     """A text, or a list of texts."""
     value = row.value(name)
     if isinstance(value, str) and not (row.cells and value.startswith("[")):
@@ -155,6 +182,15 @@ def _texts(row: FileRow, name: str) -> tuple[str, ...]:
 def _short(row: FileRow, name: str) -> str:
     value = row.value(name)
     return value if isinstance(value, str) else str(row.key(name))
+
+
+def _label(row: FileRow, name: str) -> Any:
+    """A label, or a list of labels as it is."""
+    value = row.value(name)
+    if row.cells and isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    return value if isinstance(value, list) else _short(row, name)
 
 
 def _criteria(row: FileRow, names: Mapping[str, str]) -> list[dict[str, Any]]:

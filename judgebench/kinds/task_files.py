@@ -112,11 +112,21 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rating: dict[str, Any] = {}
     rubric: dict[str, Any] = {}
     classify: dict[str, Any] = {}
+    choice: dict[str, Any] = {}
     scored: dict[str, Any] = {}
 
 
-KINDS = ("pairwise", "rating", "rubric", "classify", "scored")
+KINDS = ("pairwise", "rating", "rubric", "classify", "choice", "scored")
 """Each has a module of its name here, and its table in the file."""
+OPTIONS = {
+    "choice": {
+        "by": Option(
+            about="likelihood of the options, or a letter that the model writes",
+            values={way: {"choice": {"by": way}} for way in ("likelihood", "letter")},
+        )
+    }
+}
+"""The options of kinds that have any: each sets a key of the kind's table, as ``--tasks mine.toml:by=letter`` does."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +238,8 @@ class TaskFile:
         With ``starter``, the starter set beside it and the kind's prompt take the place of what is fetched.
         """
         known = self.keys.options
-        chosen = parse_options(options, {name: one_of(*option.values) for name, option in known.items()}, self.name)
+        every = {name: one_of(*option.values) for name, option in self.all_options.items()}
+        chosen = parse_options(options, every, self.name)
         parts = [self.whole]
         if self.keys.editions:
             edition = parse_version(version, tuple(self.keys.editions), self.name)
@@ -236,12 +247,23 @@ class TaskFile:
         else:
             parse_version(version, (self.keys.version,), self.name)
         parts += [option.values[chosen.get(name, next(iter(option.values)))] for name, option in known.items()]
+        parts += [option.values[chosen[name]] for name, option in self._of_kind.items() if name in chosen]
         table: dict[str, Any] = {}
         for part in parts:
             table = merged(table, part)
         keys = _checked(self.path, self.text, table, bundled=self.bundled)
         file = replace(self, keys=keys, chosen=chosen)
         return file.as_starter() if starter and file.has_starter else file
+
+    @property
+    def all_options(self) -> Mapping[str, Option]:
+        """The options of the file and those of its kind."""
+        return {**self._of_kind, **self.keys.options}
+
+    @property
+    def _of_kind(self) -> Mapping[str, Option]:
+        own = OPTIONS.get(self.keys.kind, {})
+        return {name: option for name, option in own.items() if name not in self.keys.options}
 
     @cached_property
     def code(self) -> ModuleType:
@@ -310,7 +332,7 @@ class TaskFile:
         found = {self.path.name: sha256_of(self.path)}
         for name in (*self._named(), *further):
             place = self.path.parent / name
-            if place.is_file():
+            if _is_file(place):
                 found[name] = sha256_of(place)
         return dict(sorted(found.items()))
 
@@ -323,6 +345,14 @@ class TaskFile:
             yield from (value for value in getattr(keys, table).values() if isinstance(value, str))
         for subset in keys.rubric.get("subsets", {}).values():
             yield from subset.values()
+
+
+def _is_file(place: Path) -> bool:
+    """Whether a text of the file is the path of another one; many are none."""
+    try:
+        return place.is_file()
+    except (OSError, ValueError):  # too long, for one
+        return False
 
 
 def read_task_file(path: Path, *, bundled: bool = False) -> TaskFile:

@@ -163,6 +163,8 @@ class Backend:
     """Its models write nothing: they give numbers to answers, each by itself or two side by side, and so they judge."""
     gives_logprobs: bool = True
     """As far as is known before the first call."""
+    gives_likelihoods: bool | None = False
+    """Whether its models answer ``Sampling.continuations``; ``None`` if each must be asked."""
     price: Callable[[str], Price | None] | None = None
     """What a target's tokens cost, ``None`` if unknown. Without this function, models that are local or finished cost
     nothing, and the price of others is that of ``vendor``, or unknown.

@@ -19,6 +19,11 @@ DEAREST = 1e6
 def most_tokens(request: Request) -> Usage:
     """Upper estimate of a call's tokens: one for every three bytes of the prompt, and the longest reply allowed."""
     size = sum(len(m.content) if m.content.isascii() else len(m.content.encode()) for m in request.messages)
+    if continuations := request.sampling.continuations:
+        # The prompt is sent by itself and with each of them.
+        sent = 1 + len(continuations)
+        size = sent * size + sum(len(text.encode(errors="replace")) for text in continuations)
+        return Usage(prompt_tokens=size // 3 + sent, completion_tokens=sent, estimated=True)
     longest = ASSUMED_MAX_TOKENS if request.sampling.max_tokens is None else request.sampling.max_tokens
     return Usage(prompt_tokens=size // 3 + 1, completion_tokens=longest, estimated=True)
 

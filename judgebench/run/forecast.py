@@ -94,14 +94,18 @@ def tokens_of(requests: Sequence[Request], stored: Sequence[tuple[Request, Compl
 
 
 def prompt_bytes(request: Request) -> int:
-    """The size of a request's messages."""
-    return sum(len(message.content.encode(errors="replace")) for message in request.messages)
+    """The size of a request's messages; with continuations, of all that is sent."""
+    size, continuations = (
+        sum(len(message.content.encode(errors="replace")) for message in request.messages),
+        request.sampling.continuations,
+    )
+    return (1 + len(continuations)) * size + sum(len(text.encode(errors="replace")) for text in continuations)
 
 
 def _most(request: Request) -> int:
     """The longest reply that a request allows, in tokens."""
-    if request.sampling.choices:
-        return 1
+    if request.sampling.choices or request.sampling.continuations:
+        return 1 + len(request.sampling.continuations)
     return ASSUMED_MAX_TOKENS if request.sampling.max_tokens is None else request.sampling.max_tokens
 
 

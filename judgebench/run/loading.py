@@ -23,6 +23,7 @@ from judgebench.models.opening import parse_model
 from judgebench.models.opening.backends import PUBLISHED
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
+from judgebench.run.candidates import fitted_specs
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
 from judgebench.run.settings import Settings, override_sampling
@@ -104,8 +105,11 @@ class LoadedTask:
         return dataclasses.replace(self, data=dataclasses.replace(self.data, examples=examples))
 
 
-def load_tasks(settings: Settings) -> list[LoadedTask]:
-    """Find the tasks, fetch their files and add the baselines that ``--baseline`` names."""
+def load_tasks(settings: Settings, *, ask: bool = True) -> list[LoadedTask]:
+    """Find the tasks, fetch their files and add the baselines that ``--baseline`` names.
+
+    If a task needs log-likelihoods, a served candidate may be asked whether it gives any, unless ``ask`` is false.
+    """
     if settings.fields and not _names_files(settings):
         raise UsageError(
             "--fields names the columns of a file of answers, and neither --model file:F nor --baseline F is one here; "
@@ -113,7 +117,8 @@ def load_tasks(settings: Settings) -> list[LoadedTask]:
         )
     finder = source_finder(settings)
     selection = tasks.read_selection(settings.where, "--where")
-    loaded = [_load_narrowed(spec, finder, settings, selection) for spec in tasks.parse_specs(settings.tasks)]
+    specs = fitted_specs(tasks.parse_specs(settings.tasks), settings, ask=ask)
+    loaded = [_load_narrowed(spec, finder, settings, selection) for spec in specs]
     keys = [loaded_task.key for loaded_task in loaded]
     selection.require_tasks({*keys, *(loaded_task.task.label.partition(":")[0] for loaded_task in loaded)})
     for key in keys:
@@ -293,7 +298,7 @@ def _resampled(loaded_task: LoadedTask, gen: Mapping[str, str]) -> LoadedTask:
     return loaded_task.with_examples(
         tuple(
             msgspec.structs.replace(example, sampling=override_sampling(example.sampling, gen, "--gen"))
-            if example.sampling
+            if example.sampling and not example.sampling.continuations
             else example
             for example in loaded_task.data.examples
         )

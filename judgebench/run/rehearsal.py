@@ -131,7 +131,7 @@ class Rehearsal:
         candidate = self._player(settings, spec, arguments, role="candidate")
         loaded: list[LoadedTask] = []
         given: dict[str, Imported] = {}
-        for loaded_task in load_tasks(settings):
+        for loaded_task in load_tasks(settings, ask=False):
             require_texts(loaded_task)
             if candidate.spec.backend.finished:
                 given[loaded_task.key] = read_candidate(loaded_task, candidate.spec, settings)

@@ -585,13 +585,17 @@ _SAMPLING: Mapping[str, Callable[[str], Any]] = {"stop": lambda text: (text,), "
 """How the text of a sampling setting is converted, if it is not a plain number."""
 
 
+UNSETTABLE = ("choices", "continuations", "raw", "top_logprobs", "json_schema")
+"""Fields of a sampling that a task sets, and no user."""
+
+
 def override_sampling(sampling: "Sampling", given: Mapping[str, str], flag: str) -> "Sampling":
     """Change the sampling by ``k=v`` settings. Raises :class:`UsageError`, which names the valid ones, for another."""
     import msgspec
 
     from judgebench.display import did_you_mean
 
-    names = [name for name in sampling.__struct_fields__ if name not in ("choices", "top_logprobs", "json_schema")]
+    names = [name for name in sampling.__struct_fields__ if name not in UNSETTABLE]
     changes: dict[str, Any] = {}
     for key, text in given.items():
         if key not in names:

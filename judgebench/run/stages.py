@@ -16,6 +16,7 @@ from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
 from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of
 from judgebench.models import Gauge, Gauged, Model
+from judgebench.models.continuations import likelihoods_in
 from judgebench.models.pricing import Price
 from judgebench.records import (
     Case,
@@ -89,6 +90,8 @@ def to_generation(
 
     ``rounds`` is the number of replies to a turn; the last one counts.
     """
+    if example.sampling is not None and example.sampling.continuations:
+        return _likelihoods(example, model, replies[-1])
     last_of_turns = [reply for reply in replies[rounds - 1 :: rounds] if not reply.error]
     parts = [split_completion(reply, thinking) for reply in last_of_turns]
     return Generation(
@@ -99,6 +102,23 @@ def to_generation(
         finish_reasons=tuple(reply.finish_reason for reply in last_of_turns),
         usage=sum((reply.usage for reply in replies), Usage()),
         error=replies[-1].error,
+    )
+
+
+def _likelihoods(example: Example, model: str, reply: Completion) -> Generation:
+    """Make a generation of the log-likelihoods of an example's continuations; its output is the likeliest."""
+    assert example.sampling is not None
+    values = likelihoods_in(reply, len(example.sampling.continuations))
+    if reply.error or values is None:
+        error = reply.error or "the model returned no log-likelihoods of the continuations"
+        return Generation(example_id=example.id, model=model, outputs=(), usage=reply.usage, error=error)
+    return Generation(
+        example_id=example.id,
+        model=model,
+        outputs=(reply.text or "",),
+        finish_reasons=(reply.finish_reason,),
+        usage=reply.usage,
+        likelihoods=values,
     )
 
 

@@ -226,6 +226,10 @@ class Task:
     on_rewards: "Callable[[], Task] | None" = None
     """The same task where a scoring model rates single answers: by any number, so that no rating has bounds. ``None``
     if ratings must be on the task's scale, and only a judge that is told of it can rate."""
+    reads_likelihoods: bool = False
+    """The candidate writes nothing: it says how likely texts are (``Sampling.continuations`` of the examples)."""
+    without_likelihoods: Mapping[str, str] = field(default_factory=dict)
+    """Options with which a candidate is asked that cannot say so; empty if it is refused."""
     repeats: bool = False
     """Its metrics accept several answers to one item, so ``--repeats`` may ask for them."""
     seeds: Mapping[str, int] = field(default_factory=dict)

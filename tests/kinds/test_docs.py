@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from judgebench.judges.judge_files import RULE_KEYS
-from judgebench.kinds import classify, pairwise, rating, rubric, scored
+from judgebench.kinds import choice_items, classify, pairwise, rating, rubric, scored
 from judgebench.kinds.items import FIELDS
 from judgebench.kinds.task_files import KINDS, Keys, Prompt
 from tests.commands import judgebench
@@ -22,6 +22,7 @@ SETTINGS = {
     "rating": rating.Settings,
     "rubric": rubric.Settings,
     "classify": classify.Settings,
+    "choice": choice_items.Settings,
     "scored": scored.Settings,
 }
 
@@ -30,7 +31,8 @@ SETTINGS = {
 def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each gives a complete run, judged by a model with known probabilities."""
     monkeypatch.chdir(tmp_path)
-    rows = [{"Instruction": f"Question {n}?", "gold": "An answer.", "truth": "yes"} for n in range(3)]
+    options = {"mc2_targets": {"choices": ["Mine.", "Ours.", "Theirs."], "labels": [1, 1, 0]}}
+    rows = [{"Instruction": f"Question {n}?", "gold": "An answer.", "truth": "yes", **options} for n in range(3)]
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (chains,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     Path("chains.jsonl").write_text(chains)

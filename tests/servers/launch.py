@@ -112,3 +112,14 @@ def rules_server(rules: Path) -> Iterator[Server]:
     """Models that answer by the rules of a file."""
     with _started([sys.executable, str(PROGRAM.with_name("rules_server.py")), f"--rules={rules}"]) as port:
         yield Server(port, rules)
+
+
+@contextmanager
+def echo_server(*, without: str = "") -> Iterator[Server]:
+    """A server of completions with known log-probabilities, or one that lacks ``echo`` or ``logprobs``."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "requests.jsonl"
+        log.touch()
+        program = PROGRAM.with_name("echo_server.py")
+        with _started([sys.executable, str(program), f"--log={log}", f"--without={without}"]) as port:
+            yield Server(port, log)

@@ -22,6 +22,7 @@ from judgebench.models import Gauge
 from judgebench.models.http.pacing import DEFAULT_CONCURRENCY, ConcurrencyLimit, Pace
 from judgebench.models.http.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
 from judgebench.models.http.wire_chat import ChatCompletions
+from judgebench.models.http.wire_completions import EchoedCompletions
 from judgebench.records import Completion, Request, Usage
 
 CONNECT_SECONDS = 10.0
@@ -68,7 +69,8 @@ class Endpoint:
         self.backoff_seconds = backoff_seconds
         self.address = str(url.with_user(None).with_query(None).with_fragment(None)).rstrip("/")
         """The address without secrets, for messages."""
-        self.url = (url.with_user(None).with_fragment(None) / self.wire.path).with_query(url.query)
+        self._base = url.with_user(None).with_fragment(None)
+        self.url = self.url_of(self.wire)
         self.host = url.host or ""
         self.served_model = served_model
         self.key_source = key_source if authorization else "a request without a key"
@@ -104,6 +106,14 @@ class Endpoint:
         self.logprobs_doubted = False
         self.refused: frozenset[str] = frozenset()
         """Fields of the body that this endpoint refuses; from then on they are put another way or left out."""
+
+    def wire_for(self, request: Request) -> Wire:
+        """The protocol by which a request is sent: texts are scored by another one than replies."""
+        return EchoedCompletions(request) if request.sampling.continuations else self.wire
+
+    def url_of(self, wire: Wire) -> URL:
+        """Where a protocol is spoken."""
+        return (self._base / wire.path).with_query(self._base.query)
 
     @property
     def identity(self) -> str:
@@ -162,18 +172,20 @@ class Endpoint:
             )
         if sampling.top_logprobs and not self.wire.gives_logprobs:
             raise self.no_logprobs(f"is called over a protocol that has none (/{self.wire.path})")
-        return _encoder.encode({**self.wire.body(self.served_model, request, self.refused), **self._extra_body})
+        wire = self.wire_for(request)
+        extra = {} if sampling.continuations else self._extra_body
+        return _encoder.encode({**wire.body(self.served_model, request, self.refused), **extra})
 
     def read(self, data: bytes, request: Request, refused: Collection[str]) -> Completion:
         """The reply, without secrets, to a request that was sent without the ``refused`` fields.
 
         Raises :class:`~judgebench.models.http.wire.NoAnswer`.
         """
-        return _map_texts(read(self.wire, data, request, refused), self.redactor.reply)
+        return _map_texts(read(self.wire_for(request), data, request, refused), self.redactor.reply)
 
-    def drop_rejected_field(self, sent: bytes, said: str) -> str | None:
+    def drop_rejected_field(self, sent: bytes, said: str, request: Request) -> str | None:
         """The field that this message refuses, if the request can do without it; later requests leave it out."""
-        field = rejected_field(self.wire, sent, said)
+        field = rejected_field(self.wire_for(request), sent, said)
         if field is not None:
             self.refused |= {field}
         return field

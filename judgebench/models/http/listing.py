@@ -48,7 +48,7 @@ def listed_models(endpoint: Endpoint) -> Mapping[str, ListedModel] | None:
     return {model.name: model for model in models if len(model.name) <= LONGEST_NAME} or None
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     """The key is meant for this address and for no other."""
 
     def redirect_request(self, *_: Any) -> None:
@@ -69,7 +69,7 @@ def _fetch(endpoint: Endpoint) -> bytes:
     headers = {name: value for name, value in endpoint.headers.items() if name != "Accept-Encoding"}
     request = urllib.request.Request(str(url), headers=headers)
     end, parts, size = time.monotonic() + LONGEST_SECONDS, [], 0
-    with urllib.request.build_opener(_NoRedirect).open(request, timeout=CONNECT_SECONDS) as reply:
+    with urllib.request.build_opener(NoRedirect).open(request, timeout=CONNECT_SECONDS) as reply:
         while part := reply.read1(2**16):
             size += len(part)
             parts.append(part)

@@ -323,7 +323,8 @@ class RequestStream:
                 return completion
             if str(status) in OVERLOAD:
                 endpoint.limit.overloaded(sent_at, time.monotonic())
-            field = endpoint.drop_rejected_field(body, endpoint.error_message(data)) if status in (400, 422) else None
+            said = endpoint.error_message(data)
+            field = endpoint.drop_rejected_field(body, said, request) if status in (400, 422) else None
             if field is None:
                 raise self._trouble(status, headers, data)
             endpoint.retries[f"refused {field}"] += 1
@@ -339,7 +340,8 @@ class RequestStream:
         endpoint.sending += 1
         begun = False
         try:
-            async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
+            url = endpoint.url_of(endpoint.wire_for(request))
+            async with self._session.post(url, data=body, allow_redirects=False) as response:
                 endpoint.reached, begun = True, response.ok
                 data = await _body(response)
         except aiohttp.ConnectionTimeoutError as error:

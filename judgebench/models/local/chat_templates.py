@@ -111,8 +111,7 @@ class ChatPrompts:
         These are: the template refuses or drops a system message, it refuses every conversation, or a prompt leaves no
         room for a reply in the context. No prompt is ever cut to make it fit.
         """
-        if any(message.role == "system" for request in requests for message in request.messages):
-            self._check_system()
+        self.check_system(requests)
         lengths, refusal = [], ""
         for request in requests:
             try:
@@ -217,7 +216,10 @@ class ChatPrompts:
                 "judgebench adds none."
             )
 
-    def _check_system(self) -> None:
+    def check_system(self, requests: Sequence[Request]) -> None:
+        """Raise :class:`UsageError` if the template refuses or drops a system message that one of the requests has."""
+        if not any(message.role == "system" for request in requests for message in request.messages):
+            return
         conversation = [Message(role="system", content=_SYSTEM_PROBE), Message(role="user", content=_USER_PROBE)]
         problem = ""
         try:

@@ -3,6 +3,7 @@
 How tokens are generated is each backend's own business (``hf``, ``vllm``); chat templates lie in ``chat_templates``.
 """
 
+import contextlib
 import hashlib
 import importlib
 import math
@@ -18,6 +19,7 @@ from judgebench.activity import doing
 from judgebench.codec import read_json
 from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line
 from judgebench.files import irregular, sha256_of
+from judgebench.models.continuations import IMPOSSIBLE, continuation_tokens, likelihoods, raw_text
 from judgebench.models.local.chat_templates import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
 from judgebench.thinking import AUTO, Thinking, left_open, split_thinking
@@ -33,8 +35,6 @@ _TAIL_TOKENS = 32
 _PARTS = re.compile(r"(layers?|experts?|heads?|blocks?)$")
 _MOST_PARTS = 2**14
 NO_NUMBERS = "the model computes no numbers (NaN): its weights are broken, or its precision is too low for them"
-IMPOSSIBLE = -1e9
-"""Log-probability of the impossible: JSON has no minus infinity."""
 
 
 def import_extra(purpose: str, extra: str, *modules: str) -> tuple[Any, ...]:
@@ -97,7 +97,7 @@ class Job(Struct):
     max_tokens: int
     """The most new tokens that the request and the context allow."""
     labels: list[list[int]]
-    """The tokens of each of ``Sampling.choices``."""
+    """The tokens of each of ``Sampling.choices``, or ``Sampling.continuations``."""
     thinks: bool = False
     """Whether the prompt ends inside a thinking part, so that the reply begins with the rest of it."""
 
@@ -354,6 +354,8 @@ class Checkpoint:
 
     def prepare(self, index: int, request: Request) -> Job | Completion:
         """The request in tokens, or a completion that says why it cannot be sent."""
+        if request.sampling.continuations:
+            return self._prepare_continuations(index, request)
         try:
             prompt = self.prompts.tokens(request.messages)
         except Unaskable as error:
@@ -381,6 +383,67 @@ class Checkpoint:
             labels=labels,
             thinks=closing is not None,
         )
+
+    def _prepare_continuations(self, index: int, request: Request) -> Job | Completion:
+        try:
+            prompt, labels = self.continued(request)
+        except Unaskable as error:
+            return Completion(error=str(error))
+        if not prompt or not all(labels):
+            lacks = "the prompt" if not prompt else "a continuation"
+            return Completion(error=f"{lacks} has no token, so no continuation has a probability")
+        # The last token of a continuation is not read.
+        needed = max(map(len, labels)) - 1
+        if self.context is not None and len(prompt) + needed > self.context:
+            return Completion(
+                error=f"the prompt has {len(prompt)} tokens, and the longest continuation {needed + 1}; the model's "
+                f"context is {self.context}"
+            )
+        return Job(index=index, request=request, prompt=prompt, max_tokens=1, labels=labels)
+
+    def continued(self, request: Request) -> tuple[list[int], list[list[int]]]:
+        """The tokens of a prompt and of each of its continuations. Raises :class:`Unaskable`."""
+        raw, tokenizer = request.sampling.raw, self.tokenizer
+        context = raw_text(request) if raw else self.prompts.text(request.messages)
+        beginning = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        begins = None if beginning is None else tokenizer.decode(beginning)
+
+        def encode_bare(text: str) -> list[int]:
+            tokens: list[int] = tokenizer(text, add_special_tokens=False).input_ids
+            return tokens
+
+        def encode(text: str) -> list[int]:
+            # A template has written the special tokens, and so may a raw text.
+            if not raw or (begins and text.startswith(begins)):
+                return encode_bare(text)
+            tokens: list[int] = tokenizer(text).input_ids
+            return tokens
+
+        try:
+            return continuation_tokens(encode, encode_bare, context, request.sampling.continuations, beginning)
+        except (TypeError, UnicodeError) as error:  # half a surrogate pair
+            raise Unaskable(f"the prompt cannot be put into tokens: {first_line(error)}") from error
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """As :meth:`ChatPrompts.check`, and the same for continuations."""
+        self.prompts.check([request for request in requests if not request.sampling.continuations])
+        scored = [request for request in requests if request.sampling.continuations]
+        self.prompts.check_system([request for request in scored if not request.sampling.raw])
+        if self.context is None:
+            return
+        lengths = []
+        for request in scored:
+            with contextlib.suppress(Unaskable):  # it will be a failed row
+                prompt, labels = self.continued(request)
+                lengths.append(len(prompt) + max(map(len, labels), default=0) - 1)
+        too_long = [length for length in lengths if length > self.context]
+        if too_long:
+            raise UsageError(
+                f"{len(too_long)} of {len(scored)} prompts do not fit into the context of {self.source} with their "
+                f"continuations: it has {self.context} tokens, and the longest needs {max(too_long)}. Prompts are "
+                "never cut: choose a model with a longer context, show fewer examples, or leave these items out with "
+                "--ids."
+            )
 
     def completion(self, job: Job, reply: list[int], alternatives: Sequence[Sequence[tuple[int, float]]]) -> Completion:
         """The reply's tokens, including its end token, as a completion that is cut at the first stop string.
@@ -415,10 +478,15 @@ class Checkpoint:
         )
 
     def scored(self, job: Job, values: Sequence[float]) -> Completion:
-        """The labels of ``Sampling.choices`` with their log-likelihoods, likeliest first, as a completion."""
+        """The labels of ``Sampling.choices`` with their log-likelihoods, likeliest first, as a completion; or those of
+        ``Sampling.continuations`` in their order.
+        """
         if any(math.isnan(value) for value in values):
             return Completion(error=NO_NUMBERS)
         bounded = [max(value, IMPOSSIBLE) for value in values]
+        if job.request.sampling.continuations:
+            read = sum(len(job.prompt) + len(row) for row in job.rows)
+            return likelihoods(job.request, bounded, Usage(prompt_tokens=read), self.name)
         pairs = sorted(zip(job.request.sampling.choices, bounded, strict=True), key=lambda pair: -pair[1])
         return Completion(
             text=pairs[0][0],
@@ -447,13 +515,14 @@ class LocalModel:
     def render(self, request: Request) -> str | None:
         """The prompt as the model reads it; ``None`` if the chat template refuses the conversation."""
         try:
-            return self._checkpoint.prompts.text(request.messages)
+            raw = request.sampling.continuations and request.sampling.raw
+            return raw_text(request) if raw else self._checkpoint.prompts.text(request.messages)
         except Unaskable:
             return None
 
     def check(self, requests: Sequence[Request]) -> None:
-        """As :meth:`ChatPrompts.check`."""
-        self._checkpoint.prompts.check(requests)
+        """As :meth:`Checkpoint.check`."""
+        self._checkpoint.check(requests)
 
 
 def earliest(text: str, stop: Sequence[str]) -> int | None:

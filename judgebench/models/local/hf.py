@@ -37,6 +37,8 @@ T = TypeVar("T")
 _WINDOW_BATCHES = 4
 _JOIN_SHARE = 8
 """New rows wait until one in so many places of a batch is free."""
+_MOST_LOGITS = 2**28
+"""Logits in memory at once where long texts are scored: a gigabyte, and as much again for their log-probabilities."""
 GATHER_SECONDS = 0.02
 """A batch takes seconds, and requests that could share it often come microseconds apart, so one short wait pays."""
 
@@ -289,30 +291,51 @@ class HfModel(LocalModel):
         free_memory(self._torch)
 
     def _score_choices(self, batch: Sequence[Job], completions: list[Completion]) -> None:
-        """Add to the completions the log-likelihood of each label right after the generation prompt.
+        """Add to the completions the log-likelihood of each label, or continuation, right after its prompt.
 
         One row per beginning (a label without its last token), so labels of one token share a single row.
         """
-        places = [(number, beginning) for number, job in enumerate(batch) for beginning in job.rows]
-        rows = [[*batch[number].prompt, *beginning] for number, beginning in places]
+        labels: dict[tuple[int, tuple[int, ...]], list[tuple[int, ...]]] = {}
+        for number, job in enumerate(batch):
+            for label in dict.fromkeys(map(tuple, job.labels)):
+                labels.setdefault((number, label[:-1]), []).append(label)
+        places = sorted(labels)
+        sums: dict[tuple[int, tuple[int, ...]], float] = {}
+        for some in self._portions(places, continues=bool(batch[0].request.sampling.continuations)):
+            rows = [[*batch[number].prompt, *beginning] for number, beginning in some]
+            logprobs = self._last_logprobs(rows, 1 + max(len(beginning) for _, beginning in some))
+            scored = [(row, place[0], label) for row, place in enumerate(some) for label in labels[place]]
+            found = [
+                # The last positions of the row, one for each of the label's tokens.
+                logprobs[row, -len(label) :].gather(-1, self._torch.tensor(label, device=self._device)[:, None]).sum()
+                for row, _, label in scored
+            ]
+            values = self._torch.stack(found).tolist()
+            sums |= {(number, label): value for (_, number, label), value in zip(scored, values, strict=True)}
+        for number, job in enumerate(batch):
+            completions.append(self._checkpoint.scored(job, [sums[number, tuple(label)] for label in job.labels]))
+
+    def _portions(
+        self, places: Sequence[tuple[int, tuple[int, ...]]], *, continues: bool
+    ) -> Iterator[Sequence[tuple[int, tuple[int, ...]]]]:
+        """The rows that are computed together: all of them, or as many as the logits of long texts leave room for."""
+        most = len(places)
+        if continues:
+            longest = 1 + max(len(beginning) for _, beginning in places)
+            vocabulary = self._checkpoint.config.get_text_config().vocab_size
+            most = max(1, min(self._batch_size, _MOST_LOGITS // (longest * vocabulary)))
+        return (places[start : start + most] for start in range(0, len(places), most))
+
+    def _last_logprobs(self, rows: Sequence[Sequence[int]], keep: int) -> Any:
+        """The log-probabilities of what follows each of the last ``keep`` tokens of each row."""
         ids, mask = padded(self._torch, rows, self._pad, self._device)
-        keep = 1 + max(len(beginning) for _, beginning in places)
         arguments = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
         if "position_ids" in self._forward_arguments:
             arguments["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
         if "logits_to_keep" in self._forward_arguments:
             arguments["logits_to_keep"] = keep
         with self._torch.inference_mode():
-            logprobs = self._model(**arguments).logits[:, -keep:].float().log_softmax(-1)
-        row_of = {place: row for row, place in enumerate(places)}
-        for number, job in enumerate(batch):
-            values = []
-            for label in job.labels:
-                # The last positions of the row, one for each of the label's tokens.
-                places_of_label = logprobs[row_of[number, tuple(label[:-1])], -len(label) :]
-                of_tokens = places_of_label.gather(-1, self._torch.tensor(label, device=self._device)[:, None])
-                values.append(float(of_tokens.sum()))
-            completions.append(self._checkpoint.scored(job, values))
+            return self._model(**arguments).logits[:, -keep:].float().log_softmax(-1)
 
 
 def gathered(feed: Feed[Request], room: int, batch_size: int, *, idle: bool) -> list[tuple[int, Request]]:

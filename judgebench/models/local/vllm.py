@@ -79,12 +79,19 @@ def import_vllm() -> Any:
 
 
 class _Question(Struct):
-    """One request to the engine for a job: its reply, or which token of its labels follows a beginning."""
+    """One request to the engine for a job: its reply, which token of its labels follows a beginning, or how likely the
+    beginning is, which is a whole continuation.
+    """
 
     job: Job
     beginning: tuple[int, ...] = ()
     tokens: tuple[int, ...] = ()
-    """Tokens whose log-probability is wanted; empty for a reply."""
+    """Tokens whose log-probability is wanted; empty for a reply, and where that of the beginning is."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether the log-probability of the beginning is wanted."""
+        return bool(self.job.request.sampling.continuations)
 
 
 class VllmModel(LocalModel):
@@ -270,6 +277,8 @@ class VllmModel(LocalModel):
             "temperature": 0.0,
             "detokenize": False,
         }
+        if question.continues:
+            return self._vllm.SamplingParams(max_tokens=1, prompt_logprobs=0, **settings)
         if question.tokens:
             return self._vllm.SamplingParams(max_tokens=1, logprob_token_ids=list(question.tokens), **settings)
         settings |= {"max_tokens": question.job.max_tokens, "stop_token_ids": sorted(self._checkpoint.ends)}
@@ -303,6 +312,8 @@ class VllmModel(LocalModel):
         (reply,) = outcome.outputs
         if reply.finish_reason not in ("stop", "length"):
             return Completion(error=f"vLLM gave up the request ({reply.finish_reason}); its log says why")
+        if question.continues:
+            return self._continued(question, outcome.prompt_logprobs, found)
         if not question.tokens:
             alternatives = [
                 _likeliest(position, job.request.sampling.top_logprobs) for position in reply.logprobs or ()
@@ -317,11 +328,28 @@ class VllmModel(LocalModel):
         del found[job.index]
         return self._checkpoint.scored(job, [sum(values[step] for step in label) for label in steps])
 
+    def _continued(
+        self, question: _Question, positions: Any, found: dict[int, dict[tuple[int, ...], float]]
+    ) -> Completion | None:
+        """The completion of a job with continuations, or ``None`` while one of them is open."""
+        job, tokens = question.job, question.beginning
+        values = found.setdefault(job.index, {})
+        places = positions[-len(tokens) :]
+        values[tokens] = sum(place[token].logprob for place, token in zip(places, tokens, strict=True))
+        if any(tuple(label) not in values for label in job.labels):
+            return None
+        del found[job.index]
+        return self._checkpoint.scored(job, [values[tuple(label)] for label in job.labels])
+
 
 def _questions(job: Job) -> list[_Question]:
-    """One question for a reply; for labels, one for each distinct beginning: labels of one token share one."""
+    """One question for a reply; for labels, one for each distinct beginning: labels of one token share one;
+    for continuations, one for each.
+    """
     if not job.labels:
         return [_Question(job)]
+    if job.request.sampling.continuations:
+        return [_Question(job, label) for label in dict.fromkeys(map(tuple, job.labels))]
     nexts: dict[tuple[int, ...], set[int]] = {}
     for label in job.labels:
         for place, token in enumerate(label):

@@ -293,6 +293,7 @@ VLLM = Backend(
     open=_open_vllm,
     arguments=_VLLM_ARGUMENTS,
     check_target=_check_checkpoint,
+    gives_likelihoods=True,
     local=True,
     checkpoint=True,
 )
@@ -302,6 +303,7 @@ HF = Backend(
     open=_open_hf,
     arguments=_HF_ARGUMENTS,
     check_target=_check_checkpoint,
+    gives_likelihoods=True,
     local=True,
     checkpoint=True,
 )
@@ -355,6 +357,7 @@ HTTP = Backend(
     open=_open_http,
     arguments={**_HTTP_ARGUMENTS, "api": str},
     check_target=_check_url,
+    gives_likelihoods=None,
     address=_http_address,
     trusts=_on_this_machine,
 )
@@ -372,6 +375,7 @@ BUILTIN = Backend(
     open=_open_builtin,
     arguments=_HF_ARGUMENTS,
     check_target=_check_builtin,
+    gives_likelihoods=True,
     local=True,
     trusts=_any,
 )

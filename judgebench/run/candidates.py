@@ -1,0 +1,54 @@
+"""What a candidate can do, and how tasks are asked of one that cannot do all they want."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from judgebench import tasks
+from judgebench.activity import doing
+from judgebench.errors import UsageError
+from judgebench.models import OpenSettings
+from judgebench.models.http.endpoint import Endpoint
+from judgebench.models.http.probing import gives_likelihoods
+from judgebench.models.opening import open_model, parse_model
+from judgebench.run.settings import Settings
+
+
+def fitted_specs(specs: Sequence[tasks.TaskSpec], settings: Settings, *, ask: bool) -> list[tasks.TaskSpec]:
+    """The tasks as the candidate can be asked: those that want log-likelihoods of texts, of one that gives none, with
+    their options for it.
+
+    Raises :class:`UsageError` for a task that has no other way.
+    """
+    fitted = []
+    able: bool | None = None
+    for spec in specs:
+        task, _ = tasks.load(spec, starter=settings.starter)
+        if task.reads_likelihoods:
+            if settings.refine:
+                raise UsageError(f"--refine needs answers, and {task.label} asks how likely texts are; leave it out")
+            able = says_likelihoods(settings, ask=ask) if able is None else able
+            if not able and not task.without_likelihoods:
+                raise UsageError(
+                    f"{task.label} asks how likely texts are, and {settings.model} cannot say so. Take a checkpoint "
+                    "(hf:… or vllm:…) or a server whose completions have echo and logprobs, such as vLLM's"
+                )
+            if not able:
+                spec = msgspec.structs.replace(spec, options={**spec.options, **task.without_likelihoods})
+        fitted.append(spec)
+    return fitted
+
+
+def says_likelihoods(settings: Settings, *, ask: bool) -> bool:
+    """Whether the candidate gives log-likelihoods of texts. A server that does not answer now is believed to."""
+    if settings.model is None:
+        return True
+    spec, arguments = parse_model(settings.model, settings.model_args)
+    known = spec.backend.gives_likelihoods
+    if known is not None or not ask:
+        return known is not False
+    model = open_model(spec, OpenSettings(arguments=arguments, api_key_env=settings.api_key_env))
+    if not isinstance(model, Endpoint):
+        return False
+    with doing(f"asking {model.name} whether it gives log-likelihoods"):
+        return gives_likelihoods(model) is not False
