@@ -30,6 +30,7 @@ ROOMS = (
     "run",
     "auditing",
     "analysis",
+    "arena",
     "exchange",
     "gating",
     "api",

@@ -44,6 +44,7 @@ COMMANDS = {
     "runs": ("runs.app", "List runs."),
     "leaderboard": ("leaderboard.leaderboard", "Rank runs, in one table per protocol."),
     "compare": ("compare.compare", "Compare runs item by item."),
+    "arena": ("arena.arena", "Rate models by games between them."),
     "gate": ("gate.gate", "Check a candidate against a baseline, for CI."),
     "bridge": ("bridge.app", "Predict official numbers by judges of today."),
     "explain": ("explain.explain", "Show where verdicts vary, and how much of it is style."),

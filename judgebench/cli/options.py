@@ -3,7 +3,7 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
@@ -27,8 +27,8 @@ def option(name: str) -> Any:
     return typer.Option(*spellings, help=setting.flag.help, metavar=setting.flag.metavar, min=setting.flag.minimum)
 
 
-def takes_settings(command: str) -> Callable[[Command], Command]:
-    """Give a command the flags of all its settings, which it receives through ``**given``.
+def takes_settings(command: str, named: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Give a command the flags of all its settings, or of those ``named``, which it receives through ``**given``.
 
     The help lists them after its own positional parameters and before its keywords.
     """
@@ -43,7 +43,7 @@ def takes_settings(command: str) -> Callable[[Command], Command]:
                 annotation=Annotated[setting.typed, option(name)],
             )
             for name, setting in FLAGS.items()
-            if setting.flag and command in setting.flag.commands
+            if setting.flag and (command in setting.flag.commands or name in named)
         ]
         first = [parameter for parameter in own if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
         last = [parameter for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]

@@ -142,6 +142,21 @@ class Rehearsal:
         for loaded_task, of_task in zip(loaded, seats, strict=True):
             _PlayedTask(self, candidate, loaded_task, of_task, folder, settings).play(given.get(loaded_task.key))
 
+    def play_answering(self, settings: Settings) -> tuple[str, LoadedTask, dict[str, Generation]]:
+        """Play through how a model answers one task, which is not judged. Return the model's name and the task with its
+        answers, or stand-ins for them.
+        """
+        if settings.model is None:
+            raise UsageError("--model is missing; name the model under test")
+        spec, arguments = parse_model(settings.model, settings.model_args)
+        require_useful(spec, settings)
+        candidate = self._player(settings, spec, arguments, role="candidate")
+        (loaded_task,) = load_tasks(settings)
+        require_texts(loaded_task)
+        selected = select_examples(loaded_task, settings)
+        answers = _PlayedTask(self, candidate, selected, {}, None, settings).answer()
+        return candidate.name, selected, answers
+
     def play_judging(
         self, loaded_task: LoadedTask, answers: Mapping[str, Generation], settings: Settings, *, repeats: int
     ) -> None:
@@ -288,6 +303,14 @@ class _PlayedTask:
             answers = [(known.get(example.id), True) for example in self._loaded_task.data.examples]
         if self._seats:
             self.judge(answers)
+
+    def answer(self) -> dict[str, Generation]:
+        """Play the answering; return the answers, or stand-ins for them."""
+        assert self._candidate is not None
+        tally = Tally()
+        answers = [generation for generation, _ in self._answers(self._candidate, tally) if generation is not None]
+        self._add("generate", self._candidate, tally)
+        return {generation.example_id: generation for generation in answers}
 
     def judge(self, answers: Iterable[Answer]) -> None:
         """Play the judging of answers."""

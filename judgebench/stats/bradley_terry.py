@@ -118,8 +118,16 @@ class Ratings:
         """The rating of each item; ``None`` where no finite rating exists."""
         return at_places(place_ratings(self.strengths, self.rated, self.anchor).tolist(), self.rated, self.n_items)
 
-    def normal_spreads(self, covariance: FloatArray, level: float) -> tuple[Spread | None, ...]:
-        """Normal intervals from the covariance of the strengths, shape (rated items, rated items).
+    def normal_spreads(
+        self,
+        covariance: FloatArray,
+        level: float,
+        *,
+        degrees: int | None = None,
+        method: str = "sandwich normal",
+    ) -> tuple[Spread | None, ...]:
+        """Normal intervals from the covariance of the strengths, shape (rated items, rated items); of Student's t with
+        ``degrees`` of freedom if they are given.
 
         With an anchor they are those of the differences to it.
         """
@@ -127,10 +135,14 @@ class Ratings:
             at = int(np.searchsorted(self.rated, self.anchor.item))
             covariance = covariance - covariance[at] - covariance[:, at, None] + covariance[at, at]
         quantile = NormalDist().inv_cdf((1 + level) / 2)
+        if degrees is not None:
+            from scipy.special import stdtrit
+
+            quantile = float(stdtrit(degrees, (1 + level) / 2))
         ratings = place_ratings(self.strengths, self.rated, self.anchor).tolist()
         variances = (SCALE**2 * np.maximum(np.diag(covariance), 0)).tolist()
         spreads = [
-            Spread(Interval.around(rating, quantile * variance**0.5, level, "sandwich normal"), variance)
+            Spread(Interval.around(rating, quantile * variance**0.5, level, method), variance)
             for rating, variance in zip(ratings, variances, strict=True)
         ]
         return at_places(spreads, self.rated, self.n_items)

@@ -14,6 +14,7 @@ Cameron, Gelbach, Miller: Bootstrap-based improvements for inference with cluste
 Statistics 90, 2008.
 Chernozhukov, Chetverikov, Kato: Gaussian approximations and multiplier bootstrap for maxima of sums of high-dimensional
 random vectors. Annals of Statistics 41, 2013.
+Hothorn, Bretz, Westfall: Simultaneous inference in general parametric models. Biometrical Journal 50, 2008.
 Mogstad, Romano, Shaikh, Wilhelm: Inference for ranks. Review of Economic Studies 91, 2024.
 Hayter: A proof of the conjecture that the Tukey-Kramer multiple comparisons procedure is conservative. Annals of
 Statistics 12, 1984.
@@ -91,6 +92,54 @@ def compare_all_pairs(
             else:
                 reason = TOO_FEW_CLUSTERS
         contrasts.append(Contrast(*pair, value, stderr, interval, p_value, reason))
+    return tuple(contrasts)
+
+
+def compare_by_covariance(
+    values: ArrayLike,
+    covariance: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    rounds: int = 10_000,
+    level: float = 0.95,
+    degrees: int | None = None,
+) -> tuple[Contrast, ...]:
+    """Every two of jointly normal estimates with their covariance, shapes (n,) and (n, n), such as ratings of one fit.
+
+    The critical value is that of the largest |t| of the family under the estimates' joint normal law (Hothorn, Bretz,
+    Westfall 2008), times the ratio of Student's quantile with ``degrees`` of freedom to the normal one, if given.
+
+    >>> contrasts = compare_by_covariance([0, 0.1, 1], np.eye(3) / 50, rng=np.random.default_rng(0))
+    >>> [contrast.p_value < 0.05 for contrast in contrasts]
+    [False, True, True]
+    """
+    check_level(level)
+    found, table = np.asarray(values, dtype=float), np.asarray(covariance, dtype=float)
+    n, spread = len(found), np.diag(table)
+    scale = np.sqrt(np.maximum(spread[:, None] + spread - 2 * table, 0))
+    scale[scale < 1e-9 * np.sqrt(spread.max(initial=0) or 1)] = np.inf
+    roots, vectors = np.linalg.eigh(table)
+    half = vectors * np.sqrt(np.maximum(roots, 0))
+    parts = []
+    for size in batches(rounds, n * n):
+        drawn = rng.normal(size=(size, n)) @ half.T
+        gaps = np.abs(drawn[:, :, None] - drawn[:, None]) / scale
+        parts.append(gaps.reshape(size, -1).max(axis=1, initial=0))
+    largest = np.concatenate(parts)
+    if degrees is not None:
+        from scipy.special import ndtri, stdtrit
+
+        largest *= float(stdtrit(degrees, (1 + level) / 2) / ndtri((1 + level) / 2))
+    critical = float(np.quantile(largest, level))
+    contrasts = []
+    for first, second in combinations(range(n), 2):
+        difference, stderr = float(found[first] - found[second]), float(scale[first, second])
+        if not np.isfinite(stderr):
+            contrasts.append(Contrast(first, second, difference, 0.0, None, None, "the difference has no spread"))
+            continue
+        p_value = float((1 + (largest >= abs(difference) / stderr).sum()) / (1 + rounds))
+        interval = Interval.around(difference, critical * stderr, level, "simultaneous max-t")
+        contrasts.append(Contrast(first, second, difference, stderr, interval, p_value, None))
     return tuple(contrasts)
 
 

@@ -275,6 +275,39 @@ def clustered_influence(fit: StyleControlled, clusters: ArrayLike) -> FloatArray
     return np.asarray(np.linalg.solve(hessian, sums.T).T)
 
 
+def clustered_style_spreads(
+    fit: StyleControlled, clusters: ArrayLike, *, level: float = 0.95
+) -> tuple[Spread | None, ...]:
+    """Intervals of the ratings from the sandwich covariance over clusters, (3), times G / (G - 1) for G clusters, and
+    with Student's t of G - 1 degrees of freedom: for games of which several are about one question.
+
+    Without features and penalty they are those of plain Bradley-Terry ratings. With an anchor they are those of the
+    differences to it. ``None`` where there are fewer than two clusters.
+
+    >>> a, b, won = [0] * 100, [1] * 100, [1, 0] * 50
+    >>> fit = style_controlled(a, b, won, np.zeros((100, 0)), StyleOptions(), anchor=Anchor(0, 1000))
+    >>> alone, twice = (clustered_style_spreads(fit, np.arange(100) // size)[1] for size in (1, 2))
+    >>> round(alone.variance ** 0.5, 1), twice.variance  # each pair of games is a win and a loss, as all are
+    (34.9, 0.0)
+    """
+    covariance, degrees = clustered_covariance(fit, clusters)
+    if degrees < 1 or len(fit.rated) < 2:
+        return (None,) * fit.n_items
+    return fit.normal_spreads(covariance, level, degrees=degrees, method="sandwich, clustered")
+
+
+def clustered_covariance(fit: StyleControlled, clusters: ArrayLike) -> tuple[FloatArray, int]:
+    """The covariance of the strengths, shape (rated items, rated items), by (3), times G / (G - 1) for G clusters; and
+    G - 1. It is 0 where there are fewer than two.
+    """
+    codes, n = np.asarray(clusters), len(fit.rated)
+    used = len(np.unique(codes[fit.rows.drawn]))
+    if used < 2:
+        return np.zeros((n, n)), 0
+    influence = clustered_influence(fit, codes)[:, :n]
+    return np.asarray(used / (used - 1) * influence.T @ influence), used - 1
+
+
 def bootstrap_style_controlled(fit: StyleControlled, *, rng: np.random.Generator, rounds: int = 100) -> BootstrapStyle:
     """Ratings and coefficients of battles drawn with replacement, each resample fitted to its minimum.
 

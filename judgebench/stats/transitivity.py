@@ -137,6 +137,26 @@ def cycles(matrix: WinMatrix) -> Cycles:
     )
 
 
+def named_cycles(matrix: WinMatrix) -> tuple[tuple[int, int, int, float], ...]:
+    """Each cycle of three models: i beats j, j beats k and k beats i, i being the smallest; with the smallest of their
+    three |z| of P = 1/2, the largest first.
+
+    >>> named_cycles(win_matrix([0, 1, 2] * 25, [1, 2, 0] * 25, [1] * 75, models=3))
+    ((0, 1, 2, 5.0),)
+    """
+    share, m = matrix.share, len(matrix.share)
+    beats = (share > 0.5) & (matrix.games > 0)
+    z = np.abs(share - 0.5) * 2 * np.sqrt(matrix.games)
+    found = [
+        (i, int(j), int(k), float(min(z[i, j], z[j, k], z[k, i])))
+        for i in range(m)
+        for j in np.flatnonzero(beats[i])
+        for k in np.flatnonzero(beats[j] & beats[:, i])
+        if i < j and i < k
+    ]
+    return tuple(sorted(found, key=lambda cycle: (-cycle[3], cycle[:3])))
+
+
 def item_cycles(
     items: ArrayLike,
     first: ArrayLike,

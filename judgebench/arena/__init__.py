@@ -1,0 +1,1 @@
+"""Ratings of one's own models from pairwise judgements among them."""

@@ -1,0 +1,314 @@
+"""An arena from what the user names to its ratings, and its dry run."""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from judgebench.arena.anchoring import MEAN, Given, require_shared
+from judgebench.arena.games import Games, positions, read_battles
+from judgebench.arena.judging import KEY, Judging, loaded_of
+from judgebench.arena.players import Entry, Field, entries_of, field_of
+from judgebench.arena.playing import ADAPTIVE, Rule, Schedule, levelled, play, schedule
+from judgebench.arena.rating import METHOD, Scale, Wishes, rate, scale_of
+from judgebench.arena.records import Anchoring, Arena, Pairing
+from judgebench.codec import canonical_hash, write_json
+from judgebench.display import slug
+from judgebench.errors import Incomplete, UsageError
+from judgebench.files import sha256_of
+from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.opening import expand, parse_model
+from judgebench.run.dry_run import DryRun, summed
+from judgebench.run.folder import RunFolder
+from judgebench.run.loading import LoadedTask, load_tasks, read_candidate, too_many
+from judgebench.run.pipeline import Observer
+from judgebench.run.reading import read_run, read_runs, renamed
+from judgebench.run.rehearsal import Rehearsal
+from judgebench.run.runner import Runner
+from judgebench.run.selecting import select_examples
+from judgebench.run.settings import Settings
+from judgebench.tasks import task_files
+
+RATINGS = "ratings.json"
+ANSWERS = "answers"
+OWN_TASK = "arena.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the user wants."""
+
+    settings: Settings
+    """``judges`` decide; how models answer, if they have to; ``out`` is the arena's folder."""
+    runs: tuple[Path, ...] = ()
+    models: tuple[str, ...] = ()
+    """Models that answer ``prompts`` first."""
+    prompts: Path | None = None
+    task: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names for runs, by folder or name."""
+    rule: Rule = field(default_factory=Rule)
+    wishes: Wishes = field(default_factory=Wishes)
+    given: Given | None = None
+
+    def __post_init__(self) -> None:
+        """Raise :class:`UsageError` unless there are runs, or models with prompts."""
+        if self.models and self.prompts is None:
+            raise UsageError(
+                "--models names who answers, and --prompts is missing; name the file of what they are asked"
+            )
+        if self.prompts is not None and not self.models:
+            raise UsageError(f"--prompts {self.prompts} is what --models answer, and none is named; name them")
+        if not self.runs and not self.models:
+            raise UsageError(
+                "an arena needs models: give the run folders of two or more, or --models A,B,C --prompts FILE"
+            )
+
+
+def hold(plan: Plan, observe: Observer) -> Arena:
+    """Have the models answer, if they have not, and judged in pairs; return their ratings, which are kept.
+
+    Raises :class:`Incomplete`, after the ratings are kept, if too many verdicts got no reply.
+    """
+    out = _answered(plan, observe)
+    found = _field(plan, out)
+    folder = RunFolder(out or _default_out(plan, found))
+    games_of = schedule(found, plan.rule.seed)
+    with Judging(plan.settings, found, folder).opened() as judging:
+        pairing = play(judging, games_of, plan.rule, observe)
+        games, _, unread, failed = judging.found()
+        arena = _arena(
+            plan,
+            games,
+            pairing,
+            judge=_judge(judging),
+            judges=judging.judges,
+            protocol_hash=canonical_hash(judging.fingerprint),
+            task=found.loaded.task.label,
+            unread=unread,
+            failed=failed,
+            usd=judging.ledger.usd,
+            calls=judging.calls,
+            folder=str(folder.path),
+            notes=found.notes,
+        )
+        write_json(folder.path / RATINGS, arena)
+    if too_many(failed, failed + unread + len(games)):
+        raise Incomplete(
+            f"{failed} of {failed + unread + len(games)} judgements got no reply (less than 1 % may). The ratings "
+            f"without them are in {folder.path / RATINGS}; run the same command again to ask again for what failed"
+        )
+    return arena
+
+
+def rate_battles(path: Path, wishes: Wishes, given: Given | None = None) -> Arena:
+    """Rate the models of a table of battles that was made elsewhere."""
+    games = read_battles(path)
+    pairing = Pairing(how="found", games=len(games), of=len(games), most=len(games), stopped="all")
+    return _rated(games, wishes, given, pairing, judge=f"battles of {path.name}")
+
+
+def _judge(judging: Judging) -> str:
+    loaded = judging.field.loaded
+    own = loaded.own_judge
+    how = f"the {own.mark} of {own.name}" if own is not None and own.mark else f"the prompt of {loaded.task.label}"
+    return f"{', '.join(judging.judges)} by {how}"
+
+
+def _arena(plan: Plan, games: Games, pairing: Pairing, **about: Any) -> Arena:
+    if not len(games):
+        raise Incomplete(
+            f"none of the {pairing.games} games has a verdict; see {about['folder']}/{KEY}/judgements.jsonl for what "
+            "the judge said"
+        )
+    return _rated(games, plan.wishes, plan.given, pairing, **about)
+
+
+def _rated(games: Games, wishes: Wishes, given: Given | None, pairing: Pairing, **about: Any) -> Arena:
+    shared = {} if given is None else require_shared(given, games.models)
+    scale = scale_of(games, shared) if shared else Scale(0.0, (), None, None)
+    found = rate(games, wishes, scale.shift)
+    models = sorted(
+        (msgspec.structs.replace(model, published=shared.get(model.model)) for model in found.models),
+        key=lambda model: (model.rating is None, -(model.rating or 0.0), model.model),
+    )
+    position, consistent = positions(games) if pairing.how != "found" else (None, None)
+    notes = (*about.pop("notes", ()), *(given.notes if given else ()))
+    return Arena(
+        models=tuple(models),
+        level=wishes.level,
+        questions=games.n_questions,
+        games=len(games),
+        ties=int((games.outcome == 0.5).sum()),
+        pairing=pairing,
+        anchoring=Anchoring(
+            by=MEAN if given is None else given.by,
+            shared=scale.shared,
+            shift=scale.shift,
+            rmse=scale.rmse,
+            spread=scale.spread,
+        ),
+        method=METHOD,
+        separable=found.separable,
+        told_apart=found.told_apart,
+        pairs=found.pairs,
+        position=position,
+        consistent=consistent,
+        style=found.style,
+        circles=found.circles,
+        elo_k=wishes.k if wishes.elo else None,
+        notes=notes,
+        **about,
+    )
+
+
+# -- who plays
+
+
+def _field(plan: Plan, out: Path | None, rehearsal: Rehearsal | None = None) -> Field:
+    """The players with their answers; in a rehearsal, with stand-ins for those that are not there yet."""
+    runs = list(read_runs(plan.runs, task_files(plan.settings.tasks)).readable) if plan.runs else []
+    if not plan.models or out is None:
+        entries, load = entries_of(renamed(runs, plan.names) if plan.names else runs, plan.settings, plan.task)
+        return field_of(entries, load, plan.settings)
+    entries, generating = [], _generating(plan, out)
+    own = task_files(str(_task_path(plan, out)))
+    for model, settings in generating.items():
+        spec, _ = parse_model(model, settings.model_args)
+        if spec.backend.finished or rehearsal is not None:
+            entries.append(_entry(plan, settings, rehearsal))
+        else:
+            runs.append(read_run(settings.out or out, own, unfinished=True))
+    if not runs:
+        return field_of(entries, partial(_loaded, plan, out), plan.settings)
+    made, load = entries_of(renamed(runs, plan.names) if plan.names else runs, plan.settings, plan.task)
+    return field_of([*made, *entries], load, plan.settings)
+
+
+def _entry(plan: Plan, settings: Settings, rehearsal: Rehearsal | None) -> Entry:
+    """A model that is a file of answers; in a rehearsal any model."""
+    assert settings.model is not None
+    spec, _ = parse_model(settings.model, settings.model_args)
+    if rehearsal is not None and not spec.backend.finished:
+        name, loaded, answers = rehearsal.play_answering(settings)
+        return Entry(plan.names.get(name, name), settings.model, loaded.data.examples, answers)
+    loaded = select_examples(load_tasks(settings)[0], settings)
+    given = read_candidate(loaded, spec, settings)
+    answers = {own.example_id: own for own in given.generations}
+    name = given.candidate
+    return Entry(plan.names.get(name, name), spec.text, loaded.data.examples, answers)
+
+
+def _loaded(plan: Plan, out: Path) -> LoadedTask:
+    return load_tasks(dataclasses.replace(plan.settings, tasks=str(_task_path(plan, out))))[0]
+
+
+def _answered(plan: Plan, observe: Observer) -> Path | None:
+    """Have the models answer; return the arena's folder, if it is known by now."""
+    if not plan.models:
+        return plan.settings.out
+    out = plan.settings.out or _out_of_prompts(plan)
+    for model, settings in _generating(plan, out).items():
+        spec, _ = parse_model(model, settings.model_args)
+        manifest = RunFolder(settings.out or out).manifest()
+        if not spec.backend.finished and (manifest is None or manifest.status != "complete"):
+            Runner(settings, observe).evaluate(judge=False)
+    return out
+
+
+def _generating(plan: Plan, out: Path) -> dict[str, Settings]:
+    """The settings of each model's answers."""
+    path = _task_path(plan, out)
+    if path.parent == out:
+        _write_task(plan, out)
+    return {
+        model: dataclasses.replace(
+            plan.settings, model=model, tasks=str(path), judges=(), own_judge=None, judge_prompt=None, out=folder
+        )
+        for model, folder in _folders(plan, out).items()
+    }
+
+
+def _folders(plan: Plan, out: Path) -> dict[str, Path]:
+    """Where each model's answers are."""
+    models = [name for text in plan.models for name in expand(text)]
+    found = {model: out / ANSWERS / slug(model) for model in models}
+    if len(set(found.values())) < len(models):
+        raise UsageError(
+            f"--models {', '.join(models)[:200]}: two of them would have the same folder; name runs instead"
+        )
+    return found
+
+
+def _task_path(plan: Plan, out: Path) -> Path:
+    """The benchmark that the models answer: the user's own file, or one that is made of the prompts."""
+    assert plan.prompts is not None
+    return plan.prompts if plan.prompts.suffix in (".toml", ".py") else out / OWN_TASK
+
+
+def _write_task(plan: Plan, out: Path) -> None:
+    """Make a benchmark of the prompts, beside a copy of them, unless it is there."""
+    assert plan.prompts is not None
+    if not plan.prompts.is_file():
+        raise UsageError(f"--prompts {plan.prompts} is not a file; it is json, jsonl, csv, parquet or a TOML file")
+    copy = out / f"prompts{''.join(plan.prompts.suffixes[-2:])}"
+    out.mkdir(parents=True, exist_ok=True)
+    if copy.is_file() and sha256_of(copy) != sha256_of(plan.prompts):
+        raise UsageError(
+            f"{out} holds an arena of other prompts than {plan.prompts}; choose another folder with --out, or go "
+            "on with the same prompts"
+        )
+    if not copy.is_file():
+        shutil.copyfile(plan.prompts, copy)
+    fields = ", ".join(f"{ours} = {_quoted(theirs)}" for ours, theirs in plan.settings.fields.items())
+    text = f'kind = "pairwise"\nname = "arena"\nprompts = "{copy.name}"\nfields = {{ {fields} }}\n'
+    (out / OWN_TASK).write_text(text, encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _default_out(plan: Plan, found: Field) -> Path:
+    """A folder that the same players and judge lead to again."""
+    digest = canonical_hash([sorted(found.names), plan.settings.judges, found.loaded.task.label])
+    return plan.settings.runs / f"arena-{digest[7:15]}"
+
+
+def _out_of_prompts(plan: Plan) -> Path:
+    assert plan.prompts is not None
+    content = sha256_of(plan.prompts) if plan.prompts.is_file() else str(plan.prompts)
+    digest = canonical_hash([sorted(plan.models), plan.settings.judges, content])
+    return plan.settings.runs / f"arena-{digest[7:15]}"
+
+
+# -- the dry run
+
+
+def estimate(plan: Plan) -> DryRun:
+    """Estimate an arena: which calls it would make at most, what they may cost. Nothing is asked.
+
+    Answers that are not there yet count as typical ones; adaptive pairing may stop earlier.
+    """
+    store = CallStore(default_store_path())
+    rehearsal = Rehearsal(store)
+    try:
+        out = plan.settings.out or (_out_of_prompts(plan) if plan.models else None)
+        _rehearse(rehearsal, plan, _field(plan, out, rehearsal))
+    finally:
+        store.close()
+    made = summed(rehearsal, [plan.settings])
+    return msgspec.structs.replace(made, at_most=plan.rule.how == ADAPTIVE)
+
+
+def _rehearse(rehearsal: Rehearsal, plan: Plan, found: Field) -> None:
+    games: Schedule = schedule(found, plan.rule.seed)
+    counts = levelled(games.robin.games, plan.rule.most(games.total))
+    listed = [game for pair, count in enumerate(counts.tolist()) for game in games.part(pair, 0, count)]
+    loaded, answers = loaded_of(found, listed)
+    rehearsal.play_judging(loaded, answers, plan.settings, repeats=plan.settings.judge_repeats)
