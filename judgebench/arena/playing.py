@@ -1,7 +1,7 @@
 """Plays an arena: which games, in which order, until when. ``judging`` asks, ``stats.pairing`` chooses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -118,7 +118,6 @@ class Looked:
     """Games played of each pair."""
     standing: Standing | None = None
     looks: int = 0
-    listed: list[Game] = field(default_factory=list)
 
     @property
     def decided(self) -> bool:
@@ -126,20 +125,20 @@ class Looked:
         return self.standing is not None and self.standing.decided
 
 
-def first_batch(plan: Schedule, most: int) -> IntArray:
+def first_batch(robin: RoundRobin, most: int) -> IntArray:
     """How many games of each pair are played before anything is known."""
-    return levelled(np.minimum(np.maximum(2 * plan.robin.warm, 4), plan.robin.games), most)
+    return levelled(np.minimum(np.maximum(2 * robin.warm, 4), robin.games), most)
 
 
-def next_batch(plan: Schedule, seen: Looked, most: int, least: int = FEWEST) -> IntArray | None:
+def next_batch(robin: RoundRobin, seen: Looked, most: int, least: int = FEWEST) -> IntArray | None:
     """How many more games of each pair are played next; ``None`` if it is enough."""
     done = int(seen.counts.sum())
     if not done:
-        return first_batch(plan, most)
+        return first_batch(robin, most)
     room = most - done
     if seen.decided or seen.standing is None or room <= 0:
         return None
-    return deal(plan.robin, seen.standing, min(room, max(least, int(GROWTH * done))))
+    return deal(robin, seen.standing, min(room, max(least, int(GROWTH * done))))
 
 
 def look(plan: Schedule, seen: Looked, games: Games, listed: Sequence[Game], level: float) -> None:
@@ -160,7 +159,7 @@ def play(judging: Judging, plan: Schedule, rule: Rule, observe: Observer) -> Pai
     if rule.how == ALL:
         take: IntArray | None = levelled(plan.robin.games, most)
     else:
-        take = next_batch(plan, seen, most, least)
+        take = next_batch(plan.robin, seen, most, least)
     while take is not None:
         batch = [
             game
@@ -172,7 +171,7 @@ def play(judging: Judging, plan: Schedule, rule: Rule, observe: Observer) -> Pai
         games, listed, _, _ = judging.found()
         if len(games):
             look(plan, seen, games, listed, rule.level)
-        take = next_batch(plan, seen, most, least) if rule.how == ADAPTIVE else None
+        take = next_batch(plan.robin, seen, most, least) if rule.how == ADAPTIVE else None
     return pairing_of(judging.field.names, plan, rule, seen, most)
 
 

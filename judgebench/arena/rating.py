@@ -12,6 +12,7 @@ import numpy as np
 from judgebench.arena.games import Games
 from judgebench.arena.records import Circle, Circles, Rated, Style
 from judgebench.display import reasons
+from judgebench.errors import UsageError
 from judgebench.stats.benchmark_quality import separability
 from judgebench.stats.bradley_terry import SCALE, Anchor, Spread, predicted_win_rate, ranks
 from judgebench.stats.elo import Votes, online_elo, shuffled_elo
@@ -47,6 +48,13 @@ class Wishes:
     """Preset of the style control."""
     elo: bool = False
     k: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Raise :class:`UsageError` for a preset that does not exist, or an impossible level."""
+        if self.style is not None and self.style not in PRESETS:
+            raise UsageError(f"--style-control {self.style!r:.80} is not one of {', '.join(sorted(PRESETS))}")
+        if not 0 < self.level < 1:
+            raise UsageError(f"--level {self.level:g} is not between 0 and 1, as 0.95 is")
 
 
 @dataclass(frozen=True)

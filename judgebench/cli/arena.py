@@ -15,6 +15,7 @@ from judgebench.run.settings import limit_of, settings_from_flags
 
 if TYPE_CHECKING:
     from judgebench.arena.arenas import Plan
+    from judgebench.arena.playing import Rule
     from judgebench.arena.records import Arena
     from judgebench.run.stages import RunningTask
 
@@ -94,6 +95,14 @@ def arena(
     length_margin: Annotated[
         float, typer.Option(help="With --wb-elo: a difference in characters that makes a tie; 0 for none.", metavar="N")
     ] = 1500.0,
+    replay: Annotated[
+        int | None,
+        typer.Option(
+            help="With --battles: play the table adaptively in N random orders, and say what that saves and loses.",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be asked, cost and take; ask no model.")
     ] = False,
@@ -118,13 +127,19 @@ def arena(
     form = "json" if json else form
     settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
     wishes = Wishes(level=settings.level, style=style_control, elo=elo, k=elo_k)
+    rule = Rule(how=pairs, calls=None if calls is None else _calls(calls), level=settings.level, seed=seed)
     anchors = read_anchors(anchor)
+    if replay is not None and battles is None:
+        raise UsageError(f"--replay {replay} replays a table of battles; name it with --battles")
     if wb_elo:
         _show_wb_elo(runs or [], tasks, task, options.run_names(name), anchors, margin, length_margin, form, layout)
         return
     if battles is not None:
         if runs or models:
             raise UsageError(f"--battles {battles} holds the games already; leave the runs and --models out")
+        if replay is not None:
+            _show_replays(battles, rule, replay, form, layout)
+            return
         found = rate_battles(battles, wishes, anchors)
     else:
         plan = Plan(
@@ -134,7 +149,7 @@ def arena(
             prompts=prompts,
             task=task,
             names=options.run_names(name),
-            rule=Rule(how=pairs, calls=None if calls is None else _calls(calls), level=settings.level, seed=seed),
+            rule=rule,
             wishes=wishes,
             given=anchors,
         )
@@ -151,6 +166,16 @@ def _calls(text: str) -> int | float:
     if text in ("all", "1", "1.0"):
         return 1.0
     return limit_of(text, "--calls")
+
+
+def _show_replays(battles: Path, rule: "Rule", orders: int, form: Format, layout: Layout) -> None:
+    from judgebench.arena.games import read_battles
+    from judgebench.arena.replaying import replay
+    from judgebench.cli.rendering import show
+    from judgebench.exchange.arena_tables import replay_sheet
+
+    made = replay(read_battles(battles), rule, orders)
+    show(form, made, lambda: [replay_sheet(made)], layout=layout)
 
 
 def _held(plan: "Plan", *, quiet: bool) -> "Arena":

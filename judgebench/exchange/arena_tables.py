@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from judgebench.arena.anchoring import MEAN
 from judgebench.arena.records import Arena, Rated
+from judgebench.arena.replaying import Replays
 from judgebench.arena.wb_elo import WbArena
 from judgebench.display import dollars, figure, p_value, percent, reasons, shortened
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Sheet, figures, words
@@ -194,3 +195,20 @@ def wb_sheet(arena: WbArena) -> Sheet:
         *(f"note: {note}" for note in arena.notes),
     )
     return Sheet(f"WB-Elo of {len(arena.models)} models on {arena.task}", columns, rows, notes, rows_are="models")
+
+
+def replay_sheet(found: Replays) -> Sheet:
+    """What adaptive pairing would have saved on a table, and lost."""
+    rows = tuple(
+        (number, percent(one.share, 1), one.stopped, one.reversed, f"{one.kendall:.3f}", one.looks)
+        for number, one in enumerate(found.replays, start=1)
+    )
+    shares = [one.share for one in found.replays]
+    notes = (
+        f"{found.agreeing} of {len(found.replays)} replays order every pair as the whole table does, of the "
+        f"{found.told_apart} of {found.pairs} pairs that it tells apart",
+        f"games played: {percent(sum(shares) / len(shares), 1)} on average, {percent(max(shares), 1)} at most",
+    )
+    columns = (*figures("replay", "games"), *words("stopped"), *figures("reversed", "Kendall's tau", "looks"))
+    title = f"adaptive pairing replayed: {found.models} models, {found.games:,} games"
+    return Sheet(title, columns, rows, notes, rows_are="replays")
