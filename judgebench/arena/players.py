@@ -225,9 +225,13 @@ def _questions(entries: Sequence[Entry]) -> tuple[Example, ...]:
     return tuple(example for example, _ in found.values())
 
 
+def _nothing(name: str) -> bytes:
+    raise UsageError(f"our own prompt for pairs needs no official file, and {name} was asked for")
+
+
 def _house(questions: tuple[Example, ...], settings: Settings) -> LoadedTask:
     """Our own benchmark for pairs, on these questions."""
-    file = TaskFile(Path(f"{HOUSE}.toml"), "", Keys(kind="pairwise", name=HOUSE))
+    file = TaskFile(Path(f"{HOUSE}.toml"), "", Keys(kind="pairwise", name=HOUSE), {})
     task = pairwise.make(file, starter=False)
-    data = with_judge(file, task, TaskData(examples=questions, baselines={}), NUMBERED_PAIR, pairwise.RULE)
+    data = with_judge(file, task, TaskData(examples=questions, baselines={}), NUMBERED_PAIR, pairwise.RULE, _nothing)
     return with_own_judge([LoadedTask(task=task, data=data, sources=[])], settings)[0]
