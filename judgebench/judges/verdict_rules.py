@@ -54,7 +54,7 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Map the scale linearly to the benchmark's."""
     patterns: bool = False
     """The labels are regular expressions."""
-    types: dict[str, Literal["boolean", "string", "integer", "number"]] = {}
+    types: dict[str, Literal["boolean", "string", "integer", "number", "list", "object"]] = {}
     """Reads JSON strictly: the reply, without one code fence around it, is an object whose keys have these types."""
     trims: str = ""
     """Characters that are removed from both ends of a reply of strict JSON, in place of the code fence."""
@@ -317,6 +317,17 @@ def _last_label(text: str, rule: VerdictRule) -> dict[str, Any] | None:
     return {rule.key: found[-1]} if found else None
 
 
+def json_object(text: str, rule: VerdictRule) -> dict[str, Any] | str:
+    """The JSON object of a reply by a rule, strictly if it has types, or why there is none."""
+    if not rule.types:
+        return _object_in(text) or "the reply holds no JSON object"
+    found = strict_object(text, rule)
+    if isinstance(found, str):
+        repaired = _object_in(text) if rule.repair else None
+        return repaired or f"the reply is not what was asked for: {found}"
+    return found
+
+
 def strict_object(text: str, rule: VerdictRule) -> dict[str, Any] | str:
     """The JSON object that a reply is, or why it is not the one that the rule's types describe."""
     if rule.trims:
@@ -342,8 +353,8 @@ def _is_of(value: Any, kind: str) -> bool:
     """Whether a value of JSON has a type; a number without a fraction, such as 7.0, is an integer."""
     if kind == "boolean" or isinstance(value, bool):
         return kind == "boolean" and isinstance(value, bool)
-    if kind == "string":
-        return isinstance(value, str)
+    if kind in ("string", "list", "object"):
+        return isinstance(value, {"string": str, "list": list, "object": dict}[kind])
     return isinstance(value, int) or (isinstance(value, float) and (kind == "number" or value.is_integer()))
 
 

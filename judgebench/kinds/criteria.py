@@ -1,14 +1,15 @@
 """Criteria of a rubric's items: how they are read from examples and shown, and the cases that are about one each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from judgebench.data.rows import FileRow, count_of
+from judgebench.judges.lists import MET
 from judgebench.kinds.items import Criterion
 from judgebench.kinds.judging import JUDGE
-from judgebench.records import Answer, Case, Example, Generation, Verdict
+from judgebench.records import Answer, Case, Example, Generation, Judgement, Verdict
 from judgebench.task import TaskData
 
 
@@ -18,10 +19,38 @@ def criteria_of(example: Example) -> list[Criterion]:
 
 
 def shown(case: Case, *, show_points: bool, show_entry: bool) -> Mapping[str, str]:
-    """The criterion that a case is about: its text, maybe with its points, or its whole table as Python writes it."""
-    criterion = criteria_of(case.example)[number_of(case.id)]
+    """The criterion that a case is about."""
+    return {"criterion": shown_as(criteria_of(case.example)[number_of(case.id)], show_points, show_entry)}
+
+
+def shown_as(criterion: Criterion, show_points: bool, show_entry: bool) -> str:
+    """What the judge sees of a criterion: its text, maybe with its points, or its whole table as Python writes it."""
     points = f"[{criterion.points:g}] " if show_points else ""
-    return {"criterion": points + (str(criterion.entry) if show_entry and criterion.entry else criterion.text)}
+    return points + (str(criterion.entry) if show_entry and criterion.entry else criterion.text)
+
+
+ALL = "all"
+"""Ends the id of a case that is about all criteria."""
+
+
+def values_of(judgements: Iterable[Judgement], count: int) -> dict[int, float | None]:
+    """The verdicts on ``count`` criteria by their numbers: those on one each, and those on all of them at once."""
+    found: dict[int, float | None] = {}
+    for one in judgements:
+        part = one.case_id.rpartition("#")[2]
+        if part == ALL:
+            found |= dict(enumerate(_parts(one.verdict, count)))
+        elif part.isdecimal():
+            found[int(part)] = one.verdict.value
+    return found
+
+
+def _parts(verdict: Verdict, count: int) -> list[float | None]:
+    try:
+        parts = msgspec.convert(verdict.details.get(MET), list[float | None])
+    except msgspec.ValidationError:
+        parts = []
+    return parts if verdict.value is not None and len(parts) == count else [None] * count
 
 
 def number_of(case_id: str) -> int:

@@ -100,7 +100,7 @@ def with_judge(
     if prompt is None:
         text = house_prompt(house or file.keys.kind).read_text("utf-8")
         prompt, where = text, f"of the kind {file.keys.kind} (give your own by the key prompt)"
-    read = _rule(file, given.verdict if given and given.verdict else rule)
+    read = rule_of(file, rule)
     told = read_sampling(file.path, file.text, file.keys.judge_sampling, "judge_sampling")
     sampling = {**(given.sampling if given else {}), **told}
     own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)
@@ -114,8 +114,10 @@ def _asked_again(judge: Judge, reasks: int) -> Judge:
     return dataclasses.replace(judge, reasks=reasks) if isinstance(judge, TextJudge) and reasks else judge
 
 
-def _rule(file: TaskFile, default: VerdictRule) -> VerdictRule:
-    """How a verdict is read: the default, or what the keys ``reads`` and ``verdict`` say."""
+def rule_of(file: TaskFile, default: VerdictRule) -> VerdictRule:
+    """How a verdict is read: the default, or what the judge file and the keys ``reads`` and ``verdict`` say."""
+    if file.judge_file is not None and file.judge_file.judge.verdict is not None:
+        default = file.judge_file.judge.verdict
     reads, table = file.keys.reads, dict(file.keys.verdict)
     if reads is None and not table:
         return default
@@ -137,7 +139,7 @@ def _kept(default: VerdictRule, kind: str) -> dict[str, Any]:
     """What of a default rule also holds for another reading: the scale of ratings, or the labels without brackets."""
     if kind in ("rating", "json") and default.scale is not None:
         return {"scale": default.scale}
-    if kind in ("json", "logprob") and default.labels:
+    if kind in ("json", "logprob", "list") and default.labels:
         return {"labels": {label.strip("[]"): value for label, value in default.labels.items()}}
     return {"labels": default.labels} if kind == "label" else {}
 

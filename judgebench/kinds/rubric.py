@@ -1,5 +1,6 @@
 """The kind ``rubric``: which of its criteria each answer meets, for points that may be negative."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
@@ -9,24 +10,20 @@ from msgspec import Meta, structs
 
 from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
-from judgebench.kinds.criteria import (
-    case_of_row,
-    cases_of_criteria,
-    criteria_of,
-    ends_of_criterion,
-    number_of,
-    shown,
-)
+from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, shown, shown_as, values_of
 from judgebench.kinds.graded import Grades
 from judgebench.kinds.graded import make as make_graded
 from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
-from judgebench.kinds.judging import judge_models, shown_columns, slot_texts, with_judge
+from judgebench.kinds.judging import judge_models, rule_of, shown_columns, slot_texts, with_judge
 from judgebench.kinds.levels import Chains
 from judgebench.kinds.levels import make as make_levels
 from judgebench.kinds.scores import Covariate, GroupedMeans
 from judgebench.kinds.subsets import Subset, with_subsets
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
+from judgebench.kinds.whole_answers import HOUSE as HOUSE_OF_ALL
+from judgebench.kinds.whole_answers import NAMES, all_shown, ends_of_case, of_wholes, whole_cases
+from judgebench.kinds.whole_answers import RULE as ALL_AT_ONCE
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, Task, TaskData
@@ -50,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     levels: Annotated[int, Meta(ge=1, le=MOST_LEVELS)] | None = None
     """The highest level, of requests that grow by one requirement a level."""
     per: Literal["criterion", "answer"] = "criterion"
-    """With levels: the judge is asked about each criterion, or once about each answer, for a list of verdicts."""
+    """What the judge is asked about in one call: a criterion of an answer, or all of them, for a list of verdicts."""
     show_points: bool = False
     """Whether the judge sees a criterion's points, as ``[5] text``."""
     show_entry: bool = False
@@ -80,8 +77,8 @@ def make(file: TaskFile, starter: bool) -> Task:
     settings = file.table(Settings)
     if settings.levels is not None:
         return make_levels(file, _chains(file, settings, settings.levels), settings.criteria, starter)
-    if "per" in file.keys.rubric:
-        raise file.fault("rubric.per", "belongs to a rubric with levels, such as levels = 5")
+    if settings.per == "answer" and settings.scale is not None:
+        raise file.fault("rubric.per", "is 'answer', and a criterion with a scale has its own call")
     if settings.unread == "apart" and settings.macro is None:
         raise file.fault("rubric.unread", "is 'apart', which makes a group more: macro says of which groups")
     show = partial(shown, show_points=settings.show_points, show_entry=settings.show_entry)
@@ -89,13 +86,25 @@ def make(file: TaskFile, starter: bool) -> Task:
     if settings.scale is not None:
         grades = Grades(scale=settings.scale, pooled=settings.pooled, partial=settings.partial)
         return make_graded(file, grades, show, read, starter)
+    whole = settings.per == "answer"
+    if whole:
+        one = partial(shown_as, show_points=settings.show_points, show_entry=settings.show_entry)
+        texts = slot_texts(file, NAMES, partial(all_shown, of_one=one), scale=(0.0, 1.0))
+    else:
+        texts = slot_texts(file, {"criterion": "the criterion to check"}, show, scale=(0.0, 1.0))
     means = GroupedMeans(task=file.name, metrics=(SHARE_MET, ALL_MET), groups=partial(groups_of, file.keys.groups))
     score = Metric(name="score")
     scores = _Scores(file.name, settings, means, score)
-    texts = slot_texts(file, {"criterion": "the criterion to check"}, show, scale=(0.0, 1.0))
 
     def load(fetch: Fetch) -> TaskData:
-        return with_judge(file, task, TaskData(examples=read(fetch), baselines={}), texts, RULE, fetch)
+        data = TaskData(examples=read(fetch), baselines={})
+        if not whole:
+            return with_judge(file, task, data, texts, RULE, fetch)
+        data = with_judge(file, task, data, texts, ALL_AT_ONCE, fetch, house=HOUSE_OF_ALL)
+        rule = rule_of(file, ALL_AT_ONCE)
+        if rule.kind not in ("json", "list"):
+            raise file.fault("reads", f"{rule.read!r} reads one verdict; a call about all criteria has several")
+        return dataclasses.replace(data, judges={name: of_wholes(own, rule) for name, own in data.judges.items()})
 
     task = Task(
         name=file.name,
@@ -107,9 +116,9 @@ def make(file: TaskFile, starter: bool) -> Task:
         official_examples=file.official_examples,
         starter=starter,
         load=load,
-        cases=cases_of_criteria,
+        cases=whole_cases if whole else cases_of_criteria,
         score=partial(_score, settings),
-        verdict_ends=partial(ends_of_criterion, (0.0, 1.0)),
+        verdict_ends=ends_of_case,
         groups=means.groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
@@ -152,7 +161,7 @@ def _score(
 
 def _row(settings: Settings, example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
     criteria = criteria_of(example)
-    met = {number_of(one.case_id): one.verdict.value for one in judgements}
+    met = values_of(judgements, len(criteria))
     unread = sum(value is None for value in met.values())
     counts = {"unread": float(unread), "repaired": float(sum(map(_is_repaired, judgements)))}
     known = [

@@ -801,3 +801,38 @@ def test_answers_are_compared_with_one_model_that_is_named(place: Path) -> None:
     assert "'0' has an answer already" in judgebench([*words, "--baseline", "two.jsonl"], code=2).stderr
     write_rows("one.jsonl", [{"id": str(n), "output": "x", "generator": "a"} for n in range(4)])
     judgebench([*words, "--baseline", "one.jsonl"])
+
+
+ALL_AT_ONCE = RUBRIC + '[rubric]\nper = "answer"\nshow_points = true\n'
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+def test_all_criteria_may_be_asked_about_in_one_call(place: Path, as_object: bool) -> None:
+    """The reply's list, or its object by number or text, gives what three calls would: 1 of 8 points, and all of 1."""
+    write_rows("prompts.jsonl", CRITERIA)
+    write_rows("answers.jsonl", [{"id": "a", "output": "moon"}, {"id": "b", "output": "oxygen"}])
+    write_task(ALL_AT_ONCE)
+
+    def judge(prompt: str) -> str:
+        found = [True, False, True] if "rude" in prompt else [True]
+        named = {"1": True, "It is polite.": False, "3": True} if "rude" in prompt else {"1": True}
+        return "Here: " + json.dumps({"reasons": ["x"], "verdicts": named if as_object else found})
+
+    found, asked = evaluated(judge)
+    assert len(asked) == 2
+    assert "1. [5] It names the moon.\n2. [3] It is polite.\n3. [-4] It is rude." in asked[0]
+    assert found["score", None].value == pytest.approx(100 * (1 / 8 + 1) / 2)
+    assert found["score_unclipped", "axis=tone"].value == pytest.approx(-400 / 3)
+    assert found["share_met", None].value == pytest.approx(100 * (1 / 3 + 1) / 2)
+
+
+@pytest.mark.parametrize("verdicts", [[True], [True, None, True], "yes", None])
+def test_a_reply_without_a_verdict_on_each_criterion_is_unread(place: Path, verdicts: Any) -> None:
+    """Too few, one that is neither, or no list at all: the item is missing."""
+    write_rows("prompts.jsonl", CRITERIA[:1])
+    write_rows("answers.jsonl", [{"id": "a", "output": "moon"}])
+    write_task(ALL_AT_ONCE)
+    with playing(ScriptedModel(lambda request: reply(json.dumps({"verdicts": verdicts})))) as spec:
+        arguments = ["--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", spec, "--out", "run"]
+        judgebench(["eval", *arguments], code=None)
+    assert (scores("run")["score", None].value, scores("run")["score", None].n_missing) == (None, 1)
