@@ -25,6 +25,7 @@ CONTENTS = {
     "followbench": "requests of YJiangcm/FollowBench, answers to them, and what its official code makes of verdicts",
     "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
     "healthbench": "verdicts of a judge on HealthBench's criteria, and what simple-evals makes of them",
+    "humaneval": "problems of openai/human-eval with their canonical solutions, and its example samples",
     "ifbench": "verdicts of IFBench's own program on the kinds of instructions that look things up",
     "ifeval": "prompts, answers and verdicts of IFEval, M-IFEval and IFBench, and NLTK's English punkt_tab",
     "judge_meta": "LLMBar, JudgeBench, PandaLM and others: judges' verdicts beside people's",

@@ -86,7 +86,7 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     imports = [_Import.of(*pair, loaded_task, form, settings) for pair in zip(folders, found, strict=True)]
     for single in imports:
         single.require_own()
-    with GradingPool() as pool:
+    with GradingPool(unsafe_local=settings.unsafe_local) as pool:
         return [single.results(settings, pool) for single in imports]
 
 

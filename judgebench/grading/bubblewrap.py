@@ -100,7 +100,11 @@ class Mount:
 
 def mounts(readable: Sequence[str], user: int | None) -> list[Mount]:
     """The system, this interpreter with its packages, and further paths."""
-    own = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))]
+    own = [
+        sys.prefix,
+        sys.base_prefix,
+        *(path for path in sys.path if path.endswith(("site-packages", "dist-packages"))),
+    ]
     wanted = [*SYSTEM, *(path for path in ALIASES if not os.path.islink(path)), *own, *readable]
     paths = _outermost(os.path.abspath(path) for path in wanted if os.path.exists(path))
     if user is None:

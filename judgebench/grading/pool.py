@@ -17,10 +17,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from judgebench.errors import UsageError
+from judgebench.grading import sandbox
 from judgebench.grading.process import WorkerProcess
 from judgebench.grading.worker import Batch, Job
 from judgebench.records import Check, Verdict
@@ -52,6 +54,12 @@ class Verifier:
     shared: Any = None
     """Data that all its checks need, such as a table; each worker gets it once."""
     cpu_seconds: float = CPU_SECONDS
+    runs_programs: Literal["", "sandbox", "no sandbox"] = ""
+    """Whether it runs programs that somebody else wrote, and where. Its verdicts are kept: they may cost hours."""
+
+
+Settled = Callable[[Check, Verdict], None]
+"""What a verdict is given to as soon as it is there, by the thread that has it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -59,16 +67,24 @@ class _Task:
     """A check without a verdict yet. A live run may have hundreds of thousands."""
 
     job: Job
+    check: Check
     verdict: Verdict | None = None
     error: BaseException | None = None
     retried: bool = False
+    settled: "Settled | None" = None
 
 
 class GradingPool:
     """Runs checks in worker processes. It starts them with the first check; close it to end them."""
 
-    def __init__(self, workers: int | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
-        """By default there are as many workers as this process may use cores."""
+    def __init__(
+        self, workers: int | None = None, memory_bytes: int = MEMORY_BYTES, *, unsafe_local: bool = False
+    ) -> None:
+        """By default there are as many workers as this process may use cores.
+
+        ``unsafe_local`` allows verifiers that run programs of others without a sandbox.
+        """
+        self._unsafe_local = unsafe_local
         self._size = workers or _cores()
         self._memory_bytes = memory_bytes
         self._changed = threading.Condition()
@@ -91,17 +107,19 @@ class GradingPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check]) -> None:
+    def begin(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check], settled: Settled | None = None) -> None:
         """Start checks whose verdicts are wanted later, such as those of an answer that just arrived."""
         with self._changed:
             for check in checks:
-                self._task(verifiers[check.verifier], check)
+                self._task(verifiers[check.verifier], check, settled)
             self._changed.notify_all()
 
-    def verify(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check]) -> list[Verdict]:
+    def verify(
+        self, verifiers: Mapping[str, Verifier], checks: Sequence[Check], settled: Settled | None = None
+    ) -> list[Verdict]:
         """Return the verdicts in the order of the checks. Checks that :meth:`begin` started do not run again."""
         with self._changed:
-            tasks = [self._task(verifiers[check.verifier], check) for check in checks]
+            tasks = [self._task(verifiers[check.verifier], check, settled) for check in checks]
             self._waited_for += 1
             self._changed.notify_all()
             try:
@@ -132,12 +150,13 @@ class GradingPool:
         for thread in self._threads:
             thread.join()
 
-    def _task(self, verifier: Verifier, check: Check) -> _Task:
+    def _task(self, verifier: Verifier, check: Check, settled: Settled | None) -> _Task:
         key = id(verifier), check.id
         if key not in self._begun:
             if self._closed:
                 raise RuntimeError("the pool is closed")
-            self._begun[key] = task = _Task(self._job(verifier, check))
+            require_place(verifier, unsafe_local=self._unsafe_local)
+            self._begun[key] = task = _Task(self._job(verifier, check), check, settled=settled)
             self._queue.append(task)
             if len(self._threads) < self._size and len(self._queue) > len(self._threads) - self._busy:
                 thread = threading.Thread(target=self._serve, name="judgebench-grading", daemon=True)
@@ -229,7 +248,29 @@ class GradingPool:
         else:
             if task.retried:
                 verdict = msgspec.structs.replace(verdict, details={**verdict.details, "tried_again_alone": True})
+            try:
+                if task.settled is not None:
+                    task.settled(task.check, verdict)
+            except Exception as error:  # noqa: BLE001 - goes to the thread that waits for the verdict
+                task.error = error
             task.verdict = verdict
+
+
+def require_place(verifier: Verifier, *, unsafe_local: bool) -> None:
+    """Raise :class:`UsageError` unless there is a place for the programs that a verifier runs, if it does."""
+    if verifier.runs_programs == "no sandbox" and not unsafe_local:
+        raise UsageError(
+            "these answers would be run as programs without a sandbox, which can do all that you can. Give "
+            "--unsafe-local if that is what you want; a run folder of somebody else's never decides it"
+        )
+    if verifier.runs_programs == "sandbox" and (why := sandbox.why_not()):
+        raise UsageError(NO_SANDBOX.format(why=why))
+
+
+NO_SANDBOX = (
+    "answers are run as programs in a sandbox, and there is none: {why}. Install bubblewrap 0.8 or later (apt install "
+    "bubblewrap), or give --unsafe-local to run them without one, with all that you may do yourself"
+)
 
 
 def _cores() -> int:

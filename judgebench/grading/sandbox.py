@@ -21,12 +21,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 from judgebench.grading import bubblewrap
 from judgebench.grading.watching import Family, available, family
 
-LONGEST_WAIT = 4.0
+LONGEST_WAIT = 12.0
 """A program that waits for a free core has so many times its seconds, in all."""
 MOST_FILES = 20_000
 """Files in the folders that a program can write to, which take memory however small they are."""
@@ -131,18 +130,18 @@ class _Started:
     report: int | None = None
 
     def __init__(self, program: Program, limits: Limits, stack: ExitStack, *, processes: int | None) -> None:
-        waits, self._goes = _pipe(stack)
-        words, self.given = list(program.command), [waits]
+        self.stdin, self._goes = _pipe(stack)
+        source = bubblewrap.memory_file(program.stdin, stack)
+        words, self.given = list(program.command), [source]
         if program.reports:
             self.report, given = _pipe(stack)
             words = [word.replace("{report}", str(given)) for word in words]
             self.given.append(given)
-        self.command = ["/bin/sh", "-c", _limiting(limits, processes), "sh", str(waits), *words]
-        self.stdin = bubblewrap.memory_file(program.stdin, stack)
+        self.command = ["/bin/sh", "-c", _limiting(limits, processes, source), "sh", *words]
 
     def go(self) -> None:
         """Let the shell start the program."""
-        for descriptor in self.given:
+        for descriptor in (self.stdin, *self.given[1:]):
             _close(descriptor)
         with suppress(BrokenPipeError):
             os.write(self._goes, b"\n")
@@ -221,6 +220,8 @@ class _Sandboxed(_Started):
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
         self.process.kill()
+        # The first process of a namespace is gone when all others are.
+        select.select([self._handle], [], [], DRAIN_SECONDS)
 
     def exit_status(self) -> tuple[int | None, str | None]:
         """As bubblewrap tells it, which says nothing if it did not come to the program."""
@@ -240,6 +241,7 @@ class _Bare(_Started):
         made = tempfile.TemporaryDirectory(prefix="judgebench-", ignore_cleanup_errors=True)
         folder = Path(stack.enter_context(made))
         for name, content in program.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         try:
             self.process = subprocess.Popen(
@@ -270,15 +272,18 @@ class _Bare(_Started):
         return (code if code >= 0 else 128 - code), None
 
 
-def _limiting(limits: Limits, processes: int | None) -> str:
-    """A script that limits each process to come, waits for a line, and becomes the program."""
+def _limiting(limits: Limits, processes: int | None, stdin: int) -> str:
+    """A script that limits each process to come, waits for a line, and becomes the program.
+
+    The line comes by standard input, because some shells read from no descriptor above 9; the program gets another one.
+    """
     address_space = (limits.memory_bytes + FREE_ADDRESS_SPACE) // 1024
     wanted = ["-c 0", f"-n {MOST_OPEN}", f"-v {address_space}", f"-f {limits.disk_bytes // 512}"]
     steps = [f"ulimit {limit}" for limit in wanted]
     if processes is not None:  # shells call it -u or -p
         steps.append(f"{{ ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; }}")
-    steps += ['read go <&"$1"', "shift"]
-    return f'echo 1000 2>/dev/null >/proc/self/oom_score_adj; {" && ".join(steps)} && exec "$@"; exit {NOT_STARTED}'
+    steps += ["read go", f'exec "$@" </proc/self/fd/{stdin}']
+    return f"echo 1000 2>/dev/null >/proc/self/oom_score_adj; {' && '.join(steps)}; exit {NOT_STARTED}"
 
 
 class _Watch:
@@ -289,7 +294,10 @@ class _Watch:
         process = started.process
         assert process.stdout is not None
         assert process.stderr is not None
-        self._streams: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+        self._streams: dict[int, bytearray] = {
+            process.stdout.fileno(): bytearray(),
+            process.stderr.fileno(): bytearray(),
+        }
         if started.report is not None:
             self._streams[started.report] = bytearray()
         self._began = time.monotonic()
@@ -388,8 +396,6 @@ def _close_all(process: "subprocess.Popen[bytes]") -> None:
     """End a process for certain, and free what belongs to it."""
     process.kill()
     process.wait()
-    streams: tuple[BinaryIO | None, ...] = (process.stdout, process.stderr)
-    for stream in streams:
+    for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()
-

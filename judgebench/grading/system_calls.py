@@ -16,34 +16,39 @@ SOCKET_FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
 NEW_NAMESPACES = 0x7E020000
 """The flags of ``clone`` that make namespaces: mount, cgroup, uts, ipc, user, pid, net."""
 
+
+def _numbers(text: str) -> dict[str, int]:
+    """Names and numbers of system calls, by turns."""
+    words = text.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
 _DENIED = {
-    "x86_64": {
-        **{"unshare": 272, "setns": 308, "mount": 165, "umount2": 166, "pivot_root": 155, "ptrace": 101},
-        **{"process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "bpf": 321, "perf_event_open": 298},
-        **{"userfaultfd": 323, "add_key": 248, "request_key": 249, "keyctl": 250, "syslog": 103, "acct": 163},
-        **{"name_to_handle_at": 303, "open_by_handle_at": 304, "kexec_load": 246, "kexec_file_load": 320},
-        **{"init_module": 175, "finit_module": 313, "delete_module": 176, "swapon": 167, "swapoff": 168},
-        **{"reboot": 169, "quotactl": 179, "fanotify_init": 300},
-    },
-    "aarch64": {
-        **{"unshare": 97, "setns": 268, "mount": 40, "umount2": 39, "pivot_root": 41, "ptrace": 117},
-        **{"process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "bpf": 280, "perf_event_open": 241},
-        **{"userfaultfd": 282, "add_key": 217, "request_key": 218, "keyctl": 219, "syslog": 116, "acct": 89},
-        **{"name_to_handle_at": 264, "open_by_handle_at": 265, "kexec_load": 104, "kexec_file_load": 294},
-        **{"init_module": 105, "finit_module": 273, "delete_module": 106, "swapon": 224, "swapoff": 225},
-        **{"reboot": 142, "quotactl": 60, "fanotify_init": 262},
-    },
+    "x86_64": _numbers(
+        "unshare 272  setns 308  mount 165  umount2 166  pivot_root 155  ptrace 101  process_vm_readv 310 "
+        "process_vm_writev 311  kcmp 312  bpf 321  perf_event_open 298  userfaultfd 323  add_key 248 "
+        "request_key 249  keyctl 250  syslog 103  acct 163  name_to_handle_at 303  open_by_handle_at 304 "
+        "kexec_load 246  kexec_file_load 320  init_module 175  finit_module 313  delete_module 176 "
+        "swapon 167  swapoff 168  reboot 169  quotactl 179  fanotify_init 300 "
+    ),
+    "aarch64": _numbers(
+        "unshare 97  setns 268  mount 40  umount2 39  pivot_root 41  ptrace 117  process_vm_readv 270 "
+        "process_vm_writev 271  kcmp 272  bpf 280  perf_event_open 241  userfaultfd 282  add_key 217 "
+        "request_key 218  keyctl 219  syslog 116  acct 89  name_to_handle_at 264  open_by_handle_at 265 "
+        "kexec_load 104  kexec_file_load 294  init_module 105  finit_module 273  delete_module 106 "
+        "swapon 224  swapoff 225  reboot 142  quotactl 60  fanotify_init 262 "
+    ),
 }
-_DENIED_EVERYWHERE = {
-    **{"open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433},
-    **{"mount_setattr": 442, "quotactl_fd": 443, "pidfd_getfd": 438, "open_tree_attr": 467},
-}
+_DENIED_EVERYWHERE = _numbers(
+    "open_tree 428  move_mount 429  fsopen 430  fsconfig 431  fsmount 432  fspick 433 "
+    "mount_setattr 442  quotactl_fd 443  pidfd_getfd 438  open_tree_attr 467 "
+)
 """Later calls have one number on every architecture."""
 _ABSENT = {
-    "x86_64": {"memfd_create": 319, "shmget": 29, "msgget": 68, "semget": 64},
-    "aarch64": {"memfd_create": 279, "shmget": 194, "msgget": 186, "semget": 190},
+    "x86_64": _numbers("memfd_create 319  shmget 29  msgget 68  semget 64 "),
+    "aarch64": _numbers("memfd_create 279  shmget 194  msgget 186  semget 190 "),
 }
-_ABSENT_EVERYWHERE = {"memfd_secret": 447, "clone3": 435, "io_uring_setup": 425}
+_ABSENT_EVERYWHERE = _numbers("memfd_secret 447  clone3 435  io_uring_setup 425 ")
 """Calls that look as if the kernel lacked them, so that libraries use older ones: the flags of ``clone3`` lie in
 memory, where a filter cannot read them."""
 _CLONE = {"x86_64": 56, "aarch64": 220}

@@ -19,7 +19,7 @@ from judgebench.files import read_text, sha256_of
 from judgebench.judges.judge_files import JudgeFile, is_judge_file, read_judge_file
 from judgebench.judges.slot_prompts import Filling, SlotPrompt
 from judgebench.records import Sampling
-from judgebench.task import Fetch, one_of, parse_options, parse_version
+from judgebench.task import UNSAFE, Fetch, one_of, parse_options, parse_version
 
 T = TypeVar("T")
 PROMPTS = "prompts"
@@ -114,9 +114,10 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     classify: dict[str, Any] = {}
     choice: dict[str, Any] = {}
     scored: dict[str, Any] = {}
+    verify: dict[str, Any] = {}
 
 
-KINDS = ("pairwise", "rating", "rubric", "classify", "choice", "scored")
+KINDS = ("pairwise", "rating", "rubric", "classify", "choice", "scored", "verify")
 """Each has a module of its name here, and its table in the file."""
 OPTIONS = {
     "choice": {
@@ -124,7 +125,13 @@ OPTIONS = {
             about="likelihood of the options, or a letter that the model writes",
             values={way: {"choice": {"by": way}} for way in ("likelihood", "letter")},
         )
-    }
+    },
+    "verify": {
+        UNSAFE[0]: Option(
+            about="no runs answers without a sandbox; needs --unsafe-local, which sets it",
+            values={"yes": {"verify": {UNSAFE[0]: True}}, UNSAFE[1]: {"verify": {UNSAFE[0]: False}}},
+        )
+    },
 }
 """The options of kinds that have any: each sets a key of the kind's table, as ``--tasks mine.toml:by=letter`` does."""
 
@@ -343,8 +350,13 @@ class TaskFile:
         yield from ("sources.toml", STARTER) if self.path.name == TASK_FILE else ()
         for table in KINDS:
             yield from (value for value in getattr(keys, table).values() if isinstance(value, str))
+        yield from self.among(listed(keys.verify.get("command")) + listed(keys.verify.get("files")))
         for subset in keys.rubric.get("subsets", {}).values():
             yield from subset.values()
+
+    def among(self, words: Sequence[str]) -> list[str]:
+        """Those of some words that name files beside this one, or in folders beside it."""
+        return [word for word in dict.fromkeys(words) if _is_inner(word) and _is_file(self.path.parent / word)]
 
 
 def _is_file(place: Path) -> bool:
@@ -370,6 +382,17 @@ def read_task_file(path: Path, *, bundled: bool = False) -> TaskFile:
         if not option.values:
             raise file.fault(f"options.{name}", "has no values")
     return file.with_choice(None, {}, starter=False)
+
+
+def _is_inner(word: str) -> bool:
+    """Whether a word may be the path of a file below a folder."""
+    parts = Path(word).parts
+    return bool(parts) and not Path(word).is_absolute() and ".." not in parts
+
+
+def listed(value: Any) -> list[str]:
+    """A text, or the texts of a list."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from judgebench.codec import canonical_hash
 from judgebench.data.rows import FileRows, json_rows, read_rows
 from judgebench.data.sources import Source, SourceFinder, outputs_of
 from judgebench.errors import JudgebenchError, UsageError
+from judgebench.grading.pool import require_place
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
 from judgebench.models.call_store import default_cache_dir
@@ -27,7 +28,7 @@ from judgebench.run.candidates import fitted_specs
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
 from judgebench.run.settings import Settings, override_sampling
-from judgebench.task import Generations, Imported, Task, TaskData, join_names
+from judgebench.task import UNSAFE, Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers, parse_fields, question_of
 from judgebench.task.own_judging import judged_by, ordered, require_order
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
@@ -196,6 +197,8 @@ def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings
     """Load a task with the baselines of ``--baseline``: some of its own, or the models of a file."""
     task, _ = tasks.load(spec, starter=settings.starter)
     options = ordered(settings.own_judge, task, spec.options)
+    if settings.unsafe_local and UNSAFE[0] in task.option_help:
+        options = {**options, UNSAFE[0]: UNSAFE[1]}
     if options != spec.options:
         spec = msgspec.structs.replace(spec, options=options)
         task, _ = tasks.load(spec, starter=settings.starter)
@@ -369,10 +372,15 @@ def _of_one_model(loaded_task: LoadedTask, path: Path, settings: Settings) -> Im
     return found[0]
 
 
-def require_texts(loaded_task: LoadedTask) -> None:
-    """Raise :class:`UsageError` if a task's official texts are not available, before any model is asked."""
+def require_texts(loaded_task: LoadedTask, *, unsafe_local: bool) -> None:
+    """Raise :class:`UsageError` if a task's official texts are not available, before any model is asked.
+
+    So it does if there is no place to run answers as programs, where that is what verifies them.
+    """
     if loaded_task.data.lacks:
         raise UsageError(f"{loaded_task.task.label} cannot be asked: {loaded_task.data.lacks}")
+    for verifier in loaded_task.data.verifiers.values():
+        require_place(verifier, unsafe_local=unsafe_local)
 
 
 def require_baseline(loaded_task: LoadedTask) -> None:

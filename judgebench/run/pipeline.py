@@ -465,7 +465,7 @@ class Pipeline:
         run.tally("generate", event.replies, run.price, event.seconds)
         self._observe(run, "generate")
         if not generation.error:
-            self._pool.begin(run.data.verifiers, run.task.checks(run.data, generation))
+            run.verifying.begin(self._pool, run.task.checks(run.data, generation), generation.model)
         self._send_to_judges(run, generation.example_id)
 
     def _take_judgement(self, event: _Judged) -> None:

@@ -132,7 +132,7 @@ class Rehearsal:
         loaded: list[LoadedTask] = []
         given: dict[str, Imported] = {}
         for loaded_task in load_tasks(settings, ask=False):
-            require_texts(loaded_task)
+            require_texts(loaded_task, unsafe_local=settings.unsafe_local)
             if candidate.spec.backend.finished:
                 given[loaded_task.key] = read_candidate(loaded_task, candidate.spec, settings)
             loaded.append(select_examples(loaded_task, settings))
@@ -152,7 +152,7 @@ class Rehearsal:
         require_useful(spec, settings)
         candidate = self._player(settings, spec, arguments, role="candidate")
         (loaded_task,) = load_tasks(settings)
-        require_texts(loaded_task)
+        require_texts(loaded_task, unsafe_local=settings.unsafe_local)
         selected = select_examples(loaded_task, settings)
         answers = _PlayedTask(self, candidate, selected, {}, None, settings).answer()
         return candidate.name, selected, answers

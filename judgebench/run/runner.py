@@ -93,7 +93,7 @@ class Runner:
     def __init__(self, settings: Settings, observer: Observer) -> None:
         self._use(settings)
         self._observer = observer
-        self._pool = GradingPool()
+        self._pool = GradingPool(unsafe_local=settings.unsafe_local)
         self._started = time.monotonic()
         self._labels: Labels | None = None
         self._bridges = NO_BRIDGES
@@ -231,7 +231,7 @@ class Runner:
         with _with_starter_set(settings):
             loaded = load_tasks(settings)
         for loaded_task in loaded:
-            require_texts(loaded_task)
+            require_texts(loaded_task, unsafe_local=self._settings.unsafe_local)
             if judge:
                 every_judge_spec(loaded_task, settings)
         given: dict[str, Imported] = {}
@@ -252,7 +252,7 @@ class Runner:
     def _plan_answered(self, folder: RunFolder, manifest: Manifest, loaded_task: LoadedTask) -> "_Plan":
         """Plan to judge a task whose answers are in a run folder."""
         before = manifest.tasks[loaded_task.key]
-        require_texts(loaded_task)
+        require_texts(loaded_task, unsafe_local=self._settings.unsafe_local)
         task_folder = folder.task(loaded_task.key)
         if next(task_folder.generations(), None) is None:
             raise UsageError(f"{folder.path} holds no answers of {loaded_task.key}; run `judgebench generate` first")

@@ -24,7 +24,7 @@ from judgebench.judges import read_replies
 from judgebench.judges.panel import with_panel
 from judgebench.records import Cascade, Case, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.run.cascades import cascade_part, cascade_scores, split_judgements
-from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
+from judgebench.run.folder import Manifest, Results, RunFolder, TaskFolder, TaskManifest, usable
 from judgebench.run.integrity import Finding, inspect_grading, inspect_length_control, inspect_outputs
 from judgebench.run.labels import Labels, anchored_scores, labels_for, settled
 from judgebench.run.loading import LoadedTask, reload_tasks
@@ -36,6 +36,7 @@ from judgebench.run.stages import fold_members
 from judgebench.run.stopping import Known, early_stop_scores, random_order, stop_rule
 from judgebench.run.style_counts import style_counts
 from judgebench.run.unread import with_bounds
+from judgebench.run.verifying import Verifying, judgement_of
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import AUTO, Thinking
 
@@ -106,7 +107,7 @@ def _finish_task(
             f"{run.path} has a cascade, whose numbers of {loaded_task.key} are estimates of {cascade.dear}'s: labels "
             "and bridges start from a judge's own verdicts on all examples. Score a run of one judge with them"
         )
-    verified = verify(task, data, generations, pool)
+    verified = verify(task, data, generations, pool, folder)
     folder.finish(loaded_task.data.examples, verified if data.verifiers else None)
     if cascade is not None:
         return _finish_cascade(folder, task_manifest, cascade, part, generations)
@@ -368,26 +369,19 @@ def ending(judgement: Judgement, verdict: Verdict) -> str:
     return "reasked_and_read" if len(judgement.replies) > 1 else "read"
 
 
-def verify(task: Task, data: TaskData, generations: Generations, pool: GradingPool) -> list[Judgement]:
-    """Verify every check of every answer, in the order of the examples."""
+def verify(
+    task: Task, data: TaskData, generations: Generations, pool: GradingPool, folder: TaskFolder
+) -> list[Judgement]:
+    """Verify every check of every answer, in the order of the examples. The folder keeps the verdicts of programs."""
+    verifying = Verifying(folder, data.verifiers)
     given = (generations[example.id] for example in data.examples if example.id in generations)
     checks = ((g, check) for g in given if not g.error for check in task.checks(data, g))
     shared = _Shared()
     judgements: list[Judgement] = []
     while some := list(islice(checks, CHECKS_AT_ONCE)):
-        verdicts = pool.verify(data.verifiers, [check for _, check in some])
+        verdicts = verifying.verify(pool, [check for _, check in some], [generation.model for generation, _ in some])
         judgements += [
-            shared.lean(
-                Judgement(
-                    case_id=check.id,
-                    example_id=check.example_id,
-                    judge=check.verifier,
-                    judge_model=VERIFIED_BY,
-                    answers=(generation.model,),
-                    verdict=verdict,
-                ),
-                verdict,
-            )
+            shared.lean(judgement_of(check, generation.model, verdict), verdict)
             for (generation, check), verdict in zip(some, verdicts, strict=True)
         ]
     return judgements
@@ -471,7 +465,7 @@ def _score_run(folder: RunFolder, settings: Settings, *, force: bool) -> Results
         task_manifest.input_hash = canonical_hash(task_manifest.inputs)
     hash_over_tasks(manifest)
     bridges.require_fitting(manifest.tasks.values())
-    with GradingPool() as pool:
+    with GradingPool(unsafe_local=settings.unsafe_local) as pool:
         scored = finish_tasks(folder, manifest, loaded, pool, labels, bridges)
     status = manifest.status
     if status != "generated" and missing(manifest, judged=True):

@@ -264,6 +264,12 @@ class Settings:
     )
     judge_epoch: int = 0
     """Judge calls of another epoch are other calls: the call store's replies from before are not taken for them."""
+    unsafe_local: bool = flag(
+        False,
+        "Where answers are run as programs: run them without a sandbox, with all that you may do yourself.",
+        None,
+        ANSWERING,
+    )
     offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, CALLING)
     argv: tuple[str, ...] = ()
     """The command as the user typed it."""

@@ -7,6 +7,7 @@ and writes nothing; ``pipeline`` does both.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 
 import msgspec
@@ -34,6 +35,7 @@ from judgebench.records import (
 )
 from judgebench.run.folder import TaskFolder
 from judgebench.run.stopping import DifferenceWatch, Watch
+from judgebench.run.verifying import Verifying
 from judgebench.task import Generations, Task, TaskData
 from judgebench.thinking import AUTO, Thinking, split_completion
 
@@ -256,6 +258,11 @@ class RunningTask:
     """By stage: what each model is asked."""
     sent_to_judges: set[str] = field(default_factory=set)
     """Ids of the examples whose judge calls are known, because they are answered or will not be."""
+
+    @cached_property
+    def verifying(self) -> Verifying:
+        """The checks of its answers."""
+        return Verifying(self.folder, self.data.verifiers)
 
     @property
     def stopped(self) -> bool:

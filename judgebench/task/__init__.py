@@ -25,6 +25,9 @@ from judgebench.task.selection import GroupsOf
 Fetch = Callable[[str], bytes]
 """Verified bytes of an official file, by its name in the task's ``sources.toml``."""
 
+UNSAFE = ("sandbox", "no")
+"""The option, and its value, of a task that runs answers as programs without a sandbox, as ``--unsafe-local`` does."""
+
 Generations = Mapping[str, Generation]
 """One model's generations by example id."""
 

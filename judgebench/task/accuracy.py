@@ -38,6 +38,8 @@ class _Number:
     n: int
     n_missing: int
     details: Mapping[str, Any]
+    why: str = "no item has an answer with a verdict"
+    """The reason if no item has a value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +57,20 @@ class Accuracy:
     """
     groups: Callable[[Example], Iterable[str]] = lambda example: ()
     """The groups of an example, such as ``level=3``."""
+    majority: bool = True
+    """Whether the answers to an item can vote; programs cannot."""
+    ks: tuple[int, ...] = ()
+    """The k for which pass@k is shown; powers of two and the number of answers by default."""
+    counted: tuple[str, ...] = NOT_GRADED
+    """Labels of verdicts that the details count."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """A share of right answers by each rule, and with repeats ``maj@k`` and ``pass@k`` by each of them."""
         shares = (Metric(name=metric, value_of=single_row(metric)) for metric in self.votes)
-        return (*shares, Metric(name="maj@*", shown=False), Metric(name="pass@*", shown=False))
+        votes = (Metric(name="maj@*", shown=False),) if self.majority else ()
+        passed = (Metric(name=f"pass@{k}") for k in self.ks if f"pass@{k}" not in self.votes)
+        return (*shares, *votes, *passed, Metric(name="pass@*", shown=False))
 
     def score(self, data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
         """One row per example and metric: 1, 0, or nothing where there is no answer or no verdict."""
@@ -104,17 +114,20 @@ class Accuracy:
         repeats = max((example.repeat for example in examples.values()), default=0) + 1
         for metric in self.votes:
             items = _items(examples, scores, metric)
-            yield _mean(metric, items, None)
+            yield self._mean(metric, items, None)
             groups: dict[str, dict[str, list[ExampleScore]]] = {}
             for item, rows in items.items():
                 for group in self.groups(examples[rows[0].example_id]):
                     groups.setdefault(group, {})[item] = rows
             for group in sorted(groups):
-                yield _mean(metric, groups[group], group)
+                yield self._mean(metric, groups[group], group)
             by = None if metric == next(iter(self.votes)) else f"metric={metric}"
-            for k in powers_up_to(repeats):
+            for k in powers_up_to(repeats) if self.majority else ():
                 yield _of_first(f"maj@{k}", by, _MAJORITY, self._voted(items, k, metric), items)
                 yield _of_first(f"pass@{k}", by, _PASS, _passed(items, k), items)
+            for k in () if self.majority else self.ks or powers_up_to(repeats):
+                if f"pass@{k}" not in self.votes:
+                    yield _of_first(f"pass@{k}", by, _PASS, _passed(items, k), items)
 
     def _voted(self, items: Mapping[str, Sequence[ExampleScore]], k: int, metric: str) -> dict[str, float]:
         """Whether each item's majority is right, for the items that have k answers.
@@ -129,12 +142,36 @@ class Accuracy:
                 values[item] = float(first[votes.index(majority(votes))].value or 0.0)
         return values
 
+    def _mean(self, metric: str, items: Mapping[str, Sequence[ExampleScore]], group: str | None) -> _Number:
+        """The mean over items of the mean over an item's answers; n counts answers."""
+        known = {item: [row.value for row in rows if row.value is not None] for item, rows in items.items()}
+        n = sum(map(len, known.values()))
+        return _Number(
+            metric=metric,
+            group=group,
+            what=_SHARE,
+            values={item: sum(values) / len(values) for item, values in known.items() if values},
+            n=n,
+            n_missing=sum(map(len, items.values())) - n,
+            details=self._counts([row for rows in items.values() for row in rows], len(items)),
+        )
+
+    def _counts(self, rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:
+        answered = [row for row in rows if row.value is not None]
+        labels = Counter(str(row.covariates.get("label")) for row in answered)
+        counts = {
+            "items": items,
+            "nothing_extracted": sum(row.covariates.get("extracted") == NOTHING for row in answered),
+            "cut_off": round(sum(float(row.covariates.get("cut_off") or 0) for row in answered)),
+        }
+        return counts | {label: labels[label] for label in self.counted if labels[label]}
+
     def _score(self, number: _Number) -> Score:
         """A mean over items in percent, with an interval over items."""
         metric = metric_called(number.metric, self.metrics)
         about: dict[str, Any] = {"n_missing": number.n_missing, "group": number.group, "details": number.details}
         if not number.values:
-            why = "no item has an answer with a verdict" if number.details["items"] else "there is no item"
+            why = number.why if number.details["items"] else "there is no item"
             return metric.absent(self.task, why, **about)
         return metric.score(self.task, cluster_totals(_percent(number)), number.what, "items", n=number.n, **about)
 
@@ -143,27 +180,22 @@ def _percent(number: _Number) -> list[float]:
     return [100 * value for value in number.values.values()]
 
 
-def _mean(metric: str, items: Mapping[str, Sequence[ExampleScore]], group: str | None) -> _Number:
-    """The mean over items of the mean over an item's answers; n counts answers."""
-    known = {item: [row.value for row in rows if row.value is not None] for item, rows in items.items()}
-    n = sum(map(len, known.values()))
-    return _Number(
-        metric=metric,
-        group=group,
-        what=_SHARE,
-        values={item: sum(values) / len(values) for item, values in known.items() if values},
-        n=n,
-        n_missing=sum(map(len, items.values())) - n,
-        details=_counts([row for rows in items.values() for row in rows], len(items)),
-    )
-
-
 def _of_first(
     metric: str, group: str | None, what: str, values: Mapping[str, float], items: Mapping[str, Any]
 ) -> _Number:
     """A number from the first answers to each item that has enough; n counts items."""
     n, details = len(values), {"items": len(items)}
-    return _Number(metric=metric, group=group, what=what, values=values, n=n, n_missing=len(items) - n, details=details)
+    why = f"no item has {metric.partition('@')[2]} answers with a verdict"
+    return _Number(
+        metric=metric,
+        group=group,
+        what=what,
+        values=values,
+        n=n,
+        n_missing=len(items) - n,
+        details=details,
+        why=why,
+    )
 
 
 def _items(
@@ -173,17 +205,6 @@ def _items(
     rows = [row for row in scores if row.metric == metric and row.example_id in examples]
     items = grouped(rows, lambda row: examples[row.example_id].item or row.example_id)
     return {item: sorted(own, key=lambda row: examples[row.example_id].repeat) for item, own in items.items()}
-
-
-def _counts(rows: Sequence[ExampleScore], items: int) -> dict[str, Any]:
-    answered = [row for row in rows if row.value is not None]
-    labels = Counter(str(row.covariates.get("label")) for row in answered)
-    counts = {
-        "items": items,
-        "nothing_extracted": sum(row.covariates.get("extracted") == NOTHING for row in answered),
-        "cut_off": round(sum(float(row.covariates.get("cut_off") or 0) for row in answered)),
-    }
-    return counts | {label: labels[label] for label in NOT_GRADED if labels[label]}
 
 
 def _passed(items: Mapping[str, Sequence[ExampleScore]], k: int) -> dict[str, float]:

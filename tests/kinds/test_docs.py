@@ -8,15 +8,20 @@ import msgspec
 import pytest
 
 from judgebench.judges.judge_files import RULE_KEYS
-from judgebench.kinds import choice_items, classify, pairwise, rating, rubric, scored
+from judgebench.kinds import choice_items, classify, pairwise, rating, rubric, scored, verify
 from judgebench.kinds.items import FIELDS
 from judgebench.kinds.task_files import KINDS, Keys, Prompt
 from tests.commands import judgebench
+from tests.sandboxes import NEEDS_SANDBOX, WHY_NOT
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "own-benchmarks.md").read_text()
 FOLDERS = (DOCS / "benchmark-folders.md").read_text()
 FILES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PROBLEMS = [
+    {"task_id": str(n), "prompt": "def double(x):\n", "test": "def check(f): assert f(2) == 4", "entry_point": "double"}
+    for n in range(3)
+]
 SETTINGS = {
     "pairwise": pairwise.Settings,
     "rating": rating.Settings,
@@ -24,6 +29,7 @@ SETTINGS = {
     "classify": classify.Settings,
     "choice": choice_items.Settings,
     "scored": scored.Settings,
+    "verify": verify.Settings,
 }
 
 
@@ -32,7 +38,10 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Each gives a complete run, judged by a model with known probabilities."""
     monkeypatch.chdir(tmp_path)
     options = {"mc2_targets": {"choices": ["Mine.", "Ours.", "Theirs."], "labels": [1, 1, 0]}}
-    rows = [{"Instruction": f"Question {n}?", "gold": "An answer.", "truth": "yes", **options} for n in range(3)]
+    rows = [
+        {"Instruction": f"Question {n}?", "gold": "An answer.", "truth": "yes", "most_words": 1, **options}
+        for n in range(3)
+    ]
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (chains,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     Path("chains.jsonl").write_text(chains)
@@ -46,8 +55,16 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Path("scores.jsonl").write_text('{"id": "a", "score": 0.5}\n{"id": "b", "score": 1}\n')
         judgebench(["import", "scores.jsonl", "--from", "scored", "--task", "mine.toml", "--out", "run"])
         return
-    judge = ["--judge", "builtin:tiny", "--out", "run"]
-    judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", *judge])
+    judge = ["--judge", "builtin:tiny"]
+    if 'kind = "verify"' in FILES[number]:
+        if WHY_NOT is not None:
+            pytest.skip(NEEDS_SANDBOX)
+        judge = []
+        Path("humaneval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PROBLEMS))
+        (module,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        Path("mychecks.py").write_text(module)
+        monkeypatch.syspath_prepend(tmp_path)
+    judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", *judge, "--out", "run"])
 
 
 def test_its_tables_name_every_key() -> None:

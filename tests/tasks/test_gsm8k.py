@@ -330,7 +330,7 @@ def test_the_llama_variant_needs_the_official_instruction(loaded: Loaded, tmp_pa
     one = load_task(spec, SourceFinder(tmp_path, mirrors(), offline=True), starter=False)
     assert [source.standin for source in one.sources if source.name == "fewshot-cot-llama"] == [True]
     with pytest.raises(UsageError, match=r"gsm8k-cot-llama\.yaml"):
-        require_texts(one)
+        require_texts(one, unsafe_local=False)
     found = scores(task, data, {example.id: "The final answer is 18" for example in data.examples})
     assert found["exact_match_strict", None].n == 1319
 
