@@ -1,11 +1,12 @@
 """The kind ``pairwise``: how often a judge prefers a model's answers to a baseline's."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from judgebench.data.rows import FileRow, read_rows
 from judgebench.errors import UsageError
@@ -25,8 +26,11 @@ from judgebench.stats.length_control import (
     length_controlled_interval,
     length_controlled_win_rate,
 )
+from judgebench.stats.proportions import share_interval
+from judgebench.stats.style_rate import StyleRate, style_rate
 from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers, read_answers, text_answers
+from judgebench.task.markdown import MARKDOWN, markdown
 from judgebench.task.metric import Metric, MetricSums, by_example, single_row
 
 RULE = VerdictRule(read="label", labels={"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5})
@@ -40,6 +44,11 @@ SHARES = (
     *(Metric(name=name, value_of=Covariate(name), direction="none", shown=False) for name in ("ties", "losses")),
 )
 CONSISTENT = Metric(name="position_consistency", value_of=Covariate("consistent"), direction="none", shown=False)
+STYLED = Metric(name="win_rate_style_controlled")
+STYLES = ("length", *MARKDOWN)
+"""What style is controlled for: characters, and Markdown as Arena-Hard counts it."""
+STYLE_CONTROLS: Mapping[bool | str, tuple[int, ...]] = {True: (0, 1, 2, 3), "length": (0,), "markdown": (1, 2, 3)}
+"""The places of the features that are controlled for."""
 LENGTH = Metric(name="avg_length", unit="characters", direction="none", value_of=Covariate("length"))
 
 
@@ -54,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A file of answers, or the column of the prompts that has the answer to compare with; else ``--baseline``."""
     length_control: bool = False
     """Whether there is a win rate at equal lengths as well."""
+    style_control: bool | Literal["length", "markdown"] = False
+    """Whether there is one controlled for style as Arena-Hard does it: for length and Markdown, or one of them."""
 
 
 def make(file: TaskFile, starter: bool) -> Task:
@@ -62,7 +73,7 @@ def make(file: TaskFile, starter: bool) -> Task:
     wins = WINS if settings.ties == "half" else DECIDED_WINS
     groups = partial(groups_of, file.keys.groups)
     consistent = (CONSISTENT,) if settings.orders == "both" else ()
-    controlled = (CONTROLLED,) if settings.length_control else ()
+    controlled = (*((CONTROLLED,) * settings.length_control), *((STYLED,) if settings.style_control else ()))
     means = GroupedMeans(task=file.name, metrics=(WINS,) if wins is WINS else (), groups=groups)
     scores = _Scores(file.name, settings, means)
 
@@ -85,7 +96,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         starter=starter,
         load=load,
         cases=partial(_cases, settings),
-        score=_score,
+        score=partial(_score, styled=settings.style_control is not False),
         groups=groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
@@ -140,18 +151,25 @@ def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[
     return games(example, JUDGE, candidate, against, order=settings.orders, switch=seeded_switch)
 
 
-def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+def _score(
+    data: TaskData, generations: Generations, judgements: Iterable[Judgement], *, styled: bool
+) -> list[ExampleScore]:
     """The candidate's mean share of the games of an example, which has no value if one of them has none."""
     judged = by_example(judgements)
     baseline = _baseline(data)
     return [
-        _row(example, judged.get(example.id, ()), generations.get(example.id), baseline.get(example.id))
+        _row(example, judged.get(example.id, ()), generations.get(example.id), baseline.get(example.id), styled=styled)
         for example in data.examples
     ]
 
 
 def _row(
-    example: Example, judgements: Sequence[Judgement], own: Generation | None, other: Generation | None
+    example: Example,
+    judgements: Sequence[Judgement],
+    own: Generation | None,
+    other: Generation | None,
+    *,
+    styled: bool,
 ) -> ExampleScore:
     shares = [
         None if judgement.verdict.value is None else candidate_share(judgement.verdict.value, judgement.candidate)
@@ -173,6 +191,7 @@ def _row(
             "losses": sides.count(0.0) / len(sides),
             "consistent": float(len(set(sides)) == 1) if len(firsts) == 2 else None,
             **lengths,
+            **({"games": float(len(known)), **_markdown(own, ""), **_markdown(other, "baseline_")} if styled else {}),
         },
     )
 
@@ -181,8 +200,15 @@ def _length(answer: Generation | None) -> float | None:
     return float(sum(map(len, answer.outputs))) if answer is not None and answer.outputs else None
 
 
+def _markdown(answer: Generation | None, side: str) -> dict[str, float | str | None]:
+    """How much Markdown an answer holds; ``None`` where that is not known."""
+    counted = markdown("\n\n".join(answer.outputs)) if answer is not None and answer.outputs else None
+    totals = (None, None, None) if counted is None else counted.totals
+    return {side + name: None if total is None else float(total) for name, total in zip(MARKDOWN, totals, strict=True)}
+
+
 class _Scores:
-    """The scores that are no plain means: without ties, and at equal lengths."""
+    """The scores that are no plain means: without ties, at equal lengths, and controlled for style."""
 
     def __init__(self, task: str, settings: Settings, means: GroupedMeans) -> None:
         self._task, self._settings, self._means = task, settings, means
@@ -194,6 +220,8 @@ class _Scores:
             found += self._decided(data, rows)
         if self._settings.length_control:
             found.append(self._controlled(data, rows))
+        if self._settings.style_control:
+            found += [self._styled(group, own, rows) for group, own in self._groups(data.examples).items()]
         return found
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
@@ -205,7 +233,66 @@ class _Scores:
                     sums["win_rate", group] = totals
         if self._settings.length_control and (linear := _linearised(examples, rows)) is not None:
             sums["lc_win_rate", None] = linear
+        for group, own in self._groups(examples).items() if self._settings.style_control else ():
+            rate, _ = self._style_rate(own, rows)
+            if rate is not None and rate.totals is not None:
+                sums[STYLED.name, group] = rate.totals
         return sums
+
+    def _styled(self, group: str | None, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Score:
+        """The win rate controlled for style, of one run alone."""
+        rate, known = self._style_rate(examples, rows)
+        about: dict[str, Any] = {"n_missing": len(examples) - len(known), "group": group}
+        if rate is None or rate.value is None:
+            why = "no game has a verdict and two answers whose style is known"
+            return STYLED.absent(self._task, WHOLE if known else why, **about)
+        what = f"Bradley–Terry controlled for {self._controls}, this model alone"
+        if rate.settled is not None:
+            # Equal games would give no width; those of one item count once.
+            items = {example.id: example.item or example.id for example in examples}
+            count = len({items[row.example_id] for row in known})
+            share = share_interval(count if rate.settled else 0, count)
+            ends = {} if share is None else {"low": 100 * share.low, "high": 100 * share.high, "level": share.level}
+            method = f"{what}; interval: wilson over items, all of which ended alike"
+            return STYLED.number(
+                self._task, rate.value, **ends, method=method, n=len(known), details=rate.details, **about
+            )
+        assert rate.totals is not None
+        linearised = f"{what}, linearised"
+        return STYLED.score(
+            self._task, rate.totals, linearised, "items", n=len(known), value=rate.value, details=rate.details, **about
+        )
+
+    @property
+    def _controls(self) -> str:
+        control = self._settings.style_control
+        return "length and Markdown" if control is True else {"length": "length", "markdown": "Markdown"}[str(control)]
+
+    def _style_rate(
+        self, examples: Sequence[Example], rows: Sequence[ExampleScore]
+    ) -> tuple[StyleRate | None, list[ExampleScore]]:
+        """The rate, and the example scores behind it; ``None`` if their games are not whole wins, ties and losses."""
+        names = [side + name for side in ("", "baseline_") for name in STYLES]
+        valued = [row for row in rows_of(examples, rows) if row.value is not None]
+        known = [row for row in valued if all(row.covariates.get(name) is not None for name in names)]
+        games = [_games_of(row) for row in known]
+        if not known or None in games:
+            return None, known
+        items, shares = {example.id: example.item or example.id for example in examples}, [g for g in games if g]
+        counts = np.array([[_number(row, name) for name in names] for row in known]).repeat(
+            [len(own) for own in shares], axis=0
+        )
+        return (
+            style_rate(
+                [share for own in shares for share in own],
+                counts[:, : len(STYLES)],
+                counts[:, len(STYLES) :],
+                [items[row.example_id] for row, own in zip(known, shares, strict=True) for _ in own],
+                STYLES,
+                STYLE_CONTROLS[self._settings.style_control],
+            ),
+            known,
+        )
 
     def _groups(self, examples: Sequence[Example]) -> dict[str | None, list[Example]]:
         found: dict[str | None, list[Example]] = {None: list(examples)}
@@ -244,6 +331,17 @@ class _Scores:
             n=fit.n_judged,
             n_missing=total - fit.n_judged,
         )
+
+
+WHOLE = "style is controlled over games that were won, tied or lost, and these are means or shares, as of probabilities"
+
+
+def _games_of(row: ExampleScore) -> list[float] | None:
+    """The shares of an example's games, wins first; ``None`` if they are not whole wins, ties and losses."""
+    games = int(_number(row, "games"))
+    won, tied = (round(_number(row, name) * games) for name in ("wins", "ties"))
+    shares = [1.0] * won + [0.5] * tied + [0.0] * (games - won - tied)
+    return shares if row.value is not None and abs(sum(shares) - row.value * games) < 1e-9 else None
 
 
 def _decided_sums(examples: Sequence[Example], rows: Sequence[ExampleScore]) -> ClusterTotals:

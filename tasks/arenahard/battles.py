@@ -17,10 +17,11 @@ from judgebench.judges.orders import candidate_share
 from judgebench.records import Example, ExampleScore, Judgement
 from judgebench.stats.arrays import FloatArray
 from judgebench.task import Generations, TaskData
+from judgebench.task.markdown import markdown
 from judgebench.task.metric import by_example
 
 from .judges import STRONG, Pipeline
-from .style import FEATURES, TokenCounter, markdown
+from .style import FEATURES, TokenCounter
 
 COUNTS = ("won", "tied", "lost")
 NOT_COUNTED = ("unread", "failed", "unjudged", "dropped")

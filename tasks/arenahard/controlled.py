@@ -9,25 +9,23 @@ has its own mean difference as zero.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from judgebench.records import ExampleScore, Score
-from judgebench.stats.arrays import FloatArray, IntArray
-from judgebench.stats.bradley_terry import ABOVE, BELOW, Anchor, predicted_win_rate
+from judgebench.stats.arrays import FloatArray
+from judgebench.stats.bradley_terry import predicted_win_rate
 from judgebench.stats.clustered import ClusterTotals, bounded_estimate, cluster_totals
 from judgebench.stats.style_control import (
     ARENA_HARD_CURRENT,
     ARENA_HARD_LEGACY,
     StyleControlled,
     bootstrap_style_controlled,
-    clustered_influence,
-    style_controlled,
-    style_differences,
 )
+from judgebench.stats.style_rate import BaselineBattles, Zero, fit_details, linear_rate, win_rates
 
 from .battles import COUNTS, SIDES, Rules, number, numbers, whole_battles
 from .estimates import CONTROLLED_WINS, SEED, TASK, Resampled, one_sided, rate_score
@@ -40,24 +38,11 @@ CONTROLS = {"both": [0, 1, 2, 3], "length": [0], "markdown": [1, 2, 3]}
 """Features that each kind of control uses, as places in ``FEATURES``."""
 
 OPTIONS = {"current": ARENA_HARD_CURRENT, "legacy": ARENA_HARD_LEGACY}
-RIDGES = (0.0, 0.1, 1.0, 10.0)
-"""Penalties on coefficients of style, tried in this order where a table has no finite fit."""
 
 
 @dataclass(frozen=True)
-class StyleBattles:
-    """The single battles of some models against one baseline, in any order: shapes (battles,) and (battles, 4)."""
-
-    n_models: int
-    model: IntArray
-    """Index of the model."""
-    question: IntArray
-    """Index of the question: its battles go together, whichever models fought them."""
-    share: FloatArray
-    """The model's share of the win: 0, 0.5 or 1."""
-    style: FloatArray
-    baseline_style: FloatArray
-    questions: tuple[str, ...]
+class StyleBattles(BaselineBattles):
+    """The battles of a table, with the four features of Arena-Hard."""
 
     @classmethod
     def of(cls, tables: Sequence[Sequence[ExampleScore]]) -> "StyleBattles":
@@ -79,93 +64,13 @@ class StyleBattles:
             questions=tuple(questions),
         )
 
-    def differences(self, pipeline: Pipeline, control: str) -> FloatArray:
-        """Return the relative differences in the features controlled for."""
-        table = style_differences(self.style, self.baseline_style, OPTIONS[pipeline].formula)
-        return table[:, CONTROLS[control]]
-
-    def fit(self, pipeline: Pipeline, control: str, *, ridge: float = 0.0) -> StyleControlled:
-        """Fit as the published tables do, to the minimum. Item 0 is the baseline, item 1 + k model k.
-
-        Where a feature sorts its few battles by outcome there is no minimum, which is a ``ValueError``; a ``ridge`` on
-        the coefficients makes one.
-        """
-        return style_controlled(
-            1 + self.model,
-            np.zeros(len(self.model), dtype=np.int64),
-            self.share,
-            self.differences(pipeline, control),
-            replace(OPTIONS[pipeline], l2=OPTIONS[pipeline].l2 or ridge),
-            n_items=1 + self.n_models,
-            anchor=Anchor(0, 1000.0),
-        )
+    def fit(self, pipeline: Pipeline, control: str) -> StyleControlled:
+        """Fit as the published tables do, to the minimum. Item 0 is the baseline, item 1 + k model k."""
+        return self.fit_with(OPTIONS[pipeline], CONTROLS[control])
 
     def fit_anyway(self, pipeline: Pipeline, control: str) -> tuple[StyleControlled, float]:
-        """Fit with the smallest of ``RIDGES`` that gives a minimum; return that ridge as well."""
-        for ridge in RIDGES[:-1]:
-            try:
-                return self.fit(pipeline, control, ridge=ridge), ridge
-            except ValueError:
-                continue
-        return self.fit(pipeline, control, ridge=RIDGES[-1]), RIDGES[-1]
-
-    def fought(self) -> IntArray:
-        """Count the battles of each model over each question: shape (questions, models)."""
-        shape = len(self.questions), self.n_models
-        cells = np.bincount(self.question * self.n_models + self.model, minlength=shape[0] * shape[1])
-        return cells.reshape(shape)
-
-    def influence(self, fit: StyleControlled, zero: "Zero") -> FloatArray:
-        """Each question's part in the deviation of each rated model's logit against the baseline, shape (questions,
-        rated models), whose columns sum to 0.
-
-        It is that in the fit and, because the zero of the differences is their mean, the coefficients times the
-        distance of its battles from that mean, over the number of all battles.
-        """
-        rated = len(fit.rated)
-        # Item 0, the first of those rated, is the baseline.
-        parameters = clustered_influence(fit, self.question)
-        logits = parameters[:, 1:rated] - parameters[:, :1]
-        moved = (zero.differences - zero.mean) @ zero.slopes(fit) / len(self.share)
-        logits += np.bincount(self.question, moved, minlength=len(self.questions))[:, None]
-        return np.asarray(logits - logits.mean(axis=0))
-
-
-@dataclass(frozen=True)
-class Zero:
-    """The zero of the fit's standardised differences, and their unit."""
-
-    differences: FloatArray
-    """Of the features controlled for: shape (battles, features)."""
-    mean: FloatArray
-    spread: FloatArray
-
-    @classmethod
-    def of(cls, battles: StyleBattles, rules: Rules) -> "Zero":
-        """Compute the zero as ``StyleBattles.fit`` standardises."""
-        table = battles.differences(rules.pipeline, rules.control)
-        degrees = min(OPTIONS[rules.pipeline].std_ddof, len(table) - 1)
-        return cls(table, table.mean(axis=0), table.std(axis=0, ddof=degrees))
-
-    def slopes(self, fit: StyleControlled) -> FloatArray:
-        """What a difference of 1 adds to the logit, 0 for a feature without coefficient."""
-        beta = np.array([coefficient or 0.0 for coefficient in fit.coefficients])
-        return np.asarray(beta / np.where(self.spread > 0, self.spread, 1))
-
-
-def win_rates(fit: StyleControlled) -> list[float | None]:
-    """Return each model's win rate against the baseline in percent: 0 or 100 if it lost or won every battle.
-
-    ``None`` where no battle tells.
-    """
-    base = fit.ratings[0]
-    endless: dict[str | None, float] = {ABOVE: 100.0, BELOW: 0.0}
-    return [
-        endless.get(fit.unrated.get(item))
-        if rating is None or base is None
-        else float(100 * predicted_win_rate(rating, base))
-        for item, rating in enumerate(fit.ratings[1:], 1)
-    ]
+        """Fit with the smallest ridge that gives a minimum; return that ridge as well."""
+        return self.fit_anyhow(OPTIONS[pipeline], CONTROLS[control])
 
 
 @dataclass(frozen=True)
@@ -231,16 +136,21 @@ def control_style(
         return found
     battles = StyleBattles.of(list(usable.values()))
     fit, ridge = battles.fit_anyway(rules.pipeline, rules.control)
-    rates, fought, zero = win_rates(fit), battles.fought(), Zero.of(battles, rules)
+    rates, fought, zero = (
+        win_rates(fit),
+        battles.fought(),
+        Zero.of(battles, OPTIONS[rules.pipeline], CONTROLS[rules.control]),
+    )
     influence = battles.influence(fit, zero)
     shares = np.bincount(battles.model, battles.share, minlength=len(usable)) / fought.sum(axis=0)
     drawn = _upstream(fit) if upstream else {}
+    names = [FEATURES[feature] for feature in CONTROLS[rules.control]]
     for place, name in enumerate(usable):
         rate, totals = rates[place], None
         settled = 100 * float(shares[place]) if shares[place] in (0, 1) else None
         if rate is not None and settled is None:
             column = int(np.searchsorted(fit.rated, place + 1)) - 1
-            totals = _linear(rate, influence[:, column], fought[:, place], battles.questions)
+            totals = linear_rate(rate, influence[:, column], fought[:, place], battles.questions)
         found[name] = Controlled(
             rate,
             n=len(usable[name]),
@@ -249,16 +159,9 @@ def control_style(
             totals=totals,
             settled=settled,
             upstream=drawn.get(place + 1, np.zeros(0)),
-            details={**_details(fit, zero, place, rules), "ridge": ridge},
+            details={**fit_details(fit, zero, place, names), "ridge": ridge},
         )
     return found
-
-
-def _linear(rate: float, influence: FloatArray, battles: IntArray, questions: Sequence[str]) -> ClusterTotals:
-    """Write a rate in percent as a mean over battles whose questions have the given influence on its logit."""
-    slope = rate * (100 - rate) / 100
-    points = rate * battles + battles.sum() * slope * influence
-    return cluster_totals(points, battles, clusters=questions)
 
 
 def _upstream(fit: StyleControlled) -> dict[int, FloatArray]:
@@ -320,18 +223,3 @@ def _why(scores: Sequence[ExampleScore], known: Sequence[ExampleScore], counter:
             return f"the run holds judgements without the {whose}'s answers, so their style is unknown"
     cause = counter.reason if counter and counter.reason else "they could not be counted"
     return f"the answers' lengths in tokens are unknown: {cause}"
-
-
-def _details(fit: StyleControlled, zero: Zero, place: int, rules: Rules) -> dict[str, Any]:
-    """Return the coefficients per standard deviation, and the win rate by the fit of two answers of equal style."""
-    names = [FEATURES[feature] for feature in CONTROLS[rules.control]]
-    found: dict[str, Any] = {
-        "coefficients": dict(zip(names, fit.coefficients, strict=True)),
-        "mean_differences": dict(zip(names, zero.mean.tolist(), strict=True)),
-        "at_equal_style": None,
-    }
-    if 0 in fit.rated and place + 1 in fit.rated:
-        base, own = (fit.strengths[int(np.searchsorted(fit.rated, item))] for item in (0, place + 1))
-        logit = own - base - zero.slopes(fit) @ zero.mean
-        found["at_equal_style"] = float(100 / (1 + np.exp(-logit)))
-    return found

@@ -12,10 +12,11 @@ from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.records import Example, ExampleScore, Generation, Judgement
 from judgebench.task import ScoredRun
+from judgebench.task.markdown import markdown
 
 from .battles import SIDES
 from .judges import GAMES, Pipeline
-from .style import ENCODINGS, FEATURES, markdown
+from .style import ENCODINGS, FEATURES
 
 
 def write_arena_hard(run: ScoredRun, *, pipeline: Pipeline) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from judgebench.tasks.arenahard import style
 
 from judgebench import tasks
 from judgebench.data.sources import SourceFinder, read_sources
+from judgebench.task import markdown
 from tests.patience import patience
 from tests.shared_data import SHARED, each
 from tests.tasks import arenahard_data as files
@@ -35,7 +36,7 @@ def upstreams_counts(text: str) -> tuple[int, int, int]:
 @given(st.text(alphabet=" \t\n\r\x0b\u20281.#-*+_a", max_size=60))
 def test_markdown_counts_are_upstreams(text: str) -> None:
     """On any text without code, whatever its blank lines, the linear patterns find what upstream's find."""
-    counted = style.markdown(text)
+    counted = markdown.markdown(text)
     assert counted is not None
     assert counted.totals == upstreams_counts(text)
 
@@ -48,7 +49,7 @@ def test_markdown_counts_are_upstreams(text: str) -> None:
 def test_style_features_are_the_answers_own(path: Path) -> None:
     """Every nested count of every answer that carries metadata equals what upstream's functions wrote."""
     for row in files.read_lines(path):
-        counted = style.markdown(row["answer"])
+        counted = markdown.markdown(row["answer"])
         assert counted is not None
         assert row.get("metadata", {}).items() >= {}.items()
         if "metadata" in row:
@@ -106,17 +107,17 @@ def test_removing_code_is_upstreams_to_the_letter() -> None:
     """Fences stay, an inner backtick keeps a block, equal text elsewhere goes too, and a block that holds only a
     newline takes all newlines with it.
     """
-    assert style.without_code("a```b c```d b c") == "a``````d "
-    assert style.without_code("```a`b```") == "```a`b```"
-    assert style.without_code("# x\n```\n```\n# y") == "# x``````# y"
-    assert style.without_code("``````") == "``````"
+    assert markdown.without_code("a```b c```d b c") == "a``````d "
+    assert markdown.without_code("```a`b```") == "```a`b```"
+    assert markdown.without_code("# x\n```\n```\n# y") == "# x``````# y"
+    assert markdown.without_code("``````") == "``````"
 
 
 def test_hostile_answers_are_counted_quickly_or_not_at_all() -> None:
     """A million blank lines take linear time; an answer of endless code blocks is left uncounted."""
     with patience():
-        assert style.markdown("\n" * 10**6 + "x") is not None
-        assert style.markdown("```a```" * 10**6) is None
+        assert markdown.markdown("\n" * 10**6 + "x") is not None
+        assert markdown.markdown("```a```" * 10**6) is None
 
 
 def test_known_style_takes_nested_and_plain_counts() -> None:
