@@ -72,6 +72,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         metric_sums=sums,
         repeats=chosen == LETTER,
         reads_likelihoods=chosen == LIKELIHOOD,
+        plain_prompts=chosen == LIKELIHOOD and not settings.chat,
         without_likelihoods={"by": LETTER} if settings.by is None else {},
         importers={
             **answers,

@@ -18,6 +18,9 @@ from judgebench.judges.scorers import Scores
 from judgebench.models.pricing import Price
 from judgebench.records import Completion, Request, Usage
 
+IF_ANY = "if any"
+"""In place of a chat template: the tokenizer's own, or none if it has none. For models that are asked in plain text."""
+
 
 @runtime_checkable
 class Model(Protocol):

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from judgebench.data.resources import resource
 from judgebench.errors import ModelError, UsageError
 from judgebench.judges import Judge
 from judgebench.judges.scorers import ScoringJudge
-from judgebench.models import Model, ModelSpec, OpenSettings, Served
+from judgebench.models import IF_ANY, Model, ModelSpec, OpenSettings, Served
 from judgebench.models.call_store import CallStore, Spending, default_store_path
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.http.listing import ListedModel, listed_models
@@ -233,6 +234,14 @@ class ModelPool:
                 raise
             raise UsageError(f"{str(error).rstrip('.')}. {alternatives(task)}") from error
 
+    @cached_property
+    def _template(self) -> str | None:
+        """The candidate's chat template if the user names none: where all prompts are plain text, it needs none."""
+        loaded = [
+            tasks.load(spec, starter=self._settings.starter)[0] for spec in tasks.parse_specs(self._settings.tasks)
+        ]
+        return IF_ANY if all(task.plain_prompts for task in loaded) else None
+
     def open_settings(self, arguments: Mapping[str, str], *, candidate: bool) -> OpenSettings:
         """How the model under test, or a judge model, is opened."""
         settings = self._settings
@@ -242,7 +251,7 @@ class ModelPool:
             concurrency=settings.concurrency if candidate else settings.judge_concurrency,
             rpm=settings.rpm,
             tpm=settings.tpm,
-            chat_template=settings.chat_template if candidate else None,
+            chat_template=(settings.chat_template or self._template) if candidate else None,
             thinking=settings.thinking if candidate else "auto",
             think_tags=settings.think_tags,
             offline=settings.offline,

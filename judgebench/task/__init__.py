@@ -231,6 +231,8 @@ class Task:
     if ratings must be on the task's scale, and only a judge that is told of it can rate."""
     reads_likelihoods: bool = False
     """The candidate writes nothing: it says how likely texts are (``Sampling.continuations`` of the examples)."""
+    plain_prompts: bool = False
+    """The candidate reads plain text, so that it needs no chat template."""
     without_likelihoods: Mapping[str, str] = field(default_factory=dict)
     """Options with which a candidate is asked that cannot say so; empty if it is refused."""
     repeats: bool = False

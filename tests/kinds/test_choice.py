@@ -15,6 +15,8 @@ from tests.commands import judgebench
 from tests.kinds.choice_shapes import SHAPES, items, write_shapes
 from tests.kinds.test_kinds import scores, write_rows, write_task
 from tests.models.llama import save_random_llama
+from tests.patience import wait_for
+from tests.processes import kill, started
 from tests.servers.launch import Server, echo_server
 
 FIGURES = Path(__file__).parents[1] / "fixtures" / "choice" / "lm_eval.json"
@@ -131,6 +133,27 @@ def test_nothing_is_asked_twice(place: Path, server: Server) -> None:
     evaluated(spec(server), out="again")
     assert len(sent(server, "/completions")) - before == 1
     assert scores("run")["mc2", None].value == scores("again")["mc2", None].value
+
+
+def test_a_killed_run_goes_on_where_it_was(place: Path) -> None:
+    """After kill -9 only what was under way is asked again, and the numbers are those of one run."""
+    rows = [{"question": f"Item {n}", "options": ["one", "other ones"], "label": n % 2} for n in range(60)]
+    write_rows("items.jsonl", rows)
+    with echo_server(delay_ms=30) as slow:
+        flags = ["eval", "--model", spec(slow), "--tasks", "mine.toml", "--out", "run", "--concurrency", "2"]
+        answers = place / "run" / "mine" / "generations.jsonl"
+        with started(flags) as process:
+            wait_for(lambda: answers.exists() and answers.read_bytes().count(b"\n") >= 10)
+            kill(process)
+        done = answers.read_bytes().count(b"\n")
+        assert done < len(rows)
+        judgebench(flags)
+        asked = [body["prompt"][0] for body in sent(slow, "/completions")]
+    # Two are under way at any moment, and each session asks once whether the server can.
+    assert len(asked) <= len(rows) + 2 + 2
+    found = scores("run")
+    assert found["accuracy", None].value == 50
+    assert found["accuracy", None].n == 60
 
 
 def test_examples_with_answers_stand_before_each_item(place: Path, server: Server) -> None:

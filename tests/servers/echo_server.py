@@ -2,12 +2,13 @@
 
 Tokens are words with the space before them. The log-probability of a token is minus half its length, whatever stands
 before it. ``--without=echo`` refuses prompts that are to be returned, ``--without=logprobs`` returns none; the chat
-protocol answers ``B``. Every request is a line of the log: its path and its body.
+protocol answers ``B``. A reply comes after ``--delay-ms``. Every request is a line of the log: its path and its body.
 """
 
 import argparse
 import json
 import re
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers one request."""
 
     without: str = ""
+    delay_ms: int = 0
     log: Path
 
     def do_POST(self) -> None:
@@ -34,6 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.log.open("a") as file:
             file.write(json.dumps({"path": self.path, "body": body}) + "\n")
+        time.sleep(self.delay_ms / 1000)
         if self.path.endswith("/chat/completions"):
             message = {"role": "assistant", "content": "B"}
             self.answer(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "model": "echo"})
@@ -67,8 +70,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--without", default="")
+    parser.add_argument("--delay-ms", type=int, default=0)
     given = parser.parse_args()
-    Handler.without, Handler.log = given.without, given.log
+    Handler.without, Handler.log, Handler.delay_ms = given.without, given.log, given.delay_ms
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_address[1], flush=True)
     server.serve_forever()

@@ -115,11 +115,12 @@ def rules_server(rules: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def echo_server(*, without: str = "") -> Iterator[Server]:
+def echo_server(*, without: str = "", delay_ms: int = 0) -> Iterator[Server]:
     """A server of completions with known log-probabilities, or one that lacks ``echo`` or ``logprobs``."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "requests.jsonl"
         log.touch()
         program = PROGRAM.with_name("echo_server.py")
-        with _started([sys.executable, str(program), f"--log={log}", f"--without={without}"]) as port:
+        flags = [f"--log={log}", f"--without={without}", f"--delay-ms={delay_ms}"]
+        with _started([sys.executable, str(program), *flags]) as port:
             yield Server(port, log)

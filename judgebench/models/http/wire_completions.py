@@ -65,7 +65,7 @@ class EchoedCompletions(Wire):
         wire.require_no_error(reply, *choices)
         wanted = 1 + len(self.request.sampling.continuations)
         by_index = {index: choice for choice in choices if isinstance(index := choice.get("index"), int)}
-        if sorted(by_index) != list(range(wanted)):
+        if len(choices) != wanted or sorted(by_index) != list(range(wanted)):
             raise NoAnswer(f"it has {len(choices)} choices, and {wanted} prompts were sent")
         rows = [_logprobs(by_index[number]) for number in range(wanted)]
         written = _written(rows, reply)

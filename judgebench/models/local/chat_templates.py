@@ -11,6 +11,7 @@ from typing import Any
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import fill
 from judgebench.errors import UsageError, first_line
+from judgebench.models import IF_ANY
 from judgebench.models.local.rendering import NotRendered, render
 from judgebench.records import Message, Request
 
@@ -38,10 +39,11 @@ class ChatPrompts:
     ) -> None:
         """``source`` is the model's name in messages.
 
-        ``chat_template``: ``None`` is the tokenizer's own; ``"none"`` joins the messages by blank lines (base models);
-        a text with ``{instruction}`` and no Jinja is a raw prompt with a place for the joined messages; anything else
-        is a Jinja template. ``thinking``: ``on`` and ``off`` set ``enable_thinking`` if the template knows it; ``auto``
-        keeps the template's default. ``context``: the model's positions, ``None`` if unknown.
+        ``chat_template``: ``None`` is the tokenizer's own, and so is :data:`IF_ANY` if it has one; ``"none"`` joins the
+        messages by blank lines (base models); a text with ``{instruction}`` and no Jinja is a raw prompt with a place
+        for the joined messages; anything else is a Jinja template. ``thinking``: ``on`` and ``off`` set
+        ``enable_thinking`` if the template knows it; ``auto`` keeps the template's default. ``context``: the model's
+        positions, ``None`` if unknown.
 
         Raises :class:`UsageError` if there is no template, or if it fails, drops the user's message, or begins the
         prompt with two BOS tokens.
@@ -50,6 +52,8 @@ class ChatPrompts:
         self._raw: str | None = None
         self._template = ""
         self._variables: dict[str, bool] = {}
+        if chat_template == IF_ANY:
+            chat_template = None if getattr(tokenizer, "chat_template", None) else "none"
         override = f" template={sha256_hex(chat_template.encode())[:16]}" if chat_template is not None else ""
         if chat_template == "none":
             self._raw = INSTRUCTION

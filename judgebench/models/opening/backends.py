@@ -15,7 +15,7 @@ from typing import Any
 from judgebench.data import plugins
 from judgebench.errors import UsageError
 from judgebench.files import read_text
-from judgebench.models import Backend, Model, OpenSettings
+from judgebench.models import IF_ANY, Backend, Model, OpenSettings
 from judgebench.models.call_store import default_cache_dir
 from judgebench.models.http import anthropic_address, openai_address
 from judgebench.thinking import Thinking
@@ -188,8 +188,8 @@ def _prompting(settings: OpenSettings) -> dict[str, Any]:
 def _template(text: str | None) -> str | None:
     if text in (None, "auto"):
         return None
-    if text == "none":
-        return "none"
+    if text in ("none", IF_ANY):
+        return text
     try:
         return read_text(Path(text))
     except OSError as error:
@@ -199,7 +199,7 @@ def _template(text: str | None) -> str | None:
 def require_template(text: str | None) -> None:
     """Raise :class:`UsageError` for a file of ``--chat-template`` that cannot be read, or is no template."""
     source = _template(text)
-    if source is None or source == "none":
+    if source in (None, "none", IF_ANY):
         return
     from jinja2 import Environment, TemplateSyntaxError
 

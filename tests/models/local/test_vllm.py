@@ -89,6 +89,17 @@ def test_labels_are_as_likely_as_to_hf(model: VllmModel, by_transformers: HfMode
         assert_same_logprobs(reply, other)
 
 
+def test_continuations_are_as_likely_as_to_hf(model: VllmModel, by_transformers: HfModel) -> None:
+    """Texts of one to ten tokens after plain and chat prompts, among replies with logprobs; one of them twice."""
+    texts = (" fox", " fox jumps over", " quick brown", " quick brown", "né ☃")
+    requests = [ask(text, continuations=texts, raw=place % 3 > 0) for place, text in enumerate(prompts(12))]
+    mixed = [one for request in requests for one in (request, ask("the", max_tokens=4, top_logprobs=2))]
+    ours, expected = answers(model, mixed)[::2], answers(by_transformers, requests)
+    for one, other in zip(ours, expected, strict=True):
+        assert_same_logprobs(one, other)
+        assert one.text == other.text
+
+
 def test_scored_labels_and_likeliest_tokens_do_not_disturb_each_other(model: VllmModel) -> None:
     """Asked in turns, each gets what it gets alone (in one batch of vLLM the likeliest tokens would be missing)."""
     scored = [ask(text, choices=LABELS) for text in prompts(6)]

@@ -10,9 +10,11 @@ import pytest
 from judgebench.errors import ModelError
 from judgebench.models import Model
 from judgebench.models.http.model import anthropic_chat, served_chat
+from judgebench.models.http.probing import gives_likelihoods
+from judgebench.models.local.hf import HfModel
 from judgebench.models.local.tiny import read_programs, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
-from tests.models.llama import answers, ask, save_random_llama
+from tests.models.llama import answers, ask, prompts, save_random_llama
 from tests.models.whole_runs import SHORT_AND_GREEDY, Run, assert_same_scores, run_of
 from tests.servers.vllm_server import vllm_server
 from tests.starter_sets import TASKS, expected_win_rate
@@ -221,3 +223,21 @@ def test_a_random_model_answers_every_task_as_through_hf(
     assert compared > 80
     assert len(set(ours.answers.values())) > 60
     assert_same_scores(ours, random_by_hf, but=("avg_length", "length"))
+
+
+def test_continuations_of_plain_prompts_are_as_likely_as_to_hf(
+    random: Path, random_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's echo gives the log-likelihoods that transformers computes, whatever texts end and begin with."""
+    monkeypatch.setenv("KEY", KEY)
+    served = served_chat("random", f"{random_address}/v1", api_key_env="KEY")
+    assert gives_likelihoods(served) is True
+    texts = (" fox", " fox jumps over", " quick brown", " quick brown", "né ☃")
+    requests = [ask(text + " " * (place % 2), continuations=texts, raw=True) for place, text in enumerate(prompts(12))]
+    ours, expected = replies(served, *requests), replies(HfModel(random), *requests)
+    for one, other in zip(ours, expected, strict=True):
+        assert one.top_logprobs is not None
+        assert other.top_logprobs is not None
+        assert [value for _, value in one.top_logprobs[0]] == pytest.approx(
+            [value for _, value in other.top_logprobs[0]], abs=TOLERANCE
+        )
