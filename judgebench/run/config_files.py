@@ -24,7 +24,7 @@ from judgebench.run.settings import FLAGS, SETTINGS, Limit, Setting, limit_of
 NOT_IN_FILES = ("config", "write_config", "help")
 ONLY_EVAL = ("track", "dry_run")
 """Flags of ``eval`` that are no settings of a run."""
-LISTS = ("tasks", "baseline")
+LISTS = ("tasks",)
 """Flags whose one value is a list with commas."""
 LONGEST_SHOWN = 40
 COMMENT_WIDTH = 100

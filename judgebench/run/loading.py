@@ -27,7 +27,7 @@ from judgebench.run import presets
 from judgebench.run.candidates import fitted_specs
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
-from judgebench.run.settings import Settings, override_sampling
+from judgebench.run.settings import Settings, baseline_of, override_sampling
 from judgebench.task import UNSAFE, Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers, parse_fields, question_of
 from judgebench.task.own_judging import judged_by, ordered, require_order
@@ -135,7 +135,9 @@ def load_tasks(settings: Settings, *, ask: bool = True) -> list[LoadedTask]:
 
 def _names_files(settings: Settings) -> bool:
     """Whether the candidate or the baseline is a file."""
-    return _is_file(settings.model) or (settings.baseline is not None and Path(settings.baseline).exists())
+    lines = (settings.baseline or "").split("\n")
+    given = {text for line in lines if line for text in (line, line.partition("=")[2]) if text}
+    return _is_file(settings.model) or any(Path(text).exists() for text in given)
 
 
 def _is_file(model: str | None) -> bool:
@@ -202,13 +204,27 @@ def _load_against(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings
     if options != spec.options:
         spec = msgspec.structs.replace(spec, options=options)
         task, _ = tasks.load(spec, starter=settings.starter)
-    names = [name.strip() for name in (settings.baseline or "").split(",")]
+    baseline = baseline_of(settings, task.name)
+    names = [name.strip() for name in (baseline or "").split(",")]
     if set(names) <= set(task.against):
         return load_task(_choosing(spec, names), finder, starter=settings.starter)
     loaded_task = load_task(spec, finder, starter=settings.starter)
-    if settings.baseline is None or [settings.baseline] == list(loaded_task.data.baselines):
+    if baseline is None or [baseline] == list(loaded_task.data.baselines):
         return loaded_task
-    baselines, notes = _baselines_of_file(loaded_task, settings.baseline, settings)
+    places = [baseline] if Path(baseline).exists() else names
+    own = [name for name in places if name in task.against]
+    if len(places) > 1 and task.against:
+        loaded_task = load_task(_choosing(spec, own), finder, starter=settings.starter) if own else loaded_task
+    elif len(places) > 1:
+        places = [baseline]
+    baselines = {name: loaded_task.data.baselines[name] for name in own}
+    notes: tuple[str, ...] = ()
+    for place in places:
+        if place not in own:
+            found, about = _baselines_of_file(loaded_task, place, settings)
+            if known := sorted(set(found) & set(baselines)):
+                raise UsageError(f"--baseline {place} holds answers of {known[0]}, which is a baseline already")
+            baselines, notes = {**baselines, **found}, (*notes, *about)
     if task.against:
         loaded_task = load_task(_choosing(spec, baselines), finder, starter=settings.starter)
     return with_baselines(dataclasses.replace(loaded_task, notes=notes), baselines)

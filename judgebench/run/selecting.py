@@ -18,7 +18,7 @@ from judgebench.files import TEXT_BYTES, as_utf8, read_bytes, read_text
 from judgebench.models.opening import parse_model
 from judgebench.records import Example
 from judgebench.run.loading import LoadedTask, require_coverage, task_sampling
-from judgebench.run.settings import Settings
+from judgebench.run.settings import Settings, baseline_of
 from judgebench.task import Task
 from judgebench.task.selection import choose
 
@@ -46,7 +46,8 @@ def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
         part = f"{len(examples):,} of {len(data):,} examples{narrowed}" + (f" ({flags})" if flags else "")
         loaded_task = dataclasses.replace(loaded_task.with_examples(examples), selection=part)
     for name in loaded_task.baselines:
-        what = f"the baseline {name}" + (f" of {settings.baseline}" if settings.baseline else "")
+        given = baseline_of(settings, loaded_task.key)
+        what = f"the baseline {name}" + (f" of {given}" if given else "")
         require_coverage(loaded_task, loaded_task.data.baselines[name], what)
     return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
 

@@ -90,8 +90,9 @@ class Settings:
     )
     judges: tuple[str, ...] = flag(
         (),
-        "Judge model, in the same grammar as --model, or a judge file (judge.toml, an alpaca_eval annotators_config). "
-        "Give it several times for a jury. Default: the official judge.",
+        "Judge model, in the same grammar as --model; a model that scores answers: reward:ID, pairrm:ID, "
+        "ratio:hf:STRONG/hf:WEAK; or a judge file (judge.toml, an alpaca_eval annotators_config). Give several for a "
+        "jury. Default: the official judge.",
         "J",
         JUDGING,
         name="judge",
@@ -138,9 +139,11 @@ class Settings:
     )
     baseline: str | None = flag(
         None,
-        "Compare with a file of outputs, or with some of the benchmark's baselines, by name.",
-        "FILE|NAME[,NAME]",
+        "Compare with a file of outputs, or with some of the benchmark's baselines, by name. In a run of several tasks "
+        "give TASK= in front, and the flag several times.",
+        "[TASK=]FILE|NAME[,NAME]",
         EVAL,
+        typed=list[str],
     )
     model_args: Mapping[str, str] = flag({}, "Setting of the model's backend.", "K=V", ANSWERING, name="model_arg")
     judge_repeats: int = flag(
@@ -447,6 +450,8 @@ class Setting:
             return pairs(given, self.spelling)
         if self.kind == Limit:
             return None if given is None else limit_of(given, f"{self.spelling} {given}")
+        if self.name == "baseline":
+            return "\n".join(given or ()) or None
         return tuple(given) if self.holds_several else given
 
     def converted(self, given: Any) -> Any:
@@ -466,7 +471,7 @@ class Setting:
         if self.holds_several:
             return tuple(map(Path, several(given))) if self.kind == tuple[Path, ...] else several(given)
         if self.kind in (str, str | None):
-            return ",".join(several(given))
+            return ("\n" if self.name == "baseline" else ",").join(several(given))
         return float(given) if self.kind in (float, float | None) else operator.index(given)
 
 
@@ -537,6 +542,25 @@ def _own_judge(values: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(f"{file.without_model}; name the model that judges by another --judge")
     values["judges"] = tuple(dict.fromkeys(named))
     return {"own_judge": file.judge, "judge_file_args": dict(file.model_args)}
+
+
+def baseline_of(settings: Settings, task: str) -> str | None:
+    """What ``--baseline`` says for a task: its own ``TASK=VALUE``, else a value without a task's name, if there is one.
+
+    >>> several_baselines = Settings(tasks="a,b,c", baseline="b=x,y\\nsft.jsonl")
+    >>> baseline_of(several_baselines, "a"), baseline_of(several_baselines, "b")
+    ('sft.jsonl', 'x,y')
+    """
+    names = {spec.partition(":")[0].partition("@")[0].strip() for spec in settings.tasks.split(",")}
+    names |= {task, *(Path(name).stem for name in names), *(Path(name).parent.name for name in names)}
+    own, common = [], []
+    for line in (settings.baseline or "").split("\n"):
+        name, equals, value = line.partition("=")
+        if equals and name.strip() == task:
+            own.append(value)
+        elif line and not (equals and name.strip() in names):
+            common.append(line)
+    return ",".join(own or common) or None
 
 
 def mirror_folders(given: Iterable[Path]) -> tuple[Path, ...]:

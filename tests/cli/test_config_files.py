@@ -67,7 +67,7 @@ def test_a_file_mirrors_every_flag(command: str, tmp_path: Path) -> None:
 
 
 def test_a_list_is_what_several_flags_are_and_a_table_holds_pairs(tmp_path: Path) -> None:
-    """Tasks and baselines are one text with commas. A setting may also be called as in Python."""
+    """Tasks are one text with commas. A setting may also be called as in Python."""
     path = tmp_path / "run.toml"
     path.write_text(
         'model = ["a", "b"]\ntasks = ["alpacaeval", "mtbench:mode=pairwise"]\njudges = ["x", "y"]\n'
@@ -75,7 +75,8 @@ def test_a_list_is_what_several_flags_are_and_a_table_holds_pairs(tmp_path: Path
         "gen = {temperature = 0.7, top_p = 0.95}\nmodel_args = {enforce_eager = true}\nmirrors = '/m'\n"
     )
     found = parsed("eval", "--config", str(path))
-    words = "--model a --model b --tasks alpacaeval,mtbench:mode=pairwise --judge x --judge y --baseline one,two "
+    words = "--model a --model b --tasks alpacaeval,mtbench:mode=pairwise --judge x --judge y --baseline one "
+    words += "--baseline two "
     words += "--where category=math --limit 0.1 --starter --gen temperature=0.7 --gen top_p=0.95 "
     words += "--model-arg enforce_eager=true --mirror /m"
     expected = parsed("eval", *words.split())
