@@ -51,6 +51,10 @@ class RecordError(UsageError):
         super().__init__(f"{path}:{line}: {problem}")
 
 
+class ShapeError(RecordError):
+    """A row is not of the format at all, whatever the benchmark asks: a field is missing or of the wrong type."""
+
+
 class SourceMissing(UsageError):
     """An official file was found neither in a mirror nor in the cache, and no download is allowed.
 

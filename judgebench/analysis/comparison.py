@@ -34,14 +34,14 @@ from judgebench.analysis.groups import label_of, require_groups
 from judgebench.analysis.item_values import measures
 from judgebench.analysis.leaderboard import stderr_of
 from judgebench.analysis.published_verdicts import PublishedTaskRun
-from judgebench.analysis.samples import share_of, verdict_in_words
+from judgebench.analysis.samples import ruling_in_words, share_of, verdict_in_words
 from judgebench.data.sources import SourceFinder, read_sources
 from judgebench.display import reasons
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models.call_store import default_cache_dir
 from judgebench.records import Example, ExampleScore, Judgement, Score
-from judgebench.run.folder import usable
-from judgebench.run.protocol import differing
+from judgebench.run.folder import VERIFIED_BY, usable
+from judgebench.run.protocol import differing, in_words, named_with_values
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.clustered import ClusterTotals, cluster_totals, clustered_estimate, difference
 from judgebench.stats.many_runs import compare_all_pairs, rank_intervals
@@ -199,13 +199,20 @@ def _unlike(runs: Sequence[Run], key: str, first: int, other: int) -> ProtocolMi
     )
 
 
+def _differing(mismatch: ProtocolMismatch) -> str:
+    """The settings in which a run differs, with both values."""
+    found = in_words([(name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True)])
+    more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+    return ", ".join(named_with_values(found[:6])) + more
+
+
 def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequence[ProtocolMismatch]]) -> str:
     if not unlike:
         held = "; ".join(f"{run.path} holds {', '.join(run.tasks) or 'no task'}" for run in runs)
         wanted = f"the task {task!r}" if task else "a task"
         return f"a comparison needs {wanted} that two of the runs have: {held}"
     differences = "; ".join(
-        f"{key}: {runs[mismatch.run].path} differs in {', '.join(mismatch.fields[:6])}"
+        f"{key}: {runs[mismatch.run].path} differs in {_differing(mismatch)}"
         for key, mismatches in unlike.items()
         for mismatch in mismatches
     )
@@ -715,10 +722,18 @@ def _by_example(rows: Sequence[ExampleScore], measure: str) -> dict[str, float]:
 
 def _sides(run: TaskRun, number: int, values: Mapping[str, float], names: set[str]) -> dict[str, FlipSide]:
     answers = run.generations()
+    examples = {example.id: example for example in run.examples() if example.id in names}
     verdicts: dict[str, list[str]] = {}
     for judgement in run.judgements():
-        if judgement.example_id in names:
-            verdicts.setdefault(judgement.example_id, []).append(_verdict(judgement))
+        name = judgement.example_id
+        if name not in examples:
+            continue
+        if judgement.judge_model == VERIFIED_BY:
+            rulings = run.task.rulings(examples[name], answers.get(name), judgement)
+            said = [ruling_in_words(ruling) for ruling in rulings]
+        else:
+            said = [_verdict(judgement)]
+        verdicts.setdefault(name, []).extend(said)
     return {
         name: FlipSide(
             run=number,

@@ -56,6 +56,8 @@ from judgebench.thinking import Thinking, split_completion
 
 REPLY_TOKENS = 3
 """The alternatives to a token are of interest in replies of at most so many tokens: a label is one."""
+HELD = {True: "passed", False: "failed", None: "undecided"}
+"""What a rule of a verifier decided, in words."""
 
 
 # -- judgements
@@ -85,6 +87,23 @@ def verdict_in_words(label: str | None, value: float, share: float | None) -> st
     if outcome is None:
         return f"{'' if label == f'{value:g}' else before}{value:g}"
     return f"{before}{ENDS[outcome]} (its share {brief(share)})"
+
+
+def ruling_in_words(ruling: Ruling) -> str:
+    """What a rule of a verifier decided, and in a line each what it wanted, found and notes.
+
+    >>> print(ruling_in_words(Ruling(rule="numeric", held=False, wanted="42", found="41")))
+    numeric: failed
+    wanted: 42
+    found: 41
+    """
+    return "\n".join([f"{ruling.rule}: {HELD[ruling.held]}", *grounds(ruling)])
+
+
+def grounds(ruling: Ruling) -> list[str]:
+    """What a rule of a verifier wanted, found and notes, as far as it says so."""
+    parts = {"wanted": ruling.wanted, "found": ruling.found, "note": ruling.note}
+    return [f"{name}: {part}" for name, part in parts.items() if part]
 
 
 def swapped_games(judgements: Iterable[Judgement]) -> list[SwappedGame]:

@@ -1,5 +1,7 @@
 """``bridge make|show|check``: from a judge of today to the numbers of an official judge that nobody serves any more."""
 
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from judgebench.cli import options
-from judgebench.display import percent, rough
+from judgebench.display import percent, reasons, rough
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ Official = Annotated[
     ),
 ]
 Level = Annotated[float, typer.Option(help="Level of the intervals.", metavar="L")]
+Each = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Of several metrics, show the models of each and what they say of it.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Give numbers that are refused, marked as forced.")]
 VendorTable = Annotated[
     Path | None,
@@ -124,7 +129,7 @@ def make(
     if not overwrite:
         require_same_bridge(path, bridge)
     write_bridge(path, bridge)
-    _print_bridge(bridge, json=json)
+    _print_bridge(bridge, path, json=json)
     if not json:
         typer.echo(f"\nwrote {path}; {_next_step(bridge, path)}")
     if not force and _refused(bridge):
@@ -139,6 +144,7 @@ def show(
             help="A bridge: its file, or the name of a ready one. Without it: the ready ones.", metavar="FILE"
         ),
     ] = None,
+    verbose: Each = False,
     json: options.Json = False,
 ) -> None:
     """Show a bridge: its models, each predicted by the others, and what it is worth."""
@@ -146,7 +152,7 @@ def show(
     from judgebench.run.bridge_files import read_bridge, ready_bridges
 
     if bridge is not None:
-        _print_bridge(read_bridge(bridge), json=json)
+        _print_bridge(read_bridge(bridge), bridge, json=json, verbose=verbose)
         return
     ready = [read_bridge(Path(name)) for name in ready_bridges()]
     print_lines(ready, _ready_lines(ready), as_json=json)
@@ -282,20 +288,24 @@ def _ask_again(path: Path, bridge: "Bridge", runs: "Sequence[Any]", settings: "S
 # -- what is printed
 
 
-def _print_bridge(bridge: "Bridge", *, json: bool) -> None:
+def _print_bridge(bridge: "Bridge", path: Path, *, json: bool, verbose: bool = False) -> None:
     from judgebench.cli.rendering import print_json, print_sheets
 
     if json:
         print_json(bridge)
     else:
-        print_sheets(list(_bridge_sheets(bridge)))
+        print_sheets(list(_bridge_sheets(bridge, path, verbose=verbose)))
 
 
-def _bridge_sheets(bridge: "Bridge") -> "Iterator[Sheet]":
+def _bridge_sheets(bridge: "Bridge", path: Path, *, verbose: bool) -> "Iterator[Sheet]":
+    """The models of the only metric, or a line for each of several; ``verbose`` shows the models of all."""
     from judgebench.exchange.sheets import Sheet
 
-    for name in bridge.metric_names:
-        yield _metric_sheet(bridge, name)
+    if verbose or len(bridge.metric_names) == 1:
+        for name in bridge.metric_names:
+            yield _metric_sheet(bridge, name)
+    else:
+        yield _metrics_sheet(bridge, path)
     yield Sheet(f"bridge {bridge.name}", notes=tuple(_about(bridge)), summary=True, asked=True)
 
 
@@ -315,6 +325,48 @@ def _served(bridge: "Bridge") -> "Iterator[str]":
     """What to know before a judge is asked that its vendor serves no longer."""
     if bridge.judge.retired:
         yield "judge not served any more: only for runs that it judged"
+
+
+def _metrics_sheet(bridge: "Bridge", path: Path) -> "Sheet":
+    """What each metric's bridge is worth, in a line each."""
+    from judgebench.exchange.sheets import Sheet, figures, words
+
+    rows, refused, marks = [], [], []
+    for name in bridge.metric_names:
+        metric = bridge.metrics[name]
+        inside = sum(model.covered95 for model in metric.loo)
+        rows.append(
+            (
+                name,
+                metric.status,
+                f"{inside} of {len(metric.loo)}" if metric.loo else "–",
+                rough(metric.checks.median_half_width95),
+                rough(metric.checks.mean_absolute_error),
+                rough(metric.checks.raw_mean_absolute_error),
+            )
+        )
+        refused += [(name, reason) for reason in _words(metric.reasons, "refused: ")]
+        marks += [(name, mark) for mark in _words(metric.marks, "mark: ")]
+    return Sheet(
+        f"{bridge.official.judge} from {bridge.judge_shown}, {len(bridge.included)} models",
+        (*words("metric", "status"), *figures("inside 95 %", "half-width", "mean error", "as it is")),
+        tuple(rows),
+        (
+            *_said_of(marks, len(rows)),
+            "inside 95 %: how many models, each left out, were inside the interval that the others give. Half-width of "
+            "that interval, mean error of the prediction, and of the judge's number as it is, in points",
+            f"the models, and each predicted by the others: judgebench bridge show {shlex.quote(str(path))} -v",
+        ),
+        alerts=tuple(_said_of(refused, len(rows))),
+        asked=True,
+    )
+
+
+def _said_of(said: "Sequence[tuple[str, str]]", metrics: int) -> list[str]:
+    """A line for each thing said, with the metrics that it is said of, unless that is all of them."""
+    times = Counter(what for _, what in said)
+    whole = [what for what, count in times.items() if count == metrics]
+    return [*whole, *reasons((name, what) for name, what in said if what not in whole)]
 
 
 def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":

@@ -19,6 +19,7 @@ from judgebench.records import PREDICTED
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison_records import (
+        Compared,
         Comparison,
         Difference,
         Flip,
@@ -31,6 +32,8 @@ SHOWN_TASKS = 3
 """How many tasks at most have a table of their own on a terminal, if those are too long together."""
 ANSWER_CHARACTERS = 1500
 """How much of each answer and verdict a flip shows; ``--format json`` has all of it."""
+TWO = ("first", "second")
+"""The columns of the two runs that a row compares."""
 SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
 """The table's columns that a number can be missing from, by the names in ``Difference.withheld``."""
 
@@ -90,26 +93,34 @@ def compare(
 
 
 def _sheets(found: "Comparison", *, flips: bool = True, terminal: bool = False) -> list[Sheet]:
+    from judgebench.run.protocol import in_words
+
     runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
     sheets = [Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", notes=runs + found.notes)]
+    called = tuple(map(_letter, range(len(runs)))) if terminal else _names(found.runs)
     if len(found.tasks) > SHOWN_TASKS and terminal:
-        sheets.append(_headlines(found))
+        sheets.append(_headlines(found, called))
     for task in found.tasks:
         aside = terminal and len(found.tasks) > SHOWN_TASKS
-        sheets.append(replace(_differences(found, task), aside=aside))
+        sheets.append(replace(_differences(found, task, called, terminal=terminal), aside=aside))
         if task.ranks:
             sheets.append(replace(_ranks(found, task), aside=aside))
         sheets += [_flip(found, task, flip) for flip in task.flips if flips]
-    sheets += [_predicted(found, label) for label in dict.fromkeys(row.task for row in found.predicted)]
+    sheets += [
+        _predicted(found, label, called, terminal=terminal)
+        for label in dict.fromkeys(row.task for row in found.predicted)
+    ]
     for key, several in found.unlike.items():
         for mismatch in several:
-            rows = tuple((name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True))
+            rows = tuple(
+                in_words([(name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True)])
+            )
             title = f"{key}: {_letter(mismatch.run)} was not compared, because its protocol differs"
-            sheets.append(Sheet(title, words("field", "first run", _letter(mismatch.run)), rows))
+            sheets.append(Sheet(title, words("setting", "first run", _letter(mismatch.run)), rows))
     return sheets
 
 
-def _predicted(found: "Comparison", task: str) -> Sheet:
+def _predicted(found: "Comparison", task: str, called: Sequence[str], *, terminal: bool) -> Sheet:
     """Differences of predicted official numbers; each is marked in its own cell, in every format."""
     from judgebench.run.predicting import SEVERAL, about, heading
 
@@ -117,7 +128,7 @@ def _predicted(found: "Comparison", task: str) -> Sheet:
     several = len(found.runs) > 2
     rows, said = [], []
     for row in own:
-        metric, pair = row.metric.removesuffix(PREDICTED), f"{_letter(row.sides[1].run)} - {_letter(row.sides[0].run)}"
+        metric, pair = row.metric.removesuffix(PREDICTED), _pair(called, row.sides[0].run, row.sides[1].run)
         rows.append(
             (
                 f"{metric}, official",
@@ -130,6 +141,7 @@ def _predicted(found: "Comparison", task: str) -> Sheet:
         name = f"{metric} of {pair}" if several else metric
         said += [(name, f"refused, because {row.reason}")] if row.reason else []
         said += [(metric, mark) for mark in row.marks]
+    sides = TWO if terminal or several else tuple(called)
     notes = reasons(said)
     notes.append(
         "two predictions share the bridge's errors, and a published number has none: intervals of differences are made "
@@ -140,7 +152,13 @@ def _predicted(found: "Comparison", task: str) -> Sheet:
         notes.append(SEVERAL)
     return Sheet(
         f"{task}: {heading(own[0].bridge, own[0].judge)}",
-        (*words("metric", "runs", "first", "second", "difference"), Column("P(better)")),
+        (
+            *words("metric"),
+            Column("runs", words=True, further=sides != TWO),
+            *(Column(name, words=True, key=key) for name, key in zip(sides, TWO, strict=True)),
+            *words("difference"),
+            Column("P(better)"),
+        ),
         tuple(rows),
         tuple(dict.fromkeys(notes)),
         spare=() if several else ("runs",),
@@ -164,26 +182,26 @@ def _official(side: "PredictedSide", unit: str) -> str:
     return "refused" if side.value is None else about(side.value, side.low, side.high)
 
 
-def _headlines(found: "Comparison") -> Sheet:
+def _headlines(found: "Comparison", called: Sequence[str]) -> Sheet:
     """The first metric of every task: what a terminal shows of many."""
     rows = []
     for task in found.tasks:
         headline = next((row.metric for row in task.differences if row.group is None), None)
         rows += [
-            (f"{task.task} {row.metric}", *_cells(row, below=False)[1:])
+            (f"{task.task} {row.metric}", *_cells(row, called, below=False)[1:])
             for row in task.differences
             if row.group is None and row.metric == headline
         ]
     spare = (*(() if len(found.runs) > 2 else ("runs",)), "gain", "p", "n")
     starter = "; starter sets, not comparable with anything" if any(task.starter for task in found.tasks) else ""
-    remarks = tuple(f"{task.task}: {line}" for task in found.tasks for line in _lacking(task))
-    return Sheet(f"headlines{starter}", _columns(found), tuple(rows), remarks, spare=spare, summary=True)
+    remarks = tuple(f"{task.task}: {line}" for task in found.tasks for line in _lacking(task, called))
+    return Sheet(f"headlines{starter}", _columns(found, TWO), tuple(rows), remarks, spare=spare, summary=True)
 
 
-def _lacking(task: "TaskComparison") -> list[str]:
+def _lacking(task: "TaskComparison", called: Sequence[str]) -> list[str]:
     """Say which runs lack items."""
     return [
-        f"{_letter(run.run)} lacks {run.missing} of {run.items} items; an item that one run lacks is left out of all"
+        f"{called[run.run]} lacks {run.missing} of {run.items} items; an item that one run lacks is left out of all"
         for run in task.coverage
         if run.missing
     ]
@@ -193,12 +211,20 @@ def _letter(run: int) -> str:
     return chr(ord("A") + run) if run < 26 else f"run {run + 1}"
 
 
-def _columns(found: "Comparison") -> tuple[Column, ...]:
+def _names(runs: "Sequence[Compared]") -> tuple[str, ...]:
+    """What a paper calls the runs: their names, with their folders where names are alike."""
+    names = [run.model for run in runs]
+    alike = {name for name in names if names.count(name) > 1}
+    return tuple(f"{run.model} ({Path(run.path).name})" if run.model in alike else run.model for run in runs)
+
+
+def _columns(found: "Comparison", sides: Sequence[str]) -> tuple[Column, ...]:
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
     return (
-        *words("metric", "runs"),
-        *(Column(name, best="row") for name in ("first", "second")),
+        *words("metric"),
+        Column("runs", words=True, further=tuple(sides) != TWO),
+        *(Column(name, key=key, best="row") for name, key in zip(sides, TWO, strict=True)),
         Column("difference"),
         Column(level, key="interval"),
         *figures("gain", "p"),
@@ -208,12 +234,15 @@ def _columns(found: "Comparison") -> tuple[Column, ...]:
     )
 
 
-def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
-    columns = _columns(found)
-    remarks = _lacking(task)
+def _differences(
+    found: "Comparison", task: "TaskComparison", called: Sequence[str], *, terminal: bool = False
+) -> Sheet:
+    """A task's table; a paper's names the two runs above their columns, as several are in a column of their own."""
+    columns = _columns(found, TWO if terminal or len(found.runs) > 2 else called)
+    remarks = _lacking(task, called)
     remarks += reasons(task.not_compared, " not compared: ")
     remarks += reasons(
-        (_name(row, several=len(task.runs) > 2), f"no {number}: {why}")
+        (_name(row, called if len(task.runs) > 2 else ()), f"no {number}: {why}")
         for row in task.differences
         for number, why in row.withheld.items()
         if number in SHOWN_NUMBERS
@@ -224,21 +253,21 @@ def _differences(found: "Comparison", task: "TaskComparison") -> Sheet:
     part = f", {groups.popitem()[0]}: {counts.pop()} of" if grouped and len(groups) == len(counts) == 1 else ":"
     paired = f"{part} {task.common} items in common"
     if task.unpaired is not None:
-        paired = f": {_letter(task.runs[1])} less {_letter(task.runs[0])}, two numbers that are not paired"
+        paired = f": {called[task.runs[1]]} less {called[task.runs[0]]}, two numbers that are not paired"
         remarks.append(f"not paired, because {task.unpaired}")
-    title = f"{task.task}{paired}, protocol {task.protocol_hash[7:15]}"
-    if task.starter:
-        title += "; starter set, not comparable with anything"
+    starter = "; starter set, not comparable with anything" if task.starter else ""
+    title = f"{task.task}{paired}, protocol {task.protocol_hash[7:15]}{starter}"
     # Groups differ in their number of items, so that it stays beside them.
     spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", *(() if grouped else ("n",)))
     differences = under_metrics(task.differences)
     whole = {row.metric for row in differences if row.group is None}
-    rows = tuple(_cells(row, below=row.metric in whole) for row in differences)
+    rows = tuple(_cells(row, called, below=row.metric in whole) for row in differences)
     return Sheet(
         title,
         columns,
         rows,
         tuple(remarks),
+        without_hash=f"{task.task}{paired}{starter}",
         spare=spare,
         order=_important(differences),
         keep=sum(row.group is None for row in differences),
@@ -256,12 +285,12 @@ def _important(differences: "Sequence[Difference]") -> tuple[int, ...]:
     return tuple(sorted(range(len(differences)), key=order))
 
 
-def _cells(row: "Difference", *, below: bool) -> tuple[Cell, ...]:
+def _cells(row: "Difference", called: Sequence[str], *, below: bool) -> tuple[Cell, ...]:
     """The cells of a row; of a group ``below`` its metric's own row, the metric need not be repeated."""
     gain = "–" if row.relative_gain is None else f"{figure(row.relative_gain, 'share in percent', signed=True)} %"
     return (
         Inner(row.metric, row.group) if row.group is not None and below else score_name(row),
-        _runs(row),
+        _pair(called, row.first, row.second),
         Figure(row.first_value, row.unit, best=row.unit != "characters"),
         Figure(row.second_value, row.unit, best=row.unit != "characters"),
         Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True, stderr=row.stderr),
@@ -275,13 +304,13 @@ def _cells(row: "Difference", *, below: bool) -> tuple[Cell, ...]:
     )
 
 
-def _runs(row: "Difference") -> str:
-    return f"{_letter(row.second)} - {_letter(row.first)}"
+def _pair(called: Sequence[str], first: int, second: int) -> str:
+    return f"{called[second]} − {called[first]}"
 
 
-def _name(row: "Difference", *, several: bool) -> str:
-    """Name a row in a line below the table; with its runs, if there are ``several`` pairs."""
-    return f"{score_name(row)} of {_runs(row)}" if several else score_name(row)
+def _name(row: "Difference", called: Sequence[str]) -> str:
+    """Name a row in a line below the table; with its runs, as they are ``called``, if there are several pairs."""
+    return f"{score_name(row)} of {_pair(called, row.first, row.second)}" if called else score_name(row)
 
 
 def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:

@@ -41,7 +41,7 @@ def doctor(
 
     checks = [*_engines(), *_backends(), *_keys(), _prices(), _cache(), *_sources(mirror)]
     lines = (f"{name}: {found}" + (f"  →  {mend}" if mend else "") for name, found, mend in checks)
-    print_lines([check._asdict() for check in checks], lines, as_json=json)
+    print_lines([check._asdict() for check in checks], lines, as_json=json, prose=True)
 
 
 def _engines() -> list[Check]:
@@ -175,7 +175,7 @@ def _sources(mirror: list[Path]) -> list[Check]:
         places = {source.name: finder.locate(source) for source in sources}
         missing = [source for source, place in places.items() if place is None]
         standins = [source for source, place in places.items() if place == "stand-in"]
-        found = f"missing {', '.join(missing)}" if missing else "all official files are here"
-        found += f"; only a stand-in for {', '.join(standins)}" if standins else ""
+        found = f"{len(missing)} of {len(places)} files missing" if missing else "all official files are here"
+        found += f", {len(standins)} a stand-in" if standins else ""
         rows.append(Check(f"task {name}", found, f"judgebench data fetch {name}" if missing else ""))
     return rows

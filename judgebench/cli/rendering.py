@@ -86,12 +86,15 @@ def print_beside(kind: str, texts: Iterable[str]) -> None:
         sys.stderr.write(f"judgebench: {kind}: {printable(text)}\n")
 
 
-def print_lines(record: object, lines: Iterable[str], *, as_json: bool) -> None:
-    """Print a result that needs no table: one item a line, or the record as JSON."""
+def print_lines(record: object, lines: Iterable[str], *, as_json: bool, prose: bool = False) -> None:
+    """Print a result that needs no table: one item a line, or the record as JSON.
+
+    A terminal gets folded lines; ``prose``, which no program reads line by line, is folded everywhere.
+    """
     if as_json:
         print_json(record)
     else:
-        typer.echo("\n".join(_for_terminal(lines) if sys.stdout.isatty() else lines))
+        typer.echo("\n".join(_for_terminal(lines) if prose or sys.stdout.isatty() else lines))
 
 
 def _for_terminal(lines: Iterable[str]) -> Iterator[str]:

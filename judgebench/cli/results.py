@@ -99,8 +99,11 @@ def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose
         if verbose and task_manifest.first_prompt is not None:
             prompt = tuple(task_manifest.first_prompt.splitlines())
             sheets.append(Sheet("first prompt, as the model reads it:", notes=prompt))
+    several = len(manifest.tasks) > 1
     flagged = tuple(
-        f"integrity: {finding.check}: {finding.message}" for finding in results.integrity if finding.flagged
+        f"integrity: {finding.task + ': ' if several else ''}{finding.message} ({finding.check})"
+        for finding in results.integrity
+        if finding.flagged
     )
     spending = [] if manifest.spending is None else _spending(manifest.spending)
     return [*sheets, summary(run, flagged, spending)]
@@ -134,8 +137,9 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     notes += _if_unread(score for score in own if score.group is None)
     if task_manifest.selection is not None:
         notes.append(f"a part of the benchmark: {shortened(task_manifest.selection, 300)}")
-    counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in task_manifest.counts.items() if count)
-    notes.append(f"cases: {counts}")
+    from judgebench.run.scoring import counts_in_words
+
+    notes.append(f"cases: {counts_in_words(task_manifest.counts)}")
     panel = any("judges" in score.details for score in own)
     if task_manifest.interval_covers and (verbose or panel):
         notes.append(_held(task_manifest))
@@ -243,10 +247,10 @@ def _remarks(score: Score) -> list[str]:
     # The details of a run that somebody else made may be anything.
     match score.details:
         case {"C": float(c), "lc_range_over_near_tied_C": [float(low), float(high)], "near_tied_C": [*tied]}:
-            lines.append(
-                f"{score.metric}: C = {c:.6g}; {len(tied)} values of C are as good within noise, over which it is "
-                f"{interval(low, high, score.unit)}"
-            )
+            others = f"{len(tied)} values of C are as good within noise, over which it is "
+            others += interval(low, high, score.unit)
+            lone = "no other value of C is as good within noise"
+            lines.append(f"{score.metric}: C = {c:.6g}; {others if len(tied) > 1 else lone}")
     if "rows_without_label" in score.details:
         lines.append(f"{score.metric}: rows without a label: {score.details['rows_without_label']}")
     for detail, ends in IF_MISSING.items():

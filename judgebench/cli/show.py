@@ -303,10 +303,10 @@ def _orders(sample: "Sample") -> Iterator[Block]:
 
 
 def _ruling(one: "Ruling", detail: Detail) -> Quote:
-    held = {True: "passed", False: "failed", None: "undecided"}
-    parts = {"wanted": one.wanted, "found": one.found, "note": one.note}
-    text = "\n".join(f"{name}: {cut(part, full=detail.full)}" for name, part in parts.items() if part)
-    return Quote(f"{one.rule}: {held[one.held]}", text, alarming=not one.held)
+    from judgebench.analysis.samples import HELD, grounds
+
+    text = "\n".join(cut(line, full=detail.full) for line in grounds(one))
+    return Quote(f"{one.rule}: {HELD[one.held]}", text, alarming=not one.held)
 
 
 # -- lists
@@ -466,8 +466,10 @@ def _starter(one: "TaskSummary") -> str:
 
 
 def _remarks(one: "TaskSummary") -> list[str]:
-    cases = [f"{count} {what.replace('_', ' ')}" for what, count in one.cases.items() if count and what != "examples"]
-    lines = [f"cases: {', '.join(cases)}"] if cases else []
+    from judgebench.run.scoring import counts_in_words
+
+    cases = counts_in_words({what: count for what, count in one.cases.items() if what != "examples"})
+    lines = [f"cases: {cases}"] if cases else []
     if absent := sum(one.cases.get(what, 0) for what in ("without_answer", "unread", "failed", "missing")):
         lines.append(f"{absent} without an answer or a verdict: --unread says why")
     if one.games:

@@ -156,6 +156,7 @@ def examples(
 def check(
     task: Annotated[str, typer.Argument(metavar="PATH", help="A task's folder, its task.py, or a known name.")],
     json: options.Json = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each check, also those that hold.")] = False,
 ) -> None:
     """Check on its starter set whether a task folder does what every task must. Exit 2 if it does not."""
     from judgebench.cli.rendering import print_lines
@@ -163,10 +164,12 @@ def check(
     from judgebench.tasks.check import check_task
 
     checks = check_task(task)
-    print_lines(
-        checks, (f"{'ok   ' if rule.problem is None else 'FAILS'} {rule.what}" for rule in checks), as_json=json
-    )
     failing = [rule for rule in checks if rule.problem is not None]
+    lines = [
+        f"{'ok   ' if rule.problem is None else 'FAILS'} {rule.what}" for rule in checks if verbose or rule.problem
+    ]
+    lines.append(f"{len(checks) - len(failing)} of {len(checks)} checks hold" + ("" if verbose else ": -v prints each"))
+    print_lines(checks, lines, as_json=json)
     if failing:
         listed = "; ".join(f"not so: {rule.what} ({printable(rule.problem or '')})" for rule in failing)
         raise UsageError(f"{task} fails {len(failing)} of {len(checks)} checks. {listed}")

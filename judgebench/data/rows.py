@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from judgebench.data.csv_cells import read_csv
-from judgebench.errors import RecordError, UsageError
+from judgebench.errors import RecordError, ShapeError, UsageError
 from judgebench.files import DEEPEST, as_utf8, chunks, deeper_than, irregular
 from judgebench.records import LARGEST
 
@@ -101,9 +101,9 @@ class FileRow(msgspec.Struct, frozen=True):
             if name in self.fields:
                 value = self.fields[name]
                 if not isinstance(value, str):
-                    raise self.error(f"{name!r} must be a string, found {_kind(value)}")
+                    raise self.misshapen(f"{name!r} must be a string, found {_kind(value)}")
                 return value
-        raise self.error(f"the row has no {' or '.join(map(repr, names))}; its fields are: {self.names}")
+        raise self.misshapen(f"the row has no {' or '.join(map(repr, names))}; its fields are: {self.names}")
 
     @property
     def names(self) -> str:
@@ -119,9 +119,9 @@ class FileRow(msgspec.Struct, frozen=True):
             try:
                 value = float(value)
             except ValueError:
-                raise self.error(f"{name!r} must be a number, found {_kind(value)}") from None
+                raise self.misshapen(f"{name!r} must be a number, found {_kind(value)}") from None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.error(f"{name!r} must be a number or null, found {_kind(value)}")
+            raise self.misshapen(f"{name!r} must be a number or null, found {_kind(value)}")
         return float(value) if abs(value) <= LARGEST else None
 
     def key(self, *names: str) -> str:
@@ -132,12 +132,16 @@ class FileRow(msgspec.Struct, frozen=True):
             if value is None:
                 return self.text(*names)
             named = next(name for name in names if self.value(name) is value)
-            raise self.error(f"{named!r} must be an id, text or a whole number, found {_kind(value)}")
+            raise self.misshapen(f"{named!r} must be an id, text or a whole number, found {_kind(value)}")
         return found
 
     def error(self, problem: str) -> RecordError:
         """An error that names this row's place."""
         return RecordError(self.path, self.line, problem)
+
+    def misshapen(self, problem: str) -> ShapeError:
+        """The same, of a row that is not of the format whatever the benchmark asks."""
+        return ShapeError(self.path, self.line, problem)
 
 
 def identifier(value: Any) -> str | None:

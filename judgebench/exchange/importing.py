@@ -12,7 +12,7 @@ from pathlib import Path
 
 from judgebench import tasks
 from judgebench.codec import canonical_hash
-from judgebench.data.rows import FileRow, FileRows, read_rows
+from judgebench.data.rows import FileRows, read_rows
 from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.exchange import every_eval_ever, hub_results, score_tables
@@ -22,16 +22,15 @@ from judgebench.kinds.scored import FIELDS as SCORED_FIELDS
 from judgebench.records import ExampleScore, Generation, Score
 from judgebench.run.archive import unpack_archive
 from judgebench.run.folder import Manifest, Results, RunFolder, now
-from judgebench.run.loading import LoadedTask, load_tasks, with_baselines
+from judgebench.run.loading import LoadedTask, Reader, load_tasks, require_shape, with_baselines
 from judgebench.run.manifests import build_task_manifest, ending, hash_over_tasks, new_session, package_versions
 from judgebench.run.protocol import NOT_JUDGED
 from judgebench.run.scoring import ScoredTask, finish_tasks, results_of
 from judgebench.run.settings import Settings
-from judgebench.task import Generations, Imported, Task, TaskData
+from judgebench.task import Generations, Imported, Task
 from judgebench.task.answers import import_answers, parse_fields
 from judgebench.thinking import split_generation
 
-Importer = Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]
 Reports = Mapping[str, tuple[str, Sequence[Score]]]
 """By model, who reports its scores, and the scores."""
 REPORTS: Mapping[str, Callable[..., Reports]] = {
@@ -39,7 +38,9 @@ REPORTS: Mapping[str, Callable[..., Reports]] = {
     "parquet": score_tables.read_scores,
     "every_eval_ever": every_eval_ever.read_scores,
 }
-"""Readers of files with numbers of any benchmark and nothing to grade. ``eval_results`` is another such format."""
+"""Readers of files with numbers of any benchmark and nothing to grade."""
+HUB = "eval_results"
+"""Another such format: small files of YAML."""
 SCORED = "scored"
 """The format of scores that another program gave."""
 ROUNDING = 1e-9
@@ -59,16 +60,19 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     if not settings.tasks:
         raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
     task, _ = tasks.load(tasks.parse_one_spec(settings.tasks))
-    if form not in (*task.importers, *REPORTS, "eval_results"):
-        known = ", ".join(sorted({*task.importers, *REPORTS, "eval_results", "archive"}))
+    if form not in (*task.importers, *REPORTS, HUB):
+        known = ", ".join(sorted({*task.importers, *REPORTS, HUB, "archive"}))
         raise UsageError(f"--from {form!r} is not a format that {task.name} can import; it can import: {known}")
     if settings.out.is_file():
         raise UsageError(f"{settings.out} is a file and not a folder; choose another --out")
-    (loaded_task,) = load_tasks(dataclasses.replace(settings, fields={}))
-    reader = loaded_task.task.importers.get(form)
+    reader = task.importers.get(form)
     if settings.fields:
         reader = _with_fields(form, reader, settings.fields)
-    every = _read(path, reader, loaded_task) if reader else _reports(path, form, loaded_task, settings)
+    rows = read_rows(path) if form != HUB else FileRows()
+    if reader:
+        require_shape(rows, reader, tasks.parse_one_spec(settings.tasks))
+    (loaded_task,) = load_tasks(dataclasses.replace(settings, fields={}))
+    every = _read(rows, reader, loaded_task) if reader else _reports(path, rows, form, loaded_task, settings)
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} has nothing from the model {settings.model!r}")
@@ -173,7 +177,7 @@ class _Import:
         return scored
 
 
-def _with_fields(form: str, reader: Callable[..., Sequence[Imported]] | None, fields: Mapping[str, str]) -> Importer:
+def _with_fields(form: str, reader: Callable[..., Sequence[Imported]] | None, fields: Mapping[str, str]) -> Reader:
     """The reader of a format whose rows may call our fields otherwise."""
     if form == "outputs":
         return partial(import_answers, fields=parse_fields(fields))
@@ -201,17 +205,15 @@ def _import_archive(path: Path, out: Path, settings: Settings) -> Results:
     return folder.results()
 
 
-def _read(path: Path, reader: Importer, loaded_task: LoadedTask) -> list[Imported]:
+def _read(rows: FileRows, reader: Reader, loaded_task: LoadedTask) -> list[Imported]:
     """What a file holds for a task; its notes say which values were read as something else."""
-    rows = read_rows(path)
     return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, loaded_task.data)]
 
 
-def _reports(path: Path, form: str, loaded_task: LoadedTask, settings: Settings) -> list[Imported]:
+def _reports(path: Path, rows: FileRows, form: str, loaded_task: LoadedTask, settings: Settings) -> list[Imported]:
     """What a file of numbers says about a task: one record for each model."""
-    task, rows = loaded_task.task, FileRows()
+    task = loaded_task.task
     if form in REPORTS:
-        rows = read_rows(path)
         found = REPORTS[form](rows, task)
     else:
         found = _hub_reports(path, task, settings)

@@ -28,6 +28,7 @@ from judgebench.display import figure, p_value
 from judgebench.errors import UsageError
 from judgebench.gating.policy import Defaults, Demand, Policy, Tier, require_measured
 from judgebench.records import Score, Upstream
+from judgebench.run.protocol import in_words, named_with_values
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.clustered import ClusterTotals, difference
 from judgebench.stats.intervals import Interval
@@ -289,19 +290,13 @@ def _settled_metric(run: TaskRun, wanted: str | None) -> str:
     return wanted
 
 
-def _unlike_field(name: str, *values: str) -> str:
-    """A field with both values, where those are words and numbers and not hashes, lists or tables."""
-    told = all(len(value) <= 30 and not set("{[(") & set(value) for value in values)
-    return f"{name}: {' and '.join(map(repr, values))}" if told else name
-
-
 def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
     """Raise :class:`UsageError` with the fields in which the runs' protocols for a task differ, if they do."""
     other, run = baseline.tasks[key], candidate.tasks[key]
     if other.task_manifest.protocol_hash == run.task_manifest.protocol_hash:
         return
-    found = comparison.unlike_fields(other, run)
-    fields = "; ".join(_unlike_field(*field) for field in found[:4])
+    found = in_words(comparison.unlike_fields(other, run))
+    fields = ", ".join(named_with_values(found[:4]))
     more = f", and {len(found) - 4} further fields" if len(found) > 4 else ""
     raise UsageError(
         f"{run.task_manifest.label} was evaluated by different protocols in {baseline.path} and {candidate.path}, so "

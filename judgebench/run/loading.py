@@ -4,8 +4,9 @@ It also loads the tasks of finished runs again. Models are not opened here; ``se
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,9 @@ import msgspec
 from judgebench import tasks
 from judgebench.activity import doing
 from judgebench.codec import canonical_hash
-from judgebench.data.rows import FileRows, json_rows, read_rows
+from judgebench.data.rows import FileRow, FileRows, json_rows, read_rows
 from judgebench.data.sources import Source, SourceFinder, outputs_of
-from judgebench.errors import JudgebenchError, UsageError
+from judgebench.errors import JudgebenchError, ShapeError, UsageError
 from judgebench.grading.pool import require_place
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
@@ -34,6 +35,8 @@ from judgebench.task.own_judging import judged_by, ordered, require_order
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
 from judgebench.thinking import split_generation
 
+Reader = Callable[[Sequence[FileRow], TaskData], Sequence[Imported]]
+"""What a file's rows hold for a task."""
 MISSING_LIMIT = 0.01
 """A run is incomplete (exit 4) if this share of its examples has no answer, or of its cases no verdict."""
 
@@ -331,6 +334,42 @@ def task_sampling(loaded_task: LoadedTask, settings: Settings) -> Sampling:
     )
 
 
+def require_shape(rows: FileRows, read: Reader, spec: tasks.TaskSpec) -> None:
+    """Raise :class:`ShapeError` if rows are of another format than ``read`` reads, before an official file is fetched.
+
+    Which items they belong to, only the official files say; the starter set shows whether they have the fields.
+    """
+    if not tasks.find(spec.name).sources:
+        return
+    try:
+        read(rows, load_task(spec, SourceFinder(default_cache_dir(), offline=True), starter=True).data)
+    except ShapeError:
+        raise
+    except JudgebenchError:
+        return
+
+
+def require_answers(candidate: ModelSpec, settings: Settings) -> None:
+    """Raise :class:`UsageError` if the candidate's file is none of answers, before an official file is fetched."""
+    if not candidate.backend.finished or candidate.backend is PUBLISHED:
+        return
+    rows = read_rows(Path(candidate.target))
+    for spec in tasks.parse_specs(settings.tasks):
+        task, _ = tasks.load(spec, starter=settings.starter)
+        require_shape(rows, _reader(task, rows, settings), spec)
+
+
+def _reader(task: Task, rows: FileRows, settings: Settings, *, some: bool = False) -> Reader:
+    """What reads answers that were made elsewhere: any form that the task reads; ours if the user names fields.
+
+    ``some`` of these fields suffice.
+    """
+    fields = parse_fields(settings.fields)
+    if some:
+        fields = {ours: theirs for ours, theirs in fields.items() if any(theirs in row.fields for row in rows)}
+    return partial(import_answers, fields=fields) if fields else task.importers.get("outputs", import_answers)
+
+
 def _read_given(loaded_task: LoadedTask, path: Path, settings: Settings, *, some: bool = False) -> list[Imported]:
     return _given_answers(loaded_task, read_rows(path), settings, some=some)
 
@@ -338,15 +377,8 @@ def _read_given(loaded_task: LoadedTask, path: Path, settings: Settings, *, some
 def _given_answers(
     loaded_task: LoadedTask, rows: FileRows, settings: Settings, *, some: bool = False
 ) -> list[Imported]:
-    """Read answers that were made elsewhere, one record for each model of the file, in any form the task reads.
-
-    If the user names fields, in our own form, with those names; ``some`` of them suffice.
-    """
-    fields = parse_fields(settings.fields)
-    if some:
-        fields = {ours: theirs for ours, theirs in fields.items() if any(theirs in row.fields for row in rows)}
-    read = loaded_task.task.importers.get("outputs", import_answers)
-    found = import_answers(rows, loaded_task.data, fields) if fields else read(rows, loaded_task.data)
+    """Read answers that were made elsewhere, one record for each model of the file."""
+    found = _reader(loaded_task.task, rows, settings, some=some)(rows, loaded_task.data)
     return [
         dataclasses.replace(
             imported,

@@ -6,7 +6,7 @@ shown without the bridge.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,13 +58,18 @@ class Bridges:
     def require_fitting(self, task_manifests: Iterable[TaskManifest]) -> None:
         """Raise :class:`UsageError` for a bridge of no task of the run, or of another protocol than the run's (R3)."""
         manifests = {label_of(task_manifest): task_manifest for task_manifest in task_manifests}
+        self.require_tasks(manifests)
         for label, bridge in self.by_task.items():
-            if label not in manifests:
+            require_same_protocol(bridge, manifests[label], self.population(manifests[label]))
+
+    def require_tasks(self, labels: Collection[str]) -> None:
+        """Raise :class:`UsageError` for a bridge of no task of the run, whose tasks have these labels."""
+        for label, bridge in self.by_task.items():
+            if label not in labels:
                 raise UsageError(
-                    f"the bridge {printable(bridge.name, 80)} is of {label}, and the run holds {', '.join(manifests)}; "
+                    f"the bridge {printable(bridge.name, 80)} is of {label}, and the run holds {', '.join(labels)}; "
                     f"give a bridge of that task, or leave --bridge out"
                 )
-            require_same_protocol(bridge, manifests[label], self.population(manifests[label]))
 
     def population(self, task_manifest: TaskManifest) -> Population:
         """Reads the ids of all examples of a run's task."""

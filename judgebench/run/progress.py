@@ -28,6 +28,7 @@ from judgebench.run.progress_lines import (
     StageFacts,
     bar,
     cut,
+    eta_of_all,
     fitting,
     overall_parts,
     parts,
@@ -207,7 +208,8 @@ class _Watch:
     def _overall(self, stages: Mapping[Key, RunningTask], facts: Mapping[Key, StageFacts], now: float) -> Overall:
         eta: list[float] = []
         spent = expected = speed = 0.0
-        eta_open = usd_open = priced = False
+        usd_open = priced = False
+        known = unknown = 0
         for stage in STAGES:
             own = [found for key, found in facts.items() if key[1] == stage]
             asked, left = sum(found.counts.asked for found in own), sum(found.left for found in own)
@@ -221,7 +223,7 @@ class _Watch:
             if seconds is None and left and per_second:
                 seconds = left / per_second
             eta += [] if seconds is None else [seconds]
-            eta_open |= bool(left and seconds is None)
+            known, unknown = (known, unknown + left) if seconds is None else (known + left, unknown)
             spent, expected = spent + usd, expected + usd + (left * usd / asked if asked else 0.0)
             costs = usd > 0 or any(_costs(run, stage) for key, run in stages.items() if key[1] == stage)
             priced |= costs
@@ -233,8 +235,8 @@ class _Watch:
             usd=spent,
             usd_expected=expected if priced else None,
             usd_open=usd_open,
-            eta=max(eta, default=None),
-            eta_open=eta_open,
+            eta=eta_of_all(eta, known, unknown),
+            eta_open=unknown > 0,
             seconds=now - self._began,
         )
 

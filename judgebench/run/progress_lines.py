@@ -155,6 +155,18 @@ class Overall:
     """Since the command began to work."""
 
 
+def eta_of_all(seconds: Sequence[float], known: int, unknown: int) -> float | None:
+    """Time until all stages are done, by that of each whose speed is known; ``None`` if those are the smaller part.
+
+    ``known`` and ``unknown`` count the items left of stages with a known speed and of the others. A time for nine
+    answers, when six slow verdicts must follow, would be taken for that of the whole.
+
+    >>> eta_of_all([5.0, 40.0], 900, 100), eta_of_all([5.0], 9, 6), eta_of_all([], 0, 6)
+    (40.0, None, None)
+    """
+    return max(seconds, default=None) if 2 * unknown <= known else None
+
+
 def overall_parts(overall: Overall, glyphs: Glyphs, *, ended: bool = False) -> list[Part]:
     """The facts on all stages, in their order; nothing is to be expected of what has ``ended``."""
     found = [Part(f"{overall.done:,}/{overall.expected:,}")]

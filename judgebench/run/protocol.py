@@ -3,6 +3,7 @@
 They are mappings of named parts, so that a difference can be named; ``manifests`` stores and hashes them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ HARMLESS_ARGUMENTS = frozenset(
 """Arguments of backends that say which judge is asked, which the protocol names, or where, how fast and at what price.
 Any other can change a verdict.
 """
+OTHERWISE = ("one", "another")
+"""Two values that say nothing to people."""
+_HASH = re.compile(r"[0-9a-f]{32}")
 NOT_JUDGED = "not judged yet"
 """Stands for the judge model of a run that holds answers only."""
 
@@ -157,6 +161,61 @@ def inputs(
         **({"think_tags": [list(pair) for pair in thinking.tags]} if thinking.tags else {}),
         "refine": list(refine),
     }
+
+
+def in_words(fields: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Fields in which two protocols differ, with both values, as people call the settings behind them.
+
+    Of a hash or a table only that there is another one says anything.
+
+    >>> in_words([("examples.ids", "sha256:" + "0" * 64, "sha256:" + "1" * 64), ("examples.n", "16", "6")])
+    [('number of items', '16', '6')]
+    >>> in_words([("judges.pair.prompt_and_rule", "a" * 64, "b" * 64), ("judge_args.effort", "low", "not there")])
+    [('prompt and rule of the judge pair', 'one', 'another'), ('judge_args.effort', 'low', 'none')]
+    """
+    names = {name for name, *_ in fields}
+    found = []
+    for name, one, other in fields:
+        if name == "examples.ids" and "examples.n" in names:
+            continue
+        (group, _, part), last = name.partition("."), name.rpartition(".")[2]
+        of_judge = _CALLED_LAST.get((group, last))
+        called = _CALLED.get(name) or of_judge or _CALLED_GROUP.get(group)
+        words = called.format(part.removesuffix(f".{last}") if of_judge else part) if called and part else name
+        found.append((words, _told(one, OTHERWISE[0]), _told(other, OTHERWISE[1])))
+    return found
+
+
+_CALLED = {"examples.n": "number of items", "examples.ids": "which items", "examples.content": "texts of the items"}
+_CALLED_LAST = {
+    ("judges", "model"): "model of the judge {}",
+    ("judges", "prompt_and_rule"): "prompt and rule of the judge {}",
+}
+_CALLED_GROUP = {
+    "judges": "judge {}",
+    "sources": "official file {}",
+    "verifiers": "verifier {}",
+    "options": "option {}",
+    "baselines": "baseline {}",
+    "code": "file {}",
+}
+
+
+def named_with_values(fields: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The same fields, each with its values where they say anything.
+
+    >>> named_with_values([("number of items", "16", "6"), ("verifier gsm8k", "one", "another")])
+    ['number of items (16 and 6)', 'verifier gsm8k']
+    """
+    return [name if (one, other) == OTHERWISE else f"{name} ({one} and {other})" for name, one, other in fields]
+
+
+def _told(value: str, otherwise: str) -> str:
+    """A value, where that is a word or a number, and neither a hash nor a table."""
+    if value in ("not there", "None", ""):
+        return "none"
+    plain = not _HASH.search(value) and not set("{[(") & set(value)
+    return {"True": "yes", "False": "no"}.get(value, value) if plain else otherwise
 
 
 def differing(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -29,6 +29,7 @@ from judgebench.run.loading import (
     LoadedTask,
     load_tasks,
     read_candidate,
+    require_answers,
     require_baseline,
     require_coverage,
     require_texts,
@@ -128,6 +129,7 @@ class Rehearsal:
             raise UsageError("--model is missing; name the model under test")
         spec, arguments = parse_model(settings.model, settings.model_args)
         require_useful(spec, settings)
+        require_answers(spec, settings)
         candidate = self._player(settings, spec, arguments, role="candidate")
         loaded: list[LoadedTask] = []
         given: dict[str, Imported] = {}

@@ -43,6 +43,7 @@ from judgebench.run.loading import (
     load_tasks,
     read_candidate,
     reload_tasks,
+    require_answers,
     require_baseline,
     require_coverage,
     require_no_patterns,
@@ -145,6 +146,7 @@ class Runner:
             loaded, given = self._load(spec, judge=judge)
             self._labels = labels_for(settings.labels, loaded)
             self._bridges = open_bridges(settings.bridge, settings.level, settings)
+            self._bridges.require_tasks([f"{one.task.name}@{one.task.version}" for one in loaded])
             before = partial(_judged_by, RunFolder(settings.out)) if begun and settings.out else None
             asked = None if given else (spec, arguments)
             self._models.require_ready(asked, loaded if judge else (), judged_by=before)
@@ -228,6 +230,7 @@ class Runner:
         if spec.backend.finished and not judge:
             raise UsageError(f"{spec.text} holds finished answers: there is nothing to generate")
         require_useful(spec, settings)
+        require_answers(spec, settings)
         with _with_starter_set(settings):
             loaded = load_tasks(settings)
         for loaded_task in loaded:

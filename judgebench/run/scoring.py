@@ -266,8 +266,30 @@ def score(
 
 CHECKS_AT_ONCE = 4096
 """Number of checks that are verified together, so that memory does not grow with the number of checks."""
+IN_WORDS = {
+    "reasked_and_read": "read after asking again",
+    "skipped": "settled without a call",
+    "without_answer": "without an answer",
+}
+"""What some counts are called where people read them."""
 ENDS = ("read", "reasked_and_read", "unread", "failed", "skipped", "missing")
 """The ways in which a judged case may end; each case ends in exactly one."""
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """How a task's cases ended: of how many examples, and, where they are judged, of how many verdicts.
+
+    >>> counts_in_words({"examples": 120, "read": 40, "skipped": 200})
+    '120 examples; 240 verdicts: 40 read, 200 settled without a call'
+    >>> counts_in_words({"examples": 6, "verified": 5, "without_answer": 1})
+    '6 examples, 5 verified, 1 without an answer'
+    """
+    there = {name: count for name, count in counts.items() if count}
+    named = [f"{count:,} {IN_WORDS.get(name, name.replace('_', ' '))}" for name, count in there.items()]
+    judged = [text for name, text in zip(there, named, strict=True) if name in ENDS]
+    rest = ", ".join(text for text in named if text not in judged)
+    total = sum(there.get(name, 0) for name in ENDS)
+    return f"{rest}; {total:,} verdicts: {', '.join(judged)}".removeprefix("; ") if judged else rest
 
 
 class _Rereading:

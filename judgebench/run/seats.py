@@ -316,8 +316,15 @@ def dear_specs(loaded_task: LoadedTask, settings: Settings) -> dict[str, list[tu
 def every_judge_spec(
     loaded_task: LoadedTask, settings: Settings
 ) -> dict[str, list[tuple[Judge, ModelSpec, dict[str, str]]]]:
-    """The cheap and the dear judges' models, without distinction. Raises :class:`UsageError` if they are the same."""
+    """The cheap and the dear judges' models, without distinction. Raises :class:`UsageError` if two are the same."""
     cheap, dear = judge_specs(loaded_task, settings), dear_specs(loaded_task, settings)
+    for played in cheap.values():
+        texts = [spec.text for _, spec, _ in played]
+        if twice := next((text for text in texts if texts.count(text) > 1), None):
+            raise UsageError(
+                f"--judge {twice} is given twice, and a jury tells its members apart by their models; name different "
+                "ones, or let one judge several times with --judge-repeats"
+            )
     for name, played in dear.items():
         if played[0][1] in [spec for _, spec, _ in cheap[name]]:
             raise UsageError(

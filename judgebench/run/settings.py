@@ -611,7 +611,13 @@ def pairs(given: Iterable[str], flag: str) -> dict[str, str]:
     return found
 
 
-_SAMPLING: Mapping[str, Callable[[str], Any]] = {"stop": lambda text: (text,), "max_tokens": int, "seed": int}
+def _count(text: str) -> int:
+    if not text.strip().isdecimal() or not int(text):
+        raise ValueError("expected a whole number, 1 or more")
+    return int(text)
+
+
+_SAMPLING: Mapping[str, Callable[[str], Any]] = {"stop": lambda text: (text,), "max_tokens": _count, "seed": int}
 """How the text of a sampling setting is converted, if it is not a plain number."""
 
 

@@ -87,7 +87,7 @@ def _require_fields(rows: Sequence[FileRow], names: Mapping[str, str]) -> None:
         return
     guessed = {ours: _guess(rows[0], ours) for ours in ("id", "output")}
     flags = ",".join(f"{ours}={theirs or '…'}" for ours, theirs in guessed.items() if names[ours] not in rows[0].fields)
-    raise rows[0].error(
+    raise rows[0].misshapen(
         f"each row of a file of answers needs {names['output']!r}, and {names['id']!r} or {names['instruction']!r} "
         f"(the question's text); {names['generator']!r} may name the model. The fields of this row are: "
         f"{rows[0].names}. Say what they are called here with --fields {flags}"

@@ -64,7 +64,7 @@ class LmEvalTask:
         samples = [row for row in rows if "doc_id" in row.fields]
         strange = next((row for row in rows if row not in results and row not in samples), None)
         if strange is not None:
-            raise strange.error(
+            raise strange.misshapen(
                 "expected a row of lm-eval's samples (with 'doc_id', 'doc' and 'resps') or its results (with 'results')"
             )
         about = _About(max(results, key=lambda row: row.path)) if results else None

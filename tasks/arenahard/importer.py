@@ -113,7 +113,7 @@ class _Found:
             own.failed.setdefault(example.id, []).append(row)
             return
         elif not style:
-            raise row.error("the row holds no answer: no 'messages', 'choices', 'answer' or 'metadata' with counts")
+            raise row.misshapen("the row holds no answer: no 'messages', 'choices', 'answer' or 'metadata' with counts")
         own.styles[example.id] = style
 
     def _add_judgement(self, row: FileRow, example: Example, name: str, own: _Model) -> None:

@@ -68,7 +68,9 @@ def read_fastchat(rows: Sequence[FileRow], data: TaskData, *, mode: str, baselin
         elif _is_answer(row):
             answers.add(row)
         else:
-            raise row.error(f"the row is neither an answer nor a judgement of FastChat; its fields are: {row.names}")
+            raise row.misshapen(
+                f"the row is neither an answer nor a judgement of FastChat; its fields are: {row.names}"
+            )
     judged, other = (singles, pairs) if mode == "single" else (pairs, singles)
     if not judged and other:
         kinds = ("single", "pairwise") if mode != "single" else ("pairwise", "single")

@@ -149,7 +149,7 @@ class _Reader:
             return self._converted_pair(row)
         if "session_id" in fields and "score" in fields:
             return self._converted_score(row)
-        raise row.error(f"it is no record of WildBench; its fields are: {row.names}")
+        raise row.misshapen(f"it is no record of WildBench; its fields are: {row.names}")
 
     def _converted_score(self, row: FileRow) -> Record:
         verdict, reply, contradicts = self._stored(row, score_verdict(row.fields["score"]), "score")

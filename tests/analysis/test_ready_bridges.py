@@ -39,7 +39,7 @@ def test_each_follows_from_its_numbers(name: str) -> None:
     assert bridge.judge.served_model is None
     assert bridge.judge.unknown == ("sources",)
     assert bridge.drift is None
-    assert "made of published numbers, without runs" in judgebench(["bridge", "show", name], COLUMNS="200").stdout
+    assert "made of published numbers, without runs" in judgebench(["bridge", "show", name, "-v"], COLUMNS="200").stdout
 
 
 def test_they_are_all() -> None:

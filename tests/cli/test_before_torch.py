@@ -89,6 +89,12 @@ WRONG = {
     f"{JUDGED} {ALPACA} --stop-when 'win_rat ci<2'": "win_rate",
     f"{JUDGED} {ALPACA} --stop-when 'lc_win_rate ci<2'": "lc_win_rate",
     f"{JUDGED} {ALPACA} --stop-when soon": "ci<",
+    f"{JUDGED} {ALPACA} --judge builtin:tiny": "given twice",
+    f"{JUDGED} {ALPACA} --cascade builtin:tiny --dear 4": "too, and says nothing new about itself",
+    f"{JUDGED} {ALPACA} --cascade builtin:smollm2 --dear 400": "16 examples",
+    f"{JUDGED} {GSM8K} --bridge alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official": "is of alpacaeval@2",
+    f"{JUDGED} {ALPACA} --bridge none.json": "none.json",
+    f"{JUDGED} {GSM8K} --gen max_tokens=0": "max_tokens=0",
     f"{JUDGED} {GSM8K} --mirror /nowhere/at/all": "/nowhere/at/all is not a folder",
     # where it goes, and what it may cost
     f"{JUDGED} {GSM8K} --out taken": "not empty and not a run folder",

@@ -120,9 +120,20 @@ def test_eval_predicts_a_new_model(judged: Judged, tmp_path: Path) -> None:
         assert (row["method"], row["n"], row["n_missing"]) == ("judge bridge, logit, t", 805, 0)
 
 
+def test_several_metrics_are_shown_on_a_screen(judged: Judged, bridge: Path) -> None:
+    """A line for each metric, and the command that shows the models of all."""
+    lines = judgebench(["bridge", "show", bridge], COLUMNS="80").stdout.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 80
+    (row,) = (line for line in lines if line.startswith("│ win_rate "))
+    assert "8 of 8" in row
+    assert f"bridge show {bridge} -v" in judgebench(["bridge", "show", bridge], COLUMNS="400").stdout
+    assert not any(model in line for line in lines for model in MODELS if line.startswith("│"))
+
+
 def test_what_show_says(judged: Judged, bridge: Path) -> None:
     """``show`` has a row for every model, and in words what the bridge is worth."""
-    shown = judgebench(["bridge", "show", bridge], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", bridge, "-v"], COLUMNS="200").stdout
     for model in MODELS:
         assert shown.count(model) >= 3
     for words in (
@@ -180,13 +191,13 @@ def test_ready_bridges_of_a_retired_judge_say_so() -> None:
     name = "alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official"
     assert f"use: judgebench score RUN --bridge {name}" in shown
     assert "judge not served any more: only for runs that it judged" in shown
-    assert "judge not served any more" in judgebench(["bridge", "show", name]).stdout
+    assert "judge not served any more" in judgebench(["bridge", "show", name, "-v"]).stdout
 
 
 def test_a_judge_of_one_number_has_no_slope(tmp_path: Path) -> None:
     """A line through models that the judge does not tell apart has no slope, and ``show`` does not make one up."""
     write_bridge(tmp_path / "flat.bridge.json", made_bridge([50.0] * 6, [14.0, 22, 36, 41, 60, 68]))
-    shown = judgebench(["bridge", "show", tmp_path / "flat.bridge.json"], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", tmp_path / "flat.bridge.json", "-v"], COLUMNS="200").stdout
     assert "slope not determined (the judge gave every model the same number)" in shown
 
 
@@ -267,7 +278,7 @@ def test_official_numbers_of_a_file(judged: Judged, tmp_path: Path) -> None:
     made = json.loads(judgebench(command).stdout)
     out = {model["name"] for model in made["models"] if not model["included"]}
     assert out == {"claude-2.1", "gpt-3.5-turbo-0301", "cohere"}
-    shown = judgebench(["bridge", "show", path], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", path, "-v"], COLUMNS="200").stdout
     (told,) = (line for line in shown.splitlines() if "left out: 3 of a judge's vendor, while" in line)
     assert all(name in told for name in out)
 
@@ -416,5 +427,5 @@ def test_drift(judged: Judged, bridge: Path, tmp_path: Path, start_chat_server: 
     run = read_run(judged.runs["gpt4"])
     number = predict(stale, JudgedRun.of(run, run.tasks["alpacaeval"]), metric="win_rate")
     assert number.prediction.reasons == ("stale",)
-    shown = judgebench(["bridge", "show", path], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", path, "-v"], COLUMNS="200").stdout
     assert "refused: the judge has changed since it judged the bridge" in shown

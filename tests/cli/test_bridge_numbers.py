@@ -211,7 +211,7 @@ def test_r8_through_the_command(bench: Bench) -> None:
     """R8: an outlier is named by ``show``, and kept."""
     bridge = bench.make(LONG_JUDGED, (*LONG_OFFICIAL[:5], 55.0, *LONG_OFFICIAL[6:]))
     assert len(bridge.included) == 10
-    shown = judgebench(["bridge", "show", bench.path], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", bench.path, "-v"], COLUMNS="200").stdout
     assert "outlier, kept: m6, " in shown
 
 
@@ -285,6 +285,6 @@ def test_names_from_others_cannot_speak_to_the_terminal(bench: Bench) -> None:
     names = ["\x1b[31mred[bold]", *(f"m{number}" for number in range(2, 7))]
     bridge = bench.make(JUDGED, OFFICIAL, names)
     assert bridge.models[0].name == names[0]
-    shown = judgebench(["bridge", "show", bench.path], COLUMNS="200").stdout
+    shown = judgebench(["bridge", "show", bench.path, "-v"], COLUMNS="200").stdout
     assert "\x1b[31m" not in shown
     assert "red[bold]" in shown

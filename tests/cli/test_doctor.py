@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from judgebench.cli import doctor
+from tests.commands import judgebench
 
 
 def rows(tmp_path: Path, **environment: str) -> dict[str, dict[str, str]]:
@@ -34,6 +35,14 @@ def test_every_engine_device_key_and_task_has_a_row(tmp_path: Path) -> None:
     for name, (extra, lacking) in doctor.ENGINES.items():
         there = lacking not in found[name]["found"]
         assert found[name]["mend"] == ("" if there else f"pip install 'judgebench[{extra}]'")
+
+
+def test_lines_fit_a_screen_of_80_columns_wherever_they_go(tmp_path: Path) -> None:
+    """Only a command that is to be copied may be longer; how many files a task lacks is said, not each of them."""
+    ended = judgebench(["doctor"], COLUMNS="80", JUDGEBENCH_CACHE=str(tmp_path), JUDGEBENCH_MIRROR="")
+    long = [line for line in ended.stdout.splitlines() if len(line) > 80]
+    assert all(line.strip().startswith("→") for line in long)
+    assert "task gsm8k: 4 of 4 files missing" in ended.stdout
 
 
 def test_the_age_of_the_price_lists_is_said(tmp_path: Path) -> None:

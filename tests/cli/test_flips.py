@@ -85,3 +85,64 @@ def test_published_figures_are_no_run_and_a_groups_value_is_no_key(runs: tuple[P
     refused = judgebench(["show", "published:gpt-4"], code=2).stderr
     assert "gate --candidate RUN --baseline published:gpt-4" in refused
     assert "(did you mean subset=writing?)" in judgebench(["compare", *runs, "--group", "Writing"], code=2).stderr
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two runs of GSM8K's starter set by one model: one answers 42 to everything, the other 56."""
+    folder = tmp_path_factory.mktemp("verified-flips")
+    for name, text in (("a", "The answer is 42."), ("b", "The answer is 56.")):
+        with playing(ScriptedModel(lambda _, text=text: text, name="m")) as model:
+            api.evaluate(model, "gsm8k", starter=True, out=folder / name, progress=False)
+    return folder / "a", folder / "b"
+
+
+def test_a_changed_item_of_a_verified_task_says_what_was_wanted_and_found(verified: tuple[Path, Path]) -> None:
+    """As ``show`` says it of the same item, on a terminal and in every format."""
+    text = judgebench(["compare", *verified, "--flips", "1"], COLUMNS="80").stdout
+    item = re.search(r"--item (\S+)", text.split("in full:")[1])
+    assert item
+    shown = judgebench(["show", verified[1], "--item", item[1]], COLUMNS="80").stdout
+    (wanted,) = set(re.findall(r"wanted: (\S+)", shown))
+    for expected in ("exact_match_strict: ", f"wanted: {wanted}", "found: 56", "found: 42"):
+        assert expected in text
+    assert "found: 56" in shown
+    written = judgebench(["compare", *verified, "--flips", "1", "--format", "md"]).stdout
+    assert f"wanted: {wanted}" in written
+
+
+def test_a_comparison_for_a_paper_names_the_runs_and_no_hash(
+    runs: tuple[Path, Path], verified: tuple[Path, Path]
+) -> None:
+    """Runs stand above their columns by name, with their folder where the names are alike; several in each row."""
+    text = judgebench(["compare", *runs, "--format", "latex"]).stdout
+    table = text.split("\\end{table}")[0].split("\\begin{table}")[1]
+    assert "metric & Ours (a) & Ours (b) & difference" in table
+    assert "protocol" not in table
+    assert re.search(r"% alpacaeval@2.*protocol [0-9a-f]{8}", text)
+    assert "| metric | scripted:m (a) | scripted:m (b) |".replace("scripted:", "") in judgebench(
+        ["compare", *verified, "--format", "md"]
+    ).stdout.replace("scripted:", "")
+    several = judgebench(["compare", *runs, runs[0], "--name", f"{runs[1]}=New", "--format", "latex"]).stdout
+    assert "New $-$ Ours (a)" in several
+    picked = judgebench(["compare", *runs, "--format", "md", "--columns", "metric,runs,first=old,second"]).stdout
+    assert "| metric | runs | old | Ours (b) |" in picked
+    assert "Ours (b) − Ours (a)" in picked
+
+
+def test_settings_that_differ_are_named_in_words_and_not_by_their_hashes(
+    verified: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A table of them beside a comparison of the others; where nothing can be compared, the message names them."""
+    with playing(ScriptedModel(lambda _: "The answer is 42.", name="m")) as model:
+        for name, task in (("part", "gsm8k"), ("shots", "gsm8k@5shot")):
+            api.evaluate(model, task, starter=True, limit=6, out=tmp_path / name, progress=False)
+    text = judgebench(["compare", *verified, tmp_path / "part", tmp_path / "shots"], COLUMNS="80").stdout
+    table = text.split("C was not compared")[1]
+    assert re.search(r"┃ setting +┃ first run ┃ C +┃", table)
+    assert re.search(r"│ number of items +│ 16 +│ 6 +│", table)
+    assert "sha256" not in text
+    assert "examples.ids" not in text
+    refused = judgebench(["compare", verified[0], tmp_path / "shots"], code=2).stderr
+    assert "number of items (16 and 6)" in refused
+    assert "version (cot8 and 5shot)" in refused

@@ -408,3 +408,38 @@ def test_published_files_with_one_spoilt_row_make_a_run(
     assert "1 numbers that are none (NaN, Infinity, 1e999) are read as null: ratings.jsonl:1\n" in err
     first = next(score for score in json.loads(out)["scores"] if score["group"] == "turn=1")
     assert (first["value"], first["n"], first["n_missing"]) == (9.0, 79, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "command", "says"),
+    [
+        ([{"prompt": "p", "answer": "a"}], ("import", "F", "--from", "alpaca_eval", "--task", "alpacaeval"), "needs"),
+        ([{"prompt": "p"}], ("import", "F", "--from", "fastchat", "--task", "mtbench"), "neither an answer nor a"),
+        ([{"prompt": "p"}], ("import", "F", "--from", "wildbench", "--task", "wildbench"), "no record of WildBench"),
+        ([{"prompt": "p"}], ("import", "F", "--from", "lm-eval", "--task", "gsm8k"), "a row of lm-eval's samples"),
+        ([{"prompt": "p"}], ("import", "F", "--from", "arena-hard", "--task", "arenahard"), "the row has no"),
+        ([{"prompt": "p", "answer": "a"}], ("import", "F", "--from", "outputs", "--task", "math"), "--fields id="),
+        ([{"prompt": "p", "answer": "a"}], ("eval", "--model", "file:F", "--tasks", "ifeval"), "--fields id="),
+        ([], ("eval", "--model", "file:F", "--tasks", "ifeval", "--dry-run"), "F"),
+        ([], ("import", "F", "--from", "outputs", "--task", "gsm8k"), "F"),
+    ],
+)
+def test_the_users_file_is_read_before_official_ones_are_fetched(
+    run: Callable[..., Ended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[dict[str, str]],
+    command: Sequence[str],
+    says: str,
+) -> None:
+    """A file of another format, or none at all, is refused at once, not after a download or because it fails."""
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("JUDGEBENCH_MIRROR", "")
+    file = tmp_path / "answers.jsonl"
+    if rows:
+        file.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    asked = [part.replace("F", str(file)) if part in ("F", "file:F") else part for part in command]
+    code, _, err = run(*asked, "--offline", "--out", "R")
+    assert (code, "answers.jsonl" in err) == (2, True), err
+    assert says == "F" or says in err
+    assert "--offline" not in err

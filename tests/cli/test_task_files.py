@@ -298,7 +298,7 @@ def test_a_changed_file_is_another_protocol(place: Path, command: Command) -> No
     assert {score["value"] for score in json.loads(ended.out)["scores"] if score["group"] is None} == {0.0}
     _, other = json.loads(command("leaderboard", "a", "never", "--format", "json").out)
     assert other["differs"] == ["code.extraction.py"]
-    assert "code.extraction.py" in command("compare", "a", "never", *SUMS).paragraph
+    assert "file extraction.py" in command("compare", "a", "never", *SUMS).paragraph
 
 
 def test_data_that_the_file_reads_itself_is_in_the_fingerprint(tmp_path: Path, command: Command) -> None:

@@ -80,7 +80,9 @@ def write(folder: Path, text: str = TASK) -> Path:
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     """Named by its folder or its file; the command prints each sentence."""
     folder = write(tmp_path / "mine")
-    ended = CliRunner().invoke(app, ["tasks", "check", str(folder)])
+    short = CliRunner().invoke(app, ["tasks", "check", str(folder)])
+    assert short.output == "25 of 25 checks hold: -v prints each\n"
+    ended = CliRunner().invoke(app, ["tasks", "check", str(folder), "-v"])
     assert ended.exit_code == 0, ended.output
     assert "FAILS" not in ended.output
     assert ended.output.count("ok ") == len(check_task(str(folder / "task.py")))

@@ -285,13 +285,14 @@ def test_unlike_protocols_are_refused(tmp_path: Path) -> None:
         ]
         with pytest.raises(UsageError) as error:
             gate(*runs, drop(1.0))
-        assert f"judges.j.{field}: '{values[0]}' and '{values[1]}'" in str(error.value)
+        called = {"model": "model of the judge j", "prompt_and_rule": "prompt and rule of the judge j"}[field]
+        assert f"{called} ({values[0]} and {values[1]})" in str(error.value)
 
 
 def test_other_items_are_refused(tmp_path: Path) -> None:
     """A candidate evaluated on a part of the items is no candidate."""
     runs = [write_run(tmp_path / name, [1.0, 0.0] * n) for name, n in (("a", 30), ("b", 20))]
-    with pytest.raises(UsageError, match=r"examples\.n: '60' and '40'"):
+    with pytest.raises(UsageError, match=r"number of items \(60 and 40\)"):
         gate(*runs, drop(1.0))
 
 
