@@ -12,7 +12,7 @@ import msgspec
 
 from judgebench.arena.anchoring import MEAN, Given, require_shared
 from judgebench.arena.games import Games, positions, read_battles
-from judgebench.arena.judging import KEY, Judging, loaded_of
+from judgebench.arena.judging import KEY, Judging, games_of_runs, loaded_of
 from judgebench.arena.players import Entry, Field, entries_of, field_of
 from judgebench.arena.playing import ADAPTIVE, Rule, Schedule, levelled, play, schedule
 from judgebench.arena.rating import METHOD, Scale, Wishes, rate, scale_of
@@ -111,6 +111,19 @@ def rate_battles(path: Path, wishes: Wishes, given: Given | None = None) -> Aren
     games = read_battles(path)
     pairing = Pairing(how="found", games=len(games), of=len(games), most=len(games), stopped="all")
     return _rated(games, wishes, given, pairing, judge=f"battles of {path.name}")
+
+
+def rate_judged(plan: Plan) -> Arena:
+    """Rate the models of runs, and their baselines, from the verdicts that the runs hold. Nothing is asked."""
+    runs = list(read_runs(plan.runs, task_files(plan.settings.tasks)).readable) if plan.runs else []
+    games, unread, failed, judges = games_of_runs(renamed(runs, plan.names) if plan.names else runs, plan.task)
+    if not len(games):
+        raise UsageError(
+            "the runs hold no verdict on two answers; leave --judged out to have their answers compared with each other"
+        )
+    pairing = Pairing(how="found", games=len(games), of=len(games), most=len(games), stopped="all")
+    judge = f"verdicts of {', '.join(judges)}"
+    return _rated(games, plan.wishes, plan.given, pairing, judge=judge, judges=judges, unread=unread, failed=failed)
 
 
 def _judge(judging: Judging) -> str:

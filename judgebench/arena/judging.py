@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from judgebench.arena.games import Games
-from judgebench.arena.players import Field, Meeting
+from judgebench.arena.players import Field, Meeting, verdicts_of
 from judgebench.codec import canonical_hash, read_json, write_json
 from judgebench.errors import UsageError
 from judgebench.grading.pool import GradingPool
@@ -23,6 +23,7 @@ from judgebench.run.folder import RunFolder, TaskFolder
 from judgebench.run.loading import LoadedTask
 from judgebench.run.pipeline import Observer, Pipeline
 from judgebench.run.protocol import differing, played_by, verdict_arguments
+from judgebench.run.reading import Run
 from judgebench.run.seats import ModelPool
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask
@@ -257,6 +258,40 @@ def loaded_of(field: Field, games: Sequence[Game]) -> tuple[LoadedTask, dict[str
     data = replace(field.loaded.data, examples=examples, baselines={})
     answers = {name: Generation(example_id=name, model="", outputs=("",)) for name in made}
     return replace(field.loaded, task=task, data=data), answers
+
+
+def games_of_runs(runs: Sequence[Run], task: str | None) -> tuple[Games, int, int, tuple[str, ...]]:
+    """The games of runs' own verdicts; how many are unread and failed; and who judged."""
+    rows: list[tuple[str, str, float, str, list[float], list[float]]] = []
+    judges: dict[str, None] = {}
+    unread = failed = 0
+    unknown = [np.nan] * len(STYLE)
+    for judgement, (first, second), question, answers in verdicts_of(runs, task):
+        value = judgement.verdict.value
+        if value is None:
+            failed += judgement.failed
+            unread += not judgement.failed
+        elif first != second:
+            judges[judgement.judge_model] = None
+            item = judgement.example_id if question is None else question.item or question.id
+            one, other = (
+                unknown if (texts := answers.get(name)) is None else list(style_counts("\n".join(texts)).values())
+                for name in (first, second)
+            )
+            rows.append((first, second, 0.5 if value == 0.5 else float(value > 0.5), item, one, other))
+    names = tuple(sorted({name for row in rows for name in row[:2]}))
+    place = {name: number for number, name in enumerate(names)}
+    items = {item: number for number, item in enumerate(dict.fromkeys(row[3] for row in rows))}
+    games = Games(
+        names,
+        np.array([place[row[0]] for row in rows], dtype=np.int64),
+        np.array([place[row[1]] for row in rows], dtype=np.int64),
+        np.array([row[2] for row in rows], dtype=float),
+        np.array([items[row[3]] for row in rows], dtype=np.int64),
+        STYLE,
+        *(np.array([row[side] for row in rows], dtype=float).reshape(len(rows), len(STYLE)) for side in (4, 5)),
+    )
+    return games, unread, failed, tuple(judges)
 
 
 def _read(folder: RunFolder) -> Played | None:

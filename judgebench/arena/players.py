@@ -16,7 +16,7 @@ from judgebench.judges.own_prompts import NUMBERED_PAIR
 from judgebench.kinds import pairwise
 from judgebench.kinds.judging import with_judge
 from judgebench.kinds.task_files import Keys, TaskFile
-from judgebench.records import Case, Example, Generation
+from judgebench.records import Case, Example, Generation, Judgement
 from judgebench.run.loading import LoadedTask, source_finder, with_own_judge
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.settings import Settings
@@ -175,6 +175,35 @@ def entries_of(
     return entries, load
 
 
+def verdicts_of(
+    runs: Sequence[Run], task: str | None = None
+) -> Iterator[tuple[Judgement, tuple[str, str], Example | None, Mapping[str, tuple[str, ...]]]]:
+    """The verdicts on two answers that runs of one benchmark hold; whose answers they are, as they were shown; the
+    question; and the texts of the answers, by name, as far as the runs hold them.
+
+    Raises :class:`UsageError` if the runs were judged by different protocols: only the baseline may differ.
+    """
+    chosen = _of_one_task(runs, task)
+    alike = {canonical_hash({**own.task_manifest.protocol, "baselines": None}) for _, own in chosen}
+    if len(alike) > 1:
+        raise UsageError(
+            "the runs were judged by different protocols, so their verdicts are not about the same thing; leave "
+            "--judged out to have their answers compared with each other"
+        )
+    for run, own in chosen:
+        questions = {example.id: example for example in own.examples()}
+        answers = {key: {run.manifest.shown_name: made.outputs} for key, made in own.generations().items()}
+        for name, others in own.folder.baselines().items():
+            for key, made in others.items():
+                answers.setdefault(key, {})[name] = made.outputs
+        for judgement in own.folder.judgements():
+            if len(judgement.answers) == 2:
+                names = list(judgement.answers)
+                names[judgement.candidate] = run.manifest.shown_name
+                key = judgement.example_id
+                yield judgement, (names[0], names[1]), questions.get(key), answers.get(key, {})
+
+
 def _of_one_task(runs: Sequence[Run], task: str | None) -> list[tuple[Run, TaskRun]]:
     """The runs' parts of one benchmark: the one that is named, or the only one that all have."""
     known = list(dict.fromkeys(key for run in runs for key in run.tasks))
@@ -225,13 +254,9 @@ def _questions(entries: Sequence[Entry]) -> tuple[Example, ...]:
     return tuple(example for example, _ in found.values())
 
 
-def _nothing(name: str) -> bytes:
-    raise UsageError(f"our own prompt for pairs needs no official file, and {name} was asked for")
-
-
 def _house(questions: tuple[Example, ...], settings: Settings) -> LoadedTask:
     """Our own benchmark for pairs, on these questions."""
     file = TaskFile(Path(f"{HOUSE}.toml"), "", Keys(kind="pairwise", name=HOUSE), {})
     task = pairwise.make(file, starter=False)
-    data = with_judge(file, task, TaskData(examples=questions, baselines={}), NUMBERED_PAIR, pairwise.RULE, _nothing)
+    data = with_judge(file, task, TaskData(examples=questions, baselines={}), NUMBERED_PAIR, pairwise.RULE)
     return with_own_judge([LoadedTask(task=task, data=data, sources=[])], settings)[0]

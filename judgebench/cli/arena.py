@@ -49,6 +49,10 @@ def arena(
             metavar="FILE",
         ),
     ] = None,
+    judged: Annotated[
+        bool,
+        typer.Option("--judged", help="Rate the runs and their baselines by the verdicts they hold; asks nothing."),
+    ] = False,
     task: Annotated[str | None, typer.Option(help="Which benchmark of the runs.", metavar="T")] = None,
     tasks: options.TaskFiles = "",
     name: options.Names = [],  # noqa: B006
@@ -118,7 +122,7 @@ def arena(
     Games go through the call store; an arena that was interrupted, or gets more models, buys nothing twice.
     """
     from judgebench.arena.anchoring import read_anchors
-    from judgebench.arena.arenas import Plan, estimate, rate_battles
+    from judgebench.arena.arenas import Plan, estimate, rate_battles, rate_judged
     from judgebench.arena.playing import Rule
     from judgebench.arena.rating import Wishes
     from judgebench.cli.rendering import show
@@ -126,8 +130,9 @@ def arena(
 
     form = "json" if json else form
     settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
-    wishes = Wishes(level=settings.level, style=style_control, elo=elo, k=elo_k)
-    rule = Rule(how=pairs, calls=None if calls is None else _calls(calls), level=settings.level, seed=seed)
+    level = settings.level / 100 if settings.level >= 1 else settings.level
+    wishes = Wishes(level=level, style=style_control, elo=elo, k=elo_k)
+    rule = Rule(how=pairs, calls=None if calls is None else _calls(calls), level=level, seed=seed)
     anchors = read_anchors(anchor)
     if replay is not None and battles is None:
         raise UsageError(f"--replay {replay} replays a table of battles; name it with --battles")
@@ -153,13 +158,22 @@ def arena(
             wishes=wishes,
             given=anchors,
         )
-        if dry_run:
+        if judged:
+            _require_runs(plan)
+            found = rate_judged(plan)
+        elif dry_run:
             from judgebench.cli.dry_run import print_dry_run
 
             print_dry_run(estimate(plan), as_json=form == "json")
             return
-        found = _held(plan, quiet=quiet)
+        else:
+            found = _held(plan, quiet=quiet)
     show(form, found, lambda: sheets_of(found), lambda: flat_sheet(found), layout=layout, rest=options.rest(everything))
+
+
+def _require_runs(plan: "Plan") -> None:
+    if plan.models:
+        raise UsageError("--judged rates the verdicts of runs; leave --models and --prompts out")
 
 
 def _calls(text: str) -> int | float:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from judgebench.models.scripted import ScriptedModel, failure, last_message, playing, reply
 from judgebench.records import Completion, Request
 from tests.commands import judgebench
+from tests.patience import wait_for
+from tests.processes import kill, started
+from tests.servers.launch import Server, chat_server
 
 QUESTIONS = 30
 MODELS = ("alpha", "beta", "gamma")
@@ -296,4 +300,66 @@ def test_names_keep_two_runs_of_a_model_apart() -> None:
     two = ScriptedModel(lambda request: reply("[[A]]"))
     found = arena(two, *words, "--name", "runs/two=later", "--pairs", "all")
     assert {one["model"] for one in found["models"]} == {"beta", "later"}
+    assert found["position"] == 1.0
+
+
+def test_verdicts_that_runs_hold_are_rated() -> None:
+    """--judged takes each run's own games against its baseline, which is a model like the others, and asks nothing."""
+    Path("mine.toml").write_text('kind = "pairwise"\nprompts = "prompts.jsonl"\n')
+    with playing(judge()) as spec:
+        for model in ("beta", "gamma"):
+            own = ["--model", f"file:{model}.jsonl", "--out", f"runs/{model}", "--judge", spec]
+            judgebench(["eval", "--tasks", "mine.toml", "--baseline", "alpha.jsonl", *own, "-q"])
+    words = ["arena", "runs", "--judged", "--tasks", "mine.toml", "--style-control", "arena-hard-current", "--json"]
+    found = json.loads(judgebench(words).stdout)
+    assert [one["model"] for one in found["models"]] == ["gamma", "beta", "alpha"]
+    assert (found["games"], found["pairing"]["how"]) == (4 * QUESTIONS, "found")
+    assert found["style"]["games"] == 4 * QUESTIONS
+
+
+LETTER = """{{ instruction }}
+First: {{ answer_a }}
+Second: {{ answer_b }}
+Reply with m or M.
+"""
+"""A prompt to which the test server's fixed reply is a verdict for the first place."""
+LETTERS = """kind = "pairwise"
+prompts = "prompts.jsonl"
+prompt = "letter.j2"
+reads = "logprob"
+
+[verdict]
+labels = { m = 1, M = 0 }
+"""
+
+
+def replied(server: Server) -> list[str]:
+    """The prompts that a server has replied to, once for each reply."""
+    return [event["key"] for event in server.events() if event["event"] == "finish"]
+
+
+def test_killed_twice_an_arena_buys_nothing_twice() -> None:
+    """``kill -9`` in the middle of two batches: what was committed is not asked again, and the ratings are those of an
+    arena that nobody killed.
+    """
+    Path("letter.j2").write_text(LETTER)
+    Path("letters.toml").write_text(LETTERS)
+    with chat_server(delay_ms=40) as server:
+        judge_of = ("--judge", f"http://127.0.0.1:{server.port}/v1#judge", "--judge-concurrency", "2")
+        words = ["--models", files(), "--prompts", "letters.toml", *judge_of, "-q"]
+        for count in (10, 40):
+            with started(["arena", *words, "--out", "killed"]) as process:
+                wait_for(lambda wanted=count: len(replied(server)) >= wanted)  # type: ignore[misc]
+                kill(process)
+                assert process.returncode == -signal.SIGKILL, "ended before it was killed"
+        found = json.loads(judgebench(["arena", *words, "--out", "killed", "--json"]).stdout)
+        prompts = replied(server)
+        alone = json.loads(judgebench(["arena", *words, "--out", "alone", "--json"]).stdout)
+        assert replied(server) == prompts
+    games = found["pairing"]["games"]
+    assert games == int(0.4 * 6 * QUESTIONS)
+    # At most what was in flight is bought again.
+    assert len(set(prompts)) == games
+    assert len(prompts) <= games + 2 * 2 + 2
+    assert {**found, "folder": None} == {**alone, "folder": None}
     assert found["position"] == 1.0

@@ -37,6 +37,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run(folder / "several" / name, dict.fromkeys(tasks, values), model=f"{LONG}-{name}")
         write_run(folder / "one" / name, values, model=f"{LONG}-{name}")
         write_totals(folder / "published" / name, f"{LONG}-{name}", 30.0 + number, protocol=OFFICIAL, stderr=1.0)
+    names = [f"{LONG}-{number}" for number in range(12)]
+    rows = [
+        f"{a},{b},{'model_a' if (i + k) % 3 else 'tie'},{k}"
+        for i, a in enumerate(names)
+        for k, b in enumerate(names)
+        if a != b
+    ]
+    (folder / "battles.csv").write_text("model_a,model_b,winner,question_id\n" + "\n".join(rows) + "\n")
     return folder
 
 
@@ -63,6 +71,7 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
     ),
     "score": (("score", "grouped/new-ifeval"), ALL, 0, ("value", "interval", " n ", "missing")),
     "explain": (("explain", "grouped"), (80,), 0, ()),
+    "arena": (("arena", "--battles", "battles.csv", "--elo"), ALL, 0, ("rating", "interval", "rank", "told apart")),
     "correlate": (("correlate", "mtbench"), (80,), 0, ("value", "interval", " p ", "models")),
     "plan": (("plan", "--task", "gsm8k", "--delta", "2"), (80,), 0, ("question", "answer")),
     "tasks list": (("tasks", "list"), ALL, 0, ()),
