@@ -33,6 +33,7 @@ ROOMS = (
     "arena",
     "exchange",
     "gating",
+    "report",
     "api",
     "cli",
     "doors",

@@ -47,6 +47,7 @@ COMMANDS = {
     "arena": ("arena.arena", "Rate models by games between them."),
     "gate": ("gate.gate", "Check a candidate against a baseline, for CI."),
     "bridge": ("bridge.app", "Predict official numbers by judges of today."),
+    "report": ("report.report", "Write a page that shows every sample behind the numbers."),
     "explain": ("explain.explain", "Show where verdicts vary, and how much of it is style."),
     "plan": ("plan.plan", "Say how many examples a difference needs."),
     "correlate": ("correlate.correlate", "Correlate leaderboards with human ratings."),

@@ -1,0 +1,246 @@
+// @ts-check
+import { address, el, parsed, visible } from "./core.js";
+import { chosen } from "./filter.js";
+import { readIndex, sample } from "./data.js";
+import { listView } from "./list.js";
+import { sampleView } from "./sample.js";
+
+// Which view is shown. Views of numbers are in the file as they are; those of samples are made here.
+
+const KEYS = [
+  ["j", "k", "next, previous sample of the list"],
+  ["u", "", "back to the list"],
+  ["/", "", "search"],
+  ["d", "r", "word diff, raw text"],
+  ["x", "", "swap the two sides"],
+  ["[", "]", "other run"],
+  ["1", "\u2026", "views, from left to right"],
+  ["t", "", "theme"],
+  ["?", "", "these keys"],
+];
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const made = /** @type {HTMLElement} */ (document.getElementById("made"));
+/** @type {any} */
+let report = null;
+let shown = "";
+
+function show(/** @type {string} */ id) {
+  for (const section of document.querySelectorAll("section.view")) /** @type {HTMLElement} */ (section).hidden = section.id !== id;
+}
+
+function mark(/** @type {string} */ name) {
+  for (const link of document.querySelectorAll("nav.views a")) {
+    if (link.getAttribute("data-view") === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function place(/** @type {HTMLElement} */ content, /** @type {string} */ title, moved = true) {
+  made.replaceChildren(content);
+  show("made");
+  if (moved) arrive(title, made);
+  else document.title = title;
+}
+
+function arrive(/** @type {string} */ title, /** @type {HTMLElement} */ view) {
+  document.title = `${title} - judgebench`;
+  window.scrollTo(0, 0);
+  const heading = /** @type {HTMLElement | null} */ (view.querySelector("h1"));
+  (heading || main).focus({ preventScroll: true });
+}
+
+function missing(/** @type {string} */ words) {
+  place(el("div", {}, el("h1", { tabindex: "-1" }, "Not here"), el("p", {}, visible(words)), el("p", {}, el("a", { href: "#/" }, "Summary"))), "Not here");
+}
+
+function taskCalled(/** @type {string} */ label) {
+  return report.tasks.find((/** @type {any} */ task) => task.label === label);
+}
+
+async function route() {
+  const { path, settings } = parsed(location.hash);
+  const [name = "", label = "", id = ""] = path;
+  const numbers = section(name || "summary", label);
+  mark(name === "s" ? "samples" : name || "summary");
+  if (!["samples", "s"].includes(name)) {
+    if (!numbers && !report) return;
+    if (!numbers) return missing(`This report has no view ${path.join("/")}.`);
+    show(numbers.id);
+    if (shown !== location.hash) arrive(numbers.dataset.title || "Summary", numbers);
+    shown = location.hash;
+    const group = settings.get("cat");
+    for (const row of numbers.querySelectorAll("tr[data-group]")) row.classList.toggle("found", Boolean(group) && row.getAttribute("data-group") === group);
+    numbers.querySelector("tr.found")?.scrollIntoView({ block: "center" });
+    return;
+  }
+  if (!report) return;
+  const task = label ? taskCalled(label) : report.tasks[0];
+  if (!task) return missing(`This report has no task ${label}. It has ${report.tasks.map((/** @type {any} */ one) => one.label).join(", ")}.`);
+  if (name === "samples") {
+    const typing = document.activeElement?.id === "search" ? /** @type {HTMLInputElement} */ (document.activeElement).selectionStart : null;
+    const view = el("div", {}, el("h1", { tabindex: "-1" }, `Samples of ${visible(task.label)}`), others(task), listView(report, task, settings, (next, replace) => go(address(["samples", task.label], next), replace)));
+    place(view, `Samples of ${visible(task.label)}`, typing == null && shown.split("?")[0] !== location.hash.split("?")[0]);
+    if (typing != null) {
+      const search = /** @type {HTMLInputElement} */ (document.getElementById("search"));
+      search.focus();
+      search.setSelectionRange(typing, typing);
+    }
+    shown = location.hash;
+    return;
+  }
+  const at = task.ids.indexOf(id);
+  if (at < 0) return missing(`${task.label} has no sample ${id} in this report.`);
+  const here = location.hash;
+  let found;
+  try {
+    found = await sample(task, at);
+  } catch (error) {
+    return missing(String(/** @type {Error} */ (error).message));
+  }
+  if (location.hash !== here) return;
+  const set = (/** @type {string} */ key, /** @type {string} */ value) => go(address(path, new Map(settings).set(key, value)), true);
+  const view = el("div", {}, trail(task, at, settings), sampleView(report, task, at, found, settings, set));
+  place(view, visible(task.ids[at]), shown.split("?")[0] !== here.split("?")[0]);
+  shown = here;
+}
+
+/** The view of numbers of that name, and of that task or run if one is named. */
+function section(/** @type {string} */ name, /** @type {string} */ label) {
+  const own = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("section.view")]).filter((one) => one.dataset.view === name);
+  return label ? own.find((one) => one.dataset.label === label) : own[0];
+}
+
+/** Links to the samples of the other tasks. */
+function others(/** @type {any} */ task) {
+  const rest = report.tasks.filter((/** @type {any} */ one) => one !== task);
+  return rest.length ? el("p", { class: "quiet" }, "Other tasks: ", rest.flatMap((/** @type {any} */ one, /** @type {number} */ at) => [at ? ", " : "", el("a", { href: address(["samples", one.label]) }, visible(one.label))])) : null;
+}
+
+/** Previous and next within the list that one comes from. */
+function trail(/** @type {any} */ task, /** @type {number} */ at, /** @type {Map<string, string>} */ settings) {
+  const places = chosen(task, settings);
+  const own = places.indexOf(at);
+  const link = (/** @type {number} */ step, /** @type {string} */ key, /** @type {string} */ words) => {
+    const to = own < 0 ? undefined : places[own + step];
+    return to === undefined ? el("span", { class: "quiet" }, words) : el("a", { href: address(["s", task.label, task.ids[to]], settings), "data-key": key }, words);
+  };
+  const list = new Map(settings);
+  for (const name of ["a", "b", "d"]) list.delete(name);
+  return el(
+    "nav",
+    { class: "trail", "aria-label": "samples" },
+    el("a", { href: address(["samples", task.label], list), "data-key": "u" }, "All samples"),
+    link(-1, "k", "Previous"),
+    link(1, "j", "Next"),
+    el("span", { class: "quiet" }, own < 0 ? "not in the list" : `${own + 1} of ${places.length}`),
+  );
+}
+
+function go(/** @type {string} */ to, /** @type {boolean} */ replace) {
+  if (replace) {
+    history.replaceState(null, "", to);
+    void route();
+  } else location.hash = to;
+}
+
+function turnTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try {
+    localStorage.setItem("judgebench-theme", root.dataset.theme);
+  } catch {
+    // A file that was opened without storage keeps no theme.
+  }
+}
+
+function helpKeys() {
+  const list = /** @type {HTMLElement} */ (document.getElementById("keys"));
+  list.hidden = !list.hidden;
+  if (!list.childElementCount) list.append(el("h2", {}, "Keys"), el("dl", {}, KEYS.map(([one, other, words]) => [el("dt", {}, el("kbd", {}, one), other ? [" ", el("kbd", {}, other)] : null), el("dd", {}, words)])));
+}
+
+function pressed(/** @type {KeyboardEvent} */ event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (/^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) {
+    if (event.key === "Escape") target.blur();
+    return;
+  }
+  const { path, settings } = parsed(location.hash);
+  const views = [...document.querySelectorAll("nav.views a")];
+  const inSample = path[0] === "s";
+  const set = (/** @type {string} */ name, /** @type {string} */ value) => go(address(path, new Map(settings).set(name, value)), true);
+  if ("jku".includes(event.key) && event.key) {
+    const link = /** @type {HTMLElement | null} */ (document.querySelector(`.trail [data-key="${event.key}"]`));
+    if (link) link.click();
+    else if (path[0] === "samples" && event.key !== "u") step(event.key === "j" ? 1 : -1);
+  } else if (event.key === "/") {
+    const search = document.getElementById("search");
+    if (search) search.focus();
+    else location.hash = address(["samples", report?.tasks[0]?.label || ""]);
+    if (!search) setTimeout(() => document.getElementById("search")?.focus(), 100);
+  } else if (event.key === "d" && inSample) set("d", settings.get("d") === "diff" ? "formatted" : "diff");
+  else if (event.key === "r" && inSample) set("d", settings.get("d") === "raw" ? "formatted" : "raw");
+  else if (event.key === "x" && inSample) swap(path, settings);
+  else if ((event.key === "[" || event.key === "]") && report) turnRun(path, settings, event.key === "]" ? 1 : -1);
+  else if (/^[1-9]$/.test(event.key) && views[Number(event.key) - 1]) /** @type {HTMLElement} */ (views[Number(event.key) - 1]).click();
+  else if (event.key === "t") turnTheme();
+  else if (event.key === "?") helpKeys();
+  else return;
+  event.preventDefault();
+}
+
+/** Move the focus along the rows of the list. */
+function step(/** @type {number} */ by) {
+  const rows = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".samples [data-place]")]);
+  const at = rows.findIndex((row) => row === document.activeElement);
+  const next = rows[at < 0 ? 0 : at + by];
+  if (!next) return;
+  next.focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+function swap(/** @type {string[]} */ path, /** @type {Map<string, string>} */ settings) {
+  const chosenSides = [...document.querySelectorAll(".tools select")].map((select) => /** @type {HTMLSelectElement} */ (select).value);
+  const [left, right] = chosenSides.length === 2 ? chosenSides : [settings.get("a"), settings.get("b")];
+  if (left && right) go(address(path, new Map(settings).set("a", right).set("b", left)), true);
+  else document.querySelector(".sides")?.classList.toggle("swapped");
+}
+
+function turnRun(/** @type {string[]} */ path, /** @type {Map<string, string>} */ settings, /** @type {number} */ by) {
+  const task = taskCalled(path[1] || "");
+  if (!task || task.runs.length < 2) return;
+  const at = Math.max(0, task.runs.indexOf(Number(settings.get("run") ?? task.runs[0])));
+  const next = new Map(settings).set("run", String(task.runs[(at + by + task.runs.length) % task.runs.length]));
+  next.delete("vs");
+  next.delete("a");
+  next.delete("b");
+  go(address(path, next), true);
+}
+
+async function start() {
+  try {
+    const theme = localStorage.getItem("judgebench-theme");
+    if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
+  } catch {
+    // See turnTheme.
+  }
+  document.documentElement.classList.add("scripted");
+  document.getElementById("theme")?.addEventListener("click", turnTheme);
+  document.getElementById("help")?.addEventListener("click", helpKeys);
+  document.addEventListener("keydown", pressed);
+  window.addEventListener("hashchange", () => void route());
+  const first = document.querySelector('meta[name="jb-start"]')?.getAttribute("content");
+  if (!location.hash && first) history.replaceState(null, "", first);
+  await route();
+  report = await readIndex();
+  document.documentElement.classList.add("ready");
+  await route();
+}
+
+start().catch((error) => {
+  console.error(error);
+  missing(`The report cannot be read: ${error.message}`);
+});

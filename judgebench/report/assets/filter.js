@@ -1,0 +1,76 @@
+// @ts-check
+// Which samples are listed, and in which order. Pure functions over the columns of the index.
+
+export const OUTCOMES = ["", "win", "tie", "loss", "passed", "failed"];
+export const FLAGS = { failed: 1, unread: 2, orders: 4, cut: 8, judges: 16, integrity: 32, thinking: 64 };
+
+/** @param {any} task @param {number} place @param {number} run position among the task's runs */
+export function outcome(task, place, run) {
+  return OUTCOMES[task.outcomes[run][place]];
+}
+
+/** @param {any} task @param {number} place @param {number} run @param {number} vs */
+export function change(task, place, run, vs) {
+  const [a, b] = [task.values[run][place], task.values[vs][place]];
+  return a == null || b == null ? null : b - a;
+}
+
+/**
+ * The places of the samples that the settings of an address choose.
+ * @param {any} task
+ * @param {Map<string, string>} settings
+ * @returns {number[]}
+ */
+export function chosen(task, settings) {
+  const run = runOf(task, settings.get("run"), 0);
+  const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
+  const verdict = settings.get("v") || "";
+  const group = task.groups.indexOf(settings.get("cat") || "");
+  const wantsGroup = Boolean(settings.get("cat"));
+  const words = (settings.get("q") || "").toLowerCase();
+  const cell = (settings.get("m") || "").split(">");
+  const tenth = settings.has("l") ? Number(settings.get("l")) : -1;
+  const places = [];
+  for (let place = 0; place < task.ids.length; place++) {
+    if (wantsGroup && !task.in[place].includes(group)) continue;
+    if (cell.length === 2 && (vs < 0 || outcome(task, place, run) !== cell[0] || outcome(task, place, vs) !== cell[1])) continue;
+    if (tenth >= 0 && task.tenths[run][place] !== tenth) continue;
+    if (verdict && !matches(task, place, run, vs, verdict)) continue;
+    if (words && !`${task.ids[place]}\n${task.prompts[place]}`.toLowerCase().includes(words)) continue;
+    places.push(place);
+  }
+  return sorted(task, places, settings.get("s") || "", run, vs);
+}
+
+/** The position of a run among those of a task; the number in an address is that of the report. */
+export function runOf(/** @type {any} */ task, /** @type {string | undefined} */ text, /** @type {number} */ otherwise) {
+  const found = text == null || text === "" ? -1 : task.runs.indexOf(Number(text));
+  return found < 0 ? otherwise : found;
+}
+
+/** @param {any} task @param {number} place @param {number} run @param {number} vs @param {string} verdict */
+function matches(task, place, run, vs, verdict) {
+  if (verdict === "flip") return vs >= 0 && outcome(task, place, run) !== outcome(task, place, vs) && Boolean(change(task, place, run, vs));
+  if (verdict === "changed") return vs >= 0 && Boolean(change(task, place, run, vs));
+  if (verdict in FLAGS && verdict !== "failed") return Boolean(task.flags[run][place] & FLAGS[/** @type {keyof typeof FLAGS} */ (verdict)]);
+  if (verdict === "error") return Boolean(task.flags[run][place] & FLAGS.failed);
+  if (verdict === "none") return task.values[run][place] == null;
+  return outcome(task, place, run) === verdict;
+}
+
+/** @param {any} task @param {number[]} places @param {string} order @param {number} run @param {number} vs */
+function sorted(task, places, order, run, vs) {
+  const last = Number.NEGATIVE_INFINITY;
+  /** @type {Record<string, (place: number) => number>} */
+  const keys = {
+    value: (place) => -(task.values[run][place] ?? Number.POSITIVE_INFINITY),
+    best: (place) => task.values[run][place] ?? last,
+    length: (place) => task.lengths[run][place] ?? last,
+    delta: (place) => (vs < 0 ? 0 : Math.abs(change(task, place, run, vs) ?? -1)),
+    up: (place) => (vs < 0 ? 0 : change(task, place, run, vs) ?? last),
+    down: (place) => (vs < 0 ? 0 : -(change(task, place, run, vs) ?? Number.POSITIVE_INFINITY)),
+  };
+  const key = keys[order];
+  if (!key) return places;
+  return places.map((place) => /** @type {[number, number]} */ ([key(place), place])).sort((a, b) => b[0] - a[0] || a[1] - b[1]).map(([, place]) => place);
+}

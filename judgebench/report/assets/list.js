@@ -1,0 +1,201 @@
+// @ts-check
+import { address, el, figure, visible } from "./core.js";
+import { change, chosen, outcome, runOf } from "./filter.js";
+import { sliceText } from "./data.js";
+
+// The list of samples: filters in the address, and rows that exist only while they are in sight.
+
+const ROW = 34;
+const SPARE = 8;
+const SYMBOLS = { win: "\u25b2", tie: "\u25c6", loss: "\u25bc", passed: "\u2713", failed: "\u2717", "": "" };
+
+/**
+ * @param {any} report
+ * @param {any} task
+ * @param {Map<string, string>} settings
+ * @param {(settings: Map<string, string>, replace: boolean) => void} go
+ */
+export function listView(report, task, settings, go) {
+  const run = runOf(task, settings.get("run"), 0);
+  const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
+  const places = { all: chosen(task, settings) };
+  const count = el("p", { role: "status", class: "count" }, counted(places.all.length, task));
+  const rows = el("div", { role: "rowgroup" });
+  const sizer = el("div", { class: "sizer" }, rows);
+  const columns = shownRuns(task, run, vs);
+  const table = el(
+    "div",
+    { role: "table", class: "samples", "aria-label": `samples of ${task.label}`, "aria-rowcount": places.all.length + 1 },
+    el("div", { role: "rowgroup" }, head(report, task, columns)),
+    sizer,
+  );
+  let first = -1;
+  let last = -1;
+  const draw = () => {
+    sizer.style.height = `${places.all.length * ROW}px`;
+    const top = Math.max(0, -sizer.getBoundingClientRect().top);
+    const from = Math.max(0, Math.floor(top / ROW) - SPARE);
+    const to = Math.min(places.all.length, Math.ceil((top + window.innerHeight) / ROW) + SPARE);
+    if (from === first && to === last) return;
+    const held = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.place : undefined;
+    [first, last] = [from, to];
+    rows.replaceChildren(...places.all.slice(from, to).map((place, at) => row(report, task, place, from + at, columns, settings)));
+    if (held !== undefined) /** @type {HTMLElement | null} */ (rows.querySelector(`[data-place="${Number(held)}"]`))?.focus({ preventScroll: true });
+  };
+  const view = el("div", { class: "list" }, filters(report, task, settings, go), count, table);
+  const onScroll = () => {
+    if (!view.isConnected) {
+      window.removeEventListener("scroll", onScroll);
+      window.removeEventListener("resize", onScroll);
+    } else draw();
+  };
+  window.addEventListener("scroll", onScroll, { passive: true });
+  window.addEventListener("resize", onScroll);
+  if ((settings.get("q") || "").length >= 3) searchTexts(task, settings, places, count, view, () => {
+    first = -1;
+    draw();
+    table.setAttribute("aria-rowcount", String(places.all.length + 1));
+  });
+  requestAnimationFrame(draw);
+  return view;
+}
+
+/** @param {number} found @param {any} task */
+function counted(found, task) {
+  return `${found.toLocaleString("en")} of ${task.ids.length.toLocaleString("en")} samples`;
+}
+
+/** Search the whole texts, slice by slice; the next view ends it. */
+async function searchTexts(/** @type {any} */ task, /** @type {Map<string, string>} */ settings, /** @type {{all: number[]}} */ places, /** @type {HTMLElement} */ count, /** @type {HTMLElement} */ view, /** @type {() => void} */ redraw) {
+  const wanted = (settings.get("q") || "").toLowerCase();
+  const pattern = new RegExp(JSON.stringify(wanted).slice(1, -1).replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i");
+  const without = new Map(settings);
+  without.delete("q");
+  const allowed = new Set(chosen(task, without));
+  const found = new Set(places.all);
+  const bySlice = new Map();
+  for (const where of [task.items, ...task.parts]) {
+    where.forEach((/** @type {[number, number] | null} */ at, /** @type {number} */ place) => {
+      if (!at) return;
+      if (!bySlice.has(at[0])) bySlice.set(at[0], []);
+      bySlice.get(at[0]).push([at[1], place]);
+    });
+  }
+  let done = 0;
+  for (const [number, rows] of bySlice) {
+    const text = await sliceText(number);
+    if (pattern.test(text)) {
+      const whole = JSON.parse(text);
+      for (const [at, place] of rows) {
+        if (allowed.has(place) && !found.has(place) && pattern.test(JSON.stringify(whole[at]))) found.add(place);
+      }
+    }
+    done++;
+    await new Promise((next) => setTimeout(next));
+    if (!view.isConnected) return;
+    count.textContent = `${counted(found.size, task)}${done < bySlice.size ? `, searching ${Math.floor((100 * done) / bySlice.size)} %` : ""}`;
+  }
+  if (found.size !== places.all.length) {
+    places.all = chosen(task, without).filter((place) => found.has(place));
+    redraw();
+  }
+}
+
+function shownRuns(/** @type {any} */ task, /** @type {number} */ run, /** @type {number} */ vs) {
+  return task.runs.length <= 3 ? task.runs.map((/** @type {any} */ _, /** @type {number} */ at) => at) : vs < 0 ? [run] : [run, vs];
+}
+
+function head(/** @type {any} */ report, /** @type {any} */ task, /** @type {number[]} */ columns) {
+  const names = ["id", "prompt", "groups", ...columns.map((run) => report.runs[task.runs[run]].name), ...(columns.length > 1 ? ["change"] : [])];
+  return el("div", { role: "row", class: "row head" }, names.map((name, at) => el("span", { role: "columnheader", class: at > 2 ? "number" : ["id", "prompt", "group"][at] }, visible(name))));
+}
+
+/** @param {any} report @param {any} task @param {number} place @param {number} at @param {number[]} columns @param {Map<string, string>} settings */
+function row(report, task, place, at, columns, settings) {
+  const cells = columns.map((run) => {
+    const said = outcome(task, place, run);
+    const unread = task.flags[run][place] & 2;
+    const failed = task.flags[run][place] & 1;
+    const value = task.values[run][place];
+    const words = failed ? "no answer" : value == null && unread ? "unread" : said ? `${SYMBOLS[/** @type {keyof typeof SYMBOLS} */ (said)]} ${said}` : "";
+    return el("span", { role: "cell", class: `number ${said}` }, words, " ", figure(value));
+  });
+  if (columns.length > 1) {
+    const moved = change(task, place, columns[0], columns[1]);
+    cells.push(el("span", { role: "cell", class: "number" }, moved == null ? "\u2013" : `${moved > 0 ? "+" : ""}${figure(moved)}`));
+  }
+  const link = el("a", { href: address(["s", task.label, task.ids[place]], settings), "data-place": at }, visible(task.ids[place]));
+  const groups = task.in[place].map((/** @type {number} */ group) => task.groups[group].replace(/^[^=]*=/, "")).join(", ");
+  const made = el(
+    "div",
+    { role: "row", class: "row", "aria-rowindex": at + 2 },
+    el("span", { role: "cell", class: "id" }, link),
+    el("span", { role: "cell", class: "prompt", dir: "auto" }, visible(task.prompts[place])),
+    el("span", { role: "cell", class: "group" }, visible(groups)),
+    cells,
+  );
+  // A row stands where it belongs among all rows, whether those exist or not.
+  made.style.top = `${at * ROW}px`;
+  return made;
+}
+
+/** @param {any} report @param {any} task @param {Map<string, string>} settings @param {(settings: Map<string, string>, replace: boolean) => void} go */
+function filters(report, task, settings, go) {
+  const several = task.runs.length > 1;
+  const set = (/** @type {string} */ name, /** @type {string} */ value, replace = true) => {
+    const next = new Map(settings);
+    if (value) next.set(name, value);
+    else next.delete(name);
+    if (name !== "m" && name === "v") next.delete("m");
+    go(next, replace);
+  };
+  let waiting = 0;
+  const search = el("input", { type: "search", id: "search", value: settings.get("q") || "", placeholder: "id, prompt, answer, judge's words", autocomplete: "off" });
+  search.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = window.setTimeout(() => set("q", /** @type {HTMLInputElement} */ (search).value), 150);
+  });
+  const verdicts = [
+    ["", "all"],
+    ...["win", "tie", "loss", "passed", "failed"].filter((one) => task.outcomes.some((/** @type {number[]} */ of) => of.some((code) => ["", "win", "tie", "loss", "passed", "failed"][code] === one))).map((one) => [one, one]),
+    ...(several ? [["flip", "flips between the runs"], ["changed", "any change between the runs"]] : []),
+    ["orders", "contradicts itself when the order changes"],
+    ["judges", "judges disagree"],
+    ["unread", "unread verdicts"],
+    ["error", "no answer"],
+    ["cut", "answer cut off"],
+    ["integrity", "answer in doubt (integrity)"],
+    ["none", "no value"],
+  ];
+  const orders = [
+    ["", "as in the benchmark"],
+    ...(several ? [["delta", "largest change"], ["up", "largest gain"], ["down", "largest loss"]] : []),
+    ["value", "lowest value"],
+    ["best", "highest value"],
+    ["length", "longest answer"],
+  ];
+  const names = task.runs.map((/** @type {number} */ number) => [String(number), report.runs[number].name]);
+  const select = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string[][]} */ choices, /** @type {string} */ fallback = "") =>
+    el(
+      "label",
+      {},
+      el("span", {}, label),
+      el(
+        "select",
+        { name, onchange: (/** @type {any} */ event) => set(name, event.target.value) },
+        choices.map(([value, text]) => el("option", { value, selected: value === (settings.get(name) ?? fallback) }, visible(text))),
+      ),
+    );
+  const clear = settings.size ? el("a", { href: address(["samples", task.label]), class: "clear" }, "clear filters") : null;
+  const fields = [
+    el("label", { class: "wide" }, el("span", {}, "Search"), search),
+    select("v", "Verdict", verdicts),
+    task.groups.length ? select("cat", "Group", [["", "all"], ...task.groups.map((/** @type {string} */ group) => [group, group])]) : null,
+    select("s", "Order", orders),
+    several ? select("run", "Run", names, String(task.runs[0])) : null,
+    several ? select("vs", "Against", names, String(task.runs[1])) : null,
+    clear,
+  ];
+  const special = settings.get("m") ? `only ${settings.get("m")?.replace(">", " \u2192 ")}` : settings.has("l") ? `only the ${Number(settings.get("l")) + 1}. tenth by length` : "";
+  return el("form", { class: "filters", role: "search", onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, fields, special ? el("p", { class: "special" }, visible(special)) : null);
+}

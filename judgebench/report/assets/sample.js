@@ -1,0 +1,206 @@
+// @ts-check
+import { address, el, figure, textNodes, visible } from "./core.js";
+import { diff } from "./diff.js";
+import { formatted } from "./markdown.js";
+import { outcome, runOf } from "./filter.js";
+
+// One sample: what was asked, what was answered, what each judge saw and said, and what follows.
+
+const ALIKE = 0.5;
+const JSON_LONGEST = 20000;
+
+/**
+ * @param {any} report
+ * @param {any} task
+ * @param {number} place
+ * @param {{shared: any, parts: any[]}} found
+ * @param {Map<string, string>} settings
+ * @param {(name: string, value: string) => void} set
+ */
+export function sampleView(report, task, place, found, settings, set) {
+  const run = runOf(task, settings.get("run"), 0);
+  const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
+  return el(
+    "article",
+    { class: "sample" },
+    title(report, task, place),
+    prompt(found.shared),
+    answers(report, task, found, run, vs, settings, set),
+    task.runs.map((/** @type {number} */ number, /** @type {number} */ at) => (found.parts[at] ? verdicts(report, task, found, at, number, task.runs.length === 1 || at === run || at === vs) : null)),
+  );
+}
+
+/** @param {any} report @param {any} task @param {number} place */
+function title(report, task, place) {
+  const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(task.groups[group])));
+  const values = task.runs.map((/** @type {number} */ number, /** @type {number} */ run) => {
+    const said = outcome(task, place, run);
+    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("span", { class: said }, said, " ", figure(task.values[run][place])));
+  });
+  return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place));
+}
+
+/** The numbers that the sample is in. */
+function numbers(/** @type {any} */ report, /** @type {any} */ task, /** @type {number} */ place) {
+  const own = [["", "all samples"], ...task.in[place].map((/** @type {number} */ group) => [task.groups[group], task.groups[group]])];
+  const links = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["task", task.label], [["cat", group]]) }, visible(words))]);
+  return el("p", { class: "quiet" }, "Counts in ", links, ".");
+}
+
+/** @param {any} shared */
+function prompt(shared) {
+  const turns = [...shared.messages, ...shared.followups.map((/** @type {string} */ text) => ["user", text])];
+  const folded = (/** @type {string} */ role) => role === "system";
+  const quoted = turns.map(([role, text]) => el("details", { open: !folded(role), class: `turn ${role === "assistant" ? "assistant" : ""}` }, el("summary", {}, visible(role)), el("div", { dir: "auto", class: "text" }, textNodes(text))));
+  const more = [
+    ["Reference", shared.references],
+    ["Checklist", shared.checklist],
+  ].filter(([, texts]) => texts.length);
+  return el(
+    "section",
+    { "aria-label": "prompt" },
+    el("h2", {}, "Prompt"),
+    quoted,
+    more.map(([name, texts]) => el("details", {}, el("summary", {}, name), el("ul", {}, /** @type {string[]} */ (texts).map((text) => el("li", { dir: "auto" }, textNodes(text)))))),
+  );
+}
+
+/** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} run @param {number} vs @param {Map<string, string>} settings @param {(name: string, value: string) => void} set */
+function answers(report, task, found, run, vs, settings, set) {
+  /** @type {{key: string, name: string, turns: string[], part: any}[]} */
+  const sides = [
+    ...task.runs.map((/** @type {number} */ number, /** @type {number} */ at) => ({ key: `r${number}`, name: report.runs[number].name, turns: found.parts[at]?.turns || [], part: found.parts[at] })),
+    ...found.shared.baselines.map(([name, turns]) => ({ key: `b${name}`, name: `${name} (baseline)`, turns, part: null })),
+  ];
+  const other = vs >= 0 ? `r${task.runs[vs]}` : sides.length > task.runs.length ? sides[task.runs.length].key : "";
+  const left = settings.get("a") || `r${task.runs[run]}`;
+  const right = settings.get("b") || other;
+  const pair = [left, right].map((key) => sides.find((side) => side.key === key)).filter((side) => side !== undefined);
+  const alike = pair.length === 2 ? diff(pair[0].turns.join("\n\n").slice(0, 200000), pair[1].turns.join("\n\n").slice(0, 200000)) : null;
+  const mode = settings.get("d") || (alike && alike.share >= ALIKE ? "diff" : "formatted");
+  const button = (/** @type {string} */ value, /** @type {string} */ text) => el("button", { type: "button", "aria-pressed": String(mode === value), onclick: () => set("d", value) }, text);
+  const choose = (/** @type {string} */ name, /** @type {string} */ value, /** @type {string} */ label) =>
+    el("label", {}, el("span", {}, label), el("select", { onchange: (/** @type {any} */ event) => set(name, event.target.value) }, sides.map((side) => el("option", { value: side.key, selected: side.key === value }, visible(side.name)))));
+  return el(
+    "section",
+    { "aria-label": "answers" },
+    el("h2", {}, "Answers"),
+    el(
+      "div",
+      { class: "tools" },
+      el("span", { role: "group", "aria-label": "how answers are shown" }, button("formatted", "Formatted"), button("raw", "Raw"), pair.length === 2 ? button("diff", "Word diff") : null),
+      sides.length > 2 ? [choose("a", left, "Left"), choose("b", right, "Right")] : null,
+      pair.length === 2 ? el("span", { class: "quiet" }, alike ? `${Math.round(100 * alike.share)} % of the words in common` : "too different to align") : null,
+    ),
+    el("div", { class: "sides" }, pair.map((side, at) => answer(side, mode, alike && (at ? alike.second : alike.first)))),
+  );
+}
+
+/** @param {{name: string, turns: string[], part: any}} side @param {string} mode @param {{same: boolean, text: string}[] | null} marked */
+function answer(side, mode, marked) {
+  const part = side.part;
+  const size = side.turns.reduce((sum, turn) => sum + turn.length, 0);
+  const cut = part?.finish?.includes("length") ? ", cut off at the token limit" : "";
+  const told = part?.error ? `no answer: ${part.error}` : side.turns.length ? `${size.toLocaleString("en")} characters${cut}` : "no answer";
+  const thinking = (part?.thinking || []).filter(Boolean);
+  const first = mode === "diff" && marked ? [el("div", { dir: "auto", class: "text diffed" }, marked.map((run) => (run.same ? textNodes(run.text) : el("ins", {}, textNodes(run.text)))))] : null;
+  const turns = first || side.turns.map((turn, at) => el("div", { dir: "auto", class: "turn-of" }, side.turns.length > 1 ? el("p", { class: "quiet" }, `turn ${at + 1}`) : null, mode === "formatted" ? formatted(turn) : el("div", { class: "text" }, textNodes(turn))));
+  return el(
+    "section",
+    { class: "answer", "aria-label": `answer of ${side.name}` },
+    el("h3", {}, el("bdi", {}, visible(side.name)), el("span", { class: "quiet" }, " ", visible(told))),
+    thinking.map((/** @type {string} */ text) => el("details", { class: "thinking" }, el("summary", {}, `thinking, ${text.length.toLocaleString("en")} characters`), el("div", { class: "text", dir: "auto" }, textNodes(text)))),
+    turns,
+  );
+}
+
+/** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} at @param {number} number @param {boolean} open */
+function verdicts(report, task, found, at, number, open) {
+  const part = found.parts[at];
+  const swapped = part.swapped.map((/** @type {any} */ game) =>
+    el("p", { class: game.candidate_first === game.baseline_first ? "quiet" : "doubt" }, game.candidate_first === game.baseline_first ? `Both orders agree: ${game.candidate_first}.` : `The orders contradict each other: ${game.candidate_first} when shown first, ${game.baseline_first} when shown second.`),
+  );
+  const values = part.values.map(([name, value]) => el("li", {}, visible(name), ": ", figure(value, 4)));
+  return el(
+    "details",
+    { class: "run", open },
+    el("summary", {}, el("span", { class: "h2" }, "Verdicts on ", el("bdi", {}, visible(report.runs[number].name)))),
+    swapped,
+    el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one))),
+    part.rulings.length ? rulings(part.rulings) : null,
+    values.length ? el("ul", { class: "values" }, values) : null,
+  );
+}
+
+/** @param {any[]} list */
+function rulings(list) {
+  const head = el("tr", {}, ["rule", "held", "wanted", "found"].map((name) => el("th", {}, name)));
+  const rows = list.map((rule) => el("tr", {}, el("td", {}, textNodes(rule.rule)), el("td", { class: rule.held ? "passed" : "failed" }, rule.held ? "\u2713 yes" : "\u2717 no"), el("td", { dir: "auto" }, textNodes(rule.wanted)), el("td", { dir: "auto" }, textNodes(rule.found))));
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "what verifiers found" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
+}
+
+const STATES = { reasked_and_read: "read after it was asked again", skipped: "known without asking" };
+
+/** @param {any} task @param {any} shared @param {any} part @param {any} one */
+function judgement(task, shared, part, one) {
+  const pairwise = one.shown.length === 2;
+  const who = [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
+  const order = pairwise ? `candidate shown ${one.candidate === 0 ? "first" : "second"}` : "";
+  const about = one.about.map(([name, text]) => `${name}: ${text}`);
+  const said = one.outcome ? `the candidate ${{ win: "wins", tie: "ties", loss: "loses" }[/** @type {"win"} */ (one.outcome)]} (${figure(one.share, 3)} of the win)` : one.value == null ? `no verdict: ${one.reason || one.state}` : `${one.label && one.label !== String(one.value) ? `${one.label}, ` : ""}${figure(one.value, 3)}`;
+  const details = [order, one.turn > 1 ? `turn ${one.turn}` : "", one.repeat ? `repeat ${one.repeat}` : "", STATES[/** @type {"skipped"} */ (one.state)] || ""].filter(Boolean).join(" \u00b7 ");
+  const last = one.replies.length - 1;
+  return el(
+    "section",
+    { class: `game ${one.outcome || ""}`, "aria-label": `verdict of ${who}` },
+    el("h3", {}, visible(who), details ? el("span", { class: "quiet" }, ` ${visible(details)}`) : null),
+    about.map((text) => el("p", { dir: "auto" }, textNodes(text))),
+    el("p", { class: `verdict ${one.outcome || ""}`, dir: "auto" }, textNodes(said)),
+    one.replies.map((/** @type {any} */ reply, /** @type {number} */ at) => el("details", { open: at === last }, el("summary", {}, one.replies.length > 1 ? `reply ${at + 1} of ${one.replies.length}` : "the judge's words"), replied(reply))),
+    one.prompts.map((/** @type {any} */ messages, /** @type {number} */ at) => el("details", { class: "asked" }, el("summary", {}, one.prompts.length > 1 ? `what the judge was sent (${at + 1})` : "what the judge was sent", one.told ? el("span", { class: "quiet" }, ` ${visible(one.told)}`) : null), messages.map(([role, pieces]) => el("div", {}, el("p", { class: "quiet" }, visible(role)), el("div", { class: "text", dir: "auto" }, textNodes(joined(task, shared, part, pieces))))))),
+    one.prompts.length || !one.told ? null : el("p", { class: "quiet" }, visible(one.told)),
+  );
+}
+
+/** A message that the judge was sent, from its pieces: numbers are texts of the task, words texts of the sample. */
+export function joined(/** @type {any} */ task, /** @type {any} */ shared, /** @type {any} */ part, /** @type {any[]} */ pieces) {
+  return pieces
+    .map((piece) => {
+      if (typeof piece === "number") return task.texts[piece];
+      const [kind, first, second] = piece;
+      if (kind === "x") return first;
+      if (kind === "m") return shared.messages[first][1];
+      if (kind === "f") return shared.followups[first];
+      if (kind === "r") return shared.references[first];
+      if (kind === "b") return shared.baselines[first][1][second];
+      return part.turns[first];
+    })
+    .join("");
+}
+
+/** @param {any} reply */
+function replied(reply) {
+  const likely = reply.likely.length ? el("p", { class: "quiet" }, "likeliest first tokens: ", reply.likely.map(([token, chance]) => `${JSON.stringify(visible(token))} ${(100 * chance).toFixed(1)} %`).join(", ")) : null;
+  const told = [reply.error ? `failed: ${reply.error}` : "", reply.finish && reply.finish !== "stop" ? `ended by ${reply.finish}` : ""].filter(Boolean).join(" \u00b7 ");
+  return [
+    reply.thinking ? el("details", { class: "thinking" }, el("summary", {}, "thinking"), el("div", { class: "text", dir: "auto" }, textNodes(reply.thinking))) : null,
+    fields(reply.text) || el("div", { class: "text", dir: "auto" }, textNodes(reply.text)),
+    likely,
+    told ? el("p", { class: "quiet" }, visible(told)) : null,
+  ];
+}
+
+/** A JSON object as a list of its fields; null for anything else. */
+function fields(/** @type {string} */ text) {
+  if (text.length > JSON_LONGEST) return null;
+  const bare = text.trim().replace(/^```(?:json)?\s*/, "").replace(/\s*```$/, "");
+  if (!bare.startsWith("{")) return null;
+  let found;
+  try {
+    found = JSON.parse(bare);
+  } catch {
+    return null;
+  }
+  const rows = Object.entries(found).slice(0, 40);
+  return el("dl", { class: "fields" }, rows.map(([name, value]) => [el("dt", {}, textNodes(name)), el("dd", { dir: "auto" }, textNodes(typeof value === "string" ? value : JSON.stringify(value)))]));
+}

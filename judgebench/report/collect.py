@@ -1,0 +1,167 @@
+"""Reads runs for a report: their scores, how they differ, and every sample with what each run has of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from judgebench.analysis.comparison import compare
+from judgebench.analysis.comparison_records import Comparison
+from judgebench.analysis.item_records import Sample
+from judgebench.analysis.item_values import Measure
+from judgebench.analysis.samples import OpenTask, samples, share_of
+from judgebench.data.sources import SourceFinder
+from judgebench.errors import UsageError
+from judgebench.records import Example
+from judgebench.run.folder import VERIFIED_BY
+from judgebench.run.reading import Run, TaskRun
+
+CHUNK = 5000
+"""How many samples of a run are in memory at once."""
+PROMPT_SHOWN = 140
+"""Characters of a prompt that lists show."""
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One benchmark, in the runs that have it under one protocol."""
+
+    label: str
+    protocol_hash: str
+    runs: tuple[int, ...]
+    """Positions of these runs in the report."""
+    opened: tuple[OpenTask, ...]
+    """The same runs' items."""
+
+    @property
+    def first(self) -> TaskRun:
+        """The task in the first of these runs."""
+        return self.opened[0].task
+
+    @cached_property
+    def examples(self) -> Mapping[str, Example]:
+        """The examples of any of the runs, in the order of the first that has each."""
+        found: dict[str, Example] = {}
+        for one in self.opened:
+            for name, example in one.examples.items():
+                found.setdefault(name, example)
+        return found
+
+    @cached_property
+    def measure(self) -> str | None:
+        """The measure by which samples are listed: the first that is about quality."""
+        found = self.opened[0].measure(None)
+        return None if found is None else found.name
+
+    def measure_of(self, run: int) -> Measure | None:
+        """The same measure of one of the runs, by its place among them."""
+        return None if self.measure is None else self.opened[run].measures.get(self.measure)
+
+    def outcomes(self, run: int) -> dict[str, str]:
+        """How each sample ended for one of the runs, where it ended in a win, a tie or a loss, or passed or failed."""
+        opened, measure = self.opened[run], self.measure_of(run)
+        values = {} if measure is None else measure.values
+        shares: dict[str, list[float]] = {}
+        verified = set()
+        for judgement in opened.judgements(opened.examples):
+            share = share_of(judgement, opened.verdict(judgement).value)
+            if share is not None:
+                shares.setdefault(judgement.example_id, []).append(share)
+            elif judgement.judge_model == VERIFIED_BY:
+                verified.add(judgement.example_id)
+        found = {name: end_of_shares(own) for name, own in shares.items()}
+        return found | {name: end_of_value(value) for name in verified if (value := values.get(name)) is not None}
+
+    def samples(self, names: Sequence[str]) -> list[list[Sample | None]]:
+        """Each of some samples, as each run has it."""
+        parts = [_by_name(one, names) for one in self.opened]
+        return [[part.get(name) for part in parts] for name in names]
+
+    def in_chunks(self) -> Iterator[tuple[str, list[Sample | None]]]:
+        """All samples with their names, a chunk in memory at a time."""
+        names = list(self.examples)
+        for start in range(0, len(names), CHUNK):
+            chunk = names[start : start + CHUNK]
+            yield from zip(chunk, self.samples(chunk), strict=True)
+
+
+def _by_name(opened: OpenTask, names: Sequence[str]) -> dict[str, Sample]:
+    own = [name for name in names if name in opened.examples]
+    return {sample.example_id: sample for sample in samples(opened, own)}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a page shows, with samples still in the run folders."""
+
+    runs: tuple[Run, ...]
+    names: tuple[str, ...]
+    """What the runs are called, each its own."""
+    tasks: tuple[TaskReport, ...]
+    comparison: Comparison | None = None
+    """With several runs that can be compared."""
+    notes: tuple[str, ...] = field(default=())
+    """What is not shown, and why."""
+
+
+def collect(runs: Sequence[Run], finder: SourceFinder | None, *, task: str | None = None) -> Report:
+    """Open the tasks of some runs, and compare the runs with the first of them.
+
+    Raises :class:`UsageError` if no run has the ``task``.
+    """
+    grouped: dict[tuple[str, str], list[tuple[int, OpenTask]]] = {}
+    for number, run in enumerate(runs):
+        for own in run.tasks.values():
+            if task is None or task in own.names:
+                key = own.task_manifest.label, own.task_manifest.protocol_hash
+                grouped.setdefault(key, []).append((number, OpenTask(run, own, finder)))
+    if not grouped:
+        raise UsageError(f"no run of the report has the task {task!r:.80}")
+    tasks = tuple(
+        TaskReport(label, protocol, tuple(number for number, _ in own), tuple(one for _, one in own))
+        for (label, protocol), own in grouped.items()
+    )
+    notes = [note for one in tasks for opened in one.opened for note in opened.notes]
+    comparison = None
+    if len(runs) > 1:
+        try:
+            comparison = compare(runs, task=task, finder=finder)
+        except UsageError as error:
+            notes.append(f"the runs are not compared: {error}")
+    return Report(
+        runs=tuple(runs),
+        names=_names(runs),
+        tasks=_labelled(tasks),
+        comparison=comparison,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The runs' names, with their folders' where two have one name, and with a number where that is not enough."""
+    names = [run.manifest.shown_name for run in runs]
+    longer = [
+        f"{name} ({run.path.name})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)
+    ]
+    return tuple(f"{name} [{number + 1}]" if longer.count(name) > 1 else name for number, name in enumerate(longer))
+
+
+def _labelled(tasks: Sequence[TaskReport]) -> tuple[TaskReport, ...]:
+    """The tasks with labels of their own: those of several protocols say which."""
+    labels = [task.label for task in tasks]
+    return tuple(
+        TaskReport(f"{task.label} ({task.protocol_hash[7:15]})", task.protocol_hash, task.runs, task.opened)
+        if labels.count(task.label) > 1
+        else task
+        for task in tasks
+    )
+
+
+def end_of_shares(shares: Sequence[float]) -> str:
+    """How a comparison ended, by the candidate's mean share of the win."""
+    mean = sum(shares) / len(shares)
+    return "tie" if abs(mean - 0.5) < 1e-9 else "win" if mean > 0.5 else "loss"
+
+
+def end_of_value(value: float) -> str:
+    """How a verification ended, by the measure's value in percent."""
+    return "passed" if value >= 100 else "failed"

@@ -1,0 +1,317 @@
+"""Packs samples for the page: an index of all, in columns, and slices of JSON that the page unpacks one at a time.
+
+What all runs share (prompt, references, baselines) is stored once; each run has a part of its own. A judge's prompt is
+stored as pieces: texts of the sample that it quotes, and the words around them, which are those of every sample.
+"""
+
+import base64
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from judgebench.analysis.item_records import Sample, SampleJudgement
+from judgebench.records import Message
+from judgebench.report.collect import PROMPT_SHOWN, Report, TaskReport, end_of_shares, end_of_value
+from judgebench.task import Ruling
+
+SLICE_BYTES = 192 * 1024
+LEAST_QUOTED = 24
+"""Shorter texts are not looked for in prompts."""
+LEARNT = 60
+"""From so many samples it is learnt which words of prompts are those of every sample."""
+TENTHS = 10
+OUTCOMES = {"": 0, "win": 1, "tie": 2, "loss": 3, "passed": 4, "failed": 5}
+FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING = (1 << bit for bit in range(7))
+
+Pieces = list[Any]
+
+
+def packed(data: bytes) -> str:
+    """Base64 of gzip, the same for the same bytes."""
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
+
+
+def encoded(value: Any) -> bytes:
+    """JSON in UTF-8; half a character, which a model's output may hold, as its number."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value)).encode("ascii")
+
+
+@dataclass
+class Slicer:
+    """Collects rows until a slice is full; a full one is handed out, packed."""
+
+    number: int = 0
+    rows: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, row: Any) -> tuple[int, int]:
+        """Add a row, and return the slice and the place where it is."""
+        data = encoded(row)
+        self.rows.append(data)
+        self.size += len(data)
+        return self.number, len(self.rows) - 1
+
+    def full(self) -> Iterator[tuple[int, str]]:
+        """The slice with its number, if it is full."""
+        if self.size >= SLICE_BYTES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[tuple[int, str]]:
+        """What there is, as the last slice."""
+        if self.rows:
+            yield self.number, packed(b"[" + b",".join(self.rows) + b"]")
+            self.number, self.rows, self.size = self.number + 1, [], 0
+
+
+# -- one sample
+
+
+@dataclass
+class Texts:
+    """The words that prompts of a task have in common, by which a prompt is stored as pieces."""
+
+    known: dict[str, int] = field(default_factory=dict)
+
+    def learn(self, found: Iterable[Sequence[Sample | None]]) -> None:
+        """Keep the words around quoted texts that occur in more than one sample."""
+        seen: Counter[str] = Counter()
+        for parts in found:
+            words = {
+                piece[1]
+                for sample in parts
+                if sample is not None
+                for judgement in sample.judgements
+                for request in judgement.prompts
+                for message in request
+                for piece in self.pieces(message, quotable(sample, shared_of(parts)))
+                if isinstance(piece, list) and piece[0] == "x" and piece[1]
+            }
+            seen.update(words)
+        self.known = {text: number for number, text in enumerate(text for text, count in seen.items() if count > 1)}
+
+    def pieces(self, message: Message, quotes: Sequence[tuple[str, Pieces]]) -> list[Any]:
+        """A message as texts of the sample, words of the task by number, and other words."""
+        whole: list[Any] = [message.content]
+        for text, name in quotes:
+            split: list[Any] = []
+            for piece in whole:
+                if not isinstance(piece, str) or text not in piece:
+                    split.append(piece)
+                    continue
+                for number, between in enumerate(piece.split(text)):
+                    split += ([name] if number else []) + ([between] if between else [])
+            whole = split
+        return [self.known.get(piece, ["x", piece]) if isinstance(piece, str) else piece for piece in whole]
+
+
+def quotable(sample: Sample, shared: Sample) -> list[tuple[str, Pieces]]:
+    """The texts of a sample that prompts may quote, the longest first, with how the page calls them."""
+    named: list[tuple[str, Pieces]] = [
+        *((message.content, ["m", n]) for n, message in enumerate(shared.messages)),
+        *((text, ["f", n]) for n, text in enumerate(shared.followups)),
+        *((text, ["r", n]) for n, text in enumerate(shared.references)),
+        *((text, ["t", n]) for answer in sample.answers[:1] for n, text in enumerate(answer.turns)),
+        *((text, ["b", b, n]) for b, answer in enumerate(shared.answers[1:]) for n, text in enumerate(answer.turns)),
+    ]
+    long = {text: name for text, name in reversed(named) if len(text) >= LEAST_QUOTED}
+    return sorted(long.items(), key=lambda entry: -len(entry[0]))
+
+
+def shared_of(parts: Iterable[Sample | None]) -> Sample:
+    """The run's part from which what all runs share is taken: the one that knows most baselines."""
+    there = [sample for sample in parts if sample is not None]
+    return max(there, key=lambda sample: len(sample.answers))
+
+
+def shared_row(sample: Sample) -> dict[str, Any]:
+    """What all runs share of a sample."""
+    return {
+        "messages": [[message.role, message.content] for message in sample.messages],
+        "followups": sample.followups,
+        "references": sample.references,
+        "checklist": sample.checklist,
+        "baselines": [[answer.model, answer.turns] for answer in sample.answers[1:]],
+    }
+
+
+def part_row(sample: Sample, shared: Sample, texts: Texts) -> dict[str, Any]:
+    """One run's part of a sample."""
+    answer, quotes = sample.answers[0], quotable(sample, shared)
+    return {
+        "turns": answer.turns,
+        "thinking": answer.thinking,
+        "finish": answer.finish_reasons,
+        "error": answer.error,
+        "values": [[name, value] for name, value in sample.values.items()],
+        "judgements": [_judgement(one, quotes, texts) for one in sample.judgements],
+        "rulings": [_ruling(one) for one in sample.rulings],
+        "swapped": sample.swapped,
+    }
+
+
+def _ruling(ruling: Ruling) -> dict[str, Any]:
+    found = "; ".join(filter(None, (ruling.found, ruling.note)))
+    return {"rule": ruling.rule, "held": ruling.held, "wanted": ruling.wanted, "found": found}
+
+
+def _judgement(one: SampleJudgement, quotes: Sequence[tuple[str, Pieces]], texts: Texts) -> dict[str, Any]:
+    return {
+        "judge": one.judge,
+        "judge_model": one.judge_model,
+        "turn": one.turn,
+        "repeat": one.repeat,
+        "shown": one.shown,
+        "candidate": one.candidate,
+        "about": list(one.about.items()),
+        "state": one.state,
+        "value": one.value,
+        "label": one.label,
+        "reason": one.reason,
+        "share": one.share,
+        "outcome": one.outcome,
+        "told": one.prompt_told,
+        "replies": [
+            {
+                "text": reply.text,
+                "thinking": reply.thinking,
+                "finish": reply.finish_reason,
+                "error": reply.error,
+                "likely": reply.likely,
+            }
+            for reply in one.replies
+        ],
+        "prompts": [[[message.role, texts.pieces(message, quotes)] for message in request] for request in one.prompts],
+    }
+
+
+# -- the columns of a task
+
+
+@dataclass
+class Columns:
+    """What the page knows of all samples of a task before it unpacks one."""
+
+    task: TaskReport
+    texts: Texts
+    groups: dict[str, int] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    inside: list[list[int]] = field(default_factory=list)
+    items: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Empty columns for each run."""
+        runs = range(len(self.task.runs))
+        self.parts: list[list[tuple[int, int] | None]] = [[] for _ in runs]
+        self.values: list[list[float | None]] = [[] for _ in runs]
+        self.outcomes: list[list[int]] = [[] for _ in runs]
+        self.flags: list[list[int]] = [[] for _ in runs]
+        self.lengths: list[list[int]] = [[] for _ in runs]
+
+    def add(self, name: str, parts: Sequence[Sample | None], shared: Sample) -> None:
+        """A sample, but for where its rows are."""
+        self.ids.append(name)
+        # An import may hold no prompt: then the answer says what the sample is.
+        asked = next((m.content for m in reversed(shared.messages) if m.content.strip()), "")
+        said = next((turn for answer in shared.answers for turn in answer.turns), "")
+        self.prompts.append(" ".join((asked or said)[: 4 * PROMPT_SHOWN].split())[:PROMPT_SHOWN])
+        self.inside.append([self.groups.setdefault(group, len(self.groups)) for group in shared.groups])
+        for run, sample in enumerate(parts):
+            value = None if sample is None or self.task.measure is None else sample.values.get(self.task.measure)
+            self.values[run].append(None if value is None else round(value, 5))
+            self.outcomes[run].append(0 if sample is None else OUTCOMES[outcome(sample, value)])
+            self.flags[run].append(FAILED if sample is None else flags(sample))
+            self.lengths[run].append(0 if sample is None else sum(map(len, sample.answers[0].turns)))
+
+    def index(self) -> dict[str, Any]:
+        """The columns as the page reads them."""
+        return {
+            "label": self.task.label,
+            "measure": self.task.measure,
+            "runs": self.task.runs,
+            "groups": list(self.groups),
+            "texts": list(self.texts.known),
+            "ids": self.ids,
+            "prompts": self.prompts,
+            "in": self.inside,
+            "items": self.items,
+            "parts": self.parts,
+            "values": self.values,
+            "outcomes": self.outcomes,
+            "flags": self.flags,
+            "lengths": self.lengths,
+            "tenths": [tenths(lengths) for lengths in self.lengths],
+        }
+
+
+def outcome(sample: Sample, value: float | None) -> str:
+    """How a sample ended; empty if it was neither compared nor verified."""
+    shares = [one.share for one in sample.judgements if one.share is not None]
+    if shares:
+        return end_of_shares(shares)
+    return end_of_value(value) if sample.rulings and value is not None else ""
+
+
+def flags(sample: Sample) -> int:
+    """What to doubt about a sample, as bits."""
+    answer = sample.answers[0]
+    ends = {one.outcome for one in sample.judgements if one.outcome is not None}
+    by_judge = {(one.judge, one.judge_model) for one in sample.judgements}
+    found = FAILED if answer.error is not None or not answer.turns else 0
+    found |= UNREAD if any(one.value is None and one.state != "skipped" for one in sample.judgements) else 0
+    found |= ORDERS if any(game.changes for game in sample.swapped) else 0
+    found |= CUT if "length" in answer.finish_reasons else 0
+    found |= JUDGES if len(by_judge) > 1 and _disagree(sample) and len(ends) > 1 else 0
+    found |= INTEGRITY if not found & FAILED and not "".join(answer.turns).strip() else 0
+    return found | (THINKING if any(answer.thinking) else 0)
+
+
+def _disagree(sample: Sample) -> bool:
+    """Whether judges, each over its own games, see other winners."""
+    means: dict[str, list[float]] = {}
+    for one in sample.judgements:
+        if one.share is not None:
+            means.setdefault(f"{one.judge}/{one.judge_model}", []).append(one.share)
+    sides = {sum(shares) / len(shares) > 0.5 for shares in means.values()}
+    return len(sides) > 1
+
+
+def tenths(lengths: Sequence[int]) -> list[int]:
+    """The tenth by length in which each sample is, from 0, the shortest; samples of one length are in one tenth."""
+    ordered = sorted(lengths)
+    first = {length: place for place, length in reversed(list(enumerate(ordered)))}
+    return [TENTHS * first[length] // max(1, len(lengths)) for length in lengths]
+
+
+def packed_samples(report: Report) -> Iterator[tuple[int, str] | dict[str, Any]]:
+    """The slices with their numbers and, at the end, the index."""
+    slicer, indexes = Slicer(), []
+    for task in report.tasks:
+        texts = Texts()
+        texts.learn(task.samples(list(task.examples)[:LEARNT]))
+        columns = Columns(task, texts)
+        for name, parts in task.in_chunks():
+            shared = shared_of(parts)
+            columns.add(name, parts, shared)
+            columns.items.append(slicer.add(shared_row(shared)))
+            for run, sample in enumerate(parts):
+                there = None if sample is None else slicer.add(part_row(sample, shared, texts))
+                columns.parts[run].append(there)
+            yield from slicer.full()
+        indexes.append(columns.index())
+    yield from slicer.rest()
+    runs = [{"name": name, "path": brief_path(report, number)} for number, name in enumerate(report.names)]
+    yield {"runs": runs, "tasks": indexes}
+
+
+def brief_path(report: Report, number: int) -> str:
+    """The folder of a run, without the folders above it."""
+    return report.runs[number].path.name

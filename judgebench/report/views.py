@@ -1,0 +1,387 @@
+"""What the page shows of numbers: pure functions from a report to the rows, plots and words of its views."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from judgebench.analysis.comparison_records import Difference, TaskComparison
+from judgebench.display import figure, interval, p_value, printable
+from judgebench.records import Score
+from judgebench.report.collect import Report, TaskReport
+from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of
+from judgebench.stats.clustered import cluster_totals
+
+NUMBERS = {"percent": (0.0, 100.0)}
+SECRET = ("key", "token", "authorization", "password", "secret")
+OUTCOMES = ("win", "tie", "loss", "passed", "failed")
+
+
+def address(*path: str, **settings: str | int) -> str:
+    """The address of a view within the page."""
+    query = "&".join(f"{name}={_encoded(str(value))}" for name, value in settings.items() if value != "")
+    return f"#/{'/'.join(map(_encoded, path))}" + (f"?{query}" if query else "")
+
+
+def _encoded(text: str) -> str:
+    return quote(text.encode("utf-8", "replace").decode("utf-8"), safe="-_.!~*'()")
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One metric, of all samples or of a group, in every run that has the task."""
+
+    metric: str
+    group: str
+    cells: tuple[tuple[str, str, str, str], ...]
+    """By run: the value, its interval, what to say of it, and where its samples are."""
+    difference: str
+    plot: Markup
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """The numbers of one task."""
+
+    task: TaskReport
+    names: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+    axis: Markup
+    judge: str
+
+
+def score_tables(report: Report, *, groups: bool) -> list[ScoreTable]:
+    """A table for each task; with ``groups``, of groups of samples too."""
+    return [_score_table(report, task, groups=groups) for task in report.tasks]
+
+
+def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTable:
+    by_run = [{(one.metric, one.group): one for one in opened.task.scores} for opened in task.opened]
+    keys = list(dict.fromkeys(key for scores in by_run for key in scores if groups or key[1] is None))
+    compared = _differences(report, task)
+    percents = [s for scores in by_run for key, s in scores.items() if key in keys and s.unit == "percent"]
+    scale = scale_of([end for s in percents for end in (s.value, s.low, s.high) if end is not None], NUMBERS["percent"])
+    rows = tuple(
+        ScoreRow(
+            metric=metric,
+            group=group or "",
+            cells=tuple(_cell(task, number, scores.get((metric, group))) for number, scores in enumerate(by_run)),
+            difference=_difference(compared.get((metric, group))),
+            plot=_plot(report, task, scale, metric, group, [scores.get((metric, group)) for scores in by_run]),
+        )
+        for metric, group in keys
+    )
+    return ScoreTable(
+        task=task,
+        names=tuple(report.names[run] for run in task.runs),
+        rows=rows,
+        axis=axis(scale, "percent"),
+        judge=judges_of(task),
+    )
+
+
+def judges_of(task: TaskReport) -> str:
+    """Who judged a task, in words."""
+    named = task.first.task_manifest.protocol.get("judges")
+    listed = named if isinstance(named, Mapping) else {}
+    models = [str(one.get("model", name)) if isinstance(one, Mapping) else str(one) for name, one in listed.items()]
+    return printable(", ".join(dict.fromkeys(models)), 200) if models else "no judge: answers are verified"
+
+
+def _cell(task: TaskReport, number: int, score: Score | None) -> tuple[str, str, str, str]:
+    if score is None:
+        return "–", "", "not in this run", ""
+    told = f"n {score.n}" + (f", missing {score.n_missing}" if score.n_missing else "")
+    around = "" if score.low is None or score.high is None else interval(score.low, score.high, score.unit)
+    reason = score.reason or ""
+    settings: dict[str, str | int] = {"run": task.runs[number]} if len(task.runs) > 1 else {}
+    href = address("samples", task.label, **settings, cat=score.group or "", s="value")
+    return figure(score.value, score.unit), around, printable(f"{told}{'; ' if reason else ''}{reason}", 300), href
+
+
+def _plot(
+    report: Report, task: TaskReport, scale: Scale, metric: str, group: str | None, scores: Sequence[Score | None]
+) -> Markup:
+    marks = [
+        Mark(
+            run=task.runs[number],
+            value=score.value,
+            low=score.low,
+            high=score.high,
+            words=f"{report.names[task.runs[number]]}: {metric} {figure(score.value, score.unit)}",
+            href=_cell(task, number, score)[3],
+        )
+        for number, score in enumerate(scores)
+        if score is not None and score.value is not None and score.unit == "percent"
+    ]
+    return forest(marks, scale, f"{metric}{f' of {group}' if group else ''} by run") if marks else Markup("")
+
+
+def _differences(report: Report, task: TaskReport) -> dict[tuple[str, str | None], Difference]:
+    """Of the second run and the first, by metric and group."""
+    compared = comparison_of(report, task)
+    if compared is None or len(task.runs) != 2:
+        return {}
+    return {(one.metric, one.group): one for one in compared.differences}
+
+
+def comparison_of(report: Report, task: TaskReport) -> TaskComparison | None:
+    """How the runs of a task differ."""
+    tasks = report.comparison.tasks if report.comparison else ()
+    return next((one for one in tasks if one.protocol_hash == task.protocol_hash), None)
+
+
+def _difference(one: Difference | None) -> str:
+    if one is None or one.difference is None:
+        return ""
+    around = "" if one.low is None or one.high is None else f" ({interval(one.low, one.high, one.unit, signed=True)})"
+    return figure(one.difference, one.unit, signed=True) + around
+
+
+# -- what to say first
+
+
+def leads(report: Report) -> Iterator[str]:
+    """A sentence for each task: the headline numbers or, of two runs, their difference."""
+    for task in report.tasks:
+        compared = comparison_of(report, task)
+        if compared is not None and compared.differences:
+            yield from _lead_of(report, task, compared.differences)
+            continue
+        for number, opened in enumerate(task.opened):
+            headline = next((one for one in opened.task.scores if one.group is None and one.value is not None), None)
+            if headline is not None:
+                around = (
+                    ""
+                    if headline.low is None or headline.high is None
+                    else (f" ({interval(headline.low, headline.high, headline.unit)})")
+                )
+                name = report.names[task.runs[number]]
+                value = figure(headline.value, headline.unit)
+                yield printable(
+                    f"{task.label}: {name} has {headline.metric} {value}{around}, {headline.n} samples", 400
+                )
+
+
+def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]) -> Iterator[str]:
+    seen: set[int] = set()
+    for one in differences:
+        if one.group is not None or one.second in seen or one.difference is None:
+            continue
+        seen.add(one.second)
+        first, second = report.names[one.first], report.names[one.second]
+        sure = (
+            ""
+            if one.low is None or one.high is None
+            else (f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'lies off 0'}")
+        )
+        yield printable(
+            f"{task.label}: {second} less {first}, {one.metric} {_difference(one)}{sure}; {one.n} items", 400
+        )
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something to know before a number is believed."""
+
+    words: str
+    href: str
+
+
+def doubts(report: Report) -> Iterator[Doubt]:
+    """What is missing, unread, unfinished, flagged or not comparable; each leads to its samples."""
+    for number, own in enumerate(report.runs):
+        if own.manifest.status != "complete":
+            yield Doubt(f"{report.names[number]} is {own.manifest.status}", address("runs"))
+    for task in report.tasks:
+        for place, opened in enumerate(task.opened):
+            name, run = report.names[task.runs[place]], task.runs[place]
+            counts = opened.task.task_manifest.counts
+            for state, verdict in (("unread", "unread"), ("failed", "unread"), ("no_answer", "error")):
+                if counts.get(state):
+                    yield Doubt(
+                        f"{task.label}, {name}: {counts[state]} {state.replace('_', ' ')}",
+                        address("samples", task.label, run=run, v=verdict),
+                    )
+            for finding in opened.task.findings:
+                if finding.flagged:
+                    yield Doubt(f"{task.label}, {name}: {finding.message}", address("samples", task.label, run=run))
+    yield from (Doubt(note, address("runs")) for note in report.notes)
+
+
+# -- one task
+
+
+def length_plot(report: Report, task: TaskReport) -> Markup | None:
+    """The mean value in ten parts by length of the answer, by run; ``None`` if samples have no value."""
+    if task.measure is None:
+        return None
+    series = []
+    for place in range(len(task.runs)):
+        points, hrefs = [], []
+        for tenth, values in enumerate(_by_length(task, place)):
+            totals = cluster_totals(values) if values else None
+            mean, error = (None, None) if totals is None else (totals.value, totals.stderr)
+            margin = None if error is None else 1.96 * error
+            points.append(
+                (
+                    tenth / 9,
+                    mean,
+                    None if mean is None or margin is None else mean - margin,
+                    None if mean is None or margin is None else mean + margin,
+                )
+            )
+            hrefs.append(address("samples", task.label, run=task.runs[place], l=tenth))
+        series.append(Series(task.runs[place], report.names[task.runs[place]], points, hrefs))
+    values = [end for one in series for point in one.points for end in point[1:] if end is not None]
+    if not values:
+        return None
+    measure = task.opened[0].measures[task.measure]
+    title = f"{task.measure} by length of the answer"
+    told = "; ".join(_told(one) for one in series)
+    return curves(series, scale_of(values, NUMBERS.get(measure.unit)), title, told)
+
+
+def _told(series: Series) -> str:
+    known = [value for _, value, _, _ in series.points if value is not None]
+    return f"{series.name}: {known[0]:.2f} for the shortest tenth, {known[-1]:.2f} for the longest" if known else ""
+
+
+def _by_length(task: TaskReport, place: int) -> list[list[float]]:
+    from judgebench.report.slices import TENTHS, tenths
+
+    opened, measure = task.opened[place], task.measure_of(place)
+    names = list(task.examples)
+    lengths = [sum(map(len, own.outputs)) if (own := opened.generations.get(name)) else 0 for name in names]
+    found: list[list[float]] = [[] for _ in range(TENTHS)]
+    for name, tenth in zip(names, tenths(lengths), strict=True):
+        value = None if measure is None else measure.values.get(name)
+        if value is not None:
+            found[tenth].append(value)
+    return found
+
+
+# -- runs
+
+
+def facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Where each run comes from, as names and values."""
+    return [(name, list(_facts(report, number))) for number, name in enumerate(report.names)]
+
+
+def _facts(report: Report, number: int) -> Iterator[tuple[str, str]]:
+    run = report.runs[number]
+    manifest = run.manifest
+    yield "model", manifest.candidate
+    yield "model spec", manifest.candidate_spec or ""
+    yield "folder", run.path.name
+    yield "status", manifest.status
+    yield "started", str(manifest.started_at)
+    if manifest.sessions:
+        yield "command", " ".join(masked(manifest.sessions[-1].argv))
+    yield "versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    for task in run.tasks.values():
+        yield f"{task.task_manifest.label}: protocol", task.task_manifest.protocol_hash
+
+
+def masked(words: Iterable[str]) -> Iterator[str]:
+    """The words of a command without secrets and without the user's home."""
+    home, hide = str(Path.home()), False
+    for word in words:
+        name, _, value = word.partition("=")
+        secret = any(part in name.lower() for part in SECRET) and "env" not in name.lower()
+        yield "***" if hide else f"{name}=***" if secret and value else word.replace(home, "~")
+        hide = secret and not value and name.startswith("-")
+
+
+# -- two runs of a task
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """How often each way in which a sample ended for one run met each way for another."""
+
+    first: str
+    second: str
+    rows: tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
+    """By the first run's end: counts by the second's, with the addresses of their samples."""
+    ends: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a view says of the runs of one task beside each other."""
+
+    task: TaskReport
+    rows: tuple[tuple[str, str, str, str, str, str, str], ...]
+    """Metric, group, runs, difference, interval, p, n."""
+    plot: Markup | None
+    matrices: tuple[Matrix, ...]
+    reasons: tuple[str, ...]
+
+
+def compared(report: Report) -> list[Compared]:
+    """The comparison of each task that several runs have."""
+    return [_compared(report, task) for task in report.tasks if len(task.runs) > 1]
+
+
+def _compared(report: Report, task: TaskReport) -> Compared:
+    found = comparison_of(report, task)
+    differences = () if found is None else found.differences
+    rows = tuple(
+        (
+            one.metric,
+            one.group or "",
+            f"{report.names[one.second]} less {report.names[one.first]}",
+            figure(one.difference, one.unit, signed=True),
+            "" if one.low is None or one.high is None else interval(one.low, one.high, one.unit, signed=True),
+            "" if one.p_adjusted is None else p_value(one.p_adjusted),
+            str(one.n),
+        )
+        for one in differences
+    )
+    marks = [
+        Mark(
+            run=one.second,
+            value=one.difference,
+            low=one.low,
+            high=one.high,
+            words=f"{one.metric}{f' {one.group}' if one.group else ''}, {report.names[one.second]}: {_difference(one)}",
+            href=address("samples", task.label, run=one.first, vs=one.second, v="flip", s="delta", cat=one.group or ""),
+        )
+        for one in differences
+        if one.difference is not None and one.unit == "percent"
+    ]
+    ends = [end for mark in marks for end in (mark.value, mark.low, mark.high, 0.0) if end is not None]
+    plot = forest(marks, scale_of(ends), f"differences of {task.label}", zero=True) if marks else None
+    return Compared(
+        task=task,
+        rows=rows,
+        plot=plot,
+        matrices=tuple(_matrix(report, task, 0, other) for other in range(1, len(task.runs))),
+        reasons=tuple(f"{what}: {why}" for what, why in (found.not_compared if found else ())),
+    )
+
+
+def _matrix(report: Report, task: TaskReport, first: int, second: int) -> Matrix:
+    ended = [task.outcomes(place) for place in (first, second)]
+    counts = Counter((ended[0][name], ended[1][name]) for name in ended[0] if name in ended[1])
+    ends = tuple(end for end in OUTCOMES if any(end in pair for pair in counts))
+    runs = {"run": task.runs[first], "vs": task.runs[second]}
+    return Matrix(
+        first=report.names[task.runs[first]],
+        second=report.names[task.runs[second]],
+        ends=ends,
+        rows=tuple(
+            (
+                one,
+                tuple(
+                    (counts[one, other], address("samples", task.label, **runs, m=f"{one}>{other}")) for other in ends
+                ),
+            )
+            for one in ends
+        ),
+    )

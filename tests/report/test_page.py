@@ -1,0 +1,72 @@
+"""The report of real runs: what stands in the file, without a browser."""
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import judgebench
+
+BLOCK = re.compile(r'<script type="text/plain" id="(\w+)">([^<]*)</script>')
+
+
+def evaluated(folder: Path, name: str) -> None:
+    """A run of the tiny model on the starter sets, with a judge."""
+    words = ["eval", "-q", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", "alpacaeval,gsm8k"]
+    seeds = ["--gen", f"seed={len(name)}"]
+    judgebench([*words, "--starter", "--limit", 4, "--out", name, *seeds], cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs and their report."""
+    folder = tmp_path_factory.mktemp("report")
+    for name in ("one", "other"):
+        evaluated(folder, name)
+    judgebench(["report", "one", "other", "--html", "report.html"], cwd=folder)
+    return folder
+
+
+def blocks(page: str) -> dict[str, str]:
+    """The file's data by the name of their elements."""
+    return dict(BLOCK.findall(page))
+
+
+def unpacked(text: str) -> Any:
+    """What a block holds."""
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def test_every_sample_is_in_the_file(place: Path) -> None:
+    """Slices hold what the run folders hold: answers, judges' words, verdicts; the index says where."""
+    found = blocks((place / "report.html").read_text())
+    index = unpacked(found["index"])
+    assert [run["name"] for run in index["runs"]] == ["builtin:tiny (one)", "builtin:tiny (other)"]
+    tasks = {task["label"].partition("@")[0]: task for task in index["tasks"]}
+    assert set(tasks) == {"alpacaeval", "gsm8k"}
+    rows = [json.loads(line) for line in (place / "one" / "alpacaeval" / "generations.jsonl").read_text().splitlines()]
+    for row in rows:
+        at = tasks["alpacaeval"]["ids"].index(row["example_id"])
+        number, row_at = tasks["alpacaeval"]["parts"][0][at]
+        assert unpacked(found[f"s{number}"])[row_at]["turns"] == row["outputs"]
+
+
+def test_the_same_runs_make_the_same_bytes(place: Path) -> None:
+    """The file holds no clock and no chance."""
+    judgebench(["report", "one", "other", "--html", "again.html"], cwd=place)
+    assert (place / "again.html").read_bytes() == (place / "report.html").read_bytes()
+
+
+def test_a_report_is_not_replaced_unasked(place: Path) -> None:
+    """An existing file stays, unless ``--overwrite`` is given."""
+    words = ["report", "one", "--html", "report.html"]
+    before = (place / "report.html").read_bytes()
+    assert "--overwrite" in judgebench(words, code=2, cwd=place).stderr
+    assert (place / "report.html").read_bytes() == before
+    judgebench(["report", "one", "--html", "mine.html", "--task", "gsm8k"], cwd=place)
+    index = unpacked(blocks((place / "mine.html").read_text())["index"])
+    assert [task["label"].partition("@")[0] for task in index["tasks"]] == ["gsm8k"]
