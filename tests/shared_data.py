@@ -23,6 +23,7 @@ CONTENTS = {
     "arena_hard": "questions, answers, judgements, battles and leaderboards of lmarena/arena-hard-auto",
     "bridge": "verdicts of second judges on AlpacaEval and WildBench, and bridges to the official ones",
     "followbench": "requests of YJiangcm/FollowBench, answers to them, and what its official code makes of verdicts",
+    "creative_writing_v3": "grades and replies of the judge of EQ-Bench's creative writing, and its official readings",
     "gsm8k": "problems of openai/grade-school-math, answers to them, and lm-eval's verdicts",
     "healthbench": "verdicts of a judge on HealthBench's criteria, and what simple-evals makes of them",
     "humaneval": "problems of openai/human-eval with their canonical solutions, and its example samples",

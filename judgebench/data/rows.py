@@ -246,6 +246,14 @@ def json_rows(data: bytes, name: str) -> FileRows:
     return rows
 
 
+def keyed_rows(rows: Sequence[FileRow]) -> Sequence[FileRow]:
+    """The rows of a file that is one object of objects, whose keys are their ids; other rows as they are."""
+    if len(rows) != 1 or not all(isinstance(value, dict) for value in rows[0].fields.values()):
+        return rows
+    (whole,) = rows
+    return [FileRow(whole.path, whole.position, {"id": key, **value}) for key, value in whole.fields.items()]
+
+
 def _files_below(path: Path) -> list[Path]:
     """Files with a readable ending. A FIFO or a broken link among them may stand for answers, so it is an error."""
     below = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from judgebench.judges.grade_lines import lines_verdict
 from judgebench.judges.lists import list_verdict
 from judgebench.judges.own_prompts import CaseTexts, bounded
 from judgebench.judges.patterns import killable, wrapped
@@ -24,9 +25,11 @@ from judgebench.records import Verdict
 
 LONGEST_REPLY = 20_000
 """Longest reply that the user's own patterns are searched in, in characters."""
-READINGS = ("label", "rating", "json:KEY", "logprob", "list")
+READINGS = ("label", "rating", "json:KEY", "logprob", "list", "lines")
 ALPACA_EVAL_READINGS = ("alpaca_eval:ranking_parser", "alpaca_eval:lmsys_parser")
 LONGEST_PATTERN = 500
+GRADED = "lower_is_better"
+"""The name, among the texts of cases that have several grades, of the criteria where a low one is good."""
 LIST = "count"
 """The name, among the texts of cases that have several verdicts, of how many there are."""
 _RATING = r"\[\[\s*(-?\d{1,15}(?:\.\d{1,15})?)\s*\]\]"
@@ -60,6 +63,10 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Characters that are removed from both ends of a reply of strict JSON, in place of the code fence."""
     repair: bool = False
     """A reply that strict reading refuses is read as the lenient reading does, and counted as repaired."""
+    after: str = "[Scores]"
+    """Of lines: the heading after which the strict reading looks for grades."""
+    strict: bool = False
+    """Of lines: only grades of the criteria, after the heading, count."""
     model_1: str = "model_1"
     """The name in a ranking that stands for the answer shown first."""
 
@@ -93,6 +100,8 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.own_patterns or self.kind in ALPACA_EVAL_READINGS:
             return ""
         scale = f", from {self.scale[0]:g} to {self.scale[1]:g}" if self.scale else ""
+        if self.kind == "lines":
+            return f"{self.after}, then a line for each criterion: its name, a colon and a number{scale}"
         if self.kind == "list":
             return f"a list in brackets, each element {one_of(self.labels)}"
         if self.kind == "json":
@@ -105,8 +114,11 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         labels = ", ".join(f"{label} = {value:g}" for label, value in self.labels.items())
         parts = [self.read, labels and f"of {labels}", self.scale and f"on {self.scale[0]:g} to {self.scale[1]:g}"]
         parts += [self.regex and f"by /{self.regex}/", "by patterns" if self.patterns else ""]
-        parts += ["" if self.kind in ("logprob", "list", *ALPACA_EVAL_READINGS) else f"the {self.which} one counts"]
+        parts += [
+            "" if self.kind in ("logprob", "list", "lines", *ALPACA_EVAL_READINGS) else f"the {self.which} one counts"
+        ]
         parts += ["of the last line" if self.kind == "list" else ""]
+        parts += [f"of criteria alone, after {self.after!r}" if self.strict else ""]
         parts += [f"{self.position} token" if self.kind == "logprob" else "", "binarised" if self.binarise else ""]
         parts += ["mapped to the benchmark's scale" if self.rescale else ""]
         kinds = ", ".join(f"{key} {kind}" for key, kind in sorted(self.types.items()))
@@ -118,7 +130,7 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def problem(rule: VerdictRule) -> tuple[str, str] | None:
     """Say what is wrong with a rule: the key, and why it does not do. ``None`` if it makes sense."""
-    if rule.kind not in ("label", "rating", "json", "logprob", "list", *ALPACA_EVAL_READINGS) or (
+    if rule.kind not in ("label", "rating", "json", "logprob", "list", "lines", *ALPACA_EVAL_READINGS) or (
         rule.kind == "json" and not rule.key
     ):
         return "read", f"{rule.read!r} is not one of {', '.join(READINGS)}"
@@ -127,11 +139,13 @@ def problem(rule: VerdictRule) -> tuple[str, str] | None:
             "labels",
             'needs two labels or more, such as labels = ["[[A]]", "[[B]]"] or { "A" = 1.0, "tie" = 0.5, "B" = 0.0 }',
         )
-    if rule.kind == "rating" and rule.scale is None:
+    if rule.kind in ("rating", "lines") and rule.scale is None:
         return "scale", "says on which scale the judge rates, such as scale = [1, 10]"
     if rule.kind == "json" and not rule.labels and rule.scale is None:
         return "labels", "or scale must say what the values of the key mean, such as scale = [1, 10]"
-    if rule.kind == "rating" and rule.labels:
+    if rule.kind != "lines" and (rule.strict or rule.after != VerdictRule(read="lines").after):
+        return "strict" if rule.strict else "after", "belongs to lines"
+    if rule.kind in ("rating", "lines") and rule.labels:
         return "labels", "belong to label, json:KEY and logprob; a rating has a scale"
     if rule.scale is not None and (rule.kind in ("label", "logprob", "list") or (rule.kind == "json" and rule.labels)):
         return "scale", "belongs to a rating; labels have values"
@@ -177,6 +191,8 @@ def _matches(pattern: str, text: str) -> Verdict:
 
 def misfit(rule: VerdictRule, texts: CaseTexts) -> str | None:
     """Say why a rule does not fit a judge's cases; ``None`` if it does."""
+    if rule.kind == "lines" and GRADED not in texts.names:
+        return "its verdicts are on one thing, and lines are on several: use rating, label, logprob or json:KEY"
     if rule.kind == "list" and LIST not in texts.names:
         return "its verdicts are single ones, and a list is of several: use label, logprob or json:KEY"
     if texts.answers == 2:
@@ -239,6 +255,8 @@ def _reader(rule: VerdictRule, scale: tuple[float, float] | None) -> Callable[[s
         return lambda text: _json_verdict(text, rule, scale)
     if rule.kind == "list":
         return lambda text: list_verdict(text, rule.labels)
+    if rule.kind == "lines":
+        return lambda text: lines_verdict(text, rule.scale or (0.0, 1.0), rule.after)
     if rule.kind == "rating":
         pattern = _compiled(rule.regex or _RATING)
         return lambda text: _chosen(text, pattern, rule, lambda found: _rating(found, rule, scale))

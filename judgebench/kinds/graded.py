@@ -1,12 +1,17 @@
 """The kind ``rubric`` with a scale: a number for each criterion, and the mean of an item's numbers."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds import at_once
+from judgebench.kinds.at_once import AtOnce
 from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, ends_of_criterion, number_of
 from judgebench.kinds.items import Criterion, groups_of, tag_group
 from judgebench.kinds.judging import judge_models, slot_texts, with_judge
@@ -32,6 +37,8 @@ class Grades:
     """The score is the mean of all grades, not of the items' means; so is that of a tag of criteria."""
     partial: bool
     """An item's score is the mean of the grades that could be read, if some could not."""
+    at_once: AtOnce | None = None
+    """One call grades an answer by all criteria; without it, each call is about one of them."""
 
     @property
     def metrics(self) -> tuple[Metric, Metric]:
@@ -58,17 +65,29 @@ def make(
     low, high = grades.scale
     if not 0 <= low < high:
         raise file.fault("rubric.scale", f"[{low:g}, {high:g}] does not go from low to high, from 0 or above")
-    scores = _Scores(file, grades)
+    scores, together = _Scores(file, grades), grades.at_once
+    named = at_once.NAMES if together else {"criterion": "the criterion to grade"}
+    show = at_once.shown if together else shown
     texts = slot_texts(
         file,
-        {"criterion": "the criterion to grade", "lowest": "the least grade", "highest": "the greatest grade"},
-        lambda case: {**shown(case), "lowest": f"{low:g}", "highest": f"{high:g}"},
+        {**named, "lowest": "the least grade", "highest": "the greatest grade"},
+        lambda case: {**show(case), "lowest": f"{low:g}", "highest": f"{high:g}"},
         scale=grades.scale,
     )
-    rule = VerdictRule(read="rating", scale=grades.scale)
+    rule = VerdictRule(read="lines" if together else "rating", scale=grades.scale)
+    house = at_once.HOUSE if together else HOUSE
 
     def read(fetch: Fetch) -> TaskData:
-        return with_judge(file, task, TaskData(examples=load(fetch), baselines={}), texts, rule, fetch, house=HOUSE)
+        data = with_judge(file, task, TaskData(examples=load(fetch), baselines={}), texts, rule, fetch, house=house)
+        if together is None:
+            return data
+        return dataclasses.replace(data, judges={name: together.judge(one) for name, one in data.judges.items()})
+
+    verdicts = (
+        partial(import_verdicts, case=at_once.case_of, value=together.value_of)
+        if together
+        else partial(import_verdicts, case=case_of_row, value=partial(_value_of, grades))
+    )
 
     task = Task(
         name=file.name,
@@ -80,17 +99,14 @@ def make(
         official_examples=file.official_examples,
         starter=starter,
         load=read,
-        cases=cases_of_criteria,
-        score=partial(_score, grades),
-        verdict_ends=partial(ends_of_criterion, grades.scale),
+        cases=together.cases if together else cases_of_criteria,
+        score=together.score if together else partial(_score, grades),
+        verdict_ends=None if together else partial(ends_of_criterion, grades.scale),
         groups=scores.groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
         repeats=True,
-        importers={
-            "outputs": import_answers,
-            "verdicts": partial(import_verdicts, case=case_of_row, value=partial(_value_of, grades)),
-        },
+        importers={"outputs": import_answers, "verdicts": verdicts},
         about=file.keys.about or f"How well each answer does by each of its criteria, from {low:g} to {high:g}.",
     )
     return task
@@ -158,11 +174,29 @@ class _Scores:
         self._score, self._percent = plain
 
     def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
-        """All scores."""
+        """All scores; of answers graded by all criteria at once, with upstream's beside those read strictly."""
+        found = self._all(data.examples, rows)
+        together = self._grades.at_once
+        if together is None:
+            return found
+        count = {"read_otherwise": at_once.read_otherwise(rows)}
+        found = [
+            msgspec.structs.replace(one, details={**one.details, **count}) if one.group is None else one
+            for one in found
+        ]
+        if not together.strict or not count["read_otherwise"]:
+            return found
+        others = self._all(data.examples, [at_once.otherwise(row) for row in rows])
         return [
-            score
-            for group, values in self._values(data.examples, rows).items()
-            for score in self._scores(group, values)
+            score.beside(other.as_upstream("upstream reads every text before a colon and a number as a name"))
+            if other.value is not None and score.value not in (None, other.value)
+            else score
+            for score, other in zip(found, others, strict=True)
+        ]
+
+    def _all(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> list[Score]:
+        return [
+            score for group, values in self._values(examples, rows).items() for score in self._scores(group, values)
         ]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
@@ -207,7 +241,13 @@ class _Scores:
 
     def _scores(self, group: str | None, values: "_Values") -> Iterable[Score]:
         about: dict[str, Any] = {"n_missing": values.total - len(values.known), "group": group}
-        what = "mean of all grades" if values.pooled else "mean over items of their mean grade"
+        what = (
+            "mean over answers of their mean grade"
+            if self._grades.at_once
+            else "mean of all grades"
+            if values.pooled
+            else "mean over items of their mean grade"
+        )
         for metric in (self._score, self._percent):
             if not values.known:
                 yield metric.absent(self._task, "no item has all its grades", **about)

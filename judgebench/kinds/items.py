@@ -9,7 +9,7 @@ import msgspec
 
 from judgebench.data.rows import FileRow, inside, text_or_none
 from judgebench.display import did_you_mean
-from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
+from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile, Variants
 from judgebench.records import Example, Message
 from judgebench.task import Fetch
 
@@ -88,7 +88,8 @@ def read_items(
     for example, row in zip(examples, rows, strict=True):
         if (first := seen.setdefault(example.id, row)) is not row:
             raise row.error(f"the id {example.id[:80]!r} is that of line {first.line}, too; each item has its own")
-    return list(zip(rows, examples, strict=True))
+    pairs = list(zip(rows, examples, strict=True))
+    return pairs if file.keys.variants is None else _varied(pairs, file.keys.variants)
 
 
 def _with_parts(row: FileRow, names: Iterable[str]) -> FileRow:
@@ -99,6 +100,22 @@ def _with_parts(row: FileRow, names: Iterable[str]) -> FileRow:
         if "." in name and name not in row.fields
     }
     return msgspec.structs.replace(row, fields={**row.fields, **parts}) if parts else row
+
+
+def _varied(pairs: Iterable[tuple[FileRow, Example]], variants: Variants) -> list[tuple[FileRow, Example]]:
+    """The examples in their forms, which belong together: ``7-1``, ``7-2``, …"""
+    found = []
+    for row, example in pairs:
+        texts = _listed(row, variants.column) or []
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise row.error(f"{variants.column!r} must be a list of texts, which stand for {variants.slot} one by one")
+        *before, last = example.messages
+        for number in range(variants.count):
+            content = last.content.replace(variants.slot, texts[number % len(texts)])
+            messages = (*before, msgspec.structs.replace(last, content=content))
+            form = {"id": f"{example.id}-{number + 1}", "item": example.id, "repeat": number, "messages": messages}
+            found.append((row, msgspec.structs.replace(example, **form)))
+    return found
 
 
 def field_names(file: TaskFile) -> dict[str, str]:

@@ -10,6 +10,7 @@ from msgspec import Meta, structs
 
 from judgebench.data.rows import FileRow
 from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds.at_once import LOWER, AtOnce
 from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, shown, shown_as, values_of
 from judgebench.kinds.graded import Grades
 from judgebench.kinds.graded import make as make_graded
@@ -44,10 +45,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     criteria: tuple[Criterion, ...] = ()
     """Criteria of every item, before those of its own row."""
+    names: str | None = None
+    """A file, or an entry of ``sources.toml``, with further criteria of every item, one a line."""
+    lower: str | None = None
+    """Such a file with those of them where less is better."""
+    shortest: Annotated[int, Meta(ge=0)] = 0
+    """With a scale and all grades at once: an answer of fewer characters is not judged, and missing."""
     levels: Annotated[int, Meta(ge=1, le=MOST_LEVELS)] | None = None
     """The highest level, of requests that grow by one requirement a level."""
     per: Literal["criterion", "answer"] = "criterion"
-    """What the judge is asked about in one call: a criterion of an answer, or all of them, for a list of verdicts."""
+    """What the judge is asked about in one call: a criterion of an answer, or all of them, for all verdicts."""
     show_points: bool = False
     """Whether the judge sees a criterion's points, as ``[5] text``."""
     show_entry: bool = False
@@ -77,14 +84,15 @@ def make(file: TaskFile, starter: bool) -> Task:
     settings = file.table(Settings)
     if settings.levels is not None:
         return make_levels(file, _chains(file, settings, settings.levels), settings.criteria, starter)
-    if settings.per == "answer" and settings.scale is not None:
-        raise file.fault("rubric.per", "is 'answer', and a criterion with a scale has its own call")
+    if settings.shortest and (settings.scale is None or settings.per == "criterion"):
+        raise file.fault("rubric.shortest", "belongs to a rubric with a scale and per = 'answer'")
     if settings.unread == "apart" and settings.macro is None:
         raise file.fault("rubric.unread", "is 'apart', which makes a group more: macro says of which groups")
     show = partial(shown, show_points=settings.show_points, show_entry=settings.show_entry)
     read = partial(_examples, file, settings, starter=starter)
     if settings.scale is not None:
-        grades = Grades(scale=settings.scale, pooled=settings.pooled, partial=settings.partial)
+        at_once = _at_once(file, settings, settings.scale, starter=starter)
+        grades = Grades(scale=settings.scale, pooled=settings.pooled, partial=settings.partial, at_once=at_once)
         return make_graded(file, grades, show, read, starter)
     whole = settings.per == "answer"
     if whole:
@@ -129,6 +137,16 @@ def make(file: TaskFile, starter: bool) -> Task:
     return task
 
 
+def _at_once(file: TaskFile, settings: Settings, scale: tuple[float, float], *, starter: bool) -> AtOnce | None:
+    """How all criteria are graded at once, if they are; those of a starter set are graded one by one."""
+    if settings.per == "criterion" or (starter and file.has_starter):
+        return None
+    for key in ("pooled", "partial", "show_points", "show_entry"):
+        if key in file.keys.rubric:
+            raise file.fault(f"rubric.{key}", "is for grades that are asked for one by one")
+    return AtOnce(scale=scale, strict=bool(file.keys.verdict.get("strict")), shortest=settings.shortest)
+
+
 def _chains(file: TaskFile, settings: Settings, levels: int) -> Chains:
     for key in ("show_points", "show_entry", "scale", "pooled", "partial", "clip", "attempts"):
         if key in file.keys.rubric:
@@ -140,7 +158,20 @@ def _examples(file: TaskFile, settings: Settings, fetch: Fetch, *, starter: bool
     found = read_examples(file, fetch, starter=starter, columns=shown_columns(file))
     if not starter:
         found = with_subsets(file, settings.subsets, found, fetch)
-    return tuple(_with_criteria(file, settings, example) for example in found)
+    if settings.names is None or (starter and file.has_starter):
+        return tuple(_with_criteria(file, settings, example) for example in found)
+    lower = _lines(file, settings.lower, fetch) if settings.lower is not None else []
+    listed = tuple(
+        Criterion(text=name, points=-1.0 if name in lower else 1.0) for name in _lines(file, settings.names, fetch)
+    )
+    whole = structs.replace(settings, criteria=(*settings.criteria, *listed))
+    named = (structs.replace(example, meta={**example.meta, LOWER: lower}) for example in found)
+    return tuple(_with_criteria(file, whole, example) for example in named)
+
+
+def _lines(file: TaskFile, name: str, fetch: Fetch) -> list[str]:
+    """The lines of an official file, or of a file beside the benchmark's, without blank ones."""
+    return [line.strip() for line in file.words_of("rubric", name, fetch).splitlines() if line.strip()]
 
 
 def _with_criteria(file: TaskFile, settings: Settings, example: Example) -> Example:

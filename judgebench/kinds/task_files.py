@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from judgebench.data.rows import FileRow, json_rows, parquet_rows, read_rows
+from judgebench.data.rows import FileRow, json_rows, keyed_rows, parquet_rows, read_rows
 from judgebench.data.sources import Source, read_sources
 from judgebench.data.toml_errors import converted, fault, parse_toml
 from judgebench.display import did_you_mean, is_plain_name
@@ -61,6 +61,17 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What it leaves out on purpose: question, answer or labels."""
 
 
+class Variants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[variants]``: a slot of each prompt is filled with one text after another."""
+
+    slot: str
+    """The token that is replaced in the last message."""
+    column: str
+    """The column of the prompts with the list of texts."""
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    """How many forms of each prompt there are; a shorter list begins anew."""
+
+
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table ``[options.NAME]``: a choice that ``--tasks name:NAME=VALUE`` makes."""
 
@@ -82,6 +93,8 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     source: _Source | None = None
     fields: dict[str, str] = {}
     """The prompts' names of our fields, where they differ."""
+    variants: Variants | None = None
+    """Each item is asked in several forms."""
     groups: list[str] = []
     """Further columns of the prompts whose values are groups."""
     prompt: str | Prompt | None = None
@@ -181,7 +194,7 @@ class TaskFile:
         if self.keys.prompt is None:
             return None
         name = self.keys.prompt if isinstance(self.keys.prompt, str) else self.keys.prompt.file
-        return self._words("prompt", name, fetch), name if name in self.pinned else str(self.path.parent / name)
+        return self.words_of("prompt", name, fetch), name if name in self.pinned else str(self.path.parent / name)
 
     def slot_prompt(self, fetch: Fetch | None) -> SlotPrompt | None:
         """The published prompt that the table ``[prompt]`` describes, if there is one."""
@@ -189,13 +202,13 @@ class TaskFile:
         found = self.prompt(fetch)
         if found is None or not isinstance(table, Prompt):
             return None
-        system = table.system if table.system_file is None else self._words("prompt", table.system_file, fetch)
+        system = table.system if table.system_file is None else self.words_of("prompt", table.system_file, fetch)
         try:
             return SlotPrompt(*found, filling=table.filling, slots=table.slots, system=system, omits=table.leaves_out)
         except UsageError as error:
             raise self.fault("prompt", f"does not do: {error}") from error
 
-    def _words(self, key: str, name: str, fetch: Fetch | None) -> str:
+    def words_of(self, key: str, name: str, fetch: Fetch | None) -> str:
         """The text of an official file, or of a file beside this one."""
         try:
             if name in self.pinned:
@@ -284,7 +297,7 @@ class TaskFile:
 
     def as_starter(self) -> "TaskFile":
         """The file with its starter set; what is read of a prompt that has to be fetched is not read then, either."""
-        keys = msgspec.structs.replace(self.keys, prompts=STARTER, source=None, judge=None)
+        keys = msgspec.structs.replace(self.keys, prompts=STARTER, source=None, judge=None, variants=None)
         prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
         if prompt in self.pinned:
             keys = msgspec.structs.replace(keys, prompt=None, reads=None, verdict={}, judge_sampling={}, reasks=0)
@@ -316,7 +329,7 @@ class TaskFile:
         if name not in self.pinned:
             return read_rows(self.beside(self.keys.kind, name), "a list of items")
         data, path = fetch(name), str(self.pinned[name].file)
-        return parquet_rows(data, path) if path.endswith(".parquet") else json_rows(data, path)
+        return parquet_rows(data, path) if path.endswith(".parquet") else keyed_rows(json_rows(data, path))
 
     @property
     def official_examples(self) -> int:
