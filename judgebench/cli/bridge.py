@@ -111,7 +111,8 @@ def make(
     if judge or judge_arg:
         raise UsageError("--judge and --judge-arg are for --plan: the runs say who judged them; leave them out")
     from judgebench.analysis.bridging import make_bridge
-    from judgebench.run.bridge_files import SUFFIX, require_same_bridge, write_bridge
+    from judgebench.cli.rendering import print_beside
+    from judgebench.run.bridge_files import SUFFIX, require_same_bridge, with_earlier_drift, write_bridge
     from judgebench.run.loading import source_finder
 
     files, task = _task_files(task, tasks)
@@ -128,8 +129,12 @@ def make(
     path = out or Path(f"{bridge.name}{SUFFIX}")
     if not overwrite:
         require_same_bridge(path, bridge)
+    bridge, lost = with_earlier_drift(path, bridge)
     write_bridge(path, bridge)
     _print_bridge(bridge, path, json=json)
+    if lost:
+        earlier = "1 earlier check of drift is" if lost == 1 else f"{lost} earlier checks of drift are"
+        print_beside("note", [f"{earlier} not kept in {path}: the new bridge has other drift items or verdicts"])
     if not json:
         typer.echo(f"\nwrote {path}; {_next_step(bridge, path)}")
     if not force and _refused(bridge):

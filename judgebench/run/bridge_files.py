@@ -411,6 +411,24 @@ def require_same_bridge(path: Path, bridge: Bridge) -> None:
     )
 
 
+def with_earlier_drift(path: Path, bridge: Bridge) -> tuple[Bridge, int]:
+    """The bridge with what its judge said when the bridge in ``path`` was checked, if that is of the same verdicts.
+
+    The number says how many checks are of other items or verdicts, and so lost to the new bridge.
+    """
+    try:
+        earlier = read_bridge(path).drift if path.exists() else None
+    except (RecordError, UsageError):
+        earlier = None
+    own = bridge.drift
+    if earlier is None or not earlier.asked:
+        return bridge, 0
+    if own is None or (own.model, own.items, own.verdicts) != (earlier.model, earlier.items, earlier.verdicts):
+        return bridge, len(earlier.asked)
+    kept = msgspec.structs.replace(own, asked=earlier.asked)
+    return msgspec.structs.replace(bridge, drift=kept), 0
+
+
 def _made_of(bridge: Bridge) -> tuple[object, ...]:
     return bridge.label, bridge.judge.protocol_hash, bridge.official.judge, {model.name for model in bridge.models}
 

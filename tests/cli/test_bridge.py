@@ -5,12 +5,14 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from judgebench.analysis.bridge_drift import with_answer
 from judgebench.analysis.published_verdicts import verdicts_of
-from judgebench.run.bridge_files import read_bridge, write_bridge
+from judgebench.run.bridge_files import AskedAgain, read_bridge, write_bridge
 from judgebench.run.bridging import JudgedRun, predict
 from judgebench.run.reading import read_run
 from judgebench.stats.bridge import controlled_mean
@@ -183,6 +185,26 @@ def test_a_bridge_of_other_models_is_not_overwritten(judged: Judged, tmp_path: P
     assert path.read_bytes() == before
     judgebench([*command, "--overwrite"])
     assert len(read_bridge(path).included) == 7
+
+
+def test_a_bridge_made_again_keeps_what_its_judge_said_later(judged: Judged, tmp_path: Path) -> None:
+    """Checks of drift were paid for: they stay if the drift items and verdicts are the same, and else it is said."""
+    path = judged.made(tmp_path / "b.bridge.json", *MODELS[:6])
+    bridge = read_bridge(path)
+    assert bridge.drift is not None
+    asked = AskedAgain(date=date(2026, 11, 30), verdicts=bridge.drift.verdicts, served_model=JUDGE)
+    write_bridge(path, with_answer(bridge, asked))
+    again = ["bridge", "make", *(judged.runs[model] for model in MODELS[:6]), *judged.flags, "--out", path]
+    judgebench([*again, "--overwrite"])
+    kept = read_bridge(path).drift
+    assert kept is not None
+    assert kept.asked == (asked,)
+    write_bridge(
+        path,
+        made_bridge(verdicts=(0.0, 1.0), asked=(AskedAgain(date=asked.date, served_model=JUDGE, verdicts=(0.0, 1.0)),)),
+    )
+    said = judgebench([*again, "--overwrite"]).stderr
+    assert f"1 earlier check of drift is not kept in {path}" in said
 
 
 def test_ready_bridges_of_a_retired_judge_say_so() -> None:

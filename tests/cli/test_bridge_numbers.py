@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
+from judgebench import api
+from judgebench.models.scripted import ScriptedModel, last_message, playing
+from judgebench.records import Request
 from judgebench.run.bridge_files import Bridge, read_bridge
 from tests.commands import judgebench
 from tests.made_bridges import JUDGED, OFFICIAL
@@ -104,6 +108,40 @@ def test_the_worked_example(bench: Bench) -> None:
     forced = bench.check(bench.run("new", 95.0), "--force")
     assert predicted(forced) == pytest.approx((93.59608, 88.75818, 96.43561), abs=1e-4)
     assert "forced" in forced["marks"]
+
+
+def test_a_bridge_of_a_benchmark_of_ones_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--task`` takes the path of its folder, as everywhere; runs of another benchmark are refused by name."""
+    monkeypatch.chdir(bench.folder)
+    judgebench(["tasks", "new", "mine", "--kind", "pairwise"])
+
+    def better(request: Request) -> str:
+        """The candidate on as many of every 12 questions as its answer says."""
+        question, answers = last_message(request).split("</question>")
+        wins = crc32(question.encode()) % 12 < int(answers.split("wins ")[1].split()[0])
+        first = answers.index("wins ") < answers.index("</answer_a>")
+        return "[[A]]" if wins == first else "[[B]]"
+
+    runs = []
+    for number, wins in enumerate((1, 3, 5, 7, 9, 11), start=1):
+        answering = ScriptedModel(lambda _, wins=wins: f"wins {wins} of 12", name=f"m{number}")
+        with playing(answering) as model, playing(ScriptedModel(better, name="today")) as judge:
+            run = bench.folder / f"mine-{number}"
+            api.evaluate(model, "./mine", judge=judge, out=run, progress=False)
+            runs.append(run)
+    table = bench.folder / "official.csv"
+    rows = [f"m{number},{value!r},old-judge" for number, value in enumerate(OFFICIAL, start=1)]
+    table.write_text("\n".join(["model,win_rate,judge", *rows]) + "\n")
+    of_mine = ["--task", "./mine", "--official", table, "--out", "m.bridge.json", "--force"]
+    judgebench(["bridge", "make", *runs, *of_mine])
+    bridge = read_bridge(Path("m.bridge.json"))
+    assert (bridge.label, len(bridge.models)) == ("mine@1", 6)
+    judged = [bridge.metrics["win_rate"].numbers[f"m{number}"].judged for number in range(1, 7)]
+    assert judged == sorted(judged)
+    assert judged[0] < judged[-1]
+    other = judgebench(["bridge", "make", bench.run("a", 3.0), *of_mine], code=2).stderr
+    assert "mine" in other
+    assert "alpacaeval" in other
 
 
 def test_levels(bench: Bench) -> None:
