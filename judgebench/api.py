@@ -713,21 +713,23 @@ def score(
     force: bool = False,
     mirrors: Paths = (),
     offline: bool = False,
+    unsafe_local: bool = False,
 ) -> Run:
     """Read a run's replies again with today's rules, and compute its scores. Makes no call.
 
     ``tasks`` gives other options for some of the run's tasks, or the files of your own tasks. A judge ``bridge``, by
     its file or the name of a ready one, adds predicted official numbers with intervals of this ``level``
     (``Run.predictions``); ``force`` gives those that are refused, marked as forced. The ``status`` of the run says
-    whether too much is missing.
+    whether too much is missing. ``unsafe_local`` allows answers to be run as programs without a sandbox.
 
     >>> score("runs/mine").score("numeric").n
     16
     """
     from judgebench.run.scoring import score_run
 
-    where: dict[str, Any] = {"mirrors": mirrors, "offline": offline, "bridge": bridge, "level": level}
-    settings = _settings("score", tasks, labels=labels, think_tags=think_tags, **where)
+    where: dict[str, Any] = {"mirrors": mirrors, "offline": offline, "unsafe_local": unsafe_local}
+    given = {"labels": labels, "think_tags": think_tags, "bridge": bridge, "level": level}
+    settings = _settings("score", tasks, **given, **where)
     path = _path(run)
     score_run(RunFolder(path), settings, force=force)
     return _loaded(path, settings)
@@ -744,12 +746,14 @@ def import_run(
     fields: Mapping[str, str] | None = None,
     mirrors: Paths = (),
     offline: bool = False,
+    unsafe_local: bool = False,
 ) -> list[Run]:
     """Read existing judgements or answers into run folders, one for each model of the file, and score them.
 
     ``form`` is a format that ``judgebench import --from`` takes, ``task`` the benchmark that the file belongs to
     (an archive names its own), ``model`` the only model to import, ``name`` what to call the run in tables, ``fields``
-    the names that a file of outputs has for our fields, as in ``{"id": "key"}``.
+    the names that a file of outputs has for our fields, as in ``{"id": "key"}``. ``unsafe_local`` allows answers to be
+    run as programs without a sandbox, where that verifies them.
 
     >>> export("runs/mine", "archive", "mine.zip")
     [PosixPath('mine.zip')]
@@ -758,9 +762,8 @@ def import_run(
     """
     from judgebench.exchange import importing
 
-    settings = _settings(
-        "import_run", task, model=model, name=name, out=out, fields=fields or {}, mirrors=mirrors, offline=offline
-    )
+    where: dict[str, Any] = {"mirrors": mirrors, "offline": offline, "unsafe_local": unsafe_local}
+    settings = _settings("import_run", task, model=model, name=name, out=out, fields=fields or {}, **where)
     return [_loaded(made.run, settings) for made in importing.import_run(Path(source), form, settings)]
 
 

@@ -136,6 +136,16 @@ def is_plain_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*", text) is not None and slug(text) == text
 
 
+def is_metric_name(text: str) -> bool:
+    """Whether a text is a word as metrics have it, such as ``win_rate`` or ``pass@10``, and not anything else.
+
+    >>> is_metric_name("pass@10"), is_metric_name("pass@<b>")
+    (True, False)
+    """
+    word, _, number = text.partition("@")
+    return word.isidentifier() and text in (word, f"{word}@{number}" if number.isdecimal() else word)
+
+
 def markdown(text: str) -> str:
     """Escape a text for a cell of a Markdown table: no markup, link, HTML or mention, and no end of the cell.
 

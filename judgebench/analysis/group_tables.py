@@ -6,6 +6,7 @@ import msgspec
 
 from judgebench.analysis.groups import label_of, require_groups
 from judgebench.analysis.leaderboard import Group, LeaderboardRow, group_rows, rows_of, without_repetitions
+from judgebench.display import is_metric_name
 from judgebench.records import Score
 from judgebench.run.reading import Run, TaskRun
 from judgebench.task.selection import Selection
@@ -70,7 +71,7 @@ def with_columns(
 
 def _scores_of(run: Run, row: LeaderboardRow, group: str) -> dict[str, Score]:
     task_run = next(one for one in run.tasks.values() if label_of(one) == row.task)
-    return {score.metric: score for score in task_run.scores if score.group == group and score.metric.isidentifier()}
+    return {score.metric: score for score in task_run.scores if score.group == group and is_metric_name(score.metric)}
 
 
 def _task_runs(runs: Iterable[Run], task: str | None) -> list[TaskRun]:

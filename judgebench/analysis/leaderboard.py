@@ -11,7 +11,7 @@ import msgspec
 
 from judgebench import tasks
 from judgebench.analysis.joint_fits import Tabulate, fit_together
-from judgebench.display import shortened
+from judgebench.display import is_metric_name, shortened
 from judgebench.errors import UsageError
 from judgebench.records import BridgeUsed, Kind, Score
 from judgebench.run.folder import Manifest, TaskManifest
@@ -179,7 +179,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
             protocol_hash=task_manifest.protocol_hash,
             protocol=task_manifest.protocol,
             # The folder may come from anyone: a metric's name must be a plain word.
-            scores={metric: score for metric, score in task_run.overall.items() if metric.isidentifier()},
+            scores={metric: score for metric, score in task_run.overall.items() if is_metric_name(metric)},
             flags=(*findings, *protocol_flags(task_manifest)),
             status=manifest.status if manifest.imported_from is None else f"imported, {manifest.status}",
             lacks="; ".join(lacking(task_manifest.counts).values()),

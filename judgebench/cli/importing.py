@@ -39,6 +39,7 @@ def import_(
     ] = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
+    unsafe_local: options.UnsafeLocal = False,
     json: options.Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -50,7 +51,8 @@ def import_(
 
     asked = {"tasks": task, "model": model, "name": name, "out": out, "mirror": mirror, "offline": offline}
     names = pairs(filter(None, fields.split(",")), "--fields")
-    found = import_run(source, form, replace(settings_from_flags(asked, sys.argv), fields=names))
+    settings = replace(settings_from_flags(asked, sys.argv), fields=names, unsafe_local=unsafe_local)
+    found = import_run(source, form, settings)
     for results in found:
         manifest = RunFolder(Path(results.run)).require_manifest()
         if json:

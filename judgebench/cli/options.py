@@ -78,6 +78,7 @@ Names = Annotated[
 ]
 Mirror = Annotated[list[Path], option("mirror")]
 Offline = Annotated[bool, option("offline")]
+UnsafeLocal = Annotated[bool, option("unsafe_local")]
 ThinkTags = Annotated[list[str], option("think_tags")]
 TaskFiles = Annotated[
     str,

@@ -34,6 +34,7 @@ def score(
     track: options.Track = [],  # noqa: B006
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
+    unsafe_local: options.UnsafeLocal = False,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     everything: options.All = False,
     json: options.Json = False,
@@ -53,7 +54,7 @@ def score(
     layout.require_valid("json" if json else form)
     folder = RunFolder(run)
     given = {"tasks": tasks, "labels": labels, "bridge": bridge, "level": level, "think_tags": think_tags}
-    settings = settings_from_flags({**given, "mirror": mirror, "offline": offline})
+    settings = settings_from_flags({**given, "mirror": mirror, "offline": offline, "unsafe_local": unsafe_local})
     results, manifest = score_run(folder, settings, force=force), folder.require_manifest()
     print_results(
         results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout, files=tasks

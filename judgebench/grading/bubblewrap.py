@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -89,6 +90,14 @@ def user() -> int | None:
     return 60_000 + os.getpid() % 5_000
 
 
+def others() -> int:
+    """How many processes of the user count beside those of a sandbox: before Linux 5.14 all of them."""
+    release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    if os.geteuid() == 0 or release >= (5, 14):
+        return 0
+    return sum(path.stat().st_uid == os.geteuid() for path in Path("/proc").glob("[0-9]*/task/[0-9]*"))
+
+
 @dataclass(frozen=True)
 class Mount:
     """A path that the sandbox shows at the same place, read-only."""
@@ -100,11 +109,9 @@ class Mount:
 
 def mounts(readable: Sequence[str], user: int | None) -> list[Mount]:
     """The system, this interpreter with its packages, and further paths."""
-    own = [
-        sys.prefix,
-        sys.base_prefix,
-        *(path for path in sys.path if path.endswith(("site-packages", "dist-packages"))),
-    ]
+    packages = (path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+    home = Path.home()
+    own = [path for path in (sys.prefix, sys.base_prefix, *packages) if not home.is_relative_to(path)]
     wanted = [*SYSTEM, *(path for path in ALIASES if not os.path.islink(path)), *own, *readable]
     paths = _outermost(os.path.abspath(path) for path in wanted if os.path.exists(path))
     if user is None:

@@ -10,6 +10,7 @@ Without the sandbox only the limits hold, and only for programs that do not try 
 
 import json
 import os
+import resource
 import select
 import selectors
 import signal
@@ -166,8 +167,8 @@ class _Started:
 
 class _Sandboxed(_Started):
     def __init__(self, program: Program, limits: Limits, stack: ExitStack) -> None:
-        # In the sandbox's own user namespace nobody has processes yet. Outside it, the user's others would count.
-        super().__init__(program, limits, stack, processes=limits.processes + 1)
+        # Within the sandbox, because outside it the user's other processes would count.
+        super().__init__(program, limits, stack, processes=limits.processes + 1 + bubblewrap.others())
         self._status, status = _pipe(stack)
         user = bubblewrap.user()
         mounts = bubblewrap.mounts(program.readable, user)
@@ -277,13 +278,24 @@ def _limiting(limits: Limits, processes: int | None, stdin: int) -> str:
 
     The line comes by standard input, because some shells read from no descriptor above 9; the program gets another one.
     """
-    address_space = (limits.memory_bytes + FREE_ADDRESS_SPACE) // 1024
-    wanted = ["-c 0", f"-n {MOST_OPEN}", f"-v {address_space}", f"-f {limits.disk_bytes // 512}"]
+    address_space = _at_most(resource.RLIMIT_AS, limits.memory_bytes + FREE_ADDRESS_SPACE) // 1024
+    size, opened = (
+        _at_most(resource.RLIMIT_FSIZE, limits.disk_bytes) // 512,
+        _at_most(resource.RLIMIT_NOFILE, MOST_OPEN),
+    )
+    wanted = ["-c 0", f"-n {opened}", f"-v {address_space}", f"-f {size}"]
     steps = [f"ulimit {limit}" for limit in wanted]
     if processes is not None:  # shells call it -u or -p
+        processes = _at_most(resource.RLIMIT_NPROC, processes)
         steps.append(f"{{ ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; }}")
     steps += ["read go", f'exec "$@" </proc/self/fd/{stdin}']
     return f"echo 1000 2>/dev/null >/proc/self/oom_score_adj; {' && '.join(steps)}; exit {NOT_STARTED}"
+
+
+def _at_most(kind: int, wanted: int) -> int:
+    """A limit that may be set here: the machine's own may be lower."""
+    _, hard = resource.getrlimit(kind)
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 class _Watch:

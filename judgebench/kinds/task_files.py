@@ -369,7 +369,10 @@ class TaskFile:
 
     def among(self, words: Sequence[str]) -> list[str]:
         """Those of some words that name files beside this one, or in folders beside it."""
-        return [word for word in dict.fromkeys(words) if _is_inner(word) and _is_file(self.path.parent / word)]
+        folder = self.path.parent
+        inner = [word for word in dict.fromkeys(words) if _is_inner(word) and _is_file(folder / word)]
+        # A link may lead out of the folder.
+        return [word for word in inner if (folder / word).resolve().is_relative_to(folder.resolve())]
 
 
 def _is_file(place: Path) -> bool:

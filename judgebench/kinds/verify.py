@@ -5,7 +5,7 @@ import platform
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import msgspec
@@ -22,12 +22,13 @@ from judgebench.kinds.task_files import FILE_BYTES, TaskFile, listed
 from judgebench.kinds.verdicts import import_verdicts
 from judgebench.records import Check, Example, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.task import Fetch, Generations, Ruling, Task, TaskData
-from judgebench.task.accuracy import Accuracy
+from judgebench.task.accuracy import CUT_OFF, Accuracy
 from judgebench.task.answers import import_answers
 from judgebench.task.metric import Metric, MetricSums, by_example, single_row
 
 RULE = "program"
 """The name of the verifier."""
+NO_VERDICT = Verdict(value=None)
 RULES_VERSION = "1"
 """Raise it when the same program could get another verdict."""
 PASS, SCORE = "pass@1", "score"
@@ -99,7 +100,7 @@ def make(file: TaskFile, starter: bool) -> Task:
     accuracy = Accuracy(
         task=file.name,
         verifiers={PASS: RULE},
-        read=lambda metric, verdict: (verdict.label, verdict.value == 1),
+        read=lambda metric, verdict: (verdict.label, verdict.value),
         votes={PASS: str},
         groups=groups,
         majority=False,
@@ -119,8 +120,11 @@ def make(file: TaskFile, starter: bool) -> Task:
         return TaskData(examples=examples, baselines={}, verifiers={RULE: _verifier(file, settings)})
 
     def score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
-        made = list(judgements)
-        return [*accuracy.score(data, generations, made), *(_scores(data, made) if graded else ())]
+        judged = by_example(judgements)
+        firsts = {name: own[0].verdict for name, own in judged.items()}
+        pairs = [(example.id, firsts.get(example.id, NO_VERDICT)) for example in data.examples]
+        rows = [_row(PASS, name, verdict, generations.get(name)) for name, verdict in pairs]
+        return [*rows, *(_row(SCORE, name, verdict, generations.get(name)) for name, verdict in pairs if graded)]
 
     def summarise(data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
         return [*accuracy.summarise(data, rows), *means.scores(data, rows)]
@@ -174,6 +178,8 @@ def _settings(file: TaskFile) -> Settings:
     for word in settings.readable:
         if not word.startswith("/"):
             raise file.fault("verify.readable", f"{word!r} is not the whole path of a folder")
+        if Path.home().resolve().is_relative_to(Path(word).resolve()):
+            raise file.fault("verify.readable", f"{word!r} would show your home to every answer; name a folder in it")
     for word in settings.files:
         if not file.among([word]):
             raise file.fault("verify.files", f"{word!r} is not a file in or below the folder of {file.path.name}")
@@ -315,31 +321,25 @@ def _checks(settings: Settings, fill: _Filling, data: TaskData, generation: Gene
 def _rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:
     """How the program ended, its exit status and the end of what it wrote."""
     verdict, details = judgement.verdict, judgement.verdict.details
-    status = details.get("exit_status")
-    found = [f"exit status {status}"] if status is not None else []
+    found = [f"exit status {details['exit_status']}"] if details.get("exit_status") is not None else []
     found += [f"{details['seconds']:g} s"] if isinstance(details.get("seconds"), int | float) else []
-    first = Ruling(
-        rule=RULE,
-        held=None if verdict.value is None else verdict.value == 1,
-        wanted="passes",
-        found=", ".join(found),
-        note=verdict.error or str(details.get("error") or verdict.label or ""),
-    )
-    outputs = [(name, str(details[name])) for name in ("stdout", "stderr") if details.get(name)]
-    return (first, *(Ruling(rule=name, held=None, found=text) for name, text in outputs))
+    outputs = [f"{name}:\n{details[name]}" for name in ("stdout", "stderr") if details.get(name)]
+    held = None if verdict.value is None else verdict.value == 1
+    note = verdict.error or str(details.get("error") or verdict.label or "")
+    return (Ruling(rule=RULE, held=held, found="\n".join([", ".join(found), *outputs]).strip(), note=note),)
 
 
-def _scores(data: TaskData, judgements: Iterable[Judgement]) -> list[ExampleScore]:
-    """How much of each answer a function found right, from 0 to 1."""
-    judged = by_example(judgements)
-    return [
-        ExampleScore(
-            example_id=example.id,
-            metric=SCORE,
-            value=next((one.verdict.value for one in judged.get(example.id, ())), None),
-        )
-        for example in data.examples
-    ]
+def _row(metric: str, example_id: str, verdict: Verdict, generation: Generation | None) -> ExampleScore:
+    """Whether an answer passed, or how much of it a function found right; nothing without a verdict.
+
+    Verdicts that were made elsewhere have no answer here.
+    """
+    if verdict.value is None:
+        return ExampleScore(example_id=example_id, metric=metric, value=None)
+    cut_off = generation is not None and CUT_OFF in generation.finish_reasons
+    covariates: dict[str, float | str | None] = {"label": verdict.label, "cut_off": float(cut_off)}
+    value = float(verdict.value == 1) if metric == PASS else verdict.value
+    return ExampleScore(example_id=example_id, metric=metric, value=value, covariates=covariates)
 
 
 def _case_of(example: Example, row: FileRow) -> tuple[str, int]:

@@ -271,7 +271,7 @@ class Settings:
         False,
         "Where answers are run as programs: run them without a sandbox, with all that you may do yourself.",
         None,
-        ANSWERING,
+        ASKING,
     )
     offline: bool = flag(False, "Never use the network for official files or checkpoints.", None, CALLING)
     argv: tuple[str, ...] = ()

@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import shutil
+import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from judgebench.grading import bubblewrap, sandbox
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.records import Judgement
 from judgebench.run.folder import RunFolder
@@ -262,3 +266,123 @@ def test_a_run_that_was_killed_runs_no_program_twice() -> None:
     judgebench(["score", "run", "--tasks", "mine.toml"])
     assert {name: one.verdict for name, one in kept().items()} == after
     assert scores("run")["pass@1", None].value == 100
+
+
+def without_sandbox(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """Let this machine have Python and a shell, but no bubblewrap."""
+    (place / "bin").mkdir()
+    for name in ("sh", "python3"):
+        (place / "bin" / name).symlink_to(shutil.which(name) or sys.executable)
+    monkeypatch.setenv("PATH", str(place / "bin"))
+    for found in (sandbox.why_not, bubblewrap.lacking):
+        monkeypatch.setattr(f"{found.__module__}.{found.__name__}", cache(found.__wrapped__))
+
+
+def test_nothing_is_run_without_a_sandbox(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no bubblewrap, the command ends before a model is asked, and says what to do."""
+    without_sandbox(monkeypatch, place)
+    answered(f"open({str(place / 'was_here')!r}, 'w')")
+    write_task(PLAIN)
+    asked: list[object] = []
+    with playing(ScriptedModel(lambda request: asked.append(request) or reply("x"))) as spec:
+        ended = judgebench(["eval", "--model", spec, "--tasks", "mine.toml", "--out", "run"], code=2)
+    assert "bubblewrap is not installed" in ended.stderr
+    assert "--unsafe-local" in ended.stderr
+    assert asked == []
+    ended = judgebench(["import", "answers.jsonl", "--from", "outputs", "--task", "mine.toml", "--out", "mine"], code=2)
+    assert "--unsafe-local" in ended.stderr
+    assert not (place / "was_here").exists()
+
+
+def test_unsafe_local(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs answers all the same, and the protocol says so: such a run is not compared with one of the sandbox."""
+    without_sandbox(monkeypatch, place)
+    answered(f"open({str(place / 'was_here')!r}, 'w')", "raise SystemExit(1)", "while True: pass")
+    found = evaluated(PLAIN + "seconds = 1\n", "--unsafe-local")
+    assert labels(found) == ["passed", "failed", "over time"]
+    assert (place / "was_here").exists()
+    manifest = RunFolder(Path("run")).require_manifest().tasks["mine"]
+    assert manifest.label == "mine@1:sandbox=no"
+    assert "no sandbox" in manifest.protocol["verifiers"]["program"]
+    monkeypatch.undo()
+
+
+def test_a_run_folder_cannot_ask_for_it(place: Path) -> None:
+    """Somebody else's run says that its answers were run without a sandbox: to score it again runs none of them."""
+    answered("x = 1")
+    evaluated(PLAIN, "--unsafe-local")
+    path = Path("run", "mine", "generations.jsonl")
+    path.write_text(path.read_text().replace("x = 1", f"open({str(place / 'was_here')!r}, 'w')".replace('"', "'")))
+    ended = judgebench(["score", "run", "--tasks", "mine.toml"], code=2)
+    assert "--unsafe-local" in ended.stderr
+    assert not (place / "was_here").exists()
+    judgebench(["score", "run", "--tasks", "mine.toml", "--unsafe-local"])
+    assert (place / "was_here").exists()
+
+
+def test_a_file_cannot_ask_for_it(place: Path) -> None:
+    """A benchmark that wants no sandbox is refused, too, unless the user agrees."""
+    answered("x = 1")
+    write_task(PLAIN + "sandbox = false\n")
+    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=2)
+    assert "without a sandbox" in ended.stderr
+
+
+@needs_sandbox
+def test_every_command_takes_such_runs() -> None:
+    """Compare, gate, leaderboard, explain, plan and an early stop, on two runs whose numbers are known on paper."""
+    answered(*["x = 1"] * 6 + ["raise SystemExit(1)"] * 2, category="easy")
+    write_task(PLAIN)
+    files = ["--tasks", "mine.toml"]
+    evaluated(PLAIN)
+    write_rows("worse.jsonl", [{"id": str(n), "output": "x = 1" if n < 3 else "1 / 0"} for n in range(8)])
+    judgebench(["eval", "--model", "file:worse.jsonl", *files, "--out", "worse"])
+    found = scores("run")
+    assert found["pass@1", None].value == found["pass@1", "category=easy"].value == 75
+    assert found["pass@1", None].details["failed"] == 2
+    compared = json.loads(judgebench(["compare", "run", "worse", *files, "--format", "json"]).stdout)
+    assert "-37.5" in json.dumps(compared)
+    assert "37.5" in judgebench(["leaderboard", "run", "worse", *files]).stdout
+    gated = judgebench(["gate", "--candidate", "worse", "--baseline", "run", *files, "--max-drop", "1"], code=None)
+    assert "FAIL" in gated.stdout or "INCONCLUSIVE" in gated.stdout.upper()
+    judgebench(["plan", "--task", "mine.toml", "--metric", "pass@1", "--delta", "5"])
+    judgebench(["explain", "run", "worse", *files])
+    assert "pass@1" in judgebench(["show", "run", *files]).stdout
+    stopped = ["eval", "--model", "file:answers.jsonl", *files, "--stop-when", "ci<45", "--out", "stopped"]
+    judgebench(stopped, code=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ('command = ["python3", "{answer_file}"]', "names a command"),
+        ('["python3", "{answer_file}"]', "does not say where the answer goes"),
+        ('"{answer_file}"', "{program_file} is neither"),
+    ],
+)
+def test_errors_name_the_key(change: str, said: str) -> None:
+    """The file, the line of the key, and what is wrong."""
+    answered("x = 1")
+    other = {"names a command": "", "does not": '["python3"]'}.get(said[: len("does not")], '"{program_file}"')
+    write_task(PLAIN.replace(change, "" if said == "names a command" else other))
+    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=2)
+    assert said in ended.stderr
+    assert "mine.toml" in ended.stderr
+
+
+def test_a_slot_without_a_column() -> None:
+    """The slot, the item, and the columns that there are."""
+    answered("x = 1", test="1")
+    write_task(PLAIN + 'program = """\n{{ answer }}{{ tests }}\n"""\n')
+    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=2)
+    assert "{{ tests }}" in ended.stderr
+    assert "did you mean" in ended.stderr.lower()
+
+
+def test_verdicts_made_elsewhere() -> None:
+    """Of EvalPlus, say: they are scored as our own are."""
+    answered("a", "b", "c", "d")
+    write_rows("verdicts.jsonl", [{"id": str(n), "value": n > 0} for n in range(4)])
+    write_task(PLAIN)
+    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"])
+    assert scores("run")["pass@1", None].value == 75
