@@ -10,9 +10,9 @@ import msgspec
 from judgebench.data.rows import FileRow
 from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.judges.own_prompts import CaseTexts, bounded
-from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.judges.verdict_rules import VerdictRule, reader
 from judgebench.kinds.items import groups_of, read_examples
-from judgebench.kinds.judging import JUDGE, judge_models, with_judge
+from judgebench.kinds.judging import JUDGE, judge_models, rule_of, with_judge
 from judgebench.kinds.scores import GroupedMeans, rows_of
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
@@ -24,6 +24,8 @@ from judgebench.task.metric import Metric, MetricSums, by_example, single_row
 
 RULE = "label"
 """The name of the verifier that reads a label in an answer."""
+UNREAD = "unread"
+"""The label of an answer that says none."""
 ACCURACY = Metric(name="accuracy", value_of=single_row("accuracy"))
 OF_A_CLASS = (Metric(name="f1"), Metric(name="precision", shown=False), Metric(name="recall", shown=False))
 MACRO_F1 = Metric(name="macro_f1")
@@ -40,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Who says the label: the model in its answer, or a judge of the answer."""
     which: Literal["first", "last", "only"] = "last"
     """Which of several labels in an answer counts; ``only``: different ones are none."""
+    unread: Literal["wrong", "missing"] = "wrong"
+    """What an answer without a label counts as."""
 
     @property
     def words(self) -> dict[str, str]:
@@ -63,17 +67,20 @@ def make(file: TaskFile, starter: bool) -> Task:
     def load(fetch: Fetch) -> TaskData:
         examples = read_examples(file, fetch, starter=starter)
         for example in examples:
-            if example.meta.get("label") not in settings.names:
-                raise file.fault(
-                    "classify.labels",
-                    f"({', '.join(settings.names)}) lack the label {example.meta.get('label')!r:.60} of item "
-                    f"{example.id:.60}",
-                )
+            for label in _golds(example) or ["none"]:
+                if label not in settings.names:
+                    raise file.fault(
+                        "classify.labels",
+                        f"({', '.join(settings.names)}) lack the label {label!r:.60} of item {example.id:.60}",
+                    )
         if not judged:
             verifier = Verifier(function=read_label, fingerprint=f"labels {settings.which}", shared=settings)
+            if file.keys.reads is not None:
+                rule = rule_of(file, VerdictRule(read="label", labels=_numbered(settings)))
+                verifier = Verifier(function=read_by_rule, fingerprint=rule.words, shared=(settings, rule))
             return TaskData(examples=examples, baselines={}, verifiers={RULE: verifier})
         texts = CaseTexts(answers=1, names={"labels": "the labels"}, of=lambda case: {"labels": _listed(settings)})
-        rule = VerdictRule(read="label", labels={f"[[{name}]]": float(n) for n, name in enumerate(settings.names)})
+        rule = VerdictRule(read="label", labels={f"[[{k}]]": v for k, v in _numbered(settings).items()})
         return with_judge(file, task, TaskData(examples=examples, baselines={}), texts, rule, fetch)
 
     task = Task(
@@ -87,7 +94,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         starter=starter,
         load=load,
         **({"cases": _cases} if judged else {"checks": _checks, "rulings": _rulings}),
-        score=_score,
+        score=partial(_score, settings),
         verdict_ends=partial(_ends, settings),
         groups=groups,
         summarise=scores.summarise,
@@ -125,8 +132,29 @@ def read_label(shared: Settings, text: str) -> Verdict:
     pattern = "|".join(bounded(word) for word in sorted(words, key=len, reverse=True))
     found = [words[match[0].lower()] for match in re.finditer(pattern, text, re.IGNORECASE)]
     if not found or (shared.which == "only" and len(set(found)) > 1):
-        return Verdict(value=0.0, label="unread", details={"extracted": NOTHING})
+        return Verdict(value=0.0, label=UNREAD, details={"extracted": NOTHING})
     return Verdict(value=1.0, label=found[0 if shared.which == "first" else -1])
+
+
+def read_by_rule(shared: tuple[Settings, VerdictRule], text: str) -> Verdict:
+    """Read the label that an answer says by the file's own rule."""
+    settings, rule = shared
+    found = reader(rule, None)(text)
+    label = settings.words.get((found.label or "").lower())
+    if found.value is None or label is None:
+        return Verdict(value=0.0, label=UNREAD, details={"extracted": NOTHING})
+    return Verdict(value=1.0, label=label, details=found.details)
+
+
+def _numbered(settings: Settings) -> dict[str, float]:
+    return {name: float(number) for number, name in enumerate(settings.names)}
+
+
+def _golds(example: Example) -> list[str]:
+    """The labels that people gave an item: the right one, or one of each person."""
+    found = example.meta.get("label")
+    several = found if isinstance(found, list) else [] if found is None else [found]
+    return [str(one).lower() if isinstance(one, bool) else str(one) for one in several]
 
 
 def _checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
@@ -144,19 +172,26 @@ def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
 
 def _rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:
     """What label was wanted, and which one was said."""
-    wanted, said = str(example.meta.get("label")), judgement.verdict.label or ""
-    return (Ruling(rule=RULE, held=said == wanted, wanted=wanted, found=said),)
+    golds, said = _golds(example), judgement.verdict.label or ""
+    return (Ruling(rule=RULE, held=said == _likeliest(golds), wanted=", ".join(golds), found=said),)
 
 
-def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
+def _likeliest(golds: Sequence[str]) -> str:
+    """The label that most people gave, the first one of several."""
+    return max(dict.fromkeys(golds), key=golds.count)
+
+
+def _score(
+    settings: Settings, data: TaskData, generations: Generations, judgements: Iterable[Judgement]
+) -> list[ExampleScore]:
     """1 for the right label and 0 for another one, or for an answer without one; nothing without a verdict."""
     judged = by_example(judgements)
-    return [_row(example, judged.get(example.id, ())) for example in data.examples]
+    return [_row(settings, example, judged.get(example.id, ())) for example in data.examples]
 
 
 def _ends(settings: Settings, example: Example, case_id: str) -> tuple[Verdict, Verdict]:
     """A wrong label, and the right one."""
-    gold = settings.names.index(str(example.meta["label"]))
+    gold = settings.names.index(_likeliest(_golds(example)))
     return _verdict(settings, (gold + 1) % len(settings.names)), _verdict(settings, gold)
 
 
@@ -164,11 +199,15 @@ def _verdict(settings: Settings, place: int) -> Verdict:
     return Verdict(value=float(place), label=settings.names[place])
 
 
-def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
-    gold = str(example.meta["label"])
+def _row(settings: Settings, example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
+    golds = _golds(example)
     said = next((one.verdict.label for one in judgements if one.verdict.value is not None), None)
-    value = None if said is None else float(said == gold)
-    return ExampleScore(example_id=example.id, metric="accuracy", value=value, covariates={"gold": gold, "said": said})
+    if said == UNREAD and settings.unread == "missing":
+        said = None
+    value = None if said is None else golds.count(said) / len(golds)
+    given: dict[str, float | str | None] = {f"gold:{name}": float(golds.count(name)) for name in dict.fromkeys(golds)}
+    covariates = {**(given if len(golds) > 1 else {"gold": golds[0]}), "said": said}
+    return ExampleScore(example_id=example.id, metric="accuracy", value=value, covariates=covariates)
 
 
 class _Scores:
@@ -182,43 +221,55 @@ class _Scores:
         accuracy, *groups = self._means.scores(data, rows)
         known = [row for row in rows if row.value is not None]
         counted = msgspec.structs.replace(accuracy, details={**accuracy.details, "confusion": _confusion(known)})
-        return [counted, *groups, *self._ratios(data.examples, rows)]
+        ratios = [
+            score
+            for group, examples in self._named(data.examples).items()
+            for score in self._ratios(group, examples, rows)
+        ]
+        return [counted, *groups, *ratios]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items."""
         ratios: dict[tuple[str, str | None], ClusterTotals] = {
-            (name, None): sums for name, sums in self._totals(examples, rows).items() if sums.value is not None
+            (name, group): sums
+            for group, own in self._named(examples).items()
+            for name, sums in self._totals(own, rows).items()
+            if sums.value is not None
         }
         return {**self._means.sums(examples, rows), **ratios}
 
+    def _named(self, examples: Sequence[Example]) -> dict[str | None, list[Example]]:
+        found: dict[str | None, list[Example]] = {None: [*examples]}
+        for example in examples:
+            for group in self._means.groups(example):
+                found.setdefault(group, []).append(example)
+        return found
+
     def _totals(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Mapping[str, ClusterTotals]:
         items = {example.id: example.item or example.id for example in examples}
-        known = [row for row in rows_of(examples, rows) if row.value is not None]
-        clusters = [items[row.example_id] for row in known]
+        known = [_Pairs(row) for row in rows_of(examples, rows) if row.value is not None]
+        clusters = [items[one.example_id] for one in known]
         found = {}
         if (positive := self._settings.positive) is not None:
-            hits = [float(_is(row, "gold", positive) and _is(row, "said", positive)) for row in known]
-            said = [float(_is(row, "said", positive)) for row in known]
-            gold = [float(_is(row, "gold", positive)) for row in known]
+            hits, said, gold = ([of(one, positive) for one in known] for of in (_Pairs.hits, _Pairs.said, _Pairs.gold))
             top = [100 * hit for hit in hits]
             both = [(one + other) / 2 for one, other in zip(said, gold, strict=True)]
             for name, bottom in (("f1", both), ("precision", said), ("recall", gold)):
                 found[name] = cluster_totals(top, bottom, clusters=clusters)
-        there = {row.covariates[key] for row in known for key in ("gold", "said")}
-        seen = [name for name in self._settings.names if name in there]
+        seen = [name for name in self._settings.names if any(one.said(name) or one.gold(name) for one in known)]
         pairs = list(zip(known, clusters, strict=True))
-        parts = [(row, cluster, n, name) for row, cluster in pairs for n, name in enumerate(seen)]
+        parts = [(one, cluster, n, name) for one, cluster in pairs for n, name in enumerate(seen)]
         found["macro_f1"] = cluster_totals(
-            [100.0 * (_is(row, "gold", name) and _is(row, "said", name)) for row, _, _, name in parts],
-            [(_is(row, "gold", name) + _is(row, "said", name)) / 2 for row, _, _, name in parts],
+            [100.0 * one.hits(name) for one, _, _, name in parts],
+            [(one.gold(name) + one.said(name)) / 2 for one, _, _, name in parts],
             clusters=[cluster for _, cluster, _, _ in parts],
             terms=[n for _, _, n, _ in parts],
         )
         return found
 
-    def _ratios(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> list[Score]:
-        known = sum(row.value is not None for row in rows)
-        about: dict[str, Any] = {"n_missing": len(examples) - known}
+    def _ratios(self, group: str | None, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> list[Score]:
+        known = sum(row.value is not None for row in rows_of(examples, rows))
+        about: dict[str, Any] = {"n_missing": len(examples) - known, "group": group}
         what = {
             "f1": f"F1 of {self._settings.positive}: twice its hits over how often it was said and how often right",
             "precision": f"share of right ones among answers that say {self._settings.positive}",
@@ -234,17 +285,41 @@ class _Scores:
         ]
 
 
-def _is(row: ExampleScore, key: str, label: str) -> bool:
-    return row.covariates.get(key) == label
+class _Pairs:
+    """An answer beside each label that people gave its item."""
+
+    def __init__(self, row: ExampleScore) -> None:
+        self.example_id, self._said = row.example_id, row.covariates.get("said")
+        several = {
+            name.removeprefix("gold:"): float(count)
+            for name, count in row.covariates.items()
+            if name.startswith("gold:") and isinstance(count, int | float)
+        }
+        self._golds = several or {str(row.covariates.get("gold")): 1.0}
+
+    def gold(self, label: str) -> float:
+        """How many people gave the label."""
+        return self._golds.get(label, 0.0)
+
+    def said(self, label: str) -> float:
+        """How many people are beside an answer that says the label."""
+        return sum(self._golds.values()) if self._said == label else 0.0
+
+    def hits(self, label: str) -> float:
+        """How many people gave the label beside an answer that says it."""
+        return self.gold(label) if self._said == label else 0.0
+
+    def counted(self) -> Iterable[tuple[str, str, float]]:
+        """Labels given and said, and how often."""
+        return ((gold, str(self._said), count) for gold, count in self._golds.items())
 
 
 def _confusion(rows: Sequence[ExampleScore]) -> dict[str, dict[str, int]]:
     """How often each label that was wanted was answered with each."""
     found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        said = found.setdefault(str(row.covariates["gold"]), {})
-        label = str(row.covariates["said"])
-        said[label] = said.get(label, 0) + 1
+    for gold, said, count in (part for row in rows for part in _Pairs(row).counted()):
+        own = found.setdefault(gold, {})
+        own[said] = own.get(said, 0) + int(count)
     return found
 
 

@@ -9,10 +9,13 @@ import msgspec
 
 from judgebench.data.rows import FileRow, inside, text_or_none
 from judgebench.display import did_you_mean
+from judgebench.judges.slot_prompts import SlotPrompt
 from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile, Variants
 from judgebench.records import Example, Message
 from judgebench.task import Fetch
 
+COLUMN = "column:"
+"""Begins the name of a text that is a column of the prompts."""
 FIELDS = {
     "id": "the item's id; the number of its row, from 0, by default",
     "instruction": "what the model is asked",
@@ -22,7 +25,8 @@ FIELDS = {
     "category": "a group of the item",
     "tags": "a list of further groups, such as theme:hedging",
     "reference": "a reference answer, or a list with one for each turn",
-    "label": "the label that is right; of options, which of them are",
+    "label": "the label that is right, or a list of what several people said; of options, which of them are right",
+    "completion": "with [ask]: an answer that the row holds, which ends the conversation that is shown",
     "options": "a list of answers to choose from",
     "option_names": "what the options are called, if not A, B, C, …",
     "criteria": "a list of criteria: texts, or tables with text, points and tags",
@@ -84,6 +88,8 @@ def read_items(
     rows = [_with_parts(row, names.values()) for row in rows]
     kept = (*file.keys.groups, *columns)
     examples = tuple(_example(row, str(number), names, kept, more) for number, row in enumerate(rows))
+    if (question := file.question(fetch)) is not None:
+        examples = tuple(_asked(row, one, names, question) for row, one in zip(rows, examples, strict=True))
     seen: dict[str, FileRow] = {}
     for example, row in zip(examples, rows, strict=True):
         if (first := seen.setdefault(example.id, row)) is not row:
@@ -152,6 +158,23 @@ def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable
     )
 
 
+def _asked(row: FileRow, example: Example, names: Mapping[str, str], question: SlotPrompt) -> Example:
+    """The example, asked in a published prompt with texts of its row in the slots."""
+    said = [*example.messages]
+    said += [Message(role="assistant", content=text) for text in texts_of(row, names["completion"])[:1]]
+    texts = {"conversation": transcript(said), "instruction": example.instruction}
+    for name in sorted(question.names - set(texts)):
+        if not name.startswith(COLUMN) or not isinstance(row.value(name.removeprefix(COLUMN)), str):
+            raise row.error(f"the slots of [ask] hold conversation, instruction or column:NAME of a text, not {name!r}")
+        texts[name] = row.text(name.removeprefix(COLUMN))
+    return msgspec.structs.replace(example, messages=question.messages(texts))
+
+
+def transcript(messages: Iterable[Message]) -> str:
+    """Messages as text, one paragraph for each: its role, and what it says."""
+    return "\n\n".join(f"{message.role}: {message.content}" for message in messages)
+
+
 def _messages(row: FileRow, names: Mapping[str, str]) -> tuple[Message, ...]:
     given = _listed(row, names["messages"])
     if given is not None:
@@ -207,6 +230,8 @@ def _label(row: FileRow, name: str) -> Any:
     if row.cells and isinstance(value, str) and value.startswith("["):
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     return value if isinstance(value, list) else _short(row, name)
 
 

@@ -14,6 +14,7 @@ from judgebench.judges.own_judges import OwnJudge
 from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.text import TextJudge
 from judgebench.judges.verdict_rules import VerdictRule
+from judgebench.kinds.items import COLUMN, transcript
 from judgebench.kinds.task_files import Prompt, TaskFile
 from judgebench.records import Case, Message, Sampling, Verdict
 from judgebench.task import Fetch, Task, TaskData
@@ -31,10 +32,6 @@ def house_prompt(kind: str) -> Path:
 def judge_models(file: TaskFile) -> dict[str, str]:
     """The judge that is asked without ``--judge``."""
     return {} if file.judge_model is None else {JUDGE: file.judge_model}
-
-
-COLUMN = "column:"
-"""Begins the name of a text that is a column of the prompts."""
 
 
 def shown_columns(file: TaskFile) -> tuple[str, ...]:
@@ -71,11 +68,11 @@ def slot_texts(
 def conversation(case: Case) -> str:
     """All messages with the answers to them, one paragraph for each: its role, and what it says."""
     example, (answer, *_) = case.example, case.answers
-    messages = [*((message.role, message.content) for message in example.messages)]
+    messages = [*example.messages]
     for number, text in enumerate(answer.turns):
-        messages += [("user", example.followups[number - 1])] if number else []
-        messages.append(("assistant", text))
-    return "\n\n".join(f"{role}: {content}" for role, content in messages)
+        messages += [Message(role="user", content=example.followups[number - 1])] if number else []
+        messages.append(Message(role="assistant", content=text))
+    return transcript(messages)
 
 
 def with_judge(

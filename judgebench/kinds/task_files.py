@@ -59,6 +59,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A file, or an entry of ``sources.toml``, that holds the system message."""
     leaves_out: tuple[str, ...] = ()
     """What it leaves out on purpose: question, answer or labels."""
+    starter_file: str | None = None
+    """The file that takes its place with the starter set."""
 
 
 class Variants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +99,8 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Each item is asked in several forms."""
     groups: list[str] = []
     """Further columns of the prompts whose values are groups."""
+    ask: Prompt | None = None
+    """A published prompt in which the model is asked, with texts of the item's row in its slots."""
     prompt: str | Prompt | None = None
     """The judge's prompt, a file; the house prompt of the kind by default."""
     judge: str | None = None
@@ -199,14 +203,21 @@ class TaskFile:
     def slot_prompt(self, fetch: Fetch | None) -> SlotPrompt | None:
         """The published prompt that the table ``[prompt]`` describes, if there is one."""
         table = self.keys.prompt
-        found = self.prompt(fetch)
-        if found is None or not isinstance(table, Prompt):
-            return None
-        system = table.system if table.system_file is None else self.words_of("prompt", table.system_file, fetch)
+        return self._slotted("prompt", table, fetch) if isinstance(table, Prompt) else None
+
+    def question(self, fetch: Fetch) -> SlotPrompt | None:
+        """The prompt that the table ``[ask]`` describes, if there is one."""
+        return self._slotted("ask", self.keys.ask, fetch) if self.keys.ask is not None else None
+
+    def _slotted(self, key: str, table: Prompt, fetch: Fetch | None) -> SlotPrompt:
+        text = self.words_of(key, table.file, fetch)
+        system = table.system if table.system_file is None else self.words_of(key, table.system_file, fetch)
         try:
-            return SlotPrompt(*found, filling=table.filling, slots=table.slots, system=system, omits=table.leaves_out)
+            return SlotPrompt(
+                text, table.file, filling=table.filling, slots=table.slots, system=system, omits=table.leaves_out
+            )
         except UsageError as error:
-            raise self.fault("prompt", f"does not do: {error}") from error
+            raise self.fault(key, f"does not do: {error}") from error
 
     def words_of(self, key: str, name: str, fetch: Fetch | None) -> str:
         """The text of an official file, or of a file beside this one."""
@@ -301,6 +312,8 @@ class TaskFile:
         prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
         if prompt in self.pinned:
             keys = msgspec.structs.replace(keys, prompt=None, reads=None, verdict={}, judge_sampling={}, reasks=0)
+        if keys.ask is not None and keys.ask.starter_file is not None:
+            keys = msgspec.structs.replace(keys, ask=msgspec.structs.replace(keys.ask, file=keys.ask.starter_file))
         return replace(self, keys=keys)
 
     # -- the prompts
@@ -359,7 +372,8 @@ class TaskFile:
     def _named(self) -> Iterator[str]:
         keys = self.keys
         prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
-        yield from filter(None, (keys.prompts, prompt, keys.judge if self.judge_file else None))
+        asked = keys.ask.file if keys.ask is not None else None
+        yield from filter(None, (keys.prompts, prompt, asked, keys.judge if self.judge_file else None))
         yield from ("sources.toml", STARTER) if self.path.name == TASK_FILE else ()
         for table in KINDS:
             yield from (value for value in getattr(keys, table).values() if isinstance(value, str))
