@@ -57,6 +57,8 @@ LEVEL = 0.95
 SEED = 0
 TRUE_ZERO = ("percent", "characters", "usd")
 """Units in which a relative gain makes sense: grades from 1 to 10 and rewards from -1 to 1 have no true zero."""
+_FROM_ZERO = "points"
+"""A unit in which it does so for metrics that begin at 0, such as scores that another program gave."""
 SAME_NUMBER = 1e-6
 """Relative tolerance up to which a score counts as the mean of its example scores."""
 
@@ -332,7 +334,8 @@ def _compare_task(
         for place in range(1, len(members)):
             pair = (members[0], members[place])
             unit = units.get(name, "")
-            differences.append(_difference(*name, unit, pair, statistics[0], statistics[place]))
+            zero = _has_true_zero(unit, task_runs[0].task.metric(name[0]))
+            differences.append(_difference(*name, unit, pair, statistics[0], statistics[place], zero=zero))
         if len(members) > 2 and (name[1] is None or parts is not None):
             ranks += _ranks(task_runs[0].task.metric(name[0]), name[1], members, statistics)
     return TaskComparison(
@@ -517,6 +520,11 @@ def on_common_clusters(statistics: Sequence[ClusterTotals]) -> list[ClusterTotal
     return restricted
 
 
+def _has_true_zero(unit: str, metric: Metric) -> bool:
+    """Whether a relative gain of a metric means something."""
+    return unit in TRUE_ZERO or (unit == _FROM_ZERO and metric.bounds is not None and metric.bounds[0] == 0)
+
+
 def _difference(
     metric: str,
     group: str | None,
@@ -524,8 +532,13 @@ def _difference(
     pair: tuple[int, int],
     first: ClusterTotals,
     second: ClusterTotals,
+    *,
+    zero: bool,
 ) -> Difference:
-    """``second - first``. A p-value draws at most ten million random signs: ten thousand rounds of 1,000 items."""
+    """``second - first``, and the relative gain if the scale has a true ``zero``.
+
+    A p-value draws at most ten million random signs: ten thousand rounds of 1,000 items.
+    """
     apart = difference(second, first)
     found = clustered_estimate(apart, level=LEVEL)
     # Runs cannot be swapped if their statistics have different terms, as when one has no item of some category.
@@ -534,7 +547,7 @@ def _difference(
     if alike and first.n_clusters > 1:
         rounds = min(_MOST_ROUNDS, max(_FEWEST_ROUNDS, _SIGNS // first.n_clusters))
         p = permutation_p_value(second, first, rng=np.random.default_rng(SEED), rounds=rounds)
-    ratio = paired_ratio(second, first, level=LEVEL) if unit in TRUE_ZERO else None
+    ratio = paired_ratio(second, first, level=LEVEL) if zero else None
     gain = ratio.gain_interval if ratio else None
     correlation = _correlation(first, second)
     missing = {

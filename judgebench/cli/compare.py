@@ -36,6 +36,8 @@ TWO = ("first", "second")
 """The columns of the two runs that a row compares."""
 SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
 """The table's columns that a number can be missing from, by the names in ``Difference.withheld``."""
+SHOWN_RELATIVE = ("p-value", "relative gain", "interval of the gain")
+"""The same of the table of relative gains."""
 
 
 @takes_layout
@@ -53,6 +55,14 @@ def compare(
     ] = "holm",
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     group: options.Groups = None,
+    relative: Annotated[
+        bool,
+        typer.Option(
+            "--relative",
+            help="Show by how many percent of the first number the later one is better, with Fieller's interval, "
+            "wherever the scale has a true zero.",
+        ),
+    ] = False,
     flips: Annotated[int, typer.Option(help="Show the N items that changed most.", min=0, metavar="N")] = 0,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     bridge: options.Bridge = [],  # noqa: B006
@@ -84,25 +94,31 @@ def compare(
     ).record
     rest = options.rest(everything)
     if form == "rich" and flips:
-        print_sheets(laid_out_for(_sheets(found, flips=False, terminal=True), layout, form), rest=rest)
+        sheets = _sheets(found, relative=relative, flips=False, terminal=True)
+        print_sheets(laid_out_for(sheets, layout, form), rest=rest)
         typer.echo(terminal_text(_pages(found, tasks, full=everything)), nl=False)
     else:
         show(
-            form, found, lambda: _sheets(found, terminal=form == "rich"), lambda: _flat(found), layout=layout, rest=rest
+            form,
+            found,
+            lambda: _sheets(found, relative=relative, terminal=form == "rich"),
+            lambda: _flat(found),
+            layout=layout,
+            rest=rest,
         )
 
 
-def _sheets(found: "Comparison", *, flips: bool = True, terminal: bool = False) -> list[Sheet]:
+def _sheets(found: "Comparison", *, relative: bool = False, flips: bool = True, terminal: bool = False) -> list[Sheet]:
     from judgebench.run.protocol import in_words
 
     runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
     sheets = [Sheet("comparison, B less A" if len(runs) == 2 else "comparison, each less A", notes=runs + found.notes)]
     called = tuple(map(_letter, range(len(runs)))) if terminal else _names(found.runs)
     if len(found.tasks) > SHOWN_TASKS and terminal:
-        sheets.append(_headlines(found, called))
+        sheets.append(_headlines(found, called, relative=relative))
     for task in found.tasks:
         aside = terminal and len(found.tasks) > SHOWN_TASKS
-        sheets.append(replace(_differences(found, task, called, terminal=terminal), aside=aside))
+        sheets.append(replace(_differences(found, task, called, relative=relative, terminal=terminal), aside=aside))
         if task.ranks:
             sheets.append(replace(_ranks(found, task), aside=aside))
         sheets += [_flip(found, task, flip) for flip in task.flips if flips]
@@ -182,20 +198,21 @@ def _official(side: "PredictedSide", unit: str) -> str:
     return "refused" if side.value is None else about(side.value, side.low, side.high)
 
 
-def _headlines(found: "Comparison", called: Sequence[str]) -> Sheet:
+def _headlines(found: "Comparison", called: Sequence[str], *, relative: bool) -> Sheet:
     """The first metric of every task: what a terminal shows of many."""
     rows = []
     for task in found.tasks:
         headline = next((row.metric for row in task.differences if row.group is None), None)
         rows += [
-            (f"{task.task} {row.metric}", *_cells(row, called, below=False)[1:])
+            (f"{task.task} {row.metric}", *_cells(row, called, below=False, relative=relative)[1:])
             for row in task.differences
             if row.group is None and row.metric == headline
         ]
-    spare = (*(() if len(found.runs) > 2 else ("runs",)), "gain", "p", "n")
+    spare = (*(() if len(found.runs) > 2 else ("runs",)), _aside(relative=relative), "p", "n")
     starter = "; starter sets, not comparable with anything" if any(task.starter for task in found.tasks) else ""
     remarks = tuple(f"{task.task}: {line}" for task in found.tasks for line in _lacking(task, called))
-    return Sheet(f"headlines{starter}", _columns(found, TWO), tuple(rows), remarks, spare=spare, summary=True)
+    columns = _columns(found, TWO, relative=relative)
+    return Sheet(f"headlines{starter}", columns, tuple(rows), remarks, spare=spare, summary=True)
 
 
 def _lacking(task: "TaskComparison", called: Sequence[str]) -> list[str]:
@@ -218,16 +235,21 @@ def _names(runs: "Sequence[Compared]") -> tuple[str, ...]:
     return tuple(f"{run.model} ({Path(run.path).name})" if run.model in alike else run.model for run in runs)
 
 
-def _columns(found: "Comparison", sides: Sequence[str]) -> tuple[Column, ...]:
+def _aside(*, relative: bool) -> str:
+    """The column that is beside the point, and may be left out for width."""
+    return "difference" if relative else "gain"
+
+
+def _columns(found: "Comparison", sides: Sequence[str], *, relative: bool) -> tuple[Column, ...]:
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
     return (
         *words("metric"),
         Column("runs", words=True, further=tuple(sides) != TWO),
         *(Column(name, key=key, best="row") for name, key in zip(sides, TWO, strict=True)),
-        Column("difference"),
+        Column("gain, %", key="relative_gain") if relative else Column("difference"),
         Column(level, key="interval"),
-        *figures("gain", "p"),
+        *figures(_aside(relative=relative), "p"),
         Column(adjusted, key="p_adjusted"),
         Column("n"),
         *(Column(name, words=True, further=True) for name in ("group", "unit")),
@@ -235,17 +257,17 @@ def _columns(found: "Comparison", sides: Sequence[str]) -> tuple[Column, ...]:
 
 
 def _differences(
-    found: "Comparison", task: "TaskComparison", called: Sequence[str], *, terminal: bool = False
+    found: "Comparison", task: "TaskComparison", called: Sequence[str], *, relative: bool, terminal: bool = False
 ) -> Sheet:
     """A task's table; a paper's names the two runs above their columns, as several are in a column of their own."""
-    columns = _columns(found, TWO if terminal or len(found.runs) > 2 else called)
+    columns = _columns(found, TWO if terminal or len(found.runs) > 2 else called, relative=relative)
     remarks = _lacking(task, called)
     remarks += reasons(task.not_compared, " not compared: ")
     remarks += reasons(
         (_name(row, called if len(task.runs) > 2 else ()), f"no {number}: {why}")
         for row in task.differences
         for number, why in row.withheld.items()
-        if number in SHOWN_NUMBERS
+        if number in (SHOWN_RELATIVE if relative else SHOWN_NUMBERS)
     )
     groups = dict.fromkeys(row.group for row in task.differences)
     grouped = bool(groups) and None not in groups
@@ -258,10 +280,10 @@ def _differences(
     starter = "; starter set, not comparable with anything" if task.starter else ""
     title = f"{task.task}{paired}, protocol {task.protocol_hash[7:15]}{starter}"
     # Groups differ in their number of items, so that it stays beside them.
-    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", "gain", *(() if grouped else ("n",)))
+    spare = (*(() if len(task.runs) > 2 else ("runs",)), "p", _aside(relative=relative), *(() if grouped else ("n",)))
     differences = under_metrics(task.differences)
     whole = {row.metric for row in differences if row.group is None}
-    rows = tuple(_cells(row, called, below=row.metric in whole) for row in differences)
+    rows = tuple(_cells(row, called, below=row.metric in whole, relative=relative) for row in differences)
     return Sheet(
         title,
         columns,
@@ -285,17 +307,22 @@ def _important(differences: "Sequence[Difference]") -> tuple[int, ...]:
     return tuple(sorted(range(len(differences)), key=order))
 
 
-def _cells(row: "Difference", called: Sequence[str], *, below: bool) -> tuple[Cell, ...]:
+def _cells(row: "Difference", called: Sequence[str], *, below: bool, relative: bool) -> tuple[Cell, ...]:
     """The cells of a row; of a group ``below`` its metric's own row, the metric need not be repeated."""
     gain = "–" if row.relative_gain is None else f"{figure(row.relative_gain, 'share in percent', signed=True)} %"
+    told = Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True, stderr=row.stderr)
+    if relative:
+        told = Figure(
+            row.relative_gain, "share in percent", row.relative_low, row.relative_high, row.level, signed=True
+        )
     return (
         Inner(row.metric, row.group) if row.group is not None and below else score_name(row),
         _pair(called, row.first, row.second),
         Figure(row.first_value, row.unit, best=row.unit != "characters"),
         Figure(row.second_value, row.unit, best=row.unit != "characters"),
-        Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True, stderr=row.stderr),
-        "–" if row.low is None or row.high is None else Bounds(row.low, row.high, row.unit, signed=True),
-        gain,
+        told,
+        "–" if told.low is None or told.high is None else Bounds(told.low, told.high, told.unit, signed=True),
+        Figure(row.difference, row.unit, signed=True) if relative else gain,
         chance(row.p) or "–",
         chance(row.p_adjusted),
         row.n,
