@@ -121,11 +121,19 @@ class Interrupted(JudgebenchError):
 
 
 class SeveralFailed(JudgebenchError):
-    """Some of the runs of one command failed; the others were completed."""
+    """Some of the runs of one command failed; the others were completed. What several failed by is said once.
+
+    >>> gone = UsageError("the questions are not here")
+    >>> str(SeveralFailed([("a", gone), ("b", gone), ("c", UsageError("c is no model"))], of=4))
+    '3 of 4 runs failed. a, b: the questions are not here; c: c is no model'
+    """
 
     def __init__(self, failures: Sequence[tuple[str, JudgebenchError]], of: int) -> None:
         self.exit_code = failures[0][1].exit_code
-        listed = "; ".join(f"{name}: {str(error).rstrip('.')}" for name, error in failures)
+        by_reason: dict[str, list[str]] = {}
+        for name, error in failures:
+            by_reason.setdefault(str(error).rstrip("."), []).append(name)
+        listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
         super().__init__(f"{len(failures)} of {of} runs failed. {listed}")
 
 

@@ -16,7 +16,8 @@ LAYOUT: dict[str, tuple[Any, Any]] = {
         Annotated[
             str,
             typer.Option(
-                help="Write these columns, in this order; =HEADING gives one another heading. A wrong name lists them.",
+                help="Write these columns, in this order, as in metric,value=Score,n: what follows = is another "
+                "heading. A wrong name lists all names.",
                 metavar="A,B=HEADING,…",
             ),
         ],

@@ -127,11 +127,13 @@ def _with_columns(sheets: Sequence[Sheet], chosen: Sequence[tuple[str, str]], fo
             known = dict.fromkeys(column.key or key_of(column.name) for sheet in tables for column in sheet.columns)
             raise UsageError(f"--columns {name}: no table has such a column; the columns are {', '.join(known)}")
     counts = [sum(sheet.place(name) is not None for name, _ in chosen) for sheet in tables]
-    return [
+    picked = [
         _picked(sheet, chosen, form)
         for sheet, count in zip(tables, counts, strict=True)
         if count == max(counts, default=0)
     ]
+    # Tables that stand aside for a summary are all that there is if the summary has not these columns.
+    return [replace(sheet, aside=False) for sheet in picked] if all(sheet.aside for sheet in picked) else picked
 
 
 def _picked(sheet: Sheet, chosen: Sequence[tuple[str, str]], form: str) -> Sheet:

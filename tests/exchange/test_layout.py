@@ -142,6 +142,16 @@ def test_columns_are_chosen_ordered_and_named() -> None:
         written(Layout(columns="model,speed"), "md")
 
 
+def test_chosen_columns_are_shown_where_the_summary_has_them_not() -> None:
+    """Tables that stand aside for a summary come to the front, if only they have the columns; else they stay aside."""
+    many = [Sheet(name, words("metric", "value"), (("m", "1"),), aside=True) for name in "abcd"]
+    summary = Sheet("summary", words("task", "value"), (("a", "1"),), summary=True)
+    shown = laid_out_for([*many, summary], Layout(columns="metric,value"), "rich")
+    assert [(sheet.title, sheet.aside) for sheet in shown] == [(name, False) for name in "abcd"]
+    shown = laid_out_for([*many, summary], Layout(columns="value"), "rich")
+    assert [sheet.aside for sheet in shown] == [True] * 4 + [False]
+
+
 def test_digits_leave_counts_and_lengths_alone() -> None:
     """They are for figures that have decimals."""
     sheet = Sheet(
