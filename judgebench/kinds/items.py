@@ -18,6 +18,7 @@ COLUMN = "column:"
 """Begins the name of a text that is a column of the prompts."""
 FIELDS = {
     "id": "the item's id; the number of its row, from 0, by default",
+    "item": "what items share that belong together, such as one question in several languages; by default nothing",
     "instruction": "what the model is asked",
     "messages": "instead of the instruction: a conversation, whose last message is the user's",
     "system": "a system message before the instruction",
@@ -133,6 +134,8 @@ def field_names(file: TaskFile) -> dict[str, str]:
                 f"fields.{ours}", f"is not one of our fields{did_you_mean(ours, FIELDS)}; there are {', '.join(FIELDS)}"
             )
         names[ours] = theirs
+    names["item"] = file.keys.fields.get("item", "")
+    names["part"] = file.keys.part if isinstance(file.keys.prompts, dict) else ""
     return names
 
 
@@ -143,7 +146,8 @@ def criteria_texts(row: FileRow, names: Mapping[str, str]) -> tuple[str, ...]:
 
 def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable[str], more: More) -> Example:
     return Example(
-        id=number if row.value(names["id"]) is None else row.key(names["id"]),
+        id=_id(row, number, names),
+        item=None if row.value(names["item"]) is None else row.key(names["item"]),
         messages=_messages(row, names),
         followups=texts_of(row, names["followups"]),
         references=texts_of(row, names["reference"]),
@@ -156,6 +160,14 @@ def _example(row: FileRow, number: str, names: Mapping[str, str], kept: Iterable
             **more(row, names),
         },
     )
+
+
+def _id(row: FileRow, number: str, names: Mapping[str, str]) -> str:
+    """The id of a row: its own, of one of several files with the key of that file, or its number."""
+    if row.value(names["id"]) is None:
+        return number
+    part = row.value(names["part"])
+    return row.key(names["id"]) + ("" if part is None else f"-{part}")
 
 
 def _asked(row: FileRow, example: Example, names: Mapping[str, str], question: SlotPrompt) -> Example:

@@ -259,7 +259,7 @@ def _with_criteria(file: TaskFile, chains: Chains, shared: Sequence[Any], exampl
 
 
 def _asked(file: TaskFile) -> int:
-    if file.keys.examples is not None or file.keys.prompts is None or file.keys.prompts in file.pinned:
+    if file.keys.examples is not None or file.keys.prompts is None or file.fetches_prompts:
         return file.official_examples
     level = file.keys.fields.get("level", "level")
     return sum(row.value(level) not in (0, "0") for row in file.local_rows)

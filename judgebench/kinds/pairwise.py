@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A file of answers, or the column of the prompts that has the answer to compare with; else ``--baseline``."""
     length_control: bool = False
     """Whether there is a win rate at equal lengths as well."""
+    macro: str | None = None
+    """The win rate is the unweighted mean of those of these groups, such as ``category``."""
     style_control: bool | Literal["length", "markdown"] = False
     """Whether there is one controlled for style as Arena-Hard does it: for length and Markdown, or one of them."""
 
@@ -70,7 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def make(file: TaskFile, starter: bool) -> Task:
     """The benchmark of such a file."""
     settings = file.table(Settings)
-    wins = WINS if settings.ties == "half" else DECIDED_WINS
+    if starter and settings.baseline is None and file.has_starter and "reference" in file.local_rows[0].fields:
+        settings = msgspec.structs.replace(settings, baseline="reference")
+    wins = WINS if settings.ties == "half" and settings.macro is None else DECIDED_WINS
     groups = partial(groups_of, file.keys.groups)
     consistent = (CONSISTENT,) if settings.orders == "both" else ()
     controlled = (*((CONTROLLED,) * settings.length_control), *((STYLED,) if settings.style_control else ()))
@@ -216,8 +220,8 @@ class _Scores:
     def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
         """Those scores, and the win rates of the groups."""
         found = self._means.scores(data, rows)
-        if self._settings.ties == "drop":
-            found += self._decided(data, rows)
+        if not self._means.metrics:
+            found += self._ratios(data, rows)
         if self._settings.length_control:
             found.append(self._controlled(data, rows))
         if self._settings.style_control:
@@ -227,10 +231,10 @@ class _Scores:
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items; the length-controlled rate is linearised by refits without each."""
         sums = dict(self._means.sums(examples, rows))
-        if self._settings.ties == "drop":
-            for group, own in self._groups(examples).items():
-                if (totals := _decided_sums(own, rows_of(own, rows))).value is not None:
-                    sums["win_rate", group] = totals
+        for group, own in self._groups(examples).items() if not self._means.metrics else ():
+            totals = self._ratio_sums(group, own, rows_of(own, rows))
+            if totals.value is not None:
+                sums["win_rate", group] = totals
         if self._settings.length_control and (linear := _linearised(examples, rows)) is not None:
             sums["lc_win_rate", None] = linear
         for group, own in self._groups(examples).items() if self._settings.style_control else ():
@@ -301,18 +305,41 @@ class _Scores:
                 found.setdefault(group, []).append(example)
         return found
 
-    def _decided(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+    def _ratios(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
+        """Win rates that are no plain means: without ties, or a mean of groups."""
         scores = []
         for group, examples in self._groups(data.examples).items():
             own = rows_of(examples, rows)
-            sums, judged = _decided_sums(examples, own), sum(row.value is not None for row in own)
+            sums, judged = self._ratio_sums(group, examples, own), sum(row.value is not None for row in own)
             about: dict[str, Any] = {"n_missing": len(examples) - judged, "group": group}
             if sums.value is None:
                 scores.append(DECIDED_WINS.absent(self._task, "no game was decided", **about))
             else:
-                what = "wins over decided games, ties left out"
+                what = (
+                    "wins over decided games, ties left out" if self._settings.ties == "drop" else "mean over examples"
+                )
+                if self._settings.macro is not None and group is None:
+                    what += f", then over the groups of {self._settings.macro}"
                 scores.append(DECIDED_WINS.score(self._task, sums, what, "items", n=judged, **about))
         return scores
+
+    def _ratio_sums(
+        self, group: str | None, examples: Sequence[Example], rows: Sequence[ExampleScore]
+    ) -> ClusterTotals:
+        by_id = {example.id: example for example in examples}
+        drop, key = self._settings.ties == "drop", f"{self._settings.macro}="
+        known = [row for row in rows if row.value is not None]
+        decided = [_number(row, "wins") + _number(row, "losses") if drop else 1.0 for row in known]
+        won = [_number(row, "wins") if drop else row.value or 0.0 for row in known]
+        groups = [self._means.groups(by_id[row.example_id]) for row in known]
+        places = [next((place for place in own if place.startswith(key)), "") for own in groups]
+        numbers = {place: number for number, place in enumerate(sorted(set(places)))}
+        return cluster_totals(
+            [100 * share for share in won],
+            decided,
+            clusters=[by_id[row.example_id].item or row.example_id for row in known],
+            terms=[numbers[place] for place in places] if self._settings.macro is not None and group is None else None,
+        )
 
     def _controlled(self, data: TaskData, rows: Sequence[ExampleScore]) -> Score:
         known = _with_lengths(data.examples, rows)
@@ -342,14 +369,6 @@ def _games_of(row: ExampleScore) -> list[float] | None:
     won, tied = (round(_number(row, name) * games) for name in ("wins", "ties"))
     shares = [1.0] * won + [0.5] * tied + [0.0] * (games - won - tied)
     return shares if row.value is not None and abs(sum(shares) - row.value * games) < 1e-9 else None
-
-
-def _decided_sums(examples: Sequence[Example], rows: Sequence[ExampleScore]) -> ClusterTotals:
-    items = {example.id: example.item or example.id for example in examples}
-    known = [row for row in rows if row.value is not None]
-    wins = [_number(row, "wins") for row in known]
-    decided = [win + _number(row, "losses") for win, row in zip(wins, known, strict=True)]
-    return cluster_totals([100 * win for win in wins], decided, clusters=[items[row.example_id] for row in known])
 
 
 def _number(row: ExampleScore, name: str) -> float:

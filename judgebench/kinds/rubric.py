@@ -148,9 +148,9 @@ def _at_once(file: TaskFile, settings: Settings, scale: tuple[float, float], *, 
 
 
 def _chains(file: TaskFile, settings: Settings, levels: int) -> Chains:
-    for key in ("show_points", "show_entry", "scale", "pooled", "partial", "clip", "attempts"):
-        if key in file.keys.rubric:
-            raise file.fault(f"rubric.{key}", "is for scores of points; a rubric with levels has rates")
+    for key in file.keys.rubric:
+        if key not in ("levels", "per", "macro", "criteria"):
+            raise file.fault(f"rubric.{key}", "is for scores of criteria; a rubric with levels has rates")
     return Chains(levels=levels, per=settings.per, macro=settings.macro)
 
 

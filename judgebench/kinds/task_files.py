@@ -90,8 +90,10 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The file's own name by default, and of a ``task.toml`` its folder's."""
     about: str = ""
     version: str = "1"
-    prompts: str | None = None
-    """A file, or an entry of ``sources.toml``."""
+    prompts: str | dict[str, str] | None = None
+    """A file, or an entry of ``sources.toml``; or a table of several, such as one for each language."""
+    part: str = "part"
+    """The column that says from which of several files of prompts a row is, by its key in their table."""
     source: _Source | None = None
     fields: dict[str, str] = {}
     """The prompts' names of our fields, where they differ."""
@@ -330,12 +332,35 @@ class TaskFile:
             return {}
         return {PROMPTS: Source(name=PROMPTS, **msgspec.structs.asdict(self.keys.source))}
 
+    @property
+    def prompt_files(self) -> dict[str, str]:
+        """The files of prompts, and entries of ``sources.toml``, by their keys; the only one has none."""
+        prompts = self.keys.prompts
+        return prompts if isinstance(prompts, dict) else {} if prompts is None else {"": prompts}
+
+    @property
+    def fetches_prompts(self) -> bool:
+        """Whether some prompts are official files."""
+        return any(name in self.pinned for name in self.prompt_files.values())
+
     def rows(self, fetch: Fetch) -> Sequence[FileRow]:
         """The rows of the prompts."""
         if self.keys.source is not None:
             data, name = fetch(PROMPTS), self.keys.source.path
             return parquet_rows(data, name) if name.endswith(".parquet") else json_rows(data, name)
-        return self.rows_of(self.keys.prompts, fetch) if self.keys.prompts in self.pinned else self.local_rows
+        if not self.fetches_prompts:
+            return self.local_rows
+        return self._together({key: self.rows_of(name, fetch) for key, name in self.prompt_files.items()})
+
+    def _together(self, parts: Mapping[str, Sequence[FileRow]]) -> Sequence[FileRow]:
+        """The rows of all files of prompts; of several, each says from which it is."""
+        if not isinstance(self.keys.prompts, dict):
+            return next(iter(parts.values()))
+        return [
+            msgspec.structs.replace(row, fields={**row.fields, self.keys.part: key})
+            for key, rows in parts.items()
+            for row in rows
+        ]
 
     def rows_of(self, name: str, fetch: Fetch) -> Sequence[FileRow]:
         """The rows of an official file, or of a file beside this one."""
@@ -349,14 +374,13 @@ class TaskFile:
         """How many items the whole benchmark has; 0 if nobody says."""
         if self.keys.examples is not None:
             return self.keys.examples
-        there = self.keys.prompts is not None and self.keys.prompts not in self.pinned
-        return len(self.local_rows) if there else 0
+        return len(self.local_rows) if self.prompt_files and not self.fetches_prompts else 0
 
     @cached_property
     def local_rows(self) -> Sequence[FileRow]:
-        """The rows of the prompts' file beside this one."""
-        assert self.keys.prompts is not None
-        return read_rows(self.beside(PROMPTS, self.keys.prompts), "a file of prompts")
+        """The rows of the prompts beside this file."""
+        files = {key: self.beside(PROMPTS, name) for key, name in self.prompt_files.items()}
+        return self._together({key: read_rows(file, "a file of prompts") for key, file in files.items()})
 
     # -- the files whose content is part of the protocol
 
@@ -373,7 +397,7 @@ class TaskFile:
         keys = self.keys
         prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
         asked = keys.ask.file if keys.ask is not None else None
-        yield from filter(None, (keys.prompts, prompt, asked, keys.judge if self.judge_file else None))
+        yield from filter(None, (*self.prompt_files.values(), prompt, asked, keys.judge if self.judge_file else None))
         yield from ("sources.toml", STARTER) if self.path.name == TASK_FILE else ()
         for table in KINDS:
             yield from (value for value in getattr(keys, table).values() if isinstance(value, str))
@@ -455,8 +479,11 @@ def _checked(path: Path, text: str, table: dict[str, Any], *, bundled: bool) -> 
         raise file.fault(PROMPTS, "names the file of prompts, unless a table [source] says where they are fetched from")
     if keys.source is not None and sum(map(bool, (keys.source.repo, keys.source.dataset, keys.source.url))) != 1:
         raise file.fault("source", "names one of repo, dataset and url")
-    if keys.prompts is not None and keys.prompts not in file.pinned:
-        file.beside(PROMPTS, keys.prompts)
+    for name in file.prompt_files.values():
+        if name not in file.pinned:
+            file.beside(PROMPTS, name)
+    if keys.prompts == {}:
+        raise file.fault(PROMPTS, "names no file")
     if keys.code is not None and not bundled:
         raise file.fault("code", "names a module, and a TOML file runs no code; only bundled benchmarks have some")
     return keys

@@ -42,10 +42,11 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         {"Instruction": f"Question {n}?", "gold": "An answer.", "truth": "yes", "most_words": 1, **options}
         for n in range(3)
     ]
-    Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("prompts.jsonl", "en.jsonl", "de.jsonl"):
+        Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     (chains,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     Path("chains.jsonl").write_text(chains)
-    ids = range(1, 4) if "chains" in FILES[number] else range(3)
+    ids = range(1, 4) if "chains" in FILES[number] else range(6) if "en.jsonl" in FILES[number] else range(3)
     Path("answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "Mine."}) + "\n" for n in ids))
     Path("mine.toml").write_text(FILES[number])
     (prompt,) = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
