@@ -166,14 +166,14 @@ def _cache() -> Check:
 def _sources(mirror: list[Path]) -> list[Check]:
     from judgebench import tasks
     from judgebench.cli.data import finder_of
-    from judgebench.data.sources import read_sources
+    from judgebench.data.sources import missing_sources, read_sources
 
     finder = finder_of(mirror, offline=True)
     rows = []
     for name in tasks.names():
         sources = read_sources(tasks.folder(name)).values()
         places = {source.name: finder.locate(source) for source in sources}
-        missing = [source for source, place in places.items() if place is None]
+        missing = missing_sources(sources, places)
         standins = [source for source, place in places.items() if place == "stand-in"]
         found = f"{len(missing)} of {len(places)} files missing" if missing else "all official files are here"
         found += f", {len(standins)} a stand-in" if standins else ""

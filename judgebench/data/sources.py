@@ -19,7 +19,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -92,6 +92,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Git's name for the content of a file whose sha256 is not known; it is verified in its place."""
     bytes: int | None = None
     licence: str
+    instead: tuple[str, ...] = ()
+    """Names of other entries that do as well, all of them together: the task takes whichever is here."""
     standin: StandIn | None = None
 
     @property
@@ -158,6 +160,16 @@ def read_sources(folder: Path) -> dict[str, Source]:
         if source.member is not None and source.bytes is None:
             raise UsageError(f"{path}: source {source.name!r} is a member of an archive and must name its bytes")
     return {source.name: source for source in table.source}
+
+
+def missing_sources(sources: Iterable[Source], places: Mapping[str, str | None]) -> list[str]:
+    """The names of those that are at no place, and of whose equals one is not, either."""
+    here = {name for name, place in places.items() if place is not None}
+    return [
+        source.name
+        for source in sources
+        if source.name not in here and not (source.instead and here.issuperset(source.instead))
+    ]
 
 
 def read_outputs(folder: Path) -> dict[str, Source]:

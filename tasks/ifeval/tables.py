@@ -46,7 +46,7 @@ def read_stop_words(data: bytes) -> frozenset[str]:
 _Reader = tuple[Callable[..., Any], tuple[str, ...]]
 _READERS: Mapping[str, tuple[_Reader, ...]] = {
     "punkt": ((read_punkt, ("punkt-abbreviations", "punkt-collocations", "punkt-starters", "punkt-contexts")),),
-    "stop_words": ((read_stop_words, ("stop-words",)), (read_stop_words, ("stop-words-198",))),
+    "stop_words": ((read_stop_words, ("stop-words",)), (read_stop_words, ("stop-words-179",))),
     "syllables": ((read_syllables, ("syllables",)),),
     "tagger": (
         (read_json_tagger, ("tagger-weights", "tagger-words", "tagger-tags")),

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from judgebench.data import sources
-from judgebench.data.sources import PackageCopy, Source, SourceFinder, StandIn, read_sources
+from judgebench.data.sources import PackageCopy, Source, SourceFinder, StandIn, missing_sources, read_sources
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.records import SourceUsed
 
@@ -491,6 +491,16 @@ def test_a_file_is_known_by_its_git_blob(mirror: Path, cache: Path) -> None:
         SourceFinder(cache, [mirror], offline=True).fetch(source)
 
 
+def test_what_has_an_equal_here_is_not_missing() -> None:
+    """All of the equals together, if there are several."""
+    one = msgspec.structs.replace(SOURCE, name="one", instead=("two", "three"))
+    others = [msgspec.structs.replace(SOURCE, name=name, instead=("one",)) for name in ("two", "three")]
+    sources_of = [one, *others]
+    assert missing_sources(sources_of, {"one": "mirror", "two": None, "three": None}) == []
+    assert missing_sources(sources_of, {"one": None, "two": "cache", "three": "nltk"}) == []
+    assert missing_sources(sources_of, {"one": None, "two": "cache", "three": None}) == ["one", "three"]
+
+
 def test_a_package_s_copy_is_taken_and_the_package_not_run(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,7 +525,7 @@ def test_a_package_s_copy_is_taken_and_the_package_not_run(
 def test_a_member_must_be_pinned_to_a_size(tmp_path: Path) -> None:
     """So much of an archive is unpacked, and no more."""
     fields = msgspec.to_builtins(MEMBER) | {"bytes": None}
-    lines = [f"{key} = {value!r}" for key, value in fields.items() if value is not None]
+    lines = [f"{key} = {value!r}" for key, value in fields.items() if value not in (None, ())]
     (tmp_path / "sources.toml").write_text("[[source]]\n" + "\n".join(lines))
     with pytest.raises(UsageError, match="must name its bytes"):
         read_sources(tmp_path)
