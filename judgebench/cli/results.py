@@ -146,7 +146,8 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     if verbose and task_manifest.judge_models and not task_manifest.counts.get("unread"):
         notes.append("no verdict is unread, so every number is its own bounds")
     if task_manifest.early_stop is not None:
-        notes.append(_stopped(task_manifest.early_stop))
+        what = "judge calls made" if task_manifest.protocol.get("judges") else "answers run"
+        notes.append(_stopped(task_manifest.early_stop, what))
     if task_manifest.cascade is not None:
         from judgebench.run.cascades import in_words
 
@@ -230,12 +231,12 @@ def _spending(spending: "Spending") -> list[str]:
     return lines
 
 
-def _stopped(stop: EarlyStop) -> str:
+def _stopped(stop: EarlyStop, what: str) -> str:
     if not stop.early_stopped:
         return f"stop when {stop.rule}: not reached before all {stop.population} examples were judged"
     return (
         f"stopped early ({stop.rule}): {stop.n} of {stop.population} examples in random order; {stop.judge_calls} "
-        f"judge calls made, about {stop.judge_calls_saved} saved. The interval of {stop.metric} holds however often it "
+        f"{what}, about {stop.judge_calls_saved} saved. The interval of {stop.metric} holds however often it "
         "was looked at; the other metrics have none"
     )
 

@@ -72,6 +72,8 @@ class _Task:
     error: BaseException | None = None
     retried: bool = False
     settled: "Settled | None" = None
+    waits: bool = False
+    """Whether somebody waits for ``settled``."""
 
 
 class GradingPool:
@@ -107,11 +109,23 @@ class GradingPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self, verifiers: Mapping[str, Verifier], checks: Sequence[Check], settled: Settled | None = None) -> None:
-        """Start checks whose verdicts are wanted later, such as those of an answer that just arrived."""
+    def begin(
+        self,
+        verifiers: Mapping[str, Verifier],
+        checks: Sequence[Check],
+        settled: Settled | None = None,
+        *,
+        waits: bool = False,
+    ) -> None:
+        """Start checks whose verdicts are wanted later, such as those of an answer that just arrived.
+
+        With ``waits`` somebody waits for ``settled``, which is called even if a verdict cannot be had.
+        """
         with self._changed:
             for check in checks:
-                self._task(verifiers[check.verifier], check, settled)
+                task = self._task(verifiers[check.verifier], check, settled)
+                self._waited_for += waits and not task.waits
+                task.waits = task.waits or waits
             self._changed.notify_all()
 
     def verify(
@@ -198,6 +212,7 @@ class GradingPool:
             except Exception as error:  # noqa: BLE001 - goes to the thread that waits for the verdicts
                 for task in tasks:
                     task.error = error
+                    self._tell(task, Verdict(value=None, error=f"it was not verified: {error}"))
                 self._done([], [])
             else:
                 self._done(tasks, verdicts)
@@ -248,12 +263,19 @@ class GradingPool:
         else:
             if task.retried:
                 verdict = msgspec.structs.replace(verdict, details={**verdict.details, "tried_again_alone": True})
-            try:
-                if task.settled is not None:
-                    task.settled(task.check, verdict)
-            except Exception as error:  # noqa: BLE001 - goes to the thread that waits for the verdict
-                task.error = error
+            self._tell(task, verdict)
             task.verdict = verdict
+
+    def _tell(self, task: _Task, verdict: Verdict) -> None:
+        """Give the verdict to whoever wants it as soon as it is there."""
+        with self._changed:
+            self._waited_for -= task.waits
+            task.waits = False
+        try:
+            if task.settled is not None:
+                task.settled(task.check, verdict)
+        except Exception as error:  # noqa: BLE001 - goes to the thread that waits for the verdict
+            task.error = error
 
 
 def require_place(verifier: Verifier, *, unsafe_local: bool) -> None:

@@ -251,6 +251,14 @@ class _Judged:
 
 
 @dataclass(frozen=True)
+class _Verified:
+    """An answer was run as a program, and somebody waits for the verdict."""
+
+    run: RunningTask
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
 class _Ended:
     """A thread has done all its work, or ended with an error."""
 
@@ -288,7 +296,9 @@ class Pipeline:
         self._system = system
         self._observe = observer
         self._pool = pool
-        self._events: SimpleQueue[_Known | _Answered | _Judged | _Ended] = SimpleQueue()
+        self._events: SimpleQueue[_Known | _Answered | _Judged | _Verified | _Ended] = SimpleQueue()
+        self._running: set[tuple[str, str]] = set()
+        """Programs whose verdicts a watch waits for, by task and case."""
         self._room = _Room(MAX_IN_FLIGHT)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
         self._judged_before: dict[str, dict[int, Judgement | None]] = {}
@@ -424,7 +434,7 @@ class Pipeline:
         try:
             if not self._feeding:
                 self._close_channels()
-            while self._threads:
+            while self._threads or self._running:
                 event = self._events.get()
                 if not isinstance(event, _Ended):
                     self._handle(event)
@@ -449,7 +459,7 @@ class Pipeline:
                     self._handle(event)
             raise
 
-    def _handle(self, event: _Known | _Answered | _Judged) -> None:
+    def _handle(self, event: _Known | _Answered | _Judged | _Verified) -> None:
         match event:
             case _Known(run, example_id):
                 self._send_to_judges(run, example_id)
@@ -457,6 +467,8 @@ class Pipeline:
                 self._take_answer(event)
             case _Judged():
                 self._take_judgement(event)
+            case _Verified(run, judgement):
+                self._take_verdict(run, judgement)
 
     def _take_answer(self, event: _Answered) -> None:
         run, generation = event.run, event.generation
@@ -464,7 +476,7 @@ class Pipeline:
         run.generations[generation.example_id] = generation
         run.tally("generate", event.replies, run.price, event.seconds)
         self._observe(run, "generate")
-        if not generation.error:
+        if not generation.error and not self._watches_programs(run):
             run.verifying.begin(self._pool, run.task.checks(run.data, generation), generation.model)
         self._send_to_judges(run, generation.example_id)
 
@@ -490,6 +502,8 @@ class Pipeline:
         if self._channels and run.seats and not run.stopped and generation is not None and not generation.error:
             for call in run.judge_calls(generation):
                 self._send(run, call, unfinished)
+        if self._watches_programs(run) and not run.stopped and generation is not None and not generation.error:
+            self._run_answer(run, generation, unfinished)
         if self._channels:
             run.sent_to_judges.add(example_id)
         if not unfinished.waiting:
@@ -513,6 +527,27 @@ class Pipeline:
             self._channels[id(call.seat.model)][1].put((run, call))
         self._observe(run, "judge")
 
+    def _watches_programs(self, run: RunningTask) -> bool:
+        """Whether a watch looks at answers that are run as programs."""
+        return run.watch is not None and run.runs_programs and not run.seats
+
+    def _run_answer(self, run: RunningTask, generation: Generation, unfinished: _Unfinished) -> None:
+        checks = run.task.checks(run.data, generation)
+        unfinished.waiting += len(checks)
+        self._running |= {(run.key, check.id) for check in checks}
+        run.verifying.begin(
+            self._pool, checks, generation.model, lambda judgement: self._events.put(_Verified(run, judgement))
+        )
+
+    def _take_verdict(self, run: RunningTask, judgement: Judgement) -> None:
+        self._running.discard((run.key, judgement.case_id))
+        unfinished = self._unfinished.get((run.key, judgement.example_id))
+        if unfinished is not None:
+            unfinished.waiting -= 1
+            self._note(run, unfinished, judgement)
+            if not unfinished.waiting:
+                self._finish(run, judgement.example_id)
+
     def _note(self, run: RunningTask, unfinished: _Unfinished, judgement: Judgement | None) -> None:
         if run.watch is not None and judgement is not None:
             unfinished.judgements.append(judgement)
@@ -520,7 +555,7 @@ class Pipeline:
     def _finish(self, run: RunningTask, example_id: str) -> None:
         """Make room for the next example, and show the finished one to the task's watch, if there is one."""
         unfinished = self._unfinished.pop((run.key, example_id))
-        if run.watch is not None and not run.stopped and self._channels:
+        if run.watch is not None and not run.stopped and (self._channels or self._watches_programs(run)):
             self._show(run, run.watch, example_id, unfinished)
         self._room.leave((run.key, example_id))
 
@@ -533,4 +568,5 @@ class Pipeline:
         watch.finished(example_id, rows)
         if watch.decided:
             self._room.end(run.key)
+            self._running = {place for place in self._running if place[0] != run.key}
             self._unfinished = {place: left for place, left in self._unfinished.items() if place[0] != run.key}

@@ -42,7 +42,7 @@ from judgebench.run.seats import ModelPool, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import generation_step, judge_step, to_generation
-from judgebench.run.stopping import Known, StopRule, stop_rule
+from judgebench.run.stopping import Known, StopRule, can_stop, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -489,7 +489,7 @@ def _require_fitting_bridges(
 def _stop_rule(loaded_task: LoadedTask, settings: Settings) -> StopRule | None:
     if settings.stop_when is None:
         return None
-    return stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+    return stop_rule(settings.stop_when, loaded_task.task, judged=can_stop(loaded_task.data))
 
 
 def _known(loaded_task: LoadedTask, settings: Settings, candidate: str) -> Known | None:

@@ -73,7 +73,7 @@ from judgebench.run.seats import ModelPool, Opened, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
-from judgebench.run.stopping import DifferenceWatch, Known, StopRule, Watch, stop_rule
+from judgebench.run.stopping import DifferenceWatch, Known, StopRule, Watch, can_stop, stop_rule
 from judgebench.task import Imported
 from judgebench.thinking import Thinking
 
@@ -245,7 +245,7 @@ class Runner:
             task_sampling(loaded_task, settings)
             rule = None
             if settings.stop_when is not None:
-                rule = stop_rule(settings.stop_when, loaded_task.task, judged=bool(loaded_task.data.judges))
+                rule = stop_rule(settings.stop_when, loaded_task.task, judged=can_stop(loaded_task.data))
             cascade_plan(settings, loaded_task.task, len(loaded_task.data.examples), rule)
             if loaded_task.key in given:
                 known = {generation.example_id: generation for generation in given[loaded_task.key].generations}
@@ -361,7 +361,7 @@ class Runner:
             require_baseline(loaded_task)
         sampling = task_sampling(loaded_task, settings)
         seats = self._models.seats(loaded_task) if judge else {}
-        rule = None if stop_when is None else stop_rule(stop_when, task, judged=bool(data.judges))
+        rule = None if stop_when is None else stop_rule(stop_when, task, judged=can_stop(data))
         cascade = cascade_plan(settings, task, len(data.examples), rule) if judge else None
         if rule is not None and settings.controls:
             files = tasks.files_among(tasks.named(settings.tasks))
@@ -432,6 +432,7 @@ class Runner:
             candidate=candidate,
             dear_part=frozenset() if plan.cascade is None else plan.cascade.part(data.by_id),
             watch=plan.watch,
+            few_ahead=can_stop(data) and not data.judges,
         )
 
     def _folder(self, name: str, task_manifests: Mapping[str, TaskManifest]) -> RunFolder:
@@ -702,7 +703,8 @@ def _first_prompt(
 def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
     """Return how the watched run ended, with the calls that are in its folder."""
     looked_at = set(watch.order[: watch.n])
-    calls = [(judgement.example_id, len(judgement.replies)) for judgement in run.folder.judgements()]
+    # A program counts as one.
+    calls = [(one.example_id, len(one.replies) or int(run.runs_programs)) for one in run.folder.judgements()]
     so_far = sum(count for example_id, count in calls if example_id in looked_at)
     return watch.outcome(sum(count for _, count in calls), so_far)
 

@@ -259,6 +259,11 @@ class RunningTask:
     sent_to_judges: set[str] = field(default_factory=set)
     """Ids of the examples whose judge calls are known, because they are answered or will not be."""
 
+    @property
+    def runs_programs(self) -> bool:
+        """Whether its answers are run as programs."""
+        return any(verifier.runs_programs for verifier in self.data.verifiers.values())
+
     @cached_property
     def verifying(self) -> Verifying:
         """The checks of its answers."""

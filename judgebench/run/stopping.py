@@ -29,7 +29,7 @@ from judgebench.stats.sequential import (
     decide,
     start_betting,
 )
-from judgebench.task import Task
+from judgebench.task import Task, TaskData
 from judgebench.task.metric import Metric, by_example
 
 ORDER_SEED = 0
@@ -54,11 +54,16 @@ class StopRule:
     half_width: float
 
 
+def can_stop(data: TaskData) -> bool:
+    """Whether an early stop saves anything: calls of judges, or answers that would be run as programs."""
+    return bool(data.judges) or any(verifier.runs_programs for verifier in data.verifiers.values())
+
+
 def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
     """Parse the rule ``[METRIC] ci<W`` for a task; the default metric is the task's headline.
 
-    ``judged`` says whether the task has judges. Raises :class:`UsageError` for another form, and for a metric that has
-    no such interval.
+    ``judged`` says whether the task has judges, or runs answers (:func:`can_stop`). Raises :class:`UsageError` for
+    another form, and for a metric that has no such interval.
     """
     found = _FORM.fullmatch(text)
     width = float(found["width"]) if found else 0.0

@@ -6,7 +6,7 @@ are not made again as long as that is the same.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -21,6 +21,9 @@ CHECK = "check"
 HASH_LENGTH = len("sha256:") + 32
 
 
+Told = Callable[[Judgement], None]
+
+
 class Verifying:
     """The checks of one task of a run."""
 
@@ -29,23 +32,27 @@ class Verifying:
         self._writing = threading.Lock()
         self._known: dict[str, Verdict] | None = None
 
-    def begin(self, pool: GradingPool, checks: Sequence[Check], model: str) -> None:
-        """Start the checks of an answer whose verdicts are wanted later."""
-        new = [check for check in checks if self._kept(check) is None]
-        pool.begin(self._verifiers, new, partial(self._keep, model))
+    def begin(self, pool: GradingPool, checks: Sequence[Check], model: str, told: Told | None = None) -> None:
+        """Start the checks of an answer whose verdicts are wanted later. ``told`` is called with each that comes."""
+        kept = {check.id: verdict for check in checks if (verdict := self._kept(check)) is not None}
+        new = [check for check in checks if check.id not in kept]
+        pool.begin(self._verifiers, new, partial(self._keep, model, told), waits=told is not None)
+        for check in checks:
+            if told is not None and check.id in kept:
+                told(judgement_of(check, model, kept[check.id]))
 
     def verify(self, pool: GradingPool, checks: Sequence[Check], models: Sequence[str]) -> list[Verdict]:
         """The verdicts in the order of the checks, of which each is about the answer of a model."""
         kept = [self._kept(check) for check in checks]
         new = [check for check, verdict in zip(checks, kept, strict=True) if verdict is None]
-        by_check = {check.id: model for check, model in zip(checks, models, strict=True)}
-        made = iter(
-            pool.verify(self._verifiers, new, lambda check, verdict: self._keep(by_check[check.id], check, verdict))
-        )
-        return [
-            self._hashed(check, next(made)) if verdict is None else verdict
-            for check, verdict in zip(checks, kept, strict=True)
-        ]
+        model_of = {check.id: model for check, model in zip(checks, models, strict=True)}
+
+        def keep(check: Check, verdict: Verdict) -> None:
+            self._keep(model_of[check.id], None, check, verdict)
+
+        made = iter(pool.verify(self._verifiers, new, keep))
+        pairs = zip(checks, kept, strict=True)
+        return [self._hashed(check, next(made)) if verdict is None else verdict for check, verdict in pairs]
 
     def _kept(self, check: Check) -> Verdict | None:
         """The verdict of an earlier session on the same, if it is one of those that are kept."""
@@ -60,16 +67,17 @@ class Verifying:
                 }
             return self._known.get(self._hash(check))
 
-    def _keep(self, model: str, check: Check, verdict: Verdict) -> None:
-        """Write a verdict that came, and let it be known."""
-        if not self._verifiers[check.verifier].runs_programs or verdict.value is None:
-            return
+    def _keep(self, model: str, told: Told | None, check: Check, verdict: Verdict) -> None:
+        """Write a verdict that came, if it is to be kept, and let it be known."""
         verdict = self._hashed(check, verdict)
-        with self._writing:
-            known = {} if self._known is None else self._known
-            if verdict.details[CHECK] not in known:
-                known[verdict.details[CHECK]] = verdict
-                self._folder.append(judgement_of(check, model, verdict))
+        if self._verifiers[check.verifier].runs_programs and verdict.value is not None:
+            with self._writing:
+                known = {} if self._known is None else self._known
+                if verdict.details[CHECK] not in known:
+                    known[verdict.details[CHECK]] = verdict
+                    self._folder.append(judgement_of(check, model, verdict))
+        if told is not None:
+            told(judgement_of(check, model, verdict))
 
     def _hashed(self, check: Check, verdict: Verdict) -> Verdict:
         if not self._verifiers[check.verifier].runs_programs:

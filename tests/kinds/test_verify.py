@@ -13,7 +13,7 @@ import pytest
 
 from judgebench.grading import bubblewrap, sandbox
 from judgebench.models.scripted import ScriptedModel, playing, reply
-from judgebench.records import Judgement
+from judgebench.records import Judgement, Request
 from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
 from tests.grading.test_sandbox import Machine
@@ -386,3 +386,47 @@ def test_verdicts_made_elsewhere() -> None:
     write_task(PLAIN)
     judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"])
     assert scores("run")["pass@1", None].value == 75
+
+
+@needs_sandbox
+def test_an_early_stop_runs_few_answers() -> None:
+    """Of 200 answers that all pass, few are run and few asked for; a run that was killed ends at the same answer."""
+    write_rows("prompts.jsonl", [{"instruction": f"Question {n}?"} for n in range(200)])
+    write_task(PLAIN)
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Any:
+        asked.append(request)
+        return reply("import time; print(time.time_ns())")
+
+    with playing(ScriptedModel(answer)) as spec:
+        arguments = ["eval", "--model", spec, "--tasks", "mine.toml", "--stop-when", "ci<9", "--out"]
+        said = " ".join(judgebench([*arguments, "run"]).stdout.split())
+        stop = RunFolder(Path("run")).require_manifest().tasks["mine"].early_stop
+        assert stop is not None
+        assert stop.early_stopped
+        assert stop.n < 80
+        assert len(asked) < 120
+        assert f"{stop.n} of 200 examples in random order" in said
+        assert "answers run, about" in said
+        assert scores("run")["pass@1", None].value == 100
+        before = {name: one.verdict for name, one in kept().items()}
+        path = Path("run", "mine", "judgements.jsonl")
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:10]))
+        judgebench([*arguments, "run"])
+    again = RunFolder(Path("run")).require_manifest().tasks["mine"].early_stop
+    assert again is not None
+    assert (again.n, again.early_stopped) == (stop.n, True)
+    assert sum(one.verdict == before.get(name) for name, one in kept().items()) >= 10
+
+
+@needs_sandbox
+def test_answers_that_were_there_stop_early_too() -> None:
+    """Of a file: a failed answer, and one whose program takes too long, are looked at like the others."""
+    answered(*["x = 1"] * 30, "while True: pass", *["raise SystemExit(1)"] * 9)
+    evaluated(PLAIN + "seconds = 1\n", "--stop-when", "ci<30")
+    stop = RunFolder(Path("run")).require_manifest().tasks["mine"].early_stop
+    assert stop is not None
+    assert stop.early_stopped
+    assert 5 < stop.n < 40
+    assert scores("run")["pass@1", None].n == stop.n
