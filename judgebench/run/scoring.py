@@ -280,7 +280,9 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     """How a task's cases ended: of how many examples, and, where they are judged, of how many verdicts.
 
     >>> counts_in_words({"examples": 120, "read": 40, "skipped": 200})
-    '120 examples; 240 verdicts: 40 read, 200 settled without a call'
+    '120 examples; 240 verdicts, 40 read, 200 settled without a call'
+    >>> counts_in_words({"examples": 12, "read": 24})
+    '12 examples; 24 verdicts, all read'
     >>> counts_in_words({"examples": 6, "verified": 5, "without_answer": 1})
     '6 examples, 5 verified, 1 without an answer'
     """
@@ -289,7 +291,10 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     judged = [text for name, text in zip(there, named, strict=True) if name in ENDS]
     rest = ", ".join(text for text in named if text not in judged)
     total = sum(there.get(name, 0) for name in ENDS)
-    return f"{rest}; {total:,} verdicts: {', '.join(judged)}".removeprefix("; ") if judged else rest
+    if not judged:
+        return rest
+    ended = f"all {judged[0].partition(' ')[2]}" if len(judged) == 1 else ", ".join(judged)
+    return f"{rest}; {total:,} verdicts, {ended}".removeprefix("; ")
 
 
 class _Rereading:
