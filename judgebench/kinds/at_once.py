@@ -7,15 +7,16 @@ from typing import Any
 
 from msgspec import structs
 
-from judgebench.data.rows import FileRow
+from judgebench.data.rows import FileRow, count_of
 from judgebench.judges import Judge
 from judgebench.judges.grade_lines import GRADES, OTHERWISE, GradedCriteria
 from judgebench.judges.text import TextJudge
 from judgebench.judges.verdict_rules import GRADED
 from judgebench.kinds.criteria import criteria_of
 from judgebench.kinds.judging import JUDGE
+from judgebench.kinds.verdicts import import_verdicts, of_form
 from judgebench.records import Answer, Case, Completion, Example, ExampleScore, Generation, Judgement, Verdict
-from judgebench.task import Generations, TaskData
+from judgebench.task import Generations, Imported, TaskData
 from judgebench.task.metric import by_example
 
 HOUSE = "grades"
@@ -73,7 +74,43 @@ class AtOnce:
             covariates[OTHERWISE] = verdict.details[OTHERWISE]
         return ExampleScore(example_id=example.id, metric="score", value=verdict.value, covariates=covariates)
 
-    def value_of(self, example: Example, row: FileRow, value: Any) -> Verdict:
+    def verdicts(self, rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
+        """Read verdicts made elsewhere: a row for each answer, or for each grade of an answer."""
+        return import_verdicts(self._by_answer(rows, data), data, case=_case_of, value=self._value_of)
+
+    def _by_answer(self, rows: Sequence[FileRow], data: TaskData) -> list[FileRow]:
+        """The rows with a criterion as one for each answer, whose value is a table."""
+        found: list[FileRow] = []
+        grades: dict[tuple[str, Any], dict[str, Any]] = {}
+        for row in (of_form(row, data) for row in rows):
+            example = data.find(row.key("id"))
+            if row.value("criterion") is None or example is None:
+                found.append(row)
+                continue
+            name, answer = self._name(example, row), (example.id, row.value("attempt"))
+            if answer not in grades:
+                grades[answer] = {}
+                found.append(structs.replace(row, fields={**row.fields, "value": grades[answer]}, cells=False))
+            if name in grades[answer]:
+                raise row.error(f"there is a grade of {name[:60]!r} for this answer already")
+            if (grade := row.number("value")) is not None:
+                grades[answer][name] = grade
+        return found
+
+    def _name(self, example: Example, row: FileRow) -> str:
+        """The name of the criterion that a row is about, by its index from 0 or as it is written."""
+        given, names = row.value("criterion"), self.graded(example).names
+        number = int(given) if row.cells and isinstance(given, str) and given.isdecimal() else count_of(given)
+        if isinstance(given, str) and (number is None or not row.cells):
+            return given
+        if number is None or number >= len(names):
+            raise row.error(
+                f"'criterion' must be a name, or the index from 0 of one of the {len(names)} criteria, found "
+                f"{given!r:.40}"
+            )
+        return names[number]
+
+    def _value_of(self, example: Example, row: FileRow, value: Any) -> Verdict:
         """A verdict made elsewhere: a mean grade, or a table of grades by the criteria's names."""
         if not isinstance(value, dict):
             low, high = self.scale
@@ -95,7 +132,7 @@ def shown(case: Case) -> Mapping[str, str]:
     return {"bullets": "\n".join(f"- {one.text}" for one in criteria), GRADED: ", ".join(lower)}
 
 
-def case_of(example: Example, row: FileRow) -> tuple[str, int]:
+def _case_of(example: Example, row: FileRow) -> tuple[str, int]:
     """The case that a row is about, which is the answer."""
     return example.id, 1
 

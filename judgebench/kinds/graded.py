@@ -84,9 +84,7 @@ def make(
         return dataclasses.replace(data, judges={name: together.judge(one) for name, one in data.judges.items()})
 
     verdicts = (
-        partial(import_verdicts, case=at_once.case_of, value=together.value_of)
-        if together
-        else partial(import_verdicts, case=case_of_row, value=partial(_value_of, grades))
+        together.verdicts if together else partial(import_verdicts, case=case_of_row, value=partial(_value_of, grades))
     )
 
     task = Task(

@@ -6,6 +6,8 @@ They are scored as those of a judge of one's own are. The format is ``judgebench
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from judgebench.data.rows import FileRow, count_of, file_stem
 from judgebench.kinds.judging import JUDGE
 from judgebench.records import Example, Judgement, Verdict
@@ -29,6 +31,7 @@ def import_verdicts(
     that is missing. Several attempts at an item become several examples of it, as ``--repeats`` makes them.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
+    rows = [of_form(row, data) for row in rows]
     attempts = [_attempt(row) for row in rows]
     examples = data.examples if not any(attempts) else _repeated(data.examples, 1 + max(attempts))
     by_id = {example.id: example for example in examples}
@@ -71,6 +74,14 @@ def import_verdicts(
             unknown=("how the answers were sampled", "what the judge was asked"),
         ),
     )
+
+
+def of_form(row: FileRow, data: TaskData) -> FileRow:
+    """The row, about the form of its item that its attempt means, if items are asked in several forms."""
+    key = row.key("id")
+    if data.find(key) is not None or data.find(form := f"{key}-{_attempt(row) + 1}") is None:
+        return row
+    return msgspec.structs.replace(row, fields={**row.fields, "id": form, "attempt": None})
 
 
 def _attempt(row: FileRow) -> int:

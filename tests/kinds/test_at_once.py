@@ -91,6 +91,24 @@ def test_what_does_not_fit_is_named(place: Path, old: str, new: str, told: str) 
     assert told in " ".join(ended.stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"criterion": 2, "value": 1}, "'criterion' must be a name, or the index from 0 of one of the 2 criteria"),
+        ({"criterion": "Dull", "value": "good"}, "'value' must be a number"),
+        ({"criterion": 0, "value": 7}, "there is a grade of 'Clear' for this answer already"),
+    ],
+)
+def test_a_row_for_each_grade_is_one_of_a_criterion(place: Path, row: dict[str, Any], told: str) -> None:
+    """By its number or its name, once for each answer."""
+    first = {"id": "a", "attempt": 0, "criterion": "Clear", "value": 8}
+    Path("verdicts.jsonl").write_text("".join(json.dumps({**first, **more}) + "\n" for more in ({}, row)))
+    into = ["--task", "task.toml", "--out", "theirs"]
+    ended = judgebench(["import", "verdicts.jsonl", "--from", "verdicts", *into], code=2)
+    assert "verdicts.jsonl:2" in ended.stderr
+    assert told in ended.stderr
+
+
 @pytest.mark.parametrize("value", ['"good"', '{"Clear": "8"}', "11", '{"Clear": true}'])
 def test_grades_made_elsewhere_are_numbers(place: Path, value: str) -> None:
     """Each by a name, or the mean of all on the scale."""

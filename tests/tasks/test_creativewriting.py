@@ -199,9 +199,28 @@ def test_pieces_of_one_prompt_have_its_seeds_in_turn(tmp_path: Path) -> None:
         assert example.item == key
 
 
-def test_grades_are_imported_by_the_command(place: Path) -> None:
-    """A file of one model's grades becomes a run with upstream's number."""
-    Path("verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in verdicts(MODEL)))
+def by_grade(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row of verdicts as one for each grade, of the attempts at a prompt; some criteria by their number."""
+    prompt, _, number = row["id"].partition("-")
+    names = read("scores.json.gz")["criteria"]
+    return [
+        {
+            "id": int(prompt),
+            "attempt": int(number) - 1,
+            "criterion": names.index(name) if name in names[::2] else name,
+            "value": value,
+        }
+        for name, value in row["value"].items()
+    ]
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_grades_are_imported_by_the_command(one_by_one: bool, place: Path) -> None:
+    """A file of one model's grades becomes a run with upstream's number, whether a row is a piece or a grade."""
+    rows = verdicts(MODEL)
+    if one_by_one:
+        rows = [row for piece in rows for row in by_grade(piece)]
+    Path("verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     judgebench(
         ["import", "verdicts.jsonl", "--from", "verdicts", "--task", "creativewriting", "--out", "r", "--offline"]
     )
