@@ -9,6 +9,7 @@ from judgebench.arena.games import Games
 from judgebench.arena.judging import Game, Judging
 from judgebench.arena.players import Field, Meeting
 from judgebench.arena.records import Pairing
+from judgebench.codec import canonical_hash
 from judgebench.errors import UsageError
 from judgebench.run.pipeline import Observer
 from judgebench.stats.arrays import IntArray
@@ -47,14 +48,18 @@ class Schedule:
 
 
 def schedule(field: Field, seed: int) -> Schedule:
-    """The games of a round robin. Questions come in one random order, the same for all pairs."""
+    """The games of a round robin. Each pair's questions come in a random order of its own: else the first questions
+    would have games of all pairs and later ones of few, and what is said of the models would hang on those first ones.
+    """
     orders, n = field.orders, len(field.players)
-    order = np.random.default_rng(seed).permutation(len(field.questions)).tolist()
     pairs, games, questions, warm = [], [], [], []
     for first in range(n):
         for second in range(first + 1, n):
             both = set(field.met(first, second))
-            own = [question for question in order if question in both]
+            # Its order depends on its names alone, so that a model that joins changes none.
+            names = field.names[first], field.names[second]
+            rng = np.random.default_rng([seed, *canonical_hash(names).encode()])
+            own = [question for question in rng.permutation(len(field.questions)).tolist() if question in both]
             if not own:
                 continue
             begin = warm_of(len(own)) if orders > 1 else 0

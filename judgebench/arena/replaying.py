@@ -167,9 +167,9 @@ def _replayed(table: _Table, rule: Rule, seed: int) -> tuple[Looked, int]:
     """Play until the rule says stop; return what was seen, and how many games there are."""
     listed: list[list[tuple[int, float, int, int]]] = []
     questions, warm = [], []
-    order = np.random.default_rng(seed).permutation(table.questions).tolist()
+    rng = np.random.default_rng(seed)
     for pair in range(len(table.pairs)):
-        own = [question for question in order if (pair, question) in table.units]
+        own = [question for question in rng.permutation(table.questions).tolist() if (pair, question) in table.units]
         sizes = np.array([min(len(table.units[pair, question]), 2) for question in own])
         begin = warm_of(len(own)) if sizes.max() > 1 else 0
         games = [
