@@ -9,9 +9,11 @@ import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from judgebench.judges.named import NamedJudge
 from judgebench.judges.text import OTHER_JUDGES
 from judgebench.kinds.phrases import with_phrases
-from judgebench.kinds.task_files import TaskFile, read_task_file
+from judgebench.kinds.task_files import Prompt, TaskFile, read_task_file
+from judgebench.models.opening import parse_model
 from judgebench.task import Task
 
 
@@ -32,9 +34,23 @@ def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable
             options=chosen.chosen,
             option_help={name: option.about for name, option in chosen.all_options.items()},
             other_judges=_other_judges(chosen),
+            named_judges=_named_judges(chosen) if task.judge_models else (),
         )
 
     return file, factory
+
+
+def _named_judges(file: TaskFile) -> tuple[NamedJudge, ...]:
+    """The judge that the file names, called as its model is."""
+    prompt, reads = file.keys.prompt, file.keys.reads or file.keys.verdict.get("read")
+    named = NamedJudge(
+        name=parse_model(str(file.judge_model))[0].target,
+        model=file.judge_model,
+        answers=2 if file.keys.kind == "pairwise" else 1,
+        reading=str(reads or f"the rule of the kind {file.keys.kind}"),
+        prompt=prompt.file if isinstance(prompt, Prompt) else prompt,
+    )
+    return (named,)
 
 
 def _other_judges(file: TaskFile) -> Mapping[str, str]:

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The labels, or each with further words for it."""
     positive: str | None = None
     """The label whose precision, recall and F1 are reported."""
+    headline: Literal["accuracy", "macro_f1", "f1"] = "accuracy"
+    """The metric that ranks."""
     by: Literal["answer", "judge"] = "answer"
     """Who says the label: the model in its answer, or a judge of the answer."""
     which: Literal["first", "last", "only"] = "last"
@@ -62,6 +64,7 @@ def make(file: TaskFile, starter: bool) -> Task:
     settings = _settings(file)
     groups = partial(groups_of, file.keys.groups)
     scores = _Scores(file.name, settings, GroupedMeans(task=file.name, metrics=(ACCURACY,), groups=groups))
+    metrics = (ACCURACY, *(OF_A_CLASS if settings.positive else ()), MACRO_F1)
     judged = settings.by == "judge"
 
     def load(fetch: Fetch) -> TaskData:
@@ -87,7 +90,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         name=file.name,
         version=file.keys.version,
         options={},
-        metrics=(ACCURACY, *(OF_A_CLASS if settings.positive else ()), MACRO_F1),
+        metrics=tuple(sorted(metrics, key=lambda metric: metric.name != settings.headline)),
         judge_models=judge_models(file) if judged else {},
         sampling=file.sampling,
         official_examples=file.official_examples,
@@ -115,6 +118,8 @@ def _settings(file: TaskFile) -> Settings:
         raise file.fault("classify.labels", "has two labels or more, and no word stands for two of them")
     if settings.positive is not None and settings.positive not in settings.names:
         raise file.fault("classify.positive", f"{settings.positive!r} is not one of {', '.join(settings.names)}")
+    if settings.headline == "f1" and settings.positive is None:
+        raise file.fault("classify.headline", "is f1, and positive does not say of which label")
     return settings
 
 

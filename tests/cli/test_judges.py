@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from judgebench import tasks
 from tests.commands import Command, judgebench
 from tests.terminal import in_terminal
 
@@ -16,7 +17,8 @@ PROMPT = "{{ instruction }} {{ answer_a }} {{ answer_b }} Reply with A or B."
 def test_every_judged_task_lists_its_judges() -> None:
     """With the model, how a verdict is read and where the prompt is, and those served before those that ended."""
     judges = json.loads(judgebench(["judges", "list", "--json"], **DAY).stdout)
-    assert {judge["task"] for judge in judges} == {"alpacaeval", "arenahard", "mtbench", "wildbench"}
+    judged = {name for name in tasks.names() if tasks.load(tasks.TaskSpec(name))[0].judge_models}
+    assert {judge["task"] for judge in judges} == judged > {"alpacaeval", "arenahard", "mtbench", "wildbench"}
     by_name = {judge["name"]: judge for judge in judges}
     served = by_name["weighted_alpaca_eval_gpt4.1"]
     assert served["model"]["served"] == "served until 2027-01-14"
@@ -30,9 +32,9 @@ def test_every_judged_task_lists_its_judges() -> None:
 
 
 def test_the_list_fits_a_screen_and_says_what_it_leaves_out(command: Command) -> None:
-    """About sixty lines of eighty columns; ``--all`` shows the rest, also what cannot judge here."""
+    """A dozen lines of eighty columns a benchmark; ``--all`` shows the rest, also what cannot judge here."""
     short, whole = command("judges", "list").out, command("judges", "list", "--all").out
-    assert len(short.splitlines()) <= 66
+    assert len(short.splitlines()) <= 12 * short.count("judges of ") + 18
     assert max(map(len, short.splitlines())) <= 80
     assert "… and 18 served no longer and 19 that cannot judge here: --all" in short
     assert "USD/M" in short
@@ -81,7 +83,7 @@ def test_a_judge_file_is_described_and_tried_on_every_task(tmp_path: Path, comma
     assert "  fits: alpacaeval" in of_prompt
     assert "  with --starter, alpacaeval reads: A or B" in of_prompt
     misfits = [line for line in of_prompt if "does not fit" in line]
-    assert len(misfits) == 5
+    assert len(misfits) >= 5
     told = " ".join(" ".join(of_prompt).split())
     assert "does not ask for [[A>>B]]" in told
     assert "…" not in told
