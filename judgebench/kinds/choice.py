@@ -15,6 +15,7 @@ from typing import Any
 from judgebench.data.rows import FileRow
 from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.kinds.choice_items import ORDER_SEED, Prompts, Settings, letters, place_of
+from judgebench.kinds.choice_samples import import_samples
 from judgebench.kinds.items import groups_of
 from judgebench.kinds.scores import GroupedMeans
 from judgebench.kinds.task_files import TaskFile
@@ -26,11 +27,13 @@ from judgebench.task.metric import Metric, MetricSums, by_example, single_row
 
 LIKELIHOOD, LETTER = "likelihood", "letter"
 """The ways to choose, and the names of their verifiers."""
+SHOWN = 26
+"""Options whose log-likelihoods are shown of an item."""
 BY_LIKELIHOOD = tuple(
     Metric(name=name, value_of=single_row(name), shown=name != "accuracy_bytes")
     for name in ("accuracy", "accuracy_norm", "accuracy_bytes", "mc2")
 )
-BY_LETTER = (Metric(name="letter_accuracy", value_of=single_row("letter_accuracy")),)
+BY_LETTER = tuple(Metric(name=name, value_of=single_row(name)) for name in ("letter_accuracy", "letters_read"))
 
 
 def make(file: TaskFile, starter: bool) -> Task:
@@ -54,7 +57,8 @@ def make(file: TaskFile, starter: bool) -> Task:
     def sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         return means.sums(examples, rows)
 
-    answers = {"outputs": import_answers} if chosen == LETTER else {}
+    samples = partial(import_samples, id_field=file.keys.fields.get("id", "id"), headline=settings.headline)
+    answers = {"outputs": import_answers} if chosen == LETTER else {"lm_eval": samples}
     return Task(
         name=file.name,
         version=file.keys.version,
@@ -151,9 +155,10 @@ def read_letter(options: Sequence[str], right: Sequence[int], text: str) -> Verd
         same = [number for number, option in enumerate(options) if option.strip().lower() == text.strip().lower()]
         place = same[0] if len(same) == 1 else None
     if place is None:
-        return Verdict(value=0.0, label="unread", details={"letter_accuracy": 0.0, "extracted": NOTHING})
+        details = {"letter_accuracy": 0.0, "letters_read": 0.0, "extracted": NOTHING}
+        return Verdict(value=0.0, label="unread", details=details)
     hit = float(place in right)
-    return Verdict(value=hit, label=names[place], details={"letter_accuracy": hit})
+    return Verdict(value=hit, label=names[place], details={"letter_accuracy": hit, "letters_read": 1.0})
 
 
 def _letter(text: str, names: Sequence[str]) -> int | None:
@@ -181,18 +186,25 @@ def _rulings(example: Example, generation: Generation | None, judgement: Judgeme
     if not isinstance(chosen, Mapping):
         found = f"{label}. {named[label]}" if label in named else label
         return (Ruling(rule=judgement.judge, held=judgement.verdict.value == 1, wanted=wanted, found=found),)
-    values = details.get("likelihoods", ())
     return tuple(
         Ruling(
             rule=metric.name,
             held=details.get(metric.name) == 1,
             wanted=wanted,
             found=f"{letters(len(texts))[place]}. {texts[place]}",
-            note=f"log-likelihood {values[place]:.4f}, the right ones' share {details.get('mc2', math.nan):.4f}",
+            note=_all_likelihoods(details, len(texts)) if metric is BY_LIKELIHOOD[0] else "",
         )
         for metric in BY_LIKELIHOOD
-        if isinstance(place := chosen.get(metric.name), int) and place < min(len(texts), len(values))
+        if isinstance(place := chosen.get(metric.name), int) and place < len(texts)
     )
+
+
+def _all_likelihoods(details: Mapping[str, Any], count: int) -> str:
+    """The log-likelihood of every option, and the share of the probability that the right ones have."""
+    values = details.get("likelihoods", ())
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in zip(letters(count), values[:SHOWN], strict=False))
+    more = f" and {count - SHOWN} more" if count > SHOWN else ""
+    return f"log-likelihoods {shown}{more}; the right ones' share {details.get('mc2', math.nan):.4f}"
 
 
 def _score(
@@ -237,5 +249,6 @@ def _value_of(by: str, example: Example, row: FileRow, value: Any) -> Verdict:
         place = None if found is None else list(order).index(found)
     if place is None:
         raise row.error(f"'value' must be one of the {len(options)} options, by name, number from 0 or text")
-    name, hit = "letter_accuracy" if by == LETTER else "accuracy", float(place in right)
-    return Verdict(value=hit, label=letters(len(options))[place], details={name: hit})
+    hit = float(place in right)
+    details = {"letter_accuracy": hit, "letters_read": 1.0} if by == LETTER else {"accuracy": hit}
+    return Verdict(value=hit, label=letters(len(options))[place], details=details)

@@ -13,6 +13,8 @@ from judgebench.models.http.probing import gives_likelihoods
 from judgebench.models.opening import open_model, parse_model
 from judgebench.run.settings import Settings
 
+NO_LIKELIHOODS = "the model under test says nothing of how likely texts are, so it was asked for an answer instead"
+
 
 def fitted_specs(specs: Sequence[tasks.TaskSpec], settings: Settings, *, ask: bool) -> list[tasks.TaskSpec]:
     """The tasks as the candidate can be asked: those that want log-likelihoods of texts, of one that gives none, with

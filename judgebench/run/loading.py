@@ -25,7 +25,7 @@ from judgebench.models.opening import parse_model
 from judgebench.models.opening.backends import PUBLISHED
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
-from judgebench.run.candidates import fitted_specs
+from judgebench.run.candidates import NO_LIKELIHOODS, fitted_specs
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
 from judgebench.run.settings import Settings, baseline_of, override_sampling
@@ -121,8 +121,13 @@ def load_tasks(settings: Settings, *, ask: bool = True) -> list[LoadedTask]:
         )
     finder = source_finder(settings)
     selection = tasks.read_selection(settings.where, "--where")
-    specs = fitted_specs(tasks.parse_specs(settings.tasks), settings, ask=ask)
-    loaded = [_load_narrowed(spec, finder, settings, selection) for spec in specs]
+    named = tasks.parse_specs(settings.tasks)
+    fitted = fitted_specs(named, settings, ask=ask)
+    loaded = [
+        dataclasses.replace(loaded_task, notes=(*loaded_task.notes, *(() if spec == given else (NO_LIKELIHOODS,))))
+        for given, spec in zip(named, fitted, strict=True)
+        for loaded_task in [_load_narrowed(spec, finder, settings, selection)]
+    ]
     keys = [loaded_task.key for loaded_task in loaded]
     selection.require_tasks({*keys, *(loaded_task.task.label.partition(":")[0] for loaded_task in loaded)})
     for key in keys:

@@ -174,13 +174,14 @@ def test_a_server_without_likelihoods_is_asked_for_letters(place: Path, without:
     asked = [body["messages"][-1]["content"] for body in sent_in(place / "letters")]
     assert len(asked) == 3
     found = scores("letters")
-    assert {name for name, _ in found} == {"letter_accuracy"}
+    assert {name for name, _ in found} == {"letter_accuracy", "letters_read"}
     manifest = RunFolder(Path("letters")).require_manifest().tasks["mine"]
     assert manifest.options == {"by": "letter"}
+    assert any("how likely texts are" in note for note in manifest.notes)
     assert manifest.protocol["options"] == {"by": "letter"}
     ended = judgebench(["compare", "letters", "likelihoods", "--tasks", "mine.toml"], code=None)
     assert ended.returncode == 2
-    assert "options.by" in ended.stderr + ended.stdout
+    assert "option by (" in ended.stderr + ended.stdout
     judgebench(["score", "letters", "--tasks", "mine.toml"])
 
 
@@ -246,6 +247,7 @@ def test_finished_answers_are_letters(place: Path) -> None:
     write_rows("answers.jsonl", [{"id": str(n), "output": letter} for n, letter in enumerate("BAA")])
     evaluated("file:answers.jsonl")
     assert scores("run")["letter_accuracy", None].value == pytest.approx(200 / 3)
+    assert scores("run")["letters_read", None].value == 100
     shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "2"]).stdout
     assert "B. green" in shown
     assert "A. red" in shown
@@ -269,7 +271,7 @@ def test_other_commands_take_its_runs(place: Path, server: Server) -> None:
     evaluated(spec(server), "--name", "two", out="two")
     task = ["--tasks", "mine.toml"]
     shown = judgebench(["show", "one", *task, "--item", "0"]).stdout
-    assert "log-likelihood -2.5000" in shown
+    assert "log-likelihoods A -2.5000, B -6.0000; the right ones' share 0.0293" in shown
     assert "B. green grass" in shown
     compared = judgebench(["compare", "one", "two", *task]).stdout
     assert "accuracy" in compared
@@ -291,6 +293,45 @@ def test_verdicts_made_elsewhere_are_options_or_likelihoods(place: Path) -> None
     assert found["mc2", None].n == 1
     assert found["mc2", None].n_missing == 2
     assert found["mc2", None].value == pytest.approx(100 * 1 / (1 + math.exp(-3.5)))
+
+
+def sample(number: int, likelihoods: list[float], **values: float) -> dict[str, Any]:
+    """A row of lm-eval's samples, which writes numbers as texts."""
+    replies = [[str(value), "False"] for value in likelihoods]
+    return {"doc_id": number, "doc": ROWS[number], "filtered_resps": replies, "resps": [[r] for r in replies], **values}
+
+
+def test_samples_of_lm_eval_are_scored_again(place: Path) -> None:
+    """Their log-likelihoods give our numbers, and lm-eval's own values are compared with ours."""
+    rows = [
+        sample(0, [-2.5, -6.0], acc=0.0, acc_norm=1.0),
+        sample(1, [-2.5, -2.5, -3.5], acc=1.0, acc_norm=1.0),
+        sample(2, [-2.0, -3.0], acc=1.0, acc_norm=1.0),
+    ]
+    write_rows("samples.jsonl", rows)
+    ended = judgebench(["import", "samples.jsonl", "--from", "lm_eval", "--task", "mine.toml", "--out", "run"])
+    assert scores("run")["accuracy", None].value == pytest.approx(100 / 3)
+    assert scores("run")["accuracy_norm", None].value == 100
+    assert "1 of 3" in ended.stdout + ended.stderr  # of the third item lm-eval is said to have found otherwise
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"doc_id": 7, "doc": {}, "filtered_resps": [["-1", "False"]]},
+        {"doc_id": 0, "doc": {}, "filtered_resps": [["-1", "False"]]},
+        {"doc_id": 0, "doc": {}, "filtered_resps": [["-1"], ["nan"]]},
+        {"doc_id": 0, "doc": {}, "filtered_resps": [["-1"], ["4"]]},
+        {"doc_id": 0, "doc": {}, "filtered_resps": [[], "x"]},
+        {"doc_id": 0, "doc": {}, "filtered_resps": "no"},
+        {"id": 0, "output": "A"},
+    ],
+)
+def test_rows_that_are_no_samples_are_errors(place: Path, row: dict[str, Any]) -> None:
+    """Each names its line."""
+    write_rows("samples.jsonl", [sample(1, [-2.5, -2.5, -3.5]), row])
+    ended = judgebench(["import", "samples.jsonl", "--from", "lm_eval", "--task", "mine.toml", "--out", "run"], code=2)
+    assert "samples.jsonl:2" in ended.stderr
 
 
 @pytest.mark.parametrize(
