@@ -34,7 +34,7 @@ from judgebench.records import Request  # noqa: E402
 from tests.models.llama import WORDS, save_tokenizer  # noqa: E402
 from tests.models.scorers import save_pair_ranker, to_score  # noqa: E402
 
-SIZE = {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6}
+SIZE = {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 4}
 CONTEXT = 2048
 
 
@@ -176,7 +176,7 @@ def main() -> None:
         model: ScoringModel = RewardModel(str(reward), device=device)
         measure("reward", "reward", model, bare_reward(reward, device), requests, arguments)
         model.close()
-        save_pair_ranker(folder / "pairrm")
+        save_pair_ranker(folder / "pairrm", size=256)
         ranker = PairRanker(str(folder / "pairrm"), device=device)
         measure("pairrm", "preference", ranker, bare_pairs(ranker, device), requests, arguments)
         ranker.close()

@@ -104,6 +104,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         groups=groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
+        repeats=True,
         pairwise_metrics={"win_rate": (0.0, 1.0)},
         importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=_case_of, value=_value_of)},
         about=file.keys.about or "How often a judge prefers a model's answers to a baseline's.",
@@ -144,10 +145,10 @@ def _baseline(data: TaskData) -> Generations:
 
 def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     baseline = _baseline(data)
-    other = baseline.get(generation.example_id)
+    example = data.by_id[generation.example_id]
+    other = baseline.get(example.item or example.id)
     if other is None or not other.outputs:
         return ()
-    example = data.by_id[generation.example_id]
     candidate = Answer(model=generation.model, turns=generation.outputs)
     against = Answer(model=other.model, turns=other.outputs)
     if settings.orders == "as_given":
@@ -162,7 +163,13 @@ def _score(
     judged = by_example(judgements)
     baseline = _baseline(data)
     return [
-        _row(example, judged.get(example.id, ()), generations.get(example.id), baseline.get(example.id), styled=styled)
+        _row(
+            example,
+            judged.get(example.id, ()),
+            generations.get(example.id),
+            baseline.get(example.item or example.id),
+            styled=styled,
+        )
         for example in data.examples
     ]
 

@@ -128,6 +128,8 @@ class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     judge_models_returned: list[str] = []
     """Names of the models that judged, as their endpoints reported them."""
     judge_repeats: Count = 1
+    select: str | None = None
+    """The scoring model that chose among the answers to each item, as the user named it."""
     own_judge: OwnJudge | None = None
     """The judge of the user's that judged in place of the benchmark's, with its prompt; ``None`` if none did."""
     early_stop: EarlyStop | None = None

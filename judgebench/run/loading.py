@@ -21,7 +21,7 @@ from judgebench.grading.pool import require_place
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
 from judgebench.models.call_store import default_cache_dir
-from judgebench.models.opening import parse_model
+from judgebench.models.opening import parse_model, scores_of
 from judgebench.models.opening.backends import PUBLISHED
 from judgebench.records import Example, Sampling, SourceUsed, TaskCode
 from judgebench.run import presets
@@ -31,6 +31,7 @@ from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
 from judgebench.run.settings import Settings, baseline_of, override_sampling
 from judgebench.task import UNSAFE, Generations, Imported, Task, TaskData, join_names
 from judgebench.task.answers import import_answers, parse_fields, question_of
+from judgebench.task.best_of import selecting, with_selection
 from judgebench.task.own_judging import judged_by, ordered, require_order
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
 from judgebench.thinking import split_generation
@@ -138,6 +139,8 @@ def load_tasks(settings: Settings, *, ask: bool = True) -> list[LoadedTask]:
     presets.require_use(settings, keys)
     loaded = with_own_judge(loaded, settings)
     loaded = [_rated_by(loaded_task, settings.judges) for loaded_task in loaded]
+    if settings.select is not None:
+        loaded = [_selecting(loaded_task, settings.select, settings.repeats) for loaded_task in loaded]
     return [_resampled(loaded_task, presets.answer_settings(settings, loaded_task.task.name)) for loaded_task in loaded]
 
 
@@ -185,6 +188,21 @@ def _rated_by(loaded_task: LoadedTask, judges: Sequence[str]) -> LoadedTask:
     """The task as its judges rate: those of the user, or its own."""
     task = loaded_task.task
     return dataclasses.replace(loaded_task, task=judged_by_models(task, judges or tuple(task.judge_models.values())))
+
+
+def _selecting(loaded_task: LoadedTask, scorer: str, repeats: int) -> LoadedTask:
+    """The task with a scoring model that chooses among several answers to an item."""
+    task = loaded_task.task
+    if scores_of(scorer) != "answers":
+        raise UsageError(
+            f"--select {scorer} is no model that scores single answers; give reward:ID or ratio:hf:STRONG/hf:WEAK"
+        )
+    if repeats < 2:
+        raise UsageError(f"--select {scorer} chooses among several answers to an item; say how many with --repeats K")
+    chosen = with_selection(task, scorer)
+    if chosen is task:
+        raise UsageError(f"--select {scorer}: {task.label} has no metric that is a mean over answers; leave it out")
+    return dataclasses.replace(loaded_task, task=chosen, data=selecting(loaded_task.data))
 
 
 def _load_narrowed(spec: tasks.TaskSpec, finder: SourceFinder, settings: Settings, selection: Selection) -> LoadedTask:

@@ -26,6 +26,7 @@ from judgebench.run.protocol import Seat, differing, inputs, protocol
 from judgebench.run.settings import SETTINGS, Settings
 from judgebench.run.stopping import Known, StopRule
 from judgebench.task import Imported
+from judgebench.task.best_of import SELECT
 from judgebench.thinking import Thinking
 
 
@@ -110,6 +111,7 @@ def build_task_manifest(
         input_hash=canonical_hash(everything),
         judge_models=sorted(set(judge_models)),
         judge_repeats=repeats,
+        select=task.judge_models.get(SELECT),
         own_judge=loaded_task.own_judge,
         notes=[*_source_notes(loaded_task), *loaded_task.notes, *(imported.notes if imported else ())],
         judge_audits=marks_of(protocol_fields),

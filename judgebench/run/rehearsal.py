@@ -44,6 +44,7 @@ from judgebench.run.settings import Settings
 from judgebench.run.stages import generation_step, judge_step, to_generation
 from judgebench.run.stopping import Known, StopRule, can_stop, stop_rule
 from judgebench.task import Imported
+from judgebench.task.best_of import SELECT
 from judgebench.thinking import Thinking
 
 TYPICAL_REPLY = Completion(text="x" * int(BYTES_PER_TOKEN * TYPICAL_REPLY_TOKENS))
@@ -465,7 +466,7 @@ def _task_manifest(
         settings,
         settings.splitting,
         sampling=None if given else task_sampling(loaded_task, settings),
-        judge_models=[player.spec.text for of_judge in seats.values() for _, player in of_judge],
+        judge_models=[player.spec.text for name, of_judge in seats.items() if name != SELECT for _, player in of_judge],
         stop_rule=_stop_rule(loaded_task, settings),
         known=_known(loaded_task, settings, given.candidate if given else name),
         cascade=_cascade_plan(loaded_task, settings),

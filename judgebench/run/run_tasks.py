@@ -15,6 +15,7 @@ from judgebench.models.opening import scores_of
 from judgebench.records import TaskCode
 from judgebench.run.folder import TaskManifest
 from judgebench.task import Task
+from judgebench.task.best_of import with_selection
 
 TaskFiles = Mapping[str, Path]
 """Files that the user named, by the names of their tasks."""
@@ -40,7 +41,8 @@ def find_task(
         raise UsageError(
             f"{run} is of the task {task_manifest.name!r}, but {origin.name} defines {task.name!r} in that version"
         )
-    return judged_by_models(task, task_manifest.judge_models), origin
+    task = judged_by_models(task, task_manifest.judge_models)
+    return task if task_manifest.select is None else with_selection(task, task_manifest.select), origin
 
 
 def judged_by_models(task: Task, judges: Iterable[str]) -> Task:

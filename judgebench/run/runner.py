@@ -75,6 +75,7 @@ from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
 from judgebench.run.stopping import DifferenceWatch, Known, StopRule, Watch, can_stop, stop_rule
 from judgebench.task import Imported
+from judgebench.task.best_of import SELECT
 from judgebench.thinking import Thinking
 
 STAND_IN = (
@@ -380,7 +381,7 @@ class Runner:
             thinking,
             sampling=sampling if candidate else None,
             first_prompt=_first_prompt(candidate.model, data.examples, requests) if candidate else None,
-            judge_models=[seat.spec for of_judge in seats.values() for seat in of_judge],
+            judge_models=[seat.spec for name, of_judge in seats.items() if name != SELECT for seat in of_judge],
             stop_rule=rule,
             known=known,
             cascade=cascade,

@@ -38,6 +38,7 @@ from judgebench.run.style_counts import style_counts
 from judgebench.run.unread import with_bounds
 from judgebench.run.verifying import Verifying, judgement_of
 from judgebench.task import Generations, Task, TaskData
+from judgebench.task.best_of import SELECT
 from judgebench.thinking import AUTO, Thinking
 
 
@@ -254,7 +255,8 @@ def score(
     scores = with_bounds(task.scores(data, rows), judgements, task, data, scores_of)
     if len(members) > 1:
         scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
-    scores = with_noise(scores, rereading.judgements, task, data, members, together)
+    of_judges = [judgement for judgement in rereading.judgements if judgement.judge != SELECT]
+    scores = with_noise(scores, of_judges, task, data, members, together)
     # An imported file may hold judgements without the answers, which must have existed.
     answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
     absent = sum(example.id not in answered for example in data.examples)

@@ -42,6 +42,7 @@ from judgebench.run.loading import LoadedTask
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.run.stages import JudgeSeat
 from judgebench.task import Task
+from judgebench.task.best_of import SELECT
 
 
 @dataclass(frozen=True)
@@ -287,6 +288,8 @@ def judge_specs(
     for name, judge in loaded_task.data.judges.items():
         official = task.judge_models.get(name)
         texts = settings.judges or ((official,) if official else ())
+        if name == SELECT:
+            texts = (_selector(official, settings),)
         if not texts:
             what = f"the starter set of {task.name}" if task.starter else task.label
             raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
@@ -310,6 +313,7 @@ def dear_specs(loaded_task: LoadedTask, settings: Settings) -> dict[str, list[tu
     return {
         name: [(judge_for(judge, spec, settings=settings), spec, arguments)]
         for name, judge in loaded_task.data.judges.items()
+        if name != SELECT
     }
 
 
@@ -339,6 +343,8 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
 
     Raises :class:`UsageError` if the judge reads log-probabilities and the model cannot give them.
     """
+    if isinstance(judge, ScoringJudge):
+        return judge
     if spec.backend.scores is not None:
         if settings.judge_gen:
             raise UsageError(f"--judge-gen is for judges that write, and {spec.text} writes nothing; leave it out")
@@ -358,6 +364,16 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
         changed, sampling=override_sampling(changed.sampling, settings.judge_gen, "--judge-gen")
     )
     return settled
+
+
+def _selector(known: str | None, settings: Settings) -> str:
+    """The model that chooses among answers. A run folder may come from anyone, and does not choose a checkpoint."""
+    if settings.select is None:
+        raise UsageError(
+            f"the answers of this run are chosen by {known}, and a run folder cannot choose a checkpoint; name it with "
+            "--select"
+        )
+    return settings.select
 
 
 def _require_alike(task: Task, judge: Judge, specs: Sequence[ModelSpec]) -> None:

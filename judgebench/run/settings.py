@@ -189,6 +189,13 @@ class Settings:
     repeats: int = flag(
         1, "Ask each example K times, for maj@k and pass@k of a verified task.", "K", ANSWERING, minimum=1
     )
+    select: str | None = flag(
+        None,
+        "With --repeats K: a model that scores answers (reward:ID, ratio:hf:STRONG/hf:WEAK) chooses among those of an "
+        "item: best@k and worst@k, beside the mean and maj@k.",
+        "SCORER",
+        JUDGING,
+    )
     refine: tuple[str, ...] = flag(
         (),
         "File with a prompt that refines each answer; {response} and {instruction} are filled in. Without {response} "
@@ -321,6 +328,11 @@ class Settings:
                     "with --cascade, and the cheap judge with --judge"
                 )
             return
+        if self.select is not None:
+            raise UsageError(
+                f"--cascade {self.cascade} estimates what a dear judge would say, and --select chooses among answers; "
+                "give one of the two"
+            )
         if self.labels is not None or self.bridge:
             raise UsageError(
                 f"{'--bridge' if self.bridge else '--labels'} starts from a judge's own verdicts on all examples, and "
@@ -381,6 +393,7 @@ class Keywords(TypedDict, total=False):
     think_tags: Iterable[tuple[str, str]]
     fields: Mapping[str, object]
     repeats: int
+    select: str | None
     refine: str | Iterable[str]
     stop_when: str | None
     controls: str | Iterable[str]

@@ -18,6 +18,7 @@ from judgebench.judges.own_prompts import (
     require_names,
     require_shown,
 )
+from judgebench.judges.scorers import ScoringJudge
 from judgebench.records import Answer, Case, Example, Generation, Message
 from judgebench.task import Task, TaskData
 
@@ -67,6 +68,8 @@ def judged_by(
     cases = _probes(task, data)
     judges = dict(data.judges)
     for name, replaced in data.judges.items():
+        if isinstance(replaced, ScoringJudge):  # it chooses among answers, and has no prompt
+            continue
         mine = cases.get(name, ())
         texts = getattr(replaced, "texts", None) or CaseTexts(answers=1 if mine and len(mine[0].answers) == 1 else 2)
         try:

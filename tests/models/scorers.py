@@ -20,7 +20,12 @@ def _random(kind: Any, config: Any, seed: int) -> Any:
 
 
 def save_reward_model(
-    folder: Path, heads: Sequence[str] = ("reward",), *, template: bool = True, pad: int | None = 0
+    folder: Path,
+    heads: Sequence[str] = ("reward",),
+    *,
+    template: bool = True,
+    pad: int | None = 0,
+    context: int = CONTEXT,
 ) -> None:
     """A Llama of two layers with a classification head that has these labels."""
     transformers = importlib.import_module("transformers")
@@ -37,7 +42,7 @@ def save_reward_model(
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         initializer_range=0.4,
         num_labels=len(heads),
         id2label=dict(enumerate(heads)),
@@ -47,7 +52,7 @@ def save_reward_model(
     _random(transformers.LlamaForSequenceClassification, config, 1).save_pretrained(folder)
 
 
-def save_pair_ranker(folder: Path, context: int = 2048) -> None:
+def save_pair_ranker(folder: Path, context: int = 2048, size: int = 32) -> None:
     """A DeBERTa of one layer with a pair ranker's head, in the form of llm-blender/PairRM-hf."""
     transformers = importlib.import_module("transformers")
     tokenizer = save_tokenizer(folder)
@@ -59,8 +64,8 @@ def save_pair_ranker(folder: Path, context: int = 2048) -> None:
     names = ("source_prefix_id", "cand1_prefix_id", "cand2_prefix_id")
     config = transformers.DebertaV2Config(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=size,
+        intermediate_size=2 * size,
         num_hidden_layers=1,
         num_attention_heads=4,
         max_position_embeddings=context,

@@ -149,17 +149,10 @@ class ScoringModel(ABC):
         free_memory(self._torch)
 
     def _next_batch(self, waiting: Sequence[Row]) -> list[Row]:
-        """The oldest row and those nearest to it in length, as many as a batch may hold."""
-        oldest, longest = waiting[0], 0
-        batch: list[Row] = []
-        for row in sorted(waiting, key=lambda row: abs(row.length - oldest.length)):
-            longest = max(longest, row.length)
-            if batch and (
-                len(batch) == self._batch_size or (len(batch) + 1) * self.cells(longest) > self._batch_tokens
-            ):
-                break
-            batch.append(row)
-        return batch
+        """The longest rows, as many as a batch may hold. Short ones wait until the window is full of them at most."""
+        ordered = sorted(waiting, key=lambda row: -row.length)
+        most = min(self._batch_size, self._batch_tokens // max(1, self.cells(ordered[0].length)))
+        return ordered[: max(1, most)]
 
     def _run(self, batch: Sequence[Row]) -> bool:
         """Score a batch; return false if it must be tried again in smaller ones."""
