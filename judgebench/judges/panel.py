@@ -72,6 +72,11 @@ def mean_of(members: Sequence[Member]) -> list[ExampleScore]:
     return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean)
 
 
+def mean_with_covariates(members: Sequence[Member]) -> list[ExampleScore]:
+    """The same, and the covariates averaged likewise: metrics are computed from them, too."""
+    return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean, covariates=True)
+
+
 def with_panel(
     scores: Sequence[Score], members: Sequence[Member], summarise: Summarise, fold: Fold = mean_of
 ) -> list[Score]:
@@ -80,7 +85,7 @@ def with_panel(
     The details of the panel's rows say how often two members agree and how much the members' values spread. Upstream's
     rules know no mean over judges, so the score of several has no upstream number unless their verdicts are pooled.
     """
-    pooled = fold is not mean_of
+    pooled = fold not in (mean_of, mean_with_covariates)
     apart = {
         member.name: {s.metric: s.value for s in summarise(member.scores) if s.group is None} for member in members
     }
@@ -101,7 +106,7 @@ def with_panel(
 
 def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[ExampleScore]]]:
     foldings = [(f"judge={member.name}", member.scores) for member in members]
-    foldings.append(("judges=median", _fold(members, _median)))
+    foldings.append(("judges=median", _fold(members, _median, covariates=fold is mean_with_covariates)))
     if len(members) > 2:
         for left_out in members:
             rest = [member for member in members if member is not left_out]
@@ -109,7 +114,9 @@ def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[Exa
     return foldings
 
 
-def _fold(members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], float]) -> list[ExampleScore]:
+def _fold(
+    members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], float], *, covariates: bool = False
+) -> list[ExampleScore]:
     """Fold the members' values, where they have one, into one score per example and metric."""
     folded = []
     for those in _alike(members):
@@ -119,9 +126,24 @@ def _fold(members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], fl
                 those[0],
                 value=fold(valued) if valued else None,
                 weight=fmean(scored.weight for scored in valued or those),
+                covariates=_covariates(valued or those, fold) if covariates else those[0].covariates,
             )
         )
     return folded
+
+
+def _covariates(
+    scores: Sequence[ExampleScore], fold: Callable[[Sequence[ExampleScore]], float]
+) -> dict[str, float | str | None]:
+    """Fold the covariates that are numbers; of others the first counts."""
+    found: dict[str, float | str | None] = {}
+    for name in dict.fromkeys(name for scored in scores for name in scored.covariates):
+        known = [(scored, value) for scored in scores if (value := scored.covariates.get(name)) is not None]
+        numbers = [
+            msgspec.structs.replace(scored, value=value) for scored, value in known if not isinstance(value, str)
+        ]
+        found[name] = fold(numbers) if numbers else known[0][1] if known else None
+    return found
 
 
 def _alike(members: Sequence[Member]) -> Iterable[list[ExampleScore]]:

@@ -104,6 +104,7 @@ def make(
         summarise=scores.summarise,
         metric_sums=scores.sums,
         repeats=True,
+        folds_covariates=True,
         importers={"outputs": import_answers, "verdicts": verdicts},
         about=file.keys.about or f"How well each answer does by each of its criteria, from {low:g} to {high:g}.",
     )

@@ -302,7 +302,7 @@ def _cases(chains: Chains, data: TaskData, generation: Generation) -> tuple[Case
 
 def ruled(rule: str, holds: bool) -> Verdict:
     """The verdict of a rule, which is on all requirements at once."""
-    return Verdict(value=float(holds), label="YES" if holds else "NO", details={"rule": rule})
+    return Verdict(value=float(holds), label=f"{'YES' if holds else 'NO'} by {rule}", details={"rule": rule})
 
 
 def _criterion_shown(case: Case) -> Mapping[str, str]:

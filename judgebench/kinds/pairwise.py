@@ -106,6 +106,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         metric_sums=scores.sums,
         repeats=True,
         pairwise_metrics={"win_rate": (0.0, 1.0)},
+        folds_covariates=True,
         importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=_case_of, value=_value_of)},
         about=file.keys.about or "How often a judge prefers a model's answers to a baseline's.",
     )

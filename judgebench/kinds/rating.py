@@ -102,6 +102,7 @@ def make(file: TaskFile, starter: bool, *, scaled: bool | None = None) -> Task:
         # A scoring model is told of no dimension, so it would say the same of each.
         on_rewards=None if settings.dimensions else partial(make, file, starter, scaled=False),
         repeats=True,
+        folds_covariates=True,
         importers={
             "outputs": import_answers,
             "verdicts": partial(import_verdicts, case=partial(_case_of, settings), value=partial(_value_of, settings)),

@@ -131,6 +131,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         summarise=scores.summarise,
         metric_sums=scores.sums,
         repeats=True,
+        folds_covariates=True,
         importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=case_of_row, value=_value_of)},
         about=file.keys.about or "Which of its criteria each answer meets: points met over points to be had.",
     )

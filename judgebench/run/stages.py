@@ -15,7 +15,7 @@ import msgspec
 from judgebench.codec import canonical_hash
 from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
-from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of
+from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of, mean_with_covariates
 from judgebench.models import Gauge, Gauged, Model
 from judgebench.models.continuations import likelihoods_in
 from judgebench.models.pricing import Price
@@ -353,7 +353,8 @@ def fold_members(
     def pooled(some: Sequence[Member]) -> list[ExampleScore]:
         return task.score(data, generations, [judgement for member in some for judgement in by_member[member.name]])
 
-    fold = pooled if task.pools_judges and len(members) > 1 else mean_of
+    usual = mean_with_covariates if task.folds_covariates else mean_of
+    fold = pooled if task.pools_judges and len(members) > 1 else usual
     return members, fold(members), fold
 
 

@@ -176,6 +176,8 @@ class Task:
     orders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The options that show pairs in a drawn order (``seeded``) and in both orders (``both``), as far as there are such
     options; those that a judge file may ask for."""
+    folds_covariates: bool = False
+    """A panel's example scores have the means of the members' covariates, too; else those of the first member."""
     pools_judges: bool = False
     """A panel's number comes from all its verdicts, each with its own weight; else from the members' means per
     example."""

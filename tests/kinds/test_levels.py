@@ -124,7 +124,7 @@ def test_a_rule_decides_without_a_call(place: Path) -> None:
     assert found["csl", "kind=number"].value == 1
     kept = {one.example_id: one for one in RunFolder(Path("run")).task("mine").judgements()}
     assert (kept["sum-2"].verdict.label, kept["sum-2"].verdict.details, kept["sum-2"].replies) == (
-        "NO",
+        "NO by equals",
         {"rule": "equals"},
         (),
     )
