@@ -413,6 +413,7 @@ class Keywords(TypedDict, total=False):
     replicas: int
     cluster: str | None
     mirrors: PathLike | Iterable[PathLike]
+    unsafe_local: bool
     offline: bool
 
 

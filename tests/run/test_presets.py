@@ -31,13 +31,13 @@ def test_a_preset_decides_and_gen_is_stronger() -> None:
 
 
 def test_simpo_s_alpacaeval_temperatures() -> None:
-    """Those of its configuration files: .9, .7 and .5."""
+    """Those of its configuration files: .9, .7 and .5, and of AlpacaEval's for its Gemma."""
     found = {
         name: presets.load(name).sampling["alpacaeval"]["temperature"]
         for name in presets.names()
         if name.startswith("simpo")
     }
-    assert found == {"simpo-llama3": 0.9, "simpo-mistral-base": 0.7, "simpo-mistral-instruct": 0.5}
+    assert found == {"simpo-gemma2": 0.5, "simpo-llama3": 0.9, "simpo-mistral-base": 0.7, "simpo-mistral-instruct": 0.5}
 
 
 def test_a_preset_that_changes_nothing_is_refused() -> None:
